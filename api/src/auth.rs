@@ -1,0 +1,250 @@
+//! Keys, and who a request comes from.
+//!
+//! An API key is `psl_`, 12 base62 characters (the public id, by which it is found), 43 base62
+//! characters (the secret, 256 bits) and 6 base62 characters (the CRC-32 of all before them, by
+//! which a secret scanner knows a key offline). The operator's key is `padm_` and a secret of the
+//! operator's choice, or 43 base62 characters when the gateway made it.
+
+use passerelle_jobs::{
+    Services,
+    ids::{KeyId, OrgId},
+    keys,
+};
+use poem::Request;
+use poem_openapi::{SecurityScheme, auth::Bearer};
+use rand::{CryptoRng, RngExt as _};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::problem::{Code, Problem};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const PREFIX: &str = "psl_";
+/// What the operator's key begins with.
+pub const ADMIN_PREFIX: &str = "padm_";
+const PUBLIC_LEN: usize = 12;
+const SECRET_LEN: usize = 43;
+const CHECK_LEN: usize = 6;
+
+/// An API key, whole. It is shown once, when it is made.
+pub struct ApiKey {
+    public: String,
+    secret: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey[sealed]")
+    }
+}
+
+impl ApiKey {
+    /// A new key.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self {
+            public: base62(rng, PUBLIC_LEN),
+            secret: Zeroizing::new(base62(rng, SECRET_LEN)),
+        }
+    }
+
+    /// Parses what a caller sent; `None` unless format and check digits are right.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(PREFIX)?;
+        let sized = rest.len() == PUBLIC_LEN + SECRET_LEN + CHECK_LEN;
+        if !sized || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let (body, check) = text.split_at(text.len() - CHECK_LEN);
+        let (public, secret) = body[PREFIX.len()..].split_at(PUBLIC_LEN);
+        (checksum(body) == check).then(|| Self {
+            public: public.to_owned(),
+            secret: Zeroizing::new(secret.to_owned()),
+        })
+    }
+
+    /// The part by which the key is found; no secret.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// The part that proves it.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The whole key, to be shown once.
+    pub fn reveal(&self) -> String {
+        let body = format!("{PREFIX}{}{}", self.public, self.secret.as_str());
+        format!("{body}{}", checksum(&body))
+    }
+}
+
+/// A new operator's key.
+pub fn new_admin_key(rng: &mut impl CryptoRng) -> String {
+    format!("{ADMIN_PREFIX}{}", base62(rng, SECRET_LEN))
+}
+
+fn base62(rng: &mut impl CryptoRng, len: usize) -> String {
+    (0..len)
+        .map(|_| char::from(BASE62[rng.random_range(0..BASE62.len())]))
+        .collect()
+}
+
+fn checksum(body: &str) -> String {
+    let mut left = crc32(body.as_bytes());
+    let mut digits = [b'0'; CHECK_LEN];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[(left % 62) as usize];
+        left /= 62;
+    }
+    digits.iter().map(|&digit| char::from(digit)).collect()
+}
+
+/// CRC-32 as in zip and PNG (ISO 3309), bit by bit: 60 bytes a request need no table.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+/// The operator's key as the configuration gave it; without one, the key of the first start counts.
+#[derive(Clone, Default)]
+pub struct AdminKey(Option<Zeroizing<String>>);
+
+impl AdminKey {
+    /// The configured key.
+    pub fn new(key: Option<String>) -> Self {
+        Self(key.map(Zeroizing::new))
+    }
+
+    async fn fits(&self, services: &Services, presented: &str) -> Result<bool, Problem> {
+        match &self.0 {
+            Some(key) => Ok(bool::from(key.as_bytes().ct_eq(presented.as_bytes()))),
+            None => Ok(keys::is_admin(services, presented.as_bytes()).await?),
+        }
+    }
+}
+
+impl std::fmt::Debug for AdminKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminKey[sealed]")
+    }
+}
+
+/// The tenant a request comes from. A handler has no other way to an organisation.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenant {
+    /// The organisation.
+    pub org: OrgId,
+    /// The key it called with.
+    pub key: KeyId,
+}
+
+/// An organisation's API key: `Authorization: Bearer psl_…`.
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "bearer",
+    rename = "ApiKey",
+    bearer_format = "psl_…",
+    checker = "tenant"
+)]
+pub struct Caller(pub Tenant);
+
+/// The operator's key: `Authorization: Bearer padm_…`, as configured or as printed at the first start.
+#[derive(SecurityScheme)]
+#[oai(
+    ty = "bearer",
+    rename = "AdminKey",
+    bearer_format = "padm_…",
+    checker = "operator"
+)]
+pub struct Operator(());
+
+async fn tenant(request: &Request, bearer: Bearer) -> poem::Result<Tenant> {
+    let (services, admin) = gate(request);
+    if let Some(tenant) = holder(services, &bearer.token).await? {
+        return Ok(tenant);
+    }
+    let known = admin.fits(services, &bearer.token).await?;
+    Err(refusal(known, "This operation needs an organisation's API key.").into())
+}
+
+async fn operator(request: &Request, bearer: Bearer) -> poem::Result<()> {
+    let (services, admin) = gate(request);
+    if admin.fits(services, &bearer.token).await? {
+        return Ok(());
+    }
+    let known = holder(services, &bearer.token).await?.is_some();
+    Err(refusal(known, "This operation needs the operator's key.").into())
+}
+
+/// A key that works elsewhere is told apart from one that works nowhere.
+fn refusal(known: bool, needed: &str) -> Problem {
+    if known {
+        Problem::new(Code::InsufficientScope).detail(needed)
+    } else {
+        Problem::new(Code::InvalidApiKey)
+    }
+}
+
+async fn holder(services: &Services, presented: &str) -> Result<Option<Tenant>, Problem> {
+    let Some(key) = ApiKey::parse(presented) else {
+        return Ok(None);
+    };
+    let found = keys::find(services, key.public(), key.secret().as_bytes()).await?;
+    Ok(found.map(|(org, key)| Tenant { org, key }))
+}
+
+fn gate(request: &Request) -> (&Services, &AdminKey) {
+    let services = request.data().expect("the surface carries the services");
+    let admin = request
+        .data()
+        .expect("the surface carries the operator's key");
+    (services, admin)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn the_check_digits_are_the_crc32_everybody_knows() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(checksum("123456789"), "3jZRME");
+    }
+
+    #[test]
+    fn a_key_reads_back_what_was_shown() {
+        let key = ApiKey::generate(&mut StdRng::seed_from_u64(1));
+        let shown = key.reveal();
+        assert_eq!(shown.len(), 4 + 12 + 43 + 6);
+        let read = ApiKey::parse(&shown).unwrap();
+        assert_eq!((read.public(), read.secret()), (key.public(), key.secret()));
+    }
+
+    #[test]
+    fn a_key_with_any_character_changed_is_refused_before_the_store_is_asked() {
+        let shown = ApiKey::generate(&mut StdRng::seed_from_u64(2)).reveal();
+        for at in 0..shown.len() {
+            let mut other = shown.clone().into_bytes();
+            other[at] = if other[at] == b'7' { b'8' } else { b'7' };
+            assert!(
+                ApiKey::parse(&String::from_utf8(other).unwrap()).is_none(),
+                "{at}"
+            );
+        }
+        assert!(ApiKey::parse("").is_none());
+        assert!(ApiKey::parse(&format!("{shown}x")).is_none());
+        assert!(ApiKey::parse("psl_ä").is_none());
+    }
+
+    #[test]
+    fn a_key_never_shows_in_a_log() {
+        let key = ApiKey::generate(&mut StdRng::seed_from_u64(3));
+        assert_eq!(format!("{key:?}"), "ApiKey[sealed]");
+    }
+}

@@ -1,0 +1,228 @@
+//! The configuration: flags and environment, parsed and checked before anything is opened.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use passerelle_jobs::{
+    KekRing, ServerAddress, Settings,
+    pacing::Pace,
+    webhook::{guard::Egress, schedule::Schedule},
+};
+
+use crate::cli::{Gateway, KekFlag};
+
+/// WhatsApp's servers answer within seconds; waiting less would call sent messages unknown.
+const ACK_TIMEOUT_MIN: Duration = Duration::from_secs(20);
+/// The longest wait for an acknowledgement: the lane stands still meanwhile.
+const ACK_TIMEOUT_MAX: Duration = Duration::from_mins(5);
+/// How long a message may wait in its lane when the caller does not say.
+const MESSAGE_TTL: Duration = Duration::from_hours(24);
+/// A shorter operator's key could be guessed.
+const ADMIN_KEY_MIN: usize = 20;
+
+/// What is wrong with the configuration; each names its flag.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No key-encryption key.
+    #[error(
+        "a key-encryption key is needed: it seals every WhatsApp key and message in the store, and without it nothing there can be read again.\n\
+         Make one, keep it somewhere safe, and start again:\n\n  \
+         export PASSERELLE_KEK=\"k1:$(head -c 32 /dev/urandom | base64)\"\n"
+    )]
+    NoKek,
+    /// A key-encryption key that does not parse.
+    #[error("--kek (PASSERELLE_KEK): {0}")]
+    Kek(String),
+    /// The pace cannot be.
+    #[error("--gap-floor-ms, --gap-ceiling-ms, --typing-ms: {0}")]
+    Pace(#[from] passerelle_jobs::pacing::PaceError),
+    /// Too short or too long.
+    #[error("--ack-timeout-ms: must lie between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
+    AckTimeout,
+    /// No message could be accepted, or no end of them.
+    #[error("--lane-limit: must lie between 1 and 1000000")]
+    LaneLimit,
+    /// The server is not WhatsApp's.
+    #[error("--whatsapp-url: {0}")]
+    WhatsApp(String),
+    /// The operator's key could be guessed.
+    #[error(
+        "--admin-key (PASSERELLE_ADMIN_KEY): at least {ADMIN_KEY_MIN} printable ASCII characters without spaces"
+    )]
+    AdminKey,
+    /// The host's name is empty or absurd.
+    #[error("--host: 1 to 100 characters")]
+    Host,
+    /// A cluster needs a server that many processes can share.
+    #[error(
+        "`{0}` is a role of a cluster and needs PostgreSQL (--database-url postgres://…); with SQLite run `passerelle serve`, which does everything in one process"
+    )]
+    NeedsPostgres(&'static str),
+}
+
+/// A checked configuration.
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// The store.
+    pub database_url: String,
+    /// The key-encryption keys.
+    pub kek: KekRing,
+    /// The operator's key, when it was given.
+    pub admin_key: Option<String>,
+    /// Which WhatsApp server.
+    pub whatsapp: ServerAddress,
+    /// Where to write the addresses once ready.
+    pub announce: Option<PathBuf>,
+    /// What the brain decides by.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// Checks the flags. Nothing is opened yet.
+    pub fn check(flags: &Gateway) -> Result<Self, ConfigError> {
+        let kek = kek(&flags.kek)?;
+        let floor = Duration::from_millis(flags.gap_floor_ms);
+        let typing = flags
+            .typing_ms
+            .map_or(floor.min(Duration::from_secs(1)), Duration::from_millis);
+        let pace = Pace::new(floor, Duration::from_millis(flags.gap_ceiling_ms), typing)?;
+        let lane_limit = Some(flags.lane_limit).filter(|limit| (1..=1_000_000).contains(limit));
+        let host = Some(flags.host.as_str()).filter(|host| (1..=100).contains(&host.len()));
+        Ok(Self {
+            listen: flags.listen,
+            database_url: flags.store.database_url.clone(),
+            kek,
+            admin_key: admin_key(flags.admin_key.as_deref())?,
+            whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
+            announce: flags.announce.clone(),
+            settings: Settings {
+                host: Arc::from(host.ok_or(ConfigError::Host)?),
+                pace,
+                ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
+                message_ttl: MESSAGE_TTL,
+                lane_limit: lane_limit.ok_or(ConfigError::LaneLimit)?,
+                egress: Egress::new(flags.egress_allow.clone()),
+                schedule: Schedule::default(),
+            },
+        })
+    }
+}
+
+/// The brain's settings where it only keeps books and nothing runs.
+pub fn at_rest() -> Settings {
+    Settings {
+        host: Arc::from("admin"),
+        pace: Pace::default(),
+        ack_timeout: ACK_TIMEOUT_MIN,
+        message_ttl: MESSAGE_TTL,
+        lane_limit: 1,
+        egress: Egress::new(Vec::new()),
+        schedule: Schedule::default(),
+    }
+}
+
+/// The key-encryption keys; there must be one.
+pub fn kek(flag: &KekFlag) -> Result<KekRing, ConfigError> {
+    let text = flag
+        .kek
+        .as_deref()
+        .filter(|text| !text.trim().is_empty())
+        .ok_or(ConfigError::NoKek)?;
+    KekRing::parse(text).map_err(|error| ConfigError::Kek(error.to_string()))
+}
+
+fn ack_timeout(ms: u64) -> Result<Duration, ConfigError> {
+    let timeout = Duration::from_millis(ms);
+    let least = if cfg!(feature = "sandbox") {
+        Duration::from_millis(1)
+    } else {
+        ACK_TIMEOUT_MIN
+    };
+    (least..=ACK_TIMEOUT_MAX)
+        .contains(&timeout)
+        .then_some(timeout)
+        .ok_or(ConfigError::AckTimeout)
+}
+
+fn whatsapp(url: Option<&str>) -> Result<ServerAddress, ConfigError> {
+    let Some(url) = url else {
+        return Ok(ServerAddress::real());
+    };
+    ServerAddress::parse(url).map_err(|error| ConfigError::WhatsApp(error.to_string()))
+}
+
+fn admin_key(key: Option<&str>) -> Result<Option<String>, ConfigError> {
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Ok(None);
+    };
+    let plain = key.bytes().all(|b| b.is_ascii_graphic());
+    let fits = plain && key.len() >= ADMIN_KEY_MIN;
+    fits.then(|| Some(key.to_owned()))
+        .ok_or(ConfigError::AdminKey)
+}
+
+/// Refuses a cluster's role over SQLite.
+pub fn needs_postgres(role: &'static str, database_url: &str) -> Result<(), ConfigError> {
+    let shared = database_url.starts_with("postgres:") || database_url.starts_with("postgresql:");
+    shared.then_some(()).ok_or(ConfigError::NeedsPostgres(role))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    const KEK: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn check(flags: &[&str]) -> Result<Config, ConfigError> {
+        let flags = ["passerelle", "--kek", KEK].iter().chain(flags);
+        Config::check(&Cli::try_parse_from(flags).unwrap().serve)
+    }
+
+    #[test]
+    fn a_start_without_a_key_encryption_key_is_told_how_to_make_one() {
+        let told = kek(&KekFlag { kek: None }).err().unwrap().to_string();
+        assert!(told.contains("head -c 32 /dev/urandom | base64"), "{told}");
+        assert!(matches!(
+            kek(&KekFlag {
+                kek: Some("k1:short".to_owned())
+            }),
+            Err(ConfigError::Kek(_))
+        ));
+    }
+
+    #[test]
+    fn each_wrong_flag_is_refused_by_its_name() {
+        for (flags, named) in [
+            (["--gap-ceiling-ms", "1"], "--gap-ceiling-ms"),
+            (["--ack-timeout-ms", "300001"], "--ack-timeout-ms"),
+            (["--lane-limit", "0"], "--lane-limit"),
+            (["--host", ""], "--host"),
+            (["--admin-key", "short"], "--admin-key"),
+            (
+                ["--whatsapp-url", "ws://192.0.2.1/ws/chat"],
+                "--whatsapp-url",
+            ),
+        ] {
+            let told = check(&flags).err().unwrap().to_string();
+            assert!(told.contains(named), "{told}");
+        }
+        assert!(check(&[]).is_ok());
+    }
+
+    #[test]
+    #[cfg(not(feature = "sandbox"))]
+    fn a_build_for_real_numbers_takes_no_other_server_and_no_hurry() {
+        assert!(check(&["--whatsapp-url", "ws://127.0.0.1:1/ws/chat"]).is_err());
+        assert!(check(&["--gap-floor-ms", "999"]).is_err());
+        assert!(check(&["--ack-timeout-ms", "19999"]).is_err());
+    }
+
+    #[test]
+    fn a_role_of_a_cluster_is_refused_on_sqlite() {
+        assert!(needs_postgres("host", "sqlite:passerelle.db").is_err());
+        assert!(needs_postgres("host", "postgres://localhost/passerelle").is_ok());
+    }
+}

@@ -1,0 +1,292 @@
+//! The demo: the whole product at work in one command, without a phone.
+//!
+//! It is an outside user: it speaks to the gateway over HTTP alone, and receives webhooks as any
+//! receiver would. Only the phones are ours.
+
+mod client;
+mod receiver;
+mod screen;
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use self::{client::Client, receiver::Receiver, screen::Screen};
+use crate::{
+    cli::{Demo, Gateway, KekFlag, StoreFlag},
+    lifecycle,
+    qr::Picture,
+    sandbox::Pair,
+};
+
+const GAP_FLOOR_MS: u64 = 1000;
+const GAP_CEILING_MS: u64 = 3000;
+const SHOP: &str = "+491510000001";
+const ADA: &str = "+491510000002";
+const TEXTS: [&str; 5] = [
+    "Hello Ada, your order 1042 has arrived.",
+    "You can pick it up from 9 to 18 o'clock.",
+    "The pick-up code is 4711.",
+    "It will wait for you until Saturday.",
+    "Thank you for shopping with us!",
+];
+/// One step may take this long; on a machine at work most take milliseconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Plays the story, and unless it is to end there, stays up to be tried.
+pub async fn run(flags: Demo) -> anyhow::Result<()> {
+    let screen = Screen;
+    screen.line(
+        "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.",
+    )?;
+    let pair = Pair::start(gateway(flags.listen), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let told = tell(&pair, screen).await;
+    if told.is_ok() && !flags.once {
+        screen.line("\nIt stays up; end it with Ctrl-C.")?;
+        lifecycle::asked_to_stop().await?;
+    }
+    pair.stop().await;
+    told?;
+    screen.line("Every step held.")
+}
+
+/// Nothing of the environment: the demo never touches a store or a number that somebody uses.
+fn gateway(listen: SocketAddr) -> Gateway {
+    Gateway {
+        listen,
+        store: StoreFlag {
+            database_url: "sqlite:passerelle.db".to_owned(),
+        },
+        kek: KekFlag { kek: None },
+        admin_key: None,
+        egress_allow: Vec::new(),
+        gap_floor_ms: GAP_FLOOR_MS,
+        gap_ceiling_ms: GAP_CEILING_MS,
+        typing_ms: None,
+        ack_timeout_ms: 20_000,
+        lane_limit: 10_000,
+        host: "demo".to_owned(),
+        whatsapp_url: None,
+        announce: None,
+    }
+}
+
+async fn tell(pair: &Pair, screen: Screen) -> anyhow::Result<()> {
+    let api = format!("http://{}", pair.gateway.addr());
+    let admin = pair
+        .gateway
+        .admin_key()
+        .context("a first start makes an operator's key")?;
+    let operator = Client::new(&api, admin)?;
+    let phones = Client::new(&pair.simulator.control_url(), "")?;
+
+    let key = tenant(&operator, screen).await?;
+    let tenant = Client::new(&api, &key)?;
+    let mut receiver = Receiver::start(&tenant)
+        .await
+        .context("starting the webhook receiver")?;
+    screen.line(&format!(
+        "A webhook receiver listens at {}.",
+        receiver.url()
+    ))?;
+    let session = link(&tenant, &phones, screen)
+        .await
+        .context("linking the number")?;
+    let echoing =
+        json!({ "phone": ADA, "name": "Ada", "echo": true, "reads": true, "echo_delay_ms": 300 });
+    phones
+        .post("/phones", &echoing)
+        .await
+        .context("making Ada's phone")?;
+    let sent = send(&tenant, &session, screen).await.context("sending")?;
+    follow(&tenant, &sent, screen)
+        .await
+        .context("following the messages")?;
+    gaps(&phones, screen).await.context("measuring the gaps")?;
+    hear(&mut receiver, screen)
+        .await
+        .context("receiving the answers")?;
+    receiver.stop().await;
+    invite(&api, &key, &session, screen)
+}
+
+async fn tenant(operator: &Client, screen: Screen) -> anyhow::Result<String> {
+    let made = operator
+        .post("/v1/organisations", &json!({ "name": "Demo shop" }))
+        .await
+        .context("making the organisation")?;
+    let org = client::text(&made, "id")?;
+    let path = format!("/v1/organisations/{org}/api-keys");
+    let made = operator
+        .post(&path, &json!({ "name": "demo" }))
+        .await
+        .context("making the API key")?;
+    screen.line(&format!("\nOrganisation {org} has an API key."))?;
+    Ok(client::text(&made, "key")?.to_owned())
+}
+
+async fn link(tenant: &Client, phones: &Client, screen: Screen) -> anyhow::Result<String> {
+    let made = tenant
+        .post("/v1/sessions", &json!({ "name": "demo number" }))
+        .await?;
+    let session = client::text(&made, "id")?.to_owned();
+    let path = format!("/v1/sessions/{session}");
+    tenant
+        .post(&format!("{path}/connect"), &Value::Null)
+        .await?;
+    let qr = until("a QR", || async {
+        tenant.find(&format!("{path}/qr")).await
+    })
+    .await?;
+    let qr = client::text(&qr, "qr")?;
+    screen.line(&format!(
+        "Session {session} waits to be linked. On a real phone: Linked devices, Link a device.\n"
+    ))?;
+    for line in Picture::of(qr)?.lines() {
+        screen.line(&line)?;
+    }
+    phones
+        .post(&format!("/phones/{SHOP}/scan"), &json!({ "qr": qr }))
+        .await
+        .context("scanning")?;
+    screen.line("\nA simulated phone has scanned it.")?;
+    let connected = until("the connection", || async {
+        let session = tenant.get(&path).await?;
+        Ok((session["state"] == "connected" && session["phone"] == SHOP).then_some(session))
+    });
+    connected.await?;
+    screen.line(&format!("Linked as {SHOP} and connected."))?;
+    Ok(session)
+}
+
+async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<Vec<String>> {
+    screen.line(&format!(
+        "\nFive texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms:"
+    ))?;
+    let mut sent = Vec::new();
+    for text in TEXTS {
+        let body =
+            json!({ "session_id": session, "type": "text", "to": ADA, "text": { "body": text } });
+        let message = tenant.post("/v1/messages", &body).await?;
+        let (position, at) = (
+            &message["queue"]["position"],
+            &message["queue"]["estimated_send_at"],
+        );
+        ensure!(
+            message["status"] == "queued",
+            "a message was accepted as {}",
+            message["status"]
+        );
+        let id = client::text(&message, "id")?.to_owned();
+        screen.line(&format!(
+            "  accepted {id}: position {position}, to be sent about {}",
+            at.as_str().unwrap_or("?")
+        ))?;
+        sent.push(id);
+    }
+    Ok(sent)
+}
+
+/// Shows each change of each message until all are read.
+async fn follow(tenant: &Client, sent: &[String], screen: Screen) -> anyhow::Result<()> {
+    screen.line("")?;
+    for (number, id) in sent.iter().enumerate() {
+        let path = format!("/v1/messages/{id}");
+        let mut shown = String::new();
+        while shown != "read" {
+            shown = until("a message to be read", || async {
+                let message = tenant.get(&path).await?;
+                let status = client::text(&message, "status")?;
+                ensure!(
+                    !matches!(status, "failed" | "expired" | "unknown"),
+                    "message {id} is {status}"
+                );
+                Ok((status != shown).then(|| status.to_owned()))
+            })
+            .await?;
+            screen.line(&format!("  text {}: {shown}", number + 1))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the server saw on the wire.
+async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
+    let ledger = phones.get("/ledger?kind=sent&limit=100").await?;
+    let entries = ledger["entries"]
+        .as_array()
+        .context("the ledger has entries")?;
+    let times: Vec<i64> = entries
+        .iter()
+        .filter_map(|entry| entry["wire_us"].as_i64())
+        .collect();
+    ensure!(
+        times.len() == TEXTS.len(),
+        "{} frames were on the wire",
+        times.len()
+    );
+    let gaps: Vec<i64> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) / 1000)
+        .collect();
+    screen.line(&format!("\nGaps on the wire, in ms: {gaps:?}"))?;
+    let floor = i64::try_from(GAP_FLOOR_MS).expect("a small literal");
+    ensure!(
+        gaps.iter().all(|gap| *gap >= floor),
+        "a gap was shorter than {floor} ms"
+    );
+    Ok(())
+}
+
+/// Ada says every text back: each comes as a signed webhook.
+async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
+    screen.line("\nAda's answers, each a webhook whose signature was verified:")?;
+    let mut missing: BTreeSet<&str> = TEXTS.into_iter().collect();
+    while !missing.is_empty() {
+        let event = tokio::time::timeout(PATIENCE, receiver.next())
+            .await
+            .context("waiting for a webhook")??;
+        let message = &event["data"]["message"];
+        let text = client::text(&message["text"], "body")?;
+        let from = client::text(message, "from")?;
+        ensure!(from == ADA, "a message came from somebody else");
+        if missing.remove(text) {
+            screen.line(&format!(
+                "  {} from {from}: {text}",
+                client::text(&event, "type")?
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn invite(api: &str, key: &str, session: &str, screen: Screen) -> anyhow::Result<()> {
+    screen.line(&format!("\nTry it: {api}/docs\nAPI key: {key}\n"))?;
+    let body =
+        json!({ "session_id": session, "type": "text", "to": ADA, "text": { "body": "Hello" } });
+    screen.line(&format!(
+        "curl -X POST {api}/v1/messages -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n"
+    ))
+}
+
+/// Looks until there is something to see.
+async fn until<T, F>(what: &str, look: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await? {
+                return Ok(seen);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(seen) => seen,
+        Err(_) => bail!("waited {} s for {what}", PATIENCE.as_secs()),
+    }
+}

@@ -1,0 +1,162 @@
+//! `/docs`: Swagger UI and the list of problems, from files in the binary, without any request to
+//! another host. `/openapi.json`: the document.
+
+use poem::{
+    Endpoint, IntoResponse, Response, Route,
+    endpoint::make_sync,
+    http::{HeaderValue, header},
+};
+use serde_json::Value;
+
+use crate::problem::Code;
+
+/// Only this server's own files; pictures may also be data URLs, and Swagger UI sets styles inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The paths this page serves beside the document's own.
+pub const PATHS: [&str; 6] = [
+    "/openapi.json",
+    "/docs",
+    "/docs/swagger-ui.js",
+    "/docs/swagger-ui.css",
+    "/docs/start.js",
+    "/docs/problems",
+];
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Passerelle API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="ui"></div>
+<script src="/docs/swagger-ui.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"#;
+
+const START: &str = "SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#ui',
+  deepLinking: true,
+  filter: true,
+  displayRequestDuration: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});
+";
+
+/// Swagger UI's two files, as poem-openapi carries them.
+struct Assets {
+    script: String,
+    style: String,
+}
+
+impl Assets {
+    /// poem-openapi gives them only inside a whole page with everything inline, which a strict
+    /// policy would refuse; they are cut out of it.
+    fn cut(page: &str) -> Option<Self> {
+        let style = between(page, "<style charset=\"UTF-8\">", "</style>")?;
+        let script = between(page, "<script charset=\"UTF-8\">", "</script>\n</head>")?;
+        Some(Self {
+            script: script.to_owned(),
+            style: style.to_owned(),
+        })
+    }
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(from)?;
+    Some(rest.split_once(to)?.0)
+}
+
+/// Adds the pages to `route`. `inlined` is `OpenApiService::swagger_ui_html`.
+pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
+    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test here looks");
+    let document = serde_json::to_string(document).expect("JSON serialises");
+    route
+        .at("/openapi.json", file("application/json", document))
+        .at("/docs", page(PAGE.to_owned()))
+        .at("/docs/problems", page(problems()))
+        .at(
+            "/docs/start.js",
+            file("text/javascript; charset=utf-8", START.to_owned()),
+        )
+        .at(
+            "/docs/swagger-ui.js",
+            file("text/javascript; charset=utf-8", assets.script),
+        )
+        .at(
+            "/docs/swagger-ui.css",
+            file("text/css; charset=utf-8", assets.style),
+        )
+}
+
+fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {
+    let content = bytes::Bytes::from(content);
+    let answer = make_sync(move |_| {
+        Response::builder()
+            .content_type(kind)
+            .header(header::CACHE_CONTROL, "no-cache")
+            .body(content.clone())
+    });
+    poem::RouteMethod::new().get(answer)
+}
+
+fn page(content: String) -> impl Endpoint<Output = Response> + 'static {
+    let answer = make_sync(move |_| {
+        let policy = HeaderValue::from_static(POLICY);
+        poem::web::Html(content.clone())
+            .with_header(header::CONTENT_SECURITY_POLICY, policy)
+            .into_response()
+    });
+    poem::RouteMethod::new().get(answer)
+}
+
+fn row(code: Code) -> String {
+    let (name, status, title) = (code.as_str(), code.status(), code.title());
+    format!(
+        "<tr id=\"{name}\"><td><code>{name}</code></td><td>{status}</td><td>{title}</td></tr>\n"
+    )
+}
+
+fn problems() -> String {
+    let rows: Vec<_> = Code::ALL.iter().copied().map(row).collect();
+    let rows = rows.concat();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Problems</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<h1>Problems</h1>\n<p>Every refusal has a body of type \
+         <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>; a code keeps its meaning.</p>\n\
+         <table>\n<tr><th>code</th><th>status</th><th>meaning</th></tr>\n{rows}</table>\n</body>\n</html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swagger_ui_is_cut_out_whole() {
+        let service = poem_openapi::OpenApiService::new((), "x", "1");
+        let assets = Assets::cut(&service.swagger_ui_html()).unwrap();
+        assert!(assets.script.contains("SwaggerUIBundle"));
+        assert!(assets.script.len() > 500_000, "{}", assets.script.len());
+        assert!(!assets.script.contains("<div id=\"ui\">"));
+        assert!(assets.style.contains(".swagger-ui"));
+    }
+
+    #[test]
+    fn every_code_has_its_anchor_on_the_problems_page() {
+        let page = problems();
+        for code in Code::ALL {
+            assert!(page.contains(&format!("<tr id=\"{}\">", code.as_str())));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Webhooks, as the document types them. What is sent is written by the brain; a test there and
+//! one here keep the two alike.
+
+use passerelle_jobs::events::EventType;
+use poem::http::Method;
+use poem_openapi::{
+    Object, Webhook,
+    registry::{
+        MetaMediaType, MetaOperation, MetaRequest, MetaResponses, MetaSchemaRef, MetaWebhook,
+        Registry,
+    },
+    types::Type as _,
+};
+use serde::Serialize;
+
+use crate::{
+    routes::{messages::Message, sessions::StatusReason},
+    types::Timestamp,
+};
+
+macro_rules! event {
+    ($(#[$doc:meta])* $name:ident $body:ident { $(#[$what:meta])* $field:ident: $type:ty }) => {
+        $(#[$doc])*
+        #[derive(Debug, Serialize, Object)]
+        pub struct $name {
+            /// What happened.
+            #[oai(rename = "type")]
+            #[serde(rename = "type")]
+            pub kind: String,
+            /// When it happened.
+            pub timestamp: Timestamp,
+            /// The event's id, also its `webhook-id`: drop what you have seen.
+            pub id: String,
+            /// The version of this envelope and of `data`.
+            pub api_version: String,
+            /// Your organisation.
+            pub org_id: String,
+            /// The session it happened to, if it was one.
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub session_id: Option<String>,
+            /// Counts the session's events without a gap: sort by it, and know what is missing.
+            pub sequence: i64,
+            /// What it happened to.
+            pub data: $body,
+        }
+
+        /// What the event happened to.
+        #[derive(Debug, Serialize, Object)]
+        pub struct $body {
+            $(#[$what])*
+            pub $field: $type,
+        }
+    };
+}
+
+event!(
+/// Something about a message.
+MessageEvent MessageEventBody {
+    /// The message, as it was then.
+    message: Message
+});
+event!(
+/// Something about a session.
+SessionEvent SessionEventBody {
+    /// The session, as it was then.
+    session: SessionShown
+});
+event!(
+/// Something about a webhook endpoint.
+EndpointEvent EndpointEventBody {
+    /// The endpoint.
+    endpoint: EndpointShown
+});
+
+/// A session in an event.
+#[derive(Debug, Serialize, Object)]
+pub struct SessionShown {
+    /// Its id.
+    pub id: String,
+    /// Always `session`.
+    pub object: String,
+    /// Its state, as in the session resource.
+    pub state: String,
+    /// Why, where there is a reason.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<StatusReason>,
+    /// End of a temporary ban, when WhatsApp told it.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub banned_until: Option<Timestamp>,
+}
+
+/// An endpoint in an event.
+#[derive(Debug, Serialize, Object)]
+pub struct EndpointShown {
+    /// Its id.
+    pub id: String,
+    /// Why it was disabled: `gone` or `failing`.
+    pub disabled_reason: String,
+}
+
+/// What is posted to webhook endpoints. poem-openapi's derive takes one webhook a method only, so
+/// the table is written here.
+pub struct Events;
+
+impl Webhook for Events {
+    fn meta() -> Vec<MetaWebhook> {
+        EventType::ALL.iter().map(|kind| webhook(*kind)).collect()
+    }
+
+    fn register(registry: &mut Registry) {
+        MessageEvent::register(registry);
+        SessionEvent::register(registry);
+        EndpointEvent::register(registry);
+    }
+}
+
+fn webhook(kind: EventType) -> MetaWebhook {
+    let (summary, schema) = match kind {
+        EventType::MessageReceived => ("A message came in.", MessageEvent::schema_ref()),
+        EventType::MessageSent => (
+            "WhatsApp's server acknowledged a message.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageDelivered => (
+            "A message reached a device of the recipient.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageRead => ("The recipient saw a message.", MessageEvent::schema_ref()),
+        EventType::MessagePlayed => (
+            "The recipient played a message.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageFailed => ("A message will not be sent.", MessageEvent::schema_ref()),
+        EventType::MessageUnknown => (
+            "A message was written, and WhatsApp never said what became of it.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageExpired => (
+            "A message waited past its time.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageCanceled => ("A message was taken back.", MessageEvent::schema_ref()),
+        EventType::SessionLinked => ("A number was linked.", SessionEvent::schema_ref()),
+        EventType::SessionConnected => ("A session is online.", SessionEvent::schema_ref()),
+        EventType::SessionDisconnected => (
+            "A session is offline and comes back by itself.",
+            SessionEvent::schema_ref(),
+        ),
+        EventType::SessionLoggedOut => ("A number was unlinked.", SessionEvent::schema_ref()),
+        EventType::SessionBanned => ("WhatsApp banned a number.", SessionEvent::schema_ref()),
+        EventType::SessionReplaced => (
+            "Another client took a session's place.",
+            SessionEvent::schema_ref(),
+        ),
+        EventType::SessionFailed => (
+            "A session ended for another reason, which `status_reason` names.",
+            SessionEvent::schema_ref(),
+        ),
+        EventType::EndpointDisabled => (
+            "A webhook endpoint gets no more deliveries.",
+            EndpointEvent::schema_ref(),
+        ),
+    };
+    MetaWebhook {
+        name: kind.as_str(),
+        operation: operation(summary, schema),
+    }
+}
+
+fn operation(summary: &'static str, schema: MetaSchemaRef) -> MetaOperation {
+    MetaOperation {
+        tags: vec![],
+        method: Method::POST,
+        summary: Some(summary),
+        description: Some(summary),
+        external_docs: None,
+        params: vec![],
+        request: Some(MetaRequest {
+            description: None,
+            content: vec![MetaMediaType {
+                content_type: "application/json",
+                schema,
+            }],
+            required: true,
+        }),
+        responses: MetaResponses { responses: vec![] },
+        deprecated: false,
+        security: vec![],
+        operation_id: None,
+        code_samples: vec![],
+    }
+}

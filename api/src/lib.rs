@@ -1,0 +1,40 @@
+//! The front door: the HTTP surface, keys, the document, problem bodies, and the command line of
+//! the binary `passerelle`.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`cli`], [`config`] | flags and environment, checked at start |
+//! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
+//! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
+//! | [`server`], [`edge`], [`limits`] | sockets; what every request passes; sizes and deadlines |
+//! | [`auth`], [`idempotency`], `list` | keys; repeated requests; cursors |
+//! | [`body`], [`types`], [`problem`] | strict JSON; scalars; refusals |
+//! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
+//! | `sandbox`, `demo` | the gateway with a WhatsApp server of its own; the whole product in one command, in sandbox builds |
+//!
+//! Invariants: a handler gets its organisation only from [`auth::Caller`]; nothing leaves but through
+//! [`edge`], and nothing goes wrong but as a [`problem`]; no SQL and no queue is named here.
+
+pub mod admin;
+pub mod auth;
+pub mod body;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "sandbox")]
+pub mod demo;
+pub mod docs;
+pub mod edge;
+pub mod events;
+pub mod idempotency;
+pub mod lifecycle;
+pub mod limits;
+mod list;
+pub mod problem;
+pub mod qr;
+pub mod routes;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod server;
+pub mod spec;
+pub mod surface;
+pub mod types;

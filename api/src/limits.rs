@@ -1,0 +1,109 @@
+//! What a request may cost: sizes, deadlines, and reading a body in bounded memory.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, pin_mut};
+use poem::Body;
+
+use crate::problem::{Code, Problem};
+
+/// The longest body, in bytes. Every operation takes JSON.
+pub const BODY_MAX: usize = 1 << 20;
+/// From the end of one request (or the start of the connection) to the end of the next one's headers.
+pub const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// The longest header section, in bytes.
+pub const HEADERS_MAX: usize = 32 << 10;
+/// From the end of the headers to the end of the body.
+pub const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// From the end of the body to the start of the answer.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Connections that are open at once; further ones wait in the listener's queue.
+pub const CONNECTIONS_MAX: usize = 8192;
+/// Bytes of a refused body that are still read and thrown away, so that the caller, who may only
+/// read after it has written everything, gets to see the refusal.
+const DISCARD_MAX: usize = 256 << 20;
+
+/// Reads a body of at most [`BODY_MAX`] bytes, however it is framed; never holds more than that.
+pub(crate) async fn gather(body: Body, announced: Option<u64>) -> Result<Bytes, Problem> {
+    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced));
+    reading
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
+}
+
+async fn read(body: Body, announced: Option<u64>) -> Result<Bytes, Problem> {
+    let stream = body.into_bytes_stream();
+    pin_mut!(stream);
+    let mut seen = 0_usize;
+    let mut too_large = announced.is_some_and(|length| length > BODY_MAX as u64);
+    let mut held = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Code::IncompleteBody))?;
+        seen += chunk.len();
+        if seen > BODY_MAX {
+            too_large = true;
+            held = BytesMut::new();
+        }
+        if !too_large {
+            held.extend_from_slice(&chunk);
+        } else if seen > DISCARD_MAX {
+            break;
+        }
+    }
+    if too_large {
+        return Err(Problem::new(Code::BodyTooLarge)
+            .detail(format!("A body may have at most {BODY_MAX} bytes.")));
+    }
+    Ok(held.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    fn chunked(chunks: usize, size: usize) -> Body {
+        let chunk = Bytes::from(vec![b'x'; size]);
+        Body::from_bytes_stream(stream::iter(
+            (0..chunks).map(move |_| Ok::<_, std::io::Error>(chunk.clone())),
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_body_of_exactly_the_limit_is_read() {
+        let read = gather(chunked(16, BODY_MAX / 16), None).await.unwrap();
+        assert_eq!(read.len(), BODY_MAX);
+    }
+
+    #[tokio::test]
+    async fn one_byte_more_is_refused_even_without_an_announced_length() {
+        let body = Body::from_bytes_stream(stream::iter([
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; BODY_MAX])),
+            Ok(Bytes::from_static(b"x")),
+        ]));
+        let refused = gather(body, None).await.unwrap_err();
+        assert_eq!(refused.code(), Code::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_announced_too_large_is_not_held_at_all() {
+        let refused = gather(chunked(60, 1 << 20), Some(60 << 20))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), Code::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_told_apart() {
+        let body = Body::from_bytes_stream(stream::iter([
+            Ok(Bytes::from_static(b"{")),
+            Err(std::io::Error::other("gone")),
+        ]));
+        assert_eq!(
+            gather(body, None).await.unwrap_err().code(),
+            Code::IncompleteBody
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! The binary `passerelle`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use passerelle::{
+    admin,
+    cli::{Cli, Command, Gateway},
+    config::{self, Config},
+    lifecycle::{self, Role},
+    surface,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    lifecycle::logs();
+    #[cfg(feature = "sandbox")]
+    let _armed = passerelle_jobs::crash::arm();
+    match start(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            lifecycle::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(cli: Cli) -> anyhow::Result<()> {
+    // Two TLS providers, or none installed, panic at the first connection.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    installed.map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(flags) => lifecycle::run(Config::check(&flags)?, Role::All).await,
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(flags) => passerelle::sandbox::run(flags).await,
+        #[cfg(feature = "sandbox")]
+        Command::Demo(flags) => passerelle::demo::run(flags).await,
+        #[cfg(feature = "sandbox")]
+        Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
+        Command::Migrate(store) => lifecycle::migrate(&store.database_url).await,
+        Command::Openapi => surface::print().context("printing the document"),
+        Command::Admin(command) => admin::run(command).await,
+        Command::Api(flags) => role("api", &flags, Role::Api).await,
+        Command::Host(flags) => role("host", &flags, Role::Host).await,
+        Command::Worker(flags) => role("worker", &flags, Role::Worker).await,
+    }
+}
+
+async fn role(name: &'static str, flags: &Gateway, role: Role) -> anyhow::Result<()> {
+    config::needs_postgres(name, &flags.store.database_url)?;
+    lifecycle::run(Config::check(flags)?, role).await
+}

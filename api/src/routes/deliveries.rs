@@ -1,0 +1,199 @@
+//! Webhook deliveries: what became of each event on its way to each endpoint.
+
+use passerelle_jobs::{
+    Services, endpoints,
+    ids::{DeliveryId, EndpointId},
+    webhook::delivery as model,
+};
+use poem::web::Data;
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+};
+use serde::Serialize;
+
+use super::{Group, not_found};
+use crate::{
+    auth::Caller,
+    body::Found,
+    list::{self, list_of},
+    problem::Problem,
+    types::{Id, Timestamp},
+};
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It waits for its next attempt.
+    Due,
+    /// An attempt is under way.
+    Running,
+    /// The endpoint answered 2xx.
+    Delivered,
+    /// Every attempt failed, or the endpoint was disabled.
+    Dead,
+}
+
+impl From<DeliveryStatus> for model::DeliveryStatus {
+    fn from(status: DeliveryStatus) -> Self {
+        match status {
+            DeliveryStatus::Due => Self::Due,
+            DeliveryStatus::Running => Self::Running,
+            DeliveryStatus::Delivered => Self::Delivered,
+            DeliveryStatus::Dead => Self::Dead,
+        }
+    }
+}
+
+/// One POST and what came of it.
+#[derive(Debug, Serialize, Object)]
+pub struct WebhookAttempt {
+    /// 1 for the first.
+    pub number: i64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: i64,
+    /// The reply's status, when there was a reply.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<i64>,
+    /// Why it failed: `http_status`, `timeout`, `connection_failed`, `url_not_allowed`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The first 16 KiB of the reply, as text.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+}
+
+impl From<model::Attempt> for WebhookAttempt {
+    fn from(attempt: model::Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: Timestamp(attempt.started_at),
+            took_ms: attempt.took_ms,
+            http_status: attempt.http_status,
+            error: attempt.error,
+            reply: attempt
+                .reply
+                .map(|reply| String::from_utf8_lossy(&reply).into_owned()),
+        }
+    }
+}
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Serialize, Object)]
+pub struct WebhookDelivery {
+    /// Its id.
+    pub id: Id<DeliveryId>,
+    /// Always `webhook_delivery`.
+    pub object: String,
+    /// Where it goes.
+    pub endpoint_id: Id<EndpointId>,
+    /// The event, and the `webhook-id` of every attempt.
+    pub event_id: String,
+    /// The event's type.
+    pub event_type: String,
+    /// `due`, `running`, `delivered` or `dead`.
+    pub status: String,
+    /// Attempts made.
+    pub attempts_made: i64,
+    /// When the next attempt is made.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the event happened.
+    pub created_at: Timestamp,
+    /// Each attempt, when one delivery is read.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Vec<WebhookAttempt>>,
+}
+
+impl From<model::Delivery> for WebhookDelivery {
+    fn from(delivery: model::Delivery) -> Self {
+        Self {
+            id: Id(delivery.id),
+            object: "webhook_delivery".to_owned(),
+            endpoint_id: Id(delivery.endpoint),
+            event_id: delivery.event.to_string(),
+            event_type: delivery.event_type,
+            status: delivery.status.as_str().to_owned(),
+            attempts_made: delivery.attempts,
+            next_attempt_at: delivery.next_attempt_at.map(Timestamp),
+            created_at: Timestamp(delivery.created_at),
+            attempts: None,
+        }
+    }
+}
+
+list_of!(
+    /// A page of deliveries.
+    WebhookDeliveryList, WebhookDelivery);
+
+/// Webhook deliveries.
+pub struct WebhookDeliveries;
+
+#[OpenApi(
+    prefix_path = "/v1/webhook-deliveries",
+    tag = "Group::WebhookDeliveries"
+)]
+impl WebhookDeliveries {
+    /// List the deliveries, newest first.
+    #[oai(path = "/", method = "get", operation_id = "list_webhook_deliveries")]
+    async fn list_webhook_deliveries(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// Only those to this endpoint.
+        endpoint_id: Query<Option<Id<EndpointId>>>,
+        /// Only those that stand so.
+        status: Query<Option<DeliveryStatus>>,
+        /// Deliveries wanted.
+        #[oai(
+            default = "super::twenty",
+            validator(minimum(value = "1"), maximum(value = "100"))
+        )]
+        limit: Query<u32>,
+        /// Where the page before ended: its `next_cursor`.
+        cursor: Query<Option<String>>,
+    ) -> Result<Found<WebhookDeliveryList>, Problem> {
+        let page = list::page(&services, limit.0, cursor.as_deref())?;
+        let wanted = model::Wanted {
+            endpoint: endpoint_id.0.map(|id| id.0),
+            status: status.0.map(Into::into),
+        };
+        let listed = endpoints::deliveries(&services, caller.0.org, &wanted, &page).await?;
+        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
+        let (data, has_more) = (
+            listed.items.into_iter().map(Into::into).collect(),
+            listed.more,
+        );
+        Ok(Found::of(WebhookDeliveryList {
+            data,
+            has_more,
+            next_cursor,
+        }))
+    }
+
+    /// Read a delivery with its attempts.
+    #[oai(path = "/:id", method = "get", operation_id = "read_webhook_delivery")]
+    async fn read_webhook_delivery(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The delivery.
+        id: Path<Id<DeliveryId>>,
+    ) -> Result<Found<WebhookDelivery>, Problem> {
+        let found = endpoints::delivery(&services, caller.0.org, id.0.0).await?;
+        let (delivery, attempts) = found.ok_or_else(not_found)?;
+        let attempts = attempts.into_iter().map(Into::into).collect();
+        Ok(Found::of(WebhookDelivery {
+            attempts: Some(attempts),
+            ..delivery.into()
+        }))
+    }
+}

@@ -1,0 +1,68 @@
+//! The operations, one group a page. A function's name is its operationId and what SDKs call it.
+
+use poem_openapi::Tags;
+
+use crate::problem::{Code, Problem};
+
+pub mod api_keys;
+pub mod deliveries;
+pub mod endpoints;
+pub mod health;
+pub mod messages;
+pub mod organisations;
+pub mod qr;
+pub mod sessions;
+
+/// How the document groups the operations.
+#[derive(Tags)]
+pub enum Group {
+    /// Tenants, for the operator of this gateway.
+    Organisations,
+    /// The keys an organisation's software calls with.
+    ApiKeys,
+    /// WhatsApp numbers linked to this gateway, each as a device of its phone.
+    Sessions,
+    /// Texts out and in. What is accepted is paced: one message of a number at a time, with a random gap.
+    Messages,
+    /// Where events are posted, signed as Standard Webhooks 1.0.
+    WebhookEndpoints,
+    /// What became of each event on its way to each endpoint.
+    WebhookDeliveries,
+    /// Whether this gateway is well.
+    Operations,
+}
+
+const NAME_MAX: usize = 100;
+
+/// A name a person chose: 1 to 100 characters, none of them a control character.
+pub(crate) fn name(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let sized = (1..=NAME_MAX).contains(&text.chars().count());
+    if !sized || text.chars().any(char::is_control) {
+        let rule = format!("1 to {NAME_MAX} characters, without control characters");
+        return Err(Problem::new(Code::InvalidName).at("/name", "invalid_name", rule));
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn twenty() -> u32 {
+    20
+}
+
+pub(crate) fn not_found() -> Problem {
+    Problem::new(Code::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_trimmed_and_has_no_control_characters() {
+        assert_eq!(name(" front desk ").unwrap(), "front desk");
+        for bad in ["", "  ", "a\nb", "\u{0}", &"ä".repeat(101)] {
+            assert_eq!(name(bad).unwrap_err().code(), Code::InvalidName, "{bad:?}");
+        }
+        assert!(name(&"ä".repeat(100)).is_ok());
+    }
+}

@@ -1,0 +1,317 @@
+//! The QR a phone scans to link a session: once, or as a stream while it rotates.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use passerelle_jobs::{
+    Services,
+    ids::SessionId,
+    model::{Live, Qr as Shown, State},
+    sessions,
+};
+use poem::web::{Data, sse::Event};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi, ResponseContent,
+    param::{Header, Path},
+    payload::{Binary, EventStream, PlainText},
+};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Group, not_found};
+use crate::{
+    auth::Caller,
+    body::Body,
+    problem::{Code, Problem},
+    qr::Picture,
+    types::{Id, Timestamp},
+};
+
+/// A comment line this often keeps proxies from closing the stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A QR code to scan: WhatsApp, Linked devices, Link a device.
+#[derive(Debug, Serialize, Object)]
+pub struct Qr {
+    /// What the code encodes. It links a device: treat it as a secret.
+    pub qr: String,
+    /// After this WhatsApp no longer takes it and there is a new one.
+    pub expires_at: Timestamp,
+    /// The code as a picture, for an `<img>`.
+    pub png_data_url: String,
+}
+
+/// What an event of the stream carries.
+#[derive(Debug, Serialize, Object)]
+pub struct QrStreamEvent {
+    /// In events named `qr`: what the code encodes.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qr: Option<String>,
+    /// In events named `qr`: after this there is a new one.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// In events named `state`: the session's state.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// The forms a QR comes in.
+#[derive(ResponseContent)]
+pub enum QrContent {
+    /// JSON, with the picture in it.
+    Json(Body<Qr>),
+    /// A PNG picture.
+    #[oai(content_type = "image/png")]
+    Png(Binary<Vec<u8>>),
+    /// An SVG picture.
+    #[oai(content_type = "image/svg+xml")]
+    Svg(PlainText<String>),
+}
+
+/// The QR of the moment.
+#[derive(ApiResponse)]
+pub enum QrAnswer {
+    /// In the form that `Accept` asked for.
+    #[oai(status = 200)]
+    Qr(QrContent),
+}
+
+/// The QR of a session.
+pub struct QrCodes;
+
+#[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
+impl QrCodes {
+    /// Read the QR of a session that waits to be linked.
+    ///
+    /// As JSON, or as a picture when `Accept` asks for `image/png` or `image/svg+xml`.
+    #[oai(path = "/:id/qr", method = "get", operation_id = "read_qr")]
+    async fn read_qr(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        /// `application/json`, `image/png` or `image/svg+xml`.
+        accept: Header<Option<String>>,
+    ) -> Result<QrAnswer, Problem> {
+        let form = Form::of(accept.as_deref()).ok_or_else(|| Problem::new(Code::NotAcceptable))?;
+        let live = sessions::watch(&services, caller.0.org, id.0.0)
+            .await?
+            .ok_or_else(not_found)?;
+        let live = live.borrow().clone();
+        let Some(qr) = live.qr.filter(|qr| qr.expires_at > services.clock().now()) else {
+            return Err(Problem::new(Code::QrNotAvailable).state(live.state.as_str()));
+        };
+        draw(&qr, form).map(QrAnswer::Qr).map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "a QR code could not be drawn");
+            Problem::new(Code::Internal)
+        })
+    }
+
+    /// Follow the QR of a session while it rotates, as server-sent events.
+    ///
+    /// Events named `qr` carry a new code, events named `state` the session's state. The stream
+    /// ends when the session is linked or stops.
+    #[oai(path = "/:id/qr/stream", method = "get", operation_id = "stream_qr")]
+    async fn stream_qr(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        stop: Data<&CancellationToken>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+    ) -> Result<EventStream<stream::BoxStream<'static, QrStreamEvent>>, Problem> {
+        let live = sessions::watch(&services, caller.0.org, id.0.0)
+            .await?
+            .ok_or_else(not_found)?;
+        let told = follow(live).take_until(stop.0.clone().cancelled_owned());
+        Ok(EventStream::new(told.boxed())
+            .keep_alive(KEEP_ALIVE)
+            .to_event(|event| {
+                let name = if event.qr.is_some() { "qr" } else { "state" };
+                let data = serde_json::to_string(&event).expect("plain fields serialise");
+                Event::message(data).event_type(name)
+            }))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Png,
+    Svg,
+}
+
+impl Form {
+    /// The first form that the header names; JSON when it names none in particular.
+    fn of(accept: Option<&str>) -> Option<Self> {
+        let Some(accept) = accept else {
+            return Some(Self::Json);
+        };
+        accept.split(',').find_map(|range| {
+            match range
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+                .as_str()
+            {
+                "application/json" | "application/*" | "*/*" | "" => Some(Self::Json),
+                "image/png" | "image/*" => Some(Self::Png),
+                "image/svg+xml" => Some(Self::Svg),
+                _ => None,
+            }
+        })
+    }
+}
+
+fn draw(qr: &Shown, form: Form) -> anyhow::Result<QrContent> {
+    let picture = Picture::of(&qr.code)?;
+    Ok(match form {
+        Form::Json => QrContent::Json(Body(Qr {
+            qr: qr.code.clone(),
+            expires_at: Timestamp(qr.expires_at),
+            png_data_url: picture.png_data_url()?,
+        })),
+        Form::Png => QrContent::Png(Binary(picture.png()?)),
+        Form::Svg => QrContent::Svg(PlainText(picture.svg())),
+    })
+}
+
+/// What was told last, so that nothing is told twice.
+struct Following {
+    live: watch::Receiver<Live>,
+    told: Option<Live>,
+    done: bool,
+}
+
+/// Each change of the session as an event, from its present state on, until it is linked or stops.
+fn follow(live: watch::Receiver<Live>) -> impl Stream<Item = QrStreamEvent> + Send {
+    let from = Following {
+        live,
+        told: None,
+        done: false,
+    };
+    stream::unfold(from, |mut following| async move {
+        loop {
+            if following.done {
+                return None;
+            }
+            let now = following.live.borrow_and_update().clone();
+            let event = following
+                .told
+                .as_ref()
+                .map_or_else(|| Some(told(&now)), |before| change(before, &now));
+            // Just after `connect` the session still shows `stopped`: only a stop after something else ends the stream.
+            let ran = |before: &Live| before.state != State::Stopped;
+            let stopped = now.state == State::Stopped && following.told.as_ref().is_some_and(ran);
+            following.done = now.state == State::Connected || stopped;
+            following.told = Some(now);
+            if let Some(event) = event {
+                return Some((event, following));
+            }
+            if !following.done && following.live.changed().await.is_err() {
+                return None;
+            }
+        }
+    })
+}
+
+fn change(before: &Live, now: &Live) -> Option<QrStreamEvent> {
+    let new = if now.qr.is_some() {
+        before.qr != now.qr
+    } else {
+        before.state != now.state
+    };
+    new.then(|| told(now))
+}
+
+fn told(live: &Live) -> QrStreamEvent {
+    match &live.qr {
+        Some(qr) => QrStreamEvent {
+            qr: Some(qr.code.clone()),
+            expires_at: Some(Timestamp(qr.expires_at)),
+            state: None,
+        },
+        None => QrStreamEvent {
+            qr: None,
+            expires_at: None,
+            state: Some(live.state.as_str().to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn qr(code: &str) -> Live {
+        Live {
+            state: State::Qr,
+            qr: Some(Shown {
+                code: code.to_owned(),
+                expires_at: 0,
+            }),
+        }
+    }
+
+    fn state(state: State) -> Live {
+        Live { state, qr: None }
+    }
+
+    #[test]
+    fn the_form_is_what_accept_names_first() {
+        assert_eq!(Form::of(None), Some(Form::Json));
+        assert_eq!(Form::of(Some("*/*")), Some(Form::Json));
+        assert_eq!(
+            Form::of(Some("image/svg+xml, image/png;q=0.5")),
+            Some(Form::Svg)
+        );
+        assert_eq!(Form::of(Some("image/PNG")), Some(Form::Png));
+        assert_eq!(Form::of(Some("text/html")), None);
+    }
+
+    #[tokio::test]
+    async fn the_stream_tells_each_code_once_and_ends_when_linked() {
+        let (tell, live) = watch::channel(state(State::Connecting));
+        let mut events = Box::pin(follow(live));
+        assert_eq!(
+            events.next().await.unwrap().state.as_deref(),
+            Some("connecting")
+        );
+        tell.send(qr("one")).unwrap();
+        assert_eq!(events.next().await.unwrap().qr.as_deref(), Some("one"));
+        tell.send(qr("one")).unwrap();
+        tell.send(qr("two")).unwrap();
+        assert_eq!(events.next().await.unwrap().qr.as_deref(), Some("two"));
+        tell.send(state(State::Connected)).unwrap();
+        assert_eq!(
+            events.next().await.unwrap().state.as_deref(),
+            Some("connected")
+        );
+        assert!(events.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_has_not_started_yet_is_waited_for() {
+        let (tell, live) = watch::channel(state(State::Stopped));
+        let mut events = Box::pin(follow(live));
+        assert_eq!(
+            events.next().await.unwrap().state.as_deref(),
+            Some("stopped")
+        );
+        tell.send(qr("one")).unwrap();
+        assert!(events.next().await.unwrap().qr.is_some());
+        tell.send(state(State::Stopped)).unwrap();
+        assert_eq!(
+            events.next().await.unwrap().state.as_deref(),
+            Some("stopped")
+        );
+        assert!(events.next().await.is_none());
+    }
+}

@@ -1,0 +1,127 @@
+//! The gateway together with a WhatsApp server of its own on loopback. The code path is the one of
+//! real numbers; only the server's address differs.
+
+use std::{io::Write as _, net::SocketAddr};
+
+use anyhow::Context as _;
+use passerelle_jobs::KekRing;
+use passerelle_simulator::{Options, Simulator as WhatsAppServer};
+use tempfile::TempDir;
+
+use crate::{
+    cli::{Gateway as Flags, Sandbox, Simulator},
+    config::Config,
+    lifecycle::{self, Gateway, Role},
+};
+
+/// What `--database-url` is when nobody said anything.
+const UNTOLD: &str = "sqlite:passerelle.db";
+
+/// A simulator and a gateway on it.
+pub struct Pair {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The WhatsApp server.
+    pub simulator: WhatsAppServer,
+    /// The store's folder, deleted at the end, unless a store was given.
+    _folder: Option<TempDir>,
+}
+
+impl Pair {
+    /// Starts both. What is not told is made: keys, and a store in a temporary folder.
+    pub async fn start(mut flags: Flags, simulator: SocketAddr) -> anyhow::Result<Self> {
+        let options = Options {
+            listen: simulator,
+            ..Options::default()
+        };
+        let simulator = WhatsAppServer::start(options).context("starting the WhatsApp server")?;
+        flags.whatsapp_url.get_or_insert_with(|| simulator.ws_url());
+        let loopback = "127.0.0.0/8".parse().expect("a literal network");
+        flags.egress_allow.push(loopback);
+        let folder = own_store(&mut flags)?;
+        own_kek(&mut flags, folder.is_none())?;
+        let gateway =
+            Gateway::start(Config::check(&flags)?, Role::All, lifecycle::metrics()?).await?;
+        Ok(Self {
+            gateway,
+            simulator,
+            _folder: folder,
+        })
+    }
+
+    /// Stops both, the gateway first.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+        self.simulator.stop().await;
+    }
+}
+
+fn own_store(flags: &mut Flags) -> anyhow::Result<Option<TempDir>> {
+    if flags.store.database_url != UNTOLD {
+        return Ok(None);
+    }
+    let folder = TempDir::with_prefix("passerelle-").context("making a temporary folder")?;
+    flags.store.database_url = format!("sqlite:{}", folder.path().join("passerelle.db").display());
+    Ok(Some(folder))
+}
+
+fn own_kek(flags: &mut Flags, store_stays: bool) -> anyhow::Result<()> {
+    if flags.kek.kek.is_some() {
+        return Ok(());
+    }
+    let (_, text) = KekRing::generate();
+    if store_stays {
+        // Without it the store could not be opened a second time.
+        writeln!(
+            std::io::stderr().lock(),
+            "This store's key: PASSERELLE_KEK={text}"
+        )
+        .context("printing the key")?;
+    }
+    flags.kek.kek = Some(text);
+    Ok(())
+}
+
+/// `passerelle sandbox`.
+pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
+    let announce = flags.gateway.announce.clone();
+    let pair = Pair::start(flags.gateway, flags.simulator_listen).await?;
+    lifecycle::tell(&pair.gateway)?;
+    let control = pair.simulator.control_url();
+    tracing::info!(control, "the WhatsApp server's control API is at {control}");
+    if let Some(file) = announce {
+        lifecycle::announce(&file, &pair.gateway, Some(&control))?;
+    }
+    lifecycle::asked_to_stop().await?;
+    pair.stop().await;
+    Ok(())
+}
+
+/// `passerelle simulator`.
+pub async fn simulator(flags: Simulator) -> anyhow::Result<()> {
+    let listen = SocketAddr::from(([127, 0, 0, 1], flags.port));
+    let simulator = WhatsAppServer::start(Options {
+        listen,
+        ..Options::default()
+    })?;
+    let (ws, wss, control) = (
+        simulator.ws_url(),
+        simulator.wss_url(),
+        simulator.control_url(),
+    );
+    tracing::info!(
+        ws,
+        wss,
+        control,
+        "WhatsApp server on {ws}, {wss}; control API at {control}"
+    );
+    if let Some(file) = flags.announce {
+        lifecycle::place(
+            &file,
+            &serde_json::json!({ "ws": ws, "wss": wss, "control": control }),
+        )?;
+    }
+    lifecycle::asked_to_stop().await?;
+    simulator.stop().await;
+    Ok(())
+}

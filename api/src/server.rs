@@ -1,0 +1,112 @@
+//! The HTTP server: one hyper connection a socket, with a deadline for headers.
+//!
+//! poem's own server has no such deadline, so half a header would hold its connection for ever.
+//! HTTP/1.1 only; what speaks HTTP/2 and TLS stands in front.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::{
+    Addr, Endpoint as _,
+    endpoint::BoxEndpoint,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::limits;
+
+/// The whole surface as one endpoint.
+pub type Surface = Arc<BoxEndpoint<'static>>;
+
+/// Serves `surface` on `listener` until `stop`, then lets what is in flight finish for at most `grace`.
+pub async fn serve(
+    listener: TcpListener,
+    surface: Surface,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    let connections = TaskTracker::new();
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let cut = CancellationToken::new();
+    loop {
+        let permit = Arc::clone(&room)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, remote)) => {
+                let (surface, stop, cut) = (Arc::clone(&surface), stop.clone(), cut.clone());
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = connection(socket, remote, surface, stop) => {}
+                        () = cut.cancelled() => {}
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(grace, connections.wait())
+        .await
+        .is_err()
+    {
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Out of file descriptors or the like: tell it and do not spin.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "could not accept a connection");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn connection(
+    socket: TcpStream,
+    remote: std::net::SocketAddr,
+    surface: Surface,
+    stop: CancellationToken,
+) {
+    let local = socket.local_addr().unwrap_or(remote);
+    // A refused option costs latency, not correctness.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let surface = Arc::clone(&surface);
+        let local = LocalAddr(Addr::SocketAddr(local));
+        let remote = RemoteAddr(Addr::SocketAddr(remote));
+        async move {
+            let request = (request, local, remote, Scheme::HTTP).into();
+            let response = surface.get_response(request).await;
+            Ok::<_, Infallible>(hyper::Response::from(response))
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADERS_WITHIN)
+        .max_buf_size(limits::HEADERS_MAX)
+        .serve_connection(TokioIo::new(socket), service);
+    tokio::pin!(serving);
+    let done = tokio::select! {
+        done = &mut serving => done,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,417 @@
+//! The document: what poem-openapi derives from the code, finished into a valid OpenAPI 3.1.0.
+//!
+//! poem-openapi writes 3.0.0 with 3.1 keys in it, media types with a charset, no nulls, no
+//! examples and no problem bodies; every step here undoes one of these, and nothing else edits
+//! the document. `openapi/openapi.json` is its committed copy.
+
+use std::collections::BTreeSet;
+
+use poem_openapi::{registry::Registry, types::Type as _};
+use serde_json::{Map, Value, json};
+
+use crate::problem::{Code, ProblemBody};
+
+mod codes;
+mod examples;
+
+/// Which methods each path of the surface has.
+#[derive(Debug, Default)]
+pub struct Paths(Vec<(Vec<String>, Vec<String>)>);
+
+impl Paths {
+    /// From path templates (`/v1/sessions/{id}`) and their methods in capitals.
+    pub fn new(paths: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
+        let split = |path: String| path.split('/').map(str::to_owned).collect();
+        Self(
+            paths
+                .into_iter()
+                .map(|(path, methods)| (split(path), methods))
+                .collect(),
+        )
+    }
+
+    /// From a finished document, and further paths that it does not list.
+    pub fn of(document: &Value, further: &[&str]) -> Self {
+        let listed = document["paths"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(path, item)| {
+                let methods = item.as_object().into_iter().flatten();
+                (
+                    path.clone(),
+                    methods.map(|(method, _)| method.to_uppercase()).collect(),
+                )
+            });
+        let further = further
+            .iter()
+            .map(|path| ((*path).to_owned(), vec!["GET".to_owned()]));
+        Self::new(listed.chain(further))
+    }
+
+    /// The methods of the templates that `path` fits; GET brings HEAD with it.
+    pub fn methods(&self, path: &str) -> Vec<String> {
+        let parts: Vec<_> = path.split('/').collect();
+        let fits = |template: &[String]| {
+            template.len() == parts.len()
+                && template
+                    .iter()
+                    .zip(&parts)
+                    .all(|(want, part)| want.starts_with('{') || want == part)
+        };
+        let mut methods: BTreeSet<String> = self
+            .0
+            .iter()
+            .filter(|(template, _)| fits(template))
+            .flat_map(|(_, methods)| methods.iter().cloned())
+            .collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD".to_owned());
+        }
+        methods.into_iter().collect()
+    }
+}
+
+/// Finishes what poem-openapi wrote.
+pub fn finish(raw: &str) -> Value {
+    let mut document: Value = serde_json::from_str(raw).expect("poem-openapi writes JSON");
+    document["openapi"] = json!("3.1.0");
+    document["servers"] = json!([{ "url": "/", "description": "This server" }]);
+    document["security"] = json!([{ "ApiKey": [] }]);
+    if let Some(schemes) = document["components"]["securitySchemes"].as_object_mut() {
+        for scheme in schemes.values_mut() {
+            scheme["bearerFormat"] = json!("API key");
+        }
+    }
+    tidy(&mut document);
+    add_problem(&mut document);
+    strict_bodies(&mut document);
+    schemas(&mut document);
+    operations(&mut document);
+    webhooks(&mut document);
+    document
+}
+
+/// What goes for every object of the document.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(object) => {
+            let noise = [
+                ("explode", json!(true)),
+                ("deprecated", json!(false)),
+                ("description", json!("")),
+            ];
+            object.retain(|key, value| {
+                !noise
+                    .iter()
+                    .any(|(name, plain)| key == name && value == plain)
+            });
+            if let Some(content) = object.remove("application/json; charset=utf-8") {
+                object.insert("application/json".to_owned(), content);
+            }
+            for bound in ["minimum", "maximum"] {
+                whole(object, bound);
+            }
+            if object.get("format") == Some(&json!("bytes")) {
+                object.insert("format".to_owned(), json!("byte"));
+            }
+            nullable(object);
+            object.values_mut().for_each(tidy);
+        }
+        _ => {}
+    }
+}
+
+fn whole(object: &mut Map<String, Value>, key: &str) {
+    let number = object
+        .get(key)
+        .and_then(Value::as_f64)
+        .filter(|number| number.fract() == 0.0);
+    if let Some(whole) = number.and_then(|number| format!("{number:.0}").parse::<i64>().ok()) {
+        object.insert(key.to_owned(), json!(whole));
+    }
+}
+
+/// 3.0's `nullable` in 3.1's words.
+fn nullable(object: &mut Map<String, Value>) {
+    if object.remove("nullable") != Some(json!(true)) {
+        return;
+    }
+    if let Some(kind) = object
+        .get("type")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+    {
+        object.insert("type".to_owned(), json!([kind, "null"]));
+    }
+    if let Some(words) = object.get_mut("enum").and_then(Value::as_array_mut) {
+        words.push(Value::Null);
+    }
+}
+
+/// The body of every refusal. poem-openapi leaves out what no operation names, and the operations
+/// name it only from [`operations`] on.
+fn add_problem(document: &mut Value) {
+    let mut registry = Registry::new();
+    ProblemBody::register(&mut registry);
+    for (name, schema) in registry.schemas {
+        let mut schema = serde_json::to_value(schema).expect("poem-openapi writes JSON");
+        tidy(&mut schema);
+        document["components"]["schemas"][name] = schema;
+    }
+}
+
+/// Request bodies refuse unknown fields, all the way down.
+fn strict_bodies(document: &mut Value) {
+    let mut wanted = Vec::new();
+    for_each_operation(document, |_, operation| {
+        wanted.extend(references(&operation["requestBody"]));
+    });
+    let mut done = BTreeSet::new();
+    while let Some(name) = wanted.pop() {
+        if !done.insert(name.clone()) {
+            continue;
+        }
+        let schema = &mut document["components"]["schemas"][&name];
+        wanted.extend(references(schema));
+        if schema["type"] == json!("object") {
+            schema["additionalProperties"] = json!(false);
+        }
+    }
+}
+
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Object(object) => {
+            let own = object
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|link| link.rsplit('/').next());
+            own.map(str::to_owned)
+                .into_iter()
+                .chain(object.values().flat_map(references))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The example of an object is also the example of each of its fields.
+fn schemas(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+        return;
+    };
+    for (name, schema) in schemas {
+        let Some(example) = examples::of_schema(name) else {
+            continue;
+        };
+        if let Some(properties) = schema["properties"].as_object_mut() {
+            for (field, property) in properties {
+                let bare = property.get("$ref").is_none() && property.get("allOf").is_none();
+                if let (true, Some(value)) = (bare, example.get(field)) {
+                    property["examples"] = json!([value]);
+                    property
+                        .as_object_mut()
+                        .map(|property| property.remove("example"));
+                }
+            }
+        }
+        schema["examples"] = json!([example]);
+    }
+}
+
+fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&str, &mut Value)) {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (_, item) in paths {
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            let id = operation["operationId"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            visit(&id, operation);
+        }
+    }
+}
+
+/// Examples and problem responses of every operation.
+fn operations(document: &mut Value) {
+    for_each_operation(document, |id, operation| {
+        if operation.get("description").is_none() {
+            let summary = operation["summary"].clone();
+            operation["description"] = summary;
+        }
+        if operation.get("security").is_none() {
+            operation["security"] = json!([]);
+        }
+        let parameters = operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            if parameter["in"] == json!("header") {
+                let name = train_case(parameter["name"].as_str().unwrap_or_default());
+                parameter["name"] = json!(name);
+            }
+        }
+        if let Some(example) = examples::of_request(id) {
+            operation["requestBody"]["content"]["application/json"]["examples"] = example;
+        }
+        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            if response.get("description").is_none() {
+                response["description"] = json!(meaning(status));
+            }
+            response["headers"] =
+                json!({ "X-Request-Id": { "$ref": "#/components/headers/RequestId" } });
+            if id == "send_message" && status.starts_with('2') {
+                response["headers"]["Idempotency-Replayed"] =
+                    json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
+            }
+        }
+        for code in codes::of(id, operation) {
+            refuse(operation, code);
+        }
+        operation["responses"].sort_all_objects();
+    });
+    document["components"]["headers"] = json!({
+        "RequestId": {
+            "description": "The request's id, as in problem bodies and our logs.",
+            "schema": { "type": "string", "examples": ["req_01kaq6h3zve9qbw4r2t8n5c7xd"] }
+        },
+        "IdempotencyReplayed": {
+            "description": "`true` when this is the answer of an earlier request with the same key.",
+            "schema": { "type": "string", "enum": ["true"] }
+        }
+    });
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Found, or done.",
+        "201" => "Created.",
+        "202" => "Accepted, and durable; it is carried out from here.",
+        "204" => "Done; there is nothing to say.",
+        _ => "See the body.",
+    }
+}
+
+fn refuse(operation: &mut Value, code: Code) {
+    let status = code.status().to_string();
+    let response = &mut operation["responses"][&status];
+    if response.is_null() {
+        *response = json!({
+            "description": format!("Refused; `code` is one of the examples'. {}.", code.title()),
+            "headers": { "X-Request-Id": { "$ref": "#/components/headers/RequestId" } },
+            "content": { "application/problem+json": {
+                "schema": { "$ref": "#/components/schemas/Problem" }, "examples": {}
+            } }
+        });
+    }
+    let detail = format!("{}.", code.title());
+    response["content"]["application/problem+json"]["examples"][code.as_str()] = json!({
+        "summary": code.title(),
+        "value": {
+            "type": format!("/docs/problems#{}", code.as_str()), "title": code.title(),
+            "status": code.status(), "detail": detail, "instance": "/v1/messages",
+            "code": code.as_str(), "request_id": "req_01kaq6h3zve9qbw4r2t8n5c7xd"
+        }
+    });
+}
+
+fn train_case(name: &str) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + &rest.to_lowercase()
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// What a receiver gets, with the headers of Standard Webhooks 1.0, and what it should answer.
+fn webhooks(document: &mut Value) {
+    for (name, item) in document["webhooks"].as_object_mut().into_iter().flatten() {
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            operation["operationId"] = json!(format!("on_{}", name.replace('.', "_")));
+            operation["security"] = json!([]);
+            operation["parameters"] = json!([
+                header(
+                    "Webhook-Id",
+                    "The event's id, the same on every attempt: drop what you have seen.",
+                    "evt_01kaq6h3zve9qbw4r2t8n5c7xd"
+                ),
+                header(
+                    "Webhook-Timestamp",
+                    "When this attempt was made, Unix seconds. Refuse what is more than five minutes off.",
+                    "1795334400"
+                ),
+                header(
+                    "Webhook-Signature",
+                    "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; two, space separated, while a secret is rotated.",
+                    "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
+                ),
+            ]);
+            operation["responses"] = json!({
+                "2XX": { "description": "Taken. Answer within 15 seconds; anything else is tried again." },
+                "410": { "description": "Never again: the endpoint is disabled." }
+            });
+        }
+    }
+}
+
+fn header(name: &str, description: &str, example: &str) -> Value {
+    json!({ "name": name, "in": "header", "required": true, "description": description,
+            "schema": { "type": "string" }, "example": example })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_knows_its_methods_and_get_brings_head() {
+        let paths = Paths::new([
+            (
+                "/v1/sessions/{id}".to_owned(),
+                vec!["GET".to_owned(), "DELETE".to_owned()],
+            ),
+            ("/v1/sessions".to_owned(), vec!["POST".to_owned()]),
+        ]);
+        assert_eq!(
+            paths.methods("/v1/sessions/ses_1"),
+            ["DELETE", "GET", "HEAD"]
+        );
+        assert_eq!(paths.methods("/v1/sessions"), ["POST"]);
+        assert!(paths.methods("/v1/other").is_empty());
+    }
+
+    #[test]
+    fn the_framework_s_habits_are_undone() {
+        let raw = json!({
+            "openapi": "3.0.0",
+            "components": { "schemas": { "A": { "type": "object", "properties": {
+                "n": { "type": "integer", "minimum": 1.0, "nullable": true } } } } },
+            "paths": { "/a": { "post": {
+                "operationId": "a", "summary": "A.", "description": "",
+                "parameters": [{ "name": "IDEMPOTENCY-KEY", "in": "header", "explode": true, "deprecated": false }],
+                "requestBody": { "content": { "application/json; charset=utf-8": { "schema": { "$ref": "#/components/schemas/A" } } } },
+                "responses": { "200": { "description": "" } } } } }
+        });
+        let done = finish(&raw.to_string());
+        assert_eq!(done["openapi"], "3.1.0");
+        let n = &done["components"]["schemas"]["A"]["properties"]["n"];
+        assert_eq!(
+            (&n["minimum"], &n["type"]),
+            (&json!(1), &json!(["integer", "null"]))
+        );
+        assert_eq!(
+            done["components"]["schemas"]["A"]["additionalProperties"],
+            false
+        );
+        let operation = &done["paths"]["/a"]["post"];
+        assert_eq!(
+            operation["parameters"][0],
+            json!({ "name": "Idempotency-Key", "in": "header" })
+        );
+        assert!(operation["requestBody"]["content"]["application/json"].is_object());
+        assert!(operation["responses"]["413"]["content"]["application/problem+json"]["examples"]["body_too_large"].is_object());
+    }
+}

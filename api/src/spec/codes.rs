@@ -1,0 +1,76 @@
+//! Which problems an operation can answer with.
+
+use serde_json::Value;
+
+use crate::problem::Code;
+
+/// What follows from an operation's shape, and what only it has.
+pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
+    let mut codes = vec![Code::Internal, Code::DeadlineExceeded];
+    let open = operation["security"].as_array().is_none_or(Vec::is_empty);
+    if !open {
+        codes.extend([
+            Code::MissingCredentials,
+            Code::InvalidApiKey,
+            Code::InsufficientScope,
+            Code::DependencyDown,
+        ]);
+    }
+    if operation.get("requestBody").is_some() {
+        codes.extend([
+            Code::MalformedJson,
+            Code::UnknownField,
+            Code::ValidationFailed,
+            Code::IncompleteBody,
+            Code::RequestTimeout,
+            Code::BodyTooLarge,
+            Code::UnsupportedMediaType,
+        ]);
+    }
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        match (parameter["in"].as_str(), parameter["name"].as_str()) {
+            (Some("path"), _) => codes.extend([Code::InvalidId, Code::NotFound]),
+            (Some("query"), Some("cursor")) => codes.push(Code::InvalidCursor),
+            (Some("query"), Some("session_id" | "endpoint_id")) => codes.push(Code::InvalidId),
+            (Some("query"), _) => codes.push(Code::ValidationFailed),
+            _ => {}
+        }
+    }
+    codes.extend_from_slice(own(id));
+    codes
+}
+
+fn own(id: &str) -> &'static [Code] {
+    match id {
+        "create_organisation"
+        | "create_session"
+        | "create_organisation_api_key"
+        | "create_api_key" => &[Code::InvalidName],
+        "connect_session" | "logout_session" => &[Code::SessionNotReady],
+        "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
+        "request_pairing_code" => &[
+            Code::InvalidPhone,
+            Code::SessionAlreadyLinked,
+            Code::SessionNotReady,
+            Code::SessionHostUnavailable,
+        ],
+        "send_message" => &[
+            Code::NotFound,
+            Code::InvalidRecipient,
+            Code::TextEmpty,
+            Code::TextTooLong,
+            Code::InvalidExpiry,
+            Code::IdempotencyKeyInvalid,
+            Code::IdempotencyKeyReused,
+            Code::IdempotencyInProgress,
+            Code::QueueFull,
+        ],
+        "cancel_message" => &[Code::MessageNotCancelable],
+        "create_webhook_endpoint" => &[
+            Code::UrlNotAllowed,
+            Code::UnknownEventType,
+            Code::LimitReached,
+        ],
+        _ => &[],
+    }
+}

@@ -1,0 +1,197 @@
+//! Examples, one object a schema and named ones for request bodies. They stand here and not in
+//! the code beside the types, because one story runs through them: Ada's order.
+
+use serde_json::{Value, json};
+
+const ORG: &str = "org_01kaq6h3zve9qbw4r2t8n5c7xd";
+const SESSION: &str = "ses_01kaq6h3zve9qbw4r2t8n5c7xd";
+const KEY: &str = "key_01kaq6h3zve9qbw4r2t8n5c7xd";
+const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
+const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
+const EVENT: &str = "evt_01kaq6h3zve9qbw4r2t8n5c7xd";
+const REQUEST: &str = "req_01kaq6h3zve9qbw4r2t8n5c7xd";
+const AT: &str = "2026-11-22T08:00:00.000Z";
+const LATER: &str = "2026-11-22T08:00:04.200Z";
+const TOMORROW: &str = "2026-11-23T08:00:00.000Z";
+const PHONE: &str = "+491510000001";
+const CONTACT: &str = "+491510000002";
+
+/// The example of a schema, if it is an object with one.
+pub(super) fn of_schema(name: &str) -> Option<Value> {
+    tenancy(name)
+        .or_else(|| session(name))
+        .or_else(|| message(name))
+        .or_else(|| webhook(name))
+        .or_else(|| event(name))
+        .map(present)
+}
+
+/// What is absent is left out, as in the answers themselves.
+fn present(example: Value) -> Value {
+    match example {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields.map(|(name, value)| (name, present(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(present).collect(),
+        plain => plain,
+    }
+}
+
+fn tenancy(name: &str) -> Option<Value> {
+    Some(match name {
+        "NewOrganisation" => json!({ "name": "Acme Repairs" }),
+        "Organisation" => {
+            json!({ "id": ORG, "object": "organisation", "name": "Acme Repairs", "created_at": AT })
+        }
+        "OrganisationList" => list(&of_schema("Organisation")?),
+        "NewApiKey" => json!({ "name": "order service" }),
+        "ApiKey" => {
+            json!({ "id": KEY, "object": "api_key", "name": "order service", "public_id": "4fzKq2Lr9TbX", "created_at": AT, "revoked_at": null })
+        }
+        "MadeApiKey" => json!({ "id": KEY, "object": "api_key", "name": "order service",
+            "key": "psl_4fzKq2Lr9TbX…", "created_at": AT }),
+        "ApiKeyList" => list(&of_schema("ApiKey")?),
+        "Flaw" => {
+            json!({ "pointer": "/to", "code": "invalid_recipient", "detail": "a phone number in E.164, such as +491510000002" })
+        }
+        "Problem" => {
+            json!({ "type": "/docs/problems#invalid_recipient", "title": "The recipient is not an E.164 phone number",
+            "status": 422, "detail": "The recipient is not an E.164 phone number.", "instance": "/v1/messages",
+            "code": "invalid_recipient", "request_id": REQUEST, "errors": [of_schema("Flaw")?] })
+        }
+        "Readiness" => json!({ "ready": true, "store": true }),
+        "Health" => json!({ "ok": true, "version": "0.1.0" }),
+        _ => return None,
+    })
+}
+
+fn session(name: &str) -> Option<Value> {
+    Some(match name {
+        "NewSession" => json!({ "name": "front desk" }),
+        "Session" => {
+            json!({ "id": SESSION, "object": "session", "name": "front desk", "desired": "running",
+            "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
+            "queue": { "pending": 2 } })
+        }
+        "SessionShown" => json!({ "id": SESSION, "object": "session", "state": "connected" }),
+        "StatusReason" => json!({ "code": "logged_out" }),
+        "SessionQueue" => json!({ "pending": 2 }),
+        "SessionList" => list(&of_schema("Session")?),
+        "Qr" => {
+            json!({ "qr": "2@kV0n…,Zm9v…,YmFy…,cXV4…", "expires_at": AT, "png_data_url": "data:image/png;base64,iVBORw0KGgo…" })
+        }
+        "QrStreamEvent" => json!({ "qr": "2@kV0n…,Zm9v…,YmFy…,cXV4…", "expires_at": AT }),
+        "NewPairingCode" => json!({ "phone": PHONE }),
+        "PairingCode" => json!({ "code": "ABCD1234" }),
+        _ => return None,
+    })
+}
+
+fn message(name: &str) -> Option<Value> {
+    Some(match name {
+        "NewMessage" => json!({ "session_id": SESSION, "type": "text", "to": CONTACT,
+            "text": { "body": "Your order 1042 is ready for pick-up." } }),
+        "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
+        "Message" => {
+            json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
+            "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
+            "text": { "body": "Your order 1042 is ready for pick-up." },
+            "queue": { "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER },
+            "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,
+            "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
+        }
+        "MessageQueue" => {
+            json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
+        }
+        "Unsupported" => json!({ "kind": "imageMessage" }),
+        "MessageError" => json!({ "code": "not_on_whatsapp" }),
+        "MessageList" => list(&of_schema("Message")?),
+        _ => return None,
+    })
+}
+
+fn webhook(name: &str) -> Option<Value> {
+    Some(match name {
+        "NewWebhookEndpoint" => {
+            json!({ "url": "https://shop.example/hooks/whatsapp", "events": ["message.received", "message.read"] })
+        }
+        "WebhookEndpoint" => {
+            json!({ "id": ENDPOINT, "object": "webhook_endpoint", "url": "https://shop.example/hooks/whatsapp",
+            "events": ["message.received", "message.read"], "status": "enabled", "created_at": AT })
+        }
+        "MadeWebhookEndpoint" => {
+            json!({ "id": ENDPOINT, "object": "webhook_endpoint", "url": "https://shop.example/hooks/whatsapp",
+            "events": ["message.received", "message.read"], "status": "enabled", "secret": "whsec_…", "created_at": AT })
+        }
+        "WebhookEndpointList" => list(&of_schema("WebhookEndpoint")?),
+        "RotatedSecret" => json!({ "secret": "whsec_…", "old_secret_expires_at": TOMORROW }),
+        "WebhookDelivery" => {
+            json!({ "id": DELIVERY, "object": "webhook_delivery", "endpoint_id": ENDPOINT, "event_id": EVENT,
+            "event_type": "message.received", "status": "delivered", "attempts_made": 1, "created_at": AT })
+        }
+        "WebhookAttempt" => {
+            json!({ "number": 1, "started_at": AT, "took_ms": 42, "http_status": 200, "error": null })
+        }
+        "WebhookDeliveryList" => list(&of_schema("WebhookDelivery")?),
+        _ => return None,
+    })
+}
+
+fn event(name: &str) -> Option<Value> {
+    let (kind, data) = match name {
+        "MessageEvent" => ("message.received", json!({ "message": received() })),
+        "SessionEvent" => (
+            "session.connected",
+            json!({ "session": of_schema("SessionShown")? }),
+        ),
+        "EndpointEvent" => (
+            "endpoint.disabled",
+            json!({ "endpoint": of_schema("EndpointShown")? }),
+        ),
+        "MessageEventBody" => return Some(json!({ "message": received() })),
+        "SessionEventBody" => return Some(json!({ "session": of_schema("SessionShown")? })),
+        "EndpointEventBody" => return Some(json!({ "endpoint": of_schema("EndpointShown")? })),
+        "EndpointShown" => {
+            return Some(json!({ "id": ENDPOINT, "disabled_reason": "gone" }));
+        }
+        _ => return None,
+    };
+    Some(
+        json!({ "type": kind, "timestamp": AT, "id": EVENT, "api_version": "2026-12-01",
+        "org_id": ORG, "session_id": SESSION, "sequence": 1234, "data": data }),
+    )
+}
+
+fn received() -> Value {
+    json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "inbound", "type": "text",
+        "to": PHONE, "from": CONTACT, "status": "received", "text": { "body": "Thank you, on my way." },
+        "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": null,
+        "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
+}
+
+fn list(item: &Value) -> Value {
+    json!({ "data": [item], "has_more": false, "next_cursor": null })
+}
+
+/// Named examples of a request body; the first is what `/docs` fills in.
+pub(super) fn of_request(operation: &str) -> Option<Value> {
+    let schema = match operation {
+        "create_organisation" => "NewOrganisation",
+        "create_organisation_api_key" | "create_api_key" => "NewApiKey",
+        "create_session" => "NewSession",
+        "request_pairing_code" => "NewPairingCode",
+        "create_webhook_endpoint" => "NewWebhookEndpoint",
+        "send_message" => {
+            return Some(json!({
+                "text": { "summary": "A text", "value": of_schema("NewMessage")? },
+                "expiring": { "summary": "A text that is worthless after a while", "value": {
+                    "session_id": SESSION, "type": "text", "to": CONTACT, "text": { "body": "Your code is 481516." },
+                    "expires_at": TOMORROW } }
+            }));
+        }
+        _ => return None,
+    };
+    Some(json!({ "example": { "summary": "As it is usually sent", "value": of_schema(schema)? } }))
+}

@@ -1,0 +1,169 @@
+//! Everything that is served, as one endpoint, and the document of it.
+
+use std::{io::Write as _, sync::Arc};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use passerelle_jobs::Services;
+use poem::{EndpointExt as _, IntoEndpoint as _, Route};
+use poem_openapi::{LicenseObject, OpenApiService};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::AdminKey,
+    docs,
+    edge::Edge,
+    events::Events,
+    routes::{
+        api_keys::ApiKeys, deliveries::WebhookDeliveries, endpoints::WebhookEndpoints,
+        health::Probes, messages::Messages, organisations::Organisations, qr::QrCodes,
+        sessions::Sessions,
+    },
+    server::Surface,
+    spec::{self, Paths},
+};
+
+type Api = (
+    Organisations,
+    ApiKeys,
+    Sessions,
+    QrCodes,
+    Messages,
+    WebhookEndpoints,
+    WebhookDeliveries,
+    Probes,
+);
+
+const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by scanning a QR code, send texts \
+    through one API, receive what comes in as signed webhooks.\n\nWhat is accepted is committed to disk before the \
+    answer, and each number sends one message at a time with a random gap that cannot be switched off.\n\nThis is an \
+    unofficial client: WhatsApp may ban a number that is used through one.";
+
+fn service() -> OpenApiService<Api, Events> {
+    let api = (
+        Organisations,
+        ApiKeys,
+        Sessions,
+        QrCodes,
+        Messages,
+        WebhookEndpoints,
+        WebhookDeliveries,
+        Probes,
+    );
+    let licence =
+        LicenseObject::new("AGPL-3.0-only").url("https://www.gnu.org/licenses/agpl-3.0.html");
+    OpenApiService::new(api, "Passerelle", env!("CARGO_PKG_VERSION"))
+        .description(ABOUT)
+        .license(licence)
+        .webhooks::<Events>()
+}
+
+/// The finished document.
+pub fn document() -> Value {
+    spec::finish(&service().spec())
+}
+
+/// Prints the document on standard output, as `openapi/openapi.json` holds it.
+pub fn print() -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{:#}", document())
+}
+
+/// What the operations stand on.
+#[derive(Clone)]
+pub struct Parts {
+    /// The brain.
+    pub services: Services,
+    /// The operator's key.
+    pub admin: AdminKey,
+    /// Cancelled when the gateway goes down: streams end, readiness turns false.
+    pub stop: CancellationToken,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+}
+
+/// The whole surface.
+pub fn surface(parts: Parts) -> Surface {
+    let document = document();
+    let paths = Arc::new(Paths::of(&document, &docs::PATHS));
+    let service = service();
+    let inlined = service.swagger_ui_html();
+    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", service);
+    let clock = parts.services.clock().clone();
+    let route = route
+        .into_endpoint()
+        .data(parts.services)
+        .data(parts.admin)
+        .data(parts.stop)
+        .data(parts.metrics)
+        .map_to_response();
+    Arc::new(Edge::new(route, clock, paths).boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_jobs::events::EventType;
+
+    use super::*;
+
+    /// `openapi/openapi.json` is what `passerelle openapi` prints.
+    #[test]
+    fn the_committed_document_is_the_one_the_code_makes() {
+        let committed = include_str!("../../openapi/openapi.json");
+        let made = format!("{:#}\n", document());
+        assert!(
+            committed == made,
+            "run `cargo run -p passerelle -- openapi > openapi/openapi.json` and look at what changed"
+        );
+    }
+
+    #[test]
+    fn every_event_type_is_a_typed_webhook_of_the_document() {
+        let document = document();
+        let webhooks = document["webhooks"].as_object().unwrap();
+        for kind in EventType::ALL {
+            assert!(webhooks.contains_key(kind.as_str()), "{}", kind.as_str());
+        }
+        assert_eq!(webhooks.len(), EventType::ALL.len());
+    }
+
+    #[test]
+    fn every_operation_has_a_summary_and_its_refusals() {
+        let document = document();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                assert!(operation["operationId"].is_string(), "{method} {path}");
+                let refused = &operation["responses"]["500"]["content"];
+                assert!(
+                    refused["application/problem+json"].is_object(),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_description_and_every_object_an_example() {
+        let document = document();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            let Some(fields) = schema["properties"].as_object() else {
+                continue;
+            };
+            assert!(schema["examples"].is_array(), "{name} has no example");
+            for (field, property) in fields {
+                let linked = property.get("$ref").is_some();
+                assert!(
+                    linked || property["description"].is_string(),
+                    "{name}.{field}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_body_that_the_docs_fill_in_has_its_type() {
+        let document = document();
+        let media = &document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"];
+        assert_eq!(media["examples"]["text"]["value"]["type"], "text");
+    }
+}

@@ -1,0 +1,295 @@
+//! One client on its WebSocket: handshake, login or pairing, then stanzas until the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use poem::web::websocket::{CloseCode, Message as Ws, WebSocketStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use wacore_binary::Node;
+use waproto::buffa::Message;
+use waproto::whatsapp::ClientPayload;
+
+use crate::account::{Address, Link, MAILBOX, Mail};
+use crate::dispatch::{Client, dispatch};
+use crate::frames::{Frames, wrap};
+use crate::login;
+use crate::noise::{self, Answer, Direction, Secured};
+use crate::pairing;
+use crate::routing::Verdict;
+use crate::world::{Read, World};
+
+/// A client that has not finished its handshake by then is cut off.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// How long a client may take to close after it was told to go.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+type Sink = SplitSink<WebSocketStream, Ws>;
+type Stream = SplitStream<WebSocketStream>;
+
+/// Serve one WebSocket to its end.
+pub(crate) async fn serve(world: Arc<World>, socket: WebSocketStream) {
+    let stop = world.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        outcome = connected(&world, socket) => {
+            if let Err(error) = outcome {
+                tracing::debug!(error = %format!("{error:#}"), "a connection ended");
+            }
+        }
+    }
+}
+
+/// Bytes from the socket, cut into frames.
+struct Input {
+    stream: Stream,
+    frames: Frames,
+    waiting: std::collections::VecDeque<(Vec<u8>, Read)>,
+}
+
+impl Input {
+    /// The next frame and when it was read; `None` at the end.
+    async fn next(&mut self, world: &World) -> anyhow::Result<Option<(Vec<u8>, Read)>> {
+        loop {
+            if let Some(frame) = self.waiting.pop_front() {
+                return Ok(Some(frame));
+            }
+            let Some(message) = self.stream.next().await else {
+                return Ok(None);
+            };
+            let read = Read {
+                at_ms: world.clock.millis(),
+                wire_us: world.clock.micros(),
+            };
+            match message? {
+                Ws::Binary(bytes) => {
+                    let whole = self.frames.take(&bytes)?;
+                    self.waiting
+                        .extend(whole.into_iter().map(|frame| (frame, read)));
+                }
+                Ws::Text(_) => bail!("text on a binary stream"),
+                Ws::Close(_) => return Ok(None),
+                Ws::Ping(_) | Ws::Pong(_) => {}
+            }
+        }
+    }
+}
+
+async fn connected(world: &Arc<World>, socket: WebSocketStream) -> anyhow::Result<()> {
+    let (mut sink, stream) = socket.split();
+    let mut input = Input {
+        stream,
+        frames: Frames::default(),
+        waiting: std::collections::VecDeque::new(),
+    };
+    let secured = tokio::time::timeout(HANDSHAKE, handshake(world, &mut input, &mut sink));
+    let secured = secured.await.context("the handshake took too long")??;
+    let Secured {
+        client_key,
+        payload,
+        receive,
+        send,
+    } = secured;
+    let payload = ClientPayload::decode_from_slice(&payload).context("decoding the payload")?;
+    let (mail, letters) = mpsc::channel(MAILBOX);
+    let gone = CancellationToken::new();
+    let link = Link {
+        connection: world.next_connection(),
+        mail,
+        gone: gone.clone(),
+    };
+    let output = Output {
+        world: Arc::clone(world),
+        sink,
+        send,
+    };
+    world
+        .tasks
+        .spawn(output.run(letters, gone.clone(), world.stop.clone()));
+    let client = admit(world, &link, client_key, payload).await;
+    let outcome = match &client {
+        Some(client) => read(world, client, &link, input, receive, &gone).await,
+        None => farewell(input, &gone).await,
+    };
+    leave(world, client.as_ref(), &link);
+    outcome
+}
+
+async fn handshake(world: &World, input: &mut Input, sink: &mut Sink) -> anyhow::Result<Secured> {
+    let (hello, _) = input.next(world).await?.context("no hello")?;
+    let answer = noise::answer(&hello, &world.noise, &mut world.state().rng)?;
+    match answer {
+        Answer::Done { reply, secured } => {
+            sink.send(Ws::Binary(wrap(&reply))).await?;
+            Ok(*secured)
+        }
+        Answer::More { reply, half } => {
+            sink.send(Ws::Binary(wrap(&reply))).await?;
+            let (finish, _) = input.next(world).await?.context("no finish")?;
+            half.finish(&finish)
+        }
+    }
+}
+
+/// Begin a pairing or a login. `None` if the login was refused and the client told so.
+async fn admit(
+    world: &Arc<World>,
+    link: &Link,
+    key: [u8; 32],
+    mut payload: ClientPayload,
+) -> Option<Client> {
+    if let Some(data) = payload.device_pairing_data.take() {
+        pairing::begin(world, link.clone(), key, data);
+        return Some(Client::Pairing(link.connection));
+    }
+    match login::admit(world, link, &key, &payload).await {
+        Ok(address) => Some(Client::Device(address)),
+        Err(refusal) => {
+            let _ = link.mail.try_send(Mail::Bye(refusal.map(Arc::new)));
+            None
+        }
+    }
+}
+
+async fn read(
+    world: &Arc<World>,
+    client: &Client,
+    link: &Link,
+    mut input: Input,
+    mut receive: Direction,
+    gone: &CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        let next = tokio::select! {
+            () = gone.cancelled() => return farewell(input, gone).await,
+            next = input.next(world) => next?,
+        };
+        let Some((frame, read)) = next else {
+            return Ok(());
+        };
+        let node = decode(&receive.open(frame)?)?;
+        world.stats.count("frames_in");
+        match dispatch(world, client, &node, read) {
+            Verdict::Reply(reply) => {
+                let _ = link.mail.try_send(Mail::Stanza(Arc::new(reply)));
+            }
+            Verdict::Later(wait, reply) => later(world, link, wait, reply),
+            Verdict::Silence => {}
+            Verdict::Cut => {
+                gone.cancel();
+                return Ok(());
+            }
+            Verdict::Goodbye(last) => {
+                let _ = link.mail.try_send(Mail::Bye(Some(Arc::new(last))));
+            }
+        }
+    }
+}
+
+fn decode(plain: &[u8]) -> anyhow::Result<Node> {
+    let unpacked = wacore_binary::util::unpack(plain)?;
+    Ok(wacore_binary::marshal::unmarshal_ref(&unpacked)?.to_owned())
+}
+
+fn later(world: &World, link: &Link, wait: Duration, reply: Node) {
+    let mail = link.mail.clone();
+    let stop = world.stop.clone();
+    world.tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(wait) => {
+                let _ = mail.try_send(Mail::Stanza(Arc::new(reply)));
+            }
+        }
+    });
+}
+
+/// The client was told to go: give it time to read that and to close.
+async fn farewell(mut input: Input, gone: &CancellationToken) -> anyhow::Result<()> {
+    gone.cancelled().await;
+    let closed = async { while let Some(Ok(_)) = input.stream.next().await {} };
+    let _ = tokio::time::timeout(FAREWELL, closed).await;
+    Ok(())
+}
+
+/// Forget the connection, unless a newer one has taken its place.
+fn leave(world: &World, client: Option<&Client>, link: &Link) {
+    let mut state = world.state();
+    match client {
+        Some(Client::Pairing(connection)) => {
+            state.pairings.remove(connection);
+        }
+        Some(Client::Device(Address { pn, device })) => {
+            let account = state.accounts.get_mut(pn);
+            if let Some(device) = account.and_then(|account| account.devices.get_mut(device))
+                && device.link.as_ref().map(|known| known.connection) == Some(link.connection)
+            {
+                device.link = None;
+                device.active = false;
+            }
+        }
+        None => {}
+    }
+}
+
+/// The writing half.
+struct Output {
+    world: Arc<World>,
+    sink: Sink,
+    send: Direction,
+}
+
+impl Output {
+    /// Write mail until told to stop, until the socket fails, or until nobody can send any more.
+    async fn run(
+        mut self,
+        mut letters: mpsc::Receiver<Mail>,
+        gone: CancellationToken,
+        stop: CancellationToken,
+    ) {
+        let outcome = tokio::select! {
+            // Cut: not even a close frame.
+            () = gone.cancelled() => return,
+            () = stop.cancelled() => Ok(()),
+            outcome = self.write(&mut letters) => outcome,
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(error = %format!("{error:#}"), "writing ended");
+        }
+        let close = Ws::Close(Some((CloseCode::Normal, String::new())));
+        let _ = tokio::time::timeout(FAREWELL, self.sink.send(close)).await;
+        gone.cancel();
+    }
+
+    async fn write(&mut self, letters: &mut mpsc::Receiver<Mail>) -> anyhow::Result<()> {
+        while let Some(mail) = letters.recv().await {
+            let mut next = Some(mail);
+            while let Some(mail) = next {
+                match mail {
+                    Mail::Stanza(node) => self.feed(&node).await?,
+                    Mail::Bye(last) => {
+                        if let Some(node) = last {
+                            self.feed(&node).await?;
+                        }
+                        self.sink.flush().await?;
+                        return Ok(());
+                    }
+                }
+                next = letters.try_recv().ok();
+            }
+            self.sink.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn feed(&mut self, node: &Node) -> anyhow::Result<()> {
+        let plain = wacore_binary::marshal(node)?;
+        let frame = wrap(&self.send.seal(&plain)?);
+        self.world.stats.count("frames_out");
+        self.sink.feed(Ws::Binary(frame)).await?;
+        Ok(())
+    }
+}

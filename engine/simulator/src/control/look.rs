@@ -1,0 +1,82 @@
+//! Calls that only look: ledger, counts, certificates.
+
+use poem::web::{Data, Json, Query};
+use poem::{IntoResponse, Response, handler};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Outcome, Worlds, bad, number};
+use crate::ledger::{Entry, Kind};
+use crate::world::plus;
+
+/// Ledger entries one call returns at most.
+const PAGE: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+    phone: Option<String>,
+    kind: Option<String>,
+}
+
+#[handler]
+pub(super) fn ledger(
+    Data(world): Worlds<'_>,
+    query: poem::Result<Query<LedgerQuery>>,
+) -> Outcome<Response> {
+    let Query(query) = query.map_err(|error| bad(error.to_string()))?;
+    let phone = query.phone.as_deref().map(|text| {
+        // A `+` in a query string may have become a space.
+        number(text.trim_start()).map(|pn| plus(&pn))
+    });
+    let phone = phone.transpose()?;
+    let kind: Option<Kind> = match query.kind {
+        Some(text) => Some(
+            serde_json::from_value(text.into())
+                .map_err(|_| bad("kind is not one of the ledger's"))?,
+        ),
+        None => None,
+    };
+    let wanted = |entry: &Entry| {
+        kind.is_none_or(|kind| entry.kind == kind)
+            && phone
+                .as_ref()
+                .is_none_or(|phone| entry.from == *phone || entry.to == *phone)
+    };
+    let limit = query.limit.unwrap_or(1000).clamp(1, PAGE);
+    let (entries, next) = world.ledger.read(query.after.unwrap_or(0), limit, wanted);
+    Ok(Json(json!({ "entries": entries, "next": next })).into_response())
+}
+
+#[handler]
+pub(super) fn stats(Data(world): Worlds<'_>) -> Response {
+    let mut counts = world.stats.read();
+    let state = world.state();
+    let devices = state.accounts.values().flat_map(|account| {
+        let devices = account.devices.iter();
+        devices.filter(|(number, _)| **number != 0)
+    });
+    let (mut linked, mut connected) = (0_u64, 0_u64);
+    for (_, device) in devices {
+        linked += 1;
+        connected += u64::from(device.link.is_some());
+    }
+    let pairings = state.pairings.len() as u64;
+    counts.insert("phones".to_owned(), state.accounts.len() as u64);
+    counts.insert("devices".to_owned(), linked);
+    counts.insert("connections".to_owned(), connected + pairings);
+    Json(counts).into_response()
+}
+
+#[handler]
+pub(super) fn certificate(Data(world): Worlds<'_>) -> Response {
+    world.certificate.clone().into_response()
+}
+
+#[handler]
+pub(super) fn root(Data(world): Worlds<'_>) -> Response {
+    let digits = world.noise.root.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<String>().into_response()
+}

@@ -1,0 +1,247 @@
+//! Calls about phones: make them, link devices, let them speak.
+
+use poem::http::StatusCode;
+use poem::web::{Data, Json, Path};
+use poem::{Body, IntoResponse, Response, handler};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::oneshot;
+use wacore_binary::Server;
+
+use super::{Outcome, Worlds, bad, known, make, missing, number, parse, refusal};
+use crate::account::{Address, Pn};
+use crate::pair_code;
+use crate::pairing::{self, Linked};
+use crate::phone::{Order, Speech};
+use crate::world::{World, plus};
+
+/// Frames one `say` may send.
+const COPIES: u32 = 100;
+/// The largest text of one `say`, as WhatsApp's own limit.
+const TEXT: usize = 65_536;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhoneBody {
+    phone: String,
+    name: Option<String>,
+    echo: Option<bool>,
+    reads: Option<bool>,
+    online: Option<bool>,
+    echo_delay_ms: Option<u64>,
+    contacts: Option<Vec<String>>,
+}
+
+#[handler]
+pub(super) async fn put_phone(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+    let body: PhoneBody = parse(body).await?;
+    let pn = number(&body.phone)?;
+    let contacts = body.contacts.iter().flatten();
+    let contacts: Vec<Pn> = contacts.map(|text| number(text)).collect::<Outcome<_>>()?;
+    make(world, &pn)?;
+    for contact in &contacts {
+        make(world, contact)?;
+    }
+    let now = world.clock.seconds();
+    let mut state = world.state();
+    for contact in &contacts {
+        state.acquaint(&pn, contact, now);
+    }
+    let account = state.accounts.get_mut(&pn);
+    let account = account.ok_or_else(|| missing("no such phone"))?;
+    let script = &mut account.script;
+    script.name = body.name.unwrap_or_else(|| script.name.clone());
+    script.echo = body.echo.unwrap_or(script.echo);
+    script.reads = body.reads.unwrap_or(script.reads);
+    script.echo_delay_ms = body.echo_delay_ms.unwrap_or(script.echo_delay_ms);
+    if let Some(online) = body.online {
+        account.set_online(online);
+    }
+    let reply = json!({ "phone": plus(&pn), "lid": account.jid(Server::Lid, 0).to_string() });
+    Ok(Json(reply).with_status(StatusCode::CREATED).into_response())
+}
+
+#[derive(Serialize)]
+struct DeviceView {
+    device: u16,
+    jid: String,
+    online: bool,
+    queued: usize,
+}
+
+#[handler]
+pub(super) fn get_phone(Data(world): Worlds<'_>, Path(phone): Path<String>) -> Outcome<Response> {
+    let pn = known(world, &phone)?;
+    let state = world.state();
+    let account = state.accounts.get(&pn);
+    let account = account.ok_or_else(|| missing("no such phone"))?;
+    let linked = account.devices.iter().filter(|(number, _)| **number != 0);
+    let devices: Vec<DeviceView> = linked
+        .map(|(number, device)| DeviceView {
+            device: *number,
+            jid: account.jid(Server::Pn, *number).to_string(),
+            online: device.link.is_some(),
+            queued: device.queue.len(),
+        })
+        .collect();
+    let phone = account.devices.get(&0);
+    Ok(Json(json!({
+        "phone": plus(&pn),
+        "lid": account.jid(Server::Lid, 0).to_string(),
+        "name": account.script.name,
+        "echo": account.script.echo,
+        "reads": account.script.reads,
+        "echo_delay_ms": account.script.echo_delay_ms,
+        "online": phone.is_some_and(|device| device.active),
+        "queued": phone.map_or(0, |device| device.queue.len()),
+        "devices": devices,
+    }))
+    .into_response())
+}
+
+fn linked(outcome: anyhow::Result<Linked>) -> Outcome<Response> {
+    let linked = outcome.map_err(|error| refusal(StatusCode::CONFLICT, format!("{error:#}")))?;
+    let reply = json!({ "jid": linked.jid.to_string(), "device": linked.device });
+    Ok(Json(reply).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScanBody {
+    qr: String,
+}
+
+#[handler]
+pub(super) async fn scan(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: ScanBody = parse(body).await?;
+    let pn = number(&phone)?;
+    make(world, &pn)?;
+    linked(pairing::scan(world, &pn, &body.qr).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeBody {
+    code: String,
+}
+
+#[handler]
+pub(super) async fn enter_code(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: CodeBody = parse(body).await?;
+    let pn = number(&phone)?;
+    make(world, &pn)?;
+    linked(pair_code::enter(world, &pn, &body.code).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SayBody {
+    to: String,
+    text: String,
+    id: Option<String>,
+    copies: Option<u32>,
+}
+
+#[handler]
+pub(super) async fn say(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: SayBody = parse(body).await?;
+    let pn = known(world, &phone)?;
+    let to = known(world, &body.to)?;
+    let copies = body.copies.unwrap_or(1);
+    if !(1..=COPIES).contains(&copies) {
+        return Err(bad("copies is 1 to 100"));
+    }
+    if body.text.len() > TEXT {
+        return Err(bad("text is at most 65536 bytes"));
+    }
+    if body
+        .id
+        .as_ref()
+        .is_some_and(|id| id.is_empty() || id.len() > 64)
+    {
+        return Err(bad("id is 1 to 64 bytes"));
+    }
+    let (done, said) = oneshot::channel();
+    let speech = Speech {
+        text: body.text,
+        id: body.id,
+        done: Some(done),
+        copies,
+        to,
+    };
+    order(world, &pn, Order::Say(speech))?;
+    let id = said.await.map_err(|_| missing("the phone is gone"))?;
+    Ok(Json(json!({ "id": id })).into_response())
+}
+
+fn order(world: &World, pn: &Pn, order: Order) -> Outcome<()> {
+    let state = world.state();
+    let account = state.accounts.get(pn);
+    let account = account.ok_or_else(|| missing("no such phone"))?;
+    let busy = |_| {
+        refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            "the phone has too much to do",
+        )
+    };
+    account.orders.try_send(order).map_err(busy)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadBody {
+    from: String,
+    ids: Vec<String>,
+}
+
+#[handler]
+pub(super) async fn read(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: ReadBody = parse(body).await?;
+    let pn = known(world, &phone)?;
+    let from = known(world, &body.from)?;
+    if body.ids.is_empty() {
+        return Err(bad("ids is empty"));
+    }
+    let ids = body.ids;
+    order(world, &pn, Order::Read { from, ids })?;
+    Ok(Json(json!({})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlinkBody {
+    device: u16,
+}
+
+#[handler]
+pub(super) async fn unlink(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: UnlinkBody = parse(body).await?;
+    let address = Address {
+        pn: known(world, &phone)?,
+        device: body.device,
+    };
+    if body.device == 0 || !pairing::unlink(world, &address) {
+        return Err(missing("no such device"));
+    }
+    Ok(Json(json!({})).into_response())
+}

@@ -1,0 +1,68 @@
+//! From a stanza to the page that answers it.
+
+use std::sync::Arc;
+
+use wacore_binary::Node;
+
+use crate::account::Address;
+use crate::routing::{self, Verdict};
+use crate::stanza;
+use crate::world::{Read, World};
+use crate::{iq, pair_code, pairing, receipts};
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub(crate) enum Client {
+    /// A connection, by number, that is not linked yet.
+    Pairing(u64),
+    /// A linked device.
+    Device(Address),
+}
+
+/// Act on one stanza of a client.
+pub(crate) fn dispatch(world: &Arc<World>, client: &Client, node: &Node, read: Read) -> Verdict {
+    match client {
+        Client::Pairing(connection) => unlinked(world, *connection, node),
+        Client::Device(address) => linked(world, address, node, read),
+    }
+}
+
+fn unlinked(world: &World, connection: u64, node: &Node) -> Verdict {
+    if node.tag != "iq" {
+        return Verdict::Silence;
+    }
+    let id = stanza::text(node, "id").unwrap_or_default();
+    if matches!(
+        stanza::text(node, "type").as_deref(),
+        Some("result" | "error")
+    ) {
+        return match pairing::answered(world, connection, node) {
+            Some(last) => Verdict::Goodbye(last),
+            None => Verdict::Silence,
+        };
+    }
+    match node.get_optional_child("link_code_companion_reg") {
+        Some(child) => pair_code::companion(world, connection, &id, child),
+        None => Verdict::Reply(stanza::result(&id, Vec::new())),
+    }
+}
+
+fn linked(world: &Arc<World>, address: &Address, node: &Node, read: Read) -> Verdict {
+    let reply = match node.tag.as_ref() {
+        "iq" => return iq::answer(world, address, node),
+        "message" => return routing::message(world, address, node, read),
+        "receipt" => receipts::receipt(world, address, node, read),
+        "presence" => receipts::presence(world, address, node),
+        "ack" => {
+            receipts::acknowledged(world, address, node);
+            None
+        }
+        "chatstate" => {
+            receipts::chatstate(world, address, node, read);
+            None
+        }
+        // Telemetry and pacing of the offline queue (`ib`), and what this server does not know.
+        _ => None,
+    };
+    reply.map_or(Verdict::Silence, Verdict::Reply)
+}

@@ -1,0 +1,81 @@
+//! Requests (`<iq>`) of linked devices, one page per kind.
+
+mod app_state;
+mod keys;
+mod small;
+mod usync;
+
+use std::sync::Arc;
+
+use wacore_binary::Node;
+
+pub(crate) use self::keys::bundle_nodes;
+use crate::account::Address;
+use crate::login;
+use crate::pairing;
+use crate::routing::Verdict;
+use crate::stanza;
+use crate::world::World;
+
+/// A request, taken apart.
+pub(crate) struct Request<'a> {
+    pub(crate) id: String,
+    /// `get` or `set`.
+    pub(crate) kind: String,
+    pub(crate) xmlns: String,
+    /// The first child, which says what is asked.
+    pub(crate) child: Option<&'a Node>,
+    pub(crate) node: &'a Node,
+}
+
+impl Request<'_> {
+    /// Tag of the first child.
+    pub(crate) fn asks(&self) -> &str {
+        self.child.map_or("", |child| child.tag.as_ref())
+    }
+}
+
+/// Answer one request.
+pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict {
+    let request = Request {
+        id: stanza::text(node, "id").unwrap_or_default(),
+        kind: stanza::text(node, "type").unwrap_or_default(),
+        xmlns: stanza::text(node, "xmlns").unwrap_or_default(),
+        child: node.children().and_then(|children| children.first()),
+        node,
+    };
+    if matches!(request.kind.as_str(), "result" | "error") {
+        return Verdict::Silence;
+    }
+    world.stats.count(&format!("iq.{}", request.xmlns));
+    match (request.xmlns.as_str(), request.asks()) {
+        ("passive", "active") => {
+            login::activate(world, from, &request.id);
+            Verdict::Silence
+        }
+        ("md", "remove-companion-device") => {
+            // The reply is lost with the connection if the device removes itself, as in reality
+            // the stream error follows at once.
+            let reply = stanza::result(&request.id, Vec::new());
+            remove(world, from, request.child, reply)
+        }
+        ("encrypt", _) => keys::answer(world, from, &request),
+        ("usync", _) => Verdict::Reply(usync::answer(world, from, &request)),
+        ("w:sync:app:state", _) => Verdict::Reply(app_state::answer(world, from, &request)),
+        _ => Verdict::Reply(small::answer(world, from, &request)),
+    }
+}
+
+fn remove(world: &World, from: &Address, child: Option<&Node>, reply: Node) -> Verdict {
+    let named = child.and_then(|child| stanza::jid(child, "jid"));
+    let address = named.and_then(|jid| world.state().address(&jid));
+    let address = address.filter(|address| address.pn == from.pn && address.device != 0);
+    let address = address.unwrap_or_else(|| from.clone());
+    if let Some(account) = world.state().accounts.get_mut(&from.pn)
+        && let Some(device) = account.devices.get_mut(&from.device)
+    {
+        device.push(crate::account::Mail::Stanza(Arc::new(reply)));
+    }
+    pairing::unlink(world, &address);
+    Verdict::Silence
+}

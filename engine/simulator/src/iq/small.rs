@@ -1,0 +1,148 @@
+//! The requests with short answers.
+
+use std::sync::Arc;
+
+use wacore_binary::{Jid, Node, Server};
+
+use super::Request;
+use crate::account::Address;
+use crate::pairing::fresh_id;
+use crate::receipts::notification;
+use crate::stanza::{self, el};
+use crate::world::{State, World};
+
+/// `query_id` of WhatsApp Web's reach-out time-lock query (wacore 0.7.0, `mex_operations`).
+const TIMELOCK_QUERY: &str = "23983697327930364";
+/// The field of the answer (also Baileys 7.0.0-rc14's `XWAPaths`).
+const TIMELOCK_FIELD: &str = "xwa2_fetch_account_reachout_timelock";
+
+/// Seconds a client may keep the answer about media hosts.
+const MEDIA_SECONDS: u32 = 3600;
+
+/// Answer; what is not known gets an empty result, as pings and clean-ups do.
+pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Node {
+    let id = request.id.as_str();
+    let children = match (
+        request.xmlns.as_str(),
+        request.kind.as_str(),
+        request.asks(),
+    ) {
+        ("abt" | "w", "get", "props") => vec![
+            el("props")
+                .attr("protocol", "1")
+                .attr("ab_key", "sim")
+                .attr("hash", "sim")
+                .attr("refresh", 86_400_u32)
+                .attr("refresh_id", 0_u8)
+                .build(),
+        ],
+        ("blocklist", "get", _) => vec![el("list").build()],
+        ("privacy", "get", _) => vec![privacy()],
+        ("privacy", "set", "tokens") => {
+            issue_tokens(world, from, request);
+            vec![el("tokens").build()]
+        }
+        ("w:m", _, "media_conn") => vec![media_hosts(&world.host)],
+        ("w:mex", _, "query") => return mex(world, from, request),
+        ("w:g2", "get", _) => vec![el("groups").build()],
+        ("w:profile:picture", "get", _) => return stanza::refusal(id, 404, "item-not-found"),
+        _ => Vec::new(),
+    };
+    stanza::result(id, children)
+}
+
+fn privacy() -> Node {
+    let names = ["last", "online", "profile", "status", "groupadd", "calladd"];
+    let everyone = names.map(|name| category(name, "all"));
+    let rest = [category("readreceipts", "all"), category("messages", "all")];
+    let children = everyone.into_iter().chain(rest);
+    el("privacy").children(children).build()
+}
+
+fn category(name: &'static str, value: &'static str) -> Node {
+    el("category")
+        .attr("name", name)
+        .attr("value", value)
+        .build()
+}
+
+fn media_hosts(host: &str) -> Node {
+    let kinds = ["image", "video", "audio", "document"];
+    let kinds = kinds.map(|kind| el(kind).build());
+    let node = el("host")
+        .attr("hostname", host)
+        .attr("type", "primary")
+        .children([
+            el("upload").children(kinds.clone()).build(),
+            el("download").children(kinds).build(),
+        ]);
+    el("media_conn")
+        .attr("auth", "sim")
+        .attr("ttl", MEDIA_SECONDS)
+        .attr("auth_ttl", MEDIA_SECONDS)
+        .attr("max_buckets", 12_u8)
+        .children([node.build()])
+        .build()
+}
+
+fn mex(world: &World, from: &Address, request: &Request<'_>) -> Node {
+    let query = request
+        .child
+        .and_then(|child| stanza::text(child, "query_id"));
+    let data = if query.as_deref() == Some(TIMELOCK_QUERY) {
+        let state = world.state();
+        let lock = state.accounts.get(&from.pn).map(|account| account.timelock);
+        let lock = lock.unwrap_or_default();
+        let ends = (lock.until_ms / 1000).to_string();
+        serde_json::json!({ TIMELOCK_FIELD: {
+            "is_active": lock.active,
+            "time_enforcement_ends": if lock.active { ends } else { "0".to_owned() },
+            "enforcement_type": "DEFAULT",
+        }})
+    } else {
+        serde_json::json!({})
+    };
+    let text = serde_json::json!({ "data": data }).to_string();
+    let result = el("result").bytes(text.into_bytes()).build();
+    stanza::result(&request.id, vec![result])
+}
+
+/// A device gives contacts a token that lets them write; each of a contact's devices is told.
+fn issue_tokens(world: &Arc<World>, from: &Address, request: &Request<'_>) {
+    let tokens = request.child.into_iter();
+    let tokens = tokens.flat_map(|child| child.get_children_by_tag("token"));
+    let contacts: Vec<Jid> = tokens
+        .filter_map(|token| stanza::jid(token, "jid"))
+        .collect();
+    let now = world.clock.seconds();
+    let mut state = world.state();
+    for contact in contacts {
+        let id = fresh_id(&mut state);
+        issue_token(&mut state, from, &contact, id, now);
+    }
+}
+
+fn issue_token(
+    state: &mut State,
+    from: &Address,
+    contact: &Jid,
+    id: String,
+    now: u64,
+) -> Option<()> {
+    let pn = state.pn(contact)?;
+    state.acquaint(&from.pn, &pn, now);
+    let sender = state.accounts.get(&from.pn)?.jid(Server::Lid, 0);
+    let account = state.accounts.get_mut(&pn)?;
+    let token = account.contacts.get(&from.pn)?.bytes.clone();
+    let token = el("token")
+        .attr("type", "trusted_contact")
+        .attr("t", now)
+        .attr("jid", account.jid(contact.server, 0))
+        .bytes(token);
+    let tokens = el("tokens").children([token.build()]).build();
+    let node = notification("privacy_token", Some(sender.clone()), id, now)
+        .attr("sender_lid", sender)
+        .children([tokens]);
+    account.tell(&Arc::new(node.build()), None, true);
+    Some(())
+}

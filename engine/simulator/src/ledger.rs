@@ -1,0 +1,159 @@
+//! The ledger: what reached the server and what phones were shown, in order and with times.
+//! It is what tests judge gaps, order and duplicates by.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// Entries kept; older ones are forgotten, their numbers never used again.
+pub const LEDGER_ENTRIES: usize = 100_000;
+
+/// What an entry tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A message frame of a linked device was read off the wire.
+    Sent,
+    /// A phone decrypted a message and showed it.
+    Shown,
+    /// A phone decrypted a message it has shown before, and did not show it again.
+    Repeat,
+    /// A phone could not decrypt a message and asked for it again.
+    Unreadable,
+    /// A scripted phone wrote a message.
+    Said,
+    /// A receipt reached the server; `type` says which.
+    Receipt,
+    /// A typing notice of a linked device reached the server; `type` is composing or paused.
+    Chatstate,
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Entry {
+    /// Number of the entry, from 1, without holes.
+    pub(crate) n: u64,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) at_ms: u64,
+    /// Monotonic microseconds since the simulator started; for frames, when they were read.
+    pub(crate) wire_us: u64,
+    /// What happened.
+    pub(crate) kind: Kind,
+    /// Phone number of the sender, `+` and digits.
+    pub(crate) from: String,
+    /// The sender's device, 0 being the phone itself.
+    pub(crate) device: u16,
+    /// Phone number of the recipient, or what was addressed if no phone has it.
+    pub(crate) to: String,
+    /// WhatsApp message id.
+    pub(crate) id: String,
+    /// Text, where a phone could read it.
+    pub(crate) text: Option<String>,
+    /// Stanza, receipt or typing type.
+    #[serde(rename = "type")]
+    pub(crate) subtype: String,
+}
+
+#[derive(Default)]
+struct Lines {
+    entries: VecDeque<Entry>,
+    last: u64,
+}
+
+/// A bounded, append-only list.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    lines: Mutex<Lines>,
+}
+
+impl Ledger {
+    /// Append; `entry.n` is set here.
+    pub(crate) fn write(&self, mut entry: Entry) {
+        let mut lines = self.lines();
+        lines.last += 1;
+        entry.n = lines.last;
+        if lines.entries.len() == LEDGER_ENTRIES {
+            lines.entries.pop_front();
+        }
+        lines.entries.push_back(entry);
+    }
+
+    /// Up to `limit` entries numbered above `after` that `wanted` accepts, and the number to
+    /// ask after next.
+    pub(crate) fn read(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> (Vec<Entry>, u64) {
+        let lines = self.lines();
+        let first = lines.entries.front().map_or(1, |entry| entry.n);
+        let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let mut found: Vec<Entry> = Vec::new();
+        let mut next = lines.last.max(after);
+        for entry in lines.entries.iter().skip(skip) {
+            if !wanted(entry) {
+                continue;
+            }
+            if found.len() == limit {
+                next = found.last().map_or(after, |entry| entry.n);
+                break;
+            }
+            found.push(entry.clone());
+        }
+        (found, next)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: Kind) -> Entry {
+        Entry {
+            n: 0,
+            at_ms: 0,
+            wire_us: 0,
+            kind,
+            from: "+1".into(),
+            device: 0,
+            to: "+2".into(),
+            id: "A".into(),
+            text: None,
+            subtype: String::new(),
+        }
+    }
+
+    #[test]
+    fn reading_on_from_next_misses_and_repeats_nothing() {
+        let ledger = Ledger::default();
+        for n in 0..10 {
+            ledger.write(entry(if n % 2 == 0 { Kind::Sent } else { Kind::Shown }));
+        }
+        let (mut seen, mut after) = (Vec::new(), 0);
+        for _ in 0..4 {
+            let (some, next) = ledger.read(after, 2, |entry| entry.kind == Kind::Sent);
+            seen.extend(some.iter().map(|entry| entry.n));
+            after = next;
+        }
+        assert_eq!(seen, [1, 3, 5, 7, 9]);
+        assert_eq!(after, 10);
+        ledger.write(entry(Kind::Sent));
+        assert_eq!(ledger.read(after, 2, |_| true).0[0].n, 11);
+    }
+
+    #[test]
+    fn the_oldest_entries_make_room_and_numbers_go_on() {
+        let ledger = Ledger::default();
+        for _ in 0..LEDGER_ENTRIES + 5 {
+            ledger.write(entry(Kind::Sent));
+        }
+        let (some, _) = ledger.read(0, 1, |_| true);
+        assert_eq!(some[0].n, 6);
+    }
+}

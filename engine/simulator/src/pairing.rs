@@ -1,0 +1,330 @@
+//! Linking a device: the server offers refs, the phone vouches, the device signs back.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use rand::RngExt;
+use tokio::sync::oneshot;
+use wacore::pair::PairUtils;
+use wacore_binary::{Jid, Node, SERVER_JID, Server};
+use waproto::buffa::Message;
+use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
+use waproto::whatsapp::{ADVSignedDeviceIdentity, ClientPairingProps};
+
+use crate::account::{Address, Device, LINKED_DEVICES, Link, Mail, Pn, SignedKey};
+use crate::pair_code::CodeRequest;
+use crate::receipts::notification;
+use crate::stanza::{self, el};
+use crate::world::{State, World};
+
+/// Refs offered to one connection; clients show the first for 60 s and the others for 20 s each.
+const REFS: usize = 6;
+
+/// A connection that is not linked yet.
+pub(crate) struct Pairing {
+    link: Link,
+    noise: [u8; 32],
+    data: DevicePairingRegistrationData,
+    refs: Vec<String>,
+    pub(crate) code: Option<CodeRequest>,
+    offer: Option<Offer>,
+}
+
+/// A phone's offer that waits for the device's signature.
+struct Offer {
+    iq: String,
+    address: Address,
+    key_index: u32,
+    signed: ADVSignedDeviceIdentity,
+    done: oneshot::Sender<Result<Linked, String>>,
+}
+
+/// A device that was just linked.
+#[derive(Clone, Debug)]
+pub(crate) struct Linked {
+    /// Its address by phone number.
+    pub(crate) jid: Jid,
+    /// Its number on the account.
+    pub(crate) device: u16,
+}
+
+/// Begin with a connection whose payload asks for pairing: send it refs.
+pub(crate) fn begin(
+    world: &World,
+    link: Link,
+    noise: [u8; 32],
+    data: DevicePairingRegistrationData,
+) {
+    let mut state = world.state();
+    let refs: Vec<String> = (0..REFS).map(|_| fresh_ref(&mut state)).collect();
+    let nodes = refs
+        .iter()
+        .map(|text| el("ref").bytes(text.as_bytes()).build());
+    let pair_device = el("pair-device").children(nodes).build();
+    let iq = server_iq(fresh_id(&mut state), world.clock.seconds(), pair_device);
+    let pairing = Pairing {
+        noise,
+        data,
+        refs,
+        code: None,
+        offer: None,
+        link,
+    };
+    pairing.send(iq);
+    state.pairings.insert(pairing.link.connection, pairing);
+}
+
+fn fresh_ref(state: &mut State) -> String {
+    use base64::Engine;
+    let bytes: [u8; 32] = state.rng.random();
+    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+    format!("2@{}", text.replace(['+', '/', '='], "x"))
+}
+
+/// An id for a stanza of the server.
+pub(crate) fn fresh_id(state: &mut State) -> String {
+    format!("{:08x}", state.rng.random::<u32>())
+}
+
+fn server_iq(id: String, now: u64, child: Node) -> Node {
+    el("iq")
+        .attr("from", SERVER_JID)
+        .attr("type", "set")
+        .attr("xmlns", "md")
+        .attr("id", id)
+        .attr("t", now)
+        .children([child])
+        .build()
+}
+
+impl Pairing {
+    /// Send to the connection.
+    pub(crate) fn send(&self, node: Node) {
+        // A full mailbox ends the connection, and the pairing with it.
+        let _ = self.link.mail.try_send(Mail::Stanza(Arc::new(node)));
+    }
+
+    /// The device's own identity key.
+    pub(crate) fn identity(&self) -> Option<[u8; 32]> {
+        self.data.e_ident.as_deref()?.try_into().ok()
+    }
+}
+
+/// What a QR code holds.
+struct Qr {
+    text_ref: String,
+    noise: [u8; 32],
+    identity: [u8; 32],
+    adv_secret: [u8; 32],
+}
+
+fn parse_qr(text: &str) -> anyhow::Result<Qr> {
+    use base64::Engine;
+    let (text_ref, noise, identity) = PairUtils::parse_qr_code(text)?;
+    let secret = text.split(',').nth(3).context("no secret in the QR")?;
+    let secret = base64::engine::general_purpose::STANDARD.decode(secret)?;
+    Ok(Qr {
+        text_ref,
+        noise,
+        identity,
+        adv_secret: secret
+            .try_into()
+            .map_err(|_| anyhow!("the secret has 32 bytes"))?,
+    })
+}
+
+/// The phone scans a QR. Resolves when the device has signed.
+pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<Linked> {
+    let qr = parse_qr(qr)?;
+    let waiting = {
+        let mut state = world.state();
+        let found = state.pairings.values().find(|pairing| {
+            pairing.refs.contains(&qr.text_ref)
+                && pairing.noise == qr.noise
+                && pairing.identity() == Some(qr.identity)
+        });
+        let connection = found.context("nobody shows this QR now")?.link.connection;
+        offer(world, &mut state, connection, phone, &qr.adv_secret)?
+    };
+    linked(waiting).await
+}
+
+/// Wait for the device's signature.
+pub(crate) async fn linked(
+    waiting: oneshot::Receiver<Result<Linked, String>>,
+) -> anyhow::Result<Linked> {
+    let limit = std::time::Duration::from_secs(20);
+    match tokio::time::timeout(limit, waiting).await {
+        Ok(Ok(Ok(linked))) => Ok(linked),
+        Ok(Ok(Err(reason))) => Err(anyhow!(reason)),
+        Ok(Err(_)) => Err(anyhow!("the device went away while it was being linked")),
+        Err(_) => Err(anyhow!("the device did not answer within 20 s")),
+    }
+}
+
+/// The phone vouches for the device behind a connection: send `pair-success`.
+pub(crate) fn offer(
+    world: &World,
+    state: &mut State,
+    connection: u64,
+    phone: &Pn,
+    adv_secret: &[u8; 32],
+) -> anyhow::Result<oneshot::Receiver<Result<Linked, String>>> {
+    let now = world.clock.seconds();
+    let iq = fresh_id(state);
+    let pairing = state.pairings.get_mut(&connection);
+    let pairing = pairing.context("the device went away")?;
+    let identity = pairing.identity().context("the device has no identity")?;
+    let account = state.accounts.get_mut(phone).context("no such phone")?;
+    if account.devices.len() > LINKED_DEVICES {
+        bail!("the phone has {LINKED_DEVICES} linked devices already");
+    }
+    let number = account.next_device;
+    account.next_device += 1;
+    let key_index = u32::from(number);
+    let (container, signed) =
+        account
+            .keys
+            .vouch(&identity, key_index, adv_secret, now, &mut state.rng)?;
+    let node = pair_success(
+        container,
+        account.jid(Server::Pn, number),
+        account.jid(Server::Lid, number),
+    );
+    let (done, waiting) = oneshot::channel();
+    pairing.offer = Some(Offer {
+        iq: iq.clone(),
+        address: Address {
+            pn: Arc::clone(phone),
+            device: number,
+        },
+        key_index,
+        signed,
+        done,
+    });
+    pairing.send(server_iq(iq, now, node));
+    Ok(waiting)
+}
+
+fn pair_success(container: Vec<u8>, jid: Jid, lid: Jid) -> Node {
+    let props = ClientPairingProps {
+        is_chat_db_lid_migrated: Some(true),
+        ..Default::default()
+    };
+    el("pair-success")
+        .children([
+            el("device-identity").bytes(container).build(),
+            el("device").attr("jid", jid).attr("lid", lid).build(),
+            el("platform").attr("name", "android").build(),
+            el("client-props").bytes(props.encode_to_vec()).build(),
+        ])
+        .build()
+}
+
+/// A device's answer to `pair-success`. Returns the stanza its connection ends with.
+pub(crate) fn answered(world: &World, connection: u64, node: &Node) -> Option<Node> {
+    let id = stanza::text(node, "id")?;
+    let mut state = world.state();
+    let pairing = state.pairings.get_mut(&connection)?;
+    if pairing.offer.as_ref()?.iq != id {
+        return None;
+    }
+    let offer = pairing.offer.take()?;
+    let answer = node
+        .get_optional_child("pair-device-sign")
+        .and_then(|sign| stanza::child_bytes(sign, "device-identity"));
+    let outcome = accept(world, &mut state, connection, &offer, answer.as_deref());
+    drop(state);
+    let ended = outcome.is_ok();
+    let _ = offer.done.send(outcome.map_err(|error| error.to_string()));
+    ended.then(|| stanza::stream_error(515))
+}
+
+fn accept(
+    world: &World,
+    state: &mut State,
+    connection: u64,
+    offer: &Offer,
+    answer: Option<&[u8]>,
+) -> anyhow::Result<Linked> {
+    let answer = answer.context("the device refused to be linked")?;
+    let pairing = state.pairings.get(&connection).context("no such device")?;
+    let identity = pairing.identity().context("the device has no identity")?;
+    let account = state.accounts.get_mut(&offer.address.pn);
+    let account = account.context("the phone is gone")?;
+    let proof = account.keys.accept(&offer.signed, &identity, answer);
+    let mut device = Device::new(offer.key_index, Some(pairing.noise));
+    device.identity_proof = proof.context("the device's signature is wrong")?;
+    device.identity = identity.to_vec();
+    device.registration = pairing.data.e_regid.clone().unwrap_or_default();
+    device.signed_key = SignedKey {
+        id: pairing.data.e_skey_id.clone().unwrap_or_default(),
+        value: pairing.data.e_skey_val.clone().unwrap_or_default(),
+        signature: pairing.data.e_skey_sig.clone().unwrap_or_default(),
+    };
+    account.devices.insert(offer.address.device, device);
+    let jid = account.jid(Server::Pn, offer.address.device);
+    announce(world, state, &offer.address, true);
+    Ok(Linked {
+        jid,
+        device: offer.address.device,
+    })
+}
+
+/// Tell an account's other devices that one came or went.
+pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came: bool) {
+    let now = world.clock.seconds();
+    let id = fresh_id(state);
+    let Some(account) = state.accounts.get_mut(&address.pn) else {
+        return;
+    };
+    let list = el("key-index-list").attr("ts", now);
+    let mut device = el("device")
+        .attr("jid", account.jid(Server::Pn, address.device))
+        .attr("lid", account.jid(Server::Lid, address.device));
+    let change = if came {
+        device = device.attr("key-index", u32::from(address.device));
+        let signed = account.key_index_list(now, &mut state.rng);
+        el("add").children([device.build(), list.bytes(signed).build()])
+    } else {
+        el("remove").children([device.build(), list.build()])
+    };
+    let from = account.jid(Server::Pn, 0);
+    let node = notification("devices", Some(from), id, now)
+        .attr("lid", account.jid(Server::Lid, 0))
+        .children([change.build()])
+        .build();
+    account.tell(&Arc::new(node), Some(address.device), true);
+}
+
+/// Take a device off its account: its connection ends as "device removed", a later login is
+/// refused. `false` if there is no such device.
+pub(crate) fn unlink(world: &World, address: &Address) -> bool {
+    let mut state = world.state();
+    let Some(account) = state.accounts.get_mut(&address.pn) else {
+        return false;
+    };
+    let Some(mut device) = account.devices.remove(&address.device) else {
+        return false;
+    };
+    device.hang_up(Some(stanza::conflict("device_removed")));
+    announce(world, &mut state, address, false);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qr_gives_up_its_four_secrets_and_a_torn_one_is_refused() {
+        use base64::Engine;
+        let key = |byte: u8| base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+        let qr = parse_qr(&format!("2@ref,{},{},{},7", key(1), key(2), key(3))).unwrap();
+        assert_eq!(qr.text_ref, "2@ref");
+        assert_eq!((qr.noise, qr.identity), ([1; 32], [2; 32]));
+        assert_eq!(qr.adv_secret, [3; 32]);
+        assert!(parse_qr(&format!("2@ref,{},{}", key(1), key(2))).is_err());
+        assert!(parse_qr("hello").is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! Receipts, acknowledgements, typing and presence between devices.
+
+use std::sync::Arc;
+
+use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
+
+use crate::account::Address;
+use crate::ledger::Kind;
+use crate::stanza::{self, el};
+use crate::world::{Line, Read, World, plus};
+
+/// Receipts that tell the server something and nobody else.
+const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
+
+/// A receipt from a device: settle what it speaks of, note it, pass it on; the reply is its
+/// acknowledgement.
+pub(crate) fn receipt(world: &Arc<World>, from: &Address, node: &Node, read: Read) -> Option<Node> {
+    let id = stanza::text(node, "id")?;
+    let to = stanza::jid(node, "to")?;
+    let kind = stanza::text(node, "type").unwrap_or_default();
+    world.stats.count("receipts");
+    let ids = message_ids(node, &id);
+    settle(world, from, &ids);
+    if !NOT_RELAYED.contains(&kind.as_str()) {
+        note(world, from, &to, &kind, &ids, read);
+        relay(world, from, &to, &kind, node);
+    }
+    Some(acknowledgement(node, &to, &id, &kind))
+}
+
+fn message_ids(node: &Node, id: &str) -> Vec<String> {
+    let list = node.get_optional_child("list");
+    let items = list
+        .into_iter()
+        .flat_map(|list| list.get_children_by_tag("item"));
+    let mut ids: Vec<String> = items.filter_map(|item| stanza::text(item, "id")).collect();
+    if !ids.iter().any(|known| known == id) {
+        ids.push(id.to_owned());
+    }
+    ids
+}
+
+fn settle(world: &World, from: &Address, ids: &[String]) {
+    if let Some(account) = world.state().accounts.get_mut(&from.pn)
+        && let Some(device) = account.devices.get_mut(&from.device)
+    {
+        for id in ids {
+            device.queue.settle("message", id);
+        }
+    }
+}
+
+fn note(world: &World, from: &Address, to: &Jid, kind: &str, ids: &[String], read: Read) {
+    let target = world.state().pn(to);
+    let target = target.map_or_else(|| to.user_base().to_owned(), |pn| plus(&pn));
+    let subtype = if kind.is_empty() { "delivery" } else { kind };
+    for id in ids {
+        let line = Line {
+            id,
+            subtype,
+            read: Some(read),
+            text: None,
+        };
+        world.note(Kind::Receipt, from, &target, line);
+    }
+}
+
+fn acknowledgement(node: &Node, to: &Jid, id: &str, kind: &str) -> Node {
+    let mut ack = el("ack")
+        .attr("class", "receipt")
+        .attr("id", id)
+        .attr("from", to);
+    if !kind.is_empty() {
+        ack = ack.attr("type", kind);
+    }
+    if let Some(participant) = stanza::jid(node, "participant") {
+        ack = ack.attr("participant", participant);
+    }
+    ack.build()
+}
+
+/// Pass a receipt to the devices it is for: a retry to the one device that must send again,
+/// everything else to all devices of the account, but for the one it came from.
+fn relay(world: &Arc<World>, from: &Address, to: &Jid, kind: &str, node: &Node) {
+    let now = world.clock.seconds();
+    let mut state = world.state();
+    let (Some(target), Some(sender)) = (state.pn(to), state.accounts.get(&from.pn)) else {
+        return;
+    };
+    let mut out = el("receipt")
+        .attr("from", sender.jid(to.server, from.device))
+        .attr("id", stanza::text(node, "id").unwrap_or_default())
+        .attr("t", now);
+    if !kind.is_empty() {
+        out = out.attr("type", kind);
+    }
+    for key in ["participant", "recipient"] {
+        if let Some(value) = node.attrs.get(key) {
+            out = out.attr(key, value.clone());
+        }
+    }
+    if let Some(NodeContent::Nodes(children)) = &node.content {
+        out = out.children(children.clone());
+    }
+    let out = Arc::new(out.build());
+    let Some(account) = state.accounts.get_mut(&target) else {
+        return;
+    };
+    if kind == "retry" {
+        if let Some(device) = account.devices.get_mut(&to.device) {
+            device.deliver(out, true);
+        }
+    } else {
+        let except = (target == from.pn).then_some(from.device);
+        account.tell(&out, except, true);
+    }
+}
+
+/// A device has a stanza.
+pub(crate) fn acknowledged(world: &World, from: &Address, node: &Node) {
+    let (Some(id), Some(class)) = (stanza::text(node, "id"), stanza::text(node, "class")) else {
+        return;
+    };
+    if let Some(account) = world.state().accounts.get_mut(&from.pn)
+        && let Some(device) = account.devices.get_mut(&from.device)
+    {
+        device.queue.settle(&class, &id);
+    }
+}
+
+/// Typing: noted and passed on to whoever is connected.
+pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) {
+    let Some(to) = stanza::jid(node, "to") else {
+        return;
+    };
+    let subtype = node.children().and_then(|children| children.first());
+    let subtype = subtype.map_or_else(String::new, |child| child.tag.to_string());
+    let mut state = world.state();
+    let target = state.pn(&to);
+    let name = target
+        .as_ref()
+        .map_or_else(|| to.user_base().to_owned(), |pn| plus(pn));
+    let line = Line {
+        subtype: &subtype,
+        read: Some(read),
+        ..Line::default()
+    };
+    world.note(Kind::Chatstate, from, &name, line);
+    let Some(sender) = state.accounts.get(&from.pn) else {
+        return;
+    };
+    let mut out = node.clone();
+    out.attrs = el("chatstate")
+        .attr("from", sender.jid(to.server, from.device))
+        .build()
+        .attrs;
+    if let Some(account) = target.and_then(|pn| state.accounts.get_mut(&pn)) {
+        account.tell(&Arc::new(out), None, false);
+    }
+}
+
+/// Presence: a name to remember, a state to tell those who asked, or the question itself.
+pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Node> {
+    let kind = stanza::text(node, "type").unwrap_or_default();
+    let mut state = world.state();
+    if kind == "subscribe" {
+        let to = stanza::jid(node, "to")?;
+        let target = state.pn(&to)?;
+        let watchers = &mut state.accounts.get_mut(&target)?.watchers;
+        watchers.insert(Arc::clone(&from.pn));
+        return Some(
+            el("presence")
+                .attr("from", to.to_non_ad())
+                .attr("type", "unavailable")
+                .attr("last", "deny")
+                .build(),
+        );
+    }
+    let account = state.accounts.get_mut(&from.pn)?;
+    let device = account.devices.get_mut(&from.device)?;
+    if let Some(name) = stanza::text(node, "name") {
+        device.push_name = name;
+    }
+    let out = el("presence")
+        .attr("from", account.jid(wacore_binary::Server::Lid, 0))
+        .attr("type", kind);
+    let out = Arc::new(out.build());
+    for watcher in account.watchers.clone() {
+        if let Some(account) = state.accounts.get_mut(&watcher) {
+            account.tell(&out, None, false);
+        }
+    }
+    None
+}
+
+/// A notification of the server itself.
+pub(crate) fn notification(
+    kind: &'static str,
+    from: Option<Jid>,
+    id: String,
+    now: u64,
+) -> wacore_binary::builder::NodeBuilder {
+    let out = el("notification")
+        .attr("type", kind)
+        .attr("id", id)
+        .attr("t", now);
+    match from {
+        Some(jid) => out.attr("from", jid),
+        None => out.attr("from", SERVER_JID),
+    }
+}

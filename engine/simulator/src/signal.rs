@@ -1,0 +1,359 @@
+//! A scripted phone's Signal sessions, keyed by account and device: clients switch between phone
+//! and LID addresses, and the session must not notice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use rand::rngs::StdRng;
+use wacore_libsignal::crypto::hmac_sha256;
+use wacore_libsignal::protocol::{
+    CiphertextMessage, CiphertextMessageType, DeviceId, Direction, IdentityChange, IdentityKey,
+    IdentityKeyPair, IdentityKeyStore, PreKeyBundle, PreKeyId, PreKeyRecord, PreKeySignalMessage,
+    PreKeyStore, ProtocolAddress, PublicKey, SessionRecord, SessionStore, SignalMessage,
+    SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord, SignedPreKeyStore, UsePQRatchet,
+    message_decrypt, message_encrypt, process_prekey_bundle,
+};
+
+use crate::account::Address;
+use crate::phone_keys::PhoneKeys;
+use crate::world::Bundle;
+
+type Outcome<T> = Result<T, SignalProtocolError>;
+
+/// Everything a phone needs to seal and open messages.
+pub(crate) struct Signal {
+    sessions: Sessions,
+    identities: Identities,
+    one_time: OneTime,
+    signed: Signed,
+    rng: StdRng,
+}
+
+/// A sealed message: the `type` of its `<enc>` and its bytes.
+pub(crate) struct Sealed {
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Why a message could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unopened {
+    /// The very same ciphertext was opened before.
+    #[error("opened before")]
+    Duplicate,
+    /// Anything else: the sender must seal it anew.
+    #[error(transparent)]
+    Broken(#[from] anyhow::Error),
+}
+
+impl Signal {
+    /// No sessions yet.
+    pub(crate) fn new(keys: &Arc<PhoneKeys>, rng: StdRng) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            identities: Identities {
+                own: Arc::clone(keys),
+                known: HashMap::new(),
+            },
+            one_time: OneTime(Arc::clone(keys)),
+            signed: Signed(Arc::clone(keys)),
+            rng,
+        }
+    }
+
+    /// Is there a session with this device?
+    pub(crate) fn knows(&self, device: &Address) -> bool {
+        self.sessions.0.contains_key(&name(device))
+    }
+
+    /// Start a session from the keys the server hands out.
+    pub(crate) fn start(&mut self, device: &Address, bundle: &Bundle) -> anyhow::Result<()> {
+        let bundle = parse(bundle, device)?;
+        now(process_prekey_bundle(
+            &name(device),
+            &mut self.sessions,
+            &mut self.identities,
+            &bundle,
+            &mut self.rng,
+            UsePQRatchet::No,
+        ))?;
+        Ok(())
+    }
+
+    /// Drop the session; the next message starts another.
+    pub(crate) fn forget(&mut self, device: &Address) {
+        self.sessions.0.remove(&name(device));
+    }
+
+    /// Seal for a device there is a session with.
+    pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> anyhow::Result<Sealed> {
+        let address = name(device);
+        let sealed = now(message_encrypt(
+            plain,
+            &address,
+            &mut self.sessions,
+            &mut self.identities,
+        ))?;
+        let kind = match sealed.message_type() {
+            CiphertextMessageType::PreKey => "pkmsg",
+            _ => "msg",
+        };
+        Ok(Sealed {
+            kind,
+            bytes: sealed.serialize().to_vec(),
+        })
+    }
+
+    /// Open what a device sealed.
+    pub(crate) fn open(
+        &mut self,
+        device: &Address,
+        kind: &str,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Unopened> {
+        let message = match kind {
+            "pkmsg" => PreKeySignalMessage::try_from(bytes)
+                .map(CiphertextMessage::PreKeySignalMessage)
+                .map_err(anyhow::Error::from)?,
+            "msg" => SignalMessage::try_from(bytes)
+                .map(CiphertextMessage::SignalMessage)
+                .map_err(anyhow::Error::from)?,
+            other => return Err(anyhow!("sealed as {other}").into()),
+        };
+        let opened = now(message_decrypt(
+            &message,
+            &name(device),
+            &mut self.sessions,
+            &mut self.identities,
+            &mut self.one_time,
+            &self.signed,
+            &mut self.rng,
+            UsePQRatchet::No,
+        ));
+        match opened {
+            Ok(opened) => {
+                if let Some(id) = opened.consumed_prekey_id {
+                    self.one_time.0.spend(id);
+                }
+                Ok(opened.plaintext)
+            }
+            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(Unopened::Duplicate),
+            Err(error) => Err(anyhow::Error::from(error).into()),
+        }
+    }
+}
+
+/// The library's functions are asynchronous for stores on disk; these stores are in memory.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future
+        .now_or_never()
+        .expect("stores in memory never make anybody wait")
+}
+
+/// A session's address. The Signal library writes addresses into its logs, where no phone number
+/// may stand.
+fn name(device: &Address) -> ProtocolAddress {
+    let digest = hmac_sha256(b"session address", device.pn.as_bytes());
+    let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
+    let opaque = format!("{:016x}", u64::from_be_bytes(*first));
+    ProtocolAddress::new(&opaque, DeviceId::from(u32::from(device.device)))
+}
+
+fn parse(bundle: &Bundle, device: &Address) -> anyhow::Result<PreKeyBundle> {
+    let registration = bundle.registration.as_slice().try_into();
+    let one_time = match &bundle.one_time {
+        Some((id, value)) => Some((PreKeyId::from(number(id)), key(value)?)),
+        None => None,
+    };
+    Ok(PreKeyBundle::new(
+        u32::from_be_bytes(registration.context("a registration id has 4 bytes")?),
+        DeviceId::from(u32::from(device.device)),
+        one_time,
+        SignedPreKeyId::from(number(&bundle.signed_key.id)),
+        key(&bundle.signed_key.value)?,
+        bundle.signed_key.signature.clone(),
+        IdentityKey::new(key(&bundle.identity)?),
+    )?)
+}
+
+fn key(bytes: &[u8]) -> anyhow::Result<PublicKey> {
+    Ok(PublicKey::from_djb_public_key_bytes(bytes)?)
+}
+
+/// Big-endian ids of up to four bytes, as on the wire.
+fn number(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+#[derive(Default)]
+struct Sessions(HashMap<ProtocolAddress, SessionRecord>);
+
+#[async_trait]
+impl SessionStore for Sessions {
+    async fn load_session(&self, address: &ProtocolAddress) -> Outcome<Option<SessionRecord>> {
+        Ok(self.0.get(address).cloned())
+    }
+
+    async fn has_session(&self, address: &ProtocolAddress) -> Outcome<bool> {
+        Ok(self.0.contains_key(address))
+    }
+
+    async fn store_session(
+        &mut self,
+        address: &ProtocolAddress,
+        record: SessionRecord,
+    ) -> Outcome<()> {
+        self.0.insert(address.clone(), record);
+        Ok(())
+    }
+}
+
+struct Identities {
+    own: Arc<PhoneKeys>,
+    known: HashMap<ProtocolAddress, IdentityKey>,
+}
+
+#[async_trait]
+impl IdentityKeyStore for Identities {
+    async fn get_identity_key_pair(&self) -> Outcome<IdentityKeyPair> {
+        let pair = &self.own.identity;
+        let public = IdentityKey::new(pair.public_key);
+        Ok(IdentityKeyPair::new(public, pair.private_key.clone()))
+    }
+
+    async fn get_local_registration_id(&self) -> Outcome<u32> {
+        Ok(self.own.registration)
+    }
+
+    async fn save_identity(
+        &mut self,
+        address: &ProtocolAddress,
+        identity: &IdentityKey,
+    ) -> Outcome<IdentityChange> {
+        let before = self.known.insert(address.clone(), *identity);
+        let changed = before.is_some_and(|before| before != *identity);
+        Ok(IdentityChange::from_changed(changed))
+    }
+
+    async fn is_trusted_identity(
+        &self,
+        _address: &ProtocolAddress,
+        _identity: &IdentityKey,
+        _direction: Direction,
+    ) -> Outcome<bool> {
+        // Phones accept a contact's new identity and say so in the chat.
+        Ok(true)
+    }
+
+    async fn get_identity(&self, address: &ProtocolAddress) -> Outcome<Option<IdentityKey>> {
+        Ok(self.known.get(address).copied())
+    }
+}
+
+struct OneTime(Arc<PhoneKeys>);
+
+#[async_trait]
+impl PreKeyStore for OneTime {
+    async fn get_pre_key(&self, id: PreKeyId) -> Outcome<PreKeyRecord> {
+        self.0
+            .one_time(id)
+            .ok_or(SignalProtocolError::InvalidPreKeyId)
+    }
+
+    async fn save_pre_key(&mut self, _id: PreKeyId, _record: &PreKeyRecord) -> Outcome<()> {
+        Ok(())
+    }
+
+    async fn remove_pre_key(&mut self, id: PreKeyId) -> Outcome<()> {
+        self.0.spend(id);
+        Ok(())
+    }
+}
+
+struct Signed(Arc<PhoneKeys>);
+
+#[async_trait]
+impl SignedPreKeyStore for Signed {
+    async fn get_signed_pre_key(&self, _id: SignedPreKeyId) -> Outcome<SignedPreKeyRecord> {
+        Ok(self.0.signed())
+    }
+
+    async fn save_signed_pre_key(
+        &mut self,
+        _id: SignedPreKeyId,
+        _record: &SignedPreKeyRecord,
+    ) -> Outcome<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::certs::raw;
+
+    fn phone(seed: u64) -> (Arc<PhoneKeys>, Signal) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let keys = Arc::new(PhoneKeys::generate(1_800_000_000, &mut rng).unwrap());
+        let signal = Signal::new(&keys, rng);
+        (keys, signal)
+    }
+
+    fn address(pn: &str) -> Address {
+        Address {
+            pn: pn.into(),
+            device: 0,
+        }
+    }
+
+    fn bundle(keys: &PhoneKeys) -> Bundle {
+        let mut rng = StdRng::seed_from_u64(99);
+        Bundle {
+            registration: keys.registration.to_be_bytes().to_vec(),
+            identity: raw(&keys.identity).to_vec(),
+            signed_key: keys.published(),
+            one_time: Some(keys.mint(&mut rng)),
+            identity_proof: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn two_phones_understand_each_other_and_notice_a_repeat() {
+        let ((_, mut ada), (bob_keys, mut bob)) = (phone(1), phone(2));
+        let (to_ada, to_bob) = (address("1"), address("2"));
+        ada.start(&to_bob, &bundle(&bob_keys)).unwrap();
+        let first = ada.seal(&to_bob, b"hello").unwrap();
+        assert_eq!(first.kind, "pkmsg");
+        assert_eq!(bob.open(&to_ada, "pkmsg", &first.bytes).unwrap(), b"hello");
+        let reply = bob.seal(&to_ada, b"hello back").unwrap();
+        assert_eq!(reply.kind, "msg");
+        assert_eq!(
+            ada.open(&to_bob, "msg", &reply.bytes).unwrap(),
+            b"hello back"
+        );
+        assert!(matches!(
+            ada.open(&to_bob, "msg", &reply.bytes),
+            Err(Unopened::Duplicate)
+        ));
+    }
+
+    #[test]
+    fn a_session_can_be_started_again() {
+        let ((_, mut ada), (bob_keys, mut bob)) = (phone(1), phone(2));
+        let (to_ada, to_bob) = (address("1"), address("2"));
+        for text in [&b"one"[..], b"two"] {
+            ada.start(&to_bob, &bundle(&bob_keys)).unwrap();
+            let sealed = ada.seal(&to_bob, text).unwrap();
+            assert_eq!(bob.open(&to_ada, sealed.kind, &sealed.bytes).unwrap(), text);
+            ada.forget(&to_bob);
+            assert!(!ada.knows(&to_bob));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Small words for reading and writing binary XML.
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
+
+/// Start a node.
+pub(crate) fn el(tag: &'static str) -> NodeBuilder {
+    NodeBuilder::new(tag)
+}
+
+/// An attribute as text.
+pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
+    node.attrs.get(key).map(|value| value.as_str().into_owned())
+}
+
+/// An attribute as an address.
+pub(crate) fn jid(node: &Node, key: &str) -> Option<Jid> {
+    node.attrs.get(key)?.to_jid()
+}
+
+/// The bytes inside a node, however the codec chose to write them.
+pub(crate) fn bytes(node: &Node) -> Option<Vec<u8>> {
+    match node.content.as_ref()? {
+        NodeContent::Bytes(bytes) => Some(bytes.clone()),
+        NodeContent::String(text) => Some(text.as_bytes().to_vec()),
+        NodeContent::Nodes(_) => None,
+    }
+}
+
+/// The bytes inside a child.
+pub(crate) fn child_bytes(node: &Node, tag: &str) -> Option<Vec<u8>> {
+    bytes(node.get_optional_child(tag)?)
+}
+
+/// The 32-byte key inside a child.
+pub(crate) fn child_key(node: &Node, tag: &str) -> Option<[u8; 32]> {
+    child_bytes(node, tag)?.try_into().ok()
+}
+
+/// A successful reply to the IQ with this id.
+pub(crate) fn result(id: &str, children: Vec<Node>) -> Node {
+    let iq = el("iq")
+        .attr("from", SERVER_JID)
+        .attr("type", "result")
+        .attr("id", id);
+    if children.is_empty() {
+        iq.build()
+    } else {
+        iq.children(children).build()
+    }
+}
+
+/// A refusal of the IQ with this id.
+pub(crate) fn refusal(id: &str, code: u16, reason: &'static str) -> Node {
+    el("iq")
+        .attr("from", SERVER_JID)
+        .attr("type", "error")
+        .attr("id", id)
+        .children([el("error").attr("code", code).attr("text", reason).build()])
+        .build()
+}
+
+/// `<stream:error code=…/>`
+pub(crate) fn stream_error(code: u16) -> Node {
+    el("stream:error").attr("code", code).build()
+}
+
+/// `<stream:error><conflict type=…/></stream:error>`, with WhatsApp's code for the kind.
+pub(crate) fn conflict(kind: &'static str) -> Node {
+    let error = match kind {
+        "device_removed" => el("stream:error").attr("code", 401_u16),
+        _ => el("stream:error"),
+    };
+    error
+        .children([el("conflict").attr("type", kind).build()])
+        .build()
+}

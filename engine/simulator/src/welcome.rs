@@ -1,0 +1,191 @@
+//! What a phone sends a device it has just linked: the key of the account's shared settings, and
+//! the history with its contacts' privacy tokens.
+
+use rand::RngExt;
+use wacore::messages::MessageUtils;
+use wacore_binary::Server;
+use waproto::buffa::{Message as _, MessageField};
+use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::{
+    AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId,
+    AppStateSyncKeyShare, HistorySyncNotification, HistorySyncType, ProtocolMessage,
+};
+use waproto::whatsapp::{
+    Conversation, HistorySync, Message, PhoneNumberToLIDMapping, Pushname, history_sync,
+};
+
+use crate::account::Address;
+use crate::phone::Phone;
+use crate::routing;
+use crate::speech::enc;
+use crate::stanza::el;
+
+/// Greet device `number`.
+pub(crate) fn welcome(phone: &mut Phone, number: u16) {
+    let share = key_share(phone);
+    send(phone, number, share);
+    let history = history(phone);
+    send(phone, number, history);
+}
+
+/// Send a message that only the account's own device sees.
+fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
+    let message = Message {
+        protocol_message: MessageField::some(protocol),
+        ..Default::default()
+    };
+    let device = Address {
+        pn: phone.own.pn.clone(),
+        device: number,
+    };
+    let plain = MessageUtils::encode_and_pad(&message);
+    let Some(sealed) = phone.seal(&device, &plain) else {
+        tracing::warn!("a new device has no usable keys");
+        return;
+    };
+    let to = {
+        let state = phone.world.state();
+        let account = state.accounts.get(&phone.own.pn);
+        account.map(|account| account.jid(Server::Pn, number))
+    };
+    let Some(to) = to else {
+        return;
+    };
+    let node = el("message")
+        .attr("to", to)
+        .attr("id", phone.fresh_id())
+        .attr("type", "text")
+        .attr("category", "peer")
+        .children([enc(sealed)]);
+    routing::fan_out(&phone.world, &phone.own, &node.build());
+}
+
+/// A fresh key for the account's app state. Devices keep all keys they were given.
+fn key_share(phone: &mut Phone) -> ProtocolMessage {
+    let (id, key): ([u8; 6], [u8; 32]) = (phone.rng.random(), phone.rng.random());
+    let now = i64::try_from(phone.world.clock.millis()).unwrap_or(i64::MAX);
+    let data = AppStateSyncKeyData {
+        key_data: Some(key.to_vec()),
+        fingerprint: MessageField::some(AppStateSyncKeyFingerprint {
+            raw_id: Some(phone.rng.random()),
+            current_index: Some(1),
+            device_indexes: vec![0, 1],
+        }),
+        timestamp: Some(now),
+    };
+    let share = AppStateSyncKeyShare {
+        keys: vec![AppStateSyncKey {
+            key_id: MessageField::some(AppStateSyncKeyId {
+                key_id: Some(id.to_vec()),
+            }),
+            key_data: MessageField::some(data),
+        }],
+    };
+    ProtocolMessage {
+        r#type: Some(Type::APP_STATE_SYNC_KEY_SHARE),
+        app_state_sync_key_share: MessageField::some(share),
+        ..Default::default()
+    }
+}
+
+/// The history of chats, without messages: who they are with and the token each contact gave.
+fn history(phone: &mut Phone) -> ProtocolMessage {
+    let blob = zlib_stored(&contacts(phone).encode_to_vec());
+    let notification = HistorySyncNotification {
+        file_length: Some(blob.len() as u64),
+        sync_type: Some(HistorySyncType::INITIAL_BOOTSTRAP),
+        chunk_order: Some(1),
+        progress: Some(100),
+        initial_hist_bootstrap_inline_payload: Some(blob),
+        ..Default::default()
+    };
+    ProtocolMessage {
+        r#type: Some(Type::HISTORY_SYNC_NOTIFICATION),
+        history_sync_notification: MessageField::some(notification),
+        ..Default::default()
+    }
+}
+
+fn contacts(phone: &Phone) -> HistorySync {
+    let state = phone.world.state();
+    let mut history = HistorySync {
+        sync_type: history_sync::HistorySyncType::INITIAL_BOOTSTRAP,
+        chunk_order: Some(1),
+        progress: Some(100),
+        ..Default::default()
+    };
+    let contacts = state.accounts.get(&phone.own.pn);
+    for (pn, token) in contacts.into_iter().flat_map(|account| &account.contacts) {
+        let Some(contact) = state.accounts.get(pn) else {
+            continue;
+        };
+        let address = contact.jid(Server::Pn, 0).to_string();
+        let lid = contact.jid(Server::Lid, 0).to_string();
+        history.conversations.push(Conversation {
+            id: lid.clone(),
+            tc_token: Some(token.bytes.clone()),
+            tc_token_timestamp: Some(token.at),
+            pn_jid: Some(address.clone()),
+            ..Default::default()
+        });
+        history.pushnames.push(Pushname {
+            id: Some(address.clone()),
+            pushname: Some(contact.script.name.clone()),
+        });
+        history
+            .phone_number_to_lid_mappings
+            .push(PhoneNumberToLIDMapping {
+                pn_jid: Some(address),
+                lid_jid: Some(lid),
+            });
+    }
+    history
+}
+
+/// A zlib stream (RFC 1950) of stored blocks: valid, only not smaller. History must be zlib.
+fn zlib_stored(data: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x78, 0x01];
+    let mut blocks = data.chunks(0xffff).peekable();
+    if blocks.peek().is_none() {
+        out.extend([1, 0, 0, 0xff, 0xff]);
+    }
+    while let Some(block) = blocks.next() {
+        let length = u16::try_from(block.len()).expect("blocks are cut to fit");
+        out.push(u8::from(blocks.peek().is_none()));
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend(adler32(data).to_be_bytes());
+    out
+}
+
+fn adler32(data: &[u8]) -> u32 {
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in data {
+        a = (a + u32::from(*byte)) % 65_521;
+        b = (b + a) % 65_521;
+    }
+    b << 16 | a
+}
+
+#[cfg(test)]
+mod tests {
+    use wacore_binary::zlib_pool::decompress_zlib_pooled;
+
+    use super::*;
+
+    #[test]
+    fn a_stored_stream_inflates_to_what_went_in() {
+        for size in [0, 1, 0xffff, 0x10000, 200_000] {
+            let data: Vec<u8> = (0..size).map(|n: u32| n.to_le_bytes()[0]).collect();
+            let inflated = decompress_zlib_pooled(&zlib_stored(&data), 1 << 20).unwrap();
+            assert_eq!(inflated, data, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_the_one_of_rfc_1950() {
+        assert_eq!(adler32(b"Wikipedia"), 0x11E6_0398);
+    }
+}

@@ -1,0 +1,249 @@
+//! Everything the server knows, behind one lock. Work under it is short and never waits; sockets
+//! and phones are reached through bounded mailboxes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wacore_binary::{Jid, Server};
+
+use crate::account::{Account, Address, Pn, SignedKey, Token};
+use crate::certs::NoiseIdentity;
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::ledger::{Entry, Kind, Ledger};
+use crate::pairing::Pairing;
+use crate::stats::Stats;
+
+/// Shared by every connection, phone and control call.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) ledger: Ledger,
+    pub(crate) faults: Faults,
+    pub(crate) stats: Stats,
+    pub(crate) noise: NoiseIdentity,
+    /// PEM of the TLS certificate.
+    pub(crate) certificate: String,
+    /// `host:port` the server listens on, as told to clients for media.
+    pub(crate) host: String,
+    /// A number that nobody made is made when somebody asks for it.
+    pub(crate) any_number: bool,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    state: Mutex<State>,
+    connections: AtomicU64,
+}
+
+/// What is behind the lock.
+pub(crate) struct State {
+    pub(crate) accounts: BTreeMap<Pn, Account>,
+    /// LID to phone number.
+    pub(crate) lids: HashMap<Pn, Pn>,
+    /// Connections that wait to be linked, by connection number.
+    pub(crate) pairings: HashMap<u64, Pairing>,
+    pub(crate) rng: StdRng,
+}
+
+/// What the server hands out so that others can start a Signal session with a device.
+pub(crate) struct Bundle {
+    pub(crate) registration: Vec<u8>,
+    pub(crate) identity: Vec<u8>,
+    pub(crate) signed_key: SignedKey,
+    pub(crate) one_time: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) identity_proof: Vec<u8>,
+}
+
+/// The parts of a [`World`] that are made at start.
+pub(crate) struct Made {
+    pub(crate) clock: Clock,
+    pub(crate) noise: NoiseIdentity,
+    pub(crate) certificate: String,
+    pub(crate) host: String,
+    pub(crate) any_number: bool,
+    pub(crate) rng: StdRng,
+}
+
+impl World {
+    /// An empty world.
+    pub(crate) fn new(made: Made) -> Self {
+        Self {
+            clock: made.clock,
+            ledger: Ledger::default(),
+            faults: Faults::default(),
+            stats: Stats::default(),
+            noise: made.noise,
+            certificate: made.certificate,
+            host: made.host,
+            any_number: made.any_number,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            state: Mutex::new(State {
+                accounts: BTreeMap::new(),
+                lids: HashMap::new(),
+                pairings: HashMap::new(),
+                rng: made.rng,
+            }),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// Take the lock. Never held across an await.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number no other connection has; from 1.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Write a line about something that happens now.
+    pub(crate) fn note(&self, kind: Kind, from: &Address, to: &str, line: Line<'_>) {
+        self.ledger.write(Entry {
+            n: 0,
+            at_ms: line
+                .read
+                .map_or_else(|| self.clock.millis(), |read| read.at_ms),
+            wire_us: line
+                .read
+                .map_or_else(|| self.clock.micros(), |read| read.wire_us),
+            kind,
+            from: plus(&from.pn),
+            device: from.device,
+            to: to.to_owned(),
+            id: line.id.to_owned(),
+            text: line.text,
+            subtype: line.subtype.to_owned(),
+        });
+    }
+}
+
+/// When a frame was read off the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    pub(crate) at_ms: u64,
+    pub(crate) wire_us: u64,
+}
+
+/// The rest of a ledger line.
+#[derive(Default)]
+pub(crate) struct Line<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) text: Option<String>,
+    pub(crate) subtype: &'a str,
+    pub(crate) read: Option<Read>,
+}
+
+impl State {
+    /// The phone number behind an address of either kind.
+    pub(crate) fn pn(&self, jid: &Jid) -> Option<Pn> {
+        match jid.server {
+            Server::Lid => self.lids.get(jid.user_base()).cloned(),
+            Server::Pn => self
+                .accounts
+                .get_key_value(jid.user_base())
+                .map(|(pn, _)| Arc::clone(pn)),
+            _ => None,
+        }
+    }
+
+    /// The device behind an address of either kind.
+    pub(crate) fn address(&self, jid: &Jid) -> Option<Address> {
+        Some(Address {
+            pn: self.pn(jid)?,
+            device: jid.device,
+        })
+    }
+
+    /// A LID nobody has.
+    pub(crate) fn free_lid(&mut self) -> Pn {
+        loop {
+            let lid: u64 = self
+                .rng
+                .random_range(100_000_000_000_000..999_999_999_999_999);
+            let lid: Pn = lid.to_string().into();
+            if !self.lids.contains_key(&lid) {
+                return lid;
+            }
+        }
+    }
+
+    /// The two have written with each other: each knows the other's privacy token, which a phone
+    /// tells the devices it links later.
+    pub(crate) fn acquaint(&mut self, one: &Pn, other: &Pn, now: u64) {
+        for (own, contact) in [(one, other), (other, one)] {
+            let bytes: [u8; 16] = self.rng.random();
+            if let Some(account) = self.accounts.get_mut(own) {
+                let token = Token {
+                    bytes: bytes.to_vec(),
+                    at: now,
+                };
+                account.contacts.entry(Arc::clone(contact)).or_insert(token);
+            }
+        }
+    }
+
+    /// Keys to start a session with a device; takes one of its one-time keys. `None` if there is
+    /// no such device or it has not uploaded any keys.
+    pub(crate) fn bundle(&mut self, address: &Address) -> Option<Bundle> {
+        let account = self.accounts.get_mut(&address.pn)?;
+        let device = account.devices.get_mut(&address.device)?;
+        if device.identity.is_empty() {
+            return None;
+        }
+        let one_time = if address.device == 0 {
+            Some(account.keys.mint(&mut self.rng))
+        } else {
+            device.one_time.pop_front()
+        };
+        Some(Bundle {
+            registration: device.registration.clone(),
+            identity: device.identity.clone(),
+            signed_key: device.signed_key.clone(),
+            one_time,
+            identity_proof: device.identity_proof.clone(),
+        })
+    }
+}
+
+/// `+` and digits, as everybody outside writes a number.
+pub(crate) fn plus(pn: &str) -> String {
+    format!("+{pn}")
+}
+
+/// The digits of a phone number: 5 to 17 of them, behind an optional `+`.
+pub(crate) fn parse_phone(text: &str) -> Option<Pn> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let fits = (5..=17).contains(&digits.len())
+        && !digits.starts_with('0')
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then(|| digits.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_digits_behind_an_optional_plus() {
+        assert_eq!(
+            parse_phone("+491510000001").as_deref(),
+            Some("491510000001")
+        );
+        assert_eq!(parse_phone("491510000001").as_deref(), Some("491510000001"));
+        for bad in [
+            "",
+            "+",
+            "0491510000001",
+            "+49 151",
+            "++4915100",
+            "123456789012345678",
+        ] {
+            assert!(parse_phone(bad).is_none(), "{bad}");
+        }
+    }
+}

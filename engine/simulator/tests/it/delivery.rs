@@ -1,0 +1,185 @@
+//! Acknowledgements, faults and what waits for a device.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::raw::{Companion, Sim, attr};
+
+const OWN: &str = "+491510000001";
+const BOB: &str = "+491510000002";
+
+async fn pair_of(sim: &Sim) -> Companion {
+    sim.post("/phones", json!({"phone": BOB})).await;
+    sim.companion(OWN).await
+}
+
+/// A message from Bob to the linked device, as it arrives.
+async fn say(sim: &Sim, text: &str) -> Value {
+    let path = format!("/phones/{BOB}/say");
+    sim.post(&path, json!({"to": OWN, "text": text})).await
+}
+
+#[tokio::test]
+async fn a_message_is_noted_when_read_and_acknowledged() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    companion.send_message(BOB, "3EB0A").await;
+    let ack = companion.expect("ack").await;
+    assert_eq!(attr(&ack, "id"), "3EB0A");
+    assert_eq!(attr(&ack, "error"), "");
+    let sent = &sim.ledger("sent", 1).await[0];
+    assert_eq!((&sent["from"], &sent["to"]), (&json!(OWN), &json!(BOB)));
+    let unreadable = &sim.ledger("unreadable", 1).await[0];
+    assert_eq!(unreadable["id"], "3EB0A");
+    let retry = companion.expect("receipt").await;
+    assert_eq!(attr(&retry, "type"), "retry");
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_404() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    companion.send_message("+499999999999", "3EB0A").await;
+    assert_eq!(attr(&companion.expect("ack").await, "error"), "404");
+}
+
+#[tokio::test]
+async fn a_refused_message_reaches_nobody() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    for code in [400, 404, 463, 479, 503] {
+        let fault = json!({"phone": OWN, "on": "ack", "do": "nack", "code": code, "times": 1});
+        sim.post("/faults", fault).await;
+        companion.send_message(BOB, &format!("3EB0{code}")).await;
+        assert_eq!(
+            attr(&companion.expect("ack").await, "error"),
+            code.to_string()
+        );
+    }
+    companion.send_message(BOB, "3EB0OK").await;
+    assert_eq!(attr(&companion.expect("ack").await, "error"), "");
+    let reached = sim.ledger("unreadable", 1).await;
+    assert_eq!(reached.len(), 1);
+    assert_eq!(reached[0]["id"], "3EB0OK");
+}
+
+#[tokio::test]
+async fn a_dropped_acknowledgement_does_not_stop_the_message() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    sim.post("/faults", json!({"on": "ack", "do": "drop", "times": 1}))
+        .await;
+    companion.send_message(BOB, "3EB0A").await;
+    companion.send_message(BOB, "3EB0B").await;
+    assert_eq!(attr(&companion.expect("ack").await, "id"), "3EB0B");
+    assert_eq!(sim.ledger("unreadable", 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_is_late_by_what_was_asked() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    let fault = json!({"on": "ack", "do": "delay", "delay_ms": 300, "times": 1});
+    sim.post("/faults", fault).await;
+    #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
+    let start = Instant::now();
+    companion.send_message(BOB, "3EB0A").await;
+    companion.expect("ack").await;
+    assert!(start.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_cut_comes_after_the_frame_was_read() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    sim.post("/faults", json!({"on": "message", "do": "cut", "times": 1}))
+        .await;
+    companion.send_message(BOB, "3EB0A").await;
+    assert!(companion.rest().await.iter().all(|node| node.tag != "ack"));
+    assert_eq!(sim.ledger("sent", 1).await[0]["id"], "3EB0A");
+    assert_eq!(
+        sim.get("/ledger?kind=unreadable").await["entries"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_comes_again_and_what_is_does_not() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    let (one, two) = (say(&sim, "one").await, say(&sim, "two").await);
+    let first = companion.expect("message").await;
+    assert_eq!(attr(&first, "id"), one["id"]);
+    assert_eq!(attr(&first, "offline"), "");
+    companion.acknowledge(&first).await;
+    companion.expect("message").await;
+    // The ping's answer says that the acknowledgement was read.
+    let ping = wacore_binary::builder::NodeBuilder::new("ping").build();
+    companion.ask("w:p", "get", ping).await;
+    companion.vanish();
+    let three = say(&sim, "three").await;
+    companion.connect().await;
+    companion.expect("success").await;
+    let waited = companion.go_active().await;
+    let ids: Vec<String> = waited.iter().map(|node| attr(node, "id")).collect();
+    assert_eq!(
+        ids,
+        [two["id"].as_str().unwrap(), three["id"].as_str().unwrap()]
+    );
+    assert!(waited.iter().all(|node| !attr(node, "offline").is_empty()));
+}
+
+#[tokio::test]
+async fn a_phone_that_is_offline_takes_nothing_until_it_is_back() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    sim.post("/phones", json!({"phone": BOB, "online": false}))
+        .await;
+    companion.send_message(BOB, "3EB0A").await;
+    companion.expect("ack").await;
+    assert_eq!(sim.get("/phones/491510000002").await["queued"], 1);
+    assert_eq!(
+        sim.get("/ledger?kind=unreadable").await["entries"],
+        json!([])
+    );
+    sim.post("/phones", json!({"phone": BOB, "online": true}))
+        .await;
+    assert_eq!(sim.ledger("unreadable", 1).await[0]["id"], "3EB0A");
+}
+
+#[tokio::test]
+async fn copies_share_an_id_and_differ_in_their_seal() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    let path = format!("/phones/{BOB}/say");
+    let body = json!({"to": OWN, "text": "again", "id": "3ATWICE", "copies": 2});
+    sim.post(&path, body).await;
+    let (one, two) = (
+        companion.expect("message").await,
+        companion.expect("message").await,
+    );
+    assert_eq!(
+        (attr(&one, "id"), attr(&two, "id")),
+        ("3ATWICE".into(), "3ATWICE".into())
+    );
+    assert_ne!(one.get_optional_child("enc"), two.get_optional_child("enc"));
+}
+
+#[tokio::test]
+async fn frames_are_noted_in_the_order_and_at_the_times_they_were_read() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    for n in 0..5 {
+        companion.send_message(BOB, &format!("3EB0{n}")).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let sent = sim.ledger("sent", 5).await;
+    let times: Vec<u64> = sent
+        .iter()
+        .map(|entry| entry["wire_us"].as_u64().unwrap())
+        .collect();
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= 25_000, "{times:?}");
+    }
+}

@@ -1,0 +1,368 @@
+//! A bare client: handshake, pairing and stanzas, with nothing done behind the test's back.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use passerelle_simulator::{Options, Simulator};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
+use wacore::pair::{DeviceState, PairUtils};
+use wacore::store::Device;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::consts::{NOISE_PATTERN_XX, WA_CONN_HEADER};
+use wacore_binary::{Jid, Node, NodeContent};
+use wacore_libsignal::protocol::KeyPair;
+use wacore_noise::{HandshakeUtils, NoiseCipher, NoiseHandshake};
+use waproto::buffa::Message as _;
+
+/// Long enough for a busy machine, short enough to be a test.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A simulator and a way to steer it.
+pub(crate) struct Sim {
+    pub(crate) server: Simulator,
+    http: reqwest::Client,
+}
+
+impl Sim {
+    pub(crate) fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = Options {
+            seed: Some(1),
+            ..Options::default()
+        };
+        Self {
+            server: Simulator::start(options).unwrap(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    /// A call that must succeed.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, reply) = self.call("POST", path, Some(body)).await;
+        assert!(status < 300, "{path}: {status} {reply}");
+        reply
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, reply) = self.call("GET", path, None).await;
+        assert!(status < 300, "{path}: {status} {reply}");
+        reply
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("{}{path}", self.server.control_url());
+        let request = self.http.request(method.parse().unwrap(), url);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
+    /// The ledger's entries of a kind, when there are `count` of them.
+    pub(crate) async fn ledger(&self, kind: &str, count: usize) -> Vec<Value> {
+        let wait = async {
+            loop {
+                let reply = self.get(&format!("/ledger?kind={kind}")).await;
+                let entries = reply["entries"].as_array().unwrap().clone();
+                if entries.len() >= count {
+                    return entries;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("the ledger's entries")
+    }
+
+    /// Link a device to a phone by QR.
+    pub(crate) async fn link(&self, phone: &str) -> Companion {
+        let mut companion = Companion::new(self);
+        companion.connect().await;
+        let qr = companion.qr().await;
+        let path = format!("/phones/{phone}/scan");
+        let (linked, ()) = tokio::join!(self.post(&path, json!({ "qr": qr })), companion.sign());
+        assert_eq!(
+            linked["jid"],
+            companion.device.pn.as_ref().unwrap().to_string()
+        );
+        companion
+    }
+
+    /// Link a device and log it in, keys uploaded and active.
+    pub(crate) async fn companion(&self, phone: &str) -> Companion {
+        let mut companion = self.link(phone).await;
+        companion.connect().await;
+        companion.expect("success").await;
+        companion.go_active().await;
+        companion
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+struct Wire {
+    socket: Socket,
+    send: NoiseCipher,
+    receive: NoiseCipher,
+    sent: u32,
+    received: u32,
+    inbox: VecDeque<Node>,
+}
+
+/// A device that does only what it is told.
+pub(crate) struct Companion {
+    url: String,
+    pub(crate) device: Device,
+    wire: Option<Wire>,
+}
+
+impl Companion {
+    pub(crate) fn new(sim: &Sim) -> Self {
+        Self {
+            url: sim.server.ws_url(),
+            device: Device::new(),
+            wire: None,
+        }
+    }
+
+    /// Connect and shake hands: to pair, or to log in if it is linked.
+    pub(crate) async fn connect(&mut self) {
+        let (mut socket, _) = ClientBuilder::new()
+            .uri(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let ephemeral = KeyPair::generate(&mut rand::make_rng::<rand::rngs::StdRng>());
+        let public = ephemeral.public_key.public_key_bytes();
+        let hello = HandshakeUtils::build_client_hello(public).encode_to_vec();
+        let first = [&WA_CONN_HEADER[..], &framed(&hello)].concat();
+        socket.send(Message::binary(first)).await.unwrap();
+        let reply = socket.next().await.unwrap().unwrap();
+        let reply = HandshakeUtils::parse_server_hello(&reply.as_payload()[3..]).unwrap();
+        let mut noise = NoiseHandshake::new(NOISE_PATTERN_XX, &WA_CONN_HEADER).unwrap();
+        noise.authenticate(public);
+        let finish = self.finish(&mut noise, &ephemeral, reply);
+        socket.send(Message::binary(framed(&finish))).await.unwrap();
+        let (send, receive) = noise.finish().unwrap();
+        self.wire = Some(Wire {
+            socket,
+            send,
+            receive,
+            sent: 0,
+            received: 0,
+            inbox: VecDeque::new(),
+        });
+    }
+
+    fn finish(
+        &self,
+        noise: &mut NoiseHandshake,
+        ephemeral: &KeyPair,
+        (server, sealed_key, sealed_chain): (Vec<u8>, Vec<u8>, Vec<u8>),
+    ) -> Vec<u8> {
+        noise.authenticate(&server);
+        let secret = ephemeral.private_key.serialize();
+        noise.mix_shared_secret(secret, &server).unwrap();
+        let server_key = noise.decrypt(&sealed_key).unwrap();
+        noise.mix_shared_secret(secret, &server_key).unwrap();
+        noise.decrypt(&sealed_chain).unwrap();
+        let own = &self.device.noise_key;
+        let sealed = noise.encrypt(own.public_key.public_key_bytes()).unwrap();
+        let secret = own.private_key.serialize();
+        noise.mix_shared_secret(secret, &server).unwrap();
+        let payload = self.device.get_client_payload().encode_to_vec();
+        let payload = noise.encrypt(&payload).unwrap();
+        HandshakeUtils::build_client_finish(sealed, payload).encode_to_vec()
+    }
+
+    pub(crate) async fn send(&mut self, node: Node) {
+        let wire = self.wire.as_mut().expect("connected");
+        let plain = wacore_binary::marshal(&node).unwrap();
+        let sealed = wire.send.encrypt_with_counter(wire.sent, &plain).unwrap();
+        wire.sent += 1;
+        wire.socket
+            .send(Message::binary(framed(&sealed)))
+            .await
+            .unwrap();
+    }
+
+    /// The next stanza; `None` when the server has closed.
+    pub(crate) async fn next(&mut self) -> Option<Node> {
+        let wire = self.wire.as_mut().expect("connected");
+        if let Some(node) = wire.inbox.pop_front() {
+            return Some(node);
+        }
+        loop {
+            let message = tokio::time::timeout(DEADLINE, wire.socket.next()).await;
+            let message = message.expect("a stanza in time")?.ok()?;
+            if message.is_close() {
+                return None;
+            }
+            if message.is_binary() {
+                let mut frame = message.as_payload()[3..].to_vec();
+                wire.receive
+                    .decrypt_in_place_with_counter(wire.received, &mut frame)
+                    .unwrap();
+                wire.received += 1;
+                let plain = wacore_binary::util::unpack(&frame).unwrap();
+                let node = wacore_binary::marshal::unmarshal_ref(&plain).unwrap();
+                return Some(node.to_owned());
+            }
+        }
+    }
+
+    /// The next stanza with this tag, passing over others.
+    pub(crate) async fn expect(&mut self, tag: &str) -> Node {
+        loop {
+            let node = self.next().await;
+            let node = node.unwrap_or_else(|| panic!("closed while waiting for <{tag}>"));
+            if node.tag == tag {
+                return node;
+            }
+        }
+    }
+
+    /// Everything up to the close.
+    pub(crate) async fn rest(&mut self) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        while let Some(node) = self.next().await {
+            nodes.push(node);
+        }
+        nodes
+    }
+
+    /// Ask and wait for the answer.
+    pub(crate) async fn ask(&mut self, xmlns: &str, kind: &str, child: Node) -> Node {
+        let id = format!("q{}", self.wire.as_ref().unwrap().sent);
+        let iq = NodeBuilder::new("iq")
+            .attr("to", "s.whatsapp.net")
+            .attr("type", kind)
+            .attr("xmlns", xmlns.to_owned())
+            .attr("id", id.clone())
+            .children([child]);
+        self.send(iq.build()).await;
+        let mut passed = Vec::new();
+        loop {
+            let node = self.next().await.expect("an answer");
+            if node.tag == "iq" && attr(&node, "id") == id {
+                let wire = self.wire.as_mut().unwrap();
+                wire.inbox.extend(passed);
+                return node;
+            }
+            passed.push(node);
+        }
+    }
+
+    /// The first QR the server offers.
+    pub(crate) async fn qr(&mut self) -> String {
+        let offer = self.expect("iq").await;
+        let list = offer.get_optional_child("pair-device").expect("refs");
+        let Some(NodeContent::Bytes(text)) = &list.children().unwrap()[0].content else {
+            panic!("no ref");
+        };
+        let text = String::from_utf8(text.clone()).unwrap();
+        let client =
+            wacore::companion_reg::companion_web_client_type_for_props(&self.device.device_props);
+        PairUtils::make_qr_data(&self.state(), &text, client)
+    }
+
+    fn state(&self) -> DeviceState {
+        DeviceState {
+            identity_key: self.device.identity_key.clone(),
+            noise_key: self.device.noise_key.clone(),
+            adv_secret_key: self.device.adv_secret_key,
+        }
+    }
+
+    /// Answer the phone's `pair-success` and be sent away to log in.
+    pub(crate) async fn sign(&mut self) {
+        let iq = self.expect("iq").await;
+        let success = iq.get_optional_child("pair-success").expect("pair-success");
+        let device = success.get_optional_child("device").unwrap();
+        self.device.pn = device.attrs.get("jid").unwrap().to_jid();
+        self.device.lid = device.attrs.get("lid").unwrap().to_jid();
+        let node = success.as_node_ref();
+        let identity = PairUtils::extract_device_identity_bytes(&node).unwrap();
+        let (signed, index) = PairUtils::do_pair_crypto(&self.state(), identity).unwrap();
+        let answer = PairUtils::build_pair_success_response(&attr(&iq, "id"), signed, index);
+        self.send(answer).await;
+        let last = self.expect("stream:error").await;
+        assert_eq!(attr(&last, "code"), "515");
+        assert!(self.next().await.is_none(), "the server hangs up after 515");
+    }
+
+    /// Become active and return what waited, without the frames around it.
+    pub(crate) async fn go_active(&mut self) -> Vec<Node> {
+        let active = NodeBuilder::new("active").build();
+        self.ask("passive", "set", active).await;
+        let mut waited = Vec::new();
+        loop {
+            let node = self.next().await.expect("the end of what waited");
+            match node.get_optional_child("offline") {
+                Some(end) if node.tag == "ib" => {
+                    assert_eq!(attr(end, "count"), waited.len().to_string());
+                    return waited;
+                }
+                _ if node.tag == "ib" => {}
+                _ => waited.push(node),
+            }
+        }
+    }
+
+    /// Drop the connection without a word.
+    pub(crate) fn vanish(&mut self) {
+        self.wire = None;
+    }
+
+    /// Acknowledge a stanza.
+    pub(crate) async fn acknowledge(&mut self, node: &Node) {
+        let ack = NodeBuilder::new("ack")
+            .attr("class", node.tag.to_string())
+            .attr("id", attr(node, "id"))
+            .attr("to", attr(node, "from"));
+        self.send(ack.build()).await;
+    }
+
+    /// A message whose ciphertext nobody can open.
+    pub(crate) async fn send_message(&mut self, to: &str, id: &str) {
+        let to = Jid::pn(to.trim_start_matches('+'));
+        let enc = NodeBuilder::new("enc")
+            .attr("v", "2")
+            .attr("type", "msg")
+            .bytes([0x33; 40]);
+        let copy = NodeBuilder::new("to")
+            .attr("jid", &to)
+            .children([enc.build()]);
+        let participants = NodeBuilder::new("participants").children([copy.build()]);
+        let message = NodeBuilder::new("message")
+            .attr("to", to)
+            .attr("id", id.to_owned())
+            .attr("type", "text")
+            .children([participants.build()]);
+        self.send(message.build()).await;
+    }
+}
+
+pub(crate) fn attr(node: &Node, key: &str) -> String {
+    let value = node.attrs.get(key);
+    value.map_or_else(String::new, |value| value.as_str().into_owned())
+}
+
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], payload].concat()
+}

@@ -1,0 +1,343 @@
+//! What a connection tells, in our own words, and where incoming messages go.
+//!
+//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`] and are
+//! acknowledged to WhatsApp only after it has committed them. Everything else comes out of
+//! [`LinkEvents`], a queue in the order of arrival that ends with [`LinkEvent::Ended`].
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::{
+    clock::Millis,
+    content::{Inbound, Peer},
+};
+
+/// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
+/// number of them at once after a pause and a lost receipt only leaves a status behind the truth.
+pub const RECEIPTS_WAITING: usize = 1024;
+
+/// Takes the messages that come in.
+#[async_trait]
+pub trait InboundSink: Send + Sync {
+    /// Commits the whole batch durably, in order, all or nothing. An error leaves it
+    /// unacknowledged and WhatsApp delivers it again after the next connect, so a message may come
+    /// more than once: it is identified by (chat, sender, id).
+    ///
+    /// It is awaited while messages are received. It must not use the [`Link`] of the session:
+    /// that waits for a lock the receiving side holds.
+    ///
+    /// [`Link`]: crate::whatsapp::Link
+    async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()>;
+}
+
+/// The text a phone scans to link this session. It carries a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QrCode(String);
+
+impl QrCode {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text to draw as a QR. For the owner of the session only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for QrCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QrCode[sealed]")
+    }
+}
+
+/// The eight characters to enter on the phone to link this session. A secret while it is valid.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PairingCode(String);
+
+impl PairingCode {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The characters, without a dash. For the owner of the session only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PairingCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PairingCode[sealed]")
+    }
+}
+
+/// Something that happened to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// A code to scan; the one before it is no longer valid.
+    Qr {
+        /// What to draw.
+        code: QrCode,
+        /// How long WhatsApp takes it: 60 s for the first, 20 s for each of the next five.
+        valid_for: Duration,
+    },
+    /// All codes were shown and none was scanned, while a pairing code is still out. Without one
+    /// the connection ends with [`Ended::QrExhausted`] instead.
+    QrExhausted,
+    /// A code to enter on the phone.
+    PairingCode {
+        /// What to enter.
+        code: PairingCode,
+        /// How long WhatsApp takes it, about 180 s.
+        valid_for: Duration,
+    },
+    /// The pairing code is void, or none could be had; ask for another, or scan the QR.
+    PairingCodeVoid,
+    /// The number is linked. The connection is made anew at once and [`LinkEvent::Connected`] follows.
+    Linked {
+        /// The number's own phone and LID.
+        me: Peer,
+    },
+    /// Logged in and ready to send.
+    Connected,
+    /// The connection dropped; the library connects again by itself, after 1 s up to 15 min.
+    /// Not told when the drop was asked for.
+    Disconnected,
+    /// WhatsApp's server took a message, or refused it.
+    Ack {
+        /// The WhatsApp message id.
+        id: String,
+        /// The server's refusal code, such as 463 or 479; none when it took the message.
+        error: Option<u16>,
+    },
+    /// The recipient's phone received, showed or played messages.
+    Receipt {
+        /// The WhatsApp message ids.
+        ids: Vec<String>,
+        /// How far they came.
+        kind: ReceiptKind,
+        /// When, by WhatsApp's clock, milliseconds UTC.
+        at: Millis,
+    },
+    /// The connection is over; nothing follows.
+    Ended(Ended),
+}
+
+/// How far a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReceiptKind {
+    /// On the recipient's phone.
+    Delivered,
+    /// Shown to the recipient.
+    Read,
+    /// A voice message or video was played.
+    Played,
+}
+
+/// Why a connection is over for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Unlinked, from the phone, by [`Link::logout`] or by WhatsApp: the keys are worthless, and
+    /// linking again needs a wiped key store.
+    ///
+    /// [`Link::logout`]: crate::whatsapp::Link::logout
+    LoggedOut,
+    /// WhatsApp locked the account (`<failure reason="403">` or `406`): as [`Ended::LoggedOut`],
+    /// and a person must look at the phone.
+    AccountLocked,
+    /// WhatsApp banned the number for a time (`<failure reason="402">`). Still linked.
+    Banned {
+        /// 101 too many people, 102 blocked by many, 103 groups, 104 same message, 106 lists.
+        code: u32,
+        /// Until when, milliseconds UTC by our clock; none when WhatsApp did not say.
+        until: Option<Millis>,
+    },
+    /// The same linked device connected elsewhere: two owners of one session.
+    Replaced,
+    /// WhatsApp wants a newer version of the client (`<failure reason="405">`).
+    Outdated,
+    /// WhatsApp refused the login with this code.
+    Failed(u16),
+    /// No code was scanned; a new connection gives new codes.
+    QrExhausted,
+    /// Another host holds the session.
+    LeaseLost,
+    /// Stopped by us. Still linked.
+    Stopped,
+}
+
+/// The events of one connection, in order.
+///
+/// No acknowledgement and no change of state is ever dropped: acknowledgements are as many as the
+/// sends in flight, changes of state as many as connects, so the queue needs no limit for them.
+/// Receipts are dropped (and counted in the log) beyond [`RECEIPTS_WAITING`] waiting ones. The
+/// library calls its listeners while it reads the socket, so nothing here may wait.
+#[derive(Debug)]
+pub struct LinkEvents {
+    events: mpsc::UnboundedReceiver<LinkEvent>,
+    receipts: Arc<AtomicUsize>,
+}
+
+impl LinkEvents {
+    /// The next event; `None` after [`LinkEvent::Ended`]. Safe to cancel.
+    pub async fn recv(&mut self) -> Option<LinkEvent> {
+        let event = self.events.recv().await?;
+        if matches!(event, LinkEvent::Receipt { .. }) {
+            self.receipts.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(event)
+    }
+}
+
+/// The other end of [`LinkEvents`].
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    events: Mutex<Option<mpsc::UnboundedSender<LinkEvent>>>,
+    receipts: Arc<AtomicUsize>,
+    ended: Mutex<Option<Ended>>,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> (Self, LinkEvents) {
+        let (tell, events) = mpsc::unbounded_channel();
+        let receipts = Arc::new(AtomicUsize::new(0));
+        let outbox = Self {
+            events: Mutex::new(Some(tell)),
+            receipts: receipts.clone(),
+            ended: Mutex::new(None),
+        };
+        (outbox, LinkEvents { events, receipts })
+    }
+
+    /// Queues an event, except a receipt beyond the limit.
+    pub(crate) fn tell(&self, event: LinkEvent) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(events) = events.as_ref() else {
+            return;
+        };
+        if matches!(event, LinkEvent::Receipt { .. }) {
+            if self.receipts.load(Ordering::Relaxed) >= RECEIPTS_WAITING {
+                tracing::warn!("dropped a receipt: {RECEIPTS_WAITING} are waiting");
+                return;
+            }
+            self.receipts.fetch_add(1, Ordering::Relaxed);
+        }
+        // Nobody listening any more is no fault: the session was dropped.
+        let _ = events.send(event);
+    }
+
+    /// Remembers why the connection ends; the first reason stands, since what follows it is only
+    /// the noise of going down.
+    pub(crate) fn ending(&self, why: Ended) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get_or_insert(why);
+    }
+
+    /// Why it ends, if that is known yet.
+    pub(crate) fn why(&self) -> Option<Ended> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.clone()
+    }
+
+    /// Queues [`LinkEvent::Ended`] and closes the queue.
+    pub(crate) fn close(&self) {
+        let why = {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.take().unwrap_or(Ended::Stopped)
+        };
+        self.tell(LinkEvent::Ended(why));
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt() -> LinkEvent {
+        LinkEvent::Receipt {
+            ids: vec!["3EB0".into()],
+            kind: ReceiptKind::Read,
+            at: 1,
+        }
+    }
+
+    fn ack(id: usize) -> LinkEvent {
+        LinkEvent::Ack {
+            id: id.to_string(),
+            error: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_receipts_costs_no_acknowledgement() {
+        let (outbox, mut events) = Outbox::new();
+        for id in 0..3 * RECEIPTS_WAITING {
+            outbox.tell(receipt());
+            outbox.tell(ack(id));
+        }
+        outbox.close();
+        let (mut receipts, mut acks) = (0, 0);
+        while let Some(event) = events.recv().await {
+            match event {
+                LinkEvent::Receipt { .. } => receipts += 1,
+                LinkEvent::Ack { .. } => acks += 1,
+                _ => {}
+            }
+        }
+        assert_eq!(receipts, RECEIPTS_WAITING);
+        assert_eq!(acks, 3 * RECEIPTS_WAITING);
+    }
+
+    #[tokio::test]
+    async fn a_taken_receipt_makes_room_for_the_next() {
+        let (outbox, mut events) = Outbox::new();
+        for _ in 0..RECEIPTS_WAITING {
+            outbox.tell(receipt());
+        }
+        assert_eq!(events.recv().await, Some(receipt()));
+        outbox.tell(receipt());
+        outbox.tell(receipt());
+        outbox.close();
+        let mut left = 0;
+        while let Some(LinkEvent::Receipt { .. }) = events.recv().await {
+            left += 1;
+        }
+        assert_eq!(left, RECEIPTS_WAITING);
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_end_is_the_one_told_and_nothing_follows() {
+        let (outbox, mut events) = Outbox::new();
+        outbox.ending(Ended::Replaced);
+        outbox.ending(Ended::Stopped);
+        outbox.close();
+        outbox.tell(LinkEvent::Connected);
+        assert_eq!(events.recv().await, Some(LinkEvent::Ended(Ended::Replaced)));
+        assert_eq!(events.recv().await, None);
+    }
+
+    #[test]
+    fn codes_are_not_shown_by_debug() {
+        let qr = LinkEvent::Qr {
+            code: QrCode::new("2@secret".into()),
+            valid_for: Duration::from_secs(20),
+        };
+        let pairing = PairingCode::new("ABCD1234".into());
+        assert!(!format!("{qr:?}").contains("secret"));
+        assert!(!format!("{pairing:?}").contains("ABCD"));
+    }
+}

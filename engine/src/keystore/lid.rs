@@ -1,0 +1,70 @@
+//! Which LID and which phone number are one account (`key_lid`).
+
+use std::collections::BTreeMap;
+
+use wacore::store::{error::Result, traits::LidPnMappingEntry};
+
+use super::{
+    SealedKeyStore, hex,
+    sql::{Cell, Statement, insert, statement},
+};
+
+const LID: &str = "lid";
+const PHONE: &str = "lid_phone";
+
+impl SealedKeyStore {
+    pub(super) async fn lid_by_lid(&self, lid: &str) -> Result<Option<LidPnMappingEntry>> {
+        const SELECT: &str =
+            "SELECT lid_mac, sealed FROM key_lid WHERE session_id = $1 AND lid_mac = $2";
+        let lid = self.mac(LID, &[lid.as_bytes()]);
+        self.lid(statement(SELECT, [self.session(), lid.into()]))
+            .await
+    }
+
+    /// The newest LID known for the phone number.
+    pub(super) async fn lid_by_phone(&self, phone: &str) -> Result<Option<LidPnMappingEntry>> {
+        const SELECT: &str = "SELECT lid_mac, sealed FROM key_lid \
+             WHERE session_id = $1 AND phone_mac = $2 ORDER BY turn DESC LIMIT 1";
+        let phone = self.mac(PHONE, &[phone.as_bytes()]);
+        self.lid(statement(SELECT, [self.session(), phone.into()]))
+            .await
+    }
+
+    async fn lid(&self, select: Statement) -> Result<Option<LidPnMappingEntry>> {
+        let row: Option<(Vec<u8>, Vec<u8>)> = self.fetch_one(select).await?;
+        row.map(|(mac, sealed)| self.open_json(LID, &hex(&mac), &sealed))
+            .transpose()
+    }
+
+    pub(super) async fn put_lids(&self, entries: &[LidPnMappingEntry]) -> Result<()> {
+        const INSERT: &str = "INSERT INTO key_lid (session_id, lid_mac, phone_mac, turn, sealed)";
+        const REPLACE: &str = "ON CONFLICT (session_id, lid_mac) DO UPDATE \
+             SET phone_mac = excluded.phone_mac, turn = excluded.turn, sealed = excluded.sealed";
+        let mut rows = BTreeMap::new();
+        for (turn, entry) in (self.turns(entries.len())..).zip(entries) {
+            let mac = self.mac(LID, &[entry.lid.as_bytes()]);
+            let phone = self.mac(PHONE, &[entry.phone_number.as_bytes()]);
+            let sealed = self.seal_json(LID, &hex(&mac), entry)?;
+            let row = [
+                self.session(),
+                mac.into(),
+                phone.into(),
+                Cell::Int(turn),
+                Cell::Blob(sealed),
+            ];
+            rows.insert(mac, row);
+        }
+        let rows = rows.into_values().collect();
+        self.execute(insert(INSERT, REPLACE, rows)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn all_lids(&self) -> Result<Vec<LidPnMappingEntry>> {
+        const SELECT: &str =
+            "SELECT lid_mac, sealed FROM key_lid WHERE session_id = $1 ORDER BY turn LIMIT 1000000";
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.fetch(statement(SELECT, [self.session()])).await?;
+        rows.iter()
+            .map(|(mac, sealed)| self.open_json(LID, &hex(mac), sealed))
+            .collect()
+    }
+}

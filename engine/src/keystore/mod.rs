@@ -1,0 +1,291 @@
+//! The sealed key store: the WhatsApp library's storage traits over the store.
+//!
+//! One value per session, a few hundred bytes, no cache: the library has its own. Every write is
+//! durable when it returns and begins by reading the session's lease; a lost lease cancels the
+//! session's run. Values are sealed under the session's data key, names are look-up HMACs.
+//!
+//! The rows must never be restored from an older backup: a counter used twice makes the other side
+//! drop messages in silence. After a restore, [`wipe`] and link again.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`record`] | one value under one name |
+//! | [`signal`], [`prekey`] | identities, sessions, sender keys; pre-keys |
+//! | [`appsync`], [`member`] | app-state keys, versions and entries; members of sets |
+//! | [`protocol`], [`lid`], [`token`], [`message`] | the library's protocol state |
+//! | [`secret`], [`device`] | secrets of messages; the device itself |
+//! | [`sql`] | statements over many rows |
+
+mod appsync;
+mod device;
+mod lid;
+mod member;
+mod message;
+mod prekey;
+mod protocol;
+mod record;
+mod secret;
+mod signal;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{FromRow, any::AnyRow};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use wacore::store::error::{Result, StoreError};
+use zeroize::Zeroizing;
+
+use self::sql::{Cell, Statement};
+use crate::{
+    clock::Clock,
+    ids::SessionId,
+    lease::{Lease, LeaseError},
+    store::{Store, Tx},
+    vault::{DataKey, Place, VaultError},
+};
+
+/// The keys of one session.
+pub struct SealedKeyStore {
+    store: Store,
+    lease: Lease,
+    key: Arc<DataKey>,
+    clock: Clock,
+    lost: CancellationToken,
+    trouble: Arc<Notify>,
+    /// The newest turn given out, see [`SealedKeyStore::turns`].
+    turn: AtomicI64,
+}
+
+impl SealedKeyStore {
+    /// The keys of the lease's session. A write that finds the lease lost cancels `lost`.
+    pub fn new(
+        store: Store,
+        lease: Lease,
+        key: Arc<DataKey>,
+        clock: Clock,
+        lost: CancellationToken,
+    ) -> Self {
+        Self {
+            store,
+            lease,
+            key,
+            clock,
+            lost,
+            trouble: Arc::default(),
+            turn: AtomicI64::new(0),
+        }
+    }
+
+    /// Notified when the store failed the library. What came in meanwhile may not have been read,
+    /// and WhatsApp delivers it again at the next connect only: whoever runs the connection makes
+    /// it anew once the store answers.
+    pub fn trouble(&self) -> Arc<Notify> {
+        Arc::clone(&self.trouble)
+    }
+
+    /// Runs the statements in one transaction under the lease; the rows they changed.
+    async fn execute(&self, statements: Vec<Statement>) -> Result<u64> {
+        if statements.is_empty() {
+            return Ok(0);
+        }
+        let lease = self.lease.clone();
+        let done = self.store.write(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                let mut changed = 0;
+                for statement in statements {
+                    changed += statement.execute(tx.conn()).await?.rows_affected();
+                }
+                Ok(changed)
+            })
+        });
+        done.await.map_err(|error| self.refused(error))
+    }
+
+    /// Deletes one row under the lease and gives what it held.
+    async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
+        let lease = self.lease.clone();
+        let done = self.store.write(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                let row = statement.fetch_optional(tx.conn()).await?;
+                let taken: Option<(Vec<u8>,)> =
+                    row.map(|row| FromRow::from_row(&row)).transpose()?;
+                Ok(taken.map(|(sealed,)| sealed))
+            })
+        });
+        done.await.map_err(|error| self.refused(error))
+    }
+
+    /// Deletes rows only when `probe` finds one: the library sweeps often, mostly for nothing, and
+    /// a write for nothing would still queue for the one writer.
+    async fn sweep(&self, probe: Statement, delete: Statement) -> Result<u32> {
+        if self.fetch_one::<(String,)>(probe).await?.is_none() {
+            return Ok(0);
+        }
+        let gone = self.execute(vec![delete]).await?;
+        Ok(u32::try_from(gone).unwrap_or(u32::MAX))
+    }
+
+    async fn fetch<R>(&self, statement: Statement) -> Result<Vec<R>>
+    where
+        R: for<'r> FromRow<'r, AnyRow>,
+    {
+        let fetching = async {
+            let mut conn = self.store.read().await?;
+            let rows = statement.fetch_all(&mut *conn).await?;
+            rows.iter().map(R::from_row).collect::<sqlx::Result<_>>()
+        };
+        fetching.await.map_err(|error| self.failed(error))
+    }
+
+    async fn fetch_one<R>(&self, statement: Statement) -> Result<Option<R>>
+    where
+        R: for<'r> FromRow<'r, AnyRow>,
+    {
+        let fetching = async {
+            let mut conn = self.store.read().await?;
+            let row = statement.fetch_optional(&mut *conn).await?;
+            row.as_ref().map(R::from_row).transpose()
+        };
+        fetching.await.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        self.trouble.notify_one();
+        StoreError::Database(Box::new(error))
+    }
+
+    fn refused(&self, error: LeaseError) -> StoreError {
+        match error {
+            LeaseError::Lost => {
+                self.lost.cancel();
+                StoreError::Database(Box::new(LeaseError::Lost))
+            }
+            LeaseError::Store(error) => self.failed(error),
+        }
+    }
+
+    fn session(&self) -> Cell {
+        Cell::Text(self.lease.session.to_string())
+    }
+
+    /// The look-up HMAC of a name in parts, told apart by their lengths.
+    fn mac(&self, kind: &'static str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut name = Vec::with_capacity(96);
+        for part in parts {
+            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            name.extend_from_slice(part);
+        }
+        self.key.mac(kind, &name)
+    }
+
+    fn seal(&self, kind: &'static str, record: &str, plain: &[u8]) -> Vec<u8> {
+        self.key.seal(&self.place(kind, record), plain)
+    }
+
+    fn open(&self, kind: &'static str, record: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.key
+            .open(&self.place(kind, record), sealed)
+            .map_err(unreadable)
+    }
+
+    fn seal_json<T: Serialize>(
+        &self,
+        kind: &'static str,
+        record: &str,
+        value: &T,
+    ) -> Result<Vec<u8>> {
+        self.key
+            .seal_json(&self.place(kind, record), value)
+            .map_err(unreadable)
+    }
+
+    fn open_json<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        record: &str,
+        sealed: &[u8],
+    ) -> Result<T> {
+        self.key
+            .open_json(&self.place(kind, record), sealed)
+            .map_err(unreadable)
+    }
+
+    fn place<'a>(&self, kind: &'static str, record: &'a str) -> Place<'a> {
+        Place {
+            org: self.lease.org,
+            session: Some(self.lease.session),
+            table: kind,
+            record,
+        }
+    }
+
+    /// The first of `count` numbers, each greater than all before it.
+    fn turns(&self, count: usize) -> i64 {
+        let now = self.clock.now().saturating_mul(1000);
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let next = |last: i64| Some(last.max(now).saturating_add(count));
+        let before = self
+            .turn
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .expect("the closure always gives a number");
+        before.max(now) + 1
+    }
+
+    /// Seconds UTC, as the library counts.
+    fn seconds(&self) -> i64 {
+        self.clock.now().div_euclid(1000)
+    }
+}
+
+impl fmt::Debug for SealedKeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedKeyStore[{}, sealed]", self.lease.session)
+    }
+}
+
+/// Deletes every key of a session: it logged out, is to be linked anew, or goes away.
+pub async fn wipe(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
+    const TABLES: [&str; 7] = [
+        "DELETE FROM key_record WHERE session_id = $1",
+        "DELETE FROM key_prekey WHERE session_id = $1",
+        "DELETE FROM key_member WHERE session_id = $1",
+        "DELETE FROM key_lid WHERE session_id = $1",
+        "DELETE FROM key_message WHERE session_id = $1",
+        "DELETE FROM key_secret WHERE session_id = $1",
+        "DELETE FROM key_token WHERE session_id = $1",
+    ];
+    for delete in TABLES {
+        sqlx::query(delete)
+            .bind(session.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+/// A record's part of a [`Place`]: the HMAC of its name, which is all that a list of rows shows.
+fn hex(mac: &[u8]) -> String {
+    use fmt::Write as _;
+    mac.iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a String does not fail");
+            text
+        })
+}
+
+fn unreadable(error: VaultError) -> StoreError {
+    StoreError::Serialization(Box::new(error))
+}

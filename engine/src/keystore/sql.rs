@@ -1,0 +1,103 @@
+//! Statements over many rows: fixed texts with as many placeholders as there are values.
+
+use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
+
+/// Placeholders in one statement at most: under SQLite's limit of 32,766
+/// (<https://sqlite.org/limits.html#max_variable_number>).
+const PLACEHOLDERS: usize = 32_000;
+
+/// Longer statements are not kept prepared: each length is a text of its own.
+const KEPT: usize = 64;
+
+/// One value of a row.
+#[derive(Clone)]
+pub(super) enum Cell {
+    Text(String),
+    Blob(Vec<u8>),
+    MaybeBlob(Option<Vec<u8>>),
+    Int(i64),
+    MaybeInt(Option<i64>),
+}
+
+impl From<[u8; 32]> for Cell {
+    fn from(mac: [u8; 32]) -> Self {
+        Self::Blob(mac.to_vec())
+    }
+}
+
+pub(super) type Statement = Query<'static, Any, AnyArguments>;
+
+/// A statement of fixed text.
+pub(super) fn statement<const N: usize>(text: &'static str, cells: [Cell; N]) -> Statement {
+    cells.into_iter().fold(sqlx::query(text), bind)
+}
+
+/// `head ($1, $2), ($3, $4) tail`: as few statements as the limit allows, mostly one.
+pub(super) fn insert<const N: usize>(
+    head: &'static str,
+    tail: &'static str,
+    rows: Vec<[Cell; N]>,
+) -> Vec<Statement> {
+    chunks(rows, PLACEHOLDERS / N)
+        .into_iter()
+        .map(|rows| {
+            let places: Vec<_> = (0..rows.len())
+                .map(|row| format!("({})", placeholders(row * N + 1, N)))
+                .collect();
+            finish(
+                format!("{head} VALUES {} {tail}", places.join(", ")),
+                rows.into_iter().flatten(),
+            )
+        })
+        .collect()
+}
+
+/// `head ($3, $4, …)`, where `head` ends in `IN` and has its own placeholders for `fixed`.
+pub(super) fn among<const N: usize>(
+    head: &'static str,
+    fixed: &[Cell; N],
+    of: Vec<Cell>,
+) -> Vec<Statement> {
+    chunks(of, PLACEHOLDERS - N)
+        .into_iter()
+        .map(|of| {
+            let text = format!("{head} ({})", placeholders(N + 1, of.len()));
+            finish(text, fixed.iter().cloned().chain(of))
+        })
+        .collect()
+}
+
+fn finish(text: String, cells: impl Iterator<Item = Cell>) -> Statement {
+    let kept = text.len() <= KEPT * 8;
+    // Only fixed text and `$n`: every value is bound.
+    cells
+        .fold(sqlx::query(AssertSqlSafe(text)), bind)
+        .persistent(kept)
+}
+
+fn bind(statement: Statement, cell: Cell) -> Statement {
+    match cell {
+        Cell::Text(value) => statement.bind(value),
+        Cell::Blob(value) => statement.bind(value),
+        Cell::MaybeBlob(value) => statement.bind(value),
+        Cell::Int(value) => statement.bind(value),
+        Cell::MaybeInt(value) => statement.bind(value),
+    }
+}
+
+fn placeholders(first: usize, count: usize) -> String {
+    let places: Vec<_> = (first..first + count).map(|n| format!("${n}")).collect();
+    places.join(", ")
+}
+
+fn chunks<T>(mut rows: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let mut parts = Vec::new();
+    while rows.len() > size {
+        let rest = rows.split_off(size);
+        parts.push(std::mem::replace(&mut rows, rest));
+    }
+    if !rows.is_empty() {
+        parts.push(rows);
+    }
+    parts
+}

@@ -1,0 +1,195 @@
+//! The fenced right to run a session.
+//!
+//! A lease names the host and the epoch under which it holds the session; the epoch grows at
+//! every change of owner. Each write transaction that a host makes for a session begins with
+//! [`Lease::check`]. How many rows later statements change says nothing about the lease.
+
+use std::sync::Arc;
+
+use crate::{
+    ids::{OrgId, SessionId},
+    store::{Dialect, Tx},
+};
+
+/// This process's right to one session.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Whose session it is.
+    pub org: OrgId,
+    /// The session.
+    pub session: SessionId,
+    /// The host that holds it.
+    pub host: Arc<str>,
+    /// Grows at every change of owner.
+    pub epoch: i64,
+}
+
+/// Why a leased write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another host (or a later boot of this one) holds the session: drop the socket, forget the keys.
+    #[error("the lease of the session is lost")]
+    Lost,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+}
+
+impl Lease {
+    /// Passes only while this lease holds, and on PostgreSQL keeps a takeover waiting until the
+    /// transaction ends. On SQLite the one writer does the same.
+    pub async fn check(&self, tx: &mut Tx) -> Result<(), LeaseError> {
+        const HELD: &str =
+            "SELECT epoch FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3";
+        const HELD_LOCKED: &str = "SELECT epoch FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3 FOR SHARE";
+        let sql = match tx.dialect() {
+            Dialect::Sqlite => HELD,
+            Dialect::Postgres => HELD_LOCKED,
+        };
+        let held: Option<i64> = sqlx::query_scalar(sql)
+            .bind(self.session.to_string())
+            .bind(self.host.as_ref())
+            .bind(self.epoch)
+            .fetch_optional(tx.conn())
+            .await?;
+        held.map(|_| ()).ok_or(LeaseError::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::{
+        testing::{Fresh, stores},
+        vault::KekRing,
+    };
+
+    const TAKE_OVER: &str =
+        "UPDATE lease SET host_id = 'other', epoch = epoch + 1 WHERE session_id = $1";
+
+    async fn leased(fresh: &Fresh) -> Lease {
+        let vault = fresh.vault(KekRing::generate().0).await.unwrap();
+        fresh.owner(&vault).await.lease
+    }
+
+    async fn check(fresh: &Fresh, lease: &Lease) -> Result<(), LeaseError> {
+        let lease = lease.clone();
+        let work = fresh
+            .store
+            .write(move |tx| Box::pin(async move { lease.check(tx).await }));
+        work.await
+    }
+
+    #[tokio::test]
+    async fn a_lease_holds_until_another_host_takes_the_session() {
+        for fresh in stores().await {
+            let lease = leased(&fresh).await;
+            check(&fresh, &lease).await.unwrap();
+            fresh.run(TAKE_OVER, lease.session.to_string()).await;
+            assert!(matches!(check(&fresh, &lease).await, Err(LeaseError::Lost)));
+            // A later boot of the same host has a later epoch.
+            let next = Lease {
+                host: Arc::from("other"),
+                epoch: 2,
+                ..lease
+            };
+            check(&fresh, &next).await.unwrap();
+            fresh.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_of_a_deleted_session_is_lost() {
+        for fresh in stores().await {
+            let lease = leased(&fresh).await;
+            fresh
+                .run(
+                    "DELETE FROM session WHERE id = $1",
+                    lease.session.to_string(),
+                )
+                .await;
+            assert!(matches!(check(&fresh, &lease).await, Err(LeaseError::Lost)));
+            fresh.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_takeover_waits_for_the_write_that_checked_first() {
+        for fresh in stores().await {
+            let lease = leased(&fresh).await;
+            let (checked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let tasks = TaskTracker::new();
+            let (store, held, began, wait) = (
+                fresh.store.clone(),
+                lease.clone(),
+                checked.clone(),
+                go.clone(),
+            );
+            let write = tasks.spawn(async move {
+                let work = store.write(move |tx| {
+                    Box::pin(async move {
+                        held.check(tx).await?;
+                        began.notify_one();
+                        wait.notified().await;
+                        let epoch =
+                            sqlx::query_scalar("SELECT epoch FROM lease WHERE session_id = $1")
+                                .bind(held.session.to_string())
+                                .fetch_one(tx.conn());
+                        Ok::<i64, LeaseError>(epoch.await?)
+                    })
+                });
+                work.await.unwrap()
+            });
+            checked.notified().await;
+            let (store, session) = (fresh.store.clone(), lease.session.to_string());
+            let takeover = tasks.spawn(async move {
+                let work = store.write(move |tx| {
+                    Box::pin(async move {
+                        sqlx::query(TAKE_OVER)
+                            .bind(session)
+                            .execute(tx.conn())
+                            .await
+                            .map(drop)
+                    })
+                });
+                work.await.unwrap();
+            });
+            until_it_waits(&fresh).await;
+            assert!(!takeover.is_finished());
+            go.notify_one();
+            assert_eq!(write.await.unwrap(), 1, "the epoch changed under the write");
+            takeover.await.unwrap();
+            assert!(matches!(check(&fresh, &lease).await, Err(LeaseError::Lost)));
+            fresh.close().await;
+        }
+    }
+
+    /// On PostgreSQL, until some statement waits for a lock; on SQLite the one writer is busy anyway.
+    async fn until_it_waits(fresh: &Fresh) {
+        if fresh.store.dialect() == Dialect::Sqlite {
+            return tokio::task::yield_now().await;
+        }
+        let waiting = async {
+            loop {
+                let mut conn = fresh.store.read().await.unwrap();
+                let ungranted: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+                )
+                .fetch_one(&mut *conn)
+                .await
+                .unwrap();
+                if ungranted > 0 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting)
+            .await
+            .expect("the takeover waits");
+    }
+}

@@ -1,0 +1,26 @@
+//! The muscle: connect, send, listen; the vault and the sealed key store. The only crate that
+//! names whatsapp-rust and wacore; nothing of theirs shows in its public types.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`ids`], [`clock`] | TypeIDs, time |
+//! | [`store`] | the pool, and the one writer that groups commits |
+//! | [`lease`] | the fenced right to run a session |
+//! | [`vault`] | key-encryption keys, data keys, sealing, look-up HMACs |
+//! | [`keystore`] | the WhatsApp library's storage traits over the store, every value sealed |
+//! | [`content`], [`event`] | messages and what a connection tells, in our own words |
+//! | [`whatsapp`] | one live connection: pair, send, listen |
+#![recursion_limit = "512"]
+
+pub mod clock;
+pub mod content;
+pub mod event;
+pub mod ids;
+pub mod keystore;
+pub mod lease;
+pub mod store;
+pub mod vault;
+pub mod whatsapp;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,174 @@
+//! Fresh stores for this crate's tests: SQLite always, and PostgreSQL when
+//! `PASSERELLE_TEST_POSTGRES` gives a server on which databases may be made.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    ids::{OrgId, SessionId},
+    keystore::SealedKeyStore,
+    lease::Lease,
+    store::Store,
+    vault::{KekRing, Vault, VaultError},
+};
+
+/// A migrated store that goes away with the test.
+pub(crate) struct Fresh {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) url: String,
+    /// Where the SQLite file lies.
+    pub(crate) folder: Option<tempfile::TempDir>,
+}
+
+/// An organisation with one session, run by this process.
+pub(crate) struct Owner {
+    pub(crate) lease: Lease,
+    pub(crate) lost: CancellationToken,
+}
+
+/// One store of each engine to be had.
+pub(crate) async fn stores() -> Vec<Fresh> {
+    let mut stores = vec![Fresh::sqlite().await];
+    if let Ok(server) = std::env::var("PASSERELLE_TEST_POSTGRES") {
+        stores.push(Fresh::postgres(&server).await);
+    }
+    stores
+}
+
+impl Fresh {
+    pub(crate) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        Self::open(url, Some(folder)).await
+    }
+
+    async fn postgres(server: &str) -> Self {
+        let clock = Clock::system();
+        let name = SessionId::new(&clock).to_string();
+        let admin = Store::open(server).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create)
+            .execute(&mut *admin.read().await.unwrap())
+            .await
+            .unwrap();
+        admin.close().await;
+        let (base, _) = server.rsplit_once('/').unwrap();
+        Self::open(format!("{base}/{name}"), None).await
+    }
+
+    async fn open(url: String, folder: Option<tempfile::TempDir>) -> Self {
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        Self {
+            store,
+            clock: Clock::system(),
+            url,
+            folder,
+        }
+    }
+
+    pub(crate) async fn vault(&self, ring: KekRing) -> Result<Vault, VaultError> {
+        Vault::open(&self.store, ring, self.clock.clone()).await
+    }
+
+    /// Makes an organisation, a session with data keys, and this process's lease of it.
+    pub(crate) async fn owner(&self, vault: &Vault) -> Owner {
+        let (org, session) = (OrgId::new(&self.clock), SessionId::new(&self.clock));
+        let vault = vault.clone();
+        let done: Result<(), VaultError> = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, 'Café', 0)")
+                        .bind(org.to_string())
+                        .execute(tx.conn())
+                        .await?;
+                    sqlx::query("INSERT INTO session (id, org_id, name, desired, created_at) VALUES ($1, $2, 'till', 'running', 0)")
+                        .bind(session.to_string())
+                        .bind(org.to_string())
+                        .execute(tx.conn())
+                        .await?;
+                    sqlx::query("INSERT INTO lease (session_id, org_id, host_id, epoch) VALUES ($1, $2, 'host', 1)")
+                        .bind(session.to_string())
+                        .bind(org.to_string())
+                        .execute(tx.conn())
+                        .await?;
+                    vault.create_org_key(tx, org).await?;
+                    vault.create_session_key(tx, org, session).await?;
+                    Ok(())
+                })
+            })
+            .await;
+        done.unwrap();
+        let lease = Lease {
+            org,
+            session,
+            host: Arc::from("host"),
+            epoch: 1,
+        };
+        Owner {
+            lease,
+            lost: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) async fn keys(&self, vault: &Vault, owner: &Owner) -> SealedKeyStore {
+        let key = vault
+            .session_key(owner.lease.org, owner.lease.session)
+            .await
+            .unwrap();
+        SealedKeyStore::new(
+            self.store.clone(),
+            owner.lease.clone(),
+            key,
+            self.clock.clone(),
+            owner.lost.clone(),
+        )
+    }
+
+    /// Runs one statement of fixed text, for a test's set-up.
+    pub(crate) async fn run(&self, text: &'static str, id: String) -> u64 {
+        let changed: Result<u64, sqlx::Error> = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let done = sqlx::query(text).bind(id).execute(tx.conn()).await?;
+                    Ok(done.rows_affected())
+                })
+            })
+            .await;
+        changed.unwrap()
+    }
+
+    /// Every byte of the database and its journal; not of the shared index, which readers change.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let folder = self
+            .folder
+            .as_ref()
+            .expect("only SQLite's files are read")
+            .path();
+        let kept = ["store.db", "store.db-wal"].map(|name| folder.join(name));
+        let present = kept.iter().filter(|file| file.exists());
+        present
+            .flat_map(|file| std::fs::read(file).unwrap())
+            .collect()
+    }
+
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        let Some((server, name)) = self.url.rsplit_once('/').filter(|_| self.folder.is_none())
+        else {
+            return;
+        };
+        let admin = Store::open(&format!("{server}/postgres")).await.unwrap();
+        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+        sqlx::raw_sql(drop)
+            .execute(&mut *admin.read().await.unwrap())
+            .await
+            .unwrap();
+        admin.close().await;
+    }
+}

@@ -1,0 +1,180 @@
+//! Key-encryption keys: given by the operator, never in the store.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use zeroize::Zeroizing;
+
+use super::record::{self, KEY_LEN};
+
+/// The key-encryption keys of one start: the first seals, every one opens.
+pub struct KekRing(Vec<Kek>);
+
+/// One key-encryption key and the name it has in the store.
+pub(super) struct Kek {
+    pub(super) id: String,
+    key: Zeroizing<[u8; KEY_LEN]>,
+}
+
+/// Why a text is not a ring of key-encryption keys. Never holds key material.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KekError {
+    /// Nothing was given.
+    #[error("no key-encryption key was given")]
+    Empty,
+    /// An entry (counted from 1) is not `id:base64` with an id of 1 to 64 letters, digits, `-` or `_`.
+    #[error("key-encryption key {0} is not of the form id:base64")]
+    Shape(usize),
+    /// The key of this id is not 32 bytes of standard base64.
+    #[error("key-encryption key `{0}` is not 32 bytes of standard base64")]
+    Length(String),
+    /// Two entries have this id.
+    #[error("key-encryption key `{0}` is given twice")]
+    Twice(String),
+}
+
+impl KekRing {
+    /// Parses `id:base64[,id:base64…]`, each key 32 bytes in standard base64.
+    pub fn parse(text: &str) -> Result<Self, KekError> {
+        let mut ring: Vec<Kek> = Vec::new();
+        for (at, entry) in text.split(',').map(str::trim).enumerate() {
+            if entry.is_empty() && text.trim().is_empty() {
+                return Err(KekError::Empty);
+            }
+            let kek = Kek::parse(entry, at + 1)?;
+            if ring.iter().any(|known| known.id == kek.id) {
+                return Err(KekError::Twice(kek.id));
+            }
+            ring.push(kek);
+        }
+        Ok(Self(ring))
+    }
+
+    /// A ring of one fresh key, and the text that [`KekRing::parse`] reads it from: a secret, to be
+    /// shown to the operator once.
+    pub fn generate() -> (Self, String) {
+        let key = record::random_key();
+        // Part of a second random key names the first, so that a later one does not take its name.
+        let id = format!("kek-{}", hex_of(&record::random_key()[..4]));
+        let encoded = Zeroizing::new(BASE64_STANDARD.encode(key.as_slice()));
+        let line = format!("{id}:{}", encoded.as_str());
+        (Self(vec![Kek { id, key }]), line)
+    }
+
+    /// The key that seals.
+    pub(super) fn first(&self) -> &Kek {
+        self.0
+            .first()
+            .expect("parse and generate never make an empty ring")
+    }
+
+    /// The key of this id, if it was given.
+    pub(super) fn get(&self, id: &str) -> Option<&Kek> {
+        self.0.iter().find(|kek| kek.id == id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Kek> {
+        self.0.iter()
+    }
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text
+    })
+}
+
+impl Kek {
+    fn parse(entry: &str, number: usize) -> Result<Self, KekError> {
+        let (id, encoded) = entry.split_once(':').ok_or(KekError::Shape(number))?;
+        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+        if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
+            return Err(KekError::Shape(number));
+        }
+        let bytes = BASE64_STANDARD.decode(encoded).map(Zeroizing::new);
+        let key = bytes
+            .ok()
+            .and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes.as_slice()).ok())
+            .ok_or_else(|| KekError::Length(id.to_owned()))?;
+        Ok(Self {
+            id: id.to_owned(),
+            key: Zeroizing::new(key),
+        })
+    }
+
+    pub(super) fn wrap(&self, owner: &[&[u8]], key: &[u8; KEY_LEN]) -> Vec<u8> {
+        record::seal(&self.key, &self.bound(owner), key)
+    }
+
+    /// `None` when this key did not wrap it, for that owner.
+    pub(super) fn unwrap(
+        &self,
+        owner: &[&[u8]],
+        wrapped: &[u8],
+    ) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+        let plain = record::open(&self.key, &self.bound(owner), wrapped)?;
+        <[u8; KEY_LEN]>::try_from(plain.as_slice())
+            .ok()
+            .map(Zeroizing::new)
+    }
+
+    /// A wrapped key names the key that wraps it, so that a row with another `kek_id` does not open.
+    fn bound(&self, owner: &[&[u8]]) -> Vec<u8> {
+        let parts: Vec<&[u8]> = owner.iter().copied().chain([self.id.as_bytes()]).collect();
+        record::associated(&parts)
+    }
+}
+
+impl fmt::Debug for KekRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KekRing[sealed]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_ring_reads_back_from_its_line() {
+        let (ring, line) = KekRing::generate();
+        let read = KekRing::parse(&line).unwrap();
+        let wrapped = ring.first().wrap(&[b"owner"], &[7; 32]);
+        assert_eq!(
+            *read.first().unwrap(&[b"owner"], &wrapped).unwrap(),
+            [7; 32]
+        );
+        assert!(read.first().unwrap(&[b"another"], &wrapped).is_none());
+    }
+
+    #[test]
+    fn the_first_of_a_ring_seals_and_all_are_found() {
+        let key = BASE64_STANDARD.encode([1; 32]);
+        let ring = KekRing::parse(&format!("new:{key}, old:{key}")).unwrap();
+        assert_eq!(ring.first().id, "new");
+        assert!(ring.get("old").is_some());
+        assert!(ring.get("other").is_none());
+    }
+
+    #[test]
+    fn a_bad_ring_is_refused_without_showing_the_key() {
+        let key = BASE64_STANDARD.encode([1; 32]);
+        let short = BASE64_STANDARD.encode([1; 31]);
+        let why = |text: &str| KekRing::parse(text).unwrap_err();
+        assert_eq!(why(""), KekError::Empty);
+        assert_eq!(why("  "), KekError::Empty);
+        assert_eq!(why(&key), KekError::Shape(1));
+        assert_eq!(why(&format!("a:{key},")), KekError::Shape(2));
+        assert_eq!(why(&format!("a b:{key}")), KekError::Shape(1));
+        assert_eq!(why(&format!("a:{short}")), KekError::Length("a".into()));
+        assert_eq!(why("a:%%%"), KekError::Length("a".into()));
+        assert_eq!(
+            why(&format!("a:{key},a:{key}")),
+            KekError::Twice("a".into())
+        );
+        let (ring, _) = KekRing::generate();
+        assert_eq!(format!("{ring:?}"), "KekRing[sealed]");
+    }
+}

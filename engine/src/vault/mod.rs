@@ -1,0 +1,219 @@
+//! The vault: what stands in the store is sealed, and only the operator's key opens it.
+//!
+//! Each organisation and each session has a data key. It lies in `data_key`, wrapped by a
+//! key-encryption key (KEK) that is never stored. Deleting a data key's row makes everything sealed
+//! under it unreadable, in backups too.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | opening the vault, the data keys and their bounded cache |
+//! | [`kek`](KekRing) | the operator's keys |
+//! | [`record`](DataKey) | the bytes of a sealed value, look-up HMACs |
+
+mod kek;
+mod open;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use kek::{KekError, KekRing};
+pub use record::{DataKey, Place, SEAL_OVERHEAD};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock::Clock,
+    ids::{OrgId, SessionId},
+    store::{Store, Tx},
+};
+
+/// Data keys kept opened at most.
+const CACHE: usize = 4096;
+
+/// Why the vault did not open or did not open something. Never holds a key or a plain text.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The given key of this id is not the one this store was sealed with.
+    #[error("the key-encryption key `{0}` is not the one this store was sealed with")]
+    WrongKek(String),
+    /// The store was sealed with a key that was not given.
+    #[error("the store needs the key-encryption key `{0}`, which was not given")]
+    MissingKek(String),
+    /// The owner has no data key: deleted, never made, or another organisation's.
+    #[error("no data key for `{0}`")]
+    NoKey(String),
+    /// A sealed value in this column was altered, moved, or sealed under another key.
+    #[error("a sealed value in {0} does not open")]
+    DoesNotOpen(&'static str),
+    /// A value for or from this column is not the JSON it should be.
+    #[error("a sealed value in {0} is not the JSON it should be")]
+    NotJson(&'static str),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+}
+
+/// The open vault. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Opened>);
+
+struct Opened {
+    store: Store,
+    ring: KekRing,
+    clock: Clock,
+    /// The key of look-ups that belong to no organisation, such as API keys.
+    pepper: DataKey,
+    cache: Mutex<HashMap<String, Arc<DataKey>>>,
+}
+
+impl Vault {
+    /// Opens the vault of a migrated store. A ring that lacks a key the store needs, or has a wrong
+    /// one, is refused with nothing changed; the first use of a key writes its check row.
+    pub async fn open(store: &Store, ring: KekRing, clock: Clock) -> Result<Self, VaultError> {
+        let pepper = open::pepper(store, &ring, &clock).await?;
+        Ok(Self(Arc::new(Opened {
+            store: store.clone(),
+            ring,
+            clock,
+            pepper: DataKey::derive(&pepper),
+            cache: Mutex::default(),
+        })))
+    }
+
+    /// Makes the data key of a new organisation, whose row must stand in the same transaction.
+    pub async fn create_org_key(
+        &self,
+        tx: &mut Tx,
+        org: OrgId,
+    ) -> Result<Arc<DataKey>, VaultError> {
+        self.create(tx, org, &org.to_string()).await
+    }
+
+    /// Makes the data key of a new session, whose organisation's row must stand.
+    pub async fn create_session_key(
+        &self,
+        tx: &mut Tx,
+        org: OrgId,
+        session: SessionId,
+    ) -> Result<Arc<DataKey>, VaultError> {
+        self.create(tx, org, &session.to_string()).await
+    }
+
+    /// The data key of an organisation.
+    pub async fn org_key(&self, org: OrgId) -> Result<Arc<DataKey>, VaultError> {
+        self.key(org, org.to_string()).await
+    }
+
+    /// The data key of a session; [`VaultError::NoKey`] when it is another organisation's.
+    pub async fn session_key(
+        &self,
+        org: OrgId,
+        session: SessionId,
+    ) -> Result<Arc<DataKey>, VaultError> {
+        self.key(org, session.to_string()).await
+    }
+
+    /// Drops an opened key (by its owner's id) from memory: a deleted owner, a lost lease.
+    pub fn forget(&self, id: &str) {
+        let mut cache = self.cache();
+        cache.retain(|key, _| owner_of(key) != id);
+    }
+
+    /// Destroys the data key of a session: what was sealed under it opens nowhere, never again.
+    /// Call [`Vault::forget`] after the commit.
+    pub async fn destroy_session_key(
+        &self,
+        tx: &mut Tx,
+        session: SessionId,
+    ) -> Result<(), VaultError> {
+        sqlx::query("DELETE FROM data_key WHERE id = $1")
+            .bind(session.to_string())
+            .execute(tx.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// The HMAC of a secret that belongs to no organisation yet, such as a presented API key. The
+    /// same over every change of key-encryption keys.
+    pub fn secret_mac(&self, purpose: &'static str, value: &[u8]) -> [u8; 32] {
+        self.0.pepper.mac(purpose, value)
+    }
+
+    async fn create(&self, tx: &mut Tx, org: OrgId, id: &str) -> Result<Arc<DataKey>, VaultError> {
+        let kek = self.0.ring.first();
+        let key = record::random_key();
+        let wrapped = kek.wrap(&owner(&org.to_string(), id), &key);
+        sqlx::query(
+            "INSERT INTO data_key (id, org_id, kek_id, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(id)
+        .bind(org.to_string())
+        .bind(&kek.id)
+        .bind(wrapped)
+        .bind(self.0.clock.now())
+        .execute(tx.conn())
+        .await?;
+        // Not cached: the transaction may yet be undone.
+        Ok(Arc::new(DataKey::derive(&key)))
+    }
+
+    async fn key(&self, org: OrgId, id: String) -> Result<Arc<DataKey>, VaultError> {
+        // The organisation is part of the cache's key: a warm cache refuses strangers like a cold one.
+        let cached = format!("{org}/{id}");
+        if let Some(key) = self.cache().get(&cached) {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(self.load(org, &id).await?);
+        let mut cache = self.cache();
+        if cache.len() >= CACHE {
+            cache.retain(|_, key| Arc::strong_count(key) > 1);
+        }
+        if cache.len() < CACHE {
+            cache.insert(cached, Arc::clone(&key));
+        }
+        Ok(key)
+    }
+
+    async fn load(&self, org: OrgId, id: &str) -> Result<DataKey, VaultError> {
+        let mut conn = self.0.store.read().await?;
+        let row: Option<(String, Vec<u8>)> =
+            sqlx::query_as("SELECT kek_id, wrapped FROM data_key WHERE id = $1 AND org_id = $2")
+                .bind(id)
+                .bind(org.to_string())
+                .fetch_optional(&mut *conn)
+                .await?;
+        let (kek_id, wrapped) = row.ok_or_else(|| VaultError::NoKey(id.to_owned()))?;
+        let kek = self
+            .0
+            .ring
+            .get(&kek_id)
+            .ok_or(VaultError::MissingKek(kek_id))?;
+        kek.unwrap(&owner(&org.to_string(), id), &wrapped)
+            .map(|key: Zeroizing<_>| DataKey::derive(&key))
+            .ok_or(VaultError::DoesNotOpen("data_key.wrapped"))
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<DataKey>>> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a wrapped data key is bound to.
+fn owner<'a>(org: &'a str, id: &'a str) -> [&'a [u8]; 3] {
+    [b"data_key.wrapped", org.as_bytes(), id.as_bytes()]
+}
+
+fn owner_of(cached: &str) -> &str {
+    cached.split_once('/').map_or(cached, |(_, id)| id)
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault[sealed]")
+    }
+}

@@ -1,0 +1,268 @@
+//! Opening a connection, running it until it is over, and stopping it.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use url::Url;
+use wacore::{
+    iq::devices::RemoveCompanionDeviceSpec, pair_code::PairCodeRejection as Rejection,
+    store::traits::Backend,
+};
+use whatsapp_rust::{
+    CacheConfig, CacheEntryConfig, Client, IqError, TokioRuntime,
+    bot::Bot,
+    pair_code::{PairCodeError, PairCodeOptions, PairError},
+};
+
+use super::{Link, WhatsApp, listen::Hook, tell::Listener, transport::Dial, version::WebVersion};
+use crate::{
+    content::Phone,
+    event::{Ended, InboundSink, LinkEvents, Outbox, PairingCode},
+    ids::SessionId,
+};
+
+/// How long going down may take before what is left is abandoned.
+const STOP: Duration = Duration::from_secs(15);
+/// How long WhatsApp may take to end the connection of a device it removed.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// How long to wait for the socket before a pairing code is asked for.
+const SOCKET: Duration = Duration::from_secs(30);
+
+/// How to open a connection.
+#[derive(Debug, Clone)]
+pub struct LinkOptions {
+    /// Names the session in the logs.
+    pub label: SessionId,
+    /// Also ask for a pairing code for this phone, as soon as the socket is open. Ignored when the
+    /// session is linked already.
+    pub pair_code_for: Option<Phone>,
+    /// Cancelled when the session's lease is lost; the same token that the key store has. The
+    /// connection then ends at once with [`Ended::LeaseLost`] and writes nothing more.
+    pub lost: CancellationToken,
+}
+
+/// Why no pairing code could be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PairingError {
+    /// The session is linked already.
+    #[error("already linked")]
+    AlreadyLinked,
+    /// No connection to WhatsApp in time.
+    #[error("not connected to WhatsApp")]
+    NotConnected,
+    /// A code for this session is out and still valid.
+    #[error("a pairing code is already out")]
+    AlreadyOut,
+    /// Asked too often. WhatsApp also answers this to some invalid numbers.
+    #[error("WhatsApp wants fewer requests for pairing codes")]
+    TooMany,
+    /// WhatsApp does not link this number by code; the QR works.
+    #[error("WhatsApp does not link this number by code")]
+    NotAvailable,
+    /// Refused, or not answered.
+    #[error("WhatsApp gave no pairing code")]
+    Refused,
+}
+
+impl WhatsApp {
+    /// Opens a connection with the keys in `backend` and runs it until it is over: an unlinked
+    /// session is shown QR codes first, a linked one logs in. Dropped connections are made anew.
+    ///
+    /// The run is a task on the tracker given to [`WhatsApp::new`]. Dropping the [`Link`] does not
+    /// stop it; [`Link::disconnect`] does. Fails when the key store does.
+    pub async fn open(
+        &self,
+        backend: Arc<dyn Backend>,
+        inbound: Arc<dyn InboundSink>,
+        options: LinkOptions,
+    ) -> anyhow::Result<(Link, LinkEvents)> {
+        let (outbox, events) = Outbox::new();
+        let outbox = Arc::new(outbox);
+        let listener = Listener {
+            outbox: outbox.clone(),
+            clock: self.clock().clone(),
+        };
+        let bot = Bot::builder()
+            .with_backend_arc(backend)
+            .with_transport_factory(self.dial()?)
+            .with_http_client(self.http().clone())
+            .with_runtime(TokioRuntime)
+            .with_version(self.web_version().await)
+            .with_inbound_durability_hook(Hook(inbound))
+            .with_event_handler(listener)
+            .with_cache_config(caches())
+            .build()
+            .await
+            .context("opening the session's keys")?;
+        let link = Link::new(bot.client());
+        let run = Run {
+            whatsapp: self.clone(),
+            link: link.clone(),
+            outbox,
+            lost: options.lost,
+        };
+        let span = tracing::info_span!("link", session.id = %options.label);
+        let work = run.until_over(bot, options.pair_code_for);
+        self.tasks().spawn(work.instrument(span));
+        Ok((link, events))
+    }
+
+    fn dial(&self) -> anyhow::Result<Dial> {
+        Ok(Dial {
+            url: Url::parse(self.address().as_str())?.into(),
+            tls: self.tls()?,
+        })
+    }
+
+    async fn web_version(&self) -> (u32, u32, u32) {
+        if self.address().is_sandbox() {
+            // The sandbox takes any version, and a sandbox asks nobody outside.
+            return WebVersion::built_in();
+        }
+        self.version().newest(self.http()).await
+    }
+}
+
+/// Smaller where the default is made for big groups; the rest as WhatsApp's web client.
+fn caches() -> CacheConfig {
+    CacheConfig {
+        // A device list is one row in the key store: the memory of a few hundred recipients is
+        // enough, and an hour later a list is read from there again, not asked for.
+        device_registry_cache: CacheEntryConfig::new(Some(Duration::from_hours(1)), 512),
+        // Secrets of old messages serve edits and poll votes on them, which are not read yet.
+        seed_msg_secrets_from_history: false,
+        ..CacheConfig::default()
+    }
+}
+
+/// A connection's life. Its end is told even when the run panics.
+struct Run {
+    whatsapp: WhatsApp,
+    link: Link,
+    outbox: Arc<Outbox>,
+    lost: CancellationToken,
+}
+
+impl Run {
+    async fn until_over(self, bot: Bot, pair_code_for: Option<Phone>) {
+        let mut run = pin!(bot.run());
+        let lost = tokio::select! {
+            () = run.as_mut() => false,
+            never = self.pair_by_code(pair_code_for) => match never {},
+            () = self.lost.cancelled() => true,
+        };
+        if lost {
+            self.outbox.ending(Ended::LeaseLost);
+            self.link.client().signal_shutdown_sync();
+            let _ = tokio::time::timeout(STOP, run).await;
+        }
+        self.settle().await;
+    }
+
+    /// Stops what the library still runs and flushes; after a logout or a ban its loop has ended
+    /// but its other tasks have not.
+    async fn settle(&self) {
+        if self.outbox.why() == Some(Ended::Outdated) {
+            self.whatsapp.version().forget().await;
+        }
+        let down = self.link.client().disconnect();
+        if tokio::time::timeout(STOP, down).await.is_err() {
+            tracing::warn!("the connection did not go down in time");
+        }
+    }
+
+    /// The code, or that there is none, is told by the library's events. Ends with the run.
+    async fn pair_by_code(&self, phone: Option<Phone>) -> Infallible {
+        if let Some(phone) = phone {
+            match self.link.pairing_code(&phone).await {
+                Ok(_) | Err(PairingError::AlreadyLinked) => {}
+                Err(error) => tracing::warn!(%error, "no pairing code"),
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.outbox.close();
+        self.link.over().cancel();
+    }
+}
+
+impl Link {
+    /// A code to enter on `phone` to link this session to it, valid about 180 s; it is also told
+    /// as [`LinkEvent::PairingCode`]. Only one is out at a time. QR codes go on beside it.
+    ///
+    /// [`LinkEvent::PairingCode`]: crate::event::LinkEvent::PairingCode
+    pub async fn pairing_code(&self, phone: &Phone) -> Result<PairingCode, PairingError> {
+        let client = self.client();
+        if self.me().is_some() {
+            return Err(PairingError::AlreadyLinked);
+        }
+        let socket = client.wait_for_socket(SOCKET).await;
+        socket.map_err(|_| PairingError::NotConnected)?;
+        let options = PairCodeOptions {
+            phone_number: phone.digits().to_owned(),
+            ..PairCodeOptions::default()
+        };
+        let code = client.pair_with_code(options).await;
+        code.map(PairingCode::new)
+            .map_err(|error| pairing_error(&error))
+    }
+
+    /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
+    /// the run waited for. The number stays linked.
+    pub async fn disconnect(self) {
+        self.client().disconnect().await;
+        self.over().cancelled().await;
+    }
+
+    /// Unlinks the number: WhatsApp removes this device from the phone's list, and the connection
+    /// ends with [`Ended::LoggedOut`]. Fails, with nothing changed, when not connected or when
+    /// WhatsApp does not answer; only then is the number still linked.
+    pub async fn logout(self) -> anyhow::Result<()> {
+        let client = self.client();
+        let me = client.pn().context("not linked")?;
+        let unlink = RemoveCompanionDeviceSpec::new(&me);
+        if let Err(error) = client.execute(unlink).await {
+            // WhatsApp may end a removed device's connection before its answer is read; a run that
+            // is over is not made anew.
+            let over = tokio::time::timeout(GOODBYE, self.over().cancelled()).await;
+            return over.map_err(|_| error).context("unlinking");
+        }
+        // WhatsApp ends the connection of a removed device. If it does not, we do.
+        if tokio::time::timeout(GOODBYE, self.over().cancelled())
+            .await
+            .is_err()
+        {
+            client.logout().await;
+        }
+        self.over().cancelled().await;
+        Ok(())
+    }
+
+    /// Drops the socket and connects again at once.
+    pub async fn reconnect(&self) {
+        self.client().reconnect_immediately().await;
+    }
+}
+
+fn pairing_error(error: &PairError) -> PairingError {
+    match (error.rejection(), error) {
+        (Some(rejection), _) if rejection.is_throttled() => PairingError::TooMany,
+        (Some(Rejection::FeatureNotAvailable), _) => PairingError::NotAvailable,
+        (_, PairError::PairCode(PairCodeError::CodeAlreadyOutstanding { .. })) => {
+            PairingError::AlreadyOut
+        }
+        (_, PairError::RequestFailed(IqError::NotConnected)) => PairingError::NotConnected,
+        _ => PairingError::Refused,
+    }
+}
+
+/// Whether the client is logged in, not only connected.
+pub(super) fn is_ready(client: &Client) -> bool {
+    client.is_connected() && client.is_logged_in()
+}

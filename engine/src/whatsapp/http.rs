@@ -1,0 +1,310 @@
+//! The library's HTTP, for media and history: one client of ours, shared by all links.
+
+use std::{io::Read, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::task::TaskTracker;
+use wacore::net::{HttpClient, HttpRequest, HttpResponse, StreamingHttpResponse, UploadBody};
+
+use super::ServerAddress;
+
+/// How long to wait for a host to answer the connect.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a transfer may stand still.
+const STILL: Duration = Duration::from_secs(30);
+/// How much of an upload is read at a time, and [`AHEAD`] of these wait to be sent.
+const CHUNK: usize = 64 * 1024;
+const AHEAD: usize = 4;
+/// The most that is taken of an answer that is held in memory as a whole.
+const WHOLE_MAX: usize = 64 * 1024 * 1024;
+
+/// The shared client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    client: Result<Client, Arc<str>>,
+    tasks: TaskTracker,
+}
+
+impl Http {
+    /// Makes the client for `address`. Without usable root certificates it is made all the same,
+    /// and each request fails with the reason.
+    pub(super) fn new(address: &ServerAddress, tasks: TaskTracker) -> Self {
+        let client = super::tls::client_config(address).and_then(|tls| {
+            let client = Client::builder()
+                .tls_backend_preconfigured(tls)
+                .no_proxy()
+                .connect_timeout(CONNECT)
+                .read_timeout(STILL)
+                .pool_max_idle_per_host(4)
+                .build()?;
+            Ok(client)
+        });
+        Self {
+            client: client.map_err(|error| format!("{error:#}").into()),
+            tasks,
+        }
+    }
+
+    /// A client that fails every request.
+    #[cfg(test)]
+    pub(super) fn broken() -> Self {
+        Self {
+            client: Err("no roots".into()),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The text of a page of at most `max` bytes; any status but 2xx is an error.
+    pub(super) async fn page(&self, url: &str, max: usize) -> anyhow::Result<String> {
+        let request = HttpRequest::get(url).with_header("sec-fetch-site", "none");
+        let reply = sent(self.start(&request)?.timeout(STILL)).await?;
+        let page = whole(reply.error_for_status()?, max).await?;
+        String::from_utf8(page).context("reading the page as text")
+    }
+
+    fn start(&self, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
+        let client = self
+            .client
+            .as_ref()
+            .map_err(|why| anyhow::anyhow!("no HTTP client: {why}"))?;
+        let method = Method::from_bytes(request.method.as_bytes())?;
+        let mut builder = client.request(method, &request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        Ok(builder)
+    }
+}
+
+/// A completed exchange is `Ok` whatever its status: the library reads 401 and 404 itself.
+#[async_trait]
+impl HttpClient for Http {
+    async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        let mut builder = self.start(&request)?;
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        answer(sent(builder).await?).await
+    }
+
+    fn supports_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_streaming(&self, request: HttpRequest) -> anyhow::Result<StreamingHttpResponse> {
+        let runtime = Handle::try_current()?;
+        let reply = runtime.block_on(sent(self.start(&request)?))?;
+        Ok(StreamingHttpResponse {
+            status_code: reply.status().as_u16(),
+            body: Box::new(Download {
+                runtime,
+                reply,
+                chunk: Bytes::new(),
+            }),
+        })
+    }
+
+    fn supports_upload_streaming(&self) -> bool {
+        true
+    }
+
+    /// The request runs as a task of its own while this thread reads `body` and hands it over.
+    fn execute_upload(
+        &self,
+        request: HttpRequest,
+        mut body: UploadBody,
+        content_length: u64,
+    ) -> anyhow::Result<HttpResponse> {
+        let runtime = Handle::try_current()?;
+        let (give, mut take) = mpsc::channel::<std::io::Result<Bytes>>(AHEAD);
+        let chunks = futures_util::stream::poll_fn(move |cx| take.poll_recv(cx));
+        let request = self
+            .start(&request)?
+            .header(reqwest::header::CONTENT_LENGTH, content_length)
+            .body(reqwest::Body::wrap_stream(chunks));
+        let reply = self
+            .tasks
+            .spawn_on(async { answer(sent(request).await?).await }, &runtime);
+        feed(&mut body, &give);
+        drop(give);
+        runtime.block_on(reply)?
+    }
+}
+
+/// Hands the body over chunk by chunk until it ends, fails, or nobody takes it any more.
+fn feed(body: &mut UploadBody, give: &mpsc::Sender<std::io::Result<Bytes>>) {
+    loop {
+        let chunk = read_chunk(body);
+        let failed = chunk.is_err();
+        let ended = chunk.as_ref().is_ok_and(Bytes::is_empty);
+        if ended || give.blocking_send(chunk).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn read_chunk(body: &mut UploadBody) -> std::io::Result<Bytes> {
+    let mut chunk = vec![0; CHUNK];
+    let read = body.read(&mut chunk)?;
+    chunk.truncate(read);
+    Ok(chunk.into())
+}
+
+/// Sends. An error does not name the address: those of media carry tokens.
+async fn sent(request: RequestBuilder) -> reqwest::Result<Response> {
+    request.send().await.map_err(reqwest::Error::without_url)
+}
+
+async fn answer(reply: Response) -> anyhow::Result<HttpResponse> {
+    Ok(HttpResponse {
+        status_code: reply.status().as_u16(),
+        body: whole(reply, WHOLE_MAX).await?,
+    })
+}
+
+/// The whole body, refused beyond `max` bytes before they are held.
+async fn whole(mut reply: Response, max: usize) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = reply.chunk().await.map_err(reqwest::Error::without_url)? {
+        anyhow::ensure!(
+            body.len() + chunk.len() <= max,
+            "the answer is longer than {max} bytes"
+        );
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A body read from a blocking thread, a chunk at a time.
+struct Download {
+    runtime: Handle,
+    reply: Response,
+    chunk: Bytes,
+}
+
+impl Read for Download {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            let next = self.runtime.block_on(self.reply.chunk());
+            match next.map_err(|error| std::io::Error::other(error.without_url()))? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
+        }
+        let n = into.len().min(self.chunk.len());
+        into[..n].copy_from_slice(&self.chunk.split_to(n));
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        task::spawn_blocking,
+    };
+
+    use super::*;
+
+    /// A client for plain HTTP: it believes no certificate.
+    fn plain() -> Http {
+        let provider = rustls::crypto::ring::default_provider().into();
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
+        Http {
+            client: Ok(client.build().unwrap()),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Takes one request, answers it, and gives back its head and body.
+    async fn serve_one(listener: TcpListener, reply: Vec<u8>) -> (String, Vec<u8>) {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |n| n.parse().unwrap())];
+        socket.read_exact(&mut body).await.unwrap();
+        socket.write_all(&reply).await.unwrap();
+        (head, body)
+    }
+
+    fn reply(status: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    }
+
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mms/image", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn an_upload_is_streamed_with_its_exact_length() {
+        let (listener, url) = listen().await;
+        let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let (http, body) = (plain(), sent.clone());
+        let upload = spawn_blocking(move || {
+            let reader = Box::new(std::io::Cursor::new(body));
+            http.execute_upload(HttpRequest::post(url), reader, 1_000_000)
+        });
+        let served = serve_one(listener, reply("200 OK", b"{}"));
+        let ((head, got), uploaded) = tokio::join!(served, upload);
+        assert!(
+            !head.contains("transfer-encoding"),
+            "WhatsApp refuses chunks"
+        );
+        assert!(got == sent);
+        assert_eq!(uploaded.unwrap().unwrap().body, b"{}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_download_is_read_as_it_comes() {
+        let (listener, url) = listen().await;
+        let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+        let http = plain();
+        let download = spawn_blocking(move || {
+            let mut reply = http.execute_streaming(HttpRequest::get(url)).unwrap();
+            let mut body = Vec::new();
+            reply.body.read_to_end(&mut body).unwrap();
+            (reply.status_code, body)
+        });
+        let (_, download) = tokio::join!(serve_one(listener, reply("206 x", &sent)), download);
+        assert!(download.unwrap() == (206, sent));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_an_answer_and_no_error() {
+        let (listener, url) = listen().await;
+        let http = plain();
+        let request = http.execute(HttpRequest::get(url));
+        let (_, answer) = tokio::join!(serve_one(listener, reply("401 no", b"stale")), request);
+        let answer = answer.unwrap();
+        assert_eq!((answer.status_code, &*answer.body), (401, &b"stale"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_failure_does_not_name_the_address() {
+        let request = HttpRequest::get("http://127.0.0.1:1/mms/image?auth=secret");
+        let error = plain().execute(request).await.unwrap_err();
+        assert!(!format!("{error:#}").contains("secret"));
+    }
+}

@@ -1,0 +1,208 @@
+//! One live connection to WhatsApp: pair, send, listen.
+//!
+//! Together with the key store the only place that names the library (whatsapp-rust, wacore).
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | `address` | which server, and which builds may talk to it |
+//! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
+//! | `connect` | opening a connection, pairing, and the ways it ends |
+//! | `send` | sending and typing |
+//! | `listen`, `tell` | incoming messages; all other events |
+//!
+//! History that a phone sends after linking is read by the library for the privacy tokens it
+//! carries, without which WhatsApp refuses messages to people the number knows; its content is not
+//! listened to and so never kept.
+
+mod address;
+mod connect;
+mod http;
+mod listen;
+mod send;
+mod tell;
+mod tls;
+mod transport;
+mod version;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wacore::chrono;
+use whatsapp_rust::Client;
+
+pub use self::{
+    address::{NotAllowed, ServerAddress},
+    connect::{LinkOptions, PairingError},
+    send::{SendError, new_wa_id},
+};
+use self::{http::Http, version::WebVersion};
+use crate::{
+    clock::{Clock, Millis},
+    content::Peer,
+};
+
+/// Log directives that keep phone numbers, LIDs and pairing codes out of the logs: the library
+/// names them in messages of level info and in a few warnings. To be added last to whatever filter
+/// the operator sets. What matters of those messages comes as events and errors of ours.
+pub const LOG_FILTER: &str = "whatsapp_rust=off,whatsapp_rust_tokio_transport=off,wacore=off,\
+    wacore_appstate=off,wacore_binary=off,wacore_libsignal=off,wacore_noise=off,waproto=off,\
+    Client=off,Bot=off,AppState=off,usync=off,blocklist=off,Blocking=off,UnifiedSession=off,\
+    ChatstateHandler=off,Chatstate=off,TcToken=off,PresenceHandler=off,MessageQueue=off,Mex=off";
+
+/// The way to WhatsApp, one for the process. Cheap to clone.
+#[derive(Clone)]
+pub struct WhatsApp(Arc<Shared>);
+
+struct Shared {
+    address: ServerAddress,
+    clock: Clock,
+    tasks: TaskTracker,
+    http: Http,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+    version: WebVersion,
+}
+
+impl WhatsApp {
+    /// Talks to the server at `address`. The runs of its links are tasks on `tasks`.
+    pub fn new(address: ServerAddress, clock: Clock, tasks: TaskTracker) -> Self {
+        Self(Arc::new(Shared {
+            http: Http::new(&address, tasks.clone()),
+            version: WebVersion::new(clock.clone()),
+            tls: OnceLock::new(),
+            address,
+            clock,
+            tasks,
+        }))
+    }
+
+    /// The server it talks to.
+    pub fn address(&self) -> &ServerAddress {
+        &self.0.address
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    fn http(&self) -> &Http {
+        &self.0.http
+    }
+
+    fn version(&self) -> &WebVersion {
+        &self.0.version
+    }
+
+    /// One configuration for all sockets, so that they share the root certificates in memory.
+    fn tls(&self) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+        if let Some(tls) = self.0.tls.get() {
+            return Ok(tls.clone());
+        }
+        let tls = tls::client_config(&self.0.address).context("reading the root certificates")?;
+        Ok(self.0.tls.get_or_init(|| tls.into()).clone())
+    }
+}
+
+impl std::fmt::Debug for WhatsApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WhatsApp")
+            .field("address", &self.0.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One connection. Cheap to clone; the clones are the same connection.
+#[derive(Clone)]
+pub struct Link(Arc<Open>);
+
+struct Open {
+    client: Arc<Client>,
+    over: CancellationToken,
+}
+
+impl Link {
+    fn new(client: Arc<Client>) -> Self {
+        let over = CancellationToken::new();
+        Self(Arc::new(Open { client, over }))
+    }
+
+    fn client(&self) -> &Arc<Client> {
+        &self.0.client
+    }
+
+    /// Cancelled when the run is over.
+    fn over(&self) -> &CancellationToken {
+        &self.0.over
+    }
+
+    /// Whether the connection is up and logged in.
+    pub fn is_connected(&self) -> bool {
+        connect::is_ready(&self.0.client)
+    }
+
+    /// Waits until the connection is ready to send; `false` when it is not within `time`, or over.
+    pub async fn wait_connected(&self, time: Duration) -> bool {
+        tokio::select! {
+            ready = self.0.client.wait_for_connected(time) => ready.is_ok(),
+            () = self.0.over.cancelled() => false,
+        }
+    }
+
+    /// The number's own phone and LID; `None` while it is not linked.
+    pub fn me(&self) -> Option<Peer> {
+        let (phone, lid) = (self.0.client.pn(), self.0.client.lid());
+        let me = listen::own_words([&phone, &lid].into_iter().flatten());
+        (me.phone.is_some() || me.lid.is_some()).then_some(me)
+    }
+
+    /// Until when WhatsApp locks this number out of new chats (milliseconds UTC); `None` when it
+    /// does not. Asks WhatsApp.
+    pub async fn reachout_timelock(&self) -> anyhow::Result<Option<Millis>> {
+        let lock = self.0.client.mex().fetch_reachout_timelock().await?;
+        if lock.is_active != Some(true) {
+            return Ok(None);
+        }
+        let ends = lock
+            .time_enforcement_ends
+            .context("a time-lock without an end")?;
+        until(&ends)
+            .map(Some)
+            .context("reading the end of the time-lock")
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A time in WhatsApp's GraphQL answers: seconds since 1970 or RFC 3339.
+fn until(text: &str) -> Option<Millis> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return seconds.checked_mul(1000);
+    }
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_lock_ends_at_seconds_or_at_a_date() {
+        assert_eq!(until("1700000000"), Some(1_700_000_000_000));
+        assert_eq!(until("2023-11-14T22:13:20Z"), Some(1_700_000_000_000));
+        assert_eq!(until("soon"), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Sending: who a message goes to on the wire, and what a failure means for trying again.
+
+use wacore::proto_helpers::MessageBuilderExt as _;
+use whatsapp_rust::{
+    ClientError, Jid, SendError as LibraryError, SendOptions, socket::error::EncryptSendErrorKind,
+    waproto::whatsapp::Message,
+};
+
+use super::Link;
+use crate::content::{Content, Peer};
+
+/// Why a message was not handed to the socket, and whether it might have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Certainly not written; the same message may be sent again.
+    #[error("not sent: {0}")]
+    NotOnWire(&'static str),
+    /// May have been written. Only the same message id may be used again, because a phone shows
+    /// one message for an id.
+    #[error("may have been sent: {0}")]
+    Unsure(&'static str),
+    /// Certainly not written, and trying again cannot help.
+    #[error("cannot be sent: {0}")]
+    Permanent(&'static str),
+}
+
+impl SendError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotOnWire(code) | Self::Unsure(code) | Self::Permanent(code) => code,
+        }
+    }
+}
+
+/// A new WhatsApp message id in the form WhatsApp's web client gives its own: `3EB0` and 18 upper
+/// hexadecimal digits.
+pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
+    let mut random = [0; 9];
+    rng.fill_bytes(&mut random);
+    random
+        .iter()
+        .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
+}
+
+impl Link {
+    /// Encrypts a message and writes it to the socket under `wa_id`.
+    ///
+    /// `Ok` means written, never sent: the server's answer comes as [`LinkEvent::Ack`] and may be a
+    /// refusal. The Signal keys it used are durable before it is written.
+    ///
+    /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
+    /// devices and keys, and the answers are kept, in memory and in the key store, and are
+    /// brought up to date by WhatsApp's notifications. Later sends ask nothing. (Only for a phone
+    /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.)
+    ///
+    /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
+    pub async fn send(&self, to: &Peer, wa_id: &str, content: &Content) -> Result<(), SendError> {
+        let Content::Text { body } = content else {
+            return Err(SendError::Permanent("unsupported_content"));
+        };
+        let to = address(to).ok_or(SendError::Permanent("invalid_recipient"))?;
+        if !self.is_connected() {
+            return Err(SendError::NotOnWire("not_connected"));
+        }
+        let options = SendOptions::default().with_message_id(wa_id);
+        let message = Message::text(body.as_str());
+        match self
+            .client()
+            .send_message_with_options(to, message, options)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => Err(meaning(&error)),
+        }
+    }
+
+    /// Shows the recipient that this number is typing, or no longer is. Best effort.
+    pub async fn typing(&self, to: &Peer, on: bool) {
+        let Some(to) = address(to) else { return };
+        let to = self.chat_of(to).await;
+        let chatstate = self.client().chatstate();
+        let shown = if on {
+            chatstate.send_composing(&to).await
+        } else {
+            chatstate.send_paused(&to).await
+        };
+        if shown.is_err() {
+            tracing::debug!(on, "typing was not shown");
+        }
+    }
+
+    /// The chat as the server names it. A send does this by itself; typing does not.
+    async fn chat_of(&self, to: Jid) -> Jid {
+        if !to.is_pn() || !self.client().is_lid_migrated().await {
+            return to;
+        }
+        match self.client().get_lid_pn_entry(&to).await {
+            Ok(Some(entry)) => Jid::lid(&*entry.lid),
+            _ => to,
+        }
+    }
+}
+
+/// The address to give to the library. The phone where it is known: the library turns it into the
+/// LID exactly when the account is addressed by LID, and the server refuses a mix of the two.
+fn address(to: &Peer) -> Option<Jid> {
+    if let Some(phone) = &to.phone {
+        return Some(Jid::pn(phone.digits()));
+    }
+    let lid = to.lid.as_deref()?;
+    let digits = !lid.is_empty() && lid.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| Jid::lid(lid))
+}
+
+/// What the library's failure says about the wire. Up to the write everything it does is local or
+/// a query: only errors of the write itself leave doubt. (whatsapp-rust 0.7.0, `src/send/mod.rs`,
+/// `send_message_impl`: the keys are made durable, then the stanza is written, then nothing fails.)
+fn meaning(error: &LibraryError) -> SendError {
+    match error {
+        LibraryError::Client(error) => meaning_of_client(error),
+        LibraryError::NotLoggedIn => SendError::NotOnWire("not_connected"),
+        LibraryError::Iq(_) => SendError::NotOnWire("recipient_lookup_failed"),
+        LibraryError::InvalidRequest(_) => SendError::Permanent("invalid_recipient"),
+        LibraryError::Internal(_) => SendError::NotOnWire("preparation_failed"),
+        _ => SendError::Unsure("unknown_error"),
+    }
+}
+
+fn meaning_of_client(error: &ClientError) -> SendError {
+    match error {
+        ClientError::NotConnected | ClientError::NotLoggedIn => {
+            SendError::NotOnWire("not_connected")
+        }
+        ClientError::EncryptSend(error) => match error.kind {
+            EncryptSendErrorKind::Crypto | EncryptSendErrorKind::Framing => {
+                SendError::NotOnWire("preparation_failed")
+            }
+            _ => SendError::Unsure("connection_lost"),
+        },
+        ClientError::Iq(_) => SendError::NotOnWire("recipient_lookup_failed"),
+        ClientError::Internal(_) => SendError::NotOnWire("preparation_failed"),
+        _ => SendError::Unsure("connection_lost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use whatsapp_rust::{
+        IqError,
+        socket::error::{EncryptSendError, SocketError},
+    };
+
+    use super::*;
+    use crate::content::Phone;
+
+    #[test]
+    fn an_id_looks_like_the_web_clients_own_and_never_repeats() {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| new_wa_id(&mut rng)).collect();
+        assert_eq!(ids.len(), 1000);
+        for id in ids {
+            let hex = id.strip_prefix("3EB0").unwrap();
+            assert_eq!(hex.len(), 18);
+            assert!(hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
+        }
+    }
+
+    #[test]
+    fn the_phone_is_the_address_and_the_lid_only_without_one() {
+        let phone = Phone::parse("+491711234567");
+        let lid = Some("1234567890".to_owned());
+        let both = Peer {
+            phone: phone.clone(),
+            lid: lid.clone(),
+        };
+        assert_eq!(
+            address(&both).unwrap().to_string(),
+            "491711234567@s.whatsapp.net"
+        );
+        let lid_only = Peer { phone: None, lid };
+        assert_eq!(address(&lid_only).unwrap().to_string(), "1234567890@lid");
+        let bad = Peer {
+            phone: None,
+            lid: Some("12@g.us".into()),
+        };
+        assert_eq!(address(&bad), None);
+        assert_eq!(
+            address(&Peer {
+                phone: None,
+                lid: None
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn only_a_failing_write_leaves_doubt() {
+        let write = EncryptSendError::transport(anyhow::anyhow!("broken pipe"));
+        let closed = LibraryError::Client(ClientError::Socket(SocketError::SocketClosed));
+        for doubt in [LibraryError::Client(write.into()), closed] {
+            assert_eq!(meaning(&doubt), SendError::Unsure("connection_lost"));
+        }
+        let not_written = [
+            LibraryError::Client(ClientError::NotConnected),
+            LibraryError::Client(EncryptSendError::crypto(anyhow::anyhow!("key")).into()),
+            LibraryError::NotLoggedIn,
+            LibraryError::Iq(IqError::Timeout),
+            LibraryError::Internal(anyhow::anyhow!("the store is busy")),
+        ];
+        for error in &not_written {
+            assert!(
+                matches!(meaning(error), SendError::NotOnWire(_)),
+                "{error:?}"
+            );
+        }
+        let invalid = LibraryError::InvalidRequest("no".into());
+        assert_eq!(meaning(&invalid), SendError::Permanent("invalid_recipient"));
+    }
+}

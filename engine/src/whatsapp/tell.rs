@@ -1,0 +1,307 @@
+//! The library's events in our own words.
+
+use std::sync::Arc;
+
+use wacore::types::{
+    events::{
+        ConnectFailureReason, Event, EventHandler, EventInterest, EventKind, LoggedOut, Receipt,
+        ServerAck, TemporaryBan,
+    },
+    presence::ReceiptType,
+};
+
+use crate::{
+    clock::Clock,
+    event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
+};
+
+/// Hears the library's events. It is called while the socket is read, so it only queues.
+pub(super) struct Listener {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) clock: Clock,
+}
+
+/// What an event means for the connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Tell(LinkEvent),
+    End(Ended),
+}
+
+impl EventHandler for Listener {
+    fn handle_event(&self, event: Arc<Event>) {
+        match meaning(&event, &self.clock) {
+            Some(Meaning::Tell(event)) => self.outbox.tell(event),
+            Some(Meaning::End(why)) => self.outbox.ending(why),
+            None => {}
+        }
+    }
+
+    /// Nothing else: the library builds the payload of an event only if somebody wants it, and a
+    /// history blob that nobody wants is let go of as soon as its tokens are read.
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[
+            EventKind::Connected,
+            EventKind::Disconnected,
+            EventKind::PairSuccess,
+            EventKind::PairingQrCode,
+            EventKind::PairingQrCodesExhausted,
+            EventKind::PairingCode,
+            EventKind::PairingCodeRefresh,
+            EventKind::PairingCodeError,
+            EventKind::LoggedOut,
+            EventKind::StreamReplaced,
+            EventKind::TemporaryBan,
+            EventKind::ConnectFailure,
+            EventKind::ClientOutdated,
+            EventKind::ServerAck,
+            EventKind::Receipt,
+        ])
+    }
+}
+
+fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
+    let told = match event {
+        Event::Connected(_) => LinkEvent::Connected,
+        Event::Disconnected(_) => LinkEvent::Disconnected,
+        Event::PairSuccess(pair) => LinkEvent::Linked {
+            me: super::listen::own_words([&pair.id, &pair.lid].into_iter()),
+        },
+        Event::PairingQrCode(qr) => LinkEvent::Qr {
+            code: QrCode::new(qr.code.clone()),
+            valid_for: qr.timeout,
+        },
+        Event::PairingCode(pairing) => LinkEvent::PairingCode {
+            code: PairingCode::new(pairing.code.clone()),
+            valid_for: pairing.timeout,
+        },
+        Event::PairingCodeRefresh(_) | Event::PairingCodeError(_) => LinkEvent::PairingCodeVoid,
+        Event::PairingQrCodesExhausted(codes) if codes.disconnected => {
+            return Some(Meaning::End(Ended::QrExhausted));
+        }
+        Event::PairingQrCodesExhausted(_) => LinkEvent::QrExhausted,
+        Event::ServerAck(ack) => acknowledgement(ack)?,
+        Event::Receipt(receipt) => receipt_of_another(receipt)?,
+        end => return Some(Meaning::End(ending(end, clock)?)),
+    };
+    Some(Meaning::Tell(told))
+}
+
+/// Acknowledgements of messages; other stanzas are acknowledged too.
+fn acknowledgement(ack: &ServerAck) -> Option<LinkEvent> {
+    (ack.class.as_deref() == Some("message")).then(|| LinkEvent::Ack {
+        id: ack.id.clone(),
+        // A refusal stays a refusal when its code is no number.
+        error: ack.error.as_ref().map(|code| code.parse().unwrap_or(0)),
+    })
+}
+
+/// Receipts by the other side. Our own other devices send some as well.
+fn receipt_of_another(receipt: &Receipt) -> Option<LinkEvent> {
+    let kind = match receipt.r#type {
+        ReceiptType::Delivered => ReceiptKind::Delivered,
+        ReceiptType::Read => ReceiptKind::Read,
+        ReceiptType::Played => ReceiptKind::Played,
+        _ => return None,
+    };
+    (!receipt.source.is_from_me && !receipt.source.is_group).then(|| LinkEvent::Receipt {
+        ids: receipt
+            .message_ids
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        kind,
+        at: receipt.timestamp.timestamp_millis(),
+    })
+}
+
+fn ending(event: &Event, clock: &Clock) -> Option<Ended> {
+    Some(match event {
+        Event::LoggedOut(out) => logged_out(out),
+        Event::StreamReplaced(_) => Ended::Replaced,
+        Event::ClientOutdated(_) => Ended::Outdated,
+        Event::TemporaryBan(ban) => banned(ban, clock),
+        Event::ConnectFailure(failure) => match failure.reason {
+            // The library connects again by itself after these two.
+            ConnectFailureReason::InternalServerError
+            | ConnectFailureReason::ServiceUnavailable => return None,
+            // A ban that did not say for how long, or why.
+            ConnectFailureReason::TempBanned => Ended::Banned {
+                code: 0,
+                until: None,
+            },
+            reason => Ended::Failed(u16::try_from(reason.code()).unwrap_or(0)),
+        },
+        _ => return None,
+    })
+}
+
+fn logged_out(out: &LoggedOut) -> Ended {
+    match out.reason {
+        ConnectFailureReason::AccountLocked | ConnectFailureReason::UnknownLogout => {
+            Ended::AccountLocked
+        }
+        _ => Ended::LoggedOut,
+    }
+}
+
+fn banned(ban: &TemporaryBan, clock: &Clock) -> Ended {
+    Ended::Banned {
+        code: u32::try_from(ban.code.code()).unwrap_or(0),
+        until: clock.now().checked_add(ban.expire.num_milliseconds()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wacore::types::{
+        events::{
+            ConnectFailure, PairSuccess, PairingQrCode, PairingQrCodesExhausted, StreamReplaced,
+            TempBanReason,
+        },
+        message::MessageSource,
+    };
+    use whatsapp_rust::Jid;
+
+    use super::*;
+
+    fn means(event: &Event) -> Option<Meaning> {
+        meaning(event, &Clock::system())
+    }
+
+    fn ack(class: &str, error: Option<&str>) -> Event {
+        let ack = ServerAck::builder()
+            .id("3EB0".into())
+            .class(class.into())
+            .maybe_error(error.map(Into::into))
+            .build();
+        Event::ServerAck(ack)
+    }
+
+    #[test]
+    fn only_messages_are_acknowledged_and_a_refusal_keeps_its_code() {
+        let told = |error| {
+            let id = "3EB0".into();
+            Some(Meaning::Tell(LinkEvent::Ack { id, error }))
+        };
+        assert_eq!(means(&ack("message", None)), told(None));
+        assert_eq!(means(&ack("message", Some("463"))), told(Some(463)));
+        assert_eq!(means(&ack("message", Some("odd"))), told(Some(0)));
+        assert_eq!(means(&ack("receipt", None)), None);
+    }
+
+    fn receipt(kind: ReceiptType, own: bool) -> Event {
+        let source = MessageSource {
+            is_from_me: own,
+            ..Default::default()
+        };
+        let at = wacore::time::from_millis(1_700_000_000_000).unwrap();
+        let receipt = Receipt::builder()
+            .source(source)
+            .message_ids(vec!["3EB0".into()])
+            .timestamp(at)
+            .r#type(kind)
+            .offline(false)
+            .build();
+        Event::Receipt(receipt)
+    }
+
+    #[test]
+    fn receipts_of_the_other_side_are_told_and_others_are_not() {
+        let read = Some(Meaning::Tell(LinkEvent::Receipt {
+            ids: vec!["3EB0".into()],
+            kind: ReceiptKind::Read,
+            at: 1_700_000_000_000,
+        }));
+        assert_eq!(means(&receipt(ReceiptType::Read, false)), read);
+        assert_eq!(means(&receipt(ReceiptType::Read, true)), None);
+        for kind in [
+            ReceiptType::ReadSelf,
+            ReceiptType::Retry,
+            ReceiptType::Inactive,
+        ] {
+            assert_eq!(means(&receipt(kind, false)), None);
+        }
+    }
+
+    #[test]
+    fn linking_tells_both_names_of_the_number() {
+        let pair = PairSuccess::builder()
+            .id(Jid::pn_device("491711234567", 5))
+            .lid(Jid::lid_device("1234567890", 5))
+            .business_name(String::new())
+            .platform("android".into())
+            .build();
+        let Some(Meaning::Tell(LinkEvent::Linked { me })) = means(&Event::PairSuccess(pair)) else {
+            panic!("not linked");
+        };
+        assert_eq!(me.phone.unwrap().as_str(), "+491711234567");
+        assert_eq!(me.lid.unwrap(), "1234567890");
+    }
+
+    #[test]
+    fn a_qr_is_told_until_all_are_used_up() {
+        let qr = PairingQrCode::builder()
+            .code("2@x".into())
+            .timeout(Duration::from_secs(20))
+            .build();
+        let told = means(&Event::PairingQrCode(qr));
+        assert!(matches!(told, Some(Meaning::Tell(LinkEvent::Qr { .. }))));
+        let exhausted = |disconnected| {
+            let codes = PairingQrCodesExhausted::builder()
+                .disconnected(disconnected)
+                .build();
+            means(&Event::PairingQrCodesExhausted(codes))
+        };
+        assert_eq!(exhausted(true), Some(Meaning::End(Ended::QrExhausted)));
+        assert_eq!(
+            exhausted(false),
+            Some(Meaning::Tell(LinkEvent::QrExhausted))
+        );
+    }
+
+    fn refused(reason: ConnectFailureReason) -> Option<Meaning> {
+        means(&Event::ConnectFailure(
+            ConnectFailure::builder().reason(reason).build(),
+        ))
+    }
+
+    fn out(reason: ConnectFailureReason) -> Option<Meaning> {
+        let out = LoggedOut::builder().on_connect(true).reason(reason).build();
+        means(&Event::LoggedOut(out))
+    }
+
+    #[test]
+    fn each_way_to_end_keeps_its_reason() {
+        use ConnectFailureReason as Reason;
+        let end = |why| Some(Meaning::End(why));
+        assert_eq!(out(Reason::LoggedOut), end(Ended::LoggedOut));
+        assert_eq!(out(Reason::AccountLocked), end(Ended::AccountLocked));
+        assert_eq!(out(Reason::UnknownLogout), end(Ended::AccountLocked));
+        let replaced = means(&Event::StreamReplaced(StreamReplaced::builder().build()));
+        assert_eq!(replaced, end(Ended::Replaced));
+        assert_eq!(refused(Reason::BadUserAgent), end(Ended::Failed(409)));
+        assert_eq!(refused(Reason::ServiceUnavailable), None);
+    }
+
+    #[test]
+    fn a_ban_tells_its_reason_and_until_when() {
+        let clock = Clock::system();
+        let before = clock.now();
+        let ban = TemporaryBan::builder()
+            .code(TempBanReason::SentToTooManyPeople)
+            .expire(wacore::chrono::Duration::seconds(3600))
+            .build();
+        let Some(Meaning::End(Ended::Banned {
+            code: 101,
+            until: Some(until),
+        })) = meaning(&Event::TemporaryBan(ban), &clock)
+        else {
+            panic!("not banned");
+        };
+        let from_now = until - before;
+        assert!((3_600_000..3_660_000).contains(&from_now), "{from_now}");
+    }
+}

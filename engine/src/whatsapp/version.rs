@@ -1,0 +1,115 @@
+//! Which version of WhatsApp's web client to present: the newest, asked for once a day.
+//!
+//! The library would ask at every connect and fail the connect when the answer is missing. Here a
+//! missing answer costs nothing: the version built in stands in until the next try.
+
+use std::time::Duration;
+
+use tokio::{sync::Mutex, time::Instant};
+use wacore::version::parse_sw_js;
+
+use super::http::Http;
+use crate::clock::Clock;
+
+/// A version in WhatsApp's three parts.
+pub(super) type Version = (u32, u32, u32);
+
+/// Presented when the newest is not known: the one the library was made with.
+const BUILT_IN: Version = (2, 3000, 1_042_742_319);
+/// Where WhatsApp's own page tells the newest (as whatsapp-rust 0.7.0, `src/version.rs`).
+const SOURCE: &str = "https://web.whatsapp.com/sw.js";
+/// How long a fetched version is good.
+const FRESH: Duration = Duration::from_hours(24);
+/// How long to leave the source alone after it did not answer.
+const RETRY: Duration = Duration::from_mins(10);
+/// The most that is read of the answer.
+const ANSWER_MAX: usize = 4 * 1024 * 1024;
+
+/// The version to present, remembered.
+#[derive(Debug)]
+pub(super) struct WebVersion {
+    clock: Clock,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    version: Version,
+    until: Instant,
+}
+
+impl WebVersion {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// The version built into this program; asks nobody.
+    pub(super) fn built_in() -> Version {
+        BUILT_IN
+    }
+
+    /// The newest version as far as known. Callers at the same time share one request.
+    pub(super) async fn newest(&self, http: &Http) -> Version {
+        let mut known = self.known.lock().await;
+        let now = self.clock.monotonic();
+        if let Some(known) = known.filter(|known| known.until > now) {
+            return known.version;
+        }
+        let next = match fetch(http).await {
+            Ok(version) => Known {
+                version,
+                until: now + FRESH,
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the newest web version is not known; using an older one");
+                Known {
+                    version: known.map_or(BUILT_IN, |old| old.version),
+                    until: now + RETRY,
+                }
+            }
+        };
+        *known = Some(next);
+        next.version
+    }
+
+    /// Asks again at the next need, because WhatsApp called the version outdated.
+    pub(super) async fn forget(&self) {
+        *self.known.lock().await = None;
+    }
+}
+
+async fn fetch(http: &Http) -> anyhow::Result<Version> {
+    let page = http.page(SOURCE, ANSWER_MAX).await?;
+    let version = parse_sw_js(&page);
+    version
+        .filter(|(_, _, revision)| *revision > 0)
+        .ok_or_else(|| anyhow::anyhow!("the page names no version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_whatsapps_web_client_names_the_version() {
+        let page = r#"self.x=1;importScripts("a.js");var y={"client_revision":1042800123,"z":2}"#;
+        assert_eq!(parse_sw_js(page), Some((2, 3000, 1_042_800_123)));
+        assert_eq!(parse_sw_js("<html>maintenance</html>"), None);
+    }
+
+    #[tokio::test]
+    async fn without_an_answer_the_built_in_version_stands_in_and_the_source_is_left_alone() {
+        // No TLS configuration can be made for this client, so every request fails at once.
+        let http = Http::broken();
+        let version = WebVersion::new(Clock::system());
+        assert_eq!(version.newest(&http).await, BUILT_IN);
+        let until = version.known.lock().await.unwrap().until;
+        assert_eq!(version.newest(&http).await, BUILT_IN);
+        assert_eq!(version.known.lock().await.unwrap().until, until);
+        version.forget().await;
+        assert!(version.known.lock().await.is_none());
+    }
+}

@@ -1,0 +1,164 @@
+//! Webhook endpoints and what was delivered to them.
+
+use std::time::Duration;
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{DeliveryId, EndpointId, OrgId},
+};
+
+use crate::{
+    error::Fault,
+    events::EventType,
+    model::{Listed, Page},
+    services::Services,
+    store,
+    webhook::{
+        delivery::{Attempt, Delivery, Wanted},
+        endpoint::{Endpoint, Secret},
+        guard::UrlNotAllowed,
+        sign,
+    },
+};
+
+/// Endpoints an organisation may have.
+pub const ENDPOINTS_MAX: i64 = 20;
+/// How long the secret before a rotation also signs.
+const OLD_SECRET_SIGNS: Duration = Duration::from_hours(24);
+
+/// Why an endpoint was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMade {
+    /// The address is not one the gateway dials.
+    #[error(transparent)]
+    UrlNotAllowed(#[from] UrlNotAllowed),
+    /// There is no such event type; this one was given.
+    #[error("there is no event type `{0}`")]
+    NoSuchEvent(String),
+    /// The organisation has [`ENDPOINTS_MAX`] already.
+    #[error("the organisation has {ENDPOINTS_MAX} endpoints already")]
+    TooMany,
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for NotMade {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Makes an endpoint and the secret its deliveries are signed with, which is shown this once.
+/// `events` are types as `message.received`; none means all.
+pub async fn create(
+    services: &Services,
+    org: OrgId,
+    url: &str,
+    events: &[String],
+) -> Result<(Endpoint, Secret), NotMade> {
+    let shared = &services.0;
+    let url = shared.settings.egress.check_url(url)?;
+    if let Some(unknown) = events.iter().find(|kind| EventType::parse(kind).is_none()) {
+        return Err(NotMade::NoSuchEvent(unknown.clone()));
+    }
+    let endpoint = Endpoint {
+        id: EndpointId::new(&shared.clock),
+        org,
+        url: url.into(),
+        events: events.to_vec(),
+        old_secret_until: None,
+        disabled: None,
+        failing_since: None,
+        created_at: shared.clock.now(),
+    };
+    let secret = Secret(sign::new_secret(&mut services.chance()));
+    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let (made, signing) = (endpoint.clone(), secret.clone());
+    let work = shared.store.write(move |tx| {
+        Box::pin(async move {
+            if store::endpoints::count(tx, org).await? >= ENDPOINTS_MAX {
+                return Err(NotMade::TooMany);
+            }
+            Ok(store::endpoints::insert(tx, &key, &made, &signing).await?)
+        })
+    });
+    work.await?;
+    Ok((endpoint, secret))
+}
+
+/// One endpoint.
+pub async fn read(
+    services: &Services,
+    org: OrgId,
+    id: EndpointId,
+) -> Result<Option<Endpoint>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read().await?;
+    store::endpoints::read(&mut conn, &key, org, id).await
+}
+
+/// The organisation's endpoints, newest first.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    page: &Page<EndpointId>,
+) -> Result<Listed<Endpoint>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read().await?;
+    store::endpoints::list(&mut conn, &key, org, page).await
+}
+
+/// Deletes the endpoint and what waits for it; whether there was one.
+pub async fn delete(services: &Services, org: OrgId, id: EndpointId) -> Result<bool, Fault> {
+    let work = services
+        .0
+        .store
+        .write(move |tx| Box::pin(store::endpoints::delete(tx, org, id)));
+    Ok(work.await?)
+}
+
+/// Makes a new secret. The old one also signs for a day, until the moment returned. `None` when
+/// there is no such endpoint.
+pub async fn rotate_secret(
+    services: &Services,
+    org: OrgId,
+    id: EndpointId,
+) -> Result<Option<(Secret, Millis)>, Fault> {
+    let shared = &services.0;
+    let secret = Secret(sign::new_secret(&mut services.chance()));
+    let key = shared.vault.org_key(org).await?;
+    let signs = i64::try_from(OLD_SECRET_SIGNS.as_millis()).unwrap_or(i64::MAX);
+    let until = shared.clock.now() + signs;
+    let new = secret.clone();
+    let work = shared.store.write(move |tx| {
+        Box::pin(async move { store::endpoints::rotate(tx, &key, org, id, &new, until).await })
+    });
+    Ok(work.await?.then_some((secret, until)))
+}
+
+/// The organisation's deliveries, newest first.
+pub async fn deliveries(
+    services: &Services,
+    org: OrgId,
+    wanted: &Wanted,
+    page: &Page<DeliveryId>,
+) -> Result<Listed<Delivery>, Fault> {
+    let mut conn = services.0.store.read().await?;
+    Ok(store::deliveries::list(&mut conn, org, wanted, page).await?)
+}
+
+/// One delivery with its attempts, the first one first.
+pub async fn delivery(
+    services: &Services,
+    org: OrgId,
+    id: DeliveryId,
+) -> Result<Option<(Delivery, Vec<Attempt>)>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read().await?;
+    let Some(delivery) = store::deliveries::read(&mut conn, org, id).await? else {
+        return Ok(None);
+    };
+    let attempts = store::deliveries::attempts(&mut conn, &key, org, id).await?;
+    Ok(Some((delivery, attempts)))
+}

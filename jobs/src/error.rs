@@ -1,0 +1,40 @@
+//! Why a call of the brain could not be done. What a tenant did wrong has an error of its own
+//! where it can happen; this is what went wrong on our side.
+
+use passerelle_engine::{lease::LeaseError, vault::VaultError};
+
+/// Our side failed; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The database cannot be reached or refused: the same call may work later.
+    #[error("the store failed")]
+    Store(#[from] sqlx::Error),
+    /// A sealed value does not open, or a key is missing.
+    #[error("the vault failed")]
+    Vault(#[from] VaultError),
+    /// Another process holds the session now.
+    #[error("the lease of the session is lost")]
+    LeaseLost,
+    /// A stored value does not read.
+    #[error("a stored value does not read")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<LeaseError> for Fault {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            LeaseError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl Fault {
+    /// Whether the database is what failed: answered 503, and worth another try.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Vault(VaultError::Store(_)) => true,
+            Self::Vault(_) | Self::LeaseLost | Self::Json(_) => false,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What happened, told to the tenant's webhook endpoints: each event stands in the transaction of
+//! the change it reports.
+
+use passerelle_engine::{
+    clock::Clock,
+    ids::{OrgId, SessionId},
+    store::Tx,
+    vault::DataKey,
+};
+use serde_json::json;
+
+pub use crate::store::events::EventType;
+use crate::{
+    error::Fault,
+    messages::{rfc3339, shown},
+    model::{Message, Status},
+    store,
+};
+
+/// The event of a message's present status. `queued` and `sending` are told by the answer to the
+/// request, not by events.
+pub(crate) async fn message(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let kind = match message.status {
+        Status::Queued | Status::Sending => return Ok(()),
+        Status::Unknown => EventType::MessageUnknown,
+        Status::Sent => EventType::MessageSent,
+        Status::Delivered => EventType::MessageDelivered,
+        Status::Read => EventType::MessageRead,
+        Status::Played => EventType::MessagePlayed,
+        Status::Failed => EventType::MessageFailed,
+        Status::Expired => EventType::MessageExpired,
+        Status::Canceled => EventType::MessageCanceled,
+        Status::Received => EventType::MessageReceived,
+    };
+    let data = json!({ "message": shown(message) });
+    store::events::emit(
+        tx,
+        key,
+        message.org,
+        Some(message.session),
+        kind,
+        data,
+        clock,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Something about a session's connection.
+pub(crate) struct SessionTold {
+    pub(crate) kind: EventType,
+    pub(crate) state: &'static str,
+    /// Stable code of why, where there is one.
+    pub(crate) reason: Option<&'static str>,
+    /// Until when, where WhatsApp told it.
+    pub(crate) until: Option<i64>,
+}
+
+/// The event of a session's new state.
+pub(crate) async fn session(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+    told: &SessionTold,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let mut shown = json!({ "id": id, "object": "session", "state": told.state });
+    if let Some(reason) = told.reason {
+        shown["status_reason"] = json!({ "code": reason });
+    }
+    if let Some(until) = told.until {
+        shown["banned_until"] = json!(rfc3339(until));
+    }
+    store::events::emit(
+        tx,
+        key,
+        org,
+        Some(id),
+        told.kind,
+        json!({ "session": shown }),
+        clock,
+    )
+    .await?;
+    Ok(())
+}

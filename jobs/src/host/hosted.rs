@@ -1,0 +1,445 @@
+//! One session at work: opens its connection, follows what it tells, and puts it to rest.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    content::Peer,
+    event::{Ended, LinkEvent, LinkEvents},
+    keystore::{self, SealedKeyStore},
+    lease::Lease,
+    whatsapp::{Link, LinkOptions, WhatsApp},
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    flight::{Flight, Word},
+    receipts::{self, News},
+    registry::Running,
+};
+use crate::{
+    error::Fault,
+    events::{self, EventType, SessionTold},
+    inbound::Inbox,
+    model::{Live, Qr, State},
+    pacing::millis,
+    services::Services,
+    sessions::me_place,
+    store,
+};
+
+/// Between two tries while the database does not answer.
+const OUTAGE: Duration = Duration::from_millis(500);
+
+/// A connection, what it tells, and the notice that the store failed it.
+type Opened = (Link, LinkEvents, Arc<Notify>);
+
+/// One session at work under its lease.
+pub(crate) struct Hosted {
+    services: Services,
+    lease: Lease,
+    flight: Arc<Flight>,
+    stop: CancellationToken,
+    lost: CancellationToken,
+}
+
+impl Hosted {
+    /// Registers the session as running here.
+    pub(crate) fn new(services: Services, lease: Lease, stop: CancellationToken) -> Self {
+        let flight = Arc::new(Flight::default());
+        services.0.registry.begin(Running {
+            lease: lease.clone(),
+            link: None,
+            flight: Arc::clone(&flight),
+            stop: stop.clone(),
+        });
+        Self {
+            services,
+            lease,
+            flight,
+            stop,
+            lost: CancellationToken::new(),
+        }
+    }
+
+    /// Runs the session until it is to rest, ends for good, or the lease is lost.
+    pub(crate) async fn run(self, whatsapp: WhatsApp) {
+        if let Some((link, events, trouble)) = self.open(&whatsapp).await {
+            self.services
+                .0
+                .registry
+                .linked_up(self.lease.session, link.clone());
+            self.follow(link, events, &trouble).await;
+        }
+        self.rest().await;
+        self.services
+            .0
+            .registry
+            .end(self.lease.session, self.lease.epoch);
+        // Another may be wanted at once: disconnect and connect in quick succession.
+        self.services.0.sessions.notify_one();
+    }
+
+    /// Opens the connection; none when the session is to rest before the store answers.
+    async fn open(&self, whatsapp: &WhatsApp) -> Option<Opened> {
+        loop {
+            let error = match self.try_open(whatsapp).await {
+                Ok(opened) => return Some(opened),
+                Err(error) => error,
+            };
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session does not open yet");
+            tokio::select! {
+                () = tokio::time::sleep(OUTAGE) => {}
+                () = self.stop.cancelled() => return None,
+                () = self.lost.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<Opened> {
+        let shared = &self.services.0;
+        let key = shared
+            .vault
+            .session_key(self.lease.org, self.lease.session)
+            .await?;
+        let keys = SealedKeyStore::new(
+            shared.store.clone(),
+            self.lease.clone(),
+            key,
+            shared.clock.clone(),
+            self.lost.clone(),
+        );
+        let inbox = Inbox {
+            services: self.services.clone(),
+            lease: self.lease.clone(),
+        };
+        let options = LinkOptions {
+            label: self.lease.session,
+            pair_code_for: None,
+            lost: self.lost.clone(),
+        };
+        let trouble = keys.trouble();
+        let (link, events) = whatsapp
+            .open(Arc::new(keys), Arc::new(inbox), options)
+            .await?;
+        Ok((link, events, trouble))
+    }
+
+    /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
+    /// flight any more.
+    async fn follow(&self, link: Link, mut events: LinkEvents, trouble: &Notify) {
+        let mending = self.mend(link.clone(), trouble);
+        let resting = async {
+            self.stop.cancelled().await;
+            self.close_lane().await;
+            self.wait_until_landed().await;
+            link.disconnect().await;
+        };
+        let following = async {
+            while let Some(event) = events.recv().await {
+                if let Err(fault) = self.take(event).await {
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "an event of the connection was not kept");
+                }
+            }
+        };
+        tokio::pin!(following);
+        tokio::select! {
+            () = &mut following => {}
+            () = resting => following.await,
+            () = mending => {}
+        }
+    }
+
+    /// Connects again after the store failed the library and answers once more: WhatsApp then
+    /// delivers again what could not be read or kept meanwhile.
+    async fn mend(&self, link: Link, trouble: &Notify) {
+        loop {
+            trouble.notified().await;
+            tracing::warn!(session.id = %self.lease.session, "the store failed the connection, which is made anew when it answers");
+            while self.services.0.store.ping().await.is_err() {
+                tokio::time::sleep(OUTAGE).await;
+            }
+            link.reconnect().await;
+        }
+    }
+
+    /// Takes one event. An outage of the store is waited for where the event changes what is
+    /// stored of the session; news of messages may be lost to it, and are never wrong.
+    async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
+        let id = self.lease.session;
+        let registry = &self.services.0.registry;
+        match event {
+            LinkEvent::Qr { code, valid_for } => {
+                let expires_at = self
+                    .services
+                    .0
+                    .clock
+                    .now()
+                    .saturating_add(millis(valid_for));
+                let qr = Qr {
+                    code: code.as_str().to_owned(),
+                    expires_at,
+                };
+                registry.show(
+                    id,
+                    Live {
+                        state: State::Qr,
+                        qr: Some(qr),
+                    },
+                );
+            }
+            LinkEvent::Linked { me } => {
+                registry.show(
+                    id,
+                    Live {
+                        state: State::Connecting,
+                        qr: None,
+                    },
+                );
+                self.persist(Change::Linked(me)).await?;
+            }
+            LinkEvent::Connected => {
+                self.persist(Change::Connected).await?;
+                registry.show(
+                    id,
+                    Live {
+                        state: State::Connected,
+                        qr: None,
+                    },
+                );
+                self.services.0.lanes.notify_one();
+            }
+            LinkEvent::Disconnected => {
+                registry.show(
+                    id,
+                    Live {
+                        state: State::Disconnected,
+                        qr: None,
+                    },
+                );
+                self.persist(Change::Disconnected).await?;
+            }
+            LinkEvent::Ack { id, error } => self.acknowledged(id, error).await?,
+            LinkEvent::Receipt { ids, kind, at } => {
+                let aloft: Vec<String> = ids
+                    .into_iter()
+                    .filter(|id| !self.flight.tell(id, Word::Receipt(kind, at)))
+                    .collect();
+                self.news(aloft, News::Receipt(kind, at)).await?;
+            }
+            LinkEvent::Ended(why) => self.ended(why).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
+        let word = error.map_or(Word::Taken, Word::Refused);
+        if self.flight.tell(&wa_id, word) {
+            return Ok(());
+        }
+        self.news(vec![wa_id], error.map_or(News::Taken, News::Refused))
+            .await
+    }
+
+    async fn news(&self, wa_ids: Vec<String>, news: News) -> Result<(), Fault> {
+        if wa_ids.is_empty() {
+            return Ok(());
+        }
+        self.flight.settled(&wa_ids).await;
+        receipts::commit(&self.services, &self.lease, wa_ids, news).await
+    }
+
+    async fn ended(&self, why: Ended) -> Result<(), Fault> {
+        let (code, until, kind) = match why {
+            Ended::Stopped | Ended::LeaseLost => return Ok(()),
+            Ended::LoggedOut => ("logged_out", None, EventType::SessionLoggedOut),
+            Ended::AccountLocked => ("account_locked", None, EventType::SessionLoggedOut),
+            Ended::Banned { until, .. } => ("banned", until, EventType::SessionBanned),
+            Ended::Replaced => ("replaced", None, EventType::SessionDisconnected),
+            Ended::Outdated => ("outdated", None, EventType::SessionDisconnected),
+            Ended::QrExhausted => ("qr_exhausted", None, EventType::SessionDisconnected),
+            Ended::Failed(_) | _ => ("refused", None, EventType::SessionDisconnected),
+        };
+        tracing::info!(session.id = %self.lease.session, code, "the session ended");
+        let unlinked = kind == EventType::SessionLoggedOut;
+        self.persist(Change::Ended {
+            code,
+            until,
+            kind,
+            unlinked,
+        })
+        .await
+    }
+
+    /// Commits a change of the session, waiting for a database that does not answer.
+    async fn persist(&self, change: Change) -> Result<(), Fault> {
+        loop {
+            match self.try_persist(change.clone()).await {
+                Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "the session's state waits for the store");
+                    tokio::time::sleep(OUTAGE).await;
+                }
+                Err(Fault::LeaseLost) => {
+                    self.lost.cancel();
+                    return Err(Fault::LeaseLost);
+                }
+                done => {
+                    self.services.0.deliveries.notify_one();
+                    return done;
+                }
+            }
+        }
+    }
+
+    async fn try_persist(&self, change: Change) -> Result<(), Fault> {
+        let shared = self.services.0.clone();
+        let key = shared.vault.org_key(self.lease.org).await?;
+        let (lease, clock) = (self.lease.clone(), shared.clock.clone());
+        shared
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    change.apply(tx, &key, &lease, &clock).await
+                })
+            })
+            .await
+    }
+
+    async fn close_lane(&self) {
+        if let Err(fault) = self.persist(Change::Closed).await {
+            tracing::debug!(error = %fault, "the lane was not closed");
+        }
+    }
+
+    /// Waits until the lane has nothing in flight: a claim may have been committed a moment before
+    /// the lane closed, so the store is asked, not memory.
+    async fn wait_until_landed(&self) {
+        let longest = self.services.0.settings.ack_timeout + Duration::from_secs(5);
+        let landed = async {
+            while self.is_aloft().await.unwrap_or(true) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = landed => {}
+            () = self.lost.cancelled() => {}
+            () = tokio::time::sleep(longest) => {
+                tracing::warn!(session.id = %self.lease.session, "put to rest with a message in flight");
+            }
+        }
+    }
+
+    async fn is_aloft(&self) -> Result<bool, Fault> {
+        let lease = self.lease.clone();
+        self.services
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    Ok(store::lanes::running(tx, lease.org, lease.session)
+                        .await?
+                        .is_some())
+                })
+            })
+            .await
+    }
+
+    /// Gives the lease back, so that whoever wants the session next need not wait for it to lapse.
+    async fn rest(&self) {
+        let lease = self.lease.clone();
+        let released = self
+            .services
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    store::lanes::open(tx, lease.org, lease.session, 0).await?;
+                    store::system::release_lease(tx, &lease).await
+                })
+            })
+            .await;
+        if let Err(error) = released {
+            tracing::warn!(session.id = %self.lease.session, %error, "the lease was not given back");
+        }
+    }
+}
+
+/// A change of what is stored of a session.
+#[derive(Clone)]
+enum Change {
+    Linked(Peer),
+    Connected,
+    Disconnected,
+    /// The lane takes no more claims; nothing to tell.
+    Closed,
+    Ended {
+        code: &'static str,
+        until: Option<i64>,
+        kind: EventType,
+        unlinked: bool,
+    },
+}
+
+impl Change {
+    async fn apply(
+        self,
+        tx: &mut passerelle_engine::store::Tx,
+        key: &passerelle_engine::vault::DataKey,
+        lease: &Lease,
+        clock: &passerelle_engine::clock::Clock,
+    ) -> Result<(), Fault> {
+        let (org, id, now) = (lease.org, lease.session, clock.now());
+        let told = match self {
+            Self::Linked(me) => {
+                let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
+                store::links::linked(tx, org, id, sealed, now).await?;
+                return Ok(());
+            }
+            Self::Closed => {
+                store::lanes::open(tx, org, id, 0).await?;
+                return Ok(());
+            }
+            Self::Connected => {
+                store::lanes::open(tx, org, id, lease.epoch).await?;
+                SessionTold {
+                    kind: EventType::SessionConnected,
+                    state: "connected",
+                    reason: None,
+                    until: None,
+                }
+            }
+            Self::Disconnected => {
+                store::lanes::open(tx, org, id, 0).await?;
+                SessionTold {
+                    kind: EventType::SessionDisconnected,
+                    state: "disconnected",
+                    reason: None,
+                    until: None,
+                }
+            }
+            Self::Ended {
+                code,
+                until,
+                kind,
+                unlinked,
+            } => {
+                store::lanes::open(tx, org, id, 0).await?;
+                if unlinked {
+                    keystore::wipe(tx, id).await?;
+                    store::links::unlinked(tx, org, id, code, now).await?;
+                } else {
+                    store::links::ended(tx, org, id, code, until, now).await?;
+                }
+                SessionTold {
+                    kind,
+                    state: "stopped",
+                    reason: Some(code),
+                    until,
+                }
+            }
+        };
+        events::session(tx, key, org, id, &told, clock).await
+    }
+}

@@ -1,0 +1,255 @@
+//! The lanes of this host as a queue, and the sending of one message.
+//!
+//! A claim fixes when the message is written and when the next one may be, and commits that before
+//! anything is sent. The outcome and the lane's release are one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    ids::{MessageId, OrgId, SessionId},
+    store::Tx,
+    whatsapp::{Link, SendError},
+};
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    flight::{Flight, Word},
+    outcome::{self, Outcome},
+    registry::Running,
+};
+use crate::{
+    crash,
+    error::Fault,
+    model::Message,
+    pacing::{Pace, millis},
+    queue::Source,
+    services::Services,
+    store,
+};
+
+/// How long the library may take to write one message; it may ask WhatsApp for the recipient first.
+const WRITE: Duration = Duration::from_secs(30);
+
+/// One message to send: ids, and what the claim fixed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendMessage {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) message: MessageId,
+    /// The lease's epoch at the claim.
+    pub(crate) epoch: i64,
+    /// From the claim to the earliest wire write.
+    pub(crate) wait_ms: u64,
+    /// From the wire write to the next one of this lane.
+    pub(crate) gap_ms: u64,
+}
+
+/// Claims from the lanes of one host.
+pub(crate) struct Lanes(pub(crate) Services);
+
+impl Source for Lanes {
+    type Job = SendMessage;
+    const NAME: &'static str = "send";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, SendMessage)>> {
+        let shared = self.0.0.clone();
+        let (pace, chance) = (shared.settings.pace, self.0.chance());
+        let host = Arc::clone(&shared.settings.host);
+        let limit = i64::try_from(k).unwrap_or(i64::MAX);
+        let claimed = shared
+            .store
+            .write(move |tx| Box::pin(async move { claim(tx, &host, pace, chance, limit).await }))
+            .await?;
+        crash::point("claim.after_commit");
+        Ok(claimed
+            .into_iter()
+            .map(|job| (job.message.to_string(), job))
+            .collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let shared = &self.0.0;
+        let mut conn = shared.store.read().await?;
+        let Some(next_at) = store::system::next_lane_at(&mut conn, &shared.settings.host).await?
+        else {
+            return Ok(None);
+        };
+        let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+        let wait = next_at
+            .saturating_sub(millis(shared.settings.pace.typing()))
+            .saturating_sub(now);
+        Ok(Some(Duration::from_millis(
+            u64::try_from(wait).unwrap_or(0),
+        )))
+    }
+}
+
+/// Claims the head of each due lane. The message may be written at `send_at`, when typing has been
+/// shown, and the next one of that lane not before a whole gap later.
+async fn claim(
+    tx: &mut Tx,
+    host: &str,
+    pace: Pace,
+    mut chance: StdRng,
+    limit: i64,
+) -> Result<Vec<SendMessage>, Fault> {
+    let now = tx.now().await?;
+    let typing = millis(pace.typing());
+    let lanes = store::system::due_lanes(tx, host, now.saturating_add(typing), limit).await?;
+    let mut claimed = Vec::with_capacity(lanes.len());
+    for lane in lanes {
+        let send_at = lane.next_at.max(now.saturating_add(typing));
+        let gap = pace.gap(&mut chance);
+        let next_at = send_at.saturating_add(millis(gap));
+        let Some(message) = store::system::claim_head(tx, &lane, next_at).await? else {
+            tracing::error!(session.id = %lane.session, "a lane counts messages that are not there");
+            store::system::recount(tx, lane.session).await?;
+            continue;
+        };
+        claimed.push(SendMessage {
+            org: lane.org,
+            session: lane.session,
+            message,
+            epoch: lane.epoch,
+            wait_ms: u64::try_from(send_at.saturating_sub(now)).unwrap_or(0),
+            gap_ms: u64::try_from(gap.as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+    if !claimed.is_empty() {
+        crash::point("claim.before_commit");
+    }
+    Ok(claimed)
+}
+
+/// Sends one claimed message and settles it.
+pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result<()> {
+    let Some(claimed) = outcome::load(&services, &job).await? else {
+        tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
+        return Ok(());
+    };
+    let registry = &services.0.registry;
+    let Some(running) = registry.running(job.session, job.epoch) else {
+        return outcome::settle(&services, &job, &claimed, &Outcome::PutBack).await;
+    };
+    // Until this is dropped, receipts of the message wait for its outcome to be committed.
+    let (_aloft, words) = Flight::take_off(&running.flight, &claimed.message.wa_id);
+    let trip = Trip {
+        services: &services,
+        running: &running,
+        job: &job,
+        message: &claimed.message,
+    };
+    let outcome = trip.fly(words).await;
+    outcome::settle(&services, &job, &claimed, &outcome).await
+}
+
+/// One message on its way.
+struct Trip<'t> {
+    services: &'t Services,
+    running: &'t Running,
+    job: &'t SendMessage,
+    message: &'t Message,
+}
+
+impl Trip<'_> {
+    async fn fly(&self, words: mpsc::Receiver<Word>) -> Outcome {
+        let Some(link) = &self.running.link else {
+            return Outcome::PutBack;
+        };
+        if self.is_expired() {
+            return Outcome::Expired;
+        }
+        if !self.wait_and_type(link).await {
+            return Outcome::PutBack;
+        }
+        if self.is_expired() {
+            return Outcome::Expired;
+        }
+        match self.write(link).await {
+            Ok(wire_at) => self.hear(link, wire_at, words).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.message
+            .expires_at
+            .is_some_and(|at| at < self.services.0.clock.now())
+    }
+
+    /// Shows typing until both gates are open; false when the session is to rest first.
+    async fn wait_and_type(&self, link: &Link) -> bool {
+        let send_at = self.services.0.clock.monotonic() + Duration::from_millis(self.job.wait_ms);
+        let open_at = self
+            .running
+            .flight
+            .gate()
+            .map_or(send_at, |gate| gate.max(send_at));
+        let typing = async {
+            let from = open_at.checked_sub(self.services.0.settings.pace.typing());
+            tokio::time::sleep_until(from.unwrap_or(open_at)).await;
+            link.typing(&self.message.peer, true).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(open_at) => true,
+            () = self.running.stop.cancelled() => false,
+            () = typing => false,
+        }
+    }
+
+    /// Writes the message under its fixed id: when, or what became of it instead.
+    async fn write(&self, link: &Link) -> Result<Instant, Outcome> {
+        crash::point("wire.before");
+        let writing = link.send(
+            &self.message.peer,
+            &self.message.wa_id,
+            &self.message.content,
+        );
+        let written = tokio::time::timeout(WRITE, writing).await;
+        let wire_at = self.services.0.clock.monotonic();
+        match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {
+            Ok(()) => {}
+            Err(SendError::Unsure(code)) => {
+                tracing::info!(message.id = %self.message.id, code, "may have been written");
+            }
+            Err(SendError::NotOnWire(code)) => {
+                tracing::debug!(message.id = %self.message.id, code, "not written, stays in its lane");
+                return Err(Outcome::PutBack);
+            }
+            Err(SendError::Permanent(code)) => return Err(Outcome::Failed(code.to_owned())),
+        }
+        self.running.flight.close_gate(wire_at + self.gap());
+        crash::point("wire.after");
+        Ok(wire_at)
+    }
+
+    /// Waits for WhatsApp's word on what was written.
+    async fn hear(
+        &self,
+        link: &Link,
+        wire_at: Instant,
+        mut words: mpsc::Receiver<Word>,
+    ) -> Outcome {
+        let deadline = wire_at + self.services.0.settings.ack_timeout;
+        let word = tokio::time::timeout_at(deadline, words.recv())
+            .await
+            .ok()
+            .flatten();
+        if word.is_none() && !self.running.stop.is_cancelled() {
+            tracing::warn!(message.id = %self.message.id, "WhatsApp's server did not answer in time; connecting again");
+            link.reconnect().await;
+        }
+        Outcome::Written {
+            wire_at,
+            gap: self.gap(),
+            word,
+        }
+    }
+
+    fn gap(&self) -> Duration {
+        Duration::from_millis(self.job.gap_ms)
+    }
+}

@@ -1,0 +1,297 @@
+//! What became of a claimed message: its status, its event, its deliveries and the lane's release
+//! are one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    clock::{Clock, Millis},
+    event::ReceiptKind,
+    lease::Lease,
+    store::Tx,
+    vault::DataKey,
+};
+use tokio::time::Instant;
+
+use super::{flight::Word, lane::SendMessage};
+use crate::{
+    crash,
+    error::Fault,
+    events, messages,
+    model::{Message, Status},
+    pacing::millis,
+    services::Services,
+    store,
+};
+
+/// Between two tries to commit while the database does not answer.
+const OUTAGE: Duration = Duration::from_millis(500);
+
+/// What became of a claimed message.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// Certainly not written: it stays the head of its lane.
+    PutBack,
+    /// Its time was over.
+    Expired,
+    /// It can never be written; the stable code says why.
+    Failed(String),
+    /// Written, or perhaps written; none as WhatsApp's word means that none came in time.
+    Written {
+        wire_at: Instant,
+        gap: Duration,
+        word: Option<Word>,
+    },
+}
+
+/// A message that a claim made `sending`.
+#[derive(Clone)]
+pub(crate) struct Claimed {
+    pub(crate) message: Message,
+    pub(crate) resends: i64,
+}
+
+/// Looks the claimed message up again; none when it is gone or no longer `sending`.
+pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
+    let key = services.0.vault.org_key(job.org).await?;
+    let mut conn = services.0.store.read().await?;
+    let stored = store::messages::read(&mut conn, job.org, job.message).await?;
+    let Some(stored) = stored.filter(|stored| stored.status == Status::Sending) else {
+        return Ok(None);
+    };
+    let resends = stored.resends;
+    Ok(Some(Claimed {
+        message: messages::open(&key, stored)?,
+        resends,
+    }))
+}
+
+/// Commits the outcome, waiting for a database that does not answer: what WhatsApp said must not be
+/// lost while this process lives. A lost lease ends it, since the new owner resolves the message.
+pub(crate) async fn settle(
+    services: &Services,
+    job: &SendMessage,
+    claimed: &Claimed,
+    outcome: &Outcome,
+) -> anyhow::Result<()> {
+    let lease = Lease {
+        org: job.org,
+        session: job.session,
+        host: Arc::clone(&services.0.settings.host),
+        epoch: job.epoch,
+    };
+    loop {
+        match commit(services, &lease, claimed.clone(), outcome.clone()).await {
+            Ok(()) => break,
+            Err(Fault::LeaseLost) => {
+                tracing::info!(message.id = %job.message, "the lease is lost; its new owner resolves the message");
+                break;
+            }
+            Err(fault) if fault.is_outage() => {
+                tracing::warn!(message.id = %job.message, error = %fault, "the outcome waits for the store");
+                tokio::time::sleep(OUTAGE).await;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    crash::point("complete.after_commit");
+    services.0.lanes.notify_one();
+    services.0.deliveries.notify_one();
+    Ok(())
+}
+
+async fn commit(
+    services: &Services,
+    lease: &Lease,
+    claimed: Claimed,
+    outcome: Outcome,
+) -> Result<(), Fault> {
+    let key = services.0.vault.org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.0.clock.clone());
+    services
+        .0
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                apply(tx, &key, &clock, claimed, outcome).await?;
+                crash::point("complete.before_commit");
+                Ok(())
+            })
+        })
+        .await
+}
+
+async fn apply(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    claimed: Claimed,
+    outcome: Outcome,
+) -> Result<(), Fault> {
+    let Claimed {
+        mut message,
+        resends,
+    } = claimed;
+    match outcome {
+        Outcome::PutBack => put_back(tx, &message, resends, 0).await?,
+        Outcome::Expired => end(tx, key, clock, &mut message, Status::Expired, None).await?,
+        Outcome::Failed(code) => {
+            end(tx, key, clock, &mut message, Status::Failed, Some(code)).await?
+        }
+        Outcome::Written { wire_at, gap, word } => {
+            let wire = tx
+                .now()
+                .await?
+                .saturating_sub(millis(clock.monotonic().saturating_duration_since(wire_at)));
+            let next = wire.saturating_add(millis(gap));
+            store::messages::on_wire(tx, message.org, message.id, wire).await?;
+            match word {
+                // The same id once more, after the new connection; then nobody knows.
+                None if resends == 0 => put_back(tx, &message, 1, next).await?,
+                None => {
+                    store::lanes::release(tx, message.org, message.session, message.id, next)
+                        .await?;
+                    end_unreleased(tx, key, clock, &mut message, Status::Unknown, None).await?;
+                }
+                Some(Word::Refused(code)) => {
+                    store::lanes::release(tx, message.org, message.session, message.id, next)
+                        .await?;
+                    let code = Some(refusal(code));
+                    end_unreleased(tx, key, clock, &mut message, Status::Failed, code).await?;
+                }
+                Some(word) => {
+                    store::lanes::release(tx, message.org, message.session, message.id, next)
+                        .await?;
+                    let (status, at) = reached(word, clock.now());
+                    advance(tx, key, clock, &mut message, status, at).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stable code of a refusal by WhatsApp's server.
+pub(crate) fn refusal(code: u16) -> String {
+    format!("whatsapp_{code}")
+}
+
+fn reached(word: Word, now: Millis) -> (Status, Millis) {
+    match word {
+        Word::Receipt(kind, at) => (of_receipt(kind), at),
+        Word::Taken | Word::Refused(_) => (Status::Sent, now),
+    }
+}
+
+/// The status a receipt stands for.
+pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
+    match kind {
+        ReceiptKind::Delivered => Status::Delivered,
+        ReceiptKind::Read => Status::Read,
+        ReceiptKind::Played => Status::Played,
+    }
+}
+
+/// The message stays the head of its lane, which takes it again not before `next`.
+async fn put_back(tx: &mut Tx, message: &Message, resends: i64, next: Millis) -> Result<(), Fault> {
+    store::lanes::put_back(tx, message.org, message.session, message.id, next).await?;
+    store::messages::requeue(tx, message.org, message.id, resends).await?;
+    Ok(())
+}
+
+async fn end(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    message: &mut Message,
+    status: Status,
+    error: Option<String>,
+) -> Result<(), Fault> {
+    store::lanes::release(tx, message.org, message.session, message.id, 0).await?;
+    end_unreleased(tx, key, clock, message, status, error).await
+}
+
+async fn end_unreleased(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    message: &mut Message,
+    status: Status,
+    error: Option<String>,
+) -> Result<(), Fault> {
+    store::messages::end(tx, message.org, message.id, status, error.as_deref()).await?;
+    message.status = status;
+    message.error = error;
+    events::message(tx, key, message, clock).await
+}
+
+/// Moves the message on and tells it. A receipt stands for the acknowledgement too, which can come
+/// after it or be lost: whoever waits for `sent` is told of it first.
+pub(crate) async fn advance(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    message: &mut Message,
+    status: Status,
+    at: Millis,
+) -> Result<(), Fault> {
+    // A receipt's time is WhatsApp's, in whole seconds: it is never told as before what it follows.
+    let before = [message.sent_at, message.delivered_at, message.read_at];
+    let at = before.into_iter().flatten().fold(at, Millis::max);
+    if status != Status::Sent && message.sent_at.is_none() {
+        step(tx, key, clock, message, Status::Sent, at).await?;
+    }
+    // Receipts may overtake each other: what was read was delivered.
+    if matches!(status, Status::Read | Status::Played) && message.delivered_at.is_none() {
+        step(tx, key, clock, message, Status::Delivered, at).await?;
+    }
+    step(tx, key, clock, message, status, at).await
+}
+
+async fn step(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    message: &mut Message,
+    status: Status,
+    at: Millis,
+) -> Result<(), Fault> {
+    store::messages::advance(tx, message.org, message.id, status, at).await?;
+    message.status = status;
+    let stamp = match status {
+        Status::Delivered => &mut message.delivered_at,
+        Status::Read => &mut message.read_at,
+        Status::Played => &mut message.played_at,
+        _ => &mut message.sent_at,
+    };
+    stamp.get_or_insert(at);
+    events::message(tx, key, message, clock).await
+}
+
+/// Resolves the message that was in flight when the session's former owner died, in the transaction
+/// that takes the lease: the same id once more by itself, then `unknown`. It may have been written
+/// just before this moment, so the lane waits a gap from now.
+pub(crate) async fn resolve(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    lease: &Lease,
+    gap: Duration,
+) -> Result<(), Fault> {
+    let Some(id) = store::lanes::running(tx, lease.org, lease.session).await? else {
+        return Ok(());
+    };
+    let next = tx.now().await?.saturating_add(millis(gap));
+    let stored = store::messages::read(tx.conn(), lease.org, id).await?;
+    let Some(stored) = stored.filter(|stored| stored.status == Status::Sending) else {
+        store::lanes::release(tx, lease.org, lease.session, id, next).await?;
+        return Ok(());
+    };
+    let resends = stored.resends;
+    let mut message = messages::open(key, stored)?;
+    if resends == 0 {
+        return put_back(tx, &message, 1, next).await;
+    }
+    store::lanes::release(tx, lease.org, lease.session, id, next).await?;
+    end_unreleased(tx, key, clock, &mut message, Status::Unknown, None).await
+}

@@ -1,0 +1,101 @@
+//! What WhatsApp says of messages that are no longer in flight: receipts, and acknowledgements that
+//! came late. Matched by session and message id, never by chat, which may be a LID or a phone.
+
+use passerelle_engine::{
+    clock::{Clock, Millis},
+    event::ReceiptKind,
+    lease::Lease,
+    store::Tx,
+    vault::DataKey,
+};
+
+use super::outcome::{advance, of_receipt, refusal};
+use crate::{
+    crash,
+    error::Fault,
+    events, messages,
+    model::{Message, Status},
+    services::Services,
+    store,
+};
+
+/// News of a message.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    /// The server took it after all.
+    Taken,
+    /// The server refused it after all.
+    Refused(u16),
+    /// The phone has it.
+    Receipt(ReceiptKind, Millis),
+}
+
+/// Commits news of messages; what is not newer than the status changes nothing.
+pub(crate) async fn commit(
+    services: &Services,
+    lease: &Lease,
+    wa_ids: Vec<String>,
+    news: News,
+) -> Result<(), Fault> {
+    let key = services.0.vault.org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.0.clock.clone());
+    services
+        .0
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                lease.check(tx).await?;
+                for wa_id in &wa_ids {
+                    apply(tx, &key, &clock, &lease, wa_id, &news).await?;
+                }
+                crash::point("receipt.before_commit");
+                Ok::<_, Fault>(())
+            })
+        })
+        .await?;
+    crash::point("receipt.after_commit");
+    services.0.deliveries.notify_one();
+    Ok(())
+}
+
+async fn apply(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    lease: &Lease,
+    wa_id: &str,
+    news: &News,
+) -> Result<(), Fault> {
+    let Some(stored) = store::messages::by_wa_id(tx, lease.org, lease.session, wa_id).await? else {
+        return Ok(());
+    };
+    let next = match news {
+        News::Taken => Status::Sent,
+        News::Refused(_) => Status::Failed,
+        News::Receipt(kind, _) => of_receipt(*kind),
+    };
+    if !stored.status.may_become(next) {
+        return Ok(());
+    }
+    let mut message = messages::open(key, stored)?;
+    leave_lane(tx, &message).await?;
+    match news {
+        News::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
+        News::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
+        News::Refused(code) => {
+            let error = refusal(*code);
+            store::messages::end(tx, message.org, message.id, next, Some(&error)).await?;
+            message.status = next;
+            message.error = Some(error);
+            events::message(tx, key, &message, clock).await
+        }
+    }
+}
+
+/// A message that waits for its resend is no longer wanted there.
+async fn leave_lane(tx: &mut Tx, message: &Message) -> Result<(), Fault> {
+    if message.status == Status::Queued {
+        store::lanes::leave(tx, message.org, message.session).await?;
+    }
+    Ok(())
+}

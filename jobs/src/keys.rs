@@ -1,0 +1,105 @@
+//! API keys and the admin key. What a key looks like is the front door's; here it is a visible
+//! part to find it by and a secret part of which only an HMAC is kept. The secret has 256 random
+//! bits, so a slow hash would add nothing.
+
+use passerelle_engine::ids::{KeyId, OrgId};
+use subtle::ConstantTimeEq as _;
+
+use crate::{
+    error::Fault,
+    model::{ApiKey, Listed, Page},
+    services::Services,
+    store,
+};
+
+const API_KEY: &str = "api key";
+const ADMIN_KEY: &str = "admin key";
+
+/// Keeps a new key; none when there is no such organisation.
+pub async fn create(
+    services: &Services,
+    org: OrgId,
+    name: &str,
+    public_id: &str,
+    secret: &[u8],
+) -> Result<Option<ApiKey>, Fault> {
+    let shared = services.0.clone();
+    let key = ApiKey {
+        id: KeyId::new(&shared.clock),
+        name: name.to_owned(),
+        public_id: public_id.to_owned(),
+        created_at: shared.clock.now(),
+        revoked_at: None,
+    };
+    let mac = shared.vault.secret_mac(API_KEY, secret);
+    let made = key.clone();
+    let kept = shared
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                if store::organisations::read(tx.conn(), org).await?.is_none() {
+                    return Ok::<_, Fault>(false);
+                }
+                store::keys::insert(tx, org, &made, &mac).await?;
+                Ok(true)
+            })
+        })
+        .await?;
+    Ok(kept.then_some(key))
+}
+
+/// The organisation's keys, newest first, revoked ones too.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    page: &Page<KeyId>,
+) -> Result<Listed<ApiKey>, Fault> {
+    let mut conn = services.0.store.read().await?;
+    Ok(store::keys::list(&mut conn, org, page).await?)
+}
+
+/// Revokes a key at once; whether there is such a key.
+pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool, Fault> {
+    let now = services.0.clock.now();
+    services
+        .0
+        .store
+        .write(move |tx| Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) }))
+        .await
+}
+
+/// Whose key it is, if it works.
+pub async fn find(
+    services: &Services,
+    public_id: &str,
+    secret: &[u8],
+) -> Result<Option<(OrgId, KeyId)>, Fault> {
+    let mut conn = services.0.store.read().await?;
+    let found = store::system::find_key(&mut conn, public_id).await?;
+    let presented = services.0.vault.secret_mac(API_KEY, secret);
+    // An unknown key is compared all the same: its answer takes as long.
+    let kept = found.as_ref().map_or(&[0; 32][..], |key| &key.secret_mac);
+    let same = bool::from(presented[..].ct_eq(kept));
+    Ok(found.filter(|_| same).map(|key| (key.org, key.id)))
+}
+
+/// Keeps an admin key at the first start; whether it was the first.
+pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
+    let mac = services.0.vault.secret_mac(ADMIN_KEY, secret);
+    let now = services.0.clock.now();
+    services
+        .0
+        .store
+        .write(move |tx| {
+            Box::pin(async move { Ok(store::system::keep_admin_key(tx, &mac, now).await?) })
+        })
+        .await
+}
+
+/// Whether this is the admin key made at the first start.
+pub async fn is_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
+    let mut conn = services.0.store.read().await?;
+    let kept = store::system::admin_key(&mut conn).await?;
+    let presented = services.0.vault.secret_mac(ADMIN_KEY, secret);
+    Ok(kept.is_some_and(|kept| bool::from(presented[..].ct_eq(&kept))))
+}

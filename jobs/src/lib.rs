@@ -1,0 +1,45 @@
+//! The brain: domain types, all product SQL, queues, lanes, pacing, hosts and webhooks.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`services`], [`roles`] | what every call stands on; what a process does |
+//! | [`model`], `store` | the domain's types; all product SQL |
+//! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
+//! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
+//! | `inbound`, [`events`], [`webhook`] | what comes in, and telling it |
+//! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
+//! | [`crash`] | named crash points |
+//!
+//! Invariants: what is answered as accepted is committed; a lane has one message in flight and keeps
+//! its order; a status never goes back; each event stands in the transaction of its change; every
+//! write of a host for a session begins with its lease.
+#![recursion_limit = "512"]
+
+pub mod crash;
+pub mod endpoints;
+pub mod error;
+pub mod events;
+pub mod host;
+mod inbound;
+pub mod keys;
+pub mod messages;
+pub mod model;
+pub mod organisations;
+pub mod outbound;
+pub mod pacing;
+pub mod queue;
+pub mod roles;
+pub mod services;
+pub mod sessions;
+mod store;
+mod sweep;
+pub mod webhook;
+
+/// What the front door needs of the muscle: it names no other page of it.
+pub use passerelle_engine::{
+    clock, content, ids,
+    store::Store,
+    vault::{KekRing, Vault},
+    whatsapp::{LOG_FILTER, ServerAddress, WhatsApp},
+};
+pub use services::{Services, Settings};

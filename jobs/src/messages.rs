@@ -1,0 +1,160 @@
+//! Messages, as a tenant reads them.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, OrgId},
+    vault::{DataKey, Place},
+};
+use serde_json::{Value, json};
+
+pub use crate::store::messages::Filter;
+use crate::{
+    error::Fault,
+    model::{Direction, Listed, Message, Page},
+    services::Services,
+    store::{self, messages::Stored},
+};
+
+/// One message.
+pub async fn read(
+    services: &Services,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<Message>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read().await?;
+    let stored = store::messages::read(&mut conn, org, id).await?;
+    stored.map(|stored| open(&key, stored)).transpose()
+}
+
+/// The organisation's messages, newest first.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    filter: &Filter,
+    page: &Page<MessageId>,
+) -> Result<Listed<Message>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read().await?;
+    let stored = store::messages::list(&mut conn, org, filter, page).await?;
+    let items = stored
+        .items
+        .into_iter()
+        .map(|row| open(&key, row))
+        .collect::<Result<_, _>>()?;
+    Ok(Listed {
+        items,
+        more: stored.more,
+    })
+}
+
+/// Where a message's other side lies.
+pub(crate) fn peer_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.peer",
+        record,
+    }
+}
+
+/// Where a message's content lies.
+pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.content",
+        record,
+    }
+}
+
+/// Opens what is sealed of a message.
+pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
+    let record = stored.id.to_string();
+    Ok(Message {
+        peer: key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?,
+        content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
+        id: stored.id,
+        org: stored.org,
+        session: stored.session,
+        direction: stored.direction,
+        status: stored.status,
+        contact: stored.contact,
+        wa_id: stored.wa_id,
+        error: stored.error,
+        created_at: stored.created_at,
+        expires_at: stored.expires_at,
+        sent_at: stored.sent_at,
+        delivered_at: stored.delivered_at,
+        read_at: stored.read_at,
+        played_at: stored.played_at,
+    })
+}
+
+/// A message as events carry it: the API's message resource without its queue.
+pub fn shown(message: &Message) -> Value {
+    let mut shown = json!({
+        "id": message.id,
+        "object": "message",
+        "session_id": message.session,
+        "direction": message.direction.as_str(),
+        "status": message.status.as_str(),
+        "wa_message_id": message.wa_id,
+        "created_at": rfc3339(message.created_at),
+    });
+    let content = serde_json::to_value(&message.content).unwrap_or_default();
+    let kind = message.content.kind();
+    shown["type"] = json!(kind);
+    shown[kind] = without_type(content);
+    let side = match message.direction {
+        Direction::Outbound => "to",
+        Direction::Inbound => "from",
+    };
+    let optional = [
+        (
+            side,
+            message
+                .peer
+                .phone
+                .as_ref()
+                .map(|phone| json!(phone.as_str())),
+        ),
+        ("lid", message.peer.lid.as_ref().map(|lid| json!(lid))),
+        ("contact_id", message.contact.map(|id| json!(id))),
+        (
+            "error",
+            message.error.as_ref().map(|code| json!({ "code": code })),
+        ),
+        (
+            "expires_at",
+            message.expires_at.map(|at| json!(rfc3339(at))),
+        ),
+        ("sent_at", message.sent_at.map(|at| json!(rfc3339(at)))),
+        (
+            "delivered_at",
+            message.delivered_at.map(|at| json!(rfc3339(at))),
+        ),
+        ("read_at", message.read_at.map(|at| json!(rfc3339(at)))),
+        ("played_at", message.played_at.map(|at| json!(rfc3339(at)))),
+    ];
+    for (field, value) in optional {
+        if let Some(value) = value {
+            shown[field] = value;
+        }
+    }
+    shown
+}
+
+fn without_type(mut content: Value) -> Value {
+    if let Some(fields) = content.as_object_mut() {
+        fields.remove("type");
+    }
+    content
+}
+
+/// A stamp as the API writes it: RFC 3339, UTC, milliseconds.
+pub fn rfc3339(at: Millis) -> String {
+    chrono::DateTime::from_timestamp_millis(at)
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}

@@ -1,0 +1,193 @@
+//! A message, outbound or inbound, and its status.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Content, Peer},
+    ids::{ContactId, MessageId, OrgId, SessionId},
+};
+use serde::{Deserialize, Serialize};
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the tenant to a contact.
+    Outbound,
+    /// From a contact to the tenant.
+    Inbound,
+}
+
+impl Direction {
+    /// As the store and the API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+
+    /// Parses what [`Direction::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Outbound, Self::Inbound]
+            .into_iter()
+            .find(|d| d.as_str() == text)
+    }
+}
+
+/// Where a message stands. A status never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Accepted and in its lane.
+    Queued,
+    /// Claimed by the host: typing, written, or waiting for the acknowledgement.
+    Sending,
+    /// Written, and WhatsApp's server never said what became of it.
+    Unknown,
+    /// WhatsApp's server acknowledged it.
+    Sent,
+    /// It reached a device of the recipient.
+    Delivered,
+    /// The recipient saw it.
+    Read,
+    /// The recipient played it.
+    Played,
+    /// It will not be sent; the error code says why.
+    Failed,
+    /// It waited in its lane past its `expires_at`.
+    Expired,
+    /// The tenant took it back before it was claimed.
+    Canceled,
+    /// It came in.
+    Received,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 11] = [
+        Self::Queued,
+        Self::Sending,
+        Self::Unknown,
+        Self::Sent,
+        Self::Delivered,
+        Self::Read,
+        Self::Played,
+        Self::Failed,
+        Self::Expired,
+        Self::Canceled,
+        Self::Received,
+    ];
+
+    /// As the store and the API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Unknown => "unknown",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Played => "played",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Canceled => "canceled",
+            Self::Received => "received",
+        }
+    }
+
+    /// Parses what [`Status::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// How far along a message is that was written to the wire.
+    fn rank(self) -> Option<u8> {
+        match self {
+            Self::Queued | Self::Sending => Some(0),
+            Self::Unknown => Some(1),
+            Self::Sent => Some(2),
+            Self::Delivered => Some(3),
+            Self::Read => Some(4),
+            Self::Played => Some(5),
+            Self::Failed | Self::Expired | Self::Canceled | Self::Received => None,
+        }
+    }
+
+    /// Whether WhatsApp's word may move a message from this status to `next`.
+    /// A late `delivered` never overwrites `read`; nothing leaves `failed`.
+    pub fn may_become(self, next: Self) -> bool {
+        match (self.rank(), next.rank()) {
+            (Some(now), Some(then)) => then > now,
+            (Some(now), None) => now < 2 && next == Self::Failed,
+            (None, _) => false,
+        }
+    }
+}
+
+/// A message as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Message {
+    /// `msg_…`
+    pub id: MessageId,
+    /// Whose it is.
+    pub org: OrgId,
+    /// Through which session it goes or came.
+    pub session: SessionId,
+    /// Which way.
+    pub direction: Direction,
+    /// Where it stands.
+    pub status: Status,
+    /// The other side.
+    pub peer: Peer,
+    /// Our stable id of the other side, where it is known.
+    pub contact: Option<ContactId>,
+    /// What it carries.
+    pub content: Content,
+    /// WhatsApp's message id.
+    pub wa_id: String,
+    /// Stable code, when it failed.
+    pub error: Option<String>,
+    /// Milliseconds UTC, like all that follow.
+    pub created_at: Millis,
+    /// Not sent after this.
+    pub expires_at: Option<Millis>,
+    /// WhatsApp's server acknowledged it.
+    pub sent_at: Option<Millis>,
+    /// It reached a device.
+    pub delivered_at: Option<Millis>,
+    /// It was seen.
+    pub read_at: Option<Millis>,
+    /// It was played.
+    pub played_at: Option<Millis>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_delivered_never_overwrites_read() {
+        assert!(!Status::Read.may_become(Status::Delivered));
+        assert!(Status::Sent.may_become(Status::Read));
+    }
+
+    #[test]
+    fn nothing_leaves_a_final_refusal() {
+        for end in [Status::Failed, Status::Expired, Status::Canceled] {
+            assert!(Status::ALL.into_iter().all(|next| !end.may_become(next)));
+        }
+    }
+
+    #[test]
+    fn a_message_the_server_took_cannot_fail_any_more() {
+        assert!(Status::Unknown.may_become(Status::Failed));
+        assert!(!Status::Sent.may_become(Status::Failed));
+    }
+
+    #[test]
+    fn every_status_reads_back() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), Some(status));
+        }
+    }
+}

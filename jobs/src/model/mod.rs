@@ -1,0 +1,13 @@
+//! The domain's own types, as the store keeps them and the front door shows them.
+
+mod live;
+mod message;
+mod page;
+mod session;
+mod tenant;
+
+pub use live::{Live, Qr, State};
+pub use message::{Direction, Message, Status};
+pub use page::{Listed, PAGE_MAX, Page};
+pub use session::{Desired, Session};
+pub use tenant::{ApiKey, Organisation};

@@ -1,0 +1,378 @@
+//! Accepting a message to send, and taking it back.
+//!
+//! One transaction holds the idempotency row, the place in the lane and the message with the
+//! WhatsApp id it will go out under. What is answered was committed.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Content, Peer, Phone},
+    ids::{MessageId, OrgId, SessionId},
+    store::Tx,
+    vault::Place,
+    whatsapp::new_wa_id,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    crash,
+    error::Fault,
+    events,
+    messages::{self, content_place, peer_place},
+    model::{Direction, Message, Status},
+    pacing::millis,
+    services::Services,
+    store::{self, messages::New},
+};
+
+/// A message to send, parsed.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Through which session.
+    pub session: SessionId,
+    /// To whom.
+    pub to: Phone,
+    /// What.
+    pub content: Content,
+    /// Not sent after this; a day from now when absent.
+    pub expires_at: Option<Millis>,
+}
+
+/// An `Idempotency-Key` and the request it came with.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The caller's key.
+    pub key: String,
+    /// Route and body: another request under the same key is refused.
+    pub request: Vec<u8>,
+}
+
+/// What the caller is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The message, `queued`.
+    pub message: Message,
+    /// Messages before it in the lane.
+    pub position: i64,
+    /// When it is likely to be sent, if the session stays connected.
+    pub estimated_send_at: Millis,
+    /// By when at the latest.
+    pub estimated_send_by: Millis,
+    /// Whether this repeats an earlier answer.
+    #[serde(skip)]
+    pub replayed: bool,
+}
+
+/// Why a message was not accepted. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// No such session.
+    #[error("no such session")]
+    NoSession,
+    /// The lane holds as many messages as it may.
+    #[error("the session's queue is full")]
+    QueueFull,
+    /// It would have expired before it is sent.
+    #[error("the message has expired already")]
+    Expired,
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
+    /// A request beside this one took the key between our look and our commit.
+    #[error("the idempotency key is in use")]
+    KeyInUse,
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for AcceptError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Accepts a message. The answer stands once it is returned: it was committed.
+pub async fn accept(
+    services: &Services,
+    org: OrgId,
+    new: NewMessage,
+    idempotency: Option<Idempotency>,
+) -> Result<Accepted, AcceptError> {
+    let draft = Draft::new(services, org, new, idempotency).await?;
+    match draft.clone().commit(services).await {
+        // The request beside this one has committed: its answer is there now.
+        Err(AcceptError::KeyInUse) => draft.commit(services).await,
+        done => done,
+    }
+}
+
+/// Everything of a message that needs no database.
+#[derive(Clone)]
+struct Draft {
+    message: Message,
+    expires_at: Millis,
+    peer_sealed: Vec<u8>,
+    content_sealed: Vec<u8>,
+    key: std::sync::Arc<passerelle_engine::vault::DataKey>,
+    idempotency: Option<Macs>,
+}
+
+#[derive(Clone, Copy)]
+struct Macs {
+    key: [u8; 32],
+    request: [u8; 32],
+}
+
+impl Draft {
+    async fn new(
+        services: &Services,
+        org: OrgId,
+        new: NewMessage,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Self, AcceptError> {
+        let shared = &services.0;
+        let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+        let now = shared.clock.now();
+        let expires_at = new
+            .expires_at
+            .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)));
+        if expires_at <= now {
+            return Err(AcceptError::Expired);
+        }
+        let message = Message {
+            id: MessageId::new(&shared.clock),
+            org,
+            session: new.session,
+            direction: Direction::Outbound,
+            status: Status::Queued,
+            peer: Peer {
+                phone: Some(new.to),
+                lid: None,
+            },
+            contact: None,
+            content: new.content,
+            wa_id: new_wa_id(&mut services.chance()),
+            error: None,
+            created_at: now,
+            expires_at: Some(expires_at),
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+        };
+        let record = message.id.to_string();
+        Ok(Self {
+            peer_sealed: key
+                .seal_json(&peer_place(org, &record), &message.peer)
+                .map_err(Fault::from)?,
+            content_sealed: key
+                .seal_json(&content_place(org, &record), &message.content)
+                .map_err(Fault::from)?,
+            idempotency: idempotency.map(|given| Macs {
+                key: key.mac("idempotency.key", given.key.as_bytes()),
+                request: key.mac("idempotency.request", &given.request),
+            }),
+            message,
+            expires_at,
+            key,
+        })
+    }
+
+    async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
+        let shared = services.0.clone();
+        let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
+        let accepted = shared
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if let Some(earlier) = self.replay(tx).await? {
+                        return Ok(earlier);
+                    }
+                    let place = self.enter(tx, limit).await?;
+                    let (at, by) =
+                        pace.estimate(self.message.created_at, place.next_at, place.position);
+                    let accepted = Accepted {
+                        message: self.message.clone(),
+                        position: place.position,
+                        estimated_send_at: at,
+                        estimated_send_by: by,
+                        replayed: false,
+                    };
+                    self.remember(tx, &accepted).await?;
+                    crash::point("accept.before_commit");
+                    Ok::<_, AcceptError>(accepted)
+                })
+            })
+            .await?;
+        crash::point("accept.after_commit");
+        shared.lanes.notify_one();
+        Ok(accepted)
+    }
+
+    /// The earlier answer under the same key, if there is one.
+    async fn replay(&self, tx: &mut Tx) -> Result<Option<Accepted>, AcceptError> {
+        let Some(macs) = self.idempotency else {
+            return Ok(None);
+        };
+        let Some(earlier) = store::idempotency::find(tx, self.message.org, &macs.key).await? else {
+            return Ok(None);
+        };
+        if earlier.request_mac != macs.request {
+            return Err(AcceptError::KeyReused);
+        }
+        let record = hex(&macs.key);
+        let place = answer_place(self.message.org, &record);
+        let mut accepted: Accepted = self
+            .key
+            .open_json(&place, &earlier.answer_sealed)
+            .map_err(Fault::from)?;
+        accepted.replayed = true;
+        Ok(Some(accepted))
+    }
+
+    async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
+        let Message { org, session, .. } = self.message;
+        let Some(place) = store::lanes::enter(tx, org, session, limit).await? else {
+            let exists = store::lanes::exists(tx, org, session).await?;
+            return Err(if exists {
+                AcceptError::QueueFull
+            } else {
+                AcceptError::NoSession
+            });
+        };
+        let new = New {
+            id: self.message.id,
+            org,
+            session,
+            kind: self.message.content.kind(),
+            wa_id: self.message.wa_id.clone(),
+            peer_sealed: self.peer_sealed.clone(),
+            content_sealed: self.content_sealed.clone(),
+            created_at: self.message.created_at,
+        };
+        store::messages::insert_outbound(tx, &new, place.seq, self.expires_at).await?;
+        Ok(place)
+    }
+
+    async fn remember(&self, tx: &mut Tx, accepted: &Accepted) -> Result<(), AcceptError> {
+        let Some(macs) = self.idempotency else {
+            return Ok(());
+        };
+        let org = self.message.org;
+        let record = hex(&macs.key);
+        let answer = self
+            .key
+            .seal_json(&answer_place(org, &record), accepted)
+            .map_err(Fault::from)?;
+        let now = self.message.created_at;
+        let free =
+            store::idempotency::insert(tx, org, &macs.key, &macs.request, answer, now).await?;
+        free.then_some(()).ok_or(AcceptError::KeyInUse)
+    }
+}
+
+fn answer_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "idempotency.answer",
+        record,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Why a message was not taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// No such message.
+    #[error("no such message")]
+    NotFound,
+    /// It is no longer queued.
+    #[error("the message is no longer queued")]
+    TooLate(Status),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Takes back a message that no host has claimed yet.
+pub async fn cancel(
+    services: &Services,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Message, CancelError> {
+    let message = messages::read(services, org, id)
+        .await?
+        .ok_or(CancelError::NotFound)?;
+    if message.status != Status::Queued {
+        return Err(CancelError::TooLate(message.status));
+    }
+    let canceled = leave_queue(services, &message, Status::Canceled).await?;
+    let message = messages::read(services, org, id)
+        .await?
+        .ok_or(CancelError::NotFound)?;
+    if canceled {
+        Ok(message)
+    } else {
+        Err(CancelError::TooLate(message.status))
+    }
+}
+
+/// Takes a queued message out of its lane as `canceled` or `expired`; false when it was claimed meanwhile.
+pub(crate) async fn leave_queue(
+    services: &Services,
+    message: &Message,
+    status: Status,
+) -> Result<bool, Fault> {
+    let shared = services.0.clone();
+    let key = shared.vault.org_key(message.org).await?;
+    let mut message = message.clone();
+    let clock = shared.clock.clone();
+    let left = shared
+        .store
+        .write(move |tx| {
+            Box::pin(async move {
+                store::lanes::leave(tx, message.org, message.session).await?;
+                if !store::messages::unqueue(tx, message.org, message.id, status).await? {
+                    return Err(NotQueued::Claimed);
+                }
+                message.status = status;
+                events::message(tx, &key, &message, &clock).await?;
+                Ok(())
+            })
+        })
+        .await;
+    shared.deliveries.notify_one();
+    match left {
+        Ok(()) => Ok(true),
+        Err(NotQueued::Claimed) => Ok(false),
+        Err(NotQueued::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Undoes the transaction: the message was no longer queued.
+enum NotQueued {
+    Claimed,
+    Fault(Fault),
+}
+
+impl From<Fault> for NotQueued {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<sqlx::Error> for NotQueued {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}

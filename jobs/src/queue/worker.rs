@@ -1,0 +1,98 @@
+//! One worker over one queue, run under apalis's monitor until it is told to stop.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
+use tokio::sync::Notify;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+use super::{Source, SqlQueue};
+
+/// How a queue's jobs are run.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Unique to this start of this process: apalis takes two workers of one name for one.
+    pub boot: String,
+    /// Jobs that run at once, at most.
+    pub concurrency: usize,
+    /// A job that takes longer is dropped and logged; its row's claim lapses.
+    pub timeout: Duration,
+}
+
+/// Runs the queue's jobs, each as a task of its own on `tasks`, until `stop` is cancelled and
+/// everything claimed has ended. Whatever goes wrong inside, the worker starts again.
+///
+/// The handler commits the outcome of the row. Its error is for the log alone: a row it did not
+/// settle is claimed again when its claim lapses.
+pub async fn run<S, H, F>(
+    source: Arc<S>,
+    wake: Arc<Notify>,
+    workload: Workload,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    handle: H,
+) where
+    S: Source,
+    H: Fn(S::Job) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let monitor = Monitor::new()
+        .register(move |restart| {
+            let queue = SqlQueue::new(
+                Arc::clone(&source),
+                Arc::clone(&wake),
+                workload.concurrency,
+                stop.clone(),
+            );
+            let (handle, wake, tasks) = (handle.clone(), Arc::clone(&wake), tasks.clone());
+            WorkerBuilder::new(format!("{}-{}-{restart}", S::NAME, workload.boot).as_str())
+                .backend(queue)
+                .catch_panic()
+                .concurrency(workload.concurrency)
+                .timeout(workload.timeout)
+                .build(move |job: S::Job| {
+                    let running = AbortOnDropHandle::new(tasks.spawn(handle(job)));
+                    settle(S::NAME, running, WakeOnEnd(Arc::clone(&wake)))
+                })
+        })
+        .should_restart(move |_, error| {
+            tracing::error!(queue = S::NAME, %error, "a worker ended and starts again");
+            true
+        });
+    // Without a signal of its own: the queue ends the worker, between two claims. The monitor's
+    // shutdown would cut a claim under way, and what it claimed would wait until it lapses.
+    if let Err(error) = monitor.run().await {
+        tracing::error!(queue = S::NAME, %error, "the worker ended");
+    }
+}
+
+/// Looks again when a job has ended, however it ended: its lane or endpoint may be due again.
+struct WakeOnEnd(Arc<Notify>);
+
+impl Drop for WakeOnEnd {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+async fn settle(
+    queue: &'static str,
+    running: AbortOnDropHandle<anyhow::Result<()>>,
+    wake: WakeOnEnd,
+) {
+    match running.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(
+                queue,
+                error = format!("{error:#}"),
+                "a job did not settle its row"
+            );
+        }
+        Err(error) => tracing::error!(queue, %error, "a job panicked"),
+    }
+    drop(wake);
+}

@@ -1,0 +1,124 @@
+//! What a process does: any of running sessions, delivering webhooks and sweeping.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::whatsapp::WhatsApp;
+use rand::RngExt as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    host::{Host, lane},
+    queue::{
+        tokens::{self, Deliveries},
+        worker::{self, Workload},
+    },
+    services::Services,
+    sweep,
+    webhook::deliver::Deliverer,
+};
+
+/// Messages on their way at once, over all sessions of a host.
+const SENDS: usize = 512;
+/// A job is never dropped by the clock: every wait inside it is bounded, but for a database outage,
+/// which it must outlast.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The work of this process, running.
+pub struct Running {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// Nothing runs yet.
+    pub fn idle() -> Self {
+        Self {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The tracker of every task of this process.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Cancelled when the process is to stop.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs sessions and their lanes.
+    pub fn host(&self, services: &Services, whatsapp: WhatsApp) {
+        let boot = boot(services);
+        let host = Host::new(
+            services.clone(),
+            whatsapp,
+            boot.clone(),
+            self.tasks.clone(),
+            self.stop.clone(),
+        );
+        self.tasks.spawn(host.run());
+        let sending = services.clone();
+        let workload = Workload {
+            boot,
+            concurrency: SENDS,
+            timeout: NEVER,
+        };
+        self.tasks.spawn(worker::run(
+            Arc::new(lane::Lanes(services.clone())),
+            Arc::clone(&services.0.lanes),
+            workload,
+            self.tasks.clone(),
+            self.stop.clone(),
+            move |job| lane::send(sending.clone(), job),
+        ));
+    }
+
+    /// Delivers webhooks. Fails when the system's TLS roots cannot be read.
+    pub fn deliver(&self, services: &Services) -> anyhow::Result<()> {
+        let shared = &services.0;
+        let deliverer = Deliverer::new(
+            shared.store.clone(),
+            shared.vault.clone(),
+            shared.clock.clone(),
+            shared.settings.egress.clone(),
+            shared.settings.schedule,
+            services.chance(),
+        )?;
+        self.tasks.spawn(tokens::run(
+            Deliveries::new(shared.store.clone(), shared.clock.clone()),
+            Arc::new(deliverer),
+            Arc::clone(&shared.deliveries),
+            boot(services),
+            self.tasks.clone(),
+            self.stop.clone(),
+        ));
+        Ok(())
+    }
+
+    /// Sweeps.
+    pub fn sweep(&self, services: &Services) {
+        self.tasks
+            .spawn(sweep::run(services.clone(), self.stop.clone()));
+    }
+
+    /// Stops claiming, lets what is in flight finish, puts sessions to rest, and returns when all
+    /// is done or `grace` is over.
+    pub async fn shutdown(self, grace: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = self.tasks.len(), "stopped before all was done");
+        }
+    }
+}
+
+/// Unique to this start of this process.
+fn boot(services: &Services) -> String {
+    format!("{:016x}", services.chance().random::<u64>())
+}

@@ -1,0 +1,99 @@
+//! What every call of the brain stands on.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tokio::sync::Notify;
+
+use crate::{
+    host::Registry,
+    pacing::Pace,
+    webhook::{guard::Egress, schedule::Schedule},
+};
+
+/// What the operator decided, checked at start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This host's name, the same over restarts.
+    pub host: Arc<str>,
+    /// The gap between two messages of a number.
+    pub pace: Pace,
+    /// How long WhatsApp's server may take to acknowledge a message.
+    pub ack_timeout: Duration,
+    /// How long a message may wait in its lane when the caller does not say.
+    pub message_ttl: Duration,
+    /// Messages that may wait in one lane.
+    pub lane_limit: i64,
+    /// Which addresses webhooks may go to.
+    pub egress: Egress,
+    /// When a webhook delivery is tried again.
+    pub schedule: Schedule,
+}
+
+/// The brain. Cheap to clone.
+#[derive(Clone)]
+pub struct Services(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    /// A lane may be due.
+    pub(crate) lanes: Arc<Notify>,
+    /// A delivery may be due.
+    pub(crate) deliveries: Arc<Notify>,
+    /// A session should start or stop.
+    pub(crate) sessions: Arc<Notify>,
+    chance: Mutex<StdRng>,
+}
+
+impl Services {
+    /// The brain over an open store and vault. It accepts and lists from now on; sessions run once
+    /// a [`Host`](crate::host::Host) is started on it, webhooks once a worker is.
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        clock: Clock,
+        settings: Settings,
+        chance: StdRng,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            vault,
+            clock,
+            settings,
+            registry: Registry::default(),
+            lanes: Arc::default(),
+            deliveries: Arc::default(),
+            sessions: Arc::default(),
+            chance: Mutex::new(chance),
+        }))
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        self.0.store.ping().await
+    }
+
+    /// Time, for what is shown.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// A keyed digest that only this store can make, for cursors.
+    pub fn mac(&self, purpose: &'static str, value: &[u8]) -> [u8; 32] {
+        self.0.vault.secret_mac(purpose, value)
+    }
+
+    /// A random source of one's own.
+    pub fn chance(&self) -> StdRng {
+        let mut chance = self.0.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        StdRng::from_rng(&mut *chance)
+    }
+}

@@ -1,0 +1,244 @@
+//! Deliveries and their attempts. The claim, which serves every tenant at once, is in
+//! [`delivery_claims`](super::delivery_claims).
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{AttemptId, DeliveryId, EndpointId, EventId, OrgId},
+    store::Tx,
+    vault::{DataKey, Place},
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::{endpoints, events, row};
+use crate::{
+    error::Fault,
+    model::{Listed, Page},
+    webhook::delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+};
+
+fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "attempt.reply",
+        record: attempt,
+    }
+}
+
+/// Due at once. An event goes to an endpoint once.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    org: OrgId,
+    id: DeliveryId,
+    event: EventId,
+    endpoint: EndpointId,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO delivery (id, org_id, event_id, endpoint_id, status, attempts, due_at, created_at) \
+         VALUES ($1, $2, $3, $4, 'due', 0, $5, $5) ON CONFLICT (event_id, endpoint_id) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(org.to_string())
+    .bind(event.to_string())
+    .bind(endpoint.to_string())
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What an attempt needs.
+pub(crate) struct Load {
+    pub(crate) event: EventId,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) url: String,
+    pub(crate) body: Vec<u8>,
+    /// Attempts made before.
+    pub(crate) attempts: i64,
+}
+
+/// The delivery that was claimed, or none when it is no longer running or its endpoint is disabled.
+pub(crate) async fn load(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    id: DeliveryId,
+) -> Result<Option<Load>, Fault> {
+    let row = sqlx::query(
+        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, e.body_sealed \
+         FROM delivery d JOIN endpoint p ON p.id = d.endpoint_id JOIN event e ON e.id = d.event_id \
+         WHERE d.org_id = $1 AND d.id = $2 AND d.status = 'running' AND p.disabled_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (event, endpoint): (EventId, EndpointId) =
+        (row::id(&row, "event_id")?, row::id(&row, "endpoint_id")?);
+    let sealed: Vec<u8> = row.try_get("body_sealed")?;
+    let body = key.open(&events::place(org, &event.to_string()), &sealed)?;
+    Ok(Some(Load {
+        event,
+        endpoint,
+        url: endpoints::url(key, org, endpoint, &row)?,
+        body: body.to_vec(),
+        attempts: row.try_get("attempts")?,
+    }))
+}
+
+/// Settles a running delivery after attempt number `made`: where it stands now, and when it is due
+/// if it is to be tried again. False when another worker settled it first.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    org: OrgId,
+    id: DeliveryId,
+    made: i64,
+    status: DeliveryStatus,
+    due_at: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE delivery SET status = $4, attempts = $3, due_at = $5 \
+         WHERE org_id = $1 AND id = $2 AND status = 'running' AND attempts = $3 - 1",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(made)
+    .bind(status.as_str())
+    .bind(due_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Keeps what came of an attempt.
+pub(crate) async fn record(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    delivery: DeliveryId,
+    attempt: &Attempt,
+) -> Result<(), sqlx::Error> {
+    let id = attempt.id.to_string();
+    let reply = attempt.reply.as_ref();
+    sqlx::query(
+        "INSERT INTO attempt (id, org_id, delivery_id, number, started_at, took_ms, http_status, error, reply_sealed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(id.as_str())
+    .bind(org.to_string())
+    .bind(delivery.to_string())
+    .bind(attempt.number)
+    .bind(attempt.started_at)
+    .bind(attempt.took_ms)
+    .bind(attempt.http_status)
+    .bind(attempt.error.as_deref())
+    .bind(reply.map(|reply| key.seal(&reply_place(org, &id), reply)))
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Gives up what waits for an endpoint that takes no more.
+pub(crate) async fn bury(tx: &mut Tx, org: OrgId, endpoint: EndpointId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE delivery SET status = 'dead' WHERE org_id = $1 AND endpoint_id = $2 AND status IN ('due', 'running')",
+    )
+    .bind(org.to_string())
+    .bind(endpoint.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn list(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    wanted: &Wanted,
+    page: &Page<DeliveryId>,
+) -> Result<Listed<Delivery>, sqlx::Error> {
+    // An empty text stands for "any": neither engine can tell the type of a null that is only compared.
+    let rows = sqlx::query(
+        "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
+         FROM delivery d JOIN event e ON e.id = d.event_id \
+         WHERE d.org_id = $1 AND d.id < $2 AND ($3 = '' OR d.endpoint_id = $3) AND ($4 = '' OR d.status = $4) \
+         ORDER BY d.id DESC LIMIT $5",
+    )
+    .bind(org.to_string())
+    .bind(page.below())
+    .bind(wanted.endpoint.map(|id| id.to_string()).unwrap_or_default())
+    .bind(wanted.status.map_or("", DeliveryStatus::as_str))
+    .bind(page.fetch())
+    .fetch_all(conn)
+    .await?;
+    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    Ok(Listed::cut(items, page))
+}
+
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, sqlx::Error> {
+    sqlx::query(
+        "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
+         FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// A delivery's attempts, the first one first.
+pub(crate) async fn attempts(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    delivery: DeliveryId,
+) -> Result<Vec<Attempt>, Fault> {
+    let rows = sqlx::query(
+        "SELECT id, number, started_at, took_ms, http_status, error, reply_sealed FROM attempt \
+         WHERE org_id = $1 AND delivery_id = $2 ORDER BY number LIMIT 100",
+    )
+    .bind(org.to_string())
+    .bind(delivery.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| attempt(key, org, row)).collect()
+}
+
+fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, Fault> {
+    let id: AttemptId = row::id(row, "id")?;
+    let sealed: Option<Vec<u8>> = row.try_get("reply_sealed")?;
+    let place_of = id.to_string();
+    let reply = sealed.map(|sealed| key.open(&reply_place(org, &place_of), &sealed));
+    Ok(Attempt {
+        id,
+        number: row.try_get("number")?,
+        started_at: row.try_get("started_at")?,
+        took_ms: row.try_get("took_ms")?,
+        http_status: row.try_get("http_status")?,
+        error: row.try_get("error")?,
+        reply: reply.transpose()?.map(|reply| reply.to_vec()),
+    })
+}
+
+fn from_row(row: &AnyRow) -> Result<Delivery, sqlx::Error> {
+    let status = row::word(row, "status", DeliveryStatus::parse)?;
+    let due_at: Millis = row.try_get("due_at")?;
+    Ok(Delivery {
+        id: row::id(row, "id")?,
+        event: row::id(row, "event_id")?,
+        event_type: row.try_get("type")?,
+        endpoint: row::id(row, "endpoint_id")?,
+        status,
+        attempts: row.try_get("attempts")?,
+        next_attempt_at: (status == DeliveryStatus::Due).then_some(due_at),
+        created_at: row.try_get("created_at")?,
+    })
+}

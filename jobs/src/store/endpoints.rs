@@ -1,0 +1,286 @@
+//! Webhook endpoints of one organisation.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{EndpointId, OrgId},
+    store::Tx,
+    vault::{DataKey, Place},
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::{events::EventType, row};
+use crate::{
+    error::Fault,
+    model::{Listed, Page},
+    webhook::endpoint::{Disabled, Endpoint, Secret},
+};
+
+fn place<'a>(org: OrgId, table: &'static str, endpoint: &'a str) -> Place<'a> {
+    Place {
+        org,
+        session: None,
+        table,
+        record: endpoint,
+    }
+}
+
+const URL: &str = "endpoint.url";
+const SECRET: &str = "endpoint.secret";
+const OLD_SECRET: &str = "endpoint.old_secret";
+
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    key: &DataKey,
+    endpoint: &Endpoint,
+    secret: &Secret,
+) -> Result<(), Fault> {
+    let id = endpoint.id.to_string();
+    sqlx::query(
+        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(id.as_str())
+    .bind(endpoint.org.to_string())
+    .bind(key.seal(&place(endpoint.org, URL, &id), endpoint.url.as_bytes()))
+    .bind(key.seal(
+        &place(endpoint.org, SECRET, &id),
+        secret.reveal().as_bytes(),
+    ))
+    .bind(serde_json::to_string(&endpoint.events)?)
+    .bind(endpoint.created_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// How many endpoints the organisation has.
+pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM endpoint WHERE org_id = $1")
+        .bind(org.to_string())
+        .fetch_one(tx.conn())
+        .await
+}
+
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    id: EndpointId,
+) -> Result<Option<Endpoint>, Fault> {
+    let row = sqlx::query(
+        "SELECT id, url_sealed, events, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+         FROM endpoint WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| from_row(key, org, &row)).transpose()
+}
+
+pub(crate) async fn list(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    page: &Page<EndpointId>,
+) -> Result<Listed<Endpoint>, Fault> {
+    let rows = sqlx::query(
+        "SELECT id, url_sealed, events, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+         FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+    )
+    .bind(org.to_string())
+    .bind(page.below())
+    .bind(page.fetch())
+    .fetch_all(conn)
+    .await?;
+    let items = rows.iter().map(|row| from_row(key, org, row));
+    Ok(Listed::cut(items.collect::<Result<_, _>>()?, page))
+}
+
+/// Whether there was such an endpoint. Its deliveries go with it.
+pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query("DELETE FROM endpoint WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Puts a new secret in the place of the present one, which also signs until `old_until`.
+/// Whether there is such an endpoint.
+pub(crate) async fn rotate(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    id: EndpointId,
+    secret: &Secret,
+    old_until: Millis,
+) -> Result<bool, Fault> {
+    let Some(keys) = secrets(tx.conn(), key, org, id).await? else {
+        return Ok(false);
+    };
+    let record = id.to_string();
+    sqlx::query(
+        "UPDATE endpoint SET secret_sealed = $3, old_secret_sealed = $4, old_secret_until = $5 \
+         WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(record.as_str())
+    .bind(key.seal(&place(org, SECRET, &record), secret.reveal().as_bytes()))
+    .bind(key.seal(
+        &place(org, OLD_SECRET, &record),
+        keys.present.reveal().as_bytes(),
+    ))
+    .bind(old_until)
+    .execute(tx.conn())
+    .await?;
+    Ok(true)
+}
+
+/// What signs an endpoint's deliveries.
+pub(crate) struct Secrets {
+    present: Secret,
+    old: Option<(Secret, Millis)>,
+}
+
+impl Secrets {
+    /// Those that sign at `now`, the present one first.
+    pub(crate) fn at(self, now: Millis) -> Vec<Secret> {
+        let old = self.old.filter(|(_, until)| now < *until);
+        std::iter::once(self.present)
+            .chain(old.map(|(old, _)| old))
+            .collect()
+    }
+}
+
+pub(crate) async fn secrets(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    id: EndpointId,
+) -> Result<Option<Secrets>, Fault> {
+    let row = sqlx::query(
+        "SELECT secret_sealed, old_secret_sealed, old_secret_until FROM endpoint WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let record = id.to_string();
+    let open = |table, sealed: Vec<u8>| {
+        let plain = key.open(&place(org, table, &record), &sealed)?;
+        Ok::<_, Fault>(Secret(String::from_utf8_lossy(&plain).into_owned()))
+    };
+    let old: Option<Vec<u8>> = row.try_get("old_secret_sealed")?;
+    let until: Option<Millis> = row.try_get("old_secret_until")?;
+    let old = old
+        .zip(until)
+        .map(|(sealed, until)| Ok::<_, Fault>((open(OLD_SECRET, sealed)?, until)));
+    Ok(Some(Secrets {
+        present: open(SECRET, row.try_get("secret_sealed")?)?,
+        old: old.transpose()?,
+    }))
+}
+
+/// The organisation's endpoints that take deliveries and want this type.
+pub(super) async fn wanting(
+    tx: &mut Tx,
+    org: OrgId,
+    kind: EventType,
+) -> Result<Vec<EndpointId>, Fault> {
+    let rows = sqlx::query(
+        "SELECT id, events FROM endpoint WHERE org_id = $1 AND disabled_at IS NULL ORDER BY id LIMIT 100",
+    )
+    .bind(org.to_string())
+    .fetch_all(tx.conn())
+    .await?;
+    let mut wanting = Vec::with_capacity(rows.len());
+    for row in rows {
+        let wanted: Vec<String> = serde_json::from_str(&row.try_get::<String, _>("events")?)?;
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == kind.as_str()) {
+            wanting.push(row::id(&row, "id")?);
+        }
+    }
+    Ok(wanting)
+}
+
+/// The endpoint answered well.
+pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<(), sqlx::Error> {
+    // Told apart in the condition, so that the usual success writes nothing.
+    sqlx::query(
+        "UPDATE endpoint SET failing_since = NULL WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The endpoint failed: since when it does, or `None` when it is gone or disabled already.
+pub(crate) async fn failed(
+    tx: &mut Tx,
+    org: OrgId,
+    id: EndpointId,
+    now: Millis,
+) -> Result<Option<Millis>, sqlx::Error> {
+    sqlx::query_scalar(
+        "UPDATE endpoint SET failing_since = coalesce(failing_since, $3) \
+         WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL RETURNING failing_since",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(now)
+    .fetch_optional(tx.conn())
+    .await
+}
+
+/// Ends the endpoint's deliveries.
+pub(crate) async fn disable(
+    tx: &mut Tx,
+    org: OrgId,
+    id: EndpointId,
+    why: Disabled,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE endpoint SET disabled_at = $3, disabled_why = $4 WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(now)
+    .bind(why.as_str())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// An endpoint's address out of any row that has `endpoint.url_sealed`.
+pub(super) fn url(
+    key: &DataKey,
+    org: OrgId,
+    endpoint: EndpointId,
+    row: &AnyRow,
+) -> Result<String, Fault> {
+    let sealed: Vec<u8> = row.try_get("url_sealed")?;
+    let plain = key.open(&place(org, URL, &endpoint.to_string()), &sealed)?;
+    Ok(String::from_utf8_lossy(&plain).into_owned())
+}
+
+fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, Fault> {
+    let id = row::id(row, "id")?;
+    let why: Option<String> = row.try_get("disabled_why")?;
+    let at: Option<Millis> = row.try_get("disabled_at")?;
+    Ok(Endpoint {
+        id,
+        org,
+        url: url(key, org, id, row)?,
+        events: serde_json::from_str(&row.try_get::<String, _>("events")?)?,
+        old_secret_until: row.try_get("old_secret_until")?,
+        disabled: at.zip(why.as_deref().and_then(Disabled::parse)),
+        failing_since: row.try_get("failing_since")?,
+        created_at: row.try_get("created_at")?,
+    })
+}

@@ -1,0 +1,193 @@
+//! Events: written in the transaction of the change they report, with a delivery for each endpoint
+//! that wants them. Whoever commits wakes the deliveries afterwards.
+
+use chrono::{DateTime, SecondsFormat};
+use passerelle_engine::{
+    clock::{Clock, Millis},
+    ids::{DeliveryId, EndpointId, EventId, OrgId, SessionId},
+    store::Tx,
+    vault::{DataKey, Place},
+};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::{deliveries, endpoints, lanes};
+use crate::error::Fault;
+
+/// The version of the envelope and of what it carries.
+const API_VERSION: &str = "2026-12-01";
+/// Where an event's body is sealed.
+pub(super) const BODY: &str = "event.body";
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// What happened. The text is what endpoints filter by and receivers branch on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventType { $($(#[$doc])* $name,)* }
+
+        impl EventType {
+            /// Every type there is.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// As the store, the envelope and an endpoint's filter write it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// Parses what [`EventType::as_str`] writes.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
+            }
+        }
+    };
+}
+
+event_types! {
+    /// A message came in.
+    MessageReceived = "message.received";
+    /// WhatsApp's server acknowledged a message.
+    MessageSent = "message.sent";
+    /// It reached a device of the recipient.
+    MessageDelivered = "message.delivered";
+    /// The recipient saw it.
+    MessageRead = "message.read";
+    /// The recipient played it.
+    MessagePlayed = "message.played";
+    /// It will not be sent.
+    MessageFailed = "message.failed";
+    /// It was written, and WhatsApp never said what became of it.
+    MessageUnknown = "message.unknown";
+    /// It waited past its time.
+    MessageExpired = "message.expired";
+    /// The tenant took it back.
+    MessageCanceled = "message.canceled";
+    /// A number was linked.
+    SessionLinked = "session.linked";
+    /// The session is online.
+    SessionConnected = "session.connected";
+    /// The session is offline and will come back by itself.
+    SessionDisconnected = "session.disconnected";
+    /// The number was unlinked.
+    SessionLoggedOut = "session.logged_out";
+    /// WhatsApp banned the number.
+    SessionBanned = "session.banned";
+    /// Another client took the session's place.
+    SessionReplaced = "session.replaced";
+    /// The session ended for another reason, which `status_reason` names.
+    SessionFailed = "session.failed";
+    /// An endpoint of the organisation gets no more deliveries.
+    EndpointDisabled = "endpoint.disabled";
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
+
+/// The JSON that is posted.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    r#type: EventType,
+    timestamp: String,
+    id: EventId,
+    api_version: &'a str,
+    org_id: OrgId,
+    session_id: Option<SessionId>,
+    /// Gap-free per session; null for events that belong to none.
+    sequence: Option<i64>,
+    data: Value,
+}
+
+/// Writes the event and its deliveries. `data` is what stands under `data` in the envelope.
+/// After the commit, wake the deliveries.
+pub(crate) async fn emit(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    session: Option<SessionId>,
+    kind: EventType,
+    data: Value,
+    clock: &Clock,
+) -> Result<EventId, Fault> {
+    let sequence = match session {
+        Some(session) => Some(lanes::next_event(tx, org, session).await?),
+        None => None,
+    };
+    let (id, now) = (EventId::new(clock), clock.now());
+    let envelope = Envelope {
+        r#type: kind,
+        timestamp: rfc3339(now),
+        id,
+        api_version: API_VERSION,
+        org_id: org,
+        session_id: session,
+        sequence,
+        data,
+    };
+    let sealed = key.seal(
+        &place(org, &id.to_string()),
+        &serde_json::to_vec(&envelope)?,
+    );
+    insert(tx, &envelope, sealed, now).await?;
+    for endpoint in endpoints::wanting(tx, org, kind).await? {
+        deliver(tx, org, id, endpoint, clock).await?;
+    }
+    Ok(id)
+}
+
+async fn deliver(
+    tx: &mut Tx,
+    org: OrgId,
+    event: EventId,
+    endpoint: EndpointId,
+    clock: &Clock,
+) -> Result<(), sqlx::Error> {
+    deliveries::insert(
+        tx,
+        org,
+        DeliveryId::new(clock),
+        event,
+        endpoint,
+        clock.now(),
+    )
+    .await
+}
+
+/// Where the body of an event is sealed: under the organisation's key.
+pub(super) fn place(org: OrgId, event: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: BODY,
+        record: event,
+    }
+}
+
+async fn insert(
+    tx: &mut Tx,
+    event: &Envelope<'_>,
+    body_sealed: Vec<u8>,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO event (id, org_id, session_id, type, sequence, body_sealed, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(event.id.to_string())
+    .bind(event.org_id.to_string())
+    .bind(event.session_id.map(|session| session.to_string()))
+    .bind(event.r#type.as_str())
+    .bind(event.sequence.unwrap_or(0))
+    .bind(body_sealed)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+fn rfc3339(at: Millis) -> String {
+    DateTime::from_timestamp_millis(at)
+        .unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,54 @@
+//! Idempotency keys, each in the transaction of its effect.
+
+use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
+use sqlx::Row as _;
+
+/// What was answered under a key before.
+pub(crate) struct Earlier {
+    pub(crate) request_mac: Vec<u8>,
+    pub(crate) answer_sealed: Vec<u8>,
+}
+
+pub(crate) async fn find(
+    tx: &mut Tx,
+    org: OrgId,
+    key_mac: &[u8; 32],
+) -> Result<Option<Earlier>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT request_mac, answer_sealed FROM idempotency WHERE org_id = $1 AND key_mac = $2",
+    )
+    .bind(org.to_string())
+    .bind(key_mac.to_vec())
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| {
+        Ok(Earlier {
+            request_mac: row.try_get("request_mac")?,
+            answer_sealed: row.try_get("answer_sealed")?,
+        })
+    })
+    .transpose()
+}
+
+/// Whether the key was free; false means that a request beside this one took it meanwhile.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    org: OrgId,
+    key_mac: &[u8; 32],
+    request_mac: &[u8; 32],
+    answer_sealed: Vec<u8>,
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "INSERT INTO idempotency (org_id, key_mac, request_mac, answer_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (org_id, key_mac) DO NOTHING",
+    )
+    .bind(org.to_string())
+    .bind(key_mac.to_vec())
+    .bind(request_mac.to_vec())
+    .bind(answer_sealed)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}

@@ -1,0 +1,77 @@
+//! API keys of one organisation. Finding a key's organisation is in `system`.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{KeyId, OrgId},
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::row;
+use crate::model::{ApiKey, Listed, Page};
+
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    org: OrgId,
+    key: &ApiKey,
+    secret_mac: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO api_key (id, org_id, name, public_id, secret_mac, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(key.id.to_string())
+    .bind(org.to_string())
+    .bind(key.name.as_str())
+    .bind(key.public_id.as_str())
+    .bind(secret_mac.to_vec())
+    .bind(key.created_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn list(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    page: &Page<KeyId>,
+) -> Result<Listed<ApiKey>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, name, public_id, created_at, revoked_at FROM api_key \
+         WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+    )
+    .bind(org.to_string())
+    .bind(page.below())
+    .bind(page.fetch())
+    .fetch_all(conn)
+    .await?;
+    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    Ok(Listed::cut(items, page))
+}
+
+/// Whether there was such a key. A second call leaves the first one's time.
+pub(crate) async fn revoke(
+    tx: &mut Tx,
+    org: OrgId,
+    key: KeyId,
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE api_key SET revoked_at = coalesce(revoked_at, $3) WHERE id = $1 AND org_id = $2",
+    )
+    .bind(key.to_string())
+    .bind(org.to_string())
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+fn from_row(row: &AnyRow) -> Result<ApiKey, sqlx::Error> {
+    Ok(ApiKey {
+        id: row::id(row, "id")?,
+        name: row.try_get("name")?,
+        public_id: row.try_get("public_id")?,
+        created_at: row.try_get("created_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
+}

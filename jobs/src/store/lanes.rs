@@ -1,0 +1,156 @@
+//! Lanes: a session's single-file send queue.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::Row as _;
+
+/// A place in a lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) seq: i64,
+    /// Messages before this one.
+    pub(crate) position: i64,
+    pub(crate) next_at: Millis,
+}
+
+/// Takes the next place in the lane, or none when there is no such session or `limit` wait already.
+pub(crate) async fn enter(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    limit: i64,
+) -> Result<Option<Place>, sqlx::Error> {
+    let row = sqlx::query(
+        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1 \
+         WHERE org_id = $1 AND session_id = $2 AND pending < $3 RETURNING last_seq, pending, next_at",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(limit)
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| {
+        Ok(Place {
+            seq: row.try_get("last_seq")?,
+            position: row.try_get::<i64, _>("pending")? - 1,
+            next_at: row.try_get("next_at")?,
+        })
+    })
+    .transpose()
+}
+
+/// Whether the session exists; asked when [`enter`] found no place.
+pub(crate) async fn exists(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT pending FROM lane WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(found.is_some())
+}
+
+/// One message fewer waits, without having been claimed (cancelled or expired). Called before the
+/// message row is touched: the lane is always locked first.
+pub(crate) async fn leave(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE lane SET pending = pending - 1 WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The message in flight is done: the lane takes the next one from `not_before` on.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    running: MessageId,
+    not_before: Millis,
+) -> Result<bool, sqlx::Error> {
+    // Neither engine has the other's two-argument maximum (max / greatest).
+    let changed = sqlx::query(
+        "UPDATE lane SET running_id = NULL, pending = pending - 1, \
+         next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
+         WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(running.to_string())
+    .bind(not_before)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// The message in flight goes back to the head of the lane, which takes it not before `not_before`.
+pub(crate) async fn put_back(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    running: MessageId,
+    not_before: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE lane SET running_id = NULL, next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
+         WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(running.to_string())
+    .bind(not_before)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// The message in flight, if one is.
+pub(crate) async fn running(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+) -> Result<Option<MessageId>, sqlx::Error> {
+    let row = sqlx::query("SELECT running_id FROM lane WHERE org_id = $1 AND session_id = $2 AND running_id IS NOT NULL")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map(|row| super::row::id(&row, "running_id"))
+        .transpose()
+}
+
+/// Opens the lane to claims under this epoch (connected), or closes it (0).
+pub(crate) async fn open(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    epoch: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE lane SET open_epoch = $3 WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(epoch)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The sequence of the session's next event.
+pub(crate) async fn next_event(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .fetch_one(tx.conn())
+        .await
+}

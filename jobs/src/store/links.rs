@@ -1,0 +1,79 @@
+//! What the connection learned of a session's link. Called under the lease, but for `clear_end`,
+//! which is part of the tenant's wish to connect.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+    store::Tx,
+};
+
+/// The device was linked: `me_sealed` is the number's own [`Peer`](passerelle_engine::content::Peer).
+pub(crate) async fn linked(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    me_sealed: Vec<u8>,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE link SET linked_at = coalesce(linked_at, $3), me_sealed = $4, ended = NULL, ended_at = NULL, banned_until = NULL \
+         WHERE org_id = $1 AND session_id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(now)
+    .bind(me_sealed)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The run ended for good; the link stays.
+pub(crate) async fn ended(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    why: &str,
+    until: Option<Millis>,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link SET ended = $3, ended_at = $4, banned_until = $5 WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(why)
+        .bind(now)
+        .bind(until)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The link is gone: a new one needs a new QR.
+pub(crate) async fn unlinked(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    why: &str,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE link SET linked_at = NULL, me_sealed = NULL, ended = $3, ended_at = $4 WHERE org_id = $1 AND session_id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(why)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The tenant asked to connect again, whatever ended the last run.
+pub(crate) async fn clear_end(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE link SET ended = NULL, ended_at = NULL, banned_until = NULL WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! Messages of one organisation.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{ContactId, MessageId, OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::row;
+use crate::model::{Direction, Listed, Page, Status};
+
+/// A message's row, sealed values still sealed.
+pub(crate) struct Stored {
+    pub(crate) id: MessageId,
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) direction: Direction,
+    pub(crate) status: Status,
+    pub(crate) wa_id: String,
+    pub(crate) contact: Option<ContactId>,
+    pub(crate) peer_sealed: Vec<u8>,
+    pub(crate) content_sealed: Vec<u8>,
+    pub(crate) resends: i64,
+    pub(crate) error: Option<String>,
+    pub(crate) created_at: Millis,
+    pub(crate) expires_at: Option<Millis>,
+    pub(crate) sent_at: Option<Millis>,
+    pub(crate) delivered_at: Option<Millis>,
+    pub(crate) read_at: Option<Millis>,
+    pub(crate) played_at: Option<Millis>,
+}
+
+/// A new message's sealed parts and place.
+pub(crate) struct New {
+    pub(crate) id: MessageId,
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) kind: &'static str,
+    pub(crate) wa_id: String,
+    pub(crate) peer_sealed: Vec<u8>,
+    pub(crate) content_sealed: Vec<u8>,
+    pub(crate) created_at: Millis,
+}
+
+/// Puts an outbound message at its place in the lane.
+pub(crate) async fn insert_outbound(
+    tx: &mut Tx,
+    new: &New,
+    seq: i64,
+    expires_at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, peer_sealed, content_sealed, \
+         resends, created_at, expires_at) VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, 0, $9, $10)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.org.to_string())
+    .bind(new.session.to_string())
+    .bind(new.kind)
+    .bind(new.wa_id.as_str())
+    .bind(seq)
+    .bind(new.peer_sealed.as_slice())
+    .bind(new.content_sealed.as_slice())
+    .bind(new.created_at)
+    .bind(expires_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Where an inbound message came from, in look-up form.
+pub(crate) struct Origin {
+    pub(crate) chat_mac: [u8; 32],
+    pub(crate) sender_mac: [u8; 32],
+    pub(crate) contact: ContactId,
+}
+
+/// Stores an inbound message once per (session, chat, sender, WhatsApp id); whether it was new.
+pub(crate) async fn insert_inbound(
+    tx: &mut Tx,
+    new: &New,
+    origin: &Origin,
+    sent_at: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
+         peer_sealed, content_sealed, resends, created_at, sent_at) \
+         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12) \
+         ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) DO NOTHING",
+    )
+    .bind(new.id.to_string())
+    .bind(new.org.to_string())
+    .bind(new.session.to_string())
+    .bind(new.kind)
+    .bind(new.wa_id.as_str())
+    .bind(origin.chat_mac.to_vec())
+    .bind(origin.sender_mac.to_vec())
+    .bind(origin.contact.to_string())
+    .bind(new.peer_sealed.as_slice())
+    .bind(new.content_sealed.as_slice())
+    .bind(new.created_at)
+    .bind(sent_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Which messages a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this session's.
+    pub session: Option<SessionId>,
+    /// Only with this status.
+    pub status: Option<Status>,
+    /// Only this way.
+    pub direction: Option<Direction>,
+}
+
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
+         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+pub(crate) async fn list(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    filter: &Filter,
+    page: &Page<MessageId>,
+) -> Result<Listed<Stored>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
+         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
+         WHERE org_id = $1 AND id < $2 AND ($3 = '' OR session_id = $3) AND ($4 = '' OR status = $4) \
+         AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6",
+    )
+    .bind(org.to_string())
+    .bind(page.below())
+    .bind(filter.session.map_or_else(String::new, |id| id.to_string()))
+    .bind(filter.status.map_or("", Status::as_str))
+    .bind(filter.direction.map_or("", Direction::as_str))
+    .bind(page.fetch())
+    .fetch_all(conn)
+    .await?;
+    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    Ok(Listed::cut(items, page))
+}
+
+/// The outbound message that went out under this WhatsApp id.
+pub(crate) async fn by_wa_id(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    wa_id: &str,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(
+        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
+         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
+         WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(wa_id)
+    .fetch_optional(tx.conn())
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// Moves a message to `status`, with the stamp that belongs to it. The caller has asked
+/// [`Status::may_become`].
+pub(crate) async fn advance(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    status: Status,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    let sql = match status {
+        Status::Delivered => {
+            "UPDATE message SET status = $3, delivered_at = coalesce(delivered_at, $4) WHERE org_id = $1 AND id = $2"
+        }
+        Status::Read => {
+            "UPDATE message SET status = $3, read_at = coalesce(read_at, $4) WHERE org_id = $1 AND id = $2"
+        }
+        Status::Played => {
+            "UPDATE message SET status = $3, played_at = coalesce(played_at, $4) WHERE org_id = $1 AND id = $2"
+        }
+        _ => {
+            "UPDATE message SET status = $3, sent_at = coalesce(sent_at, $4) WHERE org_id = $1 AND id = $2"
+        }
+    };
+    sqlx::query(sql)
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(status.as_str())
+        .bind(at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Ends a message without it being known as sent: `failed` with its code, `unknown` or `expired`.
+pub(crate) async fn end(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    status: Status,
+    error: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE message SET status = $3, error = $4 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(status.as_str())
+        .bind(error)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Notes that the message was written to the wire.
+pub(crate) async fn on_wire(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE message SET wire_at = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Puts a claimed message back at the head of its lane, counting the resend.
+pub(crate) async fn requeue(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    resends: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE message SET status = 'queued', resends = $3 WHERE org_id = $1 AND id = $2 AND status = 'sending'")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(resends)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Takes a message out of the queue, as `canceled` or `expired`; whether it was still queued.
+pub(crate) async fn unqueue(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    status: Status,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE message SET status = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(status.as_str())
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
+    Ok(Stored {
+        id: row::id(row, "id")?,
+        org: row::id(row, "org_id")?,
+        session: row::id(row, "session_id")?,
+        direction: row::word(row, "direction", Direction::parse)?,
+        status: row::word(row, "status", Status::parse)?,
+        wa_id: row.try_get("wa_id")?,
+        contact: row::id_or_null(row, "contact_id")?,
+        peer_sealed: row.try_get("peer_sealed")?,
+        content_sealed: row.try_get("content_sealed")?,
+        resends: row.try_get("resends")?,
+        error: row.try_get("error")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        sent_at: row.try_get("sent_at")?,
+        delivered_at: row.try_get("delivered_at")?,
+        read_at: row.try_get("read_at")?,
+        played_at: row.try_get("played_at")?,
+    })
+}

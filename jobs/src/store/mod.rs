@@ -1,0 +1,17 @@
+//! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
+//! except those of [`system`] and [`delivery_claims`]: the few statements that serve every tenant at once.
+
+pub(crate) mod contacts;
+pub(crate) mod deliveries;
+pub(crate) mod delivery_claims;
+pub(crate) mod endpoints;
+pub(crate) mod events;
+pub(crate) mod idempotency;
+pub(crate) mod keys;
+pub(crate) mod lanes;
+pub(crate) mod links;
+pub(crate) mod messages;
+pub(crate) mod organisations;
+mod row;
+pub(crate) mod sessions;
+pub(crate) mod system;

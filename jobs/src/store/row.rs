@@ -1,0 +1,45 @@
+//! Reading our own types out of a row.
+
+use std::str::FromStr;
+
+use passerelle_engine::ids::InvalidId;
+use sqlx::{Row as _, any::AnyRow};
+
+/// An id column.
+pub(super) fn id<T: FromStr<Err = InvalidId>>(
+    row: &AnyRow,
+    column: &str,
+) -> Result<T, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|error| unreadable(column, error))
+}
+
+/// An id column that may be null.
+pub(super) fn id_or_null<T: FromStr<Err = InvalidId>>(
+    row: &AnyRow,
+    column: &str,
+) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error| unreadable(column, error)))
+        .transpose()
+}
+
+/// A column whose text is one of a closed list.
+pub(super) fn word<T>(
+    row: &AnyRow,
+    column: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    parse(&text).ok_or_else(|| unreadable(column, "not a word this version knows"))
+}
+
+fn unreadable(
+    column: &str,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: why.into(),
+    }
+}

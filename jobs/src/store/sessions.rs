@@ -1,0 +1,131 @@
+//! Sessions: the tenant's will, with the link and the lane beside it.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::row;
+use crate::model::{Desired, Listed, Page};
+
+/// A session's row, its link's and its lane's, sealed values still sealed.
+pub(crate) struct Stored {
+    pub(crate) id: SessionId,
+    pub(crate) name: String,
+    pub(crate) desired: Desired,
+    pub(crate) created_at: Millis,
+    pub(crate) linked_at: Option<Millis>,
+    pub(crate) me_sealed: Option<Vec<u8>>,
+    pub(crate) ended: Option<String>,
+    pub(crate) banned_until: Option<Millis>,
+    pub(crate) pending: i64,
+}
+
+/// Makes the session with its link, lease and lane, all at rest.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    name: &str,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO session (id, org_id, name, desired, created_at) VALUES ($1, $2, $3, 'stopped', $4)")
+        .bind(id.to_string())
+        .bind(org.to_string())
+        .bind(name)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    for sql in [
+        "INSERT INTO link (session_id, org_id) VALUES ($1, $2)",
+        "INSERT INTO lease (session_id, org_id, epoch) VALUES ($1, $2, 0)",
+        "INSERT INTO lane (session_id, org_id, last_seq, pending, next_at, open_epoch, last_event) VALUES ($1, $2, 0, 0, 0, 0, 0)",
+    ] {
+        sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(org.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(
+        "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending \
+         FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id \
+         WHERE s.org_id = $1 AND s.id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+pub(crate) async fn list(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    page: &Page<SessionId>,
+) -> Result<Listed<Stored>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending \
+         FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id \
+         WHERE s.org_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3",
+    )
+    .bind(org.to_string())
+    .bind(page.below())
+    .bind(page.fetch())
+    .fetch_all(conn)
+    .await?;
+    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
+    Ok(Listed::cut(items, page))
+}
+
+/// Writes the tenant's will; whether there is such a session.
+pub(crate) async fn want(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    desired: Desired,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query("UPDATE session SET desired = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(desired.as_str())
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Deletes the session and all that hangs on it; whether there was one.
+pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
+    Ok(Stored {
+        id: row::id(row, "id")?,
+        name: row.try_get("name")?,
+        desired: row::word(row, "desired", |text| Some(Desired::parse(text)))?,
+        created_at: row.try_get("created_at")?,
+        linked_at: row.try_get("linked_at")?,
+        me_sealed: row.try_get("me_sealed")?,
+        ended: row.try_get("ended")?,
+        banned_until: row.try_get("banned_until")?,
+        pending: row.try_get("pending")?,
+    })
+}

@@ -1,0 +1,287 @@
+//! The few statements that serve every tenant at once: finding a key's organisation, leases,
+//! claims, sweeps. Nothing here returns a sealed value to anyone but the code that acts on it.
+
+use std::sync::Arc;
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{KeyId, MessageId, OrgId, SessionId},
+    lease::Lease,
+    store::{Dialect, Tx},
+};
+use sqlx::{AnyConnection, Row as _};
+
+use super::row;
+
+/// A key that works, found by its visible part.
+pub(crate) struct FoundKey {
+    pub(crate) id: KeyId,
+    pub(crate) org: OrgId,
+    pub(crate) secret_mac: Vec<u8>,
+}
+
+pub(crate) async fn find_key(
+    conn: &mut AnyConnection,
+    public_id: &str,
+) -> Result<Option<FoundKey>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, org_id, secret_mac FROM api_key WHERE public_id = $1 AND revoked_at IS NULL",
+    )
+    .bind(public_id)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(FoundKey {
+            id: row::id(&row, "id")?,
+            org: row::id(&row, "org_id")?,
+            secret_mac: row.try_get("secret_mac")?,
+        })
+    })
+    .transpose()
+}
+
+/// The admin key's HMAC, when one was made at the first start.
+pub(crate) async fn admin_key(conn: &mut AnyConnection) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar("SELECT secret_mac FROM admin_key WHERE id = 'admin'")
+        .fetch_optional(conn)
+        .await
+}
+
+/// Keeps the admin key's HMAC unless there is one; whether this one was kept.
+pub(crate) async fn keep_admin_key(
+    tx: &mut Tx,
+    secret_mac: &[u8],
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "INSERT INTO admin_key (id, secret_mac, created_at) VALUES ('admin', $1, $2) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(secret_mac.to_vec())
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Writes the host's heartbeat by the database's clock.
+pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+    let now = tx.now().await?;
+    sqlx::query(
+        "INSERT INTO host (id, boot_id, seen_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (id) DO UPDATE SET boot_id = excluded.boot_id, seen_at = excluded.seen_at",
+    )
+    .bind(host)
+    .bind(boot)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
+/// or those of a host not seen since `dead_before`.
+pub(crate) async fn wanting_a_host(
+    conn: &mut AnyConnection,
+    host: &str,
+    dead_before: Millis,
+) -> Result<Vec<(OrgId, SessionId, i64)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT e.org_id, e.session_id, e.epoch FROM lease e \
+         JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
+         LEFT JOIN host h ON h.id = e.host_id \
+         WHERE s.desired = 'running' AND k.ended IS NULL \
+         AND (e.host_id IS NULL OR e.host_id = $1 OR h.id IS NULL OR h.seen_at < $2) ORDER BY e.session_id LIMIT 20000",
+    )
+    .bind(host)
+    .bind(dead_before)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                row::id(row, "org_id")?,
+                row::id(row, "session_id")?,
+                row.try_get("epoch")?,
+            ))
+        })
+        .collect()
+}
+
+/// Takes the lease if it still stands at `epoch`: the new epoch, or none when someone was faster.
+/// The lane is closed until the session is connected.
+pub(crate) async fn take_lease(
+    tx: &mut Tx,
+    host: &Arc<str>,
+    org: OrgId,
+    session: SessionId,
+    epoch: i64,
+) -> Result<Option<Lease>, sqlx::Error> {
+    let taken: Option<i64> = sqlx::query_scalar(
+        "UPDATE lease SET host_id = $1, epoch = epoch + 1 WHERE session_id = $2 AND org_id = $3 AND epoch = $4 RETURNING epoch",
+    )
+    .bind(host.as_ref())
+    .bind(session.to_string())
+    .bind(org.to_string())
+    .bind(epoch)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(epoch) = taken else { return Ok(None) };
+    super::lanes::open(tx, org, session, 0).await?;
+    Ok(Some(Lease {
+        org,
+        session,
+        host: Arc::clone(host),
+        epoch,
+    }))
+}
+
+/// Gives the lease back, if this is still it.
+pub(crate) async fn release_lease(tx: &mut Tx, lease: &Lease) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE lease SET host_id = NULL WHERE session_id = $1 AND host_id = $2 AND epoch = $3",
+    )
+    .bind(lease.session.to_string())
+    .bind(lease.host.as_ref())
+    .bind(lease.epoch)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Which of this host's sessions should no longer run: stopped by the tenant, or deleted.
+pub(crate) async fn still_wanted(
+    conn: &mut AnyConnection,
+    host: &str,
+) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT e.session_id, e.epoch FROM lease e JOIN session s ON s.id = e.session_id \
+         WHERE e.host_id = $1 AND s.desired = 'running'",
+    )
+    .bind(host)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row::id(row, "session_id")?, row.try_get("epoch")?)))
+        .collect()
+}
+
+/// A lane that may be claimed.
+pub(crate) struct DueLane {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+    pub(crate) next_at: Millis,
+}
+
+/// Lanes of this host, connected and with nothing in flight, whose next message may be written by
+/// `until`; the longest due first. On PostgreSQL the rows stay locked and those that another
+/// transaction works on are passed over.
+pub(crate) async fn due_lanes(
+    tx: &mut Tx,
+    host: &str,
+    until: Millis,
+    limit: i64,
+) -> Result<Vec<DueLane>, sqlx::Error> {
+    const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l JOIN lease e ON e.session_id = l.session_id \
+         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0 \
+         AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
+    const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l JOIN lease e ON e.session_id = l.session_id \
+         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0 \
+         AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 FOR UPDATE OF l SKIP LOCKED";
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => DUE,
+        Dialect::Postgres => DUE_LOCKED,
+    };
+    let rows = sqlx::query(sql)
+        .bind(host)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DueLane {
+                org: row::id(row, "org_id")?,
+                session: row::id(row, "session_id")?,
+                epoch: row.try_get("epoch")?,
+                next_at: row.try_get("next_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Claims the head of a lane: the message is `sending` and the lane's next one waits for `next_at`.
+/// None when no queued message is there.
+pub(crate) async fn claim_head(
+    tx: &mut Tx,
+    lane: &DueLane,
+    next_at: Millis,
+) -> Result<Option<MessageId>, sqlx::Error> {
+    let head = sqlx::query(
+        "UPDATE message SET status = 'sending' WHERE id = \
+         (SELECT id FROM message WHERE session_id = $1 AND status = 'queued' ORDER BY seq LIMIT 1) RETURNING id",
+    )
+    .bind(lane.session.to_string())
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(head) = head else { return Ok(None) };
+    let id: MessageId = row::id(&head, "id")?;
+    sqlx::query("UPDATE lane SET running_id = $2, next_at = $3 WHERE session_id = $1")
+        .bind(lane.session.to_string())
+        .bind(id.to_string())
+        .bind(next_at)
+        .execute(tx.conn())
+        .await?;
+    Ok(Some(id))
+}
+
+/// The lane said that messages wait and none does: counts again.
+pub(crate) async fn recount(tx: &mut Tx, session: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE lane SET pending = (SELECT count(*) FROM message WHERE session_id = $1 AND status IN ('queued', 'sending')) \
+         WHERE session_id = $1",
+    )
+    .bind(session.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// When the next lane of this host may be written, if any waits.
+pub(crate) async fn next_lane_at(
+    conn: &mut AnyConnection,
+    host: &str,
+) -> Result<Option<Millis>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT min(l.next_at) FROM lane l JOIN lease e ON e.session_id = l.session_id \
+         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0",
+    )
+    .bind(host)
+    .fetch_one(conn)
+    .await
+}
+
+/// Queued messages past their time.
+pub(crate) async fn overdue(
+    conn: &mut AnyConnection,
+    now: Millis,
+) -> Result<Vec<(OrgId, MessageId)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, id FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
+    )
+    .bind(now)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row::id(row, "org_id")?, row::id(row, "id")?)))
+        .collect()
+}
+
+/// Forgets idempotency keys older than `before`, some at a time.
+pub(crate) async fn forget_idempotency(tx: &mut Tx, before: Millis) -> Result<u64, sqlx::Error> {
+    let changed = sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
+        .bind(before)
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected())
+}

@@ -1,0 +1,52 @@
+//! Sweeps: what becomes due by the mere passing of time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::Fault, messages, model::Status, outbound, pacing::millis, services::Services, store,
+};
+
+/// Between two looks for messages past their time.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an idempotency key is remembered.
+const KEY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Sweeps until stopped.
+pub(crate) async fn run(services: Services, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(fault) = sweep(&services).await {
+            tracing::warn!(error = %fault, "the sweep waits for the store");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn sweep(services: &Services) -> Result<(), Fault> {
+    let now = services.0.clock.now();
+    expire(services, now).await?;
+    let before = now.saturating_sub(millis(KEY_TTL));
+    let forget = services.0.store.write(move |tx| {
+        Box::pin(async move { store::system::forget_idempotency(tx, before).await })
+    });
+    forget.await?;
+    Ok(())
+}
+
+/// Expires queued messages past their time, each with its event.
+async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
+    let overdue = {
+        let mut conn = services.0.store.read().await?;
+        store::system::overdue(&mut conn, now).await?
+    };
+    for (org, id) in overdue {
+        if let Some(message) = messages::read(services, org, id).await? {
+            outbound::leave_queue(services, &message, Status::Expired).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! A delivery and its attempts, as they are shown.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{AttemptId, DeliveryId, EndpointId, EventId},
+};
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// It waits for its next attempt.
+    Due,
+    /// An attempt is under way.
+    Running,
+    /// The endpoint answered 2xx.
+    Delivered,
+    /// Every attempt failed, or the endpoint was disabled.
+    Dead,
+}
+
+impl DeliveryStatus {
+    const ALL: [Self; 4] = [Self::Due, Self::Running, Self::Delivered, Self::Dead];
+
+    /// As the store and the API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Running => "running",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Parses what [`DeliveryStatus::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// `dlv_…`
+    pub id: DeliveryId,
+    /// The event, and the `webhook-id` of every attempt.
+    pub event: EventId,
+    /// The event's type, as `message.received`.
+    pub event_type: String,
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts made.
+    pub attempts: i64,
+    /// When the next attempt is made; none once it is delivered or dead.
+    pub next_attempt_at: Option<Millis>,
+    /// Milliseconds UTC.
+    pub created_at: Millis,
+}
+
+/// One POST and what came of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// `att_…`
+    pub id: AttemptId,
+    /// 1 for the first.
+    pub number: i64,
+    /// When it began.
+    pub started_at: Millis,
+    /// How long it took, in milliseconds.
+    pub took_ms: i64,
+    /// The reply's status; none when no reply came.
+    pub http_status: Option<i64>,
+    /// Why it failed, as a stable code: `http_status`, `timeout`, `connection_failed`,
+    /// `url_not_allowed`; none when it succeeded.
+    pub error: Option<String>,
+    /// The first 16 KiB of the reply, when one came.
+    pub reply: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Attempt {
+    /// Without the reply: a receiver may echo what it was sent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt")
+            .field("id", &self.id)
+            .field("number", &self.number)
+            .field("http_status", &self.http_status)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which deliveries are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Only those to this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Only those that stand so.
+    pub status: Option<DeliveryStatus>,
+}

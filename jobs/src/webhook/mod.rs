@@ -1,0 +1,23 @@
+//! Webhooks: what happened, posted to the tenant's endpoints, signed after Standard Webhooks 1.0.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`guard`] | which addresses may be dialled |
+//! | [`client`] | one POST: no redirect, one deadline, a bounded reply |
+//! | [`sign`] | secrets and the three headers |
+//! | [`schedule`] | when to try again |
+//! | [`deliver`] | the job: load, sign, post, record |
+//! | [`endpoint`], [`delivery`] | what the front door shows of both |
+//!
+//! A delivery arrives at least once, always under its event's id, and in no promised order.
+
+pub mod client;
+pub mod deliver;
+pub mod delivery;
+pub mod endpoint;
+pub mod guard;
+pub mod schedule;
+pub mod sign;
+
+#[cfg(test)]
+mod tests;

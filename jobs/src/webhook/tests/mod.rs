@@ -1,0 +1,258 @@
+//! The whole way of a webhook: an event emitted into a real store, the real worker and client, and
+//! a receiver of our own on loopback.
+
+mod receiver;
+mod story;
+
+use passerelle_engine::{
+    ids::{EndpointId, EventId, OrgId},
+    vault::KekRing,
+};
+use rand::SeedableRng as _;
+use sqlx::Row as _;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+
+use super::{
+    delivery::{Delivery, DeliveryStatus, Wanted},
+    endpoint::{Endpoint, Secret},
+    *,
+};
+use crate::{
+    model::Page,
+    queue::tokens::{self, Deliveries},
+    store::{deliveries, endpoints, events, organisations},
+};
+
+use super::{client::Deadline, deliver::*, guard::Egress, schedule::Schedule};
+use events::EventType;
+use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
+use receiver::{Receiver, SOON};
+use std::{sync::Arc, time::Duration};
+
+/// A store with one organisation, and a worker that can be started and stopped.
+struct World {
+    store: Store,
+    vault: Vault,
+    clock: Clock,
+    org: OrgId,
+    wake: Arc<Notify>,
+    deadline: Deadline,
+    schedule: Schedule,
+    egress: Egress,
+    _folder: Option<TempDir>,
+}
+
+/// The two stores every story runs on: PostgreSQL when `PASSERELLE_TEST_POSTGRES` names a server's
+/// database whose tables may be dropped.
+async fn worlds() -> Vec<World> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let mut worlds = vec![World::open(&format!("sqlite:{}", path.display()), Some(folder)).await];
+    if let Ok(url) = std::env::var("PASSERELLE_TEST_POSTGRES") {
+        let name = format!("webhook_{:016x}", rand::random::<u64>());
+        let server = Store::open(&url).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let mut conn = server.read().await.unwrap();
+        sqlx::query(create).execute(&mut *conn).await.unwrap();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        worlds.push(World::open(&format!("{server}/{name}"), None).await);
+    }
+    worlds
+}
+
+impl World {
+    async fn open(url: &str, folder: Option<TempDir>) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let clock = Clock::system();
+        let store = Store::open(url).await.unwrap();
+        store.migrate().await.unwrap();
+        let (ring, _) = KekRing::generate();
+        let vault = Vault::open(&store, ring, clock.clone()).await.unwrap();
+        let world = Self {
+            store,
+            vault,
+            org: OrgId::new(&clock),
+            clock,
+            wake: Arc::default(),
+            deadline: Deadline::default(),
+            schedule: Schedule::scaled(0.0),
+            egress: Egress::new(vec!["127.0.0.0/8".parse().unwrap()]),
+            _folder: folder,
+        };
+        world.add_organisation(world.org).await;
+        world
+    }
+
+    async fn add_organisation(&self, org: OrgId) {
+        let (vault, now) = (self.vault.clone(), self.clock.now());
+        let made = crate::model::Organisation {
+            id: org,
+            name: "Test".to_owned(),
+            created_at: now,
+        };
+        let work = self.store.write(move |tx| {
+            Box::pin(async move {
+                organisations::insert(tx, &made).await?;
+                vault.create_org_key(tx, org).await?;
+                Ok::<_, crate::error::Fault>(())
+            })
+        });
+        work.await.unwrap();
+    }
+
+    async fn endpoint(&self, url: &str, events: &[EventType]) -> (EndpointId, Secret) {
+        let endpoint = Endpoint {
+            id: EndpointId::new(&self.clock),
+            org: self.org,
+            url: url.to_owned(),
+            events: events.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            old_secret_until: None,
+            disabled: None,
+            failing_since: None,
+            created_at: self.clock.now(),
+        };
+        let secret = Secret(sign::new_secret(&mut rand::rngs::StdRng::seed_from_u64(
+            rand::random(),
+        )));
+        let key = self.vault.org_key(self.org).await.unwrap();
+        let (made, signing) = (endpoint.clone(), secret.clone());
+        let work = self.store.write(move |tx| {
+            Box::pin(async move { endpoints::insert(tx, &key, &made, &signing).await })
+        });
+        work.await.unwrap();
+        (endpoint.id, secret)
+    }
+
+    async fn read_endpoint(&self, id: EndpointId) -> Endpoint {
+        let key = self.vault.org_key(self.org).await.unwrap();
+        let mut conn = self.store.read().await.unwrap();
+        endpoints::read(&mut conn, &key, self.org, id)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Emits an event of no session and wakes the worker, as every caller does after its commit.
+    async fn emit(&self, kind: EventType) -> EventId {
+        let key = self.vault.org_key(self.org).await.unwrap();
+        let (org, clock) = (self.org, self.clock.clone());
+        let data = serde_json::json!({ "message": { "text": "grüße 👋" } });
+        let work = self.store.write(move |tx| {
+            Box::pin(async move { events::emit(tx, &key, org, None, kind, data, &clock).await })
+        });
+        let event = work.await.unwrap();
+        self.wake.notify_one();
+        event
+    }
+
+    fn deliverer(&self) -> Deliverer {
+        let chance = rand::rngs::StdRng::seed_from_u64(1);
+        let (store, vault, clock) = (self.store.clone(), self.vault.clone(), self.clock.clone());
+        Deliverer::new(
+            store,
+            vault,
+            clock,
+            self.egress.clone(),
+            self.schedule,
+            chance,
+        )
+        .unwrap()
+        .with_deadline(self.deadline)
+    }
+
+    fn start(&self) -> Worker {
+        let (stop, ended) = (CancellationToken::new(), TaskTracker::new());
+        let running = ended.spawn(tokens::run(
+            Deliveries::new(self.store.clone(), self.clock.clone()),
+            Arc::new(self.deliverer()),
+            Arc::clone(&self.wake),
+            format!("{:016x}", rand::random::<u64>()),
+            TaskTracker::new(),
+            stop.clone(),
+        ));
+        Worker {
+            stop,
+            ended,
+            running: AbortOnDropHandle::new(running),
+        }
+    }
+
+    async fn deliveries(&self, wanted: Wanted) -> Vec<Delivery> {
+        let page = Page {
+            limit: 100,
+            after: None,
+        };
+        let mut conn = self.store.read().await.unwrap();
+        deliveries::list(&mut conn, self.org, &wanted, &page)
+            .await
+            .unwrap()
+            .items
+    }
+
+    async fn attempts(&self, delivery: &Delivery) -> Vec<delivery::Attempt> {
+        let key = self.vault.org_key(self.org).await.unwrap();
+        let mut conn = self.store.read().await.unwrap();
+        deliveries::attempts(&mut conn, &key, self.org, delivery.id)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until every delivery stands as `status`.
+    async fn all_stand(&self, status: DeliveryStatus) -> Vec<Delivery> {
+        let settled = async {
+            loop {
+                let all = self.deliveries(Wanted::default()).await;
+                if all.iter().all(|delivery| delivery.status == status) {
+                    return all;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, settled)
+            .await
+            .expect("the deliveries settle")
+    }
+
+    /// Makes every claim and wait look as old as `by`: what a crash and an hour leave behind.
+    async fn age_deliveries(&self, by: Duration) {
+        self.clock.advance(by);
+        self.wake.notify_one();
+    }
+}
+
+struct Worker {
+    stop: CancellationToken,
+    ended: TaskTracker,
+    running: AbortOnDropHandle<()>,
+}
+
+impl Worker {
+    /// What a kill leaves: attempts cut off wherever they are, nothing recorded.
+    async fn kill(self) {
+        self.running.abort();
+        self.ended.close();
+        tokio::time::timeout(SOON, self.ended.wait())
+            .await
+            .expect("the worker is gone");
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.ended.close();
+        tokio::time::timeout(SOON, self.ended.wait())
+            .await
+            .expect("the worker stops");
+    }
+}
+
+/// Counts rows, for what no public function shows.
+async fn count(world: &World, sql: &'static str) -> i64 {
+    let mut conn = world.store.read().await.unwrap();
+    let row = sqlx::query(sql).fetch_one(&mut *conn).await.unwrap();
+    row.try_get(0).unwrap()
+}

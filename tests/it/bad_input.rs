@@ -1,0 +1,347 @@
+//! Bad input gets a problem with a stable code and the right status, in bounded memory.
+
+use anyhow::{Context as _, Result};
+use futures_util::stream;
+use passerelle_tests::{
+    Api, Backing, Finished, World, api::Reply, on_both_stores, simulator::Phone,
+};
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use std::{io, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+on_both_stores!(
+    every_bad_field_of_a_send_has_its_code,
+    every_bad_field_elsewhere_has_its_code,
+    a_text_of_the_longest_length_goes_out,
+    sixty_megabytes_are_refused_in_bounded_memory,
+    half_a_request_leaves_nothing_behind,
+    a_wrong_path_method_or_type_is_a_problem_too,
+);
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+
+/// A refusal has the shape of RFC 9457 and says the same in body and status line.
+fn problem(reply: &Reply, status: u16, code: &str, what: &str) {
+    assert_eq!(
+        (reply.status.as_u16(), reply.code()),
+        (status, code),
+        "{what}: {}",
+        reply.body
+    );
+    assert_eq!(
+        reply.headers["content-type"], "application/problem+json",
+        "{what}"
+    );
+    assert_eq!(reply.body["status"], json!(status), "{what}");
+    for field in ["type", "title", "request_id", "instance"] {
+        assert!(
+            reply.body[field].is_string(),
+            "{what} has no {field}: {}",
+            reply.body
+        );
+    }
+    assert_eq!(
+        reply.body["request_id"].as_str(),
+        reply.headers["x-request-id"].to_str().ok(),
+        "{what}"
+    );
+}
+
+/// A body to send, with one field replaced.
+fn with(session: &str, field: &str, value: Value) -> Value {
+    let mut body = Api::text(session, CONTACT, "hello");
+    body[field] = value;
+    body
+}
+
+/// A body to send, without a field.
+fn without(session: &str, field: &str) -> Value {
+    let mut body = Api::text(session, CONTACT, "hello");
+    body.as_object_mut().map(|fields| fields.remove(field));
+    body
+}
+
+/// What is sent, and the status and code it must be answered with.
+type Case = (Value, u16, &'static str);
+
+/// The wrong shape: 400.
+fn misshapen(session: &str) -> Vec<Case> {
+    let shape = |body| (body, 400, "validation_failed");
+    let unknown = |body| (body, 400, "unknown_field");
+    let no_id = |id: String| (with(session, "session_id", json!(id)), 400, "invalid_id");
+    vec![
+        shape(without(session, "session_id")),
+        shape(without(session, "type")),
+        shape(without(session, "to")),
+        shape(without(session, "text")),
+        shape(with(session, "session_id", json!(5))),
+        no_id("nonsense".to_owned()),
+        no_id(session.replace("ses_", "msg_")),
+        shape(with(session, "type", json!("carrier_pigeon"))),
+        shape(with(session, "to", json!([CONTACT, CONTACT]))),
+        shape(with(session, "text", json!("hello"))),
+        shape(with(session, "text", json!({}))),
+        shape(with(session, "text", json!({ "body": 5 }))),
+        shape(with(session, "expires_at", json!("tomorrow"))),
+        shape(json!([])),
+        shape(Value::Null),
+        unknown(with(session, "priority", json!(true))),
+        unknown(with(session, "text", json!({ "body": "x", "also": [] }))),
+    ]
+}
+
+/// The right shape with a value that cannot be used: 422.
+fn unusable(session: &str) -> Vec<Case> {
+    let recipients = [
+        "",
+        "4915199000001",
+        "+49 151 99000001",
+        "+49151CALLME",
+        "+4",
+        "+4915199000001234567",
+        "+0915199000001",
+        "+٤٩١٥١٩٩٠٠٠٠٠١",
+        "4915199000001@s.whatsapp.net",
+    ];
+    let recipient = |to| (with(session, "to", json!(to)), 422, "invalid_recipient");
+    let text = |body: String, code| (with(session, "text", json!({ "body": body })), 422, code);
+    let past = with(session, "expires_at", json!("2001-01-01T00:00:00Z"));
+    let mut cases: Vec<Case> = recipients.map(recipient).into();
+    cases.push(text(String::new(), "text_empty"));
+    cases.push(text("x".repeat(65_537), "text_too_long"));
+    cases.push((past, 422, "invalid_expiry"));
+    cases
+}
+
+async fn every_bad_field_of_a_send_has_its_code(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.api.create_session("a").await?.id;
+    let cases = misshapen(&session).into_iter().chain(unusable(&session));
+    for (body, status, code) in cases {
+        let what: String = body.to_string().chars().take(200).collect();
+        problem(
+            &world.api.post("/v1/messages", &body).await?,
+            status,
+            code,
+            &what,
+        );
+    }
+    assert!(
+        world.api.messages("").await?.is_empty(),
+        "something bad was accepted"
+    );
+    world.finish().await
+}
+
+async fn every_bad_field_elsewhere_has_its_code(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.api.create_session("a").await?.id;
+    let code = format!("/v1/sessions/{session}/pairing-code");
+    let posts = [
+        ("/v1/sessions", json!({}), 400, "validation_failed"),
+        (
+            "/v1/sessions",
+            json!({ "name": 5 }),
+            400,
+            "validation_failed",
+        ),
+        (
+            "/v1/sessions",
+            json!({ "name": "a", "pacing": "off" }),
+            400,
+            "unknown_field",
+        ),
+        ("/v1/sessions", json!({ "name": "" }), 422, "invalid_name"),
+        (
+            "/v1/sessions",
+            json!({ "name": "x".repeat(10_000) }),
+            422,
+            "invalid_name",
+        ),
+        ("/v1/api-keys", json!({ "name": "" }), 422, "invalid_name"),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "events": [] }),
+            400,
+            "validation_failed",
+        ),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "url": 5, "events": [] }),
+            400,
+            "validation_failed",
+        ),
+        (
+            code.as_str(),
+            json!({ "phone": "12" }),
+            422,
+            "invalid_phone",
+        ),
+        (code.as_str(), json!({}), 400, "validation_failed"),
+    ];
+    for (path, body, status, code) in posts {
+        problem(
+            &world.api.post(path, &body).await?,
+            status,
+            code,
+            &format!("{path} {body}"),
+        );
+    }
+    let gets = [
+        ("/v1/sessions/nonsense", "invalid_id"),
+        ("/v1/sessions/msg_01jd9x3v9qe4x8w5t7c2n6k1ra", "invalid_id"),
+        ("/v1/messages?cursor=nonsense", "invalid_cursor"),
+        ("/v1/messages?limit=0", "validation_failed"),
+        ("/v1/messages?limit=101", "validation_failed"),
+        ("/v1/messages?limit=many", "validation_failed"),
+        ("/v1/messages?status=lost", "validation_failed"),
+        ("/v1/messages?session_id=nonsense", "invalid_id"),
+    ];
+    for (path, code) in gets {
+        problem(&world.api.get(path).await?, 400, code, path);
+    }
+    let empty_name = world
+        .admin
+        .post("/v1/organisations", &json!({ "name": "" }))
+        .await?;
+    problem(
+        &empty_name,
+        422,
+        "invalid_name",
+        "an organisation without a name",
+    );
+    world.finish().await
+}
+
+async fn a_text_of_the_longest_length_goes_out(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let text = "ü".repeat(32_768);
+    let sent = world.api.send(&session.id, CONTACT, &text).await?;
+    world.api.message_at(&sent.id, "read").await?;
+    assert_eq!(world.simulator.shown(CONTACT).await?, [text]);
+    world.finish().await
+}
+
+async fn sixty_megabytes_are_refused_in_bounded_memory(backing: Backing) -> Result<Finished> {
+    const SIZE: usize = 60 << 20;
+    let mut world = World::start(backing).await?;
+    let before = world.gateway.process()?.peak_memory()?;
+    let request = || {
+        world
+            .api
+            .request(Method::POST, "/v1/messages")
+            .header("Content-Type", "application/json")
+    };
+    let whole = Api::reply(request().body(vec![b' '; SIZE])).await?;
+    problem(&whole, 413, "body_too_large", "60 MB with a length");
+    let parts = stream::iter((0..SIZE >> 16).map(|_| Ok::<_, io::Error>(vec![b' '; 1 << 16])));
+    let chunked = Api::reply(request().body(Body::wrap_stream(parts))).await?;
+    problem(&chunked, 413, "body_too_large", "60 MB in chunks");
+    let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
+    let nested = Api::reply(request().body(deep)).await?;
+    problem(&nested, 400, "malformed_json", "half a million brackets");
+    let grown = world
+        .gateway
+        .process()?
+        .peak_memory()?
+        .saturating_sub(before);
+    assert!(grown < 30 << 20, "the gateway grew by {grown} bytes");
+    world.finish().await
+}
+
+async fn half_a_request_leaves_nothing_behind(backing: Backing) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let base = world.api.base().get();
+    let address = base.strip_prefix("http://").context("it is http")?;
+    let body = Api::text(&session.id, CONTACT, "never whole").to_string();
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        world.api.key,
+        body.len(),
+    );
+    let whole = format!("{head}{body}");
+    let mut open = Vec::new();
+    for n in 0..200 {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(&whole.as_bytes()[..whole.len() * (n % 20) / 20])
+            .await?;
+        if n % 2 == 0 {
+            open.push(stream); // the other half of them hangs up
+        }
+    }
+    let sent = world.api.send(&session.id, CONTACT, "whole").await?;
+    world.api.message_at(&sent.id, "read").await?;
+    let mut broken = TcpStream::connect(address).await?;
+    broken
+        .write_all(b"GET / HTTP/1.1\r\nContent-Length: minus one\r\n\r\n")
+        .await?;
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(30), broken.read_to_end(&mut answer)).await??;
+    assert!(
+        answer.starts_with(b"HTTP/1.1 400"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    drop(open);
+    assert_eq!(
+        world.api.messages("").await?.len(),
+        1,
+        "half a request was accepted"
+    );
+    assert!(world.gateway.process()?.runs());
+    world.finish().await
+}
+
+async fn a_wrong_path_method_or_type_is_a_problem_too(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    problem(
+        &world.api.get("/v1/nothing").await?,
+        404,
+        "not_found",
+        "an unknown path",
+    );
+    let method = Api::reply(world.api.request(Method::PUT, "/v1/messages")).await?;
+    problem(&method, 405, "method_not_allowed", "an unknown method");
+    assert!(method.headers["allow"].to_str()?.contains("POST"));
+    let post = || world.api.request(Method::POST, "/v1/messages");
+    let kind = Api::reply(post().header("Content-Type", "text/plain").body("hello")).await?;
+    problem(&kind, 415, "unsupported_media_type", "text/plain");
+    let json = || post().header("Content-Type", "application/json");
+    problem(
+        &Api::reply(json().body("{\"a\":")).await?,
+        400,
+        "malformed_json",
+        "cut JSON",
+    );
+    problem(
+        &Api::reply(json().body("")).await?,
+        400,
+        "malformed_json",
+        "no body",
+    );
+    problem(
+        &Api::reply(json().body(&b"{\"to\":\"\xff\"}"[..])).await?,
+        400,
+        "malformed_json",
+        "no UTF-8",
+    );
+    let twice = "{\"type\":\"text\",\"type\":\"text\"}";
+    assert!(
+        Api::reply(json().body(twice))
+            .await?
+            .status
+            .is_client_error(),
+        "a field twice"
+    );
+    world.finish().await
+}

@@ -1,0 +1,308 @@
+//! The program as it is started: what a plain build refuses, keys, the sandbox and the demo.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{
+    Backing, Finished, World,
+    api::{Api, Base},
+    gateway::{ADMIN_KEY, kek},
+    on_both_stores,
+    process::{Process, command, plain_binary, sandbox_binary},
+    world::install_tls,
+};
+use serde_json::json;
+use std::{path::Path, process::Output, time::Duration};
+use tempfile::TempDir;
+
+on_both_stores!(
+    a_wrong_key_encryption_key_is_refused_and_changes_nothing,
+    a_second_key_encryption_key_opens_what_the_first_sealed
+);
+
+/// Runs a binary to its end.
+async fn run(binary: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Result<(Output, String)> {
+    let mut command = command(binary);
+    command.args(arguments).envs(env.iter().copied());
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+    let output = output.with_context(|| format!("{arguments:?} did not end"))??;
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    Ok((output, String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[tokio::test]
+async fn a_plain_build_talks_to_no_server_but_whatsapps() -> Result<()> {
+    let folder = TempDir::new()?;
+    let database = format!("sqlite:{}", folder.path().join("p.db").display());
+    let key = kek("k1", 1);
+    let env = [
+        ("PASSERELLE_KEK", key.as_str()),
+        ("PASSERELLE_DATABASE_URL", &database),
+    ];
+    let url = "ws://127.0.0.1:9/ws/chat";
+    let (flag, text) = run(
+        &plain_binary()?,
+        &["serve", "--listen", "127.0.0.1:0", "--whatsapp-url", url],
+        &env,
+    )
+    .await?;
+    assert!(!flag.status.success(), "{text}");
+    assert!(text.contains("whatsapp-url"), "{text}");
+    let mut with_variable = env.to_vec();
+    with_variable.push(("PASSERELLE_WHATSAPP_URL", url));
+    let mut started = command(&plain_binary()?);
+    started
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .envs(with_variable);
+    // It must refuse, or take no notice of the variable: never connect to that server.
+    let output = tokio::time::timeout(Duration::from_secs(5), started.output()).await;
+    assert!(output.is_err() || !output??.status.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plain_build_shows_no_sandbox() -> Result<()> {
+    let (help, text) = run(&plain_binary()?, &["--help"], &[]).await?;
+    assert!(help.status.success());
+    for word in ["serve", "migrate", "openapi", "admin"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    let (_, serve) = run(&plain_binary()?, &["serve", "--help"], &[]).await?;
+    for word in ["sandbox", "demo", "simulator", "whatsapp-url"] {
+        assert!(
+            !text.contains(word) && !serve.contains(word),
+            "{word} stands in the help of a plain build"
+        );
+    }
+    for word in ["sandbox", "demo", "simulator"] {
+        let (output, _) = run(&plain_binary()?, &[word], &[]).await?;
+        assert!(!output.status.success(), "a plain build has {word}");
+    }
+    let (_, sandbox) = run(&sandbox_binary()?, &["--help"], &[]).await?;
+    assert!(
+        sandbox.contains("sandbox") && sandbox.contains("demo"),
+        "{sandbox}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plain_build_keeps_the_gaps() -> Result<()> {
+    let folder = TempDir::new()?;
+    let database = format!("sqlite:{}", folder.path().join("p.db").display());
+    let key = kek("k1", 1);
+    let env = [
+        ("PASSERELLE_KEK", key.as_str()),
+        ("PASSERELLE_DATABASE_URL", &database),
+    ];
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--gap-floor-ms", "999"];
+    let (output, text) = run(&plain_binary()?, &arguments, &env).await?;
+    assert!(!output.status.success(), "a floor under a second was taken");
+    assert!(
+        text.contains("gap-floor-ms") || text.contains("1000"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sandbox_build_points_at_loopback_only() -> Result<()> {
+    let folder = TempDir::new()?;
+    let database = format!("sqlite:{}", folder.path().join("p.db").display());
+    let key = kek("k1", 1);
+    let env = [
+        ("PASSERELLE_KEK", key.as_str()),
+        ("PASSERELLE_DATABASE_URL", &database),
+    ];
+    for url in [
+        "ws://192.0.2.1/ws/chat",
+        "wss://example.com/ws/chat",
+        "http://127.0.0.1:9/",
+    ] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--whatsapp-url", url];
+        let (output, text) = run(&sandbox_binary()?, &arguments, &env).await?;
+        assert!(!output.status.success(), "{url} was taken: {text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn serve_without_a_key_encryption_key_refuses_and_says_how_to_make_one() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("p.db");
+    let database = format!("sqlite:{}", file.display());
+    let env = [("PASSERELLE_DATABASE_URL", database.as_str())];
+    let (output, text) = run(
+        &plain_binary()?,
+        &["serve", "--listen", "127.0.0.1:0"],
+        &env,
+    )
+    .await?;
+    assert!(!output.status.success());
+    assert!(
+        text.contains("PASSERELLE_KEK=") || text.contains("/dev/urandom"),
+        "{text}"
+    );
+    assert!(
+        !file.exists(),
+        "it made a store although it refused to start"
+    );
+    for bad in ["k1", "k1:short", "k1:", ":AAAA", "k1:####"] {
+        let env = [
+            ("PASSERELLE_DATABASE_URL", database.as_str()),
+            ("PASSERELLE_KEK", bad),
+        ];
+        let (output, text) = run(
+            &plain_binary()?,
+            &["serve", "--listen", "127.0.0.1:0"],
+            &env,
+        )
+        .await?;
+        assert!(!output.status.success(), "{bad} was taken: {text}");
+    }
+    Ok(())
+}
+
+async fn a_wrong_key_encryption_key_is_refused_and_changes_nothing(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    world.api.create_session("sealed").await?;
+    world.gateway.stop().await?;
+    let before = world.gateway.database.dump(world.folder()).await?;
+    let right = std::mem::replace(&mut world.gateway.setup.kek, kek("k1", 9));
+    assert!(
+        world.gateway.start().await.is_err(),
+        "it started with a wrong key"
+    );
+    world.gateway.kill().await?;
+    let after = world.gateway.database.dump(world.folder()).await?;
+    assert!(before == after, "a refused start changed the store");
+    world.gateway.setup.kek = right;
+    world.gateway.start().await?;
+    assert_eq!(world.api.sessions().await?.len(), 1);
+    world.finish().await
+}
+
+async fn a_second_key_encryption_key_opens_what_the_first_sealed(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.linked("+4915170000001").await?;
+    world.gateway.stop().await?;
+    world.gateway.setup.kek = format!("{},{}", kek("k2", 9), kek("k1", 7));
+    world.gateway.start().await?;
+    world.api.session_in(&session.id, "connected").await?;
+    let other = world
+        .gateway
+        .admin()?
+        .tenant("sealed by the second")
+        .await?;
+    other.create_session("a").await?;
+    world.gateway.stop().await?;
+    world.gateway.start().await?;
+    assert_eq!(other.sessions().await?.len(), 1);
+    world.finish().await
+}
+
+#[tokio::test]
+async fn the_sandbox_runs_gateway_and_simulator_together_and_ends_when_asked() -> Result<()> {
+    install_tls();
+    let folder = TempDir::new()?;
+    let announce = folder.path().join("announce.json");
+    let mut command = command(&sandbox_binary()?);
+    command
+        .args(["sandbox", "--listen", "127.0.0.1:0", "--announce"])
+        .arg(&announce);
+    command.current_dir(folder.path());
+    let mut sandbox = Process::start(command, &folder.path().join("log"))?;
+    let told = sandbox.announced(&announce).await?;
+    assert!(told["control"].is_string(), "{told}");
+    let base = Base::default();
+    base.set(told["api"].as_str().context("it tells where its API is")?);
+    let admin = Api::new(
+        base,
+        told["admin_key"]
+            .as_str()
+            .context("it tells its admin key")?,
+    )?;
+    let api = admin.tenant("Acme").await?;
+    assert_eq!(api.create_session("a").await?.state, "stopped");
+    sandbox.terminate()?;
+    assert!(sandbox.ended(Duration::from_secs(30)).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_ends_well_although_its_usual_ports_are_taken() -> Result<()> {
+    let _taken = tokio::net::TcpListener::bind("127.0.0.1:8080").await;
+    let mut command = command(&sandbox_binary()?);
+    command.args(["demo", "--once"]);
+    let output = tokio::time::timeout(Duration::from_secs(150), command.output()).await??;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    for word in ["read", "curl", "/docs"] {
+        assert!(
+            text.contains(word),
+            "the demo does not show {word}:\n{text}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_admin_key_is_made_at_the_first_start_when_none_is_given() -> Result<()> {
+    install_tls();
+    let folder = TempDir::new()?;
+    let (key, url) = (
+        kek("k1", 1),
+        format!("sqlite:{}", folder.path().join("p.db").display()),
+    );
+    let start = || {
+        let announce = folder.path().join("announce.json");
+        std::fs::remove_file(&announce).ok();
+        let mut command = command(&plain_binary()?);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--announce"])
+            .arg(&announce);
+        command
+            .env("PASSERELLE_KEK", &key)
+            .env("PASSERELLE_DATABASE_URL", &url);
+        anyhow::Ok((
+            Process::start(command, &folder.path().join("log"))?,
+            announce,
+        ))
+    };
+    let (mut first, announce) = start()?;
+    let told = first.announced(&announce).await?;
+    let log = first.log_end();
+    let at = log
+        .find("padm_")
+        .with_context(|| format!("no admin key is shown: {log}"))?;
+    let shown: String = log[at..]
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    assert_ne!(shown, ADMIN_KEY);
+    let base = Base::default();
+    base.set(told["api"].as_str().context("it tells where its API is")?);
+    let admin = Api::new(base.clone(), &shown)?;
+    let made = admin
+        .post("/v1/organisations", &json!({ "name": "Acme" }))
+        .await?;
+    assert_eq!(made.status.as_u16(), 201);
+    first.terminate()?;
+    first.ended(Duration::from_secs(30)).await?;
+    let (mut second, announce) = start()?;
+    let told = second.announced(&announce).await?;
+    base.set(told["api"].as_str().context("it tells where its API is")?);
+    assert_eq!(
+        admin.get("/v1/organisations").await?.status.as_u16(),
+        200,
+        "the key still works"
+    );
+    second.terminate()?;
+    second.ended(Duration::from_secs(30)).await?;
+    let log = second.log_end();
+    assert_eq!(log.matches("padm_").count(), 1, "it is shown once: {log}");
+    Ok(())
+}

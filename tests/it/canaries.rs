@@ -1,0 +1,140 @@
+//! Nothing sensitive is in the clear: canaries are sought in the database and the logs.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Api, Backing, Finished, World, on_both_stores, simulator::Phone};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_stores!(no_text_number_key_or_secret_is_in_the_database_or_the_logs);
+
+const NUMBER: &str = "+4915170246801";
+const CONTACT: &str = "+4915199135791";
+const SAID: &str = "canary-said-3f9a1c";
+const SENT: &str = "canary-sent-7be204";
+const BROKEN: &str = "canary-broken-51d0aa";
+
+async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let receiver = passerelle_tests::Receiver::start().await?;
+    let (_, secret) = world.api.create_endpoint(&receiver.url(), &[]).await?;
+    receiver.trust(&secret);
+    let waiting = world.api.create_session("waits").await?;
+    world.api.connect(&waiting.id).await?;
+    let qr = world.api.qr(&waiting.id).await?;
+    world
+        .api
+        .delete(&format!("/v1/sessions/{}", waiting.id))
+        .await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let body = Api::text(&session.id, CONTACT, SENT);
+    let sent = world.api.send_once("canary-key-90ef", &body).await?;
+    world
+        .api
+        .message_at(sent.body["id"].as_str().unwrap_or_default(), "read")
+        .await?;
+    world.simulator.say(CONTACT, NUMBER, SAID).await?;
+    receiver.wait_for("message.received", 1).await?;
+    refused_requests(&world, &session.id).await?;
+    world
+        .lanes_empty(std::time::Duration::from_secs(20))
+        .await?;
+
+    let phone = world.simulator.phone_state(NUMBER).await?;
+    let lid = phone["lid"]
+        .as_str()
+        .and_then(|lid| lid.split('@').next())
+        .context("a lid")?
+        .to_owned();
+    let kek = world
+        .gateway
+        .setup
+        .kek
+        .split_once(':')
+        .map(|kek| kek.1.to_owned())
+        .context("a KEK")?;
+    let canaries = [
+        ("text that came", SAID.to_owned()),
+        ("text that went", SENT.to_owned()),
+        ("text that was refused", BROKEN.to_owned()),
+        ("number", NUMBER[1..].to_owned()),
+        ("contact", CONTACT[1..].to_owned()),
+        ("lid", lid.split(':').next().unwrap_or_default().to_owned()),
+        ("API key", world.api.key[16..].to_owned()),
+        (
+            "admin key",
+            passerelle_tests::gateway::ADMIN_KEY[5..].to_owned(),
+        ),
+        (
+            "webhook secret",
+            secret.trim_start_matches("whsec_").to_owned(),
+        ),
+        ("webhook address", receiver.url()),
+        ("KEK", kek),
+        ("QR", qr.split(',').nth(1).unwrap_or_default().to_owned()),
+        ("idempotency key", "canary-key-90ef".to_owned()),
+    ];
+    let running = world.gateway.database.dump(world.folder()).await?;
+    world.gateway.kill_and_restart().await?;
+    world.api.session_in(&session.id, "connected").await?;
+    let dump = [running, world.gateway.database.dump(world.folder()).await?].concat();
+    let log = std::fs::read(world.gateway.log_file())?;
+    assert!(
+        dump.len() > 10_000 && log.len() > 200,
+        "there is something to look through"
+    );
+    assert!(
+        holds(&dump, session.id.as_bytes()),
+        "the dump shows what is in the clear"
+    );
+    for (what, canary) in &canaries {
+        assert!(canary.len() >= 6, "{what} is too short to look for");
+        assert!(
+            !holds(&dump, canary.as_bytes()),
+            "the {what} is in the database"
+        );
+        assert!(!holds(&log, canary.as_bytes()), "the {what} is in the log");
+    }
+    world.finish().await
+}
+
+/// Requests that fail in every way a text or a number could get into a log by.
+async fn refused_requests(world: &World, session: &str) -> Result<()> {
+    let broken = format!("{{\"text\":{{\"body\":\"{BROKEN}\"}},");
+    let raw = world
+        .api
+        .request(Method::POST, "/v1/messages")
+        .header("Content-Type", "application/json");
+    assert_eq!(Api::reply(raw.body(broken)).await?.status.as_u16(), 400);
+    for body in [
+        json!({ "session_id": session, "type": "text", "to": CONTACT, "text": { "body": BROKEN }, "also": BROKEN }),
+        json!({ "session_id": session, "type": BROKEN, "to": CONTACT, "text": { "body": BROKEN } }),
+        json!({ "session_id": session, "type": "text", "to": BROKEN, "text": { "body": BROKEN } }),
+    ] {
+        let refused = world.api.post("/v1/messages", &body).await?;
+        assert!(refused.status.is_client_error());
+        assert!(
+            !refused.body.to_string().contains(BROKEN),
+            "a refusal repeats what was sent: {}",
+            refused.body
+        );
+    }
+    let code = world
+        .api
+        .post(
+            &format!("/v1/sessions/{session}/pairing-code"),
+            &json!({ "phone": BROKEN }),
+        )
+        .await?;
+    assert!(code.status.is_client_error());
+    let other: Value = world.api.with_key(BROKEN).get("/v1/sessions").await?.body;
+    assert_eq!(other["code"], json!("invalid_api_key"));
+    Ok(())
+}
+
+/// Whether `needle` stands anywhere in `hay`.
+fn holds(hay: &[u8], needle: &[u8]) -> bool {
+    hay.windows(needle.len()).any(|window| window == needle)
+}

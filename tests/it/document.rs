@@ -1,0 +1,109 @@
+//! What the gateway tells of itself: the document, the page to try it, health and metrics.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Backing, Finished, World, on_both_stores};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_stores!(
+    the_served_document_is_the_committed_one,
+    the_docs_page_asks_nothing_of_other_hosts,
+    health_and_metrics_answer_without_a_key,
+);
+
+async fn the_served_document_is_the_committed_one(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let mut served: Value = world.api.get("/openapi.json").await?.into(200)?;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/openapi.json");
+    let mut committed: Value = serde_json::from_str(&std::fs::read_to_string(root)?)?;
+    for document in [&mut served, &mut committed] {
+        document
+            .as_object_mut()
+            .context("it is an object")?
+            .remove("servers");
+    }
+    assert!(
+        served == committed,
+        "run `cargo run -p passerelle -- openapi > openapi/openapi.json`"
+    );
+    assert_eq!(served["openapi"], json!("3.1.0"));
+    assert!(
+        served["webhooks"]
+            .as_object()
+            .is_some_and(|hooks| hooks.contains_key("message.received"))
+    );
+    for (path, operations) in served["paths"].as_object().context("it has paths")? {
+        for (method, operation) in operations.as_object().context("a path has operations")? {
+            assert!(
+                operation["operationId"].is_string(),
+                "{method} {path} has no name"
+            );
+            assert!(
+                operation["responses"]
+                    .as_object()
+                    .is_some_and(|all| all.len() > 1),
+                "{method} {path}"
+            );
+        }
+    }
+    world.finish().await
+}
+
+async fn the_docs_page_asks_nothing_of_other_hosts(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let page = world.api.request(Method::GET, "/docs").send().await?;
+    assert_eq!(page.status().as_u16(), 200);
+    assert!(page.headers().contains_key("content-security-policy"));
+    let html = page.text().await?;
+    for part in html
+        .split(['"', '\''])
+        .filter(|part| part.starts_with("http") || part.starts_with("//"))
+    {
+        assert!(
+            part.starts_with("http://www.w3.org/"),
+            "the page names {part}"
+        );
+    }
+    let is_file = |part: &&str| {
+        let end = part.rsplit('.').next();
+        matches!(end, Some("js" | "css")) && !part.contains(char::is_whitespace)
+    };
+    let links = html.split(['"', '\'']).filter(is_file);
+    for link in links {
+        let path = if link.starts_with('/') {
+            link.to_owned()
+        } else {
+            format!("/docs/{}", link.trim_start_matches("./"))
+        };
+        let file = world.api.request(Method::GET, &path).send().await?;
+        assert_eq!(file.status().as_u16(), 200, "{path}");
+    }
+    world.finish().await
+}
+
+async fn health_and_metrics_answer_without_a_key(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let reply = http
+            .get(format!("{}{path}", world.api.base().get()))
+            .send()
+            .await?;
+        assert_eq!(reply.status().as_u16(), 200, "{path}");
+        let text = reply.text().await?;
+        assert!(!text.contains("+49"), "{path} tells a number");
+    }
+    let metrics = http
+        .get(format!("{}/metrics", world.api.base().get()))
+        .send()
+        .await?
+        .text()
+        .await?;
+    assert!(
+        metrics
+            .lines()
+            .any(|line| line.starts_with("# TYPE passerelle_")),
+        "{metrics}"
+    );
+    world.finish().await
+}

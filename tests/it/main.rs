@@ -1,0 +1,19 @@
+//! Black-box tests: one file per behaviour, sentences as names, each on both databases.
+
+mod bad_input;
+mod binaries;
+mod canaries;
+mod crash_points;
+mod document;
+mod idempotency;
+mod interop;
+mod layers;
+mod lists;
+mod outage;
+mod pacing;
+mod pairing;
+mod receiving;
+mod restarts;
+mod sending;
+mod tenancy;
+mod webhooks;

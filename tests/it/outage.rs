@@ -1,0 +1,66 @@
+//! The database goes away and comes back: 503, not ready, and no restart needed.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{
+    Backing, Finished, Gateway, Setup, Simulator, World, proxy::Proxy, simulator::Phone, within,
+    world::install_tls,
+};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+
+/// A world whose PostgreSQL is reached through a proxy. SQLite has no connection to lose.
+async fn behind_a_proxy() -> Result<(World, Proxy)> {
+    install_tls();
+    let folder = TempDir::with_prefix("passerelle-test-")?;
+    let simulator = Simulator::start(folder.path()).await?;
+    let mut gateway = Gateway::new(
+        Backing::Postgres,
+        folder.path(),
+        &simulator.ws_url(),
+        Setup::default(),
+    )
+    .await?;
+    let url = gateway.database.url.clone();
+    let (login, rest) = url.split_once('@').context("the address has a user")?;
+    let (target, database) = rest.split_once('/').context("the address has a database")?;
+    let proxy = Proxy::to(target.to_owned()).await?;
+    gateway.database.url = format!("{login}@{}/{database}", proxy.address);
+    Ok((World::on(gateway, simulator, folder).await?, proxy))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -> Result<()> {
+    let (world, proxy) = behind_a_proxy().await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    assert_eq!(world.api.get("/readyz").await?.status.as_u16(), 200);
+    proxy.cut();
+    let body = passerelle_tests::Api::text(&session.id, CONTACT, "lost?");
+    let refused = world.api.send_once("k", &body).await?;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (503, "dependency_down")
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    let (ready, healthy) = (
+        world.api.get("/readyz").await?,
+        world.api.get("/healthz").await?,
+    );
+    assert_eq!((ready.status.as_u16(), healthy.status.as_u16()), (503, 200));
+    proxy.mend();
+    within(Duration::from_secs(30), "it is ready again", async || {
+        Ok((world.api.get("/readyz").await?.status.as_u16() == 200).then_some(()))
+    })
+    .await?;
+    let sent = world.api.send_once("k", &body).await?;
+    let id = sent.body["id"]
+        .as_str()
+        .with_context(|| sent.body.to_string())?;
+    world.api.message_at(id, "read").await?;
+    assert_eq!(world.simulator.shown(CONTACT).await?, ["lost?"]);
+    let _finished: Finished = world.finish().await?;
+    Ok(())
+}

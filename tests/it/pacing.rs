@@ -1,0 +1,168 @@
+//! The gap between two sends of a number, judged by when the server read the frames off the wire.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{
+    Backing, Finished, Setup, World, on_both_stores,
+    simulator::{Entry, Phone},
+    world::numbers,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+on_both_stores!(
+    a_second_send_waits_for_the_first_ones_gap,
+    two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gaps,
+    the_gap_holds_over_a_kill,
+    the_gap_holds_over_a_reconnect_asked_for_by_the_tenant,
+);
+
+const CONTACT: &str = "+4915199000001";
+/// The server may read one frame a little late and the next at once.
+const JITTER_US: u64 = 5_000;
+
+/// The frames of each number, in the order they were written.
+pub(crate) fn by_number(frames: Vec<Entry>) -> BTreeMap<String, Vec<Entry>> {
+    let mut numbers: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    for frame in frames {
+        numbers.entry(frame.from.clone()).or_default().push(frame);
+    }
+    for frames in numbers.values_mut() {
+        frames.sort_by_key(|frame| frame.wire_us);
+    }
+    numbers
+}
+
+/// Gaps of a number's frames below the floor, in microseconds.
+pub(crate) fn under_floor(frames: &[Entry], floor_ms: u64) -> Vec<u64> {
+    frames
+        .windows(2)
+        .map(|two| two[1].wire_us - two[0].wire_us)
+        .filter(|gap| gap + JITTER_US < floor_ms * 1000)
+        .collect()
+}
+
+async fn a_second_send_waits_for_the_first_ones_gap(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 1_000,
+        gap_ceiling_ms: 1_500,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked("+4915170000001").await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.api.send(&session.id, CONTACT, "first").await?;
+    let second = world.api.send(&session.id, CONTACT, "second").await?;
+    world.api.message_at(&second.id, "read").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(frames.len(), 2);
+    let gap = frames[1].wire_us - frames[0].wire_us;
+    assert!(
+        (1_000_000 - JITTER_US..3_000_000).contains(&gap),
+        "the gap was {gap} µs"
+    );
+    world.finish().await
+}
+
+async fn two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gaps(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    world
+        .simulator
+        .phone(
+            CONTACT,
+            Phone {
+                reads: false,
+                ..Phone::default()
+            },
+        )
+        .await?;
+    let sessions = world.linked_many(numbers(20)).await?;
+    for n in 0..10 {
+        let round = sessions.iter().map(|session| {
+            let (api, id) = (&world.api, &session.id);
+            async move { api.send(id, CONTACT, &format!("{n:02}")).await }
+        });
+        futures_util::future::try_join_all(round).await?;
+    }
+    world.lanes_empty(Duration::from_mins(1)).await?;
+    let lanes = by_number(world.simulator.ledger("sent").await?);
+    assert_eq!(lanes.len(), 20);
+    let texts = texts_by_id(&world).await?;
+    let wanted: Vec<_> = (0..10).map(|n| format!("{n:02}")).collect();
+    for (number, frames) in &lanes {
+        let order: Vec<_> = frames
+            .iter()
+            .filter_map(|frame| texts.get(&frame.id))
+            .collect();
+        assert_eq!(
+            order,
+            wanted.iter().collect::<Vec<_>>(),
+            "{number} is out of order"
+        );
+        assert_eq!(
+            under_floor(frames, 200),
+            Vec::<u64>::new(),
+            "{number} was too quick"
+        );
+    }
+    world.finish().await
+}
+
+/// The texts of all outbound messages, by WhatsApp's id.
+pub(crate) async fn texts_by_id(world: &World) -> Result<BTreeMap<String, String>> {
+    let messages = world.api.messages("direction=outbound").await?;
+    messages
+        .into_iter()
+        .map(|message| {
+            let text = message.body().to_owned();
+            Ok((
+                message
+                    .wa_message_id
+                    .context("an outbound message has its id")?,
+                text,
+            ))
+        })
+        .collect()
+}
+
+async fn the_gap_holds_over_a_kill(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 3_000,
+        gap_ceiling_ms: 3_500,
+        ..Setup::default()
+    };
+    let mut world = World::with(backing, setup).await?;
+    let session = world.linked("+4915170000001").await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let first = world.api.send(&session.id, CONTACT, "first").await?;
+    let second = world.api.send(&session.id, CONTACT, "second").await?;
+    world.api.message_at(&first.id, "sent").await?;
+    world.gateway.kill_and_restart().await?;
+    world.api.message_at(&second.id, "read").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    world.finish().await
+}
+
+async fn the_gap_holds_over_a_reconnect_asked_for_by_the_tenant(
+    backing: Backing,
+) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 3_000,
+        gap_ceiling_ms: 3_500,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked("+4915170000001").await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let first = world.api.send(&session.id, CONTACT, "first").await?;
+    let second = world.api.send(&session.id, CONTACT, "second").await?;
+    world.api.message_at(&first.id, "sent").await?;
+    world.api.disconnect(&session.id).await?;
+    world.api.session_in(&session.id, "stopped").await?;
+    world.api.connect(&session.id).await?;
+    world.api.message_at(&second.id, "read").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    world.finish().await
+}

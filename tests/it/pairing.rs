@@ -1,0 +1,201 @@
+//! Linking a number, by QR and by code, and unlinking it.
+
+use anyhow::{Context as _, Result};
+use futures_util::StreamExt as _;
+use passerelle_tests::{Backing, Finished, World, on_both_stores, simulator::Phone, soon};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_stores!(
+    a_number_links_by_qr_and_its_session_knows_the_phone,
+    a_number_links_by_a_code_typed_into_the_phone,
+    the_qr_comes_as_json_png_and_svg,
+    the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked,
+    a_disconnected_session_comes_back_without_a_qr,
+    a_number_unlinked_on_the_phone_is_logged_out_and_links_again,
+    logout_unlinks_the_device_from_the_phone,
+    a_deleted_session_is_gone_and_its_phone_has_no_device,
+);
+
+const NUMBER: &str = "+4915170000001";
+
+async fn devices(world: &World) -> Result<usize> {
+    let phone = world.simulator.phone_state(NUMBER).await?;
+    Ok(phone["devices"]
+        .as_array()
+        .context("a phone has devices")?
+        .len())
+}
+
+async fn a_number_links_by_qr_and_its_session_knows_the_phone(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["session.connected"]).await?;
+    let fresh = world.api.create_session("support").await?;
+    assert_eq!(
+        (fresh.desired.as_str(), fresh.state.as_str()),
+        ("stopped", "stopped")
+    );
+    let session = world.linked(NUMBER).await?;
+    assert_eq!(session.desired, "running");
+    assert_eq!(session.phone.as_deref(), Some(NUMBER));
+    let told = receiver.wait_for("session.connected", 1).await?;
+    assert_eq!(told[0].body["session_id"], json!(session.id));
+    assert_eq!(devices(&world).await?, 1);
+    let none = world
+        .api
+        .get(&format!("/v1/sessions/{}/qr", session.id))
+        .await?;
+    assert_eq!(
+        (none.status.as_u16(), none.code()),
+        (409, "qr_not_available")
+    );
+    world.finish().await
+}
+
+async fn a_number_links_by_a_code_typed_into_the_phone(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    world.simulator.phone(NUMBER, Phone::default()).await?;
+    let session = world.api.create_session("support").await?;
+    world.api.connect(&session.id).await?;
+    world.api.qr(&session.id).await?;
+    let path = format!("/v1/sessions/{}/pairing-code", session.id);
+    let told: Value = world
+        .api
+        .post(&path, &json!({ "phone": NUMBER }))
+        .await?
+        .into(200)?;
+    let code = told["code"].as_str().context("it answers with a code")?;
+    world
+        .simulator
+        .enter_code(NUMBER, &code.replace('-', ""))
+        .await?;
+    let session = world.api.session_in(&session.id, "connected").await?;
+    assert_eq!(session.phone.as_deref(), Some(NUMBER));
+    world.finish().await
+}
+
+async fn the_qr_comes_as_json_png_and_svg(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.api.create_session("support").await?;
+    world.api.connect(&session.id).await?;
+    world.api.qr(&session.id).await?;
+    let path = format!("/v1/sessions/{}/qr", session.id);
+    let json: Value = world.api.get(&path).await?.into(200)?;
+    assert!(json["expires_at"].is_string());
+    let url = json["png_data_url"].as_str().unwrap_or_default();
+    assert!(url.starts_with("data:image/png;base64,"), "{url}");
+    for (kind, start) in [("image/png", &b"\x89PNG"[..]), ("image/svg+xml", &b"<"[..])] {
+        let reply = world
+            .api
+            .request(Method::GET, &path)
+            .header("Accept", kind)
+            .send()
+            .await?;
+        assert_eq!(reply.headers()["content-type"], kind);
+        assert!(reply.bytes().await?.starts_with(start), "{kind}");
+    }
+    world.finish().await
+}
+
+async fn the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    world.simulator.phone(NUMBER, Phone::default()).await?;
+    let session = world.api.create_session("support").await?;
+    world.api.connect(&session.id).await?;
+    let path = format!("/v1/sessions/{}/qr/stream", session.id);
+    let reply = world.api.request(Method::GET, &path).send().await?;
+    let kind = reply.headers()["content-type"].to_str()?.to_owned();
+    assert!(kind.starts_with("text/event-stream"), "{kind}");
+    let (mut stream, mut text, mut scanned) = (reply.bytes_stream(), String::new(), false);
+    while let Some(part) = stream.next().await {
+        text.push_str(std::str::from_utf8(&part?)?);
+        if !scanned && let Some(qr) = first_qr(&text) {
+            world.simulator.scan(NUMBER, &qr).await?;
+            scanned = true;
+        }
+    }
+    assert!(scanned, "no QR in the stream: {text}");
+    assert!(
+        text.contains("event: state") || text.contains("event:state"),
+        "{text}"
+    );
+    world.api.session_in(&session.id, "connected").await?;
+    world.finish().await
+}
+
+/// The code of the first whole `qr` event of a stream.
+fn first_qr(text: &str) -> Option<String> {
+    text.split_inclusive("\n\n")
+        .filter(|event| event.ends_with("\n\n"))
+        .flat_map(str::lines)
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data:")?.trim()).ok())
+        .find_map(|event| Some(event["qr"].as_str()?.to_owned()))
+}
+
+async fn a_disconnected_session_comes_back_without_a_qr(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?;
+    let asked = world.api.disconnect(&session.id).await?;
+    assert_eq!(asked.desired, "stopped");
+    world.api.session_in(&session.id, "stopped").await?;
+    assert_eq!(devices(&world).await?, 1, "a disconnect must not unlink");
+    world.api.connect(&session.id).await?;
+    world.api.session_in(&session.id, "connected").await?;
+    assert_eq!(devices(&world).await?, 1);
+    world.finish().await
+}
+
+async fn a_number_unlinked_on_the_phone_is_logged_out_and_links_again(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["session.logged_out"]).await?;
+    let session = world.linked(NUMBER).await?;
+    let phone = world.simulator.phone_state(NUMBER).await?;
+    let device = phone["devices"][0]["device"]
+        .as_u64()
+        .context("a device has a number")?;
+    world.simulator.unlink(NUMBER, device).await?;
+    world.api.session_in(&session.id, "logged_out").await?;
+    receiver.wait_for("session.logged_out", 1).await?;
+    world.api.connect(&session.id).await?;
+    let qr = world.api.qr(&session.id).await?;
+    world.simulator.scan(NUMBER, &qr).await?;
+    world.api.session_in(&session.id, "connected").await?;
+    world.finish().await
+}
+
+async fn logout_unlinks_the_device_from_the_phone(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?;
+    world
+        .api
+        .act(&format!("/v1/sessions/{}/logout", session.id))
+        .await?
+        .into::<Value>(202)?;
+    world.api.session_in(&session.id, "logged_out").await?;
+    soon("the phone has no device", async || {
+        Ok((devices(&world).await? == 0).then_some(()))
+    })
+    .await?;
+    world.finish().await
+}
+
+async fn a_deleted_session_is_gone_and_its_phone_has_no_device(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?;
+    let path = format!("/v1/sessions/{}", session.id);
+    assert_eq!(world.api.delete(&path).await?.status.as_u16(), 204);
+    assert_eq!(world.api.get(&path).await?.status.as_u16(), 404);
+    soon("the phone has no device", async || {
+        Ok((devices(&world).await? == 0).then_some(()))
+    })
+    .await?;
+    world.finish().await
+}

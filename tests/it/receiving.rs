@@ -1,0 +1,160 @@
+//! A text in: committed once, told as a signed webhook.
+
+use anyhow::Result;
+use passerelle_tests::{Backing, Finished, World, on_both_stores, simulator::Phone, soon};
+use serde_json::json;
+use std::time::Duration;
+
+on_both_stores!(
+    a_text_in_is_stored_and_told_as_a_signed_webhook,
+    a_duplicated_frame_is_one_message,
+    texts_said_while_the_gateway_is_down_arrive_when_it_is_back,
+    events_of_a_session_are_numbered_without_gaps,
+    an_unanswered_text_does_not_stop_when_the_gateway_is_killed,
+);
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+
+async fn a_text_in_is_stored_and_told_as_a_signed_webhook(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let said = world
+        .simulator
+        .say(CONTACT, NUMBER, "Where is my order?")
+        .await?;
+    let told = receiver.wait_for("message.received", 1).await?;
+    let body = &told[0].body;
+    assert_eq!(
+        body["id"],
+        json!(told[0].id),
+        "the envelope's id is the webhook-id"
+    );
+    assert_eq!(body["org_id"], json!(world.org));
+    assert_eq!(body["session_id"], json!(session.id));
+    let message = &body["data"]["message"];
+    assert_eq!(message["text"]["body"], json!("Where is my order?"));
+    assert_eq!(message["wa_message_id"], json!(said));
+    let stored = world
+        .api
+        .messages(&format!("session_id={}&direction=inbound", session.id))
+        .await?;
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].body(), "Where is my order?");
+    let from = stored[0].from.clone().unwrap_or_default();
+    assert!(
+        from.to_string().contains(CONTACT),
+        "the sender's phone is known: {from}"
+    );
+    world.finish().await
+}
+
+async fn a_duplicated_frame_is_one_message(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world
+        .simulator
+        .say_copies(CONTACT, NUMBER, "twice", 3)
+        .await?;
+    world.simulator.say(CONTACT, NUMBER, "last").await?;
+    soon("the last one has come", async || {
+        Ok(receiver
+            .of("message.received")
+            .iter()
+            .any(|one| one.text() == "last")
+            .then_some(()))
+    })
+    .await?;
+    let stored = world
+        .api
+        .messages(&format!("session_id={}&direction=inbound", session.id))
+        .await?;
+    let mut texts: Vec<_> = stored
+        .iter()
+        .map(passerelle_tests::api::Message::body)
+        .collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["last", "twice"]);
+    world.finish().await
+}
+
+async fn texts_said_while_the_gateway_is_down_arrive_when_it_is_back(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.gateway.stop().await?;
+    for n in 0..20 {
+        world
+            .simulator
+            .say(CONTACT, NUMBER, &format!("while you were out {n}"))
+            .await?;
+    }
+    world.gateway.start().await?;
+    let told = receiver.wait_for("message.received", 20).await?;
+    let mut texts: Vec<_> = told.iter().map(|one| one.text().to_owned()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), 20);
+    world.finish().await
+}
+
+async fn events_of_a_session_are_numbered_without_gaps(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&[]).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.echo(CONTACT).await?;
+    for n in 0..5 {
+        world
+            .api
+            .send(&session.id, CONTACT, &format!("{n}"))
+            .await?;
+    }
+    receiver.wait_for("message.received", 5).await?;
+    receiver.wait_for("message.read", 5).await?;
+    let mut numbers: Vec<_> = receiver
+        .arrivals()
+        .iter()
+        .filter(|one| one.body["session_id"] == json!(session.id))
+        .filter_map(|one| one.body["sequence"].as_u64())
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let whole: Vec<_> = (numbers[0]..=numbers[numbers.len() - 1]).collect();
+    assert_eq!(numbers, whole);
+    world.finish().await
+}
+
+async fn an_unanswered_text_does_not_stop_when_the_gateway_is_killed(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    for round in 0..4 {
+        for n in 0..10 {
+            world
+                .simulator
+                .say(CONTACT, NUMBER, &format!("{round}.{n}"))
+                .await?;
+        }
+        world.gateway.kill_and_restart().await?;
+    }
+    // A claim of a delivery that a kill cut short lapses within a minute.
+    receiver
+        .wait_for_within(Duration::from_secs(100), "message.received", 40)
+        .await?;
+    let stored = world
+        .api
+        .messages(&format!("session_id={}&direction=inbound", session.id))
+        .await?;
+    assert_eq!(stored.len(), 40, "each is stored once");
+    world.finish().await
+}

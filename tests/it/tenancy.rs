@@ -1,0 +1,246 @@
+//! Another organisation's ids answer exactly as ids that never were.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Api, Backing, Finished, World, api::Reply, on_both_stores};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_stores!(
+    another_organisations_ids_answer_as_ids_that_never_were,
+    another_organisations_rows_are_in_no_list,
+    a_revoked_key_and_a_wrong_key_get_the_same_answer,
+    an_organisations_key_cannot_do_what_the_admin_key_does,
+);
+
+const CONTACT: &str = "+4915199000001";
+
+/// A valid id of the same kind that nobody has.
+fn never(id: &str) -> String {
+    let (prefix, suffix) = id.split_once('_').unwrap_or_default();
+    let swapped: String = suffix.chars().rev().take(10).collect();
+    let kept = &suffix[..suffix.len() - 10];
+    let swapped: String = swapped
+        .chars()
+        .map(|digit| if digit == 'z' { 'y' } else { 'z' })
+        .collect();
+    format!("{prefix}_{kept}{swapped}")
+}
+
+/// What is compared: the status and the body without what belongs to one request.
+fn bare(reply: &Reply, id: &str) -> (u16, String) {
+    let mut body = reply.body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("request_id");
+        fields.remove("instance");
+    }
+    (reply.status.as_u16(), body.to_string().replace(id, "ID"))
+}
+
+async fn another_organisations_ids_answer_as_ids_that_never_were(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let (ours, theirs) = (&world.api, world.admin.tenant("Globex").await?);
+    let session = ours.create_session("a").await?.id;
+    let message = ours.send(&session, CONTACT, "ours").await?.id;
+    let (endpoint, _) = ours.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
+    let keys: Value = ours.get("/v1/api-keys").await?.into(200)?;
+    let key = keys["data"][0]["id"]
+        .as_str()
+        .context("there is a key")?
+        .to_owned();
+    let mut calls = vec![
+        (Method::GET, "/v1/messages/ID", &message),
+        (Method::POST, "/v1/messages/ID/cancel", &message),
+        (Method::GET, "/v1/webhook-endpoints/ID", &endpoint),
+        (Method::DELETE, "/v1/webhook-endpoints/ID", &endpoint),
+        (
+            Method::POST,
+            "/v1/webhook-endpoints/ID/secret/rotate",
+            &endpoint,
+        ),
+        (Method::DELETE, "/v1/api-keys/ID", &key),
+    ];
+    for path in [
+        "/v1/sessions/ID",
+        "/v1/sessions/ID/qr",
+        "/v1/sessions/ID/qr/stream",
+    ] {
+        calls.push((Method::GET, path, &session));
+    }
+    for path in [
+        "/v1/sessions/ID/connect",
+        "/v1/sessions/ID/disconnect",
+        "/v1/sessions/ID/logout",
+    ] {
+        calls.push((Method::POST, path, &session));
+    }
+    calls.push((Method::DELETE, "/v1/sessions/ID", &session));
+    for (method, path, id) in calls {
+        compare(&theirs, &method, path, id, None).await?;
+    }
+    let code = json!({ "phone": CONTACT });
+    compare(
+        &theirs,
+        &Method::POST,
+        "/v1/sessions/ID/pairing-code",
+        &session,
+        Some(&code),
+    )
+    .await?;
+    let send = Api::text("ID", CONTACT, "x");
+    compare(
+        &theirs,
+        &Method::POST,
+        "/v1/messages",
+        &session,
+        Some(&send),
+    )
+    .await?;
+    assert_eq!(
+        ours.session(&session).await?.desired,
+        "stopped",
+        "a stranger changed it"
+    );
+    assert_eq!(
+        ours.message(&message).await?.status,
+        "queued",
+        "a stranger changed it"
+    );
+    assert_eq!(
+        ours.get(&format!("/v1/webhook-endpoints/{endpoint}"))
+            .await?
+            .status
+            .as_u16(),
+        200
+    );
+    world.finish_with_work_undone().await
+}
+
+/// Calls with the stranger's key, once with a real id of somebody else, once with one of nobody.
+async fn compare(
+    theirs: &Api,
+    method: &Method,
+    path: &str,
+    id: &str,
+    body: Option<&Value>,
+) -> Result<()> {
+    let mut answers = Vec::new();
+    for id in [id.to_owned(), never(id)] {
+        let mut request = theirs.request(method.clone(), &path.replace("ID", &id));
+        if let Some(body) = body {
+            let body = body.to_string().replace("\"ID\"", &format!("\"{id}\""));
+            request = request
+                .header("Content-Type", "application/json")
+                .body(body);
+        }
+        answers.push(bare(&Api::reply(request).await?, &id));
+    }
+    assert_eq!(
+        answers[0], answers[1],
+        "{method} {path} tells that the id is somebody's"
+    );
+    assert_eq!(answers[0].0, 404, "{method} {path}: {}", answers[0].1);
+    Ok(())
+}
+
+async fn another_organisations_rows_are_in_no_list(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let (ours, theirs) = (&world.api, world.admin.tenant("Globex").await?);
+    let session = ours.create_session("a").await?.id;
+    ours.send(&session, CONTACT, "ours").await?;
+    ours.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
+    for path in [
+        "/v1/sessions",
+        "/v1/messages",
+        "/v1/webhook-endpoints",
+        "/v1/webhook-deliveries",
+    ] {
+        let list: Value = theirs.get(path).await?.into(200)?;
+        assert_eq!(list["data"], json!([]), "{path}");
+    }
+    let by_session = theirs
+        .get(&format!("/v1/messages?session_id={session}"))
+        .await?;
+    let by_nobody = theirs
+        .get(&format!("/v1/messages?session_id={}", never(&session)))
+        .await?;
+    assert_eq!(
+        bare(&by_session, &session),
+        bare(&by_nobody, &never(&session))
+    );
+    world.finish_with_work_undone().await
+}
+
+async fn a_revoked_key_and_a_wrong_key_get_the_same_answer(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let (id, key) = world.admin.create_key(&world.org, "second").await?;
+    let second = world.api.with_key(&key);
+    assert_eq!(second.get("/v1/sessions").await?.status.as_u16(), 200);
+    assert_eq!(
+        world
+            .api
+            .delete(&format!("/v1/api-keys/{id}"))
+            .await?
+            .status
+            .as_u16(),
+        204
+    );
+    let revoked = second.get("/v1/sessions").await?;
+    assert_eq!(
+        (revoked.status.as_u16(), revoked.code()),
+        (401, "invalid_api_key")
+    );
+    assert_eq!(
+        revoked.headers["www-authenticate"]
+            .to_str()?
+            .split(' ')
+            .next(),
+        Some("Bearer")
+    );
+    let mut other = key.clone().into_bytes();
+    let at = other.len() - 20;
+    other[at] = if other[at] == b'a' { b'b' } else { b'a' };
+    let wrong = world
+        .api
+        .with_key(String::from_utf8(other)?)
+        .get("/v1/sessions")
+        .await?;
+    assert_eq!(bare(&revoked, &id), bare(&wrong, &id));
+    let none = Api::reply(
+        reqwest::Client::builder()
+            .build()?
+            .get(format!("{}/v1/sessions", world.api.base().get())),
+    )
+    .await?;
+    assert_eq!(
+        (none.status.as_u16(), none.code()),
+        (401, "missing_credentials")
+    );
+    world.finish().await
+}
+
+async fn an_organisations_key_cannot_do_what_the_admin_key_does(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let tried = world
+        .api
+        .post("/v1/organisations", &json!({ "name": "mine" }))
+        .await?;
+    assert!(matches!(tried.status.as_u16(), 401 | 403), "{}", tried.body);
+    let listed = world.api.get("/v1/organisations").await?;
+    assert!(
+        matches!(listed.status.as_u16(), 401 | 403),
+        "{}",
+        listed.body
+    );
+    let path = format!("/v1/organisations/{}/api-keys", world.org);
+    let keyed = world.api.post(&path, &json!({ "name": "mine" })).await?;
+    assert!(
+        matches!(keyed.status.as_u16(), 401 | 403 | 404),
+        "{}",
+        keyed.body
+    );
+    world.finish().await
+}

@@ -1,0 +1,409 @@
+//! A small client of the gateway's API, as a tenant would write one.
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use crate::wait::{soon, within};
+
+/// Where a gateway answers; changes when it is started again.
+#[derive(Debug, Clone, Default)]
+pub struct Base(Arc<RwLock<String>>);
+
+impl Base {
+    /// The address now, without a slash at its end.
+    pub fn get(&self) -> String {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Points every client at another address.
+    pub fn set(&self, url: &str) {
+        let url = url.trim_end_matches('/').to_owned();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = url;
+    }
+}
+
+/// A client that calls with one key.
+#[derive(Debug, Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    base: Base,
+    /// What it calls with.
+    pub key: String,
+}
+
+/// A reply, read to its end.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body as JSON; `null` when it is empty or none.
+    pub body: Value,
+}
+
+impl Reply {
+    /// The problem's stable code, or "" when the body is no problem.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The body as `T`, if the status is `expected`.
+    pub fn into<T: DeserializeOwned>(self, expected: u16) -> Result<T> {
+        ensure!(
+            self.status.as_u16() == expected,
+            "the API answered {} {} in place of {expected}",
+            self.status,
+            self.body
+        );
+        serde_json::from_value(self.body.clone())
+            .with_context(|| format!("the body has another shape: {}", self.body))
+    }
+}
+
+/// What `…/sessions` answers with.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Session {
+    /// `ses_…`
+    pub id: String,
+    /// `running` or `stopped`: what the tenant wants.
+    pub desired: String,
+    /// What it is at the moment.
+    pub state: String,
+    /// The linked number, E.164.
+    pub phone: Option<String>,
+    /// Its lane.
+    pub queue: Option<SessionQueue>,
+}
+
+/// A session's lane.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SessionQueue {
+    /// Messages not yet on their way.
+    pub pending: u64,
+}
+
+/// What `…/messages` answers with.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Message {
+    /// `msg_…`
+    pub id: String,
+    /// Whose number it goes out from or came in on.
+    pub session_id: String,
+    /// `outbound` or `inbound`.
+    pub direction: String,
+    /// `queued sending unknown sent delivered read played failed expired canceled`, or `received`.
+    pub status: String,
+    /// E.164 of the recipient.
+    pub to: Option<Value>,
+    /// The sender.
+    pub from: Option<Value>,
+    /// Why it failed.
+    pub error: Option<Value>,
+    /// `{body}`
+    pub text: Option<Value>,
+    /// Place and estimates while it waits.
+    pub queue: Option<Value>,
+    /// WhatsApp's message id.
+    pub wa_message_id: Option<String>,
+    /// When the server acknowledged it, RFC 3339.
+    pub sent_at: Option<String>,
+    /// When a phone had it, RFC 3339.
+    pub delivered_at: Option<String>,
+    /// When it was read, RFC 3339.
+    pub read_at: Option<String>,
+}
+
+impl Message {
+    /// The text.
+    pub fn body(&self) -> &str {
+        self.text
+            .as_ref()
+            .and_then(|text| text["body"].as_str())
+            .unwrap_or_default()
+    }
+
+    /// The stable code of the failure, or "".
+    pub fn error_code(&self) -> &str {
+        self.error
+            .as_ref()
+            .and_then(|error| error["code"].as_str())
+            .unwrap_or_default()
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether another page follows.
+    pub has_more: bool,
+    /// What `cursor` takes for it.
+    pub next_cursor: Option<String>,
+}
+
+/// How far a status is; a status never goes back, so waiting for one takes any later one too.
+fn rank(status: &str) -> u8 {
+    match status {
+        "queued" => 0,
+        "sending" => 1,
+        "unknown" => 2,
+        "sent" => 3,
+        "delivered" => 4,
+        "read" => 5,
+        "played" => 6,
+        _ => 9,
+    }
+}
+
+impl Api {
+    /// A client of the gateway at `base`.
+    pub fn new(base: Base, key: impl Into<String>) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(40))
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            base,
+            key: key.into(),
+        })
+    }
+
+    /// The same gateway with another key.
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Where the gateway answers.
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// A request with the key, to be shaped further.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base.get()))
+            .bearer_auth(&self.key)
+    }
+
+    /// Sends a request and reads its reply.
+    pub async fn reply(request: RequestBuilder) -> Result<Reply> {
+        let reply = request.send().await?;
+        let (status, headers) = (reply.status(), reply.headers().clone());
+        let bytes = reply.bytes().await?;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Reply {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Result<Reply> {
+        Self::reply(self.request(Method::GET, path)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Result<Reply> {
+        Self::reply(self.request(Method::DELETE, path)).await
+    }
+
+    /// POST of a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Reply> {
+        Self::reply(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// POST without a body.
+    pub async fn act(&self, path: &str) -> Result<Reply> {
+        Self::reply(self.request(Method::POST, path)).await
+    }
+
+    // organisations and keys
+
+    /// A new organisation's id (needs the admin key).
+    pub async fn create_organisation(&self, name: &str) -> Result<String> {
+        let made: Value = self
+            .post("/v1/organisations", &json!({ "name": name }))
+            .await?
+            .into(201)?;
+        id_of(&made)
+    }
+
+    /// A new key of an organisation: its id and the key (needs the admin key).
+    pub async fn create_key(&self, org: &str, name: &str) -> Result<(String, String)> {
+        let path = format!("/v1/organisations/{org}/api-keys");
+        let made: Value = self
+            .post(&path, &json!({ "name": name }))
+            .await?
+            .into(201)?;
+        let key = made["key"].as_str().context("a new key is shown once")?;
+        Ok((id_of(&made)?, key.to_owned()))
+    }
+
+    /// A client of a new organisation (needs the admin key).
+    pub async fn tenant(&self, name: &str) -> Result<Self> {
+        let org = self.create_organisation(name).await?;
+        let (_, key) = self.create_key(&org, "tests").await?;
+        Ok(self.with_key(key))
+    }
+
+    // sessions
+
+    /// A new session, not yet connected.
+    pub async fn create_session(&self, name: &str) -> Result<Session> {
+        self.post("/v1/sessions", &json!({ "name": name }))
+            .await?
+            .into(201)
+    }
+
+    /// A session as it is now.
+    pub async fn session(&self, id: &str) -> Result<Session> {
+        self.get(&format!("/v1/sessions/{id}")).await?.into(200)
+    }
+
+    /// All sessions of the organisation.
+    pub async fn sessions(&self) -> Result<Vec<Session>> {
+        self.all("/v1/sessions?limit=100").await
+    }
+
+    /// Asks for it to run.
+    pub async fn connect(&self, id: &str) -> Result<Session> {
+        self.act(&format!("/v1/sessions/{id}/connect"))
+            .await?
+            .into(202)
+    }
+
+    /// Asks for it to stop.
+    pub async fn disconnect(&self, id: &str) -> Result<Session> {
+        self.act(&format!("/v1/sessions/{id}/disconnect"))
+            .await?
+            .into(202)
+    }
+
+    /// The QR string, as soon as there is one.
+    ///
+    /// # Panics
+    /// When a missing QR is told with another code than `qr_not_available`.
+    pub async fn qr(&self, id: &str) -> Result<String> {
+        soon("there is a QR code", async || {
+            let reply = self.get(&format!("/v1/sessions/{id}/qr")).await?;
+            if reply.status == StatusCode::CONFLICT {
+                assert_eq!(reply.code(), "qr_not_available");
+                return Ok(None);
+            }
+            let qr: Value = reply.into(200)?;
+            Ok(qr["qr"].as_str().map(ToOwned::to_owned))
+        })
+        .await
+    }
+
+    /// Waits until the session is in a state.
+    pub async fn session_in(&self, id: &str, state: &str) -> Result<Session> {
+        within(
+            Duration::from_secs(45),
+            &format!("the session is {state}"),
+            async || {
+                let session = self.session(id).await?;
+                Ok((session.state == state).then_some(session))
+            },
+        )
+        .await
+    }
+
+    // messages
+
+    /// The body of a text to send.
+    pub fn text(session: &str, to: &str, body: &str) -> Value {
+        json!({ "session_id": session, "type": "text", "to": to, "text": { "body": body } })
+    }
+
+    /// Sends a text: accepted when this returns.
+    pub async fn send(&self, session: &str, to: &str, body: &str) -> Result<Message> {
+        self.post("/v1/messages", &Self::text(session, to, body))
+            .await?
+            .into(202)
+    }
+
+    /// Sends with an idempotency key, and gives the reply as it came.
+    pub async fn send_once(&self, key: &str, body: &Value) -> Result<Reply> {
+        let request = self
+            .request(Method::POST, "/v1/messages")
+            .header("Idempotency-Key", key);
+        Self::reply(request.json(body)).await
+    }
+
+    /// A message as it is now.
+    pub async fn message(&self, id: &str) -> Result<Message> {
+        self.get(&format!("/v1/messages/{id}")).await?.into(200)
+    }
+
+    /// Every message that a query names (`session_id=…&status=…`), over all pages.
+    pub async fn messages(&self, query: &str) -> Result<Vec<Message>> {
+        self.all(&format!("/v1/messages?limit=100&{query}")).await
+    }
+
+    async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page: Page<T> = self.get(&format!("{path}{cursor}")).await?.into(200)?;
+            all.extend(page.data);
+            match page.next_cursor.filter(|_| page.has_more) {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Waits until a message has come as far as `status`.
+    pub async fn message_at(&self, id: &str, status: &str) -> Result<Message> {
+        let mut last = String::new();
+        let found = within(
+            Duration::from_secs(40),
+            &format!("a message is {status}"),
+            async || {
+                let message = self.message(id).await?;
+                last.clone_from(&message.status);
+                let there = message.status == status
+                    || (rank(status) < 7
+                        && (3..7).contains(&rank(&message.status))
+                        && rank(&message.status) >= rank(status));
+                Ok(there.then_some(message))
+            },
+        )
+        .await;
+        found.with_context(|| format!("it was {last} at the end"))
+    }
+
+    // webhooks
+
+    /// A new endpoint: its id and its secret. No events means all.
+    pub async fn create_endpoint(&self, url: &str, events: &[&str]) -> Result<(String, String)> {
+        let body = json!({ "url": url, "events": events });
+        let made: Value = self.post("/v1/webhook-endpoints", &body).await?.into(201)?;
+        let secret = made["secret"]
+            .as_str()
+            .context("the secret is shown at its making")?;
+        Ok((id_of(&made)?, secret.to_owned()))
+    }
+}
+
+/// The `id` of an object.
+pub fn id_of(made: &Value) -> Result<String> {
+    Ok(made["id"].as_str().context("it has an id")?.to_owned())
+}

@@ -1,0 +1,130 @@
+//! The two databases every black-box test runs on.
+
+use anyhow::{Context as _, Result};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use std::path::Path;
+
+/// Which database stands behind a gateway under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// A file of the test's own.
+    Sqlite,
+    /// A database of the test's own on the server that `PASSERELLE_TEST_POSTGRES` names.
+    Postgres,
+}
+
+/// Makes two tests of each function named: one on SQLite, one on PostgreSQL.
+///
+/// Each takes a [`Backing`] and returns `Result<Finished>`, which only a finished world gives.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> ::anyhow::Result<()> {
+                let _finished: $crate::world::Finished = super::$name($crate::Backing::Sqlite).await?;
+                Ok(())
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> ::anyhow::Result<()> {
+                let _finished: $crate::world::Finished = super::$name($crate::Backing::Postgres).await?;
+                Ok(())
+            })+
+        }
+    };
+}
+
+/// A private, empty database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// What `--database-url` is given.
+    pub url: String,
+    /// Which kind it is.
+    pub backing: Backing,
+}
+
+impl Database {
+    /// Makes one, in `folder` or on the server.
+    pub async fn create(backing: Backing, folder: &Path) -> Result<Self> {
+        let url = match backing {
+            Backing::Sqlite => format!("sqlite:{}", folder.join("passerelle.db").display()),
+            Backing::Postgres => create_on_server().await?,
+        };
+        Ok(Self { url, backing })
+    }
+
+    /// Everything the database holds, as bytes in which a canary would be found: the raw files of
+    /// SQLite (with the log beside it), every row of every table of PostgreSQL.
+    pub async fn dump(&self, folder: &Path) -> Result<Vec<u8>> {
+        match self.backing {
+            Backing::Sqlite => {
+                let mut all = Vec::new();
+                for file in std::fs::read_dir(folder)? {
+                    let path = file?.path();
+                    if path
+                        .file_name()
+                        .is_some_and(|name| name.to_string_lossy().starts_with("passerelle.db"))
+                    {
+                        all.extend(std::fs::read(path)?);
+                    }
+                }
+                Ok(all)
+            }
+            Backing::Postgres => dump_rows(&self.url).await,
+        }
+    }
+}
+
+async fn create_on_server() -> Result<String> {
+    let server = std::env::var("PASSERELLE_TEST_POSTGRES")
+        .context("PASSERELLE_TEST_POSTGRES names no server: start the tests with tests/run")?;
+    let name = format!("t{:032x}", rand::random::<u128>());
+    let mut conn = PgConnection::connect(&server).await?;
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut conn)
+        .await?;
+    conn.close().await?;
+    let (base, _) = server
+        .rsplit_once('/')
+        .context("the server's address has no database")?;
+    Ok(format!("{base}/{name}"))
+}
+
+async fn dump_rows(url: &str) -> Result<Vec<u8>> {
+    let mut conn = PgConnection::connect(url).await?;
+    let tables = sqlx::query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        .fetch_all(&mut conn)
+        .await?;
+    let mut all = Vec::new();
+    for table in tables {
+        let table: String = table.try_get(0)?;
+        let rows = sqlx::query(AssertSqlSafe(format!("SELECT t::text FROM \"{table}\" t")))
+            .fetch_all(&mut conn)
+            .await?;
+        for row in rows {
+            let row: String = row.try_get(0)?;
+            all.extend(unhex(row.as_bytes()));
+            all.extend(row.into_bytes());
+        }
+    }
+    Ok(all)
+}
+
+/// The bytes behind every `\x…` of a row's text.
+fn unhex(row: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = Vec::new();
+    let mut at = 0;
+    while at + 1 < row.len() {
+        match (digit(row[at]), digit(row[at + 1])) {
+            (Some(high), Some(low)) => {
+                bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    bytes
+}

@@ -1,0 +1,39 @@
+//! The harness of the black-box tests: everything here looks at Passerelle from outside.
+//!
+//! A test starts a [`World`]: a simulated WhatsApp server, a gateway on a private store, an
+//! organisation and its key, each a process or a row of its own. It acts through [`Api`] and the
+//! simulator's control calls, and reads what happened from the API, from a [`Receiver`] of
+//! webhooks and from the phones' [`ledger`](simulator::Entry).
+//!
+//! | page | what it has |
+//! |---|---|
+//! | `backing` | the two databases a test runs on, and the macro that makes two tests of one |
+//! | `process` | a program started by path, killed or asked to end, its log kept |
+//! | `gateway` | the gateway as a process that can be killed and started again |
+//! | `simulator` | the simulated WhatsApp server and its phones |
+//! | `api` | a small client of the gateway's API |
+//! | `receiver` | a webhook endpoint that verifies every signature |
+//! | `proxy` | a TCP proxy that can be cut |
+//! | `wait` | waiting for an event with a deadline |
+//! | `world` | all of it together |
+//!
+//! Invariants: nothing sleeps and hopes; every test returns what only [`World::finish`] gives, which
+//! asserts that nothing accepted was left undone; only processes started here are killed.
+
+pub mod api;
+pub mod backing;
+pub mod gateway;
+pub mod process;
+pub mod proxy;
+pub mod receiver;
+pub mod simulator;
+pub mod wait;
+pub mod world;
+
+pub use api::Api;
+pub use backing::Backing;
+pub use gateway::{Gateway, Setup};
+pub use receiver::Receiver;
+pub use simulator::Simulator;
+pub use wait::{soon, within};
+pub use world::{Finished, World};

@@ -1,0 +1,146 @@
+//! A program started by path: killed, or asked to end, its log kept.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+
+/// Path of the binary with the sandbox feature.
+pub fn sandbox_binary() -> Result<PathBuf> {
+    binary("PASSERELLE_BIN_SANDBOX")
+}
+
+/// Path of the binary as it is released: without the sandbox feature.
+pub fn plain_binary() -> Result<PathBuf> {
+    binary("PASSERELLE_BIN_PLAIN")
+}
+
+fn binary(variable: &str) -> Result<PathBuf> {
+    let path = std::env::var_os(variable)
+        .with_context(|| format!("{variable} names no binary: start the tests with tests/run"))?;
+    Ok(path.into())
+}
+
+/// A command that inherits none of the caller's `PASSERELLE_…` settings.
+pub fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PASSERELLE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env_remove("FAILPOINTS")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// A running program.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it; both its outputs are appended to `log`.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let out = File::options().create(true).append(true).open(log)?;
+        let child = command
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
+    }
+
+    /// What it wrote to `announce` once it was ready, as JSON.
+    pub async fn announced(&mut self, announce: &Path) -> Result<Value> {
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(told) = std::fs::read(announce)
+                .ok()
+                .and_then(|text| serde_json::from_slice(&text).ok())
+            {
+                return Ok(told);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!(
+                    "it ended with {status} before it was ready\n{}",
+                    self.log_end()
+                );
+            }
+            if tokio::time::Instant::now() > end {
+                bail!("it was not ready in 30 s\n{}", self.log_end());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the process has ended")
+    }
+
+    /// Ends it at once, as a power cut would (SIGKILL), and reaps it.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.start_kill().ok();
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM), without waiting.
+    pub fn terminate(&self) -> Result<()> {
+        let pid = self.pid()?.to_string();
+        let status = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()?;
+        anyhow::ensure!(status.success(), "kill -TERM failed");
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        let ended = tokio::time::timeout(deadline, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("it was still running after {deadline:?}"))??)
+    }
+
+    /// Whether it is still there.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The most memory it ever held, in bytes (`VmHWM`).
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// A line of `/proc/PID/status` that is given in kB, in bytes.
+    pub fn status_bytes(&self, line: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let kib = status
+            .lines()
+            .find_map(|text| text.strip_prefix(line))
+            .and_then(|rest| rest.split_whitespace().next())
+            .with_context(|| format!("no {line} in the process status"))?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    /// The last lines of its log, for a failing test.
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}

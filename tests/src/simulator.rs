@@ -1,0 +1,257 @@
+//! The simulated WhatsApp server as a process, and its phones. The calls are described in
+//! `engine/simulator/CONTROL.md`.
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+use crate::process::{Process, command, sandbox_binary};
+
+/// A running simulated server.
+#[derive(Debug)]
+pub struct Simulator {
+    http: reqwest::Client,
+    control: String,
+    process: Process,
+}
+
+/// A row of the ledger: a frame, or something a phone did.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Entry {
+    /// Its number; grows.
+    pub n: u64,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+    /// When the server read it off the wire, in microseconds of a clock that never steps.
+    #[serde(default)]
+    pub wire_us: u64,
+    /// `sent shown repeat said receipt chatstate`
+    pub kind: String,
+    /// Who sent it: the number, E.164.
+    #[serde(default)]
+    pub from: String,
+    /// Whom to.
+    #[serde(default)]
+    pub to: String,
+    /// WhatsApp's message id.
+    #[serde(default)]
+    pub id: String,
+    /// The text a phone decrypted.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// The kind's own kind: `read`, `delivered`, `composing` …
+    #[serde(default, rename = "type")]
+    pub detail: Option<String>,
+}
+
+/// How a simulated phone behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Phone {
+    /// It answers a text with the same text.
+    pub echo: bool,
+    /// It reads what it gets.
+    pub reads: bool,
+    /// It takes deliveries.
+    pub online: bool,
+}
+
+impl Default for Phone {
+    fn default() -> Self {
+        Self {
+            echo: false,
+            reads: true,
+            online: true,
+        }
+    }
+}
+
+impl Simulator {
+    /// Starts one on a free port; files go to `folder`.
+    pub async fn start(folder: &Path) -> Result<Self> {
+        let announce = folder.join("simulator.json");
+        let mut command = command(&sandbox_binary()?);
+        command
+            .args(["simulator", "--port", "0", "--announce"])
+            .arg(&announce);
+        let mut process = Process::start(command, &folder.join("simulator.log"))?;
+        let told = process.announced(&announce).await?;
+        let control = told["control"]
+            .as_str()
+            .context("it tells where its control API is")?;
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_mins(1))
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            http,
+            control: control.trim_end_matches('/').to_owned(),
+            process,
+        })
+    }
+
+    /// `http://127.0.0.1:P/control`
+    pub fn control_url(&self) -> &str {
+        &self.control
+    }
+
+    /// `ws://127.0.0.1:P/ws/chat`
+    pub fn ws_url(&self) -> String {
+        let host = self.control.trim_start_matches("http://");
+        let host = host.split('/').next().unwrap_or_default();
+        format!("ws://{host}/ws/chat")
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// A control call; an answer other than 2xx is an error.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.control));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let reply = request.send().await?;
+        let status: StatusCode = reply.status();
+        let text = reply.text().await?;
+        ensure!(
+            status.is_success(),
+            "the simulator answered {method} {path} with {status} {text}"
+        );
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Creates or changes a phone.
+    pub async fn phone(&self, number: &str, phone: Phone) -> Result<()> {
+        let body = json!({
+            "phone": number, "echo": phone.echo, "reads": phone.reads, "online": phone.online,
+        });
+        self.call(Method::POST, "/phones", Some(&body)).await?;
+        Ok(())
+    }
+
+    /// Creates a contact that answers with what it gets.
+    pub async fn echo(&self, number: &str) -> Result<()> {
+        self.phone(
+            number,
+            Phone {
+                echo: true,
+                ..Phone::default()
+            },
+        )
+        .await
+    }
+
+    /// The phone scans a QR code: it returns when the device is linked.
+    pub async fn scan(&self, number: &str, qr: &str) -> Result<Value> {
+        self.on_phone(number, "scan", &json!({ "qr": qr })).await
+    }
+
+    /// Someone types a pairing code into the phone.
+    pub async fn enter_code(&self, number: &str, code: &str) -> Result<Value> {
+        self.on_phone(number, "enter-code", &json!({ "code": code }))
+            .await
+    }
+
+    /// The phone's owner writes to someone; the message's id.
+    pub async fn say(&self, number: &str, to: &str, text: &str) -> Result<String> {
+        self.say_copies(number, to, text, 1).await
+    }
+
+    /// As `say`, the frame delivered `copies` times with the same id.
+    pub async fn say_copies(
+        &self,
+        number: &str,
+        to: &str,
+        text: &str,
+        copies: u32,
+    ) -> Result<String> {
+        let body = json!({ "to": to, "text": text, "copies": copies });
+        let said = self.on_phone(number, "say", &body).await?;
+        Ok(said["id"]
+            .as_str()
+            .context("a said message has an id")?
+            .to_owned())
+    }
+
+    /// The phone's owner logs the linked device out.
+    pub async fn unlink(&self, number: &str, device: u64) -> Result<()> {
+        self.on_phone(number, "unlink", &json!({ "device": device }))
+            .await?;
+        Ok(())
+    }
+
+    /// A phone and its linked devices.
+    pub async fn phone_state(&self, number: &str) -> Result<Value> {
+        self.call(
+            Method::GET,
+            &format!("/phones/{}", number.replace('+', "%2B")),
+            None,
+        )
+        .await
+    }
+
+    async fn on_phone(&self, number: &str, call: &str, body: &Value) -> Result<Value> {
+        let path = format!("/phones/{}/{call}", number.replace('+', "%2B"));
+        self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Makes the server misbehave; see CONTROL.md.
+    pub async fn fault(&self, fault: &Value) -> Result<()> {
+        self.call(Method::POST, "/faults", Some(fault)).await?;
+        Ok(())
+    }
+
+    /// Ends every fault.
+    pub async fn no_faults(&self) -> Result<()> {
+        self.call(Method::DELETE, "/faults", None).await?;
+        Ok(())
+    }
+
+    /// Ends a number's connections in one of the ways of CONTROL.md.
+    pub async fn kick(&self, number: &str, how: &str) -> Result<()> {
+        self.call(
+            Method::POST,
+            "/kick",
+            Some(&json!({ "phone": number, "how": how })),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Counts since its start.
+    pub async fn stats(&self) -> Result<Value> {
+        self.call(Method::GET, "/stats", None).await
+    }
+
+    /// Every entry of a kind so far, in order.
+    pub async fn ledger(&self, kind: &str) -> Result<Vec<Entry>> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let path = format!("/ledger?after={after}&limit=1000&kind={kind}");
+            let page = self.call(Method::GET, &path, None).await?;
+            let entries: Vec<Entry> = serde_json::from_value(page["entries"].clone())?;
+            let full = entries.len() == 1000;
+            after = entries.last().map_or(after, |entry| entry.n);
+            all.extend(entries);
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The texts a phone showed, in the order it showed them.
+    pub async fn shown(&self, number: &str) -> Result<Vec<String>> {
+        let shown = self.ledger("shown").await?;
+        Ok(shown
+            .into_iter()
+            .filter(|entry| entry.to.contains(number.trim_start_matches('+')))
+            .filter_map(|entry| entry.text)
+            .collect())
+    }
+}

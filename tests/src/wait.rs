@@ -1,0 +1,34 @@
+//! Waiting for an event, with a deadline.
+
+use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a condition is asked for again.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Asks until the answer is `Some`, at most 20 seconds.
+pub async fn soon<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    within(Duration::from_secs(20), what, ask).await
+}
+
+/// Asks until the answer is `Some`; an error or the deadline ends it, told with `what` was awaited.
+pub async fn within<T>(
+    deadline: Duration,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(answer) = ask()
+            .await
+            .with_context(|| format!("waiting until {what}"))?
+        {
+            return Ok(answer);
+        }
+        if Instant::now() >= end {
+            bail!("waited {deadline:?} in vain until {what}");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}

@@ -20,6 +20,7 @@ CREATE TABLE contact (
     lid_mac          blob,
     lid_sealed       blob,
     last_inbound_at  bigint,                  -- opens the customer-service window
+    opted_out_at     bigint,                  -- the contact wants no more messages; null: may be written to
     created_at       bigint NOT NULL
 );
 CREATE UNIQUE INDEX contact_phone ON contact (org_id, phone_mac);

@@ -67,6 +67,12 @@ SessionEvent SessionEventBody {
     session: SessionShown
 });
 event!(
+/// Something about a contact.
+ContactEvent ContactEventBody {
+    /// The contact.
+    contact: ContactShown
+});
+event!(
 /// Something about a webhook endpoint.
 EndpointEvent EndpointEventBody {
     /// The endpoint.
@@ -92,6 +98,23 @@ pub struct SessionShown {
     pub banned_until: Option<Timestamp>,
 }
 
+/// A contact in an event.
+#[derive(Debug, Serialize, Object)]
+pub struct ContactShown {
+    /// Our stable id of the contact.
+    pub id: String,
+    /// Always `contact`.
+    pub object: String,
+    /// The phone number, E.164, when WhatsApp told it.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// WhatsApp's own id of them, when it is known.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lid: Option<String>,
+}
+
 /// An endpoint in an event.
 #[derive(Debug, Serialize, Object)]
 pub struct EndpointShown {
@@ -113,6 +136,7 @@ impl Webhook for Events {
     fn register(registry: &mut Registry) {
         MessageEvent::register(registry);
         SessionEvent::register(registry);
+        ContactEvent::register(registry);
         EndpointEvent::register(registry);
     }
 }
@@ -158,6 +182,14 @@ fn webhook(kind: EventType) -> MetaWebhook {
         EventType::SessionFailed => (
             "A session ended for another reason, which `status_reason` names.",
             SessionEvent::schema_ref(),
+        ),
+        EventType::ContactOptedOut => (
+            "A contact wants no more messages: what is sent to them is refused.",
+            ContactEvent::schema_ref(),
+        ),
+        EventType::ContactOptedIn => (
+            "A contact who had opted out wants messages again.",
+            ContactEvent::schema_ref(),
         ),
         EventType::EndpointDisabled => (
             "A webhook endpoint gets no more deliveries.",

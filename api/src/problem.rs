@@ -88,6 +88,8 @@ codes! {
     IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was used for another request";
     /// `to` is not E.164.
     InvalidRecipient 422 "invalid_recipient" "The recipient is not an E.164 phone number";
+    /// The recipient wrote a word such as "stop" and wants no more messages from you.
+    RecipientOptedOut 422 "recipient_opted_out" "The recipient opted out";
     /// Nothing to say.
     TextEmpty 422 "text_empty" "The text is empty";
     /// More than 65,536 bytes.

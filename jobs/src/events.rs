@@ -3,7 +3,7 @@
 
 use passerelle_engine::{
     clock::Clock,
-    ids::{OrgId, SessionId},
+    ids::{ContactId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
 };
@@ -84,6 +84,35 @@ pub(crate) async fn session(
         Some(id),
         told.kind,
         json!({ "session": shown }),
+        clock,
+    )
+    .await?;
+    Ok(())
+}
+
+/// The event of a contact's wish, with the two names that WhatsApp knows them by.
+pub(crate) async fn contact(
+    tx: &mut Tx,
+    key: &DataKey,
+    id: ContactId,
+    said: &Message,
+    kind: EventType,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let mut shown = json!({ "id": id, "object": "contact" });
+    if let Some(phone) = &said.peer.phone {
+        shown["phone"] = json!(phone.as_str());
+    }
+    if let Some(lid) = &said.peer.lid {
+        shown["lid"] = json!(lid);
+    }
+    store::events::emit(
+        tx,
+        key,
+        said.org,
+        Some(said.session),
+        kind,
+        json!({ "contact": shown }),
         clock,
     )
     .await?;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Clock,
-    content::Inbound,
+    content::{Inbound, Phone},
     event::InboundSink,
     ids::{ContactId, MessageId, OrgId},
     lease::Lease,
@@ -17,8 +17,9 @@ use crate::{
     crash,
     error::Fault,
     events,
-    messages::{content_place, peer_place},
+    messages::{contact_mac, content_place, peer_place},
     model::{Direction, Message, Status},
+    opt_out,
     services::Services,
     store::{
         self,
@@ -137,6 +138,7 @@ async fn receive(
     if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
         store::contacts::touch(tx, lease.org, contact, now).await?;
         events::message(tx, key, &message, clock).await?;
+        opt_out::take(tx, key, contact, &message, clock).await?;
     }
     Ok(())
 }
@@ -149,9 +151,9 @@ async fn contact(
     clock: &Clock,
     inbound: &Inbound,
 ) -> Result<ContactId, Fault> {
-    let phone = inbound.from.phone.as_ref().map(|phone| phone.as_str());
+    let phone = inbound.from.phone.as_ref();
     let lid = inbound.from.lid.as_deref();
-    let phone_mac = phone.map(|phone| key.mac("contact.phone", phone.as_bytes()));
+    let phone_mac = phone.map(|phone| contact_mac(key, phone));
     let lid_mac = lid.map(|lid| key.mac("contact.lid", lid.as_bytes()));
     if let Some(known) = store::contacts::find(tx, org, phone_mac, lid_mac).await? {
         return Ok(known);
@@ -170,7 +172,7 @@ async fn contact(
             sealed: key.seal(&place, value.as_bytes()),
         })
     };
-    let phone = address("contact.phone", phone, phone_mac);
+    let phone = address("contact.phone", phone.map(Phone::as_str), phone_mac);
     let lid = address("contact.lid", lid, lid_mac);
     if store::contacts::insert(tx, org, id, phone.as_ref(), lid.as_ref(), clock.now()).await? {
         return Ok(id);

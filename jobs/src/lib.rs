@@ -6,7 +6,7 @@
 //! | [`model`], `store` | the domain's types; all product SQL |
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
-//! | `inbound`, [`events`], [`webhook`] | what comes in, and telling it |
+//! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
 //!
@@ -24,6 +24,7 @@ mod inbound;
 pub mod keys;
 pub mod messages;
 pub mod model;
+mod opt_out;
 pub mod organisations;
 pub mod outbound;
 pub mod pacing;

@@ -68,6 +68,11 @@ pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
     }
 }
 
+/// By which a contact is found from a phone number.
+pub(crate) fn contact_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
+    key.mac("contact.phone", phone.as_str().as_bytes())
+}
+
 /// Opens what is sealed of a message.
 pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let record = stored.id.to_string();

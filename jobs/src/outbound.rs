@@ -17,7 +17,7 @@ use crate::{
     crash,
     error::Fault,
     events,
-    messages::{self, content_place, peer_place},
+    messages::{self, contact_mac, content_place, peer_place},
     model::{Direction, Message, Status},
     pacing::millis,
     services::Services,
@@ -71,6 +71,9 @@ pub enum AcceptError {
     /// The lane holds as many messages as it may.
     #[error("the session's queue is full")]
     QueueFull,
+    /// The recipient wants no more messages.
+    #[error("the recipient opted out")]
+    OptedOut,
     /// It would have expired before it is sent.
     #[error("the message has expired already")]
     Expired,
@@ -110,6 +113,7 @@ pub async fn accept(
 #[derive(Clone)]
 struct Draft {
     message: Message,
+    to_mac: [u8; 32],
     expires_at: Millis,
     peer_sealed: Vec<u8>,
     content_sealed: Vec<u8>,
@@ -139,6 +143,7 @@ impl Draft {
         if expires_at <= now {
             return Err(AcceptError::Expired);
         }
+        let to_mac = contact_mac(&key, &new.to);
         let message = Message {
             id: MessageId::new(&shared.clock),
             org,
@@ -173,6 +178,7 @@ impl Draft {
                 request: key.mac("idempotency.request", &given.request),
             }),
             message,
+            to_mac,
             expires_at,
             key,
         })
@@ -232,13 +238,8 @@ impl Draft {
 
     async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
         let Message { org, session, .. } = self.message;
-        let Some(place) = store::lanes::enter(tx, org, session, limit).await? else {
-            let exists = store::lanes::exists(tx, org, session).await?;
-            return Err(if exists {
-                AcceptError::QueueFull
-            } else {
-                AcceptError::NoSession
-            });
+        let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to_mac).await? else {
+            return Err(self.no_place(tx).await?);
         };
         let new = New {
             id: self.message.id,
@@ -252,6 +253,20 @@ impl Draft {
         };
         store::messages::insert_outbound(tx, &new, place.seq, self.expires_at).await?;
         Ok(place)
+    }
+
+    /// Why the lane gave no place.
+    async fn no_place(&self, tx: &mut Tx) -> Result<AcceptError, AcceptError> {
+        let Message { org, session, .. } = self.message;
+        if !store::lanes::exists(tx, org, session).await? {
+            return Ok(AcceptError::NoSession);
+        }
+        let opted_out = store::contacts::is_opted_out(tx.conn(), org, &self.to_mac).await?;
+        Ok(if opted_out {
+            AcceptError::OptedOut
+        } else {
+            AcceptError::QueueFull
+        })
     }
 
     async fn remember(&self, tx: &mut Tx, accepted: &Accepted) -> Result<(), AcceptError> {

@@ -167,14 +167,14 @@ async fn a_wrong_key_encryption_key_is_refused_and_changes_nothing(
     let mut world = World::start(backing).await?;
     world.api.create_session("sealed").await?;
     world.gateway.stop().await?;
-    let before = world.gateway.database.dump(world.folder()).await?;
+    let before = world.gateway.database.rows().await?;
     let right = std::mem::replace(&mut world.gateway.setup.kek, kek("k1", 9));
     assert!(
         world.gateway.start().await.is_err(),
         "it started with a wrong key"
     );
     world.gateway.kill().await?;
-    let after = world.gateway.database.dump(world.folder()).await?;
+    let after = world.gateway.database.rows().await?;
     assert!(before == after, "a refused start changed the store");
     world.gateway.setup.kek = right;
     world.gateway.start().await?;

@@ -38,6 +38,10 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
     world.simulator.phone(CONTACT, Phone::default()).await?;
     assert_eq!(world.api.get("/readyz").await?.status.as_u16(), 200);
     proxy.cut();
+    world
+        .simulator
+        .say(CONTACT, NUMBER, "said meanwhile")
+        .await?;
     let body = passerelle_tests::Api::text(&session.id, CONTACT, "lost?");
     let refused = world.api.send_once("k", &body).await?;
     assert_eq!(
@@ -61,6 +65,17 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
         .with_context(|| sent.body.to_string())?;
     world.api.message_at(id, "read").await?;
     assert_eq!(world.simulator.shown(CONTACT).await?, ["lost?"]);
+    let inbound = format!("session_id={}&direction=inbound", session.id);
+    let stored = within(
+        Duration::from_secs(60),
+        "what was said is stored",
+        async || {
+            let stored = world.api.messages(&inbound).await?;
+            Ok((!stored.is_empty()).then_some(stored))
+        },
+    )
+    .await?;
+    assert_eq!((stored.len(), stored[0].body()), (1, "said meanwhile"));
     let _finished: Finished = world.finish().await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The two databases every black-box test runs on.
 
 use anyhow::{Context as _, Result};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use std::path::Path;
 
 /// Which database stands behind a gateway under test.
@@ -72,7 +72,16 @@ impl Database {
                 }
                 Ok(all)
             }
-            Backing::Postgres => dump_rows(&self.url).await,
+            Backing::Postgres => postgres_rows(&self.url).await,
+        }
+    }
+
+    /// Every row of every table. Unlike the raw files of [`Self::dump`] it does not change when
+    /// SQLite moves its log into its file.
+    pub async fn rows(&self) -> Result<Vec<u8>> {
+        match self.backing {
+            Backing::Sqlite => sqlite_rows(&self.url).await,
+            Backing::Postgres => postgres_rows(&self.url).await,
         }
     }
 }
@@ -92,7 +101,37 @@ async fn create_on_server() -> Result<String> {
     Ok(format!("{base}/{name}"))
 }
 
-async fn dump_rows(url: &str) -> Result<Vec<u8>> {
+async fn sqlite_rows(url: &str) -> Result<Vec<u8>> {
+    let mut conn = SqliteConnection::connect(url).await?;
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .fetch_all(&mut conn)
+            .await?;
+    let mut all = Vec::new();
+    for table in tables {
+        let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info($1)")
+            .bind(&table)
+            .fetch_all(&mut conn)
+            .await?;
+        let quoted: Vec<String> = columns
+            .iter()
+            .map(|column| format!("quote(\"{column}\")"))
+            .collect();
+        let select = format!(
+            "SELECT {} FROM \"{table}\" ORDER BY 1",
+            quoted.join(" || ',' || ")
+        );
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(select))
+            .fetch_all(&mut conn)
+            .await?;
+        all.extend(table.into_bytes());
+        all.extend(rows.join("\n").into_bytes());
+    }
+    conn.close().await?;
+    Ok(all)
+}
+
+async fn postgres_rows(url: &str) -> Result<Vec<u8>> {
     let mut conn = PgConnection::connect(url).await?;
     let tables = sqlx::query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         .fetch_all(&mut conn)
@@ -100,9 +139,11 @@ async fn dump_rows(url: &str) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for table in tables {
         let table: String = table.try_get(0)?;
-        let rows = sqlx::query(AssertSqlSafe(format!("SELECT t::text FROM \"{table}\" t")))
-            .fetch_all(&mut conn)
-            .await?;
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT t::text FROM \"{table}\" t ORDER BY 1"
+        )))
+        .fetch_all(&mut conn)
+        .await?;
         for row in rows {
             let row: String = row.try_get(0)?;
             all.extend(unhex(row.as_bytes()));

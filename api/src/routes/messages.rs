@@ -273,6 +273,11 @@ impl From<AcceptError> for Problem {
                 not_found().at("/session_id", "not_found", "there is no such session")
             }
             AcceptError::QueueFull => Self::new(Code::QueueFull),
+            AcceptError::OptedOut => Self::new(Code::RecipientOptedOut).at(
+                "/to",
+                "recipient_opted_out",
+                "they wrote that they want no more messages",
+            ),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",
                 "invalid_expiry",

@@ -63,6 +63,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::IdempotencyKeyInvalid,
             Code::IdempotencyKeyReused,
             Code::IdempotencyInProgress,
+            Code::RecipientOptedOut,
             Code::QueueFull,
         ],
         "cancel_message" => &[Code::MessageNotCancelable],

@@ -7,6 +7,7 @@ const ORG: &str = "org_01kaq6h3zve9qbw4r2t8n5c7xd";
 const SESSION: &str = "ses_01kaq6h3zve9qbw4r2t8n5c7xd";
 const KEY: &str = "key_01kaq6h3zve9qbw4r2t8n5c7xd";
 const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+const CONTACT_ID: &str = "ctc_01kaq6h3zve9qbw4r2t8n5c7xd";
 const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
 const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
 const EVENT: &str = "evt_01kaq6h3zve9qbw4r2t8n5c7xd";
@@ -146,12 +147,20 @@ fn event(name: &str) -> Option<Value> {
             "session.connected",
             json!({ "session": of_schema("SessionShown")? }),
         ),
+        "ContactEvent" => (
+            "contact.opted_out",
+            json!({ "contact": of_schema("ContactShown")? }),
+        ),
         "EndpointEvent" => (
             "endpoint.disabled",
             json!({ "endpoint": of_schema("EndpointShown")? }),
         ),
         "MessageEventBody" => return Some(json!({ "message": received() })),
         "SessionEventBody" => return Some(json!({ "session": of_schema("SessionShown")? })),
+        "ContactEventBody" => return Some(json!({ "contact": of_schema("ContactShown")? })),
+        "ContactShown" => {
+            return Some(json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321" }));
+        }
         "EndpointEventBody" => return Some(json!({ "endpoint": of_schema("EndpointShown")? })),
         "EndpointShown" => {
             return Some(json!({ "id": ENDPOINT, "disabled_reason": "gone" }));

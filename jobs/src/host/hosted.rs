@@ -256,10 +256,10 @@ impl Hosted {
             Ended::LoggedOut => ("logged_out", None, EventType::SessionLoggedOut),
             Ended::AccountLocked => ("account_locked", None, EventType::SessionLoggedOut),
             Ended::Banned { until, .. } => ("banned", until, EventType::SessionBanned),
-            Ended::Replaced => ("replaced", None, EventType::SessionDisconnected),
-            Ended::Outdated => ("outdated", None, EventType::SessionDisconnected),
+            Ended::Replaced => ("replaced", None, EventType::SessionReplaced),
+            Ended::Outdated => ("outdated", None, EventType::SessionFailed),
             Ended::QrExhausted => ("qr_exhausted", None, EventType::SessionDisconnected),
-            Ended::Failed(_) | _ => ("refused", None, EventType::SessionDisconnected),
+            Ended::Failed(_) | _ => ("refused", None, EventType::SessionFailed),
         };
         tracing::info!(session.id = %self.lease.session, code, "the session ended");
         let unlinked = kind == EventType::SessionLoggedOut;
@@ -395,7 +395,12 @@ impl Change {
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
-                return Ok(());
+                SessionTold {
+                    kind: EventType::SessionLinked,
+                    state: "connecting",
+                    reason: None,
+                    until: None,
+                }
             }
             Self::Closed => {
                 store::lanes::open(tx, org, id, 0).await?;

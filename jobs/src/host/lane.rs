@@ -23,6 +23,7 @@ use crate::{
     crash,
     error::Fault,
     model::Message,
+    opt_out,
     pacing::{Pace, millis},
     queue::Source,
     services::Services,
@@ -141,7 +142,11 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
         job: &job,
         message: &claimed.message,
     };
-    let outcome = trip.fly(words).await;
+    let outcome = if claimed.opted_out {
+        Outcome::Failed(opt_out::CODE.to_owned())
+    } else {
+        trip.fly(words).await
+    };
     outcome::settle(&services, &job, &claimed, &outcome).await
 }
 

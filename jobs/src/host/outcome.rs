@@ -48,6 +48,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Claimed {
     pub(crate) message: Message,
     pub(crate) resends: i64,
+    /// The recipient opted out after it was accepted.
+    pub(crate) opted_out: bool,
 }
 
 /// Looks the claimed message up again; none when it is gone or no longer `sending`.
@@ -59,9 +61,18 @@ pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Optio
         return Ok(None);
     };
     let resends = stored.resends;
+    let message = messages::open(&key, stored)?;
+    let opted_out = match &message.peer.phone {
+        Some(phone) => {
+            let mac = messages::contact_mac(&key, phone);
+            store::contacts::is_opted_out(&mut conn, job.org, &mac).await?
+        }
+        None => false,
+    };
     Ok(Some(Claimed {
-        message: messages::open(&key, stored)?,
+        message,
         resends,
+        opted_out,
     }))
 }
 

@@ -6,6 +6,8 @@ use passerelle_engine::{
     store::Tx,
 };
 
+use sqlx::AnyConnection;
+
 use super::row;
 
 /// One side of a contact: its look-up form and its sealed form.
@@ -71,4 +73,50 @@ pub(crate) async fn touch(
         .execute(tx.conn())
         .await?;
     Ok(())
+}
+
+/// The contact wants no more messages; whether that is new.
+pub(crate) async fn opt_out(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id = $2 AND opted_out_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// The contact wants messages again; whether that is new.
+pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id = $2 AND opted_out_at IS NOT NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Whether this phone's owner wants no more messages.
+pub(crate) async fn is_opted_out(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    phone_mac: &[u8; 32],
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query(
+        "SELECT id FROM contact WHERE org_id = $1 AND phone_mac = $2 AND opted_out_at IS NOT NULL",
+    )
+    .bind(org.to_string())
+    .bind(phone_mac.to_vec())
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
 }

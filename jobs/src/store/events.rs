@@ -75,6 +75,10 @@ event_types! {
     SessionReplaced = "session.replaced";
     /// The session ended for another reason, which `status_reason` names.
     SessionFailed = "session.failed";
+    /// A contact wants no more messages: what is sent to them is refused.
+    ContactOptedOut = "contact.opted_out";
+    /// A contact who had opted out wants messages again.
+    ContactOptedIn = "contact.opted_in";
     /// An endpoint of the organisation gets no more deliveries.
     EndpointDisabled = "endpoint.disabled";
 }

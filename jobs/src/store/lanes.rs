@@ -16,20 +16,25 @@ pub(crate) struct Place {
     pub(crate) next_at: Millis,
 }
 
-/// Takes the next place in the lane, or none when there is no such session or `limit` wait already.
+/// Takes the next place in the lane for a message to `to`, or none when there is no such session,
+/// `limit` wait already, or the recipient opted out. One statement, for each accept pays for it.
 pub(crate) async fn enter(
     tx: &mut Tx,
     org: OrgId,
     session: SessionId,
     limit: i64,
+    to: &[u8; 32],
 ) -> Result<Option<Place>, sqlx::Error> {
     let row = sqlx::query(
         "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1 \
-         WHERE org_id = $1 AND session_id = $2 AND pending < $3 RETURNING last_seq, pending, next_at",
+         WHERE org_id = $1 AND session_id = $2 AND pending < $3 AND NOT EXISTS \
+         (SELECT 1 FROM contact WHERE org_id = $1 AND phone_mac = $4 AND opted_out_at IS NOT NULL) \
+         RETURNING last_seq, pending, next_at",
     )
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(limit)
+    .bind(to.to_vec())
     .fetch_optional(tx.conn())
     .await?;
     row.map(|row| {

@@ -2,6 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
+    content::Phone,
     ids::{MessageId, OrgId},
     vault::{DataKey, Place},
 };

@@ -5,7 +5,9 @@
 //! everyday question as well, such as "cancel" or "yes", are left out: an appointment is cancelled
 //! with them. Carriers' practice for SMS, in the languages WhatsApp is written in most.
 
-use passerelle_engine::{clock::Clock, content::Content, ids::ContactId, store::Tx, vault::DataKey};
+use passerelle_engine::{
+    clock::Clock, content::Content, ids::ContactId, store::Tx, vault::DataKey,
+};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{

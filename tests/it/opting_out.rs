@@ -18,7 +18,9 @@ async fn who_said_stop_is_written_to_no_more_until_they_say_start(
     backing: Backing,
 ) -> Result<Finished> {
     let world = World::start(backing).await?;
-    let receiver = world.endpoint(&["contact.opted_out", "contact.opted_in"]).await?;
+    let receiver = world
+        .endpoint(&["contact.opted_out", "contact.opted_in"])
+        .await?;
     world.linked(NUMBER).await?;
     let other = world.linked(OTHER).await?;
     world.simulator.phone(CONTACT, Phone::default()).await?;
@@ -28,21 +30,34 @@ async fn who_said_stop_is_written_to_no_more_until_they_say_start(
     let told = receiver.wait_for("contact.opted_out", 1).await?;
     let contact = &told[0].body["data"]["contact"];
     assert_eq!(contact["phone"], json!(CONTACT));
-    assert!(contact["id"].as_str().is_some_and(|id| id.starts_with("ctc_")));
+    assert!(
+        contact["id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("ctc_"))
+    );
     let text = Api::text(&other.id, CONTACT, "buy now");
     let refused = world.api.send_once("k1", &text).await?;
-    assert_eq!((refused.status.as_u16(), refused.code()), (422, "recipient_opted_out"));
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (422, "recipient_opted_out")
+    );
 
     let stranger = world.admin.tenant("Other").await?;
     let theirs = world.linked_for(&stranger, "+4915170000003").await?;
-    let sent = stranger.send(&theirs.id, CONTACT, "from another organisation").await?;
+    let sent = stranger
+        .send(&theirs.id, CONTACT, "from another organisation")
+        .await?;
     stranger.message_at(&sent.id, "read").await?;
 
     world.simulator.say(CONTACT, NUMBER, "start").await?;
     receiver.wait_for("contact.opted_in", 1).await?;
     let sent = world.api.send(&other.id, CONTACT, "welcome back").await?;
     world.api.message_at(&sent.id, "read").await?;
-    assert_eq!(receiver.of("contact.opted_out").len(), 1, "the second stop changed nothing");
+    assert_eq!(
+        receiver.of("contact.opted_out").len(),
+        1,
+        "the second stop changed nothing"
+    );
     world.finish().await
 }
 

@@ -159,7 +159,9 @@ fn event(name: &str) -> Option<Value> {
         "SessionEventBody" => return Some(json!({ "session": of_schema("SessionShown")? })),
         "ContactEventBody" => return Some(json!({ "contact": of_schema("ContactShown")? })),
         "ContactShown" => {
-            return Some(json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321" }));
+            return Some(
+                json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321" }),
+            );
         }
         "EndpointEventBody" => return Some(json!({ "endpoint": of_schema("EndpointShown")? })),
         "EndpointShown" => {

@@ -142,6 +142,7 @@ async fn apply(
     let Claimed {
         mut message,
         resends,
+        ..
     } = claimed;
     match outcome {
         Outcome::PutBack => put_back(tx, &message, resends, 0).await?,

@@ -31,6 +31,33 @@ pub enum Dialect {
     Postgres,
 }
 
+/// Whether the database could not do it at this moment, so that the same statement may work later:
+/// it is not reached, goes down, is full, or had to undo a transaction for another's sake.
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| passes(&code)),
+        _ => false,
+    }
+}
+
+/// PostgreSQL's classes of errors (five characters) and SQLite's primary result codes (a number
+/// with further bits above the lowest eight) that pass.
+fn passes(code: &str) -> bool {
+    if code.len() == 5 && !code.starts_with("00") {
+        // Connection, transaction rollback, resources, operator intervention, system.
+        return ["08", "40", "53", "57", "58"].contains(&&code[..2]);
+    }
+    // Busy, locked, I/O error, full, cannot open.
+    let primary = code.parse::<u32>().map(|code| code & 0xff);
+    matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
+}
+
 /// A piece of work's future.
 pub type Work<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 't>>;
 

@@ -27,6 +27,7 @@ pub(crate) struct Fresh {
 pub(crate) struct Owner {
     pub(crate) lease: Lease,
     pub(crate) lost: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 /// One store of each engine to be had.
@@ -112,6 +113,7 @@ impl Fresh {
         Owner {
             lease,
             lost: CancellationToken::new(),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -126,6 +128,7 @@ impl Fresh {
             key,
             self.clock.clone(),
             owner.lost.clone(),
+            owner.stop.clone(),
         )
     }
 

@@ -1,7 +1,7 @@
 //! Why a call of the brain could not be done. What a tenant did wrong has an error of its own
 //! where it can happen; this is what went wrong on our side.
 
-use passerelle_engine::{lease::LeaseError, vault::VaultError};
+use passerelle_engine::{lease::LeaseError, store, vault::VaultError};
 
 /// Our side failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ impl Fault {
     /// Whether the database is what failed: answered 503, and worth another try.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Vault(VaultError::Store(_)) => true,
+            Self::Store(error) | Self::Vault(VaultError::Store(error)) => store::is_outage(error),
             Self::Vault(_) | Self::LeaseLost | Self::Json(_) => false,
         }
     }

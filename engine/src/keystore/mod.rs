@@ -33,15 +33,16 @@ mod token;
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, any::AnyRow};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 use zeroize::Zeroizing;
@@ -51,9 +52,12 @@ use crate::{
     clock::Clock,
     ids::SessionId,
     lease::{Lease, LeaseError},
-    store::{Store, Tx},
+    store::{self, Store, Tx},
     vault::{DataKey, Place, VaultError},
 };
+
+/// Between two tries while the database does not answer.
+const OUTAGE: Duration = Duration::from_millis(500);
 
 /// The keys of one session.
 pub struct SealedKeyStore {
@@ -62,19 +66,21 @@ pub struct SealedKeyStore {
     key: Arc<DataKey>,
     clock: Clock,
     lost: CancellationToken,
-    trouble: Arc<Notify>,
+    stop: CancellationToken,
     /// The newest turn given out, see [`SealedKeyStore::turns`].
     turn: AtomicI64,
 }
 
 impl SealedKeyStore {
-    /// The keys of the lease's session. A write that finds the lease lost cancels `lost`.
+    /// The keys of the lease's session. A write that finds the lease lost cancels `lost`. While the
+    /// database does not answer, every call waits, until `stop` says that the session is to rest.
     pub fn new(
         store: Store,
         lease: Lease,
         key: Arc<DataKey>,
         clock: Clock,
         lost: CancellationToken,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             store,
@@ -82,16 +88,9 @@ impl SealedKeyStore {
             key,
             clock,
             lost,
-            trouble: Arc::default(),
+            stop,
             turn: AtomicI64::new(0),
         }
-    }
-
-    /// Notified when the store failed the library. What came in meanwhile may not have been read,
-    /// and WhatsApp delivers it again at the next connect only: whoever runs the connection makes
-    /// it anew once the store answers.
-    pub fn trouble(&self) -> Arc<Notify> {
-        Arc::clone(&self.trouble)
     }
 
     /// Runs the statements in one transaction under the lease; the rows they changed.
@@ -99,33 +98,37 @@ impl SealedKeyStore {
         if statements.is_empty() {
             return Ok(0);
         }
-        let lease = self.lease.clone();
-        let done = self.store.write(move |tx| {
-            Box::pin(async move {
-                lease.check(tx).await?;
-                let mut changed = 0;
-                for statement in statements {
-                    changed += statement.execute(tx.conn()).await?.rows_affected();
-                }
-                Ok(changed)
+        self.patiently(|| {
+            let (lease, statements) = (self.lease.clone(), statements.clone());
+            self.store.write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    let mut changed = 0;
+                    for statement in statements {
+                        changed += statement.query().execute(tx.conn()).await?.rows_affected();
+                    }
+                    Ok(changed)
+                })
             })
-        });
-        done.await.map_err(|error| self.refused(error))
+        })
+        .await
     }
 
     /// Deletes one row under the lease and gives what it held.
     async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
-        let lease = self.lease.clone();
-        let done = self.store.write(move |tx| {
-            Box::pin(async move {
-                lease.check(tx).await?;
-                let row = statement.fetch_optional(tx.conn()).await?;
-                let taken: Option<(Vec<u8>,)> =
-                    row.map(|row| FromRow::from_row(&row)).transpose()?;
-                Ok(taken.map(|(sealed,)| sealed))
+        self.patiently(|| {
+            let (lease, statement) = (self.lease.clone(), statement.clone());
+            self.store.write(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    let row = statement.query().fetch_optional(tx.conn()).await?;
+                    let taken: Option<(Vec<u8>,)> =
+                        row.map(|row| FromRow::from_row(&row)).transpose()?;
+                    Ok(taken.map(|(sealed,)| sealed))
+                })
             })
-        });
-        done.await.map_err(|error| self.refused(error))
+        })
+        .await
     }
 
     /// Deletes rows only when `probe` finds one: the library sweeps often, mostly for nothing, and
@@ -142,38 +145,52 @@ impl SealedKeyStore {
     where
         R: for<'r> FromRow<'r, AnyRow>,
     {
-        let fetching = async {
+        self.patiently(async || {
             let mut conn = self.store.read().await?;
-            let rows = statement.fetch_all(&mut *conn).await?;
-            rows.iter().map(R::from_row).collect::<sqlx::Result<_>>()
-        };
-        fetching.await.map_err(|error| self.failed(error))
+            let rows = statement.query().fetch_all(&mut *conn).await?;
+            Ok(rows.iter().map(R::from_row).collect::<sqlx::Result<_>>()?)
+        })
+        .await
     }
 
     async fn fetch_one<R>(&self, statement: Statement) -> Result<Option<R>>
     where
         R: for<'r> FromRow<'r, AnyRow>,
     {
-        let fetching = async {
+        self.patiently(async || {
             let mut conn = self.store.read().await?;
-            let row = statement.fetch_optional(&mut *conn).await?;
-            row.as_ref().map(R::from_row).transpose()
-        };
-        fetching.await.map_err(|error| self.failed(error))
+            let row = statement.query().fetch_optional(&mut *conn).await?;
+            Ok(row.as_ref().map(R::from_row).transpose()?)
+        })
+        .await
     }
 
-    fn failed(&self, error: sqlx::Error) -> StoreError {
-        self.trouble.notify_one();
-        StoreError::Database(Box::new(error))
-    }
-
-    fn refused(&self, error: LeaseError) -> StoreError {
-        match error {
-            LeaseError::Lost => {
-                self.lost.cancel();
-                StoreError::Database(Box::new(LeaseError::Lost))
+    /// Repeats `work` while the database does not answer. An error would make the library tell
+    /// WhatsApp that a message cannot be read, and WhatsApp would let go of it. Where waiting must
+    /// end, `lost` is cancelled before the error is seen: nothing more is written to WhatsApp.
+    async fn patiently<T, W>(&self, work: impl Fn() -> W) -> Result<T>
+    where
+        W: Future<Output = std::result::Result<T, LeaseError>>,
+    {
+        loop {
+            let error = match work().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let passes = matches!(&error, LeaseError::Store(error) if store::is_outage(error));
+            if passes && !self.lost.is_cancelled() && !self.stop.is_cancelled() {
+                tracing::warn!(session.id = %self.lease.session, %error, "the session's keys wait for the store");
+                tokio::select! {
+                    () = tokio::time::sleep(OUTAGE) => {}
+                    () = self.stop.cancelled() => {}
+                    () = self.lost.cancelled() => {}
+                }
+                continue;
             }
-            LeaseError::Store(error) => self.failed(error),
+            if passes || matches!(error, LeaseError::Lost) {
+                self.lost.cancel();
+            }
+            return Err(StoreError::Database(Box::new(error)));
         }
     }
 

@@ -1,6 +1,8 @@
 //! Statements over many rows: fixed texts with as many placeholders as there are values.
 
-use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
+use std::sync::Arc;
+
+use sqlx::{Any, AssertSqlSafe, SqlSafeStr as _, SqlStr, any::AnyArguments, query::Query};
 
 /// Placeholders in one statement at most: under SQLite's limit of 32,766
 /// (<https://sqlite.org/limits.html#max_variable_number>).
@@ -25,11 +27,31 @@ impl From<[u8; 32]> for Cell {
     }
 }
 
-pub(super) type Statement = Query<'static, Any, AnyArguments>;
+/// A statement with its values. It is kept as long as its call lasts, to be run again.
+#[derive(Clone)]
+pub(super) struct Statement {
+    text: SqlStr,
+    cells: Vec<Cell>,
+    kept: bool,
+}
+
+impl Statement {
+    /// The statement, to be run.
+    pub(super) fn query(&self) -> Bound {
+        let cells = self.cells.iter().cloned();
+        cells
+            .fold(sqlx::query(self.text.clone()), bind)
+            .persistent(self.kept)
+    }
+}
 
 /// A statement of fixed text.
 pub(super) fn statement<const N: usize>(text: &'static str, cells: [Cell; N]) -> Statement {
-    cells.into_iter().fold(sqlx::query(text), bind)
+    Statement {
+        text: text.into_sql_str(),
+        cells: cells.into(),
+        kept: true,
+    }
 }
 
 /// `head ($1, $2), ($3, $4) tail`: as few statements as the limit allows, mostly one.
@@ -70,12 +92,16 @@ pub(super) fn among<const N: usize>(
 fn finish(text: String, cells: impl Iterator<Item = Cell>) -> Statement {
     let kept = text.len() <= KEPT * 8;
     // Only fixed text and `$n`: every value is bound.
-    cells
-        .fold(sqlx::query(AssertSqlSafe(text)), bind)
-        .persistent(kept)
+    Statement {
+        text: AssertSqlSafe(Arc::<str>::from(text)).into_sql_str(),
+        cells: cells.collect(),
+        kept,
+    }
 }
 
-fn bind(statement: Statement, cell: Cell) -> Statement {
+type Bound = Query<'static, Any, AnyArguments>;
+
+fn bind(statement: Bound, cell: Cell) -> Bound {
     match cell {
         Cell::Text(value) => statement.bind(value),
         Cell::Blob(value) => statement.bind(value),

@@ -86,7 +86,7 @@ impl WhatsApp {
         };
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial()?)
+            .with_transport_factory(self.dial(&options)?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
@@ -109,10 +109,11 @@ impl WhatsApp {
         Ok((link, events))
     }
 
-    fn dial(&self) -> anyhow::Result<Dial> {
+    fn dial(&self, options: &LinkOptions) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
+            lost: options.lost.clone(),
         })
     }
 

@@ -2,13 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::ensure;
 use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::header::{HeaderValue, ORIGIN};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream};
 use url::Url;
-use wacore::net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN};
+use wacore::{
+    net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN},
+    stats::TransportResourceReport,
+};
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
@@ -22,6 +28,8 @@ const FRAME_MAX: usize = 16 * 1024 * 1024;
 pub(super) struct Dial {
     pub(super) url: Arc<Url>,
     pub(super) tls: Arc<rustls::ClientConfig>,
+    /// Cancelled when the session is no longer ours: nothing is written to WhatsApp after that.
+    pub(super) lost: CancellationToken,
 }
 
 #[async_trait]
@@ -29,6 +37,7 @@ impl TransportFactory for Dial {
     async fn create_transport(
         &self,
     ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        self.is_ours()?;
         // The library tries again by itself and tells nobody, so it is told here.
         let socket = self.open().await.inspect_err(|error| {
             tracing::warn!(
@@ -36,11 +45,43 @@ impl TransportFactory for Dial {
                 "could not reach the WhatsApp server"
             );
         })?;
-        Ok(from_websocket(socket))
+        let (socket, events) = from_websocket(socket);
+        let fenced = Fenced {
+            socket,
+            dial: self.clone(),
+        };
+        Ok((Arc::new(fenced), events))
+    }
+}
+
+/// A socket that writes nothing once the session is lost, whatever the library still wants to say.
+struct Fenced {
+    socket: Arc<dyn Transport>,
+    dial: Dial,
+}
+
+#[async_trait]
+impl Transport for Fenced {
+    async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+        self.dial.is_ours()?;
+        self.socket.send(data).await
+    }
+
+    async fn disconnect(&self) {
+        self.socket.disconnect().await;
+    }
+
+    fn resource_report(&self) -> Option<TransportResourceReport> {
+        self.socket.resource_report()
     }
 }
 
 impl Dial {
+    fn is_ours(&self) -> anyhow::Result<()> {
+        ensure!(!self.lost.is_cancelled(), "the session is no longer ours");
+        Ok(())
+    }
+
     async fn open(&self) -> anyhow::Result<Socket> {
         let host = bare_host(&self.url);
         let port = self.url.port_or_known_default().unwrap_or(443);
@@ -92,5 +133,42 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let tcp = open_tcp("127.0.0.1", port).await.unwrap();
         assert!(tcp.nodelay().unwrap());
+    }
+
+    /// Counts what is written.
+    #[derive(Default)]
+    struct Wire(std::sync::atomic::AtomicUsize);
+
+    #[async_trait]
+    impl Transport for Wire {
+        async fn send(&self, _: Bytes) -> anyhow::Result<()> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+
+        async fn disconnect(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_lost_session_writes_nothing_and_connects_no_more() {
+        let wire = Arc::new(Wire::default());
+        let address = super::super::ServerAddress::real();
+        let dial = Dial {
+            url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
+            tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
+            lost: CancellationToken::new(),
+        };
+        let fenced = Fenced {
+            socket: wire.clone(),
+            dial: dial.clone(),
+        };
+        fenced.send(Bytes::from_static(b"ours")).await.unwrap();
+        dial.lost.cancel();
+        assert!(fenced.send(Bytes::from_static(b"a refusal")).await.is_err());
+        assert_eq!(wire.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+        let Err(refused) = dial.create_transport().await else {
+            panic!("connected");
+        };
+        assert!(refused.to_string().contains("no longer ours"));
     }
 }

@@ -9,7 +9,6 @@ use passerelle_engine::{
     lease::Lease,
     whatsapp::{Link, LinkOptions, WhatsApp},
 };
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,9 +29,6 @@ use crate::{
 
 /// Between two tries while the database does not answer.
 const OUTAGE: Duration = Duration::from_millis(500);
-
-/// A connection, what it tells, and the notice that the store failed it.
-type Opened = (Link, LinkEvents, Arc<Notify>);
 
 /// One session at work under its lease.
 pub(crate) struct Hosted {
@@ -64,12 +60,12 @@ impl Hosted {
 
     /// Runs the session until it is to rest, ends for good, or the lease is lost.
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
-        if let Some((link, events, trouble)) = self.open(&whatsapp).await {
+        if let Some((link, events)) = self.open(&whatsapp).await {
             self.services
                 .0
                 .registry
                 .linked_up(self.lease.session, link.clone());
-            self.follow(link, events, &trouble).await;
+            self.follow(link, events).await;
         }
         self.rest().await;
         self.services
@@ -81,7 +77,7 @@ impl Hosted {
     }
 
     /// Opens the connection; none when the session is to rest before the store answers.
-    async fn open(&self, whatsapp: &WhatsApp) -> Option<Opened> {
+    async fn open(&self, whatsapp: &WhatsApp) -> Option<(Link, LinkEvents)> {
         loop {
             let error = match self.try_open(whatsapp).await {
                 Ok(opened) => return Some(opened),
@@ -96,7 +92,7 @@ impl Hosted {
         }
     }
 
-    async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<Opened> {
+    async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<(Link, LinkEvents)> {
         let shared = &self.services.0;
         let key = shared
             .vault
@@ -108,6 +104,7 @@ impl Hosted {
             key,
             shared.clock.clone(),
             self.lost.clone(),
+            self.stop.clone(),
         );
         let inbox = Inbox {
             services: self.services.clone(),
@@ -118,17 +115,14 @@ impl Hosted {
             pair_code_for: None,
             lost: self.lost.clone(),
         };
-        let trouble = keys.trouble();
-        let (link, events) = whatsapp
+        whatsapp
             .open(Arc::new(keys), Arc::new(inbox), options)
-            .await?;
-        Ok((link, events, trouble))
+            .await
     }
 
     /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
     /// flight any more.
-    async fn follow(&self, link: Link, mut events: LinkEvents, trouble: &Notify) {
-        let mending = self.mend(link.clone(), trouble);
+    async fn follow(&self, link: Link, mut events: LinkEvents) {
         let resting = async {
             self.stop.cancelled().await;
             self.close_lane().await;
@@ -146,20 +140,6 @@ impl Hosted {
         tokio::select! {
             () = &mut following => {}
             () = resting => following.await,
-            () = mending => {}
-        }
-    }
-
-    /// Connects again after the store failed the library and answers once more: WhatsApp then
-    /// delivers again what could not be read or kept meanwhile.
-    async fn mend(&self, link: Link, trouble: &Notify) {
-        loop {
-            trouble.notified().await;
-            tracing::warn!(session.id = %self.lease.session, "the store failed the connection, which is made anew when it answers");
-            while self.services.0.store.ping().await.is_err() {
-                tokio::time::sleep(OUTAGE).await;
-            }
-            link.reconnect().await;
         }
     }
 

@@ -75,6 +75,7 @@ async fn what_was_written_is_there_after_a_restart() {
             key,
             fresh.clock.clone(),
             linked.owner.lost.clone(),
+            linked.owner.stop.clone(),
         );
         let session = keys.get_session("491@lid").await.unwrap();
         assert_eq!(session.as_deref(), Some(&b"ratchet"[..]));

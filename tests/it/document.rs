@@ -4,10 +4,13 @@ use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, World, on_both_stores};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::{process::Stdio, time::Duration};
+use tokio::process::Command;
 
 on_both_stores!(
     the_served_document_is_the_committed_one,
     the_docs_page_asks_nothing_of_other_hosts,
+    a_browser_shows_every_operation_and_asks_no_other_host,
     health_and_metrics_answer_without_a_key,
 );
 
@@ -79,6 +82,75 @@ async fn the_docs_page_asks_nothing_of_other_hosts(backing: Backing) -> Result<F
         assert_eq!(file.status().as_u16(), 200, "{path}");
     }
     world.finish().await
+}
+
+async fn a_browser_shows_every_operation_and_asks_no_other_host(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let base = world.api.base().get();
+    let net_log = world.folder().join("net.json");
+    let shown = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+        ])
+        .args([
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-sync",
+        ])
+        .args(["--disable-component-update", "--virtual-time-budget=20000"])
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1")
+        .arg(format!(
+            "--user-data-dir={}",
+            world.folder().join("browser").display()
+        ))
+        .arg(format!("--log-net-log={}", net_log.display()))
+        .arg("--dump-dom")
+        .arg(format!("{base}/docs"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let shown = tokio::time::timeout(Duration::from_mins(1), shown).await?;
+    let page = String::from_utf8(shown.context("starting chromium")?.stdout)?;
+    let document: Value = world.api.get("/openapi.json").await?.into(200)?;
+    let paths = document["paths"].as_object().context("it has paths")?;
+    for operation in paths
+        .values()
+        .flat_map(|path| path.as_object())
+        .flat_map(serde_json::Map::values)
+    {
+        let id = operation["operationId"].as_str().context("it has a name")?;
+        assert!(
+            page.contains(&format!("-{id}\"")),
+            "{id} is not on the page"
+        );
+    }
+    let asked = asked_by_pages(&serde_json::from_slice(&std::fs::read(net_log)?)?);
+    assert!(
+        asked.len() >= 4,
+        "the page asks for its own files: {asked:?}"
+    );
+    for url in asked {
+        assert!(url.starts_with(&base), "the page asked for {url}");
+    }
+    world.finish().await
+}
+
+/// The addresses that pages asked for, without those of the browser itself, which have no page as
+/// their initiator.
+fn asked_by_pages(net_log: &Value) -> Vec<String> {
+    let events = net_log["events"].as_array().into_iter().flatten();
+    let requests = events.filter(|event| {
+        let initiator = event["params"]["initiator"].as_str();
+        initiator.is_some_and(|initiator| initiator.starts_with("http"))
+    });
+    requests
+        .filter_map(|event| Some(event["params"]["url"].as_str()?.to_owned()))
+        .collect()
 }
 
 async fn health_and_metrics_answer_without_a_key(backing: Backing) -> Result<Finished> {

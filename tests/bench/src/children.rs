@@ -10,14 +10,14 @@ pub(crate) async fn run(name: &str, arguments: &[&str]) -> Result<Value> {
     let output = Command::new(beside(name)?)
         .args(arguments)
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()
         .await?;
     ensure!(
         output.status.success(),
-        "{name} ended with {}",
-        output.status
+        "{name} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).with_context(|| format!("{name} printed something else"))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::{
-    Any, AnyConnection, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _,
+    Any, AnyConnection, AssertSqlSafe, Column, Connection as _, Executor as _, Row as _,
     TypeInfo as _, ValueRef as _,
     any::{AnyArguments, AnyRow},
     query::Query,
@@ -157,9 +157,9 @@ async fn answer(stream: &mut BufReader<TcpStream>) -> Result<u16> {
 
 /// A value as the store has it.
 enum Value {
-    Text(Option<String>),
-    Number(Option<i64>),
-    Bytes(Option<Vec<u8>>),
+    Text(String),
+    Number(i64),
+    Bytes(Vec<u8>),
 }
 
 /// Inserts every message row of one database into another that has the same sessions.
@@ -169,12 +169,16 @@ async fn inserts(from: &str, into: &str) -> Result<serde_json::Value> {
     let rows = sqlx::query("SELECT * FROM message ORDER BY id LIMIT 30000")
         .fetch_all(&mut source)
         .await?;
-    let names: Vec<_> = rows
-        .first()
-        .context("there are messages")?
-        .columns()
+    // Every row is a queued message: what is null in one is null in all, and PostgreSQL takes no
+    // null without its type.
+    let first = rows.first().context("there are messages")?;
+    let filled = first.columns().iter().map(Column::ordinal);
+    let filled: Vec<usize> = filled
+        .filter(|at| first.try_get_raw(*at).is_ok_and(|value| !value.is_null()))
+        .collect();
+    let names: Vec<_> = filled
         .iter()
-        .map(|column| column.name().to_owned())
+        .map(|at| first.column(*at).name().to_owned())
         .collect();
     let places: Vec<_> = (1..=names.len()).map(|n| format!("${n}")).collect();
     let insert = format!(
@@ -182,6 +186,7 @@ async fn inserts(from: &str, into: &str) -> Result<serde_json::Value> {
         names.join(", "),
         places.join(", ")
     );
+    let values = |row| values(row, &filled);
     let rows = rows.iter().map(values).collect::<Result<Vec<_>>>()?;
 
     let mut conn = AnyConnection::connect(into).await?;
@@ -219,7 +224,7 @@ fn bind(statement: Query<'_, Any, AnyArguments>, value: Value) -> Query<'_, Any,
     }
 }
 
-fn values(row: &AnyRow) -> Result<Vec<Value>> {
+fn values(row: &AnyRow, columns: &[usize]) -> Result<Vec<Value>> {
     let value = |at: usize| {
         let kind = row.try_get_raw(at)?.type_info().name().to_owned();
         Ok(match kind.as_str() {
@@ -228,5 +233,5 @@ fn values(row: &AnyRow) -> Result<Vec<Value>> {
             _ => Value::Number(row.try_get(at)?),
         })
     };
-    (0..row.len()).map(value).collect()
+    columns.iter().copied().map(value).collect()
 }

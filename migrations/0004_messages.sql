@@ -35,6 +35,7 @@ CREATE TABLE message (
     kind            text   NOT NULL,          -- 'text', …
     wa_id           text   NOT NULL,          -- WhatsApp's message id; chosen at accept for outbound, kept over resends
     seq             bigint,                   -- place in the lane (outbound)
+    to_mac          blob,                     -- the recipient, as contacts are found by their phone number (outbound)
     chat_mac        blob,                     -- chat and sender as WhatsApp names them (inbound): one message per (session, chat, sender, wa_id)
     sender_mac      blob,
     contact_id      text,                     -- who sent it (inbound)
@@ -44,7 +45,6 @@ CREATE TABLE message (
     error           text,                     -- stable code, when failed
     created_at      bigint NOT NULL,
     expires_at      bigint,                   -- not sent after this (outbound)
-    wire_at         bigint,                   -- last written to the wire
     sent_at         bigint,                   -- WhatsApp's server acknowledged it
     delivered_at    bigint,
     read_at         bigint,
@@ -53,7 +53,7 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_seq ON message (session_id, seq);
 CREATE UNIQUE INDEX message_inbound ON message (session_id, chat_mac, sender_mac, wa_id);
 CREATE INDEX message_wa ON message (session_id, wa_id);
-CREATE INDEX message_lane ON message (session_id, seq) WHERE status IN ('queued', 'sending');
+CREATE INDEX message_lane ON message (session_id, seq) WHERE status = 'queued';
 CREATE INDEX message_expiry ON message (expires_at) WHERE status = 'queued';
 CREATE INDEX message_list ON message (org_id, id);
 

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use crate::{
+    clock::Millis,
     ids::{OrgId, SessionId},
-    store::{Dialect, Tx},
+    store::{Dialect, Tx, now_on_postgres, now_on_sqlite},
 };
 
 /// This process's right to one session.
@@ -37,22 +38,29 @@ pub enum LeaseError {
 
 impl Lease {
     /// Passes only while this lease holds, and on PostgreSQL keeps a takeover waiting until the
-    /// transaction ends. On SQLite the one writer does the same.
-    pub async fn check(&self, tx: &mut Tx) -> Result<(), LeaseError> {
-        const HELD: &str =
-            "SELECT epoch FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3";
-        const HELD_LOCKED: &str = "SELECT epoch FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3 FOR SHARE";
+    /// transaction ends. On SQLite the one writer does the same. Tells the database's time.
+    pub async fn check(&self, tx: &mut Tx) -> Result<Millis, LeaseError> {
+        const HELD: &str = concat!(
+            "SELECT ",
+            now_on_sqlite!(),
+            " FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3"
+        );
+        const HELD_LOCKED: &str = concat!(
+            "SELECT ",
+            now_on_postgres!(),
+            " FROM lease WHERE session_id = $1 AND host_id = $2 AND epoch = $3 FOR SHARE"
+        );
         let sql = match tx.dialect() {
             Dialect::Sqlite => HELD,
             Dialect::Postgres => HELD_LOCKED,
         };
-        let held: Option<i64> = sqlx::query_scalar(sql)
+        let held: Option<Millis> = sqlx::query_scalar(sql)
             .bind(self.session.to_string())
             .bind(self.host.as_ref())
             .bind(self.epoch)
             .fetch_optional(tx.conn())
             .await?;
-        held.map(|_| ()).ok_or(LeaseError::Lost)
+        held.ok_or(LeaseError::Lost)
     }
 }
 
@@ -77,7 +85,7 @@ mod tests {
         fresh.owner(&vault).await.lease
     }
 
-    async fn check(fresh: &Fresh, lease: &Lease) -> Result<(), LeaseError> {
+    async fn check(fresh: &Fresh, lease: &Lease) -> Result<Millis, LeaseError> {
         let lease = lease.clone();
         let work = fresh
             .store

@@ -94,12 +94,24 @@ impl Tx {
     }
 }
 
+// The engines have no common text for the present moment. Macros, for `concat!` takes no constants.
+macro_rules! now_on_sqlite {
+    () => {
+        "CAST(unixepoch('now', 'subsec') * 1000 AS bigint)"
+    };
+}
+macro_rules! now_on_postgres {
+    () => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+    };
+}
+pub(crate) use {now_on_postgres, now_on_sqlite};
+
 /// The database's clock, read on any connection.
 pub async fn now(dialect: Dialect, conn: &mut AnyConnection) -> Result<Millis, sqlx::Error> {
-    // The engines have no common text for the present moment.
     let sql = match dialect {
-        Dialect::Sqlite => "SELECT CAST(unixepoch('now', 'subsec') * 1000 AS bigint)",
-        Dialect::Postgres => "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+        Dialect::Sqlite => concat!("SELECT ", now_on_sqlite!()),
+        Dialect::Postgres => concat!("SELECT ", now_on_postgres!()),
     };
     sqlx::query_scalar(sql).fetch_one(conn).await
 }

@@ -251,7 +251,8 @@ impl Draft {
             content_sealed: self.content_sealed.clone(),
             created_at: self.message.created_at,
         };
-        store::messages::insert_outbound(tx, &new, place.seq, self.expires_at).await?;
+        store::messages::insert_outbound(tx, &new, &self.to_mac, place.seq, self.expires_at)
+            .await?;
         Ok(place)
     }
 

@@ -1,5 +1,5 @@
 //! What a phone sends a device it has just linked: the key of the account's shared settings, and
-//! the history with its contacts' privacy tokens.
+//! the history with the account's name and its contacts' privacy tokens.
 
 use rand::RngExt;
 use wacore::messages::MessageUtils;
@@ -114,8 +114,15 @@ fn contacts(phone: &Phone) -> HistorySync {
         progress: Some(100),
         ..Default::default()
     };
-    let contacts = state.accounts.get(&phone.own.pn);
-    for (pn, token) in contacts.into_iter().flat_map(|account| &account.contacts) {
+    let Some(own) = state.accounts.get(&phone.own.pn) else {
+        return history;
+    };
+    // Without its own name a device takes itself for half set up, and asks again at each login.
+    history.pushnames.push(Pushname {
+        id: Some(own.jid(Server::Pn, 0).to_string()),
+        pushname: Some(own.script.name.clone()),
+    });
+    for (pn, token) in &own.contacts {
         let Some(contact) = state.accounts.get(pn) else {
             continue;
         };

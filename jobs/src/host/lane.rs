@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
+    clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
     whatsapp::{Link, SendError},
@@ -27,7 +28,7 @@ use crate::{
     pacing::{Pace, millis},
     queue::Source,
     services::Services,
-    store,
+    store::{self, system::DueLane},
 };
 
 /// How long the library may take to write one message; it may ask WhatsApp for the recipient first.
@@ -99,29 +100,61 @@ async fn claim(
     let now = tx.now().await?;
     let typing = millis(pace.typing());
     let lanes = store::system::due_lanes(tx, host, now.saturating_add(typing), limit).await?;
-    let mut claimed = Vec::with_capacity(lanes.len());
-    for lane in lanes {
-        let send_at = lane.next_at.max(now.saturating_add(typing));
-        let gap = pace.gap(&mut chance);
-        let next_at = send_at.saturating_add(millis(gap));
-        let Some(message) = store::system::claim_head(tx, &lane, next_at).await? else {
-            tracing::error!(session.id = %lane.session, "a lane counts messages that are not there");
-            store::system::recount(tx, lane.session).await?;
-            continue;
-        };
-        claimed.push(SendMessage {
-            org: lane.org,
-            session: lane.session,
-            message,
-            epoch: lane.epoch,
-            wait_ms: u64::try_from(send_at.saturating_sub(now)).unwrap_or(0),
-            gap_ms: u64::try_from(gap.as_millis()).unwrap_or(u64::MAX),
-        });
+    if lanes.is_empty() {
+        return Ok(Vec::new());
     }
-    if !claimed.is_empty() {
-        crash::point("claim.before_commit");
+    let drawn: Vec<Drawn> = lanes
+        .into_iter()
+        .map(|lane| Drawn {
+            send_at: lane.next_at.max(now.saturating_add(typing)),
+            gap: pace.gap(&mut chance),
+            lane,
+        })
+        .collect();
+    let next: Vec<_> = drawn.iter().map(Drawn::next).collect();
+    let heads = store::system::claim_heads(tx, &next).await?;
+    let mut claimed = Vec::with_capacity(drawn.len());
+    for drawn in drawn {
+        match heads.get(&drawn.lane.session).copied().flatten() {
+            Some(message) => claimed.push(drawn.job(message, now)),
+            None => {
+                tracing::error!(session.id = %drawn.lane.session, "a lane counts messages that are not there");
+                store::system::recount(tx, drawn.lane.session).await?;
+            }
+        }
     }
+    crash::point("claim.before_commit");
     Ok(claimed)
+}
+
+/// A due lane, with what its next message was given.
+struct Drawn {
+    lane: DueLane,
+    /// When the message may be written.
+    send_at: Millis,
+    /// From then to the next one.
+    gap: Duration,
+}
+
+impl Drawn {
+    /// When the lane's next message may be written.
+    fn next(&self) -> (SessionId, Millis) {
+        (
+            self.lane.session,
+            self.send_at.saturating_add(millis(self.gap)),
+        )
+    }
+
+    fn job(self, message: MessageId, now: Millis) -> SendMessage {
+        SendMessage {
+            org: self.lane.org,
+            session: self.lane.session,
+            message,
+            epoch: self.lane.epoch,
+            wait_ms: u64::try_from(self.send_at.saturating_sub(now)).unwrap_or(0),
+            gap_ms: u64::try_from(self.gap.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// Sends one claimed message and settles it.

@@ -56,24 +56,17 @@ pub(crate) struct Claimed {
 pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
     let key = services.0.vault.org_key(job.org).await?;
     let mut conn = services.0.store.read().await?;
-    let stored = store::messages::read(&mut conn, job.org, job.message).await?;
-    let Some(stored) = stored.filter(|stored| stored.status == Status::Sending) else {
-        return Ok(None);
-    };
-    let resends = stored.resends;
-    let message = messages::open(&key, stored)?;
-    let opted_out = match &message.peer.phone {
-        Some(phone) => {
-            let mac = messages::contact_mac(&key, phone);
-            store::contacts::is_opted_out(&mut conn, job.org, &mac).await?
-        }
-        None => false,
-    };
-    Ok(Some(Claimed {
-        message,
-        resends,
-        opted_out,
-    }))
+    let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
+    drop(conn);
+    claimed
+        .map(|(stored, opted_out)| {
+            Ok(Claimed {
+                resends: stored.resends,
+                message: messages::open(&key, stored)?,
+                opted_out,
+            })
+        })
+        .transpose()
 }
 
 /// Commits the outcome, waiting for a database that does not answer: what WhatsApp said must not be
@@ -123,8 +116,10 @@ async fn commit(
         .store
         .write(move |tx| {
             Box::pin(async move {
-                lease.check(tx).await?;
-                apply(tx, &key, &clock, claimed, outcome).await?;
+                let ago = since(&clock, &outcome);
+                let now = lease.check(tx).await?;
+                let wire = now.saturating_sub(millis(ago));
+                apply(tx, &key, &clock, claimed, outcome, wire).await?;
                 crash::point("complete.before_commit");
                 Ok(())
             })
@@ -132,12 +127,23 @@ async fn commit(
         .await
 }
 
+/// How long ago the message was written. Taken before the database tells its time, so that the gap
+/// from there on is never too short.
+fn since(clock: &Clock, outcome: &Outcome) -> Duration {
+    match outcome {
+        Outcome::Written { wire_at, .. } => clock.monotonic().saturating_duration_since(*wire_at),
+        _ => Duration::ZERO,
+    }
+}
+
+/// `wire` is when the message was written, by the database's clock.
 async fn apply(
     tx: &mut Tx,
     key: &DataKey,
     clock: &Clock,
     claimed: Claimed,
     outcome: Outcome,
+    wire: Millis,
 ) -> Result<(), Fault> {
     let Claimed {
         mut message,
@@ -150,13 +156,8 @@ async fn apply(
         Outcome::Failed(code) => {
             end(tx, key, clock, &mut message, Status::Failed, Some(code)).await?
         }
-        Outcome::Written { wire_at, gap, word } => {
-            let wire = tx
-                .now()
-                .await?
-                .saturating_sub(millis(clock.monotonic().saturating_duration_since(wire_at)));
+        Outcome::Written { gap, word, .. } => {
             let next = wire.saturating_add(millis(gap));
-            store::messages::on_wire(tx, message.org, message.id, wire).await?;
             match word {
                 // The same id once more, after the new connection; then nobody knows.
                 None if resends == 0 => put_back(tx, &message, 1, next).await?,

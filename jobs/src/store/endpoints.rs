@@ -184,26 +184,26 @@ pub(crate) async fn secrets(
     }))
 }
 
-/// The organisation's endpoints that take deliveries and want this type.
-pub(super) async fn wanting(
-    tx: &mut Tx,
-    org: OrgId,
+/// The endpoints of organisation `$1` that take deliveries, with the types they want, as JSON that
+/// both engines can put together: `[["whe_…",["message.sent"]],…]`. An organisation has few, and
+/// each event asks for them within another statement.
+macro_rules! listening {
+    () => {
+        "(SELECT '[' || string_agg('[\"' || id || '\",' || events || ']', ',') || ']' FROM endpoint \
+         WHERE org_id = $1 AND disabled_at IS NULL)"
+    };
+}
+pub(super) use listening;
+
+/// Which of the `listening!` endpoints want this type.
+pub(super) fn wanting(
+    listening: Option<&str>,
     kind: EventType,
-) -> Result<Vec<EndpointId>, Fault> {
-    let rows = sqlx::query(
-        "SELECT id, events FROM endpoint WHERE org_id = $1 AND disabled_at IS NULL ORDER BY id LIMIT 100",
-    )
-    .bind(org.to_string())
-    .fetch_all(tx.conn())
-    .await?;
-    let mut wanting = Vec::with_capacity(rows.len());
-    for row in rows {
-        let wanted: Vec<String> = serde_json::from_str(&row.try_get::<String, _>("events")?)?;
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == kind.as_str()) {
-            wanting.push(row::id(&row, "id")?);
-        }
-    }
-    Ok(wanting)
+) -> Result<Vec<EndpointId>, serde_json::Error> {
+    let listening: Vec<(EndpointId, Vec<&str>)> = serde_json::from_str(listening.unwrap_or("[]"))?;
+    let wants = |types: &[&str]| types.is_empty() || types.contains(&kind.as_str());
+    let wanting = listening.into_iter().filter(|(_, types)| wants(types));
+    Ok(wanting.map(|(id, _)| id).collect())
 }
 
 /// The endpoint answered well.

@@ -11,7 +11,7 @@ use passerelle_engine::{
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{deliveries, endpoints, lanes};
+use super::{deliveries, endpoints};
 use crate::error::Fault;
 
 /// The version of the envelope and of what it carries.
@@ -114,10 +114,7 @@ pub(crate) async fn emit(
     data: Value,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let sequence = match session {
-        Some(session) => Some(lanes::next_event(tx, org, session).await?),
-        None => None,
-    };
+    let (sequence, listening) = number(tx, org, session).await?;
     let (id, now) = (EventId::new(clock), clock.now());
     let envelope = Envelope {
         r#type: kind,
@@ -134,10 +131,31 @@ pub(crate) async fn emit(
         &serde_json::to_vec(&envelope)?,
     );
     insert(tx, &envelope, sealed, now).await?;
-    for endpoint in endpoints::wanting(tx, org, kind).await? {
+    for endpoint in endpoints::wanting(listening.as_deref(), kind)? {
         deliver(tx, org, id, endpoint, clock).await?;
     }
     Ok(id)
+}
+
+/// The event's sequence, if it is a session's, and the endpoints that listen. One statement, for
+/// each change of each message pays for it.
+async fn number(
+    tx: &mut Tx,
+    org: OrgId,
+    session: Option<SessionId>,
+) -> Result<(Option<i64>, Option<String>), sqlx::Error> {
+    const OF_SESSION: &str = concat!(
+        "UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event, ",
+        endpoints::listening!()
+    );
+    const OF_NONE: &str = concat!("SELECT CAST(NULL AS bigint), ", endpoints::listening!());
+    let query = match session {
+        Some(session) => sqlx::query_as(OF_SESSION)
+            .bind(org.to_string())
+            .bind(session.to_string()),
+        None => sqlx::query_as(OF_NONE).bind(org.to_string()),
+    };
+    query.fetch_one(tx.conn()).await
 }
 
 async fn deliver(

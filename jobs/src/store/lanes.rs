@@ -146,16 +146,3 @@ pub(crate) async fn open(
         .await?;
     Ok(())
 }
-
-/// The sequence of the session's next event.
-pub(crate) async fn next_event(
-    tx: &mut Tx,
-    org: OrgId,
-    session: SessionId,
-) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event")
-        .bind(org.to_string())
-        .bind(session.to_string())
-        .fetch_one(tx.conn())
-        .await
-}

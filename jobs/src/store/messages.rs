@@ -47,12 +47,14 @@ pub(crate) struct New {
 pub(crate) async fn insert_outbound(
     tx: &mut Tx,
     new: &New,
+    to_mac: &[u8; 32],
     seq: i64,
     expires_at: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, peer_sealed, content_sealed, \
-         resends, created_at, expires_at) VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, 0, $9, $10)",
+        "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
+         content_sealed, resends, created_at, expires_at) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -60,6 +62,7 @@ pub(crate) async fn insert_outbound(
     .bind(new.kind)
     .bind(new.wa_id.as_str())
     .bind(seq)
+    .bind(to_mac.to_vec())
     .bind(new.peer_sealed.as_slice())
     .bind(new.content_sealed.as_slice())
     .bind(new.created_at)
@@ -132,6 +135,31 @@ pub(crate) async fn read(
     .await?
     .as_ref()
     .map(from_row)
+    .transpose()
+}
+
+/// A message that a claim made `sending`, and whether its recipient has opted out since it was
+/// accepted. None when it is gone or no longer `sending`.
+pub(crate) async fn claimed(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<(Stored, bool)>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT m.id, m.org_id, m.session_id, m.direction, m.status, m.wa_id, m.contact_id, m.peer_sealed, \
+         m.content_sealed, m.resends, m.error, m.created_at, m.expires_at, m.sent_at, m.delivered_at, m.read_at, \
+         m.played_at, c.opted_out_at FROM message m \
+         LEFT JOIN contact c ON c.org_id = m.org_id AND c.phone_mac = m.to_mac \
+         WHERE m.org_id = $1 AND m.id = $2 AND m.status = 'sending'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        let opted_out_at: Option<Millis> = row.try_get("opted_out_at")?;
+        Ok((from_row(&row)?, opted_out_at.is_some()))
+    })
     .transpose()
 }
 
@@ -227,22 +255,6 @@ pub(crate) async fn end(
         .bind(id.to_string())
         .bind(status.as_str())
         .bind(error)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
-}
-
-/// Notes that the message was written to the wire.
-pub(crate) async fn on_wire(
-    tx: &mut Tx,
-    org: OrgId,
-    id: MessageId,
-    at: Millis,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE message SET wire_at = $3 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(at)
         .execute(tx.conn())
         .await?;
     Ok(())

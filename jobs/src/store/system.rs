@@ -1,7 +1,7 @@
 //! The few statements that serve every tenant at once: finding a key's organisation, leases,
 //! claims, sweeps. Nothing here returns a sealed value to anyone but the code that acts on it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use passerelle_engine::{
     clock::Millis,
@@ -9,6 +9,7 @@ use passerelle_engine::{
     lease::Lease,
     store::{Dialect, Tx},
 };
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::row;
@@ -173,6 +174,16 @@ pub(crate) struct DueLane {
     pub(crate) next_at: Millis,
 }
 
+// `CROSS JOIN` is PostgreSQL's `JOIN`, and keeps SQLite to the order of the tables: along the lanes
+// that are due, instead of all that this host holds, sorted at every look.
+const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
+     WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
+     AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
+     WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
+     AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
+     FOR UPDATE OF l SKIP LOCKED";
+
 /// Lanes of this host, connected and with nothing in flight, whose next message may be written by
 /// `until`; the longest due first. On PostgreSQL the rows stay locked and those that another
 /// transaction works on are passed over.
@@ -182,12 +193,6 @@ pub(crate) async fn due_lanes(
     until: Millis,
     limit: i64,
 ) -> Result<Vec<DueLane>, sqlx::Error> {
-    const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l JOIN lease e ON e.session_id = l.session_id \
-         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0 \
-         AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-    const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l JOIN lease e ON e.session_id = l.session_id \
-         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0 \
-         AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 FOR UPDATE OF l SKIP LOCKED";
     let sql = match tx.dialect() {
         Dialect::Sqlite => DUE,
         Dialect::Postgres => DUE_LOCKED,
@@ -210,29 +215,57 @@ pub(crate) async fn due_lanes(
         .collect()
 }
 
-/// Claims the head of a lane: the message is `sending` and the lane's next one waits for `next_at`.
-/// None when no queued message is there.
-pub(crate) async fn claim_head(
+// The lanes come as one JSON array of [session, next_at]: neither engine takes a list otherwise,
+// and each has its own word for reading one.
+const CLAIM: &str = "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
+     (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) \
+     FROM json_each($1) claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id";
+const CLAIM_POSTGRES: &str = "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
+     (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) \
+     FROM json_array_elements(CAST($1 AS json)) claimed WHERE lane.session_id = claimed.value ->> 0 \
+     RETURNING session_id, running_id";
+
+/// Claims the head of each of these lanes, whose next message waits for the time given with it:
+/// which message it was, or none where a lane counts messages that are not there.
+pub(crate) async fn claim_heads(
     tx: &mut Tx,
-    lane: &DueLane,
-    next_at: Millis,
-) -> Result<Option<MessageId>, sqlx::Error> {
-    let head = sqlx::query(
-        "UPDATE message SET status = 'sending' WHERE id = \
-         (SELECT id FROM message WHERE session_id = $1 AND status = 'queued' ORDER BY seq LIMIT 1) RETURNING id",
-    )
-    .bind(lane.session.to_string())
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some(head) = head else { return Ok(None) };
-    let id: MessageId = row::id(&head, "id")?;
-    sqlx::query("UPDATE lane SET running_id = $2, next_at = $3 WHERE session_id = $1")
-        .bind(lane.session.to_string())
-        .bind(id.to_string())
-        .bind(next_at)
+    lanes: &[(SessionId, Millis)],
+) -> Result<HashMap<SessionId, Option<MessageId>>, sqlx::Error> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => CLAIM,
+        Dialect::Postgres => CLAIM_POSTGRES,
+    };
+    let rows = sqlx::query(sql)
+        .bind(json!(lanes).to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    let heads = rows.iter().map(|row| {
+        Ok((
+            row::id(row, "session_id")?,
+            row::id_or_null(row, "running_id")?,
+        ))
+    });
+    let heads: HashMap<SessionId, Option<MessageId>> = heads.collect::<Result<_, sqlx::Error>>()?;
+    sending(tx, heads.values().flatten()).await?;
+    Ok(heads)
+}
+
+const SENDING: &str =
+    "UPDATE message SET status = 'sending' WHERE id IN (SELECT value ->> 0 FROM json_each($1))";
+const SENDING_POSTGRES: &str = "UPDATE message SET status = 'sending' WHERE id IN \
+     (SELECT value ->> 0 FROM json_array_elements(CAST($1 AS json)))";
+
+async fn sending(tx: &mut Tx, heads: impl Iterator<Item = &MessageId>) -> Result<(), sqlx::Error> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => SENDING,
+        Dialect::Postgres => SENDING_POSTGRES,
+    };
+    let heads: Vec<_> = heads.map(|id| [id]).collect();
+    sqlx::query(sql)
+        .bind(json!(heads).to_string())
         .execute(tx.conn())
         .await?;
-    Ok(Some(id))
+    Ok(())
 }
 
 /// The lane said that messages wait and none does: counts again.
@@ -247,18 +280,19 @@ pub(crate) async fn recount(tx: &mut Tx, session: SessionId) -> Result<(), sqlx:
     Ok(())
 }
 
+const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease e \
+     WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
+     AND l.running_id IS NULL AND l.pending > 0 ORDER BY l.next_at LIMIT 1";
+
 /// When the next lane of this host may be written, if any waits.
 pub(crate) async fn next_lane_at(
     conn: &mut AnyConnection,
     host: &str,
 ) -> Result<Option<Millis>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT min(l.next_at) FROM lane l JOIN lease e ON e.session_id = l.session_id \
-         WHERE e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 AND l.running_id IS NULL AND l.pending > 0",
-    )
-    .bind(host)
-    .fetch_one(conn)
-    .await
+    sqlx::query_scalar(NEXT_AT)
+        .bind(host)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Queued messages past their time.
@@ -284,4 +318,51 @@ pub(crate) async fn forget_idempotency(tx: &mut Tx, before: Millis) -> Result<u6
         .execute(tx.conn())
         .await?;
     Ok(changed.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::store::Store;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    /// SQLite knows nothing of how many rows there are: it must be led along the due lanes and the
+    /// waiting messages, however many lanes rest and however many messages were sent before.
+    #[tokio::test]
+    async fn a_look_and_a_claim_walk_only_what_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        for (statement, index) in [
+            (NEXT_AT, "SCAN l USING INDEX lane_due"),
+            (DUE, "SEARCH l USING INDEX lane_due (next_at<?)"),
+            (CLAIM, "SEARCH m USING INDEX message_lane (session_id=?)"),
+        ] {
+            let steps = plan(&store, statement).await;
+            assert!(
+                steps.iter().any(|step| step.starts_with(index)),
+                "{statement}: {steps:#?}"
+            );
+            assert!(
+                !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+                "{steps:#?}"
+            );
+        }
+        store.close().await;
+    }
+
+    async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let mut conn = store.read().await.unwrap();
+        let rows = sqlx::query(explain)
+            .bind("[]")
+            .bind(0)
+            .bind(1)
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
 }

@@ -4,11 +4,12 @@
 //! every change of owner. Each write transaction that a host makes for a session begins with
 //! [`Lease::check`]. How many rows later statements change says nothing about the lease.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     clock::Millis,
     ids::{OrgId, SessionId},
+    over_list,
     store::{Dialect, Tx, now_on_postgres, now_on_sqlite},
 };
 
@@ -62,6 +63,36 @@ impl Lease {
             .await?;
         held.ok_or(LeaseError::Lost)
     }
+}
+
+/// As [`Lease::check`] for several leases of one host: which of these sessions it still holds under
+/// these epochs, and the database's time.
+pub async fn check_all(
+    tx: &mut Tx,
+    host: &str,
+    leases: &[(SessionId, i64)],
+) -> Result<(Millis, HashSet<SessionId>), sqlx::Error> {
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => over_list!(
+            Dialect::Sqlite,
+            "SELECT l.session_id FROM",
+            "held CROSS JOIN lease l WHERE l.session_id = held.value ->> 0 \
+             AND l.epoch = CAST(held.value ->> 1 AS bigint) AND l.host_id = $2"
+        ),
+        Dialect::Postgres => over_list!(
+            Dialect::Postgres,
+            "SELECT l.session_id FROM",
+            "held CROSS JOIN lease l WHERE l.session_id = held.value ->> 0 \
+             AND l.epoch = CAST(held.value ->> 1 AS bigint) AND l.host_id = $2 FOR SHARE OF l"
+        ),
+    };
+    let held: Vec<String> = sqlx::query_scalar(sql)
+        .bind(serde_json::json!(leases).to_string())
+        .bind(host)
+        .fetch_all(tx.conn())
+        .await?;
+    let held = held.iter().filter_map(|id| id.parse().ok()).collect();
+    Ok((tx.now().await?, held))
 }
 
 #[cfg(test)]

@@ -107,6 +107,21 @@ macro_rules! now_on_postgres {
 }
 pub(crate) use {now_on_postgres, now_on_sqlite};
 
+/// The text of a statement over a list: `$1` is bound to one JSON array, and stands between the two
+/// parts as a table with a column `value` for each of its elements. Neither engine takes a list
+/// otherwise, and each has its own word for reading one.
+#[macro_export]
+macro_rules! over_list {
+    ($dialect:expr, $before:literal, $after:literal) => {
+        match $dialect {
+            $crate::store::Dialect::Sqlite => concat!($before, " json_each($1) ", $after),
+            $crate::store::Dialect::Postgres => {
+                concat!($before, " json_array_elements(CAST($1 AS json)) ", $after)
+            }
+        }
+    };
+}
+
 /// The database's clock, read on any connection.
 pub async fn now(dialect: Dialect, conn: &mut AnyConnection) -> Result<Millis, sqlx::Error> {
     let sql = match dialect {

@@ -4,7 +4,7 @@
 //! aborts the process at the point, without any clean-up. ARCHITECTURE.md explains each.
 
 /// Every crash point of the send, inbound and webhook paths.
-pub const POINTS: [&str; 14] = [
+pub const POINTS: [&str; 15] = [
     "accept.before_commit",
     "accept.after_commit",
     "claim.before_commit",
@@ -13,6 +13,7 @@ pub const POINTS: [&str; 14] = [
     "wire.after",
     "complete.before_commit",
     "complete.after_commit",
+    "outcome.before_commit",
     "receipt.before_commit",
     "receipt.after_commit",
     "inbound.before_commit",

@@ -14,19 +14,27 @@ use crate::{
     error::Fault,
     messages::{rfc3339, shown},
     model::{Message, Status},
-    store,
+    store::{self, events::Told},
 };
 
-/// The event of a message's present status. `queued` and `sending` are told by the answer to the
-/// request, not by events.
+/// The event of a message's present status.
 pub(crate) async fn message(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {
+    if let Some(told) = of_message(message) {
+        store::events::emit(tx, key, told, clock).await?;
+    }
+    Ok(())
+}
+
+/// What is told of a message in its present status. `queued` and `sending` are told by the answer
+/// to the request, not by events.
+pub(crate) fn of_message(message: &Message) -> Option<Told> {
     let kind = match message.status {
-        Status::Queued | Status::Sending => return Ok(()),
+        Status::Queued | Status::Sending => return None,
         Status::Unknown => EventType::MessageUnknown,
         Status::Sent => EventType::MessageSent,
         Status::Delivered => EventType::MessageDelivered,
@@ -37,18 +45,12 @@ pub(crate) async fn message(
         Status::Canceled => EventType::MessageCanceled,
         Status::Received => EventType::MessageReceived,
     };
-    let data = json!({ "message": shown(message) });
-    store::events::emit(
-        tx,
-        key,
-        message.org,
-        Some(message.session),
+    Some(Told {
+        org: message.org,
+        session: Some(message.session),
         kind,
-        data,
-        clock,
-    )
-    .await?;
-    Ok(())
+        data: json!({ "message": shown(message) }),
+    })
 }
 
 /// Something about a session's connection.
@@ -77,16 +79,13 @@ pub(crate) async fn session(
     if let Some(until) = told.until {
         shown["banned_until"] = json!(rfc3339(until));
     }
-    store::events::emit(
-        tx,
-        key,
+    let told = Told {
         org,
-        Some(id),
-        told.kind,
-        json!({ "session": shown }),
-        clock,
-    )
-    .await?;
+        session: Some(id),
+        kind: told.kind,
+        data: json!({ "session": shown }),
+    };
+    store::events::emit(tx, key, told, clock).await?;
     Ok(())
 }
 
@@ -106,15 +105,12 @@ pub(crate) async fn contact(
     if let Some(lid) = &said.peer.lid {
         shown["lid"] = json!(lid);
     }
-    store::events::emit(
-        tx,
-        key,
-        said.org,
-        Some(said.session),
+    let told = Told {
+        org: said.org,
+        session: Some(said.session),
         kind,
-        json!({ "contact": shown }),
-        clock,
-    )
-    .await?;
+        data: json!({ "contact": shown }),
+    };
+    store::events::emit(tx, key, told, clock).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
 use crate::{
-    host::Registry,
+    host::{Gathering, Registry},
     pacing::Pace,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
+    /// Messages that were taken, until they are settled.
+    pub(crate) taken: Gathering,
     /// A lane may be due.
     pub(crate) lanes: Arc<Notify>,
     /// A delivery may be due.
@@ -69,6 +71,7 @@ impl Services {
             clock,
             settings,
             registry: Registry::default(),
+            taken: Gathering::default(),
             lanes: Arc::default(),
             deliveries: Arc::default(),
             sessions: Arc::default(),

@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use passerelle_tests::{Api, Backing, Finished, Setup, World, on_both_stores, soon, within};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::unix::process::ExitStatusExt as _,
@@ -38,6 +39,7 @@ crash_points!(
     crash_point_wire_after = "wire.after",
     crash_point_complete_before_commit = "complete.before_commit",
     crash_point_complete_after_commit = "complete.after_commit",
+    crash_point_outcome_before_commit = "outcome.before_commit",
     crash_point_receipt_before_commit = "receipt.before_commit",
     crash_point_receipt_after_commit = "receipt.after_commit",
     crash_point_inbound_before_commit = "inbound.before_commit",
@@ -108,13 +110,19 @@ async fn killed_at(backing: Backing, point: &str) -> Result<Finished> {
     let session = world.linked(NUMBER).await?.id;
     world.simulator.echo(CONTACT).await?;
     world.gateway.stop().await?;
-    let passes = if std::env::var_os("PASSERELLE_TEST_LONG").is_some() {
+    let is_refusal = point == "outcome.before_commit";
+    let passes = if std::env::var_os("PASSERELLE_TEST_LONG").is_some() && !is_refusal {
         "2*off->"
     } else {
         ""
     };
     world.gateway.setup.failpoints = Some(format!("{point}={passes}return"));
     world.gateway.start().await?;
+    if is_refusal {
+        // What was refused and not committed goes out again, and is taken then.
+        let fault = json!({ "phone": NUMBER, "on": "ack", "do": "nack", "code": 463, "times": 1 });
+        world.simulator.fault(&fault).await?;
+    }
 
     let texts: Vec<_> = (0..5).map(|n| format!("text {n}")).collect();
     let mut crashed = false;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`hosted`] | one session at work |
 //! | [`lane`] | the lanes as a queue, and sending one message |
-//! | [`flight`], [`outcome`], [`receipts`] | WhatsApp's word on messages, and what it changes |
+//! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
@@ -17,6 +17,7 @@ pub mod nowhere;
 mod outcome;
 mod receipts;
 mod registry;
+mod settle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use lane::SendMessage;
 pub(crate) use registry::Registry;
+pub(crate) use settle::Gathering;
 
 use self::hosted::Hosted;
 use crate::{error::Fault, pacing::millis, services::Services, store};

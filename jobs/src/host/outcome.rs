@@ -12,7 +12,11 @@ use passerelle_engine::{
 };
 use tokio::time::Instant;
 
-use super::{flight::Word, lane::SendMessage};
+use super::{
+    flight::Word,
+    lane::SendMessage,
+    settle::{Settled, Taken},
+};
 use crate::{
     crash,
     error::Fault,
@@ -110,6 +114,25 @@ async fn commit(
     outcome: Outcome,
 ) -> Result<(), Fault> {
     let key = services.0.vault.org_key(lease.org).await?;
+    if let Outcome::Written {
+        wire_at,
+        gap,
+        word: Some(Word::Taken),
+    } = outcome
+    {
+        let taken = Taken {
+            lease: lease.clone(),
+            key: Arc::clone(&key),
+            message: claimed.message.clone(),
+            wire_at,
+            gap,
+        };
+        match services.0.taken.settle(services, taken).await {
+            Settled::Committed => return Ok(()),
+            Settled::LeaseLost => return Err(Fault::LeaseLost),
+            Settled::Alone => {}
+        }
+    }
     let (lease, clock) = (lease.clone(), services.0.clock.clone());
     services
         .0
@@ -120,7 +143,7 @@ async fn commit(
                 let now = lease.check(tx).await?;
                 let wire = now.saturating_sub(millis(ago));
                 apply(tx, &key, &clock, claimed, outcome, wire).await?;
-                crash::point("complete.before_commit");
+                crash::point("outcome.before_commit");
                 Ok(())
             })
         })
@@ -150,50 +173,44 @@ async fn apply(
         resends,
         ..
     } = claimed;
-    match outcome {
-        Outcome::PutBack => put_back(tx, &message, resends, 0).await?,
-        Outcome::Expired => end(tx, key, clock, &mut message, Status::Expired, None).await?,
-        Outcome::Failed(code) => {
-            end(tx, key, clock, &mut message, Status::Failed, Some(code)).await?
-        }
-        Outcome::Written { gap, word, .. } => {
-            let next = wire.saturating_add(millis(gap));
-            match word {
-                // The same id once more, after the new connection; then nobody knows.
-                None if resends == 0 => put_back(tx, &message, 1, next).await?,
-                None => {
-                    store::lanes::release(tx, message.org, message.session, message.id, next)
-                        .await?;
-                    end_unreleased(tx, key, clock, &mut message, Status::Unknown, None).await?;
-                }
-                Some(Word::Refused(code)) => {
-                    store::lanes::release(tx, message.org, message.session, message.id, next)
-                        .await?;
-                    let code = Some(refusal(code));
-                    end_unreleased(tx, key, clock, &mut message, Status::Failed, code).await?;
-                }
-                Some(word) => {
-                    store::lanes::release(tx, message.org, message.session, message.id, next)
-                        .await?;
-                    let (status, at) = reached(word, clock.now());
-                    advance(tx, key, clock, &mut message, status, at).await?;
-                }
+    let after = |gap| wire.saturating_add(millis(gap));
+    let (next, reached) = match outcome {
+        Outcome::PutBack => return put_back(tx, &message, resends, 0).await,
+        Outcome::Expired => (0, Reached::End(Status::Expired, None)),
+        Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
+        Outcome::Written { gap, word, .. } => match word {
+            // The same id once more, after the new connection; then nobody knows.
+            None if resends == 0 => return put_back(tx, &message, 1, after(gap)).await,
+            None => (after(gap), Reached::End(Status::Unknown, None)),
+            Some(Word::Refused(code)) => {
+                let code = Some(refusal(code));
+                (after(gap), Reached::End(Status::Failed, code))
             }
-        }
+            Some(Word::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
+            Some(Word::Receipt(kind, at)) => (after(gap), Reached::At(of_receipt(kind), at)),
+        },
+    };
+    if !store::lanes::release(tx, message.org, message.session, message.id, next).await? {
+        tracing::info!(message.id = %message.id, "the message was settled before");
+        return Ok(());
     }
-    Ok(())
+    match reached {
+        Reached::End(status, error) => end(tx, key, clock, &mut message, status, error).await,
+        Reached::At(status, at) => advance(tx, key, clock, &mut message, status, at).await,
+    }
+}
+
+/// Where a message stands that has left its lane.
+enum Reached {
+    /// Not known as sent; with the code of a failure.
+    End(Status, Option<String>),
+    /// On its way, since when.
+    At(Status, Millis),
 }
 
 /// The stable code of a refusal by WhatsApp's server.
 pub(crate) fn refusal(code: u16) -> String {
     format!("whatsapp_{code}")
-}
-
-fn reached(word: Word, now: Millis) -> (Status, Millis) {
-    match word {
-        Word::Receipt(kind, at) => (of_receipt(kind), at),
-        Word::Taken | Word::Refused(_) => (Status::Sent, now),
-    }
 }
 
 /// The status a receipt stands for.
@@ -213,18 +230,6 @@ async fn put_back(tx: &mut Tx, message: &Message, resends: i64, next: Millis) ->
 }
 
 async fn end(
-    tx: &mut Tx,
-    key: &DataKey,
-    clock: &Clock,
-    message: &mut Message,
-    status: Status,
-    error: Option<String>,
-) -> Result<(), Fault> {
-    store::lanes::release(tx, message.org, message.session, message.id, 0).await?;
-    end_unreleased(tx, key, clock, message, status, error).await
-}
-
-async fn end_unreleased(
     tx: &mut Tx,
     key: &DataKey,
     clock: &Clock,
@@ -306,5 +311,5 @@ pub(crate) async fn resolve(
         return put_back(tx, &message, 1, next).await;
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;
-    end_unreleased(tx, key, clock, &mut message, Status::Unknown, None).await
+    end(tx, key, clock, &mut message, Status::Unknown, None).await
 }

@@ -103,18 +103,46 @@ struct Envelope<'a> {
     data: Value,
 }
 
-/// Writes the event and its deliveries. `data` is what stands under `data` in the envelope.
-/// After the commit, wake the deliveries.
+/// What happened, and to whom.
+pub(crate) struct Told {
+    pub(crate) org: OrgId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) kind: EventType,
+    /// What stands under `data` in the envelope.
+    pub(crate) data: Value,
+}
+
+/// An event's place among its session's events, and who is to hear of it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Turn {
+    /// None for an event that belongs to no session.
+    pub(crate) sequence: Option<i64>,
+    /// As [`endpoints::wanting`] reads it.
+    pub(crate) listening: Option<String>,
+}
+
+/// Writes the event and its deliveries. After the commit, wake the deliveries.
 pub(crate) async fn emit(
     tx: &mut Tx,
     key: &DataKey,
-    org: OrgId,
-    session: Option<SessionId>,
-    kind: EventType,
-    data: Value,
+    told: Told,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let (sequence, listening) = number(tx, org, session).await?;
+    let turn = turn(tx, told.org, told.session).await?;
+    emit_in(turn, tx, key, told, clock).await
+}
+
+/// As [`emit`], in the turn that another statement has taken.
+pub(crate) async fn emit_in(
+    turn: Turn,
+    tx: &mut Tx,
+    key: &DataKey,
+    told: Told,
+    clock: &Clock,
+) -> Result<EventId, Fault> {
+    let Told {
+        org, session, kind, ..
+    } = told;
     let (id, now) = (EventId::new(clock), clock.now());
     let envelope = Envelope {
         r#type: kind,
@@ -123,32 +151,32 @@ pub(crate) async fn emit(
         api_version: API_VERSION,
         org_id: org,
         session_id: session,
-        sequence,
-        data,
+        sequence: turn.sequence,
+        data: told.data,
     };
     let sealed = key.seal(
         &place(org, &id.to_string()),
         &serde_json::to_vec(&envelope)?,
     );
     insert(tx, &envelope, sealed, now).await?;
-    for endpoint in endpoints::wanting(listening.as_deref(), kind)? {
+    for endpoint in endpoints::wanting(turn.listening.as_deref(), kind)? {
         deliver(tx, org, id, endpoint, clock).await?;
     }
     Ok(id)
 }
 
-/// The event's sequence, if it is a session's, and the endpoints that listen. One statement, for
-/// each change of each message pays for it.
-async fn number(
-    tx: &mut Tx,
-    org: OrgId,
-    session: Option<SessionId>,
-) -> Result<(Option<i64>, Option<String>), sqlx::Error> {
+/// Takes the next turn. One statement, for each change of each message pays for it.
+async fn turn(tx: &mut Tx, org: OrgId, session: Option<SessionId>) -> Result<Turn, sqlx::Error> {
     const OF_SESSION: &str = concat!(
-        "UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event, ",
-        endpoints::listening!()
+        "UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event AS sequence, ",
+        endpoints::listening!(),
+        " AS listening"
     );
-    const OF_NONE: &str = concat!("SELECT CAST(NULL AS bigint), ", endpoints::listening!());
+    const OF_NONE: &str = concat!(
+        "SELECT CAST(NULL AS bigint) AS sequence, ",
+        endpoints::listening!(),
+        " AS listening"
+    );
     let query = match session {
         Some(session) => sqlx::query_as(OF_SESSION)
             .bind(org.to_string())

@@ -1,5 +1,6 @@
 //! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
-//! except those of [`system`] and [`delivery_claims`]: the few statements that serve every tenant at once.
+//! except those of [`system`], [`settlements`] and [`delivery_claims`]: the few statements that serve
+//! every tenant at once.
 
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
@@ -14,4 +15,5 @@ pub(crate) mod messages;
 pub(crate) mod organisations;
 mod row;
 pub(crate) mod sessions;
+pub(crate) mod settlements;
 pub(crate) mod system;

@@ -7,6 +7,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{KeyId, MessageId, OrgId, SessionId},
     lease::Lease,
+    over_list,
     store::{Dialect, Tx},
 };
 use serde_json::json;
@@ -215,15 +216,15 @@ pub(crate) async fn due_lanes(
         .collect()
 }
 
-// The lanes come as one JSON array of [session, next_at]: neither engine takes a list otherwise,
-// and each has its own word for reading one.
-const CLAIM: &str = "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
-     (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) \
-     FROM json_each($1) claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id";
-const CLAIM_POSTGRES: &str = "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
-     (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) \
-     FROM json_array_elements(CAST($1 AS json)) claimed WHERE lane.session_id = claimed.value ->> 0 \
-     RETURNING session_id, running_id";
+/// Over a list of `[session, next_at]`.
+fn claim_text(dialect: Dialect) -> &'static str {
+    over_list!(
+        dialect,
+        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
+         (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) FROM",
+        "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"
+    )
+}
 
 /// Claims the head of each of these lanes, whose next message waits for the time given with it:
 /// which message it was, or none where a lane counts messages that are not there.
@@ -231,11 +232,7 @@ pub(crate) async fn claim_heads(
     tx: &mut Tx,
     lanes: &[(SessionId, Millis)],
 ) -> Result<HashMap<SessionId, Option<MessageId>>, sqlx::Error> {
-    let sql = match tx.dialect() {
-        Dialect::Sqlite => CLAIM,
-        Dialect::Postgres => CLAIM_POSTGRES,
-    };
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(claim_text(tx.dialect()))
         .bind(json!(lanes).to_string())
         .fetch_all(tx.conn())
         .await?;
@@ -250,16 +247,12 @@ pub(crate) async fn claim_heads(
     Ok(heads)
 }
 
-const SENDING: &str =
-    "UPDATE message SET status = 'sending' WHERE id IN (SELECT value ->> 0 FROM json_each($1))";
-const SENDING_POSTGRES: &str = "UPDATE message SET status = 'sending' WHERE id IN \
-     (SELECT value ->> 0 FROM json_array_elements(CAST($1 AS json)))";
-
 async fn sending(tx: &mut Tx, heads: impl Iterator<Item = &MessageId>) -> Result<(), sqlx::Error> {
-    let sql = match tx.dialect() {
-        Dialect::Sqlite => SENDING,
-        Dialect::Postgres => SENDING_POSTGRES,
-    };
+    let sql = over_list!(
+        tx.dialect(),
+        "UPDATE message SET status = 'sending' FROM",
+        "head WHERE message.id = head.value ->> 0"
+    );
     let heads: Vec<_> = heads.map(|id| [id]).collect();
     sqlx::query(sql)
         .bind(json!(heads).to_string())
@@ -338,7 +331,10 @@ mod tests {
         for (statement, index) in [
             (NEXT_AT, "SCAN l USING INDEX lane_due"),
             (DUE, "SEARCH l USING INDEX lane_due (next_at<?)"),
-            (CLAIM, "SEARCH m USING INDEX message_lane (session_id=?)"),
+            (
+                claim_text(Dialect::Sqlite),
+                "SEARCH m USING INDEX message_lane (session_id=?)",
+            ),
         ] {
             let steps = plan(&store, statement).await;
             assert!(

@@ -35,7 +35,7 @@ use crate::{
     store::{
         deliveries::{self, Load},
         endpoints,
-        events::{self, EventType},
+        events::{self, EventType, Told},
     },
 };
 
@@ -213,10 +213,13 @@ impl Deliverer {
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
                 deliveries::bury(tx, job.org, endpoint).await?;
-                let data =
-                    json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } });
-                let kind = EventType::EndpointDisabled;
-                events::emit(tx, &key, job.org, None, kind, data, &clock).await?;
+                let told = Told {
+                    org: job.org,
+                    session: None,
+                    kind: EventType::EndpointDisabled,
+                    data: json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } }),
+                };
+                events::emit(tx, &key, told, &clock).await?;
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
             Ok::<_, Fault>(())

@@ -140,11 +140,16 @@ impl World {
     /// Emits an event of no session and wakes the worker, as every caller does after its commit.
     async fn emit(&self, kind: EventType) -> EventId {
         let key = self.vault.org_key(self.org).await.unwrap();
-        let (org, clock) = (self.org, self.clock.clone());
-        let data = serde_json::json!({ "message": { "text": "grüße 👋" } });
-        let work = self.store.write(move |tx| {
-            Box::pin(async move { events::emit(tx, &key, org, None, kind, data, &clock).await })
-        });
+        let clock = self.clock.clone();
+        let told = events::Told {
+            org: self.org,
+            session: None,
+            kind,
+            data: serde_json::json!({ "message": { "text": "grüße 👋" } }),
+        };
+        let work = self
+            .store
+            .write(move |tx| Box::pin(async move { events::emit(tx, &key, told, &clock).await }));
         let event = work.await.unwrap();
         self.wake.notify_one();
         event

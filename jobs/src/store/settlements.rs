@@ -1,0 +1,65 @@
+//! Messages that are done, in sets: like [`system`](super::system), this serves every tenant at once.
+
+use std::collections::HashMap;
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, SessionId},
+    over_list,
+    store::Tx,
+};
+use serde_json::json;
+use sqlx::Row as _;
+
+use super::{events::Turn, row};
+
+/// As [`lanes::release`](super::lanes::release) for a list of `(session, running, not_before)`, and
+/// takes the turn of each session's next event. A lane in which another message runs is left alone
+/// and is not in the answer.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    done: &[(SessionId, MessageId, Millis)],
+) -> Result<HashMap<SessionId, Turn>, sqlx::Error> {
+    // `listening!` of another organisation in each row.
+    let sql = over_list!(
+        tx.dialect(),
+        "UPDATE lane SET running_id = NULL, pending = pending - 1, last_event = last_event + 1, next_at = CASE \
+         WHEN next_at > CAST(done.value ->> 2 AS bigint) THEN next_at ELSE CAST(done.value ->> 2 AS bigint) END FROM",
+        "done WHERE lane.session_id = done.value ->> 0 AND lane.running_id = done.value ->> 1 \
+         RETURNING session_id, last_event, \
+         (SELECT '[' || string_agg('[\"' || e.id || '\",' || e.events || ']', ',') || ']' \
+          FROM endpoint e WHERE e.org_id = lane.org_id AND e.disabled_at IS NULL) AS listening"
+    );
+    let rows = sqlx::query(sql)
+        .bind(json!(done).to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    let released = rows.iter().map(|row| {
+        let turn = Turn {
+            sequence: row.try_get("last_event")?,
+            listening: row.try_get("listening")?,
+        };
+        Ok((row::id(row, "session_id")?, turn))
+    });
+    released.collect()
+}
+
+/// As [`messages::advance`](super::messages::advance) to `sent`, for a list of messages.
+pub(crate) async fn sent(
+    tx: &mut Tx,
+    messages: &[MessageId],
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    let sql = over_list!(
+        tx.dialect(),
+        "UPDATE message SET status = 'sent', sent_at = coalesce(sent_at, $2) FROM",
+        "sent WHERE message.id = sent.value ->> 0"
+    );
+    let messages: Vec<_> = messages.iter().map(|id| [id]).collect();
+    sqlx::query(sql)
+        .bind(json!(messages).to_string())
+        .bind(at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}

@@ -94,7 +94,7 @@ async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>
     });
     for (answer, settled) in answers.into_iter().zip(settled) {
         // Whoever waited may have been stopped; what is committed stands all the same.
-        drop(answer.send(settled));
+        let _ = answer.send(settled);
     }
 }
 

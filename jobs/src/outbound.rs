@@ -140,9 +140,6 @@ impl Draft {
         let expires_at = new
             .expires_at
             .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)));
-        if expires_at <= now {
-            return Err(AcceptError::Expired);
-        }
         let to_mac = contact_mac(&key, &new.to);
         let message = Message {
             id: MessageId::new(&shared.clock),
@@ -193,6 +190,9 @@ impl Draft {
                 Box::pin(async move {
                     if let Some(earlier) = self.replay(tx).await? {
                         return Ok(earlier);
+                    }
+                    if self.expires_at <= self.message.created_at {
+                        return Err(AcceptError::Expired);
                     }
                     let place = self.enter(tx, limit).await?;
                     let (at, by) =
@@ -323,7 +323,8 @@ pub enum CancelError {
     Fault(#[from] Fault),
 }
 
-/// Takes back a message that no host has claimed yet.
+/// Takes back a message that no host has claimed yet. One that went out without an answer and waits
+/// to go out again was claimed.
 pub async fn cancel(
     services: &Services,
     org: OrgId,
@@ -346,7 +347,7 @@ pub async fn cancel(
     }
 }
 
-/// Takes a queued message out of its lane as `canceled` or `expired`; false when it was claimed meanwhile.
+/// Takes a queued message out of its lane; false when it was claimed meanwhile.
 pub(crate) async fn leave_queue(
     services: &Services,
     message: &Message,

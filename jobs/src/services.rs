@@ -10,7 +10,7 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 
 use crate::{
-    host::{Gathering, Registry},
+    host::{Gathering, InHand, Registry},
     pacing::Pace,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) registry: Registry,
+    /// Messages that jobs of this process send.
+    pub(crate) in_hand: InHand,
     /// Messages that were taken, until they are settled.
     pub(crate) taken: Gathering,
     /// A lane may be due.
@@ -71,6 +73,7 @@ impl Services {
             clock,
             settings,
             registry: Registry::default(),
+            in_hand: InHand::default(),
             taken: Gathering::default(),
             lanes: Arc::default(),
             deliveries: Arc::default(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,10 +44,28 @@ async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
         let mut conn = services.0.store.read().await?;
         store::system::overdue(&mut conn, now).await?
     };
-    for (org, id) in overdue {
-        if let Some(message) = messages::read(services, org, id).await? {
-            outbound::leave_queue(services, &message, Status::Expired).await?;
+    for (org, id, written) in overdue {
+        // What went out before and was never acknowledged may have been shown.
+        let status = if written {
+            Status::Unknown
+        } else {
+            Status::Expired
+        };
+        match end(services, org, id, status).await {
+            Err(fault) if fault.is_outage() => return Err(fault),
+            // One that cannot be read holds up nobody else.
+            Err(fault) => {
+                tracing::error!(message.id = %id, error = %fault, "a message does not expire");
+            }
+            Ok(()) => {}
         }
+    }
+    Ok(())
+}
+
+async fn end(services: &Services, org: OrgId, id: MessageId, status: Status) -> Result<(), Fault> {
+    if let Some(message) = messages::read(services, org, id).await? {
+        outbound::leave_queue(services, &message, status).await?;
     }
     Ok(())
 }

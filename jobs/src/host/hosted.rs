@@ -143,8 +143,7 @@ impl Hosted {
         }
     }
 
-    /// Takes one event. An outage of the store is waited for where the event changes what is
-    /// stored of the session; news of messages may be lost to it, and are never wrong.
+    /// Takes one event. An outage of the store is waited for.
     async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
         let id = self.lease.session;
         let registry = &self.services.0.registry;
@@ -227,7 +226,10 @@ impl Hosted {
             return Ok(());
         }
         self.flight.settled(&wa_ids).await;
-        receipts::commit(&self.services, &self.lease, wa_ids, news).await
+        self.patiently(|| {
+            receipts::commit(&self.services, &self.lease, wa_ids.clone(), news.clone())
+        })
+        .await
     }
 
     async fn ended(&self, why: Ended) -> Result<(), Fault> {
@@ -252,22 +254,29 @@ impl Hosted {
         .await
     }
 
-    /// Commits a change of the session, waiting for a database that does not answer.
+    /// Commits a change of the session.
     async fn persist(&self, change: Change) -> Result<(), Fault> {
+        self.patiently(|| self.try_persist(change.clone())).await?;
+        self.services.0.deliveries.notify_one();
+        Ok(())
+    }
+
+    /// Commits, waiting for a database that does not answer. A lost lease ends the session.
+    async fn patiently<F>(&self, commit: impl Fn() -> F) -> Result<(), Fault>
+    where
+        F: Future<Output = Result<(), Fault>>,
+    {
         loop {
-            match self.try_persist(change.clone()).await {
+            match commit().await {
                 Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "the session's state waits for the store");
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what the connection told waits for the store");
                     tokio::time::sleep(OUTAGE).await;
                 }
                 Err(Fault::LeaseLost) => {
                     self.lost.cancel();
                     return Err(Fault::LeaseLost);
                 }
-                done => {
-                    self.services.0.deliveries.notify_one();
-                    return done;
-                }
+                done => return done,
             }
         }
     }

@@ -159,6 +159,7 @@ impl Drawn {
 
 /// Sends one claimed message and settles it.
 pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result<()> {
+    let _in_hand = services.0.in_hand.take(job.message);
     let Some(claimed) = outcome::load(&services, &job).await? else {
         tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
         return Ok(());
@@ -180,6 +181,7 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     } else {
         trip.fly(words).await
     };
+    let outcome = claimed.honestly(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
 }
 

@@ -6,6 +6,7 @@
 //! | [`hosted`] | one session at work |
 //! | [`lane`] | the lanes as a queue, and sending one message |
 //! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
+//! | [`stray`] | lanes whose message in flight nobody flies |
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
@@ -18,11 +19,12 @@ mod outcome;
 mod receipts;
 mod registry;
 mod settle;
+mod stray;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use passerelle_engine::{
-    ids::{OrgId, SessionId},
+    ids::{MessageId, OrgId, SessionId},
     lease::Lease,
     whatsapp::WhatsApp,
 };
@@ -32,6 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use lane::SendMessage;
 pub(crate) use registry::Registry;
 pub(crate) use settle::Gathering;
+pub(crate) use stray::InHand;
 
 use self::hosted::Hosted;
 use crate::{error::Fault, pacing::millis, services::Services, store};
@@ -72,10 +75,11 @@ impl Host {
     /// Runs until stopped, then puts every session to rest.
     pub(crate) async fn run(self) {
         let mut beaten: Option<Instant> = None;
+        let mut stray = HashSet::new();
         // What this host held when it died is its own to take back at once.
         let mut booting = true;
         while !self.stop.is_cancelled() {
-            match self.look(&mut beaten, booting).await {
+            match self.look(&mut beaten, &mut stray, booting).await {
                 Ok(()) => booting = false,
                 Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
             }
@@ -88,10 +92,16 @@ impl Host {
         self.rest().await;
     }
 
-    async fn look(&self, beaten: &mut Option<Instant>, booting: bool) -> Result<(), Fault> {
+    async fn look(
+        &self,
+        beaten: &mut Option<Instant>,
+        stray: &mut HashSet<MessageId>,
+        booting: bool,
+    ) -> Result<(), Fault> {
         let now = self.services.0.clock.monotonic();
         if beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT) {
             self.beat().await?;
+            *stray = stray::resolve(&self.services, stray).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;

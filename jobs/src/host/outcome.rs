@@ -39,6 +39,8 @@ pub(crate) enum Outcome {
     Expired,
     /// It can never be written; the stable code says why.
     Failed(String),
+    /// It is not to be written again, and may have been written before.
+    Unknown,
     /// Written, or perhaps written; none as WhatsApp's word means that none came in time.
     Written {
         wire_at: Instant,
@@ -56,8 +58,31 @@ pub(crate) struct Claimed {
     pub(crate) opted_out: bool,
 }
 
-/// Looks the claimed message up again; none when it is gone or no longer `sending`.
+impl Claimed {
+    /// What may be said of it: it may have been shown when it went out before and nobody knows.
+    pub(crate) fn honestly(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Expired | Outcome::Failed(_) if self.resends > 0 => Outcome::Unknown,
+            outcome => outcome,
+        }
+    }
+}
+
+/// Looks the claimed message up again, waiting for a database that does not answer; none when it is
+/// gone or no longer `sending`.
 pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
+    loop {
+        match try_load(services, job).await {
+            Err(fault) if fault.is_outage() => {
+                tracing::warn!(message.id = %job.message, error = %fault, "a claimed message waits for the store");
+                tokio::time::sleep(OUTAGE).await;
+            }
+            loaded => return loaded,
+        }
+    }
+}
+
+async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
     let key = services.0.vault.org_key(job.org).await?;
     let mut conn = services.0.store.read().await?;
     let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
@@ -178,6 +203,7 @@ async fn apply(
         Outcome::PutBack => return put_back(tx, &message, resends, 0).await,
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
+        Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
         Outcome::Written { gap, word, .. } => match word {
             // The same id once more, after the new connection; then nobody knows.
             None if resends == 0 => return put_back(tx, &message, 1, after(gap)).await,
@@ -286,9 +312,14 @@ async fn step(
     events::message(tx, key, message, clock).await
 }
 
-/// Resolves the message that was in flight when the session's former owner died, in the transaction
-/// that takes the lease: the same id once more by itself, then `unknown`. It may have been written
-/// just before this moment, so the lane waits a gap from now.
+/// How often a message may be in flight when its process dies, and go out again. It may not have
+/// been written at all, so the one resend that follows a missing acknowledgement is not enough; but a
+/// message that ends its process again and again must not do so for ever.
+const DEATHS: i64 = 5;
+
+/// Resolves a message that was left in flight, under the lease: the same id again, at most
+/// [`DEATHS`] times, then `unknown`. It may have been written just before this moment, so the lane
+/// waits a gap from now.
 pub(crate) async fn resolve(
     tx: &mut Tx,
     key: &DataKey,
@@ -307,8 +338,8 @@ pub(crate) async fn resolve(
     };
     let resends = stored.resends;
     let mut message = messages::open(key, stored)?;
-    if resends == 0 {
-        return put_back(tx, &message, 1, next).await;
+    if resends < DEATHS {
+        return put_back(tx, &message, resends + 1, next).await;
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;
     end(tx, key, clock, &mut message, Status::Unknown, None).await

@@ -45,6 +45,7 @@ pub(crate) async fn commit(
         .write(move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
+                store::lanes::lock(tx, lease.org, lease.session).await?;
                 for wa_id in &wa_ids {
                     apply(tx, &key, &clock, &lease, wa_id, &news).await?;
                 }
@@ -92,10 +93,16 @@ async fn apply(
     }
 }
 
-/// A message that waits for its resend is no longer wanted there.
+/// A message that waits for its resend, or was just claimed for it, is done with its lane.
 async fn leave_lane(tx: &mut Tx, message: &Message) -> Result<(), Fault> {
-    if message.status == Status::Queued {
-        store::lanes::leave(tx, message.org, message.session).await?;
+    let Message {
+        org, session, id, ..
+    } = *message;
+    match message.status {
+        Status::Queued => store::lanes::leave(tx, org, session).await?,
+        // The claim has fixed the gap already.
+        Status::Sending => drop(store::lanes::release(tx, org, session, id, 0).await?),
+        _ => {}
     }
     Ok(())
 }

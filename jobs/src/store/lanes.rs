@@ -3,7 +3,7 @@
 use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
-    store::Tx,
+    store::{Dialect, Tx},
 };
 use sqlx::Row as _;
 
@@ -59,6 +59,19 @@ pub(crate) async fn exists(
         .fetch_optional(tx.conn())
         .await?;
     Ok(found.is_some())
+}
+
+/// Keeps other transactions from the lane until this one ends, so that where its messages stand
+/// can be read and changed. SQLite's one writer does the same.
+pub(crate) async fn lock(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<(), sqlx::Error> {
+    if tx.dialect() == Dialect::Postgres {
+        sqlx::query("SELECT pending FROM lane WHERE org_id = $1 AND session_id = $2 FOR UPDATE")
+            .bind(org.to_string())
+            .bind(session.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
 }
 
 /// One message fewer waits, without having been claimed (cancelled or expired). Called before the

@@ -276,7 +276,8 @@ pub(crate) async fn requeue(
     Ok(())
 }
 
-/// Takes a message out of the queue, as `canceled` or `expired`; whether it was still queued.
+/// Takes a message out of the queue; whether it was still queued. Only as `unknown` when it went
+/// out before and waits for its resend.
 pub(crate) async fn unqueue(
     tx: &mut Tx,
     org: OrgId,
@@ -284,7 +285,8 @@ pub(crate) async fn unqueue(
     status: Status,
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
-        "UPDATE message SET status = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued'",
+        "UPDATE message SET status = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued' \
+         AND (resends = 0 OR $3 = 'unknown')",
     )
     .bind(org.to_string())
     .bind(id.to_string())

@@ -261,6 +261,31 @@ async fn sending(tx: &mut Tx, heads: impl Iterator<Item = &MessageId>) -> Result
     Ok(())
 }
 
+/// The messages in flight in the open lanes of this host, each with its session's lease.
+pub(crate) async fn running_here(
+    conn: &mut AnyConnection,
+    host: &str,
+) -> Result<Vec<((OrgId, SessionId, i64), MessageId)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT l.org_id, l.session_id, l.running_id, e.epoch FROM lane l CROSS JOIN lease e \
+         WHERE l.running_id IS NOT NULL AND e.session_id = l.session_id AND e.host_id = $1 \
+         AND l.open_epoch = e.epoch LIMIT 20000",
+    )
+    .bind(host)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let lease = (
+                row::id(row, "org_id")?,
+                row::id(row, "session_id")?,
+                row.try_get("epoch")?,
+            );
+            Ok((lease, row::id(row, "running_id")?))
+        })
+        .collect()
+}
+
 /// The lane said that messages wait and none does: counts again.
 pub(crate) async fn recount(tx: &mut Tx, session: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -288,28 +313,30 @@ pub(crate) async fn next_lane_at(
         .await
 }
 
-/// Queued messages past their time.
+/// Queued messages past their time, and whether each may have gone out before.
 pub(crate) async fn overdue(
     conn: &mut AnyConnection,
     now: Millis,
-) -> Result<Vec<(OrgId, MessageId)>, sqlx::Error> {
+) -> Result<Vec<(OrgId, MessageId, bool)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, id FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
+        "SELECT org_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
     )
     .bind(now)
     .fetch_all(conn)
     .await?;
     rows.iter()
-        .map(|row| Ok((row::id(row, "org_id")?, row::id(row, "id")?)))
+        .map(|row| {
+            let resends: i64 = row.try_get("resends")?;
+            Ok((row::id(row, "org_id")?, row::id(row, "id")?, resends > 0))
+        })
         .collect()
 }
 
 /// Forgets idempotency keys older than `before`, some at a time.
 pub(crate) async fn forget_idempotency(tx: &mut Tx, before: Millis) -> Result<u64, sqlx::Error> {
-    let changed = sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
-        .bind(before)
-        .execute(tx.conn())
-        .await?;
+    let oldest = "DELETE FROM idempotency WHERE (org_id, key_mac) IN \
+         (SELECT org_id, key_mac FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT 1000)";
+    let changed = sqlx::query(oldest).bind(before).execute(tx.conn()).await?;
     Ok(changed.rows_affected())
 }
 

@@ -1,9 +1,11 @@
 //! Keys, and who a request comes from.
 //!
 //! An API key is `psl_`, 12 base62 characters (the public id, by which it is found), 43 base62
-//! characters (the secret, 256 bits) and 6 base62 characters (the CRC-32 of all before them, by
+//! characters (the secret, 256 bits) and 6 base62 characters (the CRC-32, as in zip, of all before them, by
 //! which a secret scanner knows a key offline). The operator's key is `padm_` and a secret of the
 //! operator's choice, or 43 base62 characters when the gateway made it.
+
+use std::sync::{Arc, OnceLock};
 
 use passerelle_jobs::{
     Services,
@@ -16,7 +18,10 @@ use rand::{CryptoRng, RngExt as _};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    quota::{Quotas, Standing},
+};
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "psl_";
@@ -91,22 +96,13 @@ fn base62(rng: &mut impl CryptoRng, len: usize) -> String {
 }
 
 fn checksum(body: &str) -> String {
-    let mut left = crc32(body.as_bytes());
+    let mut left = crc32fast::hash(body.as_bytes());
     let mut digits = [b'0'; CHECK_LEN];
     for digit in digits.iter_mut().rev() {
         *digit = BASE62[(left % 62) as usize];
         left /= 62;
     }
     digits.iter().map(|&digit| char::from(digit)).collect()
-}
-
-/// CRC-32 as in zip and PNG (ISO 3309), bit by bit: 60 bytes a request need no table.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
 }
 
 /// The operator's key as the configuration gave it; without one, the key of the first start counts.
@@ -165,6 +161,7 @@ pub struct Operator(());
 async fn tenant(request: &Request, bearer: Bearer) -> poem::Result<Tenant> {
     let (services, admin) = gate(request);
     if let Some(tenant) = holder(services, &bearer.token).await? {
+        meter(request, tenant.org)?;
         return Ok(tenant);
     }
     let known = admin.fits(services, &bearer.token).await?;
@@ -178,6 +175,27 @@ async fn operator(request: &Request, bearer: Bearer) -> poem::Result<()> {
     }
     let known = holder(services, &bearer.token).await?.is_some();
     Err(refusal(known, "This operation needs the operator's key.").into())
+}
+
+/// Where the organisation that called stands with its requests, for the headers of the answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metered(Arc<OnceLock<Standing>>);
+
+impl Metered {
+    /// None when no organisation called.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.0.get().copied()
+    }
+}
+
+fn meter(request: &Request, org: OrgId) -> Result<(), Problem> {
+    let quotas: &Quotas = request.data().expect("the surface carries the quotas");
+    let (standing, passed) = quotas.request(org);
+    if let Some(metered) = request.data::<Metered>() {
+        // An operation asks for its caller once.
+        let _ = metered.0.set(standing);
+    }
+    passed
 }
 
 /// A key that works elsewhere is told apart from one that works nowhere.
@@ -212,8 +230,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_digits_are_the_crc32_everybody_knows() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    fn the_check_digits_are_the_crc32_of_zip_and_png() {
+        // The check value that every catalogue of CRCs gives: 0xCBF43926.
         assert_eq!(checksum("123456789"), "3jZRME");
     }
 

@@ -144,6 +144,14 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub lane_limit: i64,
+    /// Requests an organisation may make in a minute to one process; a tenth of them may come at once
+    #[arg(
+        long,
+        env = "PASSERELLE_REQUESTS_PER_MINUTE",
+        default_value_t = 600,
+        value_name = "N"
+    )]
+    pub requests_per_minute: u32,
     /// This host's name, the same over restarts and no other's in the cluster
     #[arg(
         long,

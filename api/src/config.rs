@@ -1,6 +1,6 @@
 //! The configuration: flags and environment, parsed and checked before anything is opened.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use passerelle_jobs::{
     KekRing, ServerAddress, Settings,
@@ -38,6 +38,9 @@ pub enum ConfigError {
     /// Too short or too long.
     #[error("--ack-timeout-ms: must lie between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
     AckTimeout,
+    /// No request could be taken.
+    #[error("--requests-per-minute: must be at least 1")]
+    Requests,
     /// No message could be accepted, or no end of them.
     #[error("--lane-limit: must lie between 1 and 1000000")]
     LaneLimit,
@@ -71,6 +74,8 @@ pub struct Config {
     pub admin_key: Option<String>,
     /// Which WhatsApp server.
     pub whatsapp: ServerAddress,
+    /// Requests an organisation may make.
+    pub requests_per_minute: NonZeroU32,
     /// Where to write the addresses once ready.
     pub announce: Option<PathBuf>,
     /// What the brain decides by.
@@ -94,6 +99,8 @@ impl Config {
             kek,
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
+            requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
+                .ok_or(ConfigError::Requests)?,
             announce: flags.announce.clone(),
             settings: Settings {
                 host: Arc::from(host.ok_or(ConfigError::Host)?),
@@ -199,6 +206,7 @@ mod tests {
             (["--gap-ceiling-ms", "1"], "--gap-ceiling-ms"),
             (["--ack-timeout-ms", "300001"], "--ack-timeout-ms"),
             (["--lane-limit", "0"], "--lane-limit"),
+            (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
             (["--admin-key", "short"], "--admin-key"),
             (

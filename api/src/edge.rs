@@ -19,9 +19,11 @@ use poem_openapi::{
         ParseRequestPayloadError,
     },
 };
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use crate::{
+    auth::Metered,
     limits,
     problem::{Code, Problem},
     spec::Paths,
@@ -34,6 +36,8 @@ pub struct Edge<E> {
     inner: E,
     clock: Clock,
     paths: Arc<Paths>,
+    /// Bytes of bodies that may still be held.
+    room: Semaphore,
 }
 
 impl<E: Endpoint<Output = Response>> Edge<E> {
@@ -43,6 +47,7 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
             inner,
             clock,
             paths,
+            room: Semaphore::new(limits::BODIES_MAX),
         }
     }
 
@@ -52,10 +57,15 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
     ) -> (Result<Response, Problem>, Option<OperationId>) {
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-        match limits::gather(request.take_body(), announced).await {
-            Ok(body) => request.set_body(Body::from(body)),
+        let gathered = limits::gather(request.take_body(), announced, &self.room).await;
+        // The room is given back with the answer.
+        let _held = match gathered {
+            Ok((body, held)) => {
+                request.set_body(Body::from(body));
+                held
+            }
             Err(problem) => return (Err(problem), None),
-        }
+        };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let calling = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         match tokio::time::timeout(limits::ANSWER_WITHIN, calling).await {
@@ -153,12 +163,14 @@ fn parameter(name: &str) -> Problem {
 impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = self.clock.monotonic();
         let id = RequestId::new(&self.clock).to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         // The path holds ids only; the query may hold a cursor, so it stays out.
         let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.path = %path);
+        let metered = Metered::default();
+        request.set_data(metered.clone());
         let (answer, operation) = self.answer(request).instrument(span.clone()).await;
         let mut response = answer.unwrap_or_else(|problem| {
             span.in_scope(|| tracing::debug!(problem.code = problem.code().as_str(), "refused"));
@@ -170,6 +182,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         response
             .headers_mut()
             .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        if let Some(standing) = metered.standing() {
+            standing.tell(response.headers_mut());
+        }
         if path.starts_with("/v1/") {
             // Answers hold messages and, now and then, a key: no cache keeps them.
             let no_store = HeaderValue::from_static("no-store");

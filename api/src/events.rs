@@ -19,7 +19,19 @@ use crate::{
 };
 
 macro_rules! event {
-    ($(#[$doc:meta])* $name:ident $body:ident { $(#[$what:meta])* $field:ident: $type:ty }) => {
+    ($(#[$doc:meta])* $name:ident of a session, $body:ident { $($data:tt)* }) => {
+        event!($(#[$doc])* $name [
+            /// The session it happened to.
+            session_id: String,
+            /// Counts the session's events without a gap: sort by it, and know what is missing.
+            sequence: i64,
+        ] $body { $($data)* });
+    };
+    ($(#[$doc:meta])* $name:ident of the organisation, $body:ident { $($data:tt)* }) => {
+        event!($(#[$doc])* $name [] $body { $($data)* });
+    };
+    ($(#[$doc:meta])* $name:ident [$($(#[$own_doc:meta])* $own:ident: $own_type:ty,)*]
+     $body:ident { $(#[$what:meta])* $field:ident: $type:ty }) => {
         $(#[$doc])*
         #[derive(Debug, Serialize, Object)]
         pub struct $name {
@@ -35,12 +47,7 @@ macro_rules! event {
             pub api_version: String,
             /// Your organisation.
             pub org_id: String,
-            /// The session it happened to, if it was one.
-            #[oai(skip_serializing_if_is_none)]
-            #[serde(skip_serializing_if = "Option::is_none")]
-            pub session_id: Option<String>,
-            /// Counts the session's events without a gap: sort by it, and know what is missing.
-            pub sequence: i64,
+            $($(#[$own_doc])* pub $own: $own_type,)*
             /// What it happened to.
             pub data: $body,
         }
@@ -56,25 +63,25 @@ macro_rules! event {
 
 event!(
 /// Something about a message.
-MessageEvent MessageEventBody {
+MessageEvent of a session, MessageEventBody {
     /// The message, as it was then.
     message: Message
 });
 event!(
 /// Something about a session.
-SessionEvent SessionEventBody {
+SessionEvent of a session, SessionEventBody {
     /// The session, as it was then.
     session: SessionShown
 });
 event!(
 /// Something about a contact.
-ContactEvent ContactEventBody {
+ContactEvent of a session, ContactEventBody {
     /// The contact.
     contact: ContactShown
 });
 event!(
 /// Something about a webhook endpoint.
-EndpointEvent EndpointEventBody {
+EndpointEvent of the organisation, EndpointEventBody {
     /// The endpoint.
     endpoint: EndpointShown
 });

@@ -7,7 +7,7 @@
 //! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
 //! | [`server`], [`edge`], [`limits`] | sockets; what every request passes; sizes and deadlines |
-//! | [`auth`], [`idempotency`], `list` | keys; repeated requests; cursors |
+//! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
 //! | [`body`], [`types`], [`problem`] | strict JSON; scalars; refusals |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
 //! | `sandbox`, `demo` | the gateway with a WhatsApp server of its own; the whole product in one command, in sandbox builds |
@@ -31,6 +31,7 @@ pub mod limits;
 mod list;
 pub mod problem;
 pub mod qr;
+pub mod quota;
 pub mod routes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

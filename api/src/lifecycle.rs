@@ -28,6 +28,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     auth::{self, AdminKey},
     config::Config,
+    quota::Quotas,
     server,
     surface::{self, Parts},
 };
@@ -142,6 +143,7 @@ impl Gateway {
         let parts = Parts {
             services,
             admin: guard,
+            quotas: Quotas::new(config.requests_per_minute),
             stop: stop.clone(),
             metrics,
         };

@@ -5,11 +5,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, pin_mut};
 use poem::Body;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::{Code, Problem};
 
 /// The longest body, in bytes. Every operation takes JSON.
 pub const BODY_MAX: usize = 1 << 20;
+/// Bytes of bodies held at once, over all connections. What comes on top is refused as `overloaded`.
+pub const BODIES_MAX: usize = 64 << 20;
 /// From the end of one request (or the start of the connection) to the end of the next one's headers.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// The longest header section, in bytes.
@@ -24,38 +27,74 @@ pub const CONNECTIONS_MAX: usize = 8192;
 /// read after it has written everything, gets to see the refusal.
 const DISCARD_MAX: usize = 256 << 20;
 
-/// Reads a body of at most [`BODY_MAX`] bytes, however it is framed; never holds more than that.
-pub(crate) async fn gather(body: Body, announced: Option<u64>) -> Result<Bytes, Problem> {
-    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced));
+/// Reads a body of at most [`BODY_MAX`] bytes, however it is framed; never holds more than that,
+/// nor more than there is `room` for. The permit is what the body takes of the room.
+pub(crate) async fn gather<'r>(
+    body: Body,
+    announced: Option<u64>,
+    room: &'r Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'r>), Problem> {
+    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, room));
     reading
         .await
         .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
 }
 
-async fn read(body: Body, announced: Option<u64>) -> Result<Bytes, Problem> {
+async fn read(
+    body: Body,
+    announced: Option<u64>,
+    room: &Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
     let stream = body.into_bytes_stream();
     pin_mut!(stream);
     let mut seen = 0_usize;
-    let mut too_large = announced.is_some_and(|length| length > BODY_MAX as u64);
-    let mut held = BytesMut::new();
+    let mut refused = announced
+        .is_some_and(|length| length > BODY_MAX as u64)
+        .then(too_large);
+    let mut held = (BytesMut::new(), nothing(room));
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Code::IncompleteBody))?;
         seen += chunk.len();
-        if seen > BODY_MAX {
-            too_large = true;
-            held = BytesMut::new();
+        if refused.is_none() {
+            refused = hold(&mut held, &chunk, room).err();
         }
-        if !too_large {
-            held.extend_from_slice(&chunk);
-        } else if seen > DISCARD_MAX {
-            break;
+        if refused.is_some() {
+            held = (BytesMut::new(), nothing(room));
+            if seen > DISCARD_MAX {
+                break;
+            }
         }
     }
-    if too_large {
-        return Err(Problem::new(Code::BodyTooLarge)
-            .detail(format!("A body may have at most {BODY_MAX} bytes.")));
+    match refused {
+        Some(problem) => Err(problem),
+        None => Ok((held.0.freeze(), held.1)),
     }
-    Ok(held.freeze())
+}
+
+fn hold<'r>(
+    (bytes, taken): &mut (BytesMut, SemaphorePermit<'r>),
+    chunk: &[u8],
+    room: &'r Semaphore,
+) -> Result<(), Problem> {
+    if bytes.len() + chunk.len() > BODY_MAX {
+        return Err(too_large());
+    }
+    let size = u32::try_from(chunk.len()).map_err(|_| too_large())?;
+    let more = room
+        .try_acquire_many(size)
+        .map_err(|_| Problem::new(Code::Overloaded))?;
+    taken.merge(more);
+    bytes.extend_from_slice(chunk);
+    Ok(())
+}
+
+fn nothing(room: &Semaphore) -> SemaphorePermit<'_> {
+    room.try_acquire_many(0)
+        .expect("the semaphore is never closed, and nothing always fits")
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::BodyTooLarge).detail(format!("A body may have at most {BODY_MAX} bytes."))
 }
 
 #[cfg(test)]
@@ -71,10 +110,26 @@ mod tests {
         ))
     }
 
+    fn room() -> Semaphore {
+        Semaphore::new(BODIES_MAX)
+    }
+
+    #[tokio::test]
+    async fn bodies_that_no_memory_is_left_for_are_refused_until_others_are_done() {
+        let room = Semaphore::new(BODY_MAX);
+        let first = gather(chunked(3, BODY_MAX / 4), None, &room).await.unwrap();
+        let second = gather(chunked(2, BODY_MAX / 4), None, &room).await;
+        assert_eq!(second.err().unwrap().code(), Code::Overloaded);
+        drop(first);
+        drop(gather(chunked(2, BODY_MAX / 4), None, &room).await.unwrap());
+        assert_eq!(room.available_permits(), BODY_MAX);
+    }
+
     #[tokio::test]
     async fn a_body_of_exactly_the_limit_is_read() {
-        let read = gather(chunked(16, BODY_MAX / 16), None).await.unwrap();
-        assert_eq!(read.len(), BODY_MAX);
+        let room = room();
+        let read = gather(chunked(16, BODY_MAX / 16), None, &room).await;
+        assert_eq!(read.unwrap().0.len(), BODY_MAX);
     }
 
     #[tokio::test]
@@ -83,13 +138,13 @@ mod tests {
             Ok::<_, std::io::Error>(Bytes::from(vec![0; BODY_MAX])),
             Ok(Bytes::from_static(b"x")),
         ]));
-        let refused = gather(body, None).await.unwrap_err();
+        let refused = gather(body, None, &room()).await.unwrap_err();
         assert_eq!(refused.code(), Code::BodyTooLarge);
     }
 
     #[tokio::test]
     async fn a_body_announced_too_large_is_not_held_at_all() {
-        let refused = gather(chunked(60, 1 << 20), Some(60 << 20))
+        let refused = gather(chunked(60, 1 << 20), Some(60 << 20), &room())
             .await
             .unwrap_err();
         assert_eq!(refused.code(), Code::BodyTooLarge);
@@ -102,7 +157,7 @@ mod tests {
             Err(std::io::Error::other("gone")),
         ]));
         assert_eq!(
-            gather(body, None).await.unwrap_err().code(),
+            gather(body, None, &room()).await.unwrap_err().code(),
             Code::IncompleteBody
         );
     }

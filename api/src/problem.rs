@@ -104,6 +104,8 @@ codes! {
     UrlNotAllowed 422 "url_not_allowed" "This address may not be called";
     /// Not an event type this version has.
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
+    /// The organisation asks more often than it may; `Retry-After` says when to go on.
+    RateLimited 429 "rate_limited" "Too many requests";
     /// The lane holds as many messages as it may.
     QueueFull 429 "queue_full" "The session's queue is full";
     /// As many of them as an organisation may have.
@@ -114,6 +116,8 @@ codes! {
     DependencyDown 503 "dependency_down" "The store cannot be reached";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
+    /// As many bytes of requests are being read as memory allows.
+    Overloaded 503 "overloaded" "The gateway is taking in too much at once";
     /// The gateway is going down.
     ShuttingDown 503 "shutting_down" "The gateway is shutting down";
     /// The request was not answered within its deadline.

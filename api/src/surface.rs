@@ -14,6 +14,7 @@ use crate::{
     docs,
     edge::Edge,
     events::Events,
+    quota::Quotas,
     routes::{
         api_keys::ApiKeys, deliveries::WebhookDeliveries, endpoints::WebhookEndpoints,
         health::Probes, messages::Messages, organisations::Organisations, qr::QrCodes,
@@ -75,6 +76,8 @@ pub struct Parts {
     pub services: Services,
     /// The operator's key.
     pub admin: AdminKey,
+    /// What organisations may ask for.
+    pub quotas: Quotas,
     /// Cancelled when the gateway goes down: streams end, readiness turns false.
     pub stop: CancellationToken,
     /// What `/metrics` shows.
@@ -93,6 +96,7 @@ pub fn surface(parts: Parts) -> Surface {
         .into_endpoint()
         .data(parts.services)
         .data(parts.admin)
+        .data(parts.quotas)
         .data(parts.stop)
         .data(parts.metrics)
         .map_to_response();

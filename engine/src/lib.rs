@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod content;
+pub mod crash;
 pub mod event;
 pub mod ids;
 pub mod keystore;

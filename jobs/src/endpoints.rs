@@ -50,7 +50,7 @@ impl From<sqlx::Error> for NotMade {
 }
 
 /// Makes an endpoint and the secret its deliveries are signed with, which is shown this once.
-/// `events` are types as `message.received`; none means all.
+/// `events` are types as `message.received`, a repeated one counting once; none means all.
 pub async fn create(
     services: &Services,
     org: OrgId,
@@ -59,14 +59,12 @@ pub async fn create(
 ) -> Result<(Endpoint, Secret), NotMade> {
     let shared = &services.0;
     let url = shared.settings.egress.check_url(url)?;
-    if let Some(unknown) = events.iter().find(|kind| EventType::parse(kind).is_none()) {
-        return Err(NotMade::NoSuchEvent(unknown.clone()));
-    }
+    let events = known(events)?;
     let endpoint = Endpoint {
         id: EndpointId::new(&shared.clock),
         org,
         url: url.into(),
-        events: events.to_vec(),
+        events,
         old_secret_until: None,
         disabled: None,
         failing_since: None,
@@ -85,6 +83,20 @@ pub async fn create(
     });
     work.await?;
     Ok((endpoint, secret))
+}
+
+/// Each type once.
+fn known(events: &[String]) -> Result<Vec<String>, NotMade> {
+    let mut known: Vec<String> = Vec::new();
+    for kind in events {
+        if EventType::parse(kind).is_none() {
+            return Err(NotMade::NoSuchEvent(kind.clone()));
+        }
+        if !known.contains(kind) {
+            known.push(kind.clone());
+        }
+    }
+    Ok(known)
 }
 
 /// One endpoint.

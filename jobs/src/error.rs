@@ -37,4 +37,9 @@ impl Fault {
             Self::Vault(_) | Self::LeaseLost | Self::Json(_) => false,
         }
     }
+
+    /// Whether another transaction wrote the same thing first: the next try finds it.
+    pub(crate) fn is_race(&self) -> bool {
+        matches!(self, Self::Store(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
 }

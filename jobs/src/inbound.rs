@@ -52,8 +52,11 @@ impl Inbox {
 #[async_trait::async_trait]
 impl InboundSink for Inbox {
     async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()> {
+        let mut raced = false;
         loop {
             match commit(&self.services, &self.lease, batch.clone()).await {
+                // On PostgreSQL another session of the organisation met the same contact in this moment.
+                Err(fault) if fault.is_race() && !raced => raced = true,
                 // Refusing would leave the messages with WhatsApp until the next connect, which may
                 // be hours away; reading on could not store anything either.
                 Err(fault) if fault.is_outage() && self.is_wanted() => {
@@ -100,7 +103,7 @@ async fn receive(
     inbound: Inbound,
 ) -> Result<(), Fault> {
     let now = clock.now();
-    let contact = contact(tx, lease.org, key, clock, &inbound).await?;
+    let writer = writer(tx, lease.org, key, clock, &inbound).await?;
     let message = Message {
         id: MessageId::new(clock),
         org: lease.org,
@@ -108,7 +111,7 @@ async fn receive(
         direction: Direction::Inbound,
         status: Status::Received,
         peer: inbound.from,
-        contact: Some(contact),
+        contact: Some(writer.id),
         content: inbound.content,
         wa_id: inbound.id,
         error: None,
@@ -133,51 +136,113 @@ async fn receive(
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
         sender_mac: key.mac("message.sender", inbound.sender.as_bytes()),
-        contact,
+        contact: writer.id,
     };
     if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
-        store::contacts::touch(tx, lease.org, contact, now).await?;
+        store::contacts::touch(tx, lease.org, writer.id, now).await?;
         events::message(tx, key, &message, clock).await?;
-        opt_out::take(tx, key, contact, &message, clock).await?;
+        opt_out::take(tx, key, &writer, &message, clock).await?;
     }
     Ok(())
 }
 
-/// The contact who wrote, made at the first word.
-async fn contact(
+/// Who wrote. A `twin` is the same person, met under the phone and under the LID before WhatsApp
+/// told that the two are one.
+pub(crate) struct Writer {
+    pub(crate) id: ContactId,
+    pub(crate) twin: Option<ContactId>,
+}
+
+/// The contact who wrote, made at the first word; a name that was not known is kept.
+async fn writer(
     tx: &mut Tx,
     org: OrgId,
     key: &DataKey,
     clock: &Clock,
     inbound: &Inbound,
-) -> Result<ContactId, Fault> {
-    let phone = inbound.from.phone.as_ref();
-    let lid = inbound.from.lid.as_deref();
-    let phone_mac = phone.map(|phone| contact_mac(key, phone));
-    let lid_mac = lid.map(|lid| key.mac("contact.lid", lid.as_bytes()));
-    if let Some(known) = store::contacts::find(tx, org, phone_mac, lid_mac).await? {
-        return Ok(known);
+) -> Result<Writer, Fault> {
+    let names = Names::of(key, inbound);
+    let known = store::contacts::find(tx, org, names.phone_mac(), names.lid_mac()).await?;
+    match known.as_slice() {
+        [] => {
+            let id = ContactId::new(clock);
+            let (phone, lid) = (names.phone(key, org, id), names.lid(key, org, id));
+            store::contacts::insert(tx, org, id, phone.as_ref(), lid.as_ref(), clock.now()).await?;
+            Ok(Writer { id, twin: None })
+        }
+        [one] => {
+            if let Some(phone) = names.phone(key, org, one.id).filter(|_| !one.has_phone) {
+                store::contacts::learn_phone(tx, org, one.id, &phone).await?;
+            }
+            if let Some(lid) = names.lid(key, org, one.id).filter(|_| !one.has_lid) {
+                store::contacts::learn_lid(tx, org, one.id, &lid).await?;
+            }
+            Ok(Writer {
+                id: one.id,
+                twin: None,
+            })
+        }
+        [one, other, ..] => {
+            store::contacts::refuse_alike(tx, org, one.id, other.id).await?;
+            Ok(Writer {
+                id: one.id,
+                twin: Some(other.id),
+            })
+        }
     }
-    let id = ContactId::new(clock);
+}
+
+/// The names that WhatsApp gave for the other side, with their look-up forms.
+struct Names<'i> {
+    phone: Option<(&'i Phone, [u8; 32])>,
+    lid: Option<(&'i str, [u8; 32])>,
+}
+
+impl<'i> Names<'i> {
+    fn of(key: &DataKey, inbound: &'i Inbound) -> Self {
+        let (phone, lid) = (inbound.from.phone.as_ref(), inbound.from.lid.as_deref());
+        Self {
+            phone: phone.map(|phone| (phone, contact_mac(key, phone))),
+            lid: lid.map(|lid| (lid, key.mac("contact.lid", lid.as_bytes()))),
+        }
+    }
+
+    fn phone_mac(&self) -> Option<[u8; 32]> {
+        self.phone.map(|(_, mac)| mac)
+    }
+
+    fn lid_mac(&self) -> Option<[u8; 32]> {
+        self.lid.map(|(_, mac)| mac)
+    }
+
+    fn phone(&self, key: &DataKey, org: OrgId, id: ContactId) -> Option<Address> {
+        let (phone, mac) = self.phone?;
+        Some(sealed(key, org, id, "contact.phone", phone.as_str(), mac))
+    }
+
+    fn lid(&self, key: &DataKey, org: OrgId, id: ContactId) -> Option<Address> {
+        let (lid, mac) = self.lid?;
+        Some(sealed(key, org, id, "contact.lid", lid, mac))
+    }
+}
+
+fn sealed(
+    key: &DataKey,
+    org: OrgId,
+    id: ContactId,
+    table: &'static str,
+    name: &str,
+    mac: [u8; 32],
+) -> Address {
     let record = id.to_string();
-    let address = |table, value: Option<&str>, mac: Option<[u8; 32]>| {
-        let place = Place {
-            org,
-            session: None,
-            table,
-            record: &record,
-        };
-        value.zip(mac).map(|(value, mac)| Address {
-            mac,
-            sealed: key.seal(&place, value.as_bytes()),
-        })
+    let place = Place {
+        org,
+        session: None,
+        table,
+        record: &record,
     };
-    let phone = address("contact.phone", phone.map(Phone::as_str), phone_mac);
-    let lid = address("contact.lid", lid, lid_mac);
-    if store::contacts::insert(tx, org, id, phone.as_ref(), lid.as_ref(), clock.now()).await? {
-        return Ok(id);
+    Address {
+        mac,
+        sealed: key.seal(&place, name.as_bytes()),
     }
-    // On PostgreSQL another session of the organisation met the same contact in this moment.
-    let known = store::contacts::find(tx, org, phone_mac, lid_mac).await?;
-    known.ok_or_else(|| Fault::Store(sqlx::Error::RowNotFound))
 }

@@ -15,7 +15,7 @@
 //! write of a host for a session begins with its lease.
 #![recursion_limit = "512"]
 
-pub mod crash;
+pub use passerelle_engine::crash;
 pub mod endpoints;
 pub mod error;
 pub mod events;

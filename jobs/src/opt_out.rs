@@ -5,14 +5,13 @@
 //! everyday question as well, such as "cancel" or "yes", are left out: an appointment is cancelled
 //! with them. Carriers' practice for SMS, in the languages WhatsApp is written in most.
 
-use passerelle_engine::{
-    clock::Clock, content::Content, ids::ContactId, store::Tx, vault::DataKey,
-};
+use passerelle_engine::{clock::Clock, content::Content, store::Tx, vault::DataKey};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{
     error::Fault,
     events::{self, EventType},
+    inbound::Writer,
     model::Message,
     store,
 };
@@ -95,24 +94,26 @@ fn plain(text: &str) -> String {
 pub(crate) async fn take(
     tx: &mut Tx,
     key: &DataKey,
-    contact: ContactId,
+    writer: &Writer,
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let org = message.org;
-    let (changed, kind) = match wish(&message.content) {
-        Some(Wish::Out) => (
-            store::contacts::opt_out(tx, org, contact, clock.now()).await?,
-            EventType::ContactOptedOut,
-        ),
-        Some(Wish::In) => (
-            store::contacts::opt_in(tx, org, contact).await?,
-            EventType::ContactOptedIn,
-        ),
-        None => return Ok(()),
+    let Some(wish) = wish(&message.content) else {
+        return Ok(());
+    };
+    let mut changed = false;
+    for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
+        changed |= match wish {
+            Wish::Out => store::contacts::opt_out(tx, message.org, contact, clock.now()).await?,
+            Wish::In => store::contacts::opt_in(tx, message.org, contact).await?,
+        };
+    }
+    let kind = match wish {
+        Wish::Out => EventType::ContactOptedOut,
+        Wish::In => EventType::ContactOptedIn,
     };
     if changed {
-        events::contact(tx, key, contact, message, kind, clock).await?;
+        events::contact(tx, key, writer.id, message, kind, clock).await?;
     }
     Ok(())
 }

@@ -17,8 +17,9 @@ use crate::{
     webhook::deliver::Deliverer,
 };
 
-/// Messages on their way at once, over all sessions of a host.
-const SENDS: usize = 512;
+/// Messages on their way at once, over all sessions of a host: one that waits for a silent server
+/// holds up its own lane alone.
+const SENDS: usize = 8192;
 /// A job is never dropped by the clock: every wait inside it is bounded, but for a database outage,
 /// which it must outlast.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -19,6 +19,8 @@ on_both_stores!(
     a_text_of_the_longest_length_goes_out,
     sixty_megabytes_are_refused_in_bounded_memory,
     half_a_request_leaves_nothing_behind,
+    half_a_request_is_told_when_its_time_is_over,
+    a_full_lane_a_full_list_and_a_full_minute_say_so,
     a_wrong_path_method_or_type_is_a_problem_too,
 );
 
@@ -112,7 +114,9 @@ fn unusable(session: &str) -> Vec<Case> {
     let text = |body: String, code| (with(session, "text", json!({ "body": body })), 422, code);
     let past = with(session, "expires_at", json!("2001-01-01T00:00:00Z"));
     let mut cases: Vec<Case> = recipients.map(recipient).into();
-    cases.push(text(String::new(), "text_empty"));
+    for nothing in ["", " ", "\n\t \u{a0}"] {
+        cases.push(text(nothing.to_owned(), "text_empty"));
+    }
     cases.push(text("x".repeat(65_537), "text_too_long"));
     cases.push((past, 422, "invalid_expiry"));
     cases
@@ -183,6 +187,55 @@ async fn every_bad_field_elsewhere_has_its_code(backing: Backing) -> Result<Fini
             "invalid_phone",
         ),
         (code.as_str(), json!({}), 400, "validation_failed"),
+        (
+            code.as_str(),
+            json!({ "phone": 5 }),
+            400,
+            "validation_failed",
+        ),
+        (
+            code.as_str(),
+            json!({ "phone": NUMBER, "also": 1 }),
+            400,
+            "unknown_field",
+        ),
+        ("/v1/api-keys", json!({}), 400, "validation_failed"),
+        (
+            "/v1/api-keys",
+            json!({ "name": [] }),
+            400,
+            "validation_failed",
+        ),
+        (
+            "/v1/api-keys",
+            json!({ "name": "a", "scope": "all" }),
+            400,
+            "unknown_field",
+        ),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "url": "http://127.0.0.1:9/", "events": "all" }),
+            400,
+            "validation_failed",
+        ),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "url": "http://127.0.0.1:9/", "events": [5] }),
+            400,
+            "validation_failed",
+        ),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "url": "http://127.0.0.1:9/", "secret": "mine" }),
+            400,
+            "unknown_field",
+        ),
+        (
+            "/v1/webhook-endpoints",
+            json!({ "url": "http://127.0.0.1:9/", "events": ["message.sent", "message.eaten"] }),
+            422,
+            "unknown_event_type",
+        ),
     ];
     for (path, body, status, code) in posts {
         problem(
@@ -205,17 +258,87 @@ async fn every_bad_field_elsewhere_has_its_code(backing: Backing) -> Result<Fini
     for (path, code) in gets {
         problem(&world.api.get(path).await?, 400, code, path);
     }
-    let empty_name = world
-        .admin
-        .post("/v1/organisations", &json!({ "name": "" }))
-        .await?;
-    problem(
-        &empty_name,
-        422,
-        "invalid_name",
-        "an organisation without a name",
-    );
+    for (body, status, code) in [
+        (json!({ "name": "" }), 422, "invalid_name"),
+        (json!({ "name": "a\u{7}" }), 422, "invalid_name"),
+        (json!({ "name": null }), 400, "validation_failed"),
+        (json!({ "name": "a", "plan": "gold" }), 400, "unknown_field"),
+    ] {
+        let refused = world.admin.post("/v1/organisations", &body).await?;
+        problem(&refused, status, code, &body.to_string());
+    }
+    for url in [
+        "",
+        "nonsense",
+        "ftp://127.0.0.1/",
+        "http://user:secret@127.0.0.1/",
+        "http://10.0.0.1/",
+        "http://[::1]/",
+    ] {
+        let refused = world
+            .api
+            .post("/v1/webhook-endpoints", &json!({ "url": url }))
+            .await?;
+        problem(&refused, 422, "url_not_allowed", url);
+    }
+    for key in ["", &"k".repeat(300), "k\u{fc}"] {
+        let body = Api::text(&session, CONTACT, "hello");
+        let refused = world.api.send_once(key, &body).await?;
+        problem(&refused, 400, "idempotency_key_invalid", key);
+    }
+    assert!(world.api.messages("").await?.is_empty());
     world.finish().await
+}
+
+async fn a_full_lane_a_full_list_and_a_full_minute_say_so(backing: Backing) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.api.create_session("a").await?.id;
+    for n in 0..20 {
+        // A type given twice counts once.
+        let (id, _) = world
+            .api
+            .create_endpoint("http://127.0.0.1:9/", &["message.sent", "message.sent"])
+            .await?;
+        let path = format!("/v1/webhook-endpoints/{id}");
+        let made: Value = world.api.get(&path).await?.into(200)?;
+        assert_eq!(made["events"], json!(["message.sent"]), "endpoint {n}");
+    }
+    let endpoint = json!({ "url": "http://127.0.0.1:9/" });
+    let refused = world.api.post("/v1/webhook-endpoints", &endpoint).await?;
+    problem(&refused, 429, "limit_reached", "the 21st endpoint");
+
+    world.gateway.stop().await?;
+    world.gateway.setup.flags = ["--lane-limit", "3"].map(str::to_owned).into();
+    world.gateway.setup.requests_per_minute = 100;
+    world.gateway.start().await?;
+    let send = async || {
+        let text = Api::text(&session, CONTACT, "hello");
+        world.api.post("/v1/messages", &text).await
+    };
+    for left in (7..10).rev() {
+        let taken = send().await?;
+        assert_eq!(taken.status.as_u16(), 202);
+        let told = taken.headers["ratelimit"].to_str()?.to_owned();
+        assert!(told.starts_with(&format!("\"org\";r={left};")), "{told}");
+    }
+    problem(&send().await?, 429, "queue_full", "a fourth in the lane");
+    let mut refused = send().await?;
+    for _ in 0..20 {
+        if refused.code() == "rate_limited" {
+            break;
+        }
+        refused = send().await?;
+    }
+    problem(
+        &refused,
+        429,
+        "rate_limited",
+        "more than the minute's share",
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    let other = world.admin.tenant("Globex").await?;
+    assert_eq!(other.get("/v1/sessions").await?.status.as_u16(), 200);
+    world.finish_with_work_undone().await
 }
 
 async fn a_text_of_the_longest_length_goes_out(backing: Backing) -> Result<Finished> {
@@ -302,6 +425,31 @@ async fn half_a_request_leaves_nothing_behind(backing: Backing) -> Result<Finish
     world.finish().await
 }
 
+async fn half_a_request_is_told_when_its_time_is_over(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let base = world.api.base().get();
+    let address = base.strip_prefix("http://").context("it is http")?;
+    let head = format!("POST /v1/sessions HTTP/1.1\r\nHost: {address}\r\n");
+    let rest = format!(
+        "Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"name\":",
+        world.api.key
+    );
+    let ended = async |half: String| {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(half.as_bytes()).await?;
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        let read = tokio::time::timeout(Duration::from_mins(1), read).await;
+        read.context("the connection stays open")??;
+        anyhow::Ok(answer)
+    };
+    let (body, _head) = tokio::try_join!(ended(format!("{head}{rest}")), ended(head.clone()))?;
+    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+    assert!(body.contains("request_timeout"), "{body}");
+    assert!(world.api.sessions().await?.is_empty());
+    world.finish().await
+}
+
 async fn a_wrong_path_method_or_type_is_a_problem_too(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
     problem(
@@ -335,13 +483,15 @@ async fn a_wrong_path_method_or_type_is_a_problem_too(backing: Backing) -> Resul
         "malformed_json",
         "no UTF-8",
     );
-    let twice = "{\"type\":\"text\",\"type\":\"text\"}";
-    assert!(
-        Api::reply(json().body(twice))
-            .await?
-            .status
-            .is_client_error(),
-        "a field twice"
+    let session = world.api.create_session("a").await?.id;
+    let once = Api::text(&session, CONTACT, "hello").to_string();
+    let twice = once.replacen('{', &format!("{{\"to\":\"{NUMBER}\","), 1);
+    problem(
+        &Api::reply(json().body(twice)).await?,
+        400,
+        "validation_failed",
+        "a field twice",
     );
+    assert!(world.api.messages("").await?.is_empty());
     world.finish().await
 }

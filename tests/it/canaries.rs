@@ -1,7 +1,9 @@
-//! Nothing sensitive is in the clear: canaries are sought in the database and the logs.
+//! Nothing sensitive is in the clear: canaries are sought in the database, and in a log that was
+//! asked to tell everything.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Api, Backing, Finished, World, on_both_stores, simulator::Phone};
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
+use passerelle_tests::{Api, Backing, Finished, Setup, World, on_both_stores, simulator::Phone};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -16,10 +18,17 @@ const BROKEN: &str = "canary-broken-51d0aa";
 async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     backing: Backing,
 ) -> Result<Finished> {
-    let mut world = World::start(backing).await?;
+    let setup = Setup {
+        log: "trace".to_owned(),
+        ..Setup::default()
+    };
+    let mut world = World::with(backing, setup).await?;
     let receiver = passerelle_tests::Receiver::start().await?;
-    let (_, secret) = world.api.create_endpoint(&receiver.url(), &[]).await?;
+    let (endpoint, secret) = world.api.create_endpoint(&receiver.url(), &[]).await?;
     receiver.trust(&secret);
+    let rotate = format!("/v1/webhook-endpoints/{endpoint}/secret/rotate");
+    let rotated: Value = world.api.act(&rotate).await?.into(200)?;
+    let new_secret = rotated["secret"].as_str().context("it is shown once")?;
     let waiting = world.api.create_session("waits").await?;
     world.api.connect(&waiting.id).await?;
     let qr = world.api.qr(&waiting.id).await?;
@@ -71,8 +80,12 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
             "webhook secret",
             secret.trim_start_matches("whsec_").to_owned(),
         ),
+        (
+            "second webhook secret",
+            new_secret.trim_start_matches("whsec_").to_owned(),
+        ),
         ("webhook address", receiver.url()),
-        ("KEK", kek),
+        ("KEK", kek.clone()),
         ("QR", qr.split(',').nth(1).unwrap_or_default().to_owned()),
         ("idempotency key", "canary-key-90ef".to_owned()),
     ];
@@ -89,13 +102,22 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         holds(&dump, session.id.as_bytes()),
         "the dump shows what is in the clear"
     );
-    for (what, canary) in &canaries {
+    let raw = [secret.as_str(), new_secret].map(|secret| {
+        (
+            "webhook secret's bytes",
+            secret.trim_start_matches("whsec_"),
+        )
+    });
+    let raw = raw.into_iter().chain([("KEK's bytes", kek.as_str())]);
+    let raw = raw.map(|(what, text)| anyhow::Ok((what, STANDARD.decode(text)?)));
+    let texts = canaries
+        .iter()
+        .map(|(what, text)| anyhow::Ok((*what, text.clone().into_bytes())));
+    for canary in texts.chain(raw) {
+        let (what, canary) = canary?;
         assert!(canary.len() >= 6, "{what} is too short to look for");
-        assert!(
-            !holds(&dump, canary.as_bytes()),
-            "the {what} is in the database"
-        );
-        assert!(!holds(&log, canary.as_bytes()), "the {what} is in the log");
+        assert!(!holds(&dump, &canary), "the {what} is in the database");
+        assert!(!holds(&log, &canary), "the {what} is in the log");
     }
     world.finish().await
 }

@@ -2,7 +2,9 @@
 //! its promise. The points are those of ARCHITECTURE.md's table and of `jobs/src/crash.rs`.
 
 use anyhow::{Context as _, Result, bail};
-use passerelle_tests::{Api, Backing, Finished, Setup, World, on_both_stores, soon, within};
+use passerelle_tests::{
+    Api, Backing, Finished, Setup, World, on_both_stores, receiver::Arrival, soon, within,
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,12 +20,12 @@ const CONTACT: &str = "+4915199000001";
 const SIGABRT: i32 = 6;
 
 macro_rules! crash_points {
-    ($($test:ident = $point:literal),+ $(,)?) => {
+    ($($test:ident = $point:literal $(after $passes:literal)?),+ $(,)?) => {
         /// The points that are killed at here.
         const KILLED_AT: &[&str] = &[$($point),+];
 
         $(async fn $test(backing: Backing) -> Result<Finished> {
-            killed_at(backing, $point).await
+            killed_at(backing, $point, 0 $(+ $passes)?).await
         })+
 
         on_both_stores!($($test),+);
@@ -40,12 +42,20 @@ crash_points!(
     crash_point_complete_before_commit = "complete.before_commit",
     crash_point_complete_after_commit = "complete.after_commit",
     crash_point_outcome_before_commit = "outcome.before_commit",
+    crash_point_takeover_before_commit = "takeover.before_commit",
+    crash_point_takeover_after_commit = "takeover.after_commit",
+    crash_point_keys_before_commit_at_login = "keys.before_commit",
+    crash_point_keys_before_commit = "keys.before_commit" after 12,
+    crash_point_keys_after_commit = "keys.after_commit" after 12,
     crash_point_receipt_before_commit = "receipt.before_commit",
     crash_point_receipt_after_commit = "receipt.after_commit",
     crash_point_inbound_before_commit = "inbound.before_commit",
     crash_point_inbound_after_commit = "inbound.after_commit",
+    crash_point_delivery_claim_before_commit = "delivery.claim.before_commit",
     crash_point_delivery_claimed = "delivery.claimed",
     crash_point_delivery_posted = "delivery.posted",
+    crash_point_delivery_before_commit = "delivery.before_commit",
+    crash_point_delivery_after_commit = "delivery.after_commit",
 );
 
 #[test]
@@ -92,10 +102,10 @@ fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Kills the process the first time it passes `point` (with `--long`, the third time), while five
-/// texts go out to a contact who answers each. Then: each text shown once and in order, each answer stored once, each
-/// told by one event, every gap kept.
-async fn killed_at(backing: Backing, point: &str) -> Result<Finished> {
+/// Kills the process when it comes to `point` after so many `passes` (with `--long`, two more), while
+/// five texts go out to a contact who answers each. Then: each text shown once and in order and known
+/// as sent, each answer stored once, everything told by one event, every gap kept.
+async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finished> {
     let mut world = World::with(
         backing,
         Setup {
@@ -104,43 +114,24 @@ async fn killed_at(backing: Backing, point: &str) -> Result<Finished> {
         },
     )
     .await?;
-    let receiver = world
-        .endpoint(&["message.received", "message.sent"])
-        .await?;
+    let receiver = world.endpoint(&[]).await?;
     let session = world.linked(NUMBER).await?.id;
     world.simulator.echo(CONTACT).await?;
-    world.gateway.stop().await?;
-    let is_refusal = point == "outcome.before_commit";
-    let passes = if std::env::var_os("PASSERELLE_TEST_LONG").is_some() && !is_refusal {
-        "2*off->"
-    } else {
-        ""
+    let texts: Vec<_> = (0..5).map(|n| format!("text {n}")).collect();
+    let mut story = Story {
+        world: &mut world,
+        session: &session,
+        point,
+        crashed: false,
     };
-    world.gateway.setup.failpoints = Some(format!("{point}={passes}return"));
-    world.gateway.start().await?;
-    if is_refusal {
-        // What was refused and not committed goes out again, and is taken then.
-        let fault = json!({ "phone": NUMBER, "on": "ack", "do": "nack", "code": 463, "times": 1 });
-        world.simulator.fault(&fault).await?;
+    story.arm(passes, &texts[0]).await?;
+    for text in &texts {
+        story.send(text).await?;
+    }
+    if !story.crashed {
+        story.crash().await?;
     }
 
-    let texts: Vec<_> = (0..5).map(|n| format!("text {n}")).collect();
-    let mut crashed = false;
-    for text in &texts {
-        let body = Api::text(&session, CONTACT, text);
-        if world.api.send_once(text, &body).await.is_err() {
-            crash(&mut world, point).await?;
-            crashed = true;
-            world
-                .api
-                .send_once(text, &body)
-                .await?
-                .into::<serde_json::Value>(202)?;
-        }
-    }
-    if !crashed {
-        crash(&mut world, point).await?;
-    }
     world.lanes_empty(Duration::from_mins(1)).await?;
     shown_once_and_in_order(&world, &texts).await?;
     for frames in by_number(world.simulator.ledger("sent").await?).values() {
@@ -148,25 +139,97 @@ async fn killed_at(backing: Backing, point: &str) -> Result<Finished> {
             assert_eq!(under_floor(frames, 200), Vec::<u64>::new());
         }
     }
+    known_as_sent(&world, &session, texts.len()).await?;
     answers_stored_once(&world, &session, texts.len()).await?;
     receiver
         .wait_for_within(Duration::from_secs(90), "message.received", texts.len())
         .await?;
-    one_event_each(&receiver.of("message.received"));
-    world.finish().await
+    let finished = world.finish().await?;
+    let arrivals = receiver.arrivals();
+    one_event_each(&arrivals, texts.len());
+    if point == "delivery.posted" {
+        let ids: BTreeSet<_> = arrivals.iter().map(|one| &one.id).collect();
+        assert!(ids.len() < arrivals.len(), "nothing was posted again");
+    }
+    Ok(finished)
 }
 
-/// Waits for the crash, which must be the point's, and starts the gateway again.
-async fn crash(world: &mut World, point: &str) -> Result<()> {
-    let status = world
-        .gateway
-        .crash_and_restart(Duration::from_secs(30))
-        .await;
-    let status = status.with_context(|| format!("{point} was never hit"))?;
-    if status.signal() != Some(SIGABRT) {
-        bail!("it ended with {status}, not at {point}");
+/// The crash, and what leads to it.
+struct Story<'w> {
+    world: &'w mut World,
+    session: &'w str,
+    point: &'w str,
+    crashed: bool,
+}
+
+impl Story<'_> {
+    /// Starts the gateway anew with the crash point armed.
+    async fn arm(&mut self, passes: usize, first: &str) -> Result<()> {
+        let takeover = self.point.starts_with("takeover.");
+        let refusal = self.point == "outcome.before_commit";
+        if takeover {
+            // A message in flight, to be resolved by the next start.
+            let silence = json!({ "phone": NUMBER, "on": "message", "do": "drop", "times": 1 });
+            self.world.simulator.fault(&silence).await?;
+            self.send(first).await?;
+            soon("it is on the wire", async || {
+                let frames = self.world.simulator.ledger("sent").await?;
+                Ok((!frames.is_empty()).then_some(()))
+            })
+            .await?;
+            self.world.gateway.kill().await?;
+        } else {
+            self.world.gateway.stop().await?;
+        }
+        let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some() && !refusal && !takeover;
+        let passes = passes + if long { 2 } else { 0 };
+        let armed = format!("{}={passes}*off->return", self.point);
+        self.world.gateway.setup.failpoints = Some(armed);
+        if takeover {
+            // It may not live until it is ready.
+            self.world.gateway.spawn()?;
+            return self.crash().await;
+        }
+        self.world.gateway.start().await?;
+        if refusal {
+            // What was refused and not committed goes out again, and is taken then.
+            let refused =
+                json!({ "phone": NUMBER, "on": "ack", "do": "nack", "code": 463, "times": 1 });
+            self.world.simulator.fault(&refused).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Sends a text; if the crash came instead of an answer, the same request once more.
+    async fn send(&mut self, text: &str) -> Result<()> {
+        let body = Api::text(self.session, CONTACT, text);
+        let reply = match self.world.api.send_once(text, &body).await {
+            Ok(reply) => reply,
+            Err(_) => {
+                self.crash().await?;
+                let reply = self.world.api.send_once(text, &body).await?;
+                if self.point.starts_with("accept.") {
+                    let accepted = self.point == "accept.after_commit";
+                    assert_eq!(reply.headers.contains_key("idempotency-replayed"), accepted);
+                }
+                reply
+            }
+        };
+        reply.into::<serde_json::Value>(202)?;
+        Ok(())
+    }
+
+    /// Waits for the crash, which must be the point's, and starts the gateway again.
+    async fn crash(&mut self) -> Result<()> {
+        let gateway = &mut self.world.gateway;
+        let status = gateway.crash_and_restart(Duration::from_secs(30)).await;
+        let status = status.with_context(|| format!("{} was never hit", self.point))?;
+        if status.signal() != Some(SIGABRT) {
+            bail!("it ended with {status}, not at {}", self.point);
+        }
+        self.crashed = true;
+        Ok(())
+    }
 }
 
 async fn shown_once_and_in_order(world: &World, texts: &[String]) -> Result<()> {
@@ -181,6 +244,21 @@ async fn shown_once_and_in_order(world: &World, texts: &[String]) -> Result<()> 
     .await
 }
 
+/// Every text is known as sent, or as further on its way.
+async fn known_as_sent(world: &World, session: &str, count: usize) -> Result<()> {
+    let query = format!("session_id={session}&direction=outbound");
+    let messages = world.api.messages(&query).await?;
+    let statuses: Vec<_> = messages.iter().map(|one| one.status.as_str()).collect();
+    assert_eq!(statuses.len(), count);
+    for status in &statuses {
+        assert!(
+            ["sent", "delivered", "read"].contains(status),
+            "{statuses:?}"
+        );
+    }
+    Ok(())
+}
+
 async fn answers_stored_once(world: &World, session: &str, count: usize) -> Result<()> {
     soon("every answer is stored", async || {
         let query = format!("session_id={session}&direction=inbound");
@@ -191,14 +269,23 @@ async fn answers_stored_once(world: &World, session: &str, count: usize) -> Resu
     .await
 }
 
-/// A message is told by one event, however often that is delivered.
-fn one_event_each(arrivals: &[passerelle_tests::receiver::Arrival]) {
-    let mut events: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+/// What became of a message is told by one event, however often that is delivered; and each text's
+/// way by one event at least.
+fn one_event_each(arrivals: &[Arrival], texts: usize) {
+    let mut events: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
     for one in arrivals {
-        let message = one.body["data"]["message"]["id"].to_string();
-        events.entry(message).or_default().insert(&one.id);
+        let message = &one.body["data"]["message"];
+        if let Some(id) = message["id"].as_str() {
+            events.entry((one.kind(), id)).or_default().insert(&one.id);
+        }
     }
-    for (message, ids) in events {
-        assert_eq!(ids.len(), 1, "{message} was told by several events");
+    for (what, ids) in &events {
+        assert_eq!(ids.len(), 1, "{what:?} was told by several events");
     }
+    let told: BTreeSet<_> = events
+        .keys()
+        .filter(|(kind, _)| *kind != "message.received")
+        .map(|(_, message)| message)
+        .collect();
+    assert_eq!(told.len(), texts, "a text of which nothing was told");
 }

@@ -1,11 +1,9 @@
 //! What the gateway tells of itself: the document, the page to try it, health and metrics.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, World, on_both_stores};
+use passerelle_tests::{Backing, Finished, World, browser, on_both_stores};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{process::Stdio, time::Duration};
-use tokio::process::Command;
 
 on_both_stores!(
     the_served_document_is_the_committed_one,
@@ -90,32 +88,12 @@ async fn a_browser_shows_every_operation_and_asks_no_other_host(
     let world = World::start(backing).await?;
     let base = world.api.base().get();
     let net_log = world.folder().join("net.json");
-    let shown = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-        ])
-        .args([
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-sync",
-        ])
-        .args(["--disable-component-update", "--virtual-time-budget=20000"])
-        .arg("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1")
-        .arg(format!(
-            "--user-data-dir={}",
-            world.folder().join("browser").display()
-        ))
-        .arg(format!("--log-net-log={}", net_log.display()))
-        .arg("--dump-dom")
-        .arg(format!("{base}/docs"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let shown = tokio::time::timeout(Duration::from_mins(1), shown).await?;
-    let page = String::from_utf8(shown.context("starting chromium")?.stdout)?;
+    let flags = [
+        format!("--log-net-log={}", net_log.display()),
+        "--dump-dom".to_owned(),
+    ];
+    let shown = browser::open(world.folder(), flags, &format!("{base}/docs")).await?;
+    let page = String::from_utf8(shown)?;
     let document: Value = world.api.get("/openapi.json").await?.into(200)?;
     let paths = document["paths"].as_object().context("it has paths")?;
     for operation in paths

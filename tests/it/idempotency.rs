@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: the same request again does nothing new.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, Finished, World, on_both_stores, simulator::Phone};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ on_both_stores!(
     a_refused_request_does_not_use_up_its_key,
     a_key_of_one_organisation_means_nothing_to_another,
     a_repeat_after_a_kill_is_answered_again,
+    a_repeat_after_the_expiry_is_answered_again,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -140,4 +141,22 @@ async fn a_repeat_after_a_kill_is_answered_again(backing: Backing) -> Result<Fin
     assert_eq!((again.status.as_u16(), &again.body), (202, &first.body));
     assert_eq!(world.api.messages("").await?.len(), 1);
     world.finish_with_work_undone().await
+}
+
+async fn a_repeat_after_the_expiry_is_answered_again(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.api.create_session("support").await?;
+    let mut body = Api::text(&session.id, CONTACT, "soon over");
+    body["expires_at"] = json!(world.api.in_seconds(1).await?);
+    let first = world.api.send_once("k", &body).await?;
+    let id = first.body["id"].as_str().context("it was accepted")?;
+    world.api.message_at(id, "expired").await?;
+    let again = world.api.send_once("k", &body).await?;
+    assert_eq!(
+        (again.status.as_u16(), &again.body["id"]),
+        (202, &first.body["id"])
+    );
+    let late = world.api.send_once("another key", &body).await?;
+    assert_eq!((late.status.as_u16(), late.code()), (422, "invalid_expiry"));
+    world.finish().await
 }

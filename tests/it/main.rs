@@ -7,6 +7,7 @@ mod crash_points;
 mod document;
 mod endings;
 mod idempotency;
+mod in_flight;
 mod interop;
 mod layers;
 mod lists;

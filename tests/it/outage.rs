@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Gateway, Setup, Simulator, World, proxy::Proxy, simulator::Phone, within,
-    world::install_tls,
+    Backing, Finished, Gateway, Setup, Simulator, World, proxy::Proxy, simulator::Phone, soon,
+    within, world::install_tls,
 };
+use serde_json::json;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -76,6 +77,42 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
     )
     .await?;
     assert_eq!((stored.len(), stored[0].body()), (1, "said meanwhile"));
+    let _finished: Finished = world.finish().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_flight_when_the_database_goes_is_settled_when_it_is_back() -> Result<()> {
+    let (world, proxy) = behind_a_proxy().await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let late = json!({ "phone": NUMBER, "on": "ack", "do": "delay", "delay_ms": 500, "times": 1 });
+    world.simulator.fault(&late).await?;
+    let sent = world.api.send(&session.id, CONTACT, "in flight").await?;
+    let waits = world.api.send(&session.id, CONTACT, "waits").await?;
+    soon("it is on the wire", async || {
+        let frames = world.simulator.ledger("sent").await?;
+        Ok((!frames.is_empty()).then_some(()))
+    })
+    .await?;
+    proxy.cut();
+    // What WhatsApp says of it, and the phone's receipts, come while nothing can be written.
+    soon("the phone has told that it read it", async || {
+        let receipts = world.simulator.ledger("receipt").await?;
+        let read = receipts
+            .iter()
+            .any(|one| one.detail.as_deref() == Some("read"));
+        Ok(read.then_some(()))
+    })
+    .await?;
+    assert_eq!(world.api.get("/readyz").await?.status.as_u16(), 503);
+    proxy.mend();
+    world.api.message_at(&sent.id, "read").await?;
+    world.api.message_at(&waits.id, "read").await?;
+    assert_eq!(
+        world.simulator.shown(CONTACT).await?,
+        ["in flight", "waits"]
+    );
     let _finished: Finished = world.finish().await?;
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! Linking a number, by QR and by code, and unlinking it.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
-use passerelle_tests::{Backing, Finished, World, on_both_stores, simulator::Phone, soon};
+use passerelle_tests::{Backing, Finished, World, browser, on_both_stores, simulator::Phone, soon};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::{io::Cursor, time::Duration};
 
 on_both_stores!(
     a_number_links_by_qr_and_its_session_knows_the_phone,
     a_number_links_by_a_code_typed_into_the_phone,
     the_qr_comes_as_json_png_and_svg,
     the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked,
+    the_qr_rotates_and_the_second_one_links_too,
     a_disconnected_session_comes_back_without_a_qr,
     a_number_unlinked_on_the_phone_is_logged_out_and_links_again,
     logout_unlinks_the_device_from_the_phone,
@@ -86,16 +88,62 @@ async fn the_qr_comes_as_json_png_and_svg(backing: Backing) -> Result<Finished> 
     assert!(json["expires_at"].is_string());
     let url = json["png_data_url"].as_str().unwrap_or_default();
     assert!(url.starts_with("data:image/png;base64,"), "{url}");
-    for (kind, start) in [("image/png", &b"\x89PNG"[..]), ("image/svg+xml", &b"<"[..])] {
-        let reply = world
-            .api
-            .request(Method::GET, &path)
-            .header("Accept", kind)
-            .send()
-            .await?;
+    let mut pictures = Vec::new();
+    for kind in ["image/png", "image/svg+xml"] {
+        let asked = world.api.request(Method::GET, &path);
+        let reply = asked.header("Accept", kind).send().await?;
         assert_eq!(reply.headers()["content-type"], kind);
-        assert!(reply.bytes().await?.starts_with(start), "{kind}");
+        pictures.push(reply.bytes().await?);
     }
+    let drawn = browser::screenshot_of_svg(world.folder(), &pictures[1]).await?;
+    let code = json["qr"].as_str().context("JSON has the code")?;
+    assert_eq!(read_qr(&pictures[0])?, code);
+    assert_eq!(read_qr(&drawn)?, code);
+    world.finish().await
+}
+
+/// What a phone's camera would read in a PNG picture.
+fn read_qr(file: &[u8]) -> Result<String> {
+    let mut decoder = png::Decoder::new(Cursor::new(file));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info()?;
+    let size = reader.output_buffer_size().context("it is not too large")?;
+    let mut pixels = vec![0; size];
+    let frame = reader.next_frame(&mut pixels)?;
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let step = frame.line_size / width;
+    let mut picture = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+        pixels[y * frame.line_size + x * step]
+    });
+    let grids = picture.detect_grids();
+    let grid = grids.first().context("there is a QR code")?;
+    Ok(grid.decode()?.1)
+}
+
+async fn the_qr_rotates_and_the_second_one_links_too(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    world.simulator.phone(NUMBER, Phone::default()).await?;
+    let session = world.api.create_session("support").await?;
+    world.api.connect(&session.id).await?;
+    let path = format!("/v1/sessions/{}/qr/stream", session.id);
+    let mut stream = world.api.request(Method::GET, &path).send().await?;
+    let mut text = String::new();
+    // WhatsApp's clients show the first code for a minute, the others for twenty seconds.
+    let second = tokio::time::timeout(Duration::from_secs(90), async {
+        while let Some(part) = stream.chunk().await? {
+            text.push_str(std::str::from_utf8(&part)?);
+            let mut codes = qrs(&text);
+            if let (Some(first), Some(second)) = (codes.next(), codes.next()) {
+                assert_ne!(first, second);
+                return Ok(second);
+            }
+        }
+        bail!("the stream ended: {text}")
+    });
+    let second = second.await.context("the code does not rotate")??;
+    assert_eq!(world.api.qr(&session.id).await?, second);
+    world.simulator.scan(NUMBER, &second).await?;
+    world.api.session_in(&session.id, "connected").await?;
     world.finish().await
 }
 
@@ -113,7 +161,7 @@ async fn the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked(
     let (mut stream, mut text, mut scanned) = (reply.bytes_stream(), String::new(), false);
     while let Some(part) = stream.next().await {
         text.push_str(std::str::from_utf8(&part?)?);
-        if !scanned && let Some(qr) = first_qr(&text) {
+        if !scanned && let Some(qr) = qrs(&text).next() {
             world.simulator.scan(NUMBER, &qr).await?;
             scanned = true;
         }
@@ -127,13 +175,13 @@ async fn the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked(
     world.finish().await
 }
 
-/// The code of the first whole `qr` event of a stream.
-fn first_qr(text: &str) -> Option<String> {
+/// The codes of the whole `qr` events of a stream.
+fn qrs(text: &str) -> impl Iterator<Item = String> {
     text.split_inclusive("\n\n")
         .filter(|event| event.ends_with("\n\n"))
         .flat_map(str::lines)
         .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data:")?.trim()).ok())
-        .find_map(|event| Some(event["qr"].as_str()?.to_owned()))
+        .filter_map(|event| Some(event["qr"].as_str()?.to_owned()))
 }
 
 async fn a_disconnected_session_comes_back_without_a_qr(backing: Backing) -> Result<Finished> {

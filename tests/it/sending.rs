@@ -289,7 +289,7 @@ async fn a_message_that_waits_past_its_expiry_is_never_sent(backing: Backing) ->
     world.api.disconnect(&session.id).await?;
     world.api.session_in(&session.id, "stopped").await?;
     let mut body = Api::text(&session.id, CONTACT, "a code that is good for two seconds");
-    body["expires_at"] = json!(in_seconds(&world, 2).await?);
+    body["expires_at"] = json!(world.api.in_seconds(2).await?);
     let accepted: Value = world.api.post("/v1/messages", &body).await?.into(202)?;
     let id = accepted["id"].as_str().context("it has an id")?;
     let expired = world.api.message_at(id, "expired").await?;
@@ -301,21 +301,6 @@ async fn a_message_that_waits_past_its_expiry_is_never_sent(backing: Backing) ->
     world.api.message_at(&next.id, "read").await?;
     assert_eq!(world.simulator.shown(CONTACT).await?, ["next"]);
     world.finish().await
-}
-
-/// An RFC 3339 time some seconds ahead, made from a time the gateway told.
-async fn in_seconds(world: &World, seconds: i64) -> Result<String> {
-    let session = world.api.create_session("clock").await?;
-    let told = world
-        .api
-        .get(&format!("/v1/sessions/{}", session.id))
-        .await?
-        .body;
-    let now = told["created_at"]
-        .as_str()
-        .context("a session has its time")?;
-    let now = chrono::DateTime::parse_from_rfc3339(now)?;
-    Ok((now + chrono::TimeDelta::seconds(seconds)).to_rfc3339())
 }
 
 async fn typing_is_shown_before_the_text(backing: Backing) -> Result<Finished> {

@@ -44,6 +44,7 @@ async fn another_organisations_ids_answer_as_ids_that_never_were(
     let session = ours.create_session("a").await?.id;
     let message = ours.send(&session, CONTACT, "ours").await?.id;
     let (endpoint, _) = ours.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
+    let delivery = a_delivery(ours, &session).await?;
     let keys: Value = ours.get("/v1/api-keys").await?.into(200)?;
     let key = keys["data"][0]["id"]
         .as_str()
@@ -60,6 +61,7 @@ async fn another_organisations_ids_answer_as_ids_that_never_were(
             &endpoint,
         ),
         (Method::DELETE, "/v1/api-keys/ID", &key),
+        (Method::GET, "/v1/webhook-deliveries/ID", &delivery),
     ];
     for path in [
         "/v1/sessions/ID",
@@ -117,6 +119,17 @@ async fn another_organisations_ids_answer_as_ids_that_never_were(
     world.finish_with_work_undone().await
 }
 
+/// Makes an event, and so a delivery to the endpoint, by canceling a message; the delivery's id.
+async fn a_delivery(api: &Api, session: &str) -> Result<String> {
+    let message = api.send(session, CONTACT, "taken back").await?.id;
+    api.act(&format!("/v1/messages/{message}/cancel"))
+        .await?
+        .into::<Value>(200)?;
+    let deliveries: Value = api.get("/v1/webhook-deliveries").await?.into(200)?;
+    let id = deliveries["data"][0]["id"].as_str();
+    Ok(id.context("the event is delivered")?.to_owned())
+}
+
 /// Calls with the stranger's key, once with a real id of somebody else, once with one of nobody.
 async fn compare(
     theirs: &Api,
@@ -149,7 +162,8 @@ async fn another_organisations_rows_are_in_no_list(backing: Backing) -> Result<F
     let (ours, theirs) = (&world.api, world.admin.tenant("Globex").await?);
     let session = ours.create_session("a").await?.id;
     ours.send(&session, CONTACT, "ours").await?;
-    ours.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
+    let (endpoint, _) = ours.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
+    a_delivery(ours, &session).await?;
     for path in [
         "/v1/sessions",
         "/v1/messages",
@@ -159,16 +173,14 @@ async fn another_organisations_rows_are_in_no_list(backing: Backing) -> Result<F
         let list: Value = theirs.get(path).await?.into(200)?;
         assert_eq!(list["data"], json!([]), "{path}");
     }
-    let by_session = theirs
-        .get(&format!("/v1/messages?session_id={session}"))
-        .await?;
-    let by_nobody = theirs
-        .get(&format!("/v1/messages?session_id={}", never(&session)))
-        .await?;
-    assert_eq!(
-        bare(&by_session, &session),
-        bare(&by_nobody, &never(&session))
-    );
+    for (filter, id) in [
+        ("/v1/messages?session_id=", &session),
+        ("/v1/webhook-deliveries?endpoint_id=", &endpoint),
+    ] {
+        let by_theirs = theirs.get(&format!("{filter}{id}")).await?;
+        let by_nobodys = theirs.get(&format!("{filter}{}", never(id))).await?;
+        assert_eq!(bare(&by_theirs, id), bare(&by_nobodys, &never(id)));
+    }
     world.finish_with_work_undone().await
 }
 

@@ -390,6 +390,18 @@ impl Api {
         found.with_context(|| format!("it was {last} at the end"))
     }
 
+    /// An RFC 3339 time some seconds ahead, made from a time the gateway told.
+    pub async fn in_seconds(&self, seconds: i64) -> Result<String> {
+        let session = self.create_session("clock").await?;
+        let path = format!("/v1/sessions/{}", session.id);
+        let told: Value = self.get(&path).await?.into(200)?;
+        let now = told["created_at"]
+            .as_str()
+            .context("a session has its time")?;
+        let now = chrono::DateTime::parse_from_rfc3339(now)?;
+        Ok((now + chrono::TimeDelta::seconds(seconds)).to_rfc3339())
+    }
+
     // webhooks
 
     /// A new endpoint: its id and its secret. No events means all.

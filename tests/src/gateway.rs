@@ -28,6 +28,8 @@ pub struct Setup {
     pub typing_ms: u64,
     /// How long a send waits for the server's acknowledgement.
     pub ack_timeout_ms: u64,
+    /// Requests an organisation may make in a minute.
+    pub requests_per_minute: u32,
     /// Crash points to arm, as the crate `fail` reads them.
     pub failpoints: Option<String>,
     /// Log directives.
@@ -45,6 +47,8 @@ impl Default for Setup {
             gap_ceiling_ms: 600,
             typing_ms: 20,
             ack_timeout_ms: 5_000,
+            // Tests ask as fast as they can.
+            requests_per_minute: 10_000_000,
             failpoints: None,
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
             kek: kek("k1", 7),
@@ -127,6 +131,10 @@ impl Gateway {
             .args(["--gap-ceiling-ms", &self.setup.gap_ceiling_ms.to_string()])
             .args(["--typing-ms", &self.setup.typing_ms.to_string()])
             .args(["--ack-timeout-ms", &self.setup.ack_timeout_ms.to_string()])
+            .args([
+                "--requests-per-minute",
+                &self.setup.requests_per_minute.to_string(),
+            ])
             .arg("--announce")
             .arg(&announce)
             .args(&self.setup.flags)

@@ -14,6 +14,7 @@
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `proxy` | a TCP proxy that can be cut |
+//! | `browser` | Chromium without a window |
 //! | `wait` | waiting for an event with a deadline |
 //! | `world` | all of it together |
 //!
@@ -22,6 +23,7 @@
 
 pub mod api;
 pub mod backing;
+pub mod browser;
 pub mod gateway;
 pub mod process;
 pub mod proxy;

@@ -25,6 +25,7 @@ use crate::{
     body::Body,
     problem::{Code, Problem},
     qr::Picture,
+    quota::Quotas,
     types::{Id, Timestamp},
 };
 
@@ -121,6 +122,7 @@ impl QrCodes {
         &self,
         caller: Caller,
         services: Data<&Services>,
+        quotas: Data<&Quotas>,
         stop: Data<&CancellationToken>,
         /// The session.
         id: Path<Id<SessionId>>,
@@ -128,7 +130,13 @@ impl QrCodes {
         let live = sessions::watch(&services, caller.0.org, id.0.0)
             .await?
             .ok_or_else(not_found)?;
-        let told = follow(live).take_until(stop.0.clone().cancelled_owned());
+        let open = quotas.stream(caller.0.org)?;
+        let told = follow(live)
+            .take_until(stop.0.clone().cancelled_owned())
+            .inspect(move |_| {
+                // Given back when the stream is dropped.
+                let _held = &open;
+            });
         Ok(EventStream::new(told.boxed())
             .keep_alive(KEEP_ALIVE)
             .to_event(|event| {

@@ -16,6 +16,12 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::DependencyDown,
         ]);
     }
+    if operation["security"]
+        .as_array()
+        .is_some_and(|schemes| schemes.iter().any(|scheme| scheme.get("ApiKey").is_some()))
+    {
+        codes.push(Code::RateLimited);
+    }
     if operation.get("requestBody").is_some() {
         codes.extend([
             Code::MalformedJson,
@@ -23,6 +29,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::ValidationFailed,
             Code::IncompleteBody,
             Code::RequestTimeout,
+            Code::Overloaded,
             Code::BodyTooLarge,
             Code::UnsupportedMediaType,
         ]);
@@ -47,6 +54,7 @@ fn own(id: &str) -> &'static [Code] {
         | "create_organisation_api_key"
         | "create_api_key" => &[Code::InvalidName],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
+        "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
         "request_pairing_code" => &[
             Code::InvalidPhone,

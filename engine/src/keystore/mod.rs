@@ -50,6 +50,7 @@ use zeroize::Zeroizing;
 use self::sql::{Cell, Statement};
 use crate::{
     clock::Clock,
+    crash,
     ids::SessionId,
     lease::{Lease, LeaseError},
     store::{self, Store, Tx},
@@ -107,11 +108,13 @@ impl SealedKeyStore {
                     for statement in statements {
                         changed += statement.query().execute(tx.conn()).await?.rows_affected();
                     }
+                    crash::point("keys.before_commit");
                     Ok(changed)
                 })
             })
         })
         .await
+        .inspect(|_| crash::point("keys.after_commit"))
     }
 
     /// Deletes one row under the lease and gives what it held.
@@ -124,11 +127,13 @@ impl SealedKeyStore {
                     let row = statement.query().fetch_optional(tx.conn()).await?;
                     let taken: Option<(Vec<u8>,)> =
                         row.map(|row| FromRow::from_row(&row)).transpose()?;
+                    crash::point("keys.before_commit");
                     Ok(taken.map(|(sealed,)| sealed))
                 })
             })
         })
         .await
+        .inspect(|_| crash::point("keys.after_commit"))
     }
 
     /// Deletes rows only when `probe` finds one: the library sweeps often, mostly for nothing, and

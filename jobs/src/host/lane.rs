@@ -34,6 +34,9 @@ use crate::{
 /// How long the library may take to write one message; it may ask WhatsApp for the recipient first.
 const WRITE: Duration = Duration::from_secs(30);
 
+/// Lanes claimed in one set; the look is repeated while there are more.
+const CLAIMS: usize = 256;
+
 /// One message to send: ids, and what the claim fixed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendMessage {
@@ -59,7 +62,7 @@ impl Source for Lanes {
         let shared = self.0.0.clone();
         let (pace, chance) = (shared.settings.pace, self.0.chance());
         let host = Arc::clone(&shared.settings.host);
-        let limit = i64::try_from(k).unwrap_or(i64::MAX);
+        let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
         let claimed = shared
             .store
             .write(move |tx| Box::pin(async move { claim(tx, &host, pace, chance, limit).await }))

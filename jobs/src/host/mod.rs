@@ -37,7 +37,7 @@ pub(crate) use settle::Gathering;
 pub(crate) use stray::InHand;
 
 use self::hosted::Hosted;
-use crate::{error::Fault, pacing::millis, services::Services, store};
+use crate::{crash, error::Fault, pacing::millis, services::Services, store};
 
 /// Between two looks at which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);
@@ -154,7 +154,7 @@ impl Host {
         let key = shared.vault.org_key(org).await?;
         let gap = shared.settings.pace.gap(&mut self.services.chance());
         let (host, clock) = (Arc::clone(&shared.settings.host), shared.clock.clone());
-        shared
+        let taken = shared
             .store
             .write(move |tx| {
                 Box::pin(async move {
@@ -164,10 +164,13 @@ impl Host {
                         return Ok(None);
                     };
                     outcome::resolve(tx, &key, &clock, &lease, gap).await?;
-                    Ok(Some(lease))
+                    crash::point("takeover.before_commit");
+                    Ok::<_, Fault>(Some(lease))
                 })
             })
-            .await
+            .await?;
+        crash::point("takeover.after_commit");
+        Ok(taken)
     }
 
     fn host(&self, lease: Lease) {

@@ -11,6 +11,8 @@ use super::{
     worker::{self, Workload},
 };
 use crate::{
+    crash,
+    error::Fault,
     store::delivery_claims,
     webhook::deliver::{DeliverWebhook, Deliverer},
 };
@@ -43,7 +45,13 @@ impl Source for Deliveries {
         let now = self.clock.now();
         let limit = i64::try_from(k)?;
         let claim = self.store.write(move |tx| {
-            Box::pin(async move { delivery_claims::claim(tx, now, now + LAPSE_MS, limit).await })
+            Box::pin(async move {
+                let claimed = delivery_claims::claim(tx, now, now + LAPSE_MS, limit).await?;
+                if !claimed.is_empty() {
+                    crash::point("delivery.claim.before_commit");
+                }
+                Ok::<_, Fault>(claimed)
+            })
         });
         let claimed = claim.await?.into_iter();
         Ok(claimed

@@ -6,7 +6,7 @@ use passerelle_engine::{
     store::Tx,
 };
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row;
 
@@ -16,25 +16,102 @@ pub(crate) struct Address {
     pub(crate) sealed: Vec<u8>,
 }
 
-/// Finds the contact by phone or LID.
+/// Who has this phone or this LID: none, one, or two of whom nobody knew that they are one. The one
+/// with the phone first.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
-) -> Result<Option<ContactId>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT id FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) ORDER BY id LIMIT 1",
+) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
+         ORDER BY phone_mac IS NULL, id LIMIT 2",
     )
     .bind(org.to_string())
     .bind(phone_mac.map(|mac| mac.to_vec()))
     .bind(lid_mac.map(|mac| mac.to_vec()))
-    .fetch_optional(tx.conn())
+    .fetch_all(tx.conn())
     .await?;
-    row.map(|row| row::id(&row, "id")).transpose()
+    rows.iter().map(Found::from_row).collect()
 }
 
-/// Whether the contact was new.
+/// A contact, and which of its names are known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) id: ContactId,
+    pub(crate) has_phone: bool,
+    pub(crate) has_lid: bool,
+}
+
+impl Found {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let known = |column| {
+            let mac: Option<Vec<u8>> = row.try_get(column)?;
+            Ok::<_, sqlx::Error>(mac.is_some())
+        };
+        Ok(Self {
+            id: row::id(row, "id")?,
+            has_phone: known("phone_mac")?,
+            has_lid: known("lid_mac")?,
+        })
+    }
+}
+
+/// The phone of a contact who was known by a LID alone.
+pub(crate) async fn learn_phone(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    phone: &Address,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE contact SET phone_mac = $3, phone_sealed = $4 WHERE org_id = $1 AND id = $2 AND phone_mac IS NULL")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(phone.mac.to_vec())
+        .bind(phone.sealed.as_slice())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The LID of a contact who was known by a phone alone.
+pub(crate) async fn learn_lid(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    lid: &Address,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE contact SET lid_mac = $3, lid_sealed = $4 WHERE org_id = $1 AND id = $2 AND lid_mac IS NULL")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(lid.mac.to_vec())
+        .bind(lid.sealed.as_slice())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The two are one person: what one of them refused, both refuse.
+pub(crate) async fn refuse_alike(
+    tx: &mut Tx,
+    org: OrgId,
+    one: ContactId,
+    other: ContactId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE contact SET opted_out_at = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)) \
+         WHERE org_id = $1 AND id IN ($2, $3) AND opted_out_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(one.to_string())
+    .bind(other.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A new contact.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
@@ -42,10 +119,10 @@ pub(crate) async fn insert(
     phone: Option<&Address>,
     lid: Option<&Address>,
     now: Millis,
-) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
         "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, lid_mac, lid_sealed, last_inbound_at, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
     )
     .bind(id.to_string())
     .bind(org.to_string())
@@ -56,7 +133,7 @@ pub(crate) async fn insert(
     .bind(now)
     .execute(tx.conn())
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(())
 }
 
 /// The contact wrote: the customer-service window opens again.

@@ -152,26 +152,39 @@ pub(crate) async fn bury(tx: &mut Tx, org: OrgId, endpoint: EndpointId) -> Resul
     Ok(())
 }
 
+macro_rules! listed {
+    ($of:literal) => {
+        concat!(
+            "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
+             FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id < $2 AND ",
+            $of,
+            " AND ($4 = '' OR d.status = $4) ORDER BY d.id DESC LIMIT $5"
+        )
+    };
+}
+
+// An empty text stands for "any": neither engine can tell the type of a null that is only compared.
+pub(super) const LIST: &str = listed!("$3 = ''");
+pub(super) const LIST_OF_ENDPOINT: &str = listed!("d.endpoint_id = $3");
+
 pub(crate) async fn list(
     conn: &mut AnyConnection,
     org: OrgId,
     wanted: &Wanted,
     page: &Page<DeliveryId>,
 ) -> Result<Listed<Delivery>, sqlx::Error> {
-    // An empty text stands for "any": neither engine can tell the type of a null that is only compared.
-    let rows = sqlx::query(
-        "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
-         FROM delivery d JOIN event e ON e.id = d.event_id \
-         WHERE d.org_id = $1 AND d.id < $2 AND ($3 = '' OR d.endpoint_id = $3) AND ($4 = '' OR d.status = $4) \
-         ORDER BY d.id DESC LIMIT $5",
-    )
-    .bind(org.to_string())
-    .bind(page.below())
-    .bind(wanted.endpoint.map(|id| id.to_string()).unwrap_or_default())
-    .bind(wanted.status.map_or("", DeliveryStatus::as_str))
-    .bind(page.fetch())
-    .fetch_all(conn)
-    .await?;
+    let (sql, endpoint) = match wanted.endpoint {
+        Some(endpoint) => (LIST_OF_ENDPOINT, endpoint.to_string()),
+        None => (LIST, String::new()),
+    };
+    let rows = sqlx::query(sql)
+        .bind(org.to_string())
+        .bind(page.below())
+        .bind(endpoint)
+        .bind(wanted.status.map_or("", DeliveryStatus::as_str))
+        .bind(page.fetch())
+        .fetch_all(conn)
+        .await?;
     let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }

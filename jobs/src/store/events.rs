@@ -97,8 +97,11 @@ struct Envelope<'a> {
     id: EventId,
     api_version: &'a str,
     org_id: OrgId,
+    /// Absent, as `sequence` is, for events that belong to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
-    /// Gap-free per session; null for events that belong to none.
+    /// Gap-free per session.
+    #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<i64>,
     data: Value,
 }

@@ -90,7 +90,7 @@ pub(crate) async fn insert_inbound(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
          peer_sealed, content_sealed, resends, created_at, sent_at) \
          VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12) \
-         ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) DO NOTHING",
+         ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -163,26 +163,41 @@ pub(crate) async fn claimed(
     .transpose()
 }
 
+macro_rules! listed {
+    ($of:literal) => {
+        concat!(
+            "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, \
+             error, created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
+             WHERE org_id = $1 AND id < $2 AND ",
+            $of,
+            " AND ($4 = '' OR status = $4) AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6"
+        )
+    };
+}
+
+// An empty text stands for "any": neither engine can tell the type of a null that is only compared.
+pub(super) const LIST: &str = listed!("$3 = ''");
+pub(super) const LIST_OF_SESSION: &str = listed!("session_id = $3");
+
 pub(crate) async fn list(
     conn: &mut AnyConnection,
     org: OrgId,
     filter: &Filter,
     page: &Page<MessageId>,
 ) -> Result<Listed<Stored>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
-         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
-         WHERE org_id = $1 AND id < $2 AND ($3 = '' OR session_id = $3) AND ($4 = '' OR status = $4) \
-         AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6",
-    )
-    .bind(org.to_string())
-    .bind(page.below())
-    .bind(filter.session.map_or_else(String::new, |id| id.to_string()))
-    .bind(filter.status.map_or("", Status::as_str))
-    .bind(filter.direction.map_or("", Direction::as_str))
-    .bind(page.fetch())
-    .fetch_all(conn)
-    .await?;
+    let (sql, session) = match filter.session {
+        Some(session) => (LIST_OF_SESSION, session.to_string()),
+        None => (LIST, String::new()),
+    };
+    let rows = sqlx::query(sql)
+        .bind(org.to_string())
+        .bind(page.below())
+        .bind(session)
+        .bind(filter.status.map_or("", Status::as_str))
+        .bind(filter.direction.map_or("", Direction::as_str))
+        .bind(page.fetch())
+        .fetch_all(conn)
+        .await?;
     let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }

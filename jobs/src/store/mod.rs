@@ -13,6 +13,8 @@ pub(crate) mod lanes;
 pub(crate) mod links;
 pub(crate) mod messages;
 pub(crate) mod organisations;
+#[cfg(test)]
+mod plans;
 mod row;
 pub(crate) mod sessions;
 pub(crate) mod settlements;

@@ -177,7 +177,7 @@ pub(crate) struct DueLane {
 
 // `CROSS JOIN` is PostgreSQL's `JOIN`, and keeps SQLite to the order of the tables: along the lanes
 // that are due, instead of all that this host holds, sorted at every look.
-const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
 const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
@@ -217,7 +217,7 @@ pub(crate) async fn due_lanes(
 }
 
 /// Over a list of `[session, next_at]`.
-fn claim_text(dialect: Dialect) -> &'static str {
+pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
@@ -298,7 +298,7 @@ pub(crate) async fn recount(tx: &mut Tx, session: SessionId) -> Result<(), sqlx:
     Ok(())
 }
 
-const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease e \
+pub(super) const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease e \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 ORDER BY l.next_at LIMIT 1";
 
@@ -338,54 +338,4 @@ pub(crate) async fn forget_idempotency(tx: &mut Tx, before: Millis) -> Result<u6
          (SELECT org_id, key_mac FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT 1000)";
     let changed = sqlx::query(oldest).bind(before).execute(tx.conn()).await?;
     Ok(changed.rows_affected())
-}
-
-#[cfg(test)]
-mod tests {
-    use passerelle_engine::store::Store;
-    use sqlx::AssertSqlSafe;
-
-    use super::*;
-
-    /// SQLite knows nothing of how many rows there are: it must be led along the due lanes and the
-    /// waiting messages, however many lanes rest and however many messages were sent before.
-    #[tokio::test]
-    async fn a_look_and_a_claim_walk_only_what_is_due() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("plan.db").display());
-        let store = Store::open(&url).await.unwrap();
-        store.migrate().await.unwrap();
-        for (statement, index) in [
-            (NEXT_AT, "SCAN l USING INDEX lane_due"),
-            (DUE, "SEARCH l USING INDEX lane_due (next_at<?)"),
-            (
-                claim_text(Dialect::Sqlite),
-                "SEARCH m USING INDEX message_lane (session_id=?)",
-            ),
-        ] {
-            let steps = plan(&store, statement).await;
-            assert!(
-                steps.iter().any(|step| step.starts_with(index)),
-                "{statement}: {steps:#?}"
-            );
-            assert!(
-                !steps.iter().any(|step| step.contains("TEMP B-TREE")),
-                "{steps:#?}"
-            );
-        }
-        store.close().await;
-    }
-
-    async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
-        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let mut conn = store.read().await.unwrap();
-        let rows = sqlx::query(explain)
-            .bind("[]")
-            .bind(0)
-            .bind(1)
-            .fetch_all(&mut *conn)
-            .await
-            .unwrap();
-        rows.iter().map(|row| row.get("detail")).collect()
-    }
 }

@@ -222,11 +222,14 @@ impl Deliverer {
                 events::emit(tx, &key, told, &clock).await?;
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
+            crash::point("delivery.before_commit");
             Ok::<_, Fault>(())
         };
         self.store
             .write(move |tx| Box::pin(async move { work(tx).await }))
-            .await
+            .await?;
+        crash::point("delivery.after_commit");
+        Ok(())
     }
 
     /// Where the delivery stands after this attempt, and when it is due.

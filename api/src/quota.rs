@@ -1,0 +1,219 @@
+//! What an organisation may ask for: requests a minute, and streams at once. Each process counts
+//! for itself.
+//!
+//! Requests are metered by the generic cell rate algorithm: a tenth of a minute's requests may come
+//! at once, and they come back evenly. Every answer says where the organisation stands, in the
+//! `RateLimit` headers of draft-ietf-httpapi-ratelimit-headers-10.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DefaultKeyedStateStore,
+};
+use passerelle_jobs::ids::OrgId;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::problem::{Code, Problem};
+
+/// Event streams an organisation may have open at once.
+pub const STREAMS_MAX: usize = 200;
+/// The part of a minute's requests that may come at once.
+const BURST: u32 = 10;
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+type Meter =
+    RateLimiter<OrgId, DefaultKeyedStateStore<OrgId>, DefaultClock, StateInformationMiddleware>;
+
+/// The meters of every organisation.
+#[derive(Clone)]
+pub struct Quotas(Arc<Meters>);
+
+struct Meters {
+    requests: Meter,
+    burst: NonZeroU32,
+    /// From one request to the next at the even rate.
+    every: Duration,
+    clock: DefaultClock,
+    streams: Mutex<HashMap<OrgId, usize>>,
+}
+
+/// Where an organisation stands after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    burst: u32,
+    left: u32,
+    every: Duration,
+}
+
+impl Quotas {
+    /// So many requests a minute for each organisation.
+    pub fn new(a_minute: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(a_minute.get() / BURST).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_minute(a_minute).allow_burst(burst);
+        Self(Arc::new(Meters {
+            requests: RateLimiter::keyed(quota).with_middleware(),
+            burst,
+            every: quota.replenish_interval(),
+            clock: DefaultClock::default(),
+            streams: Mutex::default(),
+        }))
+    }
+
+    /// Counts one request: where the organisation stands now, or the refusal.
+    pub(crate) fn request(&self, org: OrgId) -> (Standing, Result<(), Problem>) {
+        let meters = &*self.0;
+        match meters.requests.check_key(&org) {
+            Ok(state) => (self.standing(state.remaining_burst_capacity()), Ok(())),
+            Err(until) => {
+                let wait = until.wait_time_from(meters.clock.now());
+                (self.standing(0), Err(refusal(wait)))
+            }
+        }
+    }
+
+    fn standing(&self, left: u32) -> Standing {
+        Standing {
+            burst: self.0.burst.get(),
+            left,
+            every: self.0.every,
+        }
+    }
+
+    /// Room for one more stream, given back when the answer is dropped.
+    pub(crate) fn stream(&self, org: OrgId) -> Result<StreamOpen, Problem> {
+        let mut streams = self.streams();
+        let open = streams.entry(org).or_default();
+        if *open >= STREAMS_MAX {
+            return Err(Problem::new(Code::LimitReached).detail(format!(
+                "An organisation may have {STREAMS_MAX} streams open at once."
+            )));
+        }
+        *open += 1;
+        Ok(StreamOpen {
+            quotas: self.clone(),
+            org,
+        })
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<OrgId, usize>> {
+        self.0
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refusal(wait: Duration) -> Problem {
+    let seconds = HeaderValue::from(whole_seconds(wait).max(1));
+    Problem::new(Code::RateLimited).header(header::RETRY_AFTER, seconds)
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis()
+        .div_ceil(1000)
+        .try_into()
+        .unwrap_or(u64::MAX)
+}
+
+impl Standing {
+    /// `RateLimit-Policy` says how many requests (`q`) may come in how many seconds (`w`);
+    /// `RateLimit` how many are left (`r`) and in how many seconds all are back (`t`).
+    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+        let Self { burst, left, every } = self;
+        let window = whole_seconds(every * burst);
+        let back = whole_seconds(every * (burst - left.min(burst)));
+        let texts = [
+            (POLICY, format!("\"org\";q={burst};w={window}")),
+            (LIMIT, format!("\"org\";r={left};t={back}")),
+        ];
+        for (name, text) in texts {
+            let value = HeaderValue::try_from(text).expect("digits and ASCII");
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// While it lives, a stream of the organisation is open.
+pub(crate) struct StreamOpen {
+    quotas: Quotas,
+    org: OrgId,
+}
+
+impl Drop for StreamOpen {
+    fn drop(&mut self) {
+        let mut streams = self.quotas.streams();
+        if let Some(open) = streams.get_mut(&self.org) {
+            *open -= 1;
+            if *open == 0 {
+                streams.remove(&self.org);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_jobs::clock::Clock;
+
+    use super::*;
+
+    fn quotas(a_minute: u32) -> (Quotas, OrgId) {
+        let quotas = Quotas::new(NonZeroU32::new(a_minute).unwrap());
+        (quotas, OrgId::new(&Clock::system()))
+    }
+
+    #[test]
+    fn a_tenth_of_the_minute_may_come_at_once_and_then_no_more() {
+        let (quotas, org) = quotas(20);
+        for left in [1, 0] {
+            let (standing, passed) = quotas.request(org);
+            assert_eq!((standing.burst, standing.left), (2, left));
+            passed.unwrap();
+        }
+        let (_, refused) = quotas.request(org);
+        let response = refused.unwrap_err().response("/v1/messages", "req_1");
+        assert_eq!(response.status().as_u16(), 429);
+        // Three seconds a request at twenty a minute.
+        assert_eq!(response.header("retry-after"), Some("3"));
+    }
+
+    #[test]
+    fn one_organisation_does_not_use_up_anothers() {
+        let (quotas, org) = quotas(10);
+        quotas.request(org).1.unwrap();
+        quotas.request(org).1.unwrap_err();
+        let other = OrgId::new(&Clock::system());
+        quotas.request(other).1.unwrap();
+    }
+
+    #[test]
+    fn every_answer_says_what_is_left() {
+        let (quotas, org) = quotas(600);
+        let mut headers = HeaderMap::new();
+        quotas.request(org).0.tell(&mut headers);
+        assert_eq!(headers["ratelimit-policy"], "\"org\";q=60;w=6");
+        assert_eq!(headers["ratelimit"], "\"org\";r=59;t=1");
+    }
+
+    #[test]
+    fn a_stream_more_than_the_most_is_refused_until_one_ends() {
+        let (quotas, org) = quotas(600);
+        let mut open: Vec<_> = (0..STREAMS_MAX)
+            .map(|_| quotas.stream(org).unwrap())
+            .collect();
+        assert_eq!(quotas.stream(org).err().unwrap().code(), Code::LimitReached);
+        open.pop();
+        quotas.stream(org).unwrap();
+        open.clear();
+        assert!(quotas.streams().is_empty());
+    }
+}

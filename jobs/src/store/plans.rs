@@ -1,0 +1,74 @@
+//! SQLite knows nothing of how many rows there are: it must be led along what is due, what waits
+//! and what is asked for, however much rests beside it.
+
+use passerelle_engine::store::{Dialect, Store};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{deliveries, messages, system};
+
+#[tokio::test]
+async fn a_look_and_a_claim_walk_only_what_is_due() {
+    for (statement, index) in [
+        (system::NEXT_AT, "SCAN l USING INDEX lane_due"),
+        (system::DUE, "SEARCH l USING INDEX lane_due (next_at<?)"),
+        (
+            system::claim_text(Dialect::Sqlite),
+            "SEARCH m USING INDEX message_lane (session_id=?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_walks_only_what_it_lists() {
+    for (statement, index) in [
+        (
+            messages::LIST,
+            "SEARCH message USING INDEX message_list (org_id=? AND id<?)",
+        ),
+        (
+            messages::LIST_OF_SESSION,
+            "SEARCH message USING INDEX message_session (session_id=? AND org_id=? AND id<?)",
+        ),
+        (
+            deliveries::LIST,
+            "SEARCH d USING INDEX delivery_list (org_id=? AND id<?)",
+        ),
+        (
+            deliveries::LIST_OF_ENDPOINT,
+            "SEARCH d USING INDEX delivery_endpoint (endpoint_id=? AND org_id=? AND id<?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+async fn walks(statement: &'static str, index: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let steps = plan(&store, statement).await;
+    assert!(
+        steps.iter().any(|step| step.starts_with(index)),
+        "{statement}: {steps:#?}"
+    );
+    assert!(
+        !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+        "{steps:#?}"
+    );
+    store.close().await;
+}
+
+/// The plan does not depend on the values.
+async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let mut query = sqlx::query(explain);
+    for _ in 0..statement.matches('$').count() {
+        query = query.bind("");
+    }
+    let mut conn = store.read().await.unwrap();
+    let rows = query.fetch_all(&mut *conn).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}

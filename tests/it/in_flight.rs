@@ -1,0 +1,99 @@
+//! A message that is on its way when something goes wrong is neither forgotten nor lied about.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Backing, Finished, Setup, World, on_both_stores, simulator::Phone, soon};
+use serde_json::json;
+use std::{os::unix::process::ExitStatusExt as _, time::Duration};
+
+on_both_stores!(
+    a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same,
+    two_deaths_before_the_wire_do_not_make_it_unknown,
+    what_may_have_been_shown_cannot_be_canceled,
+);
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+const SIGABRT: i32 = 6;
+
+async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.gateway.stop().await?;
+    // The look ends in a panic when the claim is committed and before a job has it.
+    world.gateway.setup.failpoints = Some("claim.after_commit=1*panic".to_owned());
+    world.gateway.start().await?;
+    let stray = world.api.send(&session, CONTACT, "stray").await?;
+    let next = world.api.send(&session, CONTACT, "next").await?;
+    world.api.message_at(&stray.id, "read").await?;
+    world.api.message_at(&next.id, "read").await?;
+    assert_eq!(world.simulator.shown(CONTACT).await?, ["stray", "next"]);
+    world.finish().await
+}
+
+async fn two_deaths_before_the_wire_do_not_make_it_unknown(backing: Backing) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.unknown"]).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.gateway.stop().await?;
+    world.gateway.setup.failpoints = Some("wire.before=return".to_owned());
+    world.gateway.start().await?;
+    let sent = world.api.send(&session, CONTACT, "in the end").await?;
+    for _ in 0..2 {
+        let died = world.gateway.process()?.ended(Duration::from_secs(30));
+        assert_eq!(died.await?.signal(), Some(SIGABRT));
+        world.gateway.spawn()?;
+    }
+    let restarted = world.gateway.crash_and_restart(Duration::from_secs(30));
+    assert_eq!(restarted.await?.signal(), Some(SIGABRT));
+    world.api.message_at(&sent.id, "read").await?;
+    assert_eq!(world.simulator.shown(CONTACT).await?, ["in the end"]);
+    assert_eq!(receiver.of("message.unknown").len(), 0);
+    world.finish().await
+}
+
+async fn what_may_have_been_shown_cannot_be_canceled(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        ack_timeout_ms: 30_000,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    // Nobody online to tell of it by a receipt.
+    let offline = Phone {
+        online: false,
+        ..Phone::default()
+    };
+    world.simulator.phone(CONTACT, offline).await?;
+    let silence = json!({ "phone": NUMBER, "on": "ack", "do": "drop", "times": 1 });
+    world.simulator.fault(&silence).await?;
+    let sent = world.api.send(&session, CONTACT, "perhaps shown").await?;
+    soon("it is on the wire", async || {
+        let frames = world.simulator.ledger("sent").await?;
+        Ok((!frames.is_empty()).then_some(()))
+    })
+    .await?;
+    // Put to rest, the session leaves it at the head of its lane.
+    world.api.disconnect(&session).await?;
+    world.api.session_in(&session, "stopped").await?;
+    world.api.message_at(&sent.id, "queued").await?;
+    let cancel = format!("/v1/messages/{}/cancel", sent.id);
+    let refused = world.api.act(&cancel).await?;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (409, "message_not_cancelable")
+    );
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.api.connect(&session).await?;
+    world.api.message_at(&sent.id, "read").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    let ids: Vec<_> = frames.iter().map(|frame| frame.id.as_str()).collect();
+    let first = ids.first().context("it was written")?;
+    assert!(ids.iter().all(|id| id == first), "another id: {ids:?}");
+    assert_eq!(world.simulator.shown(CONTACT).await?, ["perhaps shown"]);
+    world.finish().await
+}

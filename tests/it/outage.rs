@@ -32,6 +32,13 @@ async fn behind_a_proxy() -> Result<(World, Proxy)> {
     Ok((World::on(gateway, simulator, folder).await?, proxy))
 }
 
+async fn ready_again(world: &World) -> Result<()> {
+    within(Duration::from_secs(30), "it is ready again", async || {
+        Ok((world.api.get("/readyz").await?.status.as_u16() == 200).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -> Result<()> {
     let (world, proxy) = behind_a_proxy().await?;
@@ -56,10 +63,7 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
     );
     assert_eq!((ready.status.as_u16(), healthy.status.as_u16()), (503, 200));
     proxy.mend();
-    within(Duration::from_secs(30), "it is ready again", async || {
-        Ok((world.api.get("/readyz").await?.status.as_u16() == 200).then_some(()))
-    })
-    .await?;
+    ready_again(&world).await?;
     let sent = world.api.send_once("k", &body).await?;
     let id = sent.body["id"]
         .as_str()
@@ -107,6 +111,7 @@ async fn what_is_in_flight_when_the_database_goes_is_settled_when_it_is_back() -
     .await?;
     assert_eq!(world.api.get("/readyz").await?.status.as_u16(), 503);
     proxy.mend();
+    ready_again(&world).await?;
     world.api.message_at(&sent.id, "read").await?;
     world.api.message_at(&waits.id, "read").await?;
     assert_eq!(

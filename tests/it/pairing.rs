@@ -126,7 +126,8 @@ async fn the_qr_rotates_and_the_second_one_links_too(backing: Backing) -> Result
     let session = world.api.create_session("support").await?;
     world.api.connect(&session.id).await?;
     let path = format!("/v1/sessions/{}/qr/stream", session.id);
-    let mut stream = world.api.request(Method::GET, &path).send().await?;
+    let asked = world.api.request(Method::GET, &path);
+    let mut stream = asked.timeout(Duration::from_secs(100)).send().await?;
     let mut text = String::new();
     // WhatsApp's clients show the first code for a minute, the others for twenty seconds.
     let second = tokio::time::timeout(Duration::from_secs(90), async {

@@ -8,7 +8,7 @@ use passerelle_jobs::{
     model::{self, Direction},
     outbound::{self, AcceptError, CancelError},
 };
-use poem::web::Data;
+use poem::{Request, web::Data};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Header, Path, Query},
@@ -385,10 +385,11 @@ impl Messages {
         services: Data<&Services>,
         /// 1 to 255 printable ASCII characters, new for each message.
         #[oai(name = "Idempotency-Key")]
-        key: Header<Option<String>>,
+        _key: Header<Option<String>>,
+        request: &Request,
         body: Body<NewMessage>,
     ) -> Result<poem_openapi::payload::Response<Accepted<Message>>, Problem> {
-        let idempotency = idempotency::of(key.0, "POST /v1/messages", &body.0)?;
+        let idempotency = idempotency::of(request.headers(), "POST /v1/messages", &body.0)?;
         let new = parse(body.0)?;
         let accepted = outbound::accept(&services, caller.0.org, new, idempotency).await?;
         let replayed = accepted.replayed;

@@ -51,11 +51,11 @@ crash_points!(
     crash_point_receipt_after_commit = "receipt.after_commit",
     crash_point_inbound_before_commit = "inbound.before_commit",
     crash_point_inbound_after_commit = "inbound.after_commit",
-    crash_point_delivery_claim_before_commit = "delivery.claim.before_commit",
-    crash_point_delivery_claimed = "delivery.claimed",
-    crash_point_delivery_posted = "delivery.posted",
-    crash_point_delivery_before_commit = "delivery.before_commit",
-    crash_point_delivery_after_commit = "delivery.after_commit",
+    crash_point_delivery_claim_before_commit = "delivery.claim.before_commit" after 3,
+    crash_point_delivery_claimed = "delivery.claimed" after 4,
+    crash_point_delivery_posted = "delivery.posted" after 4,
+    crash_point_delivery_before_commit = "delivery.before_commit" after 4,
+    crash_point_delivery_after_commit = "delivery.after_commit" after 4,
 );
 
 #[test]
@@ -185,12 +185,10 @@ impl Story<'_> {
         let passes = passes + if long { 2 } else { 0 };
         let armed = format!("{}={passes}*off->return", self.point);
         self.world.gateway.setup.failpoints = Some(armed);
-        if takeover {
-            // It may not live until it is ready.
-            self.world.gateway.spawn()?;
+        if self.world.gateway.start().await.is_err() {
+            // It did not live until it was ready.
             return self.crash().await;
         }
-        self.world.gateway.start().await?;
         if refusal {
             // What was refused and not committed goes out again, and is taken then.
             let refused =

@@ -29,11 +29,11 @@ const DISCARD_MAX: usize = 256 << 20;
 
 /// Reads a body of at most [`BODY_MAX`] bytes, however it is framed; never holds more than that,
 /// nor more than there is `room` for. The permit is what the body takes of the room.
-pub(crate) async fn gather<'r>(
+pub(crate) async fn gather(
     body: Body,
     announced: Option<u64>,
-    room: &'r Semaphore,
-) -> Result<(Bytes, SemaphorePermit<'r>), Problem> {
+    room: &Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
     let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, room));
     reading
         .await

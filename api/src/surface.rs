@@ -37,7 +37,10 @@ type Api = (
 
 const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by scanning a QR code, send texts \
     through one API, receive what comes in as signed webhooks.\n\nWhat is accepted is committed to disk before the \
-    answer, and each number sends one message at a time with a random gap that cannot be switched off.\n\nThis is an \
+    answer, and each number sends one message at a time with a random gap that cannot be switched off.\n\n\
+    An organisation may make 600 requests a minute, sixty of them at once, unless the operator set another number: the \
+    headers `RateLimit` and `RateLimit-Policy` of an answer say what is left, and `rate_limited` comes with \
+    `Retry-After`.\n\nThis is an \
     unofficial client: WhatsApp may ban a number that is used through one.";
 
 fn service() -> OpenApiService<Api, Events> {

@@ -57,7 +57,7 @@ impl Clock {
         self.0.offset_ms.fetch_add(by, Ordering::Relaxed);
     }
 
-    /// A UUIDv7 later than every one this clock made before.
+    /// A `UUIDv7` later than every one this clock made before.
     pub(crate) fn uuid(&self) -> Uuid {
         let now = u64::try_from(self.now()).unwrap_or(0);
         let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;

@@ -1,4 +1,4 @@
-//! Ids: TypeIDs, a prefix that names the kind and a UUIDv7 that sorts by creation
+//! Ids: TypeIDs, a prefix that names the kind and a `UUIDv7` that sorts by creation
 //! (<https://github.com/jetify-com/typeid/tree/main/spec>). Stored and shown as text.
 
 use std::{fmt, str::FromStr};

@@ -138,7 +138,7 @@ impl Store {
         if url.starts_with("sqlite:") {
             Self::open_sqlite(url).await
         } else {
-            Self::open_postgres(url).await
+            Self::open_postgres(url)
         }
     }
 
@@ -157,7 +157,7 @@ impl Store {
         })
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, sqlx::Error> {
+    fn open_postgres(url: &str) -> Result<Self, sqlx::Error> {
         let pool = AnyPoolOptions::new()
             .max_connections(32)
             .acquire_timeout(Duration::from_secs(5))

@@ -16,7 +16,7 @@ pub struct Pace {
 /// The smallest floor a build for real numbers accepts.
 const FLOOR_MIN: Duration = Duration::from_secs(1);
 /// The largest ceiling any build accepts.
-const CEILING_MAX: Duration = Duration::from_secs(600);
+const CEILING_MAX: Duration = Duration::from_mins(10);
 
 /// A pace that cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Pace {
     /// if the session stays connected: (likely, latest).
     pub fn estimate(&self, now: Millis, next_at: Millis, position: i64) -> (Millis, Millis) {
         let first = next_at.max(now.saturating_add(millis(self.typing)));
-        let mean = (millis(self.floor) + millis(self.ceiling)) / 2;
+        let mean = millis(self.floor).midpoint(millis(self.ceiling));
         (
             first.saturating_add(mean.saturating_mul(position)),
             first.saturating_add(millis(self.ceiling).saturating_mul(position)),

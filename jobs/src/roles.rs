@@ -22,7 +22,7 @@ use crate::{
 const SENDS: usize = 8192;
 /// A job is never dropped by the clock: every wait inside it is bounded, but for a database outage,
 /// which it must outlast.
-const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+const NEVER: Duration = Duration::from_hours(24);
 
 /// The work of this process, running.
 pub struct Running {

@@ -185,7 +185,7 @@ pub async fn pairing_code(
         live.wait_for(waits).await.map(drop)
     };
     let waited = tokio::time::timeout(COMMAND_WAIT, waiting).await;
-    if !matches!(waited, Ok(Ok(_))) {
+    if !matches!(waited, Ok(Ok(()))) {
         return Err(CommandError::NotConnected);
     }
     let link = services

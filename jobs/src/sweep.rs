@@ -12,7 +12,7 @@ use crate::{
 /// Between two looks for messages past their time.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an idempotency key is remembered.
-const KEY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const KEY_TTL: Duration = Duration::from_hours(24);
 
 /// Sweeps until stopped.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {

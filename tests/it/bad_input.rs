@@ -142,120 +142,75 @@ async fn every_bad_field_of_a_send_has_its_code(backing: Backing) -> Result<Fini
     world.finish().await
 }
 
-async fn every_bad_field_elsewhere_has_its_code(backing: Backing) -> Result<Finished> {
-    let world = World::start(backing).await?;
-    let session = world.api.create_session("a").await?.id;
-    let code = format!("/v1/sessions/{session}/pairing-code");
-    let posts = [
-        ("/v1/sessions", json!({}), 400, "validation_failed"),
-        (
-            "/v1/sessions",
-            json!({ "name": 5 }),
-            400,
-            "validation_failed",
-        ),
-        (
-            "/v1/sessions",
-            json!({ "name": "a", "pacing": "off" }),
-            400,
-            "unknown_field",
-        ),
-        ("/v1/sessions", json!({ "name": "" }), 422, "invalid_name"),
-        (
-            "/v1/sessions",
-            json!({ "name": "x".repeat(10_000) }),
-            422,
-            "invalid_name",
-        ),
-        ("/v1/api-keys", json!({ "name": "" }), 422, "invalid_name"),
-        (
+/// What is posted where, and the status and code it must be answered with.
+type Posted = (String, Value, u16, &'static str);
+
+/// Bodies of operations other than sending.
+fn bad_bodies(session: &str) -> Vec<Posted> {
+    let code = &format!("/v1/sessions/{session}/pairing-code");
+    let hook = "http://127.0.0.1:9/";
+    let shape = |path: &str, body| (path.to_owned(), body, 400, "validation_failed");
+    let unknown = |path: &str, body| (path.to_owned(), body, 400, "unknown_field");
+    let name = |path: &str, name: &str| {
+        let body = json!({ "name": name });
+        (path.to_owned(), body, 422, "invalid_name")
+    };
+    let endpoint = |body| shape("/v1/webhook-endpoints", body);
+    let no_event = json!({ "url": hook, "events": ["message.sent", "message.eaten"] });
+    vec![
+        shape("/v1/sessions", json!({})),
+        shape("/v1/sessions", json!({ "name": 5 })),
+        unknown("/v1/sessions", json!({ "name": "a", "pacing": "off" })),
+        name("/v1/sessions", ""),
+        name("/v1/sessions", &"x".repeat(10_000)),
+        shape("/v1/api-keys", json!({})),
+        shape("/v1/api-keys", json!({ "name": [] })),
+        unknown("/v1/api-keys", json!({ "name": "a", "scope": "all" })),
+        name("/v1/api-keys", ""),
+        endpoint(json!({ "events": [] })),
+        endpoint(json!({ "url": 5, "events": [] })),
+        endpoint(json!({ "url": hook, "events": "all" })),
+        endpoint(json!({ "url": hook, "events": [5] })),
+        unknown(
             "/v1/webhook-endpoints",
-            json!({ "events": [] }),
-            400,
-            "validation_failed",
+            json!({ "url": hook, "secret": "mine" }),
         ),
         (
-            "/v1/webhook-endpoints",
-            json!({ "url": 5, "events": [] }),
-            400,
-            "validation_failed",
-        ),
-        (
-            code.as_str(),
-            json!({ "phone": "12" }),
-            422,
-            "invalid_phone",
-        ),
-        (code.as_str(), json!({}), 400, "validation_failed"),
-        (
-            code.as_str(),
-            json!({ "phone": 5 }),
-            400,
-            "validation_failed",
-        ),
-        (
-            code.as_str(),
-            json!({ "phone": NUMBER, "also": 1 }),
-            400,
-            "unknown_field",
-        ),
-        ("/v1/api-keys", json!({}), 400, "validation_failed"),
-        (
-            "/v1/api-keys",
-            json!({ "name": [] }),
-            400,
-            "validation_failed",
-        ),
-        (
-            "/v1/api-keys",
-            json!({ "name": "a", "scope": "all" }),
-            400,
-            "unknown_field",
-        ),
-        (
-            "/v1/webhook-endpoints",
-            json!({ "url": "http://127.0.0.1:9/", "events": "all" }),
-            400,
-            "validation_failed",
-        ),
-        (
-            "/v1/webhook-endpoints",
-            json!({ "url": "http://127.0.0.1:9/", "events": [5] }),
-            400,
-            "validation_failed",
-        ),
-        (
-            "/v1/webhook-endpoints",
-            json!({ "url": "http://127.0.0.1:9/", "secret": "mine" }),
-            400,
-            "unknown_field",
-        ),
-        (
-            "/v1/webhook-endpoints",
-            json!({ "url": "http://127.0.0.1:9/", "events": ["message.sent", "message.eaten"] }),
+            "/v1/webhook-endpoints".to_owned(),
+            no_event,
             422,
             "unknown_event_type",
         ),
-    ];
-    for (path, body, status, code) in posts {
+        shape(code, json!({})),
+        shape(code, json!({ "phone": 5 })),
+        unknown(code, json!({ "phone": NUMBER, "also": 1 })),
+        (code.clone(), json!({ "phone": "12" }), 422, "invalid_phone"),
+    ]
+}
+
+const BAD_PATHS: [(&str, &str); 8] = [
+    ("/v1/sessions/nonsense", "invalid_id"),
+    ("/v1/sessions/msg_01jd9x3v9qe4x8w5t7c2n6k1ra", "invalid_id"),
+    ("/v1/messages?cursor=nonsense", "invalid_cursor"),
+    ("/v1/messages?limit=0", "validation_failed"),
+    ("/v1/messages?limit=101", "validation_failed"),
+    ("/v1/messages?limit=many", "validation_failed"),
+    ("/v1/messages?status=lost", "validation_failed"),
+    ("/v1/messages?session_id=nonsense", "invalid_id"),
+];
+
+async fn every_bad_field_elsewhere_has_its_code(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.api.create_session("a").await?.id;
+    for (path, body, status, code) in bad_bodies(&session) {
         problem(
-            &world.api.post(path, &body).await?,
+            &world.api.post(&path, &body).await?,
             status,
             code,
             &format!("{path} {body}"),
         );
     }
-    let gets = [
-        ("/v1/sessions/nonsense", "invalid_id"),
-        ("/v1/sessions/msg_01jd9x3v9qe4x8w5t7c2n6k1ra", "invalid_id"),
-        ("/v1/messages?cursor=nonsense", "invalid_cursor"),
-        ("/v1/messages?limit=0", "validation_failed"),
-        ("/v1/messages?limit=101", "validation_failed"),
-        ("/v1/messages?limit=many", "validation_failed"),
-        ("/v1/messages?status=lost", "validation_failed"),
-        ("/v1/messages?session_id=nonsense", "invalid_id"),
-    ];
-    for (path, code) in gets {
+    for (path, code) in BAD_PATHS {
         problem(&world.api.get(path).await?, 400, code, path);
     }
     for (body, status, code) in [

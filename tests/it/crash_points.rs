@@ -201,17 +201,16 @@ impl Story<'_> {
     /// Sends a text; if the crash came instead of an answer, the same request once more.
     async fn send(&mut self, text: &str) -> Result<()> {
         let body = Api::text(self.session, CONTACT, text);
-        let reply = match self.world.api.send_once(text, &body).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                self.crash().await?;
-                let reply = self.world.api.send_once(text, &body).await?;
-                if self.point.starts_with("accept.") {
-                    let accepted = self.point == "accept.after_commit";
-                    assert_eq!(reply.headers.contains_key("idempotency-replayed"), accepted);
-                }
-                reply
+        let reply = if let Ok(reply) = self.world.api.send_once(text, &body).await {
+            reply
+        } else {
+            self.crash().await?;
+            let reply = self.world.api.send_once(text, &body).await?;
+            if self.point.starts_with("accept.") {
+                let accepted = self.point == "accept.after_commit";
+                assert_eq!(reply.headers.contains_key("idempotency-replayed"), accepted);
             }
+            reply
         };
         reply.into::<serde_json::Value>(202)?;
         Ok(())

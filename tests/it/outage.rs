@@ -72,7 +72,7 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
     assert_eq!(world.simulator.shown(CONTACT).await?, ["lost?"]);
     let inbound = format!("session_id={}&direction=inbound", session.id);
     let stored = within(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         "what was said is stored",
         async || {
             let stored = world.api.messages(&inbound).await?;

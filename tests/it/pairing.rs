@@ -13,6 +13,7 @@ on_both_stores!(
     the_qr_comes_as_json_png_and_svg,
     the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked,
     the_qr_rotates_and_the_second_one_links_too,
+    a_linked_number_can_write_to_people_its_phone_knows,
     a_disconnected_session_comes_back_without_a_qr,
     a_number_unlinked_on_the_phone_is_logged_out_and_links_again,
     logout_unlinks_the_device_from_the_phone,
@@ -183,6 +184,31 @@ fn qrs(text: &str) -> impl Iterator<Item = String> {
         .flat_map(str::lines)
         .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data:")?.trim()).ok())
         .filter_map(|event| Some(event["qr"].as_str()?.to_owned()))
+}
+
+/// WhatsApp lets a new device write to the phone's acquaintances by the tokens that stand in the
+/// phone's history.
+async fn a_linked_number_can_write_to_people_its_phone_knows(backing: Backing) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let (friend, stranger) = ("+4915199000001", "+4915199000002");
+    for phone in [friend, stranger] {
+        world.simulator.phone(phone, Phone::default()).await?;
+    }
+    let knows = json!({ "phone": NUMBER, "contacts": [friend] });
+    world
+        .simulator
+        .call(Method::POST, "/control/phones", Some(&knows))
+        .await?;
+    let session = world.linked(NUMBER).await?;
+    world.gateway.kill_and_restart().await?;
+    for (to, known) in [(friend, true), (stranger, false)] {
+        let sent = world.api.send(&session.id, to, "hello").await?;
+        world.api.message_at(&sent.id, "read").await?;
+        let frames = world.simulator.ledger("sent").await?;
+        let frame = frames.iter().find(|frame| frame.to == to);
+        assert_eq!(frame.context("it was written")?.token, known, "to {to}");
+    }
+    world.finish().await
 }
 
 async fn a_disconnected_session_comes_back_without_a_qr(backing: Backing) -> Result<Finished> {

@@ -44,6 +44,9 @@ pub struct Entry {
     /// The kind's own kind: `read`, `delivered`, `composing` …
     #[serde(default, rename = "type")]
     pub detail: Option<String>,
+    /// A frame had the privacy token that its recipient gave the sender's account.
+    #[serde(default)]
+    pub token: bool,
 }
 
 /// How a simulated phone behaves.

@@ -53,6 +53,8 @@ pub(crate) struct Entry {
     /// Stanza, receipt or typing type.
     #[serde(rename = "type")]
     pub(crate) subtype: String,
+    /// Whether a frame carried the privacy token that its recipient once gave the sender's account.
+    pub(crate) token: bool,
 }
 
 #[derive(Default)]
@@ -126,6 +128,7 @@ mod tests {
             id: "A".into(),
             text: None,
             subtype: String::new(),
+            token: false,
         }
     }
 

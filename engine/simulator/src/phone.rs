@@ -245,7 +245,7 @@ impl Phone {
             id,
             text,
             subtype: "text",
-            read: None,
+            ..Line::default()
         };
         self.world.note(kind, sender, &plus(&self.own.pn), line);
     }

@@ -59,7 +59,7 @@ fn note(world: &World, from: &Address, to: &Jid, kind: &str, ids: &[String], rea
             id,
             subtype,
             read: Some(read),
-            text: None,
+            ..Line::default()
         };
         world.note(Kind::Receipt, from, &target, line);
     }

@@ -115,9 +115,22 @@ fn note_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: Re
         id: &id,
         subtype: &subtype,
         read: Some(read),
-        text: None,
+        token: has_token(&world.state(), from, to, node),
+        ..Line::default()
     };
     world.note(Kind::Sent, from, &recipient, line);
+}
+
+/// Whether the message carries the privacy token that its recipient gave the sender's account.
+fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
+    let given = state.pn(to).and_then(|to| {
+        let sender = state.accounts.get(&from.pn)?;
+        sender.contacts.get(&to)
+    });
+    let shown = node.get_optional_child("tctoken");
+    given.zip(shown).is_some_and(|(given, shown)| {
+        matches!(&shown.content, Some(NodeContent::Bytes(bytes)) if *bytes == given.bytes)
+    })
 }
 
 /// How the ledger names an address.

@@ -37,7 +37,7 @@ impl Phone {
             id: &id,
             text: Some(speech.text),
             subtype: "text",
-            read: None,
+            ..Line::default()
         };
         self.world
             .note(Kind::Said, &self.own, &plus(&speech.to), line);

@@ -118,6 +118,7 @@ impl World {
             id: line.id.to_owned(),
             text: line.text,
             subtype: line.subtype.to_owned(),
+            token: line.token,
         });
     }
 }
@@ -136,6 +137,7 @@ pub(crate) struct Line<'a> {
     pub(crate) text: Option<String>,
     pub(crate) subtype: &'a str,
     pub(crate) read: Option<Read>,
+    pub(crate) token: bool,
 }
 
 impl State {

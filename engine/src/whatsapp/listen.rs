@@ -196,10 +196,12 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
     fn text(body: &str) -> Option<Content> {
         Some(Content::Text { body: body.into() })
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
     fn unsupported(kind: &str) -> Option<Content> {
         Some(Content::Unsupported { kind: kind.into() })
     }

@@ -118,12 +118,11 @@ async fn claim(
     let heads = store::system::claim_heads(tx, &next).await?;
     let mut claimed = Vec::with_capacity(drawn.len());
     for drawn in drawn {
-        match heads.get(&drawn.lane.session).copied().flatten() {
-            Some(message) => claimed.push(drawn.job(message, now)),
-            None => {
-                tracing::error!(session.id = %drawn.lane.session, "a lane counts messages that are not there");
-                store::system::recount(tx, drawn.lane.session).await?;
-            }
+        if let Some(message) = heads.get(&drawn.lane.session).copied().flatten() {
+            claimed.push(drawn.job(message, now));
+        } else {
+            tracing::error!(session.id = %drawn.lane.session, "a lane counts messages that are not there");
+            store::system::recount(tx, drawn.lane.session).await?;
         }
     }
     crash::point("claim.before_commit");
@@ -234,7 +233,7 @@ impl Trip<'_> {
             let from = open_at.checked_sub(self.services.0.settings.pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
             link.typing(&self.message.peer, true).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = tokio::time::sleep_until(open_at) => true,

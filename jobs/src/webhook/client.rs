@@ -45,7 +45,7 @@ pub(super) fn over(resolver: Guarded, deadline: Deadline) -> reqwest::Result<Cli
         .dns_resolver(resolver)
         .connect_timeout(deadline.connect)
         .timeout(deadline.total)
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .pool_max_idle_per_host(4)
         .build()
 }
@@ -147,10 +147,10 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_seconds_and_as_a_date() {
-        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
         assert_eq!(
             asked("Sun, 06 Nov 1994 08:50:37 GMT"),
-            Some(Duration::from_secs(60))
+            Some(Duration::from_mins(1))
         );
         assert_eq!(asked("Sun, 06 Nov 1994 08:48:37 GMT"), None, "already past");
         for nonsense in ["", "-1", "soon", "1e9", "99999999999999999999999"] {

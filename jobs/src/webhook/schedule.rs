@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-/// Attempts of a delivery before it is dead.
-pub const ATTEMPTS: i64 = 10;
-
-/// The wait before each attempt, as the Standard Webhooks specification 1.0 suggests
+/// The wait before each attempt, after the last of which a delivery is dead, as the Standard Webhooks specification 1.0 suggests
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
-const WAITS: [Duration; ATTEMPTS as usize] = [
+const WAITS: [Duration; 10] = [
     Duration::ZERO,
     Duration::from_secs(5),
     Duration::from_mins(5),

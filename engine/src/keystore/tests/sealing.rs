@@ -27,6 +27,7 @@ const KEY: [u8; 32] = *b"canary-identity-key-of-32-bytes!";
 const TEXT: &[u8] = b"canary text of a message";
 
 /// Every write there is, each with what must not be seen; named, with its outcome.
+#[expect(clippy::too_many_lines, reason = "a list")]
 async fn write_everything(keys: &dyn Backend) -> Vec<(&'static str, Result<(), StoreError>)> {
     let address: Arc<str> = Arc::from(ADDRESS);
     let text = Bytes::from_static(TEXT);
@@ -110,8 +111,11 @@ async fn write_everything(keys: &dyn Backend) -> Vec<(&'static str, Result<(), S
         ("set_sync_key", keys.set_sync_key(&KEY, sync_key).await),
         (
             "set_version",
-            keys.set_version("canary-collection", Default::default())
-                .await,
+            keys.set_version(
+                "canary-collection",
+                wacore::appstate::hash::HashState::default(),
+            )
+            .await,
         ),
         (
             "put_mutation_macs",

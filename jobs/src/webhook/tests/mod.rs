@@ -224,7 +224,7 @@ impl World {
     }
 
     /// Makes every claim and wait look as old as `by`: what a crash and an hour leave behind.
-    async fn age_deliveries(&self, by: Duration) {
+    fn age_deliveries(&self, by: Duration) {
         self.clock.advance(by);
         self.wake.notify_one();
     }

@@ -150,7 +150,7 @@ async fn the_waits_are_the_schedules_and_the_tenth_attempt_is_the_last() {
             );
             // Not a moment before: the receiver stays quiet until the clock is there.
             assert_eq!(receiver.rest().len(), 0);
-            world.age_deliveries(wait).await;
+            world.age_deliveries(wait);
         }
         receiver.next().await;
         let dead = world.all_stand(DeliveryStatus::Dead).await;
@@ -237,7 +237,7 @@ async fn five_days_of_failure_disable_and_four_do_not() {
             tokio::time::timeout(SOON, recorded)
                 .await
                 .expect("the attempts are recorded");
-            world.age_deliveries(day).await;
+            world.age_deliveries(day);
         }
         world.all_stand(DeliveryStatus::Dead).await;
         let (_, why) = world
@@ -271,7 +271,7 @@ async fn after_a_rotation_both_secrets_verify_for_a_day() {
         verify(&got, &old);
         verify(&got, &new);
         // Time stands a day later for the gateway; what it signed then is not checked by age here.
-        world.age_deliveries(Duration::from_hours(24)).await;
+        world.age_deliveries(Duration::from_hours(24));
         world.emit(EventType::MessageSent).await;
         let later = receiver.next().await;
         let signatures = later.headers["webhook-signature"].to_str().unwrap();
@@ -392,7 +392,7 @@ async fn a_crash_between_post_and_commit_delivers_again_under_the_same_id() {
             (DeliveryStatus::Running, 0)
         );
         receiver.answer(Answer::Status(200));
-        world.age_deliveries(Duration::from_secs(61)).await;
+        world.age_deliveries(Duration::from_secs(61));
         let next = world.start();
         assert_eq!(receiver.next().await.id(), event.to_string());
         let delivered = world.all_stand(DeliveryStatus::Delivered).await;

@@ -30,6 +30,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use tokio::sync::OnceCell;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wacore::chrono;
 use whatsapp_rust::Client;
@@ -124,13 +125,19 @@ pub struct Link(Arc<Open>);
 
 struct Open {
     client: Arc<Client>,
+    /// Set once WhatsApp has told its properties, see [`Link::know_properties`].
+    properties: OnceCell<()>,
     over: CancellationToken,
 }
 
 impl Link {
     fn new(client: Arc<Client>) -> Self {
         let over = CancellationToken::new();
-        Self(Arc::new(Open { client, over }))
+        Self(Arc::new(Open {
+            client,
+            properties: OnceCell::new(),
+            over,
+        }))
     }
 
     fn client(&self) -> &Arc<Client> {

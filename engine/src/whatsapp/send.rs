@@ -1,5 +1,7 @@
 //! Sending: who a message goes to on the wire, and what a failure means for trying again.
 
+use std::time::Duration;
+
 use wacore::proto_helpers::MessageBuilderExt as _;
 use whatsapp_rust::{
     ClientError, Jid, SendError as LibraryError, SendOptions, socket::error::EncryptSendErrorKind,
@@ -8,6 +10,9 @@ use whatsapp_rust::{
 
 use super::Link;
 use crate::content::{Content, Peer};
+
+/// How long WhatsApp may take to tell its properties.
+const PROPERTIES: Duration = Duration::from_secs(5);
 
 /// Why a message was not handed to the socket, and whether it might have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +68,7 @@ impl Link {
         if !self.is_connected() {
             return Err(SendError::NotOnWire("not_connected"));
         }
+        self.know_properties().await;
         let options = SendOptions::default().with_message_id(wa_id);
         let message = Message::text(body.as_str());
         match self
@@ -72,6 +78,22 @@ impl Link {
         {
             Ok(_) => Ok(()),
             Err(error) => Err(meaning(&error)),
+        }
+    }
+
+    /// WhatsApp's properties say whether a message must show the privacy token of its recipient. The
+    /// library asks for them in the background after it is connected; a message that goes out before
+    /// it knows them goes without its token, and WhatsApp may refuse it (463). So the first one waits.
+    async fn know_properties(&self) {
+        let asking = self.0.properties.get_or_try_init(|| async {
+            match tokio::time::timeout(PROPERTIES, self.client().fetch_props()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("no answer in time".to_owned()),
+            }
+        });
+        if let Err(error) = asking.await {
+            tracing::info!(error, "sending without knowing WhatsApp's properties");
         }
     }
 

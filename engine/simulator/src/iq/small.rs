@@ -11,6 +11,8 @@ use crate::receipts::notification;
 use crate::stanza::{self, el};
 use crate::world::{State, World};
 
+/// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0, `abprops`).
+const PRIVACY_TOKENS: u32 = 10_518;
 /// `query_id` of WhatsApp Web's reach-out time-lock query (wacore 0.7.0, `mex_operations`).
 const TIMELOCK_QUERY: &str = "23983697327930364";
 /// The field of the answer (also Baileys 7.0.0-rc14's `XWAPaths`).
@@ -18,6 +20,14 @@ const TIMELOCK_FIELD: &str = "xwa2_fetch_account_reachout_timelock";
 
 /// Seconds a client may keep the answer about media hosts.
 const MEDIA_SECONDS: u32 = 3600;
+
+/// Devices show the token that a contact gave them with each message to them.
+fn privacy_tokens_on() -> Node {
+    el("prop")
+        .attr("config_code", PRIVACY_TOKENS)
+        .attr("config_value", "1")
+        .build()
+}
 
 /// Answer; what is not known gets an empty result, as pings and clean-ups do.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Node {
@@ -34,6 +44,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) 
                 .attr("hash", "sim")
                 .attr("refresh", 86_400_u32)
                 .attr("refresh_id", 0_u8)
+                .children([privacy_tokens_on()])
                 .build(),
         ],
         ("blocklist", "get", _) => vec![el("list").build()],

@@ -66,7 +66,7 @@ pub fn logs() {
     let wanted = wanted
         .filter(|filter| !filter.is_empty())
         .unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::builder().parse_lossy(format!("{wanted},{QUIET},{LOG_FILTER}"));
+    let filter = EnvFilter::builder().parse_lossy(quiet(&wanted));
     let json = std::env::var("PASSERELLE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -76,6 +76,26 @@ pub fn logs() {
     } else {
         lines.with_ansi(std::io::stderr().is_terminal()).init();
     }
+}
+
+/// The wanted directives without those that would have the last word over ours: the directive with
+/// the longest target counts, wherever it stands.
+fn quiet(wanted: &str) -> String {
+    let ours = format!("{QUIET},{LOG_FILTER}");
+    let targets: Vec<_> = ours
+        .split(',')
+        .filter_map(|directive| Some(directive.split_once('=')?.0.trim()))
+        .collect();
+    let left: Vec<_> = wanted
+        .split(',')
+        .filter(|directive| {
+            !targets
+                .iter()
+                .any(|target| directive.trim().starts_with(target))
+        })
+        .chain([ours.as_str()])
+        .collect();
+    left.join(",")
 }
 
 /// The process's metrics. Once a process.
@@ -295,4 +315,23 @@ pub fn place(file: &Path, told: &serde_json::Value) -> anyhow::Result<()> {
     std::fs::write(&beside, told.to_string())
         .and_then(|()| std::fs::rename(&beside, file))
         .with_context(|| format!("writing {} (--announce)", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_directive_opens_what_names_phone_numbers() {
+        let filter =
+            quiet("debug,whatsapp_rust::message=trace, Client/PairCode=debug,passerelle=trace");
+        assert!(
+            filter.starts_with("debug,passerelle=trace,hyper=info"),
+            "{filter}"
+        );
+        assert!(
+            !filter.contains("=debug") && filter.contains("whatsapp_rust=off"),
+            "{filter}"
+        );
+    }
 }

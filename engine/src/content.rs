@@ -87,7 +87,7 @@ impl std::fmt::Debug for Peer {
 }
 
 /// A message that came in, as the durability hook hands it over.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Inbound {
     /// The chat as WhatsApp names it (a JID): with `sender` and `id` it identifies the message.
     pub chat: String,
@@ -101,4 +101,10 @@ pub struct Inbound {
     pub content: Content,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
+}
+
+impl std::fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inbound[sealed]")
+    }
 }

@@ -31,6 +31,9 @@ pub enum Dialect {
     Postgres,
 }
 
+/// PostgreSQL: the server is a standby for as long as a failover takes.
+const READ_ONLY: &str = "25006";
+
 /// Whether the database could not do it at this moment, so that the same statement may work later:
 /// it is not reached, goes down, is full, or had to undo a transaction for another's sake.
 pub fn is_outage(error: &sqlx::Error) -> bool {
@@ -50,12 +53,13 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
 /// with further bits above the lowest eight) that pass.
 fn passes(code: &str) -> bool {
     if code.len() == 5 && !code.starts_with("00") {
-        // Connection, transaction rollback, resources, operator intervention, system.
-        return ["08", "40", "53", "57", "58"].contains(&&code[..2]);
+        // Connection, login, catalogue, transaction rollback, resources, operator intervention, system.
+        let classes = ["08", "28", "3D", "40", "53", "57", "58"];
+        return code == READ_ONLY || classes.contains(&&code[..2]);
     }
-    // Busy, locked, I/O error, full, cannot open.
+    // Busy, locked, no memory, read-only, I/O error, full, cannot open.
     let primary = code.parse::<u32>().map(|code| code & 0xff);
-    matches!(primary, Ok(5 | 6 | 10 | 13 | 14))
+    matches!(primary, Ok(5..=8 | 10 | 13 | 14))
 }
 
 /// A piece of work's future.

@@ -19,7 +19,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     backing: Backing,
 ) -> Result<Finished> {
     let setup = Setup {
-        log: "trace".to_owned(),
+        log: "trace,whatsapp_rust::message=trace,Client/PairCode=trace".to_owned(),
         ..Setup::default()
     };
     let mut world = World::with(backing, setup).await?;

@@ -209,6 +209,8 @@ async fn a_linked_number_can_write_to_people_its_phone_knows(backing: Backing) -
     })
     .await?;
     world.gateway.kill_and_restart().await?;
+    let inbound = world.api.messages("direction=inbound").await?;
+    assert!(inbound.is_empty(), "the history was taken for news");
     for (to, known) in [(friend, true), (stranger, false)] {
         let sent = world.api.send(&session.id, to, "hello").await?;
         world.api.message_at(&sent.id, "read").await?;

@@ -1,13 +1,15 @@
 //! A text in: committed once, told as a signed webhook.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, World, on_both_stores, simulator::Phone, soon};
+use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
 on_both_stores!(
     a_text_in_is_stored_and_told_as_a_signed_webhook,
     a_duplicated_frame_is_one_message,
+    a_message_with_an_id_that_no_database_takes_holds_up_nothing,
     texts_said_while_the_gateway_is_down_arrive_when_it_is_back,
     events_of_a_session_are_numbered_without_gaps,
     an_unanswered_text_does_not_stop_when_the_gateway_is_killed,
@@ -43,11 +45,34 @@ async fn a_text_in_is_stored_and_told_as_a_signed_webhook(backing: Backing) -> R
         .await?;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].body(), "Where is my order?");
+    let contact = world.simulator.phone_state(CONTACT).await?;
+    let lid = contact["lid"].as_str().context("a phone has a LID")?;
+    let lid = lid.split(['@', ':']).next().unwrap_or_default();
     let from = stored[0].from.clone().unwrap_or_default();
-    assert!(
-        from.to_string().contains(CONTACT),
-        "the sender's phone is known: {from}"
+    assert_eq!(
+        (&from["phone"], &from["lid"]),
+        (&json!(CONTACT), &json!(lid))
     );
+    world.finish().await
+}
+
+async fn a_message_with_an_id_that_no_database_takes_holds_up_nothing(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let odd = json!({ "to": NUMBER, "text": "odd", "id": "a\u{0}b" });
+    let say = format!("/phones/{}/say", CONTACT.replace('+', "%2B"));
+    for _ in 0..2 {
+        world.simulator.call(Method::POST, &say, Some(&odd)).await?;
+    }
+    world.simulator.say(CONTACT, NUMBER, "plain").await?;
+    let told = receiver.wait_for("message.received", 2).await?;
+    let mut texts: Vec<_> = told.iter().map(|one| one.text()).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["odd", "plain"]);
     world.finish().await
 }
 

@@ -106,6 +106,11 @@ impl Simulator {
         format!("ws://{host}/ws/chat")
     }
 
+    /// `wss://127.0.0.1:P/ws/chat`, on the same port.
+    pub fn wss_url(&self) -> String {
+        self.ws_url().replacen("ws:", "wss:", 1)
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

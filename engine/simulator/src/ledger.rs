@@ -91,7 +91,8 @@ impl Ledger {
     ) -> (Vec<Entry>, u64) {
         let lines = self.lines();
         let first = lines.entries.front().map_or(1, |entry| entry.n);
-        let skip = usize::try_from((after + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let skip =
+            usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         let mut found: Vec<Entry> = Vec::new();
         let mut next = lines.last.max(after);
         for entry in lines.entries.iter().skip(skip) {

@@ -193,8 +193,10 @@ impl Phone {
                 Err(Unopened::Duplicate) => self.repeated(node, &sender, &id, None),
                 Err(Unopened::Broken(error)) => {
                     tracing::debug!(%error, "a phone could not open a message");
-                    let count = stanza::text(enc, "count").and_then(|text| text.parse().ok());
-                    self.unreadable(node, &sender, &id, count.unwrap_or(0) + 1);
+                    let count: Option<u8> =
+                        stanza::text(enc, "count").and_then(|text| text.parse().ok());
+                    let next = count.unwrap_or(0).saturating_add(1);
+                    self.unreadable(node, &sender, &id, next);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! From a device to other devices: messages, receipts, typing, presence, acknowledgements.
+//! From a device to other devices: messages and their acknowledgements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +86,10 @@ fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> 
 fn taken_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) -> Verdict {
     let (world, from, node) = (Arc::clone(world), from.clone(), node.clone());
     world.tasks.clone().spawn(async move {
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = world.stop.cancelled() => return,
+        }
         let verdict = acknowledge(&world, &from, &node, false);
         if let (Verdict::Reply(reply), Some(account)) =
             (verdict, world.state().accounts.get_mut(&from.pn))

@@ -3,6 +3,7 @@
 
 use rand::RngExt;
 use wacore::messages::MessageUtils;
+use wacore::proto_helpers::MessageBuilderExt as _;
 use wacore_binary::Server;
 use waproto::buffa::{Message as _, MessageField};
 use waproto::whatsapp::message::protocol_message::Type;
@@ -11,7 +12,8 @@ use waproto::whatsapp::message::{
     AppStateSyncKeyShare, HistorySyncNotification, HistorySyncType, ProtocolMessage,
 };
 use waproto::whatsapp::{
-    Conversation, HistorySync, Message, PhoneNumberToLIDMapping, Pushname, history_sync,
+    Conversation, HistorySync, HistorySyncMsg, Message, MessageKey, PhoneNumberToLIDMapping,
+    Pushname, WebMessageInfo, history_sync,
 };
 
 use crate::account::Address;
@@ -19,6 +21,9 @@ use crate::phone::Phone;
 use crate::routing;
 use crate::speech::enc;
 use crate::stanza::el;
+
+/// What every contact once wrote, as the history has it.
+const HISTORY: &str = "said long before the device was linked";
 
 /// Greet device `number`.
 pub(crate) fn welcome(phone: &mut Phone, number: u16) {
@@ -88,7 +93,7 @@ fn key_share(phone: &mut Phone) -> ProtocolMessage {
     }
 }
 
-/// The history of chats, without messages: who they are with and the token each contact gave.
+/// The history of chats: who they are with, the token each contact gave, and something that was said.
 fn history(phone: &mut Phone) -> ProtocolMessage {
     let blob = zlib_stored(&contacts(phone).encode_to_vec());
     let notification = HistorySyncNotification {
@@ -129,6 +134,7 @@ fn contacts(phone: &Phone) -> HistorySync {
         let address = contact.jid(Server::Pn, 0).to_string();
         let lid = contact.jid(Server::Lid, 0).to_string();
         history.conversations.push(Conversation {
+            messages: vec![once_said(&lid)],
             id: lid.clone(),
             tc_token: Some(token.bytes.clone()),
             tc_token_timestamp: Some(token.at),
@@ -147,6 +153,25 @@ fn contacts(phone: &Phone) -> HistorySync {
             });
     }
     history
+}
+
+/// What the phone keeps of a chat, and nobody but the phone should.
+fn once_said(chat: &str) -> HistorySyncMsg {
+    let said = WebMessageInfo {
+        key: MessageKey {
+            remote_jid: Some(chat.to_owned()),
+            from_me: Some(false),
+            id: Some("3AHISTORY".to_owned()),
+            ..Default::default()
+        }
+        .into(),
+        message: MessageField::some(Message::text(HISTORY)),
+        ..Default::default()
+    };
+    HistorySyncMsg {
+        message: MessageField::some(said),
+        ..Default::default()
+    }
 }
 
 /// A zlib stream (RFC 1950) of stored blocks: valid, only not smaller. History must be zlib.

@@ -192,9 +192,7 @@ impl SealedKeyStore {
                 }
                 continue;
             }
-            if passes || matches!(error, LeaseError::Lost) {
-                self.lost.cancel();
-            }
+            self.lost.cancel();
             return Err(StoreError::Database(Box::new(error)));
         }
     }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use sha2::{Digest as _, Sha256};
 use wacore::{
     proto_helpers::MessageExt as _,
     types::{
@@ -24,6 +26,9 @@ use crate::{
     content::{Content, Inbound, Peer, Phone},
     event::InboundSink,
 };
+
+/// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
+const ID_MAX: usize = 128;
 
 /// Stands between the library and the sink.
 pub(super) struct Hook(pub(super) Arc<dyn InboundSink>);
@@ -43,6 +48,10 @@ impl InboundDurabilityHook for Hook {
                 continue;
             };
             let from = peer(&client, info).await;
+            if from.phone.is_none() && from.lid.is_none() {
+                tracing::warn!("left out a message of somebody with neither phone nor LID");
+                continue;
+            }
             messages.push(inbound(info, from, content));
         }
         let skipped = batch.len() - messages.len();
@@ -67,11 +76,21 @@ fn inbound(info: &MessageInfo, from: Peer, content: Content) -> Inbound {
     Inbound {
         chat: info.source.chat.to_non_ad_string(),
         sender: info.source.sender.to_non_ad_string(),
-        id: info.id.clone(),
+        id: storable(&info.id),
         from,
         content,
         at: info.timestamp.timestamp_millis(),
     }
+}
+
+/// The sender's client chooses a message's id: one that no database would take, or find again, is
+/// known by its digest.
+fn storable(id: &str) -> String {
+    let plain = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain {
+        return id.to_owned();
+    }
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(id))
 }
 
 /// Phone and LID of the sender, as far as the stanza or an earlier one told them.
@@ -204,6 +223,17 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
     fn unsupported(kind: &str) -> Option<Content> {
         Some(Content::Unsupported { kind: kind.into() })
+    }
+
+    #[test]
+    fn an_id_that_no_database_takes_is_known_by_its_digest() {
+        assert_eq!(storable("3EB0C0FFEE"), "3EB0C0FFEE");
+        for bad in ["", "a\0b", "a b", "ä", &"x".repeat(129)] {
+            let kept = storable(bad);
+            assert_eq!(kept.len(), 43, "{bad:?} became {kept}");
+            assert_eq!(kept, storable(bad));
+        }
+        assert_ne!(storable("a\0b"), storable("a\0c"));
     }
 
     #[test]

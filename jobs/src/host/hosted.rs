@@ -30,6 +30,9 @@ use crate::{
 /// Between two tries while the database does not answer.
 const OUTAGE: Duration = Duration::from_millis(500);
 
+/// Messages whose receipts share a commit: one receipt may name any number of them.
+const RECEIPTS: usize = 100;
+
 /// One session at work under its lease.
 pub(crate) struct Hosted {
     services: Services,
@@ -222,14 +225,14 @@ impl Hosted {
     }
 
     async fn news(&self, wa_ids: Vec<String>, news: News) -> Result<(), Fault> {
-        if wa_ids.is_empty() {
-            return Ok(());
-        }
         self.flight.settled(&wa_ids).await;
-        self.patiently(|| {
-            receipts::commit(&self.services, &self.lease, wa_ids.clone(), news.clone())
-        })
-        .await
+        for some in wa_ids.chunks(RECEIPTS) {
+            self.patiently(|| {
+                receipts::commit(&self.services, &self.lease, some.to_vec(), news.clone())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     async fn ended(&self, why: Ended) -> Result<(), Fault> {
@@ -336,6 +339,7 @@ impl Hosted {
     }
 
     /// Gives the lease back, so that whoever wants the session next need not wait for it to lapse.
+    /// A lease that was lost is another's, and so is the lane.
     async fn rest(&self) {
         let lease = self.lease.clone();
         let released = self
@@ -344,13 +348,18 @@ impl Hosted {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    lease.check(tx).await?;
                     store::lanes::open(tx, lease.org, lease.session, 0).await?;
-                    store::system::release_lease(tx, &lease).await
+                    Ok::<_, Fault>(store::system::release_lease(tx, &lease).await?)
                 })
             })
             .await;
-        if let Err(error) = released {
-            tracing::warn!(session.id = %self.lease.session, %error, "the lease was not given back");
+        match released {
+            Ok(()) | Err(Fault::LeaseLost) => {}
+            // The host takes it back with a later heartbeat.
+            Err(fault) => {
+                tracing::warn!(session.id = %self.lease.session, error = %fault, "the lease was not given back");
+            }
         }
     }
 }

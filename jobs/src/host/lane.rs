@@ -35,7 +35,7 @@ use crate::{
 const WRITE: Duration = Duration::from_secs(30);
 
 /// Lanes claimed in one set; the look is repeated while there are more.
-const CLAIMS: usize = 256;
+const CLAIMS: usize = 1024;
 
 /// One message to send: ids, and what the claim fixed.
 #[derive(Debug, Clone, Serialize, Deserialize)]

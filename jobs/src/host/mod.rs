@@ -76,7 +76,8 @@ impl Host {
     pub(crate) async fn run(self) {
         let mut beaten: Option<Instant> = None;
         let mut stray = HashSet::new();
-        // What this host held when it died is its own to take back at once.
+        // What this host held when it died is its own to take back at once; with each heartbeat, what
+        // it could not give back.
         let mut booting = true;
         while !self.stop.is_cancelled() {
             match self.look(&mut beaten, &mut stray, booting).await {
@@ -99,13 +100,14 @@ impl Host {
         booting: bool,
     ) -> Result<(), Fault> {
         let now = self.services.0.clock.monotonic();
-        if beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT) {
+        let beats = beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
+        if beats {
             self.beat().await?;
             *stray = stray::resolve(&self.services, stray).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;
-        self.take_leases(booting).await
+        self.take_leases(booting || beats).await
     }
 
     async fn beat(&self) -> Result<(), Fault> {
@@ -120,13 +122,14 @@ impl Host {
         Ok(beat.await?)
     }
 
-    /// Takes the sessions that should run and that nobody runs.
-    async fn take_leases(&self, booting: bool) -> Result<(), Fault> {
+    /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host
+    /// has the leases of and does not run.
+    async fn take_leases(&self, own: bool) -> Result<(), Fault> {
         let shared = &self.services.0;
         let free = {
             let mut conn = shared.store.read().await?;
             let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
-            let own = if booting { &*shared.settings.host } else { "" };
+            let own = if own { &*shared.settings.host } else { "" };
             store::system::wanting_a_host(&mut conn, own, now.saturating_sub(millis(DEAD))).await?
         };
         for (org, session, epoch) in free {

@@ -68,6 +68,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<[Row; 2]> {
                 ("anonymous_kib", ours.anonymous / 1024.0),
                 ("reference_anonymous_kib", theirs.anonymous / 1024.0),
                 ("descriptors", ours.descriptors),
+                ("reference_descriptors", theirs.descriptors),
             ],
         })
     };

@@ -54,6 +54,8 @@ enum How {
     Gone,
     #[serde(rename = "401")]
     Unauthorized,
+    #[serde(rename = "409")]
+    Conflict,
     #[serde(rename = "replaced")]
     Replaced,
     #[serde(rename = "device_removed")]
@@ -70,6 +72,7 @@ impl How {
             Self::Restart => Some(stanza::stream_error(515)),
             Self::Gone => Some(stanza::stream_error(516)),
             Self::Unauthorized => Some(stanza::stream_error(401)),
+            Self::Conflict => Some(stanza::stream_error(409)),
             Self::Replaced => Some(stanza::conflict("replaced")),
             Self::DeviceRemoved => Some(stanza::conflict("device_removed")),
         }

@@ -323,14 +323,13 @@ mod tests {
 
     #[test]
     fn no_directive_opens_what_names_phone_numbers() {
-        let filter =
-            quiet("debug,whatsapp_rust::message=trace, Client/PairCode=debug,passerelle=trace");
+        let filter = quiet("debug,hyper::proto=trace, Client/PairCode=debug,passerelle=trace");
         assert!(
             filter.starts_with("debug,passerelle=trace,hyper=info"),
             "{filter}"
         );
         assert!(
-            !filter.contains("=debug") && filter.contains("whatsapp_rust=off"),
+            !filter.contains("=debug") && filter.contains("Client=off"),
             "{filter}"
         );
     }

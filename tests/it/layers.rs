@@ -175,7 +175,8 @@ fn no_manifest_turns_the_sandbox_on() -> Result<()> {
         {
             let turned_on = line.contains("danger-") && !line.starts_with("sandbox = ");
             let by_default = line.starts_with("default") && line.contains("sandbox");
-            let by_dependency = line.contains("features = [") && line.contains("\"sandbox\"");
+            let by_dependency =
+                format!(" {line}").contains(" features = [") && line.contains("\"sandbox\"");
             assert!(
                 !turned_on && !by_default && !by_dependency,
                 "{manifest}/Cargo.toml: {line}"

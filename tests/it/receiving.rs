@@ -48,9 +48,8 @@ async fn a_text_in_is_stored_and_told_as_a_signed_webhook(backing: Backing) -> R
     let contact = world.simulator.phone_state(CONTACT).await?;
     let lid = contact["lid"].as_str().context("a phone has a LID")?;
     let lid = lid.split(['@', ':']).next().unwrap_or_default();
-    let from = stored[0].from.clone().unwrap_or_default();
     assert_eq!(
-        (&from["phone"], &from["lid"]),
+        (&message["from"], &message["lid"]),
         (&json!(CONTACT), &json!(lid))
     );
     world.finish().await

@@ -1,7 +1,9 @@
 //! What ends a session, and how its tenant is told.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, World, on_both_stores, receiver::Receiver, within};
+use passerelle_tests::{
+    Backing, Finished, World, on_both_stores, receiver::Receiver, soon, within,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ on_both_stores!(
     each_refused_login_ends_the_session_with_its_reason,
     another_connection_of_the_same_device_ends_the_session_as_replaced,
     a_refusal_that_passes_does_not_end_the_session,
+    each_end_of_a_connection_means_what_whatsapp_means_by_it,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -104,5 +107,38 @@ async fn a_refusal_that_passes_does_not_end_the_session(backing: Backing) -> Res
         },
     )
     .await?;
+    world.finish().await
+}
+
+async fn each_end_of_a_connection_means_what_whatsapp_means_by_it(
+    backing: Backing,
+) -> Result<Finished> {
+    // Stream errors and conflicts, as whatsapp-rust 0.7.0 and WhatsApp's own clients take them.
+    const CASES: [(&str, &str, &str); 5] = [
+        ("401", "session.logged_out", "logged_out"),
+        ("516", "session.logged_out", "logged_out"),
+        ("device_removed", "session.logged_out", "logged_out"),
+        ("409", "session.replaced", "replaced"),
+        ("replaced", "session.replaced", "replaced"),
+    ];
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&[]).await?;
+    for (number, (how, kind, code)) in (1..).zip(CASES) {
+        let phone = format!("+49151700000{number:02}");
+        let session = world.linked(&phone).await?;
+        world.simulator.kick(&phone, how).await?;
+        let shown = told(&receiver, &session.id, kind).await?;
+        assert_eq!(shown["status_reason"]["code"], json!(code), "{how}");
+    }
+    let session = world.linked("+4915170000099").await?;
+    for how in ["close", "515", "503"] {
+        world.simulator.kick("+4915170000099", how).await?;
+        soon("the device is back", async || {
+            let phone = world.simulator.phone_state("+4915170000099").await?;
+            Ok((phone["devices"][0]["online"] == json!(true)).then_some(()))
+        })
+        .await?;
+        world.api.session_in(&session.id, "connected").await?;
+    }
     world.finish().await
 }

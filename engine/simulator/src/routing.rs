@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wacore_binary::{Jid, Node, NodeContent, Server};
 
-use crate::account::{Account, Address};
+use crate::account::{Account, Address, Device};
 use crate::faults::{Do, Fault, On};
 use crate::ledger::Kind;
 use crate::phone;
@@ -90,15 +90,35 @@ fn taken_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) 
             () = tokio::time::sleep(wait) => {}
             () = world.stop.cancelled() => return,
         }
-        let verdict = acknowledge(&world, &from, &node, false);
-        if let (Verdict::Reply(reply), Some(account)) =
-            (verdict, world.state().accounts.get_mut(&from.pn))
-            && let Some(device) = account.devices.get_mut(&from.device)
-        {
-            device.deliver(Arc::new(reply), false);
+        match acknowledge(&world, &from, &node, false) {
+            Verdict::Reply(reply) => to_device(&world, &from, |device| {
+                device.deliver(Arc::new(reply), false);
+            }),
+            Verdict::Later(wait, reply) => {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = world.stop.cancelled() => return,
+                }
+                to_device(&world, &from, |device| {
+                    device.deliver(Arc::new(reply), false);
+                });
+            }
+            Verdict::Cut => to_device(&world, &from, |device| {
+                device.hang_up(None);
+            }),
+            Verdict::Goodbye(_) | Verdict::Silence => {}
         }
     });
     Verdict::Silence
+}
+
+/// On whatever connection the device has now.
+fn to_device(world: &World, address: &Address, act: impl FnOnce(&mut Device)) {
+    let mut state = world.state();
+    let account = state.accounts.get_mut(&address.pn);
+    if let Some(device) = account.and_then(|account| account.devices.get_mut(&address.device)) {
+        act(device);
+    }
 }
 
 fn code(fault: Option<&Fault>) -> u16 {

@@ -1,6 +1,6 @@
 //! Opening a connection, running it until it is over, and stopping it.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,6 @@ const SOCKET: Duration = Duration::from_secs(30);
 pub struct LinkOptions {
     /// Names the session in the logs.
     pub label: SessionId,
-    /// Also ask for a pairing code for this phone, as soon as the socket is open. Ignored when the
-    /// session is linked already.
-    pub pair_code_for: Option<Phone>,
     /// Cancelled when the session's lease is lost; the same token that the key store has. The
     /// connection then ends at once with [`Ended::LeaseLost`] and writes nothing more.
     pub lost: CancellationToken,
@@ -104,7 +101,7 @@ impl WhatsApp {
             lost: options.lost,
         };
         let span = tracing::info_span!("link", session.id = %options.label);
-        let work = run.until_over(bot, options.pair_code_for);
+        let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
         Ok((link, events))
     }
@@ -147,11 +144,10 @@ struct Run {
 }
 
 impl Run {
-    async fn until_over(self, bot: Bot, pair_code_for: Option<Phone>) {
+    async fn until_over(self, bot: Bot) {
         let mut run = pin!(bot.run());
         let lost = tokio::select! {
             () = run.as_mut() => false,
-            never = self.pair_by_code(pair_code_for) => match never {},
             () = self.lost.cancelled() => true,
         };
         if lost {
@@ -172,17 +168,6 @@ impl Run {
         if tokio::time::timeout(STOP, down).await.is_err() {
             tracing::warn!("the connection did not go down in time");
         }
-    }
-
-    /// The code, or that there is none, is told by the library's events. Ends with the run.
-    async fn pair_by_code(&self, phone: Option<Phone>) -> Infallible {
-        if let Some(phone) = phone {
-            match self.link.pairing_code(&phone).await {
-                Ok(_) | Err(PairingError::AlreadyLinked) => {}
-                Err(error) => tracing::warn!(%error, "no pairing code"),
-            }
-        }
-        std::future::pending().await
     }
 }
 

@@ -49,6 +49,22 @@ impl Http {
         }
     }
 
+    /// A client for plain HTTP: it believes no certificate.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        let provider = rustls::crypto::ring::default_provider().into();
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
+        Self {
+            client: Ok(client.build().unwrap()),
+            tasks: TaskTracker::new(),
+        }
+    }
+
     /// A client that fails every request.
     #[cfg(test)]
     pub(super) fn broken() -> Self {
@@ -211,21 +227,6 @@ mod tests {
 
     use super::*;
 
-    /// A client for plain HTTP: it believes no certificate.
-    fn plain() -> Http {
-        let provider = rustls::crypto::ring::default_provider().into();
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
-        Http {
-            client: Ok(client.build().unwrap()),
-            tasks: TaskTracker::new(),
-        }
-    }
-
     /// Takes one request, answers it, and gives back its head and body.
     async fn serve_one(listener: TcpListener, reply: Vec<u8>) -> (String, Vec<u8>) {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -261,7 +262,7 @@ mod tests {
     async fn an_upload_is_streamed_with_its_exact_length() {
         let (listener, url) = listen().await;
         let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let (http, body) = (plain(), sent.clone());
+        let (http, body) = (Http::plain(), sent.clone());
         let upload = spawn_blocking(move || {
             let reader = Box::new(std::io::Cursor::new(body));
             http.execute_upload(HttpRequest::post(url), reader, 1_000_000)
@@ -280,7 +281,7 @@ mod tests {
     async fn a_download_is_read_as_it_comes() {
         let (listener, url) = listen().await;
         let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-        let http = plain();
+        let http = Http::plain();
         let download = spawn_blocking(move || {
             let mut reply = http.execute_streaming(HttpRequest::get(url)).unwrap();
             let mut body = Vec::new();
@@ -294,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_an_answer_and_no_error() {
         let (listener, url) = listen().await;
-        let http = plain();
+        let http = Http::plain();
         let request = http.execute(HttpRequest::get(url));
         let (_, answer) = tokio::join!(serve_one(listener, reply("401 no", b"stale")), request);
         let answer = answer.unwrap();
@@ -304,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_does_not_name_the_address() {
         let request = HttpRequest::get("http://127.0.0.1:1/mms/image?auth=secret");
-        let error = plain().execute(request).await.unwrap_err();
+        let error = Http::plain().execute(request).await.unwrap_err();
         assert!(!format!("{error:#}").contains("secret"));
     }
 }

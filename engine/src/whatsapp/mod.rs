@@ -24,10 +24,7 @@ mod tls;
 mod transport;
 mod version;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use tokio::sync::OnceCell;
@@ -152,14 +149,6 @@ impl Link {
     /// Whether the connection is up and logged in.
     pub fn is_connected(&self) -> bool {
         connect::is_ready(&self.0.client)
-    }
-
-    /// Waits until the connection is ready to send; `false` when it is not within `time`, or over.
-    pub async fn wait_connected(&self, time: Duration) -> bool {
-        tokio::select! {
-            ready = self.0.client.wait_for_connected(time) => ready.is_ok(),
-            () = self.0.over.cancelled() => false,
-        }
     }
 
     /// The number's own phone and LID; `None` while it is not linked.

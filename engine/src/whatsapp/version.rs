@@ -29,6 +29,7 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct WebVersion {
     clock: Clock,
+    source: String,
     known: Mutex<Option<Known>>,
 }
 
@@ -42,6 +43,7 @@ impl WebVersion {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
+            source: SOURCE.to_owned(),
             known: Mutex::new(None),
         }
     }
@@ -58,7 +60,7 @@ impl WebVersion {
         if let Some(known) = known.filter(|known| known.until > now) {
             return known.version;
         }
-        let next = match fetch(http).await {
+        let next = match fetch(http, &self.source).await {
             Ok(version) => Known {
                 version,
                 until: now + FRESH,
@@ -81,8 +83,8 @@ impl WebVersion {
     }
 }
 
-async fn fetch(http: &Http) -> anyhow::Result<Version> {
-    let page = http.page(SOURCE, ANSWER_MAX).await?;
+async fn fetch(http: &Http, source: &str) -> anyhow::Result<Version> {
+    let page = http.page(source, ANSWER_MAX).await?;
     let version = parse_sw_js(&page);
     version
         .filter(|(_, _, revision)| *revision > 0)
@@ -91,7 +93,49 @@ async fn fetch(http: &Http) -> anyhow::Result<Version> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    /// Answers one request with a page that names `revision`.
+    async fn answer(listener: &TcpListener, revision: u32) {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.read_u8().await.unwrap());
+        }
+        let page = format!(r#"{{"client_revision":{revision}}}"#);
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{page}",
+            page.len()
+        );
+        socket.write_all(reply.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_newest_version_is_asked_for_once_a_day_and_by_one_of_many() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = Http::plain();
+        let version = WebVersion {
+            source: format!("http://{}/sw.js", listener.local_addr().unwrap()),
+            ..WebVersion::new(Clock::system())
+        };
+        let newest = || version.newest(&http);
+        // Nobody answers a second request, so each further answer comes from memory.
+        let ((), one, other) = tokio::join!(answer(&listener, 1_042_800_123), newest(), newest());
+        assert_eq!((one, other), ((2, 3000, 1_042_800_123), one));
+        assert_eq!(newest().await, one);
+        version.known.lock().await.as_mut().unwrap().until -= FRESH;
+        let ((), next) = tokio::join!(answer(&listener, 1_042_800_124), newest());
+        assert_eq!(
+            next,
+            (2, 3000, 1_042_800_124),
+            "a day later it is asked again"
+        );
+    }
 
     #[test]
     fn the_page_of_whatsapps_web_client_names_the_version() {

@@ -115,7 +115,6 @@ impl Hosted {
         };
         let options = LinkOptions {
             label: self.lease.session,
-            pair_code_for: None,
             lost: self.lost.clone(),
         };
         whatsapp

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use wacore_binary::{NodeContent, builder::NodeBuilder};
 
 use crate::raw::{Companion, Sim, attr};
 
@@ -102,6 +103,71 @@ async fn a_cut_comes_after_the_frame_was_read() {
         sim.get("/ledger?kind=unreadable").await["entries"],
         json!([])
     );
+}
+
+#[tokio::test]
+async fn a_message_may_be_refused_doubled_or_late() {
+    let sim = Sim::start();
+    let mut companion = pair_of(&sim).await;
+    let fault = |how: &str, code: u16| json!({"on": "message", "do": how, "code": code, "delay_ms": 300, "times": 1});
+    sim.post("/faults", fault("nack", 479)).await;
+    companion.send_message(BOB, "3EB0N").await;
+    assert_eq!(attr(&companion.expect("ack").await, "error"), "479");
+    sim.post("/faults", fault("duplicate", 0)).await;
+    companion.send_message(BOB, "3EB0D").await;
+    companion.expect("ack").await;
+    let twice = sim.ledger("unreadable", 2).await;
+    assert!(twice.iter().all(|one| one["id"] == "3EB0D"), "{twice:?}");
+    sim.post("/faults", fault("delay", 0)).await;
+    #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
+    let start = Instant::now();
+    companion.send_message(BOB, "3EB0L").await;
+    assert_eq!(attr(&companion.expect("ack").await, "id"), "3EB0L");
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(sim.ledger("unreadable", 3).await[2]["id"], "3EB0L");
+}
+
+#[tokio::test]
+async fn a_connection_may_be_cut_in_place_of_an_acknowledgement() {
+    for late in [false, true] {
+        let sim = Sim::start();
+        let mut companion = pair_of(&sim).await;
+        if late {
+            let delay = json!({"on": "message", "do": "delay", "delay_ms": 10, "times": 1});
+            sim.post("/faults", delay).await;
+        }
+        let cut = json!({"on": "ack", "do": "cut", "times": 1});
+        sim.post("/faults", cut).await;
+        companion.send_message(BOB, "3EB0A").await;
+        assert!(companion.rest().await.iter().all(|node| node.tag != "ack"));
+        assert_eq!(sim.ledger("unreadable", 1).await[0]["id"], "3EB0A");
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_told_of_its_reach_out_time_lock() {
+    let sim = Sim::start();
+    let mut companion = sim.companion(OWN).await;
+    let path = format!("/timelock/{OWN}");
+    for (active, until_ms, ends) in [(true, 1_800_000_000_000_u64, "1800000000"), (false, 0, "0")] {
+        let lock = json!({"active": active, "until_ms": until_ms});
+        let (status, _) = sim.call("PUT", &path, Some(lock)).await;
+        assert_eq!(status, 200);
+        // As WhatsApp Web asks (wacore 0.7.0, `mex_operations`).
+        let query = NodeBuilder::new("query")
+            .attr("query_id", "23983697327930364")
+            .bytes(b"{}".to_vec())
+            .build();
+        let answer = companion.ask("w:mex", "get", query).await;
+        let result = answer.get_optional_child("result").expect("a result");
+        let Some(NodeContent::Bytes(text)) = &result.content else {
+            panic!("no JSON in {result:?}");
+        };
+        let told: Value = serde_json::from_slice(text).unwrap();
+        let lock = &told["data"]["xwa2_fetch_account_reachout_timelock"];
+        assert_eq!(lock["is_active"], json!(active));
+        assert_eq!(lock["time_enforcement_ends"], json!(ends));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Linking and logging in.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
@@ -86,6 +88,23 @@ async fn a_refused_login_carries_what_it_was_told_to() {
     assert_eq!(told, ["402", "101", "3600"]);
     companion.connect().await;
     companion.expect("success").await;
+}
+
+#[tokio::test]
+async fn a_login_may_be_cut_or_late() {
+    let sim = Sim::start();
+    let mut companion = sim.link("+491510000001").await;
+    let cut = json!({"on": "login", "do": "cut", "times": 1});
+    sim.post("/faults", cut).await;
+    companion.connect().await;
+    assert_eq!(companion.rest().await, []);
+    let late = json!({"on": "login", "do": "delay", "delay_ms": 300, "times": 1});
+    sim.post("/faults", late).await;
+    #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
+    let start = Instant::now();
+    companion.connect().await;
+    companion.expect("success").await;
+    assert!(start.elapsed() >= Duration::from_millis(300));
 }
 
 #[tokio::test]

@@ -69,7 +69,10 @@ async fn a_message_with_an_id_that_no_database_takes_holds_up_nothing(
     }
     world.simulator.say(CONTACT, NUMBER, "plain").await?;
     let told = receiver.wait_for("message.received", 2).await?;
-    let mut texts: Vec<_> = told.iter().map(|one| one.text()).collect();
+    let mut texts: Vec<_> = told
+        .iter()
+        .map(passerelle_tests::receiver::Arrival::text)
+        .collect();
     texts.sort_unstable();
     assert_eq!(texts, ["odd", "plain"]);
     world.finish().await

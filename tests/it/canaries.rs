@@ -13,6 +13,8 @@ const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
 const SAID: &str = "canary-said-3f9a1c";
 const SENT: &str = "canary-sent-7be204";
+/// What the phone's history has of each contact.
+const HISTORY: &str = "said long before the device was linked";
 const BROKEN: &str = "canary-broken-51d0aa";
 
 async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
@@ -35,6 +37,11 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     world
         .api
         .delete(&format!("/v1/sessions/{}", waiting.id))
+        .await?;
+    let knows = json!({ "phone": NUMBER, "contacts": [CONTACT] });
+    world
+        .simulator
+        .call(Method::POST, "/phones", Some(&knows))
         .await?;
     let session = world.linked(NUMBER).await?;
     world.simulator.phone(CONTACT, Phone::default()).await?;
@@ -68,6 +75,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("text that came", SAID.to_owned()),
         ("text that went", SENT.to_owned()),
         ("text that was refused", BROKEN.to_owned()),
+        ("text of the history", HISTORY.to_owned()),
         ("number", NUMBER[1..].to_owned()),
         ("contact", CONTACT[1..].to_owned()),
         ("lid", lid.split(':').next().unwrap_or_default().to_owned()),

@@ -295,10 +295,12 @@ async fn the_database_tells_the_time() {
 
 #[test]
 fn only_what_passes_is_worth_another_try() {
-    for code in ["08006", "57P01", "40001", "53300", "5", "2826", "13"] {
+    for code in [
+        "08006", "57P01", "40001", "53300", "25006", "28P01", "3D000", "5", "2826", "13", "7", "8",
+    ] {
         assert!(passes(code), "{code}");
     }
-    for code in ["23505", "42P01", "22021", "1", "19", "2067", ""] {
+    for code in ["23505", "42P01", "22021", "25001", "1", "19", "2067", ""] {
         assert!(!passes(code), "{code}");
     }
     assert!(is_outage(&sqlx::Error::PoolTimedOut));

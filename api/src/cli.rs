@@ -160,6 +160,14 @@ pub struct Gateway {
         value_name = "NAME"
     )]
     pub host: String,
+    /// The Redis server through which the processes of a cluster wake each other, as `redis://[user:password@]host[:port][/db]`. Without one each looks for itself once a second
+    #[arg(
+        long,
+        env = "PASSERELLE_REDIS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub redis_url: Option<String>,
     /// The WhatsApp server to talk to, on loopback: `ws://127.0.0.1:PORT/ws/chat`
     #[arg(long, env = "PASSERELLE_WHATSAPP_URL", value_name = "URL", hide = !cfg!(feature = "sandbox"))]
     pub whatsapp_url: Option<String>,

@@ -55,6 +55,9 @@ pub enum ConfigError {
     /// The host's name is empty or absurd.
     #[error("--host: 1 to 100 characters")]
     Host,
+    /// Not the address of a Redis server.
+    #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
+    Redis,
     /// A cluster needs a server that many processes can share.
     #[error(
         "`{0}` is a role of a cluster and needs PostgreSQL (--database-url postgres://…); with SQLite run `passerelle serve`, which does everything in one process"
@@ -104,6 +107,7 @@ impl Config {
             announce: flags.announce.clone(),
             settings: Settings {
                 host: Arc::from(host.ok_or(ConfigError::Host)?),
+                redis: redis(flags.redis_url.as_deref())?,
                 pace,
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
                 message_ttl: MESSAGE_TTL,
@@ -119,6 +123,7 @@ impl Config {
 pub fn at_rest() -> Settings {
     Settings {
         host: Arc::from("admin"),
+        redis: None,
         pace: Pace::default(),
         ack_timeout: ACK_TIMEOUT_MIN,
         message_ttl: MESSAGE_TTL,
@@ -136,6 +141,16 @@ pub fn kek(flag: &KekFlag) -> Result<KekRing, ConfigError> {
         .filter(|text| !text.trim().is_empty())
         .ok_or(ConfigError::NoKek)?;
     KekRing::parse(text).map_err(|error| ConfigError::Kek(error.to_string()))
+}
+
+fn redis(url: Option<&str>) -> Result<Option<Arc<str>>, ConfigError> {
+    let Some(url) = url.filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let plain = url.starts_with("redis://") && url.len() > "redis://".len();
+    plain
+        .then(|| Some(Arc::from(url)))
+        .ok_or(ConfigError::Redis)
 }
 
 fn ack_timeout(ms: u64) -> Result<Duration, ConfigError> {
@@ -208,6 +223,7 @@ mod tests {
             (["--lane-limit", "0"], "--lane-limit"),
             (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
+            (["--redis-url", "localhost"], "--redis-url"),
             (["--admin-key", "short"], "--admin-key"),
             (
                 ["--whatsapp-url", "ws://192.0.2.1/ws/chat"],

@@ -20,6 +20,9 @@ use crate::{
 pub struct Settings {
     /// This host's name, the same over restarts.
     pub host: Arc<str>,
+    /// The Redis server through which the processes of a cluster wake each other (`redis://…`).
+    /// It holds no truth: without it everything works, a second later.
+    pub redis: Option<Arc<str>>,
     /// The gap between two messages of a number.
     pub pace: Pace,
     /// How long WhatsApp's server may take to acknowledge a message.

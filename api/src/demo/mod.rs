@@ -68,6 +68,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         typing_ms: None,
         ack_timeout_ms: 20_000,
         lane_limit: 10_000,
+        redis_url: None,
         requests_per_minute: 600,
         host: "demo".to_owned(),
         whatsapp_url: None,

@@ -76,6 +76,7 @@ async fn services(url: &str) -> Result<Services> {
     let vault = Vault::open(&store, ring, clock.clone()).await?;
     let settings = Settings {
         host: "bench".into(),
+        redis: None,
         pace: Pace::new(FLOOR, CEILING, Duration::ZERO)?,
         ack_timeout: Duration::from_secs(20),
         message_ttl: Duration::from_hours(24),

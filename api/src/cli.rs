@@ -152,14 +152,9 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub requests_per_minute: u32,
-    /// This host's name, the same over restarts and no other's in the cluster
-    #[arg(
-        long,
-        env = "PASSERELLE_HOST",
-        default_value = "embedded",
-        value_name = "NAME"
-    )]
-    pub host: String,
+    /// This host's name, the same over restarts and no other's in the cluster [default: `embedded`; for a role of a cluster the machine's name]
+    #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
+    pub host: Option<String>,
     /// The Redis server through which the processes of a cluster wake each other, as `redis://[user:password@]host[:port][/db]`. Without one each looks for itself once a second
     #[arg(
         long,

@@ -95,7 +95,8 @@ impl Config {
             .map_or(floor.min(Duration::from_secs(1)), Duration::from_millis);
         let pace = Pace::new(floor, Duration::from_millis(flags.gap_ceiling_ms), typing)?;
         let lane_limit = Some(flags.lane_limit).filter(|limit| (1..=1_000_000).contains(limit));
-        let host = Some(flags.host.as_str()).filter(|host| (1..=100).contains(&host.len()));
+        let host = Some(flags.host.as_deref().unwrap_or("embedded"))
+            .filter(|host| (1..=100).contains(&host.len()));
         Ok(Self {
             listen: flags.listen,
             database_url: flags.store.database_url.clone(),
@@ -181,6 +182,14 @@ fn admin_key(key: Option<&str>) -> Result<Option<String>, ConfigError> {
     let fits = plain && key.len() >= ADMIN_KEY_MIN;
     fits.then(|| Some(key.to_owned()))
         .ok_or(ConfigError::AdminKey)
+}
+
+/// What a host of a cluster is called when nobody says: the machine's name, which Fly and container
+/// engines make unique and keep over restarts of the process.
+pub fn machine() -> Option<String> {
+    let told = std::env::var("FLY_MACHINE_ID").ok();
+    let name = told.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Refuses a cluster's role over SQLite.

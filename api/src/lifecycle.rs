@@ -113,6 +113,7 @@ pub struct Gateway {
     addr: SocketAddr,
     admin_key: Option<String>,
     made_admin_key: bool,
+    services: Services,
     store: Store,
     running: Running,
     http: JoinHandle<()>,
@@ -155,13 +156,14 @@ impl Gateway {
                 .context("starting the webhooks")?;
             running.sweep(&services);
         }
+        running.wake(&services);
         upkeep(&running, metrics.clone(), stop.clone());
         let (admin_key, guard) = match admin {
             Admin::Given(key) => (Some(key.clone()), AdminKey::new(Some(key))),
             Admin::Made(key) => (made_admin_key.then_some(key), AdminKey::default()),
         };
         let parts = Parts {
-            services,
+            services: services.clone(),
             admin: guard,
             quotas: Quotas::new(config.requests_per_minute),
             stop: stop.clone(),
@@ -174,6 +176,7 @@ impl Gateway {
             addr,
             admin_key,
             made_admin_key,
+            services,
             store,
             running,
             http,
@@ -283,8 +286,18 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;
     }
-    asked_to_stop().await?;
+    let usurped = tokio::select! {
+        asked = asked_to_stop() => {
+            asked?;
+            false
+        }
+        () = gateway.services.usurped() => true,
+    };
     gateway.stop().await;
+    anyhow::ensure!(
+        !usurped,
+        "another process was started as the same host: give each a name of its own (--host)"
+    );
     Ok(())
 }
 

@@ -42,13 +42,14 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(store) => lifecycle::migrate(&store.database_url).await,
         Command::Openapi => surface::print().context("printing the document"),
         Command::Admin(command) => admin::run(command).await,
-        Command::Api(flags) => role("api", &flags, Role::Api).await,
-        Command::Host(flags) => role("host", &flags, Role::Host).await,
-        Command::Worker(flags) => role("worker", &flags, Role::Worker).await,
+        Command::Api(flags) => role("api", flags, Role::Api).await,
+        Command::Host(flags) => role("host", flags, Role::Host).await,
+        Command::Worker(flags) => role("worker", flags, Role::Worker).await,
     }
 }
 
-async fn role(name: &'static str, flags: &Gateway, role: Role) -> anyhow::Result<()> {
+async fn role(name: &'static str, mut flags: Gateway, role: Role) -> anyhow::Result<()> {
     config::needs_postgres(name, &flags.store.database_url)?;
-    lifecycle::run(Config::check(flags)?, role).await
+    flags.host = flags.host.or_else(config::machine);
+    lifecycle::run(Config::check(&flags)?, role).await
 }

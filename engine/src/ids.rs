@@ -108,6 +108,9 @@ id!(
     /// One attempt of a delivery.
     AttemptId, Attempt, "att");
 id!(
+    /// A command to a session's connection.
+    CommandId, Command, "cmd");
+id!(
     /// One HTTP request, for the logs and `x-request-id`.
     RequestId, Request, "req");
 

@@ -90,7 +90,7 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
         })
         .await?;
     crash::point("inbound.after_commit");
-    shared.deliveries.notify_one();
+    services.wake_deliveries();
     tracing::debug!(received, "inbound messages committed");
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
+//! | `commands`, `wake` | reaching what runs in another process |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
 //!
@@ -16,6 +17,7 @@
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
+mod commands;
 pub mod endpoints;
 pub mod error;
 pub mod events;
@@ -34,6 +36,7 @@ pub mod services;
 pub mod sessions;
 mod store;
 mod sweep;
+mod wake;
 pub mod webhook;
 
 /// What the front door needs of the muscle: it names no other page of it.

@@ -213,7 +213,7 @@ impl Draft {
         crash::point("accept.after_commit");
         // Behind others it changes nothing of when its lane is due.
         if accepted.position == 0 {
-            shared.lanes.notify_one();
+            services.wake_lanes();
         }
         Ok(accepted)
     }
@@ -371,7 +371,7 @@ pub(crate) async fn leave_queue(
             })
         })
         .await;
-    shared.deliveries.notify_one();
+    services.wake_deliveries();
     match left {
         Ok(()) => Ok(true),
         Err(NotQueued::Claimed) => Ok(false),

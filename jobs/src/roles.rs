@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::whatsapp::WhatsApp;
-use rand::RngExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
         worker::{self, Workload},
     },
     services::Services,
-    sweep,
+    sweep, wake,
     webhook::deliver::Deliverer,
 };
 
@@ -52,18 +51,16 @@ impl Running {
 
     /// Runs sessions and their lanes.
     pub fn host(&self, services: &Services, whatsapp: WhatsApp) {
-        let boot = boot(services);
         let host = Host::new(
             services.clone(),
             whatsapp,
-            boot.clone(),
             self.tasks.clone(),
             self.stop.clone(),
         );
         self.tasks.spawn(host.run());
         let sending = services.clone();
         let workload = Workload {
-            boot,
+            boot: services.0.boot.to_string(),
             concurrency: SENDS,
             timeout: NEVER,
         };
@@ -92,11 +89,17 @@ impl Running {
             Deliveries::new(shared.store.clone(), shared.clock.clone()),
             Arc::new(deliverer),
             Arc::clone(&shared.deliveries),
-            boot(services),
+            services.0.boot.to_string(),
             self.tasks.clone(),
             self.stop.clone(),
         ));
         Ok(())
+    }
+
+    /// Wakes the other processes, and is woken by them.
+    pub fn wake(&self, services: &Services) {
+        self.tasks
+            .spawn(wake::run(services.clone(), self.stop.clone()));
     }
 
     /// Sweeps.
@@ -117,9 +120,4 @@ impl Running {
             tracing::warn!(left = self.tasks.len(), "stopped before all was done");
         }
     }
-}
-
-/// Unique to this start of this process.
-fn boot(services: &Services) -> String {
-    format!("{:016x}", services.chance().random::<u64>())
 }

@@ -5,13 +5,19 @@ use std::{
     time::Duration,
 };
 
-use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
-use rand::{SeedableRng as _, rngs::StdRng};
+use passerelle_engine::{
+    clock::Clock,
+    store::{Dialect, Store},
+    vault::Vault,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    host::{Gathering, InHand, Registry},
+    host::{Fence, Gathering, InHand, Registry},
     pacing::Pace,
+    wake::{Bell, Topic},
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -57,6 +63,14 @@ pub(crate) struct Shared {
     pub(crate) deliveries: Arc<Notify>,
     /// A session should start or stop.
     pub(crate) sessions: Arc<Notify>,
+    /// The same, for the other processes.
+    pub(crate) bell: Bell,
+    /// Unique to this start of this process.
+    pub(crate) boot: Arc<str>,
+    /// How long this host may believe in its leases.
+    pub(crate) fence: Fence,
+    /// Cancelled when another process took this host's name.
+    pub(crate) usurped: CancellationToken,
     chance: Mutex<StdRng>,
 }
 
@@ -68,8 +82,9 @@ impl Services {
         vault: Vault,
         clock: Clock,
         settings: Settings,
-        chance: StdRng,
+        mut chance: StdRng,
     ) -> Self {
+        let boot = format!("{:016x}", chance.random::<u64>()).into();
         Self(Arc::new(Shared {
             store,
             vault,
@@ -81,6 +96,10 @@ impl Services {
             lanes: Arc::default(),
             deliveries: Arc::default(),
             sessions: Arc::default(),
+            bell: Bell::default(),
+            boot,
+            fence: Fence::default(),
+            usurped: CancellationToken::new(),
             chance: Mutex::new(chance),
         }))
     }
@@ -88,6 +107,57 @@ impl Services {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         self.0.store.ping().await
+    }
+
+    /// Whether other processes may work on this store: then they are told what runs here, and asked
+    /// what does not.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.store.dialect() == Dialect::Postgres
+    }
+
+    /// Whether this process hears the others through Redis; none where it was given none.
+    pub fn hears_others(&self) -> Option<bool> {
+        self.0
+            .settings
+            .redis
+            .as_ref()
+            .map(|_| self.0.bell.is_heard())
+    }
+
+    /// Returns when another process took this host's name: this one runs nothing any more.
+    pub async fn usurped(&self) {
+        self.0.usurped.cancelled().await;
+    }
+
+    /// A lane may be due, here or at another host.
+    pub(crate) fn wake_lanes(&self) {
+        self.wake(Topic::Lanes);
+    }
+
+    /// A delivery may be due.
+    pub(crate) fn wake_deliveries(&self) {
+        self.wake(Topic::Deliveries);
+    }
+
+    /// A session should start or stop, or is asked something.
+    pub(crate) fn wake_hosts(&self) {
+        self.wake(Topic::Sessions);
+    }
+
+    fn wake(&self, topic: Topic) {
+        self.notify(topic);
+        if self.0.settings.redis.is_some() {
+            self.0.bell.ring(topic);
+        }
+    }
+
+    /// Makes this process look.
+    pub(crate) fn notify(&self, topic: Topic) {
+        match topic {
+            Topic::Lanes => self.0.lanes.notify_one(),
+            Topic::Deliveries => self.0.deliveries.notify_one(),
+            Topic::Sessions => self.0.sessions.notify_one(),
+        }
     }
 
     /// Time, for what is shown.

@@ -1,24 +1,27 @@
 //! Sessions, as a tenant handles them. What should be is written to the store; the host that
 //! holds the session is woken and makes it so.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
+    clock::Millis,
     content::{Peer, Phone},
     ids::{OrgId, SessionId},
     vault::{DataKey, Place},
 };
+use sqlx::AnyConnection;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::{
+    commands::{self, Answer, Command},
     error::Fault,
+    host::DEAD,
     model::{Desired, Listed, Live, Page, Session, State},
+    pacing::millis,
     services::Services,
     store::{self, sessions::Stored},
 };
-
-/// How long a command waits for the session's connection.
-const COMMAND_WAIT: Duration = Duration::from_secs(20);
 
 /// Makes a session, at rest until it is connected.
 pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
@@ -59,7 +62,8 @@ pub async fn read(
 ) -> Result<Option<Session>, Fault> {
     let key = services.0.vault.org_key(org).await?;
     let mut conn = services.0.store.read().await?;
-    let stored = store::sessions::read(&mut conn, org, id).await?;
+    let seen_since = seen_since(services, &mut conn).await?;
+    let stored = store::sessions::read(&mut conn, org, id, seen_since).await?;
     stored
         .map(|stored| open(services, &key, org, stored))
         .transpose()
@@ -73,7 +77,8 @@ pub async fn list(
 ) -> Result<Listed<Session>, Fault> {
     let key = services.0.vault.org_key(org).await?;
     let mut conn = services.0.store.read().await?;
-    let stored = store::sessions::list(&mut conn, org, page).await?;
+    let seen_since = seen_since(services, &mut conn).await?;
+    let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
     let items = stored
         .items
         .into_iter()
@@ -122,7 +127,7 @@ async fn want(
             })
         })
         .await?;
-    services.0.sessions.notify_one();
+    services.wake_hosts();
     if found {
         read(services, org, id).await
     } else {
@@ -130,15 +135,80 @@ async fn want(
     }
 }
 
-/// Follows a session's live state and QR; none when there is no such session.
+/// Follows a session's live state and QR, wherever it runs; none when there is no such session.
 pub async fn watch(
     services: &Services,
     org: OrgId,
     id: SessionId,
 ) -> Result<Option<watch::Receiver<Live>>, Fault> {
+    if read(services, org, id).await?.is_none() {
+        return Ok(None);
+    }
+    if !services.is_shared() {
+        return Ok(Some(services.0.registry.watch(id)));
+    }
+    let key = services.0.vault.org_key(org).await?;
+    let (told, live) = watch::channel(told(services, &key, org, id).await?);
+    // It ends with the last one who follows.
+    TaskTracker::new().spawn(follow(services.clone(), key, org, id, told));
+    Ok(Some(live))
+}
+
+/// Between two looks at what another process tells of a session that somebody follows.
+const FOLLOW: Duration = Duration::from_millis(250);
+
+async fn follow(
+    services: Services,
+    key: Arc<DataKey>,
+    org: OrgId,
+    id: SessionId,
+    live: watch::Sender<Live>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW) => {}
+            () = live.closed() => return,
+        }
+        // While the store does not answer, what was told last stands.
+        if let Ok(now) = told(&services, &key, org, id).await {
+            live.send_if_modified(|before| {
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
+        }
+    }
+}
+
+/// What the process that runs the session told last.
+async fn told(
+    services: &Services,
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Live, Fault> {
     let mut conn = services.0.store.read().await?;
-    let found = store::sessions::read(&mut conn, org, id).await?;
-    Ok(found.map(|_| services.0.registry.watch(id)))
+    let seen_since = seen_since(services, &mut conn).await?;
+    let told = store::live::read(&mut conn, org, id, seen_since).await?;
+    let Some((state, sealed)) = told else {
+        return Ok(Live::default());
+    };
+    let record = id.to_string();
+    let qr = sealed.map(|sealed| key.open_json(&qr_place(org, &record), &sealed));
+    Ok(Live {
+        state: State::parse(&state).unwrap_or_default(),
+        qr: qr.transpose()?,
+    })
+}
+
+/// Hosts seen since then are alive, by the database's clock.
+async fn seen_since(services: &Services, conn: &mut AnyConnection) -> Result<Millis, Fault> {
+    if !services.is_shared() {
+        // Nobody else tells anything.
+        return Ok(Millis::MAX);
+    }
+    let now = passerelle_engine::store::now(services.0.store.dialect(), conn).await?;
+    Ok(now.saturating_sub(millis(DEAD)))
 }
 
 /// Why a command to a session's connection could not be carried out.
@@ -155,7 +225,7 @@ pub enum CommandError {
     NotConnected,
     /// WhatsApp refused.
     #[error("WhatsApp refused")]
-    Refused(#[source] anyhow::Error),
+    Refused,
     /// Our side failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -178,27 +248,24 @@ pub async fn pairing_code(
     if session.desired != Desired::Running {
         return Err(CommandError::NotConnected);
     }
-    let mut live = services.0.registry.watch(id);
+    let mut live = watch(services, org, id)
+        .await?
+        .ok_or(CommandError::NotFound)?;
     let waiting = async {
         let waits = |live: &Live| matches!(live.state, State::Qr | State::Pairing);
         // The borrow that ends the wait is not Send, so it ends here.
         live.wait_for(waits).await.map(drop)
     };
-    let waited = tokio::time::timeout(COMMAND_WAIT, waiting).await;
+    let waited = tokio::time::timeout(commands::WAIT, waiting).await;
     if !matches!(waited, Ok(Ok(()))) {
         return Err(CommandError::NotConnected);
     }
-    let link = services
-        .0
-        .registry
-        .link(id)
-        .ok_or(CommandError::NotConnected)?;
-    let code = link
-        .pairing_code(phone)
-        .await
-        .map_err(|error| CommandError::Refused(error.into()))?;
-    services.0.registry.set_state(id, State::Pairing);
-    Ok(code.as_str().to_owned())
+    let command = Command::PairingCode(phone.clone());
+    match commands::ask(services, org, id, command).await? {
+        Answer::Code(code) => Ok(code),
+        Answer::Refused => Err(CommandError::Refused),
+        Answer::Done | Answer::NotConnected => Err(CommandError::NotConnected),
+    }
 }
 
 /// Unlinks the device from the phone and lets the session rest. Without a connection there is
@@ -212,18 +279,29 @@ pub async fn logout(
         .await?
         .ok_or(CommandError::NotFound)?;
     if session.linked_at.is_some() {
-        let link = services
-            .0
-            .registry
-            .link(id)
-            .filter(|_| session.state == State::Connected);
-        let link = link.ok_or(CommandError::NotConnected)?;
-        link.logout().await.map_err(CommandError::Refused)?;
-        services.0.registry.stopped(id, COMMAND_WAIT).await;
+        if session.state != State::Connected {
+            return Err(CommandError::NotConnected);
+        }
+        match commands::ask(services, org, id, Command::Logout).await? {
+            Answer::Done | Answer::Code(_) => {}
+            Answer::Refused => return Err(CommandError::Refused),
+            Answer::NotConnected => return Err(CommandError::NotConnected),
+        }
+        rested(services, org, id).await?;
     }
     want(services, org, id, Desired::Stopped)
         .await?
         .ok_or(CommandError::NotFound)
+}
+
+/// Waits until nobody runs the session, for a while: one that goes down slowly is no reason to keep
+/// the caller, since its lease is checked.
+async fn rested(services: &Services, org: OrgId, id: SessionId) -> Result<(), Fault> {
+    if let Some(mut live) = watch(services, org, id).await? {
+        let rested = live.wait_for(|live| live.state == State::Stopped);
+        let _ = tokio::time::timeout(commands::WAIT, rested).await;
+    }
+    Ok(())
 }
 
 /// Deletes the session: its link, its keys, its lane and its messages. A connected one is
@@ -232,8 +310,8 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
     match logout(services, org, id).await {
         Ok(_) | Err(CommandError::NotConnected | CommandError::AlreadyLinked) => {}
         Err(CommandError::NotFound) => return Ok(false),
-        Err(CommandError::Refused(error)) => {
-            tracing::warn!(session.id = %id, error = format!("{error:#}"), "deleted without being unlinked");
+        Err(CommandError::Refused) => {
+            tracing::warn!(session.id = %id, "deleted without being unlinked");
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }
@@ -249,8 +327,18 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         })
         .await?;
     services.0.vault.forget(&id.to_string());
-    services.0.sessions.notify_one();
+    services.wake_hosts();
     Ok(deleted)
+}
+
+/// Where the QR of the moment lies.
+pub(crate) fn qr_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "live.qr",
+        record,
+    }
 }
 
 /// Where the linked number of a session lies.
@@ -270,7 +358,11 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         .as_deref()
         .map(|sealed| key.open_json(&me_place(org, &record), sealed))
         .transpose()?;
-    let live = services.0.registry.state(stored.id);
+    let live = if services.is_shared() {
+        stored.told.as_deref().and_then(State::parse)
+    } else {
+        services.0.registry.state(stored.id)
+    };
     let state = match (stored.desired, live) {
         (Desired::Running, None) if stored.ended.is_none() => State::Unhosted,
         (_, live) => live.unwrap_or_default(),

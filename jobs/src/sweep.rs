@@ -13,6 +13,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an idempotency key is remembered.
 const KEY_TTL: Duration = Duration::from_hours(24);
+/// How long a command is kept that nobody deleted: longer than anybody waits for its answer.
+const COMMAND_TTL: Duration = Duration::from_mins(5);
 
 /// Sweeps until stopped.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
@@ -32,7 +34,10 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     expire(services, now).await?;
     let before = now.saturating_sub(millis(KEY_TTL));
     let forget = services.0.store.write(move |tx| {
-        Box::pin(async move { store::system::forget_idempotency(tx, before).await })
+        Box::pin(async move {
+            store::system::forget_commands(tx, COMMAND_TTL).await?;
+            store::system::forget_idempotency(tx, before).await
+        })
     });
     forget.await?;
     Ok(())

@@ -1,11 +1,11 @@
 //! `Idempotency-Key`: the same request again does nothing new.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Api, Backing, Finished, World, on_both_stores, simulator::Phone};
+use passerelle_tests::{Api, Backing, Finished, World, on_every_shape, simulator::Phone};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-on_both_stores!(
+on_every_shape!(
     the_same_body_under_the_same_key_is_answered_again_and_sent_once,
     another_body_under_the_same_key_is_refused,
     fifty_at_once_under_one_key_make_one_message,

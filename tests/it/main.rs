@@ -3,6 +3,7 @@
 mod bad_input;
 mod binaries;
 mod canaries;
+mod cluster;
 mod crash_points;
 mod document;
 mod endings;

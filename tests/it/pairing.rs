@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
-use passerelle_tests::{Backing, Finished, World, browser, on_both_stores, simulator::Phone, soon};
+use passerelle_tests::{Backing, Finished, World, browser, on_every_shape, simulator::Phone, soon};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{io::Cursor, time::Duration};
 
-on_both_stores!(
+on_every_shape!(
     a_number_links_by_qr_and_its_session_knows_the_phone,
     a_number_links_by_a_code_typed_into_the_phone,
     the_qr_comes_as_json_png_and_svg,

@@ -1,12 +1,12 @@
 //! A text in: committed once, told as a signed webhook.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, World, on_both_stores, simulator::Phone, soon};
+use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon};
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
-on_both_stores!(
+on_every_shape!(
     a_text_in_is_stored_and_told_as_a_signed_webhook,
     a_duplicated_frame_is_one_message,
     a_message_with_an_id_that_no_database_takes_holds_up_nothing,

@@ -2,14 +2,14 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Api, Backing, Finished, Gateway, Setup, Simulator, World, on_both_stores, simulator::Phone,
+    Api, Backing, Finished, Gateway, Setup, Simulator, World, on_every_shape, simulator::Phone,
     soon, world::install_tls,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 
-on_both_stores!(
+on_every_shape!(
     a_text_goes_out_and_is_read,
     a_text_goes_out_over_tls,
     a_phone_that_does_not_read_leaves_the_message_delivered,

@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Setup, World, on_both_stores, receiver::Answer, simulator::Phone, within,
+    Backing, Finished, Setup, World, on_every_shape, receiver::Answer, simulator::Phone, within,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
-on_both_stores!(
+on_every_shape!(
     a_receiver_that_was_down_for_a_while_gets_everything,
     a_receiver_down_during_a_kill_gets_everything,
     a_repeated_attempt_has_the_same_id_and_a_new_timestamp,

@@ -11,6 +11,24 @@ pub enum Backing {
     Sqlite,
     /// A database of the test's own on the server that `PASSERELLE_TEST_POSTGRES` names.
     Postgres,
+    /// As `Postgres`, and the gateway is five processes that wake each other by the Redis that
+    /// `PASSERELLE_TEST_REDIS` names: an api, two hosts, two workers.
+    Cluster,
+}
+
+/// As [`on_both_stores!`], and a third test of each function on a cluster.
+#[macro_export]
+macro_rules! on_every_shape {
+    ($($name:ident),+ $(,)?) => {
+        $crate::on_both_stores!($($name),+);
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> ::anyhow::Result<()> {
+                let _finished: $crate::world::Finished = super::$name($crate::Backing::Cluster).await?;
+                Ok(())
+            })+
+        }
+    };
 }
 
 /// Makes two tests of each function named: one on SQLite, one on PostgreSQL.
@@ -50,7 +68,7 @@ impl Database {
     pub async fn create(backing: Backing, folder: &Path) -> Result<Self> {
         let url = match backing {
             Backing::Sqlite => format!("sqlite:{}", folder.join("passerelle.db").display()),
-            Backing::Postgres => create_on_server().await?,
+            Backing::Postgres | Backing::Cluster => create_on_server().await?,
         };
         Ok(Self { url, backing })
     }
@@ -72,7 +90,7 @@ impl Database {
                 }
                 Ok(all)
             }
-            Backing::Postgres => postgres_rows(&self.url).await,
+            Backing::Postgres | Backing::Cluster => postgres_rows(&self.url).await,
         }
     }
 
@@ -81,7 +99,7 @@ impl Database {
     pub async fn rows(&self) -> Result<Vec<u8>> {
         match self.backing {
             Backing::Sqlite => sqlite_rows(&self.url).await,
-            Backing::Postgres => postgres_rows(&self.url).await,
+            Backing::Postgres | Backing::Cluster => postgres_rows(&self.url).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
@@ -16,6 +17,9 @@ use crate::{
 
 /// The admin key of every gateway under test.
 pub const ADMIN_KEY: &str = "padm_4n1QkXo0rVb8mYt6cJ2sZp7wHd9gLfUeTaRi3KxBv5M";
+
+/// The processes of a cluster beside its api: a role and a letter each.
+pub const OTHERS: [&str; 4] = ["host-a", "host-b", "worker-a", "worker-b"];
 
 /// How a gateway under test is set up.
 #[derive(Debug, Clone)]
@@ -86,6 +90,7 @@ pub struct Gateway {
     folder: PathBuf,
     whatsapp: String,
     process: Option<Process>,
+    others: BTreeMap<&'static str, Process>,
 }
 
 impl Gateway {
@@ -104,6 +109,7 @@ impl Gateway {
             folder: folder.to_owned(),
             whatsapp: whatsapp.to_owned(),
             process: None,
+            others: BTreeMap::new(),
         })
     }
 
@@ -121,9 +127,49 @@ impl Gateway {
     pub fn spawn(&mut self) -> Result<PathBuf> {
         let announce = self.folder.join("announce.json");
         std::fs::remove_file(&announce).ok();
+        let role = if self.is_cluster() { "api" } else { "serve" };
+        let mut command = self.command(role)?;
+        command.arg("--announce").arg(&announce);
+        self.process = Some(Process::start(command, &self.log_file())?);
+        if self.is_cluster() {
+            for name in OTHERS {
+                self.start_other(name)?;
+            }
+        }
+        Ok(announce)
+    }
+
+    /// Starts another process of the cluster: one of [`OTHERS`].
+    pub fn start_other(&mut self, name: &'static str) -> Result<()> {
+        let (role, _) = name.split_once('-').context("a role and a letter")?;
+        let mut command = self.command(role)?;
+        command.args(["--host", name]);
+        let process = Process::start(command, &self.folder.join(format!("{name}.log")))?;
+        self.others.insert(name, process);
+        Ok(())
+    }
+
+    /// Starts another process under the same name; gives the one that runs under it.
+    pub fn replace_other(&mut self, name: &'static str) -> Result<Process> {
+        let before = self.others.remove(name).context("it runs")?;
+        self.start_other(name)?;
+        Ok(before)
+    }
+
+    /// Another process of the cluster that runs.
+    pub fn other(&mut self, name: &str) -> Result<&mut Process> {
+        let other = self.others.get_mut(name);
+        other.with_context(|| format!("{name} does not run"))
+    }
+
+    fn is_cluster(&self) -> bool {
+        self.database.backing == Backing::Cluster
+    }
+
+    fn command(&self, role: &str) -> Result<tokio::process::Command> {
         let mut command = command(&sandbox_binary()?);
         command
-            .arg("serve")
+            .arg(role)
             .args(["--listen", "127.0.0.1:0"])
             .args(["--egress-allow", "127.0.0.0/8"])
             .args(["--whatsapp-url", &self.whatsapp])
@@ -135,18 +181,20 @@ impl Gateway {
                 "--requests-per-minute",
                 &self.setup.requests_per_minute.to_string(),
             ])
-            .arg("--announce")
-            .arg(&announce)
             .args(&self.setup.flags)
             .env("PASSERELLE_DATABASE_URL", &self.database.url)
             .env("PASSERELLE_KEK", &self.setup.kek)
             .env("PASSERELLE_ADMIN_KEY", ADMIN_KEY)
             .env("RUST_LOG", &self.setup.log);
+        if self.is_cluster() {
+            let redis = std::env::var("PASSERELLE_TEST_REDIS")
+                .context("PASSERELLE_TEST_REDIS names no server: start the tests with tests/run")?;
+            command.env("PASSERELLE_REDIS_URL", redis);
+        }
         if let Some(failpoints) = &self.setup.failpoints {
             command.env("FAILPOINTS", failpoints);
         }
-        self.process = Some(Process::start(command, &self.log_file())?);
-        Ok(announce)
+        Ok(command)
     }
 
     /// Its process.
@@ -156,9 +204,11 @@ impl Gateway {
 
     /// Kills it as a power cut would.
     pub async fn kill(&mut self) -> Result<()> {
-        if let Some(mut process) = self.process.take() {
+        for process in self.process.iter_mut().chain(self.others.values_mut()) {
             process.kill().await?;
         }
+        self.process = None;
+        self.others.clear();
         Ok(())
     }
 
@@ -179,6 +229,14 @@ impl Gateway {
 
     /// Asks it to end and waits for that.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
+        for (name, mut other) in std::mem::take(&mut self.others) {
+            if !other.runs() {
+                continue;
+            }
+            other.terminate()?;
+            let status = other.ended(Duration::from_secs(30)).await?;
+            anyhow::ensure!(status.success(), "{name} ended with {status}");
+        }
         let mut process = self.process.take().context("the gateway does not run")?;
         process.terminate()?;
         process.ended(Duration::from_secs(30)).await

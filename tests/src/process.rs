@@ -101,11 +101,16 @@ impl Process {
 
     /// Asks it to end (SIGTERM), without waiting.
     pub fn terminate(&self) -> Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Sends it a signal by name: `STOP`, `CONT`, `TERM`.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let pid = self.pid()?.to_string();
         let status = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
+            .args([&format!("-{name}"), &pid])
             .status()?;
-        anyhow::ensure!(status.success(), "kill -TERM failed");
+        anyhow::ensure!(status.success(), "kill -{name} failed");
         Ok(())
     }
 

@@ -70,7 +70,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         lane_limit: 10_000,
         redis_url: None,
         requests_per_minute: 600,
-        host: "demo".to_owned(),
+        host: Some("demo".to_owned()),
         whatsapp_url: None,
         announce: None,
     }

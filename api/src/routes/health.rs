@@ -27,10 +27,15 @@ pub struct Health {
 /// Whether requests can be served.
 #[derive(Debug, Serialize, Object)]
 pub struct Readiness {
-    /// Everything below, and not going down.
+    /// The store answers, and the process is not going down.
     pub ready: bool,
     /// The store answers.
     pub store: bool,
+    /// Whether the other processes of a cluster are heard through Redis; absent where none is
+    /// configured. Without it everything works a second later, so readiness does not hang on it.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<bool>,
 }
 
 /// Ready or not.
@@ -67,7 +72,11 @@ impl Probes {
             Ok(Ok(()))
         );
         let ready = store && !stop.is_cancelled();
-        let body = Body(Readiness { ready, store });
+        let body = Body(Readiness {
+            ready,
+            store,
+            redis: services.hears_others(),
+        });
         if ready {
             Ready::Yes(body)
         } else {

@@ -140,8 +140,7 @@ impl From<CommandError> for Problem {
             CommandError::AlreadyLinked => Self::new(Code::SessionAlreadyLinked),
             CommandError::NotConnected => Self::new(Code::SessionNotReady)
                 .detail("The session has no connection for this now; connect it first."),
-            CommandError::Refused(cause) => {
-                tracing::warn!(error = format!("{cause:#}"), "WhatsApp refused a command");
+            CommandError::Refused => {
                 Self::new(Code::SessionNotReady).detail("WhatsApp refused this.")
             }
             CommandError::Fault(fault) => fault.into(),

@@ -23,7 +23,7 @@ use crate::{
     model::{Live, Qr, State},
     pacing::millis,
     services::Services,
-    sessions::me_place,
+    sessions::{me_place, qr_place},
     store,
 };
 
@@ -45,19 +45,20 @@ pub(crate) struct Hosted {
 impl Hosted {
     /// Registers the session as running here.
     pub(crate) fn new(services: Services, lease: Lease, stop: CancellationToken) -> Self {
-        let flight = Arc::new(Flight::default());
+        let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
         services.0.registry.begin(Running {
             lease: lease.clone(),
             link: None,
             flight: Arc::clone(&flight),
             stop: stop.clone(),
+            lost: lost.clone(),
         });
         Self {
             services,
             lease,
             flight,
             stop,
-            lost: CancellationToken::new(),
+            lost,
         }
     }
 
@@ -76,7 +77,7 @@ impl Hosted {
             .registry
             .end(self.lease.session, self.lease.epoch);
         // Another may be wanted at once: disconnect and connect in quick succession.
-        self.services.0.sessions.notify_one();
+        self.services.wake_hosts();
     }
 
     /// Opens the connection; none when the session is to rest before the store answers.
@@ -147,57 +148,26 @@ impl Hosted {
 
     /// Takes one event. An outage of the store is waited for.
     async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
-        let id = self.lease.session;
-        let registry = &self.services.0.registry;
         match event {
             LinkEvent::Qr { code, valid_for } => {
-                let expires_at = self
-                    .services
-                    .0
-                    .clock
-                    .now()
-                    .saturating_add(millis(valid_for));
+                let now = self.services.0.clock.now();
                 let qr = Qr {
                     code: code.as_str().to_owned(),
-                    expires_at,
+                    expires_at: now.saturating_add(millis(valid_for)),
                 };
-                registry.show(
-                    id,
-                    Live {
-                        state: State::Qr,
-                        qr: Some(qr),
-                    },
-                );
+                self.show(State::Qr, Some(qr)).await?;
             }
             LinkEvent::Linked { me } => {
-                registry.show(
-                    id,
-                    Live {
-                        state: State::Connecting,
-                        qr: None,
-                    },
-                );
+                self.show(State::Connecting, None).await?;
                 self.persist(Change::Linked(me)).await?;
             }
             LinkEvent::Connected => {
                 self.persist(Change::Connected).await?;
-                registry.show(
-                    id,
-                    Live {
-                        state: State::Connected,
-                        qr: None,
-                    },
-                );
+                self.show(State::Connected, None).await?;
                 self.services.0.lanes.notify_one();
             }
             LinkEvent::Disconnected => {
-                registry.show(
-                    id,
-                    Live {
-                        state: State::Disconnected,
-                        qr: None,
-                    },
-                );
+                self.show(State::Disconnected, None).await?;
                 self.persist(Change::Disconnected).await?;
             }
             LinkEvent::Ack { id, error } => self.acknowledged(id, error).await?,
@@ -210,6 +180,19 @@ impl Hosted {
             }
             LinkEvent::Ended(why) => self.ended(why).await?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Shows a new state, to the processes that do not run the session too.
+    async fn show(&self, state: State, qr: Option<Qr>) -> Result<(), Fault> {
+        let shared = &self.services.0;
+        let live = Live { state, qr };
+        shared.registry.show(self.lease.session, live.clone());
+        if self.services.is_shared() {
+            let boot = Arc::clone(&shared.boot);
+            let shown = Change::Shown(live, boot);
+            self.patiently(|| self.try_persist(shown.clone())).await?;
         }
         Ok(())
     }
@@ -259,7 +242,7 @@ impl Hosted {
     /// Commits a change of the session.
     async fn persist(&self, change: Change) -> Result<(), Fault> {
         self.patiently(|| self.try_persist(change.clone())).await?;
-        self.services.0.deliveries.notify_one();
+        self.services.wake_deliveries();
         Ok(())
     }
 
@@ -366,6 +349,8 @@ impl Hosted {
 /// A change of what is stored of a session.
 #[derive(Clone)]
 enum Change {
+    /// The live state, for those who do not run the session; told by this boot.
+    Shown(Live, Arc<str>),
     Linked(Peer),
     Connected,
     Disconnected,
@@ -389,6 +374,15 @@ impl Change {
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
         let told = match self {
+            Self::Shown(live, boot) => {
+                let record = id.to_string();
+                let sealed = live
+                    .qr
+                    .map(|qr| key.seal_json(&qr_place(org, &record), &qr));
+                let (state, sealed) = (live.state.as_str(), sealed.transpose()?);
+                store::live::tell(tx, lease, &boot, state, sealed).await?;
+                return Ok(());
+            }
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;

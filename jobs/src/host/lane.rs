@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    fence,
     flight::{Flight, Word},
     outcome::{self, Outcome},
     registry::Running,
@@ -244,6 +245,9 @@ impl Trip<'_> {
 
     /// Writes the message under its fixed id: when, or what became of it instead.
     async fn write(&self, link: &Link) -> Result<Instant, Outcome> {
+        if !fence::holds(self.services) {
+            return Err(Outcome::PutBack);
+        }
         crash::point("wire.before");
         let writing = link.send(
             &self.message.peer,

@@ -7,9 +7,11 @@
 //! | [`lane`] | the lanes as a queue, and sending one message |
 //! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
 //! | [`stray`] | lanes whose message in flight nobody flies |
+//! | [`fence`] | how long this host may believe in its leases |
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
+mod fence;
 mod flight;
 mod hosted;
 pub(crate) mod lane;
@@ -28,29 +30,30 @@ use passerelle_engine::{
     lease::Lease,
     whatsapp::WhatsApp,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use fence::Fence;
 pub use lane::SendMessage;
 pub(crate) use registry::Registry;
 pub(crate) use settle::Gathering;
 pub(crate) use stray::InHand;
 
 use self::hosted::Hosted;
-use crate::{crash, error::Fault, pacing::millis, services::Services, store};
+use crate::{commands, crash, error::Fault, pacing::millis, services::Services, store};
 
 /// Between two looks at which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
 /// A host not seen for so long is dead: its sessions may be taken.
-const DEAD: Duration = Duration::from_secs(15);
+pub(crate) const DEAD: Duration = Duration::from_secs(15);
 
 /// The loop that gives sessions a home.
 pub(crate) struct Host {
     services: Services,
     whatsapp: WhatsApp,
-    boot: String,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -59,14 +62,12 @@ impl Host {
     pub(crate) fn new(
         services: Services,
         whatsapp: WhatsApp,
-        boot: String,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         Self {
             services,
             whatsapp,
-            boot,
             tasks,
             stop,
         }
@@ -79,6 +80,8 @@ impl Host {
         // What this host held when it died is its own to take back at once; with each heartbeat, what
         // it could not give back.
         let mut booting = true;
+        self.tasks
+            .spawn(fence::watch(self.services.clone(), self.stop.clone()));
         while !self.stop.is_cancelled() {
             match self.look(&mut beaten, &mut stray, booting).await {
                 Ok(()) => booting = false,
@@ -90,7 +93,21 @@ impl Host {
                 () = self.stop.cancelled() => {}
             }
         }
+        if let Err(fault) = self.drain().await {
+            tracing::warn!(error = %fault, "the others are not told that this host goes down");
+        }
         self.rest().await;
+    }
+
+    /// Others are to take what is given back from now on.
+    async fn drain(&self) -> Result<(), Fault> {
+        let host = Arc::clone(&self.services.0.settings.host);
+        let drain = self
+            .services
+            .0
+            .store
+            .write(move |tx| Box::pin(async move { store::system::drain(tx, &host).await }));
+        Ok(drain.await?)
     }
 
     async fn look(
@@ -102,41 +119,71 @@ impl Host {
         let now = self.services.0.clock.monotonic();
         let beats = beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
         if beats {
-            self.beat().await?;
+            self.beat(beaten.is_none()).await?;
             *stray = stray::resolve(&self.services, stray).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;
-        self.take_leases(booting || beats).await
+        self.take_leases(booting || beats).await?;
+        commands::answer_open(&self.services, &self.tasks).await
     }
 
-    async fn beat(&self) -> Result<(), Fault> {
-        let (host, boot) = (
-            Arc::clone(&self.services.0.settings.host),
-            self.boot.clone(),
-        );
-        let beat =
-            self.services.0.store.write(move |tx| {
-                Box::pin(async move { store::system::beat(tx, &host, &boot).await })
-            });
-        Ok(beat.await?)
+    /// Keeps the heartbeat: the first one takes the host's name, from a process that may still run
+    /// under it; one that finds its name taken runs nothing any more.
+    async fn beat(&self, first: bool) -> Result<(), Fault> {
+        let shared = self.services.0.clone();
+        let began = shared.clock.monotonic();
+        let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
+        let beat = shared.store.write(move |tx| {
+            Box::pin(async move {
+                if first {
+                    store::system::register(tx, &host, &boot).await?;
+                    return Ok::<_, Fault>(true);
+                }
+                Ok(store::system::beat(tx, &host, &boot).await?)
+            })
+        });
+        if beat.await? {
+            self.services.0.fence.renew(began);
+            return Ok(());
+        }
+        fence::drop_all(&self.services, "another process took this host's name");
+        self.services.0.usurped.cancel();
+        self.stop.cancel();
+        Err(Fault::LeaseLost)
     }
 
     /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host
     /// has the leases of and does not run.
     async fn take_leases(&self, own: bool) -> Result<(), Fault> {
         let shared = &self.services.0;
-        let free = {
+        let (free, hosts) = {
             let mut conn = shared.store.read().await?;
             let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+            let alive = now.saturating_sub(millis(DEAD));
             let own = if own { &*shared.settings.host } else { "" };
-            store::system::wanting_a_host(&mut conn, own, now.saturating_sub(millis(DEAD))).await?
+            let free = store::system::wanting_a_host(&mut conn, own, alive).await?;
+            let hosts = if free.is_empty() {
+                Vec::new()
+            } else {
+                store::system::hosts(&mut conn, alive).await?
+            };
+            (free, hosts)
         };
-        for (org, session, epoch) in free {
+        for store::system::Free {
+            org,
+            session,
+            epoch,
+            host,
+        } in free
+        {
             if self.stop.is_cancelled() {
                 break;
             }
-            if shared.registry.runs(session) {
+            let ours = host.as_deref() == Some(&*shared.settings.host);
+            let preferred = preferred(&hosts, session);
+            let another = preferred.is_some_and(|host| host != &*shared.settings.host);
+            if shared.registry.runs(session) || (another && !ours) {
                 continue;
             }
             if let Some(lease) = self.take_lease(org, session, epoch).await? {
@@ -177,6 +224,7 @@ impl Host {
     }
 
     fn host(&self, lease: Lease) {
+        tracing::info!(session.id = %lease.session, epoch = lease.epoch, "this host runs the session");
         let hosted = Hosted::new(self.services.clone(), lease, self.stop.child_token());
         self.tasks.spawn(hosted.run(self.whatsapp.clone()));
     }
@@ -209,5 +257,37 @@ impl Host {
                 .stopped(session.lease.session, Duration::from_secs(25))
                 .await;
         }
+    }
+}
+
+/// The host that a session should go to, out of those that take sessions: each host ranks them alike,
+/// and one host more or fewer moves no session but its own (rendezvous hashing).
+fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
+    let rank = |host: &&String| Sha256::digest(format!("{host}\n{session}"));
+    hosts.iter().max_by_key(rank).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_goes_moves_no_session_but_its_own() {
+        let hosts = ["a", "b", "c"].map(str::to_owned);
+        let clock = Clock::system();
+        let mut homes = [0; 3];
+        for _ in 0..300 {
+            let session = SessionId::new(&clock);
+            let home = preferred(&hosts, session).unwrap();
+            let left: Vec<_> = hosts.iter().filter(|host| *host != "c").cloned().collect();
+            if home != "c" {
+                assert_eq!(preferred(&left, session), Some(home));
+            }
+            homes[hosts.iter().position(|host| host == home).unwrap()] += 1;
+        }
+        assert!(homes.iter().all(|&sessions| sessions > 50), "{homes:?}");
+        assert_eq!(preferred(&[], SessionId::new(&clock)), None);
     }
 }

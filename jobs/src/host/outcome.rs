@@ -128,7 +128,7 @@ pub(crate) async fn settle(
     }
     crash::point("complete.after_commit");
     services.0.lanes.notify_one();
-    services.0.deliveries.notify_one();
+    services.wake_deliveries();
     Ok(())
 }
 

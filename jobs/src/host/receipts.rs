@@ -55,7 +55,7 @@ pub(crate) async fn commit(
         })
         .await?;
     crash::point("receipt.after_commit");
-    services.0.deliveries.notify_one();
+    services.wake_deliveries();
     Ok(())
 }
 

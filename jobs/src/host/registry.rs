@@ -21,6 +21,8 @@ pub(crate) struct Running {
     pub(crate) flight: Arc<Flight>,
     /// Cancelled to make it rest.
     pub(crate) stop: CancellationToken,
+    /// Cancelled when the lease is lost: nothing more is written to its socket.
+    pub(crate) lost: CancellationToken,
 }
 
 struct Entry {
@@ -67,6 +69,11 @@ impl Registry {
     pub(crate) fn running(&self, id: SessionId, epoch: i64) -> Option<Running> {
         let running = self.entries().get(&id)?.running.clone();
         running.filter(|running| running.lease.epoch == epoch)
+    }
+
+    /// The lease under which the session runs here.
+    pub(crate) fn lease(&self, id: SessionId) -> Option<Lease> {
+        Some(self.entries().get(&id)?.running.as_ref()?.lease.clone())
     }
 
     /// The session's connection, whatever its state.

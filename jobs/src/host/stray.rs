@@ -98,7 +98,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
         Ok(()) => {}
     }
     services.0.lanes.notify_one();
-    services.0.deliveries.notify_one();
+    services.wake_deliveries();
     Ok(())
 }
 

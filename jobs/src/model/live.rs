@@ -1,6 +1,8 @@
-//! What the process that holds a session knows of it at this moment. Never stored.
+//! What the process that holds a session knows of it at this moment. Stored only where another
+//! process may be asked, and believed there no longer than the lease stands.
 
 use passerelle_engine::clock::Millis;
+use serde::{Deserialize, Serialize};
 
 /// A session's live state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,10 +37,24 @@ impl State {
             Self::Unhosted => "unhosted",
         }
     }
+
+    /// Parses what [`State::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::Stopped,
+            Self::Connecting,
+            Self::Qr,
+            Self::Pairing,
+            Self::Connected,
+            Self::Disconnected,
+            Self::Unhosted,
+        ];
+        all.into_iter().find(|state| state.as_str() == text)
+    }
 }
 
 /// A code a phone scans. It holds a pairing secret, so it never shows in logs.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qr {
     /// What the QR image encodes.
     pub code: String,

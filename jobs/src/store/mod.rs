@@ -2,6 +2,7 @@
 //! except those of [`system`], [`settlements`] and [`delivery_claims`]: the few statements that serve
 //! every tenant at once.
 
+pub(crate) mod commands;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod delivery_claims;
@@ -11,6 +12,7 @@ pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod links;
+pub(crate) mod live;
 pub(crate) mod messages;
 pub(crate) mod organisations;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::row;
+use super::{live::told, row};
 use crate::model::{Desired, Listed, Page};
 
 /// A session's row, its link's and its lane's, sealed values still sealed.
@@ -21,6 +21,18 @@ pub(crate) struct Stored {
     pub(crate) ended: Option<String>,
     pub(crate) banned_until: Option<Millis>,
     pub(crate) pending: i64,
+    /// What the process that runs it told, where it is seen.
+    pub(crate) told: Option<String>,
+}
+
+macro_rules! listed {
+    () => {
+        concat!(
+            "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            told!("coalesce(v.state, 'connecting')"),
+            " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
+        )
+    };
 }
 
 /// Makes the session with its link, lease and lane, all at rest.
@@ -56,33 +68,32 @@ pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
     id: SessionId,
+    seen_since: Millis,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(
-        "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending \
-         FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id \
-         WHERE s.org_id = $1 AND s.id = $2",
-    )
-    .bind(org.to_string())
-    .bind(id.to_string())
-    .fetch_optional(conn)
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    sqlx::query(concat!(listed!(), "WHERE s.org_id = $1 AND s.id = $2"))
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(seen_since)
+        .fetch_optional(conn)
+        .await?
+        .as_ref()
+        .map(from_row)
+        .transpose()
 }
 
 pub(crate) async fn list(
     conn: &mut AnyConnection,
     org: OrgId,
     page: &Page<SessionId>,
+    seen_since: Millis,
 ) -> Result<Listed<Stored>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending \
-         FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id \
-         WHERE s.org_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3",
-    )
+    let rows = sqlx::query(concat!(
+        listed!(),
+        "WHERE s.org_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $4"
+    ))
     .bind(org.to_string())
     .bind(page.below())
+    .bind(seen_since)
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
@@ -127,5 +138,6 @@ fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         ended: row.try_get("ended")?,
         banned_until: row.try_get("banned_until")?,
         pending: row.try_get("pending")?,
+        told: row.try_get("told")?,
     })
 }

@@ -1,19 +1,20 @@
 //! The few statements that serve every tenant at once: finding a key's organisation, leases,
 //! claims, sweeps. Nothing here returns a sealed value to anyone but the code that acts on it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Millis,
-    ids::{KeyId, MessageId, OrgId, SessionId},
+    ids::{CommandId, KeyId, MessageId, OrgId, SessionId},
     lease::Lease,
     over_list,
     store::{Dialect, Tx},
 };
 use serde_json::json;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row;
+use crate::pacing::millis;
 
 /// A key that works, found by its visible part.
 pub(crate) struct FoundKey {
@@ -65,12 +66,12 @@ pub(crate) async fn keep_admin_key(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Writes the host's heartbeat by the database's clock.
-pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+/// The process `boot` runs under this host's name from now on.
+pub(crate) async fn register(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
     let now = tx.now().await?;
     sqlx::query(
-        "INSERT INTO host (id, boot_id, seen_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (id) DO UPDATE SET boot_id = excluded.boot_id, seen_at = excluded.seen_at",
+        "INSERT INTO host (id, boot_id, seen_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
+         SET boot_id = excluded.boot_id, seen_at = excluded.seen_at, draining = 0",
     )
     .bind(host)
     .bind(boot)
@@ -80,15 +81,56 @@ pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx
     Ok(())
 }
 
+/// Writes the host's heartbeat by the database's clock; false when another process runs under its name.
+pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<bool, sqlx::Error> {
+    let now = tx.now().await?;
+    let changed = sqlx::query("UPDATE host SET seen_at = $3 WHERE id = $1 AND boot_id = $2")
+        .bind(host)
+        .bind(boot)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// The host takes no more sessions.
+pub(crate) async fn drain(tx: &mut Tx, host: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE host SET draining = 1 WHERE id = $1")
+        .bind(host)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The hosts that take sessions.
+pub(crate) async fn hosts(
+    conn: &mut AnyConnection,
+    seen_since: Millis,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM host WHERE seen_at >= $1 AND draining = 0 LIMIT 1000")
+        .bind(seen_since)
+        .fetch_all(conn)
+        .await
+}
+
+/// A session that should run and that a host may take.
+pub(crate) struct Free {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+    /// Who had it last and did not give it back.
+    pub(crate) host: Option<String>,
+}
+
 /// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
 /// or those of a host not seen since `dead_before`.
 pub(crate) async fn wanting_a_host(
     conn: &mut AnyConnection,
     host: &str,
     dead_before: Millis,
-) -> Result<Vec<(OrgId, SessionId, i64)>, sqlx::Error> {
+) -> Result<Vec<Free>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT e.org_id, e.session_id, e.epoch FROM lease e \
+        "SELECT e.org_id, e.session_id, e.epoch, e.host_id FROM lease e \
          JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
          LEFT JOIN host h ON h.id = e.host_id \
          WHERE s.desired = 'running' AND k.ended IS NULL \
@@ -100,13 +142,55 @@ pub(crate) async fn wanting_a_host(
     .await?;
     rows.iter()
         .map(|row| {
-            Ok((
-                row::id(row, "org_id")?,
-                row::id(row, "session_id")?,
-                row.try_get("epoch")?,
-            ))
+            Ok(Free {
+                org: row::id(row, "org_id")?,
+                session: row::id(row, "session_id")?,
+                epoch: row.try_get("epoch")?,
+                host: row.try_get("host_id")?,
+            })
         })
         .collect()
+}
+
+/// A command that was taken, still sealed.
+pub(crate) type TakenCommand = (OrgId, SessionId, CommandId, Vec<u8>);
+
+/// Takes the open commands to sessions of this host, but for those nobody waits for any more.
+pub(crate) async fn take_commands(
+    tx: &mut Tx,
+    host: &str,
+    waited_for: Duration,
+) -> Result<Vec<TakenCommand>, sqlx::Error> {
+    let asked_since = tx.now().await?.saturating_sub(millis(waited_for));
+    let rows = sqlx::query(
+        "UPDATE command SET taken_epoch = (SELECT e.epoch FROM lease e WHERE e.session_id = command.session_id) \
+         WHERE taken_epoch IS NULL AND created_at > $2 AND session_id IN (SELECT session_id FROM lease WHERE host_id = $1) \
+         RETURNING org_id, session_id, id, asked_sealed",
+    )
+    .bind(host)
+    .bind(asked_since)
+    .fetch_all(tx.conn())
+    .await?;
+    let taken = |row: &AnyRow| {
+        let (org, session) = (row::id(row, "org_id")?, row::id(row, "session_id")?);
+        Ok((
+            org,
+            session,
+            row::id(row, "id")?,
+            row.try_get("asked_sealed")?,
+        ))
+    };
+    rows.iter().map(taken).collect()
+}
+
+/// Forgets commands older than `age`, whose askers died.
+pub(crate) async fn forget_commands(tx: &mut Tx, age: Duration) -> Result<(), sqlx::Error> {
+    let before = tx.now().await?.saturating_sub(millis(age));
+    sqlx::query("DELETE FROM command WHERE created_at < $1")
+        .bind(before)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Takes the lease if it still stands at `epoch`: the new epoch, or none when someone was faster.

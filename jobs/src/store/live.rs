@@ -1,0 +1,72 @@
+//! What the process that runs a session tells those that do not.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+    lease::Lease,
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _};
+
+/// The last word on a session whose lease is `e`, told by a host seen since the statement's `$3`.
+/// A host that has just taken it has told nothing yet.
+macro_rules! told {
+    ($column:literal) => {
+        concat!(
+            "(SELECT ",
+            $column,
+            " FROM lease e JOIN host h ON h.id = e.host_id LEFT JOIN live v ON v.session_id = e.session_id \
+             AND v.epoch = e.epoch AND v.boot_id = h.boot_id WHERE e.session_id = s.id AND h.seen_at >= $3)"
+        )
+    };
+}
+pub(super) use told;
+
+/// Tells the state and the QR, in the transaction that checked the lease.
+pub(crate) async fn tell(
+    tx: &mut Tx,
+    lease: &Lease,
+    boot: &str,
+    state: &str,
+    qr_sealed: Option<Vec<u8>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO live (session_id, org_id, epoch, boot_id, state, qr_sealed) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (session_id) DO UPDATE SET epoch = excluded.epoch, boot_id = excluded.boot_id, \
+         state = excluded.state, qr_sealed = excluded.qr_sealed",
+    )
+    .bind(lease.session.to_string())
+    .bind(lease.org.to_string())
+    .bind(lease.epoch)
+    .bind(boot)
+    .bind(state)
+    .bind(qr_sealed)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The state and the sealed QR; none while nobody who is seen runs the session.
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: SessionId,
+    seen_since: Millis,
+) -> Result<Option<(String, Option<Vec<u8>>)>, sqlx::Error> {
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        told!("coalesce(v.state, 'connecting')"),
+        " AS state, ",
+        told!("v.qr_sealed"),
+        " AS qr_sealed FROM session s WHERE s.org_id = $1 AND s.id = $2"
+    ))
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(seen_since)
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let state: Option<String> = row.try_get("state")?;
+    let qr = row.try_get("qr_sealed")?;
+    Ok(state.map(|state| (state, qr)))
+}

@@ -1,0 +1,180 @@
+//! Many processes, one gateway: an api, two hosts and two workers over PostgreSQL and Redis, any of
+//! which may die. (What one process promises is asked of the cluster by the other files.)
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Backing, Finished, Setup, World, soon, within};
+use std::time::Duration;
+
+use crate::pacing::{by_number, under_floor};
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+/// Another host may take a dead one's sessions after fifteen seconds; then it connects.
+const TAKEOVER: Duration = Duration::from_secs(40);
+
+macro_rules! on_a_cluster {
+    ($($name:ident),+ $(,)?) => {
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> ::anyhow::Result<()> {
+                let _finished: Finished = super::$name().await?;
+                Ok(())
+            })+
+        }
+    };
+}
+
+on_a_cluster!(
+    a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice,
+    a_host_that_was_stopped_for_too_long_writes_nothing_when_it_goes_on,
+    a_host_that_goes_down_hands_its_numbers_over_at_once,
+    a_process_started_under_a_hosts_name_ends_the_one_before,
+    a_readiness_probe_tells_of_redis,
+);
+
+/// A cluster with one linked number, and the hosts that run it and do not.
+struct Pair {
+    world: World,
+    session: String,
+    home: &'static str,
+    other: &'static str,
+}
+
+impl Pair {
+    async fn linked() -> Result<Self> {
+        let world = World::with(Backing::Cluster, Setup::default()).await?;
+        let session = world.linked(NUMBER).await?.id;
+        world.simulator.echo(CONTACT).await?;
+        let at_home = |name: &str| {
+            let log = std::fs::read_to_string(world.folder().join(format!("{name}.log")));
+            log.is_ok_and(|log| log.contains(&format!("session.id={session}")))
+        };
+        let (home, other) = match (at_home("host-a"), at_home("host-b")) {
+            (true, false) => ("host-a", "host-b"),
+            (false, true) => ("host-b", "host-a"),
+            both => anyhow::bail!("one host runs the session, not {both:?}"),
+        };
+        Ok(Self {
+            world,
+            session,
+            home,
+            other,
+        })
+    }
+
+    async fn send(&self, texts: std::ops::Range<u32>) -> Result<()> {
+        for n in texts {
+            let text = format!("text {n}");
+            self.world.api.send(&self.session, CONTACT, &text).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the contact was shown `count` texts, in order and none of them twice.
+    async fn shown(&self, count: u32, deadline: Duration) -> Result<()> {
+        let all: Vec<_> = (0..count).map(|n| format!("text {n}")).collect();
+        within(deadline, "all are shown", async || {
+            let shown = self.world.simulator.shown(CONTACT).await?;
+            assert_eq!(shown, all[..shown.len().min(all.len())]);
+            Ok((shown.len() == all.len()).then_some(()))
+        })
+        .await
+    }
+
+    /// No gap on the wire was under the floor, and everything was told and known.
+    async fn finish(self) -> Result<Finished> {
+        for (number, frames) in &by_number(self.world.simulator.ledger("sent").await?) {
+            if number.contains(NUMBER.trim_start_matches('+')) {
+                assert_eq!(under_floor(frames, 200), Vec::<u64>::new());
+            }
+        }
+        self.world.finish().await
+    }
+}
+
+async fn a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice()
+-> Result<Finished> {
+    let mut pair = Pair::linked().await?;
+    let receiver = pair.world.endpoint(&["message.received"]).await?;
+    pair.send(0..8).await?;
+    soon("some are on their way", async || {
+        let frames = pair.world.simulator.ledger("sent").await?;
+        Ok((frames.len() >= 2).then_some(()))
+    })
+    .await?;
+    pair.world.gateway.other(pair.home)?.kill().await?;
+    pair.send(8..10).await?;
+    pair.shown(10, TAKEOVER).await?;
+    receiver
+        .wait_for_within(TAKEOVER, "message.received", 10)
+        .await?;
+    let session = pair.world.api.session(&pair.session).await?;
+    assert_eq!(session.state, "connected");
+    pair.world.gateway.start_other(pair.home)?;
+    pair.finish().await
+}
+
+async fn a_host_that_was_stopped_for_too_long_writes_nothing_when_it_goes_on() -> Result<Finished> {
+    let mut pair = Pair::linked().await?;
+    pair.send(0..6).await?;
+    soon("some are on their way", async || {
+        let frames = pair.world.simulator.ledger("sent").await?;
+        Ok((!frames.is_empty()).then_some(()))
+    })
+    .await?;
+    pair.world.gateway.other(pair.home)?.signal("STOP")?;
+    // The other host has it now.
+    pair.shown(6, TAKEOVER).await?;
+    pair.world.gateway.other(pair.home)?.signal("CONT")?;
+    let log = pair.world.folder().join(format!("{}.log", pair.home));
+    soon("it drops the session", async || {
+        let log = std::fs::read_to_string(&log)?;
+        Ok(log.contains("the session is dropped").then_some(()))
+    })
+    .await?;
+    pair.send(6..8).await?;
+    pair.shown(8, TAKEOVER).await?;
+    pair.finish().await
+}
+
+async fn a_host_that_goes_down_hands_its_numbers_over_at_once() -> Result<Finished> {
+    let mut pair = Pair::linked().await?;
+    pair.send(0..6).await?;
+    let home = pair.world.gateway.other(pair.home)?;
+    home.terminate()?;
+    let status = home.ended(Duration::from_secs(30)).await?;
+    assert!(status.success(), "{status}");
+    // Nobody had to be taken for dead.
+    pair.shown(6, Duration::from_secs(12)).await?;
+    let phone = pair.world.simulator.phone_state(NUMBER).await?;
+    let devices = phone["devices"].as_array().context("its devices")?;
+    assert_eq!(devices.len(), 1, "it was not unlinked");
+    pair.world.gateway.start_other(pair.home)?;
+    pair.finish().await
+}
+
+async fn a_process_started_under_a_hosts_name_ends_the_one_before() -> Result<Finished> {
+    let mut pair = Pair::linked().await?;
+    let mut before = pair.world.gateway.replace_other(pair.home)?;
+    let status = before.ended(Duration::from_secs(30)).await?;
+    assert!(!status.success(), "it ended as if it had been asked to");
+    assert!(
+        before
+            .log_end()
+            .contains("another process was started as the same host")
+    );
+    assert!(pair.world.gateway.other(pair.other)?.runs());
+    pair.send(0..3).await?;
+    pair.shown(3, TAKEOVER).await?;
+    pair.finish().await
+}
+
+async fn a_readiness_probe_tells_of_redis() -> Result<Finished> {
+    let world = World::start(Backing::Cluster).await?;
+    soon("Redis is heard", async || {
+        let ready: serde_json::Value = world.api.get("/readyz").await?.into(200)?;
+        Ok((ready["redis"] == true && ready["ready"] == true).then_some(()))
+    })
+    .await?;
+    world.finish().await
+}

@@ -19,7 +19,7 @@ use passerelle_jobs::{
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -267,30 +267,48 @@ fn upkeep(running: &Running, metrics: PrometheusHandle, stop: CancellationToken)
     });
 }
 
+/// The wish that the process ends: SIGTERM or SIGINT. Heard from here on, so one that comes while
+/// the process starts ends it in order, too.
+pub struct Asked {
+    term: Signal,
+    int: Signal,
+}
+
+impl Asked {
+    /// Listens.
+    pub fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            int: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        })
+    }
+
+    /// Returns when the process is asked to end.
+    pub async fn to_stop(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
 /// Returns when the process is asked to end: SIGTERM or SIGINT.
 pub async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut int = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    Asked::listen()?.to_stop().await;
     Ok(())
 }
 
 /// Runs a gateway until it is asked to stop.
 pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let announce = config.announce.clone();
+    let asked = Asked::listen()?;
     let gateway = Gateway::start(config, role, metrics()?).await?;
     tell(&gateway)?;
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;
     }
     let usurped = tokio::select! {
-        asked = asked_to_stop() => {
-            asked?;
-            false
-        }
+        () = asked.to_stop() => false,
         () = gateway.services.usurped() => true,
     };
     gateway.stop().await;

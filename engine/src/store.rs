@@ -31,6 +31,8 @@ pub enum Dialect {
     Postgres,
 }
 
+/// PostgreSQL: the server ended a transaction in which nothing was asked for too long.
+const IDLE_TOO_LONG: &str = "25P03";
 /// PostgreSQL: the server is a standby for as long as a failover takes.
 const READ_ONLY: &str = "25006";
 
@@ -55,7 +57,7 @@ fn passes(code: &str) -> bool {
     if code.len() == 5 && !code.starts_with("00") {
         // Connection, login, catalogue, transaction rollback, resources, operator intervention, system.
         let classes = ["08", "28", "3D", "40", "53", "57", "58"];
-        return code == READ_ONLY || classes.contains(&&code[..2]);
+        return [READ_ONLY, IDLE_TOO_LONG].contains(&code) || classes.contains(&&code[..2]);
     }
     // Busy, locked, no memory, read-only, I/O error, full, cannot open.
     let primary = code.parse::<u32>().map(|code| code & 0xff);
@@ -175,6 +177,12 @@ impl Store {
                     Ok(true)
                 })
             })
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    conn.execute(FORSAKEN).await?;
+                    Ok(())
+                })
+            })
             .connect_lazy(url)?;
         Ok(Self {
             dialect: Dialect::Postgres,
@@ -195,7 +203,7 @@ impl Store {
             // The same migration text serves both engines: what SQLite calls blob, PostgreSQL calls bytea.
             self.writes
                 .execute(
-                    "DO $$ BEGIN CREATE DOMAIN blob AS bytea; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+                    "DO $$ BEGIN CREATE DOMAIN blob AS bytea; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
                 )
                 .await?;
         }
@@ -255,6 +263,10 @@ impl Store {
         self.reads.close().await;
     }
 }
+
+/// A process that stands still, or that the network cut off, keeps its locks no longer than this: a
+/// takeover of its sessions waits for them.
+const FORSAKEN: &str = "SET idle_in_transaction_session_timeout = 5000";
 
 /// WAL and FULL: a commit is on the disk when it returns, and readers do not wait for the writer.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \

@@ -136,7 +136,7 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
             for topic in services.0.bell.take() {
                 pipe.publish(topic.channel(store), "").ignore();
             }
-            let sent = tokio::time::timeout(WITHIN, pipe.query_async::<()>(&mut publish));
+            let sent = tokio::time::timeout(WITHIN, pipe.exec_async(&mut publish));
             match sent.await {
                 Ok(sent) => sent?,
                 Err(_) => return Ok(()),

@@ -17,7 +17,7 @@ macro_rules! on_a_cluster {
         mod cluster {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() -> ::anyhow::Result<()> {
-                let _finished: Finished = super::$name().await?;
+                let _finished: ::passerelle_tests::Finished = super::$name().await?;
                 Ok(())
             })+
         }

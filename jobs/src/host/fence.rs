@@ -74,8 +74,8 @@ pub(super) fn drop_all(services: &Services, why: &'static str) {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn the_fence_falls_ten_seconds_after_the_last_heartbeat_began() {
+    #[test]
+    fn the_fence_falls_ten_seconds_after_the_last_heartbeat_began() {
         let (fence, began) = (Fence::default(), Instant::now());
         assert!(fence.holds(began), "nothing is held before the first one");
         fence.renew(began);

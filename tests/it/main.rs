@@ -5,6 +5,7 @@ mod binaries;
 mod canaries;
 mod cluster;
 mod crash_points;
+mod deploy;
 mod document;
 mod endings;
 mod idempotency;

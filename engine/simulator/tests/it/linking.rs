@@ -108,6 +108,26 @@ async fn a_login_may_be_cut_or_late() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_dropped_gets_no_word_and_the_next_one_works() {
+    let sim = Sim::start();
+    let mut companion = sim.link("+491510000001").await;
+    let drop = json!({"on": "login", "do": "drop", "times": 1});
+    sim.post("/faults", drop).await;
+    companion.connect().await;
+    assert!(companion.hears_nothing(Duration::from_millis(300)).await);
+    assert_eq!(sim.get("/stats").await["logins"], 1, "the server read it");
+    let phone = sim.get("/phones/491510000001").await;
+    assert_eq!(phone["devices"][0]["online"], false);
+    companion.vanish();
+    companion.connect().await;
+    companion.expect("success").await;
+    companion.go_active().await;
+    assert_eq!(sim.get("/stats").await["logins"], 2);
+    let phone = sim.get("/phones/491510000001").await;
+    assert_eq!(phone["devices"][0]["online"], true);
+}
+
+#[tokio::test]
 async fn a_new_device_is_sent_keys_and_history_once() {
     let sim = Sim::start();
     let contacts = json!(["+491510000002"]);

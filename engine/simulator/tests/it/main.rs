@@ -5,4 +5,5 @@ mod code;
 mod control;
 mod delivery;
 mod linking;
+mod presence;
 mod raw;

@@ -225,6 +225,11 @@ impl Companion {
         }
     }
 
+    /// Whether the server keeps silent, and the connection open, for so long.
+    pub(crate) async fn hears_nothing(&mut self, long: Duration) -> bool {
+        tokio::time::timeout(long, self.next()).await.is_err()
+    }
+
     /// The next stanza with this tag, passing over others.
     pub(crate) async fn expect(&mut self, tag: &str) -> Node {
         loop {
@@ -265,6 +270,11 @@ impl Companion {
             }
             passed.push(node);
         }
+    }
+
+    /// What came while it waited for an answer.
+    pub(crate) fn passed(&self) -> &VecDeque<Node> {
+        &self.wire.as_ref().expect("connected").inbox
     }
 
     /// The first QR the server offers.

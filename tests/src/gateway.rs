@@ -249,10 +249,15 @@ impl Gateway {
 
     /// The last lines of its log.
     pub fn log_end(&self) -> String {
-        self.process
-            .as_ref()
-            .map(Process::log_end)
-            .unwrap_or_default()
+        let of_others = self
+            .others
+            .iter()
+            .map(|(name, other)| format!("--- {name}\n{}", other.log_end()));
+        let own = self.process.as_ref().map(Process::log_end);
+        own.into_iter()
+            .chain(of_others)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// A client with the admin key.

@@ -82,10 +82,8 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
         return;
     };
     let digest = services.mac("redis.channel", b"");
-    let store: String = digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: [u8; 8] = std::array::from_fn(|n| digest[n]);
+    let store = format!("{:016x}", u64::from_be_bytes(digest));
     while !stop.is_cancelled() {
         let ended = tokio::select! {
             ended = connected(&services, &url, &store) => ended,

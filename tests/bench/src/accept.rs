@@ -37,7 +37,7 @@ pub(crate) async fn measure(backing: Backing) -> Result<Row> {
     world.finish_with_work_undone().await?;
     let name = match backing {
         Backing::Sqlite => "sqlite",
-        Backing::Postgres => "postgres",
+        Backing::Postgres | Backing::Cluster => "postgres",
     };
     Ok(Row {
         bench: format!("accept-{name}"),

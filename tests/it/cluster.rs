@@ -2,7 +2,7 @@
 //! which may die. (What one process promises is asked of the cluster by the other files.)
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, Setup, World, soon, within};
+use passerelle_tests::{Backing, Finished, Setup, World, soon, within, world::numbers};
 use std::time::Duration;
 
 use crate::pacing::{by_number, under_floor};
@@ -164,6 +164,19 @@ async fn a_process_started_under_a_hosts_name_ends_the_one_before() -> Result<Fi
             .contains("another process was started as the same host")
     );
     assert!(pair.world.gateway.other(pair.other)?.runs());
+    // What the one before did at its end is not held against the one that has its name: of many
+    // sessions some are its own.
+    let log = pair.world.folder().join(format!("{}.log", pair.home));
+    let runs = |log: &str| log.matches("this host runs the session").count();
+    let earlier = runs(&std::fs::read_to_string(&log)?);
+    let more: Vec<_> = numbers(24).collect();
+    for number in &more[8..] {
+        pair.world.linked(number).await?;
+    }
+    assert!(
+        runs(&std::fs::read_to_string(&log)?) > earlier,
+        "it takes no session"
+    );
     pair.send(0..3).await?;
     pair.shown(3, TAKEOVER).await?;
     pair.finish().await

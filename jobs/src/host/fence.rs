@@ -6,12 +6,12 @@
 //! written, so the database's clock and its own wall clock may step as they like.
 
 use std::{
+    convert::Infallible,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
@@ -47,16 +47,13 @@ pub(super) fn holds(services: &Services) -> bool {
     !services.is_shared() || shared.fence.holds(shared.clock.monotonic())
 }
 
-/// Drops every session when the fence no longer holds, until stopped.
-pub(super) async fn watch(services: Services, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if !holds(&services) {
-            drop_all(&services, "the store was not reached for ten seconds");
+/// Drops every session when the fence no longer holds. Never ends.
+pub(super) async fn watch(services: &Services) -> Infallible {
+    loop {
+        if !holds(services) {
+            drop_all(services, "the store was not reached for ten seconds");
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = stop.cancelled() => {}
-        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -73,15 +73,20 @@ impl Host {
         }
     }
 
-    /// Runs until stopped, then puts every session to rest.
+    /// Runs until stopped, then puts every session to rest. The fence is watched to the very end.
     pub(crate) async fn run(self) {
+        tokio::select! {
+            () = self.work() => {}
+            never = fence::watch(&self.services) => match never {},
+        }
+    }
+
+    async fn work(&self) {
         let mut beaten: Option<Instant> = None;
         let mut stray = HashSet::new();
         // What this host held when it died is its own to take back at once; with each heartbeat, what
         // it could not give back.
         let mut booting = true;
-        self.tasks
-            .spawn(fence::watch(self.services.clone(), self.stop.clone()));
         while !self.stop.is_cancelled() {
             match self.look(&mut beaten, &mut stray, booting).await {
                 Ok(()) => booting = false,
@@ -96,18 +101,33 @@ impl Host {
         if let Err(fault) = self.drain().await {
             tracing::warn!(error = %fault, "the others are not told that this host goes down");
         }
-        self.rest().await;
+        tokio::select! {
+            () = self.rest() => {}
+            () = self.keep_beating() => {}
+        }
     }
 
     /// Others are to take what is given back from now on.
     async fn drain(&self) -> Result<(), Fault> {
-        let host = Arc::clone(&self.services.0.settings.host);
-        let drain = self
-            .services
-            .0
+        let shared = self.services.0.clone();
+        let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
+        let drain = shared
             .store
-            .write(move |tx| Box::pin(async move { store::system::drain(tx, &host).await }));
+            .write(move |tx| Box::pin(async move { store::system::drain(tx, &host, &boot).await }));
         Ok(drain.await?)
+    }
+
+    /// A host whose sessions take their time to rest is not to be taken for dead meanwhile. Ends
+    /// only when another process took its name.
+    async fn keep_beating(&self) {
+        loop {
+            match self.beat(false).await {
+                Err(Fault::LeaseLost) => return,
+                Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
+                Ok(()) => {}
+            }
+            tokio::time::sleep(BEAT).await;
+        }
     }
 
     async fn look(

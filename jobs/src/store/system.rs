@@ -93,10 +93,11 @@ pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<bool, sq
     Ok(changed.rows_affected() == 1)
 }
 
-/// The host takes no more sessions.
-pub(crate) async fn drain(tx: &mut Tx, host: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE host SET draining = 1 WHERE id = $1")
+/// The host takes no more sessions. Its name may be another process's by now, which goes on.
+pub(crate) async fn drain(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE host SET draining = 1 WHERE id = $1 AND boot_id = $2")
         .bind(host)
+        .bind(boot)
         .execute(tx.conn())
         .await?;
     Ok(())

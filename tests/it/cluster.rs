@@ -26,7 +26,7 @@ macro_rules! on_a_cluster {
 
 on_a_cluster!(
     a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice,
-    a_host_that_was_stopped_for_too_long_writes_nothing_when_it_goes_on,
+    a_host_that_was_stopped_for_too_long_drops_its_numbers_when_it_goes_on,
     a_host_that_goes_down_hands_its_numbers_over_at_once,
     a_process_started_under_a_hosts_name_ends_the_one_before,
     a_readiness_probe_tells_of_redis,
@@ -114,7 +114,8 @@ async fn a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice
     pair.finish().await
 }
 
-async fn a_host_that_was_stopped_for_too_long_writes_nothing_when_it_goes_on() -> Result<Finished> {
+async fn a_host_that_was_stopped_for_too_long_drops_its_numbers_when_it_goes_on() -> Result<Finished>
+{
     let mut pair = Pair::linked().await?;
     pair.send(0..6).await?;
     soon("some are on their way", async || {

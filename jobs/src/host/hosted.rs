@@ -155,19 +155,22 @@ impl Hosted {
                     code: code.as_str().to_owned(),
                     expires_at: now.saturating_add(millis(valid_for)),
                 };
-                self.show(State::Qr, Some(qr)).await?;
+                self.show(State::Qr, Some(qr.clone()));
+                if self.services.is_shared() {
+                    self.persist(Change::Qr(qr)).await?;
+                }
             }
             LinkEvent::Linked { me } => {
-                self.show(State::Connecting, None).await?;
+                self.show(State::Connecting, None);
                 self.persist(Change::Linked(me)).await?;
             }
             LinkEvent::Connected => {
                 self.persist(Change::Connected).await?;
-                self.show(State::Connected, None).await?;
+                self.show(State::Connected, None);
                 self.services.0.lanes.notify_one();
             }
             LinkEvent::Disconnected => {
-                self.show(State::Disconnected, None).await?;
+                self.show(State::Disconnected, None);
                 self.persist(Change::Disconnected).await?;
             }
             LinkEvent::Ack { id, error } => self.acknowledged(id, error).await?,
@@ -184,17 +187,10 @@ impl Hosted {
         Ok(())
     }
 
-    /// Shows a new state, to the processes that do not run the session too.
-    async fn show(&self, state: State, qr: Option<Qr>) -> Result<(), Fault> {
-        let shared = &self.services.0;
-        let live = Live { state, qr };
-        shared.registry.show(self.lease.session, live.clone());
-        if self.services.is_shared() {
-            let boot = Arc::clone(&shared.boot);
-            let shown = Change::Shown(live, boot);
-            self.patiently(|| self.try_persist(shown.clone())).await?;
-        }
-        Ok(())
+    /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.
+    fn show(&self, state: State, qr: Option<Qr>) {
+        let registry = &self.services.0.registry;
+        registry.show(self.lease.session, Live { state, qr });
     }
 
     async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
@@ -270,12 +266,15 @@ impl Hosted {
         let shared = self.services.0.clone();
         let key = shared.vault.org_key(self.lease.org).await?;
         let (lease, clock) = (self.lease.clone(), shared.clock.clone());
+        let teller = self.services.is_shared().then(|| Arc::clone(&shared.boot));
         shared
             .store
             .write(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
-                    change.apply(tx, &key, &lease, &clock).await
+                    change
+                        .apply(tx, &key, &lease, &clock, teller.as_deref())
+                        .await
                 })
             })
             .await
@@ -349,8 +348,8 @@ impl Hosted {
 /// A change of what is stored of a session.
 #[derive(Clone)]
 enum Change {
-    /// The live state, for those who do not run the session; told by this boot.
-    Shown(Live, Arc<str>),
+    /// The QR of the moment, for the processes that do not run the session.
+    Qr(Qr),
     Linked(Peer),
     Connected,
     Disconnected,
@@ -371,17 +370,13 @@ impl Change {
         key: &passerelle_engine::vault::DataKey,
         lease: &Lease,
         clock: &passerelle_engine::clock::Clock,
+        teller: Option<&str>,
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
         let told = match self {
-            Self::Shown(live, boot) => {
-                let record = id.to_string();
-                let sealed = live
-                    .qr
-                    .map(|qr| key.seal_json(&qr_place(org, &record), &qr));
-                let (state, sealed) = (live.state.as_str(), sealed.transpose()?);
-                store::live::tell(tx, lease, &boot, state, sealed).await?;
-                return Ok(());
+            Self::Qr(qr) => {
+                let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
+                return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
             }
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
@@ -436,6 +431,22 @@ impl Change {
                 }
             }
         };
+        tell(tx, lease, teller, told.state, None).await?;
         events::session(tx, key, org, id, &told, clock).await
     }
+}
+
+/// Tells the processes that do not run the session, where there may be some, what it is; `teller` is
+/// this process's boot.
+async fn tell(
+    tx: &mut passerelle_engine::store::Tx,
+    lease: &Lease,
+    teller: Option<&str>,
+    state: &str,
+    qr_sealed: Option<Vec<u8>>,
+) -> Result<(), Fault> {
+    if let Some(boot) = teller {
+        store::live::tell(tx, lease, boot, state, qr_sealed).await?;
+    }
+    Ok(())
 }

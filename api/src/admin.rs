@@ -20,7 +20,7 @@ use crate::{
 /// Carries out a command and prints what it made.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
-    let store = lifecycle::open(&admin.store.database_url).await?;
+    let store = lifecycle::open(&admin.store).await?;
     let clock = Clock::system();
     let vault = Vault::open(&store, kek, clock.clone())
         .await

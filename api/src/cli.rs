@@ -63,6 +63,15 @@ pub struct StoreFlag {
         value_name = "URL"
     )]
     pub database_url: String,
+    /// Connections that this process opens to PostgreSQL, at most
+    #[arg(
+        long,
+        env = "PASSERELLE_DATABASE_CONNECTIONS",
+        default_value_t = 32,
+        value_parser = clap::value_parser!(u32).range(2..=1000),
+        value_name = "COUNT"
+    )]
+    pub database_connections: u32,
 }
 
 /// The key-encryption keys.

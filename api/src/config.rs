@@ -8,7 +8,7 @@ use passerelle_jobs::{
     webhook::{guard::Egress, schedule::Schedule},
 };
 
-use crate::cli::{Gateway, KekFlag};
+use crate::cli::{Gateway, KekFlag, StoreFlag};
 
 /// WhatsApp's servers answer within seconds; waiting less would call sent messages unknown.
 const ACK_TIMEOUT_MIN: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
     /// The store.
-    pub database_url: String,
+    pub store: StoreFlag,
     /// The key-encryption keys.
     pub kek: KekRing,
     /// The operator's key, when it was given.
@@ -99,7 +99,7 @@ impl Config {
             .filter(|host| (1..=100).contains(&host.len()));
         Ok(Self {
             listen: flags.listen,
-            database_url: flags.store.database_url.clone(),
+            store: flags.store.clone(),
             kek,
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,

@@ -27,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     auth::{self, AdminKey},
+    cli::StoreFlag,
     config::Config,
     quota::Quotas,
     server,
@@ -131,7 +132,7 @@ impl Gateway {
         let listener = listener.with_context(|| format!("listening on {}", config.listen))?;
         let addr = listener.local_addr().context("reading the own address")?;
         let clock = Clock::system();
-        let store = open(&config.database_url).await?;
+        let store = open(&config.store).await?;
         let vault = Vault::open(&store, config.kek, clock.clone())
             .await
             .context("opening the vault")?;
@@ -231,8 +232,8 @@ pub fn chance() -> StdRng {
 }
 
 /// Opens the store and brings its tables up to date.
-pub async fn open(database_url: &str) -> anyhow::Result<Store> {
-    let store = Store::open(database_url)
+pub async fn open(flag: &StoreFlag) -> anyhow::Result<Store> {
+    let store = Store::open_with(&flag.database_url, flag.database_connections)
         .await
         .context("opening the store (--database-url)")?;
     store
@@ -243,8 +244,8 @@ pub async fn open(database_url: &str) -> anyhow::Result<Store> {
 }
 
 /// Opens the store, brings its tables up to date and closes it.
-pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
-    open(database_url).await?.close().await;
+pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
+    open(flag).await?.close().await;
     Ok(())
 }
 

@@ -39,7 +39,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(flags) => passerelle::demo::run(flags).await,
         #[cfg(feature = "sandbox")]
         Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
-        Command::Migrate(store) => lifecycle::migrate(&store.database_url).await,
+        Command::Migrate(store) => lifecycle::migrate(&store).await,
         Command::Openapi => surface::print().context("printing the document"),
         Command::Admin(command) => admin::run(command).await,
         Command::Api(flags) => role("api", flags, Role::Api).await,

@@ -1,26 +1,32 @@
-//! The store: one pool over SQLite or PostgreSQL, one SQL text for both, and on SQLite the one
-//! writer that commits together whatever has gathered.
+//! The store: SQLite or PostgreSQL, one SQL text for both.
 //!
-//! A commit costs a flush, a row does not. On SQLite each piece of work therefore goes to one
-//! writer task, which runs what has gathered in one transaction, each piece in its own savepoint,
-//! and answers every caller after the commit. PostgreSQL groups commits by itself, so there each
-//! piece is a transaction of its own. Either way `write` returns only when the work is durable.
+//! **Writes.** A commit costs a flush, a row does not. On SQLite each piece of work therefore goes
+//! to one writer task ([`writer`]), which commits together whatever has gathered. PostgreSQL groups
+//! commits by itself, so there each piece is a transaction of its own. Either way a write returns
+//! only when the work is durable.
+//!
+//! **Tenants.** Work for one organisation is done through [`Store::read`] and [`Store::write`], which
+//! name it; on PostgreSQL row-level security then shows and takes that organisation's rows alone
+//! ([`postgres`]). The few statements that serve every organisation at once demand a [`SystemTx`] or
+//! a [`SystemRead`], which only [`Store::write_system`] and [`Store::read_system`] give.
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, time::Duration};
+mod postgres;
+mod writer;
 
-use futures_util::FutureExt as _;
-use sqlx::{
-    Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction, any::AnyPoolOptions,
-    pool::PoolConnection,
+use std::{
+    future::Future,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+    time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Millis;
+use sqlx::{
+    Any, AnyConnection, AnyPool, Executor as _, Transaction, any::AnyPoolOptions,
+    migrate::Migrator, pool::PoolConnection,
+};
 
-/// Pieces of work the writer commits together at most.
-const GATHER: usize = 64;
-/// Pieces of work that may wait for the writer; further callers wait to hand theirs over.
-const WAITING: usize = 1024;
+use self::writer::Writer;
+use crate::{clock::Millis, ids::OrgId};
 
 /// Which database answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,15 +77,81 @@ pub type Work<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 't>
 #[derive(Clone, Debug)]
 pub struct Store {
     dialect: Dialect,
+    /// Reads of one organisation; on PostgreSQL its writes, too.
     reads: AnyPool,
-    writer: Option<mpsc::Sender<Piece>>,
-    writes: AnyPool,
+    /// What serves every organisation; on SQLite its writes, and everybody's.
+    system: AnyPool,
+    /// On SQLite every write goes through it.
+    writer: Option<Writer>,
 }
 
 /// A write transaction, or a piece's part of one.
 pub struct Tx {
     transaction: Transaction<'static, Any>,
     dialect: Dialect,
+}
+
+/// A write transaction that sees every organisation's rows.
+pub struct SystemTx(Tx);
+
+impl Deref for SystemTx {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.0
+    }
+}
+
+impl DerefMut for SystemTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.0
+    }
+}
+
+/// A connection that reads the rows of one organisation.
+pub struct Read(Reading);
+
+enum Reading {
+    Sqlite(PoolConnection<Any>),
+    /// Read only, and of one tenant. It is rolled back with the test that its release makes anyway.
+    Postgres(Transaction<'static, Any>),
+}
+
+impl Deref for Read {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        match &self.0 {
+            Reading::Sqlite(conn) => conn,
+            Reading::Postgres(transaction) => transaction,
+        }
+    }
+}
+
+impl DerefMut for Read {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        match &mut self.0 {
+            Reading::Sqlite(conn) => conn,
+            Reading::Postgres(transaction) => transaction,
+        }
+    }
+}
+
+/// A connection that reads every organisation's rows.
+pub struct SystemRead(PoolConnection<Any>);
+
+impl Deref for SystemRead {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for SystemRead {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.0
+    }
 }
 
 impl Tx {
@@ -140,11 +212,17 @@ pub async fn now(dialect: Dialect, conn: &mut AnyConnection) -> Result<Millis, s
 impl Store {
     /// Opens `sqlite:PATH` (made when missing) or `postgres://…`. Does not migrate.
     pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
+        Self::open_with(url, 32).await
+    }
+
+    /// As [`Store::open`], with at most so many connections to PostgreSQL, of which there are two at
+    /// least.
+    pub async fn open_with(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
         if url.starts_with("sqlite:") {
             Self::open_sqlite(url).await
         } else {
-            Self::open_postgres(url)
+            Self::open_postgres(url, connections)
         }
     }
 
@@ -153,42 +231,22 @@ impl Store {
         let url = format!("{url}{separator}mode=rwc");
         let writes = sqlite_pool(1, WRITING).connect(&url).await?;
         let reads = sqlite_pool(4, READING).connect(&url).await?;
-        let (writer, gathered) = mpsc::channel(WAITING);
-        spawn_writer(write_gathered(writes.clone(), gathered));
         Ok(Self {
             dialect: Dialect::Sqlite,
             reads,
-            writer: Some(writer),
-            writes,
+            writer: Some(Writer::start(writes.clone())),
+            system: writes,
         })
     }
 
-    fn open_postgres(url: &str) -> Result<Self, sqlx::Error> {
-        let pool = AnyPoolOptions::new()
-            .max_connections(32)
-            .acquire_timeout(Duration::from_secs(5))
-            // Every release is tested; only a connection that lay idle may have died since.
-            .test_before_acquire(false)
-            .before_acquire(|conn, lain| {
-                Box::pin(async move {
-                    if lain.idle_for > Duration::from_secs(1) {
-                        conn.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_connect(|conn, _| {
-                Box::pin(async move {
-                    conn.execute(FORSAKEN).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy(url)?;
+    fn open_postgres(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
+        // Most work is an organisation's.
+        let system = (connections / 4).max(1);
         Ok(Self {
             dialect: Dialect::Postgres,
-            reads: pool.clone(),
+            reads: postgres::tenants(url, connections.saturating_sub(system).max(1))?,
+            system: postgres::system(url, system)?,
             writer: None,
-            writes: pool,
         })
     }
 
@@ -199,50 +257,43 @@ impl Store {
 
     /// Brings the schema up to date; a second run does nothing.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        if self.dialect == Dialect::Postgres {
-            // The same migration text serves both engines: what SQLite calls blob, PostgreSQL calls bytea.
-            self.writes
-                .execute(
-                    "DO $$ BEGIN CREATE DOMAIN blob AS bytea; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
-                )
-                .await?;
+        match self.dialect {
+            Dialect::Sqlite => Ok(MIGRATIONS.run(&self.system).await?),
+            Dialect::Postgres => postgres::migrate(&self.system).await,
         }
-        sqlx::migrate!("../migrations").run(&self.writes).await?;
-        Ok(())
     }
 
-    /// A connection for reading. Never begin a transaction on it.
-    pub async fn read(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
-        self.reads.acquire().await
+    /// A connection for reading the rows of one organisation. Never begin a transaction on it.
+    pub async fn read(&self, org: OrgId) -> Result<Read, sqlx::Error> {
+        Ok(Read(match self.dialect {
+            Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
+            Dialect::Postgres => Reading::Postgres(postgres::begin_read(&self.reads, org).await?),
+        }))
     }
 
-    /// Runs `work` in a transaction and returns when it is durable. An error from `work` undoes
-    /// its statements and nobody else's. `work` must not wait for anything but the database.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    /// A connection for reading every organisation's rows. Never begin a transaction on it.
+    pub async fn read_system(&self) -> Result<SystemRead, sqlx::Error> {
+        let pool = match self.dialect {
+            Dialect::Sqlite => &self.reads,
+            Dialect::Postgres => &self.system,
+        };
+        Ok(SystemRead(pool.acquire().await?))
+    }
+
+    /// Runs `work` on the rows of one organisation in a transaction and returns when it is durable.
+    /// An error from `work` undoes its statements and nobody else's. `work` must not wait for
+    /// anything but the database.
+    pub async fn write<T, E, F>(&self, org: OrgId, work: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
-        let Some(writer) = &self.writer else {
-            return self.write_alone(work).await;
-        };
-        let (answer, answered) = oneshot::channel();
-        let piece: Piece = Box::new(move |tx| Box::pin(run_piece(work, tx, answer)));
-        // The piece is dropped unanswered when the store does not take writes, and when it panics.
-        let unanswered = |_| E::from(sqlx::Error::WorkerCrashed);
-        let handed_over = writer.send(piece).await;
-        handed_over.map_err(|_| E::from(sqlx::Error::PoolClosed))?;
-        answered.await.map_err(unanswered)?
-    }
-
-    async fn write_alone<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E>,
-        E: From<sqlx::Error>,
-    {
+        if let Some(writer) = &self.writer {
+            return writer.write(move |tx| work(&mut tx.0)).await;
+        }
         let mut tx = Tx {
-            transaction: self.writes.begin().await?,
+            transaction: postgres::begin_write(&self.reads, org).await?,
             dialect: self.dialect,
         };
         let done = work(&mut tx).await?;
@@ -250,23 +301,41 @@ impl Store {
         Ok(done)
     }
 
+    /// As [`Store::write`], on every organisation's rows.
+    pub async fn write_system<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut SystemTx) -> Work<'t, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        if let Some(writer) = &self.writer {
+            return writer.write(work).await;
+        }
+        let mut tx = SystemTx(Tx {
+            transaction: self.system.begin().await?,
+            dialect: self.dialect,
+        });
+        let done = work(&mut tx).await?;
+        tx.0.transaction.commit().await?;
+        Ok(done)
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        let mut conn = self.read().await?;
+        let mut conn = self.reads.acquire().await?;
         sqlx::query("SELECT 1").execute(&mut *conn).await?;
         Ok(())
     }
 
     /// Waits for the work at hand and closes every connection.
     pub async fn close(&self) {
-        self.writes.close().await;
+        self.system.close().await;
         self.reads.close().await;
     }
 }
 
-/// A process that stands still, or that the network cut off, keeps its locks no longer than this: a
-/// takeover of its sessions waits for them.
-const FORSAKEN: &str = "SET idle_in_transaction_session_timeout = 5000";
+/// What both engines have. What only PostgreSQL has is another set, in [`postgres`].
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// WAL and FULL: a commit is on the disk when it returns, and readers do not wait for the writer.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -290,119 +359,7 @@ fn sqlite_pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
         })
 }
 
-/// What a piece leaves behind: whether its statements stay, and how to answer its caller.
-struct Ran {
-    keep: bool,
-    answer: Box<dyn FnOnce(Result<(), String>) + Send>,
-}
-
-type Piece =
-    Box<dyn for<'t> FnOnce(&'t mut Tx) -> Pin<Box<dyn Future<Output = Ran> + Send + 't>> + Send>;
-
-async fn run_piece<T, E, F>(work: F, tx: &mut Tx, answer: oneshot::Sender<Result<T, E>>) -> Ran
-where
-    F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
-    T: Send + 'static,
-    E: From<sqlx::Error> + Send + 'static,
-{
-    let result = work(tx).await;
-    Ran {
-        keep: result.is_ok(),
-        answer: Box::new(move |committed| {
-            let result = match committed {
-                Ok(()) => result,
-                Err(why) => result.and_then(|_| Err(E::from(sqlx::Error::Protocol(why)))),
-            };
-            // The caller may have gone away; the work stands all the same.
-            drop(answer.send(result));
-        }),
-    }
-}
-
-/// Runs what has gathered, until the last `Store` is dropped.
-async fn write_gathered(pool: AnyPool, mut gathered: mpsc::Receiver<Piece>) {
-    let mut batch = Vec::with_capacity(GATHER);
-    while gathered.recv_many(&mut batch, GATHER).await > 0 {
-        commit_together(&pool, &mut batch).await;
-        // Whatever was not run is dropped, which answers its caller with an error.
-        batch.clear();
-    }
-}
-
-/// Runs the pieces in one transaction. A piece that fails or panics is undone alone.
-async fn commit_together(pool: &AnyPool, pieces: &mut Vec<Piece>) {
-    let transaction = match pool.begin_with("BEGIN IMMEDIATE").await {
-        Ok(transaction) => transaction,
-        Err(error) => return tracing::error!(%error, "the store does not take writes"),
-    };
-    let mut tx = Tx {
-        transaction,
-        dialect: Dialect::Sqlite,
-    };
-    let mut ran = Vec::with_capacity(pieces.len());
-    let committed = match run_all(&mut tx, pieces, &mut ran).await {
-        Ok(true) => tx.transaction.commit().await,
-        Ok(false) => tx.transaction.rollback().await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &committed {
-        tracing::error!(%error, "a commit failed");
-    }
-    answer_all(ran, &committed.map_err(|error| error.to_string()));
-}
-
-/// Runs each piece; whether there is anything to commit.
-async fn run_all(
-    tx: &mut Tx,
-    pieces: &mut Vec<Piece>,
-    ran: &mut Vec<Ran>,
-) -> Result<bool, sqlx::Error> {
-    if pieces.len() == 1 {
-        // Alone, a piece is the transaction and needs no savepoint.
-        let kept = run_one(tx, pieces.remove(0), ran).await;
-        return Ok(kept);
-    }
-    let mut any = false;
-    tx.conn().execute("SAVEPOINT piece").await?;
-    for piece in pieces.drain(..) {
-        let kept = run_one(tx, piece, ran).await;
-        any |= kept;
-        let next = if kept {
-            "RELEASE piece; SAVEPOINT piece"
-        } else {
-            "ROLLBACK TO piece"
-        };
-        tx.conn().execute(next).await?;
-    }
-    tx.conn().execute("RELEASE piece").await?;
-    Ok(any)
-}
-
-/// Runs one piece; whether its statements are to stay. One that panics drops its caller's answer.
-async fn run_one(tx: &mut Tx, piece: Piece, ran: &mut Vec<Ran>) -> bool {
-    let done = AssertUnwindSafe(piece(tx)).catch_unwind().await;
-    let Ok(done) = done else {
-        tracing::error!("a piece of work panicked");
-        return false;
-    };
-    let kept = done.keep;
-    ran.push(done);
-    kept
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the writer outlives every tracker, for shutdown itself writes; it ends with the last store"
-)]
-fn spawn_writer(writer: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(writer));
-}
-
-fn answer_all(ran: Vec<Ran>, committed: &Result<(), String>) {
-    for piece in ran {
-        (piece.answer)(committed.clone());
-    }
-}
-
+#[cfg(test)]
+mod tenant_tests;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -49,13 +50,8 @@ impl Fresh {
     async fn postgres(server: &str) -> Self {
         let clock = Clock::system();
         let name = SessionId::new(&clock).to_string();
-        let admin = Store::open(server).await.unwrap();
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(create)
-            .execute(&mut *admin.read().await.unwrap())
-            .await
-            .unwrap();
-        admin.close().await;
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        run_as_user(server, create).await;
         let (base, _) = server.rsplit_once('/').unwrap();
         Self::open(format!("{base}/{name}"), None).await
     }
@@ -81,7 +77,7 @@ impl Fresh {
         let vault = vault.clone();
         let done: Result<(), VaultError> = self
             .store
-            .write(move |tx| {
+            .write(org, move |tx| {
                 Box::pin(async move {
                     sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, 'Café', 0)")
                         .bind(org.to_string())
@@ -136,7 +132,7 @@ impl Fresh {
     pub(crate) async fn run(&self, text: &'static str, id: String) -> u64 {
         let changed: Result<u64, sqlx::Error> = self
             .store
-            .write(move |tx| {
+            .write_system(move |tx| {
                 Box::pin(async move {
                     let done = sqlx::query(text).bind(id).execute(tx.conn()).await?;
                     Ok(done.rows_affected())
@@ -166,12 +162,14 @@ impl Fresh {
         else {
             return;
         };
-        let admin = Store::open(&format!("{server}/postgres")).await.unwrap();
-        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-        sqlx::raw_sql(drop)
-            .execute(&mut *admin.read().await.unwrap())
-            .await
-            .unwrap();
-        admin.close().await;
+        let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+        run_as_user(&format!("{server}/postgres"), drop).await;
     }
+}
+
+/// Runs a statement as the user of the server's address, which no store does.
+pub(crate) async fn run_as_user(url: &str, statement: AssertSqlSafe<String>) {
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    conn.execute(statement).await.unwrap();
+    conn.close().await.unwrap();
 }

@@ -57,14 +57,14 @@ pub(crate) async fn ask(
     let key = shared.vault.org_key(org).await?;
     let record = id.to_string();
     let asked = key.seal_json(&asked_place(org, &record), &command)?;
-    let insert = shared.store.write(move |tx| {
+    let insert = shared.store.write(org, move |tx| {
         Box::pin(async move { store::commands::insert(tx, org, session, id, asked).await })
     });
     insert.await?;
     services.wake_hosts();
     let answered = async {
         loop {
-            let mut conn = shared.store.read().await?;
+            let mut conn = shared.store.read(org).await?;
             if let Some(sealed) = store::commands::answered(&mut conn, org, id).await? {
                 return Ok::<Answer, Fault>(key.open_json(&answer_place(org, &record), &sealed)?);
             }
@@ -73,9 +73,9 @@ pub(crate) async fn ask(
         }
     };
     let answer = tokio::time::timeout(WAIT, answered).await;
-    let delete = shared
-        .store
-        .write(move |tx| Box::pin(async move { store::commands::delete(tx, org, id).await }));
+    let delete = shared.store.write(org, move |tx| {
+        Box::pin(async move { store::commands::delete(tx, org, id).await })
+    });
     if let Err(error) = delete.await {
         // What it answers counts; the sweep deletes the row later.
         tracing::warn!(session.id = %session, %error, "an answered command is not deleted");
@@ -90,7 +90,7 @@ pub(crate) async fn answer_open(services: &Services, tasks: &TaskTracker) -> Res
     }
     let shared = services.0.clone();
     let host = shared.settings.host.clone();
-    let taken = shared.store.write(move |tx| {
+    let taken = shared.store.write_system(move |tx| {
         Box::pin(async move { store::system::take_commands(tx, &host, WAIT).await })
     });
     for (org, session, id, asked) in taken.await? {
@@ -116,7 +116,7 @@ async fn answer(
     let command = key.open_json(&asked_place(org, &record), asked)?;
     let answer = carry_out(services, session, command).await;
     let sealed = key.seal_json(&answer_place(org, &record), &answer)?;
-    let write = services.0.store.write(move |tx| {
+    let write = services.0.store.write(org, move |tx| {
         Box::pin(async move { store::commands::answer(tx, org, id, sealed).await })
     });
     Ok(write.await?)
@@ -159,7 +159,7 @@ async fn tell_pairing(services: &Services, id: SessionId) {
         return;
     };
     let boot = services.0.boot.clone();
-    let told = services.0.store.write(move |tx| {
+    let told = services.0.store.write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
             store::live::tell(tx, &lease, &boot, State::Pairing.as_str(), None).await?;

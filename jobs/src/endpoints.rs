@@ -73,7 +73,7 @@ pub async fn create(
     let secret = Secret(sign::new_secret(&mut services.chance()));
     let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
     let (made, signing) = (endpoint.clone(), secret.clone());
-    let work = shared.store.write(move |tx| {
+    let work = shared.store.write(org, move |tx| {
         Box::pin(async move {
             if store::endpoints::count(tx, org).await? >= ENDPOINTS_MAX {
                 return Err(NotMade::TooMany);
@@ -106,7 +106,7 @@ pub async fn read(
     id: EndpointId,
 ) -> Result<Option<Endpoint>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     store::endpoints::read(&mut conn, &key, org, id).await
 }
 
@@ -117,16 +117,15 @@ pub async fn list(
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     store::endpoints::list(&mut conn, &key, org, page).await
 }
 
 /// Deletes the endpoint and what waits for it; whether there was one.
 pub async fn delete(services: &Services, org: OrgId, id: EndpointId) -> Result<bool, Fault> {
-    let work = services
-        .0
-        .store
-        .write(move |tx| Box::pin(store::endpoints::delete(tx, org, id)));
+    let work = services.0.store.write(org, move |tx| {
+        Box::pin(store::endpoints::delete(tx, org, id))
+    });
     Ok(work.await?)
 }
 
@@ -143,7 +142,7 @@ pub async fn rotate_secret(
     let signs = i64::try_from(OLD_SECRET_SIGNS.as_millis()).unwrap_or(i64::MAX);
     let until = shared.clock.now() + signs;
     let new = secret.clone();
-    let work = shared.store.write(move |tx| {
+    let work = shared.store.write(org, move |tx| {
         Box::pin(async move { store::endpoints::rotate(tx, &key, org, id, &new, until).await })
     });
     Ok(work.await?.then_some((secret, until)))
@@ -156,7 +155,7 @@ pub async fn deliveries(
     wanted: &Wanted,
     page: &Page<DeliveryId>,
 ) -> Result<Listed<Delivery>, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     Ok(store::deliveries::list(&mut conn, org, wanted, page).await?)
 }
 
@@ -167,7 +166,7 @@ pub async fn delivery(
     id: DeliveryId,
 ) -> Result<Option<(Delivery, Vec<Attempt>)>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let Some(delivery) = store::deliveries::read(&mut conn, org, id).await? else {
         return Ok(None);
     };

@@ -78,7 +78,7 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
     let received = batch.len();
     shared
         .store
-        .write(move |tx| {
+        .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
                 for inbound in batch {

@@ -35,7 +35,7 @@ pub async fn create(
     let made = key.clone();
     let kept = shared
         .store
-        .write(move |tx| {
+        .write(org, move |tx| {
             Box::pin(async move {
                 if store::organisations::read(tx.conn(), org).await?.is_none() {
                     return Ok::<_, Fault>(false);
@@ -54,7 +54,7 @@ pub async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     Ok(store::keys::list(&mut conn, org, page).await?)
 }
 
@@ -64,7 +64,9 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
     services
         .0
         .store
-        .write(move |tx| Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) }))
+        .write(org, move |tx| {
+            Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) })
+        })
         .await
 }
 
@@ -74,7 +76,7 @@ pub async fn find(
     public_id: &str,
     secret: &[u8],
 ) -> Result<Option<(OrgId, KeyId)>, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read_system().await?;
     let found = store::system::find_key(&mut conn, public_id).await?;
     let presented = services.0.vault.secret_mac(API_KEY, secret);
     // An unknown key is compared all the same: its answer takes as long.
@@ -90,7 +92,7 @@ pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Faul
     services
         .0
         .store
-        .write(move |tx| {
+        .write_system(move |tx| {
             Box::pin(async move { Ok(store::system::keep_admin_key(tx, &mac, now).await?) })
         })
         .await
@@ -98,7 +100,7 @@ pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Faul
 
 /// Whether this is the admin key made at the first start.
 pub async fn is_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read_system().await?;
     let kept = store::system::admin_key(&mut conn).await?;
     let presented = services.0.vault.secret_mac(ADMIN_KEY, secret);
     Ok(kept.is_some_and(|kept| bool::from(presented[..].ct_eq(&kept))))

@@ -23,7 +23,7 @@ pub async fn read(
     id: MessageId,
 ) -> Result<Option<Message>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let stored = store::messages::read(&mut conn, org, id).await?;
     stored.map(|stored| open(&key, stored)).transpose()
 }
@@ -36,7 +36,7 @@ pub async fn list(
     page: &Page<MessageId>,
 ) -> Result<Listed<Message>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let stored = store::messages::list(&mut conn, org, filter, page).await?;
     let items = stored
         .items

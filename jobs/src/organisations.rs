@@ -21,7 +21,7 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
     let vault = shared.vault.clone();
     shared
         .store
-        .write(move |tx| {
+        .write(organisation.id, move |tx| {
             Box::pin(async move {
                 store::organisations::insert(tx, &made).await?;
                 vault.create_org_key(tx, made.id).await?;
@@ -34,12 +34,12 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
 
 /// One organisation.
 pub async fn read(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     Ok(store::organisations::read(&mut conn, org).await?)
 }
 
 /// Every organisation, newest first.
 pub async fn list(services: &Services, page: &Page<OrgId>) -> Result<Listed<Organisation>, Fault> {
-    let mut conn = services.0.store.read().await?;
-    Ok(store::organisations::list(&mut conn, page).await?)
+    let mut conn = services.0.store.read_system().await?;
+    Ok(store::system::organisations(&mut conn, page).await?)
 }

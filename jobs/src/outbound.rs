@@ -186,7 +186,7 @@ impl Draft {
         let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
         let accepted = shared
             .store
-            .write(move |tx| {
+            .write(self.message.org, move |tx| {
                 Box::pin(async move {
                     if let Some(earlier) = self.replay(tx).await? {
                         return Ok(earlier);
@@ -359,7 +359,7 @@ pub(crate) async fn leave_queue(
     let clock = shared.clock.clone();
     let left = shared
         .store
-        .write(move |tx| {
+        .write(message.org, move |tx| {
             Box::pin(async move {
                 store::lanes::leave(tx, message.org, message.session).await?;
                 if !store::messages::unqueue(tx, message.org, message.id, status).await? {

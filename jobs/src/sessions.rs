@@ -31,7 +31,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
     let (stored_name, vault) = (name.to_owned(), shared.vault.clone());
     shared
         .store
-        .write(move |tx| {
+        .write(org, move |tx| {
             Box::pin(async move {
                 store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
                 vault.create_session_key(tx, org, id).await?;
@@ -61,7 +61,7 @@ pub async fn read(
     id: SessionId,
 ) -> Result<Option<Session>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::read(&mut conn, org, id, seen_since).await?;
     stored
@@ -76,7 +76,7 @@ pub async fn list(
     page: &Page<SessionId>,
 ) -> Result<Listed<Session>, Fault> {
     let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
     let items = stored
@@ -117,7 +117,7 @@ async fn want(
     let found = services
         .0
         .store
-        .write(move |tx| {
+        .write(org, move |tx| {
             Box::pin(async move {
                 let found = store::sessions::want(tx, org, id, desired).await?;
                 if found && desired == Desired::Running {
@@ -187,7 +187,7 @@ async fn told(
     org: OrgId,
     id: SessionId,
 ) -> Result<Live, Fault> {
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let told = store::live::read(&mut conn, org, id, seen_since).await?;
     let Some((state, sealed)) = told else {
@@ -319,7 +319,7 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
     let deleted = services
         .0
         .store
-        .write(move |tx| {
+        .write(org, move |tx| {
             Box::pin(async move {
                 vault.destroy_session_key(tx, id).await?;
                 Ok::<_, Fault>(store::sessions::delete(tx, org, id).await?)

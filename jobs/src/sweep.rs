@@ -33,7 +33,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     let now = services.0.clock.now();
     expire(services, now).await?;
     let before = now.saturating_sub(millis(KEY_TTL));
-    let forget = services.0.store.write(move |tx| {
+    let forget = services.0.store.write_system(move |tx| {
         Box::pin(async move {
             store::system::forget_commands(tx, COMMAND_TTL).await?;
             store::system::forget_idempotency(tx, before).await
@@ -46,7 +46,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
 /// Expires queued messages past their time, each with its event.
 async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
     let overdue = {
-        let mut conn = services.0.store.read().await?;
+        let mut conn = services.0.store.read_system().await?;
         store::system::overdue(&mut conn, now).await?
     };
     for (org, id, written) in overdue {

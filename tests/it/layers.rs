@@ -87,6 +87,48 @@ fn sql_is_written_in_the_stores_alone() -> Result<()> {
     )
 }
 
+/// On PostgreSQL a statement sees one organisation's rows, but in these: where one is written that
+/// sees every row, and who calls it.
+#[test]
+fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
+    const STATEMENTS: [&str; 5] = [
+        "engine/src/store.rs",
+        "engine/src/store/writer.rs",
+        // Leases of many sessions, checked as one set.
+        "engine/src/lease.rs",
+        "jobs/src/store/system.rs",
+        "jobs/src/store/system/",
+    ];
+    const CALLERS: [(&str, &str); 13] = [
+        ("engine/src/store.rs", "where the two ways in are made"),
+        ("engine/src/vault/open.rs", "the keys of the store itself"),
+        ("jobs/src/commands.rs", "claims of commands"),
+        ("jobs/src/keys.rs", "whose a presented key is"),
+        ("jobs/src/organisations.rs", "the operator's list"),
+        ("jobs/src/host/mod.rs", "heartbeats and leases"),
+        ("jobs/src/host/hosted.rs", "a lease given back"),
+        ("jobs/src/host/lane.rs", "claims of due lanes"),
+        ("jobs/src/host/settle.rs", "outcomes in sets"),
+        ("jobs/src/host/stray.rs", "lanes nobody flies"),
+        ("jobs/src/host/nowhere.rs", "leases, to measure lanes"),
+        ("jobs/src/queue/tokens.rs", "claims of due deliveries"),
+        ("jobs/src/sweep.rs", "sweeps"),
+    ];
+    let everywhere = ["api/src", "jobs/src", "engine/src"];
+    let claims = ["jobs/src/host/lane.rs", "jobs/src/host/settle.rs"];
+    for word in ["SystemTx", "SystemRead"] {
+        only_in(&everywhere, word, |file| {
+            STATEMENTS.iter().any(|place| file.starts_with(place)) || claims.contains(&file)
+        })?;
+    }
+    for word in ["read_system(", "write_system("] {
+        only_in(&everywhere, word, |file| {
+            CALLERS.iter().any(|(caller, _why)| *caller == file)
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_front_door_names_the_engine_in_main_alone() -> Result<()> {
     for (file, code) in sources("api/src")? {

@@ -19,6 +19,7 @@ mod pacing;
 mod pairing;
 mod receiving;
 mod restarts;
+mod row_level_security;
 mod sending;
 mod tenancy;
 mod webhooks;

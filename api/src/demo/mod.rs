@@ -59,6 +59,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         listen,
         store: StoreFlag {
             database_url: "sqlite:passerelle.db".to_owned(),
+            database_connections: 32,
         },
         kek: KekFlag { kek: None },
         admin_key: None,

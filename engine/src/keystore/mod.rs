@@ -101,7 +101,7 @@ impl SealedKeyStore {
         }
         self.patiently(|| {
             let (lease, statements) = (self.lease.clone(), statements.clone());
-            self.store.write(move |tx| {
+            self.store.write(lease.org, move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     let mut changed = 0;
@@ -121,7 +121,7 @@ impl SealedKeyStore {
     async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
         self.patiently(|| {
             let (lease, statement) = (self.lease.clone(), statement.clone());
-            self.store.write(move |tx| {
+            self.store.write(lease.org, move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     let row = statement.query().fetch_optional(tx.conn()).await?;
@@ -151,7 +151,7 @@ impl SealedKeyStore {
         R: for<'r> FromRow<'r, AnyRow>,
     {
         self.patiently(async || {
-            let mut conn = self.store.read().await?;
+            let mut conn = self.store.read(self.lease.org).await?;
             let rows = statement.query().fetch_all(&mut *conn).await?;
             Ok(rows.iter().map(R::from_row).collect::<sqlx::Result<_>>()?)
         })
@@ -163,7 +163,7 @@ impl SealedKeyStore {
         R: for<'r> FromRow<'r, AnyRow>,
     {
         self.patiently(async || {
-            let mut conn = self.store.read().await?;
+            let mut conn = self.store.read(self.lease.org).await?;
             let row = statement.query().fetch_optional(&mut *conn).await?;
             Ok(row.as_ref().map(R::from_row).transpose()?)
         })

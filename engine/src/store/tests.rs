@@ -22,12 +22,12 @@ async fn insert(tx: &mut Tx, id: String) -> Result<(), sqlx::Error> {
 async fn add(store: &Store, id: impl Into<String>) -> Result<(), sqlx::Error> {
     let id = id.into();
     store
-        .write(move |tx| Box::pin(async move { insert(tx, id).await }))
+        .write_system(move |tx| Box::pin(async move { insert(tx, id).await }))
         .await
 }
 
 async fn ids(store: &Store) -> Vec<String> {
-    let mut conn = store.read().await.unwrap();
+    let mut conn = store.read_system().await.unwrap();
     sqlx::query_scalar("SELECT id FROM organisation ORDER BY id")
         .fetch_all(&mut *conn)
         .await
@@ -40,7 +40,7 @@ async fn held(store: &Store) -> (Arc<Notify>, tokio::task::JoinHandle<()>) {
     let (store, running, wait) = (store.clone(), began.clone(), go.clone());
     let task = TaskTracker::new().spawn(async move {
         let done: Result<(), sqlx::Error> = store
-            .write(move |_| {
+            .write_system(move |_| {
                 Box::pin(async move {
                     running.notify_one();
                     wait.notified().await;
@@ -72,7 +72,7 @@ async fn gathered_pieces_share_one_commit() {
     let (go, holder) = held(&fresh.store).await;
     let pieces = (0..10).map(|n| {
         let outside = fresh.store.clone();
-        fresh.store.write(move |tx| {
+        fresh.store.write_system(move |tx| {
             Box::pin(async move {
                 insert(tx, format!("{n}")).await?;
                 let inside: Vec<String> = sqlx::query_scalar("SELECT id FROM organisation")
@@ -99,13 +99,13 @@ async fn gathered_pieces_share_one_commit() {
 async fn a_failing_piece_undoes_only_itself() {
     for fresh in stores().await {
         let store = &fresh.store;
-        let fails = store.write(|tx| {
+        let fails = store.write_system(|tx| {
             Box::pin(async move {
                 insert(tx, "half".to_owned()).await?;
                 Err::<(), _>(sqlx::Error::RowNotFound)
             })
         });
-        let broken = store.write(|tx| {
+        let broken = store.write_system(|tx| {
             Box::pin(async move {
                 sqlx::query("SELECT nothing")
                     .execute(tx.conn())
@@ -132,7 +132,7 @@ async fn a_piece_that_fails_alone_leaves_nothing() {
     for fresh in stores().await {
         let done: Result<(), sqlx::Error> = fresh
             .store
-            .write(|tx| {
+            .write_system(|tx| {
                 Box::pin(async move {
                     insert(tx, "half".to_owned()).await?;
                     Err(sqlx::Error::RowNotFound)
@@ -151,7 +151,7 @@ async fn a_panicking_piece_undoes_only_itself_and_the_writer_goes_on() {
     let fresh = Fresh::sqlite().await;
     let store = &fresh.store;
     for alone in [false, true] {
-        let panics = store.write(|tx| {
+        let panics = store.write_system(|tx| {
             Box::pin(async move {
                 insert(tx, "half".to_owned()).await?;
                 panic!("a bug in a piece of work");
@@ -193,7 +193,7 @@ async fn a_commit_that_fails_is_told_to_every_caller() {
     let fresh = Fresh::sqlite().await;
     let store = &fresh.store;
     let made: Result<(), sqlx::Error> = store
-        .write(|tx| {
+        .write_system(|tx| {
             Box::pin(async move {
                 let table = "CREATE TABLE leaf (id text REFERENCES organisation (id) DEFERRABLE INITIALLY DEFERRED)";
                 sqlx::query(table).execute(tx.conn()).await.map(drop)
@@ -202,7 +202,7 @@ async fn a_commit_that_fails_is_told_to_every_caller() {
         .await;
     made.unwrap();
     // A deferred key is checked at the commit, which fails for all that share it.
-    let orphan = store.write(|tx| {
+    let orphan = store.write_system(|tx| {
         Box::pin(async move {
             let leaf = sqlx::query("INSERT INTO leaf (id) VALUES ('none')");
             leaf.execute(tx.conn()).await.map(drop)
@@ -244,7 +244,7 @@ async fn every_sqlite_connection_is_durable_and_reads_cannot_write() {
     let fresh = Fresh::sqlite().await;
     let mut all = Vec::new();
     for _ in 0..4 {
-        all.push(fresh.store.read().await.unwrap());
+        all.push(fresh.store.read_system().await.unwrap());
     }
     for conn in &mut all {
         assert_eq!(pragmas(conn).await, ("wal".to_owned(), 2, 1));
@@ -253,7 +253,7 @@ async fn every_sqlite_connection_is_durable_and_reads_cannot_write() {
     }
     let of_writer: Result<_, sqlx::Error> = fresh
         .store
-        .write(|tx| Box::pin(async move { Ok(pragmas(tx.conn()).await) }))
+        .write_system(|tx| Box::pin(async move { Ok(pragmas(tx.conn()).await) }))
         .await;
     assert_eq!(of_writer.unwrap(), ("wal".to_owned(), 2, 1));
 }
@@ -285,7 +285,7 @@ async fn the_database_tells_the_time() {
     for fresh in stores().await {
         let read: Result<Millis, sqlx::Error> = fresh
             .store
-            .write(|tx| Box::pin(async move { tx.now().await }))
+            .write_system(|tx| Box::pin(async move { tx.now().await }))
             .await;
         let apart = (read.unwrap() - fresh.clock.now()).abs();
         assert!(apart < 10_000, "{apart} ms apart");

@@ -180,7 +180,7 @@ impl Vault {
     }
 
     async fn load(&self, org: OrgId, id: &str) -> Result<DataKey, VaultError> {
-        let mut conn = self.0.store.read().await?;
+        let mut conn = self.0.store.read(org).await?;
         let row: Option<(String, Vec<u8>)> =
             sqlx::query_as("SELECT kek_id, wrapped FROM data_key WHERE id = $1 AND org_id = $2")
                 .bind(id)

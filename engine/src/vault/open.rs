@@ -26,7 +26,7 @@ pub(super) async fn pepper(
     clock: &Clock,
 ) -> Result<Pepper, VaultError> {
     let checks = {
-        let mut conn = store.read().await?;
+        let mut conn = store.read_system().await?;
         needed_keys_are_given(&mut conn, ring).await?;
         checks(&mut conn).await?
     };
@@ -96,7 +96,7 @@ async fn add_check(
     seen: usize,
 ) -> Result<Vec<(String, Vec<u8>)>, VaultError> {
     store
-        .write(move |tx| {
+        .write_system(move |tx| {
             Box::pin(async move {
                 if tx.dialect() == Dialect::Postgres {
                     // Two first starts at once must not make two peppers. SQLite has one writer.

@@ -17,7 +17,7 @@ fn line(id: &str, byte: u8) -> String {
 type Rows = Vec<(String, Vec<u8>)>;
 
 async fn rows(fresh: &Fresh) -> (Rows, Rows) {
-    let mut conn = fresh.store.read().await.unwrap();
+    let mut conn = fresh.store.read_system().await.unwrap();
     let checks = sqlx::query_as("SELECT kek_id, sealed FROM vault_check ORDER BY kek_id");
     let checks = checks.fetch_all(&mut *conn).await.unwrap();
     let keys = sqlx::query_as("SELECT id, wrapped FROM data_key ORDER BY id");
@@ -163,7 +163,7 @@ async fn a_destroyed_key_is_gone() {
         let (session, destroying) = (lease.session, vault.clone());
         let done: Result<(), VaultError> = fresh
             .store
-            .write(move |tx| {
+            .write(lease.org, move |tx| {
                 Box::pin(async move { destroying.destroy_session_key(tx, session).await })
             })
             .await;
@@ -184,7 +184,7 @@ async fn a_key_made_in_a_transaction_that_failed_is_not_remembered() {
     let making = vault.clone();
     let undone: Result<(), VaultError> = fresh
         .store
-        .write(move |tx| {
+        .write(org, move |tx| {
             Box::pin(async move {
                 sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, 'x', 0)")
                     .bind(org.to_string())

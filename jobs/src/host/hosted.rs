@@ -269,7 +269,7 @@ impl Hosted {
         let teller = self.services.is_shared().then(|| Arc::clone(&shared.boot));
         shared
             .store
-            .write(move |tx| {
+            .write(lease.org, move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     change
@@ -309,7 +309,7 @@ impl Hosted {
         self.services
             .0
             .store
-            .write(move |tx| {
+            .write(lease.org, move |tx| {
                 Box::pin(async move {
                     Ok(store::lanes::running(tx, lease.org, lease.session)
                         .await?
@@ -327,7 +327,7 @@ impl Hosted {
             .services
             .0
             .store
-            .write(move |tx| {
+            .write_system(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     store::lanes::open(tx, lease.org, lease.session, 0).await?;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
-    store::Tx,
+    store::SystemTx,
     whatsapp::{Link, SendError},
 };
 use rand::rngs::StdRng;
@@ -66,7 +66,9 @@ impl Source for Lanes {
         let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
         let claimed = shared
             .store
-            .write(move |tx| Box::pin(async move { claim(tx, &host, pace, chance, limit).await }))
+            .write_system(move |tx| {
+                Box::pin(async move { claim(tx, &host, pace, chance, limit).await })
+            })
             .await?;
         crash::point("claim.after_commit");
         Ok(claimed
@@ -77,7 +79,7 @@ impl Source for Lanes {
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
         let shared = &self.0.0;
-        let mut conn = shared.store.read().await?;
+        let mut conn = shared.store.read_system().await?;
         let Some(next_at) = store::system::next_lane_at(&mut conn, &shared.settings.host).await?
         else {
             return Ok(None);
@@ -95,7 +97,7 @@ impl Source for Lanes {
 /// Claims the head of each due lane. The message may be written at `send_at`, when typing has been
 /// shown, and the next one of that lane not before a whole gap later.
 async fn claim(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     host: &str,
     pace: Pace,
     mut chance: StdRng,

@@ -111,9 +111,9 @@ impl Host {
     async fn drain(&self) -> Result<(), Fault> {
         let shared = self.services.0.clone();
         let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
-        let drain = shared
-            .store
-            .write(move |tx| Box::pin(async move { store::system::drain(tx, &host, &boot).await }));
+        let drain = shared.store.write_system(move |tx| {
+            Box::pin(async move { store::system::drain(tx, &host, &boot).await })
+        });
         Ok(drain.await?)
     }
 
@@ -154,7 +154,7 @@ impl Host {
         let shared = self.services.0.clone();
         let began = shared.clock.monotonic();
         let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
-        let beat = shared.store.write(move |tx| {
+        let beat = shared.store.write_system(move |tx| {
             Box::pin(async move {
                 if first {
                     store::system::register(tx, &host, &boot).await?;
@@ -178,7 +178,7 @@ impl Host {
     async fn take_leases(&self, own: bool) -> Result<(), Fault> {
         let shared = &self.services.0;
         let (free, hosts) = {
-            let mut conn = shared.store.read().await?;
+            let mut conn = shared.store.read_system().await?;
             let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
             let alive = now.saturating_sub(millis(DEAD));
             let own = if own { &*shared.settings.host } else { "" };
@@ -226,7 +226,7 @@ impl Host {
         let (host, clock) = (Arc::clone(&shared.settings.host), shared.clock.clone());
         let taken = shared
             .store
-            .write(move |tx| {
+            .write_system(move |tx| {
                 Box::pin(async move {
                     let Some(lease) =
                         store::system::take_lease(tx, &host, org, session, epoch).await?
@@ -256,7 +256,7 @@ impl Host {
             return Ok(());
         }
         let wanted = {
-            let mut conn = self.services.0.store.read().await?;
+            let mut conn = self.services.0.store.read_system().await?;
             store::system::still_wanted(&mut conn, &self.services.0.settings.host).await?
         };
         let wanted: std::collections::HashMap<_, _> = wanted.into_iter().collect();

@@ -39,7 +39,7 @@ pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Re
         services
             .0
             .store
-            .write(move |tx| {
+            .write_system(move |tx| {
                 Box::pin(async move {
                     let lease = store::system::take_lease(tx, &host, org, session, 0).await?;
                     let lease = lease.ok_or(Fault::LeaseLost)?;

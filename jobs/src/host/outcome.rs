@@ -84,7 +84,7 @@ pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Optio
 
 async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
     let key = services.0.vault.org_key(job.org).await?;
-    let mut conn = services.0.store.read().await?;
+    let mut conn = services.0.store.read(job.org).await?;
     let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
     drop(conn);
     claimed
@@ -162,7 +162,7 @@ async fn commit(
     services
         .0
         .store
-        .write(move |tx| {
+        .write(lease.org, move |tx| {
             Box::pin(async move {
                 let ago = since(&clock, &outcome);
                 let now = lease.check(tx).await?;

@@ -42,7 +42,7 @@ pub(crate) async fn commit(
     services
         .0
         .store
-        .write(move |tx| {
+        .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
                 store::lanes::lock(tx, lease.org, lease.session).await?;

@@ -11,7 +11,7 @@ use std::{
 use passerelle_engine::{
     clock::Clock,
     lease::{self, Lease},
-    store::Tx,
+    store::SystemTx,
     vault::DataKey,
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -80,7 +80,7 @@ async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>
     let committed = services
         .0
         .store
-        .write(move |tx| {
+        .write_system(move |tx| {
             Box::pin(async move {
                 let settled = settle(tx, &shared.settings.host, &shared.clock, set).await?;
                 crash::point("complete.before_commit");
@@ -99,7 +99,7 @@ async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>
 }
 
 async fn settle(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     host: &str,
     clock: &Clock,
     set: Vec<Taken>,
@@ -122,13 +122,13 @@ async fn settle(
             (taken.lease.session, taken.message.id, next)
         })
         .collect();
-    let mut turns = store::settlements::release(tx, &done).await?;
+    let mut turns = store::system::settlements::release(tx, &done).await?;
     let released = set
         .iter()
         .filter(|taken| turns.contains_key(&taken.lease.session));
     let released: Vec<_> = released.map(|taken| taken.message.id).collect();
     let at = clock.now();
-    store::settlements::sent(tx, &released, at).await?;
+    store::system::settlements::sent(tx, &released, at).await?;
     let mut settled = Vec::with_capacity(set.len());
     for mut taken in set {
         let session = taken.lease.session;

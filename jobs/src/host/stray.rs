@@ -53,7 +53,7 @@ pub(crate) async fn resolve(
 ) -> Result<HashSet<MessageId>, Fault> {
     let shared = &services.0;
     let running = {
-        let mut conn = shared.store.read().await?;
+        let mut conn = shared.store.read_system().await?;
         store::system::running_here(&mut conn, &shared.settings.host).await?
     };
     let in_hand = shared.in_hand.messages().clone();
@@ -80,7 +80,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
     let key = shared.vault.org_key(lease.org).await?;
     let gap = shared.settings.pace.gap(&mut services.chance());
     let clock = shared.clock.clone();
-    let resolved = shared.store.write(move |tx| {
+    let resolved = shared.store.write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
             // Another may run by now.

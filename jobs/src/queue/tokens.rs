@@ -13,7 +13,7 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    store::delivery_claims,
+    store::system::delivery_claims,
     webhook::deliver::{DeliverWebhook, Deliverer},
 };
 
@@ -44,7 +44,7 @@ impl Source for Deliveries {
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, DeliverWebhook)>> {
         let now = self.clock.now();
         let limit = i64::try_from(k)?;
-        let claim = self.store.write(move |tx| {
+        let claim = self.store.write_system(move |tx| {
             Box::pin(async move {
                 let claimed = delivery_claims::claim(tx, now, now + LAPSE_MS, limit).await?;
                 if !claimed.is_empty() {
@@ -61,7 +61,7 @@ impl Source for Deliveries {
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
         let now = self.clock.now();
-        let mut conn = self.store.read().await?;
+        let mut conn = self.store.read_system().await?;
         let next = delivery_claims::next_at(&mut conn, now).await?;
         Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
     }

@@ -1,5 +1,5 @@
 //! Deliveries and their attempts. The claim, which serves every tenant at once, is in
-//! [`delivery_claims`](super::delivery_claims).
+//! [`delivery_claims`](super::system::delivery_claims).
 
 use passerelle_engine::{
     clock::Millis,

@@ -1,11 +1,9 @@
 //! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
-//! except those of [`system`], [`settlements`] and [`delivery_claims`]: the few statements that serve
-//! every tenant at once.
+//! except those of [`system`]: the few statements that serve every tenant at once.
 
 pub(crate) mod commands;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
-pub(crate) mod delivery_claims;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod idempotency;
@@ -19,5 +17,4 @@ pub(crate) mod organisations;
 mod plans;
 mod row;
 pub(crate) mod sessions;
-pub(crate) mod settlements;
 pub(crate) mod system;

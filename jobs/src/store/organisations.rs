@@ -4,7 +4,7 @@ use passerelle_engine::{ids::OrgId, store::Tx};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row;
-use crate::model::{Listed, Organisation, Page};
+use crate::model::Organisation;
 
 pub(crate) async fn insert(tx: &mut Tx, organisation: &Organisation) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, $2, $3)")
@@ -29,23 +29,7 @@ pub(crate) async fn read(
         .transpose()
 }
 
-/// Every organisation, for the operator alone.
-pub(crate) async fn list(
-    conn: &mut AnyConnection,
-    page: &Page<OrgId>,
-) -> Result<Listed<Organisation>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, name, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
-    )
-    .bind(page.below())
-    .bind(page.fetch())
-    .fetch_all(conn)
-    .await?;
-    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
-    Ok(Listed::cut(items, page))
-}
-
-fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {
+pub(super) fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {
     Ok(Organisation {
         id: row::id(row, "id")?,
         name: row.try_get("name")?,

@@ -68,7 +68,7 @@ async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
     for _ in 0..statement.matches('$').count() {
         query = query.bind("");
     }
-    let mut conn = store.read().await.unwrap();
+    let mut conn = store.read_system().await.unwrap();
     let rows = query.fetch_all(&mut *conn).await.unwrap();
     rows.iter().map(|row| row.get("detail")).collect()
 }

@@ -1,5 +1,11 @@
 //! The few statements that serve every tenant at once: finding a key's organisation, leases,
 //! claims, sweeps. Nothing here returns a sealed value to anyone but the code that acts on it.
+//!
+//! They demand a [`SystemTx`] or a [`SystemRead`], under which PostgreSQL shows every row; all other
+//! statements are given one organisation's. Nothing outside this module and its pages does.
+
+pub(crate) mod delivery_claims;
+pub(crate) mod settlements;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -8,13 +14,16 @@ use passerelle_engine::{
     ids::{CommandId, KeyId, MessageId, OrgId, SessionId},
     lease::Lease,
     over_list,
-    store::{Dialect, Tx},
+    store::{Dialect, SystemRead, SystemTx},
 };
 use serde_json::json;
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use super::row;
-use crate::pacing::millis;
+use super::{organisations, row};
+use crate::{
+    model::{Listed, Organisation, Page},
+    pacing::millis,
+};
 
 /// A key that works, found by its visible part.
 pub(crate) struct FoundKey {
@@ -24,14 +33,14 @@ pub(crate) struct FoundKey {
 }
 
 pub(crate) async fn find_key(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     public_id: &str,
 ) -> Result<Option<FoundKey>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, org_id, secret_mac FROM api_key WHERE public_id = $1 AND revoked_at IS NULL",
     )
     .bind(public_id)
-    .fetch_optional(conn)
+    .fetch_optional(&mut **conn)
     .await?;
     row.map(|row| {
         Ok(FoundKey {
@@ -43,16 +52,35 @@ pub(crate) async fn find_key(
     .transpose()
 }
 
+/// Every organisation, for the operator alone.
+pub(crate) async fn organisations(
+    conn: &mut SystemRead,
+    page: &Page<OrgId>,
+) -> Result<Listed<Organisation>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, name, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
+    )
+    .bind(page.below())
+    .bind(page.fetch())
+    .fetch_all(&mut **conn)
+    .await?;
+    let items = rows
+        .iter()
+        .map(organisations::from_row)
+        .collect::<Result<_, _>>()?;
+    Ok(Listed::cut(items, page))
+}
+
 /// The admin key's HMAC, when one was made at the first start.
-pub(crate) async fn admin_key(conn: &mut AnyConnection) -> Result<Option<Vec<u8>>, sqlx::Error> {
+pub(crate) async fn admin_key(conn: &mut SystemRead) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar("SELECT secret_mac FROM admin_key WHERE id = 'admin'")
-        .fetch_optional(conn)
+        .fetch_optional(&mut **conn)
         .await
 }
 
 /// Keeps the admin key's HMAC unless there is one; whether this one was kept.
 pub(crate) async fn keep_admin_key(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     secret_mac: &[u8],
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
@@ -67,7 +95,7 @@ pub(crate) async fn keep_admin_key(
 }
 
 /// The process `boot` runs under this host's name from now on.
-pub(crate) async fn register(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn register(tx: &mut SystemTx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
     let now = tx.now().await?;
     sqlx::query(
         "INSERT INTO host (id, boot_id, seen_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
@@ -82,7 +110,7 @@ pub(crate) async fn register(tx: &mut Tx, host: &str, boot: &str) -> Result<(), 
 }
 
 /// Writes the host's heartbeat by the database's clock; false when another process runs under its name.
-pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn beat(tx: &mut SystemTx, host: &str, boot: &str) -> Result<bool, sqlx::Error> {
     let now = tx.now().await?;
     let changed = sqlx::query("UPDATE host SET seen_at = $3 WHERE id = $1 AND boot_id = $2")
         .bind(host)
@@ -94,7 +122,7 @@ pub(crate) async fn beat(tx: &mut Tx, host: &str, boot: &str) -> Result<bool, sq
 }
 
 /// The host takes no more sessions. Its name may be another process's by now, which goes on.
-pub(crate) async fn drain(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn drain(tx: &mut SystemTx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE host SET draining = 1 WHERE id = $1 AND boot_id = $2")
         .bind(host)
         .bind(boot)
@@ -105,12 +133,12 @@ pub(crate) async fn drain(tx: &mut Tx, host: &str, boot: &str) -> Result<(), sql
 
 /// The hosts that take sessions.
 pub(crate) async fn hosts(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     seen_since: Millis,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar("SELECT id FROM host WHERE seen_at >= $1 AND draining = 0 LIMIT 1000")
         .bind(seen_since)
-        .fetch_all(conn)
+        .fetch_all(&mut **conn)
         .await
 }
 
@@ -126,7 +154,7 @@ pub(crate) struct Free {
 /// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
 /// or those of a host not seen since `dead_before`.
 pub(crate) async fn wanting_a_host(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     host: &str,
     dead_before: Millis,
 ) -> Result<Vec<Free>, sqlx::Error> {
@@ -139,7 +167,7 @@ pub(crate) async fn wanting_a_host(
     )
     .bind(host)
     .bind(dead_before)
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     rows.iter()
         .map(|row| {
@@ -158,7 +186,7 @@ pub(crate) type TakenCommand = (OrgId, SessionId, CommandId, Vec<u8>);
 
 /// Takes the open commands to sessions of this host, but for those nobody waits for any more.
 pub(crate) async fn take_commands(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     host: &str,
     waited_for: Duration,
 ) -> Result<Vec<TakenCommand>, sqlx::Error> {
@@ -185,7 +213,7 @@ pub(crate) async fn take_commands(
 }
 
 /// Forgets commands older than `age`, whose askers died.
-pub(crate) async fn forget_commands(tx: &mut Tx, age: Duration) -> Result<(), sqlx::Error> {
+pub(crate) async fn forget_commands(tx: &mut SystemTx, age: Duration) -> Result<(), sqlx::Error> {
     let before = tx.now().await?.saturating_sub(millis(age));
     sqlx::query("DELETE FROM command WHERE created_at < $1")
         .bind(before)
@@ -197,7 +225,7 @@ pub(crate) async fn forget_commands(tx: &mut Tx, age: Duration) -> Result<(), sq
 /// Takes the lease if it still stands at `epoch`: the new epoch, or none when someone was faster.
 /// The lane is closed until the session is connected.
 pub(crate) async fn take_lease(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     host: &Arc<str>,
     org: OrgId,
     session: SessionId,
@@ -223,7 +251,7 @@ pub(crate) async fn take_lease(
 }
 
 /// Gives the lease back, if this is still it.
-pub(crate) async fn release_lease(tx: &mut Tx, lease: &Lease) -> Result<(), sqlx::Error> {
+pub(crate) async fn release_lease(tx: &mut SystemTx, lease: &Lease) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE lease SET host_id = NULL WHERE session_id = $1 AND host_id = $2 AND epoch = $3",
     )
@@ -237,7 +265,7 @@ pub(crate) async fn release_lease(tx: &mut Tx, lease: &Lease) -> Result<(), sqlx
 
 /// Which of this host's sessions should no longer run: stopped by the tenant, or deleted.
 pub(crate) async fn still_wanted(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     host: &str,
 ) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
     let rows = sqlx::query(
@@ -245,7 +273,7 @@ pub(crate) async fn still_wanted(
          WHERE e.host_id = $1 AND s.desired = 'running'",
     )
     .bind(host)
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     rows.iter()
         .map(|row| Ok((row::id(row, "session_id")?, row.try_get("epoch")?)))
@@ -274,7 +302,7 @@ const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM
 /// `until`; the longest due first. On PostgreSQL the rows stay locked and those that another
 /// transaction works on are passed over.
 pub(crate) async fn due_lanes(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     host: &str,
     until: Millis,
     limit: i64,
@@ -314,7 +342,7 @@ pub(super) fn claim_text(dialect: Dialect) -> &'static str {
 /// Claims the head of each of these lanes, whose next message waits for the time given with it:
 /// which message it was, or none where a lane counts messages that are not there.
 pub(crate) async fn claim_heads(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     lanes: &[(SessionId, Millis)],
 ) -> Result<HashMap<SessionId, Option<MessageId>>, sqlx::Error> {
     let rows = sqlx::query(claim_text(tx.dialect()))
@@ -332,7 +360,10 @@ pub(crate) async fn claim_heads(
     Ok(heads)
 }
 
-async fn sending(tx: &mut Tx, heads: impl Iterator<Item = &MessageId>) -> Result<(), sqlx::Error> {
+async fn sending(
+    tx: &mut SystemTx,
+    heads: impl Iterator<Item = &MessageId>,
+) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
         "UPDATE message SET status = 'sending' FROM",
@@ -348,7 +379,7 @@ async fn sending(tx: &mut Tx, heads: impl Iterator<Item = &MessageId>) -> Result
 
 /// The messages in flight in the open lanes of this host, each with its session's lease.
 pub(crate) async fn running_here(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     host: &str,
 ) -> Result<Vec<((OrgId, SessionId, i64), MessageId)>, sqlx::Error> {
     let rows = sqlx::query(
@@ -357,7 +388,7 @@ pub(crate) async fn running_here(
          AND l.open_epoch = e.epoch LIMIT 20000",
     )
     .bind(host)
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     rows.iter()
         .map(|row| {
@@ -372,7 +403,7 @@ pub(crate) async fn running_here(
 }
 
 /// The lane said that messages wait and none does: counts again.
-pub(crate) async fn recount(tx: &mut Tx, session: SessionId) -> Result<(), sqlx::Error> {
+pub(crate) async fn recount(tx: &mut SystemTx, session: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE lane SET pending = (SELECT count(*) FROM message WHERE session_id = $1 AND status IN ('queued', 'sending')) \
          WHERE session_id = $1",
@@ -389,25 +420,25 @@ pub(super) const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease 
 
 /// When the next lane of this host may be written, if any waits.
 pub(crate) async fn next_lane_at(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     host: &str,
 ) -> Result<Option<Millis>, sqlx::Error> {
     sqlx::query_scalar(NEXT_AT)
         .bind(host)
-        .fetch_optional(conn)
+        .fetch_optional(&mut **conn)
         .await
 }
 
 /// Queued messages past their time, and whether each may have gone out before.
 pub(crate) async fn overdue(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Vec<(OrgId, MessageId, bool)>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT org_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
     )
     .bind(now)
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     rows.iter()
         .map(|row| {
@@ -418,7 +449,10 @@ pub(crate) async fn overdue(
 }
 
 /// Forgets idempotency keys older than `before`, some at a time.
-pub(crate) async fn forget_idempotency(tx: &mut Tx, before: Millis) -> Result<u64, sqlx::Error> {
+pub(crate) async fn forget_idempotency(
+    tx: &mut SystemTx,
+    before: Millis,
+) -> Result<u64, sqlx::Error> {
     let oldest = "DELETE FROM idempotency WHERE (org_id, key_mac) IN \
          (SELECT org_id, key_mac FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT 1000)";
     let changed = sqlx::query(oldest).bind(before).execute(tx.conn()).await?;

@@ -131,7 +131,7 @@ impl Deliverer {
     }
 
     async fn load(&self, key: &DataKey, job: &DeliverWebhook) -> Result<Option<Load>, Fault> {
-        let mut conn = self.store.read().await?;
+        let mut conn = self.store.read(job.org).await?;
         deliveries::load(&mut conn, key, job.org, job.delivery).await
     }
 
@@ -143,7 +143,7 @@ impl Deliverer {
         now: Millis,
     ) -> anyhow::Result<Result<Reply, NoReply>> {
         let secrets = {
-            let mut conn = self.store.read().await?;
+            let mut conn = self.store.read(job.org).await?;
             endpoints::secrets(&mut conn, key, job.org, load.endpoint).await?
         };
         let secrets = secrets
@@ -202,7 +202,7 @@ impl Deliverer {
         let clock = self.clock.clone();
         let now = clock.now();
         let (status, due_at) = self.stand(verdict, attempt.number, now);
-        let endpoint = load.endpoint;
+        let (org, endpoint) = (job.org, load.endpoint);
         let work = async move |tx: &mut Tx| {
             // The endpoint's row before the delivery's, as everywhere: the order of locks.
             let disabled = judge_endpoint(tx, &job, endpoint, verdict, now).await?;
@@ -226,7 +226,7 @@ impl Deliverer {
             Ok::<_, Fault>(())
         };
         self.store
-            .write(move |tx| Box::pin(async move { work(tx).await }))
+            .write(org, move |tx| Box::pin(async move { work(tx).await }))
             .await?;
         crash::point("delivery.after_commit");
         Ok(())

@@ -229,7 +229,7 @@ async fn rows_of(fresh: &Fresh, linked: &Linked) -> Vec<i64> {
         "SELECT count(*) FROM key_secret WHERE session_id = $1",
         "SELECT count(*) FROM key_token WHERE session_id = $1",
     ];
-    let mut conn = fresh.store.read().await.unwrap();
+    let mut conn = fresh.store.read_system().await.unwrap();
     let mut counted = Vec::new();
     for count in COUNTS {
         let session = linked.owner.lease.session.to_string();
@@ -277,7 +277,9 @@ async fn a_wiped_or_deleted_session_leaves_no_row_and_its_neighbour_all() {
         let session = linked.owner.lease.session;
         let done: Result<(), sqlx::Error> = fresh
             .store
-            .write(move |tx| Box::pin(wipe(tx, session)))
+            .write(linked.owner.lease.org, move |tx| {
+                Box::pin(wipe(tx, session))
+            })
             .await;
         done.unwrap();
         let id = deleted.owner.lease.session.to_string();

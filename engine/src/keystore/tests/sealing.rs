@@ -345,7 +345,7 @@ async fn a_flipped_byte_in_the_store_does_not_open() {
     let linked = Linked::on(&fresh).await;
     linked.keys.put_identity("a@lid", KEY).await.unwrap();
     let sealed: Vec<u8> = {
-        let mut conn = fresh.store.read().await.unwrap();
+        let mut conn = fresh.store.read_system().await.unwrap();
         let sealed = sqlx::query_scalar("SELECT sealed FROM key_record");
         sealed.fetch_one(&mut *conn).await.unwrap()
     };
@@ -354,7 +354,7 @@ async fn a_flipped_byte_in_the_store_does_not_open() {
         flipped[at] ^= 1;
         let done: Result<(), sqlx::Error> = fresh
             .store
-            .write(move |tx| {
+            .write_system(move |tx| {
                 Box::pin(async move {
                     let set = sqlx::query("UPDATE key_record SET sealed = $1").bind(flipped);
                     set.execute(tx.conn()).await.map(drop)

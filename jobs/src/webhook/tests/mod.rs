@@ -9,7 +9,7 @@ use passerelle_engine::{
     vault::KekRing,
 };
 use rand::SeedableRng as _;
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::{
@@ -55,10 +55,9 @@ async fn worlds() -> Vec<World> {
     let mut worlds = vec![World::open(&format!("sqlite:{}", path.display()), Some(folder)).await];
     if let Ok(url) = std::env::var("PASSERELLE_TEST_POSTGRES") {
         let name = format!("webhook_{:016x}", rand::random::<u64>());
-        let server = Store::open(&url).await.unwrap();
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        let mut conn = server.read().await.unwrap();
-        sqlx::query(create).execute(&mut *conn).await.unwrap();
+        let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query(create).execute(&mut server).await.unwrap();
         let (server, _) = url.rsplit_once('/').unwrap();
         worlds.push(World::open(&format!("{server}/{name}"), None).await);
     }
@@ -95,7 +94,7 @@ impl World {
             name: "Test".to_owned(),
             created_at: now,
         };
-        let work = self.store.write(move |tx| {
+        let work = self.store.write(org, move |tx| {
             Box::pin(async move {
                 organisations::insert(tx, &made).await?;
                 vault.create_org_key(tx, org).await?;
@@ -121,7 +120,7 @@ impl World {
         )));
         let key = self.vault.org_key(self.org).await.unwrap();
         let (made, signing) = (endpoint.clone(), secret.clone());
-        let work = self.store.write(move |tx| {
+        let work = self.store.write(self.org, move |tx| {
             Box::pin(async move { endpoints::insert(tx, &key, &made, &signing).await })
         });
         work.await.unwrap();
@@ -130,7 +129,7 @@ impl World {
 
     async fn read_endpoint(&self, id: EndpointId) -> Endpoint {
         let key = self.vault.org_key(self.org).await.unwrap();
-        let mut conn = self.store.read().await.unwrap();
+        let mut conn = self.store.read(self.org).await.unwrap();
         endpoints::read(&mut conn, &key, self.org, id)
             .await
             .unwrap()
@@ -147,9 +146,9 @@ impl World {
             kind,
             data: serde_json::json!({ "message": { "text": "grüße 👋" } }),
         };
-        let work = self
-            .store
-            .write(move |tx| Box::pin(async move { events::emit(tx, &key, told, &clock).await }));
+        let work = self.store.write(self.org, move |tx| {
+            Box::pin(async move { events::emit(tx, &key, told, &clock).await })
+        });
         let event = work.await.unwrap();
         self.wake.notify_one();
         event
@@ -192,7 +191,7 @@ impl World {
             limit: 100,
             after: None,
         };
-        let mut conn = self.store.read().await.unwrap();
+        let mut conn = self.store.read(self.org).await.unwrap();
         deliveries::list(&mut conn, self.org, &wanted, &page)
             .await
             .unwrap()
@@ -201,7 +200,7 @@ impl World {
 
     async fn attempts(&self, delivery: &Delivery) -> Vec<delivery::Attempt> {
         let key = self.vault.org_key(self.org).await.unwrap();
-        let mut conn = self.store.read().await.unwrap();
+        let mut conn = self.store.read(self.org).await.unwrap();
         deliveries::attempts(&mut conn, &key, self.org, delivery.id)
             .await
             .unwrap()
@@ -257,7 +256,7 @@ impl Worker {
 
 /// Counts rows, for what no public function shows.
 async fn count(world: &World, sql: &'static str) -> i64 {
-    let mut conn = world.store.read().await.unwrap();
+    let mut conn = world.store.read_system().await.unwrap();
     let row = sqlx::query(sql).fetch_one(&mut *conn).await.unwrap();
     row.try_get(0).unwrap()
 }

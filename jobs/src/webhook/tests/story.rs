@@ -259,7 +259,7 @@ async fn after_a_rotation_both_secrets_verify_for_a_day() {
         let key = world.vault.org_key(world.org).await.unwrap();
         let (org, signing) = (world.org, new.clone());
         let until = world.clock.now() + 24 * 3600 * 1000;
-        let rotated = world.store.write(move |tx| {
+        let rotated = world.store.write(org, move |tx| {
             Box::pin(
                 async move { endpoints::rotate(tx, &key, org, endpoint, &signing, until).await },
             )
@@ -411,7 +411,7 @@ async fn what_is_stored_is_sealed() {
         receiver.next().await;
         world.all_stand(DeliveryStatus::Delivered).await;
         worker.stop().await;
-        let mut conn = world.store.read().await.unwrap();
+        let mut conn = world.store.read_system().await.unwrap();
         for sql in [
             "SELECT url_sealed FROM endpoint",
             "SELECT secret_sealed FROM endpoint",
@@ -444,7 +444,7 @@ async fn another_organisation_sees_none_of_it() {
         world.add_organisation(stranger).await;
         let key = world.vault.org_key(stranger).await.unwrap();
         let mine = world.deliveries(Wanted::default()).await.remove(0);
-        let mut conn = world.store.read().await.unwrap();
+        let mut conn = world.store.read_system().await.unwrap();
         assert!(
             endpoints::read(&mut conn, &key, stranger, endpoint)
                 .await
@@ -481,9 +481,9 @@ async fn another_organisation_sees_none_of_it() {
                 .is_empty()
         );
         drop(conn);
-        let deleted = world
-            .store
-            .write(move |tx| Box::pin(endpoints::delete(tx, stranger, endpoint)));
+        let deleted = world.store.write(stranger, move |tx| {
+            Box::pin(endpoints::delete(tx, stranger, endpoint))
+        });
         assert!(!deleted.await.unwrap());
     }
 }

@@ -1,4 +1,4 @@
-//! Messages that are done, in sets: like [`system`](super::system), this serves every tenant at once.
+//! Messages that are done, in sets.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, SessionId},
     over_list,
-    store::Tx,
+    store::SystemTx,
 };
 use serde_json::json;
 use sqlx::Row as _;
 
-use super::{events::Turn, row};
+use crate::store::{events::Turn, row};
 
-/// As [`lanes::release`](super::lanes::release) for a list of `(session, running, not_before)`, and
+/// As [`lanes::release`](crate::store::lanes::release) for a list of `(session, running, not_before)`, and
 /// takes the turn of each session's next event. A lane in which another message runs is left alone
 /// and is not in the answer.
 pub(crate) async fn release(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     done: &[(SessionId, MessageId, Millis)],
 ) -> Result<HashMap<SessionId, Turn>, sqlx::Error> {
     // `listening!` of another organisation in each row.
@@ -44,9 +44,9 @@ pub(crate) async fn release(
     released.collect()
 }
 
-/// As [`messages::advance`](super::messages::advance) to `sent`, for a list of messages.
+/// As [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages.
 pub(crate) async fn sent(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     messages: &[MessageId],
     at: Millis,
 ) -> Result<(), sqlx::Error> {

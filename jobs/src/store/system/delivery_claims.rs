@@ -1,4 +1,4 @@
-//! The claim of due deliveries: like [`system`](super::system), it serves every tenant at once.
+//! The claim of due deliveries.
 //!
 //! Due is a row whose time has come, and a running one whose claim has lapsed: its worker died.
 //! An endpoint that has all its attempts under way is passed over, so that one that hangs holds up
@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use passerelle_engine::{
     clock::Millis,
     ids::{DeliveryId, OrgId},
-    store::{Dialect, Tx},
+    store::{Dialect, SystemRead, SystemTx},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::row;
+use crate::store::row;
 
 /// Attempts under way to one endpoint, at most.
 pub(crate) const PER_ENDPOINT: i64 = 4;
 
 /// Claims at most `limit` deliveries until `lapse`, the longest due first.
 pub(crate) async fn claim(
-    tx: &mut Tx,
+    tx: &mut SystemTx,
     now: Millis,
     lapse: Millis,
     limit: i64,
@@ -43,7 +43,7 @@ pub(crate) async fn claim(
 
 /// When the next delivery to an endpoint with room can be claimed.
 pub(crate) async fn next_at(
-    conn: &mut AnyConnection,
+    conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Option<Millis>, sqlx::Error> {
     sqlx::query_scalar(
@@ -53,7 +53,7 @@ pub(crate) async fn next_at(
     )
     .bind(now)
     .bind(PER_ENDPOINT)
-    .fetch_optional(conn)
+    .fetch_optional(&mut **conn)
     .await
 }
 
@@ -74,7 +74,7 @@ async fn running(
 }
 
 /// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
-async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
+async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
     const DUE: &str = "SELECT id, org_id, endpoint_id FROM delivery \
          WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN \
          (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
@@ -95,7 +95,7 @@ async fn due(tx: &mut Tx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::
         .await
 }
 
-async fn take(tx: &mut Tx, id: DeliveryId, lapse: Millis) -> Result<(), sqlx::Error> {
+async fn take(tx: &mut SystemTx, id: DeliveryId, lapse: Millis) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE delivery SET status = 'running', due_at = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(lapse)

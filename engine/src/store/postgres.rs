@@ -1,0 +1,172 @@
+//! What only PostgreSQL has: row-level security, under roles that own nothing.
+//!
+//! The user of the store's address connects and migrates. Statements run as `passerelle_app` or as
+//! `passerelle_system`, each on connections of its own: a role that changed from one transaction to the
+//! next would have the server plan every prepared statement anew. The organisation is set with the
+//! `BEGIN` and ends with the transaction, so the connection's next user does not have it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction,
+    any::AnyPoolOptions,
+    migrate::{Migrate as _, Migrator},
+};
+
+use super::MIGRATIONS;
+use crate::ids::OrgId;
+
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// As every connection begins. A process that stands still, or that the network cut off, keeps its
+/// locks no longer than five seconds: a takeover of its sessions waits for them. Where the tables
+/// are is settled before the role changes, for `"$user"` in the search path means the role.
+macro_rules! session {
+    ($role:literal) => {
+        concat!(
+            "SET idle_in_transaction_session_timeout = 5000; \
+             SELECT set_config('search_path', string_agg(quote_ident(place), ', '), false) \
+             FROM unnest(current_schemas(false)) AS place; \
+             SET ROLE ",
+            $role
+        )
+    };
+}
+
+/// Connections whose transactions each name an organisation.
+pub(super) fn tenants(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
+    pool(connections, session!("passerelle_app")).connect_lazy(url)
+}
+
+/// Connections that see every organisation's rows.
+pub(super) fn system(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
+    pool(connections, session!("passerelle_system")).connect_lazy(url)
+}
+
+fn pool(connections: u32, session: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // Every release is tested; only a connection that lay idle may have died since.
+        .test_before_acquire(false)
+        .before_acquire(|conn, lain| {
+            Box::pin(async move {
+                if lain.idle_for > Duration::from_secs(1) {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |conn, _| {
+            Box::pin(async move {
+                conn.execute(session).await?;
+                Ok(())
+            })
+        })
+}
+
+/// Begins a transaction that reads the rows of one organisation. The organisation goes with the
+/// `BEGIN`, in one message: a round trip of its own would be paid by every transaction.
+pub(super) async fn begin_read(
+    pool: &AnyPool,
+    org: OrgId,
+) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    let text = format!("BEGIN READ ONLY; SET LOCAL passerelle.org = '{org}'");
+    // An id's text is letters, digits and an underscore.
+    pool.begin_with(AssertSqlSafe(text)).await
+}
+
+/// Begins a transaction that changes the rows of one organisation. Whoever began one before may have
+/// gone away without an answer, and left it open: it becomes this one, so all of it is said.
+pub(super) async fn begin_write(
+    pool: &AnyPool,
+    org: OrgId,
+) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    let text = format!("BEGIN READ WRITE; SET LOCAL passerelle.org = '{org}'");
+    pool.begin_with(AssertSqlSafe(text)).await
+}
+
+/// The same migration text serves both engines: what SQLite calls blob, PostgreSQL calls bytea.
+pub(super) const BLOB: &str = "DO $$ BEGIN CREATE DOMAIN blob AS bytea; \
+     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// One process at a time. It ends with the connection.
+const ALONE: &str = "DO $$ BEGIN PERFORM pg_advisory_lock(hashtext('passerelle')); END $$";
+
+/// Row-level security binds the owner, too, so a migration that changes rows would find none, and say
+/// nothing. What this opens, `secure_tables` closes again.
+pub(super) const LET_THE_OWNER_IN: &str = "DO $$ DECLARE t regclass; BEGIN \
+     FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') \
+     AND relnamespace = current_schema()::regnamespace AND row_security_active(oid) LOOP \
+     EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', t); COMMIT; END LOOP; END $$";
+
+/// Brings the schema, the roles and the policies up to date, on a connection of the store's user.
+pub(super) async fn migrate(pool: &AnyPool) -> anyhow::Result<()> {
+    let options = pool.connect_options();
+    let connect = AnyConnection::connect_with(&options);
+    let connected = tokio::time::timeout(PATIENCE, connect).await;
+    let mut conn = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    conn.execute(ALONE).await?;
+    conn.execute(BLOB).await?;
+    make_roles(&mut conn).await?;
+    if is_behind(&mut conn).await? {
+        conn.execute(LET_THE_OWNER_IN).await?;
+    }
+    MIGRATIONS.run(&mut conn).await?;
+    let mut own: Migrator = sqlx::migrate!("../migrations/postgres");
+    own.dangerous_set_table_name("_sqlx_migrations_postgres");
+    own.run(&mut conn).await?;
+    let secured = conn.execute("CALL secure_tables()").await;
+    secured.context("putting the tables behind row-level security")?;
+    Ok(conn.close().await?)
+}
+
+/// Whether a migration that both engines have is still to be run.
+async fn is_behind(conn: &mut AnyConnection) -> anyhow::Result<bool> {
+    const TABLE: &str = "_sqlx_migrations";
+    conn.ensure_migrations_table(TABLE).await?;
+    let applied = conn.list_applied_migrations(TABLE).await?;
+    let is_new = |version| applied.iter().all(|done| done.version != version);
+    Ok(MIGRATIONS.iter().any(|migration| is_new(migration.version)))
+}
+
+/// `passerelle_roles` passes nothing on by itself: without it, the store's user would be subject to
+/// the policies of both roles, and see every row.
+const ROLES: [&str; 5] = [
+    "CREATE ROLE passerelle_app NOLOGIN",
+    "CREATE ROLE passerelle_system NOLOGIN",
+    "CREATE ROLE passerelle_roles NOLOGIN NOINHERIT",
+    "GRANT passerelle_app, passerelle_system TO passerelle_roles",
+    "GRANT passerelle_roles TO SESSION_USER",
+];
+
+/// Makes the roles, and this user one who may act as them, unless that is so already. Roles belong
+/// to the server: processes of other stores may be making them at this moment.
+async fn make_roles(conn: &mut AnyConnection) -> anyhow::Result<()> {
+    if may_act(conn).await.is_ok() {
+        return Ok(());
+    }
+    for statement in ROLES {
+        if let Err(error) = conn.execute(statement).await {
+            // Made before, or just now by another: what counts is the look below.
+            tracing::debug!(%error, statement, "a role was not made");
+        }
+    }
+    let Err(error) = may_act(conn).await else {
+        return Ok(());
+    };
+    let user: String = sqlx::query_scalar("SELECT quote_ident(session_user)")
+        .fetch_one(conn)
+        .await?;
+    let all = ROLES.join("; ").replace("SESSION_USER", &user);
+    Err(anyhow::Error::from(error)).with_context(|| {
+        format!("the store's user may not make the roles that keep organisations apart; have an administrator of the server run, once: {all};")
+    })
+}
+
+async fn may_act(conn: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let act = "SET ROLE passerelle_app; SET ROLE passerelle_system; RESET ROLE";
+    conn.execute(act).await.map(drop)
+}

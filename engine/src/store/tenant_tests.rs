@@ -1,0 +1,317 @@
+//! Row-level security on a real PostgreSQL: what each role sees and may do, whatever a statement says.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use super::*;
+use crate::{
+    ids::SessionId,
+    lease::Lease,
+    testing::{Fresh, run_as_user, stores},
+    vault::KekRing,
+};
+
+/// Rows of an organisation by its column, by its id, and by its session.
+const COUNTS: [&str; 4] = [
+    "SELECT count(*) FROM session",
+    "SELECT count(*) FROM organisation",
+    "SELECT count(*) FROM data_key",
+    "SELECT count(*) FROM key_record",
+];
+const RENAME: &str = "UPDATE session SET name = 'taken' WHERE id = $1";
+const TENANT: &str = "SELECT coalesce(current_setting('passerelle.org', true), '')";
+/// PostgreSQL: not allowed to this role, or not in this row.
+const FORBIDDEN: &str = "42501";
+
+/// Two organisations with a session each, on PostgreSQL where there is one.
+async fn two() -> Option<(Fresh, Lease, Lease)> {
+    let fresh = stores().await.pop()?;
+    if fresh.store.dialect() == Dialect::Sqlite {
+        return None;
+    }
+    let vault = fresh.vault(KekRing::generate().0).await.unwrap();
+    let (ours, theirs) = (fresh.owner(&vault).await, fresh.owner(&vault).await);
+    for owner in [&ours, &theirs] {
+        let keys = fresh.keys(&vault, owner).await;
+        wacore::store::traits::SignalStore::put_identity(&keys, "a@lid", [7; 32])
+            .await
+            .unwrap();
+    }
+    Some((fresh, ours.lease, theirs.lease))
+}
+
+async fn counts(conn: &mut AnyConnection) -> Vec<i64> {
+    let mut counted = Vec::new();
+    for count in COUNTS {
+        let rows = sqlx::query_scalar(count).fetch_one(&mut *conn).await;
+        counted.push(rows.unwrap());
+    }
+    counted
+}
+
+async fn changed(store: &Store, org: OrgId, sql: &'static str, id: SessionId) -> u64 {
+    let work = store.write(org, move |tx| {
+        Box::pin(async move {
+            let done = sqlx::query(sql).bind(id.to_string()).execute(tx.conn());
+            Ok::<_, sqlx::Error>(done.await?.rows_affected())
+        })
+    });
+    work.await.unwrap()
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.into_owned())
+}
+
+#[tokio::test]
+async fn a_transaction_sees_the_rows_of_its_organisation_alone() {
+    let Some((fresh, ours, _)) = two().await else {
+        return;
+    };
+    let nobodys = &mut fresh.store.reads.acquire().await.unwrap();
+    assert_eq!(counts(nobodys).await, [0, 0, 0, 0]);
+    let read = &mut fresh.store.read(ours.org).await.unwrap();
+    assert_eq!(counts(read).await, [1, 1, 2, 1]);
+    let mine: String = sqlx::query_scalar("SELECT id FROM session")
+        .fetch_one(&mut **read)
+        .await
+        .unwrap();
+    assert_eq!(mine, ours.session.to_string());
+    let all = &mut fresh.store.read_system().await.unwrap();
+    assert_eq!(counts(all).await, [2, 2, 4, 2]);
+    let written = fresh.store.write(ours.org, |tx| {
+        Box::pin(async move { Ok::<_, sqlx::Error>(counts(tx.conn()).await) })
+    });
+    assert_eq!(written.await.unwrap(), [1, 1, 2, 1]);
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn a_row_of_another_organisation_is_neither_written_nor_deleted() {
+    let Some((fresh, ours, theirs)) = two().await else {
+        return;
+    };
+    let store = &fresh.store;
+    assert_eq!(changed(store, ours.org, RENAME, theirs.session).await, 0);
+    assert_eq!(changed(store, ours.org, RENAME, ours.session).await, 1);
+    for delete in [
+        "DELETE FROM session WHERE id = $1",
+        "DELETE FROM key_record WHERE session_id = $1",
+        "DELETE FROM data_key WHERE id = $1",
+    ] {
+        assert_eq!(changed(store, ours.org, delete, theirs.session).await, 0);
+    }
+    for insert in [
+        "INSERT INTO session (id, org_id, name, desired, created_at) VALUES ('ses_x', $1, 'x', 'stopped', 0)",
+        "INSERT INTO key_record (session_id, kind, name_mac, sealed) \
+         SELECT $2, 'x', '\\x00', '\\x00' WHERE $1 <> ''",
+        "UPDATE session SET org_id = $1 WHERE name = 'taken' AND $2 <> ''",
+    ] {
+        let (org, session) = (theirs.org.to_string(), theirs.session.to_string());
+        let refused = store.write(ours.org, move |tx| {
+            Box::pin(async move {
+                let query = sqlx::query(insert).bind(org).bind(session);
+                query.execute(tx.conn()).await.map(drop)
+            })
+        });
+        let refused: Result<(), sqlx::Error> = refused.await;
+        let error = refused.expect_err(insert);
+        assert_eq!(
+            code(&error).as_deref(),
+            Some(FORBIDDEN),
+            "{insert}: {error}"
+        );
+    }
+    let all = &mut store.read_system().await.unwrap();
+    assert_eq!(counts(all).await, [2, 2, 4, 2]);
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn the_next_user_of_a_connection_has_nothing_of_the_one_before() {
+    let Some((fresh, ours, theirs)) = two().await else {
+        return;
+    };
+    // One connection for every organisation.
+    let store = Store::open_with(&fresh.url, 2).await.unwrap();
+    let fails = |org| {
+        let store = store.clone();
+        async move {
+            let failed = store.write(org, |_| Box::pin(async { Err(sqlx::Error::RowNotFound) }));
+            let failed: Result<(), sqlx::Error> = failed.await;
+            assert!(failed.is_err());
+        }
+    };
+    for round in 0..4 {
+        match round {
+            0 => drop(changed(&store, ours.org, RENAME, ours.session).await),
+            1 => drop(store.read(ours.org).await.unwrap()),
+            2 => fails(ours.org).await,
+            _ => assert_eq!(changed(&store, ours.org, RENAME, theirs.session).await, 0),
+        }
+        let mut conn = store.reads.acquire().await.unwrap();
+        let tenant: String = sqlx::query_scalar(TENANT)
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+        assert_eq!(tenant, "", "round {round}");
+        assert_eq!(counts(&mut conn).await, [0, 0, 0, 0]);
+        drop(conn);
+        let read = &mut store.read(theirs.org).await.unwrap();
+        assert_eq!(counts(read).await, [1, 1, 2, 1]);
+    }
+    store.close().await;
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn a_read_writes_nothing_and_a_tenant_does_not_reach_the_stores_own_tables() {
+    let Some((fresh, ours, _)) = two().await else {
+        return;
+    };
+    let read = &mut fresh.store.read(ours.org).await.unwrap();
+    let refused = sqlx::query("UPDATE session SET name = 'x'").execute(&mut **read);
+    assert_eq!(code(&refused.await.unwrap_err()).as_deref(), Some("25006"));
+    for table in ["admin_key", "vault_check", "_sqlx_migrations"] {
+        let read = &mut fresh.store.read(ours.org).await.unwrap();
+        let select = AssertSqlSafe(format!("SELECT 1 FROM {table}"));
+        let refused = sqlx::query(select).execute(&mut **read).await.unwrap_err();
+        assert_eq!(code(&refused).as_deref(), Some(FORBIDDEN), "{table}");
+    }
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_whose_caller_went_away_at_its_begin_is_nobody_elses_trouble() {
+    let Some((fresh, ours, theirs)) = two().await else {
+        return;
+    };
+    let store = Store::open_with(&fresh.url, 2).await.unwrap();
+    drop(store.read(ours.org).await.unwrap());
+    let gone = tokio::time::timeout(Duration::ZERO, store.read(ours.org)).await;
+    assert!(gone.is_err(), "it was answered before it was left");
+    assert_eq!(changed(&store, theirs.org, RENAME, ours.session).await, 0);
+    assert_eq!(changed(&store, theirs.org, RENAME, theirs.session).await, 1);
+    store.close().await;
+    fresh.close().await;
+}
+
+/// A user of the server that may log in and nothing else, with a database of its own.
+async fn plain_owner(fresh: &Fresh) -> (String, String) {
+    let name = SessionId::new(&fresh.clock).to_string();
+    for statement in [
+        format!("CREATE ROLE {name} LOGIN PASSWORD 'secret'"),
+        format!("CREATE DATABASE {name} OWNER {name}"),
+    ] {
+        run_as_user(&fresh.url, AssertSqlSafe(statement)).await;
+    }
+    let (_, server) = fresh.url.rsplit_once('@').unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let url = format!("postgres://{name}:secret@{server}/{name}");
+    (name, url)
+}
+
+async fn drop_owner(fresh: &Fresh, name: &str) {
+    for statement in [
+        format!("DROP DATABASE {name} WITH (FORCE)"),
+        format!("DROP ROLE {name}"),
+    ] {
+        run_as_user(&fresh.url, AssertSqlSafe(statement)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_make_the_roles_is_told_what_an_administrator_has_to_run() {
+    let Some((fresh, ..)) = two().await else {
+        return;
+    };
+    let (name, url) = plain_owner(&fresh).await;
+    let store = Store::open(&url).await.unwrap();
+    let told = format!("{:#}", store.migrate().await.unwrap_err());
+    let (_, statements) = told.split_once("once: ").expect(&told);
+    let (statements, _) = statements.rsplit_once(';').expect(&told);
+    // What is there already says so, which is no error of an administrator's.
+    for statement in statements.split(';') {
+        let mut conn = PgConnection::connect(&fresh.url).await.unwrap();
+        drop(conn.execute(AssertSqlSafe(statement.to_owned())).await);
+    }
+    store.migrate().await.unwrap();
+    store.close().await;
+    drop_owner(&fresh, &name).await;
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn the_owner_of_the_tables_is_bound_but_while_it_migrates() {
+    let Some((fresh, ..)) = two().await else {
+        return;
+    };
+    let (name, url) = plain_owner(&fresh).await;
+    let grant = AssertSqlSafe(format!("GRANT passerelle_roles TO {name}"));
+    run_as_user(&fresh.url, grant).await;
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let org = OrgId::new(&fresh.clock);
+    let made = store.write(org, move |tx| {
+        Box::pin(async move {
+            let insert = "INSERT INTO organisation (id, name, created_at) VALUES ($1, 'x', 0)";
+            let query = sqlx::query(insert).bind(org.to_string());
+            query.execute(tx.conn()).await.map(drop)
+        })
+    });
+    made.await.unwrap();
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    let insert = "INSERT INTO organisation (id, name, created_at) VALUES ('org_x', 'x', 0)";
+    let refused = owner.execute(insert).await.unwrap_err();
+    assert_eq!(code(&refused).as_deref(), Some(FORBIDDEN));
+    let rename = "UPDATE organisation SET name = 'y'";
+    assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 0);
+    owner.execute(postgres::LET_THE_OWNER_IN).await.unwrap();
+    assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 1);
+    store.migrate().await.unwrap();
+    assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 0);
+    owner.close().await.unwrap();
+    store.close().await;
+    drop_owner(&fresh, &name).await;
+    fresh.close().await;
+}
+
+#[tokio::test]
+async fn a_store_from_before_goes_behind_it_with_its_rows() {
+    let Some((fresh, ..)) = two().await else {
+        return;
+    };
+    let (name, url) = plain_owner(&fresh).await;
+    let grant = AssertSqlSafe(format!("GRANT passerelle_roles TO {name}"));
+    run_as_user(&fresh.url, grant).await;
+    sqlx::any::install_default_drivers();
+    let mut owner = AnyConnection::connect(&url).await.unwrap();
+    owner.execute(postgres::BLOB).await.unwrap();
+    MIGRATIONS.run_to(8, &mut owner).await.unwrap();
+    let org = OrgId::new(&fresh.clock);
+    for id in [org, OrgId::new(&fresh.clock)] {
+        sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, 'x', 0)")
+            .bind(id.to_string())
+            .execute(&mut owner)
+            .await
+            .unwrap();
+    }
+    let store = Store::open(&url).await.unwrap();
+    let (one, other) = tokio::join!(store.migrate(), store.migrate());
+    one.and(other).unwrap();
+    let count = "SELECT count(*) FROM organisation";
+    let read = &mut store.read(org).await.unwrap();
+    let seen: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut **read)
+        .await
+        .unwrap();
+    let by_owner: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!((seen, by_owner), (1, 0));
+    owner.close().await.unwrap();
+    store.close().await;
+    drop_owner(&fresh, &name).await;
+    fresh.close().await;
+}

@@ -1,11 +1,12 @@
 //! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
-//! except those of [`system`], [`settlements`] and [`delivery_claims`]: the few statements that serve
-//! every tenant at once.
+//! except those of [`system`], [`settlements`], [`delivery_claims`] and [`dispatches`]: the few
+//! statements that serve every tenant at once.
 
 pub(crate) mod commands;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod delivery_claims;
+pub(crate) mod dispatches;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod idempotency;

@@ -9,6 +9,7 @@ use crate::{
     host::{Host, lane},
     queue::{
         tokens::{self, Deliveries},
+        transport::{self, Transport},
         worker::{self, Workload},
     },
     services::Services,
@@ -85,14 +86,26 @@ impl Running {
             shared.settings.schedule,
             services.chance(),
         )?;
+        let deliverer = Arc::new(deliverer);
         self.tasks.spawn(tokens::run(
-            Deliveries::new(shared.store.clone(), shared.clock.clone()),
-            Arc::new(deliverer),
+            Deliveries::new(
+                shared.store.clone(),
+                shared.clock.clone(),
+                Arc::clone(&shared.link),
+            ),
+            Arc::clone(&deliverer),
             Arc::clone(&shared.deliveries),
             services.0.boot.to_string(),
             self.tasks.clone(),
             self.stop.clone(),
         ));
+        if let Some(url) = &shared.settings.redis
+            && services.is_shared()
+        {
+            let transport = transport_of(services, deliverer, Arc::clone(url));
+            let running = transport::run(transport, self.tasks.clone(), self.stop.clone());
+            self.tasks.spawn(running);
+        }
         Ok(())
     }
 
@@ -119,5 +132,22 @@ impl Running {
         {
             tracing::warn!(left = self.tasks.len(), "stopped before all was done");
         }
+    }
+}
+
+/// Deliveries as tokens through Redis.
+fn transport_of(services: &Services, deliverer: Arc<Deliverer>, url: Arc<str>) -> Transport {
+    let shared = &services.0;
+    Transport {
+        store: shared.store.clone(),
+        clock: shared.clock.clone(),
+        deliverer,
+        url,
+        queue: format!("{}:webhook", services.name_in_redis()),
+        host: Arc::clone(&shared.settings.host),
+        boot: Arc::clone(&shared.boot),
+        link: Arc::clone(&shared.link),
+        wake: Arc::clone(&shared.dispatches),
+        fallback: Arc::clone(&shared.deliveries),
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     host::{Fence, Gathering, InHand, Registry},
     pacing::Pace,
+    queue::transport::Link,
     wake::{Bell, Topic},
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -26,8 +27,8 @@ use crate::{
 pub struct Settings {
     /// This host's name, the same over restarts.
     pub host: Arc<str>,
-    /// The Redis server through which the processes of a cluster wake each other (`redis://…`).
-    /// It holds no truth: without it everything works, a second later.
+    /// The Redis server through which the processes of a cluster wake each other and webhook deliveries
+    /// travel (`redis://…`). It holds no truth: without it everything works, a second later.
     pub redis: Option<Arc<str>>,
     /// The gap between two messages of a number.
     pub pace: Pace,
@@ -61,6 +62,10 @@ pub(crate) struct Shared {
     pub(crate) lanes: Arc<Notify>,
     /// A delivery may be due.
     pub(crate) deliveries: Arc<Notify>,
+    /// The same, for whoever makes tokens of deliveries.
+    pub(crate) dispatches: Arc<Notify>,
+    /// Whether deliveries travel as tokens.
+    pub(crate) link: Arc<Link>,
     /// A session should start or stop.
     pub(crate) sessions: Arc<Notify>,
     /// The same, for the other processes.
@@ -95,6 +100,8 @@ impl Services {
             taken: Gathering::default(),
             lanes: Arc::default(),
             deliveries: Arc::default(),
+            dispatches: Arc::default(),
+            link: Arc::default(),
             sessions: Arc::default(),
             bell: Bell::default(),
             boot,
@@ -122,6 +129,19 @@ impl Services {
             .redis
             .as_ref()
             .map(|_| self.0.bell.is_heard())
+    }
+
+    /// Whether webhook deliveries travel through Redis at this moment; none where this process delivers
+    /// none, or was given no Redis. When they do not, they are claimed from the store.
+    pub fn tokens_travel(&self) -> Option<bool> {
+        self.0.link.travels()
+    }
+
+    /// The store's name among those that share a Redis server.
+    pub(crate) fn name_in_redis(&self) -> String {
+        let digest = self.mac("redis.channel", b"");
+        let digest: [u8; 8] = std::array::from_fn(|n| digest[n]);
+        format!("passerelle:{:016x}", u64::from_be_bytes(digest))
     }
 
     /// Returns when another process took this host's name: this one runs nothing any more.
@@ -155,7 +175,10 @@ impl Services {
     pub(crate) fn notify(&self, topic: Topic) {
         match topic {
             Topic::Lanes => self.0.lanes.notify_one(),
-            Topic::Deliveries => self.0.deliveries.notify_one(),
+            Topic::Deliveries => {
+                self.0.deliveries.notify_one();
+                self.0.dispatches.notify_one();
+            }
             Topic::Sessions => self.0.sessions.notify_one(),
         }
     }

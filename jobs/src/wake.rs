@@ -37,15 +37,14 @@ pub(crate) enum Topic {
 impl Topic {
     const ALL: [Self; 3] = [Self::Lanes, Self::Deliveries, Self::Sessions];
 
-    /// Its channel. `store` is a digest of the store's own, so that two gateways on one Redis do not
-    /// wake each other.
+    /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
     fn channel(self, store: &str) -> String {
         let topic = match self {
             Self::Lanes => "lanes",
             Self::Deliveries => "deliveries",
             Self::Sessions => "sessions",
         };
-        format!("passerelle:{store}:{topic}")
+        format!("{store}:{topic}")
     }
 }
 
@@ -81,9 +80,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     let Some(url) = services.0.settings.redis.clone() else {
         return;
     };
-    let digest = services.mac("redis.channel", b"");
-    let digest: [u8; 8] = std::array::from_fn(|n| digest[n]);
-    let store = format!("{:016x}", u64::from_be_bytes(digest));
+    let store = services.name_in_redis();
     while !stop.is_cancelled() {
         let ended = tokio::select! {
             ended = connected(&services, &url, &store) => ended,

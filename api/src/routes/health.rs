@@ -36,6 +36,11 @@ pub struct Readiness {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<bool>,
+    /// Whether webhook deliveries travel through Redis; absent where this process delivers none, or no
+    /// Redis is configured. When they do not, this process claims them from the store.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<bool>,
 }
 
 /// Ready or not.
@@ -76,6 +81,7 @@ impl Probes {
             ready,
             store,
             redis: services.hears_others(),
+            tokens: services.tokens_travel(),
         });
         if ready {
             Ready::Yes(body)

@@ -62,7 +62,7 @@ fn tenancy(name: &str) -> Option<Value> {
             "status": 422, "detail": "The recipient is not an E.164 phone number.", "instance": "/v1/messages",
             "code": "invalid_recipient", "request_id": REQUEST, "errors": [of_schema("Flaw")?] })
         }
-        "Readiness" => json!({ "ready": true, "store": true, "redis": true }),
+        "Readiness" => json!({ "ready": true, "store": true, "redis": true, "tokens": true }),
         "Health" => json!({ "ok": true, "version": "0.1.0" }),
         _ => return None,
     })

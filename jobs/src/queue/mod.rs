@@ -5,6 +5,7 @@
 //! | here | [`Source`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
 //! | [`worker`] | one worker run until it is told to stop |
 //! | [`lanes`], [`tokens`] | the two queues: messages out, webhook deliveries |
+//! | [`transport`] | webhook deliveries of a cluster: as tokens through Redis |
 //!
 //! The row is the job: a claim is committed before the job runs, and the handler commits the
 //! outcome, so apalis carries no truth and a crash loses none. The queue looks for work when it is
@@ -13,6 +14,7 @@
 
 pub mod lanes;
 pub mod tokens;
+pub mod transport;
 pub mod worker;
 
 #[cfg(test)]

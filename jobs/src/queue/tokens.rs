@@ -1,4 +1,5 @@
-//! The queue of webhook deliveries: the delivery row is the job, the token that travels has its ids.
+//! The queue of webhook deliveries over the store: the delivery row is the job. Where Redis is given it
+//! rests as long as the deliveries travel as tokens ([`transport`](super::transport)).
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Source,
+    transport::Link,
     worker::{self, Workload},
 };
 use crate::{
@@ -18,22 +20,23 @@ use crate::{
 };
 
 /// Attempts this process makes at once.
-const CONCURRENCY: usize = 64;
+pub(super) const CONCURRENCY: usize = 64;
 /// How long an attempt and its commit may take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 /// When a claim lapses because its worker must be dead: later than any attempt can take.
-const LAPSE_MS: i64 = 25_000;
+pub(super) const LAPSE_MS: i64 = 25_000;
 
 /// Deliveries as a queue. They go by wall time: a step of the clock moves retries, nothing else.
 pub struct Deliveries {
     store: Store,
     clock: Clock,
+    link: Arc<Link>,
 }
 
 impl Deliveries {
-    /// Every organisation's deliveries.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    /// Every organisation's deliveries, as long as they do not travel over `link`.
+    pub fn new(store: Store, clock: Clock, link: Arc<Link>) -> Self {
+        Self { store, clock, link }
     }
 }
 
@@ -60,6 +63,9 @@ impl Source for Deliveries {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        if self.link.is_up() {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let mut conn = self.store.read_system().await?;
         let next = delivery_claims::next_at(&mut conn, now).await?;

@@ -70,7 +70,7 @@ pub async fn run<S, H, F>(
 }
 
 /// Looks again when a job has ended, however it ended: its lane or endpoint may be due again.
-struct WakeOnEnd(Arc<Notify>);
+pub(super) struct WakeOnEnd(pub(super) Arc<Notify>);
 
 impl Drop for WakeOnEnd {
     fn drop(&mut self) {

@@ -99,7 +99,7 @@ pub(crate) async fn settle(
     due_at: Millis,
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
-        "UPDATE delivery SET status = $4, attempts = $3, due_at = $5 \
+        "UPDATE delivery SET status = $4, attempts = $3, due_at = $5, dispatched_at = NULL \
          WHERE org_id = $1 AND id = $2 AND status = 'running' AND attempts = $3 - 1",
     )
     .bind(org.to_string())
@@ -143,7 +143,8 @@ pub(crate) async fn record(
 /// Gives up what waits for an endpoint that takes no more.
 pub(crate) async fn bury(tx: &mut Tx, org: OrgId, endpoint: EndpointId) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE delivery SET status = 'dead' WHERE org_id = $1 AND endpoint_id = $2 AND status IN ('due', 'running')",
+        "UPDATE delivery SET status = 'dead', dispatched_at = NULL \
+         WHERE org_id = $1 AND endpoint_id = $2 AND status IN ('due', 'running')",
     )
     .bind(org.to_string())
     .bind(endpoint.to_string())

@@ -5,6 +5,7 @@
 //! statements are given one organisation's. Nothing outside this module and its pages does.
 
 pub(crate) mod delivery_claims;
+pub(crate) mod dispatches;
 pub(crate) mod settlements;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

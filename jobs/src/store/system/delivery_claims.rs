@@ -96,10 +96,12 @@ async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, 
 }
 
 async fn take(tx: &mut SystemTx, id: DeliveryId, lapse: Millis) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE delivery SET status = 'running', due_at = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(lapse)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE delivery SET status = 'running', due_at = $2, dispatched_at = NULL WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(lapse)
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! a receiver of our own on loopback.
 
 mod receiver;
+mod redis_server;
 mod story;
+mod tokens_story;
 
 use passerelle_engine::{
     ids::{EndpointId, EventId, OrgId},
@@ -24,7 +26,10 @@ use super::{
 };
 use crate::{
     model::Page,
-    queue::tokens::{self, Deliveries},
+    queue::{
+        tokens::{self, Deliveries},
+        transport::{self, Link, Transport},
+    },
     store::{deliveries, endpoints, events, organisations},
 };
 
@@ -44,27 +49,47 @@ struct World {
     deadline: Deadline,
     schedule: Schedule,
     egress: Egress,
+    /// The Redis server through which its deliveries travel.
+    redis: Option<String>,
+    link: Arc<Link>,
+    dispatches: Arc<Notify>,
     _folder: Option<TempDir>,
 }
 
-/// The two stores every story runs on: PostgreSQL when `PASSERELLE_TEST_POSTGRES` names a server's
-/// database whose tables may be dropped.
+/// The shapes every story runs in: SQLite; PostgreSQL when `PASSERELLE_TEST_POSTGRES` names a server's
+/// database beside which others may be made; and that with the Redis of `PASSERELLE_TEST_REDIS`.
 async fn worlds() -> Vec<World> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
     let mut worlds = vec![World::open(&format!("sqlite:{}", path.display()), Some(folder)).await];
-    if let Ok(url) = std::env::var("PASSERELLE_TEST_POSTGRES") {
-        let name = format!("webhook_{:016x}", rand::random::<u64>());
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
-        sqlx::query(create).execute(&mut server).await.unwrap();
-        let (server, _) = url.rsplit_once('/').unwrap();
-        worlds.push(World::open(&format!("{server}/{name}"), None).await);
+    if let Some(url) = database().await {
+        worlds.push(World::open(&url, None).await);
+    }
+    if let Ok(redis) = std::env::var("PASSERELLE_TEST_REDIS") {
+        worlds.extend(World::with_redis(redis).await);
     }
     worlds
 }
 
+/// An empty database of one's own, where there is a PostgreSQL server.
+async fn database() -> Option<String> {
+    let url = std::env::var("PASSERELLE_TEST_POSTGRES").ok()?;
+    let name = format!("webhook_{:016x}", rand::random::<u64>());
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::query(create).execute(&mut server).await.unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    Some(format!("{server}/{name}"))
+}
+
 impl World {
+    /// On PostgreSQL and a Redis server, where there is PostgreSQL.
+    async fn with_redis(redis: String) -> Option<Self> {
+        let mut world = Self::open(&database().await?, None).await;
+        world.redis = Some(redis);
+        Some(world)
+    }
+
     async fn open(url: &str, folder: Option<TempDir>) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = Clock::system();
@@ -81,6 +106,9 @@ impl World {
             deadline: Deadline::default(),
             schedule: Schedule::scaled(0.0),
             egress: Egress::new(vec!["127.0.0.0/8".parse().unwrap()]),
+            redis: None,
+            link: Arc::default(),
+            dispatches: Arc::default(),
             _folder: folder,
         };
         world.add_organisation(world.org).await;
@@ -150,8 +178,13 @@ impl World {
             Box::pin(async move { events::emit(tx, &key, told, &clock).await })
         });
         let event = work.await.unwrap();
-        self.wake.notify_one();
+        self.wake();
         event
+    }
+
+    fn wake(&self) {
+        self.wake.notify_one();
+        self.dispatches.notify_one();
     }
 
     fn deliverer(&self) -> Deliverer {
@@ -171,19 +204,51 @@ impl World {
 
     fn start(&self) -> Worker {
         let (stop, ended) = (CancellationToken::new(), TaskTracker::new());
-        let running = ended.spawn(tokens::run(
-            Deliveries::new(self.store.clone(), self.clock.clone()),
-            Arc::new(self.deliverer()),
+        let deliverer = Arc::new(self.deliverer());
+        let claiming = ended.spawn(tokens::run(
+            Deliveries::new(
+                self.store.clone(),
+                self.clock.clone(),
+                Arc::clone(&self.link),
+            ),
+            Arc::clone(&deliverer),
             Arc::clone(&self.wake),
             format!("{:016x}", rand::random::<u64>()),
             TaskTracker::new(),
             stop.clone(),
         ));
+        let transport = self.transport(&deliverer);
+        let travelling = transport
+            .map(|transport| ended.spawn(transport::run(transport, ended.clone(), stop.clone())));
         Worker {
             stop,
             ended,
-            running: AbortOnDropHandle::new(running),
+            running: [Some(claiming), travelling]
+                .into_iter()
+                .flatten()
+                .map(AbortOnDropHandle::new)
+                .collect(),
         }
+    }
+
+    /// The name of its queue in Redis.
+    fn queue(&self) -> String {
+        format!("test:{}", self.org)
+    }
+
+    fn transport(&self, deliverer: &Arc<Deliverer>) -> Option<Transport> {
+        Some(Transport {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            deliverer: Arc::clone(deliverer),
+            url: self.redis.as_deref()?.into(),
+            queue: self.queue(),
+            host: "test".into(),
+            boot: format!("{:016x}", rand::random::<u64>()).into(),
+            link: Arc::clone(&self.link),
+            wake: Arc::clone(&self.dispatches),
+            fallback: Arc::clone(&self.wake),
+        })
     }
 
     async fn deliveries(&self, wanted: Wanted) -> Vec<Delivery> {
@@ -225,20 +290,20 @@ impl World {
     /// Makes every claim and wait look as old as `by`: what a crash and an hour leave behind.
     fn age_deliveries(&self, by: Duration) {
         self.clock.advance(by);
-        self.wake.notify_one();
+        self.wake();
     }
 }
 
 struct Worker {
     stop: CancellationToken,
     ended: TaskTracker,
-    running: AbortOnDropHandle<()>,
+    running: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Worker {
     /// What a kill leaves: attempts cut off wherever they are, nothing recorded.
     async fn kill(self) {
-        self.running.abort();
+        drop(self.running);
         self.ended.close();
         tokio::time::timeout(SOON, self.ended.wait())
             .await

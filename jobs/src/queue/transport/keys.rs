@@ -1,0 +1,190 @@
+//! The queue's keys in Redis, and what apalis-redis leaves to be done with them.
+
+use std::time::Duration;
+
+use apalis_redis::{Config, ConnectionManager};
+use redis::{AsyncCommands as _, InfoDict, RedisResult, Script};
+
+/// How often a worker tells Redis that it lives, and how often it may fail to before its tokens are
+/// given to another.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const MISSED: usize = 3;
+/// How long the push of one token is remembered. A repeated push is seconds away, if it comes.
+const REMEMBERED: Duration = Duration::from_mins(10);
+/// Done tokens thrown away in one step: Redis does nothing else meanwhile.
+const CHUNK: usize = 500;
+/// What a worker that died leaves of its name is forgotten after this.
+const NAME_KEPT: i64 = 3600;
+
+/// Throws done and dead tokens away: their ids, their arguments, their results.
+const SWEEP: &str = r"
+local gone = 0
+for n = 1, 2 do
+    local ids = redis.call('SPOP', KEYS[n], ARGV[1])
+    for _, id in ipairs(ids) do
+        redis.call('HDEL', KEYS[3], id)
+        redis.call('DEL', KEYS[4] .. ':' .. id)
+    end
+    gone = gone + #ids
+end
+return gone";
+
+/// Gives back what a worker still holds, and takes its name off the list of the living.
+const FAREWELL: &str = r"
+local held = redis.call('SMEMBERS', KEYS[1])
+for _, id in ipairs(held) do
+    redis.call('RPUSH', KEYS[2], id)
+end
+redis.call('DEL', KEYS[1], KEYS[4])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return #held";
+
+/// One queue's keys. `name` is unique to the store.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    config: Config,
+    name: String,
+}
+
+/// What Redis shows of the queue.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Tokens that no worker has taken yet.
+    pub(super) waiting: u64,
+    /// Whether this is not the Redis, or not the content of it, that the tokens were pushed to.
+    pub(super) wiped: bool,
+    /// Names this start of the server.
+    run: String,
+}
+
+impl Keys {
+    pub(super) fn new(name: String) -> Self {
+        let config = Config::default()
+            .queue(&name)
+            .batch_size(1)
+            .heartbeat_interval(HEARTBEAT)
+            .missed_heartbeats(MISSED)
+            .idempotency_ttl(Some(REMEMBERED))
+            // The claim of the row is the lock.
+            .lock_tasks(false)
+            .persist_results(true)
+            .emit_events(false);
+        Self { config, name }
+    }
+
+    /// How apalis is to use them.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How long after its last heartbeat a worker is taken for dead.
+    pub(super) fn orphaned_after(&self) -> Duration {
+        self.config.orphaned_duration()
+    }
+
+    /// Stands as long as the queue does, and says which start of the server it was set in.
+    fn sentinel(&self) -> String {
+        format!("{}:run", self.name)
+    }
+
+    /// Looks at the queue.
+    pub(super) async fn look(&self, conn: &mut ConnectionManager) -> RedisResult<Seen> {
+        let (info, known, active, scheduled): (InfoDict, Option<String>, u64, u64) = redis::pipe()
+            .cmd("INFO")
+            .arg("server")
+            .get(self.sentinel())
+            .llen(self.config.active_jobs_list())
+            .zcard(self.config.scheduled_jobs_set())
+            .query_async(conn)
+            .await?;
+        let run = info.get::<String>("run_id").unwrap_or_default();
+        Ok(Seen {
+            waiting: active + scheduled,
+            wiped: known.as_ref() != Some(&run),
+            run,
+        })
+    }
+
+    /// Marks the queue as this one, from now on. Also proves that Redis takes writes.
+    pub(super) async fn mark(&self, conn: &mut ConnectionManager, seen: &Seen) -> RedisResult<()> {
+        conn.set(self.sentinel(), &seen.run).await
+    }
+
+    /// The worker's last heartbeat, by its own clock; none while it is not registered.
+    pub(super) async fn heartbeat(
+        &self,
+        conn: &mut ConnectionManager,
+        worker: &str,
+    ) -> RedisResult<Option<f64>> {
+        let metadata = self.metadata(worker);
+        let (beat, _): (Option<f64>, bool) = redis::pipe()
+            .zscore(self.config.workers_set(), worker)
+            .expire(metadata, NAME_KEPT)
+            .query_async(conn)
+            .await?;
+        Ok(beat)
+    }
+
+    /// Throws away what is done; apalis keeps it for ever, and its `vacuum` reads all of it at once
+    /// and takes away what waits for another try.
+    pub(super) async fn sweep(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
+        let script = Script::new(SWEEP);
+        loop {
+            let gone: usize = script
+                .key(self.config.done_jobs_set())
+                .key(self.config.dead_jobs_set())
+                .key(self.config.job_data_hash())
+                .key(self.config.job_meta_hash())
+                .arg(CHUNK)
+                .invoke_async(conn)
+                .await?;
+            if gone < CHUNK {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets a worker go that has ended.
+    pub(super) async fn farewell(
+        &self,
+        conn: &mut ConnectionManager,
+        worker: &str,
+    ) -> RedisResult<()> {
+        let inflight = format!("{}:{worker}", self.config.inflight_jobs_set());
+        Script::new(FAREWELL)
+            .key(inflight)
+            .key(self.config.active_jobs_list())
+            .key(self.config.workers_set())
+            .key(self.metadata(worker))
+            .arg(worker)
+            .invoke_async::<usize>(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Throws the whole queue away, its mark included: what was in it will be pushed again.
+    pub(super) async fn throw_away(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(format!("{}:*", self.name))
+                .arg("COUNT")
+                .arg(1000)
+                .query_async(conn)
+                .await?;
+            if !keys.is_empty() {
+                conn.unlink::<_, ()>(keys).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    fn metadata(&self, worker: &str) -> String {
+        format!("{}:workers:metadata:{worker}", self.name)
+    }
+}

@@ -1,0 +1,300 @@
+//! A cluster's webhook deliveries as typed jobs that travel through Redis, by apalis-redis.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | [`Link`], whether tokens travel, and one connection's life |
+//! | [`token`] | what travels: ids |
+//! | [`relay`] | due deliveries become tokens, lost tokens are pushed again |
+//! | [`work`] | tokens become attempts |
+//! | [`pulse`] | when the worker looks |
+//! | [`keys`] | the keys in Redis, and what is cleaned up behind apalis |
+//!
+//! The row is the truth: a token only says "try to claim this one". It may be lost, come twice or late;
+//! the claim is one statement that compares the row first. While Redis cannot be used, or the worker
+//! does not live, the process claims due rows itself ([`tokens`](super::tokens)).
+//! ARCHITECTURE.md lists the defects of apalis-redis 1.0.0 that this room contains.
+
+mod keys;
+mod pulse;
+mod relay;
+mod token;
+mod work;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis_redis::ConnectionManager;
+use passerelle_engine::{clock::Clock, store::Store};
+use redis::aio::ConnectionManagerConfig;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    keys::Keys,
+    relay::Relay,
+    work::{Names, Work},
+};
+use crate::webhook::deliver::Deliverer;
+
+/// Between two tries to reach Redis.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long Redis may take to answer: a shorter stall is waited out.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Between two rounds of cleaning up.
+const TEND: Duration = Duration::from_secs(1);
+/// So many restarts within so long mean that something in the queue ends the workers.
+const RESTARTS: usize = 6;
+const WITHIN: Duration = Duration::from_mins(2);
+/// How long a worker may take to say farewell.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Whether deliveries travel as tokens at this moment, or are claimed from the store.
+#[derive(Debug, Default)]
+pub struct Link(AtomicU8);
+
+impl Link {
+    const DOWN: u8 = 1;
+    const UP: u8 = 2;
+
+    /// Whether tokens travel; none where this process delivers nothing, or has no Redis.
+    pub fn travels(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::DOWN => Some(false),
+            Self::UP => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether due rows are left to the tokens.
+    pub(super) fn is_up(&self) -> bool {
+        self.travels() == Some(true)
+    }
+
+    /// Says how it stands; whether it stood otherwise before.
+    fn set(&self, up: bool) -> bool {
+        metrics::gauge!("passerelle_tokens_travel").set(if up { 1.0 } else { 0.0 });
+        let now = if up { Self::UP } else { Self::DOWN };
+        self.0.swap(now, Ordering::Relaxed) != now
+    }
+}
+
+/// What the transport stands on.
+pub struct Transport {
+    /// The store.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Makes the attempts.
+    pub deliverer: Arc<Deliverer>,
+    /// The Redis server.
+    pub url: Arc<str>,
+    /// The queue's name in Redis, unique to the store.
+    pub queue: String,
+    /// This host.
+    pub host: Arc<str>,
+    /// Unique to this start of this process.
+    pub boot: Arc<str>,
+    /// Says whether tokens travel.
+    pub link: Arc<Link>,
+    /// A delivery may be due.
+    pub wake: Arc<Notify>,
+    /// Wakes whoever claims without tokens.
+    pub fallback: Arc<Notify>,
+}
+
+/// Why tokens do not travel any more.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// By its kind: the address may hold a password.
+    #[error("Redis: {}", .0.category())]
+    Redis(#[from] redis::RedisError),
+    #[error("apalis-redis: {0}")]
+    Queue(apalis_redis::Error),
+    #[error("the store: {0:#}")]
+    Store(#[from] anyhow::Error),
+    #[error("the token worker ended")]
+    Worker,
+    #[error("the token worker stands still")]
+    Stuck,
+    #[error("the token workers kept ending: the queue is thrown away and pushed again")]
+    Poisoned,
+}
+
+impl From<apalis_redis::Error> for Broken {
+    fn from(error: apalis_redis::Error) -> Self {
+        match error {
+            apalis_redis::Error::Database(error) => Self::Redis(error),
+            error => Self::Queue(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Lets deliveries travel until `stop` is cancelled and the attempts under way have ended. Redis may
+/// come and go.
+pub async fn run(transport: Transport, tasks: TaskTracker, stop: CancellationToken) {
+    let (cut, pushed) = (CancellationToken::new(), Arc::new(Notify::new()));
+    // What is dropped here takes its attempts along.
+    let _cut = cut.clone().drop_guard();
+    let line = Line {
+        keys: Keys::new(transport.queue.clone()),
+        work: Arc::new(Work {
+            store: transport.store.clone(),
+            clock: transport.clock.clone(),
+            deliverer: Arc::clone(&transport.deliverer),
+            wake: Arc::clone(&transport.wake),
+            pushed: Arc::clone(&pushed),
+            tasks,
+            cut,
+            names: Names::new(&transport.host, &transport.boot),
+        }),
+        restarts: Arc::default(),
+        pushed,
+        transport,
+        stop,
+    };
+    line.transport.link.set(false);
+    while !line.stop.is_cancelled() {
+        let ended = line.serve().await;
+        let was_up = line.transport.link.set(false);
+        line.transport.fallback.notify_one();
+        if let Err(error) = ended {
+            tracing::warn!(was_up, %error, "tokens do not travel: deliveries are claimed from the store");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = line.stop.cancelled() => {}
+        }
+    }
+}
+
+/// The way of the tokens, over one connection after the other.
+struct Line {
+    transport: Transport,
+    keys: Keys,
+    work: Arc<Work>,
+    pushed: Arc<Notify>,
+    restarts: Arc<Mutex<VecDeque<Instant>>>,
+    stop: CancellationToken,
+}
+
+impl Line {
+    /// One connection's life.
+    async fn serve(&self) -> Result<(), Broken> {
+        let conn = self.connect().await?;
+        let mut relay = self.relay(conn.clone());
+        relay.begin().await?;
+        let restarts = Arc::clone(&self.restarts);
+        let monitor = work::monitor(&self.work, &self.keys, &conn, move || {
+            lock(&restarts).push_back(Instant::now());
+        });
+        let ending = monitor.context();
+        let working = monitor.run();
+        tokio::pin!(working);
+        self.transport.link.set(true);
+        tracing::info!("tokens travel through Redis");
+        tokio::select! {
+            _ = &mut working => return Err(Broken::Worker),
+            broken = relay.run() => return Err(broken),
+            broken = self.tend(conn.clone()) => return Err(broken),
+            () = self.stop.cancelled() => {}
+        }
+        drop(ending.shutdown());
+        drop(working.await);
+        self.farewell(conn).await;
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<ConnectionManager, Broken> {
+        let client = redis::Client::open(&*self.transport.url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER))
+            .set_connection_timeout(Some(CONNECT))
+            .set_number_of_retries(1);
+        Ok(client.get_connection_manager_with_config(config).await?)
+    }
+
+    fn relay(&self, conn: ConnectionManager) -> Relay {
+        let transport = &self.transport;
+        Relay {
+            store: transport.store.clone(),
+            clock: transport.clock.clone(),
+            keys: self.keys.clone(),
+            conn,
+            boot: Arc::clone(&transport.boot),
+            wake: Arc::clone(&transport.wake),
+            pushed: Arc::clone(&self.pushed),
+        }
+    }
+
+    /// Cleans up behind apalis, and watches the worker, until something is wrong.
+    async fn tend(&self, mut conn: ConnectionManager) -> Broken {
+        let mut last = (None, Instant::now());
+        loop {
+            tokio::time::sleep(TEND).await;
+            if let Err(broken) = self.tend_once(&mut conn, &mut last).await {
+                return broken;
+            }
+        }
+    }
+
+    async fn tend_once(
+        &self,
+        conn: &mut ConnectionManager,
+        (beat, since): &mut (Option<f64>, Instant),
+    ) -> Result<(), Broken> {
+        if self.keeps_ending() {
+            self.keys.throw_away(conn).await?;
+            return Err(Broken::Poisoned);
+        }
+        self.keys.sweep(conn).await?;
+        let now = self
+            .keys
+            .heartbeat(conn, &self.work.names.current())
+            .await?;
+        if now != *beat {
+            (*beat, *since) = (now, Instant::now());
+        }
+        // By then another process has taken its tokens.
+        if since.elapsed() > self.keys.orphaned_after() {
+            return Err(Broken::Stuck);
+        }
+        Ok(())
+    }
+
+    /// Whether workers ended so often lately that the queue itself must be the reason.
+    fn keeps_ending(&self) -> bool {
+        let mut restarts = lock(&self.restarts);
+        restarts.retain(|at| at.elapsed() < WITHIN);
+        let too_often = restarts.len() >= RESTARTS;
+        if too_often {
+            restarts.clear();
+        }
+        too_often
+    }
+
+    async fn farewell(&self, mut conn: ConnectionManager) {
+        let worker = self.work.names.current();
+        let said = self.keys.farewell(&mut conn, &worker);
+        if !matches!(tokio::time::timeout(FAREWELL, said).await, Ok(Ok(()))) {
+            tracing::debug!("the worker's name stays until it is taken for dead");
+        }
+    }
+}
+
+fn lock(restarts: &Mutex<VecDeque<Instant>>) -> std::sync::MutexGuard<'_, VecDeque<Instant>> {
+    restarts.lock().unwrap_or_else(PoisonError::into_inner)
+}

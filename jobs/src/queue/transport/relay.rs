@@ -1,0 +1,206 @@
+//! Finds the deliveries whose time has come and pushes their tokens: again, when one was lost.
+//!
+//! Marked and committed first, pushed then: a token stands for a row that says so. What is lost in
+//! between, or later in Redis, is found by its row: at once when Redis is not the one it was, else
+//! when the token has claimed nothing for [`LOST`].
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use apalis_core::task::builder::TaskBuilder;
+use apalis_redis::{ConnectionManager, RedisTask, queries};
+use passerelle_engine::{
+    clock::{Clock, Millis},
+    store::Store,
+};
+use tokio::sync::Notify;
+
+use super::{
+    Broken,
+    keys::{Keys, Seen},
+    token::Token,
+};
+use crate::{
+    crash,
+    error::Fault,
+    store::system::dispatches::{self, Dispatched, Room},
+};
+
+/// Tokens that may wait in Redis. At some 8,000 due ones a fetch of apalis-redis fails for ever.
+pub(super) const MOST: u64 = 2_000;
+/// Tokens pushed in one step.
+const PUSHED: u64 = 256;
+/// When a token that claimed nothing is taken for lost.
+pub(super) const LOST: Duration = Duration::from_secs(30);
+/// The longest rest: what a lost wake-up costs, and how soon a wipe is seen.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// The pause when another process dispatches, and when the store fails.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+pub(super) struct Relay {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) keys: Keys,
+    pub(super) conn: ConnectionManager,
+    /// This process, for the log of whoever takes the token.
+    pub(super) boot: Arc<str>,
+    /// A delivery may be due.
+    pub(super) wake: Arc<Notify>,
+    /// A token was pushed.
+    pub(super) pushed: Arc<Notify>,
+}
+
+/// What a look came to.
+enum Look {
+    /// Something was pushed; there may be more.
+    Pushed,
+    /// Nothing can be before this is over.
+    Rest(Duration),
+}
+
+impl Relay {
+    /// Makes Redis the queue's: what another one held, or this one before it was emptied, is to be
+    /// pushed again.
+    pub(super) async fn begin(&mut self) -> Result<(), Broken> {
+        let seen = self.keys.look(&mut self.conn).await?;
+        if seen.wiped {
+            self.start_over().await?;
+        }
+        Ok(self.keys.mark(&mut self.conn, &seen).await?)
+    }
+
+    /// Pushes until Redis fails. A store that fails is waited for.
+    pub(super) async fn run(mut self) -> Broken {
+        loop {
+            let rest = match self.look().await {
+                Ok(Look::Pushed) => continue,
+                Ok(Look::Rest(rest)) => rest,
+                Err(Broken::Store(error)) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "dispatching deliveries failed");
+                    // Waited for where no wake cuts it short: wakes go on while a store is down.
+                    tokio::time::sleep(BACK_OFF).await;
+                    continue;
+                }
+                Err(broken) => return broken,
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Look, Broken> {
+        let seen = self.keys.look(&mut self.conn).await?;
+        if seen.wiped {
+            tracing::warn!("Redis was emptied or restarted: what it held is pushed again");
+            self.start_over().await?;
+            self.keys.mark(&mut self.conn, &seen).await?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
+        metrics::gauge!("passerelle_tokens_outstanding").set(seen.waiting as f64);
+        let now = self.clock.now();
+        let rest = self
+            .until_due(now)
+            .await
+            .context("looking for due deliveries")?;
+        if !rest.is_zero() {
+            return Ok(Look::Rest(rest.min(LONGEST_REST)));
+        }
+        let Some(rows) = self.dispatch(now, &seen).await.context("dispatching")? else {
+            return Ok(Look::Rest(BACK_OFF));
+        };
+        if rows.is_empty() {
+            return Ok(Look::Rest(BACK_OFF));
+        }
+        crash::point("delivery.dispatched");
+        self.push(rows).await?;
+        Ok(Look::Pushed)
+    }
+
+    async fn until_due(&self, now: Millis) -> Result<Duration, Fault> {
+        let mut conn = self.store.read_system().await?;
+        let next = dispatches::next_at(&mut conn, now, lost_before(now)).await?;
+        Ok(next.map_or(LONGEST_REST, |at| {
+            Duration::from_millis(u64::try_from(at - now).unwrap_or(0))
+        }))
+    }
+
+    /// Marks what is to be pushed; none when another process is at it.
+    async fn dispatch(&self, now: Millis, seen: &Seen) -> Result<Option<Vec<Dispatched>>, Fault> {
+        let free = MOST.saturating_sub(seen.waiting).min(PUSHED);
+        let room = Room {
+            now,
+            lost_before: lost_before(now),
+            most: signed(MOST),
+            pushed: signed(free),
+        };
+        let dispatch = self.store.write_system(move |tx| {
+            Box::pin(async move {
+                if !dispatches::alone(tx).await? {
+                    return Ok::<_, Fault>(None);
+                }
+                Ok(Some(dispatches::dispatch(tx, room).await?))
+            })
+        });
+        dispatch.await
+    }
+
+    async fn push(&mut self, rows: Vec<Dispatched>) -> Result<(), Broken> {
+        let tasks: Vec<_> = rows.iter().map(|row| task(row, &self.boot)).collect();
+        if let Err(error) = queries::push_tasks(&mut self.conn, self.keys.config(), &tasks).await {
+            self.take_back(rows).await;
+            return Err(error.into());
+        }
+        let again = rows.iter().filter(|row| row.again).count();
+        metrics::counter!("passerelle_tokens_dispatched_total").increment(rows.len() as u64);
+        metrics::counter!("passerelle_tokens_redispatched_total").increment(again as u64);
+        if again > 0 {
+            tracing::warn!(again, "tokens were lost and are pushed again");
+        }
+        self.pushed.notify_one();
+        Ok(())
+    }
+
+    /// If this fails as well, the tokens are taken for lost later.
+    async fn take_back(&self, rows: Vec<Dispatched>) {
+        let taken = self.store.write_system(move |tx| {
+            Box::pin(async move {
+                for row in rows {
+                    dispatches::take_back(tx, row.delivery, row.generation).await?;
+                }
+                Ok::<_, Fault>(())
+            })
+        });
+        if let Err(error) = taken.await {
+            tracing::error!(%error, "what could not be pushed waits until it is taken for lost");
+        }
+    }
+
+    async fn start_over(&self) -> Result<(), Broken> {
+        let lost = self
+            .store
+            .write_system(|tx| Box::pin(async move { dispatches::take_back_all(tx).await }))
+            .await
+            .context("taking back what Redis lost")?;
+        metrics::counter!("passerelle_tokens_redispatched_total").increment(lost);
+        Ok(())
+    }
+}
+
+fn task(row: &Dispatched, boot: &str) -> RedisTask {
+    let token = Token::of(row, boot);
+    let bytes = serde_json::to_vec(&token).expect("a token of texts and numbers is JSON");
+    TaskBuilder::new(bytes)
+        .idempotency_key(token.idempotency_key())
+        .build()
+}
+
+fn lost_before(now: Millis) -> Millis {
+    now.saturating_sub(Millis::try_from(LOST.as_millis()).unwrap_or(Millis::MAX))
+}
+
+fn signed(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}

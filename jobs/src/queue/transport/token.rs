@@ -1,0 +1,150 @@
+//! What travels through Redis: ids, and which of a delivery's tokens this is.
+
+use apalis_core::backend::codec::Codec;
+use passerelle_engine::ids::DeliveryId;
+use serde::{Deserialize, Serialize};
+
+use crate::store::system::dispatches::Dispatched;
+
+const VERSION: u16 = 1;
+const DELIVER_WEBHOOK: &str = "deliver_webhook";
+
+/// A token. Every field has a default, so that whatever was pushed by whichever version decodes:
+/// apalis ends the worker at a job that does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Token {
+    v: u16,
+    kind: String,
+    id: String,
+    attempt: i64,
+    #[serde(rename = "gen")]
+    generation: i64,
+    /// The process that pushed it, for the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+}
+
+/// A token of a kind that this process knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) delivery: DeliveryId,
+    /// Attempts made before.
+    pub(super) attempts: i64,
+    pub(super) generation: i64,
+}
+
+impl Token {
+    pub(super) fn of(row: &Dispatched, trace: &str) -> Self {
+        Self {
+            v: VERSION,
+            kind: DELIVER_WEBHOOK.to_owned(),
+            id: row.delivery.to_string(),
+            attempt: row.attempts + 1,
+            generation: row.generation,
+            trace: Some(trace.to_owned()),
+        }
+    }
+
+    /// What it says; none when it is of another version or kind, or no token at all.
+    pub(super) fn known(&self) -> Option<Known> {
+        let ours = self.v == VERSION && self.kind == DELIVER_WEBHOOK;
+        let delivery = DeliveryId::parse(&self.id).ok().filter(|_| ours)?;
+        Some(Known {
+            delivery,
+            attempts: self.attempt.saturating_sub(1),
+            generation: self.generation,
+        })
+    }
+
+    /// The same push twice is one token.
+    pub(super) fn idempotency_key(&self) -> String {
+        format!("{}:{}:{}", self.id, self.attempt, self.generation)
+    }
+
+    pub(super) fn version(&self) -> u16 {
+        self.v
+    }
+
+    pub(super) fn trace(&self) -> &str {
+        self.trace.as_deref().unwrap_or_default()
+    }
+}
+
+/// JSON that never fails to decode: what is no token is one of version 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Forgiving;
+
+impl Codec<Token> for Forgiving {
+    type Error = serde_json::Error;
+    type Compact = Vec<u8>;
+
+    fn encode(&self, token: &Token) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(token)
+    }
+
+    fn decode(&self, bytes: &Vec<u8>) -> Result<Token, serde_json::Error> {
+        Ok(serde_json::from_slice(bytes).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    fn decoded(text: &str) -> Token {
+        Forgiving.decode(&text.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_token_says_what_was_dispatched() {
+        let row = Dispatched {
+            delivery: DeliveryId::new(&Clock::system()),
+            attempts: 2,
+            generation: 5,
+            again: false,
+        };
+        let token = Token::of(&row, "boot");
+        let wire = String::from_utf8(Forgiving.encode(&token).unwrap()).unwrap();
+        assert_eq!(
+            wire,
+            format!(
+                r#"{{"v":1,"kind":"deliver_webhook","id":"{}","attempt":3,"gen":5,"trace":"boot"}}"#,
+                row.delivery
+            )
+        );
+        assert_eq!(decoded(&wire), token);
+        assert_eq!(token.idempotency_key(), format!("{}:3:5", row.delivery));
+        let known = token.known().unwrap();
+        assert_eq!(
+            (known.delivery, known.attempts, known.generation),
+            (row.delivery, 2, 5)
+        );
+    }
+
+    #[test]
+    fn whatever_comes_decodes_and_only_what_is_known_is_known() {
+        for text in [
+            "",
+            "\u{1}nonsense",
+            "null",
+            "[]",
+            "7",
+            "{}",
+            r#"{"v":1}"#,
+            r#"{"v":"one","kind":"deliver_webhook"}"#,
+            r#"{"v":2,"kind":"deliver_webhook","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#,
+            r#"{"v":1,"kind":"fetch_media","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#,
+            r#"{"v":1,"kind":"deliver_webhook","id":"msg_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#,
+        ] {
+            assert_eq!(decoded(text).known(), None, "{text}");
+        }
+        let later = r#"{"v":1,"kind":"deliver_webhook","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"more":[1]}"#;
+        assert!(
+            decoded(later).known().is_some(),
+            "fields may be added, and left out"
+        );
+    }
+}

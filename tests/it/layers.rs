@@ -72,7 +72,13 @@ fn sql_is_written_in_the_stores_alone() -> Result<()> {
         "engine/src/vault",
         "engine/src/keystore",
     ];
-    for call in ["sqlx::query", "query_as", "query_scalar", "raw_sql"] {
+    for call in [
+        "sqlx::query",
+        "query_as(",
+        "query_as::",
+        "query_scalar",
+        "raw_sql",
+    ] {
         for folder in ["api/src", "jobs/src", "engine/src"] {
             for (file, code) in sources(folder)? {
                 let allowed = STORES.iter().any(|store| file.starts_with(store));

@@ -312,7 +312,7 @@ impl Store {
             return writer.write(work).await;
         }
         let mut tx = SystemTx(Tx {
-            transaction: self.system.begin().await?,
+            transaction: postgres::begin_for_all(&self.system).await?,
             dialect: self.dialect,
         });
         let done = work(&mut tx).await?;

@@ -1,4 +1,5 @@
-//! Waking the other processes of a cluster, by Redis publish/subscribe.
+//! Waking the other processes of a cluster, by Redis publish/subscribe. (The tokens of deliveries are
+//! another matter: [`queue::transport`](crate::queue::transport).)
 //!
 //! A wake-up says "look", never what to find: the store has that. One that is lost costs a second,
 //! after which everybody looks anyway, so nothing here is ever waited for and Redis may come and go.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use passerelle_tests::{
-    Api, Backing, Finished, Setup, World, on_both_stores, receiver::Arrival, soon, within,
+    Api, Backing, Finished, Setup, World, on_both_stores, receiver::Arrival, redis, soon, within,
 };
 use serde_json::json;
 use std::{
@@ -58,10 +58,20 @@ crash_points!(
     crash_point_delivery_after_commit = "delivery.after_commit" after 4,
 );
 
+/// The points that only a process with Redis comes to.
+const KILLED_AT_WITH_REDIS: [&str; 1] = ["delivery.dispatched"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_point_delivery_dispatched() -> Result<()> {
+    let _finished: Finished = killed_at(Backing::Postgres, KILLED_AT_WITH_REDIS[0], 4).await?;
+    Ok(())
+}
+
 #[test]
 fn every_crash_point_in_the_code_is_listed_and_killed_at() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let killed: BTreeSet<_> = KILLED_AT.iter().map(ToString::to_string).collect();
+    let killed = KILLED_AT.iter().chain(&KILLED_AT_WITH_REDIS);
+    let killed: BTreeSet<_> = killed.map(ToString::to_string).collect();
     let table = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;
     let (_, table) = table
         .split_once("## Crash points")
@@ -106,10 +116,13 @@ fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
 /// five texts go out to a contact who answers each. Then: each text shown once and in order and known
 /// as sent, each answer stored once, everything told by one event, every gap kept.
 async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finished> {
+    let with_redis = KILLED_AT_WITH_REDIS.contains(&point);
+    let redis = with_redis.then(redis::shared).transpose()?;
     let mut world = World::with(
         backing,
         Setup {
             ack_timeout_ms: 3_000,
+            redis,
             ..Setup::default()
         },
     )

@@ -18,6 +18,7 @@ mod outage;
 mod pacing;
 mod pairing;
 mod receiving;
+mod redis;
 mod restarts;
 mod row_level_security;
 mod sending;

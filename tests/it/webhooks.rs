@@ -104,10 +104,13 @@ async fn a_repeated_attempt_has_the_same_id_and_a_new_timestamp(
         (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
         "{waited:?}"
     );
-    let page: Value = world.api.get("/v1/webhook-deliveries").await?.into(200)?;
-    let id = page["data"][0]["id"]
-        .as_str()
-        .context("a delivery has an id")?;
+    // The receiver sees an attempt before it is recorded.
+    let delivered = "/v1/webhook-deliveries?status=delivered";
+    let id = within(Duration::from_secs(10), "it is recorded", async || {
+        let page: Value = world.api.get(delivered).await?.into(200)?;
+        Ok(page["data"][0]["id"].as_str().map(str::to_owned))
+    })
+    .await?;
     let one: Value = world
         .api
         .get(&format!("/v1/webhook-deliveries/{id}"))

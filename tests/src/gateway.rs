@@ -13,6 +13,7 @@ use crate::{
     api::{Api, Base},
     backing::{Backing, Database},
     process::{Process, command, sandbox_binary},
+    redis,
 };
 
 /// The admin key of every gateway under test.
@@ -42,6 +43,8 @@ pub struct Setup {
     pub kek: String,
     /// Further flags.
     pub flags: Vec<String>,
+    /// The Redis server; a cluster without one gets that of `PASSERELLE_TEST_REDIS`.
+    pub redis: Option<String>,
 }
 
 impl Default for Setup {
@@ -57,6 +60,7 @@ impl Default for Setup {
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
             kek: kek("k1", 7),
             flags: Vec::new(),
+            redis: None,
         }
     }
 }
@@ -162,6 +166,15 @@ impl Gateway {
         other.with_context(|| format!("{name} does not run"))
     }
 
+    /// Where another process of the cluster answers its probes, once it does.
+    pub fn probes_of(&self, name: &str) -> Result<Option<String>> {
+        let log = std::fs::read_to_string(self.folder.join(format!("{name}.log")))?;
+        let after = log.rsplit_once("serving on ").map(|(_, rest)| rest);
+        Ok(after
+            .and_then(|rest| rest.split_whitespace().next())
+            .map(str::to_owned))
+    }
+
     fn is_cluster(&self) -> bool {
         self.database.backing == Backing::Cluster
     }
@@ -186,10 +199,10 @@ impl Gateway {
             .env("PASSERELLE_KEK", &self.setup.kek)
             .env("PASSERELLE_ADMIN_KEY", ADMIN_KEY)
             .env("RUST_LOG", &self.setup.log);
-        if self.is_cluster() {
-            let redis = std::env::var("PASSERELLE_TEST_REDIS")
-                .context("PASSERELLE_TEST_REDIS names no server: start the tests with tests/run")?;
+        if let Some(redis) = &self.setup.redis {
             command.env("PASSERELLE_REDIS_URL", redis);
+        } else if self.is_cluster() {
+            command.env("PASSERELLE_REDIS_URL", redis::shared()?);
         }
         if let Some(failpoints) = &self.setup.failpoints {
             command.env("FAILPOINTS", failpoints);

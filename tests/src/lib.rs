@@ -14,6 +14,7 @@
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `proxy` | a TCP proxy that can be cut |
+//! | `redis` | a Redis server that may be emptied and killed |
 //! | `browser` | Chromium without a window |
 //! | `wait` | waiting for an event with a deadline |
 //! | `world` | all of it together |
@@ -28,6 +29,7 @@ pub mod gateway;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
+pub mod redis;
 pub mod simulator;
 pub mod wait;
 pub mod world;

@@ -73,9 +73,11 @@ pub(super) async fn begin_read(
     pool: &AnyPool,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    let text = format!("BEGIN READ ONLY; SET LOCAL passerelle.org = '{org}'");
-    // An id's text is letters, digits and an underscore.
-    pool.begin_with(AssertSqlSafe(text)).await
+    begin(
+        pool,
+        format!("BEGIN READ ONLY; SET LOCAL passerelle.org = '{org}'"),
+    )
+    .await
 }
 
 /// Begins a transaction that changes the rows of one organisation. Whoever began one before may have
@@ -84,8 +86,40 @@ pub(super) async fn begin_write(
     pool: &AnyPool,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    let text = format!("BEGIN READ WRITE; SET LOCAL passerelle.org = '{org}'");
+    begin(
+        pool,
+        format!("BEGIN READ WRITE; SET LOCAL passerelle.org = '{org}'"),
+    )
+    .await
+}
+
+/// Begins a transaction over every organisation's rows.
+pub(super) async fn begin_for_all(
+    pool: &AnyPool,
+) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    begin(pool, "BEGIN".to_owned()).await
+}
+
+/// After a restart of the server the pool holds connections that died and do not know it. Each is
+/// found out by its first statement, which has done nothing then, and leaves the pool. `text` is of
+/// constants and ids, whose text is letters, digits and an underscore.
+async fn begin(pool: &AnyPool, text: String) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    for _ in 0..pool.size() {
+        match pool.begin_with(AssertSqlSafe(text.clone())).await {
+            Err(error) if was_dead(&error) => {}
+            begun => return begun,
+        }
+    }
     pool.begin_with(AssertSqlSafe(text)).await
+}
+
+/// Whether the connection was at fault: it broke, or the server had said farewell on it.
+fn was_dead(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
 }
 
 /// The same migration text serves both engines: what SQLite calls blob, PostgreSQL calls bytea.

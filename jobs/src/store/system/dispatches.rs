@@ -51,7 +51,10 @@ pub(crate) async fn alone(tx: &mut SystemTx) -> Result<bool, sqlx::Error> {
 
 /// Marks deliveries that are due, or whose claim lapsed, as dispatched, the longest due first; of an
 /// endpoint no more than may be under way at once.
-pub(crate) async fn dispatch(tx: &mut SystemTx, room: Room) -> Result<Vec<Dispatched>, sqlx::Error> {
+pub(crate) async fn dispatch(
+    tx: &mut SystemTx,
+    room: Room,
+) -> Result<Vec<Dispatched>, sqlx::Error> {
     let rows = sqlx::query(
         "WITH busy AS (\
            SELECT endpoint_id, count(*) AS under_way FROM (\

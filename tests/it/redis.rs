@@ -1,0 +1,137 @@
+//! Webhooks of a cluster travel through Redis, which may lose everything, and be gone, at any time.
+
+use anyhow::Result;
+use passerelle_tests::{
+    Backing, Finished, Setup, World, receiver::Receiver, redis::Redis, simulator::Phone, within,
+};
+use serde_json::Value;
+use std::{collections::BTreeSet, time::Duration};
+use tempfile::TempDir;
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+const SOON: Duration = Duration::from_secs(60);
+const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
+
+/// A cluster on a Redis of the test's own, with a linked number and an endpoint.
+struct Story {
+    world: World,
+    receiver: Receiver,
+    redis: Redis,
+    said: usize,
+    _folder: TempDir,
+}
+
+impl Story {
+    async fn start() -> Result<Self> {
+        let folder = TempDir::with_prefix("passerelle-redis-")?;
+        let redis = Redis::start(folder.path()).await?;
+        let setup = Setup {
+            redis: Some(redis.url()),
+            ..Setup::quick()
+        };
+        let world = World::with(Backing::Cluster, setup).await?;
+        world.linked(NUMBER).await?;
+        world.simulator.phone(CONTACT, Phone::default()).await?;
+        let receiver = world.endpoint(&["message.received"]).await?;
+        Ok(Self {
+            world,
+            receiver,
+            redis,
+            said: 0,
+            _folder: folder,
+        })
+    }
+
+    async fn say(&mut self, texts: usize) -> Result<()> {
+        for _ in 0..texts {
+            let text = self.said.to_string();
+            self.world.simulator.say(CONTACT, NUMBER, &text).await?;
+            self.said += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was said has arrived.
+    async fn told(&self) -> Result<()> {
+        let told = self
+            .receiver
+            .wait_for_within(SOON, "message.received", self.said)
+            .await?;
+        let texts: BTreeSet<_> = told.iter().map(|one| one.text().to_owned()).collect();
+        assert_eq!(texts.len(), self.said);
+        Ok(())
+    }
+
+    /// What a worker answers to a probe.
+    async fn probe(&self, worker: &str, path: &str) -> Result<Option<Value>> {
+        let Some(base) = self.world.gateway.probes_of(worker)? else {
+            return Ok(None);
+        };
+        let answer = reqwest::get(format!("{base}{path}")).await?.text().await?;
+        Ok(Some(
+            serde_json::from_str(&answer).unwrap_or_else(|_| answer.into()),
+        ))
+    }
+
+    /// Waits until both workers say that tokens travel, or that they do not.
+    async fn travels(&self, up: bool) -> Result<()> {
+        for worker in WORKERS {
+            within(SOON, "the worker tells whether tokens travel", async || {
+                let ready = self.probe(worker, "/readyz").await?.unwrap_or_default();
+                Ok((ready["tokens"] == up && ready["ready"] == true).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// A counter, over both workers.
+    async fn counted(&self, name: &str) -> Result<f64> {
+        let mut sum = 0.0;
+        for worker in WORKERS {
+            let metrics = self.probe(worker, "/metrics").await?.unwrap_or_default();
+            let lines = metrics.as_str().unwrap_or_default().lines();
+            let mut values = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            sum += values.next().unwrap_or(0.0);
+        }
+        Ok(sum)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_emptied_again_and_again_loses_no_webhook() -> Result<()> {
+    let mut story = Story::start().await?;
+    story.travels(true).await?;
+    for _ in 0..15 {
+        story.say(10).await?;
+        story.redis.empty().await?;
+    }
+    story.told().await?;
+    story.say(10).await?;
+    story.told().await?;
+    assert!(story.counted("passerelle_tokens_dispatched_total").await? > 0.0);
+    let _finished: Finished = story.world.finish().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_go_out_while_redis_is_dead_and_through_it_once_it_is_back() -> Result<()> {
+    let mut story = Story::start().await?;
+    story.travels(true).await?;
+    for _ in 0..3 {
+        story.say(10).await?;
+        story.redis.kill().await?;
+        story.say(10).await?;
+        story.told().await?;
+        story.travels(false).await?;
+        story.redis.restart().await?;
+        story.travels(true).await?;
+        let before = story.counted("passerelle_tokens_dispatched_total").await?;
+        story.say(5).await?;
+        story.told().await?;
+        assert!(story.counted("passerelle_tokens_dispatched_total").await? > before);
+    }
+    let _finished: Finished = story.world.finish().await?;
+    Ok(())
+}

@@ -25,7 +25,7 @@ use sqlx::{
     migrate::Migrator, pool::PoolConnection,
 };
 
-use self::writer::Writer;
+use self::{postgres::Doubt, writer::Writer};
 use crate::{clock::Millis, ids::OrgId};
 
 /// Which database answers.
@@ -83,6 +83,8 @@ pub struct Store {
     system: AnyPool,
     /// On SQLite every write goes through it.
     writer: Option<Writer>,
+    /// Of PostgreSQL's connections.
+    doubt: Doubt,
 }
 
 /// A write transaction, or a piece's part of one.
@@ -236,17 +238,20 @@ impl Store {
             reads,
             writer: Some(Writer::start(writes.clone())),
             system: writes,
+            doubt: Doubt::default(),
         })
     }
 
     fn open_postgres(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
         // Most work is an organisation's.
         let system = (connections / 4).max(1);
+        let doubt = Doubt::default();
         Ok(Self {
             dialect: Dialect::Postgres,
-            reads: postgres::tenants(url, connections.saturating_sub(system).max(1))?,
-            system: postgres::system(url, system)?,
+            reads: postgres::tenants(url, connections.saturating_sub(system).max(1), &doubt)?,
+            system: postgres::system(url, system, &doubt)?,
             writer: None,
+            doubt,
         })
     }
 
@@ -267,7 +272,9 @@ impl Store {
     pub async fn read(&self, org: OrgId) -> Result<Read, sqlx::Error> {
         Ok(Read(match self.dialect {
             Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
-            Dialect::Postgres => Reading::Postgres(postgres::begin_read(&self.reads, org).await?),
+            Dialect::Postgres => {
+                Reading::Postgres(postgres::begin_read(&self.reads, &self.doubt, org).await?)
+            }
         }))
     }
 
@@ -293,7 +300,7 @@ impl Store {
             return writer.write(move |tx| work(&mut tx.0)).await;
         }
         let mut tx = Tx {
-            transaction: postgres::begin_write(&self.reads, org).await?,
+            transaction: postgres::begin_write(&self.reads, &self.doubt, org).await?,
             dialect: self.dialect,
         };
         let done = work(&mut tx).await?;
@@ -312,7 +319,7 @@ impl Store {
             return writer.write(work).await;
         }
         let mut tx = SystemTx(Tx {
-            transaction: postgres::begin_for_all(&self.system).await?,
+            transaction: postgres::begin_for_all(&self.system, &self.doubt).await?,
             dialect: self.dialect,
         });
         let done = work(&mut tx).await?;
@@ -322,9 +329,15 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        let mut conn = self.reads.acquire().await?;
-        sqlx::query("SELECT 1").execute(&mut *conn).await?;
-        Ok(())
+        let asked = async {
+            let mut conn = self.reads.acquire().await?;
+            sqlx::query("SELECT 1").execute(&mut *conn).await
+        };
+        let answered = asked.await;
+        if answered.is_err() {
+            self.doubt.cast();
+        }
+        answered.map(drop)
     }
 
     /// Waits for the work at hand and closes every connection.

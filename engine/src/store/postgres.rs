@@ -5,7 +5,10 @@
 //! next would have the server plan every prepared statement anew. The organisation is set with the
 //! `BEGIN` and ends with the transaction, so the connection's next user does not have it.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use sqlx::{
@@ -14,9 +17,13 @@ use sqlx::{
     migrate::{Migrate as _, Migrator},
 };
 
+use tokio::time::Instant;
+
 use super::MIGRATIONS;
 use crate::ids::OrgId;
 
+/// A connection that lay idle for longer may have died since.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -35,25 +42,45 @@ macro_rules! session {
     };
 }
 
+/// When a connection was last seen dead: those that lay idle since before then may be dead as well.
+/// After a restart of the server most of a pool is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    /// A connection was dead.
+    pub(super) fn cast(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether one that has lain idle for so long is to be tested before it is used.
+    fn falls_on(&self, idle_for: Duration) -> bool {
+        let cast = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle_for > IDLE || cast.is_some_and(|at| at.elapsed() <= idle_for)
+    }
+}
+
 /// Connections whose transactions each name an organisation.
-pub(super) fn tenants(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
-    pool(connections, session!("passerelle_app")).connect_lazy(url)
+pub(super) fn tenants(url: &str, connections: u32, doubt: &Doubt) -> Result<AnyPool, sqlx::Error> {
+    pool(connections, session!("passerelle_app"), doubt).connect_lazy(url)
 }
 
 /// Connections that see every organisation's rows.
-pub(super) fn system(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
-    pool(connections, session!("passerelle_system")).connect_lazy(url)
+pub(super) fn system(url: &str, connections: u32, doubt: &Doubt) -> Result<AnyPool, sqlx::Error> {
+    pool(connections, session!("passerelle_system"), doubt).connect_lazy(url)
 }
 
-fn pool(connections: u32, session: &'static str) -> AnyPoolOptions {
+fn pool(connections: u32, session: &'static str, doubt: &Doubt) -> AnyPoolOptions {
+    let doubt = doubt.clone();
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
         // Every release is tested; only a connection that lay idle may have died since.
         .test_before_acquire(false)
-        .before_acquire(|conn, lain| {
+        .before_acquire(move |conn, lain| {
+            let doubted = doubt.falls_on(lain.idle_for);
             Box::pin(async move {
-                if lain.idle_for > Duration::from_secs(1) {
+                if doubted {
                     conn.ping().await?;
                 }
                 Ok(true)
@@ -71,10 +98,12 @@ fn pool(connections: u32, session: &'static str) -> AnyPoolOptions {
 /// `BEGIN`, in one message: a round trip of its own would be paid by every transaction.
 pub(super) async fn begin_read(
     pool: &AnyPool,
+    doubt: &Doubt,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
     begin(
         pool,
+        doubt,
         format!("BEGIN READ ONLY; SET LOCAL passerelle.org = '{org}'"),
     )
     .await
@@ -84,10 +113,12 @@ pub(super) async fn begin_read(
 /// gone away without an answer, and left it open: it becomes this one, so all of it is said.
 pub(super) async fn begin_write(
     pool: &AnyPool,
+    doubt: &Doubt,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
     begin(
         pool,
+        doubt,
         format!("BEGIN READ WRITE; SET LOCAL passerelle.org = '{org}'"),
     )
     .await
@@ -96,17 +127,22 @@ pub(super) async fn begin_write(
 /// Begins a transaction over every organisation's rows.
 pub(super) async fn begin_for_all(
     pool: &AnyPool,
+    doubt: &Doubt,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    begin(pool, "BEGIN".to_owned()).await
+    begin(pool, doubt, "BEGIN".to_owned()).await
 }
 
 /// After a restart of the server the pool holds connections that died and do not know it. Each is
 /// found out by its first statement, which has done nothing then, and leaves the pool. `text` is of
 /// constants and ids, whose text is letters, digits and an underscore.
-async fn begin(pool: &AnyPool, text: String) -> Result<Transaction<'static, Any>, sqlx::Error> {
+async fn begin(
+    pool: &AnyPool,
+    doubt: &Doubt,
+    text: String,
+) -> Result<Transaction<'static, Any>, sqlx::Error> {
     for _ in 0..pool.size() {
         match pool.begin_with(AssertSqlSafe(text.clone())).await {
-            Err(error) if was_dead(&error) => {}
+            Err(error) if was_dead(&error) => doubt.cast(),
             begun => return begun,
         }
     }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
 
 /// A cluster on a Redis of the test's own, with a linked number and an endpoint.

@@ -51,6 +51,9 @@ pub enum Command {
     Worker(Gateway),
 }
 
+/// Connections to PostgreSQL unless the operator says otherwise.
+pub(crate) const DATABASE_CONNECTIONS: u32 = 32;
+
 /// Where the store is.
 #[derive(Debug, Clone, Args)]
 pub struct StoreFlag {
@@ -67,7 +70,7 @@ pub struct StoreFlag {
     #[arg(
         long,
         env = "PASSERELLE_DATABASE_CONNECTIONS",
-        default_value_t = 32,
+        default_value_t = DATABASE_CONNECTIONS,
         value_parser = clap::value_parser!(u32).range(2..=1000),
         value_name = "COUNT"
     )]

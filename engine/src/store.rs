@@ -25,7 +25,10 @@ use sqlx::{
     migrate::Migrator, pool::PoolConnection,
 };
 
-use self::{postgres::Doubt, writer::Writer};
+use self::{
+    postgres::{Access, Doubt},
+    writer::Writer,
+};
 use crate::{clock::Millis, ids::OrgId};
 
 /// Which database answers.
@@ -273,7 +276,7 @@ impl Store {
         Ok(Read(match self.dialect {
             Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
             Dialect::Postgres => {
-                Reading::Postgres(postgres::begin_read(&self.reads, &self.doubt, org).await?)
+                Reading::Postgres(postgres::begin_for(&self.reads, &self.doubt, Access::Read, org).await?)
             }
         }))
     }
@@ -300,7 +303,7 @@ impl Store {
             return writer.write(move |tx| work(&mut tx.0)).await;
         }
         let mut tx = Tx {
-            transaction: postgres::begin_write(&self.reads, &self.doubt, org).await?,
+            transaction: postgres::begin_for(&self.reads, &self.doubt, Access::Write, org).await?,
             dialect: self.dialect,
         };
         let done = work(&mut tx).await?;

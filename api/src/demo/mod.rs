@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::{client::Client, receiver::Receiver, screen::Screen};
 use crate::{
-    cli::{Demo, Gateway, KekFlag, StoreFlag},
+    cli::{DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, StoreFlag},
     lifecycle,
     qr::Picture,
     sandbox::Pair,
@@ -59,7 +59,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         listen,
         store: StoreFlag {
             database_url: "sqlite:passerelle.db".to_owned(),
-            database_connections: 32,
+            database_connections: DATABASE_CONNECTIONS,
         },
         kek: KekFlag { kek: None },
         admin_key: None,

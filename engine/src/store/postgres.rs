@@ -94,34 +94,31 @@ fn pool(connections: u32, session: &'static str, doubt: &Doubt) -> AnyPoolOption
         })
 }
 
-/// Begins a transaction that reads the rows of one organisation. The organisation goes with the
-/// `BEGIN`, in one message: a round trip of its own would be paid by every transaction.
-pub(super) async fn begin_read(
-    pool: &AnyPool,
-    doubt: &Doubt,
-    org: OrgId,
-) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    begin(
-        pool,
-        doubt,
-        format!("BEGIN READ ONLY; SET LOCAL passerelle.org = '{org}'"),
-    )
-    .await
+/// What a transaction may do with the rows it sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    /// Read them.
+    Read,
+    /// Change them.
+    Write,
 }
 
-/// Begins a transaction that changes the rows of one organisation. Whoever began one before may have
-/// gone away without an answer, and left it open: it becomes this one, so all of it is said.
-pub(super) async fn begin_write(
+/// Begins a transaction over the rows of one organisation. The organisation goes with the `BEGIN`, in
+/// one message: a round trip of its own would be paid by every transaction. Whoever began one before
+/// may have gone away without an answer, and left it open: it becomes this one, so all of it is said.
+pub(super) async fn begin_for(
     pool: &AnyPool,
     doubt: &Doubt,
+    access: Access,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    begin(
-        pool,
-        doubt,
-        format!("BEGIN READ WRITE; SET LOCAL passerelle.org = '{org}'"),
-    )
-    .await
+    let access = match access {
+        Access::Read => "READ ONLY",
+        Access::Write => "READ WRITE",
+    };
+    // An id's text is letters, digits and an underscore.
+    let text = format!("BEGIN {access}; SET LOCAL passerelle.org = '{org}'");
+    begin(pool, doubt, &text).await
 }
 
 /// Begins a transaction over every organisation's rows.
@@ -129,24 +126,23 @@ pub(super) async fn begin_for_all(
     pool: &AnyPool,
     doubt: &Doubt,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    begin(pool, doubt, "BEGIN".to_owned()).await
+    begin(pool, doubt, "BEGIN").await
 }
 
-/// After a restart of the server the pool holds connections that died and do not know it. Each is
-/// found out by its first statement, which has done nothing then, and leaves the pool. `text` is of
-/// constants and ids, whose text is letters, digits and an underscore.
+/// A connection that died since its last use shows it at its first statement, which has done nothing
+/// then. It leaves the pool, those beside it are doubted, and another one begins.
 async fn begin(
     pool: &AnyPool,
     doubt: &Doubt,
-    text: String,
+    text: &str,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    for _ in 0..pool.size() {
-        match pool.begin_with(AssertSqlSafe(text.clone())).await {
-            Err(error) if was_dead(&error) => doubt.cast(),
-            begun => return begun,
+    match pool.begin_with(AssertSqlSafe(text)).await {
+        Err(error) if was_dead(&error) => {
+            doubt.cast();
+            pool.begin_with(AssertSqlSafe(text)).await
         }
+        begun => begun,
     }
-    pool.begin_with(AssertSqlSafe(text)).await
 }
 
 /// Whether the connection was at fault: it broke, or the server had said farewell on it.

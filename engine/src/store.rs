@@ -376,6 +376,8 @@ fn sqlite_pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
 }
 
 #[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
 mod tenant_tests;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,12 @@
 //! Row-level security on a real PostgreSQL: what each role sees and may do, whatever a statement says.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio_util::task::TaskTracker;
 
-use super::*;
+use super::{
+    round_trip_tests::{Turns, between},
+    *,
+};
 use crate::{
     ids::SessionId,
     lease::Lease,
@@ -195,7 +199,9 @@ async fn a_transaction_whose_caller_went_away_at_its_begin_is_nobody_elses_troub
     let Some((fresh, ours, theirs)) = two().await else {
         return;
     };
-    let store = Store::open_with(&fresh.url, 2).await.unwrap();
+    // Nothing is answered before what stands between had its turn.
+    let url = between(&fresh.url, Turns::default(), TaskTracker::new()).await;
+    let store = Store::open_with(&url, 2).await.unwrap();
     drop(store.read(ours.org).await.unwrap());
     while store.reads.num_idle() == 0 {
         tokio::task::yield_now().await;

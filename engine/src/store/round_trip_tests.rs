@@ -1,0 +1,118 @@
+//! What row-level security costs on the wire: the turns between client and server, counted between them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::testing::stores;
+
+/// Turns of the client, and whose the next one is.
+#[derive(Clone, Default)]
+pub(super) struct Turns {
+    taken: Arc<AtomicU64>,
+    /// The server spoke last.
+    answered: Arc<AtomicBool>,
+}
+
+impl Turns {
+    /// Passes on what comes from one side; a client that speaks after the server takes a turn.
+    async fn pass(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, of_client: bool) {
+        let mut some = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut some).await {
+            if self.answered.swap(!of_client, Ordering::SeqCst) && of_client {
+                self.taken.fetch_add(1, Ordering::SeqCst);
+            }
+            if to.write_all(&some[..length]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What `work` takes on a pool's one connection, with its release.
+    async fn of<F: Future<Output = ()>>(&self, pool: &AnyPool, work: F) -> u64 {
+        let before = self.taken.load(Ordering::SeqCst);
+        work.await;
+        let released = async {
+            while pool.num_idle() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), released).await;
+        waited.expect("the connection is released");
+        self.taken.load(Ordering::SeqCst) - before
+    }
+}
+
+/// Stands between a store and its server; the store's address by way of it.
+pub(super) async fn between(url: &str, turns: Turns, tasks: TaskTracker) -> String {
+    let (user, server) = url.rsplit_once('@').unwrap();
+    let (server, name) = server.rsplit_once('/').unwrap();
+    let server = server.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap();
+    let passing = tasks.clone();
+    tasks.spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (from_client, to_client) = client.into_split();
+            let server = TcpStream::connect(&server).await.unwrap();
+            let (from_server, to_server) = server.into_split();
+            passing.spawn(turns.clone().pass(from_client, to_server, true));
+            passing.spawn(turns.clone().pass(from_server, to_client, false));
+        }
+    });
+    format!("{user}@{here}/{name}")
+}
+
+async fn one(conn: &mut AnyConnection) {
+    let one = sqlx::query("SELECT 1 FROM organisation").execute(conn);
+    one.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenants_write_takes_as_many_round_trips_as_the_systems_and_a_read_one_more() {
+    let Some(fresh) = stores().await.pop() else {
+        return;
+    };
+    if fresh.store.dialect() == Dialect::Sqlite {
+        return;
+    }
+    let (turns, org) = (Turns::default(), OrgId::new(&fresh.clock));
+    let url = between(&fresh.url, turns.clone(), TaskTracker::new()).await;
+    // A connection for tenants, and one for the system.
+    let store = Store::open_with(&url, 2).await.unwrap();
+    let read = async || one(&mut store.read(org).await.unwrap()).await;
+    let read_system = async || one(&mut store.read_system().await.unwrap()).await;
+    let write = async || {
+        let work = store.write(org, |tx| {
+            Box::pin(async move { Ok::<_, sqlx::Error>(one(tx.conn()).await) })
+        });
+        work.await.unwrap();
+    };
+    let write_system = async || {
+        let work = store
+            .write_system(|tx| Box::pin(async move { Ok::<_, sqlx::Error>(one(tx.conn()).await) }));
+        work.await.unwrap();
+    };
+    // Connections are made and the statement is prepared.
+    turns.of(&store.reads, read()).await;
+    turns.of(&store.system, read_system()).await;
+    // BEGIN, the statement, COMMIT, and the test of a released connection.
+    assert_eq!(turns.of(&store.system, write_system()).await, 4);
+    assert_eq!(turns.of(&store.reads, write()).await, 4);
+    // The statement and the test; a tenant's has a BEGIN, and its ROLLBACK goes with the test.
+    assert_eq!(turns.of(&store.system, read_system()).await, 2);
+    assert_eq!(turns.of(&store.reads, read()).await, 3);
+    store.close().await;
+    fresh.close().await;
+}

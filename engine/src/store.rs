@@ -275,9 +275,9 @@ impl Store {
     pub async fn read(&self, org: OrgId) -> Result<Read, sqlx::Error> {
         Ok(Read(match self.dialect {
             Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
-            Dialect::Postgres => {
-                Reading::Postgres(postgres::begin_for(&self.reads, &self.doubt, Access::Read, org).await?)
-            }
+            Dialect::Postgres => Reading::Postgres(
+                postgres::begin_for(&self.reads, &self.doubt, Access::Read, org).await?,
+            ),
         }))
     }
 

@@ -335,3 +335,60 @@ async fn a_store_from_before_goes_behind_it_with_its_rows() {
     drop_owner(&fresh, &name).await;
     fresh.close().await;
 }
+
+/// Ends every other connection to the store's database, and returns when they are gone.
+async fn drop_connections(fresh: &Fresh) {
+    const OTHERS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut conn = PgConnection::connect(&fresh.url).await.unwrap();
+    let gone = async {
+        loop {
+            let left: i64 = sqlx::query_scalar(OTHERS)
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+    gone.expect("the connections end");
+}
+
+#[tokio::test]
+async fn connections_that_the_server_dropped_are_passed_over() {
+    let Some((fresh, ours, _)) = two().await else {
+        return;
+    };
+    let store = Store::open_with(&fresh.url, 8).await.unwrap();
+    for first in ["read", "write", "system"] {
+        let (mut tenants, mut system) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            tenants.push(store.read(ours.org).await.unwrap());
+        }
+        for _ in 0..2 {
+            system.push(store.read_system().await.unwrap());
+        }
+        drop((tenants, system));
+        while store.reads.num_idle() < 4 || store.system.num_idle() < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop_connections(&fresh).await;
+        match first {
+            "read" => assert_eq!(seen(&store, ours.org).await, [1, 1, 2, 1]),
+            "write" => assert_eq!(changed(&store, ours.org, RENAME, ours.session).await, 1),
+            _ => {
+                let counted = store.write_system(|tx| {
+                    Box::pin(async move { Ok::<_, sqlx::Error>(counts(tx.conn()).await) })
+                });
+                assert_eq!(counted.await.unwrap(), [2, 2, 4, 2]);
+            }
+        }
+        // One was found out, so the others are tested, those of the other pool, too.
+        assert_eq!(all(&store).await, [2, 2, 4, 2]);
+        assert_eq!(seen(&store, ours.org).await, [1, 1, 2, 1]);
+    }
+    store.close().await;
+    fresh.close().await;
+}

@@ -235,6 +235,25 @@ async fn what_an_emptied_redis_held_is_delivered_once() {
 }
 
 #[tokio::test]
+async fn what_an_emptied_redis_held_is_pushed_again_without_waiting_until_it_is_taken_for_lost() {
+    let Some(mut story) = Story::start().await else {
+        return;
+    };
+    let worker = story.world.start();
+    story.travels(true).await;
+    story.delivers().await;
+    // Stands for a token that was still in Redis.
+    let event = story.emit_dispatched().await;
+    story.redis.ask::<String>("FLUSHALL").await;
+    // It would be taken for lost after 30 s.
+    let arrived = tokio::time::timeout(Duration::from_secs(15), story.receiver.next());
+    let arrived = arrived.await.expect("it is pushed again at once");
+    assert_eq!(arrived.id(), event.to_string());
+    story.world.all_stand(DeliveryStatus::Delivered).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn while_redis_is_dead_deliveries_go_out_and_then_travel_again() {
     let Some(mut story) = Story::start().await else {
         return;

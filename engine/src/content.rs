@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+mod media;
+
+pub use media::{Media, MediaKind};
+
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
 
 /// What a message carries.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
@@ -15,6 +19,18 @@ pub enum Content {
         /// The text itself.
         body: String,
     },
+    /// A picture.
+    Image(Media),
+    /// A film.
+    Video(Media),
+    /// A recording or a piece of music, shown as a file that plays.
+    Audio(Media),
+    /// A recording that was spoken into the phone, shown with its waveform.
+    Voice(Media),
+    /// Any file.
+    Document(Media),
+    /// A sticker.
+    Sticker(Media),
     /// Something this version does not read yet; it is told, never dropped in silence.
     Unsupported {
         /// The protobuf field that carried it, such as `imageMessage`.
@@ -33,8 +49,27 @@ impl Content {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text { .. } => "text",
+            Self::Image(_) => "image",
+            Self::Video(_) => "video",
+            Self::Audio(_) => "audio",
+            Self::Voice(_) => "voice",
+            Self::Document(_) => "document",
+            Self::Sticker(_) => "sticker",
             Self::Unsupported { .. } => "unsupported",
         }
+    }
+
+    /// The file it carries, with how it is shown.
+    pub fn media(&self) -> Option<(MediaKind, &Media)> {
+        Some(match self {
+            Self::Image(media) => (MediaKind::Image, media),
+            Self::Video(media) => (MediaKind::Video, media),
+            Self::Audio(media) => (MediaKind::Audio, media),
+            Self::Voice(media) => (MediaKind::Voice, media),
+            Self::Document(media) => (MediaKind::Document, media),
+            Self::Sticker(media) => (MediaKind::Sticker, media),
+            _ => return None,
+        })
     }
 }
 

@@ -2,9 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+mod about;
+mod context;
 mod media;
+mod shown;
 
+pub use about::{Delete, Edit, PollVote, Reaction, Target};
+pub use context::{Context, Reply, Summary};
 pub use media::{Media, MediaKind};
+pub use shown::{Card, Location, Poll};
+
+use crate::whatsapp::Ballot;
 
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
@@ -31,6 +39,25 @@ pub enum Content {
     Document(Media),
     /// A sticker.
     Sticker(Media),
+    /// A place on the map.
+    Location(Location),
+    /// Contact cards, one or more.
+    Contacts {
+        /// The cards.
+        contacts: Vec<Card>,
+    },
+    /// A question with options to choose from.
+    Poll(Poll),
+    /// A vote in a poll.
+    PollVote(PollVote),
+    /// An emoji under a message.
+    Reaction(Reaction),
+    /// A new text in place of an older one.
+    Edit(Edit),
+    /// A message is taken from everybody's chat.
+    Delete(Delete),
+    /// What is left of a message that was deleted for everybody.
+    Deleted {},
     /// Something this version does not read yet; it is told, never dropped in silence.
     Unsupported {
         /// The protobuf field that carried it, such as `imageMessage`.
@@ -55,8 +82,50 @@ impl Content {
             Self::Voice(_) => "voice",
             Self::Document(_) => "document",
             Self::Sticker(_) => "sticker",
+            Self::Location(_) => "location",
+            Self::Contacts { .. } => "contacts",
+            Self::Poll(_) => "poll",
+            Self::PollVote(_) => "poll_vote",
+            Self::Reaction(_) => "reaction",
+            Self::Edit(_) => "edit",
+            Self::Delete(_) => "delete",
+            Self::Deleted {} => "deleted",
             Self::Unsupported { .. } => "unsupported",
         }
+    }
+
+    /// The message it is about, of a content that is about another.
+    pub fn target(&self) -> Option<&Target> {
+        Some(match self {
+            Self::PollVote(vote) => &vote.target,
+            Self::Reaction(reaction) => &reaction.target,
+            Self::Edit(edit) => &edit.target,
+            Self::Delete(delete) => &delete.target,
+            _ => return None,
+        })
+    }
+
+    /// As [`Content::target`], to fill in what is known of it.
+    pub fn target_mut(&mut self) -> Option<&mut Target> {
+        Some(match self {
+            Self::PollVote(vote) => &mut vote.target,
+            Self::Reaction(reaction) => &mut reaction.target,
+            Self::Edit(edit) => &mut edit.target,
+            Self::Delete(delete) => &mut delete.target,
+            _ => return None,
+        })
+    }
+
+    /// Puts a new text in place of the one it has; false when it has none that could be edited.
+    pub fn say(&mut self, now: &str) -> bool {
+        match self {
+            Self::Text { body } => now.clone_into(body),
+            Self::Image(media) | Self::Video(media) | Self::Document(media) => {
+                media.caption = Some(now.to_owned());
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// The file it carries, with how it is shown.
@@ -134,6 +203,10 @@ pub struct Inbound {
     pub from: Peer,
     /// What it carries.
     pub content: Content,
+    /// What stands beside it.
+    pub context: Context,
+    /// The vote that a `poll_vote` brings, still sealed.
+    pub ballot: Option<Ballot>,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
 }

@@ -21,3 +21,4 @@ mod row;
 pub(crate) mod sessions;
 pub(crate) mod settlements;
 pub(crate) mod system;
+pub(crate) mod targets;

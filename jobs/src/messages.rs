@@ -140,7 +140,9 @@ pub fn shown(message: &Message) -> Value {
     });
     let kind = message.content.kind();
     shown["type"] = json!(kind);
-    shown[kind] = shown_content(&message.content);
+    if message.content != (Content::Deleted {}) {
+        shown[kind] = shown_content(&message.content);
+    }
     let side = match message.direction {
         Direction::Outbound => "to",
         Direction::Inbound => "from",

@@ -65,11 +65,21 @@ pub enum Content {
     },
 }
 
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Content[sealed]")
-    }
+/// What people write is in no log, whoever prints it.
+macro_rules! sealed_in_logs {
+    ($($name:ident),* $(,)?) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "[sealed]"))
+            }
+        }
+    )*};
 }
+
+sealed_in_logs!(
+    Content, Context, Reply, Summary, Target, Reaction, Edit, Delete, PollVote, Location, Card,
+    Poll, Inbound,
+);
 
 impl Content {
     /// The name in the API and the store: `text`, …
@@ -209,10 +219,4 @@ pub struct Inbound {
     pub ballot: Option<Ballot>,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
-}
-
-impl std::fmt::Debug for Inbound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Inbound[sealed]")
-    }
 }

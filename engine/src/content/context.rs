@@ -35,12 +35,6 @@ impl Context {
     }
 }
 
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Context[sealed]")
-    }
-}
-
 /// The message that another one answers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {

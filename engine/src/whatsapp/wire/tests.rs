@@ -113,7 +113,7 @@ fn sent(content: &Content, context: &Context) -> Message {
     let message = build::message(content, context, &sides(), 1_700_000_000_000).unwrap();
     // Over the wire and back: what is not in the definition would be lost.
     let bytes = waproto::codec::message_to_vec(&message);
-    waproto::codec::message_from_slice(&bytes).unwrap()
+    waproto::codec::message_decode(&bytes).unwrap()
 }
 
 /// A text as people write it.
@@ -238,7 +238,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        if let Ok(message) = waproto::codec::message_from_slice(&bytes) {
+        if let Ok(message) = waproto::codec::message_decode(&bytes) {
             let _ = super::read(&message);
         }
     }
@@ -255,7 +255,7 @@ proptest! {
         let mut bytes = waproto::codec::message_to_vec(&message);
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        if let Ok(message) = waproto::codec::message_from_slice(&bytes)
+        if let Ok(message) = waproto::codec::message_decode(&bytes)
             && let Some(read) = super::read(&message)
         {
             let json = serde_json::to_vec(&read.content).unwrap();

@@ -41,7 +41,7 @@ struct Common {
 
 /// The two shapes of a kind: whole, and without what the path of its own route says.
 macro_rules! shapes {
-    ($variant:ident $word:literal $field:ident: $shape:ty; $what:literal;
+    ($variant:ident $word:literal $field:ident: $shape:ty; $what:tt;
      $new:ident, $bare:ident { $($(#[$beside_doc:meta])* $beside:ident: $beside_type:ty,)* } { $($absent:ident,)* }) => {
         #[doc = concat!(" The word `", $word, "`.")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ macro_rules! shapes {
             const WORD: &'static [&'static str; 1] = &[$word];
         }
 
-        #[doc = concat!(" ", $what, " to send to one person.")]
+        #[doc = $what]
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $new {
@@ -63,7 +63,7 @@ macro_rules! shapes {
             pub kind: Word<$variant>,
             /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
             pub to: String,
-            #[doc = concat!(" ", $what, ".")]
+            #[doc = $what]
             pub $field: $shape,
             $($(#[$beside_doc])*
             #[oai(skip_serializing_if_is_none)]
@@ -100,13 +100,13 @@ macro_rules! shapes {
             }
         }
 
-        #[doc = concat!(" ", $what, " to send to one person through the session in the path.")]
+        #[doc = $what]
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $bare {
             /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
             pub to: String,
-            #[doc = concat!(" ", $what, ".")]
+            #[doc = $what]
             pub $field: $shape,
             $($(#[$beside_doc])*
             #[oai(skip_serializing_if_is_none)]
@@ -136,8 +136,8 @@ macro_rules! shapes {
 
 macro_rules! sendable {
     (
-        shown { $($shown:ident $shown_word:literal $shown_field:ident: $shown_shape:ty; $shown_what:literal; $shown_new:ident, $shown_bare:ident;)* }
-        about { $($about:ident $about_word:literal $about_field:ident: $about_shape:ty; $about_what:literal; $about_new:ident, $about_bare:ident;)* }
+        shown { $($shown:ident $shown_word:literal $shown_field:ident: $shown_shape:ty; $shown_what:tt; $shown_new:ident, $shown_bare:ident;)* }
+        about { $($about:ident $about_word:literal $about_field:ident: $about_shape:ty; $about_what:tt; $about_new:ident, $about_bare:ident;)* }
     ) => {
         $(shapes! {
             $shown $shown_word $shown_field: $shown_shape; $shown_what; $shown_new, $shown_bare {
@@ -204,15 +204,15 @@ macro_rules! sendable {
 
 sendable! {
     shown {
-        TextKind "text" text: Text; "A text"; NewTextMessage, TextMessage;
-        LocationKind "location" location: Location; "A place on the map"; NewLocationMessage, LocationMessage;
-        ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10"; NewContactsMessage, ContactsMessage;
-        PollKind "poll" poll: Poll; "A poll"; NewPollMessage, PollMessage;
+        TextKind "text" text: Text; "A text."; NewTextMessage, TextMessage;
+        LocationKind "location" location: Location; "A place on the map."; NewLocationMessage, LocationMessage;
+        ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10."; NewContactsMessage, ContactsMessage;
+        PollKind "poll" poll: Poll; "A poll."; NewPollMessage, PollMessage;
     }
     about {
-        ReactionKind "reaction" reaction: NewReaction; "A reaction to a message"; NewReactionMessage, ReactionMessage;
-        EditKind "edit" edit: NewEdit; "An edit of a text"; NewEditMessage, EditMessage;
-        DeleteKind "delete" delete: NewDelete; "A deletion for everybody"; NewDeleteMessage, DeleteMessage;
+        ReactionKind "reaction" reaction: NewReaction; "A reaction to a message."; NewReactionMessage, ReactionMessage;
+        EditKind "edit" edit: NewEdit; "An edit of a text."; NewEditMessage, EditMessage;
+        DeleteKind "delete" delete: NewDelete; "A deletion for everybody."; NewDeleteMessage, DeleteMessage;
     }
 }
 

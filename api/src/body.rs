@@ -37,12 +37,24 @@ impl<T: Type> Payload for Body<T> {
     }
 }
 
-impl<T: ParseFromJSON + DeserializeOwned> ParsePayload for Body<T> {
+/// What a body is read as.
+pub trait Read: Type + Sized {
+    /// Reads it to the letter.
+    fn read(bytes: &[u8]) -> std::result::Result<Self, Problem>;
+}
+
+impl<T: ParseFromJSON + DeserializeOwned> Read for T {
+    fn read(bytes: &[u8]) -> std::result::Result<Self, Problem> {
+        parse(bytes)
+    }
+}
+
+impl<T: Read> ParsePayload for Body<T> {
     const IS_REQUIRED: bool = true;
 
     async fn from_request(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let bytes = <Vec<u8> as poem::FromRequest>::from_request(request, body).await?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(T::read(&bytes)?))
     }
 }
 
@@ -53,7 +65,7 @@ impl<T: Serialize + Send> IntoResponse for Body<T> {
     }
 }
 
-impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
+impl<'a, T: Read> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -93,7 +105,7 @@ impl<'a, T: ParseFromJSON + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 pub(crate) fn parse<T: ParseFromJSON + DeserializeOwned>(
     bytes: &[u8],
 ) -> std::result::Result<T, Problem> {
-    let json: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    let json = json(bytes)?;
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut source).map_err(|error| {
         let pointer = pointer(error.path());
@@ -102,6 +114,11 @@ pub(crate) fn parse<T: ParseFromJSON + DeserializeOwned>(
     // serde also takes an array of an object's values in its place; the schema does not.
     T::parse_from_json(Some(json)).map_err(|_| Problem::new(Code::ValidationFailed))?;
     Ok(value)
+}
+
+/// The body's JSON.
+pub(crate) fn json(bytes: &[u8]) -> std::result::Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| malformed(&error))
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

@@ -151,6 +151,19 @@ impl Webhook for Events {
 fn webhook(kind: EventType) -> MetaWebhook {
     let (summary, schema) = match kind {
         EventType::MessageReceived => ("A message came in.", MessageEvent::schema_ref()),
+        EventType::MessageReaction => (
+            "A contact put an emoji under a message or took it back, or WhatsApp took a reaction of yours.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageEdited => (
+            "A contact edited a message of theirs, or WhatsApp took an edit of yours. The message in it is the edit; `edit.message_id` names the one that says something else now.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessageDeleted => (
+            "A contact deleted a message of theirs for everybody, or WhatsApp took a deletion of yours. The message in it is the deletion; `delete.message_id` names the one that is gone.",
+            MessageEvent::schema_ref(),
+        ),
+        EventType::MessagePollVote => ("A contact voted in a poll.", MessageEvent::schema_ref()),
         EventType::MessageSent => (
             "WhatsApp's server acknowledged a message.",
             MessageEvent::schema_ref(),

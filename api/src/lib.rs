@@ -8,7 +8,7 @@
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
 //! | [`server`], [`edge`], [`limits`] | sockets; what every request passes; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
-//! | [`body`], [`types`], [`problem`] | strict JSON; scalars; refusals |
+//! | [`body`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; scalars; refusals, with everything that is wrong at once |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
 //! | `sandbox`, `demo` | the gateway with a WhatsApp server of its own; the whole product in one command, in sandbox builds |
 //!
@@ -25,6 +25,7 @@ pub mod demo;
 pub mod docs;
 pub mod edge;
 pub mod events;
+mod flaws;
 pub mod idempotency;
 pub mod lifecycle;
 pub mod limits;
@@ -39,3 +40,4 @@ pub mod server;
 pub mod spec;
 pub mod surface;
 pub mod types;
+pub mod word;

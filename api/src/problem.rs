@@ -78,6 +78,8 @@ codes! {
     SessionNotReady 409 "session_not_ready" "The session is not ready for this";
     /// The message was claimed or is done.
     MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be taken back";
+    /// It did not come in, or is nothing that could be marked so.
+    MessageNotMarkable 409 "message_not_markable" "Only a message that came in can be marked, as played only one that plays";
     /// The first request with this key has not finished.
     IdempotencyInProgress 409 "idempotency_in_progress" "The first request with this key is still running";
     /// More than the limit of bytes.
@@ -94,6 +96,32 @@ codes! {
     TextEmpty 422 "text_empty" "The text is empty";
     /// More than 65,536 bytes.
     TextTooLong 422 "text_too_long" "The text is too long";
+    /// `to` is a group, a channel, status or a call; this version writes to one person.
+    RecipientKindUnsupported 422 "recipient_kind_unsupported" "This kind of recipient is not sent to yet";
+    /// `mentions` holds more than 100, or something that is no phone number in E.164.
+    InvalidMention 422 "invalid_mention" "The mentions cannot be used";
+    /// A place off the map, or a name that is too long.
+    InvalidLocation 422 "invalid_location" "The location cannot be used";
+    /// No card, more than ten, or one whose name or numbers cannot be used.
+    InvalidContact 422 "invalid_contact" "The contact cards cannot be used";
+    /// A poll wants a question, 2 to 12 different options, and no more choices than options.
+    InvalidPoll 422 "invalid_poll" "The poll cannot be used";
+    /// Not one emoji.
+    InvalidEmoji 422 "invalid_emoji" "A reaction is one emoji, or nothing";
+    /// No message with this id in the chat with this recipient through this session.
+    TargetNotFound 422 "target_not_found" "There is no such message in this chat";
+    /// The message waits, failed, or nobody knows what became of it.
+    TargetNotSent 422 "target_not_sent" "The message was not sent";
+    /// The message was deleted for everybody.
+    TargetDeleted 422 "target_deleted" "The message was deleted";
+    /// Only a text that you sent can be edited.
+    TargetNotEditable 422 "target_not_editable" "Only a text that you sent can be edited";
+    /// WhatsApp takes an edit for 15 minutes after the message was sent.
+    EditWindowOver 422 "edit_window_over" "A text can be edited for 15 minutes after it was sent";
+    /// Only what you sent can be deleted for everybody.
+    TargetNotDeletable 422 "target_not_deletable" "Only a message that you sent can be deleted for everybody";
+    /// WhatsApp takes a deletion for two days after the message was sent.
+    DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everybody for two days after it was sent";
     /// `expires_at` is not in the future, or too far in it.
     InvalidExpiry 422 "invalid_expiry" "The expiry cannot be used";
     /// A name is empty, too long or holds control characters.

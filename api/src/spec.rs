@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::{Code, ProblemBody};
 
+mod bounds;
 mod codes;
 mod examples;
+mod kinds;
 
 /// Which methods each path of the surface has.
 #[derive(Debug, Default)]
@@ -87,6 +89,7 @@ pub fn finish(raw: &str) -> Value {
     add_problem(&mut document);
     strict_bodies(&mut document);
     schemas(&mut document);
+    bounds::add(&mut document);
     operations(&mut document);
     webhooks(&mut document);
     document
@@ -263,7 +266,7 @@ fn operations(document: &mut Value) {
             }
             response["headers"] =
                 json!({ "X-Request-Id": { "$ref": "#/components/headers/RequestId" } });
-            if id == "send_message" && status.starts_with('2') {
+            if id.starts_with("send_") && status.starts_with('2') {
                 response["headers"]["Idempotency-Replayed"] =
                     json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
             }

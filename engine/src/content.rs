@@ -2,11 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
+mod about;
+mod context;
+mod media;
+mod shown;
+
+pub use about::{Delete, Edit, PollVote, Reaction, Target};
+pub use context::{Context, Reply, Summary};
+pub use media::{Media, MediaKind};
+pub use shown::{Card, Location, Poll};
+
+use crate::whatsapp::Ballot;
+
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
 
 /// What a message carries.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
@@ -15,6 +27,37 @@ pub enum Content {
         /// The text itself.
         body: String,
     },
+    /// A picture.
+    Image(Media),
+    /// A film.
+    Video(Media),
+    /// A recording or a piece of music, shown as a file that plays.
+    Audio(Media),
+    /// A recording that was spoken into the phone, shown with its waveform.
+    Voice(Media),
+    /// Any file.
+    Document(Media),
+    /// A sticker.
+    Sticker(Media),
+    /// A place on the map.
+    Location(Location),
+    /// Contact cards, one or more.
+    Contacts {
+        /// The cards.
+        contacts: Vec<Card>,
+    },
+    /// A question with options to choose from.
+    Poll(Poll),
+    /// A vote in a poll.
+    PollVote(PollVote),
+    /// An emoji under a message.
+    Reaction(Reaction),
+    /// A new text in place of an older one.
+    Edit(Edit),
+    /// A message is taken from everybody's chat.
+    Delete(Delete),
+    /// What is left of a message that was deleted for everybody.
+    Deleted {},
     /// Something this version does not read yet; it is told, never dropped in silence.
     Unsupported {
         /// The protobuf field that carried it, such as `imageMessage`.
@@ -22,19 +65,90 @@ pub enum Content {
     },
 }
 
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Content[sealed]")
-    }
+/// What people write is in no log, whoever prints it.
+macro_rules! sealed_in_logs {
+    ($($name:ident),* $(,)?) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "[sealed]"))
+            }
+        }
+    )*};
 }
+
+sealed_in_logs!(
+    Content, Context, Reply, Summary, Target, Reaction, Edit, Delete, PollVote, Location, Card,
+    Poll, Inbound,
+);
 
 impl Content {
     /// The name in the API and the store: `text`, …
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text { .. } => "text",
+            Self::Image(_) => "image",
+            Self::Video(_) => "video",
+            Self::Audio(_) => "audio",
+            Self::Voice(_) => "voice",
+            Self::Document(_) => "document",
+            Self::Sticker(_) => "sticker",
+            Self::Location(_) => "location",
+            Self::Contacts { .. } => "contacts",
+            Self::Poll(_) => "poll",
+            Self::PollVote(_) => "poll_vote",
+            Self::Reaction(_) => "reaction",
+            Self::Edit(_) => "edit",
+            Self::Delete(_) => "delete",
+            Self::Deleted {} => "deleted",
             Self::Unsupported { .. } => "unsupported",
         }
+    }
+
+    /// The message it is about, of a content that is about another.
+    pub fn target(&self) -> Option<&Target> {
+        Some(match self {
+            Self::PollVote(vote) => &vote.target,
+            Self::Reaction(reaction) => &reaction.target,
+            Self::Edit(edit) => &edit.target,
+            Self::Delete(delete) => &delete.target,
+            _ => return None,
+        })
+    }
+
+    /// As [`Content::target`], to fill in what is known of it.
+    pub fn target_mut(&mut self) -> Option<&mut Target> {
+        Some(match self {
+            Self::PollVote(vote) => &mut vote.target,
+            Self::Reaction(reaction) => &mut reaction.target,
+            Self::Edit(edit) => &mut edit.target,
+            Self::Delete(delete) => &mut delete.target,
+            _ => return None,
+        })
+    }
+
+    /// Puts a new text in place of the one it has; false when it has none that could be edited.
+    pub fn say(&mut self, now: &str) -> bool {
+        match self {
+            Self::Text { body } => now.clone_into(body),
+            Self::Image(media) | Self::Video(media) | Self::Document(media) => {
+                media.caption = Some(now.to_owned());
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The file it carries, with how it is shown.
+    pub fn media(&self) -> Option<(MediaKind, &Media)> {
+        Some(match self {
+            Self::Image(media) => (MediaKind::Image, media),
+            Self::Video(media) => (MediaKind::Video, media),
+            Self::Audio(media) => (MediaKind::Audio, media),
+            Self::Voice(media) => (MediaKind::Voice, media),
+            Self::Document(media) => (MediaKind::Document, media),
+            Self::Sticker(media) => (MediaKind::Sticker, media),
+            _ => return None,
+        })
     }
 }
 
@@ -99,12 +213,10 @@ pub struct Inbound {
     pub from: Peer,
     /// What it carries.
     pub content: Content,
+    /// What stands beside it.
+    pub context: Context,
+    /// The vote that a `poll_vote` brings, still sealed.
+    pub ballot: Option<Ballot>,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
-}
-
-impl std::fmt::Debug for Inbound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Inbound[sealed]")
-    }
 }

@@ -96,6 +96,9 @@ id!(
     /// A contact: our stable id over a phone number and a LID.
     ContactId, Contact, "ctc");
 id!(
+    /// The bytes of a file, in or out.
+    MediaId, MediaFile, "med");
+id!(
     /// A webhook endpoint.
     EndpointId, Endpoint, "whe");
 id!(

@@ -11,6 +11,7 @@ use passerelle_engine::{
     content::Phone,
     ids::{CommandId, OrgId, SessionId},
     vault::Place,
+    whatsapp::Mark,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,12 @@ pub(crate) enum Command {
     PairingCode(Phone),
     /// Unlink the device.
     Logout,
+    /// A receipt for a message that came in.
+    Mark {
+        chat: String,
+        wa_id: String,
+        mark: Mark,
+    },
 }
 
 /// What came of it.
@@ -137,6 +144,10 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             }
             Err(error) => Err(error.into()),
         },
+        Command::Mark { chat, wa_id, mark } if link.is_connected() => {
+            link.mark(&chat, &wa_id, mark).await.map(|()| Answer::Done)
+        }
+        Command::Mark { .. } => return Answer::NotConnected,
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
         }

@@ -3,6 +3,7 @@
 
 use passerelle_engine::{
     clock::Clock,
+    content::Content,
     ids::{ContactId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
@@ -15,6 +16,7 @@ use crate::{
     messages::{rfc3339, shown},
     model::{Message, Status},
     store::{self, events::Told},
+    target,
 };
 
 /// The event of a message's present status.
@@ -43,7 +45,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
         Status::Failed => EventType::MessageFailed,
         Status::Expired => EventType::MessageExpired,
         Status::Canceled => EventType::MessageCanceled,
-        Status::Received => EventType::MessageReceived,
+        Status::Received => about_another(&message.content).unwrap_or(EventType::MessageReceived),
     };
     Some(Told {
         org: message.org,
@@ -51,6 +53,38 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
         kind,
         data: json!({ "message": shown(message) }),
     })
+}
+
+/// What a message does to another one, told when it came in or when WhatsApp took it.
+fn about_another(content: &Content) -> Option<EventType> {
+    Some(match content {
+        Content::Reaction(_) => EventType::MessageReaction,
+        Content::Edit(_) => EventType::MessageEdited,
+        Content::Delete(_) => EventType::MessageDeleted,
+        Content::PollVote(_) => EventType::MessagePollVote,
+        _ => return None,
+    })
+}
+
+/// WhatsApp took the message: what it is about changes now, and is told.
+pub(crate) async fn taken(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let Some(kind) = about_another(&message.content) else {
+        return Ok(());
+    };
+    target::apply(tx, key, message, clock.now()).await?;
+    let told = Told {
+        org: message.org,
+        session: Some(message.session),
+        kind,
+        data: json!({ "message": shown(message) }),
+    };
+    store::events::emit(tx, key, told, clock).await?;
+    Ok(())
 }
 
 /// Something about a session's connection.

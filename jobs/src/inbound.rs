@@ -17,7 +17,7 @@ use crate::{
     crash,
     error::Fault,
     events,
-    messages::{contact_mac, content_place, peer_place},
+    messages::{contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     opt_out,
     services::Services,
@@ -26,6 +26,7 @@ use crate::{
         contacts::Address,
         messages::{New, Origin},
     },
+    target::{self, Chat},
 };
 
 /// Where one session's inbound messages go.
@@ -100,10 +101,21 @@ async fn receive(
     lease: &Lease,
     key: &Arc<DataKey>,
     clock: &Clock,
-    inbound: Inbound,
+    mut inbound: Inbound,
 ) -> Result<(), Fault> {
     let now = clock.now();
     let writer = writer(tx, lease.org, key, clock, &inbound).await?;
+    let to_mac = inbound
+        .from
+        .phone
+        .as_ref()
+        .map(|phone| contact_mac(key, phone));
+    let chat = Chat {
+        org: lease.org,
+        session: lease.session,
+        to_mac: &to_mac.unwrap_or_default(),
+    };
+    target::recognise(tx, key, chat, &writer, &mut inbound).await?;
     let message = Message {
         id: MessageId::new(clock),
         org: lease.org,
@@ -113,6 +125,7 @@ async fn receive(
         peer: inbound.from,
         contact: Some(writer.id),
         content: inbound.content,
+        context: inbound.context,
         wa_id: inbound.id,
         error: None,
         created_at: now,
@@ -121,6 +134,8 @@ async fn receive(
         delivered_at: None,
         read_at: None,
         played_at: None,
+        edited_at: None,
+        deleted_at: None,
     };
     let record = message.id.to_string();
     let new = New {
@@ -131,6 +146,7 @@ async fn receive(
         wa_id: message.wa_id.clone(),
         peer_sealed: key.seal_json(&peer_place(lease.org, &record), &message.peer)?,
         content_sealed: key.seal_json(&content_place(lease.org, &record), &message.content)?,
+        context_sealed: seal_context(key, lease.org, &record, &message.context)?,
         created_at: now,
     };
     let origin = Origin {
@@ -140,6 +156,7 @@ async fn receive(
     };
     if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
+        target::apply(tx, key, &message, inbound.at).await?;
         events::message(tx, key, &message, clock).await?;
         opt_out::take(tx, key, &writer, &message, clock).await?;
     }

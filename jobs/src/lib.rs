@@ -6,6 +6,7 @@
 //! | [`model`], `store` | the domain's types; all product SQL |
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
+//! | [`target`], [`reading`] | messages about other messages; telling a contact what was read |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | `commands`, `wake` | reaching what runs in another process |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
@@ -31,11 +32,13 @@ pub mod organisations;
 pub mod outbound;
 pub mod pacing;
 pub mod queue;
+pub mod reading;
 pub mod roles;
 pub mod services;
 pub mod sessions;
 mod store;
 mod sweep;
+pub mod target;
 mod wake;
 pub mod webhook;
 

@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::Phone,
+    content::{Content, Context, Peer, Phone, Reply},
     ids::{MessageId, OrgId},
     vault::{DataKey, Place},
 };
@@ -69,6 +69,29 @@ pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
     }
 }
 
+/// Where what stands beside a message's content lies.
+pub(crate) fn context_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.context",
+        record,
+    }
+}
+
+/// What stands beside a content, sealed; nothing when nothing does.
+pub(crate) fn seal_context(
+    key: &DataKey,
+    org: OrgId,
+    record: &str,
+    context: &Context,
+) -> Result<Option<Vec<u8>>, Fault> {
+    if context.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(key.seal_json(&context_place(org, record), context)?))
+}
+
 /// By which a contact is found from a phone number.
 pub(crate) fn contact_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
     key.mac("contact.phone", phone.as_str().as_bytes())
@@ -77,7 +100,12 @@ pub(crate) fn contact_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
 /// Opens what is sealed of a message.
 pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let record = stored.id.to_string();
+    let context = stored.context_sealed.as_deref();
+    let context = context
+        .map(|sealed| key.open_json(&context_place(stored.org, &record), sealed))
+        .transpose()?;
     Ok(Message {
+        context: context.unwrap_or_default(),
         peer: key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?,
         content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
         id: stored.id,
@@ -94,6 +122,8 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
         delivered_at: stored.delivered_at,
         read_at: stored.read_at,
         played_at: stored.played_at,
+        edited_at: stored.edited_at,
+        deleted_at: stored.deleted_at,
     })
 }
 
@@ -108,10 +138,11 @@ pub fn shown(message: &Message) -> Value {
         "wa_message_id": message.wa_id,
         "created_at": rfc3339(message.created_at),
     });
-    let content = serde_json::to_value(&message.content).unwrap_or_default();
     let kind = message.content.kind();
     shown["type"] = json!(kind);
-    shown[kind] = without_type(content);
+    if message.content != (Content::Deleted {}) {
+        shown[kind] = shown_content(&message.content);
+    }
     let side = match message.direction {
         Direction::Outbound => "to",
         Direction::Inbound => "from",
@@ -142,6 +173,17 @@ pub fn shown(message: &Message) -> Value {
         ),
         ("read_at", message.read_at.map(|at| json!(rfc3339(at)))),
         ("played_at", message.played_at.map(|at| json!(rfc3339(at)))),
+        ("edited_at", message.edited_at.map(|at| json!(rfc3339(at)))),
+        (
+            "deleted_at",
+            message.deleted_at.map(|at| json!(rfc3339(at))),
+        ),
+        (
+            "reply_to",
+            message.context.reply_to.as_ref().map(shown_reply),
+        ),
+        ("mentions", shown_mentions(&message.context)),
+        ("forwarded", message.context.forwarded.then(|| json!(true))),
     ];
     for (field, value) in optional {
         if let Some(value) = value {
@@ -151,11 +193,31 @@ pub fn shown(message: &Message) -> Value {
     shown
 }
 
-fn without_type(mut content: Value) -> Value {
-    if let Some(fields) = content.as_object_mut() {
+/// A content under the name of its type. Contact cards are a list, whatever holds them here.
+fn shown_content(content: &Content) -> Value {
+    let mut shown = serde_json::to_value(content).unwrap_or_default();
+    if let Some(fields) = shown.as_object_mut() {
         fields.remove("type");
+        if let Some(cards) = fields.remove("contacts") {
+            return cards;
+        }
     }
-    content
+    shown
+}
+
+fn shown_reply(reply: &Reply) -> Value {
+    serde_json::to_value(reply).unwrap_or_default()
+}
+
+fn shown_mentions(context: &Context) -> Option<Value> {
+    let named: Vec<_> = context.mentions.iter().filter_map(mention).collect();
+    (!named.is_empty()).then(|| json!(named))
+}
+
+/// Whom a text mentions: the phone, or the LID of whom it is not known.
+pub fn mention(peer: &Peer) -> Option<String> {
+    let phone = peer.phone.as_ref().map(|phone| phone.as_str().to_owned());
+    phone.or_else(|| peer.lid.as_ref().map(|lid| format!("{lid}@lid")))
 }
 
 /// A stamp as the API writes it: RFC 3339, UTC, milliseconds.

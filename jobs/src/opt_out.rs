@@ -64,8 +64,10 @@ pub(crate) enum Wish {
 
 /// The wish that a message is, if it is one.
 pub(crate) fn wish(content: &Content) -> Option<Wish> {
-    let Content::Text { body } = content else {
-        return None;
+    let body = match content {
+        Content::Text { body } => body,
+        Content::Edit(edit) => &edit.body,
+        _ => return None,
     };
     if body.len() > LONGEST {
         return None;

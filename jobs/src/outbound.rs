@@ -5,23 +5,25 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Peer, Phone},
+    content::{Content, Context, Peer, Phone},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
-    vault::Place,
+    vault::{DataKey, Place},
     whatsapp::new_wa_id,
 };
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     crash,
     error::Fault,
     events,
-    messages::{self, contact_mac, content_place, peer_place},
+    messages::{self, contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     pacing::millis,
     services::Services,
     store::{self, messages::New},
+    target::{self, Chat, TargetError},
 };
 
 /// A message to send, parsed.
@@ -31,10 +33,31 @@ pub struct NewMessage {
     pub session: SessionId,
     /// To whom.
     pub to: Phone,
-    /// What.
+    /// What. A content that is about another message names it by our id.
     pub content: Content,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Whom its text mentions.
+    pub mentions: Vec<Phone>,
+    /// It is shown as passed on from another chat.
+    pub forwarded: bool,
     /// Not sent after this; a day from now when absent.
     pub expires_at: Option<Millis>,
+}
+
+impl NewMessage {
+    /// A content and nothing beside it.
+    pub fn of(session: SessionId, to: Phone, content: Content) -> Self {
+        Self {
+            session,
+            to,
+            content,
+            reply_to: None,
+            mentions: Vec::new(),
+            forwarded: false,
+            expires_at: None,
+        }
+    }
 }
 
 /// An `Idempotency-Key` and the request it came with.
@@ -77,6 +100,12 @@ pub enum AcceptError {
     /// It would have expired before it is sent.
     #[error("the message has expired already")]
     Expired,
+    /// It answers a message that cannot be answered.
+    #[error("the answered message: {0}")]
+    ReplyTo(TargetError),
+    /// It is about a message that this cannot be about.
+    #[error("the message it is about: {0}")]
+    Target(TargetError),
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -117,8 +146,27 @@ struct Draft {
     expires_at: Millis,
     peer_sealed: Vec<u8>,
     content_sealed: Vec<u8>,
+    context_sealed: Option<Vec<u8>>,
+    /// What is wrong with the messages it is about. An earlier answer under its key comes first.
+    refused: Option<Refused>,
     key: std::sync::Arc<passerelle_engine::vault::DataKey>,
     idempotency: Option<Macs>,
+}
+
+/// Which of the messages that one is about cannot be.
+#[derive(Clone, Copy)]
+enum Refused {
+    ReplyTo(TargetError),
+    Target(TargetError),
+}
+
+impl From<Refused> for AcceptError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::ReplyTo(error) => Self::ReplyTo(error),
+            Refused::Target(error) => Self::Target(error),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -137,10 +185,13 @@ impl Draft {
         let shared = &services.0;
         let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
         let now = shared.clock.now();
+        let to_mac = contact_mac(&key, &new.to);
+        let mut new = new;
+        let about = About::look_up(services, &key, &mut new, &to_mac, now, org).await?;
         let expires_at = new
             .expires_at
-            .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)));
-        let to_mac = contact_mac(&key, &new.to);
+            .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)))
+            .min(about.until);
         let message = Message {
             id: MessageId::new(&shared.clock),
             org,
@@ -153,6 +204,7 @@ impl Draft {
             },
             contact: None,
             content: new.content,
+            context: about.context,
             wa_id: new_wa_id(&mut services.chance()),
             error: None,
             created_at: now,
@@ -161,6 +213,8 @@ impl Draft {
             delivered_at: None,
             read_at: None,
             played_at: None,
+            edited_at: None,
+            deleted_at: None,
         };
         let record = message.id.to_string();
         Ok(Self {
@@ -170,6 +224,8 @@ impl Draft {
             content_sealed: key
                 .seal_json(&content_place(org, &record), &message.content)
                 .map_err(Fault::from)?,
+            context_sealed: seal_context(&key, org, &record, &message.context)?,
+            refused: about.refused,
             idempotency: idempotency.map(|given| Macs {
                 key: key.mac("idempotency.key", given.key.as_bytes()),
                 request: key.mac("idempotency.request", &given.request),
@@ -190,6 +246,9 @@ impl Draft {
                 Box::pin(async move {
                     if let Some(earlier) = self.replay(tx).await? {
                         return Ok(earlier);
+                    }
+                    if let Some(refused) = self.refused {
+                        return Err(refused.into());
                     }
                     if self.expires_at <= self.message.created_at {
                         return Err(AcceptError::Expired);
@@ -252,6 +311,7 @@ impl Draft {
             wa_id: self.message.wa_id.clone(),
             peer_sealed: self.peer_sealed.clone(),
             content_sealed: self.content_sealed.clone(),
+            context_sealed: self.context_sealed.clone(),
             created_at: self.message.created_at,
         };
         store::messages::insert_outbound(tx, &new, &self.to_mac, place.seq, self.expires_at)
@@ -287,6 +347,59 @@ impl Draft {
         let free =
             store::idempotency::insert(tx, org, &macs.key, &macs.request, answer, now).await?;
         free.then_some(()).ok_or(AcceptError::KeyInUse)
+    }
+}
+
+/// What a new message is about, looked up.
+struct About {
+    context: Context,
+    /// An edit or a deletion is worthless later.
+    until: Millis,
+    refused: Option<Refused>,
+}
+
+impl About {
+    async fn look_up(
+        services: &Services,
+        key: &DataKey,
+        new: &mut NewMessage,
+        to_mac: &[u8; 32],
+        now: Millis,
+        org: OrgId,
+    ) -> Result<Self, Fault> {
+        let chat = Chat {
+            org,
+            session: new.session,
+            to_mac,
+        };
+        let (mut until, mut refused, mut reply_to) = (Millis::MAX, None, None);
+        match target::fill(services, key, chat, &mut new.content, now).await? {
+            Ok(end) => until = end.unwrap_or(until),
+            Err(error) => refused = Some(Refused::Target(error)),
+        }
+        if let Some(id) = new.reply_to {
+            match target::reply(services, key, chat, id).await? {
+                Ok(reply) => reply_to = Some(reply),
+                Err(error) => refused = Some(Refused::ReplyTo(error)),
+            }
+        }
+        let mention = |phone: Phone| Peer {
+            phone: Some(phone),
+            lid: None,
+        };
+        let is_poll = matches!(new.content, Content::Poll(_));
+        let context = Context {
+            reply_to,
+            mentions: new.mentions.drain(..).map(mention).collect(),
+            forwarded: new.forwarded,
+            chat: None,
+            secret: is_poll.then(|| services.chance().random()),
+        };
+        Ok(Self {
+            context,
+            until,
+            refused,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod binaries;
 mod canaries;
 mod cluster;
+mod content;
 mod crash_points;
 mod deploy;
 mod document;

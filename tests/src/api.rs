@@ -340,6 +340,25 @@ impl Api {
             .into(202)
     }
 
+    /// Sends a message of a kind: its `type`, what it carries, and what stands beside it.
+    pub async fn send_kind(&self, session: &str, to: &str, kind: Value) -> Result<Message> {
+        self.post("/v1/messages", &Self::of_kind(session, to, kind))
+            .await?
+            .into(202)
+    }
+
+    /// The body of a message of a kind.
+    pub fn of_kind(session: &str, to: &str, mut kind: Value) -> Value {
+        kind["session_id"] = json!(session);
+        kind["to"] = json!(to);
+        kind
+    }
+
+    /// A message as it is now, with every field.
+    pub async fn whole_message(&self, id: &str) -> Result<Value> {
+        self.get(&format!("/v1/messages/{id}")).await?.into(200)
+    }
+
     /// Sends with an idempotency key, and gives the reply as it came.
     pub async fn send_once(&self, key: &str, body: &Value) -> Result<Reply> {
         let request = self

@@ -187,6 +187,22 @@ impl Simulator {
             .to_owned())
     }
 
+    /// The phone's owner says something of any kind: the body of a `say` without its `to`. Its id.
+    pub async fn tell(&self, number: &str, to: &str, mut said: Value) -> Result<String> {
+        said["to"] = json!(to);
+        let said = self.on_phone(number, "say", &said).await?;
+        let id = said["id"].as_str().context("a said message has an id")?;
+        Ok(id.to_owned())
+    }
+
+    /// What a phone shows of its chat with another number, oldest first.
+    pub async fn chat(&self, number: &str, with: &str) -> Result<Vec<Value>> {
+        let plain = |number: &str| number.replace('+', "%2B");
+        let path = format!("/phones/{}/chat?with={}", plain(number), plain(with));
+        let shown = self.call(Method::GET, &path, None).await?;
+        Ok(shown["messages"].as_array().cloned().unwrap_or_default())
+    }
+
     /// The phone's owner logs the linked device out.
     pub async fn unlink(&self, number: &str, device: u64) -> Result<()> {
         self.on_phone(number, "unlink", &json!({ "device": device }))

@@ -47,6 +47,33 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
+const SEND: [Code; 24] = [
+    Code::NotFound,
+    Code::InvalidId,
+    Code::InvalidRecipient,
+    Code::RecipientKindUnsupported,
+    Code::TextEmpty,
+    Code::TextTooLong,
+    Code::InvalidMention,
+    Code::InvalidLocation,
+    Code::InvalidContact,
+    Code::InvalidPoll,
+    Code::InvalidEmoji,
+    Code::TargetNotFound,
+    Code::TargetNotSent,
+    Code::TargetDeleted,
+    Code::TargetNotEditable,
+    Code::EditWindowOver,
+    Code::TargetNotDeletable,
+    Code::DeleteWindowOver,
+    Code::InvalidExpiry,
+    Code::IdempotencyKeyInvalid,
+    Code::IdempotencyKeyReused,
+    Code::IdempotencyInProgress,
+    Code::RecipientOptedOut,
+    Code::QueueFull,
+];
+
 fn own(id: &str) -> &'static [Code] {
     match id {
         "create_organisation"
@@ -62,18 +89,10 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::SessionHostUnavailable,
         ],
-        "send_message" => &[
-            Code::NotFound,
-            Code::InvalidRecipient,
-            Code::TextEmpty,
-            Code::TextTooLong,
-            Code::InvalidExpiry,
-            Code::IdempotencyKeyInvalid,
-            Code::IdempotencyKeyReused,
-            Code::IdempotencyInProgress,
-            Code::RecipientOptedOut,
-            Code::QueueFull,
-        ],
+        sent if sent.starts_with("send_") => &SEND,
+        "mark_message_read" | "mark_message_played" => {
+            &[Code::MessageNotMarkable, Code::SessionNotReady]
+        }
         "cancel_message" => &[Code::MessageNotCancelable],
         "create_webhook_endpoint" => &[
             Code::UrlNotAllowed,

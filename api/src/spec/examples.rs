@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 const ORG: &str = "org_01kaq6h3zve9qbw4r2t8n5c7xd";
-const SESSION: &str = "ses_01kaq6h3zve9qbw4r2t8n5c7xd";
+pub(super) const SESSION: &str = "ses_01kaq6h3zve9qbw4r2t8n5c7xd";
 const KEY: &str = "key_01kaq6h3zve9qbw4r2t8n5c7xd";
-const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+pub(super) const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
 const CONTACT_ID: &str = "ctc_01kaq6h3zve9qbw4r2t8n5c7xd";
 const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
 const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
@@ -16,12 +16,13 @@ const AT: &str = "2026-11-22T08:00:00.000Z";
 const LATER: &str = "2026-11-22T08:00:04.200Z";
 const TOMORROW: &str = "2026-11-23T08:00:00.000Z";
 const PHONE: &str = "+491510000001";
-const CONTACT: &str = "+491510000002";
+pub(super) const CONTACT: &str = "+491510000002";
 
 /// The example of a schema, if it is an object with one.
 pub(super) fn of_schema(name: &str) -> Option<Value> {
     tenancy(name)
         .or_else(|| session(name))
+        .or_else(|| super::kinds::of(name))
         .or_else(|| message(name))
         .or_else(|| webhook(name))
         .or_else(|| event(name))
@@ -92,9 +93,6 @@ fn session(name: &str) -> Option<Value> {
 
 fn message(name: &str) -> Option<Value> {
     Some(match name {
-        "NewMessage" => json!({ "session_id": SESSION, "type": "text", "to": CONTACT,
-            "text": { "body": "Your order 1042 is ready for pick-up." } }),
-        "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
         "Message" => {
             json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
             "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
@@ -106,7 +104,6 @@ fn message(name: &str) -> Option<Value> {
         "MessageQueue" => {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
-        "Unsupported" => json!({ "kind": "imageMessage" }),
         "MessageError" => json!({ "code": "not_on_whatsapp" }),
         "MessageList" => list(&of_schema("Message")?),
         _ => return None,
@@ -186,6 +183,33 @@ fn list(item: &Value) -> Value {
     json!({ "data": [item], "has_more": false, "next_cursor": null })
 }
 
+/// One message of each kind.
+fn messages() -> Value {
+    let mut named = serde_json::Map::new();
+    for (kind, summary, ..) in super::kinds::KINDS {
+        let value = super::kinds::whole(kind);
+        named.insert(
+            kind.to_owned(),
+            json!({ "summary": summary, "value": value }),
+        );
+    }
+    let mut reply = super::kinds::whole("text");
+    reply["reply_to"] = json!(MESSAGE);
+    named.insert(
+        "reply".to_owned(),
+        json!({ "summary": "An answer to a message", "value": reply }),
+    );
+    let mut expiring = super::kinds::whole("text");
+    expiring["text"] = json!({ "body": "Your code is 481516." });
+    expiring["expires_at"] = json!(TOMORROW);
+    let summary = "A text that is worthless after a while";
+    named.insert(
+        "expiring".to_owned(),
+        json!({ "summary": summary, "value": expiring }),
+    );
+    Value::Object(named)
+}
+
 /// Named examples of a request body; the first is what `/docs` fills in.
 pub(super) fn of_request(operation: &str) -> Option<Value> {
     let schema = match operation {
@@ -194,13 +218,14 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_session" => "NewSession",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
-        "send_message" => {
-            return Some(json!({
-                "text": { "summary": "A text", "value": of_schema("NewMessage")? },
-                "expiring": { "summary": "A text that is worthless after a while", "value": {
-                    "session_id": SESSION, "type": "text", "to": CONTACT, "text": { "body": "Your code is 481516." },
-                    "expires_at": TOMORROW } }
-            }));
+        "send_message" => return Some(messages()),
+        by_kind if by_kind.starts_with("send_") => {
+            let kind = by_kind.trim_start_matches("send_");
+            let (_, summary, ..) = super::kinds::KINDS
+                .iter()
+                .find(|(word, ..)| *word == kind)?;
+            let value = super::kinds::bare(kind);
+            return Some(json!({ kind: { "summary": summary, "value": value } }));
         }
         _ => return None,
     };

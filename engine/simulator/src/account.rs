@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wacore_binary::{Jid, Node, Server};
 
 use crate::phone::Order;
-use crate::phone_keys::PhoneKeys;
+use crate::phone::keys::PhoneKeys;
 use crate::queue::Queue;
 
 /// Digits of a phone number; names an account everywhere inside.

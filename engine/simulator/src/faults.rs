@@ -14,6 +14,10 @@ pub(crate) enum On {
     Message,
     /// A login.
     Login,
+    /// An upload to the media server.
+    Upload,
+    /// A download from it.
+    Download,
 }
 
 /// What goes wrong.
@@ -32,6 +36,8 @@ pub(crate) enum Do {
     Refuse,
     /// Deliver the frame twice.
     Duplicate,
+    /// Give out a wrong byte.
+    Corrupt,
 }
 
 /// An order for a fault.
@@ -46,7 +52,7 @@ pub(crate) struct Fault {
     /// What.
     #[serde(rename = "do")]
     pub(crate) act: Do,
-    /// The `error` of a nack, default 500; `code` of a refused login.
+    /// The `error` of a nack, or the status of a refused transfer, default 500; `code` of a refused login.
     #[serde(default)]
     pub(crate) code: Option<u16>,
     /// Milliseconds of a delay, at most 600,000.
@@ -132,7 +138,9 @@ impl Fault {
         let fits = match self.on {
             On::Login => matches!(self.act, Do::Refuse | Do::Delay | Do::Drop | Do::Cut),
             On::Ack => matches!(self.act, Do::Nack | Do::Delay | Do::Drop | Do::Cut),
-            On::Message => self.act != Do::Refuse,
+            On::Message => !matches!(self.act, Do::Refuse | Do::Corrupt),
+            On::Upload => matches!(self.act, Do::Nack | Do::Delay | Do::Drop | Do::Cut),
+            On::Download => !matches!(self.act, Do::Refuse | Do::Duplicate),
         };
         if !fits {
             return Err("this cannot be done there");

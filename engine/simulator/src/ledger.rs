@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::reading::View;
+
 /// Entries kept; older ones are forgotten, their numbers never used again.
 pub const LEDGER_ENTRIES: usize = 100_000;
 
@@ -50,11 +52,14 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     /// Text, where a phone could read it.
     pub(crate) text: Option<String>,
-    /// Stanza, receipt or typing type.
+    /// Kind of what was said or shown; stanza, receipt or typing type of the rest.
     #[serde(rename = "type")]
     pub(crate) subtype: String,
     /// Whether a frame carried the privacy token that its recipient once gave the sender's account.
     pub(crate) token: bool,
+    /// What was said or shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<Box<View>>,
 }
 
 #[derive(Default)]
@@ -130,6 +135,7 @@ mod tests {
             text: None,
             subtype: String::new(),
             token: false,
+            message: None,
         }
     }
 

@@ -3,55 +3,60 @@
 //!
 //! It speaks the real protocol — Noise handshakes, pairing by QR and by code, Signal end-to-end
 //! encryption, receipts, an offline queue — well enough that a client of another make cannot tell,
-//! within one-to-one texts, receipts, presence and what logging in needs. Groups and media are not
-//! here yet. Nothing of it may depend on the engine: it is the engine's judge.
+//! within one-to-one messages of all kinds with their media, receipts, presence and what logging in
+//! needs. Nothing of it may depend on the engine: it is the engine's judge.
 //!
 //! # Map
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | `server` | one port: TLS or not, WebSocket, control API |
+//! | `server`, `cuts` | one port: TLS or not, WebSocket, media, control API; connections broken on purpose |
 //! | `connection`, `noise`, `frames` | one client: handshake, frames, reading and writing |
 //! | `dispatch`, `login`, `pairing`, `pair_code` | what a stanza means; linking and logging in |
 //! | `iq` | requests: keys, who has which devices, settings, the rest |
+//! | `media` | the media server; how media is sealed; asking for it again |
 //! | `routing`, `receipts`, `queue` | from device to device, at least once |
-//! | `phone`, `speech`, `phone_keys`, `signal`, `welcome` | a scripted phone |
+//! | `phone` | a scripted phone: its keys, what it is sent and shows, how it answers |
+//! | `speech`, `reading` | what it says, and what a message says to it |
 //! | `ledger`, `faults`, `stats`, `control` | what tests see and steer |
-//! | `world`, `account`, `stanza`, `certs`, `clock` | what all of them share |
+//! | `world`, `account`, `chat`, `stanza`, `addon`, `certs`, `clock` | what all of them share |
 //!
 //! # Invariants
 //!
 //! - Only loopback: the control API has no password.
-//! - State is in memory and bounded: [`LEDGER_ENTRIES`], [`QUEUE_STANZAS`].
+//! - State is in memory and bounded: [`LEDGER_ENTRIES`], [`QUEUE_STANZAS`];
+//!   media is in files of a temporary folder that goes with it: [`MEDIA_BYTES`].
 //! - A stanza stays in a device's queue until the device acknowledges it.
 //! - A phone shows one message per sender and id, as the official apps are believed to.
 //! - The world's lock is never held across an await.
 
 mod account;
+mod addon;
 mod certs;
+mod chat;
 mod clock;
 mod connection;
 mod control;
+mod cuts;
 mod dispatch;
 mod faults;
 mod frames;
 mod iq;
 mod ledger;
 mod login;
+mod media;
 mod noise;
 mod pair_code;
 mod pairing;
 mod phone;
-mod phone_keys;
 mod queue;
+mod reading;
 mod receipts;
 mod routing;
 mod server;
-mod signal;
 mod speech;
 mod stanza;
 mod stats;
-mod welcome;
 mod world;
 
 use std::net::SocketAddr;
@@ -64,6 +69,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 pub use crate::ledger::LEDGER_ENTRIES;
+pub use crate::media::store::MEDIA_BYTES;
 pub use crate::queue::QUEUE_STANZAS;
 
 use crate::certs::{NoiseIdentity, Tls};

@@ -56,7 +56,7 @@ async fn struck(fault: &Fault) -> Result<(), Option<Node>> {
             tokio::time::sleep(SILENCE).await;
             Err(None)
         }
-        Do::Cut | Do::Nack | Do::Duplicate => Err(None),
+        Do::Cut | Do::Nack | Do::Duplicate | Do::Corrupt => Err(None),
     }
 }
 

@@ -6,6 +6,7 @@ use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
 
 use crate::account::Address;
 use crate::ledger::Kind;
+use crate::media::retry;
 use crate::stanza::{self, el};
 use crate::world::{Line, Read, World, plus};
 
@@ -21,11 +22,28 @@ pub(crate) fn receipt(world: &Arc<World>, from: &Address, node: &Node, read: Rea
     world.stats.count("receipts");
     let ids = message_ids(node, &id);
     settle(world, from, &ids);
+    if retry::is_request(node) {
+        to_own_phone(world, from, node);
+    }
     if !NOT_RELAYED.contains(&kind.as_str()) {
         note(world, from, &to, &kind, &ids, read);
         relay(world, from, &to, &kind, node);
     }
     Some(acknowledgement(node, &to, &id, &kind))
+}
+
+/// A request for lost media: the account's phone has it.
+fn to_own_phone(world: &World, from: &Address, node: &Node) {
+    let mut state = world.state();
+    let Some(account) = state.accounts.get_mut(&from.pn) else {
+        return;
+    };
+    let mut request = node.clone();
+    let device = account.jid(wacore_binary::Server::Pn, from.device);
+    request.attrs.insert("from", device);
+    if let Some(phone) = account.devices.get_mut(&0) {
+        phone.deliver(Arc::new(request), true);
+    }
 }
 
 fn message_ids(node: &Node, id: &str) -> Vec<String> {

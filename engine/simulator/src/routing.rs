@@ -50,7 +50,7 @@ pub(crate) fn message(world: &Arc<World>, from: &Address, node: &Node, read: Rea
         Some(Do::Delay) => {
             return taken_later(world, from, node, wait(before.as_ref()));
         }
-        Some(Do::Duplicate | Do::Refuse) | None => {}
+        Some(Do::Duplicate | Do::Refuse | Do::Corrupt) | None => {}
     }
     acknowledge(world, from, node, before.is_some())
 }

@@ -11,7 +11,7 @@ use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::web::{Data, LocalAddr, RemoteAddr};
-use poem::{Endpoint, EndpointExt, IntoResponse, Route, get, handler};
+use poem::{Endpoint, EndpointExt, IntoResponse, Route, get, handler, post};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -19,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::connection;
 use crate::control;
+use crate::cuts::{Cuts, Cuttable};
+use crate::media;
 use crate::world::World;
 
 /// A peer that has not said its first byte, or not finished TLS, by then is cut off.
@@ -90,6 +92,8 @@ pub(crate) fn start(
 fn routes(world: Arc<World>) -> impl Endpoint {
     Route::new()
         .nest("/control", control::routes())
+        .at("/mms/:folder/:token", post(media::upload))
+        .at("/v/*path", get(media::download))
         .at("/*path", get(client))
         .data(world)
 }
@@ -128,8 +132,10 @@ async fn accept(
             }
         };
         let (tls, intake) = (tls.clone(), intake.clone());
+        let cuts = Arc::clone(&world.cuts);
         world.tasks.spawn(async move {
-            if let Ok(Ok((io, scheme))) = tokio::time::timeout(PATIENCE, open(stream, tls)).await {
+            let opened = open(stream, remote, &cuts, tls);
+            if let Ok(Ok((io, scheme))) = tokio::time::timeout(PATIENCE, opened).await {
                 let _ = intake.send((io, remote, scheme)).await;
             }
         });
@@ -137,10 +143,16 @@ async fn accept(
 }
 
 /// See what the peer speaks and take TLS off.
-async fn open(stream: TcpStream, tls: TlsAcceptor) -> io::Result<(Box<dyn Duplex>, Scheme)> {
+async fn open(
+    stream: TcpStream,
+    remote: SocketAddr,
+    cuts: &Arc<Cuts>,
+    tls: TlsAcceptor,
+) -> io::Result<(Box<dyn Duplex>, Scheme)> {
     stream.set_nodelay(true)?;
     let mut first = [0];
     stream.peek(&mut first).await?;
+    let stream = Cuttable::new(stream, remote, cuts);
     if first[0] == TLS_HANDSHAKE {
         let stream = tls.accept(stream).await?;
         return Ok((Box::new(stream), Scheme::HTTPS));

@@ -10,7 +10,8 @@ pub(crate) struct Stats {
 }
 
 /// Counters that stand in the answer even at zero.
-pub(crate) const ALWAYS: [&str; 8] = [
+pub(crate) const ALWAYS: [&str; 10] = [
+    "downloads",
     "frames_in",
     "frames_out",
     "logins",
@@ -18,6 +19,7 @@ pub(crate) const ALWAYS: [&str; 8] = [
     "prekey_fetches",
     "prekey_uploads",
     "receipts",
+    "uploads",
     "usync",
 ];
 

@@ -14,9 +14,13 @@ use wacore_binary::{Jid, Server};
 use crate::account::{Account, Address, Pn, SignedKey, Token};
 use crate::certs::NoiseIdentity;
 use crate::clock::Clock;
+use crate::cuts::Cuts;
 use crate::faults::Faults;
 use crate::ledger::{Entry, Kind, Ledger};
+use crate::media::pass::Passes;
+use crate::media::store::Store;
 use crate::pairing::Pairing;
+use crate::reading::View;
 use crate::stats::Stats;
 
 /// Shared by every connection, phone and control call.
@@ -30,6 +34,8 @@ pub(crate) struct World {
     pub(crate) certificate: String,
     /// `host:port` the server listens on, as told to clients for media.
     pub(crate) host: String,
+    pub(crate) media: Store,
+    pub(crate) cuts: Arc<Cuts>,
     /// A number that nobody made is made when somebody asks for it.
     pub(crate) any_number: bool,
     pub(crate) tasks: TaskTracker,
@@ -45,6 +51,8 @@ pub(crate) struct State {
     pub(crate) lids: HashMap<Pn, Pn>,
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
+    /// What lets devices upload media.
+    pub(crate) passes: Passes,
     pub(crate) rng: StdRng,
 }
 
@@ -78,6 +86,8 @@ impl World {
             noise: made.noise,
             certificate: made.certificate,
             host: made.host,
+            media: Store::default(),
+            cuts: Arc::default(),
             any_number: made.any_number,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -85,6 +95,7 @@ impl World {
                 accounts: BTreeMap::new(),
                 lids: HashMap::new(),
                 pairings: HashMap::new(),
+                passes: Passes::default(),
                 rng: made.rng,
             }),
             connections: AtomicU64::new(0),
@@ -99,6 +110,11 @@ impl World {
     /// A number no other connection has; from 1.
     pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Where media can be had, as a client is told.
+    pub(crate) fn media_url(&self, direct_path: &str) -> String {
+        format!("https://{}{direct_path}", self.host)
     }
 
     /// Write a line about something that happens now.
@@ -119,6 +135,7 @@ impl World {
             text: line.text,
             subtype: line.subtype.to_owned(),
             token: line.token,
+            message: line.message,
         });
     }
 }
@@ -138,6 +155,7 @@ pub(crate) struct Line<'a> {
     pub(crate) subtype: &'a str,
     pub(crate) read: Option<Read>,
     pub(crate) token: bool,
+    pub(crate) message: Option<Box<View>>,
 }
 
 impl State {

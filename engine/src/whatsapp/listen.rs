@@ -9,21 +9,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest as _, Sha256};
-use wacore::{
-    proto_helpers::MessageExt as _,
-    types::{
-        events::InboundMessage,
-        message::{MessageCategory, MessageInfo},
-    },
+use wacore::types::{
+    events::InboundMessage,
+    message::{MessageCategory, MessageInfo},
 };
-use whatsapp_rust::{
-    Client, InboundDurabilityHook, Jid,
-    buffa::MessageField,
-    waproto::whatsapp::{Message, message::protocol_message::Type as ProtocolType},
-};
+use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
+use super::wire::{self, Read};
 use crate::{
-    content::{Content, Inbound, Peer, Phone},
+    content::{Inbound, Peer, Phone},
     event::InboundSink,
 };
 
@@ -35,8 +29,8 @@ pub(super) struct Hook(pub(super) Arc<dyn InboundSink>);
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
-    /// The client is asked only for the phone behind a LID, which it answers from memory or the
-    /// key store, never over the network.
+    /// The client is asked only for its own names and for the phone behind a LID, which it answers
+    /// from memory or the key store, never over the network.
     async fn on_messages(
         &self,
         client: Arc<Client>,
@@ -44,7 +38,7 @@ impl InboundDurabilityHook for Hook {
     ) -> anyhow::Result<()> {
         let mut messages = Vec::with_capacity(batch.len());
         for InboundMessage { message, info, .. } in batch {
-            let Some(content) = is_one_to_one(info).then(|| content(message)).flatten() else {
+            let Some(read) = is_one_to_one(info).then(|| wire::read(message)).flatten() else {
                 continue;
             };
             let from = peer(&client, info).await;
@@ -52,7 +46,8 @@ impl InboundDurabilityHook for Hook {
                 tracing::warn!("left out a message of somebody with neither phone nor LID");
                 continue;
             }
-            messages.push(inbound(info, from, content));
+            let read = known(&client, read).await;
+            messages.push(inbound(info, &own(&client), from, read));
         }
         let skipped = batch.len() - messages.len();
         if skipped > 0 {
@@ -72,20 +67,66 @@ fn is_one_to_one(info: &MessageInfo) -> bool {
     person && !source.is_group && !source.is_from_me && info.category != MessageCategory::Peer
 }
 
-fn inbound(info: &MessageInfo, from: Peer, content: Content) -> Inbound {
+fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
+    let chat = info.source.chat.to_non_ad_string();
+    let mut context = read.context;
+    if let Some(reply) = &mut context.reply_to {
+        reply.target.from_me = read.answered.is_some_and(|author| is_same(&author, me));
+    }
+    context.chat = Some(chat.clone());
+    let ours = read.content.target().is_some_and(|target| target.from_me);
+    let names = names_of_vote(if ours { me } else { &from }, &from);
     Inbound {
-        chat: info.source.chat.to_non_ad_string(),
+        chat,
         sender: info.source.sender.to_non_ad_string(),
         id: storable(&info.id),
         from,
-        content,
+        content: read.content,
+        context,
+        ballot: read.vote.map(|vote| vote.between(names)),
         at: info.timestamp.timestamp_millis(),
     }
 }
 
+/// Whether two are one account, as far as their names tell.
+fn is_same(one: &Peer, other: &Peer) -> bool {
+    let phones = one.phone.is_some() && one.phone == other.phone;
+    phones || (one.lid.is_some() && one.lid == other.lid)
+}
+
+/// A poll's maker and the voter, both by their LIDs or both by their phones, never mixed.
+fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
+    let lid = |peer: &Peer| peer.lid.as_deref().map(|lid| Jid::lid(lid).to_string());
+    let phone = |peer: &Peer| {
+        let phone = peer.phone.as_ref()?;
+        Some(Jid::pn(phone.digits()).to_string())
+    };
+    [lid(maker).zip(lid(voter)), phone(maker).zip(phone(voter))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn own(client: &Client) -> Peer {
+    let (phone, lid) = (client.pn(), client.lid());
+    own_words([&phone, &lid].into_iter().flatten())
+}
+
+/// With the phones of those whom a text mentions by their LIDs.
+async fn known(client: &Client, mut read: Read) -> Read {
+    for mentioned in &mut read.context.mentions {
+        if let (None, Some(lid)) = (&mentioned.phone, &mentioned.lid)
+            && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
+        {
+            mentioned.phone = phone(&entry.phone_number);
+        }
+    }
+    read
+}
+
 /// The sender's client chooses a message's id: one that no database would take, or find again, is
 /// known by its digest.
-fn storable(id: &str) -> String {
+pub(super) fn storable(id: &str) -> String {
     let plain = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     if plain {
         return id.to_owned();
@@ -130,100 +171,12 @@ fn phone(digits: &str) -> Option<Phone> {
     Phone::parse(&format!("+{digits}"))
 }
 
-/// What the message carries for a person; `None` when it is protocol only.
-fn content(message: &Message) -> Option<Content> {
-    let inner = message.get_base_message();
-    let text = inner.text_content().filter(|text| !text.is_empty());
-    if let Some(text) = text {
-        return Some(Content::Text {
-            body: text.to_owned(),
-        });
-    }
-    let kind = kind(inner)?;
-    Some(Content::Unsupported { kind: kind.into() })
-}
-
-/// The name of the field that carries the content, as in WhatsApp's protobuf definition.
-fn kind(message: &Message) -> Option<&'static str> {
-    macro_rules! first_set {
-        ($($field:ident => $name:literal),* $(,)?) => {
-            $(if message.$field.is_set() { return Some($name); })*
-        };
-    }
-    first_set! {
-        image_message => "imageMessage",
-        video_message => "videoMessage",
-        ptv_message => "ptvMessage",
-        audio_message => "audioMessage",
-        document_message => "documentMessage",
-        sticker_message => "stickerMessage",
-        lottie_sticker_message => "lottieStickerMessage",
-        contact_message => "contactMessage",
-        contacts_array_message => "contactsArrayMessage",
-        location_message => "locationMessage",
-        live_location_message => "liveLocationMessage",
-        reaction_message => "reactionMessage",
-        enc_reaction_message => "encReactionMessage",
-        poll_creation_message => "pollCreationMessage",
-        poll_creation_message_v2 => "pollCreationMessageV2",
-        poll_creation_message_v3 => "pollCreationMessageV3",
-        poll_update_message => "pollUpdateMessage",
-        event_message => "eventMessage",
-        album_message => "albumMessage",
-        template_message => "templateMessage",
-        template_button_reply_message => "templateButtonReplyMessage",
-        list_message => "listMessage",
-        list_response_message => "listResponseMessage",
-        buttons_message => "buttonsMessage",
-        buttons_response_message => "buttonsResponseMessage",
-        interactive_message => "interactiveMessage",
-        interactive_response_message => "interactiveResponseMessage",
-        product_message => "productMessage",
-        order_message => "orderMessage",
-        invoice_message => "invoiceMessage",
-        group_invite_message => "groupInviteMessage",
-        pin_in_chat_message => "pinInChatMessage",
-        keep_in_chat_message => "keepInChatMessage",
-        secret_encrypted_message => "secretEncryptedMessage",
-    }
-    if let Some(protocol) = message.protocol_message.as_option() {
-        // Of the protocol's own notices only these two change what a person sees.
-        let visible = matches!(
-            protocol.r#type,
-            Some(ProtocolType::Revoke | ProtocolType::MessageEdit)
-        );
-        return visible.then_some("protocolMessage");
-    }
-    (!carries_nothing(message)).then_some("other")
-}
-
-/// Whether nothing is left without keys, context, and an empty text.
-fn carries_nothing(message: &Message) -> bool {
-    let mut rest = message.clone();
-    rest.conversation = None;
-    rest.extended_text_message = MessageField::default();
-    rest.message_context_info = MessageField::default();
-    rest.sender_key_distribution_message = MessageField::default();
-    rest.fast_ratchet_key_sender_key_distribution_message = MessageField::default();
-    waproto::codec::message_to_vec(&rest).is_empty()
-}
-
 #[cfg(test)]
 mod tests {
-    use wacore::{proto_helpers::MessageBuilderExt as _, types::message::MessageSource};
-    use whatsapp_rust::waproto::whatsapp::{MessageContextInfo, message};
+    use wacore::types::message::MessageSource;
 
     use super::*;
-
-    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
-    fn text(body: &str) -> Option<Content> {
-        Some(Content::Text { body: body.into() })
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
-    fn unsupported(kind: &str) -> Option<Content> {
-        Some(Content::Unsupported { kind: kind.into() })
-    }
+    use crate::content::{Content, Context, Reply, Target};
 
     #[test]
     fn an_id_that_no_database_takes_is_known_by_its_digest() {
@@ -234,79 +187,6 @@ mod tests {
             assert_eq!(kept, storable(bad));
         }
         assert_ne!(storable("a\0b"), storable("a\0c"));
-    }
-
-    #[test]
-    fn text_is_read_from_both_fields_that_carry_it() {
-        assert_eq!(content(&Message::text("hello")), text("hello"));
-        let extended = Message {
-            extended_text_message: MessageField::some(message::ExtendedTextMessage {
-                text: Some("see https://example.org".into()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        assert_eq!(content(&extended), text("see https://example.org"));
-    }
-
-    #[test]
-    fn text_in_a_disappearing_message_is_text() {
-        let wrapped = Message {
-            ephemeral_message: MessageField::some(message::FutureProofMessage {
-                message: MessageField::some(Message::text("soon gone")),
-            }),
-            ..Default::default()
-        };
-        assert_eq!(content(&wrapped), text("soon gone"));
-    }
-
-    #[test]
-    fn what_is_not_read_yet_is_told_by_the_name_of_its_field() {
-        let image = Message {
-            image_message: MessageField::some(message::ImageMessage::default()),
-            ..Default::default()
-        };
-        assert_eq!(content(&image), unsupported("imageMessage"));
-        let rare = Message {
-            payment_invite_message: MessageField::some(message::PaymentInviteMessage {
-                expiry_timestamp: Some(1),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        assert_eq!(content(&rare), unsupported("other"));
-    }
-
-    #[test]
-    fn protocol_notices_and_bare_keys_are_no_messages() {
-        let notice = |kind| Message {
-            protocol_message: MessageField::some(message::ProtocolMessage {
-                r#type: Some(kind),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        assert_eq!(content(&notice(ProtocolType::AppStateSyncKeyShare)), None);
-        assert_eq!(
-            content(&notice(ProtocolType::HistorySyncNotification)),
-            None
-        );
-        assert_eq!(
-            content(&notice(ProtocolType::Revoke)),
-            unsupported("protocolMessage")
-        );
-        let keys = Message {
-            sender_key_distribution_message: MessageField::some(
-                message::SenderKeyDistributionMessage {
-                    group_id: Some("1@g.us".into()),
-                    ..Default::default()
-                },
-            ),
-            message_context_info: MessageField::some(MessageContextInfo::default()),
-            ..Default::default()
-        };
-        assert_eq!(content(&keys), None);
-        assert_eq!(content(&Message::default()), None);
     }
 
     fn from(chat: Jid) -> MessageInfo {
@@ -336,11 +216,52 @@ mod tests {
         assert!(!is_one_to_one(&peer));
     }
 
+    fn said(answered: Option<Peer>) -> Read {
+        let reply_to = answered.is_some().then(|| Reply {
+            target: Target::default(),
+            summary: None,
+        });
+        Read {
+            content: Content::Text { body: "x".into() },
+            context: Context {
+                reply_to,
+                ..Context::default()
+            },
+            answered,
+            vote: None,
+        }
+    }
+
+    #[test]
+    fn an_answer_tells_whether_it_answers_this_number() {
+        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let them = own_words([&Jid::pn("491510000002")].into_iter());
+        let info = from(Jid::pn("491510000002"));
+        let is_mine = |author: Peer| {
+            let message = inbound(&info, &me, them.clone(), said(Some(author)));
+            message.context.reply_to.unwrap().target.from_me
+        };
+        assert!(is_mine(me.clone()));
+        assert!(is_mine(own_words([&Jid::lid("77")].into_iter())));
+        assert!(!is_mine(them.clone()));
+    }
+
+    #[test]
+    fn a_vote_is_between_two_names_of_one_kind() {
+        let both = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let phone = own_words([&Jid::pn("491510000002")].into_iter());
+        let names = names_of_vote(&both, &phone);
+        let expected = ("491510000001@s.whatsapp.net", "491510000002@s.whatsapp.net");
+        assert_eq!(names, [(expected.0.to_owned(), expected.1.to_owned())]);
+        assert_eq!(names_of_vote(&both, &both)[0].0, "77@lid");
+    }
+
     #[test]
     fn chat_and_sender_are_named_without_the_device() {
         let info = from(Jid::lid_device("1234567890", 3));
         let lid = own_words([&info.source.sender].into_iter());
-        let message = inbound(&info, lid, Content::Text { body: "x".into() });
+        let me = own_words([&Jid::pn("491510000001")].into_iter());
+        let message = inbound(&info, &me, lid, said(None));
         assert_eq!(message.chat, "1234567890@lid");
         assert_eq!(message.sender, "1234567890@lid");
         assert_eq!(message.from.lid.as_deref(), Some("1234567890"));

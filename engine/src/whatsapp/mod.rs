@@ -8,7 +8,9 @@
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
+//! | `mark` | receipts for what came in |
 //! | `listen`, `tell` | incoming messages; all other events |
+//! | `wire` | contents as WhatsApp writes them, both ways |
 //!
 //! History that a phone sends after linking is read by the library for the privacy tokens it
 //! carries, without which WhatsApp refuses messages to people the number knows; its content is not
@@ -18,11 +20,13 @@ mod address;
 mod connect;
 mod http;
 mod listen;
+mod mark;
 mod send;
 mod tell;
 mod tls;
 mod transport;
 mod version;
+mod wire;
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,7 +39,9 @@ use whatsapp_rust::Client;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{LinkOptions, PairingError},
-    send::{SendError, new_wa_id},
+    mark::Mark,
+    send::{Outgoing, SendError, new_wa_id},
+    wire::Ballot,
 };
 use self::{http::Http, version::WebVersion};
 use crate::{

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use wacore::proto_helpers::MessageBuilderExt as _;
 use whatsapp_rust::{
     ClientError, Jid, SendError as LibraryError, SendOptions, socket::error::EncryptSendErrorKind,
-    waproto::whatsapp::Message,
 };
 
-use super::Link;
-use crate::content::{Content, Peer};
+use super::{
+    Link,
+    wire::{self, Sides},
+};
+use crate::{
+    clock::Millis,
+    content::{Content, Context, Peer},
+};
 
 /// How long WhatsApp may take to tell its properties.
 const PROPERTIES: Duration = Duration::from_secs(5);
@@ -48,6 +52,17 @@ pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
         .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
 }
 
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'m> {
+    /// What it carries.
+    pub content: &'m Content,
+    /// What stands beside it.
+    pub context: &'m Context,
+    /// When, for the kinds whose form has it.
+    pub at: Millis,
+}
+
 impl Link {
     /// Encrypts a message and writes it to the socket under `wa_id`.
     ///
@@ -60,17 +75,21 @@ impl Link {
     /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.)
     ///
     /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
-    pub async fn send(&self, to: &Peer, wa_id: &str, content: &Content) -> Result<(), SendError> {
-        let Content::Text { body } = content else {
-            return Err(SendError::Permanent("unsupported_content"));
-        };
+    pub async fn send(
+        &self,
+        to: &Peer,
+        wa_id: &str,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(), SendError> {
         let to = address(to).ok_or(SendError::Permanent("invalid_recipient"))?;
         if !self.is_connected() {
             return Err(SendError::NotOnWire("not_connected"));
         }
         self.know_properties().await;
+        let sides = self.sides(&to, outgoing).await;
+        let message = wire::message(outgoing.content, outgoing.context, &sides, outgoing.at)
+            .ok_or(SendError::Permanent("unsupported_content"))?;
         let options = SendOptions::default().with_message_id(wa_id);
-        let message = Message::text(body.as_str());
         match self
             .client()
             .send_message_with_options(to, message, options)
@@ -109,6 +128,26 @@ impl Link {
         };
         if shown.is_err() {
             tracing::debug!(on, "typing was not shown");
+        }
+    }
+
+    /// The chat's two sides, looked up only for a message that names another one.
+    async fn sides(&self, to: &Jid, outgoing: Outgoing<'_>) -> Sides {
+        let names_another =
+            outgoing.content.target().is_some() || outgoing.context.reply_to.is_some();
+        if !names_another {
+            let chat = to.clone();
+            return Sides { chat, me: None };
+        }
+        let chat = self.chat_of(to.clone()).await;
+        let me = if chat.is_lid() {
+            self.client().lid()
+        } else {
+            self.client().pn()
+        };
+        Sides {
+            chat,
+            me: me.map(|me| me.to_non_ad()),
         }
     }
 

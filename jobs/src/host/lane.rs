@@ -9,7 +9,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::SystemTx,
-    whatsapp::{Link, SendError},
+    whatsapp::{Link, Outgoing, SendError},
 };
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -251,11 +251,12 @@ impl Trip<'_> {
             return Err(Outcome::PutBack);
         }
         crash::point("wire.before");
-        let writing = link.send(
-            &self.message.peer,
-            &self.message.wa_id,
-            &self.message.content,
-        );
+        let outgoing = Outgoing {
+            content: &self.message.content,
+            context: &self.message.context,
+            at: self.services.0.clock.now(),
+        };
+        let writing = link.send(&self.message.peer, &self.message.wa_id, outgoing);
         let written = tokio::time::timeout(WRITE, writing).await;
         let wire_at = self.services.0.clock.monotonic();
         match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {

@@ -309,7 +309,11 @@ async fn step(
         _ => &mut message.sent_at,
     };
     stamp.get_or_insert(at);
-    events::message(tx, key, message, clock).await
+    events::message(tx, key, message, clock).await?;
+    if status == Status::Sent {
+        events::taken(tx, key, message, clock).await?;
+    }
+    Ok(())
 }
 
 /// How often a message may be in flight when its process dies, and go out again. It may not have

@@ -138,6 +138,7 @@ async fn settle(
             if let Some(told) = events::of_message(&taken.message) {
                 store::events::emit_in(turn, tx, &taken.key, told, clock).await?;
             }
+            events::taken(tx, &taken.key, &taken.message, clock).await?;
         }
         // A lane that no longer runs the message has settled it before.
         settled.push(if held.contains(&session) {

@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Peer},
+    content::{Content, Context, Peer},
     ids::{ContactId, MessageId, OrgId, SessionId},
 };
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,9 @@ pub struct Message {
     pub contact: Option<ContactId>,
     /// What it carries.
     pub content: Content,
+    /// What stands beside it.
+    #[serde(default)]
+    pub context: Context,
     /// WhatsApp's message id.
     pub wa_id: String,
     /// Stable code, when it failed.
@@ -159,6 +162,12 @@ pub struct Message {
     pub read_at: Option<Millis>,
     /// It was played.
     pub played_at: Option<Millis>,
+    /// Its writer last edited it.
+    #[serde(default)]
+    pub edited_at: Option<Millis>,
+    /// Its writer deleted it for everybody.
+    #[serde(default)]
+    pub deleted_at: Option<Millis>,
 }
 
 #[cfg(test)]

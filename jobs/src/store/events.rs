@@ -45,6 +45,14 @@ macro_rules! event_types {
 event_types! {
     /// A message came in.
     MessageReceived = "message.received";
+    /// A contact put an emoji under a message or took it back, or WhatsApp took one of ours.
+    MessageReaction = "message.reaction";
+    /// A message says something else now: a contact edited theirs, or WhatsApp took an edit of ours.
+    MessageEdited = "message.edited";
+    /// A message was deleted for everybody: by the contact who wrote it, or by us.
+    MessageDeleted = "message.deleted";
+    /// A contact voted in a poll.
+    MessagePollVote = "message.poll_vote";
     /// WhatsApp's server acknowledged a message.
     MessageSent = "message.sent";
     /// It reached a device of the recipient.

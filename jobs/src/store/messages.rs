@@ -21,6 +21,7 @@ pub(crate) struct Stored {
     pub(crate) contact: Option<ContactId>,
     pub(crate) peer_sealed: Vec<u8>,
     pub(crate) content_sealed: Vec<u8>,
+    pub(crate) context_sealed: Option<Vec<u8>>,
     pub(crate) resends: i64,
     pub(crate) error: Option<String>,
     pub(crate) created_at: Millis,
@@ -29,7 +30,18 @@ pub(crate) struct Stored {
     pub(crate) delivered_at: Option<Millis>,
     pub(crate) read_at: Option<Millis>,
     pub(crate) played_at: Option<Millis>,
+    pub(crate) edited_at: Option<Millis>,
+    pub(crate) deleted_at: Option<Millis>,
 }
+
+/// What [`Stored`] is read from.
+macro_rules! columns {
+    () => {
+        "id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, context_sealed, \
+         resends, error, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+    };
+}
+pub(super) use columns;
 
 /// A new message's sealed parts and place.
 pub(crate) struct New {
@@ -40,6 +52,7 @@ pub(crate) struct New {
     pub(crate) wa_id: String,
     pub(crate) peer_sealed: Vec<u8>,
     pub(crate) content_sealed: Vec<u8>,
+    pub(crate) context_sealed: Option<Vec<u8>>,
     pub(crate) created_at: Millis,
 }
 
@@ -53,8 +66,8 @@ pub(crate) async fn insert_outbound(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11)",
+         content_sealed, resends, created_at, expires_at, context_sealed) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -67,6 +80,7 @@ pub(crate) async fn insert_outbound(
     .bind(new.content_sealed.as_slice())
     .bind(new.created_at)
     .bind(expires_at)
+    .bind(new.context_sealed.as_deref())
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -88,8 +102,8 @@ pub(crate) async fn insert_inbound(
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
-         peer_sealed, content_sealed, resends, created_at, sent_at) \
-         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12) \
+         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed) \
+         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13) \
          ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING",
     )
     .bind(new.id.to_string())
@@ -104,6 +118,7 @@ pub(crate) async fn insert_inbound(
     .bind(new.content_sealed.as_slice())
     .bind(new.created_at)
     .bind(sent_at)
+    .bind(new.context_sealed.as_deref())
     .execute(tx.conn())
     .await?;
     Ok(changed.rows_affected() == 1)
@@ -125,10 +140,11 @@ pub(crate) async fn read(
     org: OrgId,
     id: MessageId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(
-        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
-         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message WHERE org_id = $1 AND id = $2",
-    )
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND id = $2"
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)
@@ -145,13 +161,12 @@ pub(crate) async fn claimed(
     org: OrgId,
     id: MessageId,
 ) -> Result<Option<(Stored, bool)>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT m.id, m.org_id, m.session_id, m.direction, m.status, m.wa_id, m.contact_id, m.peer_sealed, \
-         m.content_sealed, m.resends, m.error, m.created_at, m.expires_at, m.sent_at, m.delivered_at, m.read_at, \
-         m.played_at, c.opted_out_at FROM message m \
-         LEFT JOIN contact c ON c.org_id = m.org_id AND c.phone_mac = m.to_mac \
-         WHERE m.org_id = $1 AND m.id = $2 AND m.status = 'sending'",
-    )
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        ", (SELECT c.opted_out_at FROM contact c WHERE c.org_id = message.org_id AND c.phone_mac = message.to_mac) \
+         AS opted_out_at FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending'",
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)
@@ -166,9 +181,9 @@ pub(crate) async fn claimed(
 macro_rules! listed {
     ($of:literal) => {
         concat!(
-            "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, \
-             error, created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
-             WHERE org_id = $1 AND id < $2 AND ",
+            "SELECT ",
+            columns!(),
+            " FROM message WHERE org_id = $1 AND id < $2 AND ",
             $of,
             " AND ($4 = '' OR status = $4) AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6"
         )
@@ -209,11 +224,11 @@ pub(crate) async fn by_wa_id(
     session: SessionId,
     wa_id: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(
-        "SELECT id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, resends, error, \
-         created_at, expires_at, sent_at, delivered_at, read_at, played_at FROM message \
-         WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1",
-    )
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1"
+    ))
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(wa_id)
@@ -311,7 +326,7 @@ pub(crate) async fn unqueue(
     Ok(changed.rows_affected() == 1)
 }
 
-fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
+pub(super) fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
     Ok(Stored {
         id: row::id(row, "id")?,
         org: row::id(row, "org_id")?,
@@ -322,6 +337,7 @@ fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         contact: row::id_or_null(row, "contact_id")?,
         peer_sealed: row.try_get("peer_sealed")?,
         content_sealed: row.try_get("content_sealed")?,
+        context_sealed: row.try_get("context_sealed")?,
         resends: row.try_get("resends")?,
         error: row.try_get("error")?,
         created_at: row.try_get("created_at")?,
@@ -330,5 +346,7 @@ fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         delivered_at: row.try_get("delivered_at")?,
         read_at: row.try_get("read_at")?,
         played_at: row.try_get("played_at")?,
+        edited_at: row.try_get("edited_at")?,
+        deleted_at: row.try_get("deleted_at")?,
     })
 }

@@ -18,3 +18,4 @@ mod plans;
 mod row;
 pub(crate) mod sessions;
 pub(crate) mod system;
+pub(crate) mod targets;

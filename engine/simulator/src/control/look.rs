@@ -66,6 +66,9 @@ pub(super) fn stats(Data(world): Worlds<'_>) -> Response {
     let pairings = state.pairings.len() as u64;
     counts.insert("phones".to_owned(), state.accounts.len() as u64);
     counts.insert("devices".to_owned(), linked);
+    let (objects, bytes) = world.media.counts();
+    counts.insert("media_objects".to_owned(), objects);
+    counts.insert("media_bytes".to_owned(), bytes);
     counts.insert("connections".to_owned(), connected + pairings);
     Json(counts).into_response()
 }

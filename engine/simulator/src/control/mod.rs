@@ -1,7 +1,9 @@
 //! The control API: what tests and demos tell the simulator. `CONTROL.md` documents each call.
 
 mod look;
+mod media;
 mod phones;
+mod say;
 mod steer;
 
 use std::sync::Arc;
@@ -68,9 +70,12 @@ pub(crate) fn routes() -> impl poem::Endpoint {
         .at("/phones/:phone", get(phones::get_phone))
         .at("/phones/:phone/scan", post(phones::scan))
         .at("/phones/:phone/enter-code", post(phones::enter_code))
-        .at("/phones/:phone/say", post(phones::say))
-        .at("/phones/:phone/read", post(phones::read))
+        .at("/phones/:phone/say", post(say::say))
+        .at("/phones/:phone/read", post(say::read))
+        .at("/phones/:phone/played", post(say::played))
+        .at("/phones/:phone/chat", get(say::chat))
         .at("/phones/:phone/unlink", post(phones::unlink))
+        .at("/media", post(media::change))
         .at("/ledger", get(look::ledger))
         .at(
             "/faults",
@@ -92,8 +97,12 @@ pub(crate) fn routes() -> impl poem::Endpoint {
 }
 
 async fn parse<T: DeserializeOwned>(body: Body) -> Outcome<T> {
+    parse_within(body, BODY).await
+}
+
+async fn parse_within<T: DeserializeOwned>(body: Body, limit: usize) -> Outcome<T> {
     let bytes = body
-        .into_bytes_limit(BODY)
+        .into_bytes_limit(limit)
         .await
         .map_err(|error| refusal(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))

@@ -1,24 +1,17 @@
-//! Calls about phones: make them, link devices, let them speak.
+//! Calls about phones: make them, link devices.
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};
 use poem::{Body, IntoResponse, Response, handler};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::oneshot;
 use wacore_binary::Server;
 
-use super::{Outcome, Worlds, bad, known, make, missing, number, parse, refusal};
+use super::{Outcome, Worlds, known, make, missing, number, parse, refusal};
 use crate::account::{Address, Pn};
 use crate::pair_code;
 use crate::pairing::{self, Linked};
-use crate::phone::{Order, Speech};
-use crate::world::{World, plus};
-
-/// Frames one `say` may send.
-const COPIES: u32 = 100;
-/// The largest text of one `say`, as WhatsApp's own limit.
-const TEXT: usize = 65_536;
+use crate::world::plus;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,88 +132,6 @@ pub(super) async fn enter_code(
     let pn = number(&phone)?;
     make(world, &pn)?;
     linked(pair_code::enter(world, &pn, &body.code).await)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SayBody {
-    to: String,
-    text: String,
-    id: Option<String>,
-    copies: Option<u32>,
-}
-
-#[handler]
-pub(super) async fn say(
-    Data(world): Worlds<'_>,
-    Path(phone): Path<String>,
-    body: Body,
-) -> Outcome<Response> {
-    let body: SayBody = parse(body).await?;
-    let pn = known(world, &phone)?;
-    let to = known(world, &body.to)?;
-    let copies = body.copies.unwrap_or(1);
-    if !(1..=COPIES).contains(&copies) {
-        return Err(bad("copies is 1 to 100"));
-    }
-    if body.text.len() > TEXT {
-        return Err(bad("text is at most 65536 bytes"));
-    }
-    if body
-        .id
-        .as_ref()
-        .is_some_and(|id| id.is_empty() || id.len() > 64)
-    {
-        return Err(bad("id is 1 to 64 bytes"));
-    }
-    let (done, said) = oneshot::channel();
-    let speech = Speech {
-        text: body.text,
-        id: body.id,
-        done: Some(done),
-        copies,
-        to,
-    };
-    order(world, &pn, Order::Say(speech))?;
-    let id = said.await.map_err(|_| missing("the phone is gone"))?;
-    Ok(Json(json!({ "id": id })).into_response())
-}
-
-fn order(world: &World, pn: &Pn, order: Order) -> Outcome<()> {
-    let state = world.state();
-    let account = state.accounts.get(pn);
-    let account = account.ok_or_else(|| missing("no such phone"))?;
-    let busy = |_| {
-        refusal(
-            StatusCode::TOO_MANY_REQUESTS,
-            "the phone has too much to do",
-        )
-    };
-    account.orders.try_send(order).map_err(busy)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadBody {
-    from: String,
-    ids: Vec<String>,
-}
-
-#[handler]
-pub(super) async fn read(
-    Data(world): Worlds<'_>,
-    Path(phone): Path<String>,
-    body: Body,
-) -> Outcome<Response> {
-    let body: ReadBody = parse(body).await?;
-    let pn = known(world, &phone)?;
-    let from = known(world, &body.from)?;
-    if body.ids.is_empty() {
-        return Err(bad("ids is empty"));
-    }
-    let ids = body.ids;
-    order(world, &pn, Order::Read { from, ids })?;
-    Ok(Json(json!({})).into_response())
 }
 
 #[derive(Deserialize)]

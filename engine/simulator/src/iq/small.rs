@@ -6,6 +6,7 @@ use wacore_binary::{Jid, Node, Server};
 
 use super::Request;
 use crate::account::Address;
+use crate::media::{FOLDERS, pass};
 use crate::pairing::fresh_id;
 use crate::receipts::notification;
 use crate::stanza::{self, el};
@@ -53,7 +54,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) 
             issue_tokens(world, from, request);
             vec![el("tokens").build()]
         }
-        ("w:m", _, "media_conn") => vec![media_hosts(&world.host)],
+        ("w:m", _, "media_conn") => vec![media_hosts(world, from)],
         ("w:mex", _, "query") => return mex(world, from, request),
         ("w:g2", "get", _) => vec![el("groups").build()],
         ("w:profile:picture", "get", _) => return stanza::refusal(id, 404, "item-not-found"),
@@ -77,18 +78,18 @@ fn category(name: &'static str, value: &'static str) -> Node {
         .build()
 }
 
-fn media_hosts(host: &str) -> Node {
-    let kinds = ["image", "video", "audio", "document"];
-    let kinds = kinds.map(|kind| el(kind).build());
+fn media_hosts(world: &World, from: &Address) -> Node {
+    let pass = pass::give(&mut world.state(), from);
+    let kinds = FOLDERS.map(|kind| el(kind).build());
     let node = el("host")
-        .attr("hostname", host)
+        .attr("hostname", world.host.as_str())
         .attr("type", "primary")
         .children([
             el("upload").children(kinds.clone()).build(),
             el("download").children(kinds).build(),
         ]);
     el("media_conn")
-        .attr("auth", "sim")
+        .attr("auth", pass)
         .attr("ttl", MEDIA_SECONDS)
         .attr("auth_ttl", MEDIA_SECONDS)
         .attr("max_buckets", 12_u8)

@@ -17,8 +17,8 @@ use wacore_libsignal::protocol::{
     message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
+use super::keys::PhoneKeys;
 use crate::account::Address;
-use crate::phone_keys::PhoneKeys;
 use crate::world::Bundle;
 
 type Outcome<T> = Result<T, SignalProtocolError>;

@@ -16,10 +16,10 @@ use waproto::whatsapp::{
     Pushname, WebMessageInfo, history_sync,
 };
 
+use super::Phone;
 use crate::account::Address;
-use crate::phone::Phone;
 use crate::routing;
-use crate::speech::enc;
+use crate::speech::seal::enc;
 use crate::stanza::el;
 
 /// What every contact once wrote, as the history has it.

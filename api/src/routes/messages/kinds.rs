@@ -1,0 +1,316 @@
+//! What a message can carry, kind by kind: the shape of each and what makes a value of it usable.
+
+use std::collections::HashSet;
+
+use passerelle_jobs::{
+    content::{self, Content, Phone, TEXT_MAX},
+    ids::MessageId,
+};
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::{flaws::Flaws, problem::Code, types::Id};
+
+const NAME_MAX: usize = 100;
+const ADDRESS_MAX: usize = 1000;
+const CARDS_MAX: usize = 10;
+const EACH_MAX: usize = 10;
+const EMAIL_MAX: usize = 254;
+const QUESTION_MAX: usize = 255;
+const OPTION_MAX: usize = 100;
+const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+
+/// A kind of content, as a request has it.
+pub(super) trait Shape {
+    /// The content; what is wrong with it goes to `flaws`.
+    fn content(self, flaws: &mut Flaws) -> Content;
+}
+
+/// A text.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// 1 to 65,536 bytes of UTF-8, and not only white space.
+    pub body: String,
+}
+
+impl Shape for Text {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        text(&self.body, "/text/body", flaws);
+        Content::Text { body: self.body }
+    }
+}
+
+fn text(body: &str, pointer: &str, flaws: &mut Flaws) {
+    let wanted = "at least one character that is not white space";
+    flaws.unless(!body.trim().is_empty(), Code::TextEmpty, pointer, wanted);
+    let wanted = "at most 65536 bytes of UTF-8";
+    flaws.unless(body.len() <= TEXT_MAX, Code::TextTooLong, pointer, wanted);
+}
+
+/// Whether it has 1 to `max` characters, not only white space and none a control character.
+fn is_line(text: &str, max: usize) -> bool {
+    let sized = (1..=max).contains(&text.chars().count());
+    sized && !text.trim().is_empty() && !text.chars().any(char::is_control)
+}
+
+/// A place on the map.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct Location {
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+    /// What the place is called, 1 to 100 characters.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// Its address, 1 to 1000 characters.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
+}
+
+impl Shape for Location {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        let code = Code::InvalidLocation;
+        let holds = (-90.0..=90.0).contains(&self.latitude);
+        flaws.unless(holds, code, "/location/latitude", "degrees, -90 to 90");
+        let holds = (-180.0..=180.0).contains(&self.longitude);
+        flaws.unless(holds, code, "/location/longitude", "degrees, -180 to 180");
+        let fits = |text: &Option<String>, max| text.as_deref().is_none_or(|t| is_line(t, max));
+        let wanted = "1 to 100 characters, without control characters";
+        let holds = fits(&self.name, NAME_MAX);
+        flaws.unless(holds, code, "/location/name", wanted);
+        let wanted = "1 to 1000 characters, without control characters";
+        let holds = fits(&self.address, ADDRESS_MAX);
+        flaws.unless(holds, code, "/location/address", wanted);
+        Content::Location(content::Location {
+            latitude: self.latitude,
+            longitude: self.longitude,
+            name: self.name,
+            address: self.address,
+        })
+    }
+}
+
+/// A contact card.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct ContactCard {
+    /// Whose card it is, 1 to 100 characters.
+    pub name: String,
+    /// Their numbers: to send, 1 to 10 in E.164. What came in has them as they stood on the card.
+    pub phones: Vec<String>,
+    /// Where they work, 1 to 100 characters.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub organisation: Option<String>,
+    /// Their mail addresses, at most 10.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub emails: Option<Vec<String>>,
+}
+
+impl Shape for Vec<ContactCard> {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        let holds = (1..=CARDS_MAX).contains(&self.len());
+        flaws.unless(holds, Code::InvalidContact, "/contacts", "1 to 10 cards");
+        // What is beyond the bound is not looked at.
+        let cards = self.into_iter().take(CARDS_MAX).enumerate();
+        Content::Contacts {
+            contacts: cards.map(|(n, card)| card.card(n, flaws)).collect(),
+        }
+    }
+}
+
+impl ContactCard {
+    fn card(self, n: usize, flaws: &mut Flaws) -> content::Card {
+        let mut flaw = |holds, field: &str, wanted| {
+            let pointer = format!("/contacts/{n}/{field}");
+            flaws.unless(holds, Code::InvalidContact, pointer, wanted);
+        };
+        let line = "1 to 100 characters, without control characters";
+        flaw(is_line(&self.name, NAME_MAX), "name", line);
+        let at_work = self.organisation.as_deref();
+        let holds = at_work.is_none_or(|name| is_line(name, NAME_MAX));
+        flaw(holds, "organisation", line);
+        let holds = (1..=EACH_MAX).contains(&self.phones.len());
+        flaw(holds, "phones", "1 to 10 phone numbers");
+        for (m, phone) in self.phones.iter().take(EACH_MAX).enumerate() {
+            let holds = Phone::parse(phone).is_some();
+            flaw(holds, &format!("phones/{m}"), "a phone number in E.164");
+        }
+        let emails = self.emails.unwrap_or_default();
+        flaw(emails.len() <= EACH_MAX, "emails", "at most 10 addresses");
+        for (m, email) in emails.iter().take(EACH_MAX).enumerate() {
+            let holds = is_line(email, EMAIL_MAX) && email.contains('@');
+            flaw(holds, &format!("emails/{m}"), "a mail address");
+        }
+        content::Card {
+            name: self.name,
+            phones: self.phones,
+            organisation: self.organisation,
+            emails,
+        }
+    }
+}
+
+/// A question with options to choose from.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// What is asked, 1 to 255 characters.
+    pub question: String,
+    /// What can be chosen: 2 to 12 options of 1 to 100 characters, each once.
+    pub options: Vec<String>,
+    /// How many of them one voter may choose, 1 to all of them; 1 when absent.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub selectable_count: Option<u32>,
+}
+
+impl Shape for Poll {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        let code = Code::InvalidPoll;
+        let wanted = "1 to 255 characters, without control characters";
+        let holds = is_line(&self.question, QUESTION_MAX);
+        flaws.unless(holds, code, "/poll/question", wanted);
+        let holds = OPTIONS.contains(&self.options.len());
+        flaws.unless(holds, code, "/poll/options", "2 to 12 options");
+        let mut seen = HashSet::new();
+        for (n, option) in self.options.iter().take(*OPTIONS.end()).enumerate() {
+            let holds = is_line(option, OPTION_MAX) && seen.insert(option);
+            let wanted = "1 to 100 characters, without control characters, and each option once";
+            flaws.unless(holds, code, format!("/poll/options/{n}"), wanted);
+        }
+        let count = self.selectable_count.unwrap_or(1);
+        let holds = count >= 1 && usize::try_from(count).is_ok_and(|n| n <= self.options.len());
+        let wanted = "1 to the number of options";
+        flaws.unless(holds, code, "/poll/selectable_count", wanted);
+        Content::Poll(content::Poll {
+            question: self.question,
+            options: self.options,
+            selectable_count: count,
+        })
+    }
+}
+
+/// An emoji to put under a message.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewReaction {
+    /// Under which message of the same chat, in or out.
+    pub message_id: Id<MessageId>,
+    /// One emoji; an empty text takes the reaction back.
+    pub emoji: String,
+}
+
+impl Shape for NewReaction {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        let wanted = "one emoji, or nothing";
+        let holds = self.emoji.is_empty() || is_emoji(&self.emoji);
+        flaws.unless(holds, Code::InvalidEmoji, "/reaction/emoji", wanted);
+        Content::Reaction(content::Reaction {
+            target: content::Target::of(self.message_id.0),
+            emoji: self.emoji,
+        })
+    }
+}
+
+/// One character as people see it, and no letter, digit or mark of a keyboard. Which ones there are
+/// is Unicode's to say, year by year; phones show an unknown one as an empty box.
+fn is_emoji(text: &str) -> bool {
+    let one = text.graphemes(true).count() == 1 && text.len() <= 64;
+    let pictured =
+        |char: char| matches!(char, '\u{a9}' | '\u{ae}' | '\u{203c}'..) && !char.is_alphanumeric();
+    one && !text.chars().any(char::is_whitespace) && text.chars().any(pictured)
+}
+
+/// A new text in place of the one that a message has.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewEdit {
+    /// Of which text that you sent in the same chat, in the last 15 minutes.
+    pub message_id: Id<MessageId>,
+    /// 1 to 65,536 bytes of UTF-8, and not only white space.
+    pub body: String,
+}
+
+impl Shape for NewEdit {
+    fn content(self, flaws: &mut Flaws) -> Content {
+        text(&self.body, "/edit/body", flaws);
+        Content::Edit(content::Edit {
+            target: content::Target::of(self.message_id.0),
+            body: self.body,
+        })
+    }
+}
+
+/// A message to take from everybody's chat.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewDelete {
+    /// Which message that you sent in the same chat, in the last two days.
+    pub message_id: Id<MessageId>,
+}
+
+impl Shape for NewDelete {
+    fn content(self, _: &mut Flaws) -> Content {
+        Content::Delete(content::Delete {
+            target: content::Target::of(self.message_id.0),
+        })
+    }
+}
+
+impl From<content::Location> for Location {
+    fn from(place: content::Location) -> Self {
+        Self {
+            latitude: place.latitude,
+            longitude: place.longitude,
+            name: place.name,
+            address: place.address,
+        }
+    }
+}
+
+impl From<content::Card> for ContactCard {
+    fn from(card: content::Card) -> Self {
+        Self {
+            name: card.name,
+            phones: card.phones,
+            organisation: card.organisation,
+            emails: (!card.emails.is_empty()).then_some(card.emails),
+        }
+    }
+}
+
+impl From<content::Poll> for Poll {
+    fn from(poll: content::Poll) -> Self {
+        Self {
+            question: poll.question,
+            options: poll.options,
+            selectable_count: Some(poll.selectable_count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emoji_is_one_picture_and_no_letter() {
+        for emoji in ["👍", "❤️", "👨‍👩‍👧‍👦", "🇩🇪", "1️⃣", "👍🏽", "©️", "☎"]
+        {
+            assert!(is_emoji(emoji), "{emoji}");
+        }
+        for other in [
+            "a", "ä", "1", "👍👍", "👍a", " ", "👍 ", "日", "ok", "\u{0}", "#",
+        ] {
+            assert!(!is_emoji(other), "{other:?}");
+        }
+    }
+}

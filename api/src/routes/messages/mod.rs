@@ -1,0 +1,205 @@
+//! Messages: send one, read them, take one back, tell that one was read.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | `kinds` | what a message can carry, and what makes it usable |
+//! | `request` | a message to send, one shape for each kind |
+//! | `by_kind` | a route for each kind |
+//! | `response`, `about` | a message as it is answered |
+//! | `filter`, `refusals` | what a list can be asked for; why something was refused |
+
+pub mod about;
+mod by_kind;
+mod filter;
+pub mod kinds;
+mod refusals;
+pub mod request;
+pub mod response;
+
+use passerelle_jobs::{
+    Services,
+    ids::{MessageId, SessionId},
+    messages::{self, Filter},
+    outbound,
+    reading::{self, Mark},
+};
+use poem::{Request, web::Data};
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path, Query},
+    payload::Response,
+};
+
+pub use self::{by_kind::MessagesByKind, response::Message};
+use self::{
+    filter::{MessageDirection, MessageStatus},
+    request::NewMessage,
+    response::MessageList,
+};
+use super::{Group, not_found};
+use crate::{
+    auth::Caller,
+    body::{Accepted, Body, Found},
+    idempotency, list,
+    problem::Problem,
+    types::Id,
+};
+
+/// Messages.
+pub struct Messages;
+
+#[OpenApi(prefix_path = "/v1/messages", tag = "Group::Messages")]
+impl Messages {
+    /// Send a message to one person.
+    ///
+    /// 202 means that it is committed to disk and will be sent in its turn, at the number's pace;
+    /// `queue` says about when. Send an `Idempotency-Key` and a repeated request is answered as
+    /// the first was, with the header `Idempotency-Replayed`.
+    #[oai(path = "/", method = "post", operation_id = "send_message")]
+    async fn send_message(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// 1 to 255 printable ASCII characters, new for each message.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        request: &Request,
+        body: Body<NewMessage>,
+    ) -> Result<Response<Accepted<Message>>, Problem> {
+        send(&services, caller, request, body.0).await
+    }
+
+    /// List the messages, newest first.
+    #[oai(path = "/", method = "get", operation_id = "list_messages")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a query parameter of its own"
+    )]
+    async fn list_messages(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// Only this session's.
+        session_id: Query<Option<Id<SessionId>>>,
+        /// Only with this status.
+        status: Query<Option<MessageStatus>>,
+        /// Only this way.
+        direction: Query<Option<MessageDirection>>,
+        /// Messages wanted.
+        #[oai(
+            default = "super::twenty",
+            validator(minimum(value = "1"), maximum(value = "100"))
+        )]
+        limit: Query<u32>,
+        /// Where the page before ended: its `next_cursor`.
+        cursor: Query<Option<String>>,
+    ) -> Result<Found<MessageList>, Problem> {
+        let page = list::page(&services, limit.0, cursor.as_deref())?;
+        let filter = Filter {
+            session: session_id.0.map(|id| id.0),
+            status: status.0.map(Into::into),
+            direction: direction.0.map(Into::into),
+        };
+        let listed = messages::list(&services, caller.0.org, &filter, &page).await?;
+        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
+        let (data, has_more) = (
+            listed.items.into_iter().map(Into::into).collect(),
+            listed.more,
+        );
+        Ok(Found::of(MessageList {
+            data,
+            has_more,
+            next_cursor,
+        }))
+    }
+
+    /// Read a message.
+    #[oai(path = "/:id", method = "get", operation_id = "read_message")]
+    async fn read_message(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+    ) -> Result<Found<Message>, Problem> {
+        let message = messages::read(&services, caller.0.org, id.0.0).await?;
+        message
+            .map(|message| Found::of(message.into()))
+            .ok_or_else(not_found)
+    }
+
+    /// Take back a message that is still queued.
+    #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_message")]
+    async fn cancel_message(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+    ) -> Result<Found<Message>, Problem> {
+        Ok(Found::of(
+            outbound::cancel(&services, caller.0.org, id.0.0)
+                .await?
+                .into(),
+        ))
+    }
+
+    /// Tell the contact that a message was read.
+    ///
+    /// For a message that came in. Their phone shows the blue ticks, unless the settings of the
+    /// session's number hide them. It is not paced: it is no message.
+    #[oai(
+        path = "/:id/read",
+        method = "post",
+        operation_id = "mark_message_read"
+    )]
+    async fn mark_message_read(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+    ) -> Result<Found<Message>, Problem> {
+        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Read).await?;
+        Ok(Found::of(marked.into()))
+    }
+
+    /// Tell the contact that a voice note was played.
+    ///
+    /// For a voice note, a recording or a film that came in.
+    #[oai(
+        path = "/:id/played",
+        method = "post",
+        operation_id = "mark_message_played"
+    )]
+    async fn mark_message_played(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+    ) -> Result<Found<Message>, Problem> {
+        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Played).await?;
+        Ok(Found::of(marked.into()))
+    }
+}
+
+/// Accepts the message. A repeat under the same key is the same request by whichever route it comes.
+async fn send(
+    services: &Services,
+    caller: Caller,
+    request: &Request,
+    new: NewMessage,
+) -> Result<Response<Accepted<Message>>, Problem> {
+    let idempotency = idempotency::of(request.headers(), "POST /v1/messages", &new)?;
+    let kind = new.kind();
+    let accepted = outbound::accept(services, caller.0.org, new.parse()?, idempotency).await;
+    let accepted = accepted.map_err(|error| refusals::of_kind(error, kind))?;
+    let replayed = accepted.replayed;
+    let answer = Response::new(Accepted::of(accepted.into()));
+    Ok(if replayed {
+        answer.header(idempotency::REPLAYED, "true")
+    } else {
+        answer
+    })
+}

@@ -1,0 +1,83 @@
+//! Why the brain refused, as problems.
+
+use passerelle_jobs::{
+    outbound::{AcceptError, CancelError},
+    reading::MarkError,
+    target::TargetError,
+};
+
+use crate::{
+    problem::{Code, Problem},
+    routes::not_found,
+};
+
+/// The refusal of a message of this type.
+pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
+    match error {
+        AcceptError::Target(error) => of_target(error, &format!("/{kind}/message_id")),
+        other => other.into(),
+    }
+}
+
+fn of_target(error: TargetError, pointer: &str) -> Problem {
+    let code = match error {
+        TargetError::NotFound => Code::TargetNotFound,
+        TargetError::NotSent => Code::TargetNotSent,
+        TargetError::Deleted => Code::TargetDeleted,
+        TargetError::NotEditable => Code::TargetNotEditable,
+        TargetError::EditWindowOver => Code::EditWindowOver,
+        TargetError::NotDeletable => Code::TargetNotDeletable,
+        TargetError::DeleteWindowOver => Code::DeleteWindowOver,
+    };
+    Problem::new(code).at(pointer, code.as_str(), code.title())
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::NoSession => {
+                not_found().at("/session_id", "not_found", "there is no such session")
+            }
+            AcceptError::QueueFull => Self::new(Code::QueueFull),
+            AcceptError::OptedOut => Self::new(Code::RecipientOptedOut).at(
+                "/to",
+                "recipient_opted_out",
+                "they wrote that they want no more messages",
+            ),
+            AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
+                "/expires_at",
+                "invalid_expiry",
+                "a moment in the future",
+            ),
+            AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
+            AcceptError::Target(error) => of_target(error, "/"),
+            AcceptError::KeyReused => Self::new(Code::IdempotencyKeyReused),
+            AcceptError::KeyInUse => Self::new(Code::IdempotencyInProgress),
+            AcceptError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NotFound => not_found(),
+            CancelError::TooLate(status) => Self::new(Code::MessageNotCancelable).detail(format!(
+                "Only a queued message can be taken back; this one is {}.",
+                status.as_str()
+            )),
+            CancelError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<MarkError> for Problem {
+    fn from(error: MarkError) -> Self {
+        match error {
+            MarkError::NotFound => not_found(),
+            MarkError::NotMarkable => Self::new(Code::MessageNotMarkable),
+            MarkError::NotConnected => Self::new(Code::SessionNotReady),
+            MarkError::Fault(fault) => fault.into(),
+        }
+    }
+}

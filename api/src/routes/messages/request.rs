@@ -1,0 +1,438 @@
+//! A message to send: one shape for each kind, told apart by `type`.
+
+use std::borrow::Cow;
+
+use passerelle_jobs::{
+    content::Phone,
+    ids::{MessageId, SessionId},
+    outbound,
+};
+use poem_openapi::{
+    Object,
+    registry::{MetaDiscriminatorObject, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::kinds::{
+    ContactCard, Location, NewDelete, NewEdit, NewReaction, Poll, Shape as _, Text,
+};
+use crate::{
+    body::{self, Read},
+    flaws::Flaws,
+    problem::{Code, Problem},
+    types::{Id, Timestamp},
+    word::{Said, Word},
+};
+
+/// The most people one message mentions.
+const MENTIONS_MAX: usize = 100;
+
+/// What goes for every kind.
+struct Common {
+    session: Id<SessionId>,
+    to: String,
+    reply_to: Option<Id<MessageId>>,
+    mentions: Option<Vec<String>>,
+    forwarded: Option<bool>,
+    expires_at: Option<Timestamp>,
+}
+
+/// The two shapes of a kind: whole, and without what the path of its own route says.
+macro_rules! shapes {
+    ($variant:ident $word:literal $field:ident: $shape:ty; $what:tt;
+     $new:ident, $bare:ident { $($(#[$beside_doc:meta])* $beside:ident: $beside_type:ty,)* } { $($absent:ident,)* }) => {
+        #[doc = concat!(" The word `", $word, "`.")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $variant;
+
+        impl Said for $variant {
+            const WORD: &'static [&'static str; 1] = &[$word];
+        }
+
+        #[doc = $what]
+        #[derive(Debug, Serialize, Deserialize, Object)]
+        #[serde(deny_unknown_fields)]
+        pub struct $new {
+            /// Through which session.
+            pub session_id: Id<SessionId>,
+            /// What it carries; the field of that name holds it.
+            #[oai(rename = "type")]
+            #[serde(rename = "type")]
+            pub kind: Word<$variant>,
+            /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
+            pub to: String,
+            #[doc = $what]
+            pub $field: $shape,
+            $($(#[$beside_doc])*
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub $beside: $beside_type,)*
+            /// Not sent after this moment; a day from now when absent.
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(default)]
+            pub expires_at: Option<Timestamp>,
+        }
+
+        impl $new {
+            fn parse(self) -> Result<outbound::NewMessage, Problem> {
+                let common = Common {
+                    session: self.session_id,
+                    to: self.to,
+                    expires_at: self.expires_at,
+                    $($beside: self.$beside,)*
+                    $($absent: None,)*
+                };
+                let mut flaws = Flaws::default();
+                let to = common.recipient(&mut flaws);
+                let content = self.$field.content(&mut flaws);
+                let mentions = common.mentioned(&mut flaws);
+                let new = to.map(|to| outbound::NewMessage {
+                    reply_to: common.reply_to.map(|id| id.0),
+                    mentions,
+                    forwarded: common.forwarded.unwrap_or(false),
+                    expires_at: common.expires_at.map(|at| at.0),
+                    ..outbound::NewMessage::of(common.session.0, to, content)
+                });
+                let new = flaws.judge(new)?;
+                new.ok_or_else(|| Problem::new(Code::InvalidRecipient))
+            }
+        }
+
+        #[doc = $what]
+        #[derive(Debug, Serialize, Deserialize, Object)]
+        #[serde(deny_unknown_fields)]
+        pub struct $bare {
+            /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
+            pub to: String,
+            #[doc = $what]
+            pub $field: $shape,
+            $($(#[$beside_doc])*
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub $beside: $beside_type,)*
+            /// Not sent after this moment; a day from now when absent.
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(default)]
+            pub expires_at: Option<Timestamp>,
+        }
+
+        impl $bare {
+            /// The whole message.
+            pub(super) fn through(self, session_id: Id<SessionId>) -> NewMessage {
+                NewMessage::$variant($new {
+                    session_id,
+                    kind: Word::default(),
+                    to: self.to,
+                    $field: self.$field,
+                    $($beside: self.$beside,)*
+                    expires_at: self.expires_at,
+                })
+            }
+        }
+    };
+}
+
+macro_rules! sendable {
+    (
+        shown { $($shown:ident $shown_word:literal $shown_field:ident: $shown_shape:ty; $shown_what:tt; $shown_new:ident, $shown_bare:ident;)* }
+        about { $($about:ident $about_word:literal $about_field:ident: $about_shape:ty; $about_what:tt; $about_new:ident, $about_bare:ident;)* }
+    ) => {
+        $(shapes! {
+            $shown $shown_word $shown_field: $shown_shape; $shown_what; $shown_new, $shown_bare {
+                /// The message of the same chat that it answers, in or out.
+                reply_to: Option<Id<MessageId>>,
+                /// Whom the text mentions, at most 100, in E.164. The text has `@` and the digits at the place.
+                mentions: Option<Vec<String>>,
+                /// Shown as passed on from another chat.
+                forwarded: Option<bool>,
+            } {}
+        })*
+        $(shapes! {
+            $about $about_word $about_field: $about_shape; $about_what; $about_new, $about_bare {} {
+                reply_to, mentions, forwarded,
+            }
+        })*
+
+        /// A message to send to one person, of one of these kinds.
+        #[derive(Debug, Serialize)]
+        #[serde(untagged)]
+        pub enum NewMessage {
+            $(#[doc = $shown_what] $shown($shown_new),)*
+            $(#[doc = $about_what] $about($about_new),)*
+        }
+
+        impl NewMessage {
+            /// Every `type`, and the schema of its shape.
+            const KINDS: &'static [(&'static str, &'static str)] = &[
+                $(($shown_word, stringify!($shown_new)),)*
+                $(($about_word, stringify!($about_new)),)*
+            ];
+
+            /// Its `type`, which is also the name of the field that holds what it carries.
+            pub(super) fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$shown(_) => $shown_word,)*
+                    $(Self::$about(_) => $about_word,)*
+                }
+            }
+
+            /// What is wrong with a message of the right shape: everything at once.
+            pub(super) fn parse(self) -> Result<outbound::NewMessage, Problem> {
+                match self {
+                    $(Self::$shown(new) => new.parse(),)*
+                    $(Self::$about(new) => new.parse(),)*
+                }
+            }
+
+            fn of_kind(kind: &str, bytes: &[u8]) -> Option<Result<Self, Problem>> {
+                Some(match kind {
+                    $($shown_word => body::parse::<$shown_new>(bytes).map(Self::$shown),)*
+                    $($about_word => body::parse::<$about_new>(bytes).map(Self::$about),)*
+                    _ => return None,
+                })
+            }
+
+            fn register_kinds(registry: &mut Registry) {
+                $($shown_new::register(registry);)*
+                $($about_new::register(registry);)*
+            }
+        }
+    };
+}
+
+sendable! {
+    shown {
+        TextKind "text" text: Text; "A text."; NewTextMessage, TextMessage;
+        LocationKind "location" location: Location; "A place on the map."; NewLocationMessage, LocationMessage;
+        ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10."; NewContactsMessage, ContactsMessage;
+        PollKind "poll" poll: Poll; "A poll."; NewPollMessage, PollMessage;
+    }
+    about {
+        ReactionKind "reaction" reaction: NewReaction; "A reaction to a message."; NewReactionMessage, ReactionMessage;
+        EditKind "edit" edit: NewEdit; "An edit of a text."; NewEditMessage, EditMessage;
+        DeleteKind "delete" delete: NewDelete; "A deletion for everybody."; NewDeleteMessage, DeleteMessage;
+    }
+}
+
+impl Type for NewMessage {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "NewMessage".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        Self::register_kinds(registry);
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| {
+            let mapping = Self::KINDS.iter().map(|(word, schema)| {
+                let link = format!("#/components/schemas/{schema}");
+                ((*word).to_owned(), link)
+            });
+            let one_of = Self::KINDS.iter();
+            MetaSchema {
+                description: Some("A message to send to one person, of one of these kinds."),
+                one_of: one_of
+                    .map(|(_, schema)| MetaSchemaRef::Reference((*schema).to_owned()))
+                    .collect(),
+                discriminator: Some(MetaDiscriminatorObject {
+                    property_name: "type",
+                    mapping: mapping.collect(),
+                }),
+                ..MetaSchema::ANY
+            }
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl Read for NewMessage {
+    /// By its `type`. A body without one that could be meant is told what a text lacks.
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        let json: Value = body::json(bytes)?;
+        let kind = json.get("type").and_then(Value::as_str).unwrap_or("text");
+        Self::of_kind(kind, bytes).unwrap_or_else(|| {
+            let words: Vec<_> = Self::KINDS.iter().map(|(word, _)| *word).collect();
+            let wanted = format!("expected one of {}", words.join(", "));
+            Err(Problem::new(Code::ValidationFailed).at("/type", "unknown_value", wanted))
+        })
+    }
+}
+
+impl Common {
+    fn recipient(&self, flaws: &mut Flaws) -> Option<Phone> {
+        let to = Phone::parse(&self.to);
+        if is_no_person(&self.to) {
+            let wanted = "one person: groups, channels, status and calls are not sent to yet";
+            flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
+            return None;
+        }
+        let wanted = "a phone number in E.164, such as +491510000002";
+        flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
+        to
+    }
+
+    fn mentioned(&self, flaws: &mut Flaws) -> Vec<Phone> {
+        let code = Code::InvalidMention;
+        let given = self.mentions.as_deref().unwrap_or_default();
+        let holds = given.len() <= MENTIONS_MAX;
+        flaws.unless(holds, code, "/mentions", "at most 100 people");
+        let mut phones = Vec::with_capacity(given.len().min(MENTIONS_MAX));
+        for (n, mention) in given.iter().take(MENTIONS_MAX).enumerate() {
+            let phone = Phone::parse(mention);
+            let wanted = "a phone number in E.164";
+            flaws.unless(phone.is_some(), code, format!("/mentions/{n}"), wanted);
+            phones.extend(phone);
+        }
+        phones
+    }
+}
+
+/// WhatsApp's names of groups, channels, status posts and calls.
+fn is_no_person(to: &str) -> bool {
+    ["@g.us", "@newsletter", "@broadcast", "@call"]
+        .iter()
+        .any(|server| to.ends_with(server))
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_jobs::{
+        clock::Clock,
+        content::{Content, TEXT_MAX},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &Value) -> Result<outbound::NewMessage, Problem> {
+        let mut body = body.clone();
+        body["session_id"] = json!(SessionId::new(&Clock::system()));
+        if body.get("to").is_none() {
+            body["to"] = json!("+491510000002");
+        }
+        NewMessage::read(body.to_string().as_bytes())?.parse()
+    }
+
+    fn text(to: &str, body: &str) -> Value {
+        json!({ "type": "text", "to": to, "text": { "body": body } })
+    }
+
+    #[test]
+    fn only_e164_is_a_recipient() {
+        assert!(read(&text("+491510000002", "hi")).is_ok());
+        for to in [
+            "",
+            "491510000002",
+            "+0151",
+            "+49 151 0000002",
+            "+123456",
+            "+1234567890123456",
+            "a@b.c",
+        ] {
+            let refused = read(&text(to, "hi")).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidRecipient, "{to}");
+        }
+    }
+
+    #[test]
+    fn who_is_no_person_is_told_apart() {
+        for to in [
+            "120363000000000000@g.us",
+            "120363000000000001@newsletter",
+            "status@broadcast",
+            "x@call",
+        ] {
+            let refused = read(&text(to, "hi")).unwrap_err();
+            assert_eq!(refused.code(), Code::RecipientKindUnsupported, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_text_has_1_to_65536_bytes() {
+        let code = |body: &str| read(&text("+491510000002", body)).unwrap_err().code();
+        assert!(read(&text("+491510000002", &"x".repeat(TEXT_MAX))).is_ok());
+        assert_eq!(code(&"ä".repeat(TEXT_MAX / 2 + 1)), Code::TextTooLong);
+        assert_eq!(code(" \n"), Code::TextEmpty);
+    }
+
+    #[test]
+    fn every_flaw_is_told_at_once() {
+        let mut bad = text("nobody", "");
+        bad["mentions"] = json!(["+491510000003", "somebody"]);
+        let shown = format!("{:?}", read(&bad).unwrap_err());
+        for place in ["/to", "/text/body", "/mentions/1"] {
+            assert!(shown.contains(place), "{shown}");
+        }
+        assert!(!shown.contains("body\": \"nobody") && !shown.contains("somebody"));
+    }
+
+    #[test]
+    fn the_type_says_which_field_is_wanted() {
+        let location = json!({ "latitude": 52.5, "longitude": 13.4 });
+        let new = read(&json!({ "type": "location", "location": location })).unwrap();
+        assert!(matches!(new.content, Content::Location(_)));
+        let mixed = json!({ "type": "location", "text": { "body": "x" } });
+        assert_eq!(read(&mixed).unwrap_err().code(), Code::UnknownField);
+        let unknown = json!({ "type": "pigeon", "pigeon": {} });
+        let shown = format!("{:?}", read(&unknown).unwrap_err());
+        assert!(
+            shown.contains("/type") && !shown.contains("pigeon"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn every_limit_of_a_kind_holds() {
+        let card = |name: &str, phone: &str| json!([{ "name": name, "phones": [phone] }]);
+        let poll = |options: &[&str], count: u32| json!({ "question": "?", "options": options, "selectable_count": count });
+        let place = |latitude: f64| json!({ "latitude": latitude, "longitude": 0 });
+        let id = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+        for (kind, value, code) in [
+            ("location", place(90.5), Code::InvalidLocation),
+            ("contacts", json!([]), Code::InvalidContact),
+            ("contacts", card("", "+491510000002"), Code::InvalidContact),
+            ("contacts", card("Ada", "0151"), Code::InvalidContact),
+            ("poll", poll(&["a"], 1), Code::InvalidPoll),
+            ("poll", poll(&["a", "a"], 1), Code::InvalidPoll),
+            ("poll", poll(&["a", "b"], 3), Code::InvalidPoll),
+            ("poll", poll(&["a", "b"], 0), Code::InvalidPoll),
+            (
+                "reaction",
+                json!({ "message_id": id, "emoji": "ok" }),
+                Code::InvalidEmoji,
+            ),
+            (
+                "edit",
+                json!({ "message_id": id, "body": " " }),
+                Code::TextEmpty,
+            ),
+            ("delete", json!({ "message_id": "msg_1" }), Code::InvalidId),
+        ] {
+            let mut body = json!({ "type": kind });
+            body[kind] = value;
+            assert_eq!(read(&body).unwrap_err().code(), code, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_a_message_takes_nothing_beside_it() {
+        let id = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+        let delete = json!({ "type": "delete", "delete": { "message_id": id }, "reply_to": id });
+        assert_eq!(read(&delete).unwrap_err().code(), Code::UnknownField);
+    }
+}

@@ -1,0 +1,63 @@
+//! The bounds of a message's fields, as the document tells them. The brain of the routes holds to them
+//! (`routes/messages/kinds.rs`), where each flaw is told with its place.
+
+use serde_json::{Value, json};
+
+/// Schema, field, and what is said of it.
+fn bounds() -> Vec<(&'static str, &'static str, Value)> {
+    let mut bounds = vec![
+        (
+            "Location",
+            "latitude",
+            json!({ "minimum": -90, "maximum": 90 }),
+        ),
+        (
+            "Location",
+            "longitude",
+            json!({ "minimum": -180, "maximum": 180 }),
+        ),
+        (
+            "Poll",
+            "options",
+            json!({ "minItems": 2, "maxItems": 12, "uniqueItems": true }),
+        ),
+        (
+            "Poll",
+            "selectable_count",
+            json!({ "minimum": 1, "maximum": 12 }),
+        ),
+        (
+            "NewContactsMessage",
+            "contacts",
+            json!({ "minItems": 1, "maxItems": 10 }),
+        ),
+        (
+            "ContactsMessage",
+            "contacts",
+            json!({ "minItems": 1, "maxItems": 10 }),
+        ),
+    ];
+    for kind in ["Text", "Location", "Contacts", "Poll"] {
+        let of = |schema: [&'static str; 2]| {
+            schema.map(|name| (name, "mentions", json!({ "maxItems": 100 })))
+        };
+        bounds.extend(match kind {
+            "Text" => of(["NewTextMessage", "TextMessage"]),
+            "Location" => of(["NewLocationMessage", "LocationMessage"]),
+            "Contacts" => of(["NewContactsMessage", "ContactsMessage"]),
+            _ => of(["NewPollMessage", "PollMessage"]),
+        });
+    }
+    bounds
+}
+
+/// Adds them.
+pub(super) fn add(document: &mut Value) {
+    let schemas = &mut document["components"]["schemas"];
+    for (schema, field, bound) in bounds() {
+        let property = schemas[schema]["properties"][field].as_object_mut();
+        if let (Some(property), Some(bound)) = (property, bound.as_object()) {
+            property.extend(bound.clone());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Examples of every kind of message.
+
+use serde_json::{Value, json};
+
+use super::examples::{CONTACT, MESSAGE, SESSION, of_schema};
+
+const WA_ID: &str = "3EB0A1B2C3D4E5F6A7B8C9";
+
+/// Every kind that can be sent: its type, what it is called, and the schemas of its two shapes.
+pub(super) const KINDS: [(&str, &str, &str, &str); 7] = [
+    ("text", "A text", "NewTextMessage", "TextMessage"),
+    (
+        "location",
+        "A place on the map",
+        "NewLocationMessage",
+        "LocationMessage",
+    ),
+    (
+        "contacts",
+        "Contact cards",
+        "NewContactsMessage",
+        "ContactsMessage",
+    ),
+    ("poll", "A poll", "NewPollMessage", "PollMessage"),
+    (
+        "reaction",
+        "An emoji under a message",
+        "NewReactionMessage",
+        "ReactionMessage",
+    ),
+    (
+        "edit",
+        "A new text in place of an older one",
+        "NewEditMessage",
+        "EditMessage",
+    ),
+    (
+        "delete",
+        "A deletion for everybody",
+        "NewDeleteMessage",
+        "DeleteMessage",
+    ),
+];
+
+/// What a message of this type carries.
+fn carried(kind: &str) -> Value {
+    let schema = match kind {
+        "text" => "Text",
+        "location" => "Location",
+        "contacts" => return json!([of_schema("ContactCard")]),
+        "poll" => "Poll",
+        "reaction" => "NewReaction",
+        "edit" => "NewEdit",
+        _ => "NewDelete",
+    };
+    json!(of_schema(schema))
+}
+
+/// A message to send.
+pub(super) fn whole(kind: &str) -> Value {
+    let mut whole = json!({ "session_id": SESSION, "type": kind, "to": CONTACT });
+    whole[kind] = carried(kind);
+    whole
+}
+
+/// The same without what the path of its own route says.
+pub(super) fn bare(kind: &str) -> Value {
+    let mut bare = json!({ "to": CONTACT });
+    bare[kind] = carried(kind);
+    bare
+}
+
+/// The example of a schema of this page.
+pub(super) fn of(name: &str) -> Option<Value> {
+    if let Some((kind, ..)) = KINDS.iter().find(|(_, _, new, _)| *new == name) {
+        return Some(whole(kind));
+    }
+    if let Some((kind, ..)) = KINDS.iter().find(|(_, _, _, bare)| *bare == name) {
+        return Some(bare(kind));
+    }
+    let about = json!({ "message_id": MESSAGE, "wa_message_id": WA_ID, "from_me": true });
+    let with = |field: &str, value: Value| {
+        let mut about = about.clone();
+        about[field] = value;
+        about
+    };
+    Some(match name {
+        "NewMessage" => whole("text"),
+        "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
+        "Location" => json!({ "latitude": 52.5163, "longitude": 13.3777, "name": "Acme Repairs",
+            "address": "Pariser Platz 1, 10117 Berlin" }),
+        "ContactCard" => {
+            json!({ "name": "Ada Lovelace", "phones": [CONTACT], "organisation": "Acme Repairs",
+            "emails": ["ada@shop.example"] })
+        }
+        "Poll" => json!({ "question": "When may we bring it?", "options": ["Monday", "Tuesday"],
+            "selectable_count": 1 }),
+        "NewReaction" => json!({ "message_id": MESSAGE, "emoji": "👍" }),
+        "NewEdit" => {
+            json!({ "message_id": MESSAGE, "body": "Your order 1043 is ready for pick-up." })
+        }
+        "NewDelete" => json!({ "message_id": MESSAGE }),
+        "Reaction" => with("emoji", json!("👍")),
+        "Edit" => with("body", json!("Your order 1043 is ready for pick-up.")),
+        "Delete" => about,
+        "PollVote" => with("options", json!(["Monday"])),
+        "QuoteSummary" => {
+            json!({ "type": "text", "text": "Your order 1042 is ready for pick-up." })
+        }
+        "Reply" => with("summary", json!(of("QuoteSummary"))),
+        "Unsupported" => json!({ "kind": "imageMessage" }),
+        _ => return None,
+    })
+}

@@ -1,0 +1,39 @@
+//! Calls about what the media server keeps.
+
+use poem::web::{Data, Json};
+use poem::{Body, IntoResponse, Response, handler};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Outcome, Worlds, bad, missing, parse};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaBody {
+    direct_path: String,
+    expire: Option<u16>,
+    #[serde(default)]
+    lost: bool,
+    #[serde(default)]
+    corrupt: bool,
+}
+
+#[handler]
+pub(super) async fn change(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+    let body: MediaBody = parse(body).await?;
+    if body
+        .expire
+        .is_some_and(|status| !(400..600).contains(&status))
+    {
+        return Err(bad("expire is a status from 400 to 599"));
+    }
+    let found = world.media.change(&body.direct_path, |object| {
+        object.gone = body.expire.or(object.gone);
+        object.lost |= body.lost;
+        object.spoiled |= body.corrupt;
+    });
+    if !found {
+        return Err(missing("no such media"));
+    }
+    Ok(Json(json!({})).into_response())
+}

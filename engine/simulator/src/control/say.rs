@@ -1,0 +1,165 @@
+//! Calls that make a phone speak, read, and show its screen.
+
+use poem::http::StatusCode;
+use poem::web::{Data, Json, Path, Query};
+use poem::{Body, IntoResponse, Response, handler};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::{Outcome, Worlds, bad, known, missing, number, parse, parse_within, refusal};
+use crate::account::Pn;
+use crate::chat::Chat;
+use crate::phone::Order;
+use crate::speech::content::Content;
+use crate::speech::{Context, Speech};
+use crate::world::World;
+
+/// Frames one `say` may send.
+const COPIES: u32 = 100;
+/// The largest body of a `say`: 16 MiB of a file in base64, and the rest.
+const BODY: usize = 24 * 1024 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SayBody {
+    to: String,
+    text: Option<String>,
+    message: Option<Value>,
+    quote: Option<String>,
+    #[serde(default)]
+    mentions: Vec<String>,
+    #[serde(default)]
+    forwarded: bool,
+    expires_seconds: Option<u32>,
+    id: Option<String>,
+    copies: Option<u32>,
+}
+
+#[handler]
+pub(super) async fn say(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: SayBody = parse_within(body, BODY).await?;
+    let pn = known(world, &phone)?;
+    let (done, said) = oneshot::channel();
+    let mut speech = speech(world, body)?;
+    speech.done = Some(done);
+    order(world, &pn, Order::Say(Box::new(speech)))?;
+    let said = said.await.map_err(|_| missing("the phone is gone"))?;
+    let said = said.map_err(bad)?;
+    let mut reply = json!({ "id": said.id });
+    if let Some(media) = said.media {
+        reply["media"] = media;
+    }
+    Ok(Json(reply).into_response())
+}
+
+fn speech(world: &World, body: SayBody) -> Outcome<Speech> {
+    let copies = body.copies.unwrap_or(1);
+    if !(1..=COPIES).contains(&copies) {
+        return Err(bad("copies is 1 to 100"));
+    }
+    let id = body.id.as_ref();
+    if id.is_some_and(|id| id.is_empty() || id.len() > 64) {
+        return Err(bad("id is 1 to 64 bytes"));
+    }
+    let message = match (body.text, body.message) {
+        (Some(text), None) => json!({ "type": "text", "text": text }),
+        (None, Some(message)) => message,
+        _ => return Err(bad("one of text and message is wanted")),
+    };
+    let mentions = body.mentions.iter().map(|text| number(text));
+    Ok(Speech {
+        to: Chat::With(known(world, &body.to)?),
+        content: Content::parse(message).map_err(bad)?,
+        context: Context {
+            quote: body.quote,
+            mentions: mentions.collect::<Outcome<_>>()?,
+            forwarded: body.forwarded,
+            expires: body.expires_seconds,
+        },
+        id: body.id,
+        copies,
+        done: None,
+    })
+}
+
+fn order(world: &World, pn: &Pn, order: Order) -> Outcome<()> {
+    let state = world.state();
+    let account = state.accounts.get(pn);
+    let account = account.ok_or_else(|| missing("no such phone"))?;
+    let busy = |_| {
+        refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            "the phone has too much to do",
+        )
+    };
+    account.orders.try_send(order).map_err(busy)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReceiptBody {
+    from: String,
+    ids: Vec<String>,
+}
+
+#[handler]
+pub(super) async fn read(
+    world: Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    receipts(world, &phone, "read", body).await
+}
+
+#[handler]
+pub(super) async fn played(
+    world: Worlds<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    receipts(world, &phone, "played", body).await
+}
+
+async fn receipts(
+    Data(world): Worlds<'_>,
+    phone: &str,
+    kind: &'static str,
+    body: Body,
+) -> Outcome<Response> {
+    let body: ReceiptBody = parse(body).await?;
+    let pn = known(world, phone)?;
+    let from = known(world, &body.from)?;
+    if body.ids.is_empty() {
+        return Err(bad("ids is empty"));
+    }
+    let ids = body.ids;
+    order(world, &pn, Order::Receipt { kind, from, ids })?;
+    Ok(Json(json!({})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChatQuery {
+    with: String,
+}
+
+#[handler]
+pub(super) async fn chat(
+    Data(world): Worlds<'_>,
+    Path(phone): Path<String>,
+    query: poem::Result<Query<ChatQuery>>,
+) -> Outcome<Response> {
+    let Query(query) = query.map_err(|error| bad(error.to_string()))?;
+    let pn = known(world, &phone)?;
+    // A `+` in a query string may have become a space.
+    let chat = Chat::With(known(world, query.with.trim_start())?);
+    let (shown, told) = oneshot::channel();
+    order(world, &pn, Order::Look { chat, shown })?;
+    let messages = told.await.map_err(|_| missing("the phone is gone"))?;
+    Ok(Json(json!({ "messages": messages })).into_response())
+}

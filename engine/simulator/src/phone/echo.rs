@@ -1,0 +1,62 @@
+//! A phone that says back what it is shown.
+
+use std::time::Duration;
+
+use waproto::buffa::MessageField;
+use waproto::whatsapp::Message;
+
+use super::{Order, Phone};
+use crate::chat::Chat;
+use crate::reading::{self, View};
+use crate::speech::content::{Content, Text};
+use crate::speech::{Context, Speech};
+
+/// The kinds that are said back; what changes another message is not.
+const SAID_BACK: [&str; 10] = [
+    "text", "image", "video", "audio", "voice", "document", "sticker", "location", "contact",
+    "contacts",
+];
+
+impl Phone {
+    /// Say it back: a text as a text, anything else as the very same message, whose file stays
+    /// where it is, as a forward does it.
+    pub(super) fn echo(&self, chat: Chat, view: &View, message: &Message, delay_ms: u64) {
+        if !SAID_BACK.contains(&view.kind) {
+            return;
+        }
+        let content = match &view.text {
+            Some(text) => Content::Text(Text { text: text.clone() }),
+            None => Content::Again(Box::new(bare(message))),
+        };
+        let speech = Order::Say(Box::new(Speech {
+            to: chat,
+            content,
+            context: Context::default(),
+            id: None,
+            copies: 1,
+            done: None,
+        }));
+        let (orders, stop) = (self.orders.clone(), self.world.stop.clone());
+        if delay_ms == 0 {
+            let _ = orders.try_send(speech);
+            return;
+        }
+        self.world.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {
+                    let _ = orders.try_send(speech);
+                }
+            }
+        });
+    }
+}
+
+/// Without what was only for the first time it was sent.
+fn bare(message: &Message) -> Message {
+    let (inner, _) = reading::unwrapped(message);
+    let mut inner = inner.clone();
+    inner.message_context_info = MessageField::none();
+    inner.sender_key_distribution_message = MessageField::none();
+    inner
+}

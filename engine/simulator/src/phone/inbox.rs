@@ -1,0 +1,168 @@
+//! What a phone is sent: opened, shown once, and answered with receipts.
+
+use std::sync::Arc;
+
+use wacore::messages::decode_plaintext;
+use wacore_binary::{Jid, Node, Server};
+use waproto::whatsapp::Message;
+
+use super::signal::Unopened;
+use super::{Phone, REMEMBERED};
+use crate::account::{Address, Pn};
+use crate::chat::Chat;
+use crate::ledger::Kind;
+use crate::reading::{self, View};
+use crate::speech;
+use crate::stanza;
+use crate::world::plus;
+
+impl Phone {
+    pub(super) async fn message(&mut self, node: &Node) {
+        let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
+            return;
+        };
+        let Some(sender) = self.world.state().address(&from) else {
+            return self.acknowledge(node);
+        };
+        for enc in node.get_children_by_tag("enc") {
+            let kind = stanza::text(enc, "type").unwrap_or_default();
+            let sealed = stanza::bytes(enc).unwrap_or_default();
+            let opened = match self.signal.open(&sender, &kind, &sealed) {
+                Ok(plain) => decode_plaintext(&plain, 2).map_err(Unopened::from),
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(message) => self.opened(node, &sender, &id, &message).await,
+                Err(Unopened::Duplicate) => self.repeated(node, &sender, &id, None),
+                Err(Unopened::Broken(error)) => {
+                    tracing::debug!(%error, "a phone could not open a message");
+                    let count: Option<u8> =
+                        stanza::text(enc, "count").and_then(|text| text.parse().ok());
+                    let next = count.unwrap_or(0).saturating_add(1);
+                    self.unreadable(node, &sender, &id, next);
+                }
+            }
+        }
+    }
+
+    /// A message was opened: show it, unless it was shown before or is not for showing.
+    async fn opened(&mut self, node: &Node, sender: &Address, id: &str, message: &Message) {
+        if sender.pn == self.own.pn {
+            self.own_copy(id, message);
+            return self.acknowledge(node);
+        }
+        let Some(mut view) = reading::read(message) else {
+            return self.receipt(node, None);
+        };
+        let chat = Chat::With(Arc::clone(&sender.pn));
+        let key = (Arc::clone(&sender.pn), id.to_owned());
+        if self.seen.contains(&key) {
+            return self.repeated(node, sender, id, Some(view));
+        }
+        self.remember(key);
+        self.fetch(&mut view, message).await;
+        self.name_people(&mut view);
+        self.count_vote(&chat, &sender.pn, &mut view, message);
+        self.on_screen(&chat, &sender.pn, id, &mut view, message);
+        self.note(Kind::Shown, sender, &chat, id, Some(view.clone()));
+        self.receipt(node, None);
+        let script = self.script();
+        if script.reads {
+            self.receipt(node, Some("read"));
+        }
+        if script.echo {
+            self.echo(chat, &view, message, script.echo_delay_ms);
+        }
+    }
+
+    /// What a linked device wrote: shown as the phone's own.
+    fn own_copy(&mut self, id: &str, message: &Message) {
+        let Some(copy) = message.device_sent_message.as_option() else {
+            return;
+        };
+        let chat = copy.destination_jid.as_deref().and_then(|text| {
+            let jid: Jid = text.parse().ok()?;
+            self.world.state().pn(&jid)
+        });
+        let Some((chat, inner)) = chat.map(Chat::With).zip(copy.message.as_option()) else {
+            return;
+        };
+        let mut inner = inner.clone();
+        if inner.message_context_info.is_unset() {
+            inner.message_context_info = message.message_context_info.clone();
+        }
+        let Some(mut view) = reading::read(&inner) else {
+            return;
+        };
+        let own = Arc::clone(&self.own.pn);
+        self.name_people(&mut view);
+        self.on_screen(&chat, &own, id, &mut view, &inner);
+    }
+
+    /// Download the file of a message and open it.
+    async fn fetch(&self, view: &mut View, message: &Message) {
+        let Some(attachment) = reading::attachment(message) else {
+            return;
+        };
+        let (world, wanted) = (Arc::clone(&self.world), attachment.clone());
+        let opening = self
+            .world
+            .tasks
+            .spawn_blocking(move || reading::open(&world.media, &wanted));
+        let outcome = opening.await.unwrap_or_else(|error| Err(error.to_string()));
+        view.media = Some(reading::media_view(&attachment, &outcome));
+    }
+
+    /// Put numbers in place of addresses.
+    pub(crate) fn name_people(&self, view: &mut View) {
+        let state = self.world.state();
+        let name = |text: &mut String| {
+            let jid: Option<Jid> = text.parse().ok();
+            if let Some(pn) = jid.and_then(|jid| state.pn(&jid)) {
+                *text = plus(&pn);
+            }
+        };
+        view.mentions.iter_mut().flatten().for_each(name);
+        if let Some(from) = view.quoted.as_mut().and_then(|quoted| quoted.from.as_mut()) {
+            name(from);
+        }
+    }
+
+    /// Open a vote with the secret of its poll, whichever way its people are named.
+    fn count_vote(&self, chat: &Chat, voter: &Pn, view: &mut View, message: &Message) {
+        let poll = view
+            .target
+            .as_deref()
+            .and_then(|id| self.screen.find(chat, id));
+        let (Some(update), Some(shown)) = (message.poll_update_message.as_option(), poll) else {
+            return;
+        };
+        let (Some(vote), Some(secret)) = (update.vote.as_option(), speech::secret(&shown.original))
+        else {
+            return;
+        };
+        let options = shown.message.poll.as_ref().map(|poll| poll.options.clone());
+        let options = options.unwrap_or_default();
+        let names = [Server::Lid, Server::Pn];
+        view.options = names.into_iter().find_map(|server| {
+            let ballot = self.ballot(shown, voter, server)?;
+            ballot.open(&secret, vote, &options)
+        });
+    }
+
+    fn repeated(&mut self, node: &Node, sender: &Address, id: &str, view: Option<View>) {
+        let chat = Chat::With(Arc::clone(&sender.pn));
+        self.note(Kind::Repeat, sender, &chat, id, view);
+        self.receipt(node, None);
+    }
+
+    fn remember(&mut self, key: (Pn, String)) {
+        if self.seen_order.len() == REMEMBERED
+            && let Some(oldest) = self.seen_order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        self.seen_order.push_back(key.clone());
+        self.seen.insert(key);
+    }
+}

@@ -1,0 +1,88 @@
+//! Receipts of a phone: that it has a message, that it was read or played, that it wants it again.
+
+use wacore_binary::{Node, Server};
+
+use super::Phone;
+use crate::account::{Address, Pn};
+use crate::chat::Chat;
+use crate::ledger::Kind;
+use crate::receipts;
+use crate::stanza::{self, el};
+use crate::world::Read;
+
+/// How often a phone asks for the same message again.
+const RETRIES: u8 = 5;
+
+impl Phone {
+    /// A receipt for a stanza, of the kind given; without one a delivery receipt.
+    pub(super) fn receipt(&self, node: &Node, kind: Option<&'static str>) {
+        let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
+            return;
+        };
+        let mut receipt = el("receipt").attr("id", id).attr("to", from);
+        if let Some(kind) = kind {
+            receipt = receipt.attr("type", kind);
+        }
+        self.send_receipt(&receipt.build());
+    }
+
+    fn send_receipt(&self, receipt: &Node) {
+        let read = Read {
+            at_ms: self.world.clock.millis(),
+            wire_us: self.world.clock.micros(),
+        };
+        receipts::receipt(&self.world, &self.own, receipt, read);
+    }
+
+    /// One receipt for several messages.
+    pub(super) fn receipts_for(&self, kind: &'static str, from: &Pn, ids: &[String]) {
+        let sender = {
+            let state = self.world.state();
+            let account = state.accounts.get(from);
+            account.map(|account| account.jid(Server::Lid, 0))
+        };
+        let (Some(sender), Some((last, rest))) = (sender, ids.split_last()) else {
+            return;
+        };
+        let items = rest.iter().map(|id| el("item").attr("id", id).build());
+        let receipt = el("receipt")
+            .attr("id", last)
+            .attr("to", sender)
+            .attr("type", kind);
+        let others = el("list").children(items).build();
+        self.send_receipt(&receipt.children([others]).build());
+    }
+
+    /// Ask the sender to seal the message again, and hand it fresh keys.
+    pub(super) fn unreadable(&mut self, node: &Node, sender: &Address, id: &str, count: u8) {
+        let chat = Chat::With(sender.pn.clone());
+        self.note(Kind::Unreadable, sender, &chat, id, None);
+        if count > RETRIES {
+            return self.acknowledge(node);
+        }
+        self.signal.forget(sender);
+        let (Some(from), Some(bundle)) = (
+            stanza::jid(node, "from"),
+            self.world.state().bundle(&self.own),
+        ) else {
+            return;
+        };
+        let retry = el("retry")
+            .attr("v", 1_u8)
+            .attr("count", count)
+            .attr("id", id)
+            .attr("t", stanza::text(node, "t").unwrap_or_default());
+        let mut keys = crate::iq::bundle_nodes(&bundle);
+        let registration = keys.remove(0);
+        let receipt = el("receipt")
+            .attr("id", id)
+            .attr("to", from)
+            .attr("type", "retry")
+            .children([
+                retry.build(),
+                registration,
+                el("keys").children(keys).build(),
+            ]);
+        self.send_receipt(&receipt.build());
+    }
+}

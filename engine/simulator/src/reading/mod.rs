@@ -1,0 +1,308 @@
+//! What a message says, as the ledger and a phone's screen tell it.
+
+mod attachment;
+mod view;
+
+pub(crate) use attachment::{Attachment, Opened, attachment, open};
+pub(crate) use view::{Media, Quote, View};
+
+use waproto::whatsapp::message::protocol_message::Type;
+use waproto::whatsapp::message::{ContactMessage, PollCreationMessage, ProtocolMessage};
+use waproto::whatsapp::{ContextInfo, Message, MessageKey};
+
+use crate::media::hex;
+use crate::reading::view::{Card, Poll};
+
+/// Look through the envelopes of disappearing, view-once and captioned messages. The marks are
+/// whether one of them said to show it once, and whether it disappears.
+pub(crate) fn unwrapped(message: &Message) -> (&Message, bool) {
+    let (mut inner, mut once) = (message, false);
+    loop {
+        let layers = [
+            (&inner.ephemeral_message, false),
+            (&inner.document_with_caption_message, false),
+            (&inner.view_once_message, true),
+            (&inner.view_once_message_v2, true),
+            (&inner.view_once_message_v2_extension, true),
+        ];
+        let next = layers.into_iter().find_map(|(layer, marks)| {
+            let within = layer.as_option()?.message.as_option()?;
+            Some((within, marks))
+        });
+        match next {
+            Some((within, marks)) => {
+                inner = within;
+                once |= marks;
+            }
+            None => return (inner, once),
+        }
+    }
+}
+
+/// What a message says; `None` for what is not for people: keys, settings, history.
+pub(crate) fn read(message: &Message) -> Option<View> {
+    let (inner, once) = unwrapped(message);
+    let mut view = protocol(inner)
+        .or_else(|| text(inner))
+        .or_else(|| file(inner))
+        .or_else(|| place_or_card(inner))
+        .or_else(|| poll(inner))
+        .or_else(|| reaction(inner))
+        .or_else(|| unknown(inner))?;
+    if once {
+        view.view_once = Some(true);
+    }
+    if let Some(context) = context(inner) {
+        in_context(&mut view, context);
+    }
+    Some(view)
+}
+
+fn of(kind: &'static str) -> View {
+    View {
+        kind,
+        ..View::default()
+    }
+}
+
+fn text(message: &Message) -> Option<View> {
+    let mut view = of("text");
+    view.text = message.conversation.clone();
+    if let Some(extended) = message.extended_text_message.as_option() {
+        view.text = extended.text.clone();
+        view.link = extended.matched_text.clone();
+    }
+    view.text.is_some().then_some(view)
+}
+
+fn target(key: &waproto::buffa::MessageField<MessageKey>) -> Option<String> {
+    key.as_option()?.id.clone()
+}
+
+fn protocol(message: &Message) -> Option<View> {
+    let protocol: &ProtocolMessage = message.protocol_message.as_option()?;
+    match protocol.r#type? {
+        Type::REVOKE => {
+            let mut view = of("revoke");
+            view.target = target(&protocol.key);
+            Some(view)
+        }
+        Type::MESSAGE_EDIT => {
+            let edited = protocol.edited_message.as_option()?;
+            let inner = read(edited)?;
+            let mut view = of("edit");
+            view.target = target(&protocol.key);
+            view.text = inner.text.or(inner.caption);
+            Some(view)
+        }
+        _ => None,
+    }
+}
+
+fn file(message: &Message) -> Option<View> {
+    if let Some(image) = message.image_message.as_option() {
+        let mut view = of("image");
+        view.caption = image.caption.clone();
+        view.mimetype = image.mimetype.clone();
+        (view.width, view.height) = (image.width, image.height);
+        view.file_length = image.file_length;
+        view.thumbnail = size(image.jpeg_thumbnail.as_ref());
+        return Some(view);
+    }
+    if let Some(video) = message.video_message.as_option() {
+        let mut view = of("video");
+        view.caption = video.caption.clone();
+        view.mimetype = video.mimetype.clone();
+        (view.width, view.height) = (video.width, video.height);
+        view.seconds = video.seconds;
+        view.file_length = video.file_length;
+        view.thumbnail = size(video.jpeg_thumbnail.as_ref());
+        view.gif = video.gif_playback.filter(|gif| *gif);
+        return Some(view);
+    }
+    sound(message)
+        .or_else(|| document(message))
+        .or_else(|| sticker(message))
+}
+
+fn sound(message: &Message) -> Option<View> {
+    let audio = message.audio_message.as_option()?;
+    let ptt = audio.ptt == Some(true);
+    let mut view = of(if ptt { "voice" } else { "audio" });
+    view.mimetype = audio.mimetype.clone();
+    view.seconds = audio.seconds;
+    view.file_length = audio.file_length;
+    view.ptt = Some(ptt);
+    view.waveform = size(audio.waveform.as_ref());
+    Some(view)
+}
+
+fn document(message: &Message) -> Option<View> {
+    let document = message.document_message.as_option()?;
+    let mut view = of("document");
+    view.caption = document.caption.clone();
+    view.mimetype = document.mimetype.clone();
+    view.file_name = document.file_name.clone();
+    view.title = document.title.clone();
+    view.pages = document.page_count;
+    view.file_length = document.file_length;
+    view.thumbnail = size(document.jpeg_thumbnail.as_ref());
+    Some(view)
+}
+
+fn sticker(message: &Message) -> Option<View> {
+    let sticker = message.sticker_message.as_option()?;
+    let mut view = of("sticker");
+    view.mimetype = sticker.mimetype.clone();
+    (view.width, view.height) = (sticker.width, sticker.height);
+    view.file_length = sticker.file_length;
+    view.animated = sticker.is_animated;
+    view.thumbnail = size(sticker.png_thumbnail.as_ref());
+    Some(view)
+}
+
+fn size(bytes: Option<&Vec<u8>>) -> Option<usize> {
+    bytes.map(Vec::len)
+}
+
+fn place_or_card(message: &Message) -> Option<View> {
+    if let Some(place) = message.location_message.as_option() {
+        let mut view = of("location");
+        view.latitude = place.degrees_latitude;
+        view.longitude = place.degrees_longitude;
+        view.name = place.name.clone();
+        view.address = place.address.clone();
+        view.thumbnail = size(place.jpeg_thumbnail.as_ref());
+        return Some(view);
+    }
+    if let Some(place) = message.live_location_message.as_option() {
+        let mut view = of("live_location");
+        view.latitude = place.degrees_latitude;
+        view.longitude = place.degrees_longitude;
+        view.caption = place.caption.clone();
+        return Some(view);
+    }
+    if let Some(contact) = message.contact_message.as_option() {
+        let mut view = of("contact");
+        view.contacts = Some(vec![card(contact)]);
+        return Some(view);
+    }
+    let contacts = message.contacts_array_message.as_option()?;
+    let mut view = of("contacts");
+    view.contacts = Some(contacts.contacts.iter().map(card).collect());
+    Some(view)
+}
+
+fn card(contact: &ContactMessage) -> Card {
+    Card {
+        name: contact.display_name.clone(),
+        vcard: contact.vcard.clone(),
+    }
+}
+
+/// The poll a message makes, in whichever of its versions.
+pub(crate) fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
+    let plain = message.poll_creation_message.as_option();
+    plain
+        .or_else(|| message.poll_creation_message_v2.as_option())
+        .or_else(|| message.poll_creation_message_v3.as_option())
+}
+
+fn poll(message: &Message) -> Option<View> {
+    if let Some(poll) = poll_of(message) {
+        let mut view = of("poll");
+        let options = poll.options.iter();
+        view.poll = Some(Poll {
+            name: poll.name.clone(),
+            options: options.filter_map(|one| one.option_name.clone()).collect(),
+            selectable: poll.selectable_options_count,
+        });
+        return Some(view);
+    }
+    let update = message.poll_update_message.as_option()?;
+    let mut view = of("poll_vote");
+    view.target = target(&update.poll_creation_message_key);
+    Some(view)
+}
+
+fn reaction(message: &Message) -> Option<View> {
+    let reaction = message.reaction_message.as_option()?;
+    let mut view = of("reaction");
+    view.target = target(&reaction.key);
+    view.text = Some(reaction.text.clone().unwrap_or_default());
+    Some(view)
+}
+
+/// Something for people that these phones do not know.
+fn unknown(message: &Message) -> Option<View> {
+    let mut rest = message.clone();
+    rest.message_context_info = waproto::buffa::MessageField::none();
+    rest.sender_key_distribution_message = waproto::buffa::MessageField::none();
+    let told = rest.protocol_message.is_unset() && rest != Message::default();
+    told.then(|| of("unsupported"))
+}
+
+/// The context of whichever kind it is.
+pub(crate) fn context(message: &Message) -> Option<&ContextInfo> {
+    macro_rules! first {
+        ($($field:ident),+ $(,)?) => {
+            $(
+                if let Some(part) = message.$field.as_option() {
+                    return part.context_info.as_option();
+                }
+            )+
+        };
+    }
+    first!(
+        extended_text_message,
+        image_message,
+        video_message,
+        audio_message,
+        document_message,
+        sticker_message,
+        location_message,
+        live_location_message,
+        contact_message,
+        contacts_array_message,
+        poll_creation_message,
+        poll_creation_message_v2,
+        poll_creation_message_v3,
+        event_message,
+    );
+    None
+}
+
+fn in_context(view: &mut View, context: &ContextInfo) {
+    view.quoted = context.stanza_id.as_ref().map(|id| Quote {
+        id: id.clone(),
+        from: context.participant.clone(),
+        kind: context
+            .quoted_message
+            .as_option()
+            .and_then(read)
+            .map(|view| view.kind),
+    });
+    if !context.mentioned_jid.is_empty() {
+        view.mentions = Some(context.mentioned_jid.clone());
+    }
+    view.forwarded = context.is_forwarded.filter(|forwarded| *forwarded);
+    view.forwarding_score = context.forwarding_score.filter(|score| *score > 0);
+    view.expires_seconds = context.expiration.filter(|seconds| *seconds > 0);
+}
+
+/// What a phone made of a file, for the ledger.
+pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Opened, String>) -> Media {
+    let mut media = Media {
+        direct_path: attachment.direct_path.clone(),
+        ..Media::default()
+    };
+    match outcome {
+        Ok(opened) => {
+            media.sha256 = Some(hex(&opened.sums.plain));
+            media.enc_sha256 = Some(hex(&opened.sums.sealed));
+            media.length = Some(opened.sums.length);
+        }
+        Err(reason) => media.undecryptable = Some(reason.clone()),
+    }
+    media
+}

@@ -1,0 +1,75 @@
+//! A phone puts a file on the media server, sealed, before it says so.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::content::Source;
+use crate::media::cipher::{self, Sums};
+use crate::media::{MediaKind, hex};
+use crate::world::World;
+
+/// Seconds an address says it is good for; nobody checks.
+const GOOD_FOR: u64 = 30 * 24 * 3600;
+
+/// A file that is on the media server.
+pub(crate) struct Attached {
+    pub(crate) media_key: [u8; 32],
+    pub(crate) sums: Sums,
+    pub(crate) url: String,
+    pub(crate) direct_path: String,
+    pub(crate) now: u64,
+}
+
+impl Attached {
+    /// As the control API tells of it.
+    pub(crate) fn view(&self) -> serde_json::Value {
+        serde_json::json!({
+            "sha256": hex(&self.sums.plain),
+            "enc_sha256": hex(&self.sums.sealed),
+            "length": self.sums.length,
+            "direct_path": self.direct_path,
+            "url": self.url,
+        })
+    }
+}
+
+/// Seal and store. Writes files: not for a thread that others wait for.
+pub(crate) fn attach(
+    world: &World,
+    kind: MediaKind,
+    source: &Source,
+    media_key: [u8; 32],
+) -> anyhow::Result<Attached> {
+    let path = world.media.fresh_file()?;
+    let to = BufWriter::new(File::create(&path)?);
+    let sums = match source {
+        Source::Bytes(bytes) => cipher::seal(&media_key, kind, &**bytes, to)?,
+        Source::Seeded { size, seed } => {
+            let from = Seeded(StdRng::seed_from_u64(*seed)).take(*size);
+            cipher::seal(&media_key, kind, from, to)?
+        }
+    };
+    let length = std::fs::metadata(&path)?.len();
+    let now = world.clock.seconds();
+    let direct_path = world.media.keep(path, sums.sealed, length, now + GOOD_FOR);
+    Ok(Attached {
+        media_key,
+        sums,
+        url: world.media_url(&direct_path),
+        direct_path,
+        now,
+    })
+}
+
+/// Bytes without end.
+struct Seeded(StdRng);
+
+impl Read for Seeded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.fill_bytes(buffer);
+        Ok(buffer.len())
+    }
+}

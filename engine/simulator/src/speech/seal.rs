@@ -1,0 +1,159 @@
+//! A message on its way out: sealed for every device of both sides, and again if asked.
+
+use std::sync::Arc;
+
+use wacore::messages::MessageUtils;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, Server};
+use waproto::buffa::MessageField;
+use waproto::whatsapp::Message;
+use waproto::whatsapp::message::DeviceSentMessage;
+
+use crate::account::{Address, Pn};
+use crate::phone::Phone;
+use crate::phone::signal::Sealed;
+use crate::routing;
+use crate::stanza::{self, el};
+use crate::world::Bundle;
+
+/// A message, and what the server is told of it.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) id: String,
+    pub(crate) message: Message,
+    /// The stanza's `edit`.
+    pub(crate) edit: Option<&'static str>,
+    /// `polltype` of its `<meta>`.
+    pub(crate) polltype: Option<&'static str>,
+}
+
+impl Outgoing {
+    /// The stanza around ciphertexts.
+    pub(crate) fn stanza(&self, to: &Jid, mut children: Vec<Node>) -> Node {
+        if let Some(polltype) = self.polltype {
+            children.push(el("meta").attr("polltype", polltype).build());
+        }
+        let mut node = el("message")
+            .attr("to", to)
+            .attr("id", self.id.as_str())
+            .attr(
+                "type",
+                wacore::send::stanza_type_from_message(&self.message),
+            );
+        if let Some(edit) = self.edit {
+            node = node.attr("edit", edit);
+        }
+        node.children(children).build()
+    }
+
+    /// `<enc v="2" type=… [mediatype=…]>`
+    pub(crate) fn enc(&self, sealed: Sealed) -> Node {
+        let mediatype = wacore::send::media_type_from_message(&self.message);
+        match mediatype {
+            Some(mediatype) => enc_builder(sealed).attr("mediatype", mediatype).build(),
+            None => enc(sealed),
+        }
+    }
+}
+
+fn enc_builder(sealed: Sealed) -> NodeBuilder {
+    el("enc")
+        .attr("v", 2_u8)
+        .attr("type", sealed.kind)
+        .bytes(sealed.bytes)
+}
+
+/// `<enc v="2" type=…>`
+pub(crate) fn enc(sealed: Sealed) -> Node {
+    enc_builder(sealed).build()
+}
+
+/// What the sender's own devices get: the message, and whom it went to.
+fn device_sent(to: &Jid, message: &Message) -> Message {
+    Message {
+        device_sent_message: MessageField::some(DeviceSentMessage {
+            destination_jid: Some(to.to_string()),
+            message: MessageField::some(message.clone()),
+            ..Default::default()
+        }),
+        message_context_info: message.message_context_info.clone(),
+        ..Default::default()
+    }
+}
+
+impl Phone {
+    /// A stanza for all devices of an account and all of one's own.
+    pub(super) fn seal_for_both(&mut self, target: &Pn, to: &Jid, out: &Outgoing) -> Node {
+        let plain = MessageUtils::encode_and_pad(&out.message);
+        let copy = MessageUtils::encode_and_pad(&device_sent(to, &out.message));
+        let own = Arc::clone(&self.own.pn);
+        let mut participants = self.seal_for(target, &plain, out);
+        if own != *target {
+            participants.extend(self.seal_for(&own, &copy, out));
+        }
+        let participants = el("participants").children(participants).build();
+        out.stanza(to, vec![participants])
+    }
+
+    /// `<to>` nodes for every device of an account but this one.
+    pub(crate) fn seal_for(&mut self, pn: &Pn, plain: &[u8], out: &Outgoing) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for (address, jid) in self.devices_of(pn) {
+            if address == self.own {
+                continue;
+            }
+            if let Some(sealed) = self.seal(&address, plain) {
+                let enc = out.enc(sealed);
+                nodes.push(el("to").attr("jid", jid).children([enc]).build());
+            }
+        }
+        nodes
+    }
+
+    /// The devices of an account, and how they are addressed.
+    pub(crate) fn devices_of(&self, pn: &Pn) -> Vec<(Address, Jid)> {
+        let state = self.world.state();
+        let account = state.accounts.get(pn);
+        let devices = account.into_iter().flat_map(|account| {
+            account.devices.keys().map(|number| {
+                let address = Address {
+                    pn: Arc::clone(pn),
+                    device: *number,
+                };
+                (address, account.jid(Server::Lid, *number))
+            })
+        });
+        devices.collect()
+    }
+
+    /// Seal for one device, starting a session if there is none. `None` if it has no keys yet.
+    pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> Option<Sealed> {
+        if !self.signal.knows(device) {
+            let bundle: Bundle = self.world.state().bundle(device)?;
+            if let Err(error) = self.signal.start(device, &bundle) {
+                tracing::warn!(%error, "a device's keys are unusable");
+                return None;
+            }
+        }
+        self.signal.seal(device, plain).ok()
+    }
+
+    /// A device could not open a message: seal it anew, for that device alone.
+    pub(crate) fn say_again(&mut self, node: &Node) -> Option<()> {
+        let id = stanza::text(node, "id")?;
+        let from = stanza::jid(node, "from")?;
+        let device = self.world.state().address(&from)?;
+        let out = self.said.iter().rfind(|said| said.id == id)?.clone();
+        let plain = if device.pn == self.own.pn {
+            let to = stanza::jid(node, "recipient").unwrap_or_else(|| from.clone());
+            MessageUtils::encode_and_pad(&device_sent(&to, &out.message))
+        } else {
+            MessageUtils::encode_and_pad(&out.message)
+        };
+        self.signal.forget(&device);
+        let sealed = self.seal(&device, &plain)?;
+        let again = out.stanza(&from, vec![out.enc(sealed)]);
+        routing::fan_out(&self.world, &self.own, &again);
+        Some(())
+    }
+}

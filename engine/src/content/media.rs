@@ -1,0 +1,139 @@
+//! A file in a message.
+
+use serde::{Deserialize, Serialize};
+
+use super::Content;
+use crate::ids::MediaId;
+
+/// How a file is shown, which is also how WhatsApp keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A film.
+    Video,
+    /// A file that plays.
+    Audio,
+    /// A voice note.
+    Voice,
+    /// Any file.
+    Document,
+    /// A sticker.
+    Sticker,
+}
+
+impl MediaKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Image,
+        Self::Video,
+        Self::Audio,
+        Self::Voice,
+        Self::Document,
+        Self::Sticker,
+    ];
+
+    /// As the store and the API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+        }
+    }
+
+    /// Parses what [`MediaKind::as_str`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The content that shows `media` this way.
+    pub fn content(self, media: Media) -> Content {
+        match self {
+            Self::Image => Content::Image(media),
+            Self::Video => Content::Video(media),
+            Self::Audio => Content::Audio(media),
+            Self::Voice => Content::Voice(media),
+            Self::Document => Content::Document(media),
+            Self::Sticker => Content::Sticker(media),
+        }
+    }
+}
+
+/// A file in a message, as a tenant sees it. What is not known yet, or does not apply, is absent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// Under which its bytes are found.
+    pub media_id: MediaId,
+    /// What stands below it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub caption: Option<String>,
+    /// Its name, of a document.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file_name: Option<String>,
+    /// Its type, such as `image/jpeg`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mime_type: Option<String>,
+    /// Its size in bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<u64>,
+    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<String>,
+    /// Pixels from left to right.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub width: Option<u32>,
+    /// Pixels from top to bottom.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub height: Option<u32>,
+    /// How long it plays.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<u32>,
+}
+
+impl std::fmt::Debug for Media {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Media[{}]", self.media_id)
+    }
+}
+
+impl Media {
+    /// A file of which nothing but its place is known.
+    pub fn new(media_id: MediaId) -> Self {
+        Self {
+            media_id,
+            caption: None,
+            file_name: None,
+            mime_type: None,
+            size: None,
+            sha256: None,
+            width: None,
+            height: None,
+            seconds: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn each_kind_is_a_content_of_its_name() {
+        for kind in MediaKind::ALL {
+            let media = Media::new(MediaId::new(&Clock::system()));
+            let content = kind.content(media.clone());
+            assert_eq!(content.kind(), kind.as_str());
+            assert_eq!(content.media(), Some((kind, &media)));
+            assert_eq!(MediaKind::parse(kind.as_str()), Some(kind));
+            let json = serde_json::to_value(&content).unwrap();
+            assert_eq!(json["type"], kind.as_str());
+            assert_eq!(json["media_id"], media.media_id.to_string());
+        }
+    }
+}

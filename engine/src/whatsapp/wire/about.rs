@@ -1,0 +1,180 @@
+//! Which message another one is about: keys, quotes, and what else stands beside a content.
+
+use wacore::proto_helpers::MessageExt as _;
+use whatsapp_rust::{
+    Jid,
+    buffa::MessageField,
+    waproto::whatsapp::{ContextInfo, Message, MessageKey, message},
+};
+
+use super::{
+    super::listen::{own_words, storable},
+    Sides,
+};
+use crate::content::{Context, Peer, Reply, Summary, Target};
+
+pub(super) fn key(target: &Target, sides: &Sides) -> MessageField<MessageKey> {
+    MessageField::some(MessageKey {
+        remote_jid: Some(sides.chat.to_string()),
+        from_me: Some(target.from_me),
+        id: Some(target.wa_message_id.clone()),
+        participant: None,
+    })
+}
+
+/// The target of an inbound message; its key says `from_me` of what its writer wrote.
+pub(super) fn target(key: &MessageField<MessageKey>) -> Option<Target> {
+    let key = key.as_option()?;
+    Some(Target {
+        message_id: None,
+        wa_message_id: storable(key.id.as_deref().filter(|id| !id.is_empty())?),
+        from_me: !key.from_me.unwrap_or(false),
+    })
+}
+
+/// What stands beside a content, if anything does.
+pub(super) fn context_info(context: &Context, sides: &Sides) -> Option<ContextInfo> {
+    let mut info = ContextInfo {
+        mentioned_jid: context.mentions.iter().filter_map(jid).collect(),
+        ..Default::default()
+    };
+    if context.forwarded {
+        info.is_forwarded = Some(true);
+        info.forwarding_score = Some(1);
+    }
+    if let Some(reply) = &context.reply_to {
+        let author = if reply.target.from_me {
+            sides.me.as_ref()
+        } else {
+            Some(&sides.chat)
+        };
+        info.stanza_id = Some(reply.target.wa_message_id.clone());
+        info.participant = author.map(Jid::to_non_ad_string);
+        info.quoted_message = MessageField::some(quoted(reply.summary.as_ref()));
+    }
+    (info != ContextInfo::default()).then_some(info)
+}
+
+fn jid(peer: &Peer) -> Option<String> {
+    if let Some(phone) = &peer.phone {
+        return Some(Jid::pn(phone.digits()).to_string());
+    }
+    peer.lid.as_deref().map(|lid| Jid::lid(lid).to_string())
+}
+
+/// The quoted message as far as a quote shows it. A phone that has the original shows that.
+fn quoted(summary: Option<&Summary>) -> Message {
+    let (kind, text) = summary.map_or(("text", None), |summary| {
+        (summary.kind.as_str(), summary.text.clone())
+    });
+    let mut quoted = Message::default();
+    match kind {
+        "image" => {
+            quoted.image_message = MessageField::some(message::ImageMessage {
+                caption: text,
+                ..Default::default()
+            });
+        }
+        "video" => {
+            quoted.video_message = MessageField::some(message::VideoMessage {
+                caption: text,
+                ..Default::default()
+            });
+        }
+        "audio" | "voice" => {
+            quoted.audio_message = MessageField::some(message::AudioMessage {
+                ptt: Some(kind == "voice"),
+                ..Default::default()
+            });
+        }
+        "document" => {
+            quoted.document_message = MessageField::some(message::DocumentMessage {
+                file_name: text,
+                ..Default::default()
+            });
+        }
+        "sticker" => {
+            quoted.sticker_message = MessageField::some(message::StickerMessage::default())
+        }
+        "location" => {
+            quoted.location_message = MessageField::some(message::LocationMessage {
+                name: text,
+                ..Default::default()
+            });
+        }
+        "contacts" => {
+            quoted.contact_message = MessageField::some(message::ContactMessage {
+                display_name: text,
+                ..Default::default()
+            });
+        }
+        "poll" => {
+            quoted.poll_creation_message_v3 = MessageField::some(message::PollCreationMessage {
+                name: text,
+                ..Default::default()
+            });
+        }
+        _ => quoted.conversation = Some(text.unwrap_or_default()),
+    }
+    quoted
+}
+
+/// What stands beside an inbound content, and who wrote the message it answers.
+pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
+    let Some(info) = info else {
+        return (Context::default(), None);
+    };
+    let context = Context {
+        reply_to: reply(info),
+        mentions: info
+            .mentioned_jid
+            .iter()
+            .filter_map(|jid| peer(jid))
+            .collect(),
+        forwarded: info.is_forwarded.unwrap_or(false),
+        ..Context::default()
+    };
+    (context, info.participant.as_deref().and_then(peer))
+}
+
+fn reply(info: &ContextInfo) -> Option<Reply> {
+    let id = info.stanza_id.as_deref().filter(|id| !id.is_empty())?;
+    Some(Reply {
+        target: Target {
+            message_id: None,
+            wa_message_id: storable(id),
+            from_me: false,
+        },
+        summary: info.quoted_message.as_option().map(summary),
+    })
+}
+
+fn peer(jid: &str) -> Option<Peer> {
+    let jid: Jid = jid.parse().ok()?;
+    let peer = own_words(std::iter::once(&jid));
+    (peer.phone.is_some() || peer.lid.is_some()).then_some(peer)
+}
+
+fn summary(quoted: &Message) -> Summary {
+    let quoted = quoted.get_base_message();
+    if let Some(content) = super::read::shown(quoted) {
+        return Summary::of(&content);
+    }
+    let file = |kind: &str, text: Option<&String>| Summary::new(kind, text.map(String::as_str));
+    if let Some(image) = quoted.image_message.as_option() {
+        return file("image", image.caption.as_ref());
+    }
+    if let Some(video) = quoted.video_message.as_option() {
+        return file("video", video.caption.as_ref());
+    }
+    if let Some(audio) = quoted.audio_message.as_option() {
+        let voice = audio.ptt.unwrap_or(false);
+        return file(if voice { "voice" } else { "audio" }, None);
+    }
+    if let Some(document) = quoted.document_message.as_option() {
+        let text = document.caption.as_ref().or(document.file_name.as_ref());
+        return file("document", text);
+    }
+    let sticker = quoted.sticker_message.is_set();
+    file(if sticker { "sticker" } else { "unsupported" }, None)
+}

@@ -1,0 +1,129 @@
+//! A content of ours as a message of WhatsApp's.
+
+use wacore::proto_helpers::{MessageBuilderExt as _, build_reaction_message};
+use whatsapp_rust::{
+    buffa::MessageField,
+    waproto::whatsapp::{
+        ContextInfo, Message, MessageContextInfo,
+        message::{
+            ContactMessage, ContactsArrayMessage, LocationMessage, ProtocolMessage,
+            protocol_message::Type as ProtocolType,
+        },
+    },
+};
+
+use super::{Sides, about, card, poll};
+use crate::{
+    clock::Millis,
+    content::{Card, Content, Context, Delete, Edit, Location},
+};
+
+/// The message; `None` for what is never sent. `at` is when it is written.
+pub(in crate::whatsapp) fn message(
+    content: &Content,
+    context: &Context,
+    sides: &Sides,
+    at: Millis,
+) -> Option<Message> {
+    let beside = about::context_info(context, sides);
+    let mut message = match content {
+        Content::Text { body } => text(body, beside),
+        Content::Location(place) => location(place, beside),
+        Content::Contacts { contacts } => cards(contacts, beside),
+        Content::Poll(asked) => poll::message(asked, beside),
+        Content::Reaction(reaction) => {
+            let key = about::key(&reaction.target, sides).into_option()?;
+            build_reaction_message(key, reaction.emoji.as_str(), at)
+        }
+        Content::Edit(edit) => edited(edit, beside, sides, at),
+        Content::Delete(delete) => revoked(delete, sides),
+        _ => return None,
+    };
+    if let Some(secret) = context.secret {
+        message.message_context_info = MessageField::some(MessageContextInfo {
+            message_secret: Some(secret.to_vec()),
+            ..Default::default()
+        });
+    }
+    Some(message)
+}
+
+fn field<T: Default>(value: Option<T>) -> MessageField<T> {
+    value.map_or_else(MessageField::none, MessageField::some)
+}
+
+fn text(body: &str, beside: Option<ContextInfo>) -> Message {
+    match beside {
+        Some(beside) => Message::text_with_context(body, beside),
+        None => Message::text(body),
+    }
+}
+
+fn location(place: &Location, beside: Option<ContextInfo>) -> Message {
+    Message {
+        location_message: MessageField::some(LocationMessage {
+            degrees_latitude: Some(place.latitude),
+            degrees_longitude: Some(place.longitude),
+            name: place.name.clone(),
+            address: place.address.clone(),
+            context_info: field(beside),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// One card has a message kind of its own.
+fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
+    let one = |card: &Card| ContactMessage {
+        display_name: Some(card.name.clone()),
+        vcard: Some(card::write(card)),
+        ..Default::default()
+    };
+    match cards {
+        [card] => Message {
+            contact_message: MessageField::some(ContactMessage {
+                context_info: field(beside),
+                ..one(card)
+            }),
+            ..Default::default()
+        },
+        cards => Message {
+            contacts_array_message: MessageField::some(ContactsArrayMessage {
+                display_name: Some(format!("{} contacts", cards.len())),
+                contacts: cards.iter().map(one).collect(),
+                context_info: field(beside),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+    }
+}
+
+/// As `Client::edit_message` of whatsapp-rust 0.7.0 builds it; the send derives the stanza's
+/// `edit` attribute from it.
+fn edited(edit: &Edit, beside: Option<ContextInfo>, sides: &Sides, at: Millis) -> Message {
+    protocol(ProtocolMessage {
+        key: about::key(&edit.target, sides),
+        r#type: Some(ProtocolType::MessageEdit),
+        edited_message: MessageField::some(text(&edit.body, beside)),
+        timestamp_ms: Some(at),
+        ..Default::default()
+    })
+}
+
+/// As `Client::revoke_message` of whatsapp-rust 0.7.0 builds it.
+fn revoked(delete: &Delete, sides: &Sides) -> Message {
+    protocol(ProtocolMessage {
+        key: about::key(&delete.target, sides),
+        r#type: Some(ProtocolType::Revoke),
+        ..Default::default()
+    })
+}
+
+fn protocol(notice: ProtocolMessage) -> Message {
+    Message {
+        protocol_message: MessageField::some(notice),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,34 @@
+//! Contents as WhatsApp writes them, both ways. What [`build`] makes, [`read`] reads back.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | `build`, `read` | a whole message |
+//! | `about` | which message another one is about, and quotes |
+//! | `card` | contact cards (vCard) |
+//! | `poll` | polls and the votes in them |
+
+mod about;
+mod build;
+mod card;
+mod poll;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use whatsapp_rust::Jid;
+
+pub use self::poll::Ballot;
+pub(super) use self::{
+    build::message,
+    poll::SealedVote,
+    read::{Read, read},
+};
+
+/// The two sides of a chat as WhatsApp names them in it.
+#[derive(Debug, Clone)]
+pub(super) struct Sides {
+    /// The other side, which is also the chat's name.
+    pub(super) chat: Jid,
+    /// This number, named the same way.
+    pub(super) me: Option<Jid>,
+}

@@ -1,0 +1,126 @@
+//! Polls, and the votes in them. A vote names its options by digest and is sealed under the poll's
+//! secret, by a key made from both names as they stand in the chat.
+
+use wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
+use whatsapp_rust::{
+    buffa::MessageField,
+    waproto::whatsapp::{
+        ContextInfo, Message,
+        message::{
+            PollCreationMessage, PollUpdateMessage, poll_creation_message::Option as Choice,
+        },
+    },
+};
+
+use crate::content::Poll;
+
+/// As whatsapp-rust 0.7.0 builds it (`features/polls.rs`): a poll with one choice has a field of its own.
+pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
+    let choice = |name: &String| Choice {
+        option_name: Some(name.clone()),
+        option_hash: None,
+    };
+    let creation = MessageField::some(PollCreationMessage {
+        name: Some(poll.question.clone()),
+        options: poll.options.iter().map(choice).collect(),
+        selectable_options_count: Some(poll.selectable_count),
+        context_info: beside.map_or_else(MessageField::none, MessageField::some),
+        ..Default::default()
+    });
+    if poll.selectable_count == 1 {
+        return Message {
+            poll_creation_message_v3: creation,
+            ..Default::default()
+        };
+    }
+    Message {
+        poll_creation_message: creation,
+        ..Default::default()
+    }
+}
+
+/// The poll in a message. WhatsApp writes "any number" as 0.
+pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
+    let fields = [
+        &message.poll_creation_message,
+        &message.poll_creation_message_v2,
+        &message.poll_creation_message_v3,
+    ];
+    let creation = fields.into_iter().find_map(|field| field.as_option())?;
+    let mut options: Vec<String> = Vec::new();
+    for name in creation
+        .options
+        .iter()
+        .filter_map(|one| one.option_name.clone())
+    {
+        if !options.contains(&name) {
+            options.push(name);
+        }
+    }
+    let all = u32::try_from(options.len()).unwrap_or(u32::MAX);
+    let count = creation.selectable_options_count.unwrap_or(0);
+    let poll = Poll {
+        question: creation.name.clone().unwrap_or_default(),
+        selectable_count: if count == 0 { all } else { count.min(all) },
+        options,
+    };
+    Some((poll, creation))
+}
+
+/// A vote as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::whatsapp) struct SealedVote {
+    /// WhatsApp's id of the poll.
+    poll: String,
+    payload: Vec<u8>,
+    iv: Vec<u8>,
+}
+
+impl SealedVote {
+    pub(super) fn of(update: &PollUpdateMessage) -> Option<Self> {
+        let vote = update.vote.as_option()?;
+        let key = update.poll_creation_message_key.as_option()?;
+        Some(Self {
+            poll: key.id.clone()?,
+            payload: vote.enc_payload.clone()?,
+            iv: vote.enc_iv.clone()?,
+        })
+    }
+
+    /// With the names that the poll's maker and the voter may have had in the chat: both phones, or
+    /// both LIDs.
+    pub(in crate::whatsapp) fn between(self, names: Vec<(String, String)>) -> Ballot {
+        Ballot { vote: self, names }
+    }
+}
+
+/// A sealed vote, and what it takes to open it but the poll's secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ballot {
+    vote: SealedVote,
+    names: Vec<(String, String)>,
+}
+
+impl Ballot {
+    /// Which of the poll's options were chosen; `None` when it does not open under this secret.
+    pub fn open(&self, secret: &[u8; 32], options: &[String]) -> Option<Vec<String>> {
+        let chosen = self.names.iter().find_map(|(maker, voter)| {
+            let sealed = PollVoteCiphertext {
+                enc_payload: &self.vote.payload,
+                enc_iv: &self.vote.iv,
+            };
+            decrypt_poll_vote_with_secret(sealed, secret, &self.vote.poll, maker, voter).ok()
+        })?;
+        let is_chosen = |name: &&String| {
+            let digest = compute_option_hash(name);
+            chosen.iter().any(|one| one.as_slice() == digest)
+        };
+        Some(options.iter().filter(is_chosen).cloned().collect())
+    }
+}
+
+impl std::fmt::Debug for Ballot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ballot[sealed]")
+    }
+}

@@ -1,0 +1,227 @@
+//! A message of WhatsApp's as a content of ours. Nothing a person would see is left out in silence:
+//! what is not read is told by the name of its field.
+
+use wacore::proto_helpers::MessageExt as _;
+use whatsapp_rust::{
+    buffa::MessageField,
+    waproto::whatsapp::{
+        ContextInfo, Message,
+        message::{ContactMessage, ProtocolMessage, protocol_message::Type as ProtocolType},
+    },
+};
+
+use super::{SealedVote, about, card, poll};
+use crate::content::{Content, Context, Delete, Edit, Location, Peer, PollVote, Reaction};
+
+/// What a message carries for a person.
+pub(in crate::whatsapp) struct Read {
+    pub(in crate::whatsapp) content: Content,
+    pub(in crate::whatsapp) context: Context,
+    /// Who wrote the message that it answers.
+    pub(in crate::whatsapp) answered: Option<Peer>,
+    pub(in crate::whatsapp) vote: Option<SealedVote>,
+}
+
+/// What the message carries for a person; `None` when it is protocol only.
+pub(in crate::whatsapp) fn read(message: &Message) -> Option<Read> {
+    let inner = message.get_base_message();
+    let (content, vote) = match about_another(inner) {
+        Some((content, vote)) => (content, vote),
+        None => (shown(inner).map_or_else(|| unsupported(inner), Some)?, None),
+    };
+    let (mut context, answered) = about::context(context_info(inner));
+    if matches!(content, Content::Poll(_)) {
+        context.secret = secret(message).or_else(|| secret(inner));
+    }
+    Some(Read {
+        content,
+        context,
+        answered,
+        vote,
+    })
+}
+
+/// A content that is about another message.
+fn about_another(message: &Message) -> Option<(Content, Option<SealedVote>)> {
+    if let Some(notice) = message.protocol_message.as_option() {
+        return notice_of(notice).map(|content| (content, None));
+    }
+    if let Some(reaction) = message.reaction_message.as_option() {
+        let target = about::target(&reaction.key)?;
+        let emoji = reaction.text.clone().unwrap_or_default();
+        return Some((Content::Reaction(Reaction { target, emoji }), None));
+    }
+    let update = message.poll_update_message.as_option()?;
+    let target = about::target(&update.poll_creation_message_key)?;
+    let vote = SealedVote::of(update)?;
+    let options = None;
+    Some((Content::PollVote(PollVote { target, options }), Some(vote)))
+}
+
+/// Of the protocol's own notices only two change what a person sees.
+fn notice_of(notice: &ProtocolMessage) -> Option<Content> {
+    let target = about::target(&notice.key)?;
+    match notice.r#type {
+        Some(ProtocolType::Revoke) => Some(Content::Delete(Delete { target })),
+        Some(ProtocolType::MessageEdit) => {
+            let now = notice.edited_message.as_option()?.get_base_message();
+            let body = now.text_content().or_else(|| now.get_caption())?;
+            let body = body.to_owned();
+            Some(Content::Edit(Edit { target, body }))
+        }
+        _ => None,
+    }
+}
+
+/// A content that is shown as it is.
+pub(super) fn shown(message: &Message) -> Option<Content> {
+    let text = message.text_content().filter(|text| !text.is_empty());
+    if let Some(text) = text {
+        return Some(Content::Text {
+            body: text.to_owned(),
+        });
+    }
+    if let Some(card) = message.contact_message.as_option() {
+        let contacts = vec![one_card(card)];
+        return Some(Content::Contacts { contacts });
+    }
+    if let Some(cards) = message.contacts_array_message.as_option() {
+        let contacts = cards.contacts.iter().map(one_card).collect();
+        return Some(Content::Contacts { contacts });
+    }
+    if let Some((poll, _)) = poll::read(message) {
+        return Some(Content::Poll(poll));
+    }
+    location(message).map(Content::Location)
+}
+
+fn one_card(message: &ContactMessage) -> crate::content::Card {
+    let text = message.vcard.as_deref().unwrap_or_default();
+    card::read(text, message.display_name.as_deref())
+}
+
+/// What is not on the map is no place: JSON has no words for it either.
+fn location(message: &Message) -> Option<Location> {
+    let place = message.location_message.as_option()?;
+    let (latitude, longitude) = (
+        place.degrees_latitude.unwrap_or(0.0),
+        place.degrees_longitude.unwrap_or(0.0),
+    );
+    let on_the_map = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+    on_the_map.then(|| Location {
+        latitude,
+        longitude,
+        name: place.name.clone().filter(|name| !name.is_empty()),
+        address: place.address.clone().filter(|address| !address.is_empty()),
+    })
+}
+
+fn secret(message: &Message) -> Option<[u8; 32]> {
+    let info = message.message_context_info.as_option()?;
+    info.message_secret.as_deref()?.try_into().ok()
+}
+
+/// What stands beside the content, in whichever field carries it.
+fn context_info(message: &Message) -> Option<&ContextInfo> {
+    macro_rules! first_set {
+        ($($field:ident),* $(,)?) => {
+            $(if let Some(carrier) = message.$field.as_option() {
+                return carrier.context_info.as_option();
+            })*
+        };
+    }
+    first_set!(
+        extended_text_message,
+        location_message,
+        contact_message,
+        contacts_array_message,
+        poll_creation_message,
+        poll_creation_message_v2,
+        poll_creation_message_v3,
+        image_message,
+        video_message,
+        audio_message,
+        document_message,
+        sticker_message,
+    );
+    let edited = message
+        .protocol_message
+        .as_option()?
+        .edited_message
+        .as_option()?;
+    edited
+        .extended_text_message
+        .as_option()?
+        .context_info
+        .as_option()
+}
+
+fn unsupported(message: &Message) -> Option<Content> {
+    let kind = kind(message)?.to_owned();
+    Some(Content::Unsupported { kind })
+}
+
+/// The name of the field that carries the content, as in WhatsApp's protobuf definition.
+fn kind(message: &Message) -> Option<&'static str> {
+    macro_rules! first_set {
+        ($($field:ident => $name:literal),* $(,)?) => {
+            $(if message.$field.is_set() { return Some($name); })*
+        };
+    }
+    first_set! {
+        image_message => "imageMessage",
+        video_message => "videoMessage",
+        ptv_message => "ptvMessage",
+        audio_message => "audioMessage",
+        document_message => "documentMessage",
+        sticker_message => "stickerMessage",
+        lottie_sticker_message => "lottieStickerMessage",
+        contact_message => "contactMessage",
+        contacts_array_message => "contactsArrayMessage",
+        location_message => "locationMessage",
+        live_location_message => "liveLocationMessage",
+        reaction_message => "reactionMessage",
+        enc_reaction_message => "encReactionMessage",
+        poll_creation_message => "pollCreationMessage",
+        poll_creation_message_v2 => "pollCreationMessageV2",
+        poll_creation_message_v3 => "pollCreationMessageV3",
+        poll_update_message => "pollUpdateMessage",
+        event_message => "eventMessage",
+        album_message => "albumMessage",
+        template_message => "templateMessage",
+        template_button_reply_message => "templateButtonReplyMessage",
+        list_message => "listMessage",
+        list_response_message => "listResponseMessage",
+        buttons_message => "buttonsMessage",
+        buttons_response_message => "buttonsResponseMessage",
+        interactive_message => "interactiveMessage",
+        interactive_response_message => "interactiveResponseMessage",
+        product_message => "productMessage",
+        order_message => "orderMessage",
+        invoice_message => "invoiceMessage",
+        group_invite_message => "groupInviteMessage",
+        pin_in_chat_message => "pinInChatMessage",
+        keep_in_chat_message => "keepInChatMessage",
+        secret_encrypted_message => "secretEncryptedMessage",
+    }
+    if let Some(protocol) = message.protocol_message.as_option() {
+        // Of the protocol's own notices only these two change what a person sees.
+        let visible = matches!(
+            protocol.r#type,
+            Some(ProtocolType::Revoke | ProtocolType::MessageEdit)
+        );
+        return visible.then_some("protocolMessage");
+    }
+    (!carries_nothing(message)).then_some("other")
+}
+
+/// Whether nothing is left without keys, context, and an empty text.
+fn carries_nothing(message: &Message) -> bool {
+    let mut rest = message.clone();
+    rest.conversation = None;
+    rest.extended_text_message = MessageField::default();
+    rest.message_context_info = MessageField::default();
+    rest.sender_key_distribution_message = MessageField::default();
+    rest.fast_ratchet_key_sender_key_distribution_message = MessageField::default();
+    waproto::codec::message_to_vec(&rest).is_empty()
+}

@@ -1,0 +1,100 @@
+//! Telling a contact that their message was read, or played. It is no message: it takes no place in
+//! the lane and is not paced, as on a phone.
+
+use passerelle_engine::ids::{MessageId, OrgId};
+pub use passerelle_engine::whatsapp::Mark;
+
+use crate::{
+    commands::{self, Answer, Command},
+    error::Fault,
+    messages,
+    model::{Direction, Message},
+    services::Services,
+    store,
+};
+
+/// Why a message was not marked.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// No such message.
+    #[error("no such message")]
+    NotFound,
+    /// It did not come in, or is nothing that could be marked so.
+    #[error("the message cannot be marked")]
+    NotMarkable,
+    /// The session has no connection at the moment.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Sends the receipt and keeps that it was sent. A message that was marked before is left alone.
+pub async fn mark(
+    services: &Services,
+    org: OrgId,
+    id: MessageId,
+    mark: Mark,
+) -> Result<Message, MarkError> {
+    let message = messages::read(services, org, id)
+        .await?
+        .ok_or(MarkError::NotFound)?;
+    if !is_markable(&message, mark) {
+        return Err(MarkError::NotMarkable);
+    }
+    let done = match mark {
+        Mark::Read => message.read_at,
+        Mark::Played => message.played_at,
+    };
+    if done.is_some() {
+        return Ok(message);
+    }
+    let command = Command::Mark {
+        chat: chat(&message).ok_or(MarkError::NotMarkable)?,
+        wa_id: message.wa_id.clone(),
+        mark,
+    };
+    match commands::ask(services, org, message.session, command).await? {
+        Answer::Done => {}
+        Answer::Code(_) | Answer::Refused | Answer::NotConnected => {
+            return Err(MarkError::NotConnected);
+        }
+    }
+    keep(services, org, id, mark).await?;
+    messages::read(services, org, id)
+        .await?
+        .ok_or(MarkError::NotFound)
+}
+
+/// Only what came in and is shown; played is only what plays.
+fn is_markable(message: &Message, mark: Mark) -> bool {
+    let shown = message.direction == Direction::Inbound && message.content.target().is_none();
+    let plays = matches!(message.content.kind(), "voice" | "audio" | "video");
+    shown && (mark == Mark::Read || plays)
+}
+
+/// The chat it came in by. Older rows did not keep it.
+fn chat(message: &Message) -> Option<String> {
+    let Message { context, peer, .. } = message;
+    let kept = context.chat.clone();
+    let lid = || peer.lid.as_ref().map(|lid| format!("{lid}@lid"));
+    let phone = || {
+        let phone = peer.phone.as_ref()?;
+        Some(format!("{}@s.whatsapp.net", phone.digits()))
+    };
+    kept.or_else(lid).or_else(phone)
+}
+
+async fn keep(services: &Services, org: OrgId, id: MessageId, mark: Mark) -> Result<(), Fault> {
+    let now = services.0.clock.now();
+    let write = services.0.store.write(org, move |tx| {
+        Box::pin(async move {
+            match mark {
+                Mark::Read => store::targets::seen(tx, org, id, now).await,
+                Mark::Played => store::targets::played(tx, org, id, now).await,
+            }
+        })
+    });
+    Ok(write.await?)
+}

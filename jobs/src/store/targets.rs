@@ -1,0 +1,167 @@
+//! Messages that other messages are about: finding them, and what is done to them.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{ContactId, MessageId, OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::AnyConnection;
+
+use super::messages::{Stored, columns, from_row};
+
+/// The message, if it stands in the session's chat with this recipient.
+pub(crate) async fn in_chat(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    session: SessionId,
+    id: MessageId,
+    to_mac: &[u8; 32],
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND session_id = $2 AND id = $3 \
+         AND ((direction = 'outbound' AND to_mac = $4) OR (direction = 'inbound' \
+         AND contact_id IN (SELECT id FROM contact WHERE org_id = $1 AND phone_mac = $4)))"
+    ))
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(id.to_string())
+    .bind(to_mac.to_vec())
+    .fetch_optional(conn)
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// The inbound message that this contact wrote under this WhatsApp id.
+pub(crate) async fn written_by(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    wa_id: &str,
+    contact: ContactId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
+         AND contact_id = $4 LIMIT 1"
+    ))
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(wa_id)
+    .bind(contact.to_string())
+    .fetch_optional(tx.conn())
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// The message that went out to this recipient under this WhatsApp id.
+pub(crate) async fn written_to(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    wa_id: &str,
+    to_mac: &[u8; 32],
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
+         AND to_mac = $4 LIMIT 1"
+    ))
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(wa_id)
+    .bind(to_mac.to_vec())
+    .fetch_optional(tx.conn())
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// The message says something else now, unless it is deleted or a later edit was here first.
+pub(crate) async fn edit(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    content_sealed: &[u8],
+    by: MessageId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET content_sealed = $3, edited_at = $4, edited_by = $5 WHERE org_id = $1 AND id = $2 \
+         AND deleted_at IS NULL AND (edited_by IS NULL OR edited_by < $5)",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(content_sealed)
+    .bind(at)
+    .bind(by.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The message is deleted for everybody; what it said, and what stood beside it, is gone.
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    content_sealed: &[u8],
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET kind = 'deleted', content_sealed = $3, context_sealed = NULL, deleted_at = $4 \
+         WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(content_sealed)
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// A receipt for an inbound message was written: it was seen here.
+pub(crate) async fn seen(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET read_at = coalesce(read_at, $3) WHERE org_id = $1 AND id = $2 AND direction = 'inbound'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// As [`seen`], and it was played.
+pub(crate) async fn played(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET read_at = coalesce(read_at, $3), played_at = coalesce(played_at, $3) \
+         WHERE org_id = $1 AND id = $2 AND direction = 'inbound'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 mod media;
 
-pub use media::{Media, MediaKind};
+use crate::media::Remote;
+
+pub use self::media::{Media, MediaKind};
 
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
@@ -134,6 +136,8 @@ pub struct Inbound {
     pub from: Peer,
     /// What it carries.
     pub content: Content,
+    /// Where WhatsApp keeps the file it carries, if it can be had.
+    pub remote: Option<Remote>,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
 }

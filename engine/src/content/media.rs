@@ -95,6 +95,12 @@ pub struct Media {
     pub seconds: Option<u32>,
 }
 
+impl std::fmt::Debug for Media {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Media[{}]", self.media_id)
+    }
+}
+
 impl Media {
     /// A file of which nothing but its place is known.
     pub fn new(media_id: MediaId) -> Self {

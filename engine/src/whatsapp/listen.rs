@@ -22,16 +22,23 @@ use whatsapp_rust::{
     waproto::whatsapp::{Message, message::protocol_message::Type as ProtocolType},
 };
 
+use super::wire;
 use crate::{
+    clock::Clock,
     content::{Content, Inbound, Peer, Phone},
     event::InboundSink,
+    ids::MediaId,
+    media::Remote,
 };
 
 /// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
 const ID_MAX: usize = 128;
 
 /// Stands between the library and the sink.
-pub(super) struct Hook(pub(super) Arc<dyn InboundSink>);
+pub(super) struct Hook {
+    pub(super) sink: Arc<dyn InboundSink>,
+    pub(super) clock: Clock,
+}
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
@@ -44,7 +51,10 @@ impl InboundDurabilityHook for Hook {
     ) -> anyhow::Result<()> {
         let mut messages = Vec::with_capacity(batch.len());
         for InboundMessage { message, info, .. } in batch {
-            let Some(content) = is_one_to_one(info).then(|| content(message)).flatten() else {
+            let carried = is_one_to_one(info)
+                .then(|| content(message, &self.clock))
+                .flatten();
+            let Some((content, remote)) = carried else {
                 continue;
             };
             let from = peer(&client, info).await;
@@ -52,7 +62,7 @@ impl InboundDurabilityHook for Hook {
                 tracing::warn!("left out a message of somebody with neither phone nor LID");
                 continue;
             }
-            messages.push(inbound(info, from, content));
+            messages.push(inbound(info, from, content, remote));
         }
         let skipped = batch.len() - messages.len();
         if skipped > 0 {
@@ -61,7 +71,7 @@ impl InboundDurabilityHook for Hook {
         if messages.is_empty() {
             return Ok(());
         }
-        self.0.commit(messages).await
+        self.sink.commit(messages).await
     }
 }
 
@@ -72,13 +82,14 @@ fn is_one_to_one(info: &MessageInfo) -> bool {
     person && !source.is_group && !source.is_from_me && info.category != MessageCategory::Peer
 }
 
-fn inbound(info: &MessageInfo, from: Peer, content: Content) -> Inbound {
+fn inbound(info: &MessageInfo, from: Peer, content: Content, remote: Option<Remote>) -> Inbound {
     Inbound {
         chat: info.source.chat.to_non_ad_string(),
         sender: info.source.sender.to_non_ad_string(),
         id: storable(&info.id),
         from,
         content,
+        remote,
         at: info.timestamp.timestamp_millis(),
     }
 }
@@ -130,9 +141,17 @@ fn phone(digits: &str) -> Option<Phone> {
     Phone::parse(&format!("+{digits}"))
 }
 
-/// What the message carries for a person; `None` when it is protocol only.
-fn content(message: &Message) -> Option<Content> {
+/// What the message carries for a person, with where WhatsApp keeps its file; `None` when it is
+/// protocol only.
+fn content(message: &Message, clock: &Clock) -> Option<(Content, Option<Remote>)> {
     let inner = message.get_base_message();
+    if let Some(shown) = wire::media::read(inner, MediaId::new(clock)) {
+        return Some((shown.kind.content(shown.media), shown.remote));
+    }
+    Some((without_file(inner)?, None))
+}
+
+fn without_file(inner: &Message) -> Option<Content> {
     let text = inner.text_content().filter(|text| !text.is_empty());
     if let Some(text) = text {
         return Some(Content::Text {
@@ -151,12 +170,6 @@ fn kind(message: &Message) -> Option<&'static str> {
         };
     }
     first_set! {
-        image_message => "imageMessage",
-        video_message => "videoMessage",
-        ptv_message => "ptvMessage",
-        audio_message => "audioMessage",
-        document_message => "documentMessage",
-        sticker_message => "stickerMessage",
         lottie_sticker_message => "lottieStickerMessage",
         contact_message => "contactMessage",
         contacts_array_message => "contactsArrayMessage",
@@ -214,6 +227,10 @@ mod tests {
     use whatsapp_rust::waproto::whatsapp::{MessageContextInfo, message};
 
     use super::*;
+
+    fn content(message: &Message) -> Option<Content> {
+        super::content(message, &Clock::system()).map(|(content, _)| content)
+    }
 
     #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
     fn text(body: &str) -> Option<Content> {
@@ -340,7 +357,7 @@ mod tests {
     fn chat_and_sender_are_named_without_the_device() {
         let info = from(Jid::lid_device("1234567890", 3));
         let lid = own_words([&info.source.sender].into_iter());
-        let message = inbound(&info, lid, Content::Text { body: "x".into() });
+        let message = inbound(&info, lid, Content::Text { body: "x".into() }, None);
         assert_eq!(message.chat, "1234567890@lid");
         assert_eq!(message.sender, "1234567890@lid");
         assert_eq!(message.from.lid.as_deref(), Some("1234567890"));

@@ -8,6 +8,8 @@
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
+//! | `media` | files to and from WhatsApp's media hosts |
+//! | `wire` | contents as WhatsApp's protobuf messages |
 //! | `listen`, `tell` | incoming messages; all other events |
 //!
 //! History that a phone sends after linking is read by the library for the privacy tokens it
@@ -18,11 +20,13 @@ mod address;
 mod connect;
 mod http;
 mod listen;
+mod media;
 mod send;
 mod tell;
 mod tls;
 mod transport;
 mod version;
+mod wire;
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,7 +39,9 @@ use whatsapp_rust::Client;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{LinkOptions, PairingError},
+    media::{FetchError, Uploaded},
     send::{SendError, new_wa_id},
+    wire::media::{Attached, clean_file_name},
 };
 use self::{http::Http, version::WebVersion};
 use crate::{

@@ -8,7 +8,10 @@ use whatsapp_rust::{
     waproto::whatsapp::Message,
 };
 
-use super::Link;
+use super::{
+    Link,
+    wire::{self, media::Attached},
+};
 use crate::content::{Content, Peer};
 
 /// How long WhatsApp may take to tell its properties.
@@ -60,17 +63,23 @@ impl Link {
     /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.)
     ///
     /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
-    pub async fn send(&self, to: &Peer, wa_id: &str, content: &Content) -> Result<(), SendError> {
-        let Content::Text { body } = content else {
-            return Err(SendError::Permanent("unsupported_content"));
-        };
+    ///
+    /// A content that carries a file needs `attached`, the file as WhatsApp has it.
+    pub async fn send(
+        &self,
+        to: &Peer,
+        wa_id: &str,
+        content: &Content,
+        attached: Option<&Attached>,
+    ) -> Result<(), SendError> {
+        let message =
+            message(content, attached).ok_or(SendError::Permanent("unsupported_content"))?;
         let to = address(to).ok_or(SendError::Permanent("invalid_recipient"))?;
         if !self.is_connected() {
             return Err(SendError::NotOnWire("not_connected"));
         }
         self.know_properties().await;
         let options = SendOptions::default().with_message_id(wa_id);
-        let message = Message::text(body.as_str());
         match self
             .client()
             .send_message_with_options(to, message, options)
@@ -122,6 +131,17 @@ impl Link {
             _ => to,
         }
     }
+}
+
+/// The content on the wire; `None` for one that is only received.
+fn message(content: &Content, attached: Option<&Attached>) -> Option<Message> {
+    if let Some((kind, media)) = content.media() {
+        return attached.map(|attached| wire::media::build(kind, media, attached));
+    }
+    let Content::Text { body } = content else {
+        return None;
+    };
+    Some(Message::text(body.as_str()))
 }
 
 /// The address to give to the library. The phone where it is known: the library turns it into the

@@ -1,5 +1,5 @@
 //! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
-//! except those of [`system`], [`settlements`] and [`delivery_claims`]: the few statements that serve
+//! except those of [`system`], [`settlements`], [`delivery_claims`] and [`media_claims`]: the few statements that serve
 //! every tenant at once.
 
 pub(crate) mod commands;
@@ -13,6 +13,8 @@ pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod links;
 pub(crate) mod live;
+pub(crate) mod media;
+pub(crate) mod media_claims;
 pub(crate) mod messages;
 pub(crate) mod organisations;
 #[cfg(test)]

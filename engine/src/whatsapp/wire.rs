@@ -1,0 +1,3 @@
+//! Contents as WhatsApp's protobuf messages, both ways.
+
+pub(super) mod media;

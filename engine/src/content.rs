@@ -12,7 +12,7 @@ pub use context::{Context, Reply, Summary};
 pub use media::{Media, MediaKind};
 pub use shown::{Card, Location, Poll};
 
-use crate::whatsapp::Ballot;
+use crate::{media::Remote, whatsapp::Ballot};
 
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
@@ -138,6 +138,19 @@ impl Content {
         true
     }
 
+    /// As [`Content::media`], to fill in what is known of it.
+    pub fn media_mut(&mut self) -> Option<(MediaKind, &mut Media)> {
+        Some(match self {
+            Self::Image(media) => (MediaKind::Image, media),
+            Self::Video(media) => (MediaKind::Video, media),
+            Self::Audio(media) => (MediaKind::Audio, media),
+            Self::Voice(media) => (MediaKind::Voice, media),
+            Self::Document(media) => (MediaKind::Document, media),
+            Self::Sticker(media) => (MediaKind::Sticker, media),
+            _ => return None,
+        })
+    }
+
     /// The file it carries, with how it is shown.
     pub fn media(&self) -> Option<(MediaKind, &Media)> {
         Some(match self {
@@ -217,6 +230,8 @@ pub struct Inbound {
     pub context: Context,
     /// The vote that a `poll_vote` brings, still sealed.
     pub ballot: Option<Ballot>,
+    /// Where WhatsApp keeps the file it carries, if it can be had.
+    pub remote: Option<Remote>,
     /// When WhatsApp says it was sent, milliseconds UTC.
     pub at: i64,
 }

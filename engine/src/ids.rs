@@ -96,8 +96,11 @@ id!(
     /// A contact: our stable id over a phone number and a LID.
     ContactId, Contact, "ctc");
 id!(
-    /// The bytes of a file, in or out.
+    /// A file, out or in.
     MediaId, MediaFile, "med");
+id!(
+    /// The bytes of a file, in the object store.
+    ObjectId, StoredObject, "obj");
 id!(
     /// A webhook endpoint.
     EndpointId, Endpoint, "whe");

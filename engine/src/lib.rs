@@ -9,6 +9,7 @@
 //! | [`vault`] | key-encryption keys, data keys, sealing, look-up HMACs |
 //! | [`keystore`] | the WhatsApp library's storage traits over the store, every value sealed |
 //! | [`content`], [`event`] | messages and what a connection tells, in our own words |
+//! | [`media`] | files, encrypted as WhatsApp does |
 //! | [`whatsapp`] | one live connection: pair, send, listen |
 #![recursion_limit = "512"]
 
@@ -19,6 +20,7 @@ pub mod event;
 pub mod ids;
 pub mod keystore;
 pub mod lease;
+pub mod media;
 pub mod store;
 pub mod vault;
 pub mod whatsapp;

@@ -13,8 +13,9 @@ use serde_json::json;
 pub use crate::store::events::EventType;
 use crate::{
     error::Fault,
+    media::View,
     messages::{rfc3339, shown},
-    model::{Message, Status},
+    model::{MediaStatus, Message, Status},
     store::{self, events::Told},
     target,
 };
@@ -29,6 +30,46 @@ pub(crate) async fn message(
     if let Some(told) = of_message(message) {
         store::events::emit(tx, key, told, clock).await?;
     }
+    Ok(())
+}
+
+/// The event of a message that came in, with the file that it announced.
+pub(crate) async fn received(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    file: Option<&View>,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    if let Some(mut told) = of_message(message) {
+        if let Some(file) = file {
+            told.data["media"] = file.json();
+        }
+        store::events::emit(tx, key, told, clock).await?;
+    }
+    Ok(())
+}
+
+/// The event of a file that is here now, or never will be; none while it may still come.
+pub(crate) async fn media(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    file: &View,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let kind = match file.status {
+        MediaStatus::Available => EventType::MediaAvailable,
+        MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
+        MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
+    };
+    let told = Told {
+        org,
+        session: file.session,
+        kind,
+        data: json!({ "media": file.json() }),
+    };
+    store::events::emit(tx, key, told, clock).await?;
     Ok(())
 }
 

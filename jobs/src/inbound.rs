@@ -16,7 +16,8 @@ use passerelle_engine::{
 use crate::{
     crash,
     error::Fault,
-    events,
+    events, media,
+    media::MediaSettings,
     messages::{contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     opt_out,
@@ -76,6 +77,8 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
     let shared = services.0.clone();
     let key = shared.vault.org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), shared.clock.clone());
+    let files = shared.settings.media.clone();
+    let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
     shared
         .store
@@ -83,7 +86,7 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
             Box::pin(async move {
                 lease.check(tx).await?;
                 for inbound in batch {
-                    receive(tx, &lease, &key, &clock, inbound).await?;
+                    receive(tx, &lease, &key, &files, &clock, inbound).await?;
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(())
@@ -92,6 +95,9 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
         .await?;
     crash::point("inbound.after_commit");
     services.wake_deliveries();
+    if brings_files {
+        services.wake_fetches();
+    }
     tracing::debug!(received, "inbound messages committed");
     Ok(())
 }
@@ -100,6 +106,7 @@ async fn receive(
     tx: &mut Tx,
     lease: &Lease,
     key: &Arc<DataKey>,
+    files: &MediaSettings,
     clock: &Clock,
     mut inbound: Inbound,
 ) -> Result<(), Fault> {
@@ -157,7 +164,8 @@ async fn receive(
     if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
         target::apply(tx, key, &message, inbound.at).await?;
-        events::message(tx, key, &message, clock).await?;
+        let file = media::incoming::announce(tx, key, files, &message, inbound.remote, now).await?;
+        events::received(tx, key, &message, file.as_ref(), clock).await?;
         opt_out::take(tx, key, &writer, &message, clock).await?;
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! | [`model`], `store` | the domain's types; all product SQL |
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
+//! | [`media`] | files: taking them in, keeping them, giving them out |
 //! | [`target`], [`reading`] | messages about other messages; telling a contact what was read |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | `commands`, `wake` | reaching what runs in another process |
@@ -25,6 +26,7 @@ pub mod events;
 pub mod host;
 mod inbound;
 pub mod keys;
+pub mod media;
 pub mod messages;
 pub mod model;
 mod opt_out;

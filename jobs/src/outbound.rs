@@ -18,6 +18,10 @@ use crate::{
     crash,
     error::Fault,
     events,
+    media::{
+        IngestError, Source, SourceError,
+        outgoing::{self, File},
+    },
     messages::{self, contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     pacing::millis,
@@ -35,6 +39,8 @@ pub struct NewMessage {
     pub to: Phone,
     /// What. A content that is about another message names it by our id.
     pub content: Content,
+    /// Where the file is that it carries, of a content that carries one.
+    pub source: Option<Source>,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
     /// Whom its text mentions.
@@ -52,6 +58,7 @@ impl NewMessage {
             session,
             to,
             content,
+            source: None,
             reply_to: None,
             mentions: Vec::new(),
             forwarded: false,
@@ -106,6 +113,12 @@ pub enum AcceptError {
     /// It is about a message that this cannot be about.
     #[error("the message it is about: {0}")]
     Target(TargetError),
+    /// Its file cannot be sent.
+    #[error("its file: {0}")]
+    Source(SourceError),
+    /// Its file could not be taken in.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
@@ -131,11 +144,16 @@ pub async fn accept(
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, AcceptError> {
     let draft = Draft::new(services, org, new, idempotency).await?;
-    match draft.clone().commit(services).await {
+    let done = match draft.clone().commit(services).await {
         // The request beside this one has committed: its answer is there now.
-        Err(AcceptError::KeyInUse) => draft.commit(services).await,
+        Err(AcceptError::KeyInUse) => draft.clone().commit(services).await,
         done => done,
+    };
+    let was_taken = done.as_ref().is_ok_and(|accepted| !accepted.replayed);
+    if let (Some(file), false) = (&draft.file, was_taken) {
+        outgoing::refused(services, org, file).await;
     }
+    done
 }
 
 /// Everything of a message that needs no database.
@@ -147,15 +165,18 @@ struct Draft {
     peer_sealed: Vec<u8>,
     content_sealed: Vec<u8>,
     context_sealed: Option<Vec<u8>>,
-    /// What is wrong with the messages it is about. An earlier answer under its key comes first.
+    /// The file it carries.
+    file: Option<File>,
+    /// What is wrong with its file, or with the messages it is about. An earlier answer under its key comes first.
     refused: Option<Refused>,
     key: std::sync::Arc<passerelle_engine::vault::DataKey>,
     idempotency: Option<Macs>,
 }
 
-/// Which of the messages that one is about cannot be.
-#[derive(Clone, Copy)]
+/// What a message refers to and cannot.
+#[derive(Clone)]
 enum Refused {
+    Source(SourceError),
     ReplyTo(TargetError),
     Target(TargetError),
 }
@@ -163,6 +184,7 @@ enum Refused {
 impl From<Refused> for AcceptError {
     fn from(refused: Refused) -> Self {
         match refused {
+            Refused::Source(error) => Self::Source(error),
             Refused::ReplyTo(error) => Self::ReplyTo(error),
             Refused::Target(error) => Self::Target(error),
         }
@@ -187,7 +209,14 @@ impl Draft {
         let now = shared.clock.now();
         let to_mac = contact_mac(&key, &new.to);
         let mut new = new;
-        let about = About::look_up(services, &key, &mut new, &to_mac, now, org).await?;
+        let mut about = About::look_up(services, &key, &mut new, &to_mac, now, org).await?;
+        let file = match file(services, &key, org, &mut new).await? {
+            Ok(file) => file,
+            Err(error) => {
+                about.refused = Some(Refused::Source(error));
+                None
+            }
+        };
         let expires_at = new
             .expires_at
             .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)))
@@ -225,6 +254,7 @@ impl Draft {
                 .seal_json(&content_place(org, &record), &message.content)
                 .map_err(Fault::from)?,
             context_sealed: seal_context(&key, org, &record, &message.context)?,
+            file,
             refused: about.refused,
             idempotency: idempotency.map(|given| Macs {
                 key: key.mac("idempotency.key", given.key.as_bytes()),
@@ -240,6 +270,7 @@ impl Draft {
     async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
         let shared = services.0.clone();
         let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
+        let is_fetched = matches!(self.file, Some(File::Fetched(_)));
         let accepted = shared
             .store
             .write(self.message.org, move |tx| {
@@ -247,8 +278,8 @@ impl Draft {
                     if let Some(earlier) = self.replay(tx).await? {
                         return Ok(earlier);
                     }
-                    if let Some(refused) = self.refused {
-                        return Err(refused.into());
+                    if let Some(refused) = &self.refused {
+                        return Err(refused.clone().into());
                     }
                     if self.expires_at <= self.message.created_at {
                         return Err(AcceptError::Expired);
@@ -270,6 +301,9 @@ impl Draft {
             })
             .await?;
         crash::point("accept.after_commit");
+        if is_fetched {
+            services.wake_fetches();
+        }
         // Behind others it changes nothing of when its lane is due.
         if accepted.position == 0 {
             services.wake_lanes();
@@ -316,6 +350,9 @@ impl Draft {
         };
         store::messages::insert_outbound(tx, &new, &self.to_mac, place.seq, self.expires_at)
             .await?;
+        if let Some(file) = &self.file {
+            outgoing::accepted(tx, org, file, self.expires_at).await?;
+        }
         Ok(place)
     }
 
@@ -348,6 +385,20 @@ impl Draft {
             store::idempotency::insert(tx, org, &macs.key, &macs.request, answer, now).await?;
         free.then_some(()).ok_or(AcceptError::KeyInUse)
     }
+}
+
+/// The file that a new message carries, found or taken in.
+async fn file(
+    services: &Services,
+    key: &DataKey,
+    org: OrgId,
+    new: &mut NewMessage,
+) -> Result<Result<Option<File>, SourceError>, IngestError> {
+    let (Some(shown), Some(source)) = (new.content.media_mut(), new.source.take()) else {
+        return Ok(Ok(None));
+    };
+    let found = outgoing::find(services, key, org, shown, source).await?;
+    Ok(found.map(Some))
 }
 
 /// What a new message is about, looked up.

@@ -1,4 +1,4 @@
-//! What a process does: any of running sessions, delivering webhooks and sweeping.
+//! What a process does: any of running sessions, delivering webhooks, fetching files and sweeping.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,6 +7,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     host::{Host, lane},
+    media::{
+        fetch::{self, Fetcher, Fetches},
+        retention,
+    },
     queue::{
         tokens::{self, Deliveries},
         transport::{self, Transport},
@@ -109,6 +113,28 @@ impl Running {
         Ok(())
     }
 
+    /// Fetches files. Fails when the system's TLS roots cannot be read.
+    pub fn fetch(&self, services: &Services, whatsapp: WhatsApp) -> anyhow::Result<()> {
+        let fetcher = Arc::new(Fetcher::new(services.clone(), whatsapp)?);
+        let workload = Workload {
+            boot: services.0.boot.to_string(),
+            concurrency: fetch::CONCURRENCY,
+            timeout: fetch::TIMEOUT,
+        };
+        self.tasks.spawn(worker::run(
+            Arc::new(Fetches(services.clone())),
+            Arc::clone(&services.0.fetches),
+            workload,
+            self.tasks.clone(),
+            self.stop.clone(),
+            move |job| {
+                let fetcher = Arc::clone(&fetcher);
+                async move { fetcher.fetch(job).await }
+            },
+        ));
+        Ok(())
+    }
+
     /// Wakes the other processes, and is woken by them.
     pub fn wake(&self, services: &Services) {
         self.tasks
@@ -119,6 +145,10 @@ impl Running {
     pub fn sweep(&self, services: &Services) {
         self.tasks
             .spawn(sweep::run(services.clone(), self.stop.clone()));
+        self.tasks.spawn(retention::reconcile_for_ever(
+            services.clone(),
+            self.stop.clone(),
+        ));
     }
 
     /// Stops claiming, lets what is in flight finish, puts sessions to rest, and returns when all

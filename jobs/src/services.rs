@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{Fence, Gathering, InHand, Registry},
+    media::{MediaSettings, Pictures, Turns},
     pacing::Pace,
     queue::transport::Link,
     wake::{Bell, Topic},
@@ -38,10 +39,12 @@ pub struct Settings {
     pub message_ttl: Duration,
     /// Messages that may wait in one lane.
     pub lane_limit: i64,
-    /// Which addresses webhooks may go to.
+    /// Which addresses webhooks may go to, and files may be fetched from.
     pub egress: Egress,
     /// When a webhook delivery is tried again.
     pub schedule: Schedule,
+    /// How files are kept.
+    pub media: MediaSettings,
 }
 
 /// The brain. Cheap to clone.
@@ -66,6 +69,12 @@ pub(crate) struct Shared {
     pub(crate) dispatches: Arc<Notify>,
     /// Whether deliveries travel as tokens.
     pub(crate) link: Arc<Link>,
+    /// A file may have to be fetched.
+    pub(crate) fetches: Arc<Notify>,
+    /// Files that come in at once.
+    pub(crate) turns: Turns,
+    /// Pictures that are decoded at once.
+    pub(crate) pictures: Pictures,
     /// A session should start or stop.
     pub(crate) sessions: Arc<Notify>,
     /// The same, for the other processes.
@@ -102,6 +111,9 @@ impl Services {
             deliveries: Arc::default(),
             dispatches: Arc::default(),
             link: Arc::default(),
+            fetches: Arc::default(),
+            turns: Turns::default(),
+            pictures: Pictures::default(),
             sessions: Arc::default(),
             bell: Bell::default(),
             boot,
@@ -159,6 +171,11 @@ impl Services {
         self.wake(Topic::Deliveries);
     }
 
+    /// A file may have to be fetched.
+    pub(crate) fn wake_fetches(&self) {
+        self.wake(Topic::Fetches);
+    }
+
     /// A session should start or stop, or is asked something.
     pub(crate) fn wake_hosts(&self) {
         self.wake(Topic::Sessions);
@@ -179,6 +196,7 @@ impl Services {
                 self.0.deliveries.notify_one();
                 self.0.dispatches.notify_one();
             }
+            Topic::Fetches => self.0.fetches.notify_one(),
             Topic::Sessions => self.0.sessions.notify_one(),
         }
     }

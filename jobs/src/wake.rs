@@ -31,18 +31,26 @@ pub(crate) enum Topic {
     Lanes,
     /// A delivery may be due.
     Deliveries,
+    /// A file may have to be fetched.
+    Fetches,
     /// A session should start or stop, or is asked something.
     Sessions,
 }
 
 impl Topic {
-    const ALL: [Self; 3] = [Self::Lanes, Self::Deliveries, Self::Sessions];
+    const ALL: [Self; 4] = [
+        Self::Lanes,
+        Self::Deliveries,
+        Self::Fetches,
+        Self::Sessions,
+    ];
 
     /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
     fn channel(self, store: &str) -> String {
         let topic = match self {
             Self::Lanes => "lanes",
             Self::Deliveries => "deliveries",
+            Self::Fetches => "fetches",
             Self::Sessions => "sessions",
         };
         format!("{store}:{topic}")

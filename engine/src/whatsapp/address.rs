@@ -56,6 +56,13 @@ impl ServerAddress {
         self.sandbox.is_some()
     }
 
+    /// Where a server of our own keeps files, as `host:port`; none for WhatsApp's own, which has hosts
+    /// for them.
+    pub(super) fn media_host(&self) -> Option<String> {
+        let url = self.sandbox.as_ref()?;
+        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+    }
+
     /// The whole address.
     pub fn as_str(&self) -> &str {
         self.sandbox

@@ -87,7 +87,10 @@ impl WhatsApp {
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
-            .with_inbound_durability_hook(Hook(inbound))
+            .with_inbound_durability_hook(Hook {
+                sink: inbound,
+                clock: self.clock().clone(),
+            })
             .with_event_handler(listener)
             .with_cache_config(caches())
             .build()

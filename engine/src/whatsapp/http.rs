@@ -82,6 +82,11 @@ impl Http {
         String::from_utf8(page).context("reading the page as text")
     }
 
+    /// The answer to a request, its body still to be read.
+    pub(super) async fn stream(&self, request: &HttpRequest) -> anyhow::Result<Response> {
+        Ok(sent(self.start(request)?).await?)
+    }
+
     fn start(&self, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
         let client = self
             .client

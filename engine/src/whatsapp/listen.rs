@@ -17,15 +17,20 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::wire::{self, Read};
 use crate::{
+    clock::Clock,
     content::{Inbound, Peer, Phone},
     event::InboundSink,
+    ids::MediaId,
 };
 
 /// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
 const ID_MAX: usize = 128;
 
 /// Stands between the library and the sink.
-pub(super) struct Hook(pub(super) Arc<dyn InboundSink>);
+pub(super) struct Hook {
+    pub(super) sink: Arc<dyn InboundSink>,
+    pub(super) clock: Clock,
+}
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
@@ -38,7 +43,10 @@ impl InboundDurabilityHook for Hook {
     ) -> anyhow::Result<()> {
         let mut messages = Vec::with_capacity(batch.len());
         for InboundMessage { message, info, .. } in batch {
-            let Some(read) = is_one_to_one(info).then(|| wire::read(message)).flatten() else {
+            if !is_one_to_one(info) {
+                continue;
+            }
+            let Some(read) = wire::read(message, MediaId::new(&self.clock)) else {
                 continue;
             };
             let from = peer(&client, info).await;
@@ -56,7 +64,7 @@ impl InboundDurabilityHook for Hook {
         if messages.is_empty() {
             return Ok(());
         }
-        self.0.commit(messages).await
+        self.sink.commit(messages).await
     }
 }
 
@@ -84,6 +92,7 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         content: read.content,
         context,
         ballot: read.vote.map(|vote| vote.between(names)),
+        remote: read.remote,
         at: info.timestamp.timestamp_millis(),
     }
 }
@@ -229,6 +238,7 @@ mod tests {
             },
             answered,
             vote: None,
+            remote: None,
         }
     }
 

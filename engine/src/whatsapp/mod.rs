@@ -9,6 +9,7 @@
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
 //! | `mark` | receipts for what came in |
+//! | `media` | files to and from WhatsApp's media hosts |
 //! | `listen`, `tell` | incoming messages; all other events |
 //! | `wire` | contents as WhatsApp writes them, both ways |
 //!
@@ -21,6 +22,7 @@ mod connect;
 mod http;
 mod listen;
 mod mark;
+mod media;
 mod send;
 mod tell;
 mod tls;
@@ -40,8 +42,9 @@ pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{LinkOptions, PairingError},
     mark::Mark,
+    media::{FetchError, Uploaded},
     send::{Outgoing, SendError, new_wa_id},
-    wire::Ballot,
+    wire::{Attached, Ballot, clean_file_name},
 };
 use self::{http::Http, version::WebVersion};
 use crate::{

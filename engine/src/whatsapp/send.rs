@@ -8,7 +8,7 @@ use whatsapp_rust::{
 
 use super::{
     Link,
-    wire::{self, Sides},
+    wire::{self, Attached, Sides},
 };
 use crate::{
     clock::Millis,
@@ -59,6 +59,8 @@ pub struct Outgoing<'m> {
     pub content: &'m Content,
     /// What stands beside it.
     pub context: &'m Context,
+    /// The file that the content carries, as WhatsApp has it.
+    pub attached: Option<&'m Attached>,
     /// When, for the kinds whose form has it.
     pub at: Millis,
 }
@@ -87,7 +89,7 @@ impl Link {
         }
         self.know_properties().await;
         let sides = self.sides(&to, outgoing).await;
-        let message = wire::message(outgoing.content, outgoing.context, &sides, outgoing.at)
+        let message = wire::message(outgoing, &sides)
             .ok_or(SendError::Permanent("unsupported_content"))?;
         let options = SendOptions::default().with_message_id(wa_id);
         match self

@@ -9,14 +9,14 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::SystemTx,
-    whatsapp::{Link, Outgoing, SendError},
+    whatsapp::{Attached, Link, Outgoing, SendError},
 };
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    fence,
+    attach, fence,
     flight::{Flight, Word},
     outcome::{self, Outcome},
     registry::Running,
@@ -206,13 +206,17 @@ impl Trip<'_> {
         if self.is_expired() {
             return Outcome::Expired;
         }
+        let attached = match self.attach(link).await {
+            Ok(attached) => attached,
+            Err(outcome) => return outcome,
+        };
         if !self.wait_and_type(link).await {
             return Outcome::PutBack;
         }
         if self.is_expired() {
             return Outcome::Expired;
         }
-        match self.write(link).await {
+        match self.write(link, attached.as_ref()).await {
             Ok(wire_at) => self.hear(link, wire_at, words).await,
             Err(outcome) => outcome,
         }
@@ -245,8 +249,16 @@ impl Trip<'_> {
         }
     }
 
+    /// The message's file as WhatsApp has it, given to WhatsApp while the message waits for its turn.
+    async fn attach(&self, link: &Link) -> Result<Option<Attached>, Outcome> {
+        tokio::select! {
+            attached = attach::attach(self.services, link, self.message) => attached,
+            () = self.running.stop.cancelled() => Err(Outcome::PutBack),
+        }
+    }
+
     /// Writes the message under its fixed id: when, or what became of it instead.
-    async fn write(&self, link: &Link) -> Result<Instant, Outcome> {
+    async fn write(&self, link: &Link, attached: Option<&Attached>) -> Result<Instant, Outcome> {
         if !fence::holds(self.services) {
             return Err(Outcome::PutBack);
         }
@@ -254,6 +266,7 @@ impl Trip<'_> {
         let outgoing = Outgoing {
             content: &self.message.content,
             context: &self.message.context,
+            attached,
             at: self.services.0.clock.now(),
         };
         let writing = link.send(&self.message.peer, &self.message.wa_id, outgoing);

@@ -11,6 +11,7 @@
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
+mod attach;
 mod fence;
 mod flight;
 mod hosted;

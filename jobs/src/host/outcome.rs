@@ -35,6 +35,9 @@ const OUTAGE: Duration = Duration::from_millis(500);
 pub(crate) enum Outcome {
     /// Certainly not written: it stays the head of its lane.
     PutBack,
+    /// Its file is not here or not with WhatsApp yet: it stays the head of its lane, and is tried again
+    /// after this time.
+    Later(Duration),
     /// Its time was over.
     Expired,
     /// It can never be written; the stable code says why.
@@ -201,6 +204,7 @@ async fn apply(
     let after = |gap| wire.saturating_add(millis(gap));
     let (next, reached) = match outcome {
         Outcome::PutBack => return put_back(tx, &message, resends, 0).await,
+        Outcome::Later(wait) => return put_back(tx, &message, resends, after(wait)).await,
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),

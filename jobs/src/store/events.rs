@@ -69,6 +69,10 @@ event_types! {
     MessageExpired = "message.expired";
     /// The tenant took it back.
     MessageCanceled = "message.canceled";
+    /// The file of a message that came in is here.
+    MediaAvailable = "media.available";
+    /// The file of a message that came in cannot be had.
+    MediaFailed = "media.failed";
     /// A number was linked.
     SessionLinked = "session.linked";
     /// The session is online.

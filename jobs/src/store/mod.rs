@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod lanes;
 pub(crate) mod links;
 pub(crate) mod live;
+pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod organisations;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::{
-    Client, StatusCode,
+    Client, ClientBuilder, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
@@ -34,10 +34,15 @@ impl Default for Deadline {
 
 /// The guarded client. Make one and clone it: it keeps connections.
 pub fn client(egress: &Egress, deadline: Deadline) -> reqwest::Result<Client> {
+    builder(egress, deadline).build()
+}
+
+/// A guarded client that is still to be built; it follows no redirect unless told to.
+pub(crate) fn builder(egress: &Egress, deadline: Deadline) -> ClientBuilder {
     over(Guarded::new(egress.clone()), deadline)
 }
 
-pub(super) fn over(resolver: Guarded, deadline: Deadline) -> reqwest::Result<Client> {
+pub(super) fn over(resolver: Guarded, deadline: Deadline) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("passerelle/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -47,7 +52,6 @@ pub(super) fn over(resolver: Guarded, deadline: Deadline) -> reqwest::Result<Cli
         .timeout(deadline.total)
         .pool_idle_timeout(Duration::from_mins(1))
         .pool_max_idle_per_host(4)
-        .build()
 }
 
 /// What came back.

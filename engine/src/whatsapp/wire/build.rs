@@ -12,21 +12,24 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Sides, about, card, poll};
+use super::{Attached, Sides, about, card, media, poll};
 use crate::{
     clock::Millis,
-    content::{Card, Content, Context, Delete, Edit, Location},
+    content::{Card, Content, Delete, Edit, Location},
+    whatsapp::Outgoing,
 };
 
-/// The message; `None` for what is never sent. `at` is when it is written.
-pub(in crate::whatsapp) fn message(
-    content: &Content,
-    context: &Context,
-    sides: &Sides,
-    at: Millis,
-) -> Option<Message> {
+/// The message; `None` for what is never sent, and for a file that WhatsApp does not have.
+pub(in crate::whatsapp) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> {
+    let Outgoing {
+        content,
+        context,
+        attached,
+        at,
+    } = outgoing;
     let beside = about::context_info(context, sides);
     let mut message = match content {
+        file if file.media().is_some() => with_file(file, attached, beside)?,
         Content::Text { body } => text(body, beside),
         Content::Location(place) => location(place, beside),
         Content::Contacts { contacts } => cards(contacts, beside),
@@ -50,6 +53,15 @@ pub(in crate::whatsapp) fn message(
 
 fn field<T: Default>(value: Option<T>) -> MessageField<T> {
     value.map_or_else(MessageField::none, MessageField::some)
+}
+
+fn with_file(
+    content: &Content,
+    attached: Option<&Attached>,
+    beside: Option<ContextInfo>,
+) -> Option<Message> {
+    let (kind, shown) = content.media()?;
+    Some(media::build(kind, shown, attached?, beside))
 }
 
 fn text(body: &str, beside: Option<ContextInfo>) -> Message {

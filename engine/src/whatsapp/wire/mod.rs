@@ -5,11 +5,13 @@
 //! | `build`, `read` | a whole message |
 //! | `about` | which message another one is about, and quotes |
 //! | `card` | contact cards (vCard) |
+//! | `media` | messages that carry a file |
 //! | `poll` | polls and the votes in them |
 
 mod about;
 mod build;
 mod card;
+mod media;
 mod poll;
 mod read;
 #[cfg(test)]
@@ -17,7 +19,10 @@ mod tests;
 
 use whatsapp_rust::Jid;
 
-pub use self::poll::Ballot;
+pub use self::{
+    media::{Attached, clean_file_name},
+    poll::Ballot,
+};
 pub(super) use self::{
     build::message,
     poll::SealedVote,

@@ -10,8 +10,12 @@ use whatsapp_rust::{
     },
 };
 
-use super::{SealedVote, about, card, poll};
-use crate::content::{Content, Context, Delete, Edit, Location, Peer, PollVote, Reaction};
+use super::{SealedVote, about, card, media, poll};
+use crate::{
+    content::{Content, Context, Delete, Edit, Location, Peer, PollVote, Reaction},
+    ids::MediaId,
+    media::Remote,
+};
 
 /// What a message carries for a person.
 pub(in crate::whatsapp) struct Read {
@@ -20,14 +24,23 @@ pub(in crate::whatsapp) struct Read {
     /// Who wrote the message that it answers.
     pub(in crate::whatsapp) answered: Option<Peer>,
     pub(in crate::whatsapp) vote: Option<SealedVote>,
+    /// Where WhatsApp keeps the file it carries, if it can be had.
+    pub(in crate::whatsapp) remote: Option<Remote>,
 }
 
-/// What the message carries for a person; `None` when it is protocol only.
-pub(in crate::whatsapp) fn read(message: &Message) -> Option<Read> {
+/// What the message carries for a person; `None` when it is protocol only. A file that it carries is
+/// known as `media` from now on.
+pub(in crate::whatsapp) fn read(message: &Message, media: MediaId) -> Option<Read> {
     let inner = message.get_base_message();
-    let (content, vote) = match about_another(inner) {
-        Some((content, vote)) => (content, vote),
-        None => (shown(inner).map_or_else(|| unsupported(inner), Some)?, None),
+    let (mut vote, mut remote) = (None, None);
+    let content = if let Some((content, sealed)) = about_another(inner) {
+        vote = sealed;
+        content
+    } else if let Some(file) = media::read(inner, media) {
+        remote = file.remote;
+        file.kind.content(file.media)
+    } else {
+        shown(inner).map_or_else(|| unsupported(inner), Some)?
     };
     let (mut context, answered) = about::context(context_info(inner));
     if matches!(content, Content::Poll(_)) {
@@ -38,6 +51,7 @@ pub(in crate::whatsapp) fn read(message: &Message) -> Option<Read> {
         context,
         answered,
         vote,
+        remote,
     })
 }
 
@@ -73,7 +87,7 @@ fn notice_of(notice: &ProtocolMessage) -> Option<Content> {
     }
 }
 
-/// A content that is shown as it is.
+/// A content without a file that is shown as it is.
 pub(super) fn shown(message: &Message) -> Option<Content> {
     let text = message.text_content().filter(|text| !text.is_empty());
     if let Some(text) = text {
@@ -140,6 +154,7 @@ fn context_info(message: &Message) -> Option<&ContextInfo> {
         poll_creation_message_v3,
         image_message,
         video_message,
+        ptv_message,
         audio_message,
         document_message,
         sticker_message,
@@ -169,12 +184,6 @@ fn kind(message: &Message) -> Option<&'static str> {
         };
     }
     first_set! {
-        image_message => "imageMessage",
-        video_message => "videoMessage",
-        ptv_message => "ptvMessage",
-        audio_message => "audioMessage",
-        document_message => "documentMessage",
-        sticker_message => "stickerMessage",
         lottie_sticker_message => "lottieStickerMessage",
         contact_message => "contactMessage",
         contacts_array_message => "contactsArrayMessage",

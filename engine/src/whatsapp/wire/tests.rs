@@ -9,14 +9,32 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Sides, build};
-use crate::content::{
-    Card, Content, Context, Delete, Edit, Location, Peer, Phone, Poll, Reaction, Reply, Summary,
-    Target,
+use super::{Read, Sides, build};
+use crate::{
+    clock::Clock,
+    content::{
+        Card, Content, Context, Delete, Edit, Location, Peer, Phone, Poll, Reaction, Reply, Summary,
+        Target,
+    },
+    ids::MediaId,
+    whatsapp::Outgoing,
 };
 
+fn read(message: &Message) -> Option<Read> {
+    super::read(message, MediaId::new(&Clock::system()))
+}
+
+fn outgoing<'m>(content: &'m Content, context: &'m Context) -> Outgoing<'m> {
+    Outgoing {
+        content,
+        context,
+        attached: None,
+        at: 1,
+    }
+}
+
 fn content(message: &Message) -> Option<Content> {
-    super::read(message).map(|read| read.content)
+    read(message).map(|read| read.content)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
@@ -55,11 +73,11 @@ fn text_in_a_disappearing_message_is_text() {
 
 #[test]
 fn what_is_not_read_yet_is_told_by_the_name_of_its_field() {
-    let image = Message {
-        image_message: MessageField::some(message::ImageMessage::default()),
+    let event = Message {
+        event_message: MessageField::some(message::EventMessage::default()),
         ..Default::default()
     };
-    assert_eq!(content(&image), unsupported("imageMessage"));
+    assert_eq!(content(&event), unsupported("eventMessage"));
     let rare = Message {
         payment_invite_message: MessageField::some(message::PaymentInviteMessage {
             expiry_timestamp: Some(1),
@@ -110,7 +128,7 @@ fn sides() -> Sides {
 }
 
 fn sent(content: &Content, context: &Context) -> Message {
-    let message = build::message(content, context, &sides(), 1_700_000_000_000).unwrap();
+    let message = build::message(outgoing(content, context), &sides()).unwrap();
     // Over the wire and back: what is not in the definition would be lost.
     let bytes = waproto::codec::message_to_vec(&message);
     waproto::codec::message_decode(&bytes).unwrap()
@@ -216,7 +234,7 @@ fn context() -> impl Strategy<Value = Context> {
 proptest! {
     #[test]
     fn what_is_sent_is_read_back_with_what_stands_beside_it(content in plain(), context in context()) {
-        let read = super::read(&sent(&content, &context)).unwrap();
+        let read = read(&sent(&content, &context)).unwrap();
         prop_assert!(read.content == content);
         let mut back = read.context;
         if let Some(reply) = &mut back.reply_to {
@@ -230,7 +248,7 @@ proptest! {
     /// The other side reads `from_me` the other way round.
     #[test]
     fn what_is_about_another_message_names_it(content in about()) {
-        let mut read = super::read(&sent(&content, &Context::default())).unwrap().content;
+        let mut read = read(&sent(&content, &Context::default())).unwrap().content;
         let target = read.target_mut().unwrap();
         target.from_me = !target.from_me;
         prop_assert!(read == content);
@@ -239,7 +257,7 @@ proptest! {
     #[test]
     fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         if let Ok(message) = waproto::codec::message_decode(&bytes) {
-            let _ = super::read(&message);
+            let _ = read(&message);
         }
     }
 
@@ -251,12 +269,12 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let message = build::message(&content, &context, &sides(), 1).unwrap();
+        let message = build::message(outgoing(&content, &context), &sides()).unwrap();
         let mut bytes = waproto::codec::message_to_vec(&message);
         let at = at.index(bytes.len());
         bytes[at] = byte;
         if let Ok(message) = waproto::codec::message_decode(&bytes)
-            && let Some(read) = super::read(&message)
+            && let Some(read) = read(&message)
         {
             let json = serde_json::to_vec(&read.content).unwrap();
             prop_assert!(serde_json::from_slice::<Content>(&json).is_ok(), "it could not be kept");
@@ -300,7 +318,7 @@ fn a_poll_keeps_its_secret_through_every_try_and_a_vote_opens_under_it_alone() {
         ..Context::default()
     };
     let message = sent(&Content::Poll(poll.clone()), &context);
-    assert_eq!(super::read(&message).unwrap().context.secret, Some(secret));
+    assert_eq!(read(&message).unwrap().context.secret, Some(secret));
 
     let (maker, voter) = ("100@lid", "200@lid");
     let chosen = [wacore::poll::compute_option_hash("Tuesday").to_vec()];
@@ -324,7 +342,7 @@ fn a_poll_keeps_its_secret_through_every_try_and_a_vote_opens_under_it_alone() {
         }),
         ..Default::default()
     };
-    let read = super::read(&vote).unwrap();
+    let read = read(&vote).unwrap();
     assert!(read.content.target().unwrap().from_me, "it is our poll");
     let phones = ("1@s.whatsapp.net".to_owned(), "2@s.whatsapp.net".to_owned());
     let ballot = read

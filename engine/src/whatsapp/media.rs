@@ -1,0 +1,178 @@
+//! Files to and from WhatsApp's media hosts, always in their encrypted form.
+
+use std::{
+    fs::File,
+    io::{Read, Seek as _, SeekFrom},
+    path::PathBuf,
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _};
+use reqwest::StatusCode;
+use wacore::{
+    download::{DownloadUtils, Downloadable, MediaHost, MediaRoute, MediaType},
+    net::HttpRequest,
+    upload::{EncryptedMediaInfo, UploadSource},
+};
+
+use super::{Link, SendError, WhatsApp};
+use crate::media::{Remote, SealedFile};
+
+/// Why a file could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// WhatsApp keeps it no longer; its sender's phone may put it there again.
+    #[error("no longer kept by WhatsApp")]
+    Expired,
+    /// It names no place on WhatsApp's media hosts.
+    #[error("not a place on WhatsApp's media hosts")]
+    NoPlace,
+    /// WhatsApp's media hosts did not answer, or not well.
+    #[error("WhatsApp's media hosts did not answer")]
+    Unreachable,
+}
+
+impl WhatsApp {
+    /// The encrypted bytes of a file that WhatsApp keeps. Needs no session: WhatsApp gives a file
+    /// to whoever knows its path, for without the key it says nothing.
+    pub async fn fetch(
+        &self,
+        remote: &Remote,
+    ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + use<>, FetchError> {
+        let requests = DownloadUtils::prepare_download_requests(&Wanted(remote), &self.route())
+            .map_err(|_| FetchError::NoPlace)?;
+        let mut worst = FetchError::Unreachable;
+        for request in requests {
+            match self.http().stream(&HttpRequest::get(request.url)).await {
+                Ok(reply) if reply.status().is_success() => {
+                    return Ok(reply
+                        .bytes_stream()
+                        .map_err(|_| FetchError::Unreachable));
+                }
+                Ok(reply) if is_gone(reply.status()) => worst = FetchError::Expired,
+                Ok(reply) => {
+                    tracing::debug!(http.status = reply.status().as_u16(), "a media host refused");
+                }
+                Err(error) => tracing::debug!(error = %error, "a media host did not answer"),
+            }
+        }
+        Err(worst)
+    }
+
+    /// WhatsApp's media hosts; in a sandbox the simulator, which is its own.
+    fn route(&self) -> MediaRoute {
+        match self.address().media_host() {
+            None => MediaRoute::default_hosts(),
+            Some(host) => MediaRoute::unauthenticated(vec![MediaHost::new(host)]),
+        }
+    }
+}
+
+/// A path is signed and ends some weeks after the upload: these three mean that it did.
+fn is_gone(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE
+    )
+}
+
+/// A file as the library asks for it.
+struct Wanted<'r>(&'r Remote);
+
+impl Downloadable for Wanted<'_> {
+    fn direct_path(&self) -> Option<&str> {
+        Some(&self.0.direct_path)
+    }
+
+    fn media_key(&self) -> Option<&[u8]> {
+        Some(self.0.file.key.bytes())
+    }
+
+    fn file_enc_sha256(&self) -> Option<&[u8]> {
+        Some(&self.0.file.enc_sha256)
+    }
+
+    fn file_sha256(&self) -> Option<&[u8]> {
+        Some(&self.0.file.sha256)
+    }
+
+    fn file_length(&self) -> Option<u64> {
+        Some(self.0.file.size)
+    }
+
+    fn app_info(&self) -> MediaType {
+        self.0.file.class.library()
+    }
+}
+
+/// Where WhatsApp put a file of ours.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    pub(super) url: String,
+    pub(super) direct_path: String,
+    pub(super) key_at: i64,
+}
+
+impl Link {
+    /// Gives WhatsApp the encrypted file at `path`. WhatsApp may have it already, then nothing is
+    /// sent. Nothing of it shows to anybody before a message names it.
+    pub async fn upload(&self, file: &SealedFile, path: PathBuf) -> Result<Uploaded, SendError> {
+        let key = file.key.bytes().try_into();
+        let sha256 = file.sha256.as_slice().try_into();
+        let enc_sha256 = file.enc_sha256.as_slice().try_into();
+        let (Ok(media_key), Ok(file_sha256), Ok(file_enc_sha256)) = (key, sha256, enc_sha256)
+        else {
+            return Err(SendError::Permanent("media_damaged"));
+        };
+        let info = EncryptedMediaInfo {
+            media_key,
+            file_sha256,
+            file_enc_sha256,
+            file_length: file.size,
+            streaming_sidecar: None,
+        };
+        let source = OnDisk {
+            path,
+            size: SealedFile::sealed_size(file.size),
+        };
+        let class = file.class.library();
+        let sent = self.client().upload_stream(source, info, class).await;
+        let sent = sent.map_err(|error| {
+            tracing::info!(error = %Causes(&error), "WhatsApp did not take a file");
+            SendError::NotOnWire("media_upload_failed")
+        })?;
+        Ok(Uploaded {
+            url: sent.url,
+            direct_path: sent.direct_path,
+            key_at: sent.media_key_timestamp,
+        })
+    }
+}
+
+/// What kind of failure it was, without addresses, which carry tokens.
+struct Causes<'e>(&'e anyhow::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.root_cause().to_string();
+        f.write_str(if text.contains("://") { "refused" } else { &text })
+    }
+}
+
+struct OnDisk {
+    path: PathBuf,
+    size: u64,
+}
+
+impl UploadSource for OnDisk {
+    fn len(&self) -> u64 {
+        self.size
+    }
+
+    fn reader_from(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
+

@@ -1,0 +1,358 @@
+//! Messages that carry a file.
+
+use whatsapp_rust::{
+    buffa::MessageField,
+    waproto::whatsapp::{
+        ContextInfo, Message,
+        message::{AudioMessage, DocumentMessage, ImageMessage, StickerMessage, VideoMessage},
+    },
+};
+
+use crate::{
+    content::{Media, MediaKind},
+    media::{FileKey, Looks, MediaClass, Remote, SealedFile},
+    whatsapp::Uploaded,
+};
+
+/// A file to send.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// What opens it.
+    pub file: SealedFile,
+    /// How it looks before it is loaded.
+    pub looks: Looks,
+    /// Where WhatsApp has it.
+    pub uploaded: Uploaded,
+}
+
+/// The fields that every message with a file has under the same names.
+macro_rules! with_file {
+    ($type:ident { $($own:tt)* }, $attached:expr, $beside:expr) => {{
+        let Attached { file, looks, uploaded } = $attached;
+        $type {
+            url: Some(uploaded.url.clone()),
+            direct_path: Some(uploaded.direct_path.clone()),
+            mimetype: Some(looks.mime_type.clone()),
+            media_key: Some(file.key.bytes().to_vec()),
+            file_sha256: Some(file.sha256.clone()),
+            file_enc_sha256: Some(file.enc_sha256.clone()),
+            file_length: Some(file.size),
+            media_key_timestamp: Some(uploaded.key_at),
+            context_info: $beside.map_or_else(MessageField::none, MessageField::some),
+            $($own)*
+            ..Default::default()
+        }
+    }};
+}
+
+type Beside = Option<ContextInfo>;
+
+/// The message that shows `attached` as `kind`.
+pub(super) fn build(kind: MediaKind, media: &Media, attached: &Attached, beside: Beside) -> Message {
+    let mut message = Message::default();
+    match kind {
+        MediaKind::Image => message.image_message = field(image(media, attached, beside)),
+        MediaKind::Video => message.video_message = field(video(media, attached, beside)),
+        MediaKind::Audio => message.audio_message = field(audio(attached, false, beside)),
+        MediaKind::Voice => message.audio_message = field(audio(attached, true, beside)),
+        MediaKind::Document => message.document_message = field(document(media, attached, beside)),
+        MediaKind::Sticker => message.sticker_message = field(sticker(attached, beside)),
+    }
+    message
+}
+
+fn field<T: whatsapp_rust::buffa::Message>(value: T) -> MessageField<T> {
+    MessageField::some(value)
+}
+
+fn filled(bytes: &[u8]) -> Option<Vec<u8>> {
+    (!bytes.is_empty()).then(|| bytes.to_vec())
+}
+
+fn image(media: &Media, attached: &Attached, beside: Beside) -> ImageMessage {
+    let looks = &attached.looks;
+    with_file!(
+        ImageMessage {
+            caption: media.caption.clone(),
+            width: looks.width,
+            height: looks.height,
+            jpeg_thumbnail: filled(&looks.thumbnail),
+        },
+        attached,
+        beside
+    )
+}
+
+fn video(media: &Media, attached: &Attached, beside: Beside) -> VideoMessage {
+    let looks = &attached.looks;
+    with_file!(
+        VideoMessage {
+            caption: media.caption.clone(),
+            width: looks.width,
+            height: looks.height,
+            seconds: looks.seconds,
+            jpeg_thumbnail: filled(&looks.thumbnail),
+            streaming_sidecar: filled(&attached.file.sidecar),
+        },
+        attached,
+        beside
+    )
+}
+
+fn audio(attached: &Attached, ptt: bool, beside: Beside) -> AudioMessage {
+    let looks = &attached.looks;
+    with_file!(
+        AudioMessage {
+            seconds: looks.seconds,
+            ptt: Some(ptt),
+            waveform: filled(&looks.waveform),
+            streaming_sidecar: filled(&attached.file.sidecar),
+        },
+        attached,
+        beside
+    )
+}
+
+fn document(media: &Media, attached: &Attached, beside: Beside) -> DocumentMessage {
+    with_file!(
+        DocumentMessage {
+            caption: media.caption.clone(),
+            title: media.file_name.clone(),
+            file_name: media.file_name.clone(),
+        },
+        attached,
+        beside
+    )
+}
+
+fn sticker(attached: &Attached, beside: Beside) -> StickerMessage {
+    let looks = &attached.looks;
+    with_file!(
+        StickerMessage {
+            width: looks.width,
+            height: looks.height,
+        },
+        attached,
+        beside
+    )
+}
+
+/// What a message with a file shows, and where the file is.
+pub(super) struct Shown {
+    pub(super) kind: MediaKind,
+    pub(super) media: Media,
+    pub(super) remote: Option<Remote>,
+}
+
+/// Reads the fields of the same names.
+macro_rules! shown {
+    ($message:expr, $kind:expr, $id:expr) => {{
+        let message = $message;
+        let mut media = Media::new($id);
+        media.mime_type = message.mimetype.clone().map(|mime| cut(mime, 255));
+        media.size = message.file_length;
+        media.sha256 = message.file_sha256.as_deref().and_then(digest);
+        let remote = remote(
+            $kind,
+            [
+                &message.media_key,
+                &message.file_sha256,
+                &message.file_enc_sha256,
+            ],
+            message.direct_path.as_deref(),
+            message.file_length,
+            message.media_key_timestamp,
+        );
+        Shown {
+            kind: $kind,
+            media,
+            remote,
+        }
+    }};
+}
+
+/// What the message shows if it carries a file, which is known as `id` from now on.
+pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> {
+    if let Some(image) = message.image_message.as_option() {
+        let mut shown = shown!(image, MediaKind::Image, id);
+        shown.media.caption = text(image.caption.as_ref());
+        (shown.media.width, shown.media.height) = (image.width, image.height);
+        return Some(shown);
+    }
+    let video = [&message.video_message, &message.ptv_message];
+    if let Some(video) = video.into_iter().find_map(MessageField::as_option) {
+        let mut shown = shown!(video, MediaKind::Video, id);
+        shown.media.caption = text(video.caption.as_ref());
+        (shown.media.width, shown.media.height) = (video.width, video.height);
+        shown.media.seconds = video.seconds;
+        return Some(shown);
+    }
+    if let Some(audio) = message.audio_message.as_option() {
+        let voice = audio.ptt == Some(true);
+        let kind = if voice { MediaKind::Voice } else { MediaKind::Audio };
+        let mut shown = shown!(audio, kind, id);
+        shown.media.seconds = audio.seconds;
+        return Some(shown);
+    }
+    if let Some(document) = message.document_message.as_option() {
+        let mut shown = shown!(document, MediaKind::Document, id);
+        shown.media.caption = text(document.caption.as_ref());
+        let name = document.file_name.as_ref().or(document.title.as_ref());
+        shown.media.file_name = name.and_then(|name| clean_file_name(name));
+        return Some(shown);
+    }
+    let sticker = message.sticker_message.as_option()?;
+    let mut shown = shown!(sticker, MediaKind::Sticker, id);
+    (shown.media.width, shown.media.height) = (sticker.width, sticker.height);
+    Some(shown)
+}
+
+/// The longest caption that is kept, in bytes; a phone allows far fewer.
+const CAPTION_MAX: usize = crate::content::TEXT_MAX;
+
+fn text(text: Option<&String>) -> Option<String> {
+    let text = text.filter(|text| !text.is_empty())?;
+    Some(cut(text.clone(), CAPTION_MAX))
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    let end = text.floor_char_boundary(max);
+    text.truncate(end);
+    text
+}
+
+fn digest(bytes: &[u8]) -> Option<String> {
+    use std::fmt::Write as _;
+    (bytes.len() == 32).then(|| {
+        bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    })
+}
+
+/// `None` when something is missing without which the file cannot be had.
+fn remote(
+    kind: MediaKind,
+    [key, sha256, enc_sha256]: [&Option<Vec<u8>>; 3],
+    direct_path: Option<&str>,
+    size: Option<u64>,
+    key_at: Option<i64>,
+) -> Option<Remote> {
+    let digest = |bytes: &Option<Vec<u8>>| bytes.clone().filter(|bytes| bytes.len() == 32);
+    Some(Remote {
+        direct_path: direct_path.filter(|path| path.starts_with('/'))?.to_owned(),
+        file: SealedFile {
+            class: MediaClass::from(kind),
+            key: FileKey::new(key.as_deref()?)?,
+            sha256: digest(sha256)?,
+            enc_sha256: digest(enc_sha256)?,
+            size: size.unwrap_or(0),
+            sidecar: Vec::new(),
+        },
+        key_at: key_at.unwrap_or(0),
+    })
+}
+
+/// The longest file name, in bytes.
+const FILE_NAME_MAX: usize = 255;
+
+/// A file name that is one: no folders, no control characters, nothing that turns the reading
+/// direction; `None` when nothing is left.
+pub fn clean_file_name(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = last
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+        .collect();
+    let plain = plain.trim().trim_start_matches('.');
+    (!plain.is_empty()).then(|| cut(plain.to_owned(), FILE_NAME_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{clock::Clock, ids::MediaId, media::Sealer};
+
+    fn attached(kind: MediaKind) -> Attached {
+        let mut sealer = Sealer::new(kind.into());
+        sealer.update(b"the bytes of a file");
+        Attached {
+            file: sealer.finish().1,
+            looks: Looks {
+                mime_type: "application/octet-stream".into(),
+                width: Some(640),
+                height: Some(480),
+                seconds: Some(12),
+                thumbnail: vec![1],
+                waveform: vec![2; 64],
+            },
+            uploaded: Uploaded {
+                url: "https://mmg.whatsapp.net/v/1".into(),
+                direct_path: "/v/1".into(),
+                key_at: 1_700_000_000,
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_built_reads_back() {
+        for kind in MediaKind::ALL {
+            let mut media = Media::new(MediaId::new(&Clock::system()));
+            media.caption = Some("look".into());
+            media.file_name = Some("invoice.pdf".into());
+            let attached = attached(kind);
+            let read = read(&build(kind, &media, &attached, None), media.media_id).unwrap();
+            assert_eq!(read.kind, kind);
+            assert_eq!(read.media.size, Some(19));
+            let captioned = matches!(kind, MediaKind::Image | MediaKind::Video | MediaKind::Document);
+            assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
+            assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
+            let remote = read.remote.unwrap();
+            assert_eq!(remote.direct_path, "/v/1");
+            assert_eq!(remote.file.key, attached.file.key);
+            assert_eq!(remote.file.sha256, attached.file.sha256);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_had_is_shown_all_the_same() {
+        let mut message = build(
+            MediaKind::Image,
+            &Media::new(MediaId::new(&Clock::system())),
+            &attached(MediaKind::Image),
+            None,
+        );
+        let image = message.image_message.as_option_mut().unwrap();
+        image.media_key = Some(vec![1; 31]);
+        let id = MediaId::new(&Clock::system());
+        let shown = read(&message, id).unwrap();
+        assert_eq!(shown.media.media_id, id);
+        assert_eq!(shown.remote, None);
+    }
+
+    #[test]
+    fn a_file_name_is_no_path_and_hides_nothing() {
+        let clean = |name| clean_file_name(name);
+        assert_eq!(clean("a b.pdf").as_deref(), Some("a b.pdf"));
+        assert_eq!(clean("../../etc/passwd").as_deref(), Some("passwd"));
+        assert_eq!(clean("C:\\x\\y.doc").as_deref(), Some("y.doc"));
+        assert_eq!(clean("inv\u{202e}fdp.exe").as_deref(), Some("invfdp.exe"));
+        assert_eq!(clean(".htaccess").as_deref(), Some("htaccess"));
+        for nothing in ["", "..", "/", " ", "\u{0}\n"] {
+            assert_eq!(clean(nothing), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_clean_name_stays_as_it_is(name in any::<String>()) {
+            if let Some(clean) = clean_file_name(&name) {
+                prop_assert!(clean.len() <= FILE_NAME_MAX);
+                prop_assert!(!clean.contains(['/', '\\', '\0']));
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The job that fetches files: what a message that waits will need, and what one that came in announced.
+//!
+//! A claim counts a try and holds the row for as long as any try can take. Each try writes to a name of
+//! its own in the object store, and the row takes only what the try that it counts brought: a late one
+//! clears away after itself. Like every job it carries ids and looks again.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MediaId, OrgId},
+    store::Tx,
+    vault::{DataKey, VaultError},
+    whatsapp::WhatsApp,
+};
+use reqwest::Client;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Upload, View,
+    source::{self, NoFile},
+};
+use crate::{
+    crash,
+    error::Fault,
+    events,
+    model::{MediaStatus, Origin, StoredFile},
+    pacing::millis,
+    queue::Source,
+    services::Services,
+    store::{
+        self,
+        media::{Outcome, Stored},
+        system::media_claims,
+    },
+};
+
+/// Files that this process fetches at once.
+pub(crate) const CONCURRENCY: usize = 32;
+/// How long a file of WhatsApp's may take.
+const WHATSAPP_WITHIN: Duration = Duration::from_mins(10);
+/// How long a job may take, its commit included.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(11);
+/// When a claim lapses because its worker must be dead.
+const LAPSE: Duration = Duration::from_mins(12);
+/// Between two looks for room on the disk.
+const ROOM: Duration = Duration::from_mins(1);
+/// The waits before further tries of an address: a message waits for it.
+const URL_AGAIN: &[Duration] = &[Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
+/// The same of WhatsApp, which keeps a file for weeks.
+const WHATSAPP_AGAIN: &[Duration] = &[
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
+    Duration::from_hours(6),
+    Duration::from_hours(24),
+];
+
+/// One file to fetch: ids, and which try it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FetchMedia {
+    org: OrgId,
+    media: MediaId,
+    attempt: i64,
+}
+
+/// Files to fetch, as a queue.
+pub(crate) struct Fetches(pub(crate) Services);
+
+impl Source for Fetches {
+    type Job = FetchMedia;
+    const NAME: &'static str = "media";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchMedia)>> {
+        let now = self.0.0.clock.now();
+        let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
+        let full = self.0.0.settings.media.is_full();
+        let claim = self.0.0.store.write_system(move |tx| {
+            Box::pin(async move {
+                if full {
+                    media_claims::defer(tx, now, now.saturating_add(millis(ROOM))).await?;
+                    return Ok(Vec::new());
+                }
+                let claimed = media_claims::claim(tx, now, lapse, limit).await?;
+                if !claimed.is_empty() {
+                    crash::point("media.claim.before_commit");
+                }
+                Ok::<_, Fault>(claimed)
+            })
+        });
+        let claimed = claim.await?.into_iter().map(|due| {
+            let job = FetchMedia {
+                org: due.org,
+                media: due.id,
+                attempt: due.attempt,
+            };
+            (due.id.to_string(), job)
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let now = self.0.0.clock.now();
+        let mut conn = self.0.0.store.read_system().await?;
+        let next = media_claims::next_at(&mut conn, now).await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+}
+
+/// Fetches files. One per process.
+pub(crate) struct Fetcher {
+    services: Services,
+    whatsapp: WhatsApp,
+    client: Client,
+}
+
+impl Fetcher {
+    /// Fails when the system's TLS roots cannot be read.
+    pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
+        let client = source::client(&services.0.settings.egress);
+        Ok(Self {
+            client: client.context("the client for files")?,
+            services,
+            whatsapp,
+        })
+    }
+
+    /// Makes one try and records it. An error means that nothing was recorded: the claim lapses and
+    /// the file is fetched again.
+    pub(crate) async fn fetch(&self, job: FetchMedia) -> anyhow::Result<()> {
+        let key = match self.services.0.vault.org_key(job.org).await {
+            Ok(key) => key,
+            Err(VaultError::NoKey(_)) => return Ok(()),
+            Err(error) => return Err(error).context("the organisation's key"),
+        };
+        let stored = {
+            let mut conn = self.services.0.store.read(job.org).await?;
+            store::media::read(&mut conn, job.org, job.media).await?
+        };
+        let Some(stored) = stored.filter(|stored| is_this_try(stored, &job)) else {
+            tracing::debug!(media.id = %job.media, "nothing to fetch any more");
+            return Ok(());
+        };
+        let origin = super::origin(&key, &stored)?.context("a file to fetch has an origin")?;
+        let brought = self.bring(&stored, &origin).await;
+        crash::point("media.fetched");
+        tracing::debug!(media.id = %job.media, attempt = job.attempt, no_file = ?brought.as_ref().err(), "a fetch ended");
+        self.settle(&job, key, stored, &origin, brought).await
+    }
+
+    async fn bring(&self, stored: &Stored, origin: &Origin) -> Result<StoredFile, NoFile> {
+        let (services, org, kind) = (&self.services, stored.org, stored.kind);
+        match origin {
+            Origin::Url { url, file_name } => {
+                let file_name = file_name.clone();
+                let upload = Upload { kind, file_name };
+                source::from_url(services, &self.client, org, upload, url).await
+            }
+            Origin::WhatsApp {
+                remote,
+                looks,
+                file_name,
+            } => {
+                let fetch = source::from_whatsapp(services, &self.whatsapp, org, remote);
+                let kept = tokio::time::timeout(WHATSAPP_WITHIN, fetch).await;
+                let kept = kept.unwrap_or(Err(NoFile::Later))?;
+                Ok(kept.stored(looks, file_name.clone()))
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        job: &FetchMedia,
+        key: Arc<DataKey>,
+        stored: Stored,
+        origin: &Origin,
+        brought: Result<StoredFile, NoFile>,
+    ) -> anyhow::Result<()> {
+        let shared = &self.services.0;
+        let now = shared.clock.now();
+        let outcome = match &brought {
+            Ok(file) => {
+                let record = job.media.to_string();
+                let sealed = key.seal_json(&super::file_place(job.org, &record), file)?;
+                here(file, sealed, now)
+            }
+            Err(no_file) => not_here(*no_file, origin, job.attempt, now),
+        };
+        let (clock, settings) = (shared.clock.clone(), shared.settings.media.clone());
+        let (org, media, attempt) = (job.org, job.media, job.attempt);
+        let write = shared.store.write(org, move |tx: &mut Tx| {
+            Box::pin(async move {
+                if !store::media::settle(tx, org, media, attempt, &outcome).await? {
+                    return Ok::<_, Fault>(false);
+                }
+                let settled = Stored {
+                    status: outcome.status,
+                    error: outcome.error,
+                    object: outcome.object,
+                    file_sealed: outcome.file_sealed,
+                    ..stored
+                };
+                let file = super::open(&key, &settled)?;
+                if file.message.is_some() {
+                    let view = View::of(&key, &settings, file, now);
+                    events::media(tx, &key, org, &view, &clock).await?;
+                }
+                crash::point("media.before_commit");
+                Ok(true)
+            })
+        });
+        let counted = write.await.context("recording a fetch")?;
+        crash::point("media.after_commit");
+        if let (Ok(file), false) = (brought, counted) {
+            shared.settings.media.objects.forget(org, file.object).await;
+        }
+        self.services.wake_lanes();
+        self.services.wake_deliveries();
+        Ok(())
+    }
+}
+
+fn is_this_try(stored: &Stored, job: &FetchMedia) -> bool {
+    stored.status == MediaStatus::Fetching && stored.attempts == job.attempt
+}
+
+fn here(file: &StoredFile, file_sealed: Vec<u8>, now: Millis) -> Outcome {
+    Outcome {
+        status: MediaStatus::Available,
+        error: None,
+        object: Some(file.object),
+        file_sealed: Some(file_sealed),
+        due_at: now,
+    }
+}
+
+fn not_here(no_file: NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome {
+    let waits = match origin {
+        Origin::Url { .. } => URL_AGAIN,
+        Origin::WhatsApp { .. } => WHATSAPP_AGAIN,
+    };
+    let again = usize::try_from(made - 1).ok().and_then(|made| waits.get(made));
+    let (status, error, wait) = match no_file {
+        NoFile::Failed(code) => (MediaStatus::Failed, Some(code), Duration::ZERO),
+        NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
+        NoFile::Later => match again {
+            Some(wait) => (MediaStatus::Pending, None, *wait),
+            None => (MediaStatus::Failed, Some("media_unreachable"), Duration::ZERO),
+        },
+    };
+    Outcome {
+        status,
+        error: error.map(str::to_owned),
+        object: None,
+        file_sealed: None,
+        due_at: now.saturating_add(millis(wait)),
+    }
+}

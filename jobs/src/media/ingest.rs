@@ -1,0 +1,348 @@
+//! From bytes that come in to a stored file.
+//!
+//! Every file is encrypted and stored while it comes in; nothing of it is held as a whole, and nothing
+//! lies on a disk in the clear. A picture is then made ready from there, when its turn comes, and stored
+//! anew. A file that turns out to be none of its kind leaves nothing behind.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use passerelle_engine::{
+    content::MediaKind,
+    ids::{MediaId, ObjectId, OrgId},
+    media::{Looks, MediaClass, SealedFile, Sealer},
+    store::Tx,
+};
+
+use super::{
+    kinds::{self, HEAD},
+    objects::{Objects, ObjectsError, Writing},
+    recording,
+};
+use crate::{
+    error::Fault,
+    model::{MediaFile, MediaStatus, StoredFile},
+    services::Services,
+    store,
+};
+
+/// Why the bytes are no file of their kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadMedia {
+    /// No bytes at all.
+    #[error("the file is empty")]
+    Empty,
+    /// More bytes than a file of its kind may have.
+    #[error("the file is larger than {0} bytes")]
+    TooLarge(u64),
+    /// Its first bytes are those of another type.
+    #[error("the file is {0}, which a message of this kind does not carry")]
+    Type(&'static str),
+    /// It would have to be converted.
+    #[error("the file would have to be converted: needed is {0}")]
+    Transcoding(&'static str),
+    /// It does not read as what its first bytes say.
+    #[error("the file is damaged")]
+    Damaged,
+    /// A picture of too many pixels, or a sticker of other than 512 by 512.
+    #[error("the picture has the wrong size in pixels")]
+    Dimensions,
+}
+
+impl BadMedia {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "media_empty",
+            Self::TooLarge(_) => "media_too_large",
+            Self::Type(_) => "media_type_not_supported",
+            Self::Transcoding(_) => "transcoding_unavailable",
+            Self::Damaged => "media_damaged",
+            Self::Dimensions => "media_dimensions",
+        }
+    }
+}
+
+/// Why nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The bytes are no file of their kind.
+    #[error(transparent)]
+    Bad(#[from] BadMedia),
+    /// The bytes stopped coming.
+    #[error("the bytes stopped coming")]
+    BrokenOff,
+    /// Too many files come in at once.
+    #[error("too many files come in at once")]
+    Busy,
+    /// The disk has no room for files.
+    #[error("the disk has no room for files")]
+    Full,
+    /// The object store failed.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What is said of a file that comes in.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// As what it will be sent.
+    pub kind: MediaKind,
+    /// Its name, cleaned.
+    pub file_name: Option<String>,
+}
+
+/// Takes a tenant's file in: checks it, makes it ready for its kind, and stores it.
+pub async fn ingest<S, E>(
+    services: &Services,
+    org: OrgId,
+    upload: Upload,
+    bytes: S,
+) -> Result<MediaFile, IngestError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+{
+    let shared = &services.0;
+    if shared.settings.media.is_full() {
+        return Err(IngestError::Full);
+    }
+    let _turn = shared.turns.of(org).await.ok_or(IngestError::Busy)?;
+    let kind = upload.kind;
+    let stored = take_in(services, org, upload, bytes).await?;
+    let object = stored.object;
+    let now = shared.clock.now();
+    let file = MediaFile {
+        id: MediaId::new(&shared.clock),
+        org,
+        session: None,
+        message: None,
+        kind,
+        status: MediaStatus::Available,
+        error: None,
+        stored: Some(stored),
+        created_at: now,
+        delete_at: shared.settings.media.delete_at(now),
+    };
+    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let row = super::row(&key, &file, None)?;
+    let written = shared.store.write(org, move |tx: &mut Tx| {
+        Box::pin(async move { store::media::insert(tx, &row).await })
+    });
+    if let Err(error) = written.await {
+        shared.settings.media.objects.forget(org, object).await;
+        return Err(Fault::Store(error).into());
+    }
+    Ok(file)
+}
+
+/// Checks and stores the bytes; no row tells of them yet.
+pub(super) async fn take_in<S, E>(
+    services: &Services,
+    org: OrgId,
+    upload: Upload,
+    bytes: S,
+) -> Result<StoredFile, IngestError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+{
+    let Upload { kind, file_name } = upload;
+    let mut incoming = Incoming {
+        bytes,
+        seen: 0,
+        most: kinds::size_max(kind),
+    };
+    let head = incoming.gather(HEAD).await?;
+    if head.is_empty() {
+        return Err(BadMedia::Empty.into());
+    }
+    let mime_type = kinds::sniff(&head);
+    check_type(kind, mime_type)?;
+    let came = Sealing::new(services, org, kind).all(head, incoming).await?;
+    let looked = looks(services, &came, kind, mime_type).await;
+    let (sealed, looks) = match looked {
+        Ok((anew, looks)) => (anew.unwrap_or(came), looks),
+        Err(error) => {
+            came.forget(services).await;
+            return Err(error);
+        }
+    };
+    Ok(StoredFile {
+        object: sealed.object,
+        file: sealed.file,
+        looks,
+        file_name,
+    })
+}
+
+fn check_type(kind: MediaKind, mime_type: &'static str) -> Result<(), BadMedia> {
+    if kinds::takes(kind, mime_type) {
+        return Ok(());
+    }
+    let convertible = match kind {
+        MediaKind::Voice => mime_type.starts_with("audio/") || mime_type == "application/ogg",
+        MediaKind::Audio => mime_type.starts_with("audio/"),
+        MediaKind::Video => mime_type.starts_with("video/"),
+        _ => false,
+    };
+    Err(if convertible {
+        BadMedia::Transcoding(recording::needed(kind))
+    } else {
+        BadMedia::Type(mime_type)
+    })
+}
+
+/// How the file looks; and the file anew, where it had to be changed.
+async fn looks(
+    services: &Services,
+    came: &Sealed,
+    kind: MediaKind,
+    mime_type: &'static str,
+) -> Result<(Option<Sealed>, Looks), IngestError> {
+    let objects = &services.0.settings.media.objects;
+    match kind {
+        MediaKind::Image | MediaKind::Sticker => {
+            let turn = services.0.pictures.turn().await;
+            let whole = came.read(objects).await?;
+            let ready = turn.ready(kind, mime_type, whole).await?;
+            let whole = futures_util::stream::iter([Ok::<_, ObjectsError>(ready.bytes)]);
+            let incoming = Incoming {
+                bytes: whole,
+                seen: 0,
+                most: u64::MAX,
+            };
+            let sealing = Sealing::new(services, came.org, kind);
+            let anew = sealing.all(Bytes::new(), incoming).await?;
+            came.forget(services).await;
+            Ok((Some(anew), ready.looks))
+        }
+        MediaKind::Document => Ok((None, plain(mime_type))),
+        MediaKind::Video | MediaKind::Audio | MediaKind::Voice => {
+            let looks = recording::looks(objects, came, kind, mime_type).await?;
+            Ok((None, looks))
+        }
+    }
+}
+
+/// The bytes as they come, and no more than may be.
+struct Incoming<S> {
+    bytes: S,
+    seen: u64,
+    most: u64,
+}
+
+impl<S, E> Incoming<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+{
+    async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
+        let Some(chunk) = self.bytes.next().await else {
+            return Ok(None);
+        };
+        let chunk = chunk.map_err(|_| IngestError::BrokenOff)?;
+        self.seen += chunk.len() as u64;
+        if self.seen > self.most {
+            return Err(BadMedia::TooLarge(self.most).into());
+        }
+        Ok(Some(chunk))
+    }
+
+    /// At least `enough` bytes, unless they end before.
+    async fn gather(&mut self, enough: usize) -> Result<Bytes, IngestError> {
+        let mut gathered = BytesMut::new();
+        while gathered.len() < enough {
+            let Some(chunk) = self.next().await? else {
+                break;
+            };
+            gathered.extend_from_slice(&chunk);
+        }
+        Ok(gathered.freeze())
+    }
+}
+
+/// An encrypted file in the object store.
+pub(super) struct Sealed {
+    pub(super) org: OrgId,
+    pub(super) object: ObjectId,
+    pub(super) file: SealedFile,
+}
+
+impl Sealed {
+    async fn read(&self, objects: &Objects) -> Result<Vec<u8>, ObjectsError> {
+        let (object, file) = (self.object, self.file.clone());
+        let bytes = objects.part(self.org, object, file, 0..self.file.size);
+        let all = bytes.await?.try_fold(Vec::new(), |mut all, chunk| {
+            all.extend_from_slice(&chunk);
+            std::future::ready(Ok(all))
+        });
+        all.await
+    }
+
+    async fn forget(&self, services: &Services) {
+        let objects = &services.0.settings.media.objects;
+        objects.forget(self.org, self.object).await;
+    }
+}
+
+/// A file that is being encrypted and stored. Leaves nothing behind unless it comes to its end.
+struct Sealing {
+    org: OrgId,
+    object: ObjectId,
+    sealer: Sealer,
+    writing: Writing,
+}
+
+impl Sealing {
+    fn new(services: &Services, org: OrgId, kind: MediaKind) -> Self {
+        let object = ObjectId::new(&services.0.clock);
+        Self {
+            org,
+            object,
+            sealer: Sealer::new(MediaClass::from(kind)),
+            writing: services.0.settings.media.objects.write(org, object),
+        }
+    }
+
+    async fn all<S, E>(
+        mut self,
+        head: Bytes,
+        mut incoming: Incoming<S>,
+    ) -> Result<Sealed, IngestError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    {
+        if let Err(error) = self.pour(&head, &mut incoming).await {
+            self.writing.abort().await;
+            return Err(error);
+        }
+        let (last, file) = self.sealer.finish();
+        self.writing.write(last).await?;
+        self.writing.finish().await?;
+        let (org, object) = (self.org, self.object);
+        Ok(Sealed { org, object, file })
+    }
+
+    async fn pour<S, E>(
+        &mut self,
+        head: &[u8],
+        incoming: &mut Incoming<S>,
+    ) -> Result<(), IngestError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+    {
+        self.writing.write(self.sealer.update(head)).await?;
+        while let Some(chunk) = incoming.next().await? {
+            self.writing.write(self.sealer.update(&chunk)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A file of which only its type is known.
+pub(super) fn plain(mime_type: &str) -> Looks {
+    Looks {
+        mime_type: mime_type.to_owned(),
+        ..Looks::default()
+    }
+}

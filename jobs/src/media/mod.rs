@@ -1,0 +1,205 @@
+//! Files: taking them in, keeping them, giving them out.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | what a tenant does with a file |
+//! | `kinds` | what each kind of file may be: types and sizes |
+//! | `ingest`, `turns` | from bytes that come in to a stored file; how many come in at once |
+//! | `picture`, `recording` | what can be read off a file, and what is taken out of it |
+//! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
+//! | `fetch`, `source` | the job that fetches files: from an address, from WhatsApp |
+//! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
+//! | `view` | a file as it is shown |
+//! | `link` | signed links, which open one file for a while |
+//! | `retention` | deleting what is past its time, and what nobody knows |
+
+pub(crate) mod fetch;
+pub(crate) mod incoming;
+mod ingest;
+mod kinds;
+mod link;
+mod objects;
+pub(crate) mod outgoing;
+mod picture;
+mod recording;
+pub(crate) mod retention;
+mod source;
+mod turns;
+mod view;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MediaId, OrgId},
+    store::Tx,
+    vault::{DataKey, Place},
+};
+
+pub use self::{
+    ingest::{BadMedia, IngestError, Upload, ingest},
+    kinds::{size_max, types},
+    link::{Link, open as open_link},
+    objects::{Objects, ObjectsError},
+    outgoing::{Source, SourceError},
+    view::View,
+};
+pub(crate) use self::{picture::Pictures, turns::Turns};
+use crate::{
+    error::Fault,
+    model::{MediaFile, Origin, StoredFile},
+    services::Services,
+    store::{self, media::Stored},
+};
+
+/// One file, to be shown.
+pub async fn view(services: &Services, file: MediaFile) -> Result<View, Fault> {
+    let key = services.0.vault.org_key(file.org).await?;
+    let now = services.0.clock.now();
+    Ok(View::of(&key, &services.0.settings.media, file, now))
+}
+
+/// One file.
+pub async fn read(
+    services: &Services,
+    org: OrgId,
+    id: MediaId,
+) -> Result<Option<MediaFile>, Fault> {
+    let key = services.0.vault.org_key(org).await?;
+    let mut conn = services.0.store.read(org).await?;
+    let stored = store::media::read(&mut conn, org, id).await?;
+    stored.map(|stored| open(&key, &stored)).transpose()
+}
+
+/// The bytes `wanted` of a file that is here.
+pub async fn bytes(
+    services: &Services,
+    file: &MediaFile,
+    stored: &StoredFile,
+    wanted: Range<u64>,
+) -> Result<impl Stream<Item = Result<Bytes, ObjectsError>> + use<>, ObjectsError> {
+    let objects = &services.0.settings.media.objects;
+    objects
+        .part(file.org, stored.object, stored.file.clone(), wanted)
+        .await
+}
+
+/// Deletes a file; false when there is none. Messages that carried it say so still.
+pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool, Fault> {
+    let write = services.0.store.write(org, move |tx: &mut Tx| {
+        Box::pin(async move { store::media::delete(tx, org, id).await })
+    });
+    let deleted: Result<_, sqlx::Error> = write.await;
+    let deleted = deleted?;
+    if let Some(Some(object)) = deleted {
+        // Without its row nothing opens it; the sweep finds what is left here.
+        services.0.settings.media.objects.forget(org, object).await;
+    }
+    Ok(deleted.is_some())
+}
+
+/// Where a file's origin lies.
+fn origin_place(org: OrgId, record: &str) -> Place<'_> {
+    place(org, "media.origin", record)
+}
+
+/// Where what opens a file lies.
+fn file_place(org: OrgId, record: &str) -> Place<'_> {
+    place(org, "media.file", record)
+}
+
+fn place<'a>(org: OrgId, table: &'static str, record: &'a str) -> Place<'a> {
+    Place {
+        org,
+        session: None,
+        table,
+        record,
+    }
+}
+
+/// Opens what is sealed of a file.
+pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
+    let record = stored.id.to_string();
+    let file = stored
+        .file_sealed
+        .as_ref()
+        .map(|sealed| key.open_json(&file_place(stored.org, &record), sealed));
+    Ok(MediaFile {
+        id: stored.id,
+        org: stored.org,
+        session: stored.session,
+        message: stored.message,
+        kind: stored.kind,
+        status: stored.status,
+        error: stored.error.clone(),
+        stored: file.transpose()?,
+        created_at: stored.created_at,
+        delete_at: stored.delete_at,
+    })
+}
+
+/// Opens where a file is to be fetched; none once it is here.
+pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, Fault> {
+    let record = stored.id.to_string();
+    let origin = stored
+        .origin_sealed
+        .as_ref()
+        .map(|sealed| key.open_json(&origin_place(stored.org, &record), sealed));
+    Ok(origin.transpose()?)
+}
+
+/// A new file as its row.
+pub(crate) fn row(
+    key: &DataKey,
+    file: &MediaFile,
+    origin: Option<&Origin>,
+) -> Result<Stored, Fault> {
+    let record = file.id.to_string();
+    let origin = origin.map(|origin| key.seal_json(&origin_place(file.org, &record), origin));
+    let stored = file
+        .stored
+        .as_ref()
+        .map(|stored| key.seal_json(&file_place(file.org, &record), stored));
+    Ok(Stored {
+        id: file.id,
+        org: file.org,
+        session: file.session,
+        message: file.message,
+        kind: file.kind,
+        status: file.status,
+        error: file.error.clone(),
+        origin_sealed: origin.transpose()?,
+        object: file.stored.as_ref().map(|stored| stored.object),
+        file_sealed: stored.transpose()?,
+        attempts: 0,
+        created_at: file.created_at,
+        delete_at: file.delete_at,
+    })
+}
+
+/// How files are kept.
+#[derive(Debug, Clone)]
+pub struct MediaSettings {
+    /// Where.
+    pub objects: Objects,
+    /// For how long.
+    pub retention: std::time::Duration,
+    /// Where callers reach this gateway (`https://…`, without a slash at the end), for links.
+    pub public_url: std::sync::Arc<str>,
+    /// How full the disk may be, in percent, before no more files come in.
+    pub disk_max: u8,
+}
+
+impl MediaSettings {
+    /// Whether no more files come in. Texts flow all the same.
+    pub(crate) fn is_full(&self) -> bool {
+        let fullness = self.objects.fullness();
+        fullness.is_some_and(|percent| percent > self.disk_max)
+    }
+
+    fn delete_at(&self, now: Millis) -> Millis {
+        now.saturating_add(crate::pacing::millis(self.retention))
+    }
+}

@@ -1,0 +1,260 @@
+//! The object store: a folder, or a bucket that speaks S3. Only encrypted bytes lie in it.
+
+use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{
+    GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder,
+    buffered::BufWriter, local::LocalFileSystem, path::Path,
+};
+use passerelle_engine::{
+    ids::{ObjectId, OrgId},
+    media::{Part, SealedFile},
+};
+use tokio::io::AsyncWriteExt as _;
+use url::Url;
+
+/// How much of a file is held while it is written to a folder.
+const FOLDER_CHUNK: usize = 128 * 1024;
+/// The same for a bucket: S3 takes no smaller part.
+const BUCKET_CHUNK: usize = 5 * 1024 * 1024;
+
+/// The object store failed, or does not have it.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// The bytes are not there.
+    #[error("the object store does not have it")]
+    NotFound,
+    /// It cannot be reached, is full, or refused.
+    #[error("the object store failed")]
+    Failed(#[source] object_store::Error),
+}
+
+impl From<object_store::Error> for ObjectsError {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { .. } => Self::NotFound,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+/// The object store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    chunk: usize,
+    /// Where it is a folder.
+    folder: Option<PathBuf>,
+}
+
+impl Objects {
+    /// Opens `s3://bucket[/prefix]` or a folder, which is made. Access to a bucket is set in the
+    /// environment, by the names AWS gives them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_REGION`, and `AWS_ENDPOINT` for a server other than Amazon's.
+    pub fn open(place: &str) -> anyhow::Result<Self> {
+        if place.starts_with("s3://") {
+            return Self::bucket(&Url::parse(place).context("reading the address of the bucket")?);
+        }
+        let folder = PathBuf::from(place.strip_prefix("file:").unwrap_or(place));
+        std::fs::create_dir_all(&folder).context("making the folder for files")?;
+        let store = LocalFileSystem::new_with_prefix(&folder)
+            .context("opening the folder for files")?
+            .with_automatic_cleanup(true);
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: Path::default(),
+            chunk: FOLDER_CHUNK,
+            folder: Some(folder),
+        })
+    }
+
+    /// Of a process that keeps no files: it forgets what it is given.
+    pub fn nowhere() -> Self {
+        Self {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            prefix: Path::default(),
+            chunk: FOLDER_CHUNK,
+            folder: None,
+        }
+    }
+
+    /// How full the disk is on which the folder lies, in percent; none of a bucket.
+    pub(super) fn fullness(&self) -> Option<u8> {
+        let disk = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
+        // As `df` counts: what only root may fill is no room.
+        let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+        let whole = used.saturating_add(disk.f_bavail).max(1);
+        u8::try_from(used.saturating_mul(100).div_ceil(whole)).ok()
+    }
+
+    fn bucket(url: &Url) -> anyhow::Result<Self> {
+        let endpoint = ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| std::env::var(name).ok());
+        let plain = endpoint.is_some_and(|at| at.starts_with("http://"));
+        let store = AmazonS3Builder::from_env()
+            .with_bucket_name(url.host_str().context("the address names no bucket")?)
+            .with_allow_http(plain)
+            .build()
+            .context("opening the bucket for files")?;
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: Path::parse(url.path()).context("reading the prefix in the bucket")?,
+            chunk: BUCKET_CHUNK,
+            folder: None,
+        })
+    }
+
+    fn path(&self, org: OrgId, object: ObjectId) -> Path {
+        let parts = self.prefix.parts();
+        parts
+            .chain([org.to_string().into(), object.to_string().into()])
+            .collect()
+    }
+
+    /// A new object, to be written and then finished.
+    pub(super) fn write(&self, org: OrgId, object: ObjectId) -> Writing {
+        let store = Arc::clone(&self.store);
+        Writing(BufWriter::with_capacity(store, self.path(org, object), self.chunk).with_max_concurrency(1))
+    }
+
+    /// The bytes `wanted` of a file, decrypted while they are read.
+    pub(super) async fn part(
+        &self,
+        org: OrgId,
+        object: ObjectId,
+        file: SealedFile,
+        wanted: Range<u64>,
+    ) -> Result<impl Stream<Item = Result<Bytes, ObjectsError>> + use<>, ObjectsError> {
+        let mut part = Part::new(file, wanted);
+        let sealed: BoxStream<'static, _> = if part.size() == 0 {
+            futures_util::stream::empty().boxed()
+        } else {
+            let options = object_store::GetOptions {
+                range: Some(part.sealed().into()),
+                ..Default::default()
+            };
+            let got = self.store.get_opts(&self.path(org, object), options).await?;
+            got.into_stream()
+        };
+        Ok(sealed
+            .map(move |chunk| Ok(Bytes::from(part.update(&chunk?))))
+            .try_filter(|chunk| std::future::ready(!chunk.is_empty())))
+    }
+
+    /// The whole encrypted file in a file of its own: where it lies, in a folder; a copy that is
+    /// deleted when this is dropped, of a bucket.
+    pub(crate) async fn on_disk(&self, org: OrgId, object: ObjectId) -> Result<OnDisk, ObjectsError> {
+        let got = self.store.get(&self.path(org, object)).await?;
+        if let GetResultPayload::File(_, path) = got.payload {
+            return Ok(OnDisk::Own(path));
+        }
+        let failed = |error| ObjectsError::Failed(object_store::Error::Generic {
+            store: "disk",
+            source: Box::new(error),
+        });
+        let copy = tempfile::NamedTempFile::new().map_err(failed)?;
+        let handle = copy.reopen().map_err(failed)?;
+        let mut file = tokio::fs::File::from_std(handle);
+        let mut chunks = got.into_stream();
+        while let Some(chunk) = chunks.next().await {
+            file.write_all(&chunk?).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        Ok(OnDisk::Copy(copy))
+    }
+
+    /// Deletes the bytes; what fails is found by the sweep.
+    pub(super) async fn forget(&self, org: OrgId, object: ObjectId) {
+        match self.store.delete(&self.path(org, object)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(object.id = %object, %error, "a file's bytes were not deleted"),
+        }
+    }
+
+    /// Every object older than `age`, by whose and which it is.
+    pub(super) fn older_than(
+        &self,
+        age: Duration,
+        now_ms: i64,
+    ) -> impl Stream<Item = Result<(OrgId, ObjectId), ObjectsError>> + use<> {
+        let before = now_ms.saturating_sub(crate::pacing::millis(age));
+        let depth = self.prefix.parts().count();
+        let all = self.store.list(Some(&self.prefix));
+        all.map_err(ObjectsError::from)
+            .try_filter_map(move |meta: ObjectMeta| {
+                let old = meta.last_modified.timestamp_millis() < before;
+                std::future::ready(Ok(old.then(|| ids(&meta.location, depth)).flatten()))
+            })
+    }
+
+    /// Whether the bytes are there.
+    pub(super) async fn has(&self, org: OrgId, object: ObjectId) -> Result<bool, ObjectsError> {
+        match self.store.head(&self.path(org, object)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the object store answers.
+    pub async fn ping(&self) -> Result<(), ObjectsError> {
+        match self.store.head(&self.prefix.clone().join("ping")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whose file lies there, and which; none for an object that is none of ours.
+fn ids(path: &Path, depth: usize) -> Option<(OrgId, ObjectId)> {
+    let parts: Vec<_> = path.parts().skip(depth).collect();
+    let [org, object] = parts.as_slice() else {
+        return None;
+    };
+    Some((OrgId::parse(org.as_ref()).ok()?, ObjectId::parse(object.as_ref()).ok()?))
+}
+
+/// An object that is being written. It is not there before it is finished.
+pub(super) struct Writing(BufWriter);
+
+impl Writing {
+    pub(super) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), ObjectsError> {
+        Ok(self.0.put(bytes.into()).await?)
+    }
+
+    pub(super) async fn finish(mut self) -> Result<(), ObjectsError> {
+        let failed = |error| ObjectsError::Failed(object_store::Error::Generic {
+            store: "writer",
+            source: Box::new(error),
+        });
+        self.0.shutdown().await.map_err(failed)
+    }
+
+    /// Leaves nothing behind.
+    pub(super) async fn abort(mut self) {
+        if let Err(error) = self.0.abort().await {
+            tracing::debug!(%error, "a half-written object was not taken back");
+        }
+    }
+}
+
+/// An encrypted file on this machine.
+#[derive(Debug)]
+pub(crate) enum OnDisk {
+    /// In the folder of files.
+    Own(PathBuf),
+    /// A copy.
+    Copy(tempfile::NamedTempFile),
+}
+
+impl OnDisk {
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::Own(path) => path.clone(),
+            Self::Copy(copy) => copy.path().to_owned(),
+        }
+    }
+}

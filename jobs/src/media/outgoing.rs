@@ -1,0 +1,163 @@
+//! The file of a message that goes out: where the tenant says it is, and what that means at accept.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Media, MediaKind},
+    ids::{MediaId, OrgId},
+    store::Tx,
+    vault::DataKey,
+};
+
+use super::{BadMedia, IngestError, Upload, view};
+use crate::{
+    model::{MediaFile, MediaStatus, Origin},
+    pacing::millis,
+    services::Services,
+    store::{self, media::Stored},
+};
+
+/// A file is kept this long after its message must have gone out.
+const AFTER: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// Where the file of a message is.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Here.
+    Kept(MediaId),
+    /// At an address that is allowed; it is fetched while the message waits its turn.
+    Url(String),
+    /// Its bytes.
+    Bytes(Vec<u8>),
+}
+
+/// Why a file cannot be sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// There is no such file.
+    #[error("no such file")]
+    NotFound,
+    /// It failed, or WhatsApp keeps it no longer.
+    #[error("the file is not available")]
+    NotAvailable,
+    /// It was brought in as another kind.
+    #[error("the file is of another kind: {}", .0.as_str())]
+    Kind(MediaKind),
+    /// It is no file of the message's kind.
+    #[error(transparent)]
+    Bad(BadMedia),
+}
+
+/// The file of a message that is being accepted.
+#[derive(Clone)]
+pub(crate) enum File {
+    /// It is here.
+    Kept(MediaId),
+    /// It was brought in with this very message.
+    Brought(MediaId),
+    /// It is to be fetched.
+    Fetched(Box<Stored>),
+}
+
+/// Finds the file of a message, or takes it in, and fills in what is known of it.
+pub(crate) async fn find(
+    services: &Services,
+    key: &DataKey,
+    org: OrgId,
+    (kind, media): (MediaKind, &mut Media),
+    source: Source,
+) -> Result<Result<File, SourceError>, IngestError> {
+    match source {
+        Source::Kept(id) => {
+            let found = super::read(services, org, id).await?;
+            Ok(usable(found, kind).map(|file| {
+                describe(media, &file);
+                File::Kept(id)
+            }))
+        }
+        Source::Bytes(bytes) => {
+            let whole = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
+            let upload = Upload {
+                kind,
+                file_name: media.file_name.clone(),
+            };
+            match super::ingest(services, org, upload, whole).await {
+                Ok(file) => {
+                    describe(media, &file);
+                    Ok(Ok(File::Brought(file.id)))
+                }
+                Err(IngestError::Bad(bad)) => Ok(Err(SourceError::Bad(bad))),
+                Err(error) => Err(error),
+            }
+        }
+        Source::Url(url) => {
+            let file_name = media.file_name.clone();
+            let now = services.0.clock.now();
+            let file = MediaFile {
+                id: MediaId::new(&services.0.clock),
+                org,
+                session: None,
+                message: None,
+                kind,
+                status: MediaStatus::Pending,
+                error: None,
+                stored: None,
+                created_at: now,
+                delete_at: services.0.settings.media.delete_at(now),
+            };
+            media.media_id = file.id;
+            let row = super::row(key, &file, Some(&Origin::Url { url, file_name }))?;
+            Ok(Ok(File::Fetched(Box::new(row))))
+        }
+    }
+}
+
+fn usable(found: Option<MediaFile>, kind: MediaKind) -> Result<MediaFile, SourceError> {
+    let file = found.ok_or(SourceError::NotFound)?;
+    if file.kind != kind {
+        return Err(SourceError::Kind(file.kind));
+    }
+    let usable = file.status.is_awaited() || file.status == MediaStatus::Available;
+    usable.then_some(file).ok_or(SourceError::NotAvailable)
+}
+
+/// The message keeps its own caption and name.
+fn describe(media: &mut Media, file: &MediaFile) {
+    let known = file.stored.as_ref();
+    let known = known.map_or_else(|| Media::new(file.id), |stored| view::facts(file.id, stored));
+    *media = Media {
+        caption: media.caption.take(),
+        file_name: media.file_name.take().or(known.file_name),
+        ..known
+    };
+}
+
+/// The message was accepted, to be sent before `expires_at`: its file stays as long. After the commit,
+/// wake the fetches.
+pub(crate) async fn accepted(
+    tx: &mut Tx,
+    org: OrgId,
+    file: &File,
+    expires_at: Millis,
+) -> Result<(), sqlx::Error> {
+    let until = expires_at.saturating_add(millis(AFTER));
+    match file {
+        File::Kept(id) | File::Brought(id) => {
+            store::media::keep_until(tx, org, *id, until).await
+        }
+        File::Fetched(row) => {
+            let row = Stored {
+                delete_at: row.delete_at.max(until),
+                ..(**row).clone()
+            };
+            store::media::insert(tx, &row).await
+        }
+    }
+}
+
+/// The message was not accepted: what came with it goes.
+pub(crate) async fn refused(services: &Services, org: OrgId, file: &File) {
+    let File::Brought(id) = file else { return };
+    if let Err(error) = super::delete(services, org, *id).await {
+        tracing::debug!(media.id = %id, %error, "a refused message's file waits for the sweep");
+    }
+}

@@ -1,0 +1,317 @@
+//! Pictures: what is read off them, and what is taken out of them before anybody sees them.
+//!
+//! A camera writes where and with what it took a picture. That goes, without touching the picture
+//! where it stands upright already; otherwise it is turned and written anew.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use image::{
+    DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits,
+    codecs::{jpeg::JpegEncoder, webp::WebPDecoder},
+    metadata::Orientation,
+};
+use img_parts::{DynImage, ImageEXIF as _, jpeg::markers, png::Png};
+use passerelle_engine::{content::MediaKind, media::Looks};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::ingest::BadMedia;
+
+/// Pixels of a picture, at most: decoded, it is held in memory.
+const PIXELS_MAX: u64 = 50_000_000;
+/// Memory that decoding one may take.
+const ALLOC_MAX: u64 = 256 * 1024 * 1024;
+/// The longest side of a picture that is sent; a phone shows no more.
+const SIDE_MAX: u32 = 4096;
+/// The longest side of a thumbnail, and its size in bytes.
+const THUMBNAIL_SIDE: u32 = 100;
+const THUMBNAIL_MAX: usize = 10 * 1024;
+/// A sticker's sides, and its bytes when it does not move.
+const STICKER_SIDE: u32 = 512;
+const STICKER_MAX: usize = 100 * 1024;
+
+/// Pictures that are decoded at once.
+#[derive(Debug)]
+pub(crate) struct Pictures(Semaphore);
+
+impl Default for Pictures {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Semaphore::new(cores))
+    }
+}
+
+/// A picture that may be sent.
+pub(super) struct Ready {
+    pub(super) bytes: Bytes,
+    pub(super) looks: Looks,
+}
+
+impl Pictures {
+    /// The turn of the next picture. A whole picture is held only while it has one.
+    pub(super) async fn turn(&self) -> PictureTurn<'_> {
+        PictureTurn {
+            _permit: self.0.acquire().await.ok(),
+        }
+    }
+}
+
+/// A picture's turn.
+pub(super) struct PictureTurn<'p> {
+    _permit: Option<SemaphorePermit<'p>>,
+}
+
+impl PictureTurn<'_> {
+    /// Makes a picture ready to be sent as `kind`.
+    pub(super) async fn ready(
+        self,
+        kind: MediaKind,
+        mime_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<Ready, BadMedia> {
+        let work = move || match kind {
+            MediaKind::Sticker => sticker(bytes),
+            _ => picture(mime_type, bytes),
+        };
+        // A decoder that panics says that the picture is damaged.
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or(Err(BadMedia::Damaged))
+    }
+}
+
+fn damaged<E>(_: E) -> BadMedia {
+    BadMedia::Damaged
+}
+
+fn format(mime_type: &str) -> Result<ImageFormat, BadMedia> {
+    ImageFormat::from_mime_type(mime_type).ok_or(BadMedia::Damaged)
+}
+
+/// A picture, and how its camera was held.
+fn decode(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), BadMedia> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(ALLOC_MAX);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+        return Err(BadMedia::Dimensions);
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    Ok((picture, orientation))
+}
+
+fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, BadMedia> {
+    let format = format(mime_type)?;
+    let (mut picture, orientation) = decode(format, &bytes)?;
+    let large = picture.width().max(picture.height()) > SIDE_MAX;
+    let eight_bits = picture.color().bytes_per_pixel() == picture.color().channel_count();
+    let as_is = format != ImageFormat::WebP
+        && orientation == Orientation::NoTransforms
+        && !large
+        && eight_bits;
+    let (bytes, mime_type) = if as_is {
+        (bare(format, bytes)?, mime_type)
+    } else {
+        picture.apply_orientation(orientation);
+        if large {
+            picture = picture.resize(SIDE_MAX, SIDE_MAX, image::imageops::FilterType::Triangle);
+        }
+        anew(&picture)?
+    };
+    let looks = Looks {
+        mime_type: mime_type.to_owned(),
+        width: Some(picture.width()),
+        height: Some(picture.height()),
+        thumbnail: thumbnail(&picture),
+        ..Looks::default()
+    };
+    Ok(Ready { bytes, looks })
+}
+
+/// The same picture without what its camera wrote: EXIF and XMP (APP1), IPTC (APP13), comments, and
+/// their like in PNG. Colour profiles stay.
+fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
+    let parsed = DynImage::from_bytes(bytes.into()).map_err(damaged)?;
+    match parsed.ok_or(BadMedia::Damaged)? {
+        DynImage::Jpeg(mut jpeg) => {
+            for marker in [markers::APP1, markers::APP13, markers::COM] {
+                jpeg.remove_segments_by_marker(marker);
+            }
+            Ok(jpeg.encoder().bytes())
+        }
+        DynImage::Png(mut png) => {
+            png.set_exif(None);
+            for kind in [*b"tEXt", *b"zTXt", *b"iTXt", *b"tIME"] {
+                remove_chunks(&mut png, kind);
+            }
+            Ok(png.encoder().bytes())
+        }
+        _ => {
+            debug_assert!(false, "{format:?} is written anew");
+            Err(BadMedia::Damaged)
+        }
+    }
+}
+
+fn remove_chunks(png: &mut Png, kind: [u8; 4]) {
+    png.chunks_mut().retain(|chunk| chunk.kind() != kind);
+}
+
+/// The picture as PNG where it is see-through, else as JPEG.
+fn anew(picture: &DynamicImage) -> Result<(Bytes, &'static str), BadMedia> {
+    let mut bytes = Vec::new();
+    if picture.color().has_alpha() {
+        let eight = DynamicImage::ImageRgba8(picture.to_rgba8());
+        eight
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .map_err(damaged)?;
+        return Ok((bytes.into(), "image/png"));
+    }
+    jpeg(picture, 90, &mut bytes).map_err(damaged)?;
+    Ok((bytes.into(), "image/jpeg"))
+}
+
+fn jpeg(picture: &DynamicImage, quality: u8, into: &mut Vec<u8>) -> image::ImageResult<()> {
+    JpegEncoder::new_with_quality(into, quality).encode_image(&picture.to_rgb8())
+}
+
+/// A small JPEG; empty when none can be made, which a phone does not mind.
+fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
+    let small = picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE);
+    for quality in [60, 30] {
+        let mut bytes = Vec::new();
+        if jpeg(&small, quality, &mut bytes).is_ok() && bytes.len() <= THUMBNAIL_MAX {
+            return bytes;
+        }
+    }
+    Vec::new()
+}
+
+fn sticker(bytes: Vec<u8>) -> Result<Ready, BadMedia> {
+    let moves = WebPDecoder::new(Cursor::new(&bytes))
+        .map_err(damaged)?
+        .has_animation();
+    let (picture, _) = decode(ImageFormat::WebP, &bytes)?;
+    if (picture.width(), picture.height()) != (STICKER_SIDE, STICKER_SIDE) {
+        return Err(BadMedia::Dimensions);
+    }
+    if !moves && bytes.len() > STICKER_MAX {
+        return Err(BadMedia::TooLarge(STICKER_MAX as u64));
+    }
+    let looks = Looks {
+        mime_type: "image/webp".to_owned(),
+        width: Some(STICKER_SIDE),
+        height: Some(STICKER_SIDE),
+        ..Looks::default()
+    };
+    Ok(Ready {
+        bytes: bytes.into(),
+        looks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use img_parts::jpeg::Jpeg;
+
+    use super::*;
+
+    fn drawn(width: u32, height: u32) -> DynamicImage {
+        let picture = image::RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([(x % 256) as u8, (y % 256) as u8, 90])
+        });
+        DynamicImage::ImageRgb8(picture)
+    }
+
+    fn as_jpeg(picture: &DynamicImage) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        jpeg(picture, 90, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// An EXIF block that says how the camera was held, and holds a word to look for.
+    fn with_exif(bytes: Vec<u8>, orientation: u8) -> Vec<u8> {
+        let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        exif.extend_from_slice(b"CANARY");
+        let mut parsed = Jpeg::from_bytes(bytes.into()).unwrap();
+        parsed.set_exif(Some(exif.into()));
+        parsed.encoder().bytes().to_vec()
+    }
+
+    fn has_canary(bytes: &[u8]) -> bool {
+        bytes.windows(6).any(|word| word == b"CANARY")
+    }
+
+    #[test]
+    fn an_upright_picture_keeps_its_pixels_and_loses_what_the_camera_wrote() {
+        let plain = as_jpeg(&drawn(300, 200));
+        let taken = with_exif(plain.clone(), 1);
+        assert!(has_canary(&taken));
+        let ready = picture("image/jpeg", taken).unwrap();
+        assert!(!has_canary(&ready.bytes));
+        assert_eq!(ready.bytes, plain, "not written anew");
+        assert_eq!((ready.looks.width, ready.looks.height), (Some(300), Some(200)));
+        let small = image::load_from_memory(&ready.looks.thumbnail).unwrap();
+        assert_eq!((small.width(), small.height()), (100, 67));
+    }
+
+    #[test]
+    fn a_picture_taken_sideways_is_turned() {
+        let ready = picture("image/jpeg", with_exif(as_jpeg(&drawn(300, 200)), 6)).unwrap();
+        assert!(!has_canary(&ready.bytes));
+        assert_eq!((ready.looks.width, ready.looks.height), (Some(200), Some(300)));
+        let turned = image::load_from_memory(&ready.bytes).unwrap();
+        assert_eq!((turned.width(), turned.height()), (200, 300));
+    }
+
+    #[test]
+    fn a_huge_picture_shrinks_and_one_of_too_many_pixels_is_refused() {
+        let ready = picture("image/jpeg", as_jpeg(&drawn(5000, 100))).unwrap();
+        assert_eq!((ready.looks.width, ready.looks.height), (Some(4096), Some(82)));
+        // 30,000 by 30,000 in 100 bytes: only its head is read.
+        let mut png = Vec::new();
+        drawn(1, 1).write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        png[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(matches!(picture("image/png", png), Err(BadMedia::Dimensions)));
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let mut crc = !0_u32;
+        for byte in bytes {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+            }
+        }
+        !crc
+    }
+
+    #[test]
+    fn what_is_cut_off_is_damaged() {
+        let whole = as_jpeg(&drawn(300, 200));
+        let cut = whole[..whole.len() / 8].to_vec();
+        assert!(matches!(picture("image/jpeg", cut), Err(BadMedia::Damaged)));
+        assert!(matches!(picture("image/png", b"\x89PNG\r\n\x1a\n".to_vec()), Err(BadMedia::Damaged)));
+    }
+
+    #[test]
+    fn a_sticker_is_a_square_of_512() {
+        let webp = |side| {
+            let mut bytes = Vec::new();
+            DynamicImage::new_rgba8(side, side)
+                .write_to(&mut Cursor::new(&mut bytes), ImageFormat::WebP)
+                .unwrap();
+            bytes
+        };
+        assert!(sticker(webp(512)).is_ok());
+        assert!(matches!(sticker(webp(100)), Err(BadMedia::Dimensions)));
+        let ready = picture("image/webp", webp(64)).unwrap();
+        assert_eq!(ready.looks.mime_type, "image/png", "see-through");
+    }
+}

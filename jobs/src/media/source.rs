@@ -1,0 +1,221 @@
+//! Where files are fetched: an address that a tenant gave, or WhatsApp.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use passerelle_engine::{
+    ids::{ObjectId, OrgId},
+    media::{Looks, Opener, Remote, SealedFile},
+    whatsapp::{FetchError, WhatsApp},
+};
+use reqwest::{Client, Response, StatusCode, redirect};
+
+use super::{
+    ingest::{IngestError, Upload, take_in},
+    kinds::{self, HEAD},
+    objects::Writing,
+};
+use crate::{
+    model::StoredFile,
+    services::Services,
+    webhook::{
+        client as guarded,
+        guard::{Egress, UrlNotAllowed},
+    },
+};
+
+/// From the look-up to the last byte.
+pub(super) const URL_WITHIN: Duration = Duration::from_secs(30);
+/// The most redirects that are followed.
+const REDIRECTS: usize = 3;
+
+/// Why there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoFile {
+    /// For good; the stable code says why.
+    Failed(&'static str),
+    /// WhatsApp keeps it no longer.
+    Expired,
+    /// The other side did not answer, or not well: perhaps later.
+    Later,
+}
+
+impl From<IngestError> for NoFile {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Bad(bad) => Self::Failed(bad.code()),
+            error => {
+                tracing::debug!(%error, "a file was not taken in");
+                Self::Later
+            }
+        }
+    }
+}
+
+/// The client for addresses that tenants gave: each hop is judged as the first address was, and
+/// nothing is said about where a redirect came from.
+pub(super) fn client(egress: &Egress) -> reqwest::Result<Client> {
+    let judge = egress.clone();
+    let hops = redirect::Policy::custom(move |hop| {
+        if hop.previous().len() > REDIRECTS {
+            return hop.error(TooManyRedirects);
+        }
+        match judge.check_url(hop.url().as_str()) {
+            Ok(_) => hop.follow(),
+            Err(refused) => hop.error(refused),
+        }
+    });
+    let deadline = guarded::Deadline {
+        total: URL_WITHIN,
+        ..guarded::Deadline::default()
+    };
+    guarded::builder(egress, deadline)
+        .redirect(hops)
+        .referer(false)
+        .build()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("more than {REDIRECTS} redirects")]
+struct TooManyRedirects;
+
+/// A file from an address.
+pub(super) async fn from_url(
+    services: &Services,
+    client: &Client,
+    org: OrgId,
+    upload: Upload,
+    url: &str,
+) -> Result<StoredFile, NoFile> {
+    let egress = &services.0.settings.egress;
+    let url = egress.check_url(url).map_err(|_| NOT_ALLOWED)?;
+    let reply = client.get(url).send().await.map_err(|error| why(&error))?;
+    let reply = judged(reply)?;
+    let announced = reply.content_length().unwrap_or(0);
+    if announced > kinds::size_max(upload.kind) {
+        return Err(NoFile::Failed("media_too_large"));
+    }
+    let bytes = Box::pin(reply.bytes_stream());
+    Ok(take_in(services, org, upload, bytes).await?)
+}
+
+const NOT_ALLOWED: NoFile = NoFile::Failed("url_not_allowed");
+
+fn judged(reply: Response) -> Result<Response, NoFile> {
+    let status = reply.status();
+    if status == StatusCode::OK {
+        return Ok(reply);
+    }
+    let passes = status.is_server_error()
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    Err(match status {
+        _ if passes => NoFile::Later,
+        StatusCode::NOT_FOUND | StatusCode::GONE => NoFile::Failed("media_url_not_found"),
+        _ => NoFile::Failed("media_url_refused"),
+    })
+}
+
+fn why(error: &reqwest::Error) -> NoFile {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<UrlNotAllowed>() {
+            return NOT_ALLOWED;
+        }
+        if error.is::<TooManyRedirects>() {
+            return NoFile::Failed("media_url_redirects");
+        }
+        cause = error.source();
+    }
+    NoFile::Later
+}
+
+/// A file that WhatsApp keeps, checked while it is stored as it is.
+pub(super) async fn from_whatsapp(
+    services: &Services,
+    whatsapp: &WhatsApp,
+    org: OrgId,
+    remote: &Remote,
+) -> Result<Kept, NoFile> {
+    let sealed = whatsapp.fetch(remote).await.map_err(|error| match error {
+        FetchError::Expired => NoFile::Expired,
+        FetchError::NoPlace => NoFile::Failed("media_incomplete"),
+        FetchError::Unreachable => NoFile::Later,
+    })?;
+    let objects = &services.0.settings.media.objects;
+    let object = ObjectId::new(&services.0.clock);
+    let mut writing = objects.write(org, object);
+    let most = SealedFile::sealed_size(kinds::INBOUND_MAX);
+    match checked(&mut writing, remote, most, sealed.map_err(|_| NoFile::Later)).await {
+        Ok((file, head)) => {
+            writing.finish().await.map_err(|error| NoFile::from(IngestError::from(error)))?;
+            Ok(Kept { object, file, head })
+        }
+        Err(no_file) => {
+            writing.abort().await;
+            Err(no_file)
+        }
+    }
+}
+
+/// A file of WhatsApp's that is stored.
+pub(super) struct Kept {
+    object: ObjectId,
+    file: SealedFile,
+    /// Its first bytes.
+    head: Vec<u8>,
+}
+
+impl Kept {
+    /// With what its sender said of it. Its type is told by its bytes, where they tell one.
+    pub(super) fn stored(self, looks: &Looks, file_name: Option<String>) -> StoredFile {
+        let sniffed = kinds::sniff(&self.head);
+        let vague = matches!(sniffed, "text/plain" | "application/octet-stream");
+        let said = looks.mime_type.as_str();
+        let mime_type = if vague && kinds::is_type(said) { said } else { sniffed };
+        StoredFile {
+            object: self.object,
+            file: self.file,
+            looks: Looks {
+                mime_type: mime_type.to_owned(),
+                ..looks.clone()
+            },
+            file_name,
+        }
+    }
+}
+
+async fn checked(
+    writing: &mut Writing,
+    remote: &Remote,
+    most: u64,
+    sealed: impl Stream<Item = Result<bytes::Bytes, NoFile>>,
+) -> Result<(SealedFile, Vec<u8>), NoFile> {
+    let mut opener = Opener::new(&remote.file.key, remote.file.class);
+    let (mut head, mut seen) = (Vec::new(), 0_u64);
+    let mut sealed = std::pin::pin!(sealed);
+    let mut taste = |plain: &[u8]| {
+        let room = HEAD - head.len();
+        head.extend_from_slice(&plain[..plain.len().min(room)]);
+    };
+    while let Some(chunk) = sealed.next().await {
+        let chunk = chunk?;
+        seen += chunk.len() as u64;
+        if seen > most {
+            return Err(NoFile::Failed("media_too_large"));
+        }
+        taste(&opener.update(&chunk));
+        let written = writing.write(chunk.to_vec()).await;
+        written.map_err(|error| NoFile::from(IngestError::from(error)))?;
+    }
+    // Cut off or bent on the way, it may come whole another time.
+    let (last, found) = opener.finish().map_err(|_| NoFile::Later)?;
+    taste(&last);
+    if !found.is(&remote.file) {
+        return Err(NoFile::Failed("media_damaged"));
+    }
+    let file = SealedFile {
+        size: found.size,
+        ..remote.file.clone()
+    };
+    Ok((file, head))
+}

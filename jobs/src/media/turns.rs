@@ -1,0 +1,96 @@
+//! How many files come in at once: over all organisations, and of one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use passerelle_engine::ids::OrgId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Files that come in to this process at once.
+const ALL: usize = 32;
+/// Files of one organisation that come in at once.
+const PER_ORG: usize = 4;
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Who may bring a file in now.
+pub(crate) struct Turns {
+    all: Arc<Semaphore>,
+    orgs: Mutex<HashMap<OrgId, Arc<Semaphore>>>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(ALL)),
+            orgs: Mutex::default(),
+        }
+    }
+}
+
+/// A turn; others may come in when it is dropped.
+pub(crate) struct Turn {
+    _all: OwnedSemaphorePermit,
+    _org: OwnedSemaphorePermit,
+}
+
+impl Turns {
+    /// The organisation's next turn; none when it did not come in time.
+    pub(crate) async fn of(&self, org: OrgId) -> Option<Turn> {
+        let own = self.semaphore(org);
+        let turn = async {
+            // First among its own, so that who waits for them takes no turn of the others.
+            let _org = own.acquire_owned().await.ok()?;
+            let _all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+            Some(Turn { _all, _org })
+        };
+        tokio::time::timeout(PATIENCE, turn).await.ok().flatten()
+    }
+
+    fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
+        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only who brings something in right now is remembered.
+        orgs.retain(|_, own| Arc::strong_count(own) > 1);
+        let own = orgs.entry(org);
+        Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(PER_ORG))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_organisation_has_four_turns_and_takes_none_of_the_others() {
+        let turns = Turns::default();
+        let (one, other) = (OrgId::new(&Clock::system()), OrgId::new(&Clock::system()));
+        let mut held = Vec::new();
+        for _ in 0..PER_ORG {
+            held.push(turns.of(one).await.unwrap());
+        }
+        assert!(turns.of(one).await.is_none(), "a fifth waits in vain");
+        assert!(turns.of(other).await.is_some());
+        held.pop();
+        assert!(turns.of(one).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_together_have_thirty_two() {
+        let turns = Turns::default();
+        let mut held = Vec::new();
+        for _ in 0..ALL / PER_ORG {
+            let org = OrgId::new(&Clock::system());
+            for _ in 0..PER_ORG {
+                held.push(turns.of(org).await.unwrap());
+            }
+        }
+        assert!(turns.of(OrgId::new(&Clock::system())).await.is_none());
+        held.clear();
+        assert!(turns.of(OrgId::new(&Clock::system())).await.is_some());
+    }
+}

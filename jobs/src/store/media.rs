@@ -1,0 +1,176 @@
+//! Files of one organisation.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::MediaKind,
+    ids::{MediaId, MessageId, ObjectId, OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::row;
+use crate::model::MediaStatus;
+
+/// A file's row, sealed values still sealed.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) id: MediaId,
+    pub(crate) org: OrgId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) message: Option<MessageId>,
+    pub(crate) kind: MediaKind,
+    pub(crate) status: MediaStatus,
+    pub(crate) error: Option<String>,
+    pub(crate) origin_sealed: Option<Vec<u8>>,
+    pub(crate) object: Option<ObjectId>,
+    pub(crate) file_sealed: Option<Vec<u8>>,
+    pub(crate) attempts: i64,
+    pub(crate) created_at: Millis,
+    pub(crate) delete_at: Millis,
+}
+
+/// A new file: of which the bytes are here already, or which is to be fetched.
+pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO media (id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, \
+         file_sealed, attempts, due_at, created_at, delete_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.org.to_string())
+    .bind(new.session.map(|id| id.to_string()))
+    .bind(new.message.map(|id| id.to_string()))
+    .bind(new.kind.as_str())
+    .bind(new.status.as_str())
+    .bind(new.error.as_deref())
+    .bind(new.origin_sealed.as_deref())
+    .bind(new.object.map(|id| id.to_string()))
+    .bind(new.file_sealed.as_deref())
+    .bind(new.attempts)
+    .bind(new.created_at)
+    .bind(new.delete_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// One file.
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: MediaId,
+) -> Result<Option<Stored>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
+         attempts, created_at, delete_at FROM media WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(stored).transpose()
+}
+
+fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {
+    Ok(Stored {
+        id: row::id(row, "id")?,
+        org: row::id(row, "org_id")?,
+        session: row::id_or_null(row, "session_id")?,
+        message: row::id_or_null(row, "message_id")?,
+        kind: row::word(row, "kind", MediaKind::parse)?,
+        status: row::word(row, "status", MediaStatus::parse)?,
+        error: row.try_get("error")?,
+        origin_sealed: row.try_get("origin_sealed")?,
+        object: row::id_or_null(row, "object")?,
+        file_sealed: row.try_get("file_sealed")?,
+        attempts: row.try_get("attempts")?,
+        created_at: row.try_get("created_at")?,
+        delete_at: row.try_get("delete_at")?,
+    })
+}
+
+/// Where a try to fetch it ended.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    pub(crate) status: MediaStatus,
+    pub(crate) error: Option<String>,
+    pub(crate) object: Option<ObjectId>,
+    pub(crate) file_sealed: Option<Vec<u8>>,
+    pub(crate) due_at: Millis,
+}
+
+/// Records try number `attempts` to fetch it. False when that is over: the file was deleted, or
+/// another try has begun since. Where it was to be fetched is forgotten with the last try.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    attempts: i64,
+    outcome: &Outcome,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE media SET status = $4, error = $5, object = $6, file_sealed = $7, due_at = $8, \
+         origin_sealed = CASE WHEN $4 = 'pending' THEN origin_sealed END \
+         WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(attempts)
+    .bind(outcome.status.as_str())
+    .bind(outcome.error.as_deref())
+    .bind(outcome.object.map(|id| id.to_string()))
+    .bind(outcome.file_sealed.as_deref())
+    .bind(outcome.due_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Keeps a file that a message will need until then.
+pub(crate) async fn keep_until(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE media SET delete_at = $3 WHERE org_id = $1 AND id = $2 AND delete_at < $3")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Deletes the row; none when there is none, else the name of its bytes if they are here.
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+) -> Result<Option<Option<ObjectId>>, sqlx::Error> {
+    let row = sqlx::query("DELETE FROM media WHERE org_id = $1 AND id = $2 RETURNING object")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map(|row| row::id_or_null(&row, "object")).transpose()
+}
+
+/// The file's bytes are gone from the object store.
+pub(crate) async fn lose(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    object: ObjectId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE media SET status = 'failed', error = 'media_lost', object = NULL, file_sealed = NULL \
+         WHERE org_id = $1 AND id = $2 AND object = $3",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(object.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

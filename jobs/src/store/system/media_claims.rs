@@ -1,0 +1,179 @@
+//! Files of every organisation: which are to be fetched and which are to go.
+//!
+//! Due is a file whose time has come, and one being fetched whose claim has lapsed: its worker died. An
+//! organisation that has all its fetches under way is passed over, so that it holds up nobody else.
+
+use std::collections::HashMap;
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MediaId, ObjectId, OrgId},
+    store::{Dialect, SystemRead, SystemTx},
+};
+use sqlx::{Row as _, any::AnyRow};
+
+use crate::store::row;
+
+/// Files of one organisation that are fetched at once, at most.
+pub(crate) const PER_ORG: i64 = 4;
+
+/// A file to fetch, and the number of this try.
+pub(crate) struct Due {
+    pub(crate) org: OrgId,
+    pub(crate) id: MediaId,
+    pub(crate) attempt: i64,
+}
+
+/// Claims at most `limit` files to fetch until `lapse`, the longest due first.
+pub(crate) async fn claim(
+    tx: &mut SystemTx,
+    now: Millis,
+    lapse: Millis,
+    limit: i64,
+) -> Result<Vec<Due>, sqlx::Error> {
+    let mut fetching = fetching(tx, now).await?;
+    let mut claimed = Vec::new();
+    for row in due(tx, now, limit).await? {
+        let org: OrgId = row::id(&row, "org_id")?;
+        let fetching = fetching.entry(org).or_default();
+        if *fetching == PER_ORG {
+            continue;
+        }
+        *fetching += 1;
+        let attempts: i64 = row.try_get("attempts")?;
+        let (id, attempt) = (row::id(&row, "id")?, attempts + 1);
+        take(tx, id, attempt, lapse).await?;
+        claimed.push(Due { org, id, attempt });
+    }
+    Ok(claimed)
+}
+
+async fn fetching(tx: &mut SystemTx, now: Millis) -> Result<HashMap<OrgId, i64>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, count(*) AS fetching FROM media WHERE status = 'fetching' AND due_at > $1 GROUP BY org_id",
+    )
+    .bind(now)
+    .fetch_all(tx.conn())
+    .await?;
+    let count = |row: &AnyRow| Ok((row::id(row, "org_id")?, row.try_get("fetching")?));
+    rows.iter().map(count).collect()
+}
+
+/// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
+async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
+    const DUE: &str = "SELECT id, org_id, attempts FROM media \
+         WHERE status IN ('pending', 'deferred', 'fetching') AND due_at <= $1 AND org_id NOT IN \
+         (SELECT org_id FROM media WHERE status = 'fetching' AND due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
+         ORDER BY due_at LIMIT $3";
+    const DUE_LOCKED: &str = "SELECT id, org_id, attempts FROM media \
+         WHERE status IN ('pending', 'deferred', 'fetching') AND due_at <= $1 AND org_id NOT IN \
+         (SELECT org_id FROM media WHERE status = 'fetching' AND due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
+         ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED";
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => DUE,
+        Dialect::Postgres => DUE_LOCKED,
+    };
+    sqlx::query(sql)
+        .bind(now)
+        .bind(PER_ORG)
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await
+}
+
+async fn take(
+    tx: &mut SystemTx,
+    id: MediaId,
+    attempt: i64,
+    lapse: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE media SET status = 'fetching', attempts = $2, due_at = $3 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(attempt)
+        .bind(lapse)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Puts off what is due until the disk may have room again.
+pub(crate) async fn defer(
+    tx: &mut SystemTx,
+    now: Millis,
+    until: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE media SET status = 'deferred', due_at = $2 WHERE status IN ('pending', 'deferred') AND due_at <= $1",
+    )
+    .bind(now)
+    .bind(until)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// When the next file can be claimed.
+pub(crate) async fn next_at(
+    conn: &mut SystemRead,
+    now: Millis,
+) -> Result<Option<Millis>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT due_at FROM media WHERE status IN ('pending', 'deferred', 'fetching') AND org_id NOT IN \
+         (SELECT org_id FROM media WHERE status = 'fetching' AND due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
+         ORDER BY due_at LIMIT 1",
+    )
+    .bind(now)
+    .bind(PER_ORG)
+    .fetch_optional(&mut **conn)
+    .await
+}
+
+/// Files whose time is over.
+pub(crate) async fn overdue(
+    conn: &mut SystemRead,
+    now: Millis,
+) -> Result<Vec<(OrgId, MediaId)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, id FROM media WHERE delete_at <= $1 ORDER BY delete_at LIMIT 200",
+    )
+    .bind(now)
+    .fetch_all(&mut **conn)
+    .await?;
+    let ids = |row: &AnyRow| Ok((row::id(row, "org_id")?, row::id(row, "id")?));
+    rows.iter().map(ids).collect()
+}
+
+/// Whether a file's bytes have this name.
+pub(crate) async fn is_known(
+    conn: &mut SystemRead,
+    object: ObjectId,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT id FROM media WHERE object = $1")
+        .bind(object.to_string())
+        .fetch_optional(&mut **conn)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Some files that are said to be here, after `after` in the order of their ids.
+pub(crate) async fn available(
+    conn: &mut SystemRead,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(OrgId, MediaId, ObjectId)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, id, object FROM media WHERE object IS NOT NULL AND id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&mut **conn)
+    .await?;
+    let ids = |row: &AnyRow| {
+        Ok((
+            row::id(row, "org_id")?,
+            row::id(row, "id")?,
+            row::id(row, "object")?,
+        ))
+    };
+    rows.iter().map(ids).collect()
+}

@@ -14,7 +14,7 @@ use poem_openapi::{
 use serde::Serialize;
 
 use crate::{
-    routes::{messages::Message, sessions::StatusReason},
+    routes::{media::Media, messages::Message, sessions::StatusReason},
     types::Timestamp,
 };
 
@@ -31,7 +31,7 @@ macro_rules! event {
         event!($(#[$doc])* $name [] $body { $($data)* });
     };
     ($(#[$doc:meta])* $name:ident [$($(#[$own_doc:meta])* $own:ident: $own_type:ty,)*]
-     $body:ident { $(#[$what:meta])* $field:ident: $type:ty }) => {
+     $body:ident { $($(#[$what:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Serialize, Object)]
         pub struct $name {
@@ -55,8 +55,8 @@ macro_rules! event {
         /// What the event happened to.
         #[derive(Debug, Serialize, Object)]
         pub struct $body {
-            $(#[$what])*
-            pub $field: $type,
+            $($(#[$what])*
+            pub $field: $type,)*
         }
     };
 }
@@ -65,7 +65,17 @@ event!(
 /// Something about a message.
 MessageEvent of a session, MessageEventBody {
     /// The message, as it was then.
-    message: Message
+    message: Message,
+    /// The file that it announces, of a message that came in with one.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<Media>
+});
+event!(
+/// Something about the file of a message that came in.
+MediaEvent of a session, MediaEventBody {
+    /// The file, as it is now.
+    media: Media
 });
 event!(
 /// Something about a session.
@@ -142,6 +152,7 @@ impl Webhook for Events {
 
     fn register(registry: &mut Registry) {
         MessageEvent::register(registry);
+        MediaEvent::register(registry);
         SessionEvent::register(registry);
         ContactEvent::register(registry);
         EndpointEvent::register(registry);
@@ -187,6 +198,14 @@ fn webhook(kind: EventType) -> MetaWebhook {
             MessageEvent::schema_ref(),
         ),
         EventType::MessageCanceled => ("A message was taken back.", MessageEvent::schema_ref()),
+        EventType::MediaAvailable => (
+            "The file of a message that came in is here.",
+            MediaEvent::schema_ref(),
+        ),
+        EventType::MediaFailed => (
+            "The file of a message that came in cannot be had; `media.status` says whether it failed or expired.",
+            MediaEvent::schema_ref(),
+        ),
         EventType::SessionLinked => ("A number was linked.", SessionEvent::schema_ref()),
         EventType::SessionConnected => ("A session is online.", SessionEvent::schema_ref()),
         EventType::SessionDisconnected => (

@@ -82,10 +82,16 @@ codes! {
     MessageNotMarkable 409 "message_not_markable" "Only a message that came in can be marked, as played only one that plays";
     /// The first request with this key has not finished.
     IdempotencyInProgress 409 "idempotency_in_progress" "The first request with this key is still running";
+    /// The file is being fetched; `Retry-After` says when to ask again.
+    MediaPending 409 "media_pending" "The file is not here yet";
+    /// It failed or expired; the file's `error` says why.
+    MediaUnavailable 410 "media_unavailable" "The file cannot be had";
     /// More than the limit of bytes.
     BodyTooLarge 413 "body_too_large" "The body is too large";
     /// Not `application/json`.
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be application/json";
+    /// The file has fewer bytes than the range begins at.
+    RangeNotSatisfiable 416 "range_not_satisfiable" "The file has no such part";
     /// The same key came with another request before.
     IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was used for another request";
     /// `to` is not E.164.
@@ -106,6 +112,26 @@ codes! {
     InvalidContact 422 "invalid_contact" "The contact cards cannot be used";
     /// A poll wants a question, 2 to 12 different options, and no more choices than options.
     InvalidPoll 422 "invalid_poll" "The poll cannot be used";
+    /// More than one of `media_id`, `url` and `base64`, or none.
+    MediaSource 422 "media_source" "A file comes from exactly one of media_id, url and base64";
+    /// Not base64 with padding.
+    InvalidBase64 422 "invalid_base64" "That is not base64";
+    /// No file with this id.
+    MediaNotFound 422 "media_not_found" "There is no such file";
+    /// The file was uploaded, or came in, as another kind.
+    MediaKindMismatch 422 "media_kind_mismatch" "The file is of another kind than the message";
+    /// The file has no bytes.
+    MediaEmpty 422 "media_empty" "The file is empty";
+    /// More bytes than a file of its kind may have.
+    MediaTooLarge 422 "media_too_large" "The file is too large for its kind";
+    /// Its bytes are of a type that a message of this kind does not carry.
+    MediaTypeNotSupported 422 "media_type_not_supported" "The file is not of a type that this kind carries";
+    /// It would have to be converted, and this gateway cannot; the detail says what is needed.
+    TranscodingUnavailable 422 "transcoding_unavailable" "The file would have to be converted";
+    /// It does not read as what its first bytes say.
+    MediaDamaged 422 "media_damaged" "The file is damaged";
+    /// More than 50 million pixels, or a sticker of other than 512 by 512.
+    MediaDimensions 422 "media_dimensions" "The picture has the wrong size in pixels";
     /// Not one emoji.
     InvalidEmoji 422 "invalid_emoji" "A reaction is one emoji, or nothing";
     /// No message with this id in the chat with this recipient through this session.
@@ -146,6 +172,8 @@ codes! {
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
     /// As many bytes of requests are being read as memory allows.
     Overloaded 503 "overloaded" "The gateway is taking in too much at once";
+    /// The disk is as full as it may be: no file is taken in, everything else goes on.
+    StorageFull 507 "storage_full" "There is no room for files";
     /// The gateway is going down.
     ShuttingDown 503 "shutting_down" "The gateway is shutting down";
     /// The request was not answered within its deadline.

@@ -20,6 +20,7 @@ use crate::{
         deliveries::WebhookDeliveries,
         endpoints::WebhookEndpoints,
         health::Probes,
+        media::{MediaFiles, MediaLinks},
         messages::{Messages, MessagesByKind},
         organisations::Organisations,
         qr::QrCodes,
@@ -36,13 +37,15 @@ type Api = (
     QrCodes,
     Messages,
     MessagesByKind,
+    MediaFiles,
+    MediaLinks,
     WebhookEndpoints,
     WebhookDeliveries,
     Probes,
 );
 
-const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by scanning a QR code, send texts \
-    through one API, receive what comes in as signed webhooks.\n\nWhat is accepted is committed to disk before the \
+const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by scanning a QR code, send texts, \
+    pictures, recordings and documents through one API, receive what comes in as signed webhooks.\n\nWhat is accepted is committed to disk before the \
     answer, and each number sends one message at a time with a random gap that cannot be switched off.\n\n\
     An organisation may make 600 requests a minute, sixty of them at once, unless the operator set another number: the \
     headers `RateLimit` and `RateLimit-Policy` of an answer say what is left, and `rate_limited` comes with \
@@ -57,6 +60,8 @@ fn service() -> OpenApiService<Api, Events> {
         QrCodes,
         Messages,
         MessagesByKind,
+        MediaFiles,
+        MediaLinks,
         WebhookEndpoints,
         WebhookDeliveries,
         Probes,

@@ -49,6 +49,6 @@ pub use passerelle_engine::{
     clock, content, ids,
     store::Store,
     vault::{KekRing, Vault},
-    whatsapp::{LOG_FILTER, ServerAddress, WhatsApp},
+    whatsapp::{LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };
 pub use services::{Services, Settings};

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod deliveries;
 pub mod endpoints;
 pub mod health;
+pub mod media;
 pub mod messages;
 pub mod organisations;
 pub mod qr;
@@ -22,8 +23,10 @@ pub enum Group {
     ApiKeys,
     /// WhatsApp numbers linked to this gateway, each as a device of its phone.
     Sessions,
-    /// Texts out and in. What is accepted is paced: one message of a number at a time, with a random gap.
+    /// Messages out and in. What is accepted is paced: one message of a number at a time, with a random gap.
     Messages,
+    /// Pictures, films, recordings and documents: what is to be sent, and what came in.
+    Media,
     /// Where events are posted, signed as Standard Webhooks 1.0.
     WebhookEndpoints,
     /// What became of each event on its way to each endpoint.

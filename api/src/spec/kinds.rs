@@ -108,7 +108,7 @@ pub(super) fn of(name: &str) -> Option<Value> {
             json!({ "type": "text", "text": "Your order 1042 is ready for pick-up." })
         }
         "Reply" => with("summary", json!(of("QuoteSummary"))),
-        "Unsupported" => json!({ "kind": "imageMessage" }),
+        "Unsupported" => json!({ "kind": "eventMessage" }),
         _ => return None,
     })
 }

@@ -7,6 +7,9 @@ use passerelle_engine::content::MediaKind;
 
 const MB: u64 = 1024 * 1024;
 
+/// The biggest file that a request brings along, in bytes.
+pub const INLINE_MAX: usize = 5 * 1024 * 1024;
+
 /// The biggest file of a kind, in bytes.
 pub fn size_max(kind: MediaKind) -> u64 {
     match kind {

@@ -40,7 +40,7 @@ use passerelle_engine::{
 
 pub use self::{
     ingest::{BadMedia, IngestError, Upload, ingest},
-    kinds::{size_max, types},
+    kinds::{INLINE_MAX, size_max, types},
     link::{Link, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{Source, SourceError},

@@ -14,6 +14,7 @@ use crate::{
     pacing::millis,
     services::Services,
     store::{self, media::Stored},
+    webhook::guard::UrlNotAllowed,
 };
 
 /// A file is kept this long after its message must have gone out.
@@ -42,6 +43,9 @@ pub enum SourceError {
     /// It was brought in as another kind.
     #[error("the file is of another kind: {}", .0.as_str())]
     Kind(MediaKind),
+    /// The address is not one the gateway calls.
+    #[error(transparent)]
+    Url(UrlNotAllowed),
     /// It is no file of the message's kind.
     #[error(transparent)]
     Bad(BadMedia),
@@ -90,6 +94,9 @@ pub(crate) async fn find(
             }
         }
         Source::Url(url) => {
+            if let Err(refused) = services.0.settings.egress.check_url(&url) {
+                return Ok(Err(SourceError::Url(refused)));
+            }
             let file_name = media.file_name.clone();
             let now = services.0.clock.now();
             let file = MediaFile {

@@ -10,8 +10,9 @@ use poem_openapi::{
 
 use super::{
     request::{
-        ContactsMessage, DeleteMessage, EditMessage, LocationMessage, NewMessage, PollMessage,
-        ReactionMessage, TextMessage,
+        AudioMessage, ContactsMessage, DeleteMessage, DocumentMessage, EditMessage, ImageMessage,
+        LocationMessage, NewMessage, PollMessage, ReactionMessage, StickerMessage, TextMessage,
+        VideoMessage, VoiceMessage,
     },
     response::Message,
     send,
@@ -55,6 +56,18 @@ macro_rules! by_kind {
 by_kind! {
     /// Send a text to one person.
     send_text "send_text" "/:id/messages/text" TextMessage;
+    /// Send a picture to one person.
+    send_image "send_image" "/:id/messages/image" ImageMessage;
+    /// Send a film to one person.
+    send_video "send_video" "/:id/messages/video" VideoMessage;
+    /// Send a recording to one person, as a file that plays.
+    send_audio "send_audio" "/:id/messages/audio" AudioMessage;
+    /// Send a voice note to one person.
+    send_voice "send_voice" "/:id/messages/voice" VoiceMessage;
+    /// Send any file to one person.
+    send_document "send_document" "/:id/messages/document" DocumentMessage;
+    /// Send a sticker to one person.
+    send_sticker "send_sticker" "/:id/messages/sticker" StickerMessage;
     /// Send a place on the map to one person.
     send_location "send_location" "/:id/messages/location" LocationMessage;
     /// Send contact cards to one person.

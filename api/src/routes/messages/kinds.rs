@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use passerelle_jobs::{
     content::{self, Content, Phone, TEXT_MAX},
     ids::MessageId,
+    media::Source,
 };
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,21 @@ const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 /// A kind of content, as a request has it.
 pub(super) trait Shape {
     /// The content; what is wrong with it goes to `flaws`.
-    fn content(self, flaws: &mut Flaws) -> Content;
+    fn content(self, flaws: &mut Flaws) -> Parsed;
+}
+
+/// A content that was asked for.
+pub(super) struct Parsed {
+    pub(super) content: Content,
+    /// Where its file is.
+    pub(super) source: Option<Source>,
+}
+
+impl From<Content> for Parsed {
+    fn from(content: Content) -> Self {
+        let source = None;
+        Self { content, source }
+    }
 }
 
 /// A text.
@@ -36,9 +51,9 @@ pub struct Text {
 }
 
 impl Shape for Text {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         text(&self.body, "/text/body", flaws);
-        Content::Text { body: self.body }
+        Content::Text { body: self.body }.into()
     }
 }
 
@@ -74,7 +89,7 @@ pub struct Location {
 }
 
 impl Shape for Location {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         let code = Code::InvalidLocation;
         let holds = (-90.0..=90.0).contains(&self.latitude);
         flaws.unless(holds, code, "/location/latitude", "degrees, -90 to 90");
@@ -92,7 +107,7 @@ impl Shape for Location {
             longitude: self.longitude,
             name: self.name,
             address: self.address,
-        })
+        }).into()
     }
 }
 
@@ -115,14 +130,14 @@ pub struct ContactCard {
 }
 
 impl Shape for Vec<ContactCard> {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         let holds = (1..=CARDS_MAX).contains(&self.len());
         flaws.unless(holds, Code::InvalidContact, "/contacts", "1 to 10 cards");
         // What is beyond the bound is not looked at.
         let cards = self.into_iter().take(CARDS_MAX).enumerate();
         Content::Contacts {
             contacts: cards.map(|(n, card)| card.card(n, flaws)).collect(),
-        }
+        }.into()
     }
 }
 
@@ -173,7 +188,7 @@ pub struct Poll {
 }
 
 impl Shape for Poll {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         let code = Code::InvalidPoll;
         let wanted = "1 to 255 characters, without control characters";
         let holds = is_line(&self.question, QUESTION_MAX);
@@ -194,7 +209,7 @@ impl Shape for Poll {
             question: self.question,
             options: self.options,
             selectable_count: count,
-        })
+        }).into()
     }
 }
 
@@ -209,14 +224,14 @@ pub struct NewReaction {
 }
 
 impl Shape for NewReaction {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         let wanted = "one emoji, or nothing";
         let holds = self.emoji.is_empty() || is_emoji(&self.emoji);
         flaws.unless(holds, Code::InvalidEmoji, "/reaction/emoji", wanted);
         Content::Reaction(content::Reaction {
             target: content::Target::of(self.message_id.0),
             emoji: self.emoji,
-        })
+        }).into()
     }
 }
 
@@ -240,12 +255,12 @@ pub struct NewEdit {
 }
 
 impl Shape for NewEdit {
-    fn content(self, flaws: &mut Flaws) -> Content {
+    fn content(self, flaws: &mut Flaws) -> Parsed {
         text(&self.body, "/edit/body", flaws);
         Content::Edit(content::Edit {
             target: content::Target::of(self.message_id.0),
             body: self.body,
-        })
+        }).into()
     }
 }
 
@@ -258,10 +273,10 @@ pub struct NewDelete {
 }
 
 impl Shape for NewDelete {
-    fn content(self, _: &mut Flaws) -> Content {
+    fn content(self, _: &mut Flaws) -> Parsed {
         Content::Delete(content::Delete {
             target: content::Target::of(self.message_id.0),
-        })
+        }).into()
     }
 }
 

@@ -3,6 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | `kinds` | what a message can carry, and what makes it usable |
+//! | `files` | the kinds that carry a file |
 //! | `request` | a message to send, one shape for each kind |
 //! | `by_kind` | a route for each kind |
 //! | `response`, `about` | a message as it is answered |
@@ -10,6 +11,7 @@
 
 pub mod about;
 mod by_kind;
+pub mod files;
 mod filter;
 pub mod kinds;
 mod refusals;

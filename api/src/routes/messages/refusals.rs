@@ -1,6 +1,7 @@
 //! Why the brain refused, as problems.
 
 use passerelle_jobs::{
+    media::SourceError,
     outbound::{AcceptError, CancelError},
     reading::MarkError,
     target::TargetError,
@@ -8,15 +9,31 @@ use passerelle_jobs::{
 
 use crate::{
     problem::{Code, Problem},
-    routes::not_found,
+    routes::{media::of_file, not_found},
 };
 
 /// The refusal of a message of this type.
 pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
     match error {
         AcceptError::Target(error) => of_target(error, &format!("/{kind}/message_id")),
+        AcceptError::Source(error) => of_source(&error, kind),
         other => other.into(),
     }
+}
+
+fn of_source(error: &SourceError, kind: &str) -> Problem {
+    let (code, field) = match error {
+        SourceError::NotFound => (Code::MediaNotFound, "media_id"),
+        SourceError::NotAvailable => (Code::MediaUnavailable, "media_id"),
+        SourceError::Kind(_) => (Code::MediaKindMismatch, "media_id"),
+        SourceError::Url(_) => (Code::UrlNotAllowed, "url"),
+        SourceError::Bad(bad) => {
+            let problem = of_file(bad);
+            let (code, detail) = (problem.code().as_str(), bad.to_string());
+            return problem.at(&format!("/{kind}/base64"), code, detail);
+        }
+    };
+    Problem::new(code).at(&format!("/{kind}/{field}"), code.as_str(), code.title())
 }
 
 fn of_target(error: TargetError, pointer: &str) -> Problem {
@@ -51,6 +68,8 @@ impl From<AcceptError> for Problem {
             ),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
             AcceptError::Target(error) => of_target(error, "/"),
+            AcceptError::Source(error) => of_source(&error, ""),
+            AcceptError::Ingest(error) => error.into(),
             AcceptError::KeyReused => Self::new(Code::IdempotencyKeyReused),
             AcceptError::KeyInUse => Self::new(Code::IdempotencyInProgress),
             AcceptError::Fault(fault) => fault.into(),

@@ -15,8 +15,9 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::kinds::{
-    ContactCard, Location, NewDelete, NewEdit, NewReaction, Poll, Shape as _, Text,
+use super::{
+    files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
+    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, Poll, Shape as _, Text},
 };
 use crate::{
     body::{self, Read},
@@ -86,14 +87,15 @@ macro_rules! shapes {
                 };
                 let mut flaws = Flaws::default();
                 let to = common.recipient(&mut flaws);
-                let content = self.$field.content(&mut flaws);
+                let parsed = self.$field.content(&mut flaws);
                 let mentions = common.mentioned(&mut flaws);
                 let new = to.map(|to| outbound::NewMessage {
                     reply_to: common.reply_to.map(|id| id.0),
                     mentions,
                     forwarded: common.forwarded.unwrap_or(false),
                     expires_at: common.expires_at.map(|at| at.0),
-                    ..outbound::NewMessage::of(common.session.0, to, content)
+                    source: parsed.source,
+                    ..outbound::NewMessage::of(common.session.0, to, parsed.content)
                 });
                 let new = flaws.judge(new)?;
                 new.ok_or_else(|| Problem::new(Code::InvalidRecipient))
@@ -205,6 +207,12 @@ macro_rules! sendable {
 sendable! {
     shown {
         TextKind "text" text: Text; "A text."; NewTextMessage, TextMessage;
+        ImageKind "image" image: NewImage; "A picture."; NewImageMessage, ImageMessage;
+        VideoKind "video" video: NewVideo; "A film."; NewVideoMessage, VideoMessage;
+        AudioKind "audio" audio: NewAudio; "A recording, as a file that plays."; NewAudioMessage, AudioMessage;
+        VoiceKind "voice" voice: NewVoice; "A voice note."; NewVoiceMessage, VoiceMessage;
+        DocumentKind "document" document: NewDocument; "Any file."; NewDocumentMessage, DocumentMessage;
+        StickerKind "sticker" sticker: NewSticker; "A sticker."; NewStickerMessage, StickerMessage;
         LocationKind "location" location: Location; "A place on the map."; NewLocationMessage, LocationMessage;
         ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10."; NewContactsMessage, ContactsMessage;
         PollKind "poll" poll: Poll; "A poll."; NewPollMessage, PollMessage;

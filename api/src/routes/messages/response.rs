@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     about::{Delete, Edit, PollVote, Reaction, Reply},
+    files::MessageMedia,
     kinds::{ContactCard, Location, Poll, Text},
 };
 use crate::{
@@ -40,7 +41,7 @@ pub struct MessageError {
 /// A message this version does not read.
 #[derive(Debug, Serialize, Object)]
 pub struct Unsupported {
-    /// WhatsApp's name of what it carried, such as `imageMessage`.
+    /// WhatsApp's name of what it carried, such as `eventMessage`.
     pub kind: String,
 }
 
@@ -55,7 +56,8 @@ pub struct Message {
     pub session_id: Id<SessionId>,
     /// `outbound` or `inbound`.
     pub direction: String,
-    /// What it carries; the field of that name holds it. `text`, `location`, `contacts`, `poll`;
+    /// What it carries; the field of that name holds it. `text`; with a file `image`, `video`,
+    /// `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`;
     /// about another message: `reaction`, `edit`, `delete`, `poll_vote`; `deleted` when its writer
     /// deleted it for everybody, and nothing of it is left; `unsupported` for what this version does
     /// not read.
@@ -90,6 +92,30 @@ pub struct Message {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
+    /// The picture, of type `image`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<MessageMedia>,
+    /// The film, of type `video`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<MessageMedia>,
+    /// The recording, of type `audio`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio: Option<MessageMedia>,
+    /// The voice note, of type `voice`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice: Option<MessageMedia>,
+    /// The file, of type `document`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<MessageMedia>,
+    /// The sticker, of type `sticker`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sticker: Option<MessageMedia>,
     /// The place, of type `location`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,6 +202,12 @@ pub struct Message {
 #[derive(Default)]
 struct Shown {
     text: Option<Text>,
+    image: Option<MessageMedia>,
+    video: Option<MessageMedia>,
+    audio: Option<MessageMedia>,
+    voice: Option<MessageMedia>,
+    document: Option<MessageMedia>,
+    sticker: Option<MessageMedia>,
     location: Option<Location>,
     contacts: Option<Vec<ContactCard>>,
     poll: Option<Poll>,
@@ -191,6 +223,12 @@ impl From<Content> for Shown {
         let mut shown = Self::default();
         match content {
             Content::Text { body } => shown.text = Some(Text { body }),
+            Content::Image(media) => shown.image = Some(media.into()),
+            Content::Video(media) => shown.video = Some(media.into()),
+            Content::Audio(media) => shown.audio = Some(media.into()),
+            Content::Voice(media) => shown.voice = Some(media.into()),
+            Content::Document(media) => shown.document = Some(media.into()),
+            Content::Sticker(media) => shown.sticker = Some(media.into()),
             Content::Location(place) => shown.location = Some(place.into()),
             Content::Contacts { contacts } => {
                 shown.contacts = Some(contacts.into_iter().map(Into::into).collect());
@@ -235,6 +273,12 @@ impl From<model::Message> for Message {
             status: message.status.as_str().to_owned(),
             error: message.error.map(|code| MessageError { code }),
             text: shown.text,
+            image: shown.image,
+            video: shown.video,
+            audio: shown.audio,
+            voice: shown.voice,
+            document: shown.document,
+            sticker: shown.sticker,
             location: shown.location,
             contacts: shown.contacts,
             poll: shown.poll,

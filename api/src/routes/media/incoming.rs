@@ -1,0 +1,120 @@
+//! The two forms in which a file comes in: a form of HTML, and nothing but its bytes. Neither is held.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::BoxStream};
+use poem::{FromRequest as _, Request, RequestBody, Result, web::Multipart};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
+};
+use tokio_util::io::ReaderStream;
+
+use crate::problem::{Code, Problem};
+
+/// A file's bytes as they come.
+pub(super) type Stream = BoxStream<'static, io::Result<Bytes>>;
+
+/// The field of a form that holds the file.
+const FIELD: &str = "file";
+
+/// A body that is a form with a file.
+pub(super) struct Form(Multipart);
+
+impl Form {
+    /// The file, and its name when the form gives one.
+    pub(super) async fn open(mut self) -> Result<(Stream, Option<String>), Problem> {
+        let broken = |_| Problem::new(Code::IncompleteBody);
+        while let Some(field) = self.0.next_field().await.map_err(broken)? {
+            if field.name() == Some(FIELD) {
+                let name = field.file_name().map(str::to_owned);
+                let form = self.0;
+                let bytes = ReaderStream::new(field.into_async_read());
+                // The form stays open as long as its field is read.
+                let bytes = bytes.map(move |chunk| {
+                    let _open = &form;
+                    chunk
+                });
+                return Ok((bytes.boxed(), name));
+            }
+        }
+        let wanted = "the form has no field `file`";
+        Err(Problem::new(Code::ValidationFailed).at("/file", "required", wanted))
+    }
+}
+
+/// A body that is a file.
+pub(super) struct Raw(poem::Body);
+
+impl Raw {
+    pub(super) fn open(self) -> Stream {
+        self.0.into_bytes_stream().boxed()
+    }
+}
+
+fn binary() -> MetaSchema {
+    MetaSchema::new_with_format("string", "binary")
+}
+
+fn takes(content_type: &'static str, schema: MetaSchema) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType {
+            content_type,
+            schema: MetaSchemaRef::Inline(Box::new(schema)),
+        }],
+        required: true,
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Form {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(_: &mut Registry) {}
+
+    fn request_meta() -> Option<MetaRequest> {
+        let form = MetaSchema {
+            required: vec![FIELD],
+            properties: vec![(FIELD, MetaSchemaRef::Inline(Box::new(binary())))],
+            ..MetaSchema::new("object")
+        };
+        Some(takes("multipart/form-data", form))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let form = Multipart::from_request(request, body).await;
+        Ok(Self(form.map_err(|_| {
+            Problem::new(Code::UnsupportedMediaType)
+                .detail("The body must be multipart/form-data with a boundary.")
+        })?))
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Raw {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(_: &mut Registry) {}
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(takes("application/octet-stream", binary()))
+    }
+
+    async fn from_request(
+        _: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        Ok(Self(body.take()?))
+    }
+}

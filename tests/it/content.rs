@@ -91,6 +91,7 @@ async fn each_kind_goes_out_and_the_phone_shows_it(backing: Backing) -> Result<F
     assert_eq!(asked["poll"]["name"], "When?");
     assert_eq!(asked["poll"]["options"], poll["options"]);
     assert_eq!(asked["poll"]["selectable"], 1);
+    world.simulator.phone(OTHER, Phone::default()).await?;
     let text = json!({
         "type": "text", "text": { "body": "ask @4915199000002" }, "mentions": [OTHER], "forwarded": true,
     });

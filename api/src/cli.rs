@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use url::Url;
 
 /// A headless, multi-tenant WhatsApp gateway.
 #[derive(Debug, Parser)]
@@ -53,6 +54,10 @@ pub enum Command {
 
 /// Connections to PostgreSQL unless the operator says otherwise.
 pub(crate) const DATABASE_CONNECTIONS: u32 = 32;
+/// Hours that a file is kept unless the operator says otherwise.
+pub(crate) const MEDIA_RETENTION_HOURS: u32 = 72;
+/// How full the disk may be unless the operator says otherwise.
+pub(crate) const MEDIA_DISK_MAX: u8 = 85;
 
 /// Where the store is.
 #[derive(Debug, Clone, Args)]
@@ -113,7 +118,31 @@ pub struct Gateway {
         value_name = "KEY"
     )]
     pub admin_key: Option<String>,
-    /// Networks inside which webhooks may be posted, in spite of being private; may be repeated
+    /// Where files are kept: a folder, or `s3://bucket[/prefix]` with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for a server other than Amazon's, `AWS_ENDPOINT`. The processes of a cluster share it [default: `passerelle-media`; none for a role of a cluster]
+    #[arg(long, env = "PASSERELLE_MEDIA_STORE", value_name = "PLACE")]
+    pub media_store: Option<String>,
+    /// How long a file is kept, in hours
+    #[arg(
+        long,
+        env = "PASSERELLE_MEDIA_RETENTION_HOURS",
+        default_value_t = MEDIA_RETENTION_HOURS,
+        value_parser = clap::value_parser!(u32).range(1..=8760),
+        value_name = "HOURS"
+    )]
+    pub media_retention_hours: u32,
+    /// How full the disk of the folder may be, in percent: beyond it no file is taken in, and texts go on
+    #[arg(
+        long,
+        env = "PASSERELLE_MEDIA_DISK_MAX",
+        default_value_t = MEDIA_DISK_MAX,
+        value_parser = clap::value_parser!(u8).range(1..=100),
+        value_name = "PERCENT"
+    )]
+    pub media_disk_max: u8,
+    /// Where the outside reaches this gateway, as `https://…`: links to files begin with it [default: the address it listens on; for a role of a cluster links are told without it]
+    #[arg(long, env = "PASSERELLE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<Url>,
+    /// Networks inside which webhooks may be posted and files fetched, in spite of being private; may be repeated
     #[arg(
         long,
         env = "PASSERELLE_EGRESS_ALLOW",

@@ -4,9 +4,12 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use passerelle_jobs::{
     KekRing, ServerAddress, Settings,
+    media::MediaSettings,
     pacing::Pace,
     webhook::{guard::Egress, schedule::Schedule},
 };
+
+use url::Url;
 
 use crate::cli::{Gateway, KekFlag, StoreFlag};
 
@@ -16,6 +19,8 @@ const ACK_TIMEOUT_MIN: Duration = Duration::from_secs(20);
 const ACK_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 /// How long a message may wait in its lane when the caller does not say.
 const MESSAGE_TTL: Duration = Duration::from_hours(24);
+/// Where files are kept when nobody says.
+const MEDIA_STORE: &str = "passerelle-media";
 /// A shorter operator's key could be guessed.
 const ADMIN_KEY_MIN: usize = 20;
 
@@ -58,6 +63,14 @@ pub enum ConfigError {
     /// Not the address of a Redis server.
     #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
     Redis,
+    /// A cluster's processes share their files.
+    #[error(
+        "`{0}` is a role of a cluster, whose processes share files: name a bucket, or a folder that all of them see (--media-store, PASSERELLE_MEDIA_STORE)"
+    )]
+    NeedsMediaStore(&'static str),
+    /// Links would lead nowhere.
+    #[error("--public-url: http:// or https:// and a host")]
+    PublicUrl,
     /// A cluster needs a server that many processes can share.
     #[error(
         "`{0}` is a role of a cluster and needs PostgreSQL (--database-url postgres://…); with SQLite run `passerelle serve`, which does everything in one process"
@@ -79,6 +92,10 @@ pub struct Config {
     pub whatsapp: ServerAddress,
     /// Requests an organisation may make.
     pub requests_per_minute: NonZeroU32,
+    /// Where files are kept.
+    pub media_store: String,
+    /// Where the outside reaches this gateway, without a slash at the end, when it was told.
+    pub public_url: Option<Arc<str>>,
     /// Where to write the addresses once ready.
     pub announce: Option<PathBuf>,
     /// What the brain decides by.
@@ -105,6 +122,8 @@ impl Config {
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
                 .ok_or(ConfigError::Requests)?,
+            media_store: flags.media_store.clone().unwrap_or_else(|| MEDIA_STORE.to_owned()),
+            public_url: public_url(flags.public_url.as_ref())?,
             announce: flags.announce.clone(),
             settings: Settings {
                 host: Arc::from(host.ok_or(ConfigError::Host)?),
@@ -115,6 +134,11 @@ impl Config {
                 lane_limit: lane_limit.ok_or(ConfigError::LaneLimit)?,
                 egress: Egress::new(flags.egress_allow.clone()),
                 schedule: Schedule::default(),
+                media: MediaSettings {
+                    retention: Duration::from_hours(u64::from(flags.media_retention_hours)),
+                    disk_max: flags.media_disk_max,
+                    ..MediaSettings::nowhere()
+                },
             },
         })
     }
@@ -131,6 +155,7 @@ pub fn at_rest() -> Settings {
         lane_limit: 1,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
+        media: MediaSettings::nowhere(),
     }
 }
 
@@ -152,6 +177,16 @@ fn redis(url: Option<&str>) -> Result<Option<Arc<str>>, ConfigError> {
     plain
         .then(|| Some(Arc::from(url)))
         .ok_or(ConfigError::Redis)
+}
+
+fn public_url(url: Option<&Url>) -> Result<Option<Arc<str>>, ConfigError> {
+    let Some(url) = url else {
+        return Ok(None);
+    };
+    let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none();
+    plain
+        .then(|| Some(Arc::from(url.as_str().trim_end_matches('/'))))
+        .ok_or(ConfigError::PublicUrl)
 }
 
 fn ack_timeout(ms: u64) -> Result<Duration, ConfigError> {
@@ -190,6 +225,12 @@ pub fn machine() -> Option<String> {
     let told = std::env::var("FLY_MACHINE_ID").ok();
     let name = told.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Refuses a cluster's role that would keep files where no other process finds them.
+pub fn needs_media_store(role: &'static str, flags: &Gateway) -> Result<(), ConfigError> {
+    let told = flags.media_store.is_some();
+    told.then_some(()).ok_or(ConfigError::NeedsMediaStore(role))
 }
 
 /// Refuses a cluster's role over SQLite.
@@ -233,6 +274,7 @@ mod tests {
             (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
             (["--redis-url", "localhost"], "--redis-url"),
+            (["--public-url", "ftp://shop.example"], "--public-url"),
             (["--admin-key", "short"], "--admin-key"),
             (
                 ["--whatsapp-url", "ws://192.0.2.1/ws/chat"],

@@ -3,7 +3,7 @@
 //! One request id, one bounded body, one deadline, no panic that leaves the process, and whatever
 //! goes wrong beneath, in our code or the framework's, leaves as a problem body.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use passerelle_jobs::{clock::Clock, ids::RequestId};
@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 
 use crate::{
     auth::Metered,
+    intake::{self, Intake},
     limits,
     problem::{Code, Problem},
     spec::Paths,
@@ -55,9 +56,19 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
         &self,
         mut request: Request,
     ) -> (Result<Response, Problem>, Option<OperationId>) {
+        let max = match Intake::of(request.method(), request.uri().path()) {
+            Intake::Gathered(max) => max,
+            Intake::Streamed => {
+                let (body, rest) = intake::stream(request.take_body());
+                request.set_body(body);
+                let answer = self.call_within(limits::UPLOAD_WITHIN, request).await;
+                rest.discard().await;
+                return answer;
+            }
+        };
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-        let gathered = limits::gather(request.take_body(), announced, &self.room).await;
+        let gathered = limits::gather(request.take_body(), announced, max, &self.room).await;
         // The room is given back with the answer.
         let _held = match gathered {
             Ok((body, held)) => {
@@ -66,9 +77,17 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
             }
             Err(problem) => return (Err(problem), None),
         };
+        self.call_within(limits::ANSWER_WITHIN, request).await
+    }
+
+    async fn call_within(
+        &self,
+        deadline: Duration,
+        request: Request,
+    ) -> (Result<Response, Problem>, Option<OperationId>) {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let calling = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
-        match tokio::time::timeout(limits::ANSWER_WITHIN, calling).await {
+        match tokio::time::timeout(deadline, calling).await {
             Err(_) => (Err(Problem::new(Code::DeadlineExceeded)), None),
             // The panic hook has told where and why; its payload may hold user data.
             Ok(Err(_panic)) => (Err(Problem::new(Code::Internal)), None),
@@ -185,7 +204,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         if let Some(standing) = metered.standing() {
             standing.tell(response.headers_mut());
         }
-        if path.starts_with("/v1/") {
+        if path.starts_with("/v1/") || path.starts_with("/media/") {
             // Answers hold messages and, now and then, a key: no cache keeps them.
             let no_store = HeaderValue::from_static("no-store");
             response

@@ -6,7 +6,7 @@
 //! | [`cli`], [`config`] | flags and environment, checked at start |
 //! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
-//! | [`server`], [`edge`], [`limits`] | sockets; what every request passes; sizes and deadlines |
+//! | [`server`], [`edge`], `intake`, [`limits`] | sockets; what every request passes; how its body is taken in; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
 //! | [`body`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; scalars; refusals, with everything that is wrong at once |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
@@ -27,6 +27,7 @@ pub mod edge;
 pub mod events;
 mod flaws;
 pub mod idempotency;
+mod intake;
 pub mod lifecycle;
 pub mod limits;
 mod list;

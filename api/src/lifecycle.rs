@@ -8,13 +8,14 @@ use std::{
     io::{IsTerminal as _, Write as _},
     net::SocketAddr,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use passerelle_jobs::{
-    LOG_FILTER, Services, Store, Vault, WhatsApp, clock::Clock, keys, roles::Running,
+    LOG_FILTER, Services, Store, Vault, WhatsApp, clock::Clock, keys, media::Objects, roles::Running,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{
@@ -54,7 +55,7 @@ pub enum Role {
     Api,
     /// Sessions and their lanes.
     Host,
-    /// Webhooks.
+    /// Webhooks and files.
     Worker,
 }
 
@@ -132,13 +133,17 @@ impl Gateway {
         let listener = listener.with_context(|| format!("listening on {}", config.listen))?;
         let addr = listener.local_addr().context("reading the own address")?;
         let clock = Clock::system();
+        let mut settings = config.settings;
+        settings.media.objects = Objects::open(&config.media_store)
+            .with_context(|| format!("opening {} (--media-store)", config.media_store))?;
+        settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));
         let store = open(&config.store).await?;
         let vault = Vault::open(&store, config.kek, clock.clone())
             .await
             .context("opening the vault")?;
         let mut chance = chance();
         let admin = admin_key(config.admin_key, &mut chance);
-        let services = Services::new(store.clone(), vault, clock.clone(), config.settings, chance);
+        let services = Services::new(store.clone(), vault, clock.clone(), settings, chance);
         let made_admin_key = match &admin {
             Admin::Given(_) => false,
             Admin::Made(key) => keys::keep_admin(&services, key.as_bytes())
@@ -147,14 +152,17 @@ impl Gateway {
         };
         let stop = CancellationToken::new();
         let running = Running::idle();
+        let whatsapp = WhatsApp::new(config.whatsapp, clock, running.tasks().clone());
         if matches!(role, Role::All | Role::Host) {
-            let whatsapp = WhatsApp::new(config.whatsapp, clock, running.tasks().clone());
-            running.host(&services, whatsapp);
+            running.host(&services, whatsapp.clone());
         }
         if matches!(role, Role::All | Role::Worker) {
             running
                 .deliver(&services)
                 .context("starting the webhooks")?;
+            running
+                .fetch(&services, whatsapp)
+                .context("starting to fetch files")?;
             running.sweep(&services);
         }
         running.wake(&services);
@@ -210,6 +218,14 @@ impl Gateway {
         self.running.shutdown(ROLES_GRACE).await;
         self.store.close().await;
         tracing::info!("stopped");
+    }
+}
+
+/// With what links to files begin when nobody says.
+fn own_url(role: Role, addr: SocketAddr) -> Arc<str> {
+    match role {
+        Role::All => format!("http://{addr}").into(),
+        Role::Api | Role::Host | Role::Worker => "".into(),
     }
 }
 

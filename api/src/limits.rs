@@ -9,8 +9,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::{Code, Problem};
 
-/// The longest body, in bytes. Every operation takes JSON.
+/// The longest body of JSON, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
+/// The longest body that may hold a file in base64, in bytes: 5 MiB of it, and all that stands beside it.
+pub const BODY_WITH_FILE_MAX: usize = 8 << 20;
+/// The longest pause in a body that is taken in while it comes.
+pub const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// From the headers to the answer, of such a body.
+pub const UPLOAD_WITHIN: Duration = Duration::from_hours(1);
 /// Bytes of bodies held at once, over all connections. What comes on top is refused as `overloaded`.
 pub const BODIES_MAX: usize = 64 << 20;
 /// From the end of one request (or the start of the connection) to the end of the next one's headers.
@@ -25,16 +31,17 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Bytes of a refused body that are still read and thrown away, so that the caller, who may only
 /// read after it has written everything, gets to see the refusal.
-const DISCARD_MAX: usize = 256 << 20;
+pub(crate) const DISCARD_MAX: usize = 256 << 20;
 
-/// Reads a body of at most [`BODY_MAX`] bytes, however it is framed; never holds more than that,
+/// Reads a body of at most `max` bytes, however it is framed; never holds more than that,
 /// nor more than there is `room` for. The permit is what the body takes of the room.
 pub(crate) async fn gather(
     body: Body,
     announced: Option<u64>,
+    max: usize,
     room: &Semaphore,
 ) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
-    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, room));
+    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, max, room));
     reading
         .await
         .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
@@ -43,20 +50,21 @@ pub(crate) async fn gather(
 async fn read(
     body: Body,
     announced: Option<u64>,
+    max: usize,
     room: &Semaphore,
 ) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
     let stream = body.into_bytes_stream();
     pin_mut!(stream);
     let mut seen = 0_usize;
     let mut refused = announced
-        .is_some_and(|length| length > BODY_MAX as u64)
-        .then(too_large);
+        .is_some_and(|length| length > max as u64)
+        .then(|| too_large(max));
     let mut held = (BytesMut::new(), nothing(room));
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Code::IncompleteBody))?;
         seen += chunk.len();
         if refused.is_none() {
-            refused = hold(&mut held, &chunk, room).err();
+            refused = hold(&mut held, &chunk, max, room).err();
         }
         if refused.is_some() {
             held = (BytesMut::new(), nothing(room));
@@ -74,12 +82,13 @@ async fn read(
 fn hold<'r>(
     (bytes, taken): &mut (BytesMut, SemaphorePermit<'r>),
     chunk: &[u8],
+    max: usize,
     room: &'r Semaphore,
 ) -> Result<(), Problem> {
-    if bytes.len() + chunk.len() > BODY_MAX {
-        return Err(too_large());
+    if bytes.len() + chunk.len() > max {
+        return Err(too_large(max));
     }
-    let size = u32::try_from(chunk.len()).map_err(|_| too_large())?;
+    let size = u32::try_from(chunk.len()).map_err(|_| too_large(max))?;
     let more = room
         .try_acquire_many(size)
         .map_err(|_| Problem::new(Code::Overloaded))?;
@@ -93,8 +102,8 @@ fn nothing(room: &Semaphore) -> SemaphorePermit<'_> {
         .expect("the semaphore is never closed, and nothing always fits")
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::BodyTooLarge).detail(format!("A body may have at most {BODY_MAX} bytes."))
+fn too_large(max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge).detail(format!("A body may have at most {max} bytes here."))
 }
 
 #[cfg(test)]
@@ -117,18 +126,18 @@ mod tests {
     #[tokio::test]
     async fn bodies_that_no_memory_is_left_for_are_refused_until_others_are_done() {
         let room = Semaphore::new(BODY_MAX);
-        let first = gather(chunked(3, BODY_MAX / 4), None, &room).await.unwrap();
-        let second = gather(chunked(2, BODY_MAX / 4), None, &room).await;
+        let first = gather(chunked(3, BODY_MAX / 4), None, BODY_MAX, &room).await.unwrap();
+        let second = gather(chunked(2, BODY_MAX / 4), None, BODY_MAX, &room).await;
         assert_eq!(second.err().unwrap().code(), Code::Overloaded);
         drop(first);
-        drop(gather(chunked(2, BODY_MAX / 4), None, &room).await.unwrap());
+        drop(gather(chunked(2, BODY_MAX / 4), None, BODY_MAX, &room).await.unwrap());
         assert_eq!(room.available_permits(), BODY_MAX);
     }
 
     #[tokio::test]
     async fn a_body_of_exactly_the_limit_is_read() {
         let room = room();
-        let read = gather(chunked(16, BODY_MAX / 16), None, &room).await;
+        let read = gather(chunked(16, BODY_MAX / 16), None, BODY_MAX, &room).await;
         assert_eq!(read.unwrap().0.len(), BODY_MAX);
     }
 
@@ -138,13 +147,13 @@ mod tests {
             Ok::<_, std::io::Error>(Bytes::from(vec![0; BODY_MAX])),
             Ok(Bytes::from_static(b"x")),
         ]));
-        let refused = gather(body, None, &room()).await.unwrap_err();
+        let refused = gather(body, None, BODY_MAX, &room()).await.unwrap_err();
         assert_eq!(refused.code(), Code::BodyTooLarge);
     }
 
     #[tokio::test]
     async fn a_body_announced_too_large_is_not_held_at_all() {
-        let refused = gather(chunked(60, 1 << 20), Some(60 << 20), &room())
+        let refused = gather(chunked(60, 1 << 20), Some(60 << 20), BODY_MAX, &room())
             .await
             .unwrap_err();
         assert_eq!(refused.code(), Code::BodyTooLarge);
@@ -157,7 +166,7 @@ mod tests {
             Err(std::io::Error::other("gone")),
         ]));
         assert_eq!(
-            gather(body, None, &room()).await.unwrap_err().code(),
+            gather(body, None, BODY_MAX, &room()).await.unwrap_err().code(),
             Code::IncompleteBody
         );
     }

@@ -50,6 +50,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
 
 async fn role(name: &'static str, mut flags: Gateway, role: Role) -> anyhow::Result<()> {
     config::needs_postgres(name, &flags.store.database_url)?;
+    config::needs_media_store(name, &flags)?;
     flags.host = flags.host.or_else(config::machine);
     lifecycle::run(Config::check(&flags)?, role).await
 }

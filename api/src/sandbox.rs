@@ -61,6 +61,8 @@ fn own_store(flags: &mut Flags) -> anyhow::Result<Option<TempDir>> {
         return Ok(None);
     }
     let folder = TempDir::with_prefix("passerelle-").context("making a temporary folder")?;
+    let files = folder.path().join("media").display().to_string();
+    flags.media_store.get_or_insert(files);
     flags.store.database_url = format!("sqlite:{}", folder.path().join("passerelle.db").display());
     Ok(Some(folder))
 }

@@ -196,6 +196,7 @@ impl Gateway {
             ])
             .args(&self.setup.flags)
             .env("PASSERELLE_DATABASE_URL", &self.database.url)
+            .env("PASSERELLE_MEDIA_STORE", self.folder.join("media"))
             .env("PASSERELLE_KEK", &self.setup.kek)
             .env("PASSERELLE_ADMIN_KEY", ADMIN_KEY)
             .env("RUST_LOG", &self.setup.log);

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 use self::{client::Client, receiver::Receiver, screen::Screen};
 use crate::{
-    cli::{DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, StoreFlag},
+    cli::{
+        DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX, MEDIA_RETENTION_HOURS,
+        StoreFlag,
+    },
     lifecycle,
     qr::Picture,
     sandbox::Pair,
@@ -63,6 +66,10 @@ fn gateway(listen: SocketAddr) -> Gateway {
         },
         kek: KekFlag { kek: None },
         admin_key: None,
+        media_store: None,
+        media_retention_hours: MEDIA_RETENTION_HOURS,
+        media_disk_max: MEDIA_DISK_MAX,
+        public_url: None,
         egress_allow: Vec::new(),
         gap_floor_ms: GAP_FLOOR_MS,
         gap_ceiling_ms: GAP_CEILING_MS,

@@ -37,16 +37,9 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             json!({ "minItems": 1, "maxItems": 10 }),
         ),
     ];
-    for kind in ["Text", "Location", "Contacts", "Poll"] {
-        let of = |schema: [&'static str; 2]| {
-            schema.map(|name| (name, "mentions", json!({ "maxItems": 100 })))
-        };
-        bounds.extend(match kind {
-            "Text" => of(["NewTextMessage", "TextMessage"]),
-            "Location" => of(["NewLocationMessage", "LocationMessage"]),
-            "Contacts" => of(["NewContactsMessage", "ContactsMessage"]),
-            _ => of(["NewPollMessage", "PollMessage"]),
-        });
+    for (_, _, whole, bare) in super::kinds::KINDS {
+        let most = || json!({ "maxItems": 100 });
+        bounds.extend([(whole, "mentions", most()), (bare, "mentions", most())]);
     }
     bounds
 }

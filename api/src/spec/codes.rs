@@ -47,7 +47,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 24] = [
+const SEND: [Code; 38] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -55,6 +55,20 @@ const SEND: [Code; 24] = [
     Code::TextEmpty,
     Code::TextTooLong,
     Code::InvalidMention,
+    Code::InvalidName,
+    Code::MediaSource,
+    Code::InvalidBase64,
+    Code::MediaNotFound,
+    Code::MediaKindMismatch,
+    Code::MediaUnavailable,
+    Code::UrlNotAllowed,
+    Code::MediaEmpty,
+    Code::MediaTooLarge,
+    Code::MediaTypeNotSupported,
+    Code::TranscodingUnavailable,
+    Code::MediaDamaged,
+    Code::MediaDimensions,
+    Code::StorageFull,
     Code::InvalidLocation,
     Code::InvalidContact,
     Code::InvalidPoll,
@@ -90,6 +104,20 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionHostUnavailable,
         ],
         sent if sent.starts_with("send_") => &SEND,
+        "upload_media" | "stream_media" => &[
+            Code::MediaEmpty,
+            Code::MediaTooLarge,
+            Code::MediaTypeNotSupported,
+            Code::TranscodingUnavailable,
+            Code::MediaDamaged,
+            Code::MediaDimensions,
+            Code::StorageFull,
+        ],
+        "read_media_content" | "open_media_link" => &[
+            Code::MediaPending,
+            Code::MediaUnavailable,
+            Code::RangeNotSatisfiable,
+        ],
         "mark_message_read" | "mark_message_played" => {
             &[Code::MessageNotMarkable, Code::SessionNotReady]
         }

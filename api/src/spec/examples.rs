@@ -7,6 +7,8 @@ const ORG: &str = "org_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const SESSION: &str = "ses_01kaq6h3zve9qbw4r2t8n5c7xd";
 const KEY: &str = "key_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
+pub(super) const MEDIA: &str = "med_01kaq6h3zve9qbw4r2t8n5c7xd";
+pub(super) const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const CONTACT_ID: &str = "ctc_01kaq6h3zve9qbw4r2t8n5c7xd";
 const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
 const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
@@ -15,6 +17,7 @@ const REQUEST: &str = "req_01kaq6h3zve9qbw4r2t8n5c7xd";
 const AT: &str = "2026-11-22T08:00:00.000Z";
 const LATER: &str = "2026-11-22T08:00:04.200Z";
 const TOMORROW: &str = "2026-11-23T08:00:00.000Z";
+const IN_THREE_DAYS: &str = "2026-11-25T08:00:00.000Z";
 const PHONE: &str = "+491510000001";
 pub(super) const CONTACT: &str = "+491510000002";
 
@@ -101,6 +104,13 @@ fn message(name: &str) -> Option<Value> {
             "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,
             "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
         }
+        "Media" => {
+            json!({ "id": MEDIA, "object": "media", "kind": "image", "status": "available",
+            "mime_type": "image/jpeg", "size": 48213, "sha256": SHA256, "width": 1200, "height": 900,
+            "url": "https://gateway.example/media/org_…", "url_expires_at": TOMORROW, "created_at": AT,
+            "expires_at": IN_THREE_DAYS })
+        }
+        "MediaError" => json!({ "code": "media_unreachable" }),
         "MessageQueue" => {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
@@ -140,6 +150,8 @@ fn webhook(name: &str) -> Option<Value> {
 fn event(name: &str) -> Option<Value> {
     let (kind, data) = match name {
         "MessageEvent" => ("message.received", json!({ "message": received() })),
+        "MediaEvent" => ("media.available", json!({ "media": arrived()? })),
+        "MediaEventBody" => return Some(json!({ "media": arrived()? })),
         "SessionEvent" => (
             "session.connected",
             json!({ "session": of_schema("SessionShown")? }),
@@ -170,6 +182,14 @@ fn event(name: &str) -> Option<Value> {
         json!({ "type": kind, "timestamp": AT, "id": EVENT, "api_version": "2026-12-01",
         "org_id": ORG, "session_id": SESSION, "sequence": 1234, "data": data }),
     )
+}
+
+/// A file that came in.
+fn arrived() -> Option<Value> {
+    let mut media = of_schema("Media")?;
+    media["session_id"] = json!(SESSION);
+    media["message_id"] = json!(MESSAGE);
+    Some(media)
 }
 
 fn received() -> Value {

@@ -2,13 +2,34 @@
 
 use serde_json::{Value, json};
 
-use super::examples::{CONTACT, MESSAGE, SESSION, of_schema};
+use super::examples::{CONTACT, MEDIA, MESSAGE, SESSION, SHA256, of_schema};
 
 const WA_ID: &str = "3EB0A1B2C3D4E5F6A7B8C9";
 
 /// Every kind that can be sent: its type, what it is called, and the schemas of its two shapes.
-pub(super) const KINDS: [(&str, &str, &str, &str); 7] = [
+pub(super) const KINDS: [(&str, &str, &str, &str); 13] = [
     ("text", "A text", "NewTextMessage", "TextMessage"),
+    ("image", "A picture", "NewImageMessage", "ImageMessage"),
+    ("video", "A film", "NewVideoMessage", "VideoMessage"),
+    (
+        "audio",
+        "A recording, as a file that plays",
+        "NewAudioMessage",
+        "AudioMessage",
+    ),
+    ("voice", "A voice note", "NewVoiceMessage", "VoiceMessage"),
+    (
+        "document",
+        "Any file",
+        "NewDocumentMessage",
+        "DocumentMessage",
+    ),
+    (
+        "sticker",
+        "A sticker",
+        "NewStickerMessage",
+        "StickerMessage",
+    ),
     (
         "location",
         "A place on the map",
@@ -46,6 +67,12 @@ pub(super) const KINDS: [(&str, &str, &str, &str); 7] = [
 fn carried(kind: &str) -> Value {
     let schema = match kind {
         "text" => "Text",
+        "image" => "NewImage",
+        "video" => "NewVideo",
+        "audio" => "NewAudio",
+        "voice" => "NewVoice",
+        "document" => "NewDocument",
+        "sticker" => "NewSticker",
         "location" => "Location",
         "contacts" => return json!([of_schema("ContactCard")]),
         "poll" => "Poll",
@@ -87,6 +114,17 @@ pub(super) fn of(name: &str) -> Option<Value> {
     Some(match name {
         "NewMessage" => whole("text"),
         "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
+        "NewImage" => {
+            json!({ "url": "https://shop.example/orders/1042.jpg", "caption": "Your order 1042" })
+        }
+        "NewVideo" => {
+            json!({ "media_id": MEDIA, "caption": "How to unpack it" })
+        }
+        "NewAudio" | "NewVoice" | "NewSticker" => json!({ "media_id": MEDIA }),
+        "NewDocument" => json!({ "url": "https://shop.example/invoices/1042.pdf",
+            "file_name": "Invoice 1042.pdf" }),
+        "MessageMedia" => json!({ "media_id": MEDIA, "mime_type": "image/jpeg", "size": 48213,
+            "sha256": SHA256, "width": 1200, "height": 900 }),
         "Location" => json!({ "latitude": 52.5163, "longitude": 13.3777, "name": "Acme Repairs",
             "address": "Pariser Platz 1, 10117 Berlin" }),
         "ContactCard" => {

@@ -193,6 +193,16 @@ pub struct MediaSettings {
 }
 
 impl MediaSettings {
+    /// Of a process that keeps no files.
+    pub fn nowhere() -> Self {
+        Self {
+            objects: Objects::nowhere(),
+            retention: std::time::Duration::from_hours(72),
+            public_url: "".into(),
+            disk_max: 100,
+        }
+    }
+
     /// Whether no more files come in. Texts flow all the same.
     pub(crate) fn is_full(&self) -> bool {
         let fullness = self.objects.fullness();

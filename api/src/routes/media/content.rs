@@ -23,7 +23,7 @@ use poem_openapi::{
 use crate::problem::{Code, Problem};
 
 /// A file's bytes.
-pub struct Content {
+pub(super) struct Content {
     bytes: Body,
     size: u64,
     /// None: all of them.

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
-use poem::{FromRequest as _, Request, RequestBody, Result, web::Multipart};
+use poem::{Request, RequestBody, Result, web::Multipart};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
@@ -90,7 +90,7 @@ impl<'a> ApiExtractor<'a> for Form {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let form = Multipart::from_request(request, body).await;
+        let form = <Multipart as poem::FromRequest>::from_request(request, body).await;
         Ok(Self(form.map_err(|_| {
             Problem::new(Code::UnsupportedMediaType)
                 .detail("The body must be multipart/form-data with a boundary.")

@@ -21,7 +21,7 @@ use super::keys::PhoneKeys;
 use crate::account::Address;
 use crate::world::Bundle;
 
-type Outcome<T> = Result<T, SignalProtocolError>;
+pub(super) type Outcome<T> = Result<T, SignalProtocolError>;
 
 /// Everything a phone needs to seal and open messages.
 pub(crate) struct Signal {
@@ -147,7 +147,7 @@ impl Signal {
 }
 
 /// The library's functions are asynchronous for stores on disk; these stores are in memory.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     future
         .now_or_never()
         .expect("stores in memory never make anybody wait")
@@ -155,7 +155,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 /// A session's address. The Signal library writes addresses into its logs, where no phone number
 /// may stand.
-fn name(device: &Address) -> ProtocolAddress {
+pub(super) fn name(device: &Address) -> ProtocolAddress {
     let digest = hmac_sha256(b"session address", device.pn.as_bytes());
     let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
     let opaque = format!("{:016x}", u64::from_be_bytes(*first));

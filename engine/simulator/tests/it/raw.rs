@@ -18,6 +18,7 @@ use wacore_binary::{Jid, Node, NodeContent};
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::{HandshakeUtils, NoiseCipher, NoiseHandshake};
 use waproto::buffa::Message as _;
+use waproto::whatsapp::ADVSignedDeviceIdentity;
 
 /// Long enough for a busy machine, short enough to be a test.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -68,6 +69,24 @@ impl Sim {
             status,
             serde_json::from_str(&text).unwrap_or(Value::String(text)),
         )
+    }
+
+    /// A client of the media server, which trusts nobody else.
+    pub(crate) async fn https(&self) -> reqwest::Client {
+        let pem = self.get("/cert").await;
+        let certificate = reqwest::Certificate::from_pem(pem.as_str().unwrap().as_bytes()).unwrap();
+        reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([certificate])
+            .build()
+            .unwrap()
+    }
+
+    /// A phone says something; the reply.
+    pub(crate) async fn say(&self, from: &str, to: &str, message: Value) -> Value {
+        let path = format!("/phones/{from}/say");
+        self.post(&path, json!({ "to": to, "message": message }))
+            .await
     }
 
     /// The ledger's entries of a kind, when there are `count` of them.
@@ -126,6 +145,8 @@ struct Wire {
 pub(crate) struct Companion {
     url: String,
     pub(crate) device: Device,
+    /// The server's certificates, as they came with the last handshake.
+    pub(crate) chain: Vec<u8>,
     wire: Option<Wire>,
 }
 
@@ -134,6 +155,7 @@ impl Companion {
         Self {
             url: sim.server.ws_url(),
             device: Device::new(),
+            chain: Vec::new(),
             wire: None,
         }
     }
@@ -169,7 +191,7 @@ impl Companion {
     }
 
     fn finish(
-        &self,
+        &mut self,
         noise: &mut NoiseHandshake,
         ephemeral: &KeyPair,
         (server, sealed_key, sealed_chain): (Vec<u8>, Vec<u8>, Vec<u8>),
@@ -179,7 +201,7 @@ impl Companion {
         noise.mix_shared_secret(secret, &server).unwrap();
         let server_key = noise.decrypt(&sealed_key).unwrap();
         noise.mix_shared_secret(secret, &server_key).unwrap();
-        noise.decrypt(&sealed_chain).unwrap();
+        self.chain = noise.decrypt(&sealed_chain).unwrap();
         let own = &self.device.noise_key;
         let sealed = noise.encrypt(own.public_key.public_key_bytes()).unwrap();
         let secret = own.private_key.serialize();
@@ -308,6 +330,11 @@ impl Companion {
         let node = success.as_node_ref();
         let identity = PairUtils::extract_device_identity_bytes(&node).unwrap();
         let (signed, index) = PairUtils::do_pair_crypto(&self.state(), identity).unwrap();
+        self.device.account = Some(
+            ADVSignedDeviceIdentity::decode_from_slice(&signed)
+                .unwrap()
+                .into(),
+        );
         let answer = PairUtils::build_pair_success_response(&attr(&iq, "id"), signed, index);
         self.send(answer).await;
         let last = self.expect("stream:error").await;

@@ -1,0 +1,189 @@
+//! whatsapp-rust as a client of the simulator. It is linked by the bare client and logs in with the
+//! certificates that one was shown, so that it needs no build that trusts everybody.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use wacore::net::{HttpClient, HttpRequest, HttpResponse};
+use wacore::store::device::{CachedNoiseCert, CachedServerCertChain};
+use wacore::store::traits::DeviceStore;
+use wacore::store::{Device, InMemoryBackend};
+use wacore::types::events::{Event, EventKind, InboundMessage, Receipt};
+use waproto::buffa::Message as _;
+use waproto::whatsapp::CertChain;
+use waproto::whatsapp::cert_chain::NoiseCertificate;
+use waproto::whatsapp::cert_chain::noise_certificate::Details;
+use whatsapp_rust::bot::{Bot, BotHandle, EventDelivery};
+use whatsapp_rust::{Client, Jid, TokioRuntime};
+use whatsapp_rust_tokio_transport::TokioWebSocketTransportFactory;
+
+use crate::raw::Sim;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// HTTP that trusts the simulator's certificate.
+struct Http(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Http {
+    async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        let method = request.method.parse()?;
+        let mut builder = self.0.request(method, &request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let reply = builder.send().await?;
+        Ok(HttpResponse {
+            status_code: reply.status().as_u16(),
+            body: reply.bytes().await?.to_vec(),
+        })
+    }
+}
+
+/// A linked device at work.
+pub(crate) struct Library {
+    pub(crate) client: Arc<Client>,
+    messages: mpsc::UnboundedReceiver<InboundMessage>,
+    unopened: mpsc::UnboundedReceiver<String>,
+    receipts: mpsc::UnboundedReceiver<Receipt>,
+    handle: BotHandle,
+}
+
+impl Library {
+    /// Link a device to a phone and log it in.
+    pub(crate) async fn link(sim: &Sim, phone: &str) -> Self {
+        let companion = sim.link(phone).await;
+        let mut device = companion.device.clone();
+        device.server_cert_chain = Some(cached(&companion.chain));
+        device.push_name = "Library".to_owned();
+        Self::start(sim, &device).await
+    }
+
+    async fn start(sim: &Sim, device: &Device) -> Self {
+        let store = Arc::new(InMemoryBackend::new());
+        store.save(device).await.unwrap();
+        let (give, messages) = mpsc::unbounded_channel();
+        let (fail, unopened) = mpsc::unbounded_channel();
+        let (tell, receipts) = mpsc::unbounded_channel();
+        let kinds = [
+            EventKind::Messages,
+            EventKind::UndecryptableMessage,
+            EventKind::Receipt,
+        ];
+        let bot = Bot::builder()
+            .with_backend_arc(store)
+            .with_transport_factory(
+                TokioWebSocketTransportFactory::new().with_url(sim.server.ws_url()),
+            )
+            .with_http_client(Http(sim.https().await))
+            .with_runtime(TokioRuntime)
+            .with_version((2, 3000, 1_020_000_000))
+            .with_event_delivery(EventDelivery::Ordered { capacity: 1000 })
+            .on_event_for(&kinds, move |event, _| {
+                match &*event {
+                    Event::UndecryptableMessage(odd) => {
+                        let _ = fail.send(odd.info.id.to_string());
+                    }
+                    Event::Receipt(receipt) => {
+                        let _ = tell.send(receipt.clone());
+                    }
+                    _ => {}
+                }
+                for message in event.messages() {
+                    let _ = give.send(message.clone());
+                }
+                async {}
+            })
+            .build()
+            .await
+            .unwrap();
+        let client = bot.client();
+        let handle = bot.spawn();
+        client.wait_for_connected(DEADLINE).await.unwrap();
+        Self {
+            client,
+            messages,
+            unopened,
+            receipts,
+            handle,
+        }
+    }
+
+    /// The next message that is not the account's own.
+    pub(crate) async fn next(&mut self) -> InboundMessage {
+        let wait = async {
+            loop {
+                let message = self.messages.recv().await.expect("a running client");
+                if !message.info.source.is_from_me {
+                    return message;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("a message in time")
+    }
+
+    /// The id of the next message that could not be opened.
+    pub(crate) async fn unopened(&mut self) -> String {
+        let wait = self.unopened.recv();
+        let id = tokio::time::timeout(DEADLINE, wait).await;
+        id.expect("a message in time").expect("a running client")
+    }
+
+    /// Wait for a receipt of one message that `wanted` takes.
+    pub(crate) async fn receipt(&mut self, id: &str, wanted: impl Fn(&Receipt) -> bool) -> Receipt {
+        let wait = async {
+            loop {
+                let receipt = self.receipts.recv().await.expect("a running client");
+                let about = receipt.message_ids.iter().any(|one| **one == *id);
+                if about && wanted(&receipt) {
+                    return receipt;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("a receipt in time")
+    }
+
+    /// Send, and return the id.
+    pub(crate) async fn send(&self, to: &str, message: waproto::whatsapp::Message) -> String {
+        let sent = self.client.send_message(jid(to), message).await.unwrap();
+        sent.message_id.clone()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.handle.shutdown().await;
+    }
+}
+
+/// The address of a number.
+pub(crate) fn jid(number: &str) -> Jid {
+    Jid::pn(number.trim_start_matches('+'))
+}
+
+fn cached(chain: &[u8]) -> CachedServerCertChain {
+    let chain = CertChain::decode_from_slice(chain).unwrap();
+    CachedServerCertChain {
+        intermediate: certificate(chain.intermediate.as_option().unwrap()),
+        leaf: certificate(chain.leaf.as_option().unwrap()),
+    }
+}
+
+fn certificate(certificate: &NoiseCertificate) -> CachedNoiseCert {
+    let details = certificate.details.as_deref().unwrap();
+    let details = Details::decode_from_slice(details).unwrap();
+    CachedNoiseCert {
+        key: details.key.unwrap().try_into().unwrap(),
+        not_before: i64::try_from(details.not_before.unwrap()).unwrap(),
+        not_after: i64::try_from(details.not_after.unwrap()).unwrap(),
+    }
+}

@@ -5,7 +5,7 @@ mod inbox;
 pub(crate) mod keys;
 mod make;
 pub(crate) mod screen;
-mod sender_keys;
+pub(crate) mod sender_keys;
 pub(crate) mod signal;
 mod tell;
 mod welcome;

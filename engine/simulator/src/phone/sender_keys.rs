@@ -48,7 +48,7 @@ pub(crate) struct SenderKeys {
 
 impl SenderKeys {
     /// None yet.
-    pub(super) fn new(own: Address, rng: StdRng) -> Self {
+    pub(crate) fn new(own: Address, rng: StdRng) -> Self {
         Self {
             own,
             records: Records::default(),

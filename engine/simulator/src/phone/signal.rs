@@ -38,6 +38,22 @@ pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Sealed {
+    /// Change the end of its authentication code; in a first message that stands in the middle.
+    pub(crate) fn break_code(&mut self) {
+        let inner = PreKeySignalMessage::try_from(&*self.bytes);
+        let inner = inner.map(|first| first.message().serialized().to_vec());
+        let inner = inner.unwrap_or_else(|_| self.bytes.clone());
+        let start = self
+            .bytes
+            .windows(inner.len())
+            .position(|part| part == inner);
+        if let Some(last) = start.and_then(|start| self.bytes.get_mut(start + inner.len() - 1)) {
+            *last ^= 1;
+        }
+    }
+}
+
 /// Why a message could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unopened {
@@ -342,6 +358,21 @@ mod tests {
             ada.open(&to_bob, "msg", &reply.bytes),
             Err(Unopened::Duplicate)
         ));
+    }
+
+    #[test]
+    fn with_a_broken_code_nothing_opens_and_the_session_goes_on() {
+        let ((_, mut ada), (bob_keys, mut bob)) = (phone(1), phone(2));
+        let (to_ada, to_bob) = (address("1"), address("2"));
+        ada.start(&to_bob, &bundle(&bob_keys)).unwrap();
+        let mut first = ada.seal(&to_bob, b"broken").unwrap();
+        first.break_code();
+        assert!(matches!(
+            bob.open(&to_ada, first.kind, &first.bytes),
+            Err(Unopened::Broken(_))
+        ));
+        let next = ada.seal(&to_bob, b"whole").unwrap();
+        assert_eq!(bob.open(&to_ada, next.kind, &next.bytes).unwrap(), b"whole");
     }
 
     #[test]

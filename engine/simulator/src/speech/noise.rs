@@ -1,13 +1,17 @@
 //! A message that nobody can open, as it happens when keys have gone astray.
 
-use rand::RngExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use wacore_binary::{Jid, Node};
 
 use super::seal::{self, Outgoing};
 use super::{Said, Speech, compose};
+use crate::account::Address;
 use crate::chat::Chat;
+use crate::group::GroupId;
 use crate::ledger::Kind;
 use crate::phone::Phone;
+use crate::phone::sender_keys::SenderKeys;
 use crate::phone::signal::Sealed;
 use crate::routing;
 use crate::stanza::el;
@@ -32,14 +36,14 @@ impl Phone {
         let children = match &speech.to {
             Chat::With(pn) => {
                 let devices = self.devices_of(pn).into_iter();
-                let copies = devices.map(|(_, jid)| {
-                    let noise = seal::enc(self.noise("msg"));
-                    el("to").attr("jid", jid).children([noise]).build()
+                let copies = devices.filter_map(|(address, jid)| {
+                    let spoiled = seal::enc(self.spoiled(&address)?);
+                    Some(el("to").attr("jid", jid).children([spoiled]).build())
                 });
                 let copies: Vec<Node> = copies.collect();
                 vec![el("participants").children(copies).build()]
             }
-            Chat::Group(_) => vec![seal::enc(self.noise("skmsg"))],
+            Chat::Group(group) => self.sealed_for_nobody(group).into_iter().collect(),
         };
         let out = Outgoing {
             id: id.clone(),
@@ -55,12 +59,21 @@ impl Phone {
         Said { id, media: None }
     }
 
-    /// What looks sealed and is not.
-    fn noise(&mut self, kind: &'static str) -> Sealed {
-        let noise: [u8; 64] = self.rng.random();
-        Sealed {
-            kind,
-            bytes: [&[0x33][..], &noise].concat(),
-        }
+    /// Sealed for a device, and then its authentication code broken.
+    fn spoiled(&mut self, device: &Address) -> Option<Sealed> {
+        let mut sealed = self.seal(device, b"nobody reads this")?;
+        sealed.break_code();
+        Some(sealed)
+    }
+
+    /// Sealed with a key that nobody is given.
+    fn sealed_for_nobody(&mut self, group: &GroupId) -> Option<Node> {
+        let mut keys = SenderKeys::new(self.own.clone(), StdRng::from_rng(&mut self.rng));
+        keys.share(group).ok()?;
+        let bytes = keys.seal(group, b"nobody reads this").ok()?;
+        Some(seal::enc(Sealed {
+            kind: "skmsg",
+            bytes,
+        }))
     }
 }

@@ -37,9 +37,14 @@ async fn pair() -> (Sim, Library) {
     (sim, library)
 }
 
-/// The newest entry of a kind in the ledger, when there are `count`.
-async fn newest(sim: &Sim, kind: &str, count: usize) -> Value {
-    sim.ledger(kind, count).await[count - 1].clone()
+/// What Bob's phone has shown, when it is `count` messages.
+async fn shown(sim: &Sim, count: usize) -> Vec<Value> {
+    sim.shown_by(BOB, count).await
+}
+
+/// The newest of them.
+async fn newest(sim: &Sim, count: usize) -> Value {
+    shown(sim, count).await[count - 1].clone()
 }
 
 async fn chat(sim: &Sim, phone: &str, with: &str) -> Vec<Value> {
@@ -168,14 +173,14 @@ async fn a_phone_opens_the_files_it_is_sent() {
     for (count, (kind, media)) in FILES.into_iter().enumerate() {
         let up = uploaded(&library, media, &bytes).await;
         let id = library.send(BOB, with_file(kind, up)).await;
-        let shown = newest(&sim, "shown", count + 1).await;
+        let shown = newest(&sim, count + 1).await;
         assert_eq!((&shown["id"], &shown["type"]), (&json!(id), &json!(kind)));
         let message = &shown["message"];
         assert_eq!(message["media"]["sha256"], sha256(&bytes), "{shown}");
         assert_eq!(message["media"]["length"], bytes.len());
         assert_eq!(message["file_length"], bytes.len());
     }
-    let shown = sim.ledger("shown", 6).await;
+    let shown = shown(&sim, 6).await;
     let image = &shown[0]["message"];
     assert_eq!(
         (
@@ -228,14 +233,14 @@ async fn a_phone_says_why_a_file_cannot_be_opened() {
     let count = changes.len();
     for (at, (change, why)) in changes.into_iter().enumerate() {
         library.send(BOB, image(change)).await;
-        let shown = newest(&sim, "shown", at + 1).await;
+        let shown = newest(&sim, at + 1).await;
         assert_eq!(shown["message"]["media"]["undecryptable"], why);
         assert_eq!(shown["message"]["media"]["sha256"], Value::Null);
     }
     let gone = json!({"direct_path": good.direct_path, "expire": 410});
     sim.post("/media", gone).await;
     library.send(BOB, image(|_| {})).await;
-    let shown = newest(&sim, "shown", count + 1).await;
+    let shown = newest(&sim, count + 1).await;
     let why = &shown["message"]["media"]["undecryptable"];
     assert_eq!(why, "the media server answers 410");
     library.stop().await;
@@ -278,12 +283,12 @@ async fn places_and_cards_go_both_ways() {
         ..Default::default()
     };
     library.send(BOB, message).await;
-    let shown = newest(&sim, "shown", 1).await;
+    let shown = newest(&sim, 1).await;
     let expected =
         json!({"type": "location", "latitude": 1.25, "longitude": -2.5, "address": "Street 1"});
     assert_eq!(shown["message"], expected);
     library.send(BOB, contact_card()).await;
-    let shown = newest(&sim, "shown", 2).await;
+    let shown = newest(&sim, 2).await;
     let expected =
         json!({"type": "contact", "contacts": [{"name": "Bob", "vcard": "BEGIN:VCARD"}]});
     assert_eq!(shown["message"], expected);
@@ -314,7 +319,7 @@ async fn an_answer_names_what_it_answers_and_whom() {
             },
         )
         .await;
-    sim.ledger("shown", 1).await;
+    shown(&sim, 1).await;
     let said = json!({"to": OWN, "text": "at nine", "quote": asked, "mentions": [OWN], "forwarded": true, "expires_seconds": 86400});
     sim.post(&format!("/phones/{BOB}/say"), said).await;
     let got = library.next().await;
@@ -344,7 +349,7 @@ async fn an_answer_names_what_it_answers_and_whom() {
         ..Default::default()
     };
     library.send(BOB, answer).await;
-    let shown = newest(&sim, "shown", 2).await;
+    let shown = newest(&sim, 2).await;
     let quoted = json!({"id": got.info.id.to_string(), "from": BOB, "type": "text"});
     assert_eq!(shown["message"]["quoted"], quoted);
     assert_eq!(shown["message"]["mentions"], json!([BOB]));
@@ -385,7 +390,7 @@ async fn what_the_library_changes_changes_on_the_phone_s_screen() {
         .send_reaction(jid(BOB), key(BOB, &id, true), "🎉")
         .await
         .unwrap();
-    let shown = sim.ledger("shown", 3).await;
+    let shown = shown(&sim, 3).await;
     assert_eq!(
         (&shown[1]["type"], &shown[1]["text"]),
         (&json!("edit"), &json!("first"))
@@ -406,7 +411,7 @@ async fn what_the_library_changes_changes_on_the_phone_s_screen() {
         .revoke_message(jid(BOB), id.clone(), RevokeType::Sender)
         .await
         .unwrap();
-    let shown = newest(&sim, "shown", 4).await;
+    let shown = newest(&sim, 4).await;
     assert_eq!(
         (&shown["type"], &shown["message"]["applied"]),
         (&json!("revoke"), &json!(true))
@@ -416,7 +421,7 @@ async fn what_the_library_changes_changes_on_the_phone_s_screen() {
         .edit_message(jid(BOB), "3EB0NOTHING", text("?"))
         .await
         .unwrap();
-    assert_eq!(newest(&sim, "shown", 5).await["message"]["applied"], false);
+    assert_eq!(newest(&sim, 5).await["message"]["applied"], false);
     library.stop().await;
 }
 
@@ -424,7 +429,7 @@ async fn what_the_library_changes_changes_on_the_phone_s_screen() {
 async fn what_a_phone_changes_reaches_the_library() {
     let (sim, mut library) = pair().await;
     let theirs = library.send(BOB, text("hello")).await;
-    sim.ledger("shown", 1).await;
+    shown(&sim, 1).await;
     let said = sim
         .say(BOB, OWN, json!({"type": "text", "text": "helo"}))
         .await;
@@ -483,9 +488,10 @@ async fn what_a_phone_changes_reaches_the_library() {
 async fn polls_and_votes_go_both_ways() {
     let (sim, mut library) = pair().await;
     let options = ["yes".to_owned(), "no".to_owned()];
-    let polls = library.client.polls();
+    let client = std::sync::Arc::clone(&library.client);
+    let polls = client.polls();
     let (sent, secret) = polls.create(jid(BOB), "Well?", &options, 1).await.unwrap();
-    let shown = newest(&sim, "shown", 1).await;
+    let shown = newest(&sim, 1).await;
     let poll = json!({"name": "Well?", "options": options, "selectable": 1});
     assert_eq!(shown["message"]["poll"], poll);
     let vote = json!({"type": "poll_vote", "target": sent.message_id, "options": ["no"]});
@@ -523,7 +529,7 @@ async fn polls_and_votes_go_both_ways() {
         .vote(jid(BOB), id, &creator, &secret, &here)
         .await
         .unwrap();
-    let shown = newest(&sim, "shown", 2).await;
+    let shown = newest(&sim, 2).await;
     assert_eq!(shown["message"]["options"], json!(["here"]), "{shown}");
     let screen = chat(&sim, BOB, OWN).await;
     assert_eq!(screen[1]["votes"], json!({OWN: ["here"]}));

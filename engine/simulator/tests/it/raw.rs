@@ -106,6 +106,23 @@ impl Sim {
             .expect("the ledger's entries")
     }
 
+    /// What one phone has shown, when it is `count` messages.
+    pub(crate) async fn shown_by(&self, phone: &str, count: usize) -> Vec<Value> {
+        let wait = async {
+            loop {
+                let mut shown = self.ledger("shown", 0).await;
+                shown.retain(|entry| entry["to"] == phone);
+                if shown.len() >= count {
+                    return shown;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("what the phone shows")
+    }
+
     /// Link a device to a phone by QR.
     pub(crate) async fn link(&self, phone: &str) -> Companion {
         let mut companion = Companion::new(self);

@@ -191,6 +191,7 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
     let name = routing::name(&state, &to);
     let line = Line {
         subtype: &subtype,
+        group: (to.server == Server::Group).then(|| name.clone()),
         read: Some(read),
         ..Line::default()
     };

@@ -1,4 +1,5 @@
-//! `w:g2`: what groups there are and who is in them. Changes go through the control API.
+//! `w:g2`: what groups there are and who is in them. Changes go through the control API. Who is not
+//! in a group is refused with 403, where there is none with 404 (whatsmeow, `getGroupInfo`).
 
 use wacore_binary::Node;
 
@@ -33,15 +34,13 @@ fn query(world: &World, from: &Address, request: &Request<'_>) -> Node {
         return stanza::refusal(id, 400, "bad-request");
     };
     let state = world.state();
-    match state.group(&to) {
+    let mut reply = match state.group(&to) {
         None => stanza::refusal(id, 404, "item-not-found"),
         Some(group) if !group.members.contains_key(&from.pn) => {
             stanza::refusal(id, 403, "forbidden")
         }
-        Some(group) => {
-            let mut reply = stanza::result(id, vec![state.group_node(group)]);
-            reply.attrs.insert("from", to);
-            reply
-        }
-    }
+        Some(group) => stanza::result(id, vec![state.group_node(group)]),
+    };
+    reply.attrs.insert("from", to);
+    reply
 }

@@ -12,13 +12,19 @@ use crate::routing::{notify, parts};
 use crate::stanza::{self, el};
 use crate::world::{State, World};
 
+/// The refusal where there is no such group, the code that `w:g2` has for it.
+const NO_SUCH_GROUP: u16 = 404;
+/// The refusal of who is not in the group. Seen in a client's log of a refused message to a group
+/// (tgalal/yowsup, issue 1402); `w:g2` says 403 to the same people.
+const NOT_A_MEMBER: u16 = 401;
+
 /// Give every device of the group its copy. `Err` is the code of the refusal.
 pub(crate) fn fan_out(world: &World, from: &Address, to: &Jid, node: &Node) -> Result<(), u16> {
     let now = world.clock.seconds();
     let mut state = world.state();
-    let group = state.group(to).ok_or(404_u16)?.clone();
+    let group = state.group(to).ok_or(NO_SUCH_GROUP)?.clone();
     if !group.members.contains_key(&from.pn) {
-        return Err(403);
+        return Err(NOT_A_MEMBER);
     }
     let shared: Vec<&Node> = node.get_children_by_tag("enc").collect();
     if let Some(only) = stanza::jid(node, "participant") {

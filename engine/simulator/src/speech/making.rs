@@ -10,7 +10,7 @@ use waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey};
 
 use super::content::{self, Content, Poll, Text, Vote};
 use super::vote::Ballot;
-use super::{Context, Speech, attach, compose};
+use super::{Context, Speech, attach, compose, files};
 use crate::account::Pn;
 use crate::chat::Chat;
 use crate::phone::Phone;
@@ -120,7 +120,7 @@ impl Phone {
         shape: content::Shape,
         around: Option<ContextInfo>,
     ) -> Result<Composed, String> {
-        let (kind, media_key) = (compose::kind(&shape), self.rng.random());
+        let (kind, media_key) = (files::kind(&shape), self.rng.random());
         let world = Arc::clone(&self.world);
         let attached = self
             .world
@@ -128,7 +128,7 @@ impl Phone {
             .spawn_blocking(move || attach::attach(&world, kind, &source, media_key));
         let attached = attached.await.map_err(|error| error.to_string())?;
         let attached = attached.map_err(|error| format!("{error:#}"))?;
-        let message = compose::file(shape, &attached, around)?;
+        let message = files::file(shape, &attached, around)?;
         let composed = Composed {
             media: Some(attached.view()),
             ..Composed::plain(message)

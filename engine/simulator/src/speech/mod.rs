@@ -3,6 +3,7 @@
 mod attach;
 mod compose;
 pub(crate) mod content;
+mod files;
 mod group;
 mod making;
 mod noise;

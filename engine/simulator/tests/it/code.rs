@@ -7,7 +7,8 @@ use wacore::pair_code::PairCodeUtils;
 use wacore_binary::{Node, NodeContent};
 use wacore_libsignal::protocol::KeyPair;
 
-use crate::raw::{Companion, Sim};
+use crate::raw::Companion;
+use crate::sim::Sim;
 
 /// A device that shows a code.
 struct Code {

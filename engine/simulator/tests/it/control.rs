@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::raw::Sim;
+use crate::sim::Sim;
 
 #[tokio::test]
 async fn a_wrong_call_says_why() {

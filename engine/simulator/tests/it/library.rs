@@ -12,7 +12,7 @@ use wacore::net::{HttpClient, HttpRequest, HttpResponse};
 use wacore::store::device::{CachedNoiseCert, CachedServerCertChain};
 use wacore::store::traits::DeviceStore;
 use wacore::store::{Device, InMemoryBackend};
-use wacore::types::events::{Event, EventKind, InboundMessage, Receipt};
+use wacore::types::events::{Event, EventKind, InboundMessage, Receipt, ServerAck};
 use waproto::buffa::Message as _;
 use waproto::whatsapp::CertChain;
 use waproto::whatsapp::cert_chain::NoiseCertificate;
@@ -21,7 +21,7 @@ use whatsapp_rust::bot::{Bot, BotHandle, EventDelivery};
 use whatsapp_rust::{Client, Jid, TokioRuntime};
 use whatsapp_rust_tokio_transport::TokioWebSocketTransportFactory;
 
-use crate::raw::Sim;
+use crate::sim::Sim;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -47,12 +47,91 @@ impl HttpClient for Http {
     }
 }
 
+type Sender<T> = mpsc::UnboundedSender<T>;
+type Receiver<T> = mpsc::UnboundedReceiver<T>;
+
+/// Where the client's events go.
+struct Teller {
+    messages: Sender<InboundMessage>,
+    unopened: Sender<String>,
+    receipts: Sender<Receipt>,
+    acks: Sender<ServerAck>,
+    groups: Sender<Jid>,
+}
+
+impl Teller {
+    const KINDS: [EventKind; 5] = [
+        EventKind::Messages,
+        EventKind::UndecryptableMessage,
+        EventKind::Receipt,
+        EventKind::ServerAck,
+        EventKind::GroupUpdate,
+    ];
+
+    fn tell(&self, event: &Event) {
+        for message in event.messages() {
+            let _ = self.messages.send(message.clone());
+        }
+        let _ = match event {
+            Event::UndecryptableMessage(odd) => self.unopened.send(odd.info.id.to_string()).is_ok(),
+            Event::Receipt(receipt) => self.receipts.send(receipt.clone()).is_ok(),
+            Event::ServerAck(ack) => self.acks.send(ack.clone()).is_ok(),
+            Event::GroupUpdate(update) => self.groups.send(update.group_jid.clone()).is_ok(),
+            _ => false,
+        };
+    }
+}
+
+/// What the client told.
+struct Heard {
+    messages: Receiver<InboundMessage>,
+    unopened: Receiver<String>,
+    receipts: Receiver<Receipt>,
+    acks: Receiver<ServerAck>,
+    groups: Receiver<Jid>,
+}
+
+fn told() -> (Teller, Heard) {
+    let (messages, messages_heard) = mpsc::unbounded_channel();
+    let (unopened, unopened_heard) = mpsc::unbounded_channel();
+    let (receipts, receipts_heard) = mpsc::unbounded_channel();
+    let (acks, acks_heard) = mpsc::unbounded_channel();
+    let (groups, groups_heard) = mpsc::unbounded_channel();
+    let teller = Teller {
+        messages,
+        unopened,
+        receipts,
+        acks,
+        groups,
+    };
+    let heard = Heard {
+        messages: messages_heard,
+        unopened: unopened_heard,
+        receipts: receipts_heard,
+        acks: acks_heard,
+        groups: groups_heard,
+    };
+    (teller, heard)
+}
+
+/// What comes next that is `wanted`, in time.
+async fn await_next<T>(from: &mut Receiver<T>, wanted: impl Fn(&T) -> bool) -> T {
+    let wait = async {
+        loop {
+            let one = from.recv().await.expect("a running client");
+            if wanted(&one) {
+                return one;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(DEADLINE, wait).await;
+    waited.expect("what was waited for, in time")
+}
+
 /// A linked device at work.
 pub(crate) struct Library {
     pub(crate) client: Arc<Client>,
-    messages: mpsc::UnboundedReceiver<InboundMessage>,
-    unopened: mpsc::UnboundedReceiver<String>,
-    receipts: mpsc::UnboundedReceiver<Receipt>,
+    heard: Heard,
     handle: BotHandle,
 }
 
@@ -69,14 +148,7 @@ impl Library {
     async fn start(sim: &Sim, device: &Device) -> Self {
         let store = Arc::new(InMemoryBackend::new());
         store.save(device).await.unwrap();
-        let (give, messages) = mpsc::unbounded_channel();
-        let (fail, unopened) = mpsc::unbounded_channel();
-        let (tell, receipts) = mpsc::unbounded_channel();
-        let kinds = [
-            EventKind::Messages,
-            EventKind::UndecryptableMessage,
-            EventKind::Receipt,
-        ];
+        let (teller, heard) = told();
         let bot = Bot::builder()
             .with_backend_arc(store)
             .with_transport_factory(
@@ -86,19 +158,8 @@ impl Library {
             .with_runtime(TokioRuntime)
             .with_version((2, 3000, 1_020_000_000))
             .with_event_delivery(EventDelivery::Ordered { capacity: 1000 })
-            .on_event_for(&kinds, move |event, _| {
-                match &*event {
-                    Event::UndecryptableMessage(odd) => {
-                        let _ = fail.send(odd.info.id.to_string());
-                    }
-                    Event::Receipt(receipt) => {
-                        let _ = tell.send(receipt.clone());
-                    }
-                    _ => {}
-                }
-                for message in event.messages() {
-                    let _ = give.send(message.clone());
-                }
+            .on_event_for(&Teller::KINDS, move |event, _| {
+                teller.tell(&event);
                 async {}
             })
             .build()
@@ -109,49 +170,38 @@ impl Library {
         client.wait_for_connected(DEADLINE).await.unwrap();
         Self {
             client,
-            messages,
-            unopened,
-            receipts,
+            heard,
             handle,
         }
     }
 
     /// The next message that is not the account's own.
     pub(crate) async fn next(&mut self) -> InboundMessage {
-        let wait = async {
-            loop {
-                let message = self.messages.recv().await.expect("a running client");
-                if !message.info.source.is_from_me {
-                    return message;
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .expect("a message in time")
+        let foreign = |message: &InboundMessage| !message.info.source.is_from_me;
+        await_next(&mut self.heard.messages, foreign).await
     }
 
     /// The id of the next message that could not be opened.
     pub(crate) async fn unopened(&mut self) -> String {
-        let wait = self.unopened.recv();
-        let id = tokio::time::timeout(DEADLINE, wait).await;
-        id.expect("a message in time").expect("a running client")
+        await_next(&mut self.heard.unopened, |_| true).await
     }
 
     /// Wait for a receipt of one message that `wanted` takes.
     pub(crate) async fn receipt(&mut self, id: &str, wanted: impl Fn(&Receipt) -> bool) -> Receipt {
-        let wait = async {
-            loop {
-                let receipt = self.receipts.recv().await.expect("a running client");
-                let about = receipt.message_ids.iter().any(|one| **one == *id);
-                if about && wanted(&receipt) {
-                    return receipt;
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .expect("a receipt in time")
+        let about = |receipt: &Receipt| receipt.message_ids.iter().any(|one| **one == *id);
+        let receipts = &mut self.heard.receipts;
+        await_next(receipts, |one| about(one) && wanted(one)).await
+    }
+
+    /// The code a message was refused with, once it is answered.
+    pub(crate) async fn refusal(&mut self, id: &str) -> Option<String> {
+        let ack = await_next(&mut self.heard.acks, |ack| *ack.id == *id).await;
+        ack.error
+    }
+
+    /// Wait until the client was told of a change in a group.
+    pub(crate) async fn group_changed(&mut self, group: &Jid) {
+        await_next(&mut self.heard.groups, |one| one == group).await;
     }
 
     /// Send, and return the id.

@@ -12,3 +12,4 @@ mod linking;
 mod media;
 mod presence;
 mod raw;
+mod sim;

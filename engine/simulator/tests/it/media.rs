@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 
-use crate::raw::{Companion, Sim, attr};
+use crate::raw::{Companion, attr};
+use crate::sim::Sim;
 
 const OWN: &str = "+491510000001";
 const BOB: &str = "+491510000002";

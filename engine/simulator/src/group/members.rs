@@ -36,15 +36,10 @@ pub(crate) fn create(world: &World, new: New) -> GroupId {
         group.members.insert(admin, true);
     }
     state.groups.insert(Arc::clone(&id), group.clone());
-    let told = state.group_node(&group);
-    let told = el("create").children([told]).build();
-    tell(
-        &mut state,
-        &group,
-        &group.members.keys().cloned().collect::<Vec<_>>(),
-        told,
-        world.clock.seconds(),
-    );
+    let made = state.group_node(&group);
+    let made = el("create").children([made]).build();
+    let members: Vec<Pn> = group.members.keys().cloned().collect();
+    tell(&mut state, &group, &members, made, world.clock.seconds());
     id
 }
 

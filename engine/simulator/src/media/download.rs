@@ -32,7 +32,7 @@ pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) 
     }
     let mut object = match wanted(world, request.uri().path(), parameter(query, "token")) {
         Ok(object) => object,
-        Err(refused) => return refused,
+        Err((status, why)) => return refuse(status, why),
     };
     let act = fault.map(|fault| fault.act);
     object.spoiled |= act == Some(Do::Corrupt);
@@ -44,16 +44,19 @@ pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) 
 }
 
 /// The object, unless it is not there, or not there any more, or the token is another's.
-fn wanted(world: &World, path: &str, named: Option<&str>) -> Result<Object, Response> {
+fn wanted(
+    world: &World,
+    path: &str,
+    named: Option<&str>,
+) -> Result<Object, (StatusCode, &'static str)> {
     let object = world.media.find(path);
-    let object = object.ok_or_else(|| refuse(StatusCode::NOT_FOUND, "no such media"))?;
+    let object = object.ok_or((StatusCode::NOT_FOUND, "no such media"))?;
     if let Some(status) = object.gone {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::GONE);
-        return Err(refuse(status, "it has expired"));
+        return Err((status, "it has expired"));
     }
     if named.is_some_and(|text| token(text) != Some(object.hash)) {
-        let why = "the token is not this media's";
-        return Err(refuse(StatusCode::FORBIDDEN, why));
+        return Err((StatusCode::FORBIDDEN, "the token is not this media's"));
     }
     Ok(object)
 }

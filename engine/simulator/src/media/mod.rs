@@ -10,6 +10,8 @@ pub(crate) mod store;
 pub(crate) mod transfer;
 pub(crate) mod upload;
 
+use std::fmt::Write;
+
 /// Seconds that an address says it is good for; nobody checks.
 pub(crate) const GOOD_FOR: u64 = 30 * 24 * 3600;
 
@@ -51,5 +53,8 @@ pub(crate) const FOLDERS: [&str; 9] = [
 
 /// Bytes as lower-case hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written to it");
+        text
+    })
 }

@@ -23,6 +23,12 @@ pub(super) struct Origin {
     sender: Address,
 }
 
+/// How often the sender was asked for this message, with the next time.
+fn asks(enc: &Node) -> u8 {
+    let count = stanza::text(enc, "count").and_then(|text| text.parse().ok());
+    count.unwrap_or(0_u8).saturating_add(1)
+}
+
 impl Phone {
     pub(super) async fn message(&mut self, node: &Node) {
         let Some(id) = stanza::text(node, "id") else {
@@ -31,18 +37,17 @@ impl Phone {
         let Some(origin) = self.origin(node) else {
             return self.acknowledge(node);
         };
-        for enc in node.get_children_by_tag("enc") {
+        let mut sealed = node.get_children_by_tag("enc").peekable();
+        while let Some(enc) = sealed.next() {
             match self.open(&origin, enc) {
                 Ok(message) => self.opened(node, &origin, &id, &message).await,
+                // A group's key that comes again says nothing of the message behind it.
+                Err(Unopened::Duplicate) if sealed.peek().is_some() => {}
                 Err(Unopened::Duplicate) => self.repeated(node, &origin, &id, None),
                 Err(Unopened::Broken(error)) => {
                     tracing::debug!(%error, "a phone could not open a message");
-                    let count: Option<u8> =
-                        stanza::text(enc, "count").and_then(|text| text.parse().ok());
-                    let next = count.unwrap_or(0).saturating_add(1);
-                    self.unreadable(node, &origin.sender, &origin.chat, &id, next);
                     // The rest waits for what could not be opened.
-                    return;
+                    return self.unreadable(node, &origin.sender, &origin.chat, &id, asks(enc));
                 }
             }
         }

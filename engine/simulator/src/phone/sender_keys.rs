@@ -37,6 +37,11 @@ fn key(name: &SenderKeyName) -> String {
     format!("{}:{}", name.group_id(), name.sender_id())
 }
 
+/// Names the chain of a device in a group; opaque, as the library writes names into its logs.
+fn chain(group: &str, sender: &Address) -> SenderKeyName {
+    SenderKeyName::from_parts(group, &name(sender).to_string())
+}
+
 /// All sender keys of one phone.
 pub(crate) struct SenderKeys {
     own: Address,
@@ -57,18 +62,13 @@ impl SenderKeys {
         }
     }
 
-    fn chain(&self, group: &str, sender: &Address) -> SenderKeyName {
-        // Opaque, as the library writes names into its logs.
-        SenderKeyName::from_parts(group, &name(sender).to_string())
-    }
-
     /// Which of these devices do not have the own key of the group. If somebody has it who is not
     /// among them any more, the key is made anew and nobody has it.
     pub(crate) fn lacking(&mut self, group: &str, devices: &[Address]) -> Vec<Address> {
         let given = self.given.entry(group.to_owned()).or_default();
         if given.iter().any(|device| !devices.contains(device)) {
             given.clear();
-            let chain = self.chain(group, &self.own.clone());
+            let chain = chain(group, &self.own);
             self.records.0.remove(&key(&chain));
         }
         let given = self.given.get(group);
@@ -91,7 +91,7 @@ impl SenderKeys {
 
     /// The own key of the group as it is now, to be given to others.
     pub(crate) fn share(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
-        let chain = self.chain(group, &self.own);
+        let chain = chain(group, &self.own);
         let message = now(create_sender_key_distribution_message(
             &chain,
             &mut self.records,
@@ -102,7 +102,7 @@ impl SenderKeys {
 
     /// Seal for everybody who has the own key.
     pub(crate) fn seal(&mut self, group: &str, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let chain = self.chain(group, &self.own);
+        let chain = chain(group, &self.own);
         let sealed = now(group_encrypt(
             &mut self.records,
             &chain,
@@ -115,7 +115,7 @@ impl SenderKeys {
     /// Take the key of another device.
     pub(crate) fn learn(&mut self, group: &str, of: &Address, shared: &[u8]) -> anyhow::Result<()> {
         let message = SenderKeyDistributionMessage::try_from(shared)?;
-        let chain = self.chain(group, of);
+        let chain = chain(group, of);
         now(process_sender_key_distribution_message(
             &chain,
             &message,
@@ -131,7 +131,7 @@ impl SenderKeys {
         of: &Address,
         sealed: &[u8],
     ) -> Result<Vec<u8>, Unopened> {
-        let chain = self.chain(group, of);
+        let chain = chain(group, of);
         match now(group_decrypt(sealed, &mut self.records, &chain)) {
             Ok(plain) => Ok(plain),
             Err(SignalProtocolError::DuplicatedMessage(..)) => Err(Unopened::Duplicate),

@@ -15,62 +15,70 @@ pub(super) fn file(message: &Message) -> Option<View> {
 
 fn image(message: &Message) -> Option<View> {
     let image = message.image_message.as_option()?;
-    let mut view = of("image");
-    view.caption = image.caption.clone();
-    view.mimetype = image.mimetype.clone();
-    (view.width, view.height) = (image.width, image.height);
-    view.file_length = image.file_length;
-    view.thumbnail = size(image.jpeg_thumbnail.as_ref());
-    Some(view)
+    Some(View {
+        caption: image.caption.clone(),
+        mimetype: image.mimetype.clone(),
+        width: image.width,
+        height: image.height,
+        file_length: image.file_length,
+        thumbnail: size(image.jpeg_thumbnail.as_ref()),
+        ..of("image")
+    })
 }
 
 fn video(message: &Message) -> Option<View> {
     let video = message.video_message.as_option()?;
-    let mut view = of("video");
-    view.caption = video.caption.clone();
-    view.mimetype = video.mimetype.clone();
-    (view.width, view.height) = (video.width, video.height);
-    view.seconds = video.seconds;
-    view.file_length = video.file_length;
-    view.thumbnail = size(video.jpeg_thumbnail.as_ref());
-    view.gif = video.gif_playback.filter(|gif| *gif);
-    Some(view)
+    Some(View {
+        caption: video.caption.clone(),
+        mimetype: video.mimetype.clone(),
+        width: video.width,
+        height: video.height,
+        seconds: video.seconds,
+        file_length: video.file_length,
+        thumbnail: size(video.jpeg_thumbnail.as_ref()),
+        gif: video.gif_playback.filter(|gif| *gif),
+        ..of("video")
+    })
 }
 
 fn sound(message: &Message) -> Option<View> {
     let audio = message.audio_message.as_option()?;
     let ptt = audio.ptt == Some(true);
-    let mut view = of(if ptt { "voice" } else { "audio" });
-    view.mimetype = audio.mimetype.clone();
-    view.seconds = audio.seconds;
-    view.file_length = audio.file_length;
-    view.ptt = Some(ptt);
-    view.waveform = size(audio.waveform.as_ref());
-    Some(view)
+    Some(View {
+        mimetype: audio.mimetype.clone(),
+        seconds: audio.seconds,
+        file_length: audio.file_length,
+        ptt: Some(ptt),
+        waveform: size(audio.waveform.as_ref()),
+        ..of(if ptt { "voice" } else { "audio" })
+    })
 }
 
 fn document(message: &Message) -> Option<View> {
     let document = message.document_message.as_option()?;
-    let mut view = of("document");
-    view.caption = document.caption.clone();
-    view.mimetype = document.mimetype.clone();
-    view.file_name = document.file_name.clone();
-    view.title = document.title.clone();
-    view.pages = document.page_count;
-    view.file_length = document.file_length;
-    view.thumbnail = size(document.jpeg_thumbnail.as_ref());
-    Some(view)
+    Some(View {
+        caption: document.caption.clone(),
+        mimetype: document.mimetype.clone(),
+        file_name: document.file_name.clone(),
+        title: document.title.clone(),
+        pages: document.page_count,
+        file_length: document.file_length,
+        thumbnail: size(document.jpeg_thumbnail.as_ref()),
+        ..of("document")
+    })
 }
 
 fn sticker(message: &Message) -> Option<View> {
     let sticker = message.sticker_message.as_option()?;
-    let mut view = of("sticker");
-    view.mimetype = sticker.mimetype.clone();
-    (view.width, view.height) = (sticker.width, sticker.height);
-    view.file_length = sticker.file_length;
-    view.animated = sticker.is_animated;
-    view.thumbnail = size(sticker.png_thumbnail.as_ref());
-    Some(view)
+    Some(View {
+        mimetype: sticker.mimetype.clone(),
+        width: sticker.width,
+        height: sticker.height,
+        file_length: sticker.file_length,
+        animated: sticker.is_animated,
+        thumbnail: size(sticker.png_thumbnail.as_ref()),
+        ..of("sticker")
+    })
 }
 
 /// Bytes of a part.

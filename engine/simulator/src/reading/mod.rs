@@ -68,13 +68,13 @@ fn of(kind: &'static str) -> View {
 }
 
 fn text(message: &Message) -> Option<View> {
-    let mut view = of("text");
-    view.text = message.conversation.clone();
-    if let Some(extended) = message.extended_text_message.as_option() {
-        view.text = extended.text.clone();
-        view.link = extended.matched_text.clone();
-    }
-    view.text.is_some().then_some(view)
+    let extended = message.extended_text_message.as_option();
+    let text = extended.map_or_else(|| message.conversation.clone(), |one| one.text.clone());
+    text.is_some().then(|| View {
+        text,
+        link: extended.and_then(|one| one.matched_text.clone()),
+        ..of("text")
+    })
 }
 
 fn target(key: &waproto::buffa::MessageField<MessageKey>) -> Option<String> {
@@ -84,18 +84,18 @@ fn target(key: &waproto::buffa::MessageField<MessageKey>) -> Option<String> {
 fn protocol(message: &Message) -> Option<View> {
     let protocol: &ProtocolMessage = message.protocol_message.as_option()?;
     match protocol.r#type? {
-        Type::REVOKE => {
-            let mut view = of("revoke");
-            view.target = target(&protocol.key);
-            Some(view)
-        }
+        Type::REVOKE => Some(View {
+            target: target(&protocol.key),
+            ..of("revoke")
+        }),
         Type::MESSAGE_EDIT => {
             let edited = protocol.edited_message.as_option()?;
             let inner = read(edited)?;
-            let mut view = of("edit");
-            view.target = target(&protocol.key);
-            view.text = inner.text.or(inner.caption);
-            Some(view)
+            Some(View {
+                target: target(&protocol.key),
+                text: inner.text.or(inner.caption),
+                ..of("edit")
+            })
         }
         _ => None,
     }
@@ -103,30 +103,34 @@ fn protocol(message: &Message) -> Option<View> {
 
 fn place_or_card(message: &Message) -> Option<View> {
     if let Some(place) = message.location_message.as_option() {
-        let mut view = of("location");
-        view.latitude = place.degrees_latitude;
-        view.longitude = place.degrees_longitude;
-        view.name = place.name.clone();
-        view.address = place.address.clone();
-        view.thumbnail = size(place.jpeg_thumbnail.as_ref());
-        return Some(view);
+        return Some(View {
+            latitude: place.degrees_latitude,
+            longitude: place.degrees_longitude,
+            name: place.name.clone(),
+            address: place.address.clone(),
+            thumbnail: size(place.jpeg_thumbnail.as_ref()),
+            ..of("location")
+        });
     }
     if let Some(place) = message.live_location_message.as_option() {
-        let mut view = of("live_location");
-        view.latitude = place.degrees_latitude;
-        view.longitude = place.degrees_longitude;
-        view.caption = place.caption.clone();
-        return Some(view);
+        return Some(View {
+            latitude: place.degrees_latitude,
+            longitude: place.degrees_longitude,
+            caption: place.caption.clone(),
+            ..of("live_location")
+        });
     }
     if let Some(contact) = message.contact_message.as_option() {
-        let mut view = of("contact");
-        view.contacts = Some(vec![card(contact)]);
-        return Some(view);
+        return Some(View {
+            contacts: Some(vec![card(contact)]),
+            ..of("contact")
+        });
     }
     let contacts = message.contacts_array_message.as_option()?;
-    let mut view = of("contacts");
-    view.contacts = Some(contacts.contacts.iter().map(card).collect());
-    Some(view)
+    Some(View {
+        contacts: Some(contacts.contacts.iter().map(card).collect()),
+        ..of("contacts")
+    })
 }
 
 fn card(contact: &ContactMessage) -> Card {
@@ -146,27 +150,30 @@ pub(crate) fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
 
 fn poll(message: &Message) -> Option<View> {
     if let Some(poll) = poll_of(message) {
-        let mut view = of("poll");
         let options = poll.options.iter();
-        view.poll = Some(Poll {
-            name: poll.name.clone(),
-            options: options.filter_map(|one| one.option_name.clone()).collect(),
-            selectable: poll.selectable_options_count,
+        return Some(View {
+            poll: Some(Poll {
+                name: poll.name.clone(),
+                options: options.filter_map(|one| one.option_name.clone()).collect(),
+                selectable: poll.selectable_options_count,
+            }),
+            ..of("poll")
         });
-        return Some(view);
     }
     let update = message.poll_update_message.as_option()?;
-    let mut view = of("poll_vote");
-    view.target = target(&update.poll_creation_message_key);
-    Some(view)
+    Some(View {
+        target: target(&update.poll_creation_message_key),
+        ..of("poll_vote")
+    })
 }
 
 fn reaction(message: &Message) -> Option<View> {
     let reaction = message.reaction_message.as_option()?;
-    let mut view = of("reaction");
-    view.target = target(&reaction.key);
-    view.text = Some(reaction.text.clone().unwrap_or_default());
-    Some(view)
+    Some(View {
+        target: target(&reaction.key),
+        text: Some(reaction.text.clone().unwrap_or_default()),
+        ..of("reaction")
+    })
 }
 
 /// Something for people that these phones do not know.

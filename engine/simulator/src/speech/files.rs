@@ -16,10 +16,6 @@ fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
     text.map(|text| base64(text)).transpose()
 }
 
-fn or(value: Option<String>, usual: &str) -> Option<String> {
-    Some(value.unwrap_or_else(|| usual.to_owned()))
-}
-
 /// What a file's keys are for.
 pub(super) fn kind(shape: &Shape) -> MediaKind {
     match shape {
@@ -62,7 +58,7 @@ macro_rules! filed {
 
 fn image(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
     let image = filed!(ImageMessage, file, around, {
-        mimetype: or(body.mimetype, "image/jpeg"),
+        mimetype: body.mimetype.or_else(|| Some("image/jpeg".to_owned())),
         caption: body.caption,
         width: body.width,
         height: body.height,
@@ -78,7 +74,7 @@ fn image(body: Picture, file: &Attached, around: Around) -> Result<Message, Stri
 
 fn video(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
     let video = filed!(VideoMessage, file, around, {
-        mimetype: or(body.mimetype, "video/mp4"),
+        mimetype: body.mimetype.or_else(|| Some("video/mp4".to_owned())),
         caption: body.caption,
         width: body.width,
         height: body.height,
@@ -114,7 +110,7 @@ fn audio(body: Sound, file: &Attached, around: Around, ptt: bool) -> Result<Mess
         "audio/mp4"
     };
     let audio = filed!(AudioMessage, file, around, {
-        mimetype: or(body.mimetype, usual),
+        mimetype: body.mimetype.or_else(|| Some(usual.to_owned())),
         seconds: body.seconds,
         ptt: Some(ptt),
         waveform: bytes(body.waveform_base64.as_ref())?,
@@ -129,7 +125,7 @@ fn audio(body: Sound, file: &Attached, around: Around, ptt: bool) -> Result<Mess
 fn document(body: Document, file: &Attached, around: Around) -> Result<Message, String> {
     let captioned = body.caption.is_some();
     let document = filed!(DocumentMessage, file, around, {
-        mimetype: or(body.mimetype, "application/pdf"),
+        mimetype: body.mimetype.or_else(|| Some("application/pdf".to_owned())),
         title: body.title.or_else(|| body.file_name.clone()),
         file_name: body.file_name,
         caption: body.caption,
@@ -153,7 +149,7 @@ fn document(body: Document, file: &Attached, around: Around) -> Result<Message, 
 
 fn sticker(body: Sticker, file: &Attached, around: Around) -> Message {
     let sticker = filed!(StickerMessage, file, around, {
-        mimetype: or(body.mimetype, "image/webp"),
+        mimetype: body.mimetype.or_else(|| Some("image/webp".to_owned())),
         width: Some(body.width.unwrap_or(512)),
         height: Some(body.height.unwrap_or(512)),
         is_animated: Some(body.animated),

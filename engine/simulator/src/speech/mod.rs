@@ -75,7 +75,7 @@ impl Phone {
             .address_of(&speech.to)
             .ok_or("no such phone, or not in this group")?;
         if let Content::Undecryptable(Undecryptable { text }) = &speech.content {
-            return Ok(self.say_unreadably(&speech, id, &to, text.clone()));
+            return Ok(self.say_unreadably(&speech, id, &to, text.as_deref()));
         }
         let composed = self.compose(&speech, &to).await?;
         let out = Outgoing {

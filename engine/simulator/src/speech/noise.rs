@@ -24,7 +24,7 @@ impl Phone {
         speech: &Speech,
         id: String,
         to: &Jid,
-        text: Option<String>,
+        text: Option<&str>,
     ) -> Said {
         let line = Line {
             id: &id,
@@ -47,7 +47,7 @@ impl Phone {
         };
         let out = Outgoing {
             id: id.clone(),
-            message: compose::text(text.clone().unwrap_or_default(), None),
+            message: compose::text(text.unwrap_or_default().to_owned(), None),
             edit: None,
             polltype: None,
         };

@@ -1,7 +1,5 @@
 //! Linking by a code, with the library's own client half.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use serde_json::json;
 use wacore::pair_code::PairCodeUtils;
 use wacore_binary::{Node, NodeContent};

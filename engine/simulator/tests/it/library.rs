@@ -1,8 +1,6 @@
 //! whatsapp-rust as a client of the simulator. It is linked by the bare client and logs in with the
 //! certificates that one was shown, so that it needs no build that trusts everybody.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +71,7 @@ impl Teller {
             let _ = self.messages.send(message.clone());
         }
         let _ = match event {
-            Event::UndecryptableMessage(odd) => self.unopened.send(odd.info.id.to_string()).is_ok(),
+            Event::UndecryptableMessage(odd) => self.unopened.send(odd.info.id.clone()).is_ok(),
             Event::Receipt(receipt) => self.receipts.send(receipt.clone()).is_ok(),
             Event::ServerAck(ack) => self.acks.send(ack.clone()).is_ok(),
             Event::GroupUpdate(update) => self.groups.send(update.group_jid.clone()).is_ok(),
@@ -141,7 +139,7 @@ impl Library {
         let companion = sim.link(phone).await;
         let mut device = companion.device.clone();
         device.server_cert_chain = Some(cached(&companion.chain));
-        device.push_name = "Library".to_owned();
+        "Library".clone_into(&mut device.push_name);
         Self::start(sim, &device).await
     }
 

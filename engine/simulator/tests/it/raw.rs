@@ -1,7 +1,5 @@
 //! A bare client: handshake, pairing and stanzas, with nothing done behind the test's back.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::collections::VecDeque;
 use std::time::Duration;
 

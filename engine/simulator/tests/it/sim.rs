@@ -1,7 +1,5 @@
 //! A simulator under test, and its control API.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::time::Duration;
 
 use passerelle_simulator::{Options, Simulator};

@@ -38,11 +38,12 @@ async fn a_frame_that_comes_twice_is_shown_once() {
     let fault = json!({"on": "message", "do": "duplicate", "times": 1});
     sim.post("/faults", fault).await;
     let twice = send(&library, &jid, "hello all").await;
-    assert_eq!(sim.ledger_of("repeat", &twice, 2).await.len(), 2);
+    // The number's own phone gets it, too.
+    assert_eq!(sim.ledger_of("repeat", &twice, 3).await.len(), 3);
     let once = send(&library, &jid, "and on").await;
     assert_eq!(showed(&sim, &once, 2).await, [BOB, EVE]);
     assert_eq!(showed(&sim, &twice, 2).await, [BOB, EVE]);
-    assert_eq!(sim.ledger("repeat", 2).await.len(), 2);
+    assert_eq!(sim.ledger("repeat", 3).await.len(), 3);
     library.stop().await;
 }
 
@@ -154,7 +155,9 @@ async fn an_answer_and_a_reaction_name_whose_message_they_are_for() {
     let reaction = got.message.reaction_message.as_option().unwrap();
     let key = reaction.key.as_option().unwrap();
     assert_eq!(key.participant.as_deref(), Some(&*own));
-    // The reaction's ledger entries are those of Eve and of the own phone.
+    // The own phone has shown it, for it is a device like the library.
+    let reaction = sim.shown_by(OWN, 2).await;
+    assert_eq!(reaction[1]["type"], "reaction");
     let screen = sim.get(&format!("/phones/{OWN}/chat?with={id}")).await;
     assert_eq!(screen["messages"][0]["reactions"], json!({BOB: "👍"}));
     library.stop().await;

@@ -14,11 +14,16 @@ fn sealed(message: &Node) -> Vec<String> {
     all.map(|enc| attr(enc, "type")).collect()
 }
 
-/// The next message, and whether the sender's proof of identity came with it.
-async fn message(companion: &mut Companion) -> (Node, bool) {
-    let message = companion.expect("message").await;
-    let proof = message.get_optional_child("device-identity").is_some();
-    (message, proof)
+/// The next message of a group, and whether the sender's proof of identity came with it.
+async fn message_of(companion: &mut Companion, group: &str) -> (Node, bool) {
+    loop {
+        let message = companion.expect("message").await;
+        // The own phone writes, too.
+        if attr(&message, "from") == group {
+            let proof = message.get_optional_child("device-identity").is_some();
+            return (message, proof);
+        }
+    }
 }
 
 #[tokio::test]
@@ -30,11 +35,11 @@ async fn a_device_gets_the_library_s_key_once_and_then_the_one_ciphertext() {
         eve.upload_keys().await;
         let (id, jid) = group(&sim, mode).await;
         send(&library, &jid, "hello all").await;
-        let (first, proof) = message(&mut eve).await;
+        let (first, proof) = message_of(&mut eve, &id).await;
         assert_eq!(sealed(&first), ["pkmsg", "skmsg"]);
         assert!(proof, "a session begins");
         send(&library, &jid, "again").await;
-        let (second, proof) = message(&mut eve).await;
+        let (second, proof) = message_of(&mut eve, &id).await;
         assert_eq!((sealed(&second), proof), (vec!["skmsg".to_owned()], false));
         let (pn, lid) = (library.client.pn().unwrap(), library.client.lid().unwrap());
         let (own, other, name) = match mode {
@@ -63,16 +68,6 @@ async fn a_device_gets_a_phone_s_key_once_and_then_the_one_ciphertext() {
     say(&sim, BOB, &id, "again").await;
     let (second, _) = message_of(&mut own, &id).await;
     assert_eq!(sealed(&second), ["skmsg"]);
-}
-
-/// The next message of a group: the own phone writes, too.
-async fn message_of(companion: &mut Companion, group: &str) -> (Node, bool) {
-    loop {
-        let (node, proof) = message(companion).await;
-        if attr(&node, "from") == group {
-            return (node, proof);
-        }
-    }
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ async fn a_phone_s_answer_names_what_it_answers_and_whom() {
     let quoted = context.quoted_message.as_option().unwrap();
     assert_eq!(quoted.conversation.as_deref(), Some("when?"));
     let own = library.client.lid().unwrap().to_non_ad().to_string();
-    assert_eq!(context.mentioned_jid, [own.clone()]);
+    assert_eq!(context.mentioned_jid, std::slice::from_ref(&own));
     assert_eq!(context.participant, Some(own));
     assert_eq!(context.is_forwarded, Some(true));
     assert_eq!(context.expiration, Some(86400));
@@ -179,7 +179,7 @@ async fn a_phone_reads_what_is_answered_and_who_is_named() {
     sim.say(BOB, OWN, json!({"type": "text", "text": "at nine"}))
         .await;
     let got = library.next().await;
-    let id = got.info.id.to_string();
+    let id = got.info.id.clone();
     let around = ContextInfo {
         stanza_id: Some(id.clone()),
         participant: Some(jid(BOB).to_string()),

@@ -24,7 +24,9 @@ const OWN: &str = "+491510000001";
 const BOB: &str = "+491510000002";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn sha256(bytes: &[u8]) -> String {

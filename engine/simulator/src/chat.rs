@@ -1,6 +1,7 @@
 //! Where something is said.
 
 use crate::account::Pn;
+use crate::group::GroupId;
 use crate::world::plus;
 
 /// A conversation, as a phone sees it.
@@ -8,6 +9,8 @@ use crate::world::plus;
 pub(crate) enum Chat {
     /// With one other account.
     With(Pn),
+    /// In a group.
+    Group(GroupId),
 }
 
 impl Chat {
@@ -15,6 +18,15 @@ impl Chat {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::With(pn) => plus(pn),
+            Self::Group(id) => format!("{id}@g.us"),
+        }
+    }
+
+    /// The group, where it is one.
+    pub(crate) fn group(&self) -> Option<&GroupId> {
+        match self {
+            Self::With(_) => None,
+            Self::Group(id) => Some(id),
         }
     }
 }

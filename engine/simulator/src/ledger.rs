@@ -60,6 +60,9 @@ pub(crate) struct Entry {
     /// What was said or shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<Box<View>>,
+    /// The group it happened in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
 }
 
 #[derive(Default)]
@@ -136,6 +139,7 @@ mod tests {
             subtype: String::new(),
             token: false,
             message: None,
+            group: None,
         }
     }
 

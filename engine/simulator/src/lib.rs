@@ -3,8 +3,8 @@
 //!
 //! It speaks the real protocol — Noise handshakes, pairing by QR and by code, Signal end-to-end
 //! encryption, receipts, an offline queue — well enough that a client of another make cannot tell,
-//! within one-to-one messages of all kinds with their media, receipts, presence and what logging in
-//! needs. Nothing of it may depend on the engine: it is the engine's judge.
+//! within messages of all kinds with their media, to one and to groups, receipts, presence and what
+//! logging in needs. Nothing of it may depend on the engine: it is the engine's judge.
 //!
 //! # Map
 //!
@@ -15,6 +15,7 @@
 //! | `dispatch`, `login`, `pairing`, `pair_code` | what a stanza means; linking and logging in |
 //! | `iq` | requests: keys, who has which devices, settings, the rest |
 //! | `media` | the media server; how media is sealed; asking for it again |
+//! | `group` | groups: members, requests about them, messages in them |
 //! | `routing`, `receipts`, `queue` | from device to device, at least once |
 //! | `phone` | a scripted phone: its keys, what it is sent and shows, how it answers |
 //! | `speech`, `reading` | what it says, and what a message says to it |
@@ -41,6 +42,7 @@ mod cuts;
 mod dispatch;
 mod faults;
 mod frames;
+mod group;
 mod iq;
 mod ledger;
 mod login;

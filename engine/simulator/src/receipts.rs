@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
+use wacore_binary::{Jid, Node, NodeContent, SERVER_JID, Server};
 
 use crate::account::Address;
 use crate::ledger::Kind;
 use crate::media::retry;
+use crate::routing;
 use crate::stanza::{self, el};
-use crate::world::{Line, Read, World, plus};
+use crate::world::{Line, Read, World};
 
 /// Receipts that tell the server something and nobody else.
 const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
@@ -26,8 +27,9 @@ pub(crate) fn receipt(world: &Arc<World>, from: &Address, node: &Node, read: Rea
         to_own_phone(world, from, node);
     }
     if !NOT_RELAYED.contains(&kind.as_str()) {
-        note(world, from, &to, &kind, &ids, read);
-        relay(world, from, &to, &kind, node);
+        let target = Target::of(node, &to);
+        note(world, from, &target, &kind, &ids, read);
+        relay(world, from, &target, &kind, node);
     }
     Some(acknowledgement(node, &to, &id, &kind))
 }
@@ -39,7 +41,7 @@ fn to_own_phone(world: &World, from: &Address, node: &Node) {
         return;
     };
     let mut request = node.clone();
-    let device = account.jid(wacore_binary::Server::Pn, from.device);
+    let device = account.jid(Server::Pn, from.device);
     request.attrs.insert("from", device);
     if let Some(phone) = account.devices.get_mut(&0) {
         phone.deliver(Arc::new(request), true);
@@ -68,15 +70,38 @@ fn settle(world: &World, from: &Address, ids: &[String]) {
     }
 }
 
-fn note(world: &World, from: &Address, to: &Jid, kind: &str, ids: &[String], read: Read) {
-    let target = world.state().pn(to);
-    let target = target.map_or_else(|| to.user_base().to_owned(), |pn| plus(&pn));
+/// Where a receipt goes: in a group to the member it names, for the whole group otherwise.
+struct Target {
+    /// The address that decides: the member's in a group.
+    jid: Jid,
+    group: Option<Jid>,
+}
+
+impl Target {
+    fn of(node: &Node, to: &Jid) -> Self {
+        let member = stanza::jid(node, "participant").filter(|_| to.server == Server::Group);
+        match member {
+            Some(jid) => Self {
+                jid,
+                group: Some(to.clone()),
+            },
+            None => Self {
+                jid: to.clone(),
+                group: None,
+            },
+        }
+    }
+}
+
+fn note(world: &World, from: &Address, to: &Target, kind: &str, ids: &[String], read: Read) {
+    let target = routing::name(&world.state(), &to.jid);
     let subtype = if kind.is_empty() { "delivery" } else { kind };
     for id in ids {
         let line = Line {
             id,
             subtype,
             read: Some(read),
+            group: to.group.as_ref().map(Jid::to_string),
             ..Line::default()
         };
         world.note(Kind::Receipt, from, &target, line);
@@ -99,21 +124,29 @@ fn acknowledgement(node: &Node, to: &Jid, id: &str, kind: &str) -> Node {
 
 /// Pass a receipt to the devices it is for: a retry to the one device that must send again,
 /// everything else to all devices of the account, but for the one it came from.
-fn relay(world: &Arc<World>, from: &Address, to: &Jid, kind: &str, node: &Node) {
+fn relay(world: &Arc<World>, from: &Address, to: &Target, kind: &str, node: &Node) {
     let now = world.clock.seconds();
     let mut state = world.state();
-    let (Some(target), Some(sender)) = (state.pn(to), state.accounts.get(&from.pn)) else {
+    let (Some(target), Some(sender)) = (state.pn(&to.jid), state.accounts.get(&from.pn)) else {
         return;
     };
-    let mut out = el("receipt")
-        .attr("from", sender.jid(to.server, from.device))
+    let sender = sender.jid(to.jid.server, from.device);
+    let out = match &to.group {
+        Some(group) => el("receipt")
+            .attr("from", group)
+            .attr("participant", sender),
+        None => el("receipt").attr("from", sender),
+    };
+    let mut out = out
         .attr("id", stanza::text(node, "id").unwrap_or_default())
         .attr("t", now);
     if !kind.is_empty() {
         out = out.attr("type", kind);
     }
     for key in ["participant", "recipient"] {
-        if let Some(value) = node.attrs.get(key) {
+        if let Some(value) = node.attrs.get(key)
+            && to.group.is_none()
+        {
             out = out.attr(key, value.clone());
         }
     }
@@ -125,7 +158,7 @@ fn relay(world: &Arc<World>, from: &Address, to: &Jid, kind: &str, node: &Node) 
         return;
     };
     if kind == "retry" {
-        if let Some(device) = account.devices.get_mut(&to.device) {
+        if let Some(device) = account.devices.get_mut(&to.jid.device) {
             device.deliver(out, true);
         }
     } else {
@@ -155,11 +188,10 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
     let subtype = subtype.map_or_else(String::new, |child| child.tag.to_string());
     let mut state = world.state();
     let target = state.pn(&to);
-    let name = target
-        .as_ref()
-        .map_or_else(|| to.user_base().to_owned(), |pn| plus(pn));
+    let name = routing::name(&state, &to);
     let line = Line {
         subtype: &subtype,
+        group: (to.server == Server::Group).then(|| name.clone()),
         read: Some(read),
         ..Line::default()
     };
@@ -200,7 +232,7 @@ pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Nod
         device.push_name = name;
     }
     let out = el("presence")
-        .attr("from", account.jid(wacore_binary::Server::Lid, 0))
+        .attr("from", account.jid(Server::Lid, 0))
         .attr("type", kind);
     let out = Arc::new(out.build());
     for watcher in account.watchers.clone() {

@@ -7,6 +7,7 @@ use wacore_binary::{Jid, Node, NodeContent, Server};
 
 use crate::account::{Account, Address, Device};
 use crate::faults::{Do, Fault, On};
+use crate::group;
 use crate::ledger::Kind;
 use crate::phone;
 use crate::stanza::{self, el};
@@ -37,7 +38,7 @@ pub(crate) fn message(world: &Arc<World>, from: &Address, node: &Node, read: Rea
     };
     if stanza::text(node, "category").as_deref() == Some("peer") {
         // A device and its own phone talk; that is neither noted nor disturbed.
-        fan_out(world, from, node);
+        let _ = fan_out(world, from, node);
         return Verdict::Reply(ack(world, &to, &id, None));
     }
     note_sent(world, from, &to, node, read);
@@ -64,13 +65,9 @@ fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> 
     if fault.as_ref().is_some_and(|fault| fault.act == Do::Nack) {
         return Verdict::Reply(ack(world, &to, &id, Some(code(fault.as_ref()))));
     }
-    let error = if fan_out(world, from, node) {
-        None
-    } else {
-        Some(404)
-    };
+    let error = fan_out(world, from, node).err();
     if twice {
-        fan_out(world, from, node);
+        let _ = fan_out(world, from, node);
     }
     let reply = ack(world, &to, &id, error);
     match fault.as_ref().map(|fault| fault.act) {
@@ -137,6 +134,7 @@ fn note_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: Re
     let line = Line {
         id: &id,
         subtype: &subtype,
+        group: (to.server == Server::Group).then(|| recipient.clone()),
         read: Some(read),
         token: has_token(&world.state(), from, to, node),
         ..Line::default()
@@ -157,7 +155,10 @@ fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
 }
 
 /// How the ledger names an address.
-fn name(state: &State, jid: &Jid) -> String {
+pub(crate) fn name(state: &State, jid: &Jid) -> String {
+    if jid.server == Server::Group {
+        return jid.to_string();
+    }
     state
         .pn(jid)
         .map_or_else(|| jid.user_base().to_owned(), |pn| plus(&pn))
@@ -175,17 +176,17 @@ fn ack(world: &World, to: &Jid, id: &str, error: Option<u16>) -> Node {
     }
 }
 
-/// Give every addressed device its own copy. `false` if the recipient does not exist.
-pub(crate) fn fan_out(world: &Arc<World>, from: &Address, node: &Node) -> bool {
-    let Some(to) = stanza::jid(node, "to") else {
-        return false;
-    };
+/// Give every addressed device its own copy. `Err` is the code of the refusal: the recipient does
+/// not exist, or the sender is not in that group.
+pub(crate) fn fan_out(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
+    let to = stanza::jid(node, "to").ok_or(400_u16)?;
+    if to.server == Server::Group {
+        return group::routing::fan_out(world, from, &to, node);
+    }
     phone::ensure(world, &to);
     let now = world.clock.seconds();
     let mut state = world.state();
-    let Some(target) = state.pn(&to) else {
-        return false;
-    };
+    let target = state.pn(&to).ok_or(404_u16)?;
     if target != from.pn {
         state.acquaint(&from.pn, &target, now);
     }
@@ -200,7 +201,7 @@ pub(crate) fn fan_out(world: &Arc<World>, from: &Address, node: &Node) -> bool {
             device.deliver(Arc::new(copy), true);
         }
     }
-    true
+    Ok(())
 }
 
 /// The addressed devices and what is sealed for each.
@@ -260,7 +261,7 @@ fn copy(
 
 /// The children of a copy: its ciphertexts, the sender's proof of identity where a session begins,
 /// and whatever else is for the recipient.
-fn parts(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
+pub(crate) fn parts(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
     let first = ciphertexts
         .iter()
         .any(|enc| stanza::text(enc, "type").as_deref() == Some("pkmsg"));
@@ -277,7 +278,7 @@ fn parts(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
     children
 }
 
-fn notify(account: &Account, from: &Address) -> String {
+pub(crate) fn notify(account: &Account, from: &Address) -> String {
     account
         .devices
         .get(&from.device)

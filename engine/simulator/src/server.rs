@@ -92,8 +92,8 @@ pub(crate) fn start(
 fn routes(world: Arc<World>) -> impl Endpoint {
     Route::new()
         .nest("/control", control::routes())
-        .at("/mms/:folder/:token", post(media::upload))
-        .at("/v/*path", get(media::download))
+        .at("/mms/:folder/:token", post(media::upload::upload))
+        .at("/v/*path", get(media::download::download))
         .at("/*path", get(client))
         .data(world)
 }

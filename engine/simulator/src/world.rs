@@ -16,6 +16,7 @@ use crate::certs::NoiseIdentity;
 use crate::clock::Clock;
 use crate::cuts::Cuts;
 use crate::faults::Faults;
+use crate::group::{Group, GroupId};
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::media::pass::Passes;
 use crate::media::store::Store;
@@ -51,6 +52,7 @@ pub(crate) struct State {
     pub(crate) lids: HashMap<Pn, Pn>,
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
+    pub(crate) groups: BTreeMap<GroupId, Group>,
     /// What lets devices upload media.
     pub(crate) passes: Passes,
     pub(crate) rng: StdRng,
@@ -95,6 +97,7 @@ impl World {
                 accounts: BTreeMap::new(),
                 lids: HashMap::new(),
                 pairings: HashMap::new(),
+                groups: BTreeMap::new(),
                 passes: Passes::default(),
                 rng: made.rng,
             }),
@@ -136,6 +139,7 @@ impl World {
             subtype: line.subtype.to_owned(),
             token: line.token,
             message: line.message,
+            group: line.group,
         });
     }
 }
@@ -156,6 +160,7 @@ pub(crate) struct Line<'a> {
     pub(crate) read: Option<Read>,
     pub(crate) token: bool,
     pub(crate) message: Option<Box<View>>,
+    pub(crate) group: Option<String>,
 }
 
 impl State {

@@ -1,5 +1,6 @@
 //! The control API: what tests and demos tell the simulator. `CONTROL.md` documents each call.
 
+mod groups;
 mod look;
 mod media;
 mod phones;
@@ -16,6 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::account::Pn;
+use crate::chat::Chat;
+use crate::group::GroupId;
 use crate::phone;
 use crate::world::{World, parse_phone};
 
@@ -75,6 +78,9 @@ pub(crate) fn routes() -> impl poem::Endpoint {
         .at("/phones/:phone/played", post(say::played))
         .at("/phones/:phone/chat", get(say::chat))
         .at("/phones/:phone/unlink", post(phones::unlink))
+        .at("/groups", post(groups::create))
+        .at("/groups/:group", get(groups::show))
+        .at("/groups/:group/members", post(groups::change))
         .at("/media", post(media::change))
         .at("/ledger", get(look::ledger))
         .at(
@@ -117,6 +123,23 @@ fn known(world: &World, text: &str) -> Outcome<Pn> {
     let pn = number(text)?;
     let exists = world.state().accounts.contains_key(&pn);
     exists.then_some(pn).ok_or_else(|| missing("no such phone"))
+}
+
+/// A group that must exist, by its address.
+fn known_group(world: &World, text: &str) -> Outcome<GroupId> {
+    let id = text.strip_suffix("@g.us").unwrap_or(text);
+    let state = world.state();
+    let found = state.groups.get_key_value(id);
+    let id = found.map(|(id, _)| Arc::clone(id));
+    id.ok_or_else(|| missing("no such group"))
+}
+
+/// A number or a group, which must exist.
+fn known_chat(world: &World, text: &str) -> Outcome<Chat> {
+    if text.ends_with("@g.us") {
+        return known_group(world, text).map(Chat::Group);
+    }
+    known(world, text).map(Chat::With)
 }
 
 fn make(world: &Arc<World>, pn: &Pn) -> Outcome<bool> {

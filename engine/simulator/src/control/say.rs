@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Outcome, Worlds, bad, known, missing, number, parse, parse_within, refusal};
+use super::{
+    Outcome, Worlds, bad, known, known_chat, known_group, missing, number, parse, parse_within,
+    refusal,
+};
 use crate::account::Pn;
-use crate::chat::Chat;
 use crate::phone::Order;
 use crate::speech::content::Content;
 use crate::speech::{Context, Speech};
@@ -73,7 +75,7 @@ fn speech(world: &World, body: SayBody) -> Outcome<Speech> {
     };
     let mentions = body.mentions.iter().map(|text| number(text));
     Ok(Speech {
-        to: Chat::With(known(world, &body.to)?),
+        to: known_chat(world, &body.to)?,
         content: Content::parse(message).map_err(bad)?,
         context: Context {
             quote: body.quote,
@@ -104,6 +106,7 @@ fn order(world: &World, pn: &Pn, order: Order) -> Outcome<()> {
 #[serde(deny_unknown_fields)]
 struct ReceiptBody {
     from: String,
+    group: Option<String>,
     ids: Vec<String>,
 }
 
@@ -137,8 +140,14 @@ async fn receipts(
     if body.ids.is_empty() {
         return Err(bad("ids is empty"));
     }
-    let ids = body.ids;
-    order(world, &pn, Order::Receipt { kind, from, ids })?;
+    let group = body.group.as_ref().map(|text| known_group(world, text));
+    let receipt = Order::Receipt {
+        kind,
+        from,
+        group: group.transpose()?,
+        ids: body.ids,
+    };
+    order(world, &pn, receipt)?;
     Ok(Json(json!({})).into_response())
 }
 
@@ -157,7 +166,7 @@ pub(super) async fn chat(
     let Query(query) = query.map_err(|error| bad(error.to_string()))?;
     let pn = known(world, &phone)?;
     // A `+` in a query string may have become a space.
-    let chat = Chat::With(known(world, query.with.trim_start())?);
+    let chat = known_chat(world, query.with.trim_start())?;
     let (shown, told) = oneshot::channel();
     order(world, &pn, Order::Look { chat, shown })?;
     let messages = told.await.map_err(|_| missing("the phone is gone"))?;

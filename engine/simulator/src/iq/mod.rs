@@ -11,6 +11,7 @@ use wacore_binary::Node;
 
 pub(crate) use self::keys::bundle_nodes;
 use crate::account::Address;
+use crate::group;
 use crate::login;
 use crate::pairing;
 use crate::routing::Verdict;
@@ -61,6 +62,7 @@ pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict
         }
         ("encrypt", _) => keys::answer(world, from, &request),
         ("usync", _) => Verdict::Reply(usync::answer(world, from, &request)),
+        ("w:g2", _) => Verdict::Reply(group::iq::answer(world, from, &request)),
         ("w:sync:app:state", _) => Verdict::Reply(app_state::answer(world, from, &request)),
         _ => Verdict::Reply(small::answer(world, from, &request)),
     }

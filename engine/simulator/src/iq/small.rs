@@ -56,7 +56,6 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) 
         }
         ("w:m", _, "media_conn") => vec![media_hosts(world, from)],
         ("w:mex", _, "query") => return mex(world, from, request),
-        ("w:g2", "get", _) => vec![el("groups").build()],
         ("w:profile:picture", "get", _) => return stanza::refusal(id, 404, "item-not-found"),
         _ => Vec::new(),
     };

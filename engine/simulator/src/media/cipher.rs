@@ -67,6 +67,33 @@ fn authenticator(keys: &Keys) -> Hmac<Sha256> {
     mac
 }
 
+/// Both hashes while they are taken.
+#[derive(Default)]
+struct Hashes {
+    plain: Sha256,
+    sealed: Sha256,
+    length: u64,
+}
+
+impl Hashes {
+    fn plain(&mut self, bytes: &[u8]) {
+        self.plain.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    fn sealed(&mut self, bytes: &[u8]) {
+        self.sealed.update(bytes);
+    }
+
+    fn sums(self) -> Sums {
+        Sums {
+            plain: self.plain.finalize().into(),
+            sealed: self.sealed.finalize().into(),
+            length: self.length,
+        }
+    }
+}
+
 /// Seal all of `from` into `to`.
 pub(crate) fn seal(
     media_key: &[u8; 32],
@@ -77,12 +104,11 @@ pub(crate) fn seal(
     let keys = keys(media_key, kind);
     let mut cipher = cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into());
     let mut mac = authenticator(&keys);
-    let (mut plain, mut sealed, mut length) = (Sha256::new(), Sha256::new(), 0);
+    let mut hashes = Hashes::default();
     let mut chunk = vec![0; CHUNK + BLOCK];
     loop {
         let mut filled = fill(&mut from, &mut chunk[..CHUNK])?;
-        plain.update(&chunk[..filled]);
-        length += filled as u64;
+        hashes.plain(&chunk[..filled]);
         let last = filled < CHUNK;
         if last {
             filled += pad(&mut chunk, filled);
@@ -91,21 +117,17 @@ pub(crate) fn seal(
             cipher.encrypt_block(as_block(block));
         }
         mac.update(&chunk[..filled]);
-        sealed.update(&chunk[..filled]);
+        hashes.sealed(&chunk[..filled]);
         to.write_all(&chunk[..filled])?;
         if last {
             break;
         }
     }
     let mac = mac.finalize().into_bytes();
-    sealed.update(&mac[..MAC]);
+    hashes.sealed(&mac[..MAC]);
     to.write_all(&mac[..MAC])?;
     to.flush()?;
-    Ok(Sums {
-        plain: plain.finalize().into(),
-        sealed: sealed.finalize().into(),
-        length,
-    })
+    Ok(hashes.sums())
 }
 
 /// Open `size` bytes of `from` into `to`, and hash both sides. What was written is only good if
@@ -124,7 +146,7 @@ pub(crate) fn open(
     }
     let mut cipher = cbc::Decryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into());
     let mut mac = authenticator(&keys);
-    let (mut plain, mut sealed, mut length) = (Sha256::new(), Sha256::new(), 0);
+    let mut hashes = Hashes::default();
     let mut chunk = vec![0; CHUNK];
     // A wrong padding is told only where the authentication code holds.
     let mut padded = true;
@@ -134,7 +156,7 @@ pub(crate) fn open(
         from.read_exact(chunk)?;
         left -= take as u64;
         mac.update(chunk);
-        sealed.update(&*chunk);
+        hashes.sealed(chunk);
         for block in chunk.chunks_exact_mut(BLOCK) {
             cipher.decrypt_block(as_block(block));
         }
@@ -144,22 +166,17 @@ pub(crate) fn open(
         };
         padded = end.is_some();
         let opened = &chunk[..end.unwrap_or(0)];
-        plain.update(opened);
-        length += opened.len() as u64;
+        hashes.plain(opened);
         to.write_all(opened)?;
     }
     let mut tag = [0; MAC];
     from.read_exact(&mut tag)?;
-    sealed.update(tag);
+    hashes.sealed(&tag);
     mac.verify_truncated_left(&tag).map_err(|_| Unopened::Mac)?;
     if !padded {
         return Err(Unopened::Padding);
     }
-    Ok(Sums {
-        plain: plain.finalize().into(),
-        sealed: sealed.finalize().into(),
-        length,
-    })
+    Ok(hashes.sums())
 }
 
 /// Read until the buffer is full or the source ends.

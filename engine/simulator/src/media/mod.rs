@@ -1,14 +1,19 @@
 //! Media: sealed by who sends it, kept by a server that cannot open it, opened by who gets it.
 
 pub(crate) mod cipher;
+pub(crate) mod download;
 pub(crate) mod pass;
 mod range;
 pub(crate) mod retry;
 mod server;
 pub(crate) mod store;
 pub(crate) mod transfer;
+pub(crate) mod upload;
 
-pub(crate) use server::{download, upload};
+use std::fmt::Write;
+
+/// Seconds that an address says it is good for; nobody checks.
+pub(crate) const GOOD_FOR: u64 = 30 * 24 * 3600;
 
 /// What media is, as far as its keys go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,5 +53,8 @@ pub(crate) const FOLDERS: [&str; 9] = [
 
 /// Bytes as lower-case hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written to it");
+        text
+    })
 }

@@ -10,6 +10,7 @@ use waproto::buffa::Message as _;
 use waproto::whatsapp::media_retry_notification::ResultType;
 use waproto::whatsapp::{MediaRetryNotification, ServerErrorReceipt};
 
+use super::GOOD_FOR;
 use crate::addon::{self, IV};
 use crate::phone::Phone;
 use crate::reading::{self, Attachment};
@@ -18,8 +19,6 @@ use crate::stanza::{self, el};
 
 /// What the key of request and answer is derived for.
 const INFO: &[u8] = b"WhatsApp Media Retry Notification";
-/// Seconds an address says it is good for; nobody checks.
-const GOOD_FOR: u64 = 30 * 24 * 3600;
 /// Codes of an answer without a box (wacore 0.7.0, `parse_media_retry_notification`).
 const NOT_FOUND: u8 = 2;
 const NOT_OPENED: u8 = 3;

@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_object_makes_room() {
+        let store = Store::default();
+        let (file, path) = put(&store, [1; 32]);
+        let (other, _) = put(&store, [2; 32]);
+        let large = store.keep(other, [3; 32], MEDIA_BYTES, 1);
+        assert!(store.find(&path).is_none() && !file.exists());
+        assert_eq!(store.progress(&[1; 32], 1), Progress::Nothing);
+        assert!(store.find(&large).is_some());
+        assert_eq!(store.counts(), (1, MEDIA_BYTES));
+    }
+
+    #[test]
     fn the_files_go_with_the_store() {
         let store = Store::default();
         let (file, _) = put(&store, [1; 32]);

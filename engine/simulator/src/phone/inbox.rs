@@ -16,62 +16,126 @@ use crate::speech;
 use crate::stanza;
 use crate::world::plus;
 
+/// Where a message was said, and by which device.
+#[derive(Clone)]
+pub(super) struct Origin {
+    chat: Chat,
+    sender: Address,
+}
+
+/// How often the sender was asked for this message, with the next time.
+fn asks(enc: &Node) -> u8 {
+    let count = stanza::text(enc, "count").and_then(|text| text.parse().ok());
+    count.unwrap_or(0_u8).saturating_add(1)
+}
+
 impl Phone {
     pub(super) async fn message(&mut self, node: &Node) {
-        let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
+        let Some(id) = stanza::text(node, "id") else {
             return;
         };
-        let Some(sender) = self.world.state().address(&from) else {
+        let Some(origin) = self.origin(node) else {
             return self.acknowledge(node);
         };
-        for enc in node.get_children_by_tag("enc") {
-            let kind = stanza::text(enc, "type").unwrap_or_default();
-            let sealed = stanza::bytes(enc).unwrap_or_default();
-            let opened = match self.signal.open(&sender, &kind, &sealed) {
-                Ok(plain) => decode_plaintext(&plain, 2).map_err(Unopened::from),
-                Err(error) => Err(error),
-            };
-            match opened {
-                Ok(message) => self.opened(node, &sender, &id, &message).await,
-                Err(Unopened::Duplicate) => self.repeated(node, &sender, &id, None),
+        let mut sealed = node.get_children_by_tag("enc").peekable();
+        while let Some(enc) = sealed.next() {
+            match self.open(&origin, enc) {
+                Ok(message) => self.opened(node, &origin, &id, &message).await,
+                // A group's key that comes again says nothing of the message behind it.
+                Err(Unopened::Duplicate) if sealed.peek().is_some() => {}
+                Err(Unopened::Duplicate) => self.repeated(node, &origin, &id, None),
                 Err(Unopened::Broken(error)) => {
                     tracing::debug!(%error, "a phone could not open a message");
-                    let count: Option<u8> =
-                        stanza::text(enc, "count").and_then(|text| text.parse().ok());
-                    let next = count.unwrap_or(0).saturating_add(1);
-                    self.unreadable(node, &sender, &id, next);
+                    // The rest waits for what could not be opened.
+                    return self.unreadable(node, &origin.sender, &origin.chat, &id, asks(enc));
                 }
             }
         }
     }
 
+    fn origin(&self, node: &Node) -> Option<Origin> {
+        let from = stanza::jid(node, "from")?;
+        let state = self.world.state();
+        if from.server == Server::Group {
+            let id = Arc::clone(&state.group(&from)?.id);
+            let sender = state.address(&stanza::jid(node, "participant")?)?;
+            let chat = Chat::Group(id);
+            return Some(Origin { chat, sender });
+        }
+        let sender = state.address(&from)?;
+        let chat = Chat::With(Arc::clone(&sender.pn));
+        Some(Origin { chat, sender })
+    }
+
+    fn open(&mut self, origin: &Origin, enc: &Node) -> Result<Message, Unopened> {
+        let kind = stanza::text(enc, "type").unwrap_or_default();
+        let sealed = stanza::bytes(enc).unwrap_or_default();
+        let plain = match (kind.as_str(), origin.chat.group()) {
+            ("skmsg", Some(group)) => self.sender_keys.open(group, &origin.sender, &sealed),
+            _ => self.signal.open(&origin.sender, &kind, &sealed),
+        }?;
+        decode_plaintext(&plain, 2).map_err(Unopened::from)
+    }
+
     /// A message was opened: show it, unless it was shown before or is not for showing.
-    async fn opened(&mut self, node: &Node, sender: &Address, id: &str, message: &Message) {
-        if sender.pn == self.own.pn {
+    async fn opened(&mut self, node: &Node, origin: &Origin, id: &str, message: &Message) {
+        self.learn(origin, message);
+        let Origin { chat, sender } = origin;
+        let own = sender.pn == self.own.pn;
+        if own && chat.group().is_none() {
             self.own_copy(id, message);
             return self.acknowledge(node);
         }
         let Some(mut view) = reading::read(message) else {
-            return self.receipt(node, None);
+            return self.nothing_to_show(node, message);
         };
-        let chat = Chat::With(Arc::clone(&sender.pn));
         let key = (Arc::clone(&sender.pn), id.to_owned());
         if self.seen.contains(&key) {
-            return self.repeated(node, sender, id, Some(view));
+            return self.repeated(node, origin, id, Some(view));
         }
         self.remember(key);
-        self.fetch(&mut view, message).await;
+        if !own {
+            self.fetch(&mut view, message).await;
+        }
         self.name_people(&mut view);
-        self.count_vote(&chat, &sender.pn, &mut view, message);
-        self.on_screen(&chat, &sender.pn, id, &mut view, message);
-        self.note(Kind::Shown, sender, &chat, id, Some(view.clone()));
+        self.count_vote(chat, &sender.pn, &mut view, message);
+        self.on_screen(chat, &sender.pn, id, &mut view, message);
+        if own {
+            return self.acknowledge(node);
+        }
+        self.note(Kind::Shown, sender, chat, id, Some(view.clone()));
         self.receipt(node, None);
         let script = self.script();
         if script.reads {
             self.receipt(node, Some("read"));
         }
-        if script.echo {
-            self.echo(chat, &view, message, script.echo_delay_ms);
+        // Two of them in one group would never come to an end.
+        if script.echo && chat.group().is_none() {
+            self.echo(chat.clone(), &view, message, script.echo_delay_ms);
+        }
+    }
+
+    /// Keys, settings, history. A stanza that hands over a group's key goes on with the message.
+    fn nothing_to_show(&self, node: &Node, message: &Message) {
+        let goes_on = node
+            .get_children_by_tag("enc")
+            .any(|enc| stanza::text(enc, "type").as_deref() == Some("skmsg"));
+        let key = message.sender_key_distribution_message.is_set();
+        if !(goes_on && key) {
+            self.receipt(node, None);
+        }
+    }
+
+    /// Take a group's key that somebody hands over.
+    fn learn(&mut self, origin: &Origin, message: &Message) {
+        let shared = message.sender_key_distribution_message.as_option();
+        let key =
+            shared.and_then(|shared| shared.axolotl_sender_key_distribution_message.as_deref());
+        let (Some(group), Some(key)) = (origin.chat.group(), key) else {
+            return;
+        };
+        if let Err(error) = self.sender_keys.learn(group, &origin.sender, key) {
+            tracing::warn!(%error, "a group's key is unusable");
         }
     }
 
@@ -150,9 +214,8 @@ impl Phone {
         });
     }
 
-    fn repeated(&mut self, node: &Node, sender: &Address, id: &str, view: Option<View>) {
-        let chat = Chat::With(Arc::clone(&sender.pn));
-        self.note(Kind::Repeat, sender, &chat, id, view);
+    fn repeated(&mut self, node: &Node, origin: &Origin, id: &str, view: Option<View>) {
+        self.note(Kind::Repeat, &origin.sender, &origin.chat, id, view);
         self.receipt(node, None);
     }
 

@@ -5,6 +5,7 @@ mod inbox;
 pub(crate) mod keys;
 mod make;
 pub(crate) mod screen;
+pub(crate) mod sender_keys;
 pub(crate) mod signal;
 mod tell;
 mod welcome;
@@ -20,9 +21,11 @@ use wacore_binary::Node;
 use self::keys::PhoneKeys;
 pub(crate) use self::make::{create, ensure};
 use self::screen::{Screen, Shown};
+use self::sender_keys::SenderKeys;
 use self::signal::Signal;
 use crate::account::{Address, Mail, Pn, Script};
 use crate::chat::Chat;
+use crate::group::GroupId;
 use crate::ledger::Kind;
 use crate::media::retry;
 use crate::reading::View;
@@ -45,6 +48,7 @@ pub(crate) enum Order {
     Receipt {
         kind: &'static str,
         from: Pn,
+        group: Option<GroupId>,
         ids: Vec<String>,
     },
     /// Send a newly linked device what it needs.
@@ -61,6 +65,7 @@ pub(crate) struct Phone {
     pub(crate) world: Arc<World>,
     pub(crate) own: Address,
     pub(crate) signal: Signal,
+    pub(crate) sender_keys: SenderKeys,
     pub(crate) rng: StdRng,
     orders: mpsc::Sender<Order>,
     /// Messages shown, by sender and id.
@@ -82,6 +87,7 @@ impl Phone {
         Self {
             world: Arc::clone(world),
             signal: Signal::new(keys, StdRng::from_rng(&mut rng)),
+            sender_keys: SenderKeys::new(own.clone(), StdRng::from_rng(&mut rng)),
             orders,
             seen: HashSet::new(),
             seen_order: VecDeque::new(),
@@ -110,7 +116,12 @@ impl Phone {
     async fn obey(&mut self, order: Order) {
         match order {
             Order::Say(speech) => self.say(*speech).await,
-            Order::Receipt { kind, from, ids } => self.receipts_for(kind, &from, &ids),
+            Order::Receipt {
+                kind,
+                from,
+                group,
+                ids,
+            } => self.receipts_for(kind, &from, group.as_ref(), &ids),
             Order::Welcome(device) => welcome::welcome(self, device),
             Order::Look { chat, shown } => {
                 let _ = shown.send(self.screen.chat(&chat));
@@ -167,6 +178,7 @@ impl Phone {
             text,
             subtype: view.as_ref().map_or("text", |view| view.kind),
             message: view.map(Box::new),
+            group: chat.group().map(|_| chat.name()),
             ..Line::default()
         };
         self.world.note(kind, sender, &to, line);

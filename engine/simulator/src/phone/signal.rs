@@ -21,7 +21,7 @@ use super::keys::PhoneKeys;
 use crate::account::Address;
 use crate::world::Bundle;
 
-type Outcome<T> = Result<T, SignalProtocolError>;
+pub(super) type Outcome<T> = Result<T, SignalProtocolError>;
 
 /// Everything a phone needs to seal and open messages.
 pub(crate) struct Signal {
@@ -36,6 +36,22 @@ pub(crate) struct Signal {
 pub(crate) struct Sealed {
     pub(crate) kind: &'static str,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Sealed {
+    /// Change the end of its authentication code; in a first message that stands in the middle.
+    pub(crate) fn break_code(&mut self) {
+        let inner = PreKeySignalMessage::try_from(&*self.bytes);
+        let inner = inner.map(|first| first.message().serialized().to_vec());
+        let inner = inner.unwrap_or_else(|_| self.bytes.clone());
+        let start = self
+            .bytes
+            .windows(inner.len())
+            .position(|part| part == inner);
+        if let Some(last) = start.and_then(|start| self.bytes.get_mut(start + inner.len() - 1)) {
+            *last ^= 1;
+        }
+    }
 }
 
 /// Why a message could not be opened.
@@ -147,7 +163,7 @@ impl Signal {
 }
 
 /// The library's functions are asynchronous for stores on disk; these stores are in memory.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     future
         .now_or_never()
         .expect("stores in memory never make anybody wait")
@@ -155,7 +171,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 /// A session's address. The Signal library writes addresses into its logs, where no phone number
 /// may stand.
-fn name(device: &Address) -> ProtocolAddress {
+pub(super) fn name(device: &Address) -> ProtocolAddress {
     let digest = hmac_sha256(b"session address", device.pn.as_bytes());
     let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
     let opaque = format!("{:016x}", u64::from_be_bytes(*first));
@@ -342,6 +358,21 @@ mod tests {
             ada.open(&to_bob, "msg", &reply.bytes),
             Err(Unopened::Duplicate)
         ));
+    }
+
+    #[test]
+    fn with_a_broken_code_nothing_opens_and_the_session_goes_on() {
+        let ((_, mut ada), (bob_keys, mut bob)) = (phone(1), phone(2));
+        let (to_ada, to_bob) = (address("1"), address("2"));
+        ada.start(&to_bob, &bundle(&bob_keys)).unwrap();
+        let mut first = ada.seal(&to_bob, b"broken").unwrap();
+        first.break_code();
+        assert!(matches!(
+            bob.open(&to_ada, first.kind, &first.bytes),
+            Err(Unopened::Broken(_))
+        ));
+        let next = ada.seal(&to_bob, b"whole").unwrap();
+        assert_eq!(bob.open(&to_ada, next.kind, &next.bytes).unwrap(), b"whole");
     }
 
     #[test]

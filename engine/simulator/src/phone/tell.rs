@@ -1,10 +1,11 @@
 //! Receipts of a phone: that it has a message, that it was read or played, that it wants it again.
 
-use wacore_binary::{Node, Server};
+use wacore_binary::{Jid, Node, Server};
 
 use super::Phone;
 use crate::account::{Address, Pn};
 use crate::chat::Chat;
+use crate::group::GroupId;
 use crate::ledger::Kind;
 use crate::receipts;
 use crate::stanza::{self, el};
@@ -20,6 +21,9 @@ impl Phone {
             return;
         };
         let mut receipt = el("receipt").attr("id", id).attr("to", from);
+        if let Some(member) = stanza::jid(node, "participant") {
+            receipt = receipt.attr("participant", member);
+        }
         if let Some(kind) = kind {
             receipt = receipt.attr("type", kind);
         }
@@ -35,28 +39,51 @@ impl Phone {
     }
 
     /// One receipt for several messages.
-    pub(super) fn receipts_for(&self, kind: &'static str, from: &Pn, ids: &[String]) {
-        let sender = {
-            let state = self.world.state();
-            let account = state.accounts.get(from);
-            account.map(|account| account.jid(Server::Lid, 0))
-        };
-        let (Some(sender), Some((last, rest))) = (sender, ids.split_last()) else {
+    pub(super) fn receipts_for(
+        &self,
+        kind: &'static str,
+        from: &Pn,
+        group: Option<&GroupId>,
+        ids: &[String],
+    ) {
+        let to = self.receipt_to(from, group);
+        let (Some((to, member)), Some((last, rest))) = (to, ids.split_last()) else {
             return;
         };
         let items = rest.iter().map(|id| el("item").attr("id", id).build());
-        let receipt = el("receipt")
+        let mut receipt = el("receipt")
             .attr("id", last)
-            .attr("to", sender)
+            .attr("to", to)
             .attr("type", kind);
+        if let Some(member) = member {
+            receipt = receipt.attr("participant", member);
+        }
         let others = el("list").children(items).build();
         self.send_receipt(&receipt.children([others]).build());
     }
 
+    /// Where a receipt for a sender goes, and in a group the sender it names.
+    fn receipt_to(&self, from: &Pn, group: Option<&GroupId>) -> Option<(Jid, Option<Jid>)> {
+        let state = self.world.state();
+        match group {
+            None => Some((state.accounts.get(from)?.jid(Server::Lid, 0), None)),
+            Some(id) => {
+                let group = state.groups.get(id)?;
+                Some((group.jid(), Some(state.member_jid(group, from, 0)?)))
+            }
+        }
+    }
+
     /// Ask the sender to seal the message again, and hand it fresh keys.
-    pub(super) fn unreadable(&mut self, node: &Node, sender: &Address, id: &str, count: u8) {
-        let chat = Chat::With(sender.pn.clone());
-        self.note(Kind::Unreadable, sender, &chat, id, None);
+    pub(super) fn unreadable(
+        &mut self,
+        node: &Node,
+        sender: &Address,
+        chat: &Chat,
+        id: &str,
+        count: u8,
+    ) {
+        self.note(Kind::Unreadable, sender, chat, id, None);
         if count > RETRIES {
             return self.acknowledge(node);
         }
@@ -74,15 +101,18 @@ impl Phone {
             .attr("t", stanza::text(node, "t").unwrap_or_default());
         let mut keys = crate::iq::bundle_nodes(&bundle);
         let registration = keys.remove(0);
-        let receipt = el("receipt")
+        let mut receipt = el("receipt")
             .attr("id", id)
             .attr("to", from)
-            .attr("type", "retry")
-            .children([
-                retry.build(),
-                registration,
-                el("keys").children(keys).build(),
-            ]);
+            .attr("type", "retry");
+        if let Some(member) = stanza::jid(node, "participant") {
+            receipt = receipt.attr("participant", member);
+        }
+        let receipt = receipt.children([
+            retry.build(),
+            registration,
+            el("keys").children(keys).build(),
+        ]);
         self.send_receipt(&receipt.build());
     }
 }

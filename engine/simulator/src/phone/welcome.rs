@@ -62,7 +62,7 @@ fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
         .attr("type", "text")
         .attr("category", "peer")
         .children([enc(sealed)]);
-    routing::fan_out(&phone.world, &phone.own, &node.build());
+    let _ = routing::fan_out(&phone.world, &phone.own, &node.build());
 }
 
 /// A fresh key for the account's app state. Devices keep all keys they were given.

@@ -1,20 +1,22 @@
 //! What a message says, as the ledger and a phone's screen tell it.
 
 mod attachment;
+mod files;
 mod view;
 
 pub(crate) use attachment::{Attachment, Opened, attachment, open};
+pub(crate) use files::media_view;
 pub(crate) use view::{Media, Quote, View};
 
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::{ContactMessage, PollCreationMessage, ProtocolMessage};
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
-use crate::media::hex;
-use crate::reading::view::{Card, Poll};
+use self::files::{file, size};
+use self::view::{Card, Poll};
 
-/// Look through the envelopes of disappearing, view-once and captioned messages. The marks are
-/// whether one of them said to show it once, and whether it disappears.
+/// Look through the envelopes of disappearing, view-once and captioned messages; and whether one of
+/// them says to show it once.
 pub(crate) fn unwrapped(message: &Message) -> (&Message, bool) {
     let (mut inner, mut once) = (message, false);
     loop {
@@ -66,13 +68,13 @@ fn of(kind: &'static str) -> View {
 }
 
 fn text(message: &Message) -> Option<View> {
-    let mut view = of("text");
-    view.text = message.conversation.clone();
-    if let Some(extended) = message.extended_text_message.as_option() {
-        view.text = extended.text.clone();
-        view.link = extended.matched_text.clone();
-    }
-    view.text.is_some().then_some(view)
+    let extended = message.extended_text_message.as_option();
+    let text = extended.map_or_else(|| message.conversation.clone(), |one| one.text.clone());
+    text.is_some().then(|| View {
+        text,
+        link: extended.and_then(|one| one.matched_text.clone()),
+        ..of("text")
+    })
 }
 
 fn target(key: &waproto::buffa::MessageField<MessageKey>) -> Option<String> {
@@ -82,115 +84,53 @@ fn target(key: &waproto::buffa::MessageField<MessageKey>) -> Option<String> {
 fn protocol(message: &Message) -> Option<View> {
     let protocol: &ProtocolMessage = message.protocol_message.as_option()?;
     match protocol.r#type? {
-        Type::REVOKE => {
-            let mut view = of("revoke");
-            view.target = target(&protocol.key);
-            Some(view)
-        }
+        Type::REVOKE => Some(View {
+            target: target(&protocol.key),
+            ..of("revoke")
+        }),
         Type::MESSAGE_EDIT => {
             let edited = protocol.edited_message.as_option()?;
             let inner = read(edited)?;
-            let mut view = of("edit");
-            view.target = target(&protocol.key);
-            view.text = inner.text.or(inner.caption);
-            Some(view)
+            Some(View {
+                target: target(&protocol.key),
+                text: inner.text.or(inner.caption),
+                ..of("edit")
+            })
         }
         _ => None,
     }
 }
 
-fn file(message: &Message) -> Option<View> {
-    if let Some(image) = message.image_message.as_option() {
-        let mut view = of("image");
-        view.caption = image.caption.clone();
-        view.mimetype = image.mimetype.clone();
-        (view.width, view.height) = (image.width, image.height);
-        view.file_length = image.file_length;
-        view.thumbnail = size(image.jpeg_thumbnail.as_ref());
-        return Some(view);
-    }
-    if let Some(video) = message.video_message.as_option() {
-        let mut view = of("video");
-        view.caption = video.caption.clone();
-        view.mimetype = video.mimetype.clone();
-        (view.width, view.height) = (video.width, video.height);
-        view.seconds = video.seconds;
-        view.file_length = video.file_length;
-        view.thumbnail = size(video.jpeg_thumbnail.as_ref());
-        view.gif = video.gif_playback.filter(|gif| *gif);
-        return Some(view);
-    }
-    sound(message)
-        .or_else(|| document(message))
-        .or_else(|| sticker(message))
-}
-
-fn sound(message: &Message) -> Option<View> {
-    let audio = message.audio_message.as_option()?;
-    let ptt = audio.ptt == Some(true);
-    let mut view = of(if ptt { "voice" } else { "audio" });
-    view.mimetype = audio.mimetype.clone();
-    view.seconds = audio.seconds;
-    view.file_length = audio.file_length;
-    view.ptt = Some(ptt);
-    view.waveform = size(audio.waveform.as_ref());
-    Some(view)
-}
-
-fn document(message: &Message) -> Option<View> {
-    let document = message.document_message.as_option()?;
-    let mut view = of("document");
-    view.caption = document.caption.clone();
-    view.mimetype = document.mimetype.clone();
-    view.file_name = document.file_name.clone();
-    view.title = document.title.clone();
-    view.pages = document.page_count;
-    view.file_length = document.file_length;
-    view.thumbnail = size(document.jpeg_thumbnail.as_ref());
-    Some(view)
-}
-
-fn sticker(message: &Message) -> Option<View> {
-    let sticker = message.sticker_message.as_option()?;
-    let mut view = of("sticker");
-    view.mimetype = sticker.mimetype.clone();
-    (view.width, view.height) = (sticker.width, sticker.height);
-    view.file_length = sticker.file_length;
-    view.animated = sticker.is_animated;
-    view.thumbnail = size(sticker.png_thumbnail.as_ref());
-    Some(view)
-}
-
-fn size(bytes: Option<&Vec<u8>>) -> Option<usize> {
-    bytes.map(Vec::len)
-}
-
 fn place_or_card(message: &Message) -> Option<View> {
     if let Some(place) = message.location_message.as_option() {
-        let mut view = of("location");
-        view.latitude = place.degrees_latitude;
-        view.longitude = place.degrees_longitude;
-        view.name = place.name.clone();
-        view.address = place.address.clone();
-        view.thumbnail = size(place.jpeg_thumbnail.as_ref());
-        return Some(view);
+        return Some(View {
+            latitude: place.degrees_latitude,
+            longitude: place.degrees_longitude,
+            name: place.name.clone(),
+            address: place.address.clone(),
+            thumbnail: size(place.jpeg_thumbnail.as_ref()),
+            ..of("location")
+        });
     }
     if let Some(place) = message.live_location_message.as_option() {
-        let mut view = of("live_location");
-        view.latitude = place.degrees_latitude;
-        view.longitude = place.degrees_longitude;
-        view.caption = place.caption.clone();
-        return Some(view);
+        return Some(View {
+            latitude: place.degrees_latitude,
+            longitude: place.degrees_longitude,
+            caption: place.caption.clone(),
+            ..of("live_location")
+        });
     }
     if let Some(contact) = message.contact_message.as_option() {
-        let mut view = of("contact");
-        view.contacts = Some(vec![card(contact)]);
-        return Some(view);
+        return Some(View {
+            contacts: Some(vec![card(contact)]),
+            ..of("contact")
+        });
     }
     let contacts = message.contacts_array_message.as_option()?;
-    let mut view = of("contacts");
-    view.contacts = Some(contacts.contacts.iter().map(card).collect());
-    Some(view)
+    Some(View {
+        contacts: Some(contacts.contacts.iter().map(card).collect()),
+        ..of("contacts")
+    })
 }
 
 fn card(contact: &ContactMessage) -> Card {
@@ -210,27 +150,30 @@ pub(crate) fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
 
 fn poll(message: &Message) -> Option<View> {
     if let Some(poll) = poll_of(message) {
-        let mut view = of("poll");
         let options = poll.options.iter();
-        view.poll = Some(Poll {
-            name: poll.name.clone(),
-            options: options.filter_map(|one| one.option_name.clone()).collect(),
-            selectable: poll.selectable_options_count,
+        return Some(View {
+            poll: Some(Poll {
+                name: poll.name.clone(),
+                options: options.filter_map(|one| one.option_name.clone()).collect(),
+                selectable: poll.selectable_options_count,
+            }),
+            ..of("poll")
         });
-        return Some(view);
     }
     let update = message.poll_update_message.as_option()?;
-    let mut view = of("poll_vote");
-    view.target = target(&update.poll_creation_message_key);
-    Some(view)
+    Some(View {
+        target: target(&update.poll_creation_message_key),
+        ..of("poll_vote")
+    })
 }
 
 fn reaction(message: &Message) -> Option<View> {
     let reaction = message.reaction_message.as_option()?;
-    let mut view = of("reaction");
-    view.target = target(&reaction.key);
-    view.text = Some(reaction.text.clone().unwrap_or_default());
-    Some(view)
+    Some(View {
+        target: target(&reaction.key),
+        text: Some(reaction.text.clone().unwrap_or_default()),
+        ..of("reaction")
+    })
 }
 
 /// Something for people that these phones do not know.
@@ -288,21 +231,4 @@ fn in_context(view: &mut View, context: &ContextInfo) {
     view.forwarded = context.is_forwarded.filter(|forwarded| *forwarded);
     view.forwarding_score = context.forwarding_score.filter(|score| *score > 0);
     view.expires_seconds = context.expiration.filter(|seconds| *seconds > 0);
-}
-
-/// What a phone made of a file, for the ledger.
-pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Opened, String>) -> Media {
-    let mut media = Media {
-        direct_path: attachment.direct_path.clone(),
-        ..Media::default()
-    };
-    match outcome {
-        Ok(opened) => {
-            media.sha256 = Some(hex(&opened.sums.plain));
-            media.enc_sha256 = Some(hex(&opened.sums.sealed));
-            media.length = Some(opened.sums.length);
-        }
-        Err(reason) => media.undecryptable = Some(reason.clone()),
-    }
-    media
 }

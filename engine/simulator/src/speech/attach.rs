@@ -8,11 +8,8 @@ use rand::{Rng, SeedableRng};
 
 use super::content::Source;
 use crate::media::cipher::{self, Sums};
-use crate::media::{MediaKind, hex};
+use crate::media::{GOOD_FOR, MediaKind, hex};
 use crate::world::World;
-
-/// Seconds an address says it is good for; nobody checks.
-const GOOD_FOR: u64 = 30 * 24 * 3600;
 
 /// A file that is on the media server.
 pub(crate) struct Attached {

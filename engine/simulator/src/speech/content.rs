@@ -185,8 +185,10 @@ impl Content {
 
 type Fields = Map<String, Value>;
 
+type ParseShape = fn(Fields) -> Result<Shape, String>;
+
 /// The kinds that have a file.
-const FILES: [(&str, fn(Fields) -> Result<Shape, String>); 6] = [
+const FILES: [(&str, ParseShape); 6] = [
     ("image", |body| Ok(Shape::Image(body_of(body)?))),
     ("video", |body| Ok(Shape::Video(body_of(body)?))),
     ("audio", |body| Ok(Shape::Audio(body_of(body)?))),

@@ -142,6 +142,9 @@ impl Phone {
     pub(crate) fn say_again(&mut self, node: &Node) -> Option<()> {
         let id = stanza::text(node, "id")?;
         let from = stanza::jid(node, "from")?;
+        if from.server == Server::Group {
+            return self.say_again_in_group(node, &id, &from);
+        }
         let device = self.world.state().address(&from)?;
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
         let plain = if device.pn == self.own.pn {
@@ -153,7 +156,17 @@ impl Phone {
         self.signal.forget(&device);
         let sealed = self.seal(&device, &plain)?;
         let again = out.stanza(&from, vec![out.enc(sealed)]);
-        routing::fan_out(&self.world, &self.own, &again);
-        Some(())
+        routing::fan_out(&self.world, &self.own, &again).ok()
+    }
+
+    fn say_again_in_group(&mut self, node: &Node, id: &str, to: &Jid) -> Option<()> {
+        let asks = stanza::jid(node, "participant")?;
+        let (device, group) = {
+            let state = self.world.state();
+            (state.address(&asks)?, Arc::clone(&state.group(to)?.id))
+        };
+        let out = self.said.iter().rfind(|said| said.id == id)?.clone();
+        let again = self.seal_again(&group, to, &device, asks, &out)?;
+        routing::fan_out(&self.world, &self.own, &again).ok()
     }
 }

@@ -1,13 +1,12 @@
 //! Linking by a code, with the library's own client half.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use serde_json::json;
 use wacore::pair_code::PairCodeUtils;
 use wacore_binary::{Node, NodeContent};
 use wacore_libsignal::protocol::KeyPair;
 
-use crate::raw::{Companion, Sim};
+use crate::raw::Companion;
+use crate::sim::Sim;
 
 /// A device that shows a code.
 struct Code {

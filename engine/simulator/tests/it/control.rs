@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::raw::Sim;
+use crate::sim::Sim;
 
 #[tokio::test]
 async fn a_wrong_call_says_why() {
@@ -120,4 +120,35 @@ async fn a_stopped_simulator_frees_its_port() {
         .await
         .expect("a stop");
     tokio::net::TcpListener::bind(addr).await.unwrap();
+}
+
+/// The calls of a route, as the document writes them: `POST /control/groups/{group}`.
+fn calls(route: &str) -> Vec<String> {
+    let (path, methods) = route.split_once("\",").expect("a path and its methods");
+    let path: Vec<String> = path
+        .trim_start_matches(['\"', '\n', ' '])
+        .split('/')
+        .map(|part| match part.strip_prefix(':') {
+            Some(name) => format!("{{{name}}}"),
+            None => part.to_owned(),
+        })
+        .collect();
+    let methods = ["get", "post", "put", "delete"]
+        .into_iter()
+        .filter(|method| methods.contains(&format!("{method}(")));
+    methods
+        .map(|method| format!("`{} /control{}", method.to_uppercase(), path.join("/")))
+        .collect()
+}
+
+#[test]
+fn every_call_is_in_the_document() {
+    let document = include_str!("../../CONTROL.md");
+    let source = include_str!("../../src/control/mod.rs");
+    let routes: Vec<&str> = source.split(".at(").skip(1).collect();
+    assert!(routes.len() > 15);
+    for call in routes.into_iter().flat_map(calls) {
+        let ends = ["`", "?"].map(|end| format!("{call}{end}"));
+        assert!(ends.iter().any(|one| document.contains(one)), "{call}");
+    }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wacore_binary::{NodeContent, builder::NodeBuilder};
 
-use crate::raw::{Companion, Sim, attr};
+use crate::raw::{Companion, attr};
+use crate::sim::Sim;
 
 const OWN: &str = "+491510000001";
 const BOB: &str = "+491510000002";

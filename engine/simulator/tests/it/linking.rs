@@ -6,7 +6,8 @@ use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
 
-use crate::raw::{Companion, Sim, attr};
+use crate::raw::{Companion, attr};
+use crate::sim::Sim;
 
 #[tokio::test]
 async fn a_scanned_device_logs_in_and_the_phone_lists_it() {

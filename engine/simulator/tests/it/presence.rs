@@ -4,7 +4,8 @@ use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use crate::raw::{Companion, Sim, attr};
+use crate::raw::{Companion, attr};
+use crate::sim::Sim;
 
 const ADA: &str = "+491510000001";
 const BOB: &str = "+491510000002";

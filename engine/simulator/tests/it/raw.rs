@@ -1,13 +1,9 @@
 //! A bare client: handshake, pairing and stanzas, with nothing done behind the test's back.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use passerelle_simulator::{Options, Simulator};
-use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
 use wacore::pair::{DeviceState, PairUtils};
@@ -18,98 +14,12 @@ use wacore_binary::{Jid, Node, NodeContent};
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::{HandshakeUtils, NoiseCipher, NoiseHandshake};
 use waproto::buffa::Message as _;
+use waproto::whatsapp::ADVSignedDeviceIdentity;
+
+use crate::sim::Sim;
 
 /// Long enough for a busy machine, short enough to be a test.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A simulator and a way to steer it.
-pub(crate) struct Sim {
-    pub(crate) server: Simulator,
-    http: reqwest::Client,
-}
-
-impl Sim {
-    pub(crate) fn start() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = Options {
-            seed: Some(1),
-            ..Options::default()
-        };
-        Self {
-            server: Simulator::start(options).unwrap(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
-        }
-    }
-
-    /// A call that must succeed.
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, reply) = self.call("POST", path, Some(body)).await;
-        assert!(status < 300, "{path}: {status} {reply}");
-        reply
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Value {
-        let (status, reply) = self.call("GET", path, None).await;
-        assert!(status < 300, "{path}: {status} {reply}");
-        reply
-    }
-
-    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let url = format!("{}{path}", self.server.control_url());
-        let request = self.http.request(method.parse().unwrap(), url);
-        let request = match body {
-            Some(body) => request.json(&body),
-            None => request,
-        };
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
-    }
-
-    /// The ledger's entries of a kind, when there are `count` of them.
-    pub(crate) async fn ledger(&self, kind: &str, count: usize) -> Vec<Value> {
-        let wait = async {
-            loop {
-                let reply = self.get(&format!("/ledger?kind={kind}")).await;
-                let entries = reply["entries"].as_array().unwrap().clone();
-                if entries.len() >= count {
-                    return entries;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .expect("the ledger's entries")
-    }
-
-    /// Link a device to a phone by QR.
-    pub(crate) async fn link(&self, phone: &str) -> Companion {
-        let mut companion = Companion::new(self);
-        companion.connect().await;
-        let qr = companion.qr().await;
-        let path = format!("/phones/{phone}/scan");
-        let (linked, ()) = tokio::join!(self.post(&path, json!({ "qr": qr })), companion.sign());
-        assert_eq!(
-            linked["jid"],
-            companion.device.pn.as_ref().unwrap().to_string()
-        );
-        companion
-    }
-
-    /// Link a device and log it in, keys uploaded and active.
-    pub(crate) async fn companion(&self, phone: &str) -> Companion {
-        let mut companion = self.link(phone).await;
-        companion.connect().await;
-        companion.expect("success").await;
-        companion.go_active().await;
-        companion
-    }
-}
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -126,6 +36,8 @@ struct Wire {
 pub(crate) struct Companion {
     url: String,
     pub(crate) device: Device,
+    /// The server's certificates, as they came with the last handshake.
+    pub(crate) chain: Vec<u8>,
     wire: Option<Wire>,
 }
 
@@ -134,6 +46,7 @@ impl Companion {
         Self {
             url: sim.server.ws_url(),
             device: Device::new(),
+            chain: Vec::new(),
             wire: None,
         }
     }
@@ -169,7 +82,7 @@ impl Companion {
     }
 
     fn finish(
-        &self,
+        &mut self,
         noise: &mut NoiseHandshake,
         ephemeral: &KeyPair,
         (server, sealed_key, sealed_chain): (Vec<u8>, Vec<u8>, Vec<u8>),
@@ -179,7 +92,7 @@ impl Companion {
         noise.mix_shared_secret(secret, &server).unwrap();
         let server_key = noise.decrypt(&sealed_key).unwrap();
         noise.mix_shared_secret(secret, &server_key).unwrap();
-        noise.decrypt(&sealed_chain).unwrap();
+        self.chain = noise.decrypt(&sealed_chain).unwrap();
         let own = &self.device.noise_key;
         let sealed = noise.encrypt(own.public_key.public_key_bytes()).unwrap();
         let secret = own.private_key.serialize();
@@ -250,15 +163,27 @@ impl Companion {
         nodes
     }
 
-    /// Ask and wait for the answer.
+    /// Ask the server and wait for the answer.
     pub(crate) async fn ask(&mut self, xmlns: &str, kind: &str, child: Node) -> Node {
+        self.ask_to("s.whatsapp.net", xmlns, kind, vec![child])
+            .await
+    }
+
+    /// Ask somebody and wait for the answer.
+    pub(crate) async fn ask_to(
+        &mut self,
+        to: &str,
+        xmlns: &str,
+        kind: &str,
+        children: Vec<Node>,
+    ) -> Node {
         let id = format!("q{}", self.wire.as_ref().unwrap().sent);
         let iq = NodeBuilder::new("iq")
-            .attr("to", "s.whatsapp.net")
-            .attr("type", kind)
+            .attr("to", to.parse::<Jid>().unwrap())
+            .attr("type", kind.to_owned())
             .attr("xmlns", xmlns.to_owned())
             .attr("id", id.clone())
-            .children([child]);
+            .children(children);
         self.send(iq.build()).await;
         let mut passed = Vec::new();
         loop {
@@ -308,6 +233,11 @@ impl Companion {
         let node = success.as_node_ref();
         let identity = PairUtils::extract_device_identity_bytes(&node).unwrap();
         let (signed, index) = PairUtils::do_pair_crypto(&self.state(), identity).unwrap();
+        self.device.account = Some(
+            ADVSignedDeviceIdentity::decode_from_slice(&signed)
+                .unwrap()
+                .into(),
+        );
         let answer = PairUtils::build_pair_success_response(&attr(&iq, "id"), signed, index);
         self.send(answer).await;
         let last = self.expect("stream:error").await;
@@ -331,6 +261,33 @@ impl Companion {
                 _ => waited.push(node),
             }
         }
+    }
+
+    /// Give the server keys for sessions with this device, one of them for one time.
+    pub(crate) async fn upload_keys(&mut self) {
+        let device = &self.device;
+        let part =
+            |tag: &'static str, bytes: &[u8]| NodeBuilder::new(tag).bytes(bytes.to_vec()).build();
+        let id = |id: u32| part("id", &id.to_be_bytes()[1..]);
+        let key = |pair: &KeyPair| part("value", pair.public_key.public_key_bytes());
+        let one_time = KeyPair::generate(&mut rand::make_rng::<rand::rngs::StdRng>());
+        let one_time = NodeBuilder::new("key").children([id(1), key(&one_time)]);
+        let signed = NodeBuilder::new("skey").children([
+            id(device.signed_pre_key_id),
+            key(&device.signed_pre_key),
+            part("signature", &device.signed_pre_key_signature),
+        ]);
+        let identity = device.identity_key.public_key.public_key_bytes();
+        let keys = vec![
+            part("registration", &device.registration_id.to_be_bytes()),
+            part("type", &[5]),
+            part("identity", identity),
+            NodeBuilder::new("list")
+                .children([one_time.build()])
+                .build(),
+            signed.build(),
+        ];
+        self.ask_to("s.whatsapp.net", "encrypt", "set", keys).await;
     }
 
     /// Drop the connection without a word.

@@ -1,0 +1,111 @@
+//! Calls about groups: make one, look at it, change who is in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem::web::{Data, Json, Path};
+use poem::{Body, IntoResponse, Response, handler};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Outcome, Worlds, bad, known_group, make, missing, number, parse};
+use crate::account::Pn;
+use crate::group::Mode;
+use crate::group::members::{self, New};
+use crate::world::{World, plus};
+
+/// The largest subject, in bytes.
+const SUBJECT: usize = 400;
+/// Members of one group, as WhatsApp allows.
+const MEMBERS: usize = 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupBody {
+    subject: String,
+    creator: String,
+    #[serde(default)]
+    members: Vec<String>,
+    #[serde(default)]
+    admins: Vec<String>,
+    #[serde(default)]
+    addressing_mode: Mode,
+}
+
+/// Numbers, their phones made where missing.
+fn phones(world: &Arc<World>, numbers: &[String]) -> Outcome<Vec<Pn>> {
+    if numbers.len() > MEMBERS {
+        return Err(bad("a group has at most 1024 members"));
+    }
+    let made = numbers.iter().map(|text| {
+        let pn = number(text)?;
+        make(world, &pn)?;
+        Ok(pn)
+    });
+    made.collect()
+}
+
+#[handler]
+pub(super) async fn create(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+    let body: GroupBody = parse(body).await?;
+    if body.subject.len() > SUBJECT {
+        return Err(bad("subject is at most 400 bytes"));
+    }
+    let creator = number(&body.creator)?;
+    make(world, &creator)?;
+    let new = New {
+        subject: body.subject,
+        mode: body.addressing_mode,
+        creator,
+        members: phones(world, &body.members)?,
+        admins: phones(world, &body.admins)?,
+    };
+    let id = members::create(world, new);
+    let reply = Json(json!({ "id": format!("{id}@g.us") }));
+    Ok(reply.with_status(StatusCode::CREATED).into_response())
+}
+
+#[handler]
+pub(super) fn show(Data(world): Worlds<'_>, Path(group): Path<String>) -> Outcome<Response> {
+    let id = known_group(world, &group)?;
+    let state = world.state();
+    let group = state.groups.get(&id);
+    let group = group.ok_or_else(|| missing("no such group"))?;
+    let members = group.members.iter();
+    let members: BTreeMap<String, &str> = members
+        .map(|(pn, admin)| (plus(pn), if *admin { "admin" } else { "member" }))
+        .collect();
+    Ok(Json(json!({
+        "id": format!("{id}@g.us"),
+        "subject": group.subject,
+        "creator": plus(&group.creator),
+        "addressing_mode": group.mode,
+        "members": members,
+    }))
+    .into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default)]
+    add: Vec<String>,
+    #[serde(default)]
+    remove: Vec<String>,
+}
+
+#[handler]
+pub(super) async fn change(
+    Data(world): Worlds<'_>,
+    Path(group): Path<String>,
+    body: Body,
+) -> Outcome<Response> {
+    let body: ChangeBody = parse(body).await?;
+    let id = known_group(world, &group)?;
+    let (add, remove) = (phones(world, &body.add)?, phones(world, &body.remove)?);
+    if !members::change(world, &id, &add, &remove) {
+        return Err(missing("no such group"));
+    }
+    Ok(Json(json!({})).into_response())
+}

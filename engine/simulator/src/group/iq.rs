@@ -1,0 +1,46 @@
+//! `w:g2`: what groups there are and who is in them. Changes go through the control API. Who is not
+//! in a group is refused with 403, where there is none with 404 (whatsmeow, `getGroupInfo`).
+
+use wacore_binary::Node;
+
+use crate::account::Address;
+use crate::iq::Request;
+use crate::stanza::{self, el};
+use crate::world::World;
+
+/// Answer a `w:g2` request.
+pub(crate) fn answer(world: &World, from: &Address, request: &Request<'_>) -> Node {
+    match (request.kind.as_str(), request.asks()) {
+        ("get", "participating") => participating(world, from, &request.id),
+        ("get", "query") => query(world, from, request),
+        ("get", _) => stanza::refusal(&request.id, 400, "bad-request"),
+        // A client that changes groups is not served here, and not lied to either.
+        _ => stanza::refusal(&request.id, 403, "forbidden"),
+    }
+}
+
+fn participating(world: &World, from: &Address, id: &str) -> Node {
+    let state = world.state();
+    let own = state.groups.values();
+    let own = own.filter(|group| group.members.contains_key(&from.pn));
+    let groups = own.map(|group| state.group_node(group));
+    let groups: Vec<Node> = groups.collect();
+    stanza::result(id, vec![el("groups").children(groups).build()])
+}
+
+fn query(world: &World, from: &Address, request: &Request<'_>) -> Node {
+    let id = request.id.as_str();
+    let Some(to) = stanza::jid(request.node, "to") else {
+        return stanza::refusal(id, 400, "bad-request");
+    };
+    let state = world.state();
+    let mut reply = match state.group(&to) {
+        None => stanza::refusal(id, 404, "item-not-found"),
+        Some(group) if !group.members.contains_key(&from.pn) => {
+            stanza::refusal(id, 403, "forbidden")
+        }
+        Some(group) => stanza::result(id, vec![state.group_node(group)]),
+    };
+    reply.attrs.insert("from", to);
+    reply
+}

@@ -1,0 +1,91 @@
+//! Groups are made and change; the linked devices of their members are told.
+
+use std::sync::Arc;
+
+use wacore_binary::Node;
+
+use super::{Group, GroupId, Mode, free_id};
+use crate::account::Pn;
+use crate::pairing::fresh_id;
+use crate::receipts::notification;
+use crate::stanza::el;
+use crate::world::{State, World};
+
+/// A group to be made.
+pub(crate) struct New {
+    pub(crate) subject: String,
+    pub(crate) mode: Mode,
+    pub(crate) creator: Pn,
+    pub(crate) members: Vec<Pn>,
+    pub(crate) admins: Vec<Pn>,
+}
+
+/// Make a group.
+pub(crate) fn create(world: &World, new: New) -> GroupId {
+    let mut state = world.state();
+    let id = free_id(&mut state);
+    let mut group = Group {
+        id: Arc::clone(&id),
+        subject: new.subject,
+        mode: new.mode,
+        creator: Arc::clone(&new.creator),
+        created: world.clock.seconds(),
+        members: new.members.into_iter().map(|pn| (pn, false)).collect(),
+    };
+    for admin in new.admins.into_iter().chain([new.creator]) {
+        group.members.insert(admin, true);
+    }
+    state.groups.insert(Arc::clone(&id), group.clone());
+    let made = state.group_node(&group);
+    let made = el("create").children([made]).build();
+    let members: Vec<Pn> = group.members.keys().cloned().collect();
+    tell(&mut state, &group, &members, made, world.clock.seconds());
+    id
+}
+
+/// Add and remove members. `false` if there is no such group.
+pub(crate) fn change(world: &World, id: &str, add: &[Pn], remove: &[Pn]) -> bool {
+    let now = world.clock.seconds();
+    let mut state = world.state();
+    let Some(group) = state.groups.get_mut(id) else {
+        return false;
+    };
+    let mut told: Vec<Pn> = group.members.keys().cloned().collect();
+    for pn in add {
+        group.members.entry(Arc::clone(pn)).or_insert(false);
+        told.push(Arc::clone(pn));
+    }
+    for pn in remove {
+        group.members.remove(pn);
+    }
+    told.sort();
+    told.dedup();
+    let group = group.clone();
+    for (tag, who) in [("add", add), ("remove", remove)] {
+        if who.is_empty() {
+            continue;
+        }
+        let members = who.iter().filter_map(|pn| state.member_node(&group, pn));
+        let action = el(tag).children(members.collect::<Vec<_>>()).build();
+        tell(&mut state, &group, &told, action, now);
+    }
+    true
+}
+
+/// Tell all devices of these accounts what the group's creator did.
+fn tell(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u64) {
+    let Some(by) = state.member_jid(group, &group.creator, 0) else {
+        return;
+    };
+    let id = fresh_id(state);
+    let node = notification("w:gp2", Some(group.jid()), id, now)
+        .attr("participant", by)
+        .attr("addressing_mode", group.mode.name())
+        .children([action]);
+    let node = Arc::new(node.build());
+    for pn in accounts {
+        if let Some(account) = state.accounts.get_mut(pn) {
+            account.tell(&node, None, true);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A message in a group: every device of every member gets the one ciphertext for all, and what is
+//! sealed for it alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wacore_binary::{Jid, Node};
+
+use super::Group;
+use crate::account::Address;
+use crate::routing::{notify, parts};
+use crate::stanza::{self, el};
+use crate::world::{State, World};
+
+/// The refusal where there is no such group, the code that `w:g2` has for it.
+const NO_SUCH_GROUP: u16 = 404;
+/// The refusal of who is not in the group. Seen in a client's log of a refused message to a group
+/// (tgalal/yowsup, issue 1402); `w:g2` says 403 to the same people.
+const NOT_A_MEMBER: u16 = 401;
+
+/// Give every device of the group its copy. `Err` is the code of the refusal.
+pub(crate) fn fan_out(world: &World, from: &Address, to: &Jid, node: &Node) -> Result<(), u16> {
+    let now = world.clock.seconds();
+    let mut state = world.state();
+    let group = state.group(to).ok_or(NO_SUCH_GROUP)?.clone();
+    if !group.members.contains_key(&from.pn) {
+        return Err(NOT_A_MEMBER);
+    }
+    let shared: Vec<&Node> = node.get_children_by_tag("enc").collect();
+    if let Some(only) = stanza::jid(node, "participant") {
+        // Sealed anew for the one device that asked.
+        if let Some(address) = state.address(&only) {
+            deliver(&mut state, &group, from, &address, node, shared, now);
+        }
+        return Ok(());
+    }
+    let mut own: HashMap<Address, Vec<&Node>> = alone(&state, node);
+    for address in devices(&state, &group, from) {
+        let mut ciphertexts = own.remove(&address).unwrap_or_default();
+        ciphertexts.extend(&shared);
+        deliver(&mut state, &group, from, &address, node, ciphertexts, now);
+    }
+    Ok(())
+}
+
+/// What is sealed for single devices: the sender's key for those that do not have it.
+fn alone<'a>(state: &State, node: &'a Node) -> HashMap<Address, Vec<&'a Node>> {
+    let list = node.get_optional_child("participants");
+    let all = list
+        .into_iter()
+        .flat_map(|list| list.get_children_by_tag("to"));
+    let all = all.filter_map(|one| {
+        let address = state.address(&stanza::jid(one, "jid")?)?;
+        Some((address, one.get_children_by_tag("enc").collect()))
+    });
+    all.collect()
+}
+
+fn devices(state: &State, group: &Group, except: &Address) -> Vec<Address> {
+    let accounts = group.members.keys().filter_map(|pn| state.accounts.get(pn));
+    let devices = accounts.flat_map(|account| {
+        account.devices.keys().map(|device| Address {
+            pn: Arc::clone(&account.pn),
+            device: *device,
+        })
+    });
+    devices.filter(|address| address != except).collect()
+}
+
+fn deliver(
+    state: &mut State,
+    group: &Group,
+    from: &Address,
+    to: &Address,
+    node: &Node,
+    ciphertexts: Vec<&Node>,
+    now: u64,
+) {
+    let Some(copy) = copy(state, group, from, node, ciphertexts, now) else {
+        return;
+    };
+    if let Some(account) = state.accounts.get_mut(&to.pn)
+        && let Some(device) = account.devices.get_mut(&to.device)
+    {
+        device.deliver(Arc::new(copy), true);
+    }
+}
+
+fn copy(
+    state: &State,
+    group: &Group,
+    from: &Address,
+    node: &Node,
+    ciphertexts: Vec<&Node>,
+    now: u64,
+) -> Option<Node> {
+    let account = state.accounts.get(&from.pn)?;
+    let device = account.devices.get(&from.device)?;
+    let kind = stanza::text(node, "type").unwrap_or_else(|| "text".to_owned());
+    let (other, server) = group.mode.other();
+    let mut out = el("message")
+        .attr("from", group.jid())
+        .attr("participant", account.jid(group.mode.server(), from.device))
+        .attr(other, account.jid(server, 0))
+        .attr("addressing_mode", group.mode.name())
+        .attr("id", stanza::text(node, "id")?)
+        .attr("t", now)
+        .attr("type", kind)
+        .attr("notify", notify(account, from));
+    if let Some(edit) = stanza::text(node, "edit") {
+        out = out.attr("edit", edit);
+    }
+    let proof = device.identity_proof.as_slice();
+    Some(out.children(parts(node, ciphertexts, proof)).build())
+}

@@ -1,0 +1,93 @@
+//! Downloads: of the whole or of a range, with or without a pass.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use poem::http::{StatusCode, header};
+use poem::web::Data;
+use poem::{Body, IntoResponse, Request, Response, handler};
+
+use super::pass;
+use super::range::{self, Part};
+use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
+use super::store::Object;
+use super::transfer;
+use crate::faults::{Do, On};
+use crate::world::World;
+
+/// `GET {direct_path}…`, with or without a pass, as a whole or a `Range` of it.
+#[handler]
+pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let owner = parameter(query, "auth").map(|auth| pass::owner(&world.state(), auth));
+    world.stats.count("downloads");
+    let known = owner.as_ref().and_then(Option::as_ref);
+    let fault = fault(world, known, On::Download);
+    if let Some(refused) = struck(world, fault.as_ref()).await {
+        return refused;
+    }
+    if owner.is_some_and(|owner| owner.is_none()) {
+        return stranger();
+    }
+    let mut object = match wanted(world, request.uri().path(), parameter(query, "token")) {
+        Ok(object) => object,
+        Err((status, why)) => return refuse(status, why),
+    };
+    let act = fault.map(|fault| fault.act);
+    object.spoiled |= act == Some(Do::Corrupt);
+    let range = request.header(header::RANGE);
+    match give(object, range, act == Some(Do::Cut)).await {
+        Ok(response) => response,
+        Err(error) => broken(&format!("{error:#}")),
+    }
+}
+
+/// The object, unless it is not there, or not there any more, or the token is another's.
+fn wanted(
+    world: &World,
+    path: &str,
+    named: Option<&str>,
+) -> Result<Object, (StatusCode, &'static str)> {
+    let object = world.media.find(path);
+    let object = object.ok_or((StatusCode::NOT_FOUND, "no such media"))?;
+    if let Some(status) = object.gone {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::GONE);
+        return Err((status, "it has expired"));
+    }
+    if named.is_some_and(|text| token(text) != Some(object.hash)) {
+        return Err((StatusCode::FORBIDDEN, "the token is not this media's"));
+    }
+    Ok(object)
+}
+
+/// Cut, half of what is promised comes, then the connection breaks.
+async fn give(object: Object, range: Option<&str>, cut: bool) -> anyhow::Result<Response> {
+    let (part, status) = match range::part(range, object.length) {
+        Part::Whole => (0..object.length, StatusCode::OK),
+        Part::Some(part) => (part, StatusCode::PARTIAL_CONTENT),
+        Part::Outside => {
+            let all = format!("bytes */{}", object.length);
+            let refused = refuse(StatusCode::RANGE_NOT_SATISFIABLE, "nothing there");
+            return Ok(refused
+                .with_header(header::CONTENT_RANGE, all)
+                .into_response());
+        }
+    };
+    let mut builder = Response::builder()
+        .status(status)
+        .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::CONTENT_TYPE, "application/octet-stream")
+        .header(header::CONTENT_LENGTH, part.end - part.start);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let place = format!("bytes {}-{}/{}", part.start, part.end - 1, object.length);
+        builder = builder.header(header::CONTENT_RANGE, place);
+    }
+    let spoil = object.spoiled.then_some(object.length / 2);
+    let half = part.start + (part.end - part.start) / 2;
+    let end = if cut { half } else { part.end };
+    let bytes = transfer::read(object.file, part.start..end, spoil).await?;
+    let reset = cut.then(|| Err(io::Error::from(io::ErrorKind::ConnectionReset)));
+    let bytes = bytes.chain(futures_util::stream::iter(reset));
+    Ok(builder.body(Body::from_bytes_stream(bytes)))
+}

@@ -1,0 +1,137 @@
+//! Uploads: taken whole or resumed, kept under the hash of their bytes.
+
+use std::sync::Arc;
+
+use poem::http::{StatusCode, header};
+use poem::web::{Data, Json, Path, RemoteAddr};
+use poem::{Body, IntoResponse, Request, Response, handler};
+use serde_json::json;
+
+use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
+use super::store::{Hash, Progress};
+use super::transfer::{Incoming, LARGEST, Taken};
+use super::{FOLDERS, GOOD_FOR, pass};
+use crate::faults::{Do, Fault, On};
+use crate::world::World;
+
+/// Where an upload of unknown length is cut.
+const CUT_AT: u64 = 64 * 1024;
+
+/// `POST /mms/{folder}/{token}?auth=…&token=…[&resume=1][&file_offset=…]`
+#[handler]
+pub(crate) async fn upload(
+    Data(world): Data<&Arc<World>>,
+    Path((folder, named)): Path<(String, String)>,
+    remote: &RemoteAddr,
+    request: &Request,
+    body: Body,
+) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let Some(hash) = token(&named).filter(|_| FOLDERS.contains(&folder.as_str())) else {
+        return refuse(StatusCode::NOT_FOUND, "no such folder or token");
+    };
+    let auth = parameter(query, "auth").unwrap_or_default();
+    let owner = pass::owner(&world.state(), auth);
+    if parameter(query, "resume") == Some("1") {
+        return owner.map_or_else(stranger, |_| progress(world, &hash));
+    }
+    world.stats.count("uploads");
+    let fault = fault(world, owner.as_ref(), On::Upload);
+    if let Some(refused) = struck(world, fault.as_ref()).await {
+        return refused;
+    }
+    if owner.is_none() {
+        return stranger();
+    }
+    let length = content_length(request);
+    if length.is_some_and(|length| length > LARGEST) {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "more than 2 GiB");
+    }
+    let told = Upload {
+        hash,
+        offset: offset(query),
+        limit: limit(fault.as_ref(), length),
+    };
+    taken(world, told, body, remote).await
+}
+
+/// What an upload is said to be.
+#[derive(Clone, Copy)]
+struct Upload {
+    hash: Hash,
+    offset: u64,
+    /// Bytes taken at most.
+    limit: u64,
+}
+
+fn offset(query: &str) -> u64 {
+    let offset = parameter(query, "file_offset").and_then(|text| text.parse().ok());
+    offset.unwrap_or(0)
+}
+
+/// Half of it, where the fault is to cut it.
+fn limit(fault: Option<&Fault>, length: Option<u64>) -> u64 {
+    match fault.map(|fault| fault.act) {
+        Some(Do::Cut) => length.map_or(CUT_AT, |length| length / 2),
+        _ => LARGEST,
+    }
+}
+
+/// Take it in a task of its own: when the connection breaks, what came is still kept to be resumed.
+async fn taken(world: &Arc<World>, told: Upload, body: Body, remote: &RemoteAddr) -> Response {
+    let (world, remote) = (Arc::clone(world), remote.clone());
+    let taking = world.tasks.clone().spawn(async move {
+        let outcome = take(&world, told, body).await;
+        if told.limit < LARGEST {
+            world.cuts.cut(&remote);
+        }
+        outcome
+    });
+    taking.await.unwrap_or_else(|_| broken("the upload failed"))
+}
+
+async fn take(world: &World, told: Upload, body: Body) -> Response {
+    let store = &world.media;
+    let mut incoming = match Incoming::begin(store, &told.hash, told.offset).await {
+        Ok(incoming) => incoming,
+        Err(error) => return refuse(StatusCode::RANGE_NOT_SATISFIABLE, &format!("{error:#}")),
+    };
+    let limit = told.limit.max(incoming.length);
+    let body = Box::pin(body.into_bytes_stream());
+    match incoming.take(body, limit).await {
+        Ok(Taken::All) => {}
+        Ok(Taken::Stopped) => {
+            return match incoming.pause(store, told.hash).await {
+                Ok(()) => broken("the upload stopped"),
+                Err(error) => broken(&format!("{error:#}")),
+            };
+        }
+        Err(error) => return broken(&format!("{error:#}")),
+    }
+    let expires = world.clock.seconds() + GOOD_FOR;
+    match incoming.finish(store, told.hash, expires).await {
+        Ok(direct_path) => Json(address(world, &direct_path)).into_response(),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &format!("{error:#}")),
+    }
+}
+
+fn address(world: &World, direct_path: &str) -> serde_json::Value {
+    json!({ "url": world.media_url(direct_path), "direct_path": direct_path })
+}
+
+fn progress(world: &World, hash: &Hash) -> Response {
+    let reply = match world.media.progress(hash, world.clock.seconds() + GOOD_FOR) {
+        Progress::Complete(direct_path) => {
+            let mut reply = address(world, &direct_path);
+            reply["resume"] = "complete".into();
+            reply
+        }
+        Progress::Partial(bytes) => json!({ "resume": bytes.to_string() }),
+        Progress::Nothing => json!({ "resume": "0" }),
+    };
+    Json(reply).into_response()
+}
+
+fn content_length(request: &Request) -> Option<u64> {
+    request.header(header::CONTENT_LENGTH)?.parse().ok()
+}

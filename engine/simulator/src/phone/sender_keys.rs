@@ -1,0 +1,196 @@
+//! A scripted phone's sender keys: one chain of its own for each group, and those it was given.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use rand::rngs::StdRng;
+use wacore_libsignal::protocol::{
+    SenderKeyDistributionMessage, SenderKeyRecord, SenderKeyStore, SignalProtocolError,
+    create_sender_key_distribution_message, group_decrypt, group_encrypt,
+    process_sender_key_distribution_message,
+};
+use wacore_libsignal::store::sender_key_name::SenderKeyName;
+
+use super::signal::{Outcome, Unopened, name, now};
+use crate::account::Address;
+
+#[derive(Default)]
+struct Records(HashMap<String, SenderKeyRecord>);
+
+#[async_trait]
+impl SenderKeyStore for Records {
+    async fn store_sender_key(
+        &mut self,
+        name: &SenderKeyName,
+        record: SenderKeyRecord,
+    ) -> Outcome<()> {
+        self.0.insert(key(name), record);
+        Ok(())
+    }
+
+    async fn load_sender_key(&self, name: &SenderKeyName) -> Outcome<Option<SenderKeyRecord>> {
+        Ok(self.0.get(&key(name)).cloned())
+    }
+}
+
+fn key(name: &SenderKeyName) -> String {
+    format!("{}:{}", name.group_id(), name.sender_id())
+}
+
+/// Names the chain of a device in a group; opaque, as the library writes names into its logs.
+fn chain(group: &str, sender: &Address) -> SenderKeyName {
+    SenderKeyName::from_parts(group, &name(sender).to_string())
+}
+
+/// All sender keys of one phone.
+pub(crate) struct SenderKeys {
+    own: Address,
+    records: Records,
+    /// Devices that have the own key of a group.
+    given: HashMap<String, HashSet<Address>>,
+    rng: StdRng,
+}
+
+impl SenderKeys {
+    /// None yet.
+    pub(crate) fn new(own: Address, rng: StdRng) -> Self {
+        Self {
+            own,
+            records: Records::default(),
+            given: HashMap::new(),
+            rng,
+        }
+    }
+
+    /// Which of these devices do not have the own key of the group. If somebody has it who is not
+    /// among them any more, the key is made anew and nobody has it.
+    pub(crate) fn lacking(&mut self, group: &str, devices: &[Address]) -> Vec<Address> {
+        let given = self.given.entry(group.to_owned()).or_default();
+        if given.iter().any(|device| !devices.contains(device)) {
+            given.clear();
+            let chain = chain(group, &self.own);
+            self.records.0.remove(&key(&chain));
+        }
+        let given = self.given.get(group);
+        let lacking = devices.iter();
+        lacking
+            .filter(|device| given.is_none_or(|given| !given.contains(*device)))
+            .cloned()
+            .collect()
+    }
+
+    /// A device has the own key, or, asking again, has not.
+    pub(crate) fn mark(&mut self, group: &str, device: &Address, has: bool) {
+        let given = self.given.entry(group.to_owned()).or_default();
+        if has {
+            given.insert(device.clone());
+        } else {
+            given.remove(device);
+        }
+    }
+
+    /// The own key of the group as it is now, to be given to others.
+    pub(crate) fn share(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
+        let chain = chain(group, &self.own);
+        let message = now(create_sender_key_distribution_message(
+            &chain,
+            &mut self.records,
+            &mut self.rng,
+        ))?;
+        Ok(message.serialized().to_vec())
+    }
+
+    /// Seal for everybody who has the own key.
+    pub(crate) fn seal(&mut self, group: &str, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let chain = chain(group, &self.own);
+        let sealed = now(group_encrypt(
+            &mut self.records,
+            &chain,
+            plain,
+            &mut self.rng,
+        ))?;
+        Ok(sealed.serialized().to_vec())
+    }
+
+    /// Take the key of another device.
+    pub(crate) fn learn(&mut self, group: &str, of: &Address, shared: &[u8]) -> anyhow::Result<()> {
+        let message = SenderKeyDistributionMessage::try_from(shared)?;
+        let chain = chain(group, of);
+        now(process_sender_key_distribution_message(
+            &chain,
+            &message,
+            &mut self.records,
+        ))?;
+        Ok(())
+    }
+
+    /// Open what a device sealed for the group.
+    pub(crate) fn open(
+        &mut self,
+        group: &str,
+        of: &Address,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Unopened> {
+        let chain = chain(group, of);
+        match now(group_decrypt(sealed, &mut self.records, &chain)) {
+            Ok(plain) => Ok(plain),
+            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(Unopened::Duplicate),
+            Err(error) => Err(anyhow::Error::from(error).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn address(pn: &str, device: u16) -> Address {
+        Address {
+            pn: pn.into(),
+            device,
+        }
+    }
+
+    fn keys(pn: &str) -> SenderKeys {
+        SenderKeys::new(address(pn, 0), StdRng::seed_from_u64(5))
+    }
+
+    #[test]
+    fn who_was_given_the_key_opens_and_notices_a_repeat() {
+        let (mut ada, mut bob) = (keys("1"), keys("2"));
+        let shared = ada.share("g").unwrap();
+        let sealed = ada.seal("g", b"hello all").unwrap();
+        let from = address("1", 0);
+        assert!(matches!(
+            bob.open("g", &from, &sealed),
+            Err(Unopened::Broken(_))
+        ));
+        bob.learn("g", &from, &shared).unwrap();
+        assert_eq!(bob.open("g", &from, &sealed).unwrap(), b"hello all");
+        assert!(matches!(
+            bob.open("g", &from, &sealed),
+            Err(Unopened::Duplicate)
+        ));
+    }
+
+    #[test]
+    fn a_device_that_left_gets_nothing_sealed_later() {
+        let mut ada = keys("1");
+        let (bob, eve) = (address("2", 0), address("3", 0));
+        let all = [bob.clone(), eve.clone()];
+        assert_eq!(ada.lacking("g", &all), all);
+        let mut left = keys("3");
+        left.learn("g", &address("1", 0), &ada.share("g").unwrap())
+            .unwrap();
+        for device in &all {
+            ada.mark("g", device, true);
+        }
+        assert!(ada.lacking("g", &all).is_empty());
+        assert_eq!(ada.lacking("g", &all[..1]), [bob]);
+        ada.share("g").unwrap();
+        let sealed = ada.seal("g", b"without you").unwrap();
+        assert!(left.open("g", &address("1", 0), &sealed).is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! Messages with a file: pictures, sounds, documents, stickers.
+
+use waproto::buffa::MessageField;
+use waproto::whatsapp::Message;
+use waproto::whatsapp::message::{
+    AudioMessage, DocumentMessage, FutureProofMessage, ImageMessage, StickerMessage, VideoMessage,
+};
+
+use super::attach::Attached;
+use super::compose::{Around, field};
+use super::content::{Document, Picture, Shape, Sound, Sticker, base64};
+use crate::media::MediaKind;
+
+/// Bytes given in base64, checked.
+fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
+    text.map(|text| base64(text)).transpose()
+}
+
+/// What a file's keys are for.
+pub(super) fn kind(shape: &Shape) -> MediaKind {
+    match shape {
+        Shape::Image(_) | Shape::Sticker(_) => MediaKind::Image,
+        Shape::Video(_) => MediaKind::Video,
+        Shape::Audio(_) | Shape::Voice(_) => MediaKind::Audio,
+        Shape::Document(_) => MediaKind::Document,
+    }
+}
+
+/// A message with a file.
+pub(super) fn file(shape: Shape, file: &Attached, around: Around) -> Result<Message, String> {
+    match shape {
+        Shape::Image(picture) => image(picture, file, around),
+        Shape::Video(picture) => video(picture, file, around),
+        Shape::Audio(sound) => audio(sound, file, around, false),
+        Shape::Voice(sound) => audio(sound, file, around, true),
+        Shape::Document(body) => document(body, file, around),
+        Shape::Sticker(body) => Ok(sticker(body, file, around)),
+    }
+}
+
+/// The fields that every kind of file has.
+macro_rules! filed {
+    ($kind:ident, $file:ident, $around:ident, { $($field:ident: $value:expr,)* }) => {
+        $kind {
+            url: Some($file.url.clone()),
+            direct_path: Some($file.direct_path.clone()),
+            media_key: Some($file.media_key.to_vec()),
+            media_key_timestamp: i64::try_from($file.now).ok(),
+            file_sha256: Some($file.sums.plain.to_vec()),
+            file_enc_sha256: Some($file.sums.sealed.to_vec()),
+            file_length: Some($file.sums.length),
+            context_info: field($around),
+            $($field: $value,)*
+            ..Default::default()
+        }
+    };
+}
+
+fn image(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
+    let image = filed!(ImageMessage, file, around, {
+        mimetype: body.mimetype.or_else(|| Some("image/jpeg".to_owned())),
+        caption: body.caption,
+        width: body.width,
+        height: body.height,
+        jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
+        view_once: body.view_once.then_some(true),
+    });
+    let message = Message {
+        image_message: MessageField::some(image),
+        ..Default::default()
+    };
+    Ok(once(message, body.view_once))
+}
+
+fn video(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
+    let video = filed!(VideoMessage, file, around, {
+        mimetype: body.mimetype.or_else(|| Some("video/mp4".to_owned())),
+        caption: body.caption,
+        width: body.width,
+        height: body.height,
+        seconds: body.seconds,
+        gif_playback: body.gif.then_some(true),
+        jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
+        view_once: body.view_once.then_some(true),
+    });
+    let message = Message {
+        video_message: MessageField::some(video),
+        ..Default::default()
+    };
+    Ok(once(message, body.view_once))
+}
+
+/// In the envelope of what may be looked at once.
+fn once(message: Message, wrap: bool) -> Message {
+    if !wrap {
+        return message;
+    }
+    Message {
+        view_once_message_v2: MessageField::some(FutureProofMessage {
+            message: MessageField::some(message),
+        }),
+        ..Default::default()
+    }
+}
+
+fn audio(body: Sound, file: &Attached, around: Around, ptt: bool) -> Result<Message, String> {
+    let usual = if ptt {
+        "audio/ogg; codecs=opus"
+    } else {
+        "audio/mp4"
+    };
+    let audio = filed!(AudioMessage, file, around, {
+        mimetype: body.mimetype.or_else(|| Some(usual.to_owned())),
+        seconds: body.seconds,
+        ptt: Some(ptt),
+        waveform: bytes(body.waveform_base64.as_ref())?,
+    });
+    Ok(Message {
+        audio_message: MessageField::some(audio),
+        ..Default::default()
+    })
+}
+
+/// Phones put a document with a caption into an envelope of its own.
+fn document(body: Document, file: &Attached, around: Around) -> Result<Message, String> {
+    let captioned = body.caption.is_some();
+    let document = filed!(DocumentMessage, file, around, {
+        mimetype: body.mimetype.or_else(|| Some("application/pdf".to_owned())),
+        title: body.title.or_else(|| body.file_name.clone()),
+        file_name: body.file_name,
+        caption: body.caption,
+        page_count: body.pages,
+        jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
+    });
+    let message = Message {
+        document_message: MessageField::some(document),
+        ..Default::default()
+    };
+    if !captioned {
+        return Ok(message);
+    }
+    Ok(Message {
+        document_with_caption_message: MessageField::some(FutureProofMessage {
+            message: MessageField::some(message),
+        }),
+        ..Default::default()
+    })
+}
+
+fn sticker(body: Sticker, file: &Attached, around: Around) -> Message {
+    let sticker = filed!(StickerMessage, file, around, {
+        mimetype: body.mimetype.or_else(|| Some("image/webp".to_owned())),
+        width: Some(body.width.unwrap_or(512)),
+        height: Some(body.height.unwrap_or(512)),
+        is_animated: Some(body.animated),
+    });
+    Message {
+        sticker_message: MessageField::some(sticker),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,109 @@
+//! A message to a group on its way out: sealed once for all, with the key of that in the hands of
+//! every device first.
+
+use wacore::messages::MessageUtils;
+use wacore_binary::{Jid, Node};
+use waproto::buffa::MessageField;
+use waproto::whatsapp::Message;
+use waproto::whatsapp::message::SenderKeyDistributionMessage;
+
+use super::seal::Outgoing;
+use crate::account::Address;
+use crate::group::GroupId;
+use crate::phone::Phone;
+use crate::phone::signal::Sealed;
+use crate::stanza::el;
+
+impl Phone {
+    /// A stanza for all devices of the group. `None` if this phone is no member.
+    pub(super) fn seal_for_group(
+        &mut self,
+        group: &GroupId,
+        to: &Jid,
+        out: &Outgoing,
+    ) -> Option<Node> {
+        let devices = self.devices_of_group(group)?;
+        let addresses: Vec<Address> = devices.iter().map(|(one, _)| one.clone()).collect();
+        let lacking = self.sender_keys.lacking(group, &addresses);
+        // Before anything is sealed: who is given the key now opens what is sealed with it.
+        let key = self.key_of_group(group, to)?;
+        let plain = MessageUtils::encode_and_pad(&key);
+        let mut given = Vec::new();
+        for (address, jid) in devices {
+            if !lacking.contains(&address) {
+                continue;
+            }
+            let Some(sealed) = self.seal(&address, &plain) else {
+                continue;
+            };
+            let enc = super::seal::enc(sealed);
+            given.push(el("to").attr("jid", jid).children([enc]).build());
+            self.sender_keys.mark(group, &address, true);
+        }
+        let plain = MessageUtils::encode_and_pad(&out.message);
+        let bytes = self.sender_keys.seal(group, &plain).ok()?;
+        let all = out.enc(Sealed {
+            kind: "skmsg",
+            bytes,
+        });
+        let given = el("participants").children(given).build();
+        Some(out.stanza(to, vec![given, all]))
+    }
+
+    /// A message of the group for the one device that could not open it, with the key it lacks.
+    pub(super) fn seal_again(
+        &mut self,
+        group: &GroupId,
+        to: &Jid,
+        device: &Address,
+        jid: Jid,
+        out: &Outgoing,
+    ) -> Option<Node> {
+        let mut message = out.message.clone();
+        message.sender_key_distribution_message = self
+            .key_of_group(group, to)?
+            .sender_key_distribution_message;
+        self.signal.forget(device);
+        let sealed = self.seal(device, &MessageUtils::encode_and_pad(&message))?;
+        self.sender_keys.mark(group, device, true);
+        let mut node = out.stanza(to, vec![out.enc(sealed)]);
+        node.attrs.insert("participant", jid);
+        Some(node)
+    }
+
+    /// The message that hands over the own key.
+    fn key_of_group(&mut self, group: &GroupId, to: &Jid) -> Option<Message> {
+        let key = self.sender_keys.share(group).ok()?;
+        Some(Message {
+            sender_key_distribution_message: MessageField::some(SenderKeyDistributionMessage {
+                group_id: Some(to.to_string()),
+                axolotl_sender_key_distribution_message: Some(key),
+            }),
+            ..Default::default()
+        })
+    }
+
+    /// The devices of all members but this phone, as the group addresses them.
+    fn devices_of_group(&self, group: &GroupId) -> Option<Vec<(Address, Jid)>> {
+        let state = self.world.state();
+        let group = state.groups.get(group)?;
+        if !group.members.contains_key(&self.own.pn) {
+            return None;
+        }
+        let accounts = group.members.keys().filter_map(|pn| state.accounts.get(pn));
+        let devices = accounts.flat_map(|account| {
+            account.devices.keys().map(|device| {
+                let address = Address {
+                    pn: account.pn.clone(),
+                    device: *device,
+                };
+                (address, account.jid(group.mode.server(), *device))
+            })
+        });
+        Some(
+            devices
+                .filter(|(address, _)| *address != self.own)
+                .collect(),
+        )
+    }
+}

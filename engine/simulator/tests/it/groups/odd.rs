@@ -1,0 +1,64 @@
+//! What goes wrong in a group and heals, and what phones leave alone there.
+
+use serde_json::json;
+
+use super::{BOB, EVE, OWN, group, say, send, showed};
+use crate::library::Library;
+use crate::sim::Sim;
+
+#[tokio::test]
+async fn a_device_without_the_key_asks_and_gets_the_message() {
+    let sim = Sim::start();
+    let mut library = Library::link(&sim, OWN).await;
+    let (id, _) = group(&sim, "lid").await;
+    let healing = json!({"type": "undecryptable", "text": "after all"});
+    sim.say(BOB, &id, healing).await;
+    let got = library.next().await;
+    assert_eq!(got.message.conversation.as_deref(), Some("after all"));
+    say(&sim, BOB, &id, "and on").await;
+    let got = library.next().await;
+    assert_eq!(got.message.conversation.as_deref(), Some("and on"));
+    library.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_open_stays_unopened() {
+    let sim = Sim::start();
+    let mut library = Library::link(&sim, OWN).await;
+    let (id, _) = group(&sim, "lid").await;
+    let said = sim.say(BOB, &id, json!({"type": "undecryptable"})).await;
+    assert_eq!(library.unopened().await, said["id"].as_str().unwrap());
+    library.stop().await;
+}
+
+#[tokio::test]
+async fn a_phone_that_misses_the_key_asks_the_library_and_gets_the_message() {
+    let sim = Sim::start();
+    let library = Library::link(&sim, OWN).await;
+    let (_, jid) = group(&sim, "lid").await;
+    // What hands out the key is lost on its way, so that the next cannot be opened.
+    let fault = json!({"on": "message", "do": "drop", "times": 1});
+    sim.post("/faults", fault).await;
+    send(&library, &jid, "lost").await;
+    let sent = send(&library, &jid, "hello all").await;
+    assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
+    let asked = sim.ledger_of("unreadable", &sent, 2).await;
+    assert_eq!(asked.len(), 2);
+    library.stop().await;
+}
+
+#[tokio::test]
+async fn a_phone_that_echoes_says_nothing_back_in_a_group() {
+    let sim = Sim::start();
+    let mut library = Library::link(&sim, OWN).await;
+    let (_, jid) = group(&sim, "lid").await;
+    sim.post("/phones", json!({"phone": BOB, "echo": true}))
+        .await;
+    let sent = send(&library, &jid, "hello all").await;
+    showed(&sim, &sent, 2).await;
+    send(&library, &crate::library::jid(BOB), "hello Bob").await;
+    let got = library.next().await;
+    assert_eq!(got.message.conversation.as_deref(), Some("hello Bob"));
+    assert_eq!(sim.ledger("said", 1).await.len(), 1);
+    library.stop().await;
+}

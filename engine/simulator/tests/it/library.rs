@@ -1,0 +1,237 @@
+//! whatsapp-rust as a client of the simulator. It is linked by the bare client and logs in with the
+//! certificates that one was shown, so that it needs no build that trusts everybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use wacore::net::{HttpClient, HttpRequest, HttpResponse};
+use wacore::store::device::{CachedNoiseCert, CachedServerCertChain};
+use wacore::store::traits::DeviceStore;
+use wacore::store::{Device, InMemoryBackend};
+use wacore::types::events::{Event, EventKind, InboundMessage, Receipt, ServerAck};
+use waproto::buffa::Message as _;
+use waproto::whatsapp::CertChain;
+use waproto::whatsapp::cert_chain::NoiseCertificate;
+use waproto::whatsapp::cert_chain::noise_certificate::Details;
+use whatsapp_rust::bot::{Bot, BotHandle, EventDelivery};
+use whatsapp_rust::{Client, Jid, TokioRuntime};
+use whatsapp_rust_tokio_transport::TokioWebSocketTransportFactory;
+
+use crate::sim::Sim;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// HTTP that trusts the simulator's certificate.
+struct Http(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Http {
+    async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        let method = request.method.parse()?;
+        let mut builder = self.0.request(method, &request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let reply = builder.send().await?;
+        Ok(HttpResponse {
+            status_code: reply.status().as_u16(),
+            body: reply.bytes().await?.to_vec(),
+        })
+    }
+}
+
+type Sender<T> = mpsc::UnboundedSender<T>;
+type Receiver<T> = mpsc::UnboundedReceiver<T>;
+
+/// Where the client's events go.
+struct Teller {
+    messages: Sender<InboundMessage>,
+    unopened: Sender<String>,
+    receipts: Sender<Receipt>,
+    acks: Sender<ServerAck>,
+    groups: Sender<Jid>,
+}
+
+impl Teller {
+    const KINDS: [EventKind; 5] = [
+        EventKind::Messages,
+        EventKind::UndecryptableMessage,
+        EventKind::Receipt,
+        EventKind::ServerAck,
+        EventKind::GroupUpdate,
+    ];
+
+    fn tell(&self, event: &Event) {
+        for message in event.messages() {
+            let _ = self.messages.send(message.clone());
+        }
+        let _ = match event {
+            Event::UndecryptableMessage(odd) => self.unopened.send(odd.info.id.clone()).is_ok(),
+            Event::Receipt(receipt) => self.receipts.send(receipt.clone()).is_ok(),
+            Event::ServerAck(ack) => self.acks.send(ack.clone()).is_ok(),
+            Event::GroupUpdate(update) => self.groups.send(update.group_jid.clone()).is_ok(),
+            _ => false,
+        };
+    }
+}
+
+/// What the client told.
+struct Heard {
+    messages: Receiver<InboundMessage>,
+    unopened: Receiver<String>,
+    receipts: Receiver<Receipt>,
+    acks: Receiver<ServerAck>,
+    groups: Receiver<Jid>,
+}
+
+fn told() -> (Teller, Heard) {
+    let (messages, messages_heard) = mpsc::unbounded_channel();
+    let (unopened, unopened_heard) = mpsc::unbounded_channel();
+    let (receipts, receipts_heard) = mpsc::unbounded_channel();
+    let (acks, acks_heard) = mpsc::unbounded_channel();
+    let (groups, groups_heard) = mpsc::unbounded_channel();
+    let teller = Teller {
+        messages,
+        unopened,
+        receipts,
+        acks,
+        groups,
+    };
+    let heard = Heard {
+        messages: messages_heard,
+        unopened: unopened_heard,
+        receipts: receipts_heard,
+        acks: acks_heard,
+        groups: groups_heard,
+    };
+    (teller, heard)
+}
+
+/// What comes next that is `wanted`, in time.
+async fn await_next<T>(from: &mut Receiver<T>, wanted: impl Fn(&T) -> bool) -> T {
+    let wait = async {
+        loop {
+            let one = from.recv().await.expect("a running client");
+            if wanted(&one) {
+                return one;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(DEADLINE, wait).await;
+    waited.expect("what was waited for, in time")
+}
+
+/// A linked device at work.
+pub(crate) struct Library {
+    pub(crate) client: Arc<Client>,
+    heard: Heard,
+    handle: BotHandle,
+}
+
+impl Library {
+    /// Link a device to a phone and log it in.
+    pub(crate) async fn link(sim: &Sim, phone: &str) -> Self {
+        let companion = sim.link(phone).await;
+        let mut device = companion.device.clone();
+        device.server_cert_chain = Some(cached(&companion.chain));
+        "Library".clone_into(&mut device.push_name);
+        Self::start(sim, &device).await
+    }
+
+    async fn start(sim: &Sim, device: &Device) -> Self {
+        let store = Arc::new(InMemoryBackend::new());
+        store.save(device).await.unwrap();
+        let (teller, heard) = told();
+        let bot = Bot::builder()
+            .with_backend_arc(store)
+            .with_transport_factory(
+                TokioWebSocketTransportFactory::new().with_url(sim.server.ws_url()),
+            )
+            .with_http_client(Http(sim.https().await))
+            .with_runtime(TokioRuntime)
+            .with_version((2, 3000, 1_020_000_000))
+            .with_event_delivery(EventDelivery::Ordered { capacity: 1000 })
+            .on_event_for(&Teller::KINDS, move |event, _| {
+                teller.tell(&event);
+                async {}
+            })
+            .build()
+            .await
+            .unwrap();
+        let client = bot.client();
+        let handle = bot.spawn();
+        client.wait_for_connected(DEADLINE).await.unwrap();
+        Self {
+            client,
+            heard,
+            handle,
+        }
+    }
+
+    /// The next message that is not the account's own.
+    pub(crate) async fn next(&mut self) -> InboundMessage {
+        let foreign = |message: &InboundMessage| !message.info.source.is_from_me;
+        await_next(&mut self.heard.messages, foreign).await
+    }
+
+    /// The id of the next message that could not be opened.
+    pub(crate) async fn unopened(&mut self) -> String {
+        await_next(&mut self.heard.unopened, |_| true).await
+    }
+
+    /// Wait for a receipt of one message that `wanted` takes.
+    pub(crate) async fn receipt(&mut self, id: &str, wanted: impl Fn(&Receipt) -> bool) -> Receipt {
+        let about = |receipt: &Receipt| receipt.message_ids.iter().any(|one| **one == *id);
+        let receipts = &mut self.heard.receipts;
+        await_next(receipts, |one| about(one) && wanted(one)).await
+    }
+
+    /// The code a message was refused with, once it is answered.
+    pub(crate) async fn refusal(&mut self, id: &str) -> Option<String> {
+        let ack = await_next(&mut self.heard.acks, |ack| *ack.id == *id).await;
+        ack.error
+    }
+
+    /// Wait until the client was told of a change in a group.
+    pub(crate) async fn group_changed(&mut self, group: &Jid) {
+        await_next(&mut self.heard.groups, |one| one == group).await;
+    }
+
+    /// Send, and return the id.
+    pub(crate) async fn send(&self, to: &str, message: waproto::whatsapp::Message) -> String {
+        let sent = self.client.send_message(jid(to), message).await.unwrap();
+        sent.message_id.clone()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.handle.shutdown().await;
+    }
+}
+
+/// The address of a number.
+pub(crate) fn jid(number: &str) -> Jid {
+    Jid::pn(number.trim_start_matches('+'))
+}
+
+fn cached(chain: &[u8]) -> CachedServerCertChain {
+    let chain = CertChain::decode_from_slice(chain).unwrap();
+    CachedServerCertChain {
+        intermediate: certificate(chain.intermediate.as_option().unwrap()),
+        leaf: certificate(chain.leaf.as_option().unwrap()),
+    }
+}
+
+fn certificate(certificate: &NoiseCertificate) -> CachedNoiseCert {
+    let details = certificate.details.as_deref().unwrap();
+    let details = Details::decode_from_slice(details).unwrap();
+    CachedNoiseCert {
+        key: details.key.unwrap().try_into().unwrap(),
+        not_before: i64::try_from(details.not_before.unwrap()).unwrap(),
+        not_after: i64::try_from(details.not_after.unwrap()).unwrap(),
+    }
+}

@@ -122,7 +122,10 @@ impl Config {
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
                 .ok_or(ConfigError::Requests)?,
-            media_store: flags.media_store.clone().unwrap_or_else(|| MEDIA_STORE.to_owned()),
+            media_store: flags
+                .media_store
+                .clone()
+                .unwrap_or_else(|| MEDIA_STORE.to_owned()),
             public_url: public_url(flags.public_url.as_ref())?,
             announce: flags.announce.clone(),
             settings: Settings {

@@ -59,7 +59,7 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
         let max = match Intake::of(request.method(), request.uri().path()) {
             Intake::Gathered(max) => max,
             Intake::Streamed => {
-                let (body, rest) = intake::stream(request.take_body());
+                let (body, rest) = intake::stream(request.take_body(), limits::PAUSE_MAX);
                 request.set_body(body);
                 let answer = self.call_within(limits::UPLOAD_WITHIN, request).await;
                 rest.discard().await;

@@ -1,14 +1,14 @@
 //! How a request's body is taken in: gathered before its operation runs, or by the operation while it
 //! comes.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
 use poem::{Body, http::Method};
 use tokio::sync::Mutex;
 
-use crate::limits::{BODY_MAX, BODY_WITH_FILE_MAX, BODY_WITHIN, DISCARD_MAX, PAUSE_MAX};
+use crate::limits::{BODY_MAX, BODY_WITH_FILE_MAX, BODY_WITHIN, DISCARD_MAX};
 
 /// How a request's body is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,12 @@ impl Intake {
 }
 
 /// A body that is taken in while it comes, and what will be left of it.
-pub(crate) fn stream(body: Body) -> (Body, Rest) {
+/// A chunk that takes longer than `pause` breaks it off.
+pub(crate) fn stream(body: Body, pause: Duration) -> (Body, Rest) {
     let bytes = Arc::new(Mutex::new(body.into_bytes_stream().boxed()));
     let rest = Rest(Arc::clone(&bytes));
-    let chunks = futures_util::stream::unfold(bytes, |bytes| async {
-        let next = tokio::time::timeout(PAUSE_MAX, async { bytes.lock().await.next().await });
+    let chunks = futures_util::stream::unfold(bytes, move |bytes| async move {
+        let next = tokio::time::timeout(pause, async { bytes.lock().await.next().await });
         let late = || io::Error::from(io::ErrorKind::TimedOut);
         let chunk = next.await.unwrap_or_else(|_| Some(Err(late())))?;
         Some((chunk, bytes))
@@ -92,7 +93,7 @@ mod tests {
             let chunk: Option<Bytes> = received.recv().await;
             chunk.map(|chunk| (Ok::<_, io::Error>(chunk), received))
         });
-        let (body, rest) = stream(Body::from_bytes_stream(chunks));
+        let (body, rest) = stream(Body::from_bytes_stream(chunks), Duration::from_secs(30));
         drop(body);
         let writing = async {
             for _ in 0..10 {
@@ -103,10 +104,10 @@ mod tests {
         tokio::join!(writing, rest.discard());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_pauses_too_long_breaks_off() {
         let silent = futures_util::stream::pending::<io::Result<Bytes>>();
-        let (body, _rest) = stream(Body::from_bytes_stream(silent));
+        let (body, _rest) = stream(Body::from_bytes_stream(silent), Duration::from_millis(20));
         let error = body.into_bytes().await.unwrap_err();
         assert!(error.to_string().contains("timed out"), "{error}");
     }

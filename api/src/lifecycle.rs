@@ -15,7 +15,8 @@ use std::{
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use passerelle_jobs::{
-    LOG_FILTER, Services, Store, Vault, WhatsApp, clock::Clock, keys, media::Objects, roles::Running,
+    LOG_FILTER, Services, Store, Vault, WhatsApp, clock::Clock, keys, media::Objects,
+    roles::Running,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{

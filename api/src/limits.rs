@@ -126,11 +126,17 @@ mod tests {
     #[tokio::test]
     async fn bodies_that_no_memory_is_left_for_are_refused_until_others_are_done() {
         let room = Semaphore::new(BODY_MAX);
-        let first = gather(chunked(3, BODY_MAX / 4), None, BODY_MAX, &room).await.unwrap();
+        let first = gather(chunked(3, BODY_MAX / 4), None, BODY_MAX, &room)
+            .await
+            .unwrap();
         let second = gather(chunked(2, BODY_MAX / 4), None, BODY_MAX, &room).await;
         assert_eq!(second.err().unwrap().code(), Code::Overloaded);
         drop(first);
-        drop(gather(chunked(2, BODY_MAX / 4), None, BODY_MAX, &room).await.unwrap());
+        drop(
+            gather(chunked(2, BODY_MAX / 4), None, BODY_MAX, &room)
+                .await
+                .unwrap(),
+        );
         assert_eq!(room.available_permits(), BODY_MAX);
     }
 
@@ -166,7 +172,10 @@ mod tests {
             Err(std::io::Error::other("gone")),
         ]));
         assert_eq!(
-            gather(body, None, BODY_MAX, &room()).await.unwrap_err().code(),
+            gather(body, None, BODY_MAX, &room())
+                .await
+                .unwrap_err()
+                .code(),
             Code::IncompleteBody
         );
     }

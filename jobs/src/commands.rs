@@ -147,11 +147,10 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
         Command::Mark { chat, wa_id, mark } if link.is_connected() => {
             link.mark(&chat, &wa_id, mark).await.map(|()| Answer::Done)
         }
-        Command::Mark { .. } => return Answer::NotConnected,
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
         }
-        Command::Logout => return Answer::NotConnected,
+        Command::Mark { .. } | Command::Logout => return Answer::NotConnected,
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         tracing::warn!(session.id = %id, error = format!("{error:#}"), "WhatsApp refused a command");

@@ -183,7 +183,10 @@ pub fn shown(message: &Message) -> Value {
             message.context.reply_to.as_ref().map(shown_reply),
         ),
         ("mentions", shown_mentions(&message.context)),
-        ("forwarded", message.context.forwarded.then(|| json!(true))),
+        (
+            "forwarded",
+            message.context.forwarded.then_some(json!(true)),
+        ),
     ];
     for (field, value) in optional {
         if let Some(value) = value {

@@ -38,12 +38,7 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 4] = [
-        Self::Lanes,
-        Self::Deliveries,
-        Self::Fetches,
-        Self::Sessions,
-    ];
+    const ALL: [Self; 4] = [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
 
     /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
     fn channel(self, store: &str) -> String {

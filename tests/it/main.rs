@@ -14,6 +14,7 @@ mod in_flight;
 mod interop;
 mod layers;
 mod lists;
+mod media;
 mod opting_out;
 mod outage;
 mod pacing;

@@ -234,6 +234,39 @@ impl Api {
         Self::reply(self.request(Method::POST, path)).await
     }
 
+    /// A reply's bytes, with its status and header fields.
+    pub async fn bytes(request: RequestBuilder) -> Result<(StatusCode, HeaderMap, Vec<u8>)> {
+        let reply = request.send().await?;
+        let (status, headers) = (reply.status(), reply.headers().clone());
+        Ok((status, headers, reply.bytes().await?.to_vec()))
+    }
+
+    /// A request without a key, to a whole address.
+    pub fn open(&self, url: &str) -> RequestBuilder {
+        self.http.get(url)
+    }
+
+    // files
+
+    /// Uploads a file as it is: the reply as it came.
+    pub async fn upload(&self, kind: &str, bytes: impl Into<reqwest::Body>) -> Result<Reply> {
+        let path = format!("/v1/media/stream?kind={kind}");
+        Self::reply(self.request(Method::POST, &path).body(bytes)).await
+    }
+
+    /// Waits until a file is `status`.
+    pub async fn media_at(&self, id: &str, status: &str) -> Result<Value> {
+        within(
+            Duration::from_secs(40),
+            &format!("a file is {status}"),
+            async || {
+                let file: Value = self.get(&format!("/v1/media/{id}")).await?.into(200)?;
+                Ok((file["status"] == status).then_some(file))
+            },
+        )
+        .await
+    }
+
     // organisations and keys
 
     /// A new organisation's id (needs the admin key).

@@ -13,6 +13,7 @@
 //! | `simulator` | the simulated WhatsApp server and its phones |
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
+//! | `shop` | a web server that has files, well or badly |
 //! | `proxy` | a TCP proxy that can be cut |
 //! | `redis` | a Redis server that may be emptied and killed |
 //! | `browser` | Chromium without a window |
@@ -30,6 +31,7 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
+pub mod shop;
 pub mod simulator;
 pub mod wait;
 pub mod world;
@@ -38,6 +40,7 @@ pub use api::Api;
 pub use backing::Backing;
 pub use gateway::{Gateway, Setup};
 pub use receiver::Receiver;
+pub use shop::Shop;
 pub use simulator::Simulator;
 pub use wait::{soon, within};
 pub use world::{Finished, World};

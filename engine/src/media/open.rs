@@ -11,7 +11,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{BLOCK, MAC, FileKey, MediaClass, SealedFile};
+use super::{BLOCK, FileKey, MAC, MediaClass, SealedFile};
 
 /// Bytes at the end of an encrypted file that are not decrypted before the end is seen.
 const HELD_BACK: usize = BLOCK + MAC;

@@ -79,11 +79,11 @@ fn another_class_or_another_key_does_not_open_it() {
 
 #[test]
 fn what_plays_has_a_sidecar_and_all_of_it_survives_json() {
-    let (_, film) = sealed(MediaClass::Video, &[1; 200_000], 1 << 16);
+    let (_, film) = sealed(MediaClass::Video, &vec![1; 200_000], 1 << 16);
     assert_eq!(film.sidecar.len(), 40);
     let json = serde_json::to_string(&film).unwrap();
     assert_eq!(serde_json::from_str::<SealedFile>(&json).unwrap(), film);
-    let (_, picture) = sealed(MediaClass::Image, &[1; 200_000], 1 << 16);
+    let (_, picture) = sealed(MediaClass::Image, &vec![1; 200_000], 1 << 16);
     assert!(picture.sidecar.is_empty());
     assert!(!format!("{film:?}").contains("key"));
 }

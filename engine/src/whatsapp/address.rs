@@ -60,7 +60,11 @@ impl ServerAddress {
     /// for them.
     pub(super) fn media_host(&self) -> Option<String> {
         let url = self.sandbox.as_ref()?;
-        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+        Some(format!(
+            "{}:{}",
+            url.host_str()?,
+            url.port_or_known_default()?
+        ))
     }
 
     /// The whole address.

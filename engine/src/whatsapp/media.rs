@@ -45,13 +45,14 @@ impl WhatsApp {
         for request in requests {
             match self.http().stream(&HttpRequest::get(request.url)).await {
                 Ok(reply) if reply.status().is_success() => {
-                    return Ok(reply
-                        .bytes_stream()
-                        .map_err(|_| FetchError::Unreachable));
+                    return Ok(reply.bytes_stream().map_err(|_| FetchError::Unreachable));
                 }
                 Ok(reply) if is_gone(reply.status()) => worst = FetchError::Expired,
                 Ok(reply) => {
-                    tracing::debug!(http.status = reply.status().as_u16(), "a media host refused");
+                    tracing::debug!(
+                        http.status = reply.status().as_u16(),
+                        "a media host refused"
+                    );
                 }
                 Err(error) => tracing::debug!(error = %error, "a media host did not answer"),
             }
@@ -155,7 +156,11 @@ struct Causes<'e>(&'e anyhow::Error);
 impl std::fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.0.root_cause().to_string();
-        f.write_str(if text.contains("://") { "refused" } else { &text })
+        f.write_str(if text.contains("://") {
+            "refused"
+        } else {
+            &text
+        })
     }
 }
 
@@ -175,4 +180,3 @@ impl UploadSource for OnDisk {
         Ok(Box::new(file))
     }
 }
-

@@ -89,8 +89,8 @@ impl Link {
         }
         self.know_properties().await;
         let sides = self.sides(&to, outgoing).await;
-        let message = wire::message(outgoing, &sides)
-            .ok_or(SendError::Permanent("unsupported_content"))?;
+        let message =
+            wire::message(outgoing, &sides).ok_or(SendError::Permanent("unsupported_content"))?;
         let options = SendOptions::default().with_message_id(wa_id);
         match self
             .client()

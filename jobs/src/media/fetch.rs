@@ -1,6 +1,6 @@
 //! The job that fetches files: what a message that waits will need, and what one that came in announced.
 //!
-//! A claim counts a try and holds the row for as long as any try can take. Each try writes to a name of
+//! A claim counts a try; it lapses half a minute after its worker has died. Each try writes to a name of
 //! its own in the object store, and the row takes only what the try that it counts brought: a late one
 //! clears away after itself. Like every job it carries ids and looks again.
 
@@ -42,12 +42,18 @@ pub(crate) const CONCURRENCY: usize = 32;
 const WHATSAPP_WITHIN: Duration = Duration::from_mins(10);
 /// How long a job may take, its commit included.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(11);
-/// When a claim lapses because its worker must be dead.
-const LAPSE: Duration = Duration::from_mins(12);
+/// When a claim lapses that nobody holds any more.
+const LAPSE: Duration = Duration::from_secs(30);
+/// How often a claim is held on to.
+const HOLD: Duration = Duration::from_secs(10);
 /// Between two looks for room on the disk.
 const ROOM: Duration = Duration::from_mins(1);
 /// The waits before further tries of an address: a message waits for it.
-const URL_AGAIN: &[Duration] = &[Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
+const URL_AGAIN: &[Duration] = &[
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
 /// The same of WhatsApp, which keeps a file for weeks.
 const WHATSAPP_AGAIN: &[Duration] = &[
     Duration::from_secs(2),
@@ -145,10 +151,36 @@ impl Fetcher {
             return Ok(());
         };
         let origin = super::origin(&key, &stored)?.context("a file to fetch has an origin")?;
-        let brought = self.bring(&stored, &origin).await;
+        let brought = tokio::select! {
+            brought = self.bring(&stored, &origin) => brought,
+            () = self.hold(&job) => return Ok(()),
+        };
         crash::point("media.fetched");
         tracing::debug!(media.id = %job.media, attempt = job.attempt, no_file = ?brought.as_ref().err(), "a fetch ended");
         self.settle(&job, key, stored, &origin, brought).await
+    }
+
+    /// Holds on to the claim; returns when it is lost.
+    async fn hold(&self, job: &FetchMedia) {
+        let FetchMedia {
+            org,
+            media,
+            attempt,
+        } = *job;
+        loop {
+            tokio::time::sleep(HOLD).await;
+            let lapse = self.services.0.clock.now().saturating_add(millis(LAPSE));
+            let hold = self.services.0.store.write(org, move |tx: &mut Tx| {
+                Box::pin(async move { store::media::hold(tx, org, media, attempt, lapse).await })
+            });
+            match hold.await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(media.id = %media, %error, "a claim could not be held");
+                }
+            }
+        }
     }
 
     async fn bring(&self, stored: &Stored, origin: &Origin) -> Result<StoredFile, NoFile> {
@@ -243,13 +275,19 @@ fn not_here(no_file: NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome
         Origin::Url { .. } => URL_AGAIN,
         Origin::WhatsApp { .. } => WHATSAPP_AGAIN,
     };
-    let again = usize::try_from(made - 1).ok().and_then(|made| waits.get(made));
+    let again = usize::try_from(made - 1)
+        .ok()
+        .and_then(|made| waits.get(made));
     let (status, error, wait) = match no_file {
         NoFile::Failed(code) => (MediaStatus::Failed, Some(code), Duration::ZERO),
         NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
         NoFile::Later => match again {
             Some(wait) => (MediaStatus::Pending, None, *wait),
-            None => (MediaStatus::Failed, Some("media_unreachable"), Duration::ZERO),
+            None => (
+                MediaStatus::Failed,
+                Some("media_unreachable"),
+                Duration::ZERO,
+            ),
         },
     };
     Outcome {

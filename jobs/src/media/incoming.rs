@@ -1,6 +1,11 @@
 //! The file of a message that comes in: announced with the message, fetched by a job of its own.
 
-use passerelle_engine::{clock::Millis, media::{Looks, Remote}, store::Tx, vault::DataKey};
+use passerelle_engine::{
+    clock::Millis,
+    media::{Looks, Remote},
+    store::Tx,
+    vault::DataKey,
+};
 
 use super::{MediaSettings, View};
 use crate::{
@@ -33,8 +38,8 @@ pub(crate) async fn announce(
         ..Looks::default()
     };
     let origin = remote.map(|remote| Origin::WhatsApp {
-        remote,
-        looks,
+        remote: Box::new(remote),
+        looks: Box::new(looks),
         file_name: media.file_name.clone(),
     });
     let (status, error) = match origin {

@@ -159,7 +159,9 @@ where
     }
     let mime_type = kinds::sniff(&head);
     check_type(kind, mime_type)?;
-    let came = Sealing::new(services, org, kind).all(head, incoming).await?;
+    let came = Sealing::new(services, org, kind)
+        .all(head, incoming)
+        .await?;
     let looked = looks(services, &came, kind, mime_type).await;
     let (sealed, looks) = match looked {
         Ok((anew, looks)) => (anew.unwrap_or(came), looks),

@@ -47,9 +47,11 @@ pub(super) const HEAD: usize = 8192;
 /// The type of a file by its first bytes, in WhatsApp's words.
 pub(super) fn sniff(head: &[u8]) -> &'static str {
     if head.starts_with(b"OggS") {
-        return match head.windows(8).any(|bytes| bytes == b"OpusHead") {
-            true => "audio/ogg; codecs=opus",
-            false => "application/ogg",
+        let opus = head.windows(8).any(|bytes| bytes == b"OpusHead");
+        return if opus {
+            "audio/ogg; codecs=opus"
+        } else {
+            "application/ogg"
         };
     }
     let Some(found) = infer::get(head) else {
@@ -104,7 +106,10 @@ mod tests {
             (&b"\xff\xd8\xff\xe0rest"[..], "image/jpeg"),
             (b"\x89PNG\r\n\x1a\nrest", "image/png"),
             (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
-            (b"OggS\0\x02rest of the page OpusHead", "audio/ogg; codecs=opus"),
+            (
+                b"OggS\0\x02rest of the page OpusHead",
+                "audio/ogg; codecs=opus",
+            ),
             (b"OggS\0\x02rest of the page \x01vorbis", "application/ogg"),
             (b"ID3\x03rest", "audio/mpeg"),
             (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "video/mp4"),

@@ -44,7 +44,7 @@ pub use self::{
     link::{Link, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{Source, SourceError},
-    view::View,
+    view::{View, sha256},
 };
 pub(crate) use self::{picture::Pictures, turns::Turns};
 use crate::{

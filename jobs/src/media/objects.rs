@@ -92,7 +92,9 @@ impl Objects {
     }
 
     fn bucket(url: &Url) -> anyhow::Result<Self> {
-        let endpoint = ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| std::env::var(name).ok());
+        let endpoint = ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok());
         let plain = endpoint.is_some_and(|at| at.starts_with("http://"));
         let store = AmazonS3Builder::from_env()
             .with_bucket_name(url.host_str().context("the address names no bucket")?)
@@ -117,7 +119,10 @@ impl Objects {
     /// A new object, to be written and then finished.
     pub(super) fn write(&self, org: OrgId, object: ObjectId) -> Writing {
         let store = Arc::clone(&self.store);
-        Writing(BufWriter::with_capacity(store, self.path(org, object), self.chunk).with_max_concurrency(1))
+        Writing(
+            BufWriter::with_capacity(store, self.path(org, object), self.chunk)
+                .with_max_concurrency(1),
+        )
     }
 
     /// The bytes `wanted` of a file, decrypted while they are read.
@@ -136,7 +141,10 @@ impl Objects {
                 range: Some(part.sealed().into()),
                 ..Default::default()
             };
-            let got = self.store.get_opts(&self.path(org, object), options).await?;
+            let got = self
+                .store
+                .get_opts(&self.path(org, object), options)
+                .await?;
             got.into_stream()
         };
         Ok(sealed
@@ -146,15 +154,21 @@ impl Objects {
 
     /// The whole encrypted file in a file of its own: where it lies, in a folder; a copy that is
     /// deleted when this is dropped, of a bucket.
-    pub(crate) async fn on_disk(&self, org: OrgId, object: ObjectId) -> Result<OnDisk, ObjectsError> {
+    pub(crate) async fn on_disk(
+        &self,
+        org: OrgId,
+        object: ObjectId,
+    ) -> Result<OnDisk, ObjectsError> {
         let got = self.store.get(&self.path(org, object)).await?;
         if let GetResultPayload::File(_, path) = got.payload {
             return Ok(OnDisk::Own(path));
         }
-        let failed = |error| ObjectsError::Failed(object_store::Error::Generic {
-            store: "disk",
-            source: Box::new(error),
-        });
+        let failed = |error| {
+            ObjectsError::Failed(object_store::Error::Generic {
+                store: "disk",
+                source: Box::new(error),
+            })
+        };
         let copy = tempfile::NamedTempFile::new().map_err(failed)?;
         let handle = copy.reopen().map_err(failed)?;
         let mut file = tokio::fs::File::from_std(handle);
@@ -170,7 +184,9 @@ impl Objects {
     pub(super) async fn forget(&self, org: OrgId, object: ObjectId) {
         match self.store.delete(&self.path(org, object)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => tracing::warn!(object.id = %object, %error, "a file's bytes were not deleted"),
+            Err(error) => {
+                tracing::warn!(object.id = %object, %error, "a file's bytes were not deleted");
+            }
         }
     }
 
@@ -214,7 +230,10 @@ fn ids(path: &Path, depth: usize) -> Option<(OrgId, ObjectId)> {
     let [org, object] = parts.as_slice() else {
         return None;
     };
-    Some((OrgId::parse(org.as_ref()).ok()?, ObjectId::parse(object.as_ref()).ok()?))
+    Some((
+        OrgId::parse(org.as_ref()).ok()?,
+        ObjectId::parse(object.as_ref()).ok()?,
+    ))
 }
 
 /// An object that is being written. It is not there before it is finished.
@@ -226,10 +245,12 @@ impl Writing {
     }
 
     pub(super) async fn finish(mut self) -> Result<(), ObjectsError> {
-        let failed = |error| ObjectsError::Failed(object_store::Error::Generic {
-            store: "writer",
-            source: Box::new(error),
-        });
+        let failed = |error| {
+            ObjectsError::Failed(object_store::Error::Generic {
+                store: "writer",
+                source: Box::new(error),
+            })
+        };
         self.0.shutdown().await.map_err(failed)
     }
 

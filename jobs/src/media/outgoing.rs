@@ -79,7 +79,8 @@ pub(crate) async fn find(
             }))
         }
         Source::Bytes(bytes) => {
-            let whole = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
+            let whole =
+                futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
             let upload = Upload {
                 kind,
                 file_name: media.file_name.clone(),
@@ -130,7 +131,10 @@ fn usable(found: Option<MediaFile>, kind: MediaKind) -> Result<MediaFile, Source
 /// The message keeps its own caption and name.
 fn describe(media: &mut Media, file: &MediaFile) {
     let known = file.stored.as_ref();
-    let known = known.map_or_else(|| Media::new(file.id), |stored| view::facts(file.id, stored));
+    let known = known.map_or_else(
+        || Media::new(file.id),
+        |stored| view::facts(file.id, stored),
+    );
     *media = Media {
         caption: media.caption.take(),
         file_name: media.file_name.take().or(known.file_name),
@@ -148,9 +152,7 @@ pub(crate) async fn accepted(
 ) -> Result<(), sqlx::Error> {
     let until = expires_at.saturating_add(millis(AFTER));
     match file {
-        File::Kept(id) | File::Brought(id) => {
-            store::media::keep_until(tx, org, *id, until).await
-        }
+        File::Kept(id) | File::Brought(id) => store::media::keep_until(tx, org, *id, until).await,
         File::Fetched(row) => {
             let row = Stored {
                 delete_at: row.delete_at.max(until),

@@ -149,7 +149,7 @@ fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
             }
             Ok(png.encoder().bytes())
         }
-        _ => {
+        DynImage::WebP(_) => {
             debug_assert!(false, "{format:?} is written anew");
             Err(BadMedia::Damaged)
         }
@@ -221,7 +221,8 @@ mod tests {
 
     fn drawn(width: u32, height: u32) -> DynamicImage {
         let picture = image::RgbImage::from_fn(width, height, |x, y| {
-            image::Rgb([(x % 256) as u8, (y % 256) as u8, 90])
+            let shade = |at: u32| u8::try_from(at % 256).unwrap();
+            image::Rgb([shade(x), shade(y), 90])
         });
         DynamicImage::ImageRgb8(picture)
     }
@@ -254,7 +255,10 @@ mod tests {
         let ready = picture("image/jpeg", taken).unwrap();
         assert!(!has_canary(&ready.bytes));
         assert_eq!(ready.bytes, plain, "not written anew");
-        assert_eq!((ready.looks.width, ready.looks.height), (Some(300), Some(200)));
+        assert_eq!(
+            (ready.looks.width, ready.looks.height),
+            (Some(300), Some(200))
+        );
         let small = image::load_from_memory(&ready.looks.thumbnail).unwrap();
         assert_eq!((small.width(), small.height()), (100, 67));
     }
@@ -263,7 +267,10 @@ mod tests {
     fn a_picture_taken_sideways_is_turned() {
         let ready = picture("image/jpeg", with_exif(as_jpeg(&drawn(300, 200)), 6)).unwrap();
         assert!(!has_canary(&ready.bytes));
-        assert_eq!((ready.looks.width, ready.looks.height), (Some(200), Some(300)));
+        assert_eq!(
+            (ready.looks.width, ready.looks.height),
+            (Some(200), Some(300))
+        );
         let turned = image::load_from_memory(&ready.bytes).unwrap();
         assert_eq!((turned.width(), turned.height()), (200, 300));
     }
@@ -271,14 +278,22 @@ mod tests {
     #[test]
     fn a_huge_picture_shrinks_and_one_of_too_many_pixels_is_refused() {
         let ready = picture("image/jpeg", as_jpeg(&drawn(5000, 100))).unwrap();
-        assert_eq!((ready.looks.width, ready.looks.height), (Some(4096), Some(82)));
+        assert_eq!(
+            (ready.looks.width, ready.looks.height),
+            (Some(4096), Some(82))
+        );
         // 30,000 by 30,000 in 100 bytes: only its head is read.
         let mut png = Vec::new();
-        drawn(1, 1).write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        drawn(1, 1)
+            .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+            .unwrap();
         png[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(matches!(picture("image/png", png), Err(BadMedia::Dimensions)));
+        assert!(matches!(
+            picture("image/png", png),
+            Err(BadMedia::Dimensions)
+        ));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
@@ -297,7 +312,10 @@ mod tests {
         let whole = as_jpeg(&drawn(300, 200));
         let cut = whole[..whole.len() / 8].to_vec();
         assert!(matches!(picture("image/jpeg", cut), Err(BadMedia::Damaged)));
-        assert!(matches!(picture("image/png", b"\x89PNG\r\n\x1a\n".to_vec()), Err(BadMedia::Damaged)));
+        assert!(matches!(
+            picture("image/png", b"\x89PNG\r\n\x1a\n".to_vec()),
+            Err(BadMedia::Damaged)
+        ));
     }
 
     #[test]

@@ -20,8 +20,12 @@ use super::{
 /// What a message of this kind carries, told to those who bring something else.
 pub(super) fn needed(kind: MediaKind) -> &'static str {
     match kind {
-        MediaKind::Voice => "Ogg with Opus, one channel (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)",
-        MediaKind::Video => "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)",
+        MediaKind::Voice => {
+            "Ogg with Opus, one channel (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)"
+        }
+        MediaKind::Video => {
+            "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)"
+        }
         _ => "AAC, M4A, MP3, AMR or Ogg with Opus",
     }
 }
@@ -86,9 +90,15 @@ struct Film {
 
 fn film(mut reader: impl Read) -> Result<Film, BadMedia> {
     let context = mp4parse::read_mp4(&mut reader).map_err(|_| BadMedia::Damaged)?;
-    let of = |kind: TrackType| context.tracks.iter().filter(move |track| track.track_type == kind);
+    let of = |kind: TrackType| {
+        context
+            .tracks
+            .iter()
+            .filter(move |track| track.track_type == kind)
+    };
     let video = of(TrackType::Video).next().ok_or(BadMedia::Damaged)?;
-    let plays = plays(video, CodecType::H264) && of(TrackType::Audio).all(|track| plays(track, CodecType::AAC));
+    let plays = plays(video, CodecType::H264)
+        && of(TrackType::Audio).all(|track| plays(track, CodecType::AAC));
     if !plays {
         return Err(BadMedia::Transcoding(needed(MediaKind::Video)));
     }
@@ -140,7 +150,9 @@ struct Reader {
 impl Reader {
     async fn some(&self, most: usize) -> std::io::Result<Vec<u8>> {
         let wanted = self.at..self.at.saturating_add(most as u64);
-        let part = self.objects.part(self.org, self.object, self.file.clone(), wanted);
+        let part = self
+            .objects
+            .part(self.org, self.object, self.file.clone(), wanted);
         let part = part.await.map_err(std::io::Error::other)?;
         let mut part = std::pin::pin!(part);
         let mut bytes = Vec::with_capacity(most);

@@ -36,7 +36,10 @@ pub(crate) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault>
 pub(crate) async fn reconcile_for_ever(services: Services, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match reconcile(&services, COMING_IN).await {
-            Ok(Reconciled { orphans: 0, lost: 0 }) => {}
+            Ok(Reconciled {
+                orphans: 0,
+                lost: 0,
+            }) => {}
             Ok(Reconciled { orphans, lost }) => {
                 tracing::info!(orphans, lost, "files and their bytes were brought together");
             }

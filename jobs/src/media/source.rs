@@ -107,7 +107,10 @@ fn judged(reply: Response) -> Result<Response, NoFile> {
         return Ok(reply);
     }
     let passes = status.is_server_error()
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
     Err(match status {
         _ if passes => NoFile::Later,
         StatusCode::NOT_FOUND | StatusCode::GONE => NoFile::Failed("media_url_not_found"),
@@ -145,9 +148,19 @@ pub(super) async fn from_whatsapp(
     let object = ObjectId::new(&services.0.clock);
     let mut writing = objects.write(org, object);
     let most = SealedFile::sealed_size(kinds::INBOUND_MAX);
-    match checked(&mut writing, remote, most, sealed.map_err(|_| NoFile::Later)).await {
+    match checked(
+        &mut writing,
+        remote,
+        most,
+        sealed.map_err(|_| NoFile::Later),
+    )
+    .await
+    {
         Ok((file, head)) => {
-            writing.finish().await.map_err(|error| NoFile::from(IngestError::from(error)))?;
+            writing
+                .finish()
+                .await
+                .map_err(|error| NoFile::from(IngestError::from(error)))?;
             Ok(Kept { object, file, head })
         }
         Err(no_file) => {
@@ -171,7 +184,11 @@ impl Kept {
         let sniffed = kinds::sniff(&self.head);
         let vague = matches!(sniffed, "text/plain" | "application/octet-stream");
         let said = looks.mime_type.as_str();
-        let mime_type = if vague && kinds::is_type(said) { said } else { sniffed };
+        let mime_type = if vague && kinds::is_type(said) {
+            said
+        } else {
+            sniffed
+        };
         StoredFile {
             object: self.object,
             file: self.file,

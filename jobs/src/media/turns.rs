@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub(crate) struct Turns {
     all: Arc<Semaphore>,
     orgs: Mutex<HashMap<OrgId, Arc<Semaphore>>>,
+    patience: Duration,
 }
 
 impl Default for Turns {
@@ -27,14 +28,14 @@ impl Default for Turns {
         Self {
             all: Arc::new(Semaphore::new(ALL)),
             orgs: Mutex::default(),
+            patience: PATIENCE,
         }
     }
 }
 
 /// A turn; others may come in when it is dropped.
 pub(crate) struct Turn {
-    _all: OwnedSemaphorePermit,
-    _org: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Turns {
@@ -43,11 +44,16 @@ impl Turns {
         let own = self.semaphore(org);
         let turn = async {
             // First among its own, so that who waits for them takes no turn of the others.
-            let _org = own.acquire_owned().await.ok()?;
-            let _all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Turn { _all, _org })
+            let of_org = own.acquire_owned().await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+            Some(Turn {
+                _permits: [of_org, of_all],
+            })
         };
-        tokio::time::timeout(PATIENCE, turn).await.ok().flatten()
+        tokio::time::timeout(self.patience, turn)
+            .await
+            .ok()
+            .flatten()
     }
 
     fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
@@ -65,9 +71,16 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    fn impatient() -> Turns {
+        Turns {
+            patience: Duration::from_millis(50),
+            ..Turns::default()
+        }
+    }
+
+    #[tokio::test]
     async fn an_organisation_has_four_turns_and_takes_none_of_the_others() {
-        let turns = Turns::default();
+        let turns = impatient();
         let (one, other) = (OrgId::new(&Clock::system()), OrgId::new(&Clock::system()));
         let mut held = Vec::new();
         for _ in 0..PER_ORG {
@@ -79,9 +92,9 @@ mod tests {
         assert!(turns.of(one).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn all_together_have_thirty_two() {
-        let turns = Turns::default();
+        let turns = impatient();
         let mut held = Vec::new();
         for _ in 0..ALL / PER_ORG {
             let org = OrgId::new(&Clock::system());

@@ -48,7 +48,12 @@ pub struct View {
 
 impl View {
     /// A file with a link that opens it for a day, or until it is deleted.
-    pub(crate) fn of(key: &DataKey, settings: &MediaSettings, file: MediaFile, now: Millis) -> Self {
+    pub(crate) fn of(
+        key: &DataKey,
+        settings: &MediaSettings,
+        file: MediaFile,
+        now: Millis,
+    ) -> Self {
         let until = now.saturating_add(millis(LINK)).min(file.delete_at);
         let link = Link {
             org: file.org,
@@ -114,7 +119,7 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
         file_name: file_name.clone(),
         mime_type: Some(looks.mime_type.clone()),
         size: Some(file.size),
-        sha256: Some(hex(&file.sha256)),
+        sha256: Some(sha256(stored)),
         width: looks.width,
         height: looks.height,
         seconds: looks.seconds,
@@ -122,9 +127,11 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// SHA-256 of a file, 64 hexadecimal digits.
+pub fn sha256(stored: &StoredFile) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut hex, byte| {
+    let digest = stored.file.sha256.iter();
+    digest.fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

@@ -119,9 +119,9 @@ pub enum Origin {
     /// From WhatsApp.
     WhatsApp {
         /// Where WhatsApp keeps it.
-        remote: Remote,
+        remote: Box<Remote>,
         /// How its sender says that it looks.
-        looks: Looks,
+        looks: Box<Looks>,
         /// Its name, when the sender gave one.
         file_name: Option<String>,
     },

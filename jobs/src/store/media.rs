@@ -89,6 +89,26 @@ fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {
     })
 }
 
+/// Holds the claim of try number `attempts` until `lapse`. False when that is over.
+pub(crate) async fn hold(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    attempts: i64,
+    lapse: Millis,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE media SET due_at = $4 WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(attempts)
+    .bind(lapse)
+    .execute(tx.conn())
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
 /// Where a try to fetch it ended.
 #[derive(Clone)]
 pub(crate) struct Outcome {

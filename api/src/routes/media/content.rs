@@ -51,17 +51,13 @@ pub(super) async fn of(
             Problem::new(Code::DependencyDown)
         }
     })?;
-    let mut digest = String::new();
-    for byte in &stored.file.sha256 {
-        digest.push_str(&format!("{byte:02x}"));
-    }
     Ok(Content {
         bytes: Body::from_bytes_stream(bytes.map_err(io::Error::other)),
         size,
         part,
         mime_type: stored.looks.mime_type.clone(),
         disposition: disposition(stored.file_name.as_deref()),
-        etag: format!("\"{digest}\""),
+        etag: format!("\"{}\"", media::sha256(stored)),
     })
 }
 
@@ -130,7 +126,10 @@ impl IntoResponse for Content {
             .header(header::ACCEPT_RANGES, "bytes")
             .header(header::ETAG, self.etag)
             // Whatever it is, it runs nothing here.
-            .header(header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+            .header(
+                header::CONTENT_SECURITY_POLICY,
+                "sandbox; default-src 'none'",
+            );
         let length = match &self.part {
             None => self.size,
             Some(part) => {
@@ -142,7 +141,9 @@ impl IntoResponse for Content {
                 end - start
             }
         };
-        response.header(header::CONTENT_LENGTH, length).body(self.bytes)
+        response
+            .header(header::CONTENT_LENGTH, length)
+            .body(self.bytes)
     }
 }
 

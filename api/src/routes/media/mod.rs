@@ -225,7 +225,11 @@ impl MediaFiles {
     /// Read a file's bytes.
     ///
     /// `Range` is honoured. While the file is being fetched the answer is `media_pending`.
-    #[oai(path = "/:id/content", method = "get", operation_id = "read_media_content")]
+    #[oai(
+        path = "/:id/content",
+        method = "get",
+        operation_id = "read_media_content"
+    )]
     async fn read_media_content(
         &self,
         caller: Caller,

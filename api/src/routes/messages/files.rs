@@ -100,7 +100,12 @@ impl Given {
         let at = |field: &str| format!("/{}/{field}", kind.as_str());
         let caption = self.caption.as_deref().map_or(0, str::len);
         let wanted = "at most 4096 bytes of UTF-8";
-        flaws.unless(caption <= CAPTION_MAX, Code::TextTooLong, at("caption"), wanted);
+        flaws.unless(
+            caption <= CAPTION_MAX,
+            Code::TextTooLong,
+            at("caption"),
+            wanted,
+        );
         let given = self.file_name.as_deref();
         let file_name = given.filter(|name| name.len() <= FILE_NAME_MAX);
         let file_name = file_name.and_then(clean_file_name);
@@ -116,7 +121,12 @@ impl Given {
             (None, None, Some(text)) => decode(&text, at("base64"), flaws).map(Source::Bytes),
             _ => {
                 let wanted = "exactly one of media_id, url and base64";
-                flaws.unless(false, Code::MediaSource, format!("/{}", kind.as_str()), wanted);
+                flaws.unless(
+                    false,
+                    Code::MediaSource,
+                    format!("/{}", kind.as_str()),
+                    wanted,
+                );
                 None
             }
         };

@@ -107,7 +107,8 @@ impl Shape for Location {
             longitude: self.longitude,
             name: self.name,
             address: self.address,
-        }).into()
+        })
+        .into()
     }
 }
 
@@ -137,7 +138,8 @@ impl Shape for Vec<ContactCard> {
         let cards = self.into_iter().take(CARDS_MAX).enumerate();
         Content::Contacts {
             contacts: cards.map(|(n, card)| card.card(n, flaws)).collect(),
-        }.into()
+        }
+        .into()
     }
 }
 
@@ -209,7 +211,8 @@ impl Shape for Poll {
             question: self.question,
             options: self.options,
             selectable_count: count,
-        }).into()
+        })
+        .into()
     }
 }
 
@@ -231,7 +234,8 @@ impl Shape for NewReaction {
         Content::Reaction(content::Reaction {
             target: content::Target::of(self.message_id.0),
             emoji: self.emoji,
-        }).into()
+        })
+        .into()
     }
 }
 
@@ -260,7 +264,8 @@ impl Shape for NewEdit {
         Content::Edit(content::Edit {
             target: content::Target::of(self.message_id.0),
             body: self.body,
-        }).into()
+        })
+        .into()
     }
 }
 
@@ -276,7 +281,8 @@ impl Shape for NewDelete {
     fn content(self, _: &mut Flaws) -> Parsed {
         Content::Delete(content::Delete {
             target: content::Target::of(self.message_id.0),
-        }).into()
+        })
+        .into()
     }
 }
 

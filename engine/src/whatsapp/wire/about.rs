@@ -94,7 +94,7 @@ fn quoted(summary: Option<&Summary>) -> Message {
             });
         }
         "sticker" => {
-            quoted.sticker_message = MessageField::some(message::StickerMessage::default())
+            quoted.sticker_message = MessageField::some(message::StickerMessage::default());
         }
         "location" => {
             quoted.location_message = MessageField::some(message::LocationMessage {

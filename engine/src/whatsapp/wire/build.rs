@@ -105,7 +105,6 @@ fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
                 display_name: Some(format!("{} contacts", cards.len())),
                 contacts: cards.iter().map(one).collect(),
                 context_info: field(beside),
-                ..Default::default()
             }),
             ..Default::default()
         },

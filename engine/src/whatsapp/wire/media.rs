@@ -48,7 +48,12 @@ macro_rules! with_file {
 type Beside = Option<ContextInfo>;
 
 /// The message that shows `attached` as `kind`.
-pub(super) fn build(kind: MediaKind, media: &Media, attached: &Attached, beside: Beside) -> Message {
+pub(super) fn build(
+    kind: MediaKind,
+    media: &Media,
+    attached: &Attached,
+    beside: Beside,
+) -> Message {
     let mut message = Message::default();
     match kind {
         MediaKind::Image => message.image_message = field(image(media, attached, beside)),
@@ -189,7 +194,11 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
     }
     if let Some(audio) = message.audio_message.as_option() {
         let voice = audio.ptt == Some(true);
-        let kind = if voice { MediaKind::Voice } else { MediaKind::Audio };
+        let kind = if voice {
+            MediaKind::Voice
+        } else {
+            MediaKind::Audio
+        };
         let mut shown = shown!(audio, kind, id);
         shown.media.seconds = audio.seconds;
         return Some(shown);
@@ -224,10 +233,12 @@ fn cut(mut text: String, max: usize) -> String {
 fn digest(bytes: &[u8]) -> Option<String> {
     use std::fmt::Write as _;
     (bytes.len() == 32).then(|| {
-        bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        bytes
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     })
 }
 
@@ -307,7 +318,10 @@ mod tests {
             let read = read(&build(kind, &media, &attached, None), media.media_id).unwrap();
             assert_eq!(read.kind, kind);
             assert_eq!(read.media.size, Some(19));
-            let captioned = matches!(kind, MediaKind::Image | MediaKind::Video | MediaKind::Document);
+            let captioned = matches!(
+                kind,
+                MediaKind::Image | MediaKind::Video | MediaKind::Document
+            );
             assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
             assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
             let remote = read.remote.unwrap();

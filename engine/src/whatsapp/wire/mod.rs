@@ -19,14 +19,14 @@ mod tests;
 
 use whatsapp_rust::Jid;
 
-pub use self::{
-    media::{Attached, clean_file_name},
-    poll::Ballot,
-};
 pub(super) use self::{
     build::message,
     poll::SealedVote,
     read::{Read, read},
+};
+pub use self::{
+    media::{Attached, clean_file_name},
+    poll::Ballot,
 };
 
 /// The two sides of a chat as WhatsApp names them in it.

@@ -13,8 +13,8 @@ use super::{Read, Sides, build};
 use crate::{
     clock::Clock,
     content::{
-        Card, Content, Context, Delete, Edit, Location, Peer, Phone, Poll, Reaction, Reply, Summary,
-        Target,
+        Card, Content, Context, Delete, Edit, Location, Peer, Phone, Poll, Reaction, Reply,
+        Summary, Target,
     },
     ids::MediaId,
     whatsapp::Outgoing,

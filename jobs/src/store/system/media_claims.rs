@@ -144,10 +144,7 @@ pub(crate) async fn overdue(
 }
 
 /// Whether a file's bytes have this name.
-pub(crate) async fn is_known(
-    conn: &mut SystemRead,
-    object: ObjectId,
-) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_known(conn: &mut SystemRead, object: ObjectId) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT id FROM media WHERE object = $1")
         .bind(object.to_string())
         .fetch_optional(&mut **conn)

@@ -12,7 +12,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home-dir /data --create-home passerelle
+    && useradd --system --home-dir /data --create-home passerelle \
+    && install -d -o passerelle /files
 COPY --from=build /passerelle /usr/local/bin/passerelle
 COPY LICENSE /usr/share/doc/passerelle/LICENSE
 USER passerelle
@@ -20,7 +21,8 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8080
 ENV PASSERELLE_LISTEN=0.0.0.0:8080 \
-    PASSERELLE_DATABASE_URL=sqlite:/data/passerelle.db
+    PASSERELLE_DATABASE_URL=sqlite:/data/passerelle.db \
+    PASSERELLE_MEDIA_STORE=/data/media
 # PASSERELLE_KEK must be given; without one the gateway refuses to start and says how to make one.
 ENTRYPOINT ["passerelle"]
 CMD ["serve"]

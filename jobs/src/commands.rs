@@ -10,6 +10,7 @@ use std::time::Duration;
 use passerelle_engine::{
     content::Phone,
     ids::{CommandId, OrgId, SessionId},
+    media::FileKey,
     vault::Place,
     whatsapp::Mark,
 };
@@ -30,6 +31,12 @@ pub(crate) enum Command {
     PairingCode(Phone),
     /// Unlink the device.
     Logout,
+    /// The file of a message that came in, put up again by its sender's phone.
+    PutUpAgain {
+        chat: String,
+        wa_id: String,
+        key: FileKey,
+    },
     /// A receipt for a message that came in.
     Mark {
         chat: String,
@@ -42,8 +49,8 @@ pub(crate) enum Command {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    /// A pairing code; it is a secret.
-    Code(String),
+    /// A pairing code, or a file's new path; both are secrets.
+    Told(String),
     NotConnected,
     /// WhatsApp refused; the log of whoever carried it out says why.
     Refused,
@@ -140,7 +147,7 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             Ok(code) => {
                 registry.set_state(id, State::Pairing);
                 tell_pairing(services, id).await;
-                Ok(Answer::Code(code.as_str().to_owned()))
+                Ok(Answer::Told(code.as_str().to_owned()))
             }
             Err(error) => Err(error.into()),
         },
@@ -150,7 +157,13 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
         }
-        Command::Mark { .. } | Command::Logout => return Answer::NotConnected,
+        Command::PutUpAgain { chat, wa_id, key } if link.is_connected() => {
+            let path = link.put_up_again(&chat, &wa_id, &key).await;
+            path.map(|path| path.map_or(Answer::Refused, Answer::Told))
+        }
+        Command::Mark { .. } | Command::PutUpAgain { .. } | Command::Logout => {
+            return Answer::NotConnected;
+        }
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         tracing::warn!(session.id = %id, error = format!("{error:#}"), "WhatsApp refused a command");

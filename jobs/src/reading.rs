@@ -57,7 +57,7 @@ pub async fn mark(
     };
     match commands::ask(services, org, message.session, command).await? {
         Answer::Done => {}
-        Answer::Code(_) | Answer::Refused | Answer::NotConnected => {
+        Answer::Told(_) | Answer::Refused | Answer::NotConnected => {
             return Err(MarkError::NotConnected);
         }
     }
@@ -75,7 +75,7 @@ fn is_markable(message: &Message, mark: Mark) -> bool {
 }
 
 /// The chat it came in by. Older rows did not keep it.
-fn chat(message: &Message) -> Option<String> {
+pub(crate) fn chat(message: &Message) -> Option<String> {
     let Message { context, peer, .. } = message;
     let kept = context.chat.clone();
     let lid = || peer.lid.as_ref().map(|lid| format!("{lid}@lid"));

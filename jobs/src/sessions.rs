@@ -262,7 +262,7 @@ pub async fn pairing_code(
     }
     let command = Command::PairingCode(phone.clone());
     match commands::ask(services, org, id, command).await? {
-        Answer::Code(code) => Ok(code),
+        Answer::Told(code) => Ok(code),
         Answer::Refused => Err(CommandError::Refused),
         Answer::Done | Answer::NotConnected => Err(CommandError::NotConnected),
     }
@@ -283,7 +283,7 @@ pub async fn logout(
             return Err(CommandError::NotConnected);
         }
         match commands::ask(services, org, id, Command::Logout).await? {
-            Answer::Done | Answer::Code(_) => {}
+            Answer::Done | Answer::Told(_) => {}
             Answer::Refused => return Err(CommandError::Refused),
             Answer::NotConnected => return Err(CommandError::NotConnected),
         }

@@ -24,7 +24,7 @@ mod stores {
         what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
         an_address_that_gives_no_file_fails_its_message_with_a_code,
         a_picture_loses_what_its_camera_wrote,
-        a_file_that_is_gone_from_whatsapp_is_told,
+        a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
         a_link_opens_one_file_until_it_ends,
         nobody_sees_a_file_of_another_organisation,
         a_refused_message_leaves_no_file,
@@ -33,8 +33,9 @@ mod stores {
     );
 
     pub(super) use super::{
-        a_file_that_is_gone_from_whatsapp_is_told, a_link_opens_one_file_until_it_ends,
-        a_picture_loses_what_its_camera_wrote, a_refused_message_leaves_no_file,
+        a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
+        a_link_opens_one_file_until_it_ends, a_picture_loses_what_its_camera_wrote,
+        a_refused_message_leaves_no_file,
         a_worker_that_dies_while_it_fetches_is_followed_by_another,
         an_address_that_gives_no_file_fails_its_message_with_a_code,
         nobody_sees_a_file_of_another_organisation,
@@ -188,7 +189,11 @@ async fn each_kind_goes_out_and_the_phone_opens_it(backing: Backing) -> Result<F
     let kept = objects(&world);
     assert!(kept.len() >= 7, "{kept:?}");
     for object in kept {
-        assert!(!holds(&std::fs::read(&object)?, b"CANARY"), "{}", object.display());
+        assert!(
+            !holds(&std::fs::read(&object)?, b"CANARY"),
+            "{}",
+            object.display()
+        );
     }
     world.finish().await
 }
@@ -262,7 +267,11 @@ async fn each_kind_comes_in_and_is_served_byte_by_byte(backing: Backing) -> Resu
         assert_eq!(world.api.whole_message(message).await?, data["message"]);
     }
     for object in objects(&world) {
-        assert!(!holds(&std::fs::read(&object)?, b"CANARY"), "{}", object.display());
+        assert!(
+            !holds(&std::fs::read(&object)?, b"CANARY"),
+            "{}",
+            object.display()
+        );
     }
     world.finish().await
 }
@@ -487,26 +496,34 @@ pub(super) async fn a_picture_loses_what_its_camera_wrote(backing: Backing) -> R
     world.finish().await
 }
 
-pub(super) async fn a_file_that_is_gone_from_whatsapp_is_told(
+pub(super) async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
     backing: Backing,
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
     let receiver = world.endpoint(&["media.failed", "media.available"]).await?;
-    // The number is away while the contact's phone puts a file up, and it is gone before it returns.
+    // The number is away while the contact's phone puts files up, and they are gone before it returns.
+    // Of the second the phone itself has nothing left.
     world.api.disconnect(&session).await?;
     world.api.session_in(&session, "stopped").await?;
-    let said = json!({ "to": NUMBER, "message": { "type": "image", "bytes_base64": STANDARD.encode(PHOTO) } });
     let path = format!("/phones/{}/say", CONTACT.replace('+', "%2B"));
-    let put = world
-        .simulator
-        .call(Method::POST, &path, Some(&said))
-        .await?;
-    let gone = json!({ "direct_path": put["media"]["direct_path"], "expire": 410, "lost": true });
-    world
-        .simulator
-        .call(Method::POST, "/media", Some(&gone))
-        .await?;
+    for (text, lost) in [("kept by its phone", false), ("lost", true)] {
+        let document = json!({ "type": "document", "bytes_base64": STANDARD.encode(text) });
+        let said = json!({ "to": NUMBER, "message": document });
+        let put = world
+            .simulator
+            .call(Method::POST, &path, Some(&said))
+            .await?;
+        let gone =
+            json!({ "direct_path": put["media"]["direct_path"], "expire": 410, "lost": lost });
+        world
+            .simulator
+            .call(Method::POST, "/media", Some(&gone))
+            .await?;
+    }
     world.api.connect(&session).await?;
+    let here = receiver.wait_for("media.available", 1).await?;
+    let media = &here[0].body["data"]["media"];
+    assert_eq!(media["sha256"], json!(sha256(b"kept by its phone")));
     let told = receiver.wait_for("media.failed", 1).await?;
     let media = &told[0].body["data"]["media"];
     assert_eq!(media["status"], "expired", "{media}");

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use reqwest::StatusCode;
@@ -14,9 +15,10 @@ use wacore::{
     net::HttpRequest,
     upload::{EncryptedMediaInfo, UploadSource},
 };
+use whatsapp_rust::{Jid, MediaRetryResult, MediaReuploadRequest};
 
 use super::{Link, SendError, WhatsApp};
-use crate::media::{Remote, SealedFile};
+use crate::media::{FileKey, Remote, SealedFile};
 
 /// Why a file could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +149,33 @@ impl Link {
             direct_path: sent.direct_path,
             key_at: sent.media_key_timestamp,
         })
+    }
+}
+
+impl Link {
+    /// Asks the phone of whoever sent a file to put it up again, named by the chat and the id of its message as
+    /// they came in: its new path on WhatsApp's media hosts; none when the phone does not have it either.
+    pub async fn put_up_again(
+        &self,
+        chat: &str,
+        id: &str,
+        key: &FileKey,
+    ) -> anyhow::Result<Option<String>> {
+        let chat: Jid = chat.parse().context("reading a chat's name")?;
+        let wanted = MediaReuploadRequest {
+            msg_id: id,
+            chat_jid: &chat,
+            media_key: key.bytes(),
+            is_from_me: false,
+            participant: None,
+        };
+        match self.client().media_reupload().request(&wanted).await? {
+            MediaRetryResult::Success { direct_path } => Ok(Some(direct_path)),
+            refused => {
+                tracing::debug!(?refused, "a file is not put up again");
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Upload, View,
+    Upload, View, again,
     source::{self, NoFile},
 };
 use crate::{
@@ -195,11 +195,17 @@ impl Fetcher {
                 remote,
                 looks,
                 file_name,
+                asked_again,
             } => {
                 let fetch = source::from_whatsapp(services, &self.whatsapp, org, remote);
                 let kept = tokio::time::timeout(WHATSAPP_WITHIN, fetch).await;
-                let kept = kept.unwrap_or(Err(NoFile::Later))?;
-                Ok(kept.stored(looks, file_name.clone()))
+                match kept.unwrap_or(Err(NoFile::Later)) {
+                    Ok(kept) => Ok(kept.stored(looks, file_name.clone())),
+                    Err(NoFile::Expired) if !asked_again => {
+                        Err(again::ask(services, stored, remote).await)
+                    }
+                    Err(no_file) => Err(no_file),
+                }
             }
         }
     }
@@ -220,7 +226,16 @@ impl Fetcher {
                 let sealed = key.seal_json(&super::file_place(job.org, &record), file)?;
                 here(file, sealed, now)
             }
-            Err(no_file) => not_here(*no_file, origin, job.attempt, now),
+            Err(no_file) => {
+                let moved = moved(no_file, origin);
+                let record = job.media.to_string();
+                let moved = moved
+                    .map(|origin| key.seal_json(&super::origin_place(job.org, &record), &origin));
+                Outcome {
+                    origin_sealed: moved.transpose()?,
+                    ..not_here(no_file, origin, job.attempt, now)
+                }
+            }
         };
         let (clock, settings) = (shared.clock.clone(), shared.settings.media.clone());
         let (org, media, attempt) = (job.org, job.media, job.attempt);
@@ -266,11 +281,30 @@ fn here(file: &StoredFile, file_sealed: Vec<u8>, now: Millis) -> Outcome {
         error: None,
         object: Some(file.object),
         file_sealed: Some(file_sealed),
+        origin_sealed: None,
         due_at: now,
     }
 }
 
-fn not_here(no_file: NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome {
+/// Where it is to be fetched from now on, if it was put up again.
+fn moved(no_file: &NoFile, origin: &Origin) -> Option<Origin> {
+    let NoFile::Moved(path) = no_file else {
+        return None;
+    };
+    let mut origin = origin.clone();
+    if let Origin::WhatsApp {
+        remote,
+        asked_again,
+        ..
+    } = &mut origin
+    {
+        remote.direct_path.clone_from(path);
+        *asked_again = true;
+    }
+    Some(origin)
+}
+
+fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome {
     let waits = match origin {
         Origin::Url { .. } => URL_AGAIN,
         Origin::WhatsApp { .. } => WHATSAPP_AGAIN,
@@ -279,7 +313,8 @@ fn not_here(no_file: NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome
         .ok()
         .and_then(|made| waits.get(made));
     let (status, error, wait) = match no_file {
-        NoFile::Failed(code) => (MediaStatus::Failed, Some(code), Duration::ZERO),
+        NoFile::Failed(code) => (MediaStatus::Failed, Some(*code), Duration::ZERO),
+        NoFile::Moved(_) => (MediaStatus::Pending, None, Duration::ZERO),
         NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
         NoFile::Later => match again {
             Some(wait) => (MediaStatus::Pending, None, *wait),
@@ -295,6 +330,7 @@ fn not_here(no_file: NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome
         error: error.map(str::to_owned),
         object: None,
         file_sealed: None,
+        origin_sealed: None,
         due_at: now.saturating_add(millis(wait)),
     }
 }

@@ -41,6 +41,7 @@ pub(crate) async fn announce(
         remote: Box::new(remote),
         looks: Box::new(looks),
         file_name: media.file_name.clone(),
+        asked_again: false,
     });
     let (status, error) = match origin {
         Some(_) if settings.is_full() => (MediaStatus::Deferred, None),

@@ -7,12 +7,13 @@
 //! | `ingest`, `turns` | from bytes that come in to a stored file; how many come in at once |
 //! | `picture`, `recording` | what can be read off a file, and what is taken out of it |
 //! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
-//! | `fetch`, `source` | the job that fetches files: from an address, from WhatsApp |
+//! | `fetch`, `source`, `again` | the job that fetches files: from an address, from WhatsApp; what WhatsApp no longer keeps |
 //! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
 //! | `view` | a file as it is shown |
 //! | `link` | signed links, which open one file for a while |
 //! | `retention` | deleting what is past its time, and what nobody knows |
 
+mod again;
 pub(crate) mod fetch;
 pub(crate) mod incoming;
 mod ingest;

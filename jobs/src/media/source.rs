@@ -30,12 +30,14 @@ pub(super) const URL_WITHIN: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 3;
 
 /// Why there is no file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoFile {
     /// For good; the stable code says why.
     Failed(&'static str),
     /// WhatsApp keeps it no longer.
     Expired,
+    /// It was put up again, under this path.
+    Moved(String),
     /// The other side did not answer, or not well: perhaps later.
     Later,
 }

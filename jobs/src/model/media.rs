@@ -124,5 +124,8 @@ pub enum Origin {
         looks: Box<Looks>,
         /// Its name, when the sender gave one.
         file_name: Option<String>,
+        /// Whether its sender's phone was asked to put it up again.
+        #[serde(default)]
+        asked_again: bool,
     },
 }

@@ -116,6 +116,8 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
     pub(crate) object: Option<ObjectId>,
     pub(crate) file_sealed: Option<Vec<u8>>,
+    /// Where it is to be fetched from now on, if that changed.
+    pub(crate) origin_sealed: Option<Vec<u8>>,
     pub(crate) due_at: Millis,
 }
 
@@ -130,7 +132,7 @@ pub(crate) async fn settle(
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
         "UPDATE media SET status = $4, error = $5, object = $6, file_sealed = $7, due_at = $8, \
-         origin_sealed = CASE WHEN $4 = 'pending' THEN origin_sealed END \
+         origin_sealed = CASE WHEN $4 = 'pending' THEN coalesce($9, origin_sealed) END \
          WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
     )
     .bind(org.to_string())
@@ -141,6 +143,7 @@ pub(crate) async fn settle(
     .bind(outcome.object.map(|id| id.to_string()))
     .bind(outcome.file_sealed.as_deref())
     .bind(outcome.due_at)
+    .bind(outcome.origin_sealed.as_deref())
     .execute(tx.conn())
     .await?;
     Ok(changed.rows_affected() == 1)

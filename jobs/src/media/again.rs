@@ -1,0 +1,37 @@
+//! A file that WhatsApp keeps no longer: its sender's phone may have it, and is asked once to put it up
+//! again.
+
+use passerelle_engine::media::Remote;
+
+use super::source::NoFile;
+use crate::{
+    commands::{self, Answer, Command},
+    messages, reading,
+    services::Services,
+    store::media::Stored,
+};
+
+/// Where it is now, or why it is nowhere. Whoever runs the session asks.
+pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -> NoFile {
+    let (Some(session), Some(message)) = (stored.session, stored.message) else {
+        return NoFile::Expired;
+    };
+    let message = match messages::read(services, stored.org, message).await {
+        Ok(Some(message)) => message,
+        Ok(None) => return NoFile::Expired,
+        Err(_) => return NoFile::Later,
+    };
+    let Some(chat) = reading::chat(&message) else {
+        return NoFile::Expired;
+    };
+    let command = Command::PutUpAgain {
+        chat,
+        wa_id: message.wa_id,
+        key: remote.file.key.clone(),
+    };
+    match commands::ask(services, stored.org, session, command).await {
+        Ok(Answer::Told(path)) => NoFile::Moved(path),
+        Ok(Answer::Done | Answer::Refused) => NoFile::Expired,
+        Ok(Answer::NotConnected) | Err(_) => NoFile::Later,
+    }
+}

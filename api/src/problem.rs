@@ -130,6 +130,8 @@ codes! {
     TranscodingUnavailable 422 "transcoding_unavailable" "The file would have to be converted";
     /// It does not read as what its first bytes say.
     MediaDamaged 422 "media_damaged" "The file is damaged";
+    /// A voice note has at most 15 minutes.
+    MediaTooLong 422 "media_too_long" "The recording is too long";
     /// More than 50 million pixels, or a sticker of other than 512 by 512.
     MediaDimensions 422 "media_dimensions" "The picture has the wrong size in pixels";
     /// Not one emoji.

@@ -56,6 +56,7 @@ pub async fn create(
     org: OrgId,
     url: &str,
     events: &[String],
+    inline_media: bool,
 ) -> Result<(Endpoint, Secret), NotMade> {
     let shared = &services.0;
     let url = shared.settings.egress.check_url(url)?;
@@ -65,6 +66,7 @@ pub async fn create(
         org,
         url: url.into(),
         events,
+        inline_media,
         old_secret_until: None,
         disabled: None,
         failing_since: None,

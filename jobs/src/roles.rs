@@ -87,6 +87,7 @@ impl Running {
             shared.vault.clone(),
             shared.clock.clone(),
             shared.settings.egress.clone(),
+            shared.settings.media.objects.clone(),
             shared.settings.schedule,
             services.chance(),
         )?;

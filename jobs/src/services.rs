@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{Fence, Gathering, InHand, Registry},
-    media::{MediaSettings, Pictures, Turns},
+    media::{Decoding, MediaSettings, Turns},
     pacing::Pace,
     queue::transport::Link,
     wake::{Bell, Topic},
@@ -73,8 +73,8 @@ pub(crate) struct Shared {
     pub(crate) fetches: Arc<Notify>,
     /// Files that come in at once.
     pub(crate) turns: Turns,
-    /// Pictures that are decoded at once.
-    pub(crate) pictures: Pictures,
+    /// Files that are decoded at once.
+    pub(crate) decoding: Decoding,
     /// A session should start or stop.
     pub(crate) sessions: Arc<Notify>,
     /// The same, for the other processes.
@@ -113,7 +113,7 @@ impl Services {
             link: Arc::default(),
             fetches: Arc::default(),
             turns: Turns::default(),
-            pictures: Pictures::default(),
+            decoding: Decoding::default(),
             sessions: Arc::default(),
             bell: Bell::default(),
             boot,

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{
-    Api, Backing, Finished, Setup, Shop, World, on_both_stores, on_every_shape, shop::Page,
-    simulator::Phone, soon,
+    Api, Backing, Finished, Receiver, Setup, Shop, World, on_both_stores, on_every_shape,
+    shop::Page, simulator::Phone, soon,
 };
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ mod stores {
         a_link_opens_one_file_until_it_ends,
         nobody_sees_a_file_of_another_organisation,
         a_refused_message_leaves_no_file,
+        an_endpoint_may_want_small_files_in_their_events,
         when_the_disk_is_full_texts_go_on_and_files_wait,
         a_worker_that_dies_while_it_fetches_is_followed_by_another,
     );
@@ -38,6 +39,7 @@ mod stores {
         a_refused_message_leaves_no_file,
         a_worker_that_dies_while_it_fetches_is_followed_by_another,
         an_address_that_gives_no_file_fails_its_message_with_a_code,
+        an_endpoint_may_want_small_files_in_their_events,
         nobody_sees_a_file_of_another_organisation,
         what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
         when_the_disk_is_full_texts_go_on_and_files_wait,
@@ -53,6 +55,7 @@ const HEVC: &[u8] = include_bytes!("../assets/hevc.mp4");
 const SONG: &[u8] = include_bytes!("../assets/song.mp3");
 const VOICE: &[u8] = include_bytes!("../assets/voice.ogg");
 const VORBIS: &[u8] = include_bytes!("../assets/vorbis.ogg");
+const AMR: &[u8] = b"#!AMR\n\x3c\x48\x77\x24\x96\x66\x79\xe1\xe0\x01\xe7\xba\xf0\x00\x00\x00\xc0\x00";
 const STICKER: &[u8] = include_bytes!("../assets/sticker.webp");
 const PAPER: &[u8] = b"%PDF-1.4\n% an invoice over CANARY euros\n";
 
@@ -348,8 +351,8 @@ pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
         ("sticker", PHOTO, "media_type_not_supported"),
         ("video", HEVC, "transcoding_unavailable"),
         ("video", &FILM[..FILM.len() / 8], "media_damaged"),
-        ("voice", VORBIS, "transcoding_unavailable"),
-        ("voice", SONG, "transcoding_unavailable"),
+        ("voice", AMR, "transcoding_unavailable"),
+        ("voice", PAPER, "media_type_not_supported"),
         ("audio", PAPER, "media_type_not_supported"),
     ] {
         let refused = world.api.upload(kind, bytes.to_vec()).await?;
@@ -647,6 +650,46 @@ pub(super) async fn when_the_disk_is_full_texts_go_on_and_files_wait(
         .wait_for_within(Duration::from_secs(90), "media.available", 1)
         .await?;
     assert_eq!(here[0].body["data"]["media"]["id"], media["id"]);
+    world.finish().await
+}
+
+pub(super) async fn an_endpoint_may_want_small_files_in_their_events(
+    backing: Backing,
+) -> Result<Finished> {
+    let (world, _) = linked(backing).await?;
+    let (plain, inline) = (
+        world.endpoint(&["media.available"]).await?,
+        Receiver::start().await?,
+    );
+    let wanted =
+        json!({ "url": inline.url(), "events": ["media.available"], "inline_media": true });
+    let made: Value = world
+        .api
+        .post("/v1/webhook-endpoints", &wanted)
+        .await?
+        .into(201)?;
+    assert_eq!(made["inline_media"], true);
+    inline.trust(made["secret"].as_str().context("a secret")?);
+    let large = 1024 * 1024 + 1;
+    for file in [
+        json!({ "bytes_base64": STANDARD.encode(PAPER) }),
+        json!({ "size": large }),
+    ] {
+        let mut document = file;
+        document["type"] = json!("document");
+        let said = json!({ "message": document });
+        world.simulator.tell(CONTACT, NUMBER, said).await?;
+    }
+    for arrival in inline.wait_for("media.available", 2).await? {
+        let media = &arrival.body["data"]["media"];
+        let small = media["size"] == json!(PAPER.len());
+        let expected = small.then(|| STANDARD.encode(PAPER));
+        assert_eq!(media["base64"], json!(expected), "{}", media["size"]);
+    }
+    for arrival in plain.wait_for("media.available", 2).await? {
+        assert_eq!(arrival.body["data"]["media"]["base64"], Value::Null);
+    }
+    assert_eq!(inline.signatures().forged(), Vec::<String>::new());
     world.finish().await
 }
 

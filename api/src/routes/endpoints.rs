@@ -33,6 +33,10 @@ pub struct NewWebhookEndpoint {
     #[oai(default)]
     #[serde(default)]
     pub events: Vec<String>,
+    /// Whether `media.available` carries the file itself, in base64, when it has at most 1 MiB.
+    #[oai(default)]
+    #[serde(default)]
+    pub inline_media: bool,
 }
 
 /// An endpoint.
@@ -46,6 +50,8 @@ pub struct WebhookEndpoint {
     pub url: String,
     /// The event types that are wanted; all when empty.
     pub events: Vec<String>,
+    /// Whether `media.available` carries a small file itself.
+    pub inline_media: bool,
     /// `enabled`, or `disabled` when it gets no more deliveries.
     pub status: String,
     /// Why it was disabled: `gone` (it answered 410) or `failing` (for five days).
@@ -84,6 +90,7 @@ impl From<model::Endpoint> for WebhookEndpoint {
             object: "webhook_endpoint".to_owned(),
             url: endpoint.url,
             events: endpoint.events,
+            inline_media: endpoint.inline_media,
             status: status.to_owned(),
             disabled_reason: endpoint.disabled.map(|(_, why)| why.as_str().to_owned()),
             disabled_at: endpoint.disabled.map(|(at, _)| Timestamp(at)),
@@ -159,7 +166,12 @@ impl WebhookEndpoints {
         body: Body<NewWebhookEndpoint>,
     ) -> Result<Created<WebhookEndpoint>, Problem> {
         known(&body.0.events)?;
-        let made = endpoints::create(&services, caller.0.org, &body.0.url, &body.0.events).await;
+        let NewWebhookEndpoint {
+            url,
+            events,
+            inline_media,
+        } = body.0;
+        let made = endpoints::create(&services, caller.0.org, &url, &events, inline_media).await;
         let (endpoint, secret) = made?;
         Ok(Created::of(WebhookEndpoint {
             secret: Some(secret.reveal().to_owned()),

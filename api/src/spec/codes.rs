@@ -47,7 +47,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 38] = [
+const SEND: [Code; 39] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -67,6 +67,7 @@ const SEND: [Code; 38] = [
     Code::MediaTypeNotSupported,
     Code::TranscodingUnavailable,
     Code::MediaDamaged,
+    Code::MediaTooLong,
     Code::MediaDimensions,
     Code::StorageFull,
     Code::InvalidLocation,
@@ -110,6 +111,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::MediaTypeNotSupported,
             Code::TranscodingUnavailable,
             Code::MediaDamaged,
+            Code::MediaTooLong,
             Code::MediaDimensions,
             Code::StorageFull,
         ],

@@ -1,11 +1,11 @@
 //! From bytes that come in to a stored file.
 //!
 //! Every file is encrypted and stored while it comes in; nothing of it is held as a whole, and nothing
-//! lies on a disk in the clear. A picture is then made ready from there, when its turn comes, and stored
-//! anew. A file that turns out to be none of its kind leaves nothing behind.
+//! lies on a disk in the clear. A picture or a voice note is then made ready from there, when its turn
+//! comes, and stored anew. A file that turns out to be none of its kind leaves nothing behind.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use passerelle_engine::{
     content::MediaKind,
     ids::{MediaId, ObjectId, OrgId},
@@ -15,7 +15,7 @@ use passerelle_engine::{
 
 use super::{
     kinds::{self, HEAD},
-    objects::{Objects, ObjectsError, Writing},
+    objects::{ObjectsError, Writing},
     recording,
 };
 use crate::{
@@ -43,6 +43,9 @@ pub enum BadMedia {
     /// It does not read as what its first bytes say.
     #[error("the file is damaged")]
     Damaged,
+    /// A voice note of more seconds than one may have.
+    #[error("a voice note has at most {0} seconds")]
+    TooLong(usize),
     /// A picture of too many pixels, or a sticker of other than 512 by 512.
     #[error("the picture has the wrong size in pixels")]
     Dimensions,
@@ -57,6 +60,7 @@ impl BadMedia {
             Self::Type(_) => "media_type_not_supported",
             Self::Transcoding(_) => "transcoding_unavailable",
             Self::Damaged => "media_damaged",
+            Self::TooLong(_) => "media_too_long",
             Self::Dimensions => "media_dimensions",
         }
     }
@@ -179,11 +183,11 @@ where
 }
 
 fn check_type(kind: MediaKind, mime_type: &'static str) -> Result<(), BadMedia> {
-    if kinds::takes(kind, mime_type) {
+    let recorded = mime_type.starts_with("audio/") || mime_type == "application/ogg";
+    if kinds::takes(kind, mime_type) || (kind == MediaKind::Voice && recorded) {
         return Ok(());
     }
     let convertible = match kind {
-        MediaKind::Voice => mime_type.starts_with("audio/") || mime_type == "application/ogg",
         MediaKind::Audio => mime_type.starts_with("audio/"),
         MediaKind::Video => mime_type.starts_with("video/"),
         _ => false,
@@ -204,9 +208,10 @@ async fn looks(
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
     let objects = &services.0.settings.media.objects;
     match kind {
-        MediaKind::Image | MediaKind::Sticker => {
-            let turn = services.0.pictures.turn().await;
-            let whole = came.read(objects).await?;
+        MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
+            let turn = services.0.decoding.turn().await;
+            let whole = objects.whole(came.org, came.object, came.file.clone());
+            let whole = whole.await?;
             let ready = turn.ready(kind, mime_type, whole).await?;
             let whole = futures_util::stream::iter([Ok::<_, ObjectsError>(ready.bytes)]);
             let incoming = Incoming {
@@ -220,7 +225,7 @@ async fn looks(
             Ok((Some(anew), ready.looks))
         }
         MediaKind::Document => Ok((None, plain(mime_type))),
-        MediaKind::Video | MediaKind::Audio | MediaKind::Voice => {
+        MediaKind::Video | MediaKind::Audio => {
             let looks = recording::looks(objects, came, kind, mime_type).await?;
             Ok((None, looks))
         }
@@ -271,16 +276,6 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    async fn read(&self, objects: &Objects) -> Result<Vec<u8>, ObjectsError> {
-        let (object, file) = (self.object, self.file.clone());
-        let bytes = objects.part(self.org, object, file, 0..self.file.size);
-        let all = bytes.await?.try_fold(Vec::new(), |mut all, chunk| {
-            all.extend_from_slice(&chunk);
-            std::future::ready(Ok(all))
-        });
-        all.await
-    }
-
     async fn forget(&self, services: &Services) {
         let objects = &services.0.settings.media.objects;
         objects.forget(self.org, self.object).await;

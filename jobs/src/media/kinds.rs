@@ -35,6 +35,7 @@ pub fn types(kind: MediaKind) -> &'static [&'static str] {
             "audio/amr",
             "audio/ogg",
         ],
+        // What else is a recording becomes this.
         MediaKind::Voice => &["audio/ogg; codecs=opus"],
         MediaKind::Document => &[],
         MediaKind::Sticker => &["image/webp"],

@@ -5,7 +5,8 @@
 //! | here | what a tenant does with a file |
 //! | `kinds` | what each kind of file may be: types and sizes |
 //! | `ingest`, `turns` | from bytes that come in to a stored file; how many come in at once |
-//! | `picture`, `recording` | what can be read off a file, and what is taken out of it |
+//! | `decoding`, `picture`, `voice` | pictures and voice notes, made ready; how many at once |
+//! | `recording` | how long recordings and films play, and whether a phone plays them |
 //! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
 //! | `fetch`, `source`, `again` | the job that fetches files: from an address, from WhatsApp; what WhatsApp no longer keeps |
 //! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
@@ -14,6 +15,7 @@
 //! | `retention` | deleting what is past its time, and what nobody knows |
 
 mod again;
+mod decoding;
 pub(crate) mod fetch;
 pub(crate) mod incoming;
 mod ingest;
@@ -27,6 +29,7 @@ pub(crate) mod retention;
 mod source;
 mod turns;
 mod view;
+mod voice;
 
 use std::ops::Range;
 
@@ -39,6 +42,7 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 
+pub(crate) use self::{decoding::Decoding, turns::Turns};
 pub use self::{
     ingest::{BadMedia, IngestError, Upload, ingest},
     kinds::{INLINE_MAX, size_max, types},
@@ -47,7 +51,6 @@ pub use self::{
     outgoing::{Source, SourceError},
     view::{View, sha256},
 };
-pub(crate) use self::{picture::Pictures, turns::Turns};
 use crate::{
     error::Fault,
     model::{MediaFile, Origin, StoredFile},

@@ -152,6 +152,22 @@ impl Objects {
             .try_filter(|chunk| std::future::ready(!chunk.is_empty())))
     }
 
+    /// The whole file, which is small.
+    pub(crate) async fn whole(
+        &self,
+        org: OrgId,
+        object: ObjectId,
+        file: SealedFile,
+    ) -> Result<Vec<u8>, ObjectsError> {
+        let size = file.size;
+        let bytes = self.part(org, object, file, 0..size).await?;
+        let all = bytes.try_fold(Vec::new(), |mut all, chunk| {
+            all.extend_from_slice(&chunk);
+            std::future::ready(Ok(all))
+        });
+        all.await
+    }
+
     /// The whole encrypted file in a file of its own: where it lies, in a folder; a copy that is
     /// deleted when this is dropped, of a bucket.
     pub(crate) async fn on_disk(

@@ -12,10 +12,9 @@ use image::{
     metadata::Orientation,
 };
 use img_parts::{DynImage, ImageEXIF as _, jpeg::markers, png::Png};
-use passerelle_engine::{content::MediaKind, media::Looks};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use passerelle_engine::media::Looks;
 
-use super::ingest::BadMedia;
+use super::{decoding::Ready, ingest::BadMedia};
 
 /// Pixels of a picture, at most: decoded, it is held in memory.
 const PIXELS_MAX: u64 = 50_000_000;
@@ -29,55 +28,6 @@ const THUMBNAIL_MAX: usize = 10 * 1024;
 /// A sticker's sides, and its bytes when it does not move.
 const STICKER_SIDE: u32 = 512;
 const STICKER_MAX: usize = 100 * 1024;
-
-/// Pictures that are decoded at once.
-#[derive(Debug)]
-pub(crate) struct Pictures(Semaphore);
-
-impl Default for Pictures {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Semaphore::new(cores))
-    }
-}
-
-/// A picture that may be sent.
-pub(super) struct Ready {
-    pub(super) bytes: Bytes,
-    pub(super) looks: Looks,
-}
-
-impl Pictures {
-    /// The turn of the next picture. A whole picture is held only while it has one.
-    pub(super) async fn turn(&self) -> PictureTurn<'_> {
-        PictureTurn {
-            _permit: self.0.acquire().await.ok(),
-        }
-    }
-}
-
-/// A picture's turn.
-pub(super) struct PictureTurn<'p> {
-    _permit: Option<SemaphorePermit<'p>>,
-}
-
-impl PictureTurn<'_> {
-    /// Makes a picture ready to be sent as `kind`.
-    pub(super) async fn ready(
-        self,
-        kind: MediaKind,
-        mime_type: &'static str,
-        bytes: Vec<u8>,
-    ) -> Result<Ready, BadMedia> {
-        let work = move || match kind {
-            MediaKind::Sticker => sticker(bytes),
-            _ => picture(mime_type, bytes),
-        };
-        // A decoder that panics says that the picture is damaged.
-        let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or(Err(BadMedia::Damaged))
-    }
-}
 
 fn damaged<E>(_: E) -> BadMedia {
     BadMedia::Damaged
@@ -103,7 +53,7 @@ fn decode(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientatio
     Ok((picture, orientation))
 }
 
-fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, BadMedia> {
+pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, BadMedia> {
     let format = format(mime_type)?;
     let (mut picture, orientation) = decode(format, &bytes)?;
     let large = picture.width().max(picture.height()) > SIDE_MAX;
@@ -190,7 +140,7 @@ fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
     Vec::new()
 }
 
-fn sticker(bytes: Vec<u8>) -> Result<Ready, BadMedia> {
+pub(super) fn sticker(bytes: Vec<u8>) -> Result<Ready, BadMedia> {
     let moves = WebPDecoder::new(Cursor::new(&bytes))
         .map_err(damaged)?
         .has_animation();

@@ -17,12 +17,13 @@ use super::{
     objects::Objects,
 };
 
+/// What a voice note is made of.
+pub(super) const NEEDED_VOICE: &str = "Ogg with Opus, or MP3, M4A, AAC, FLAC, WAV or Ogg with Vorbis (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)";
+
 /// What a message of this kind carries, told to those who bring something else.
 pub(super) fn needed(kind: MediaKind) -> &'static str {
     match kind {
-        MediaKind::Voice => {
-            "Ogg with Opus, one channel (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)"
-        }
+        MediaKind::Voice => NEEDED_VOICE,
         MediaKind::Video => {
             "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)"
         }
@@ -48,7 +49,7 @@ pub(super) async fn looks(
     };
     let reader = BufReader::with_capacity(WINDOW, reader);
     match kind {
-        MediaKind::Audio | MediaKind::Voice => {
+        MediaKind::Audio => {
             let read = tokio::task::spawn_blocking(move || seconds(reader)).await;
             looks.seconds = read.ok().flatten();
         }
@@ -58,7 +59,7 @@ pub(super) async fn looks(
             looks.seconds = Some(film.seconds);
             (looks.width, looks.height) = (Some(film.width), Some(film.height));
         }
-        MediaKind::Document | MediaKind::Image | MediaKind::Sticker => {}
+        MediaKind::Document | MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {}
     }
     Ok(looks)
 }

@@ -54,6 +54,8 @@ pub(crate) struct Load {
     pub(crate) endpoint: EndpointId,
     pub(crate) url: String,
     pub(crate) body: Vec<u8>,
+    /// Whether a small file is to be in its event.
+    pub(crate) inline_media: bool,
     /// Attempts made before.
     pub(crate) attempts: i64,
 }
@@ -66,7 +68,7 @@ pub(crate) async fn load(
     id: DeliveryId,
 ) -> Result<Option<Load>, Fault> {
     let row = sqlx::query(
-        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, e.body_sealed \
+        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.inline_media, e.body_sealed \
          FROM delivery d JOIN endpoint p ON p.id = d.endpoint_id JOIN event e ON e.id = d.event_id \
          WHERE d.org_id = $1 AND d.id = $2 AND d.status = 'running' AND p.disabled_at IS NULL",
     )
@@ -84,6 +86,7 @@ pub(crate) async fn load(
         endpoint,
         url: endpoints::url(key, org, endpoint, &row)?,
         body: body.to_vec(),
+        inline_media: row.try_get::<i64, _>("inline_media")? == 1,
         attempts: row.try_get("attempts")?,
     }))
 }

@@ -36,8 +36,8 @@ pub(crate) async fn insert(
 ) -> Result<(), Fault> {
     let id = endpoint.id.to_string();
     sqlx::query(
-        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(id.as_str())
     .bind(endpoint.org.to_string())
@@ -47,6 +47,7 @@ pub(crate) async fn insert(
         secret.reveal().as_bytes(),
     ))
     .bind(serde_json::to_string(&endpoint.events)?)
+    .bind(i64::from(endpoint.inline_media))
     .bind(endpoint.created_at)
     .execute(tx.conn())
     .await?;
@@ -68,7 +69,7 @@ pub(crate) async fn read(
     id: EndpointId,
 ) -> Result<Option<Endpoint>, Fault> {
     let row = sqlx::query(
-        "SELECT id, url_sealed, events, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+        "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
@@ -85,7 +86,7 @@ pub(crate) async fn list(
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, Fault> {
     let rows = sqlx::query(
-        "SELECT id, url_sealed, events, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+        "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
     )
     .bind(org.to_string())
@@ -278,6 +279,7 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, Fault> 
         org,
         url: url(key, org, id, row)?,
         events: serde_json::from_str(&row.try_get::<String, _>("events")?)?,
+        inline_media: row.try_get::<i64, _>("inline_media")? == 1,
         old_secret_until: row.try_get("old_secret_until")?,
         disabled: at.zip(why.as_deref().and_then(Disabled::parse)),
         failing_since: row.try_get("failing_since")?,

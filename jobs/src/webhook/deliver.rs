@@ -26,12 +26,14 @@ use super::{
     delivery::{Attempt, DeliveryStatus},
     endpoint::Disabled,
     guard::{Egress, UrlNotAllowed},
+    inline,
     schedule::Schedule,
     sign,
 };
 use crate::{
     crash,
     error::Fault,
+    media::Objects,
     store::{
         deliveries::{self, Load},
         endpoints,
@@ -57,6 +59,7 @@ pub struct Deliverer {
     vault: Vault,
     clock: Clock,
     egress: Egress,
+    objects: Objects,
     client: Client,
     schedule: Schedule,
     chance: Mutex<StdRng>,
@@ -77,6 +80,7 @@ impl Deliverer {
         vault: Vault,
         clock: Clock,
         egress: Egress,
+        objects: Objects,
         schedule: Schedule,
         chance: StdRng,
     ) -> anyhow::Result<Self> {
@@ -86,6 +90,7 @@ impl Deliverer {
             vault,
             clock,
             egress,
+            objects,
             client,
             schedule,
             chance: Mutex::new(chance),
@@ -132,7 +137,16 @@ impl Deliverer {
 
     async fn load(&self, key: &DataKey, job: &DeliverWebhook) -> Result<Option<Load>, Fault> {
         let mut conn = self.store.read(job.org).await?;
-        deliveries::load(&mut conn, key, job.org, job.delivery).await
+        let load = deliveries::load(&mut conn, key, job.org, job.delivery).await?;
+        drop(conn);
+        let Some(mut load) = load else {
+            return Ok(None);
+        };
+        if load.inline_media {
+            let (store, objects) = (&self.store, &self.objects);
+            load.body = inline::filled(store, objects, key, job.org, load.body).await?;
+        }
+        Ok(Some(load))
     }
 
     async fn post(

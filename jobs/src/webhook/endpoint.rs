@@ -16,6 +16,8 @@ pub struct Endpoint {
     pub url: String,
     /// Types that are wanted, as `message.received`; empty means all.
     pub events: Vec<String>,
+    /// Whether a small file is to be in the event that tells of it.
+    pub inline_media: bool,
     /// Until when the secret before the last rotation also signs.
     pub old_secret_until: Option<Millis>,
     /// When deliveries ended, and why.

@@ -6,7 +6,7 @@
 //! | [`client`] | one POST: no redirect, one deadline, a bounded reply |
 //! | [`sign`] | secrets and the three headers |
 //! | [`schedule`] | when to try again |
-//! | [`deliver`] | the job: load, sign, post, record |
+//! | [`deliver`], `inline` | the job: load, sign, post, record; a small file within an event |
 //! | [`endpoint`], [`delivery`] | what the front door shows of both |
 //!
 //! A delivery arrives at least once, always under its event's id, and in no promised order.
@@ -16,6 +16,7 @@ pub mod deliver;
 pub mod delivery;
 pub mod endpoint;
 pub mod guard;
+mod inline;
 pub mod schedule;
 pub mod sign;
 

@@ -45,7 +45,8 @@ pub enum Kind {
     Video,
     /// A file that plays: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
     Audio,
-    /// A voice note: Ogg with Opus, at most 16 MiB.
+    /// A voice note, at most 16 MiB and 15 minutes: Ogg with Opus; MP3, M4A, AAC, FLAC, WAV and Ogg with Vorbis become
+    /// one.
     Voice,
     /// Any file, at most 2 GiB.
     Document,
@@ -133,6 +134,10 @@ pub struct Media {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_expires_at: Option<Timestamp>,
+    /// The file itself, in an event to an endpoint that wants small files there.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
     /// When it was brought in, or announced.
     pub created_at: Timestamp,
     /// It is deleted after this. A message that waits for it keeps it longer.
@@ -160,6 +165,7 @@ impl From<View> for Media {
             seconds: facts.as_ref().and_then(|facts| facts.seconds),
             url,
             url_expires_at: until.map(Timestamp),
+            base64: None,
             created_at: Timestamp(view.created_at),
             expires_at: Timestamp(view.delete_at),
         }
@@ -323,6 +329,7 @@ pub(super) fn of_file(bad: &media::BadMedia) -> Problem {
         BadMedia::Type(_) => Code::MediaTypeNotSupported,
         BadMedia::Transcoding(_) => Code::TranscodingUnavailable,
         BadMedia::Damaged => Code::MediaDamaged,
+        BadMedia::TooLong(_) => Code::MediaTooLong,
         BadMedia::Dimensions => Code::MediaDimensions,
     };
     let mut detail = bad.to_string();

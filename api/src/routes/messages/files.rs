@@ -82,7 +82,8 @@ carrying! {
     } { file_name }
     /// A recording to send as a file that plays: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
     NewAudio "audio" Audio {} { caption, file_name }
-    /// A voice note to send: Ogg with Opus, one channel, at most 16 MiB.
+    /// A voice note to send, at most 16 MiB and 15 minutes: Ogg with Opus; MP3, M4A, AAC, FLAC, WAV and Ogg with Vorbis
+    /// become one.
     NewVoice "voice" Voice {} { caption, file_name }
     /// Any file to send, at most 2 GiB.
     NewDocument "document" Document {

@@ -138,6 +138,7 @@ impl World {
             org: self.org,
             url: url.to_owned(),
             events: events.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            inline_media: false,
             old_secret_until: None,
             disabled: None,
             failing_since: None,
@@ -195,6 +196,7 @@ impl World {
             vault,
             clock,
             self.egress.clone(),
+            crate::media::Objects::nowhere(),
             self.schedule,
             chance,
         )

@@ -1,0 +1,151 @@
+//! Any recording as one channel of 16,000 samples a second.
+
+use std::io::{Cursor, ErrorKind};
+
+use rubato::{Fft, FixedSync, Resampler as _, audioadapter_buffers::direct::InterleavedSlice};
+use symphonia::core::{
+    audio::SampleBuffer,
+    codecs::{CODEC_TYPE_NULL, Decoder, DecoderOptions},
+    errors::Error,
+    formats::{FormatOptions, FormatReader, Packet},
+    io::MediaSourceStream,
+    meta::MetadataOptions,
+    probe::Hint,
+};
+
+use super::{BadMedia, Pcm, RATE, holds, opus::mix};
+use crate::media::recording::NEEDED_VOICE;
+
+/// Samples that are brought to another rate at once.
+const CHUNK: usize = 1024;
+/// Packets in a row that may be damaged before the recording is.
+const DAMAGED_MAX: usize = 100;
+
+fn damaged<E>(_: E) -> BadMedia {
+    BadMedia::Damaged
+}
+
+/// The sound of a recording in a form that is known here.
+pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
+    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), <_>::default());
+    let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
+    let probed = symphonia::default::get_probe().format(&Hint::new(), source, &formats, &metadata);
+    let mut format = probed
+        .map_err(|_| BadMedia::Transcoding(NEEDED_VOICE))?
+        .format;
+    let mut tracks = format.tracks().iter();
+    let track = tracks.find(|track| track.codec_params.codec != CODEC_TYPE_NULL);
+    let track = track.ok_or(BadMedia::Damaged)?;
+    let id = track.id;
+    let codecs = symphonia::default::get_codecs();
+    let decoder = codecs.make(&track.codec_params, &DecoderOptions::default());
+    let mut decoder = decoder.map_err(|_| BadMedia::Transcoding(NEEDED_VOICE))?;
+    let (mut sound, mut bad) = (Sound::default(), 0);
+    while let Some(packet) = next(&mut *format)? {
+        if packet.track_id() != id {
+            continue;
+        }
+        if hear(&mut *decoder, &packet, &mut sound)? {
+            bad = 0;
+        } else {
+            bad += 1;
+            if bad > DAMAGED_MAX {
+                return Err(BadMedia::Damaged);
+            }
+        }
+    }
+    sound.end()
+}
+
+fn next(format: &mut dyn FormatReader) -> Result<Option<Packet>, BadMedia> {
+    match format.next_packet() {
+        Ok(packet) => Ok(Some(packet)),
+        Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(_) => Err(BadMedia::Damaged),
+    }
+}
+
+/// Whether the packet could be heard. One that is damaged is left out, as players do.
+fn hear(decoder: &mut dyn Decoder, packet: &Packet, sound: &mut Sound) -> Result<bool, BadMedia> {
+    let heard = match decoder.decode(packet) {
+        Ok(heard) => heard,
+        Err(Error::DecodeError(_)) => return Ok(false),
+        Err(_) => return Err(BadMedia::Damaged),
+    };
+    let spec = *heard.spec();
+    let mut samples = SampleBuffer::<f32>::new(heard.capacity() as u64, spec);
+    samples.copy_interleaved_ref(heard);
+    sound.add(samples.samples(), spec.channels.count(), spec.rate)?;
+    Ok(true)
+}
+
+/// What was heard so far.
+#[derive(Default)]
+struct Sound {
+    /// One channel, as it was recorded: what does not fill a chunk yet.
+    waiting: Pcm,
+    at_rate: Option<AtRate>,
+    done: Pcm,
+}
+
+struct AtRate {
+    resampler: Fft<f32>,
+    /// Samples a second of the recording.
+    rate: u32,
+    taken: usize,
+}
+
+impl Sound {
+    fn add(&mut self, samples: &[f32], channels: usize, rate: u32) -> Result<(), BadMedia> {
+        if channels == 0 || rate == 0 {
+            return Err(BadMedia::Damaged);
+        }
+        mix(samples, channels, &mut self.waiting);
+        if self.at_rate.is_none() {
+            let (from, to) = (usize::try_from(rate).map_err(damaged)?, RATE as usize);
+            self.at_rate = Some(AtRate {
+                resampler: Fft::new(from, to, CHUNK, 1, FixedSync::Input).map_err(damaged)?,
+                rate,
+                taken: 0,
+            });
+        }
+        self.bring_to_rate()?;
+        holds(&self.done)
+    }
+
+    fn bring_to_rate(&mut self) -> Result<(), BadMedia> {
+        let Some(at) = &mut self.at_rate else {
+            return Ok(());
+        };
+        let chunk = at.resampler.input_frames_next();
+        let whole = self.waiting.len() / chunk * chunk;
+        for part in self.waiting[..whole].chunks_exact(chunk) {
+            let part = InterleavedSlice::new(part, 1, chunk).map_err(damaged)?;
+            let part = at.resampler.process(&part, None).map_err(damaged)?;
+            self.done.extend(part.take_data());
+        }
+        at.taken += whole;
+        self.waiting.drain(..whole);
+        Ok(())
+    }
+
+    /// All of it, without what the resampler was behind.
+    fn end(mut self) -> Result<Pcm, BadMedia> {
+        let Some(at) = &self.at_rate else {
+            return Err(BadMedia::Damaged);
+        };
+        let (rate, delay) = (u64::from(at.rate), at.resampler.output_delay());
+        let chunk = at.resampler.input_frames_next();
+        let sound = (at.taken + self.waiting.len()) as u64 * u64::from(RATE) / rate;
+        let sound = usize::try_from(sound).map_err(damaged)?;
+        // Silence behind the end, until its last sample has come out.
+        while self.done.len() < sound + delay {
+            let filled = self.waiting.len().next_multiple_of(chunk).max(chunk);
+            self.waiting.resize(filled, 0.0);
+            self.bring_to_rate()?;
+        }
+        self.done.drain(..delay);
+        self.done.truncate(sound);
+        Ok(self.done)
+    }
+}

@@ -1,0 +1,139 @@
+//! Voice notes: one channel of Opus in Ogg, as phones record them, with the picture of how loud they are.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | what makes a recording a voice note |
+//! | `decode` | any recording as one channel of 16,000 samples a second |
+//! | `opus` | Opus in and out, and the packets that every phone plays |
+
+mod decode;
+mod opus;
+
+use passerelle_engine::media::Looks;
+
+use super::{decoding::Ready, ingest::BadMedia};
+
+/// Samples a second of a voice note.
+const RATE: u32 = 16_000;
+/// The longest voice note, in seconds.
+const SECONDS_MAX: usize = 15 * 60;
+/// How many numbers say how loud a voice note is, as WhatsApp's clients draw it.
+const WAVEFORM: usize = 64;
+
+/// One channel, [`RATE`] samples a second.
+type Pcm = Vec<f32>;
+
+/// Makes a recording a voice note. One that is one channel of Opus already keeps its sound bit by bit.
+pub(super) fn voice(bytes: &[u8]) -> Result<Ready, BadMedia> {
+    let (bytes, pcm) = match opus::read(bytes) {
+        Some(read) => {
+            let (packets, pcm) = read?;
+            match packets {
+                Some(packets) => (opus::repacked(&packets)?, pcm),
+                None => (opus::encoded(&pcm)?, pcm),
+            }
+        }
+        None => {
+            let pcm = decode::decoded(bytes)?;
+            (opus::encoded(&pcm)?, pcm)
+        }
+    };
+    if pcm.is_empty() {
+        return Err(BadMedia::Damaged);
+    }
+    let looks = Looks {
+        mime_type: "audio/ogg; codecs=opus".to_owned(),
+        seconds: u32::try_from(pcm.len().div_ceil(RATE as usize)).ok(),
+        waveform: waveform(&pcm),
+        ..Looks::default()
+    };
+    Ok(Ready {
+        bytes: bytes.into(),
+        looks,
+    })
+}
+
+/// Whether more of it may come.
+fn holds(pcm: &Pcm) -> Result<(), BadMedia> {
+    let most = SECONDS_MAX * RATE as usize;
+    let fits = pcm.len() <= most;
+    fits.then_some(()).ok_or(BadMedia::TooLong(SECONDS_MAX))
+}
+
+/// How loud it is: 64 numbers of 0 to 100, the loudest part 100.
+fn waveform(pcm: &Pcm) -> Vec<u8> {
+    let loudness = |part: usize| {
+        let (from, to) = (
+            part * pcm.len() / WAVEFORM,
+            (part + 1) * pcm.len() / WAVEFORM,
+        );
+        let part = &pcm[from..to];
+        #[expect(clippy::cast_precision_loss, reason = "at most some millions")]
+        let count = part.len().max(1) as f32;
+        part.iter().map(|sample| sample.abs()).sum::<f32>() / count
+    };
+    let loudness: Vec<_> = (0..WAVEFORM).map(loudness).collect();
+    let loudest = loudness.iter().copied().fold(f32::EPSILON, f32::max);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of 0 to 100"
+    )]
+    let scaled = |loudness: f32| (loudness / loudest * 100.0).round().clamp(0.0, 100.0) as u8;
+    loudness.into_iter().map(scaled).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOICE: &[u8] = include_bytes!("../../../../tests/assets/voice.ogg");
+    const SONG: &[u8] = include_bytes!("../../../../tests/assets/song.mp3");
+    const VORBIS: &[u8] = include_bytes!("../../../../tests/assets/vorbis.ogg");
+
+    #[test]
+    fn a_voice_note_keeps_its_sound_and_says_how_loud_it_is() {
+        let ready = voice(VOICE).unwrap();
+        assert_eq!(ready.looks.seconds, Some(3));
+        let again = voice(&ready.bytes).unwrap();
+        assert_eq!(again.bytes, ready.bytes, "what is ready stays as it is");
+        let waveform = &ready.looks.waveform;
+        assert_eq!(waveform.len(), 64);
+        assert!(waveform.contains(&100) && waveform.iter().all(|loud| *loud <= 100));
+        // It swells once a second.
+        let (loudest, softest) = (waveform.iter().max(), waveform.iter().min());
+        assert!(loudest.unwrap() - softest.unwrap() > 50, "{waveform:?}");
+    }
+
+    #[test]
+    fn other_recordings_become_voice_notes() {
+        for (bytes, seconds) in [(SONG, 2), (VORBIS, 1)] {
+            let ready = voice(bytes).unwrap();
+            let (packets, pcm) = opus::read(&ready.bytes).unwrap().unwrap();
+            assert!(packets.is_some(), "one channel of Opus");
+            let heard = pcm.len() / RATE as usize;
+            assert!((seconds - 1..=seconds + 1).contains(&heard), "{heard} s");
+            assert!(pcm.iter().any(|sample| sample.abs() > 0.05), "silence");
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_is_damaged_or_needs_another_program() {
+        for bytes in [
+            &b""[..],
+            b"OggS\0\x02 cut off",
+            b"#!AMR\n\x3c\0\0",
+            &VOICE[..60],
+        ] {
+            let refused = voice(bytes);
+            let refused = matches!(refused, Err(BadMedia::Damaged | BadMedia::Transcoding(_)));
+            assert!(refused, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn silence_has_a_flat_picture() {
+        assert_eq!(waveform(&vec![0.0; 1000]), vec![0; 64]);
+        assert_eq!(waveform(&vec![0.5; 10]).len(), 64);
+    }
+}

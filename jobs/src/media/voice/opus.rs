@@ -1,0 +1,235 @@
+//! Opus in Ogg (RFC 7845).
+//!
+//! An iPhone plays a voice note only when its packets have the form that phones give them: several
+//! frames in one packet, of code 3 (RFC 6716, section 3.2.5). What encoders write, one frame a packet,
+//! it calls no longer available. So frames are gathered to 60 ms, without touching one.
+
+use std::io::Cursor;
+
+use opus_pure::{
+    Application, MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OggOpusReader, OggOpusWriter, OpusEncoder,
+    OpusHead, Repacketizer, Trim, packet::samples_48k, repacketizer::pad_packet,
+};
+
+use super::{BadMedia, Pcm, RATE, holds};
+
+/// Samples in 60 ms, at the 48,000 a second by which Ogg counts.
+const PACKET: usize = 2880;
+/// Samples of a frame of 20 ms.
+const FRAME: usize = RATE as usize / 50;
+/// Bits a second of what is encoded here, as phones record.
+const BITRATE: i32 = 20_000;
+
+fn damaged<E>(_: E) -> BadMedia {
+    BadMedia::Damaged
+}
+
+/// The packets of one channel of Opus, with its head.
+pub(super) struct Packets {
+    head: OpusHead,
+    packets: Vec<Vec<u8>>,
+    /// Samples at the end that are no sound: what a whole number of packets has too much.
+    surplus: u64,
+}
+
+/// What Opus in Ogg holds; none when it is not that. Of several channels the sound alone.
+pub(super) fn read(bytes: &[u8]) -> Option<Result<(Option<Packets>, Pcm), BadMedia>> {
+    let reader = OggOpusReader::new(Cursor::new(bytes)).ok()?;
+    Some(read_all(reader))
+}
+
+fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Packets>, Pcm), BadMedia> {
+    let head = reader.head().clone();
+    let channels = usize::from(head.channel_count);
+    let rate = i32::try_from(RATE).map_err(damaged)?;
+    let mut decoder = head.decoder(rate).map_err(damaged)?;
+    let mut trim = Trim::new(&head, rate, channels).map_err(damaged)?;
+    let mut block = vec![0.0; MAX_PACKET_SAMPLES * channels];
+    let (mut packets, mut pcm, mut coded) = (Vec::new(), Pcm::new(), 0);
+    for packet in reader.packets() {
+        let packet = packet.map_err(damaged)?;
+        coded += samples_48k(&packet.data).map_err(damaged)? as u64;
+        let heard = decoder.decode(&packet.data, MAX_PACKET_SAMPLES, &mut block);
+        let heard = heard.map_err(damaged)?;
+        mix(
+            trim.keep(&packet, &block[..heard * channels]),
+            channels,
+            &mut pcm,
+        );
+        holds(&pcm)?;
+        packets.push(packet.data);
+    }
+    let sound = trim.samples_emitted() * 48_000 / u64::from(RATE) + u64::from(head.pre_skip);
+    let packets = (channels == 1).then(|| Packets {
+        surplus: coded.saturating_sub(sound),
+        head,
+        packets,
+    });
+    Ok((packets, pcm))
+}
+
+/// The mean of the channels.
+pub(super) fn mix(samples: &[f32], channels: usize, into: &mut Pcm) {
+    #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
+    let share = 1.0 / channels as f32;
+    let frames = samples.chunks_exact(channels);
+    into.extend(frames.map(|frame| frame.iter().sum::<f32>() * share));
+}
+
+/// The same frames, 60 ms of them a packet.
+pub(super) fn repacked(read: &Packets) -> Result<Vec<u8>, BadMedia> {
+    let mut writer = OggOpusWriter::new(Vec::new(), read.head.clone()).map_err(damaged)?;
+    let packets = gathered(&read.packets)?;
+    let last = packets.len().saturating_sub(1);
+    for (n, packet) in packets.iter().enumerate() {
+        let coded = samples_48k(packet).map_err(damaged)?;
+        let sound = (coded as u64).saturating_sub(if n == last { read.surplus } else { 0 });
+        let sound = u32::try_from(sound).map_err(damaged)?;
+        writer
+            .write_packet_with_duration(packet, sound)
+            .map_err(damaged)?;
+    }
+    writer.finish().map_err(damaged)
+}
+
+/// Gathers frames of one kind to packets of code 3 of at most 60 ms.
+fn gathered(packets: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BadMedia> {
+    let (mut done, mut open, mut held) = (Vec::new(), Repacketizer::new(), 0);
+    for packet in packets {
+        let samples = samples_48k(packet).map_err(damaged)?;
+        let fits = held + samples <= PACKET;
+        // Frames of another kind, such as a pause's, are refused by the open packet.
+        if !fits || open.cat(packet).is_err() {
+            close(&mut open, &mut done)?;
+            open.cat(packet).map_err(damaged)?;
+            held = 0;
+        }
+        held += samples;
+    }
+    close(&mut open, &mut done)?;
+    Ok(done)
+}
+
+fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedia> {
+    if open.nb_frames() == 0 {
+        return Ok(());
+    }
+    let mut packet = open.out().map_err(damaged)?;
+    if packet[0] & 3 != 3 {
+        // One or two frames: padding, of which there may be none, is of code 3 alone.
+        let padded = packet.len() + 2;
+        pad_packet(&mut packet, padded).map_err(damaged)?;
+    }
+    done.push(packet);
+    open.clear();
+    Ok(())
+}
+
+/// The sound as Opus in Ogg.
+pub(super) fn encoded(pcm: &Pcm) -> Result<Vec<u8>, BadMedia> {
+    let rate = i32::try_from(RATE).map_err(damaged)?;
+    let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(damaged)?;
+    encoder.bitrate_bps = BITRATE;
+    let head = OpusHead::for_encoder(&encoder, RATE);
+    let ticks = 48_000 / RATE as usize;
+    // What the encoder is behind is flushed by silence (RFC 7845, section 4.4).
+    let behind = usize::from(head.pre_skip).div_ceil(ticks);
+    let frames = (pcm.len() + behind).div_ceil(FRAME);
+    let mut packets = Vec::with_capacity(frames);
+    let mut packet = vec![0; MAX_PACKET_BYTES];
+    for n in 0..frames {
+        let from = (n * FRAME).min(pcm.len());
+        let mut frame = pcm[from..(from + FRAME).min(pcm.len())].to_vec();
+        frame.resize(FRAME, 0.0);
+        let size = encoder
+            .encode(&frame, FRAME, &mut packet)
+            .map_err(damaged)?;
+        packets.push(packet[..size].to_vec());
+    }
+    let sound = usize::from(head.pre_skip) + pcm.len() * ticks;
+    repacked(&Packets {
+        head,
+        packets,
+        surplus: (frames * FRAME * ticks).saturating_sub(sound) as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use opus_pure::{OpusDecoder, packet::frame_count};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Packets of one frame each: a kind (RFC 6716, table 2) and its bytes.
+    fn packets() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let kind = prop_oneof![4 => Just(9_u8), 1 => 0..32_u8];
+        let packet = (kind, prop::collection::vec(any::<u8>(), 1..400));
+        prop::collection::vec(packet, 1..60).prop_map(|packets| {
+            let packets = packets.into_iter();
+            packets
+                .map(|(kind, frame)| [&[kind << 3][..], &frame].concat())
+                .collect()
+        })
+    }
+
+    /// Each frame, with its kind.
+    fn frames(packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        for packet in packets {
+            let mut open = Repacketizer::new();
+            open.cat(packet).unwrap();
+            for n in 0..open.nb_frames() {
+                frames.push(open.out_range(n, n + 1).unwrap());
+            }
+        }
+        frames
+    }
+
+    proptest! {
+        #[test]
+        fn no_frame_is_touched_and_every_packet_is_of_code_3(packets in packets()) {
+            let gathered = gathered(&packets).unwrap();
+            prop_assert_eq!(frames(&gathered), packets.clone());
+            for packet in &gathered {
+                prop_assert_eq!(packet[0] & 3, 3);
+                prop_assert!(samples_48k(packet).unwrap() <= PACKET);
+            }
+            // Frames of one kind are gathered as far as they go.
+            let of_one = packets.iter().all(|packet| packet[0] == packets[0][0]);
+            if of_one && packets[0][0] >> 3 == 9 {
+                prop_assert_eq!(gathered.len(), packets.len().div_ceil(3));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let _ = read(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_heard_again_sample_by_sample_in_length() {
+        let pcm: Pcm = (0_u16..20_000)
+            .map(|n| (f32::from(n) * 0.2).sin() * 0.5)
+            .collect();
+        let (packets, heard) = read(&encoded(&pcm).unwrap()).unwrap().unwrap();
+        assert_eq!(heard.len(), pcm.len());
+        let packets = packets.unwrap();
+        assert!(
+            packets
+                .packets
+                .iter()
+                .all(|packet| frame_count(packet).unwrap() <= 3)
+        );
+        let loud = |pcm: &Pcm| pcm.iter().map(|sample| sample.abs()).sum::<f32>();
+        assert!((loud(&heard) / loud(&pcm) - 1.0).abs() < 0.2);
+        let mut decoder = OpusDecoder::new(16_000, 1).unwrap();
+        let mut block = vec![0.0; MAX_PACKET_SAMPLES];
+        for packet in &packets.packets {
+            decoder
+                .decode(packet, MAX_PACKET_SAMPLES, &mut block)
+                .unwrap();
+        }
+    }
+}

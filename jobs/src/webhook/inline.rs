@@ -1,0 +1,56 @@
+//! The bytes of a small file in the event that tells of it, for an endpoint that wants them there. They
+//! are put in when the event is posted, so that no event is stored with a file in it.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use passerelle_engine::{
+    ids::{MediaId, OrgId},
+    store::Store,
+    vault::DataKey,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    error::Fault,
+    events::EventType,
+    media::{self, Objects},
+    store,
+};
+
+/// The biggest file that is put into an event, in bytes.
+const INLINE_MAX: u64 = 1 << 20;
+
+/// The event with its file's bytes, if it tells of one that is here and small.
+pub(super) async fn filled(
+    store: &Store,
+    objects: &Objects,
+    key: &DataKey,
+    org: OrgId,
+    body: Vec<u8>,
+) -> Result<Vec<u8>, Fault> {
+    let mut event: Value = serde_json::from_slice(&body)?;
+    if event["type"] != EventType::MediaAvailable.as_str() {
+        return Ok(body);
+    }
+    let id = event["data"]["media"]["id"].as_str().map(MediaId::parse);
+    let Some(Ok(id)) = id else { return Ok(body) };
+    let stored = {
+        let mut conn = store.read(org).await?;
+        store::media::read(&mut conn, org, id).await?
+    };
+    let file = stored.map(|stored| media::open(key, &stored)).transpose()?;
+    let stored = file.and_then(|file| file.stored);
+    let Some(stored) = stored.filter(|stored| stored.file.size <= INLINE_MAX) else {
+        return Ok(body);
+    };
+    match objects.whole(org, stored.object, stored.file).await {
+        Ok(bytes) => {
+            event["data"]["media"]["base64"] = json!(BASE64_STANDARD.encode(bytes));
+            Ok(serde_json::to_vec(&event)?)
+        }
+        Err(error) => {
+            // The link in the event leads to it, when it can be read again.
+            tracing::warn!(media.id = %id, %error, "a file is not in its event");
+            Ok(body)
+        }
+    }
+}

@@ -55,7 +55,8 @@ const HEVC: &[u8] = include_bytes!("../assets/hevc.mp4");
 const SONG: &[u8] = include_bytes!("../assets/song.mp3");
 const VOICE: &[u8] = include_bytes!("../assets/voice.ogg");
 const VORBIS: &[u8] = include_bytes!("../assets/vorbis.ogg");
-const AMR: &[u8] = b"#!AMR\n\x3c\x48\x77\x24\x96\x66\x79\xe1\xe0\x01\xe7\xba\xf0\x00\x00\x00\xc0\x00";
+const AMR: &[u8] =
+    b"#!AMR\n\x3c\x48\x77\x24\x96\x66\x79\xe1\xe0\x01\xe7\xba\xf0\x00\x00\x00\xc0\x00";
 const STICKER: &[u8] = include_bytes!("../assets/sticker.webp");
 const PAPER: &[u8] = b"%PDF-1.4\n% an invoice over CANARY euros\n";
 
@@ -181,10 +182,25 @@ async fn each_kind_goes_out_and_the_phone_opens_it(backing: Backing) -> Result<F
                 assert_eq!(seen["seconds"], 2);
             }
             "audio" => assert!(matches!(seen["seconds"].as_u64(), Some(2 | 3)), "{seen}"),
-            "voice" => assert!(matches!(seen["seconds"].as_u64(), Some(3 | 4)), "{seen}"),
+            "voice" => {
+                assert_eq!(
+                    (&seen["seconds"], &seen["waveform"]),
+                    (&json!(3), &json!(64))
+                );
+                assert_eq!(seen["ptt"], true);
+            }
             "document" => assert_eq!(seen["file_name"], "Invoice 1042.pdf"),
             _ => {}
         }
+    }
+    // Other recordings become voice notes.
+    for recording in [SONG, VORBIS] {
+        let file = uploaded(&world.api, "voice", recording).await?;
+        assert_eq!(file["mime_type"], "audio/ogg; codecs=opus");
+        let voice = json!({ "type": "voice", "voice": { "media_id": file["id"] } });
+        let seen = shown(&world, &session, voice).await?;
+        assert_eq!(seen["media"]["sha256"], file["sha256"]);
+        assert_eq!(seen["waveform"], 64);
     }
     // What lies on the disk says nothing, and what is unchanged is as it was brought.
     let paper = uploaded(&world.api, "document", PAPER).await?;

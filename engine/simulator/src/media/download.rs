@@ -2,7 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use poem::http::{StatusCode, header};
 use poem::web::Data;
@@ -15,6 +17,9 @@ use super::store::Object;
 use super::transfer;
 use crate::faults::{Do, On};
 use crate::world::World;
+
+/// Time for what was written to leave, before a connection is cut.
+const BEFORE_CUT: Duration = Duration::from_millis(50);
 
 /// `GET {direct_path}…`, with or without a pass, as a whole or a `Range` of it.
 #[handler]
@@ -61,6 +66,12 @@ fn wanted(
     Ok(object)
 }
 
+/// Break the connection, once what was written before is on its way: an error drops what waits.
+async fn reset((): ()) -> io::Result<Bytes> {
+    tokio::time::sleep(BEFORE_CUT).await;
+    Err(io::ErrorKind::ConnectionReset.into())
+}
+
 /// Cut, half of what is promised comes, then the connection breaks.
 async fn give(object: Object, range: Option<&str>, cut: bool) -> anyhow::Result<Response> {
     let (part, status) = match range::part(range, object.length) {
@@ -87,7 +98,6 @@ async fn give(object: Object, range: Option<&str>, cut: bool) -> anyhow::Result<
     let half = part.start + (part.end - part.start) / 2;
     let end = if cut { half } else { part.end };
     let bytes = transfer::read(object.file, part.start..end, spoil).await?;
-    let reset = cut.then(|| Err(io::Error::from(io::ErrorKind::ConnectionReset)));
-    let bytes = bytes.chain(futures_util::stream::iter(reset));
+    let bytes = bytes.chain(futures_util::stream::iter(cut.then_some(())).then(reset));
     Ok(builder.body(Body::from_bytes_stream(bytes)))
 }

@@ -23,11 +23,31 @@ async fn a_client_learns_its_groups_and_who_is_in_them() {
                 .iter()
                 .all(|one| one.jid.is_lid() == (mode == "lid"))
         );
+        let bob = found.participants.iter().filter(|one| one.is_super_admin());
+        assert_eq!(bob.count(), 1, "who made it");
         let all = groups.get_participating().await.unwrap();
         let ids: Vec<String> = all.keys().map(ToString::to_string).collect();
         assert_eq!(ids, [id]);
         library.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_client_learns_who_the_admins_are() {
+    let sim = Sim::start();
+    let library = Library::link(&sim, OWN).await;
+    let body = json!({"subject": "Team", "creator": BOB, "members": [OWN], "admins": [EVE]});
+    let made = sim.post("/groups", body).await;
+    let jid: Jid = made["id"].as_str().unwrap().parse().unwrap();
+    let found = library.client.groups().get_metadata(&jid).await.unwrap();
+    let admins = found.participants.iter().filter(|one| one.is_admin());
+    let mut who = Vec::new();
+    for admin in admins {
+        who.extend(sim.number(&[OWN, BOB, EVE], &admin.jid).await);
+    }
+    who.sort_unstable();
+    assert_eq!(who, [BOB, EVE]);
+    library.stop().await;
 }
 
 #[tokio::test]

@@ -60,8 +60,10 @@ async fn showed(sim: &Sim, id: &str, count: usize) -> Vec<String> {
     who
 }
 
-/// That nobody met a message that could not be opened.
+/// That nobody met a message that could not be opened, neither a phone nor a linked device.
 async fn all_was_readable(sim: &Sim) {
     let odd = sim.get("/ledger?kind=unreadable").await;
     assert_eq!(odd["entries"], json!([]));
+    let receipts = sim.ledger("receipt", 1).await;
+    assert!(receipts.iter().all(|one| one["type"] != "retry"));
 }

@@ -8,7 +8,7 @@ use super::{BOB, Client, OWN, body, token};
 use crate::sim::Sim;
 
 #[tokio::test]
-async fn transfers_can_be_refused_broken_and_spoiled() {
+async fn transfers_can_be_refused() {
     let sim = Sim::start();
     let client = Client::new(&sim).await;
     let bytes = body(500_000);
@@ -21,19 +21,42 @@ async fn transfers_can_be_refused_broken_and_spoiled() {
         let (status, _) = client.post(client.url(&token(b"x")), "x").await;
         assert_eq!(status, code);
     }
-    let fault = |act: &str| json!({"on": "download", "do": act, "times": 1});
-    sim.post("/faults", fault("cut")).await;
-    let broken = client.get(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_download_can_break_off_half_way() {
+    let sim = Sim::start();
+    let client = Client::new(&sim).await;
+    let path = client.upload(&body(500_000)).await;
+    let fault = json!({"on": "download", "do": "cut", "times": 1});
+    sim.post("/faults", fault).await;
+    let mut broken = client.get(&path).await.unwrap();
     assert_eq!(broken.content_length(), Some(500_000), "all is promised");
-    assert!(broken.bytes().await.is_err());
-    sim.post("/faults", fault("corrupt")).await;
+    let mut came = 0;
+    let end = loop {
+        match broken.chunk().await {
+            Ok(Some(part)) => came += part.len(),
+            end => break end,
+        }
+    };
+    assert!(end.is_err());
+    assert_eq!(came, 250_000);
+    assert_eq!(client.status(&path).await, 200);
+}
+
+#[tokio::test]
+async fn a_download_can_be_spoiled() {
+    let sim = Sim::start();
+    let client = Client::new(&sim).await;
+    let bytes = body(500_000);
+    let path = client.upload(&bytes).await;
+    let fault = json!({"on": "download", "do": "corrupt", "times": 1});
+    sim.post("/faults", fault).await;
     let spoiled = client.get(&path).await.unwrap().bytes().await.unwrap();
     let wrong = spoiled.iter().zip(&bytes).filter(|(a, b)| a != b).count();
     assert_eq!((spoiled.len(), wrong), (bytes.len(), 1));
-    assert_eq!(
-        client.get(&path).await.unwrap().bytes().await.unwrap(),
-        bytes
-    );
+    let again = client.get(&path).await.unwrap().bytes().await.unwrap();
+    assert_eq!(again, bytes);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ impl Intake {
 /// A body that is taken in while it comes, and what will be left of it.
 /// A chunk that takes longer than `pause` breaks it off.
 pub(crate) fn stream(body: Body, pause: Duration) -> (Body, Rest) {
-    let bytes = Arc::new(Mutex::new(body.into_bytes_stream().boxed()));
+    let bytes = Arc::new(Mutex::new(body.into_bytes_stream().fuse().boxed()));
     let rest = Rest(Arc::clone(&bytes));
     let chunks = futures_util::stream::unfold(bytes, move |bytes| async move {
         let next = tokio::time::timeout(pause, async { bytes.lock().await.next().await });

@@ -162,6 +162,8 @@ codes! {
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
     /// The organisation asks more often than it may; `Retry-After` says when to go on.
     RateLimited 429 "rate_limited" "Too many requests";
+    /// The session has asked WhatsApp for enough numbers; `Retry-After` says when to go on.
+    NumberCheckPaced 429 "number_check_paced" "The session has checked enough numbers for now";
     /// The lane holds as many messages as it may.
     QueueFull 429 "queue_full" "The session's queue is full";
     /// As many of them as an organisation may have.

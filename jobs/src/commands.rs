@@ -17,7 +17,7 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
-use crate::{error::Fault, model::State, services::Services, store};
+use crate::{error::Fault, model::State, numbers::Found, services::Services, store};
 
 /// How long a command waits for its answer, and may wait to be taken.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) enum Command {
     /// A code to type on this phone.
     PairingCode(Phone),
+    /// Whether a phone number has WhatsApp.
+    Find(Phone),
     /// Unlink the device.
     Logout,
     /// The file of a message that came in, put up again by its sender's phone.
@@ -49,8 +51,10 @@ pub(crate) enum Command {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    /// A pairing code, or a file's new path; both are secrets.
+    /// A pairing code, a file's new path, or what is known of a number; all are secrets.
     Told(String),
+    /// Not now: in so many milliseconds.
+    Later(u64),
     NotConnected,
     /// WhatsApp refused; the log of whoever carried it out says why.
     Refused,
@@ -157,11 +161,18 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
         }
+        Command::Find(phone) if link.is_connected() => {
+            if let Err(wait) = services.0.questions.count(id) {
+                return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            }
+            let found = link.find(&phone).await.map(Found::of);
+            found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
+        }
         Command::PutUpAgain { chat, wa_id, key } if link.is_connected() => {
             let path = link.put_up_again(&chat, &wa_id, &key).await;
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
-        Command::Mark { .. } | Command::PutUpAgain { .. } | Command::Logout => {
+        Command::Find(_) | Command::Mark { .. } | Command::PutUpAgain { .. } | Command::Logout => {
             return Answer::NotConnected;
         }
     };

@@ -7,6 +7,7 @@
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: taking them in, keeping them, giving them out |
+//! | [`numbers`] | whether a phone number has WhatsApp |
 //! | [`target`], [`reading`] | messages about other messages; telling a contact what was read |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | `commands`, `wake` | reaching what runs in another process |
@@ -29,6 +30,7 @@ pub mod keys;
 pub mod media;
 pub mod messages;
 pub mod model;
+pub mod numbers;
 mod opt_out;
 pub mod organisations;
 pub mod outbound;

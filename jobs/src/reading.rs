@@ -57,7 +57,7 @@ pub async fn mark(
     };
     match commands::ask(services, org, message.session, command).await? {
         Answer::Done => {}
-        Answer::Told(_) | Answer::Refused | Answer::NotConnected => {
+        Answer::Told(_) | Answer::Later(_) | Answer::Refused | Answer::NotConnected => {
             return Err(MarkError::NotConnected);
         }
     }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     host::{Fence, Gathering, InHand, Registry},
     media::{Decoding, MediaSettings, Turns},
+    numbers::Questions,
     pacing::Pace,
     queue::transport::Link,
     wake::{Bell, Topic},
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) link: Arc<Link>,
     /// A file may have to be fetched.
     pub(crate) fetches: Arc<Notify>,
+    /// How often each session may ask WhatsApp for numbers.
+    pub(crate) questions: Questions,
     /// Files that come in at once.
     pub(crate) turns: Turns,
     /// Files that are decoded at once.
@@ -112,6 +115,7 @@ impl Services {
             dispatches: Arc::default(),
             link: Arc::default(),
             fetches: Arc::default(),
+            questions: Questions::default(),
             turns: Turns::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),

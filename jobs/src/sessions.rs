@@ -264,7 +264,7 @@ pub async fn pairing_code(
     match commands::ask(services, org, id, command).await? {
         Answer::Told(code) => Ok(code),
         Answer::Refused => Err(CommandError::Refused),
-        Answer::Done | Answer::NotConnected => Err(CommandError::NotConnected),
+        Answer::Done | Answer::Later(_) | Answer::NotConnected => Err(CommandError::NotConnected),
     }
 }
 
@@ -285,7 +285,7 @@ pub async fn logout(
         match commands::ask(services, org, id, Command::Logout).await? {
             Answer::Done | Answer::Told(_) => {}
             Answer::Refused => return Err(CommandError::Refused),
-            Answer::NotConnected => return Err(CommandError::NotConnected),
+            Answer::Later(_) | Answer::NotConnected => return Err(CommandError::NotConnected),
         }
         rested(services, org, id).await?;
     }

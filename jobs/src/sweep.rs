@@ -14,6 +14,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an idempotency key is remembered.
 const KEY_TTL: Duration = Duration::from_hours(24);
+/// How long an answer about a number is kept: it stands for a day.
+const NUMBER_TTL: Duration = Duration::from_hours(25);
 /// How long a command is kept that nobody deleted: longer than anybody waits for its answer.
 const COMMAND_TTL: Duration = Duration::from_mins(5);
 
@@ -38,6 +40,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     let forget = services.0.store.write_system(move |tx| {
         Box::pin(async move {
             store::system::forget_commands(tx, COMMAND_TTL).await?;
+            store::system::forget_number_checks(tx, now.saturating_sub(millis(NUMBER_TTL))).await?;
             store::system::forget_idempotency(tx, before).await
         })
     });

@@ -15,6 +15,7 @@ mod interop;
 mod layers;
 mod lists;
 mod media;
+mod numbers;
 mod opting_out;
 mod outage;
 mod pacing;

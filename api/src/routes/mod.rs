@@ -10,6 +10,7 @@ pub mod endpoints;
 pub mod health;
 pub mod media;
 pub mod messages;
+pub mod numbers;
 pub mod organisations;
 pub mod qr;
 pub mod sessions;

@@ -96,6 +96,11 @@ fn own(id: &str) -> &'static [Code] {
         | "create_organisation_api_key"
         | "create_api_key" => &[Code::InvalidName],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
+        "check_number" => &[
+            Code::InvalidPhone,
+            Code::SessionNotReady,
+            Code::NumberCheckPaced,
+        ],
         "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
         "request_pairing_code" => &[

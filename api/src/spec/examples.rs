@@ -89,6 +89,9 @@ fn session(name: &str) -> Option<Value> {
         }
         "QrStreamEvent" => json!({ "qr": "2@kV0n…,Zm9v…,YmFy…,cXV4…", "expires_at": AT }),
         "NewPairingCode" => json!({ "phone": PHONE }),
+        "NewNumberCheck" => json!({ "phone": CONTACT }),
+        "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
+            "lid": "100000087654321", "checked_at": AT }),
         "PairingCode" => json!({ "code": "ABCD1234" }),
         _ => return None,
     })
@@ -238,6 +241,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_session" => "NewSession",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
+        "check_number" => "NewNumberCheck",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {
             let kind = by_kind.trim_start_matches("send_");

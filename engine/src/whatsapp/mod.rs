@@ -8,6 +8,7 @@
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
+//! | `find` | who has an account |
 //! | `mark` | receipts for what came in |
 //! | `media` | files to and from WhatsApp's media hosts |
 //! | `listen`, `tell` | incoming messages; all other events |
@@ -19,6 +20,7 @@
 
 mod address;
 mod connect;
+mod find;
 mod http;
 mod listen;
 mod mark;

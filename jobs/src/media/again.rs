@@ -32,6 +32,6 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
     match commands::ask(services, stored.org, session, command).await {
         Ok(Answer::Told(path)) => NoFile::Moved(path),
         Ok(Answer::Done | Answer::Refused) => NoFile::Expired,
-        Ok(Answer::NotConnected) | Err(_) => NoFile::Later,
+        Ok(Answer::Later(_) | Answer::NotConnected) | Err(_) => NoFile::Later,
     }
 }

@@ -5,7 +5,7 @@
 //! comes, and stored anew. A file that turns out to be none of its kind leaves nothing behind.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream::Fuse};
 use passerelle_engine::{
     content::MediaKind,
     ids::{MediaId, ObjectId, OrgId},
@@ -152,11 +152,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
     let Upload { kind, file_name } = upload;
-    let mut incoming = Incoming {
-        bytes,
-        seen: 0,
-        most: kinds::size_max(kind),
-    };
+    let mut incoming = Incoming::new(bytes, kinds::size_max(kind));
     let head = incoming.gather(HEAD).await?;
     if head.is_empty() {
         return Err(BadMedia::Empty.into());
@@ -214,11 +210,7 @@ async fn looks(
             let whole = whole.await?;
             let ready = turn.ready(kind, mime_type, whole).await?;
             let whole = futures_util::stream::iter([Ok::<_, ObjectsError>(ready.bytes)]);
-            let incoming = Incoming {
-                bytes: whole,
-                seen: 0,
-                most: u64::MAX,
-            };
+            let incoming = Incoming::new(whole, u64::MAX);
             let sealing = Sealing::new(services, came.org, kind);
             let anew = sealing.all(Bytes::new(), incoming).await?;
             came.forget(services).await;
@@ -234,7 +226,7 @@ async fn looks(
 
 /// The bytes as they come, and no more than may be.
 struct Incoming<S> {
-    bytes: S,
+    bytes: Fuse<S>,
     seen: u64,
     most: u64,
 }
@@ -243,6 +235,11 @@ impl<S, E> Incoming<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
+    fn new(bytes: S, most: u64) -> Self {
+        let (bytes, seen) = (bytes.fuse(), 0);
+        Self { bytes, seen, most }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
         let Some(chunk) = self.bytes.next().await else {
             return Ok(None);

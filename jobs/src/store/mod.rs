@@ -13,6 +13,7 @@ pub(crate) mod links;
 pub(crate) mod live;
 pub(crate) mod media;
 pub(crate) mod messages;
+pub(crate) mod number_checks;
 pub(crate) mod organisations;
 #[cfg(test)]
 mod plans;

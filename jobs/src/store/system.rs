@@ -214,6 +214,21 @@ pub(crate) async fn take_commands(
     rows.iter().map(taken).collect()
 }
 
+/// Forgets what was asked of numbers before `before`, some at a time.
+pub(crate) async fn forget_number_checks(
+    tx: &mut SystemTx,
+    before: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM number_check WHERE (org_id, phone_mac) IN \
+         (SELECT org_id, phone_mac FROM number_check WHERE checked_at < $1 ORDER BY checked_at LIMIT 1000)",
+    )
+    .bind(before)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Forgets commands older than `age`, whose askers died.
 pub(crate) async fn forget_commands(tx: &mut SystemTx, age: Duration) -> Result<(), sqlx::Error> {
     let before = tx.now().await?.saturating_sub(millis(age));

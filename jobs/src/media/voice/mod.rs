@@ -25,18 +25,13 @@ type Pcm = Vec<f32>;
 
 /// Makes a recording a voice note. One that is one channel of Opus already keeps its sound bit by bit.
 pub(super) fn voice(bytes: &[u8]) -> Result<Ready, BadMedia> {
-    let (bytes, pcm) = match opus::read(bytes) {
-        Some(read) => {
-            let (packets, pcm) = read?;
-            match packets {
-                Some(packets) => (opus::repacked(&packets)?, pcm),
-                None => (opus::encoded(&pcm)?, pcm),
-            }
-        }
-        None => {
-            let pcm = decode::decoded(bytes)?;
-            (opus::encoded(&pcm)?, pcm)
-        }
+    let (coded, pcm) = match opus::read(bytes) {
+        Some(read) => read?,
+        None => (None, decode::decoded(bytes)?),
+    };
+    let bytes = match coded {
+        Some(coded) => opus::repacked(&coded)?,
+        None => opus::encoded(&pcm)?,
     };
     if pcm.is_empty() {
         return Err(BadMedia::Damaged);

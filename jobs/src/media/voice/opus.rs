@@ -25,7 +25,7 @@ fn damaged<E>(_: E) -> BadMedia {
 }
 
 /// The packets of one channel of Opus, with its head.
-pub(super) struct Packets {
+pub(super) struct Coded {
     head: OpusHead,
     packets: Vec<Vec<u8>>,
     /// Samples at the end that are no sound: what a whole number of packets has too much.
@@ -33,12 +33,12 @@ pub(super) struct Packets {
 }
 
 /// What Opus in Ogg holds; none when it is not that. Of several channels the sound alone.
-pub(super) fn read(bytes: &[u8]) -> Option<Result<(Option<Packets>, Pcm), BadMedia>> {
+pub(super) fn read(bytes: &[u8]) -> Option<Result<(Option<Coded>, Pcm), BadMedia>> {
     let reader = OggOpusReader::new(Cursor::new(bytes)).ok()?;
     Some(read_all(reader))
 }
 
-fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Packets>, Pcm), BadMedia> {
+fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Coded>, Pcm), BadMedia> {
     let head = reader.head().clone();
     let channels = usize::from(head.channel_count);
     let rate = i32::try_from(RATE).map_err(damaged)?;
@@ -60,7 +60,7 @@ fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Packets>
         packets.push(packet.data);
     }
     let sound = trim.samples_emitted() * 48_000 / u64::from(RATE) + u64::from(head.pre_skip);
-    let packets = (channels == 1).then(|| Packets {
+    let packets = (channels == 1).then(|| Coded {
         surplus: coded.saturating_sub(sound),
         head,
         packets,
@@ -77,7 +77,7 @@ pub(super) fn mix(samples: &[f32], channels: usize, into: &mut Pcm) {
 }
 
 /// The same frames, 60 ms of them a packet.
-pub(super) fn repacked(read: &Packets) -> Result<Vec<u8>, BadMedia> {
+pub(super) fn repacked(read: &Coded) -> Result<Vec<u8>, BadMedia> {
     let mut writer = OggOpusWriter::new(Vec::new(), read.head.clone()).map_err(damaged)?;
     let packets = gathered(&read.packets)?;
     let last = packets.len().saturating_sub(1);
@@ -147,7 +147,7 @@ pub(super) fn encoded(pcm: &Pcm) -> Result<Vec<u8>, BadMedia> {
         packets.push(packet[..size].to_vec());
     }
     let sound = usize::from(head.pre_skip) + pcm.len() * ticks;
-    repacked(&Packets {
+    repacked(&Coded {
         head,
         packets,
         surplus: (frames * FRAME * ticks).saturating_sub(sound) as u64,

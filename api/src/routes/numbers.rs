@@ -1,0 +1,101 @@
+//! Phone numbers: whether one has WhatsApp.
+
+use passerelle_jobs::{
+    Services,
+    content::Phone,
+    ids::SessionId,
+    numbers::{self, CheckError},
+};
+use poem::{
+    http::{HeaderValue, header},
+    web::Data,
+};
+use poem_openapi::{Object, OpenApi, param::Path};
+use serde::{Deserialize, Serialize};
+
+use super::{Group, not_found};
+use crate::{
+    auth::Caller,
+    body::{Body, Found},
+    problem::{Code, Problem},
+    types::{Id, Timestamp},
+};
+
+/// A number to check.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewNumberCheck {
+    /// In E.164: `+`, country code and number, 7 to 15 digits.
+    pub phone: String,
+}
+
+/// What is known of a number.
+#[derive(Debug, Serialize, Object)]
+pub struct NumberCheck {
+    /// Always `number_check`.
+    pub object: String,
+    /// The number, in E.164.
+    pub phone: String,
+    /// Whether it has WhatsApp.
+    pub on_whatsapp: bool,
+    /// WhatsApp's own id of the account, when it told it.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lid: Option<String>,
+    /// When WhatsApp was asked: now, or in the day before.
+    pub checked_at: Timestamp,
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::NotFound => not_found(),
+            CheckError::NotConnected => Self::new(Code::SessionNotReady)
+                .detail("The session has no connection for this now; connect it first."),
+            CheckError::Paced(wait) => {
+                let seconds = wait.as_secs() + 1;
+                Self::new(Code::NumberCheckPaced)
+                    .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+            }
+            CheckError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+/// Phone numbers.
+pub struct Numbers;
+
+#[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
+impl Numbers {
+    /// Check whether a phone number has WhatsApp.
+    ///
+    /// Through this session, at most ten at once and then one in three seconds: WhatsApp restricts numbers
+    /// that ask much. An answer is kept for a day. Sending needs no check; a message to a number without
+    /// WhatsApp fails.
+    #[oai(
+        path = "/:id/number-checks",
+        method = "post",
+        operation_id = "check_number"
+    )]
+    async fn check_number(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        body: Body<NewNumberCheck>,
+    ) -> Result<Found<NumberCheck>, Problem> {
+        let phone = Phone::parse(&body.0.phone).ok_or_else(|| {
+            let wanted = "a phone number in E.164, such as +491510000002";
+            Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
+        })?;
+        let checked = numbers::check(&services, caller.0.org, id.0.0, &phone).await?;
+        Ok(Found::of(NumberCheck {
+            object: "number_check".to_owned(),
+            phone: phone.as_str().to_owned(),
+            on_whatsapp: checked.on_whatsapp,
+            lid: checked.lid,
+            checked_at: Timestamp(checked.at),
+        }))
+    }
+}

@@ -1,0 +1,205 @@
+//! Whether a phone number has WhatsApp.
+//!
+//! A number that asks WhatsApp for many others looks like one that collects them. So an answer is kept
+//! for a day, and each session asks at a slow, even pace: what comes faster is refused, with when to
+//! come again.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use passerelle_engine::{
+    clock::Millis,
+    content::Phone,
+    ids::{OrgId, SessionId},
+    vault::Place,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    commands::{self, Answer, Command},
+    error::Fault,
+    messages::contact_mac,
+    pacing::millis,
+    services::Services,
+    sessions, store,
+};
+
+/// How long an answer stands.
+const STANDS: Duration = Duration::from_hours(24);
+/// Questions of one session to WhatsApp: one in so long, and so many at once.
+const EVERY: Duration = Duration::from_secs(3);
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+
+/// What is known of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Whether it has WhatsApp.
+    pub on_whatsapp: bool,
+    /// WhatsApp's own id of the account, when it told it.
+    pub lid: Option<String>,
+    /// When WhatsApp was asked, milliseconds UTC.
+    pub at: Millis,
+}
+
+/// Why a number was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// No such session.
+    #[error("no such session")]
+    NotFound,
+    /// The session has no connection, or WhatsApp did not answer.
+    #[error("not connected")]
+    NotConnected,
+    /// The session has asked enough for now.
+    #[error("the session may ask again in {0:?}")]
+    Paced(Duration),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for CheckError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// WhatsApp's answer, as it is kept and as it travels between processes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Found {
+    on_whatsapp: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    lid: Option<String>,
+}
+
+/// Checks the number, through this session if WhatsApp has to be asked.
+pub async fn check(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    phone: &Phone,
+) -> Result<Checked, CheckError> {
+    let shared = &services.0;
+    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let mac = contact_mac(&key, phone);
+    let record = hex(&mac);
+    let now = shared.clock.now();
+    let known = {
+        let mut conn = shared.store.read(org).await?;
+        store::number_checks::read(&mut conn, org, &mac, now.saturating_sub(millis(STANDS))).await?
+    };
+    if sessions::read(services, org, session).await?.is_none() {
+        return Err(CheckError::NotFound);
+    }
+    if let Some((sealed, at)) = known {
+        let found: Found = key
+            .open_json(&place(org, &record), &sealed)
+            .map_err(Fault::from)?;
+        return Ok(found.at(at));
+    }
+    let found = ask(services, org, session, phone).await?;
+    let sealed = key
+        .seal_json(&place(org, &record), &found)
+        .map_err(Fault::from)?;
+    let keep = shared.store.write(org, move |tx| {
+        Box::pin(async move { store::number_checks::keep(tx, org, &mac, &sealed, now).await })
+    });
+    let _: () = keep.await?;
+    Ok(found.at(now))
+}
+
+async fn ask(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    phone: &Phone,
+) -> Result<Found, CheckError> {
+    match commands::ask(services, org, session, Command::Find(phone.clone())).await? {
+        Answer::Told(found) => Ok(serde_json::from_str(&found).map_err(Fault::from)?),
+        Answer::Later(wait_ms) => Err(CheckError::Paced(Duration::from_millis(wait_ms))),
+        Answer::Done | Answer::Refused | Answer::NotConnected => Err(CheckError::NotConnected),
+    }
+}
+
+impl Found {
+    pub(crate) fn of(peer: Option<passerelle_engine::content::Peer>) -> Self {
+        Self {
+            on_whatsapp: peer.is_some(),
+            lid: peer.and_then(|peer| peer.lid),
+        }
+    }
+
+    fn at(self, at: Millis) -> Checked {
+        Checked {
+            on_whatsapp: self.on_whatsapp,
+            lid: self.lid,
+            at,
+        }
+    }
+}
+
+/// How often each session of this process may ask.
+pub(crate) struct Questions {
+    limiter: DefaultKeyedRateLimiter<SessionId>,
+    clock: DefaultClock,
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        let quota = Quota::with_period(EVERY).expect("three seconds are not none");
+        Self {
+            limiter: RateLimiter::keyed(quota.allow_burst(AT_ONCE)),
+            clock: DefaultClock::default(),
+        }
+    }
+}
+
+impl Questions {
+    /// Counts a question of the session; how long it has to wait instead, if it has to.
+    pub(crate) fn count(&self, session: SessionId) -> Result<(), Duration> {
+        let counted = self.limiter.check_key(&session);
+        counted.map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+}
+
+fn hex(mac: &[u8]) -> String {
+    use std::fmt::Write as _;
+    mac.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "number_check.answer",
+        record,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_session_asks_ten_times_and_then_waits_and_no_other_waits_for_it() {
+        let questions = Questions::default();
+        let (one, other) = (
+            SessionId::new(&Clock::system()),
+            SessionId::new(&Clock::system()),
+        );
+        for _ in 0..AT_ONCE.get() {
+            assert_eq!(questions.count(one), Ok(()));
+        }
+        let wait = questions.count(one).unwrap_err();
+        assert!(wait <= EVERY && wait > Duration::ZERO, "{wait:?}");
+        assert_eq!(questions.count(other), Ok(()));
+    }
+}

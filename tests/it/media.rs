@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{
-    Api, Backing, Finished, Receiver, Setup, Shop, World, on_both_stores, on_every_shape,
-    shop::Page, simulator::Phone, soon,
+    Api, Backing, Finished, Receiver, Setup, Shop, World, bucket::Bucket, on_both_stores,
+    on_every_shape, shop::Page, simulator::Phone, soon,
 };
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ mod stores {
         nobody_sees_a_file_of_another_organisation,
         a_refused_message_leaves_no_file,
         an_endpoint_may_want_small_files_in_their_events,
+        files_may_lie_in_a_bucket,
         when_the_disk_is_full_texts_go_on_and_files_wait,
         a_worker_that_dies_while_it_fetches_is_followed_by_another,
     );
@@ -39,7 +40,7 @@ mod stores {
         a_refused_message_leaves_no_file,
         a_worker_that_dies_while_it_fetches_is_followed_by_another,
         an_address_that_gives_no_file_fails_its_message_with_a_code,
-        an_endpoint_may_want_small_files_in_their_events,
+        an_endpoint_may_want_small_files_in_their_events, files_may_lie_in_a_bucket,
         nobody_sees_a_file_of_another_organisation,
         what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
         when_the_disk_is_full_texts_go_on_and_files_wait,
@@ -636,6 +637,63 @@ pub(super) async fn a_refused_message_leaves_no_file(backing: Backing) -> Result
     assert_eq!(objects(&world).len(), 1);
     let id = first.body["id"].as_str().context("an id")?;
     world.api.message_at(id, "sent").await?;
+    world.finish().await
+}
+
+pub(super) async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
+    let scratch = tempfile::TempDir::with_prefix("passerelle-bucket-")?;
+    let bucket = Bucket::start(scratch.path()).await?;
+    let mut setup = Setup::quick();
+    setup.flags = vec!["--media-store".to_owned(), bucket.place().to_owned()];
+    setup.environment = bucket.environment();
+    let (world, session) = linked_with(backing, setup).await?;
+    let receiver = world.endpoint(&["media.available"]).await?;
+    // More than a part of S3's, so that it goes up in several.
+    let long: Vec<u8> = PAPER
+        .iter()
+        .copied()
+        .cycle()
+        .take(6 * 1024 * 1024)
+        .collect();
+    let file = uploaded(&world.api, "document", &long).await?;
+    let document = json!({ "type": "document", "document": { "media_id": file["id"] } });
+    let seen = shown(&world, &session, document).await?;
+    assert_eq!(seen["media"]["sha256"], json!(sha256(&long)));
+    let path = format!(
+        "/v1/media/{}/content",
+        file["id"].as_str().context("an id")?
+    );
+    let part = world
+        .api
+        .request(Method::GET, &path)
+        .header("range", "bytes=5000000-5000999");
+    let (status, _, body) = Api::bytes(part).await?;
+    assert_eq!(
+        (status, body.as_slice()),
+        (StatusCode::PARTIAL_CONTENT, &long[5_000_000..5_001_000])
+    );
+    let photo = uploaded(&world.api, "image", PHOTO).await?;
+    let image = json!({ "type": "image", "image": { "media_id": photo["id"] } });
+    assert_eq!(
+        shown(&world, &session, image).await?["media"]["sha256"],
+        photo["sha256"]
+    );
+    let said = json!({ "message": { "type": "video", "bytes_base64": STANDARD.encode(FILM) } });
+    world.simulator.tell(CONTACT, NUMBER, said).await?;
+    let here = receiver.wait_for("media.available", 1).await?;
+    assert_eq!(here[0].body["data"]["media"]["sha256"], json!(sha256(FILM)));
+    let objects = bucket.objects().await?;
+    assert_eq!(objects.len(), 3, "{objects:?}");
+    for object in &objects {
+        assert!(object.starts_with("kept/org_"), "{object}");
+        assert!(!holds(&bucket.object(object).await?, b"CANARY"), "{object}");
+    }
+    let path = format!("/v1/media/{}", file["id"].as_str().context("an id")?);
+    assert_eq!(
+        world.api.delete(&path).await?.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(bucket.objects().await?.len(), 2);
     world.finish().await
 }
 

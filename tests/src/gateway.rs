@@ -43,6 +43,8 @@ pub struct Setup {
     pub kek: String,
     /// Further flags.
     pub flags: Vec<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// The Redis server; a cluster without one gets that of `PASSERELLE_TEST_REDIS`.
     pub redis: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Default for Setup {
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
             kek: kek("k1", 7),
             flags: Vec::new(),
+            environment: Vec::new(),
             redis: None,
         }
     }
@@ -199,7 +202,8 @@ impl Gateway {
             .env("PASSERELLE_MEDIA_STORE", self.folder.join("media"))
             .env("PASSERELLE_KEK", &self.setup.kek)
             .env("PASSERELLE_ADMIN_KEY", ADMIN_KEY)
-            .env("RUST_LOG", &self.setup.log);
+            .env("RUST_LOG", &self.setup.log)
+            .envs(self.setup.environment.iter().cloned());
         if let Some(redis) = &self.setup.redis {
             command.env("PASSERELLE_REDIS_URL", redis);
         } else if self.is_cluster() {

@@ -16,6 +16,7 @@
 //! | `shop` | a web server that has files, well or badly |
 //! | `proxy` | a TCP proxy that can be cut |
 //! | `redis` | a Redis server that may be emptied and killed |
+//! | `bucket` | a server that speaks S3 |
 //! | `browser` | Chromium without a window |
 //! | `wait` | waiting for an event with a deadline |
 //! | `world` | all of it together |
@@ -26,6 +27,7 @@
 pub mod api;
 pub mod backing;
 pub mod browser;
+pub mod bucket;
 pub mod gateway;
 pub mod process;
 pub mod proxy;

@@ -1,0 +1,99 @@
+//! A server that speaks S3, with one bucket: moto's, written by others.
+
+use anyhow::{Context as _, Result};
+use std::{path::Path, process::Stdio};
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+};
+
+use crate::wait::soon;
+
+/// The server and its bucket. It ends with this.
+#[derive(Debug)]
+pub struct Bucket {
+    port: u16,
+    http: reqwest::Client,
+    _process: Child,
+}
+
+impl Bucket {
+    /// Starts the server on a free port and makes the bucket; its log goes to `folder`.
+    pub async fn start(folder: &Path) -> Result<Self> {
+        let program = std::env::var("PASSERELLE_TEST_MOTO")
+            .context("PASSERELLE_TEST_MOTO names no server: start the tests with tests/run")?;
+        let free = TcpListener::bind("127.0.0.1:0").await?;
+        let port = free.local_addr()?.port();
+        drop(free);
+        let log = std::fs::File::create(folder.join("bucket.log"))?;
+        let process = Command::new(program)
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting moto_server: start the tests with tests/run")?;
+        let bucket = Self {
+            port,
+            http: reqwest::Client::builder().no_proxy().build()?,
+            _process: process,
+        };
+        soon("the server has made the bucket", async || {
+            let made = bucket
+                .http
+                .put(format!("{}/files", bucket.url()))
+                .send()
+                .await;
+            Ok(made
+                .is_ok_and(|made| made.status().is_success())
+                .then_some(()))
+        })
+        .await?;
+        Ok(bucket)
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What `--media-store` is given.
+    pub fn place(&self) -> &'static str {
+        "s3://files/kept"
+    }
+
+    /// The environment that goes with it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let url = self.url();
+        let pairs = [
+            ("AWS_ACCESS_KEY_ID", "tests"),
+            ("AWS_SECRET_ACCESS_KEY", "tests"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ENDPOINT", &url),
+        ];
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    }
+
+    /// The names of the objects, as its listing has them.
+    pub async fn objects(&self) -> Result<Vec<String>> {
+        let list = self.http.get(format!("{}/files?list-type=2", self.url()));
+        let list = list.send().await?.text().await?;
+        let keys = list.split("<Key>").skip(1);
+        Ok(keys
+            .filter_map(|key| Some(key.split_once("</Key>")?.0.to_owned()))
+            .collect())
+    }
+
+    /// The bytes of an object.
+    pub async fn object(&self, name: &str) -> Result<Vec<u8>> {
+        let object = self.http.get(format!("{}/files/{name}", self.url()));
+        Ok(object
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?
+            .to_vec())
+    }
+}

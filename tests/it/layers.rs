@@ -117,6 +117,8 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/host/settle.rs", "outcomes in sets"),
         ("jobs/src/host/stray.rs", "lanes that nobody flies"),
         ("jobs/src/keys.rs", "whose a presented key is"),
+        ("jobs/src/media/fetch.rs", "claims of files to fetch"),
+        ("jobs/src/media/retention.rs", "files past their time"),
         ("jobs/src/organisations.rs", "the operator's list"),
         ("jobs/src/queue/tokens.rs", "claims of due deliveries"),
         (

@@ -38,7 +38,7 @@ const OF_NO_ORGANISATION: [(&str, &str); 5] = [
 const READ_BY_ORGANISATIONS: [&str; 1] = ["host"];
 
 /// Columns that hold what nobody can guess or choose: a key that has one of them tells nothing.
-const UNGUESSABLE: [&str; 4] = ["id", "session_id", "event_id", "public_id"];
+const UNGUESSABLE: [&str; 5] = ["id", "session_id", "event_id", "public_id", "object"];
 
 async fn texts(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<String>> {
     let rows = sqlx::query(sql).fetch_all(conn).await?;

@@ -55,6 +55,9 @@ fn decode(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientatio
 
 pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, BadMedia> {
     let format = format(mime_type)?;
+    if format == ImageFormat::Jpeg && is_cut_off(&bytes) {
+        return Err(BadMedia::Damaged);
+    }
     let (mut picture, orientation) = decode(format, &bytes)?;
     let large = picture.width().max(picture.height()) > SIDE_MAX;
     let eight_bits = picture.color().bytes_per_pixel() == picture.color().channel_count();
@@ -79,6 +82,13 @@ pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, 
         ..Looks::default()
     };
     Ok(Ready { bytes, looks })
+}
+
+/// Whether a JPEG ends before its end (ITU-T T.81, B.1.1.3: EOI after the last SOS). The decoder shows
+/// what there is of it, and grey.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
+    last(markers::EOI) < last(markers::SOS)
 }
 
 /// The same picture without what its camera wrote: EXIF and XMP (APP1), IPTC (APP13), comments, and

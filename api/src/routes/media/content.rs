@@ -4,6 +4,7 @@
 use std::{io, ops::Range};
 
 use futures_util::TryStreamExt as _;
+use http_range::{HttpRange, HttpRangeParseError};
 use passerelle_jobs::{
     Services,
     media::{self, ObjectsError},
@@ -13,7 +14,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::{
     Body, IntoResponse, Request, Response,
     http::{HeaderValue, StatusCode, header},
-    web::headers::{self, HeaderMapExt as _},
 };
 use poem_openapi::{
     ApiResponse,
@@ -74,32 +74,16 @@ fn here(file: &MediaFile) -> Result<&StoredFile, Problem> {
 
 /// The part that is asked for. Several parts, or what is no range, ask for the whole.
 fn wanted(request: &Request, size: u64) -> Result<Option<Range<u64>>, Problem> {
-    let Some(asked) = request.headers().typed_get::<headers::Range>() else {
+    let Some(asked) = request.headers().get(header::RANGE) else {
         return Ok(None);
     };
-    let several = request.headers().get(header::RANGE);
-    if several.is_some_and(|asked| asked.as_bytes().contains(&b',')) {
-        return Ok(None);
+    match HttpRange::parse_bytes(asked.as_bytes(), size).as_deref() {
+        Ok([HttpRange { length: 0, .. }]) | Err(HttpRangeParseError::NoOverlap) => {
+            Err(not_satisfiable(size))
+        }
+        Ok([HttpRange { start, length }]) => Ok(Some(*start..start + length)),
+        Ok(_) | Err(HttpRangeParseError::InvalidRange) => Ok(None),
     }
-    use std::ops::Bound::{Excluded, Included, Unbounded};
-    let Some((from, to)) = asked.satisfiable_ranges(size).next() else {
-        return Err(not_satisfiable(size));
-    };
-    let from = match from {
-        Included(from) => from,
-        Excluded(from) => from.saturating_add(1),
-        Unbounded => 0,
-    };
-    let to = match to {
-        Included(to) => to.saturating_add(1),
-        Excluded(to) => to,
-        Unbounded => size,
-    };
-    let part = from..to.min(size);
-    if part.is_empty() {
-        return Err(not_satisfiable(size));
-    }
-    Ok(Some(part))
 }
 
 fn not_satisfiable(size: u64) -> Problem {

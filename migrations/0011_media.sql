@@ -21,3 +21,4 @@ CREATE INDEX media_due ON media (due_at) WHERE status IN ('pending', 'deferred',
 CREATE INDEX media_fetching ON media (org_id) WHERE status = 'fetching';
 CREATE INDEX media_age ON media (delete_at);
 CREATE INDEX media_session ON media (session_id);
+CREATE INDEX media_message ON media (org_id, message_id) WHERE message_id IS NOT NULL;

@@ -249,6 +249,7 @@ pub(crate) async fn apply(
         Content::Delete(_) => {
             let record = id.to_string();
             let gone = key.seal_json(&content_place(message.org, &record), &Content::Deleted {})?;
+            store::media::delete_of(tx, message.org, id).await?;
             Ok(store::targets::delete(tx, message.org, id, &gone, at).await?)
         }
         _ => Ok(()),

@@ -26,6 +26,7 @@ mod stores {
         a_picture_loses_what_its_camera_wrote,
         a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
         a_link_opens_one_file_until_it_ends,
+        a_deleted_message_takes_its_file_along,
         nobody_sees_a_file_of_another_organisation,
         a_refused_message_leaves_no_file,
         an_endpoint_may_want_small_files_in_their_events,
@@ -35,6 +36,7 @@ mod stores {
     );
 
     pub(super) use super::{
+        a_deleted_message_takes_its_file_along,
         a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
         a_link_opens_one_file_until_it_ends, a_picture_loses_what_its_camera_wrote,
         a_refused_message_leaves_no_file,
@@ -556,6 +558,29 @@ pub(super) async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
         (refused.status, refused.code()),
         (StatusCode::GONE, "media_unavailable")
     );
+    world.finish().await
+}
+
+pub(super) async fn a_deleted_message_takes_its_file_along(backing: Backing) -> Result<Finished> {
+    let (world, _) = linked(backing).await?;
+    let receiver = world
+        .endpoint(&["media.available", "message.deleted"])
+        .await?;
+    let image = json!({ "type": "image", "bytes_base64": STANDARD.encode(PHOTO) });
+    let said = world
+        .simulator
+        .tell(CONTACT, NUMBER, json!({ "message": image }))
+        .await?;
+    let here = receiver.wait_for("media.available", 1).await?;
+    let id = here[0].body["data"]["media"]["id"]
+        .as_str()
+        .context("an id")?;
+    let revoke = json!({ "message": { "type": "revoke", "target": said } });
+    world.simulator.tell(CONTACT, NUMBER, revoke).await?;
+    receiver.wait_for("message.deleted", 1).await?;
+    for path in [format!("/v1/media/{id}"), format!("/v1/media/{id}/content")] {
+        assert_eq!(world.api.get(&path).await?.status, StatusCode::NOT_FOUND);
+    }
     world.finish().await
 }
 

@@ -31,6 +31,9 @@ mod turns;
 mod view;
 mod voice;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use bytes::Bytes;

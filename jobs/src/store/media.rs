@@ -179,6 +179,21 @@ pub(crate) async fn delete(
     row.map(|row| row::id_or_null(&row, "object")).transpose()
 }
 
+/// Deletes the file that came in with this message. Its bytes, which nothing opens then, are found by
+/// the reconciler.
+pub(crate) async fn delete_of(
+    tx: &mut Tx,
+    org: OrgId,
+    message: MessageId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM media WHERE org_id = $1 AND message_id = $2")
+        .bind(org.to_string())
+        .bind(message.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// The file's bytes are gone from the object store.
 pub(crate) async fn lose(
     tx: &mut Tx,

@@ -8,6 +8,7 @@ use passerelle_jobs::{
     content::{Content, Phone},
     host::nowhere::{self, Written},
     ids::{OrgId, SessionId},
+    media::MediaSettings,
     organisations,
     outbound::{self, NewMessage},
     pacing::Pace,
@@ -83,6 +84,7 @@ async fn services(url: &str) -> Result<Services> {
         lane_limit: 1000,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
+        media: MediaSettings::nowhere(),
     };
     Ok(Services::new(store, vault, clock, settings, chance))
 }

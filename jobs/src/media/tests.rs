@@ -1,0 +1,195 @@
+//! What a file leaves behind, and what becomes of rows and bytes that lost each other. On SQLite, and
+//! on PostgreSQL where `PASSERELLE_TEST_POSTGRES` names a database beside which others may be made.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use passerelle_engine::{
+    clock::Clock,
+    content::MediaKind,
+    ids::OrgId,
+    store::Store,
+    vault::{KekRing, Vault},
+};
+use rand::{SeedableRng as _, rngs::StdRng};
+use sqlx::Connection as _;
+use tempfile::TempDir;
+
+use super::{
+    MediaSettings, Objects, Upload, ingest, link,
+    retention::{self, Reconciled},
+};
+use crate::{
+    model::{MediaFile, MediaStatus},
+    organisations,
+    pacing::Pace,
+    services::{Services, Settings},
+    webhook::{guard::Egress, schedule::Schedule},
+};
+
+struct World {
+    services: Services,
+    org: OrgId,
+    folder: TempDir,
+}
+
+async fn worlds() -> Vec<World> {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = format!("sqlite:{}", folder.path().join("test.db").display());
+    let mut worlds = vec![World::open(&sqlite, folder).await];
+    if let Ok(url) = std::env::var("PASSERELLE_TEST_POSTGRES") {
+        let name = format!("media_{:016x}", rand::random::<u64>());
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query(create).execute(&mut server).await.unwrap();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        worlds.push(World::open(&format!("{server}/{name}"), folder).await);
+    }
+    worlds
+}
+
+impl World {
+    async fn open(url: &str, folder: TempDir) -> Self {
+        let (clock, chance) = (Clock::system(), StdRng::seed_from_u64(1));
+        let store = Store::open(url).await.unwrap();
+        store.migrate().await.unwrap();
+        let (ring, _) = KekRing::generate();
+        let vault = Vault::open(&store, ring, clock.clone()).await.unwrap();
+        let files = folder.path().join("media");
+        let settings = Settings {
+            host: "test".into(),
+            redis: None,
+            pace: Pace::default(),
+            ack_timeout: Duration::from_secs(20),
+            message_ttl: Duration::from_hours(24),
+            lane_limit: 10,
+            egress: Egress::new(Vec::new()),
+            schedule: Schedule::default(),
+            media: MediaSettings {
+                objects: Objects::open(&files.display().to_string()).unwrap(),
+                ..MediaSettings::nowhere()
+            },
+        };
+        let services = Services::new(store, vault, clock, settings, chance);
+        let org = organisations::create(&services, "Acme").await.unwrap().id;
+        Self {
+            services,
+            org,
+            folder,
+        }
+    }
+
+    async fn document(&self, bytes: &'static [u8]) -> MediaFile {
+        let upload = Upload {
+            kind: MediaKind::Document,
+            file_name: None,
+        };
+        let chunks = bytes
+            .chunks(7)
+            .map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
+        let chunks = futures_util::stream::iter(chunks.collect::<Vec<_>>());
+        ingest(&self.services, self.org, upload, chunks)
+            .await
+            .unwrap()
+    }
+
+    async fn read(&self, file: &MediaFile) -> Option<MediaFile> {
+        super::read(&self.services, self.org, file.id)
+            .await
+            .unwrap()
+    }
+
+    fn objects(&self) -> Vec<PathBuf> {
+        let folder = self.folder.path().join("media").join(self.org.to_string());
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.map(|file| file.path()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_file_past_its_time_is_deleted_with_its_bytes_and_no_other_is() {
+    for world in worlds().await {
+        let file = world.document(b"an invoice").await;
+        retention::sweep(&world.services, file.delete_at - 1)
+            .await
+            .unwrap();
+        assert!(world.read(&file).await.is_some());
+        retention::sweep(&world.services, file.delete_at)
+            .await
+            .unwrap();
+        assert!(world.read(&file).await.is_none());
+        assert_eq!(world.objects(), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_no_row_knows_go_and_a_row_without_bytes_says_so() {
+    for world in worlds().await {
+        let (whole, lost) = (world.document(b"kept").await, world.document(b"lost").await);
+        let object = lost.stored.as_ref().unwrap().object.to_string();
+        let folder = world
+            .folder
+            .path()
+            .join("media")
+            .join(world.org.to_string());
+        std::fs::rename(folder.join(&object), folder.join("not one of ours")).unwrap();
+        let stray = passerelle_engine::ids::ObjectId::new(world.services.clock());
+        std::fs::write(folder.join(stray.to_string()), b"left by a kill").unwrap();
+        // What may still be coming in is left alone.
+        let young = retention::reconcile(&world.services, Duration::from_hours(2))
+            .await
+            .unwrap();
+        assert_eq!(
+            young,
+            Reconciled {
+                orphans: 0,
+                lost: 1
+            }
+        );
+        let found = retention::reconcile(&world.services, Duration::ZERO)
+            .await
+            .unwrap();
+        assert_eq!(
+            found,
+            Reconciled {
+                orphans: 1,
+                lost: 0
+            }
+        );
+        assert_eq!(
+            world.objects().len(),
+            2,
+            "what is none of ours is left alone"
+        );
+        assert_eq!(
+            world.read(&whole).await.unwrap().status,
+            MediaStatus::Available
+        );
+        let lost = world.read(&lost).await.unwrap();
+        assert_eq!(lost.status, MediaStatus::Failed);
+        assert_eq!(lost.error.as_deref(), Some("media_lost"));
+    }
+}
+
+#[tokio::test]
+async fn a_link_ends_at_its_moment_and_with_its_organisation() {
+    for world in worlds().await {
+        let file = world.document(b"an invoice").await;
+        let key = world.services.0.vault.org_key(world.org).await.unwrap();
+        let opens = async |until| {
+            let link = link::Link {
+                org: world.org,
+                media: file.id,
+                until,
+            };
+            let url = link::sign(&key, "", link);
+            let text = url.rsplit_once('/').unwrap().1;
+            link::open(&world.services, text).await.unwrap()
+        };
+        let now = world.services.clock().now();
+        assert_eq!(opens(now + 60_000).await.unwrap().media, file.id);
+        assert_eq!(opens(now - 1).await, None);
+        assert_eq!(link::open(&world.services, "a.b.1.c").await.unwrap(), None);
+    }
+}

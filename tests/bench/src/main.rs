@@ -1,10 +1,11 @@
-//! The benchmarks, against binaries started by path: `bench [accept] [memory] [lanes] [through]`.
+//! The benchmarks, against binaries started by path: `bench [accept] [memory] [lanes] [through] [files]`.
 //!
 //! Simulator, gateway, load and reference are processes of their own; each row's reference is
 //! measured in the same run, because machines and moments differ more than programs do.
 
 mod accept;
 mod children;
+mod files;
 mod lanes;
 mod memory;
 mod report;
@@ -18,7 +19,7 @@ async fn main() -> Result<()> {
     install_tls();
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.is_empty() {
-        wanted = ["accept", "memory", "lanes", "through"]
+        wanted = ["accept", "memory", "lanes", "through", "files"]
             .map(str::to_owned)
             .into();
     }
@@ -36,6 +37,7 @@ async fn main() -> Result<()> {
             }
             "lanes" => rows.push(lanes::measure().await?),
             "through" => rows.push(through::measure().await?),
+            "files" => rows.extend(files::measure().await?),
             other => bail!("there is no benchmark {other}"),
         }
     }

@@ -2,7 +2,7 @@
 //! `tests/run` installs it and runs these tests in a step of its own.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Api, Backing, Receiver, Setup, World, within};
+use passerelle_tests::{Backing, Receiver, Setup, World, within};
 use serde_json::{Value, json};
 use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{

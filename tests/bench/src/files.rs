@@ -8,7 +8,8 @@ use passerelle_tests::{Backing, Setup, World, simulator::Phone, within};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::report::Row;
 

@@ -267,6 +267,27 @@ mod tests {
         !crc
     }
 
+    proptest::proptest! {
+        /// Whatever a byte was bent to, decoding ends, with an answer; a panic counts as damage.
+        #[test]
+        fn a_bent_picture_is_shown_or_refused(
+            at in proptest::prelude::any::<proptest::sample::Index>(),
+            byte in proptest::prelude::any::<u8>(),
+        ) {
+            let drawn = drawn(40, 30);
+            let mut png = Vec::new();
+            drawn.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+            let jpeg = with_exif(as_jpeg(&drawn), 3);
+            for (mime_type, mut bytes) in [("image/jpeg", jpeg), ("image/png", png)] {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+                if let Ok(ready) = picture(mime_type, bytes) {
+                    assert!(!has_canary(&ready.bytes) || at < 200, "what the camera wrote is in it");
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_cut_off_is_damaged() {
         let whole = as_jpeg(&drawn(300, 200));

@@ -185,3 +185,54 @@ impl Seek for Reader {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILM: &[u8] = include_bytes!("../../../tests/assets/film.mp4");
+    const HEVC: &[u8] = include_bytes!("../../../tests/assets/hevc.mp4");
+    const SONG: &[u8] = include_bytes!("../../../tests/assets/song.mp3");
+
+    #[test]
+    fn a_film_says_how_long_it_plays_and_its_size() {
+        let expected = Film {
+            seconds: 2,
+            width: 160,
+            height: 120,
+        };
+        assert_eq!(film(FILM), Ok(expected));
+        assert!(matches!(film(HEVC), Err(BadMedia::Transcoding(_))));
+        assert_eq!(film(&FILM[..1000]), Err(BadMedia::Damaged));
+        assert_eq!(film(b"".as_slice()), Err(BadMedia::Damaged));
+    }
+
+    #[test]
+    fn a_recording_says_how_long_it_plays() {
+        assert_eq!(seconds(Cursor::new(SONG)), Some(3));
+        assert_eq!(seconds(Cursor::new(b"#!AMR\n")), None);
+    }
+
+    proptest! {
+        /// Whatever a byte was bent to, reading ends, with an answer.
+        #[test]
+        fn a_bent_film_or_recording_is_read_or_refused(
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            for whole in [FILM, SONG] {
+                let mut bent = whole.to_vec();
+                // The head has all that counts.
+                bent[at.index(600)] = byte;
+                bent.truncate(cut.index(bent.len()) + 1);
+                let _ = film(&*bent);
+                let _ = seconds(Cursor::new(&bent));
+            }
+        }
+    }
+}

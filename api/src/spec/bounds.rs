@@ -48,7 +48,9 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
 pub(super) fn add(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     for (schema, field, bound) in bounds() {
-        let property = schemas[schema]["properties"][field].as_object_mut();
+        // Looked up by pointer: indexing would add what is not there.
+        let place = format!("/{schema}/properties/{field}");
+        let property = schemas.pointer_mut(&place).and_then(Value::as_object_mut);
         if let (Some(property), Some(bound)) = (property, bound.as_object()) {
             property.extend(bound.clone());
         }

@@ -7,7 +7,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::wait::soon;
+use crate::{wait::soon, world::install_tls};
 
 /// The server takes any signature, and shows objects to nobody without one.
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, \
@@ -24,6 +24,7 @@ pub struct Bucket {
 impl Bucket {
     /// Starts the server on a free port and makes the bucket; its log goes to `folder`.
     pub async fn start(folder: &Path) -> Result<Self> {
+        install_tls();
         let program = std::env::var("PASSERELLE_TEST_MOTO")
             .context("PASSERELLE_TEST_MOTO names no server: start the tests with tests/run")?;
         let free = TcpListener::bind("127.0.0.1:0").await?;

@@ -129,7 +129,8 @@ fn answer(page: Page) -> Response {
         Page::Broken(body) => {
             let half = Bytes::from(body[..body.len() / 2].to_vec());
             let chunks = stream::iter([Ok(half), Err(broken())]);
-            Response::builder().body(Body::from_bytes_stream(chunks))
+            let response = Response::builder().header(header::CONTENT_LENGTH, body.len());
+            response.body(Body::from_bytes_stream(chunks))
         }
         Page::Hanging => {
             let never = stream::pending::<io::Result<Bytes>>();

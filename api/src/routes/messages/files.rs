@@ -139,14 +139,12 @@ impl Given {
 }
 
 fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
-    if text.len() > INLINE_MAX.div_ceil(3) * 4 {
-        let wanted = "at most 5 MiB; upload what is larger";
-        flaws.unless(false, Code::MediaTooLarge, pointer, wanted);
-        return None;
-    }
     let bytes = BASE64_STANDARD.decode(text).ok();
     let wanted = "base64 with padding";
-    flaws.unless(bytes.is_some(), Code::InvalidBase64, pointer, wanted);
+    flaws.unless(bytes.is_some(), Code::InvalidBase64, &*pointer, wanted);
+    let size = bytes.as_ref().map_or(0, Vec::len);
+    let wanted = "at most 5 MiB; upload what is larger";
+    flaws.unless(size <= INLINE_MAX, Code::MediaTooLarge, pointer, wanted);
     bytes
 }
 

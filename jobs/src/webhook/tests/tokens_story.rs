@@ -380,6 +380,12 @@ async fn an_attempt_that_panics_ends_alone_and_is_made_again() {
     let event = story.world.emit(EventType::MessageSent).await;
     assert_eq!(story.receiver.next().await.id(), event.to_string());
     assert_eq!(story.worker().await, name, "the worker lives on");
+    // What was received may still be on its way to the store, and must not age.
+    let recorded = eventually(async || {
+        let delivered = "SELECT count(*) FROM delivery WHERE status = 'delivered'";
+        (count(&story.world, delivered).await == 1).then_some(())
+    });
+    recorded.await.expect("it is recorded");
     story.world.age_deliveries(Duration::from_secs(26));
     assert_eq!(story.receiver.next().await.id(), unlucky.to_string());
     story.world.all_stand(DeliveryStatus::Delivered).await;

@@ -11,7 +11,7 @@ const MB: u64 = 1024 * 1024;
 pub const INLINE_MAX: usize = 5 * 1024 * 1024;
 
 /// The biggest file of a kind, in bytes.
-pub fn size_max(kind: MediaKind) -> u64 {
+pub(super) fn size_max(kind: MediaKind) -> u64 {
     match kind {
         MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
         MediaKind::Video => 64 * MB,
@@ -24,7 +24,7 @@ pub fn size_max(kind: MediaKind) -> u64 {
 pub(super) const INBOUND_MAX: u64 = 2048 * MB;
 
 /// The types a file of a kind may have; empty means any.
-pub fn types(kind: MediaKind) -> &'static [&'static str] {
+fn types(kind: MediaKind) -> &'static [&'static str] {
     match kind {
         MediaKind::Image => &["image/jpeg", "image/png", "image/webp"],
         MediaKind::Video => &["video/mp4", "video/3gpp"],

@@ -48,7 +48,7 @@ use passerelle_engine::{
 pub(crate) use self::{decoding::Decoding, turns::Turns};
 pub use self::{
     ingest::{BadMedia, IngestError, Upload, ingest},
-    kinds::{INLINE_MAX, size_max, types},
+    kinds::INLINE_MAX,
     link::{Link, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{Source, SourceError},

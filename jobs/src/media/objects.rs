@@ -230,14 +230,6 @@ impl Objects {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Whether the object store answers.
-    pub async fn ping(&self) -> Result<(), ObjectsError> {
-        match self.store.head(&self.prefix.clone().join("ping")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 /// Whose file lies there, and which; none for an object that is none of ours.

@@ -210,7 +210,8 @@ fn schemas(document: &mut Value) {
         let Some(example) = examples::of_schema(name) else {
             continue;
         };
-        if let Some(properties) = schema["properties"].as_object_mut() {
+        let properties = schema.get_mut("properties");
+        if let Some(properties) = properties.and_then(Value::as_object_mut) {
             for (field, property) in properties {
                 let bare = property.get("$ref").is_none() && property.get("allOf").is_none();
                 if let (true, Some(value)) = (bare, example.get(field)) {

@@ -127,6 +127,27 @@ mod tests {
 
     use super::*;
 
+    fn nulls(value: &Value, place: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Null => found.push(place.to_owned()),
+            Value::Array(items) => items.iter().for_each(|item| nulls(item, place, found)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    nulls(value, &format!("{place}/{name}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Looking for what is not there, by index, puts a null in its place.
+    #[test]
+    fn nothing_in_the_document_is_null() {
+        let mut found = Vec::new();
+        nulls(&document(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
     /// `openapi/openapi.json` is what `passerelle openapi` prints.
     #[test]
     fn the_committed_document_is_the_one_the_code_makes() {

@@ -85,7 +85,7 @@ pub async fn check(
     let shared = &services.0;
     let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
     let mac = contact_mac(&key, phone);
-    let record = hex(&mac);
+    let record = hex::encode(mac);
     let now = shared.clock.now();
     let known = {
         let mut conn = shared.store.read(org).await?;
@@ -163,14 +163,6 @@ impl Questions {
         let counted = self.limiter.check_key(&session);
         counted.map_err(|until| until.wait_time_from(self.clock.now()))
     }
-}
-
-fn hex(mac: &[u8]) -> String {
-    use std::fmt::Write as _;
-    mac.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 fn place(org: OrgId, record: &str) -> Place<'_> {

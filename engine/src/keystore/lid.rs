@@ -32,7 +32,7 @@ impl SealedKeyStore {
 
     async fn lid(&self, select: Statement) -> Result<Option<LidPnMappingEntry>> {
         let row: Option<(Vec<u8>, Vec<u8>)> = self.fetch_one(select).await?;
-        row.map(|(mac, sealed)| self.open_json(LID, &hex(&mac), &sealed))
+        row.map(|(mac, sealed)| self.open_json(LID, &hex(mac), &sealed))
             .transpose()
     }
 
@@ -44,7 +44,7 @@ impl SealedKeyStore {
         for (turn, entry) in (self.turns(entries.len())..).zip(entries) {
             let mac = self.mac(LID, &[entry.lid.as_bytes()]);
             let phone = self.mac(PHONE, &[entry.phone_number.as_bytes()]);
-            let sealed = self.seal_json(LID, &hex(&mac), entry)?;
+            let sealed = self.seal_json(LID, &hex(mac), entry)?;
             let row = [
                 self.session(),
                 mac.into(),

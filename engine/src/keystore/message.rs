@@ -33,7 +33,7 @@ impl SealedKeyStore {
                     Cell::Text(kind.to_owned()),
                     mac.into(),
                     Cell::Int(now),
-                    Cell::Blob(self.seal(kind, &hex(&mac), message)),
+                    Cell::Blob(self.seal(kind, &hex(mac), message)),
                 ];
                 (mac, row)
             })
@@ -53,7 +53,7 @@ impl SealedKeyStore {
         let mac = self.mac(kind, name);
         let cells = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
         let row: Option<(Vec<u8>,)> = self.fetch_one(statement(SELECT, cells)).await?;
-        row.map(|(sealed,)| Ok(self.open(kind, &hex(&mac), &sealed)?.to_vec()))
+        row.map(|(sealed,)| Ok(self.open(kind, &hex(mac), &sealed)?.to_vec()))
             .transpose()
     }
 
@@ -68,7 +68,7 @@ impl SealedKeyStore {
         let cells = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
         let sealed = self.take(statement(TAKE, cells)).await?;
         sealed
-            .map(|sealed| Ok(self.open(kind, &hex(&mac), &sealed)?.to_vec()))
+            .map(|sealed| Ok(self.open(kind, &hex(mac), &sealed)?.to_vec()))
             .transpose()
     }
 

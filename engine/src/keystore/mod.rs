@@ -297,14 +297,7 @@ pub async fn wipe(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
 }
 
 /// A record's part of a [`Place`]: the HMAC of its name, which is all that a list of rows shows.
-fn hex(mac: &[u8]) -> String {
-    use fmt::Write as _;
-    mac.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a String does not fail");
-            text
-        })
-}
+use hex::encode as hex;
 
 fn unreadable(error: VaultError) -> StoreError {
     StoreError::Serialization(Box::new(error))

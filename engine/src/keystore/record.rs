@@ -37,7 +37,7 @@ pub(super) type Name<'a> = &'a [&'a [u8]];
 impl SealedKeyStore {
     pub(super) fn record(&self, kind: &'static str, name: Name<'_>, value: &[u8]) -> Row {
         let mac = self.mac(kind, name);
-        self.row(kind, mac, None, self.seal(kind, &hex(&mac), value))
+        self.row(kind, mac, None, self.seal(kind, &hex(mac), value))
     }
 
     pub(super) fn record_json<T: Serialize>(
@@ -47,14 +47,14 @@ impl SealedKeyStore {
         value: &T,
     ) -> Result<Row> {
         let mac = self.mac(kind, name);
-        Ok(self.row(kind, mac, None, self.seal_json(kind, &hex(&mac), value)?))
+        Ok(self.row(kind, mac, None, self.seal_json(kind, &hex(mac), value)?))
     }
 
     /// A record under a Signal address, also found by the address's user.
     fn addressed(&self, kind: &'static str, address: &str, value: &[u8]) -> Row {
         let mac = self.mac(kind, &[address.as_bytes()]);
         let user = self.user_mac(user_of(address));
-        self.row(kind, mac, Some(user), self.seal(kind, &hex(&mac), value))
+        self.row(kind, mac, Some(user), self.seal(kind, &hex(mac), value))
     }
 
     fn row(
@@ -113,7 +113,7 @@ impl SealedKeyStore {
         let mac = self.mac(kind, name);
         let sealed = self.sealed(kind, mac).await?;
         sealed
-            .map(|sealed| self.open(kind, &hex(&mac), &sealed))
+            .map(|sealed| self.open(kind, &hex(mac), &sealed))
             .transpose()
     }
 
@@ -125,7 +125,7 @@ impl SealedKeyStore {
         let mac = self.mac(kind, name);
         let sealed = self.sealed(kind, mac).await?;
         sealed
-            .map(|sealed| self.open_json(kind, &hex(&mac), &sealed))
+            .map(|sealed| self.open_json(kind, &hex(mac), &sealed))
             .transpose()
     }
 

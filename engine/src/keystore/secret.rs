@@ -30,7 +30,7 @@ impl MsgSecretStore for SealedKeyStore {
              THEN key_secret.message_at ELSE excluded.message_at END";
         let stored = entries.len();
         let rows = self.merged(entries).into_iter().map(|(mac, entry)| {
-            let sealed = self.seal(SECRET, &hex(&mac), &entry.secret);
+            let sealed = self.seal(SECRET, &hex(mac), &entry.secret);
             [
                 self.session(),
                 mac.into(),
@@ -66,7 +66,7 @@ impl MsgSecretStore for SealedKeyStore {
         let row: Option<(Vec<u8>, i64)> = self
             .fetch_one(statement(SELECT, [self.session(), mac.into()]))
             .await?;
-        row.map(|(sealed, at)| Ok((self.open(SECRET, &hex(&mac), &sealed)?.to_vec(), at)))
+        row.map(|(sealed, at)| Ok((self.open(SECRET, &hex(mac), &sealed)?.to_vec(), at)))
             .transpose()
     }
 

@@ -22,7 +22,7 @@ impl SealedKeyStore {
             .await?;
         row.map(|(sealed, token_timestamp, sender_timestamp)| {
             let token = match sealed {
-                Some(sealed) => self.open(TOKEN, &hex(&mac), &sealed)?.to_vec(),
+                Some(sealed) => self.open(TOKEN, &hex(mac), &sealed)?.to_vec(),
                 None => Vec::new(),
             };
             Ok(TcTokenEntry {
@@ -75,11 +75,11 @@ impl SealedKeyStore {
         sent_at: Cell,
     ) -> Statement {
         let mac = self.mac(NAME, &[jid.as_bytes()]);
-        let sealed = (!token.is_empty()).then(|| self.seal(TOKEN, &hex(&mac), token));
+        let sealed = (!token.is_empty()).then(|| self.seal(TOKEN, &hex(mac), token));
         let cells = [
             self.session(),
             mac.into(),
-            Cell::Blob(self.seal(NAME, &hex(&mac), jid.as_bytes())),
+            Cell::Blob(self.seal(NAME, &hex(mac), jid.as_bytes())),
             Cell::MaybeBlob(sealed),
             Cell::Int(at),
             sent_at,

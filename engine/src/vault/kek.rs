@@ -55,7 +55,7 @@ impl KekRing {
     pub fn generate() -> (Self, String) {
         let key = record::random_key();
         // Part of a second random key names the first, so that a later one does not take its name.
-        let id = format!("kek-{}", hex_of(&record::random_key()[..4]));
+        let id = format!("kek-{}", hex::encode(&record::random_key()[..4]));
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(key.as_slice()));
         let line = format!("{id}:{}", encoded.as_str());
         (Self(vec![Kek { id, key }]), line)
@@ -76,14 +76,6 @@ impl KekRing {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kek> {
         self.0.iter()
     }
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
 }
 
 impl Kek {

@@ -129,10 +129,5 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
 
 /// SHA-256 of a file, 64 hexadecimal digits.
 pub fn sha256(stored: &StoredFile) -> String {
-    use std::fmt::Write as _;
-    let digest = stored.file.sha256.iter();
-    digest.fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(&stored.file.sha256)
 }

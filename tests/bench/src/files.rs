@@ -145,10 +145,7 @@ async fn download(world: &World, file: &Value) -> Result<()> {
     while let Some(chunk) = reply.chunk().await? {
         digest.update(&chunk);
     }
-    let digest = digest
-        .finalize()
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let digest = hex::encode(digest.finalize());
     ensure!(file["sha256"] == digest.as_str(), "it has other bytes");
     Ok(())
 }

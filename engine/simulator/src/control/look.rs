@@ -80,6 +80,5 @@ pub(super) fn certificate(Data(world): Worlds<'_>) -> Response {
 
 #[handler]
 pub(super) fn root(Data(world): Worlds<'_>) -> Response {
-    let digits = world.noise.root.iter().map(|byte| format!("{byte:02x}"));
-    digits.collect::<String>().into_response()
+    hex::encode(world.noise.root).into_response()
 }

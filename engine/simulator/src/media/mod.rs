@@ -10,8 +10,6 @@ pub(crate) mod store;
 pub(crate) mod transfer;
 pub(crate) mod upload;
 
-use std::fmt::Write;
-
 /// Seconds that an address says it is good for; nobody checks.
 pub(crate) const GOOD_FOR: u64 = 30 * 24 * 3600;
 
@@ -50,11 +48,3 @@ pub(crate) const FOLDERS: [&str; 9] = [
     "thumbnail-sticker-pack",
     "video",
 ];
-
-/// Bytes as lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes what is written to it");
-        text
-    })
-}

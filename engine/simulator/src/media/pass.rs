@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 
 use rand::RngExt;
 
-use super::hex;
 use crate::account::Address;
 use crate::world::State;
 
@@ -21,7 +20,7 @@ pub(crate) struct Passes {
 
 /// A fresh pass for a device.
 pub(crate) fn give(state: &mut State, device: &Address) -> String {
-    let pass = hex(&state.rng.random::<[u8; 16]>());
+    let pass = hex::encode(state.rng.random::<[u8; 16]>());
     let passes = &mut state.passes;
     let own = passes.of.entry(device.clone()).or_default();
     if own.len() == GOOD_AT_ONCE

@@ -3,7 +3,6 @@
 use waproto::whatsapp::Message;
 
 use super::{Attachment, Media, Opened, View, of};
-use crate::media::hex;
 
 pub(super) fn file(message: &Message) -> Option<View> {
     image(message)
@@ -94,8 +93,8 @@ pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Opened, Strin
     };
     match outcome {
         Ok(opened) => {
-            media.sha256 = Some(hex(&opened.sums.plain));
-            media.enc_sha256 = Some(hex(&opened.sums.sealed));
+            media.sha256 = Some(hex::encode(opened.sums.plain));
+            media.enc_sha256 = Some(hex::encode(opened.sums.sealed));
             media.length = Some(opened.sums.length);
         }
         Err(reason) => media.undecryptable = Some(reason.clone()),

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use super::content::Source;
 use crate::media::cipher::{self, Sums};
-use crate::media::{GOOD_FOR, MediaKind, hex};
+use crate::media::{GOOD_FOR, MediaKind};
 use crate::world::World;
 
 /// A file that is on the media server.
@@ -24,8 +24,8 @@ impl Attached {
     /// As the control API tells of it.
     pub(crate) fn view(&self) -> serde_json::Value {
         serde_json::json!({
-            "sha256": hex(&self.sums.plain),
-            "enc_sha256": hex(&self.sums.sealed),
+            "sha256": hex::encode(self.sums.plain),
+            "enc_sha256": hex::encode(self.sums.sealed),
             "length": self.sums.length,
             "direct_path": self.direct_path,
             "url": self.url,

@@ -231,15 +231,7 @@ fn cut(mut text: String, max: usize) -> String {
 }
 
 fn digest(bytes: &[u8]) -> Option<String> {
-    use std::fmt::Write as _;
-    (bytes.len() == 32).then(|| {
-        bytes
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
-    })
+    (bytes.len() == 32).then(|| hex::encode(bytes))
 }
 
 /// `None` when something is missing without which the file cannot be had.

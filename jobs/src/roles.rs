@@ -146,10 +146,8 @@ impl Running {
     pub fn sweep(&self, services: &Services) {
         self.tasks
             .spawn(sweep::run(services.clone(), self.stop.clone()));
-        self.tasks.spawn(retention::reconcile_for_ever(
-            services.clone(),
-            self.stop.clone(),
-        ));
+        self.tasks
+            .spawn(retention::run(services.clone(), self.stop.clone()));
     }
 
     /// Stops claiming, lets what is in flight finish, puts sessions to rest, and returns when all

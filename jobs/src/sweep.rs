@@ -6,8 +6,7 @@ use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::Fault, media, messages, model::Status, outbound, pacing::millis, services::Services,
-    store,
+    error::Fault, messages, model::Status, outbound, pacing::millis, services::Services, store,
 };
 
 /// Between two looks for messages past their time.
@@ -35,7 +34,6 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
 async fn sweep(services: &Services) -> Result<(), Fault> {
     let now = services.0.clock.now();
     expire(services, now).await?;
-    media::retention::sweep(services, now).await?;
     let before = now.saturating_sub(millis(KEY_TTL));
     let forget = services.0.store.write_system(move |tx| {
         Box::pin(async move {

@@ -298,39 +298,45 @@ impl Sealing {
         }
     }
 
-    async fn all<S, E>(
-        mut self,
-        head: Bytes,
-        mut incoming: Incoming<S>,
-    ) -> Result<Sealed, IngestError>
+    async fn all<S, E>(self, head: Bytes, incoming: Incoming<S>) -> Result<Sealed, IngestError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
     {
-        if let Err(error) = self.pour(&head, &mut incoming).await {
-            self.writing.abort().await;
-            return Err(error);
+        let Self {
+            org,
+            object,
+            sealer,
+            mut writing,
+        } = self;
+        match pour(&mut writing, sealer, &head, incoming).await {
+            Ok(file) => {
+                writing.finish().await?;
+                Ok(Sealed { org, object, file })
+            }
+            Err(error) => {
+                writing.abort().await;
+                Err(error)
+            }
         }
-        let (last, file) = self.sealer.finish();
-        self.writing.write(last).await?;
-        self.writing.finish().await?;
-        let (org, object) = (self.org, self.object);
-        Ok(Sealed { org, object, file })
     }
+}
 
-    async fn pour<S, E>(
-        &mut self,
-        head: &[u8],
-        incoming: &mut Incoming<S>,
-    ) -> Result<(), IngestError>
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
-    {
-        self.writing.write(self.sealer.update(head)).await?;
-        while let Some(chunk) = incoming.next().await? {
-            self.writing.write(self.sealer.update(&chunk)).await?;
-        }
-        Ok(())
+async fn pour<S, E>(
+    writing: &mut Writing,
+    mut sealer: Sealer,
+    head: &[u8],
+    mut incoming: Incoming<S>,
+) -> Result<SealedFile, IngestError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+{
+    writing.write(sealer.update(head)).await?;
+    while let Some(chunk) = incoming.next().await? {
+        writing.write(sealer.update(&chunk)).await?;
     }
+    let (last, file) = sealer.finish();
+    writing.write(last).await?;
+    Ok(file)
 }
 
 /// A file of which only its type is known.

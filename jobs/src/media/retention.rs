@@ -13,6 +13,8 @@ use crate::{
     store::{self, system::media_claims},
 };
 
+/// Between two looks for files past their time.
+const LOOK: Duration = Duration::from_secs(10);
 /// Between two looks through the whole object store.
 const RECONCILE: Duration = Duration::from_hours(6);
 /// Bytes without a row are left alone while they may still be coming in.
@@ -20,8 +22,43 @@ const COMING_IN: Duration = Duration::from_hours(2);
 /// Rows looked at in one go.
 const PAGE: i64 = 500;
 
+/// Sweeps and reconciles until stopped. The object store is slow next to the database, so nothing else
+/// waits for it here.
+pub(crate) async fn run(services: Services, stop: CancellationToken) {
+    let mut reconcile_at = services.0.clock.monotonic();
+    while !stop.is_cancelled() {
+        if let Err(fault) = sweep(&services, services.0.clock.now()).await {
+            tracing::warn!(error = %fault, "files past their time wait for the store");
+        }
+        if services.0.clock.monotonic() >= reconcile_at {
+            told(reconcile(&services, COMING_IN).await);
+            reconcile_at = services.0.clock.monotonic() + RECONCILE;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+fn told(reconciled: anyhow::Result<Reconciled>) {
+    match reconciled {
+        Ok(Reconciled {
+            orphans: 0,
+            lost: 0,
+        }) => {}
+        Ok(Reconciled { orphans, lost }) => {
+            tracing::info!(orphans, lost, "files and their bytes were brought together");
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the object store was not looked through");
+        }
+    }
+}
+
 /// Deletes files past their time.
-pub(crate) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault> {
+pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault> {
     let overdue = {
         let mut conn = services.0.store.read_system().await?;
         media_claims::overdue(&mut conn, now).await?
@@ -30,29 +67,6 @@ pub(crate) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault>
         super::delete(services, org, id).await?;
     }
     Ok(())
-}
-
-/// Reconciles again and again, until stopped.
-pub(crate) async fn reconcile_for_ever(services: Services, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match reconcile(&services, COMING_IN).await {
-            Ok(Reconciled {
-                orphans: 0,
-                lost: 0,
-            }) => {}
-            Ok(Reconciled { orphans, lost }) => {
-                tracing::info!(orphans, lost, "files and their bytes were brought together");
-            }
-            Err(error) => {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "the object store was not looked through");
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RECONCILE) => {}
-            () = stop.cancelled() => {}
-        }
-    }
 }
 
 /// What was not together.
@@ -107,9 +121,11 @@ async fn lost(services: &Services) -> anyhow::Result<usize> {
             let mark = services.0.store.write(org, move |tx: &mut Tx| {
                 Box::pin(async move { store::media::lose(tx, org, id, object).await })
             });
-            let _: () = mark.await.map_err(Fault::Store)?;
-            tracing::error!(media.id = %id, "the bytes of a file are gone");
-            lost += 1;
+            // False when the file was deleted meanwhile, as its bytes were.
+            if mark.await.map_err(Fault::Store)? {
+                tracing::error!(media.id = %id, "the bytes of a file are gone");
+                lost += 1;
+            }
         }
     }
 }

@@ -194,14 +194,14 @@ pub(crate) async fn delete_of(
     Ok(())
 }
 
-/// The file's bytes are gone from the object store.
+/// The file's bytes are gone from the object store. False when the file is gone, too.
 pub(crate) async fn lose(
     tx: &mut Tx,
     org: OrgId,
     id: MediaId,
     object: ObjectId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query(
         "UPDATE media SET status = 'failed', error = 'media_lost', object = NULL, file_sealed = NULL \
          WHERE org_id = $1 AND id = $2 AND object = $3",
     )
@@ -210,5 +210,5 @@ pub(crate) async fn lose(
     .bind(object.to_string())
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(changed.rows_affected() == 1)
 }

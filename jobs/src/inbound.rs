@@ -16,8 +16,8 @@ use passerelle_engine::{
 use crate::{
     crash,
     error::Fault,
-    events, media,
-    media::MediaSettings,
+    events,
+    media::incoming::Announcing,
     messages::{contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     opt_out,
@@ -77,7 +77,7 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
     let shared = services.0.clone();
     let key = shared.vault.org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), shared.clock.clone());
-    let files = shared.settings.media.clone();
+    let files = Announcing::now(&shared.settings.media);
     let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
     shared
@@ -106,7 +106,7 @@ async fn receive(
     tx: &mut Tx,
     lease: &Lease,
     key: &Arc<DataKey>,
-    files: &MediaSettings,
+    files: &Announcing,
     clock: &Clock,
     mut inbound: Inbound,
 ) -> Result<(), Fault> {
@@ -164,7 +164,9 @@ async fn receive(
     if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
         target::apply(tx, key, &message, inbound.at).await?;
-        let file = media::incoming::announce(tx, key, files, &message, inbound.remote, now).await?;
+        let file = files
+            .announce(tx, key, &message, inbound.remote, now)
+            .await?;
         events::received(tx, key, &message, file.as_ref(), clock).await?;
         opt_out::take(tx, key, &writer, &message, clock).await?;
     }

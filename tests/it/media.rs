@@ -73,14 +73,8 @@ const KINDS: [(&str, &[u8], &str); 6] = [
     ("sticker", STICKER, "image/webp"),
 ];
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(digit).collect()
-}
-
 fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 async fn linked(backing: Backing) -> Result<(World, String)> {
@@ -350,7 +344,7 @@ pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
         png.extend([0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30, 8, 2, 0, 0, 0]);
         png.extend([
-            0xd8, 0x71, 0x07, 0x5d, 0, 0, 0, 0, b'I', b'D', b'A', b'T', 0, 0, 0, 0,
+            0xe9, 0x45, 0x6f, 0xed, 0, 0, 0, 0, b'I', b'D', b'A', b'T', 0, 0, 0, 0,
         ]);
         png
     };
@@ -379,11 +373,7 @@ pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     }
     let bomb = world.api.upload("image", bomb).await?;
-    assert!(
-        matches!(bomb.code(), "media_dimensions" | "media_damaged"),
-        "{}",
-        bomb.body
-    );
+    assert_eq!(bomb.code(), "media_dimensions", "{}", bomb.body);
     assert_eq!(objects(&world), Vec::<std::path::PathBuf>::new());
     // What a message says of its file.
     let file = uploaded(&world.api, "document", PAPER).await?;
@@ -643,7 +633,7 @@ pub(super) async fn nobody_sees_a_file_of_another_organisation(
 }
 
 pub(super) async fn a_refused_message_leaves_no_file(backing: Backing) -> Result<Finished> {
-    let (world, session) = linked(backing).await?;
+    let (mut world, session) = linked(backing).await?;
     let document = json!({ "type": "document", "document": { "base64": STANDARD.encode(PAPER) } });
     let mut expired = Api::of_kind(&session, CONTACT, document.clone());
     expired["expires_at"] = json!("2020-01-01T00:00:00Z");
@@ -660,6 +650,12 @@ pub(super) async fn a_refused_message_leaves_no_file(backing: Backing) -> Result
     assert_eq!(again.body["id"], first.body["id"]);
     assert_eq!(again.headers["idempotency-replayed"], "true");
     assert_eq!(objects(&world).len(), 1);
+    // It is answered so where no file could be taken in any more, for none has to be.
+    world.gateway.stop().await?;
+    world.gateway.setup.flags = vec!["--media-disk-max".to_owned(), "1".to_owned()];
+    world.gateway.start().await?;
+    let again = world.api.send_once("order-1042", &body).await?;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
     let id = first.body["id"].as_str().context("an id")?;
     world.api.message_at(id, "sent").await?;
     world.finish().await
@@ -733,6 +729,11 @@ pub(super) async fn when_the_disk_is_full_texts_go_on_and_files_wait(
         .endpoint(&["message.received", "media.available"])
         .await?;
     let full = world.api.upload("document", PAPER.to_vec()).await?;
+    assert_eq!((full.status.as_u16(), full.code()), (507, "storage_full"));
+    // Nor is a message taken that would wait for room, and hold up what stands behind it.
+    let image = json!({ "type": "image", "image": { "url": "http://127.0.0.1:9/a.jpg" } });
+    let body = Api::of_kind(&session, CONTACT, image);
+    let full = world.api.post("/v1/messages", &body).await?;
     assert_eq!((full.status.as_u16(), full.code()), (507, "storage_full"));
     let said = json!({ "message": { "type": "document", "bytes_base64": STANDARD.encode(PAPER) } });
     world.simulator.tell(CONTACT, NUMBER, said).await?;

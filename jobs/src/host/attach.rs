@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long WhatsApp may take to take a file.
 const UPLOAD: Duration = Duration::from_mins(10);
+/// The disk had no room for the file.
+const FULL: &str = "storage_full";
 /// The file of a message was deleted before the message went out.
 const DELETED: &str = "media_deleted";
 
@@ -74,6 +76,8 @@ async fn look(services: &Services, message: &Message, id: MediaId) -> Result<Med
 fn here(file: &MediaFile) -> Result<&StoredFile, Outcome> {
     match (file.status, &file.stored) {
         (MediaStatus::Available, Some(stored)) => Ok(stored),
+        // What waits behind it in the lane is not to wait for room on a disk.
+        (MediaStatus::Deferred, _) => Err(Outcome::Failed(FULL.to_owned())),
         (status, _) if status.is_awaited() => Err(Outcome::Later(LOOK)),
         _ => {
             let code = file.error.clone();

@@ -17,49 +17,65 @@ use crate::{
 /// Why a file will never be here that was announced without what is needed to have it.
 const INCOMPLETE: &str = "media_incomplete";
 
-/// Stores the file that the message announces, if it announces one. After the commit, wake the
-/// fetches.
-pub(crate) async fn announce(
-    tx: &mut Tx,
-    key: &DataKey,
-    settings: &MediaSettings,
-    message: &Message,
-    remote: Option<Remote>,
-    now: Millis,
-) -> Result<Option<View>, Fault> {
-    let Some((kind, media)) = message.content.media() else {
-        return Ok(None);
-    };
-    let looks = Looks {
-        mime_type: media.mime_type.clone().unwrap_or_default(),
-        width: media.width,
-        height: media.height,
-        seconds: media.seconds,
-        ..Looks::default()
-    };
-    let origin = remote.map(|remote| Origin::WhatsApp {
-        remote: Box::new(remote),
-        looks: Box::new(looks),
-        file_name: media.file_name.clone(),
-        asked_again: false,
-    });
-    let (status, error) = match origin {
-        Some(_) if settings.is_full() => (MediaStatus::Deferred, None),
-        Some(_) => (MediaStatus::Pending, None),
-        None => (MediaStatus::Failed, Some(INCOMPLETE.to_owned())),
-    };
-    let file = MediaFile {
-        id: media.media_id,
-        org: message.org,
-        session: Some(message.session),
-        message: Some(message.id),
-        kind,
-        status,
-        error,
-        stored: None,
-        created_at: now,
-        delete_at: settings.delete_at(now),
-    };
-    store::media::insert(tx, &super::row(key, &file, origin.as_ref())?).await?;
-    Ok(Some(View::of(key, settings, file, now)))
+/// How what comes in is to be kept. The disk is looked at before the transaction, which waits for none.
+pub(crate) struct Announcing {
+    settings: MediaSettings,
+    is_full: bool,
+}
+
+impl Announcing {
+    /// As it is at this moment.
+    pub(crate) fn now(settings: &MediaSettings) -> Self {
+        Self {
+            is_full: settings.is_full(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Stores the file that the message announces, if it announces one. After the commit, wake the
+    /// fetches.
+    pub(crate) async fn announce(
+        &self,
+        tx: &mut Tx,
+        key: &DataKey,
+        message: &Message,
+        remote: Option<Remote>,
+        now: Millis,
+    ) -> Result<Option<View>, Fault> {
+        let Some((kind, media)) = message.content.media() else {
+            return Ok(None);
+        };
+        let looks = Looks {
+            mime_type: media.mime_type.clone().unwrap_or_default(),
+            width: media.width,
+            height: media.height,
+            seconds: media.seconds,
+            ..Looks::default()
+        };
+        let origin = remote.map(|remote| Origin::WhatsApp {
+            remote: Box::new(remote),
+            looks: Box::new(looks),
+            file_name: media.file_name.clone(),
+            asked_again: false,
+        });
+        let (status, error) = match origin {
+            Some(_) if self.is_full => (MediaStatus::Deferred, None),
+            Some(_) => (MediaStatus::Pending, None),
+            None => (MediaStatus::Failed, Some(INCOMPLETE.to_owned())),
+        };
+        let file = MediaFile {
+            id: media.media_id,
+            org: message.org,
+            session: Some(message.session),
+            message: Some(message.id),
+            kind,
+            status,
+            error,
+            stored: None,
+            created_at: now,
+            delete_at: self.settings.delete_at(now),
+        };
+        store::media::insert(tx, &super::row(key, &file, origin.as_ref())?).await?;
+        Ok(Some(View::of(key, &self.settings, file, now)))
+    }
 }

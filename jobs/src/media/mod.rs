@@ -101,7 +101,7 @@ pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool
     let deleted: Result<_, sqlx::Error> = write.await;
     let deleted = deleted?;
     if let Some(Some(object)) = deleted {
-        // Without its row nothing opens it; the sweep finds what is left here.
+        // Without its row nothing opens it; the reconciler finds what is left here.
         services.0.settings.media.objects.forget(org, object).await;
     }
     Ok(deleted.is_some())

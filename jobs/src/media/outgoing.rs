@@ -98,6 +98,9 @@ pub(crate) async fn find(
             if let Err(refused) = services.0.settings.egress.check_url(&url) {
                 return Ok(Err(SourceError::Url(refused)));
             }
+            if services.0.settings.media.is_full() {
+                return Err(IngestError::Full);
+            }
             let file_name = media.file_name.clone();
             let now = services.0.clock.now();
             let file = MediaFile {

@@ -173,7 +173,7 @@ async fn bytes_that_no_row_knows_go_and_a_row_without_bytes_says_so() {
 }
 
 #[tokio::test]
-async fn a_link_ends_at_its_moment_and_with_its_organisation() {
+async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() {
     for world in worlds().await {
         let file = world.document(b"an invoice").await;
         let key = world.services.0.vault.org_key(world.org).await.unwrap();
@@ -190,6 +190,15 @@ async fn a_link_ends_at_its_moment_and_with_its_organisation() {
         let now = world.services.clock().now();
         assert_eq!(opens(now + 60_000).await.unwrap().media, file.id);
         assert_eq!(opens(now - 1).await, None);
+        // No key, no digest: nothing opens a link of an organisation that is not there.
+        let elsewhere = link::Link {
+            org: OrgId::new(world.services.clock()),
+            media: file.id,
+            until: now + 60_000,
+        };
+        let url = link::sign(&key, "", elsewhere);
+        let text = url.rsplit_once('/').unwrap().1;
+        assert_eq!(link::open(&world.services, text).await.unwrap(), None);
         assert_eq!(link::open(&world.services, "a.b.1.c").await.unwrap(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Idempotency keys, each in the transaction of its effect.
 
 use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 /// What was answered under a key before.
 pub(crate) struct Earlier {
@@ -10,7 +10,7 @@ pub(crate) struct Earlier {
 }
 
 pub(crate) async fn find(
-    tx: &mut Tx,
+    conn: &mut AnyConnection,
     org: OrgId,
     key_mac: &[u8; 32],
 ) -> Result<Option<Earlier>, sqlx::Error> {
@@ -19,7 +19,7 @@ pub(crate) async fn find(
     )
     .bind(org.to_string())
     .bind(key_mac.to_vec())
-    .fetch_optional(tx.conn())
+    .fetch_optional(conn)
     .await?;
     row.map(|row| {
         Ok(Earlier {

@@ -1,8 +1,9 @@
 //! Opus in Ogg (RFC 7845).
 //!
-//! An iPhone plays a voice note only when its packets have the form that phones give them: several
-//! frames in one packet, of code 3 (RFC 6716, section 3.2.5). What encoders write, one frame a packet,
-//! it calls no longer available. So frames are gathered to 60 ms, without touching one.
+//! Phones record voice notes as packets of several frames, of code 3 (RFC 6716, section 3.2.5). Of what
+//! encoders write, one frame a packet, an iPhone was reported to say that it is no longer available
+//! (<https://github.com/WhiskeySockets/Baileys/pull/2648>); we have no iPhone to see it on. So frames are
+//! gathered to 60 ms, without touching one.
 
 use std::io::Cursor;
 

@@ -2,18 +2,33 @@
 //!
 //! One transaction holds the idempotency row, the place in the lane and the message with the
 //! WhatsApp id it will go out under. What is answered was committed.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | accepting and taking back |
+//! | `earlier` | the earlier answer to a request that comes again |
+//! | `about` | the messages that a new one refers to |
+
+mod about;
+mod earlier;
+
+use std::sync::Arc;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Context, Peer, Phone},
+    content::{Content, Peer, Phone},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
-    vault::{DataKey, Place},
+    vault::DataKey,
     whatsapp::new_wa_id,
 };
-use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
+pub use self::earlier::Idempotency;
+use self::{
+    about::{About, Refused},
+    earlier::Macs,
+};
 use crate::{
     crash,
     error::Fault,
@@ -27,7 +42,7 @@ use crate::{
     pacing::millis,
     services::Services,
     store::{self, messages::New},
-    target::{self, Chat, TargetError},
+    target::TargetError,
 };
 
 /// A message to send, parsed.
@@ -65,15 +80,6 @@ impl NewMessage {
             expires_at: None,
         }
     }
-}
-
-/// An `Idempotency-Key` and the request it came with.
-#[derive(Debug, Clone)]
-pub struct Idempotency {
-    /// The caller's key.
-    pub key: String,
-    /// Route and body: another request under the same key is refused.
-    pub request: Vec<u8>,
 }
 
 /// What the caller is answered.
@@ -143,7 +149,16 @@ pub async fn accept(
     new: NewMessage,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, AcceptError> {
-    let draft = Draft::new(services, org, new, idempotency).await?;
+    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let macs = idempotency.map(|given| Macs::of(&key, &given));
+    // A file that came before is not taken in again.
+    if let (Some(macs), Some(Source::Bytes(_))) = (macs, &new.source) {
+        let mut conn = services.0.store.read(org).await?;
+        if let Some(earlier) = macs.answered(&mut conn, org, &key).await? {
+            return Ok(earlier);
+        }
+    }
+    let draft = Draft::new(services, org, key, new, macs).await?;
     let done = match draft.clone().commit(services).await {
         // The request beside this one has committed: its answer is there now.
         Err(AcceptError::KeyInUse) => draft.clone().commit(services).await,
@@ -169,46 +184,21 @@ struct Draft {
     file: Option<File>,
     /// What is wrong with its file, or with the messages it is about. An earlier answer under its key comes first.
     refused: Option<Refused>,
-    key: std::sync::Arc<passerelle_engine::vault::DataKey>,
+    key: Arc<DataKey>,
     idempotency: Option<Macs>,
-}
-
-/// What a message refers to and cannot.
-#[derive(Clone)]
-enum Refused {
-    Source(SourceError),
-    ReplyTo(TargetError),
-    Target(TargetError),
-}
-
-impl From<Refused> for AcceptError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Source(error) => Self::Source(error),
-            Refused::ReplyTo(error) => Self::ReplyTo(error),
-            Refused::Target(error) => Self::Target(error),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Macs {
-    key: [u8; 32],
-    request: [u8; 32],
 }
 
 impl Draft {
     async fn new(
         services: &Services,
         org: OrgId,
-        new: NewMessage,
-        idempotency: Option<Idempotency>,
+        key: Arc<DataKey>,
+        mut new: NewMessage,
+        idempotency: Option<Macs>,
     ) -> Result<Self, AcceptError> {
         let shared = &services.0;
-        let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
         let now = shared.clock.now();
         let to_mac = contact_mac(&key, &new.to);
-        let mut new = new;
         let mut about = About::look_up(services, &key, &mut new, &to_mac, now, org).await?;
         let file = match file(services, &key, org, &mut new).await? {
             Ok(file) => file,
@@ -256,10 +246,7 @@ impl Draft {
             context_sealed: seal_context(&key, org, &record, &message.context)?,
             file,
             refused: about.refused,
-            idempotency: idempotency.map(|given| Macs {
-                key: key.mac("idempotency.key", given.key.as_bytes()),
-                request: key.mac("idempotency.request", &given.request),
-            }),
+            idempotency,
             message,
             to_mac,
             expires_at,
@@ -275,7 +262,11 @@ impl Draft {
             .store
             .write(self.message.org, move |tx| {
                 Box::pin(async move {
-                    if let Some(earlier) = self.replay(tx).await? {
+                    if let Some(macs) = self.idempotency
+                        && let Some(earlier) = macs
+                            .answered(tx.conn(), self.message.org, &self.key)
+                            .await?
+                    {
                         return Ok(earlier);
                     }
                     if let Some(refused) = &self.refused {
@@ -294,7 +285,10 @@ impl Draft {
                         estimated_send_by: by,
                         replayed: false,
                     };
-                    self.remember(tx, &accepted).await?;
+                    if let Some(macs) = self.idempotency {
+                        let (org, now) = (self.message.org, self.message.created_at);
+                        macs.remember(tx, org, &self.key, &accepted, now).await?;
+                    }
                     crash::point("accept.before_commit");
                     Ok::<_, AcceptError>(accepted)
                 })
@@ -309,27 +303,6 @@ impl Draft {
             services.wake_lanes();
         }
         Ok(accepted)
-    }
-
-    /// The earlier answer under the same key, if there is one.
-    async fn replay(&self, tx: &mut Tx) -> Result<Option<Accepted>, AcceptError> {
-        let Some(macs) = self.idempotency else {
-            return Ok(None);
-        };
-        let Some(earlier) = store::idempotency::find(tx, self.message.org, &macs.key).await? else {
-            return Ok(None);
-        };
-        if earlier.request_mac != macs.request {
-            return Err(AcceptError::KeyReused);
-        }
-        let record = hex(&macs.key);
-        let place = answer_place(self.message.org, &record);
-        let mut accepted: Accepted = self
-            .key
-            .open_json(&place, &earlier.answer_sealed)
-            .map_err(Fault::from)?;
-        accepted.replayed = true;
-        Ok(Some(accepted))
     }
 
     async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
@@ -369,22 +342,6 @@ impl Draft {
             AcceptError::QueueFull
         })
     }
-
-    async fn remember(&self, tx: &mut Tx, accepted: &Accepted) -> Result<(), AcceptError> {
-        let Some(macs) = self.idempotency else {
-            return Ok(());
-        };
-        let org = self.message.org;
-        let record = hex(&macs.key);
-        let answer = self
-            .key
-            .seal_json(&answer_place(org, &record), accepted)
-            .map_err(Fault::from)?;
-        let now = self.message.created_at;
-        let free =
-            store::idempotency::insert(tx, org, &macs.key, &macs.request, answer, now).await?;
-        free.then_some(()).ok_or(AcceptError::KeyInUse)
-    }
 }
 
 /// The file that a new message carries, found or taken in.
@@ -399,78 +356,6 @@ async fn file(
     };
     let found = outgoing::find(services, key, org, shown, source).await?;
     Ok(found.map(Some))
-}
-
-/// What a new message is about, looked up.
-struct About {
-    context: Context,
-    /// An edit or a deletion is worthless later.
-    until: Millis,
-    refused: Option<Refused>,
-}
-
-impl About {
-    async fn look_up(
-        services: &Services,
-        key: &DataKey,
-        new: &mut NewMessage,
-        to_mac: &[u8; 32],
-        now: Millis,
-        org: OrgId,
-    ) -> Result<Self, Fault> {
-        let chat = Chat {
-            org,
-            session: new.session,
-            to_mac,
-        };
-        let (mut until, mut refused, mut reply_to) = (Millis::MAX, None, None);
-        match target::fill(services, key, chat, &mut new.content, now).await? {
-            Ok(end) => until = end.unwrap_or(until),
-            Err(error) => refused = Some(Refused::Target(error)),
-        }
-        if let Some(id) = new.reply_to {
-            match target::reply(services, key, chat, id).await? {
-                Ok(reply) => reply_to = Some(reply),
-                Err(error) => refused = Some(Refused::ReplyTo(error)),
-            }
-        }
-        let mention = |phone: Phone| Peer {
-            phone: Some(phone),
-            lid: None,
-        };
-        let is_poll = matches!(new.content, Content::Poll(_));
-        let context = Context {
-            reply_to,
-            mentions: new.mentions.drain(..).map(mention).collect(),
-            forwarded: new.forwarded,
-            chat: None,
-            secret: is_poll.then(|| services.chance().random()),
-        };
-        Ok(Self {
-            context,
-            until,
-            refused,
-        })
-    }
-}
-
-fn answer_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "idempotency.answer",
-        record,
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// Why a message was not taken back.

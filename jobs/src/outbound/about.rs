@@ -1,0 +1,88 @@
+//! What a new message is about: the message it answers, changes or stands under, looked up at accept.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Content, Context, Peer, Phone},
+    ids::OrgId,
+    vault::DataKey,
+};
+use rand::RngExt as _;
+
+use super::{AcceptError, NewMessage};
+use crate::{
+    error::Fault,
+    media::SourceError,
+    services::Services,
+    target::{self, Chat, TargetError},
+};
+
+/// What a message refers to and cannot.
+#[derive(Clone)]
+pub(super) enum Refused {
+    Source(SourceError),
+    ReplyTo(TargetError),
+    Target(TargetError),
+}
+
+impl From<Refused> for AcceptError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Source(error) => Self::Source(error),
+            Refused::ReplyTo(error) => Self::ReplyTo(error),
+            Refused::Target(error) => Self::Target(error),
+        }
+    }
+}
+
+/// What a new message is about, looked up.
+pub(super) struct About {
+    pub(super) context: Context,
+    /// An edit or a deletion is worthless later.
+    pub(super) until: Millis,
+    pub(super) refused: Option<Refused>,
+}
+
+impl About {
+    pub(super) async fn look_up(
+        services: &Services,
+        key: &DataKey,
+        new: &mut NewMessage,
+        to_mac: &[u8; 32],
+        now: Millis,
+        org: OrgId,
+    ) -> Result<Self, Fault> {
+        let chat = Chat {
+            org,
+            session: new.session,
+            to_mac,
+        };
+        let (mut until, mut refused, mut reply_to) = (Millis::MAX, None, None);
+        match target::fill(services, key, chat, &mut new.content, now).await? {
+            Ok(end) => until = end.unwrap_or(until),
+            Err(error) => refused = Some(Refused::Target(error)),
+        }
+        if let Some(id) = new.reply_to {
+            match target::reply(services, key, chat, id).await? {
+                Ok(reply) => reply_to = Some(reply),
+                Err(error) => refused = Some(Refused::ReplyTo(error)),
+            }
+        }
+        let mention = |phone: Phone| Peer {
+            phone: Some(phone),
+            lid: None,
+        };
+        let is_poll = matches!(new.content, Content::Poll(_));
+        let context = Context {
+            reply_to,
+            mentions: new.mentions.drain(..).map(mention).collect(),
+            forwarded: new.forwarded,
+            chat: None,
+            secret: is_poll.then(|| services.chance().random()),
+        };
+        Ok(Self {
+            context,
+            until,
+            refused,
+        })
+    }
+}

@@ -171,7 +171,7 @@ impl Work {
     }
 
     async fn claim(&self, known: Known) -> Result<Option<DeliverWebhook>, Fault> {
-        let lapse: Millis = self.clock.now() + LAPSE_MS;
+        let now: Millis = self.clock.now();
         let claim = self.store.write_system(move |tx| {
             Box::pin(async move {
                 let Known {
@@ -179,7 +179,7 @@ impl Work {
                     attempts,
                     generation,
                 } = known;
-                dispatches::claim(tx, delivery, attempts, generation, lapse).await
+                dispatches::claim(tx, delivery, attempts, generation, (now, now + LAPSE_MS)).await
             })
         });
         let org = claim.await?;

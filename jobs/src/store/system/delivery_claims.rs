@@ -2,9 +2,10 @@
 //!
 //! Due is a row whose time has come, and a running one whose claim has lapsed: its worker died.
 //! An endpoint that has all its attempts under way is passed over, so that one that hangs holds up
-//! nobody else.
+//! nobody else. The limit is kept here, where a row becomes running: whoever claims, by token or
+//! without, first makes itself the one that claims for the endpoint ([`reserve`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use passerelle_engine::{
     clock::Millis,
@@ -25,10 +26,21 @@ pub(crate) async fn claim(
     lapse: Millis,
     limit: i64,
 ) -> Result<Vec<(OrgId, DeliveryId)>, sqlx::Error> {
+    let reserved = match tx.dialect() {
+        // The one writer claims.
+        Dialect::Sqlite => None,
+        Dialect::Postgres => Some(reserve_due(tx, now, limit).await?),
+    };
     let mut running = running(tx.conn(), now).await?;
     let mut claimed = Vec::new();
     for row in due(tx, now, limit).await? {
         let endpoint: String = row.try_get("endpoint_id")?;
+        if reserved
+            .as_ref()
+            .is_some_and(|held| !held.contains(&endpoint))
+        {
+            continue;
+        }
         let running = running.entry(endpoint).or_default();
         if *running == PER_ENDPOINT {
             continue;
@@ -39,6 +51,55 @@ pub(crate) async fn claim(
         claimed.push((row::id(&row, "org_id")?, id));
     }
     Ok(claimed)
+}
+
+/// Makes this the one transaction that claims for the delivery's endpoint until it ends, and tells
+/// whether the endpoint has room for one more attempt. PostgreSQL's alone.
+pub(super) async fn reserve(
+    tx: &mut SystemTx,
+    id: DeliveryId,
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .execute(tx.conn())
+    .await?;
+    // A statement of its own: it sees what whoever held the lock before has committed.
+    let running: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM delivery WHERE status = 'running' AND due_at > $2 \
+         AND endpoint_id = (SELECT endpoint_id FROM delivery WHERE id = $1)",
+    )
+    .bind(id.to_string())
+    .bind(now)
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(running < PER_ENDPOINT)
+}
+
+/// The same for the endpoints of what is due. Which those are.
+async fn reserve_due(
+    tx: &mut SystemTx,
+    now: Millis,
+    limit: i64,
+) -> Result<HashSet<String>, sqlx::Error> {
+    // Locked in the order of their keys, so that two who claim never wait for each other.
+    let rows = sqlx::query(
+        "SELECT endpoint_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
+           SELECT DISTINCT endpoint_id, hashtext(endpoint_id) AS key FROM (\
+             SELECT endpoint_id FROM delivery \
+             WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN \
+             (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
+              GROUP BY endpoint_id HAVING count(*) >= $2) ORDER BY due_at LIMIT $3) due \
+           ORDER BY key) keys",
+    )
+    .bind(now)
+    .bind(PER_ENDPOINT)
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
+    rows.iter().map(|row| row.try_get("endpoint_id")).collect()
 }
 
 /// When the next delivery to an endpoint with room can be claimed.

@@ -11,7 +11,7 @@ use passerelle_engine::{
 };
 use sqlx::{Row as _, any::AnyRow};
 
-use super::delivery_claims::PER_ENDPOINT;
+use super::delivery_claims::{self, PER_ENDPOINT};
 use crate::store::row;
 
 /// A delivery whose token is to be pushed.
@@ -109,15 +109,20 @@ pub(crate) async fn next_at(
     .await
 }
 
-/// Claims a delivery by its token until `lapse`: whose it is, or none when the token is not the last
-/// one or the delivery is claimed already.
+/// Claims a delivery by its token from `now` until `lapse`: whose it is, or none when the token is not
+/// the last one or the delivery is claimed already. Where its endpoint has no room the token is taken
+/// back: the delivery is dispatched again when there is.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
     id: DeliveryId,
     attempts: i64,
     generation: i64,
-    lapse: Millis,
+    (now, lapse): (Millis, Millis),
 ) -> Result<Option<OrgId>, sqlx::Error> {
+    if !delivery_claims::reserve(tx, id, now).await? {
+        take_back(tx, id, generation).await?;
+        return Ok(None);
+    }
     let row = sqlx::query(
         "UPDATE delivery SET status = 'running', due_at = $4, dispatched_at = NULL \
          WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL \

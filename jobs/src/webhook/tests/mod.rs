@@ -1,6 +1,7 @@
 //! The whole way of a webhook: an event emitted into a real store, the real worker and client, and
 //! a receiver of our own on loopback.
 
+mod claims_story;
 mod receiver;
 mod redis_server;
 mod story;

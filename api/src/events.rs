@@ -87,7 +87,11 @@ event!(
 /// Something about a contact.
 ContactEvent of a session, ContactEventBody {
     /// The contact.
-    contact: ContactShown
+    contact: ContactShown,
+    /// Of `contact.merged`: the id that was given up and leads to this contact from now on.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged_contact_id: Option<String>
 });
 event!(
 /// Something about a webhook endpoint.
@@ -193,6 +197,10 @@ fn webhook(kind: EventType) -> MetaWebhook {
             "A message was written, and WhatsApp never said what became of it.",
             MessageEvent::schema_ref(),
         ),
+        EventType::MessageUndecryptable => (
+            "A message came in that cannot be decrypted. It was asked for again: if it comes, it is told as `message.received`, or what else it is, under the same id.",
+            MessageEvent::schema_ref(),
+        ),
         EventType::MessageExpired => (
             "A message waited past its time.",
             MessageEvent::schema_ref(),
@@ -228,6 +236,10 @@ fn webhook(kind: EventType) -> MetaWebhook {
         ),
         EventType::ContactOptedIn => (
             "A contact who had opted out wants messages again.",
+            ContactEvent::schema_ref(),
+        ),
+        EventType::ContactMerged => (
+            "Two contacts turned out to be one person; `merged_contact_id` leads to the other.",
             ContactEvent::schema_ref(),
         ),
         EventType::EndpointDisabled => (

@@ -94,15 +94,17 @@ codes! {
     RangeNotSatisfiable 416 "range_not_satisfiable" "The file has no such part";
     /// The same key came with another request before.
     IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was used for another request";
-    /// `to` is not E.164.
-    InvalidRecipient 422 "invalid_recipient" "The recipient is not an E.164 phone number";
+    /// `to` is no phone number in E.164, no id of a contact and none of a group.
+    InvalidRecipient 422 "invalid_recipient" "The recipient is no phone number, contact or group";
+    /// No contact with this id.
+    ContactNotFound 422 "contact_not_found" "There is no such contact";
     /// The recipient wrote a word such as "stop" and wants no more messages from you.
     RecipientOptedOut 422 "recipient_opted_out" "The recipient opted out";
     /// Nothing to say.
     TextEmpty 422 "text_empty" "The text is empty";
     /// More than 65,536 bytes.
     TextTooLong 422 "text_too_long" "The text is too long";
-    /// `to` is a group, a channel, status or a call; this version writes to one person.
+    /// `to` is a channel, status or a call; this version writes to persons and groups.
     RecipientKindUnsupported 422 "recipient_kind_unsupported" "This kind of recipient is not sent to yet";
     /// `mentions` holds more than 100, or something that is no phone number in E.164.
     InvalidMention 422 "invalid_mention" "The mentions cannot be used";
@@ -164,6 +166,8 @@ codes! {
     RateLimited 429 "rate_limited" "Too many requests";
     /// The session has asked WhatsApp for enough numbers; `Retry-After` says when to go on.
     NumberCheckPaced 429 "number_check_paced" "The session has checked enough numbers for now";
+    /// The session has asked WhatsApp for its groups often enough; `Retry-After` says when to go on.
+    GroupListPaced 429 "group_list_paced" "The session has listed its groups often enough for now";
     /// The lane holds as many messages as it may.
     QueueFull 429 "queue_full" "The session's queue is full";
     /// As many of them as an organisation may have.

@@ -6,11 +6,13 @@ mod about;
 mod context;
 mod media;
 mod shown;
+mod side;
 
 pub use about::{Delete, Edit, PollVote, Reaction, Target};
 pub use context::{Context, Reply, Summary};
 pub use media::{Media, MediaKind};
 pub use shown::{Card, Location, Poll};
+pub use side::{Group, Peer, Phone, Recipient};
 
 use crate::{media::Remote, whatsapp::Ballot};
 
@@ -58,6 +60,9 @@ pub enum Content {
     Delete(Delete),
     /// What is left of a message that was deleted for everybody.
     Deleted {},
+    /// A message that cannot be decrypted: it was asked for again, and what it says comes in its place if
+    /// it comes.
+    Undecryptable {},
     /// Something this version does not read yet; it is told, never dropped in silence.
     Unsupported {
         /// The protobuf field that carried it, such as `imageMessage`.
@@ -78,7 +83,7 @@ macro_rules! sealed_in_logs {
 
 sealed_in_logs!(
     Content, Context, Reply, Summary, Target, Reaction, Edit, Delete, PollVote, Location, Card,
-    Poll, Inbound,
+    Poll, Inbound, Phone, Peer, Group, Recipient,
 );
 
 impl Content {
@@ -100,6 +105,7 @@ impl Content {
             Self::Edit(_) => "edit",
             Self::Delete(_) => "delete",
             Self::Deleted {} => "deleted",
+            Self::Undecryptable {} => "undecryptable",
             Self::Unsupported { .. } => "unsupported",
         }
     }
@@ -165,54 +171,6 @@ impl Content {
     }
 }
 
-/// A phone number in E.164: `+` and 7 to 15 digits, the first not 0 (ITU-T E.164).
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Phone(String);
-
-impl Phone {
-    /// Parses text from outside; `None` unless it is E.164 to the letter.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('+')?;
-        let sized = (7..=15).contains(&digits.len());
-        let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        (sized && plain).then(|| Self(text.to_owned()))
-    }
-
-    /// With the leading `+`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Without the leading `+`, as WhatsApp writes it.
-    pub fn digits(&self) -> &str {
-        &self.0[1..]
-    }
-}
-
-impl std::fmt::Debug for Phone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Phone[sealed]")
-    }
-}
-
-/// One side of a one-to-one chat. At least one of the two is known.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Peer {
-    /// The phone number, when WhatsApp or the caller told it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub phone: Option<Phone>,
-    /// WhatsApp's own id of the account, digits only (`…@lid` without the server).
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub lid: Option<String>,
-}
-
-impl std::fmt::Debug for Peer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Peer[sealed]")
-    }
-}
-
 /// A message that came in, as the durability hook hands it over.
 #[derive(Clone)]
 pub struct Inbound {
@@ -224,6 +182,8 @@ pub struct Inbound {
     pub id: String,
     /// Who wrote it.
     pub from: Peer,
+    /// The group it was written in.
+    pub group: Option<Group>,
     /// What it carries.
     pub content: Content,
     /// What stands beside it.

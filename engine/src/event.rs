@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::{
     clock::Millis,
     content::{Inbound, Peer},
+    whatsapp::Late,
 };
 
 /// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
@@ -121,7 +122,7 @@ pub enum LinkEvent {
         /// The server's refusal code, such as 463 or 479; none when it took the message.
         error: Option<u16>,
     },
-    /// The recipient's phone received, showed or played messages.
+    /// A recipient's phone received, showed or played messages; in a group each member's tells.
     Receipt {
         /// The WhatsApp message ids.
         ids: Vec<String>,
@@ -130,8 +131,20 @@ pub enum LinkEvent {
         /// When, by WhatsApp's clock, milliseconds UTC.
         at: Millis,
     },
+    /// A message came in beside the [`InboundSink`]: [`Link::read`] reads it. Nobody waits for it to be
+    /// stored.
+    ///
+    /// [`Link::read`]: crate::whatsapp::Link::read
+    Late(Late),
     /// The connection is over; nothing follows.
     Ended(Ended),
+}
+
+impl LinkEvent {
+    /// Whether others decide how many of it there are.
+    fn is_bounded(&self) -> bool {
+        matches!(self, Self::Receipt { .. } | Self::Late(_))
+    }
 }
 
 /// How far a message came.
@@ -182,7 +195,8 @@ pub enum Ended {
 ///
 /// No acknowledgement and no change of state is ever dropped: acknowledgements are as many as the
 /// sends in flight, changes of state as many as connects, so the queue needs no limit for them.
-/// Receipts are dropped (and counted in the log) beyond [`RECEIPTS_WAITING`] waiting ones. The
+/// Receipts, and messages that came late, are dropped (and counted in the log) beyond
+/// [`RECEIPTS_WAITING`] waiting ones. The
 /// library calls its listeners while it reads the socket, so nothing here may wait.
 #[derive(Debug)]
 pub struct LinkEvents {
@@ -194,7 +208,7 @@ impl LinkEvents {
     /// The next event; `None` after [`LinkEvent::Ended`]. Safe to cancel.
     pub async fn recv(&mut self) -> Option<LinkEvent> {
         let event = self.events.recv().await?;
-        if matches!(event, LinkEvent::Receipt { .. }) {
+        if event.is_bounded() {
             self.receipts.fetch_sub(1, Ordering::Relaxed);
         }
         Some(event)
@@ -227,9 +241,11 @@ impl Outbox {
         let Some(events) = events.as_ref() else {
             return;
         };
-        if matches!(event, LinkEvent::Receipt { .. }) {
+        if event.is_bounded() {
             if self.receipts.load(Ordering::Relaxed) >= RECEIPTS_WAITING {
-                tracing::warn!("dropped a receipt: {RECEIPTS_WAITING} are waiting");
+                tracing::warn!(
+                    "dropped a receipt or a late message: {RECEIPTS_WAITING} are waiting"
+                );
                 return;
             }
             self.receipts.fetch_add(1, Ordering::Relaxed);

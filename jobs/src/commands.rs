@@ -31,17 +31,23 @@ pub(crate) enum Command {
     PairingCode(Phone),
     /// Whether a phone number has WhatsApp.
     Find(Phone),
+    /// Which groups the number is in.
+    Groups,
     /// Unlink the device.
     Logout,
     /// The file of a message that came in, put up again by its sender's phone.
     PutUpAgain {
         chat: String,
+        /// Who wrote it, in a group.
+        member: Option<String>,
         wa_id: String,
         key: FileKey,
     },
     /// A receipt for a message that came in.
     Mark {
         chat: String,
+        /// Who wrote it, in a group.
+        member: Option<String>,
         wa_id: String,
         mark: Mark,
     },
@@ -51,7 +57,7 @@ pub(crate) enum Command {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    /// A pairing code, a file's new path, or what is known of a number; all are secrets.
+    /// A pairing code, a file's new path, what is known of a number, or its groups; all are secrets.
     Told(String),
     /// Not now: in so many milliseconds.
     Later(u64),
@@ -155,8 +161,14 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             }
             Err(error) => Err(error.into()),
         },
-        Command::Mark { chat, wa_id, mark } if link.is_connected() => {
-            link.mark(&chat, &wa_id, mark).await.map(|()| Answer::Done)
+        Command::Mark {
+            chat,
+            member,
+            wa_id,
+            mark,
+        } if link.is_connected() => {
+            let marked = link.mark(&chat, member.as_deref(), &wa_id, mark).await;
+            marked.map(|()| Answer::Done)
         }
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
@@ -168,11 +180,29 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             let found = link.find(&phone).await.map(Found::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
-        Command::PutUpAgain { chat, wa_id, key } if link.is_connected() => {
-            let path = link.put_up_again(&chat, &wa_id, &key).await;
+        Command::Groups if link.is_connected() => {
+            if let Err(wait) = services.0.group_questions.count(id) {
+                return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            }
+            let groups = link.groups().await;
+            groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
+        }
+        Command::PutUpAgain {
+            chat,
+            member,
+            wa_id,
+            key,
+        } if link.is_connected() => {
+            let path = link
+                .put_up_again(&chat, member.as_deref(), &wa_id, &key)
+                .await;
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
-        Command::Find(_) | Command::Mark { .. } | Command::PutUpAgain { .. } | Command::Logout => {
+        Command::Find(_)
+        | Command::Groups
+        | Command::Mark { .. }
+        | Command::PutUpAgain { .. }
+        | Command::Logout => {
             return Answer::NotConnected;
         }
     };

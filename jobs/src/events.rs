@@ -3,15 +3,16 @@
 
 use passerelle_engine::{
     clock::Clock,
-    content::Content,
+    content::{Content, Peer},
     ids::{ContactId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use crate::store::events::EventType;
 use crate::{
+    contacts::Book,
     error::Fault,
     media::View,
     messages::{rfc3339, shown},
@@ -86,7 +87,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
         Status::Failed => EventType::MessageFailed,
         Status::Expired => EventType::MessageExpired,
         Status::Canceled => EventType::MessageCanceled,
-        Status::Received => about_another(&message.content).unwrap_or(EventType::MessageReceived),
+        Status::Received => of_content(&message.content).unwrap_or(EventType::MessageReceived),
     };
     Some(Told {
         org: message.org,
@@ -96,13 +97,15 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
     })
 }
 
-/// What a message does to another one, told when it came in or when WhatsApp took it.
-fn about_another(content: &Content) -> Option<EventType> {
+/// What has an event of its own: what a message does to another one, told when it came in or when
+/// WhatsApp took it, and what cannot be read.
+fn of_content(content: &Content) -> Option<EventType> {
     Some(match content {
         Content::Reaction(_) => EventType::MessageReaction,
         Content::Edit(_) => EventType::MessageEdited,
         Content::Delete(_) => EventType::MessageDeleted,
         Content::PollVote(_) => EventType::MessagePollVote,
+        Content::Undecryptable {} => EventType::MessageUndecryptable,
         _ => return None,
     })
 }
@@ -114,7 +117,7 @@ pub(crate) async fn taken(
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let Some(kind) = about_another(&message.content) else {
+    let Some(kind) = of_content(&message.content) else {
         return Ok(());
     };
     target::apply(tx, key, message, clock.now()).await?;
@@ -164,6 +167,35 @@ pub(crate) async fn session(
     Ok(())
 }
 
+/// The event of a contact who turned out to be the one who was known by another id.
+pub(crate) async fn merged(
+    tx: &mut Tx,
+    book: &Book<'_>,
+    one: ContactId,
+    other: ContactId,
+    names: &Peer,
+) -> Result<(), Fault> {
+    let told = Told {
+        org: book.org,
+        session: Some(book.session),
+        kind: EventType::ContactMerged,
+        data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
+    };
+    store::events::emit(tx, book.key, told, book.clock).await?;
+    Ok(())
+}
+
+fn shown_contact(id: ContactId, names: &Peer) -> Value {
+    let mut shown = json!({ "id": id, "object": "contact" });
+    if let Some(phone) = &names.phone {
+        shown["phone"] = json!(phone.as_str());
+    }
+    if let Some(lid) = &names.lid {
+        shown["lid"] = json!(lid);
+    }
+    shown
+}
+
 /// The event of a contact's wish, with the two names that WhatsApp knows them by.
 pub(crate) async fn contact(
     tx: &mut Tx,
@@ -173,18 +205,11 @@ pub(crate) async fn contact(
     kind: EventType,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let mut shown = json!({ "id": id, "object": "contact" });
-    if let Some(phone) = &said.peer.phone {
-        shown["phone"] = json!(phone.as_str());
-    }
-    if let Some(lid) = &said.peer.lid {
-        shown["lid"] = json!(lid);
-    }
     let told = Told {
         org: said.org,
         session: Some(said.session),
         kind,
-        data: json!({ "contact": shown }),
+        data: json!({ "contact": shown_contact(id, &said.peer) }),
     };
     store::events::emit(tx, key, told, clock).await?;
     Ok(())

@@ -5,26 +5,26 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Clock,
-    content::{Inbound, Phone},
+    content::{Content, Inbound},
     event::InboundSink,
-    ids::{ContactId, MessageId, OrgId},
+    ids::MessageId,
     lease::Lease,
     store::Tx,
-    vault::{DataKey, Place},
+    vault::DataKey,
 };
 
 use crate::{
+    contacts::{self, Book},
     crash,
     error::Fault,
     events,
     media::incoming::Announcing,
-    messages::{contact_mac, content_place, peer_place, seal_context},
+    messages::{self, content_place, seal_context, seal_side},
     model::{Direction, Message, Status},
     opt_out,
     services::Services,
     store::{
         self,
-        contacts::Address,
         messages::{New, Origin},
     },
     target::{self, Chat},
@@ -111,25 +111,31 @@ async fn receive(
     mut inbound: Inbound,
 ) -> Result<(), Fault> {
     let now = clock.now();
-    let writer = writer(tx, lease.org, key, clock, &inbound).await?;
-    let to_mac = inbound
-        .from
-        .phone
+    let book = Book {
+        org: lease.org,
+        key,
+        clock,
+        session: lease.session,
+    };
+    let writer = book.meet(tx, &inbound.from).await?;
+    let group_mac = inbound
+        .group
         .as_ref()
-        .map(|phone| contact_mac(key, phone));
+        .map(|group| messages::group_mac(key, group));
     let chat = Chat {
         org: lease.org,
         session: lease.session,
-        to_mac: &to_mac.unwrap_or_default(),
+        to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
-    target::recognise(tx, key, chat, &writer, &mut inbound).await?;
-    let message = Message {
+    target::recognise(tx, key, chat, writer, &mut inbound).await?;
+    let mut message = Message {
         id: MessageId::new(clock),
         org: lease.org,
         session: lease.session,
         direction: Direction::Inbound,
         status: Status::Received,
         peer: inbound.from,
+        group: inbound.group,
         contact: Some(writer.id),
         content: inbound.content,
         context: inbound.context,
@@ -144,132 +150,64 @@ async fn receive(
         edited_at: None,
         deleted_at: None,
     };
+    let origin = Origin {
+        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
+        sender_mac: messages::sender_mac(key, &inbound.sender),
+        group_mac,
+        contact: writer.id,
+    };
+    if !keep(tx, key, &origin, &mut message).await? {
+        return Ok(());
+    }
+    if message.group.is_none() {
+        store::contacts::touch(tx, lease.org, writer.id, now).await?;
+    }
+    target::apply(tx, key, &message, inbound.at).await?;
+    let file = files
+        .announce(tx, key, &message, inbound.remote, now)
+        .await?;
+    events::received(tx, key, &message, file.as_ref(), clock).await?;
+    if message.group.is_none() {
+        opt_out::take(tx, key, writer, &message, clock).await?;
+    }
+    Ok(())
+}
+
+/// Stores the message; false when it was stored before. One that could not be decrypted then, and can
+/// now, takes the place it has.
+async fn keep(
+    tx: &mut Tx,
+    key: &DataKey,
+    origin: &Origin,
+    message: &mut Message,
+) -> Result<bool, Fault> {
+    let sent_at = message.sent_at.unwrap_or(message.created_at);
+    let new = sealed(key, message)?;
+    if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
+        return Ok(true);
+    }
+    if matches!(message.content, Content::Undecryptable {}) {
+        return Ok(false);
+    }
+    let Some((id, created_at)) = store::messages::undecryptable(tx, &new, origin).await? else {
+        return Ok(false);
+    };
+    (message.id, message.created_at) = (id, created_at);
+    store::messages::decrypted(tx, &sealed(key, message)?).await?;
+    Ok(true)
+}
+
+fn sealed(key: &DataKey, message: &Message) -> Result<New, Fault> {
     let record = message.id.to_string();
-    let new = New {
+    Ok(New {
         id: message.id,
         org: message.org,
         session: message.session,
         kind: message.content.kind(),
         wa_id: message.wa_id.clone(),
-        peer_sealed: key.seal_json(&peer_place(lease.org, &record), &message.peer)?,
-        content_sealed: key.seal_json(&content_place(lease.org, &record), &message.content)?,
-        context_sealed: seal_context(key, lease.org, &record, &message.context)?,
-        created_at: now,
-    };
-    let origin = Origin {
-        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
-        sender_mac: key.mac("message.sender", inbound.sender.as_bytes()),
-        contact: writer.id,
-    };
-    if store::messages::insert_inbound(tx, &new, &origin, inbound.at).await? {
-        store::contacts::touch(tx, lease.org, writer.id, now).await?;
-        target::apply(tx, key, &message, inbound.at).await?;
-        let file = files
-            .announce(tx, key, &message, inbound.remote, now)
-            .await?;
-        events::received(tx, key, &message, file.as_ref(), clock).await?;
-        opt_out::take(tx, key, &writer, &message, clock).await?;
-    }
-    Ok(())
-}
-
-/// Who wrote. A `twin` is the same person, met under the phone and under the LID before WhatsApp
-/// told that the two are one.
-pub(crate) struct Writer {
-    pub(crate) id: ContactId,
-    pub(crate) twin: Option<ContactId>,
-}
-
-/// The contact who wrote, made at the first word; a name that was not known is kept.
-async fn writer(
-    tx: &mut Tx,
-    org: OrgId,
-    key: &DataKey,
-    clock: &Clock,
-    inbound: &Inbound,
-) -> Result<Writer, Fault> {
-    let names = Names::of(key, inbound);
-    let known = store::contacts::find(tx, org, names.phone_mac(), names.lid_mac()).await?;
-    match known.as_slice() {
-        [] => {
-            let id = ContactId::new(clock);
-            let (phone, lid) = (names.phone(key, org, id), names.lid(key, org, id));
-            store::contacts::insert(tx, org, id, phone.as_ref(), lid.as_ref(), clock.now()).await?;
-            Ok(Writer { id, twin: None })
-        }
-        [one] => {
-            if let Some(phone) = names.phone(key, org, one.id).filter(|_| !one.has_phone) {
-                store::contacts::learn_phone(tx, org, one.id, &phone).await?;
-            }
-            if let Some(lid) = names.lid(key, org, one.id).filter(|_| !one.has_lid) {
-                store::contacts::learn_lid(tx, org, one.id, &lid).await?;
-            }
-            Ok(Writer {
-                id: one.id,
-                twin: None,
-            })
-        }
-        [one, other, ..] => {
-            store::contacts::refuse_alike(tx, org, one.id, other.id).await?;
-            Ok(Writer {
-                id: one.id,
-                twin: Some(other.id),
-            })
-        }
-    }
-}
-
-/// The names that WhatsApp gave for the other side, with their look-up forms.
-struct Names<'i> {
-    phone: Option<(&'i Phone, [u8; 32])>,
-    lid: Option<(&'i str, [u8; 32])>,
-}
-
-impl<'i> Names<'i> {
-    fn of(key: &DataKey, inbound: &'i Inbound) -> Self {
-        let (phone, lid) = (inbound.from.phone.as_ref(), inbound.from.lid.as_deref());
-        Self {
-            phone: phone.map(|phone| (phone, contact_mac(key, phone))),
-            lid: lid.map(|lid| (lid, key.mac("contact.lid", lid.as_bytes()))),
-        }
-    }
-
-    fn phone_mac(&self) -> Option<[u8; 32]> {
-        self.phone.map(|(_, mac)| mac)
-    }
-
-    fn lid_mac(&self) -> Option<[u8; 32]> {
-        self.lid.map(|(_, mac)| mac)
-    }
-
-    fn phone(&self, key: &DataKey, org: OrgId, id: ContactId) -> Option<Address> {
-        let (phone, mac) = self.phone?;
-        Some(sealed(key, org, id, "contact.phone", phone.as_str(), mac))
-    }
-
-    fn lid(&self, key: &DataKey, org: OrgId, id: ContactId) -> Option<Address> {
-        let (lid, mac) = self.lid?;
-        Some(sealed(key, org, id, "contact.lid", lid, mac))
-    }
-}
-
-fn sealed(
-    key: &DataKey,
-    org: OrgId,
-    id: ContactId,
-    table: &'static str,
-    name: &str,
-    mac: [u8; 32],
-) -> Address {
-    let record = id.to_string();
-    let place = Place {
-        org,
-        session: None,
-        table,
-        record: &record,
-    };
-    Address {
-        mac,
-        sealed: key.seal(&place, name.as_bytes()),
-    }
+        peer_sealed: seal_side(key, message)?,
+        content_sealed: key.seal_json(&content_place(message.org, &record), &message.content)?,
+        context_sealed: seal_context(key, message.org, &record, &message.context)?,
+        created_at: message.created_at,
+    })
 }

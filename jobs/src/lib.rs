@@ -21,9 +21,11 @@
 
 pub use passerelle_engine::crash;
 mod commands;
+mod contacts;
 pub mod endpoints;
 pub mod error;
 pub mod events;
+pub mod groups;
 pub mod host;
 mod inbound;
 pub mod keys;

@@ -2,10 +2,11 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Context, Peer, Phone, Reply},
+    content::{Content, Context, Group, Peer, Reply},
     ids::{MessageId, OrgId},
     vault::{DataKey, Place},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use crate::store::messages::Filter;
@@ -49,8 +50,17 @@ pub async fn list(
     })
 }
 
+/// The other side of a message, as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Side {
+    #[serde(flatten)]
+    peer: Peer,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    group: Option<Group>,
+}
+
 /// Where a message's other side lies.
-pub(crate) fn peer_place(org: OrgId, record: &str) -> Place<'_> {
+fn peer_place(org: OrgId, record: &str) -> Place<'_> {
     Place {
         org,
         session: None,
@@ -79,6 +89,16 @@ pub(crate) fn context_place(org: OrgId, record: &str) -> Place<'_> {
     }
 }
 
+/// The other side of a message, sealed.
+pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
+    let side = Side {
+        peer: message.peer.clone(),
+        group: message.group.clone(),
+    };
+    let record = message.id.to_string();
+    Ok(key.seal_json(&peer_place(message.org, &record), &side)?)
+}
+
 /// What stands beside a content, sealed; nothing when nothing does.
 pub(crate) fn seal_context(
     key: &DataKey,
@@ -92,9 +112,14 @@ pub(crate) fn seal_context(
     Ok(Some(key.seal_json(&context_place(org, record), context)?))
 }
 
-/// By which a contact is found from a phone number.
-pub(crate) fn contact_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
-    key.mac("contact.phone", phone.as_str().as_bytes())
+/// By which the messages of a group are found.
+pub(crate) fn group_mac(key: &DataKey, group: &Group) -> [u8; 32] {
+    key.mac("message.group", group.as_str().as_bytes())
+}
+
+/// By which what somebody wrote is found from how the chat names them.
+pub(crate) fn sender_mac(key: &DataKey, sender: &str) -> [u8; 32] {
+    key.mac("message.sender", sender.as_bytes())
 }
 
 /// Opens what is sealed of a message.
@@ -104,9 +129,11 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let context = context
         .map(|sealed| key.open_json(&context_place(stored.org, &record), sealed))
         .transpose()?;
+    let side: Side = key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?;
     Ok(Message {
         context: context.unwrap_or_default(),
-        peer: key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?,
+        peer: side.peer,
+        group: side.group,
         content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
         id: stored.id,
         org: stored.org,
@@ -140,22 +167,26 @@ pub fn shown(message: &Message) -> Value {
     });
     let kind = message.content.kind();
     shown["type"] = json!(kind);
-    if message.content != (Content::Deleted {}) {
+    if !matches!(
+        message.content,
+        Content::Deleted {} | Content::Undecryptable {}
+    ) {
         shown[kind] = shown_content(&message.content);
     }
+    let phone = message
+        .peer
+        .phone
+        .as_ref()
+        .map(|phone| json!(phone.as_str()));
+    let group = message.group.as_ref().map(|group| json!(group.as_str()));
     let side = match message.direction {
-        Direction::Outbound => "to",
-        Direction::Inbound => "from",
+        Direction::Outbound => ("to", group.clone().or_else(|| phone.clone())),
+        Direction::Inbound => ("from", phone.clone()),
     };
     let optional = [
-        (
-            side,
-            message
-                .peer
-                .phone
-                .as_ref()
-                .map(|phone| json!(phone.as_str())),
-        ),
+        side,
+        ("group_id", group),
+        ("phone", phone),
         ("lid", message.peer.lid.as_ref().map(|lid| json!(lid))),
         ("contact_id", message.contact.map(|id| json!(id))),
         (

@@ -12,7 +12,7 @@ use governor::{
 };
 use passerelle_engine::{
     clock::Millis,
-    content::Phone,
+    content::{Peer, Phone},
     ids::{OrgId, SessionId},
     vault::Place,
 };
@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     commands::{self, Answer, Command},
+    contacts::{self, Book},
     error::Fault,
-    messages::contact_mac,
     pacing::millis,
     services::Services,
     sessions, store,
@@ -84,7 +84,7 @@ pub async fn check(
 ) -> Result<Checked, CheckError> {
     let shared = &services.0;
     let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
-    let mac = contact_mac(&key, phone);
+    let mac = contacts::phone_mac(&key, phone);
     let record = hex::encode(mac);
     let now = shared.clock.now();
     let known = {
@@ -104,10 +104,22 @@ pub async fn check(
     let sealed = key
         .seal_json(&place(org, &record), &found)
         .map_err(Fault::from)?;
+    let (clock, named) = (shared.clock.clone(), found.names(phone));
     let keep = shared.store.write(org, move |tx| {
-        Box::pin(async move { store::number_checks::keep(tx, org, &mac, &sealed, now).await })
+        Box::pin(async move {
+            let book = Book {
+                org,
+                key: &key,
+                clock: &clock,
+                session,
+            };
+            // Whom both names belong to may be known by each of them.
+            book.recognise(tx, &named).await?;
+            Ok::<_, Fault>(store::number_checks::keep(tx, org, &mac, &sealed, now).await?)
+        })
     });
-    let _: () = keep.await?;
+    keep.await?;
+    services.wake_deliveries();
     Ok(found.at(now))
 }
 
@@ -125,10 +137,18 @@ async fn ask(
 }
 
 impl Found {
-    pub(crate) fn of(peer: Option<passerelle_engine::content::Peer>) -> Self {
+    pub(crate) fn of(peer: Option<Peer>) -> Self {
         Self {
             on_whatsapp: peer.is_some(),
             lid: peer.and_then(|peer| peer.lid),
+        }
+    }
+
+    /// Both names of whose number it is.
+    fn names(&self, phone: &Phone) -> Peer {
+        Peer {
+            phone: Some(phone.clone()),
+            lid: self.lid.clone(),
         }
     }
 
@@ -147,17 +167,21 @@ pub(crate) struct Questions {
     clock: DefaultClock,
 }
 
-impl Default for Questions {
-    fn default() -> Self {
-        let quota = Quota::with_period(EVERY).expect("three seconds are not none");
-        Self {
-            limiter: RateLimiter::keyed(quota.allow_burst(AT_ONCE)),
-            clock: DefaultClock::default(),
-        }
-    }
+/// The pace of this process's sessions.
+pub(crate) fn questions() -> Questions {
+    Questions::new(EVERY, AT_ONCE)
 }
 
 impl Questions {
+    /// One in `every`, which is not none, and so many at once.
+    pub(crate) fn new(every: Duration, at_once: NonZeroU32) -> Self {
+        let quota = Quota::with_period(every).expect("some time is not none");
+        Self {
+            limiter: RateLimiter::keyed(quota.allow_burst(at_once)),
+            clock: DefaultClock::default(),
+        }
+    }
+
     /// Counts a question of the session; how long it has to wait instead, if it has to.
     pub(crate) fn count(&self, session: SessionId) -> Result<(), Duration> {
         let counted = self.limiter.check_key(&session);
@@ -182,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_session_asks_ten_times_and_then_waits_and_no_other_waits_for_it() {
-        let questions = Questions::default();
+        let questions = questions();
         let (one, other) = (
             SessionId::new(&Clock::system()),
             SessionId::new(&Clock::system()),

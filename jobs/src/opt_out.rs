@@ -1,5 +1,6 @@
 //! Opting out: who writes one of these words and nothing else gets no more messages from the
-//! organisation, through whichever of its sessions, until they write a word that lifts it.
+//! organisation, through whichever of its sessions, until they write a word that lifts it. What is said
+//! in a group is said to the group.
 //!
 //! The whole message must be the word ("stop please" is conversation). Words that answer an
 //! everyday question as well, such as "cancel" or "yes", are left out: an appointment is cancelled
@@ -9,9 +10,9 @@ use passerelle_engine::{clock::Clock, content::Content, store::Tx, vault::DataKe
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{
+    contacts::Met,
     error::Fault,
     events::{self, EventType},
-    inbound::Writer,
     model::Message,
     store,
 };
@@ -96,7 +97,7 @@ fn plain(text: &str) -> String {
 pub(crate) async fn take(
     tx: &mut Tx,
     key: &DataKey,
-    writer: &Writer,
+    writer: Met,
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {

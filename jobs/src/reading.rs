@@ -52,6 +52,7 @@ pub async fn mark(
     }
     let command = Command::Mark {
         chat: chat(&message).ok_or(MarkError::NotMarkable)?,
+        member: message.context.participant.clone(),
         wa_id: message.wa_id.clone(),
         mark,
     };

@@ -15,9 +15,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    groups,
     host::{Fence, Gathering, InHand, Registry},
     media::{Decoding, MediaSettings, Turns},
-    numbers::Questions,
+    numbers::{self, Questions},
     pacing::Pace,
     queue::transport::Link,
     wake::{Bell, Topic},
@@ -74,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) fetches: Arc<Notify>,
     /// How often each session may ask WhatsApp for numbers.
     pub(crate) questions: Questions,
+    /// How often each session may ask WhatsApp for its groups.
+    pub(crate) group_questions: Questions,
     /// Files that come in at once.
     pub(crate) turns: Turns,
     /// Files that are decoded at once.
@@ -115,7 +118,8 @@ impl Services {
             dispatches: Arc::default(),
             link: Arc::default(),
             fetches: Arc::default(),
-            questions: Questions::default(),
+            questions: numbers::questions(),
+            group_questions: groups::questions(),
             turns: Turns::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),

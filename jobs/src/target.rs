@@ -16,8 +16,8 @@ use passerelle_engine::{
 };
 
 use crate::{
+    contacts::Met,
     error::Fault,
-    inbound::Writer,
     messages::{self, content_place},
     model::{Direction, Message},
     pacing::millis,
@@ -59,7 +59,7 @@ pub enum TargetError {
     DeleteWindowOver,
 }
 
-/// A chat of the organisation.
+/// A chat of the organisation, with a person or of a group.
 #[derive(Clone, Copy)]
 pub(crate) struct Chat<'c> {
     pub(crate) org: OrgId,
@@ -107,6 +107,7 @@ fn named(message: &Message) -> Target {
         message_id: Some(message.id),
         wa_message_id: message.wa_id.clone(),
         from_me: message.direction == Direction::Outbound,
+        participant: message.context.participant.clone(),
     }
 }
 
@@ -178,17 +179,17 @@ pub(crate) async fn recognise(
     tx: &mut Tx,
     key: &DataKey,
     chat: Chat<'_>,
-    writer: &Writer,
+    writer: Met,
     inbound: &mut Inbound,
 ) -> Result<(), Fault> {
     if let Some(reply) = &mut inbound.context.reply_to {
-        let known = known(tx, chat, writer, &reply.target).await?;
+        let known = known(tx, key, chat, writer, &reply.target).await?;
         reply.target.message_id = known.map(|stored| stored.id);
     }
     let Some(target) = inbound.content.target() else {
         return Ok(());
     };
-    let Some(stored) = known(tx, chat, writer, target).await? else {
+    let Some(stored) = known(tx, key, chat, writer, target).await? else {
         return Ok(());
     };
     if let Some(target) = inbound.content.target_mut() {
@@ -203,12 +204,12 @@ pub(crate) async fn recognise(
     Ok(())
 }
 
-/// The target's row: of what we wrote to them, or they to us. A `to_mac` of zeros stands for a writer
-/// whose phone is not known.
+/// The target's row: of what we wrote in the chat, or they did, in a group whoever it was.
 async fn known(
     tx: &mut Tx,
+    key: &DataKey,
     chat: Chat<'_>,
-    writer: &Writer,
+    writer: Met,
     target: &Target,
 ) -> Result<Option<Stored>, Fault> {
     let Chat {
@@ -219,6 +220,10 @@ async fn known(
     let id = &target.wa_message_id;
     if target.from_me {
         return Ok(store::targets::written_to(tx, org, session, id, to_mac).await?);
+    }
+    if let Some(member) = &target.participant {
+        let sender = messages::sender_mac(key, member);
+        return Ok(store::targets::written_in(tx, org, session, id, (to_mac, &sender)).await?);
     }
     for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
         let found = store::targets::written_by(tx, org, session, id, contact).await?;
@@ -240,7 +245,10 @@ pub(crate) async fn apply(
     let Some(target) = message.content.target() else {
         return Ok(());
     };
-    let own = target.from_me == (message.direction == Direction::Outbound);
+    let own = match message.direction {
+        Direction::Outbound => target.from_me,
+        Direction::Inbound => !target.from_me && target.participant == message.context.participant,
+    };
     let (Some(id), true) = (target.message_id, own) else {
         return Ok(());
     };
@@ -301,6 +309,7 @@ mod tests {
                 phone: None,
                 lid: None,
             },
+            group: None,
             contact: None,
             content,
             context: passerelle_engine::content::Context::default(),

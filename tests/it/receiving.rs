@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 on_every_shape!(
@@ -13,6 +13,7 @@ on_every_shape!(
     texts_said_while_the_gateway_is_down_arrive_when_it_is_back,
     events_of_a_session_are_numbered_without_gaps,
     an_unanswered_text_does_not_stop_when_the_gateway_is_killed,
+    what_cannot_be_decrypted_is_told_and_takes_its_text_when_it_is_said_again,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -52,6 +53,50 @@ async fn a_text_in_is_stored_and_told_as_a_signed_webhook(backing: Backing) -> R
         (&message["from"], &message["lid"]),
         (&json!(CONTACT), &json!(lid))
     );
+    world.finish().await
+}
+
+async fn what_cannot_be_decrypted_is_told_and_takes_its_text_when_it_is_said_again(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let kinds = ["message.received", "message.undecryptable"];
+    let receiver = world.endpoint(&kinds).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let say = async |message: Value| {
+        let said = json!({ "message": message });
+        world.simulator.tell(CONTACT, NUMBER, said).await
+    };
+    let lost = say(json!({ "type": "undecryptable" })).await?;
+    let told = receiver.wait_for("message.undecryptable", 1).await?;
+    let message = &told[0].body["data"]["message"];
+    assert_eq!(
+        (
+            &message["wa_message_id"],
+            &message["type"],
+            &message["from"]
+        ),
+        (&json!(lost), &json!("undecryptable"), &json!(CONTACT))
+    );
+    let id = message["id"].as_str().context("an id")?;
+    assert_eq!(&world.api.whole_message(id).await?, message);
+
+    let again = say(json!({ "type": "undecryptable", "text": "Can you read this?" })).await?;
+    let told = receiver.wait_for("message.undecryptable", 2).await?;
+    let first = &told[1].body["data"]["message"];
+    assert_eq!(first["wa_message_id"], json!(again));
+    let told = receiver.wait_for("message.received", 1).await?;
+    let now = &told[0].body["data"]["message"];
+    assert_eq!(now["text"]["body"], "Can you read this?");
+    assert_eq!(
+        (&now["id"], &now["created_at"]),
+        (&first["id"], &first["created_at"])
+    );
+    let id = now["id"].as_str().context("an id")?;
+    assert_eq!(&world.api.whole_message(id).await?, now);
+    let listed = world.api.messages(&format!("session_id={session}")).await?;
+    assert_eq!(listed.len(), 2);
     world.finish().await
 }
 

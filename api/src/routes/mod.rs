@@ -7,6 +7,7 @@ use crate::problem::{Code, Problem};
 pub mod api_keys;
 pub mod deliveries;
 pub mod endpoints;
+pub mod groups;
 pub mod health;
 pub mod media;
 pub mod messages;

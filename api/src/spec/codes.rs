@@ -47,10 +47,11 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 39] = [
+const SEND: [Code; 40] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
+    Code::ContactNotFound,
     Code::RecipientKindUnsupported,
     Code::TextEmpty,
     Code::TextTooLong,
@@ -101,6 +102,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::NumberCheckPaced,
         ],
+        "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
         "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
         "request_pairing_code" => &[

@@ -92,6 +92,11 @@ fn session(name: &str) -> Option<Value> {
         "NewNumberCheck" => json!({ "phone": CONTACT }),
         "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
             "lid": "100000087654321", "checked_at": AT }),
+        "WhatsAppGroup" => {
+            json!({ "id": "120363041234567890@g.us", "object": "group", "subject": "Team", "members": 12,
+            "admins_only": false })
+        }
+        "GroupList" => json!({ "data": [of_schema("WhatsAppGroup")?] }),
         "PairingCode" => json!({ "code": "ABCD1234" }),
         _ => return None,
     })
@@ -197,7 +202,7 @@ fn arrived() -> Option<Value> {
 
 fn received() -> Value {
     json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "inbound", "type": "text",
-        "to": PHONE, "from": CONTACT, "status": "received", "text": { "body": "Thank you, on my way." },
+        "from": CONTACT, "phone": CONTACT, "lid": "100000087654321", "contact_id": CONTACT_ID, "status": "received", "text": { "body": "Thank you, on my way." },
         "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": null,
         "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
 }

@@ -139,6 +139,8 @@ pub(crate) struct Script {
     pub(crate) echo: bool,
     /// Sends a read receipt after the delivery receipt.
     pub(crate) reads: bool,
+    /// Whether what it says by its LID names its number as well.
+    pub(crate) shows_number: bool,
     pub(crate) echo_delay_ms: u64,
 }
 
@@ -148,6 +150,7 @@ impl Default for Script {
             name: "Phone".to_owned(),
             echo: false,
             reads: true,
+            shows_number: true,
             echo_delay_ms: 0,
         }
     }

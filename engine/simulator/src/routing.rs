@@ -251,7 +251,10 @@ fn copy(
             Server::Lid => ("sender_pn", account.jid(Server::Pn, 0)),
             _ => ("sender_lid", account.jid(Server::Lid, 0)),
         };
-        out = out.attr(other, jid).attr("notify", notify(account, from));
+        if account.script.shows_number || other != "sender_pn" {
+            out = out.attr(other, jid);
+        }
+        out = out.attr("notify", notify(account, from));
     } else if !peer {
         out = out.attr("recipient", stanza::jid(node, "to")?.to_non_ad());
     }

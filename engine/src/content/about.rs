@@ -16,6 +16,9 @@ pub struct Target {
     /// Whether the session's own number wrote it.
     #[serde(default)]
     pub from_me: bool,
+    /// Who wrote it, of a message in a group, as the group names them (a JID). Absent of one of ours.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub participant: Option<String>,
 }
 
 impl Target {

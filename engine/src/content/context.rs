@@ -22,6 +22,9 @@ pub struct Context {
     /// The chat of an inbound message as WhatsApp names it (a JID): receipts go there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat: Option<String>,
+    /// Who wrote an inbound message of a group, as the group names them (a JID).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub participant: Option<String>,
     /// What the votes in a poll are sealed under. It belongs to the poll for good, so that each try
     /// to send it carries the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -96,7 +96,7 @@ impl WhatsApp {
             .build()
             .await
             .context("opening the session's keys")?;
-        let link = Link::new(bot.client());
+        let link = Link::new(bot.client(), self.clock().clone());
         let run = Run {
             whatsapp: self.clone(),
             link: link.clone(),

@@ -1,8 +1,8 @@
 //! Incoming messages: from the library's durability hook to an [`InboundSink`].
 //!
 //! The hook is called with each decrypted message before WhatsApp is told that it arrived. What
-//! this version does not carry (groups, channels, status, what our own other devices wrote) and
-//! what is no message to a person (keys, history notices) is left out and so acknowledged.
+//! this version does not carry (channels, status, what our own other devices wrote) and what is no
+//! message to a person (keys, history notices) is left out and so acknowledged.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use wacore::types::{
 };
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
-use super::wire::{self, Read};
+use super::wire;
+pub(super) use super::wire::Read;
 use crate::{
     clock::Clock,
-    content::{Inbound, Peer, Phone},
+    content::{Group, Inbound, Peer, Phone, Target},
     event::InboundSink,
     ids::MediaId,
 };
@@ -42,24 +43,12 @@ impl InboundDurabilityHook for Hook {
         batch: &[InboundMessage],
     ) -> anyhow::Result<()> {
         let mut messages = Vec::with_capacity(batch.len());
-        for InboundMessage { message, info, .. } in batch {
-            if !is_one_to_one(info) {
-                continue;
-            }
-            let Some(read) = wire::read(message, MediaId::new(&self.clock)) else {
-                continue;
-            };
-            let from = peer(&client, info).await;
-            if from.phone.is_none() && from.lid.is_none() {
-                tracing::warn!("left out a message of somebody with neither phone nor LID");
-                continue;
-            }
-            let read = known(&client, read).await;
-            messages.push(inbound(info, &own(&client), from, read));
+        for message in batch {
+            messages.extend(read(&client, message, &self.clock).await);
         }
         let skipped = batch.len() - messages.len();
         if skipped > 0 {
-            tracing::debug!(skipped, "left out what is no one-to-one message");
+            tracing::debug!(skipped, "left out what is no message to this number");
         }
         if messages.is_empty() {
             return Ok(());
@@ -68,33 +57,102 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
-/// Whether a person wrote it to this number alone.
-fn is_one_to_one(info: &MessageInfo) -> bool {
+/// A decrypted message in our words; none when it is nothing that comes in.
+pub(super) async fn read(
+    client: &Client,
+    message: &InboundMessage,
+    clock: &Clock,
+) -> Option<Inbound> {
+    if !is_wanted(&message.info) {
+        return None;
+    }
+    let read = wire::read(&message.message, MediaId::new(clock))?;
+    told(client, &message.info, read).await
+}
+
+/// With who wrote it, and where; none of whom nobody could be answered.
+pub(super) async fn told(client: &Client, info: &MessageInfo, read: Read) -> Option<Inbound> {
+    if !is_wanted(info) {
+        return None;
+    }
+    let from = peer(client, info).await;
+    if from.phone.is_none() && from.lid.is_none() {
+        tracing::warn!("left out a message of somebody with neither phone nor LID");
+        return None;
+    }
+    let read = known(client, read).await;
+    Some(inbound(info, &own(client), from, read))
+}
+
+/// Whether another person wrote it, to this number alone or in a group.
+fn is_wanted(info: &MessageInfo) -> bool {
     let source = &info.source;
-    let person = source.chat.is_pn() || source.chat.is_lid();
-    person && !source.is_group && !source.is_from_me && info.category != MessageCategory::Peer
+    let person = (source.chat.is_pn() || source.chat.is_lid()) && !source.is_group;
+    let of_another = !source.is_from_me && info.category != MessageCategory::Peer;
+    of_another && (person || group(info).is_some())
+}
+
+fn group(info: &MessageInfo) -> Option<Group> {
+    let source = &info.source;
+    let chat = source.is_group.then(|| source.chat.to_non_ad_string())?;
+    Group::parse(&chat)
 }
 
 fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
     let chat = info.source.chat.to_non_ad_string();
-    let mut context = read.context;
+    let sender = info.source.sender.to_non_ad_string();
+    let group = group(info);
+    let in_group = group.as_ref().map(|_| sender.as_str());
+    let (mut content, mut context) = (read.content, read.context);
     if let Some(reply) = &mut context.reply_to {
-        reply.target.from_me = read.answered.is_some_and(|author| is_same(&author, me));
+        let target = &mut reply.target;
+        target.from_me = read.answered.is_some_and(|author| is_same(&author, me));
+        target.participant = target
+            .participant
+            .take()
+            .filter(|_| in_group.is_some() && !target.from_me);
+    }
+    if let Some(target) = content.target_mut() {
+        place(target, in_group, me);
     }
     context.chat = Some(chat.clone());
-    let ours = read.content.target().is_some_and(|target| target.from_me);
-    let names = names_of_vote(if ours { me } else { &from }, &from);
+    context.participant = in_group.map(str::to_owned);
+    let maker = content.target().and_then(|target| maker(target, me));
+    let names = names_of_vote(maker.as_ref().unwrap_or(&from), &from);
     Inbound {
         chat,
-        sender: info.source.sender.to_non_ad_string(),
+        sender,
         id: storable(&info.id),
         from,
-        content: read.content,
+        group,
+        content,
         context,
         ballot: read.vote.map(|vote| vote.between(names)),
         remote: read.remote,
         at: info.timestamp.timestamp_millis(),
     }
+}
+
+/// Says of a target, read from the writer's side, whose it is from this one. Between two it is the
+/// other one's or ours; in a group, where `writer` wrote, it may be a third one's.
+fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
+    let named = target.participant.take();
+    let Some(writer) = writer else { return };
+    if !target.from_me {
+        target.participant = Some(writer.to_owned());
+        return;
+    }
+    let author = named.as_deref().and_then(wire::peer);
+    target.from_me = author.is_some_and(|author| is_same(&author, me));
+    target.participant = named.filter(|_| !target.from_me);
+}
+
+/// Who made a poll, if that was not its voter.
+fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
+    if poll.from_me {
+        return Some(me.clone());
+    }
+    poll.participant.as_deref().and_then(wire::peer)
 }
 
 /// Whether two are one account, as far as their names tell.
@@ -185,7 +243,7 @@ mod tests {
     use wacore::types::message::MessageSource;
 
     use super::*;
-    use crate::content::{Content, Context, Reply, Target};
+    use crate::content::{Content, Context, Reply};
 
     #[test]
     fn an_id_that_no_database_takes_is_known_by_its_digest() {
@@ -210,19 +268,82 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_person_wrote_to_this_number_alone_comes_in() {
+    fn only_what_a_person_wrote_to_this_number_or_in_a_group_comes_in() {
         let person = from(Jid::pn("491711234567"));
-        assert!(is_one_to_one(&person));
-        assert!(is_one_to_one(&from(Jid::lid_device("1234567890", 3))));
-        assert!(!is_one_to_one(&from(Jid::group("120363000000000000"))));
-        assert!(!is_one_to_one(&from(Jid::status_broadcast())));
-        assert!(!is_one_to_one(&from(Jid::newsletter("120363000000000001"))));
-        let mut own = person.clone();
-        own.source.is_from_me = true;
-        assert!(!is_one_to_one(&own));
-        let mut peer = person;
-        peer.category = MessageCategory::Peer;
-        assert!(!is_one_to_one(&peer));
+        assert!(is_wanted(&person));
+        assert!(is_wanted(&from(Jid::lid_device("1234567890", 3))));
+        let group = in_group("77@lid");
+        assert!(is_wanted(&group));
+        for odd in [
+            Jid::status_broadcast(),
+            Jid::newsletter("120363000000000001"),
+        ] {
+            assert!(!is_wanted(&from(odd.clone())));
+            let mut listed = from(odd);
+            listed.source.is_group = true;
+            assert!(!is_wanted(&listed));
+        }
+        for message in [person, group] {
+            let mut own = message.clone();
+            own.source.is_from_me = true;
+            assert!(!is_wanted(&own));
+            let mut peer = message;
+            peer.category = MessageCategory::Peer;
+            assert!(!is_wanted(&peer));
+        }
+    }
+
+    /// What this member wrote in a group.
+    fn in_group(member: &str) -> MessageInfo {
+        let mut info = from(Jid::group("120363000000000000"));
+        info.source.sender = member.parse().unwrap();
+        info.source.is_group = true;
+        info
+    }
+
+    #[test]
+    fn in_a_group_a_target_is_ours_its_writers_or_a_third_ones() {
+        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        // As the key says it: `from_me` of the writer, and who else wrote it.
+        let placed = |writers_own: bool, participant: Option<&str>| {
+            let mut target = Target {
+                from_me: !writers_own,
+                participant: participant.map(str::to_owned),
+                ..Target::default()
+            };
+            place(&mut target, Some("88@lid"), &me);
+            (target.from_me, target.participant)
+        };
+        let member = |name: &str| Some(name.to_owned());
+        assert_eq!(placed(true, None), (false, member("88@lid")));
+        assert_eq!(placed(true, Some("77@lid")), (false, member("88@lid")));
+        assert_eq!(placed(false, Some("77@lid")), (true, None));
+        assert_eq!(
+            placed(false, Some("491510000001@s.whatsapp.net")),
+            (true, None)
+        );
+        assert_eq!(placed(false, Some("99@lid")), (false, member("99@lid")));
+        assert_eq!(placed(false, None), (false, None));
+    }
+
+    #[test]
+    fn what_comes_in_in_a_group_names_the_group_and_who_wrote_it() {
+        let info = in_group("88:3@lid");
+        let writer = own_words([&info.source.sender].into_iter());
+        let me = own_words([&Jid::lid("77")].into_iter());
+        let author = own_words([&Jid::lid("99")].into_iter());
+        let mut answer = said(Some(author));
+        answer.context.reply_to.as_mut().unwrap().target.participant = Some("99@lid".into());
+        let message = inbound(&info, &me, writer, answer);
+        assert_eq!(message.chat, "120363000000000000@g.us");
+        assert_eq!(message.group.unwrap().as_str(), message.chat);
+        assert_eq!(message.context.participant.as_deref(), Some("88@lid"));
+        assert_eq!(message.from.lid.as_deref(), Some("88"));
+        let answered = message.context.reply_to.unwrap().target;
+        assert_eq!(
+            (answered.from_me, answered.participant.as_deref()),
+            (false, Some("99@lid"))
+        );
     }
 
     fn said(answered: Option<Peer>) -> Read {

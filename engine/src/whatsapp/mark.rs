@@ -15,13 +15,25 @@ pub enum Mark {
 }
 
 impl Link {
-    /// Sends a receipt for a message of a one-to-one chat, named as it came in. `Ok` means written.
+    /// Sends a receipt for a message, named as it came in; in a group, with the member who wrote it.
+    /// `Ok` means written.
     /// Where the number's own settings hide read receipts, WhatsApp tells its other devices alone.
-    pub async fn mark(&self, chat: &str, id: &str, mark: Mark) -> anyhow::Result<()> {
+    pub async fn mark(
+        &self,
+        chat: &str,
+        member: Option<&str>,
+        id: &str,
+        mark: Mark,
+    ) -> anyhow::Result<()> {
         let chat: Jid = chat.parse().context("reading a chat's name")?;
+        let member: Option<Jid> = member
+            .map(str::parse)
+            .transpose()
+            .context("reading a member's name")?;
+        let member = member.as_ref();
         match mark {
-            Mark::Read => self.client().mark_as_read(&chat, None, &[id]).await,
-            Mark::Played => self.client().mark_as_played(&chat, None, &[id]).await,
+            Mark::Read => self.client().mark_as_read(&chat, member, &[id]).await,
+            Mark::Played => self.client().mark_as_played(&chat, member, &[id]).await,
         }
     }
 }

@@ -154,20 +154,25 @@ impl Link {
 
 impl Link {
     /// Asks the phone of whoever sent a file to put it up again, named by the chat and the id of its message as
-    /// they came in: its new path on WhatsApp's media hosts; none when the phone does not have it either.
+    /// they came in, in a group with the member who wrote it: its new path on WhatsApp's media hosts; none when the phone does not have it either.
     pub async fn put_up_again(
         &self,
         chat: &str,
+        member: Option<&str>,
         id: &str,
         key: &FileKey,
     ) -> anyhow::Result<Option<String>> {
         let chat: Jid = chat.parse().context("reading a chat's name")?;
+        let member: Option<Jid> = member
+            .map(str::parse)
+            .transpose()
+            .context("reading a member's name")?;
         let wanted = MediaReuploadRequest {
             msg_id: id,
             chat_jid: &chat,
             media_key: key.bytes(),
             is_from_me: false,
-            participant: None,
+            participant: member.as_ref(),
         };
         match self.client().media_reupload().request(&wanted).await? {
             MediaRetryResult::Success { direct_path } => Ok(Some(direct_path)),

@@ -9,9 +9,10 @@
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
 //! | `find` | who has an account |
+//! | `groups` | which groups the number is in |
 //! | `mark` | receipts for what came in |
 //! | `media` | files to and from WhatsApp's media hosts |
-//! | `listen`, `tell` | incoming messages; all other events |
+//! | `listen`, `late`, `tell` | incoming messages; those that come beside the hook; all other events |
 //! | `wire` | contents as WhatsApp writes them, both ways |
 //!
 //! History that a phone sends after linking is read by the library for the privacy tokens it
@@ -21,7 +22,9 @@
 mod address;
 mod connect;
 mod find;
+mod groups;
 mod http;
+mod late;
 mod listen;
 mod mark;
 mod media;
@@ -43,9 +46,11 @@ use whatsapp_rust::Client;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{LinkOptions, PairingError},
+    groups::JoinedGroup,
+    late::Late,
     mark::Mark,
     media::{FetchError, Uploaded},
-    send::{Outgoing, SendError, new_wa_id},
+    send::{NOT_IN_GROUP, Outgoing, SendError, new_wa_id},
     wire::{Attached, Ballot, clean_file_name},
 };
 use self::{http::Http, version::WebVersion};
@@ -136,13 +141,15 @@ struct Open {
     /// Set once WhatsApp has told its properties, see [`Link::know_properties`].
     properties: OnceCell<()>,
     over: CancellationToken,
+    clock: Clock,
 }
 
 impl Link {
-    fn new(client: Arc<Client>) -> Self {
+    fn new(client: Arc<Client>, clock: Clock) -> Self {
         let over = CancellationToken::new();
         Self(Arc::new(Open {
             client,
+            clock,
             properties: OnceCell::new(),
             over,
         }))
@@ -150,6 +157,10 @@ impl Link {
 
     fn client(&self) -> &Arc<Client> {
         &self.0.client
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// Cancelled when the run is over.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use wacore::types::message::AddressingMode;
 use whatsapp_rust::{
-    ClientError, Jid, SendError as LibraryError, SendOptions, socket::error::EncryptSendErrorKind,
+    ClientError, IqError, Jid, SendError as LibraryError, SendOptions,
+    socket::error::EncryptSendErrorKind, wacore_binary::JidExt as _,
 };
 
 use super::{
@@ -12,11 +14,14 @@ use super::{
 };
 use crate::{
     clock::Millis,
-    content::{Content, Context, Peer},
+    content::{Content, Context, Peer, Recipient},
 };
 
 /// How long WhatsApp may take to tell its properties.
 const PROPERTIES: Duration = Duration::from_secs(5);
+
+/// The code of a message to a group that this number is not in, or that is no more.
+pub const NOT_IN_GROUP: &str = "not_in_group";
 
 /// Why a message was not handed to the socket, and whether it might have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,12 +79,13 @@ impl Link {
     /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
     /// devices and keys, and the answers are kept, in memory and in the key store, and are
     /// brought up to date by WhatsApp's notifications. Later sends ask nothing. (Only for a phone
-    /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.)
+    /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
+    /// goes for who is in a group.
     ///
     /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
     pub async fn send(
         &self,
-        to: &Peer,
+        to: &Recipient,
         wa_id: &str,
         outgoing: Outgoing<'_>,
     ) -> Result<(), SendError> {
@@ -94,10 +100,13 @@ impl Link {
         let options = SendOptions::default().with_message_id(wa_id);
         match self
             .client()
-            .send_message_with_options(to, message, options)
+            .send_message_with_options(to.clone(), message, options)
             .await
         {
             Ok(_) => Ok(()),
+            Err(error) if to.is_group() && is_closed(&error) => {
+                Err(SendError::Permanent(NOT_IN_GROUP))
+            }
             Err(error) => Err(meaning(&error)),
         }
     }
@@ -119,7 +128,7 @@ impl Link {
     }
 
     /// Shows the recipient that this number is typing, or no longer is. Best effort.
-    pub async fn typing(&self, to: &Peer, on: bool) {
+    pub async fn typing(&self, to: &Recipient, on: bool) {
         let Some(to) = address(to) else { return };
         let to = self.chat_of(to).await;
         let chatstate = self.client().chatstate();
@@ -142,7 +151,7 @@ impl Link {
             return Sides { chat, me: None };
         }
         let chat = self.chat_of(to.clone()).await;
-        let me = if chat.is_lid() {
+        let me = if chat.is_lid() || self.names_by_lid(&chat).await {
             self.client().lid()
         } else {
             self.client().pn()
@@ -151,6 +160,15 @@ impl Link {
             chat,
             me: me.map(|me| me.to_non_ad()),
         }
+    }
+
+    /// Whether it is a group that names its members by their LIDs. A send asks the same, once.
+    async fn names_by_lid(&self, chat: &Jid) -> bool {
+        if !chat.is_group() {
+            return false;
+        }
+        let group = self.client().groups().query_info(chat).await;
+        group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid)
     }
 
     /// The chat as the server names it. A send does this by itself; typing does not.
@@ -167,13 +185,32 @@ impl Link {
 
 /// The address to give to the library. The phone where it is known: the library turns it into the
 /// LID exactly when the account is addressed by LID, and the server refuses a mix of the two.
-fn address(to: &Peer) -> Option<Jid> {
+fn address(to: &Recipient) -> Option<Jid> {
+    match to {
+        Recipient::Person(peer) => person(peer),
+        Recipient::Group(group) => Some(Jid::group(group.id())),
+    }
+}
+
+fn person(to: &Peer) -> Option<Jid> {
     if let Some(phone) = &to.phone {
         return Some(Jid::pn(phone.digits()));
     }
     let lid = to.lid.as_deref()?;
     let digits = !lid.is_empty() && lid.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| Jid::lid(lid))
+}
+
+/// Whether WhatsApp said that there is no such group, or that this number is not in it (whatsmeow,
+/// `getGroupInfo`: 404 and 403).
+fn is_closed(error: &LibraryError) -> bool {
+    matches!(
+        error,
+        LibraryError::Iq(IqError::ServerError {
+            code: 403 | 404,
+            ..
+        })
+    )
 }
 
 /// What the library's failure says about the wire. Up to the write everything it does is local or
@@ -210,13 +247,10 @@ fn meaning_of_client(error: &ClientError) -> SendError {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng as _;
-    use whatsapp_rust::{
-        IqError,
-        socket::error::{EncryptSendError, SocketError},
-    };
+    use whatsapp_rust::socket::error::{EncryptSendError, SocketError};
 
     use super::*;
-    use crate::content::Phone;
+    use crate::content::{Group, Phone};
 
     #[test]
     fn an_id_looks_like_the_web_clients_own_and_never_repeats() {
@@ -239,23 +273,41 @@ mod tests {
             lid: lid.clone(),
         };
         assert_eq!(
-            address(&both).unwrap().to_string(),
+            person(&both).unwrap().to_string(),
             "491711234567@s.whatsapp.net"
         );
         let lid_only = Peer { phone: None, lid };
-        assert_eq!(address(&lid_only).unwrap().to_string(), "1234567890@lid");
+        assert_eq!(person(&lid_only).unwrap().to_string(), "1234567890@lid");
         let bad = Peer {
             phone: None,
             lid: Some("12@g.us".into()),
         };
-        assert_eq!(address(&bad), None);
+        assert_eq!(person(&bad), None);
         assert_eq!(
-            address(&Peer {
+            person(&Peer {
                 phone: None,
                 lid: None
             }),
             None
         );
+    }
+
+    #[test]
+    fn a_group_that_is_closed_to_the_number_is_told_from_a_failing_query() {
+        let group = Group::parse("120363041234567890@g.us").unwrap();
+        let to = address(&Recipient::Group(group)).unwrap();
+        assert!(to.is_group());
+        assert_eq!(to.to_string(), "120363041234567890@g.us");
+        let refused = |code| {
+            LibraryError::Iq(IqError::ServerError {
+                code,
+                text: String::new(),
+                error_type: None,
+                backoff: None,
+            })
+        };
+        assert!(is_closed(&refused(403)) && is_closed(&refused(404)));
+        assert!(!is_closed(&refused(429)) && !is_closed(&LibraryError::Iq(IqError::Timeout)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use wacore::types::{
     presence::ReceiptType,
 };
 
+use super::late::Late;
 use crate::{
     clock::Clock,
     event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
@@ -30,6 +31,12 @@ enum Meaning {
 
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
+        if let Event::Messages(batch) = &*event {
+            for late in Late::recovered(batch) {
+                self.outbox.tell(LinkEvent::Late(late));
+            }
+            return;
+        }
         match meaning(&event, &self.clock) {
             Some(Meaning::Tell(event)) => self.outbox.tell(event),
             Some(Meaning::End(why)) => self.outbox.ending(why),
@@ -56,6 +63,8 @@ impl EventHandler for Listener {
             EventKind::ClientOutdated,
             EventKind::ServerAck,
             EventKind::Receipt,
+            EventKind::UndecryptableMessage,
+            EventKind::Messages,
         ])
     }
 }
@@ -82,6 +91,7 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         Event::PairingQrCodesExhausted(_) => LinkEvent::QrExhausted,
         Event::ServerAck(ack) => acknowledgement(ack)?,
         Event::Receipt(receipt) => receipt_of_another(receipt)?,
+        Event::UndecryptableMessage(message) => LinkEvent::Late(Late::undecryptable(message)?),
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
     Some(Meaning::Tell(told))
@@ -96,7 +106,7 @@ fn acknowledgement(ack: &ServerAck) -> Option<LinkEvent> {
     })
 }
 
-/// Receipts by the other side. Our own other devices send some as well.
+/// Receipts by the other side, in a group by any member. Our own other devices send some as well.
 fn receipt_of_another(receipt: &Receipt) -> Option<LinkEvent> {
     let kind = match receipt.r#type {
         ReceiptType::Delivered => ReceiptKind::Delivered,
@@ -104,7 +114,7 @@ fn receipt_of_another(receipt: &Receipt) -> Option<LinkEvent> {
         ReceiptType::Played => ReceiptKind::Played,
         _ => return None,
     };
-    (!receipt.source.is_from_me && !receipt.source.is_group).then(|| LinkEvent::Receipt {
+    (!receipt.source.is_from_me).then(|| LinkEvent::Receipt {
         ids: receipt
             .message_ids
             .iter()

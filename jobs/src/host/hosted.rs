@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     content::Peer,
-    event::{Ended, LinkEvent, LinkEvents},
+    event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    whatsapp::{Link, LinkOptions, WhatsApp},
+    whatsapp::{Late, Link, LinkOptions, WhatsApp},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -110,16 +110,12 @@ impl Hosted {
             self.lost.clone(),
             self.stop.clone(),
         );
-        let inbox = Inbox {
-            services: self.services.clone(),
-            lease: self.lease.clone(),
-        };
         let options = LinkOptions {
             label: self.lease.session,
             lost: self.lost.clone(),
         };
         whatsapp
-            .open(Arc::new(keys), Arc::new(inbox), options)
+            .open(Arc::new(keys), Arc::new(self.inbox()), options)
             .await
     }
 
@@ -181,10 +177,30 @@ impl Hosted {
                     .collect();
                 self.news(aloft, News::Receipt(kind, at)).await?;
             }
+            LinkEvent::Late(late) => self.came_late(&late).await,
             LinkEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps a message that came beside the hook.
+    async fn came_late(&self, late: &Late) {
+        let link = self.services.0.registry.link(self.lease.session);
+        let Some(link) = link else { return };
+        let Some(inbound) = link.read(late).await else {
+            return;
+        };
+        if let Err(error) = self.inbox().commit(vec![inbound]).await {
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a message that came late was not kept");
+        }
+    }
+
+    fn inbox(&self) -> Inbox {
+        Inbox {
+            services: self.services.clone(),
+            lease: self.lease.clone(),
+        }
     }
 
     /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.

@@ -239,7 +239,7 @@ impl Trip<'_> {
         let typing = async {
             let from = open_at.checked_sub(self.services.0.settings.pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
-            link.typing(&self.message.peer, true).await;
+            link.typing(&self.message.recipient(), true).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -269,7 +269,8 @@ impl Trip<'_> {
             attached,
             at: self.services.0.clock.now(),
         };
-        let writing = link.send(&self.message.peer, &self.message.wa_id, outgoing);
+        let to = self.message.recipient();
+        let writing = link.send(&to, &self.message.wa_id, outgoing);
         let written = tokio::time::timeout(WRITE, writing).await;
         let wire_at = self.services.0.clock.monotonic();
         match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {

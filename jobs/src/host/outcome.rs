@@ -9,6 +9,7 @@ use passerelle_engine::{
     lease::Lease,
     store::Tx,
     vault::DataKey,
+    whatsapp::NOT_IN_GROUP,
 };
 use tokio::time::Instant;
 
@@ -213,7 +214,7 @@ async fn apply(
             None if resends == 0 => return put_back(tx, &message, 1, after(gap)).await,
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(Word::Refused(code)) => {
-                let code = Some(refusal(code));
+                let code = Some(refusal(&message, code));
                 (after(gap), Reached::End(Status::Failed, code))
             }
             Some(Word::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
@@ -238,9 +239,13 @@ enum Reached {
     At(Status, Millis),
 }
 
-/// The stable code of a refusal by WhatsApp's server.
-pub(crate) fn refusal(code: u16) -> String {
-    format!("whatsapp_{code}")
+/// The stable code of a refusal by WhatsApp's server. A group that this number is not in, or that is no
+/// more, has a code of its own, which is also that of a group of which this is known before.
+pub(crate) fn refusal(message: &Message, code: u16) -> String {
+    match code {
+        401 | 403 | 404 if message.group.is_some() => NOT_IN_GROUP.to_owned(),
+        _ => format!("whatsapp_{code}"),
+    }
 }
 
 /// The status a receipt stands for.

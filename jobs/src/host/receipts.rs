@@ -84,7 +84,7 @@ async fn apply(
         News::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
         News::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
         News::Refused(code) => {
-            let error = refusal(*code);
+            let error = refusal(&message, *code);
             store::messages::end(tx, message.org, message.id, next, Some(&error)).await?;
             message.status = next;
             message.error = Some(error);

@@ -26,6 +26,7 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
     };
     let command = Command::PutUpAgain {
         chat,
+        member: message.context.participant,
         wa_id: message.wa_id,
         key: remote.file.key.clone(),
     };

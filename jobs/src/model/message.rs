@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Context, Peer},
+    content::{Content, Context, Group, Peer, Recipient},
     ids::{ContactId, MessageId, OrgId, SessionId},
 };
 use serde::{Deserialize, Serialize};
@@ -137,8 +137,11 @@ pub struct Message {
     pub direction: Direction,
     /// Where it stands.
     pub status: Status,
-    /// The other side.
+    /// The other side: to whom, or who wrote. Nobody of what goes out to a group.
     pub peer: Peer,
+    /// The group it goes out to, or came in in.
+    #[serde(default)]
+    pub group: Option<Group>,
     /// Our stable id of the other side, where it is known.
     pub contact: Option<ContactId>,
     /// What it carries.
@@ -168,6 +171,16 @@ pub struct Message {
     /// Its writer deleted it for everybody.
     #[serde(default)]
     pub deleted_at: Option<Millis>,
+}
+
+impl Message {
+    /// To whom it goes.
+    pub fn recipient(&self) -> Recipient {
+        match &self.group {
+            Some(group) => Recipient::Group(group.clone()),
+            None => Recipient::Person(self.peer.clone()),
+        }
+    }
 }
 
 #[cfg(test)]

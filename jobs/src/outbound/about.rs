@@ -77,6 +77,7 @@ impl About {
             mentions: new.mentions.drain(..).map(mention).collect(),
             forwarded: new.forwarded,
             chat: None,
+            participant: None,
             secret: is_poll.then(|| services.chance().random()),
         };
         Ok(Self {

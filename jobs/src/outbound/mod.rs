@@ -7,16 +7,18 @@
 //! |---|---|
 //! | here | accepting and taking back |
 //! | `earlier` | the earlier answer to a request that comes again |
+//! | `recipient` | to whom it goes |
 //! | `about` | the messages that a new one refers to |
 
 mod about;
 mod earlier;
+mod recipient;
 
 use std::sync::Arc;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Peer, Phone},
+    content::{Content, Phone},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
@@ -24,11 +26,12 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::earlier::Idempotency;
 use self::{
     about::{About, Refused},
     earlier::Macs,
+    recipient::Recipient,
 };
+pub use self::{earlier::Idempotency, recipient::To};
 use crate::{
     crash,
     error::Fault,
@@ -37,11 +40,14 @@ use crate::{
         IngestError, Source, SourceError,
         outgoing::{self, File},
     },
-    messages::{self, contact_mac, content_place, peer_place, seal_context},
+    messages::{self, content_place, seal_context, seal_side},
     model::{Direction, Message, Status},
     pacing::millis,
     services::Services,
-    store::{self, messages::New},
+    store::{
+        self,
+        messages::{New, Outward},
+    },
     target::TargetError,
 };
 
@@ -51,7 +57,7 @@ pub struct NewMessage {
     /// Through which session.
     pub session: SessionId,
     /// To whom.
-    pub to: Phone,
+    pub to: To,
     /// What. A content that is about another message names it by our id.
     pub content: Content,
     /// Where the file is that it carries, of a content that carries one.
@@ -68,7 +74,7 @@ pub struct NewMessage {
 
 impl NewMessage {
     /// A content and nothing beside it.
-    pub fn of(session: SessionId, to: Phone, content: Content) -> Self {
+    pub fn of(session: SessionId, to: To, content: Content) -> Self {
         Self {
             session,
             to,
@@ -107,6 +113,9 @@ pub enum AcceptError {
     /// The lane holds as many messages as it may.
     #[error("the session's queue is full")]
     QueueFull,
+    /// No such contact.
+    #[error("no such contact")]
+    NoContact,
     /// The recipient wants no more messages.
     #[error("the recipient opted out")]
     OptedOut,
@@ -175,7 +184,7 @@ pub async fn accept(
 #[derive(Clone)]
 struct Draft {
     message: Message,
-    to_mac: [u8; 32],
+    to: Recipient,
     expires_at: Millis,
     peer_sealed: Vec<u8>,
     content_sealed: Vec<u8>,
@@ -198,8 +207,9 @@ impl Draft {
     ) -> Result<Self, AcceptError> {
         let shared = &services.0;
         let now = shared.clock.now();
-        let to_mac = contact_mac(&key, &new.to);
-        let mut about = About::look_up(services, &key, &mut new, &to_mac, now, org).await?;
+        let to = Recipient::look_up(services, &key, org, &new).await?;
+        let to = to.ok_or(AcceptError::NoContact)?;
+        let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
         let file = match file(services, &key, org, &mut new).await? {
             Ok(file) => file,
             Err(error) => {
@@ -217,11 +227,9 @@ impl Draft {
             session: new.session,
             direction: Direction::Outbound,
             status: Status::Queued,
-            peer: Peer {
-                phone: Some(new.to),
-                lid: None,
-            },
-            contact: None,
+            peer: to.peer.clone(),
+            group: to.group.clone(),
+            contact: to.contact,
             content: new.content,
             context: about.context,
             wa_id: new_wa_id(&mut services.chance()),
@@ -237,9 +245,7 @@ impl Draft {
         };
         let record = message.id.to_string();
         Ok(Self {
-            peer_sealed: key
-                .seal_json(&peer_place(org, &record), &message.peer)
-                .map_err(Fault::from)?,
+            peer_sealed: seal_side(&key, &message)?,
             content_sealed: key
                 .seal_json(&content_place(org, &record), &message.content)
                 .map_err(Fault::from)?,
@@ -248,13 +254,13 @@ impl Draft {
             refused: about.refused,
             idempotency,
             message,
-            to_mac,
+            to,
             expires_at,
             key,
         })
     }
 
-    async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
+    async fn commit(mut self, services: &Services) -> Result<Accepted, AcceptError> {
         let shared = services.0.clone();
         let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
         let is_fetched = matches!(self.file, Some(File::Fetched(_)));
@@ -275,6 +281,9 @@ impl Draft {
                     if self.expires_at <= self.message.created_at {
                         return Err(AcceptError::Expired);
                     }
+                    let (key, org) = (&self.key, self.message.org);
+                    let contact = self.to.keep(tx, key, org, self.message.created_at).await?;
+                    self.message.contact = contact;
                     let place = self.enter(tx, limit).await?;
                     let (at, by) =
                         pace.estimate(self.message.created_at, place.next_at, place.position);
@@ -307,7 +316,8 @@ impl Draft {
 
     async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
         let Message { org, session, .. } = self.message;
-        let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to_mac).await? else {
+        let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to.to_mac).await?
+        else {
             return Err(self.no_place(tx).await?);
         };
         let new = New {
@@ -321,8 +331,13 @@ impl Draft {
             context_sealed: self.context_sealed.clone(),
             created_at: self.message.created_at,
         };
-        store::messages::insert_outbound(tx, &new, &self.to_mac, place.seq, self.expires_at)
-            .await?;
+        let outward = Outward {
+            to_mac: self.to.to_mac,
+            contact: self.message.contact,
+            seq: place.seq,
+            expires_at: self.expires_at,
+        };
+        store::messages::insert_outbound(tx, &new, &outward).await?;
         if let Some(file) = &self.file {
             outgoing::accepted(tx, org, file, self.expires_at).await?;
         }
@@ -335,7 +350,7 @@ impl Draft {
         if !store::lanes::exists(tx, org, session).await? {
             return Ok(AcceptError::NoSession);
         }
-        let opted_out = store::contacts::is_opted_out(tx.conn(), org, &self.to_mac).await?;
+        let opted_out = store::contacts::is_opted_out(tx.conn(), org, &self.to.to_mac).await?;
         Ok(if opted_out {
             AcceptError::OptedOut
         } else {

@@ -92,7 +92,110 @@ pub(crate) async fn learn_lid(
     Ok(())
 }
 
-/// The two are one person: what one of them refused, both refuse.
+/// A contact as a recipient is looked up, sealed values still sealed.
+pub(crate) struct Known {
+    pub(crate) id: ContactId,
+    pub(crate) phone_sealed: Option<Vec<u8>>,
+    pub(crate) lid_sealed: Option<Vec<u8>>,
+}
+
+impl Known {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row::id(row, "id")?,
+            phone_sealed: row.try_get("phone_sealed")?,
+            lid_sealed: row.try_get("lid_sealed")?,
+        })
+    }
+}
+
+/// The contact of this id, or the one that it led to when two became one.
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: ContactId,
+) -> Result<Option<Known>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND id = coalesce(\
+         (SELECT merged_into FROM contact WHERE org_id = $1 AND id = $2), $2)",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(Known::from_row).transpose()
+}
+
+/// Whose phone this is.
+pub(crate) async fn by_phone(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    phone_mac: &[u8; 32],
+) -> Result<Option<Known>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND phone_mac = $2",
+    )
+    .bind(org.to_string())
+    .bind(phone_mac.to_vec())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(Known::from_row).transpose()
+}
+
+/// The owner of a phone that is written to for the first time: the contact of this id, unless another
+/// one took the phone meanwhile.
+pub(crate) async fn write_to(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    phone: &Address,
+    now: Millis,
+) -> Result<ContactId, sqlx::Error> {
+    let made = sqlx::query(
+        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (org_id, phone_mac) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(org.to_string())
+    .bind(phone.mac.to_vec())
+    .bind(phone.sealed.as_slice())
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    if made.rows_affected() == 1 {
+        return Ok(id);
+    }
+    let there = by_phone(tx.conn(), org, &phone.mac).await?;
+    Ok(there.map_or(id, |known| known.id))
+}
+
+/// The two are one person: `one` stands for both from now on. It takes what `other` knew but the
+/// names, which the caller gives it.
+pub(crate) async fn merge(
+    tx: &mut Tx,
+    org: OrgId,
+    one: ContactId,
+    other: ContactId,
+) -> Result<(), sqlx::Error> {
+    refuse_alike(tx, org, one, other).await?;
+    for sql in [
+        "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
+        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND merged_into = $3",
+        "UPDATE contact SET merged_into = $2, phone_mac = NULL, phone_sealed = NULL, lid_mac = NULL, lid_sealed = NULL \
+         WHERE org_id = $1 AND id = $3",
+    ] {
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(one.to_string())
+            .bind(other.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+/// What one of the two refused, both refuse.
 pub(crate) async fn refuse_alike(
     tx: &mut Tx,
     org: OrgId,
@@ -121,8 +224,8 @@ pub(crate) async fn insert(
     now: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, lid_mac, lid_sealed, last_inbound_at, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, lid_mac, lid_sealed, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(id.to_string())
     .bind(org.to_string())
@@ -136,7 +239,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The contact wrote: the customer-service window opens again.
+/// The contact wrote to the number alone: the customer-service window opens again.
 pub(crate) async fn touch(
     tx: &mut Tx,
     org: OrgId,
@@ -182,17 +285,17 @@ pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<boo
     Ok(changed.rows_affected() == 1)
 }
 
-/// Whether this phone's owner wants no more messages.
+/// Whether the recipient wants no more messages: the owner of this phone, or of this LID.
 pub(crate) async fn is_opted_out(
     conn: &mut AnyConnection,
     org: OrgId,
-    phone_mac: &[u8; 32],
+    to_mac: &[u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let found = sqlx::query(
-        "SELECT id FROM contact WHERE org_id = $1 AND phone_mac = $2 AND opted_out_at IS NOT NULL",
+        "SELECT id FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $2) AND opted_out_at IS NOT NULL",
     )
     .bind(org.to_string())
-    .bind(phone_mac.to_vec())
+    .bind(to_mac.to_vec())
     .fetch_optional(conn)
     .await?;
     Ok(found.is_some())

@@ -53,6 +53,8 @@ event_types! {
     MessageDeleted = "message.deleted";
     /// A contact voted in a poll.
     MessagePollVote = "message.poll_vote";
+    /// A message came in that cannot be decrypted: it was asked for again.
+    MessageUndecryptable = "message.undecryptable";
     /// WhatsApp's server acknowledged a message.
     MessageSent = "message.sent";
     /// It reached a device of the recipient.
@@ -91,6 +93,8 @@ event_types! {
     ContactOptedOut = "contact.opted_out";
     /// A contact who had opted out wants messages again.
     ContactOptedIn = "contact.opted_in";
+    /// Two contacts turned out to be one person: the id that was given up leads to the other.
+    ContactMerged = "contact.merged";
     /// An endpoint of the organisation gets no more deliveries.
     EndpointDisabled = "endpoint.disabled";
 }

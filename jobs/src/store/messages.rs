@@ -34,11 +34,12 @@ pub(crate) struct Stored {
     pub(crate) deleted_at: Option<Millis>,
 }
 
-/// What [`Stored`] is read from.
+/// What [`Stored`] is read from. A contact that became another one shows as that one.
 macro_rules! columns {
     () => {
-        "id, org_id, session_id, direction, status, wa_id, contact_id, peer_sealed, content_sealed, context_sealed, \
-         resends, error, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+        "id, org_id, session_id, direction, status, wa_id, \
+         coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
+         peer_sealed, content_sealed, context_sealed, resends, error, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
@@ -56,31 +57,38 @@ pub(crate) struct New {
     pub(crate) created_at: Millis,
 }
 
+/// An outbound message's recipient in look-up form, and its place in the lane.
+pub(crate) struct Outward {
+    pub(crate) to_mac: [u8; 32],
+    pub(crate) contact: Option<ContactId>,
+    pub(crate) seq: i64,
+    pub(crate) expires_at: Millis,
+}
+
 /// Puts an outbound message at its place in the lane.
 pub(crate) async fn insert_outbound(
     tx: &mut Tx,
     new: &New,
-    to_mac: &[u8; 32],
-    seq: i64,
-    expires_at: Millis,
+    outward: &Outward,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at, context_sealed) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12)",
+         content_sealed, resends, created_at, expires_at, context_sealed, contact_id) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
     .bind(new.session.to_string())
     .bind(new.kind)
     .bind(new.wa_id.as_str())
-    .bind(seq)
-    .bind(to_mac.to_vec())
+    .bind(outward.seq)
+    .bind(outward.to_mac.to_vec())
     .bind(new.peer_sealed.as_slice())
     .bind(new.content_sealed.as_slice())
     .bind(new.created_at)
-    .bind(expires_at)
+    .bind(outward.expires_at)
     .bind(new.context_sealed.as_deref())
+    .bind(outward.contact.map(|id| id.to_string()))
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -90,6 +98,7 @@ pub(crate) async fn insert_outbound(
 pub(crate) struct Origin {
     pub(crate) chat_mac: [u8; 32],
     pub(crate) sender_mac: [u8; 32],
+    pub(crate) group_mac: Option<[u8; 32]>,
     pub(crate) contact: ContactId,
 }
 
@@ -102,8 +111,8 @@ pub(crate) async fn insert_inbound(
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
-         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed) \
-         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13) \
+         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac) \
+         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14) \
          ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING",
     )
     .bind(new.id.to_string())
@@ -119,9 +128,48 @@ pub(crate) async fn insert_inbound(
     .bind(new.created_at)
     .bind(sent_at)
     .bind(new.context_sealed.as_deref())
+    .bind(origin.group_mac.map(|mac| mac.to_vec()))
     .execute(tx.conn())
     .await?;
     Ok(changed.rows_affected() == 1)
+}
+
+/// The row of a message that could not be decrypted when it came, and when that was.
+pub(crate) async fn undecryptable(
+    tx: &mut Tx,
+    new: &New,
+    origin: &Origin,
+) -> Result<Option<(MessageId, Millis)>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, created_at FROM message WHERE org_id = $1 AND session_id = $2 AND chat_mac = $3 AND sender_mac = $4 \
+         AND wa_id = $5 AND direction = 'inbound' AND kind = 'undecryptable'",
+    )
+    .bind(new.org.to_string())
+    .bind(new.session.to_string())
+    .bind(origin.chat_mac.to_vec())
+    .bind(origin.sender_mac.to_vec())
+    .bind(new.wa_id.as_str())
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| Ok((row::id(&row, "id")?, row.try_get("created_at")?)))
+        .transpose()
+}
+
+/// What it says is known now.
+pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6 \
+         WHERE org_id = $1 AND id = $2 AND kind = 'undecryptable'",
+    )
+    .bind(new.org.to_string())
+    .bind(new.id.to_string())
+    .bind(new.kind)
+    .bind(new.peer_sealed.as_slice())
+    .bind(new.content_sealed.as_slice())
+    .bind(new.context_sealed.as_deref())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Which messages a list shows.
@@ -164,8 +212,8 @@ pub(crate) async fn claimed(
     let row = sqlx::query(concat!(
         "SELECT ",
         columns!(),
-        ", (SELECT c.opted_out_at FROM contact c WHERE c.org_id = message.org_id AND c.phone_mac = message.to_mac) \
-         AS opted_out_at FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending'",
+        ", (SELECT c.opted_out_at FROM contact c WHERE c.org_id = message.org_id \
+         AND (c.phone_mac = message.to_mac OR c.lid_mac = message.to_mac) AND c.opted_out_at IS NOT NULL) AS opted_out_at FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending'",
     ))
     .bind(org.to_string())
     .bind(id.to_string())

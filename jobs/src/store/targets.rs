@@ -9,7 +9,8 @@ use sqlx::AnyConnection;
 
 use super::messages::{Stored, columns, from_row};
 
-/// The message, if it stands in the session's chat with this recipient.
+/// The message, if it stands in the session's chat with this recipient: a person by their phone, or by
+/// their LID; or a group.
 pub(crate) async fn in_chat(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -21,8 +22,12 @@ pub(crate) async fn in_chat(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND id = $3 \
-         AND ((direction = 'outbound' AND to_mac = $4) OR (direction = 'inbound' \
-         AND contact_id IN (SELECT id FROM contact WHERE org_id = $1 AND phone_mac = $4)))"
+         AND (to_mac = $4 \
+         OR (direction = 'outbound' AND to_mac = (SELECT lid_mac FROM contact WHERE org_id = $1 AND phone_mac = $4)) \
+         OR (direction = 'inbound' AND to_mac IS NULL AND contact_id IN (\
+           SELECT id FROM contact WHERE org_id = $1 AND (phone_mac = $4 OR lid_mac = $4) \
+           UNION ALL SELECT a.id FROM contact c JOIN contact a ON a.merged_into = c.id \
+           WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4))))"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -35,7 +40,7 @@ pub(crate) async fn in_chat(
     .transpose()
 }
 
-/// The inbound message that this contact wrote under this WhatsApp id.
+/// The inbound message that this contact wrote to the number alone under this WhatsApp id.
 pub(crate) async fn written_by(
     tx: &mut Tx,
     org: OrgId,
@@ -47,12 +52,39 @@ pub(crate) async fn written_by(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
-         AND contact_id = $4 LIMIT 1"
+         AND to_mac IS NULL AND contact_id IN (\
+         SELECT id FROM contact WHERE org_id = $1 AND (id = $4 OR merged_into = $4)) LIMIT 1"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(wa_id)
     .bind(contact.to_string())
+    .fetch_optional(tx.conn())
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
+}
+
+/// The inbound message that this member wrote in a group under this WhatsApp id.
+pub(crate) async fn written_in(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    wa_id: &str,
+    (group_mac, sender_mac): (&[u8; 32], &[u8; 32]),
+) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
+         AND to_mac = $4 AND sender_mac = $5 LIMIT 1"
+    ))
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(wa_id)
+    .bind(group_mac.to_vec())
+    .bind(sender_mac.to_vec())
     .fetch_optional(tx.conn())
     .await?
     .as_ref()

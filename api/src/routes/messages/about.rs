@@ -22,6 +22,11 @@ macro_rules! about {
             pub wa_message_id: String,
             /// Whether the session's own number wrote it.
             pub from_me: bool,
+            /// Who wrote it, of a message in a group that another member wrote, as the group names them:
+            /// `…@lid` or `…@s.whatsapp.net`.
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub participant: Option<String>,
             $($(#[$field_doc])* pub $field: $type,)*
         }
 
@@ -31,6 +36,7 @@ macro_rules! about {
                     message_id: target.message_id.map(Id),
                     wa_message_id: target.wa_message_id,
                     from_me: target.from_me,
+                    participant: target.participant,
                     $($field,)*
                 }
             }

@@ -52,7 +52,7 @@ pub struct Messages;
 
 #[OpenApi(prefix_path = "/v1/messages", tag = "Group::Messages")]
 impl Messages {
-    /// Send a message to one person.
+    /// Send a message to a person or a group.
     ///
     /// 202 means that it is committed to disk and will be sent in its turn, at the number's pace;
     /// `queue` says about when. Send an `Idempotency-Key` and a repeated request is answered as

@@ -55,6 +55,11 @@ impl From<AcceptError> for Problem {
             AcceptError::NoSession => {
                 not_found().at("/session_id", "not_found", "there is no such session")
             }
+            AcceptError::NoContact => Self::new(Code::ContactNotFound).at(
+                "/to",
+                "contact_not_found",
+                "there is no such contact",
+            ),
             AcceptError::QueueFull => Self::new(Code::QueueFull),
             AcceptError::OptedOut => Self::new(Code::RecipientOptedOut).at(
                 "/to",

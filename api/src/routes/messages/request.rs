@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use passerelle_jobs::{
-    content::Phone,
-    ids::{MessageId, SessionId},
-    outbound,
+    content::{Group, Phone},
+    ids::{ContactId, MessageId, SessionId},
+    outbound::{self, To},
 };
 use poem_openapi::{
     Object,
@@ -62,7 +62,8 @@ macro_rules! shapes {
             #[oai(rename = "type")]
             #[serde(rename = "type")]
             pub kind: Word<$variant>,
-            /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
+            /// To whom: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a contact
+            /// (`ctc_…`), or a group that the number is in (`…@g.us`).
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -106,7 +107,8 @@ macro_rules! shapes {
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $bare {
-            /// To whom, in E.164: `+`, country code and number, 7 to 15 digits.
+            /// To whom: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a contact
+            /// (`ctc_…`), or a group that the number is in (`…@g.us`).
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -157,7 +159,7 @@ macro_rules! sendable {
             }
         })*
 
-        /// A message to send to one person, of one of these kinds.
+        /// A message to send, of one of these kinds.
         #[derive(Debug, Serialize)]
         #[serde(untagged)]
         pub enum NewMessage {
@@ -246,7 +248,7 @@ impl Type for NewMessage {
             });
             let one_of = Self::KINDS.iter();
             MetaSchema {
-                description: Some("A message to send to one person, of one of these kinds."),
+                description: Some("A message to send, of one of these kinds."),
                 one_of: one_of
                     .map(|(_, schema)| MetaSchemaRef::Reference((*schema).to_owned()))
                     .collect(),
@@ -282,14 +284,17 @@ impl Read for NewMessage {
 }
 
 impl Common {
-    fn recipient(&self, flaws: &mut Flaws) -> Option<Phone> {
-        let to = Phone::parse(&self.to);
-        if is_no_person(&self.to) {
-            let wanted = "one person: groups, channels, status and calls are not sent to yet";
+    fn recipient(&self, flaws: &mut Flaws) -> Option<To> {
+        if is_unsupported(&self.to) {
+            let wanted = "a person or a group: channels, status and calls are not sent to yet";
             flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
             return None;
         }
-        let wanted = "a phone number in E.164, such as +491510000002";
+        let phone = Phone::parse(&self.to).map(To::Phone);
+        let contact = || ContactId::parse(&self.to).ok().map(To::Contact);
+        let group = || Group::parse(&self.to).map(To::Group);
+        let to = phone.or_else(contact).or_else(group);
+        let wanted = "a phone number in E.164, such as +491510000002, a contact's id or a group's";
         flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
         to
     }
@@ -310,9 +315,9 @@ impl Common {
     }
 }
 
-/// WhatsApp's names of groups, channels, status posts and calls.
-fn is_no_person(to: &str) -> bool {
-    ["@g.us", "@newsletter", "@broadcast", "@call"]
+/// WhatsApp's names of channels, status posts and calls.
+fn is_unsupported(to: &str) -> bool {
+    ["@newsletter", "@broadcast", "@call"]
         .iter()
         .any(|server| to.ends_with(server))
 }
@@ -341,8 +346,15 @@ mod tests {
     }
 
     #[test]
-    fn only_e164_is_a_recipient() {
-        assert!(read(&text("+491510000002", "hi")).is_ok());
+    fn a_recipient_is_a_phone_number_a_contact_or_a_group() {
+        for to in [
+            "+491510000002",
+            "ctc_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "120363000000000000@g.us",
+            "491510000001-1600000000@g.us",
+        ] {
+            assert!(read(&text(to, "hi")).is_ok(), "{to}");
+        }
         for to in [
             "",
             "491510000002",
@@ -351,6 +363,9 @@ mod tests {
             "+123456",
             "+1234567890123456",
             "a@b.c",
+            "a@g.us",
+            "ctc_1",
+            "msg_01kaq6h3zve9qbw4r2t8n5c7xd",
         ] {
             let refused = read(&text(to, "hi")).unwrap_err();
             assert_eq!(refused.code(), Code::InvalidRecipient, "{to}");
@@ -358,9 +373,8 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_person_is_told_apart() {
+    fn what_is_not_sent_to_yet_is_told_apart() {
         for to in [
-            "120363000000000000@g.us",
             "120363000000000001@newsletter",
             "status@broadcast",
             "x@call",

@@ -59,12 +59,12 @@ pub struct Message {
     /// What it carries; the field of that name holds it. `text`; with a file `image`, `video`,
     /// `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`;
     /// about another message: `reaction`, `edit`, `delete`, `poll_vote`; `deleted` when its writer
-    /// deleted it for everybody, and nothing of it is left; `unsupported` for what this version does
-    /// not read.
+    /// deleted it for everybody, and nothing of it is left; `undecryptable` for what cannot be
+    /// decrypted and may still be said again; `unsupported` for what this version does not read.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     pub kind: String,
-    /// To whom, of an outbound one.
+    /// To whom, of an outbound one: the phone number when it is known, or the group.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
@@ -72,6 +72,15 @@ pub struct Message {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The group it goes out to or came in in. In one, `delivered`, `read` and `played` tell that the
+    /// first of its members got that far.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// The phone number of the other side, when it is known; in a group, of who wrote.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
     /// WhatsApp's own id of the other side, when it is known.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -255,9 +264,10 @@ impl From<model::Message> for Message {
     fn from(message: model::Message) -> Self {
         let kind = message.content.kind().to_owned();
         let phone = message.peer.phone.map(|phone| phone.as_str().to_owned());
+        let group = message.group.map(|group| group.as_str().to_owned());
         let (to, from) = match message.direction {
-            Direction::Outbound => (phone, None),
-            Direction::Inbound => (None, phone),
+            Direction::Outbound => (group.clone().or_else(|| phone.clone()), None),
+            Direction::Inbound => (None, phone.clone()),
         };
         let shown = Shown::from(message.content);
         Self {
@@ -268,6 +278,8 @@ impl From<model::Message> for Message {
             kind,
             to,
             from,
+            group_id: group,
+            phone,
             lid: message.peer.lid,
             contact_id: message.contact.map(|contact| contact.to_string()),
             status: message.status.as_str().to_owned(),

@@ -20,6 +20,7 @@ struct PhoneBody {
     name: Option<String>,
     echo: Option<bool>,
     reads: Option<bool>,
+    shows_number: Option<bool>,
     online: Option<bool>,
     echo_delay_ms: Option<u64>,
     contacts: Option<Vec<String>>,
@@ -46,6 +47,7 @@ pub(super) async fn put_phone(Data(world): Worlds<'_>, body: Body) -> Outcome<Re
     script.name = body.name.unwrap_or_else(|| script.name.clone());
     script.echo = body.echo.unwrap_or(script.echo);
     script.reads = body.reads.unwrap_or(script.reads);
+    script.shows_number = body.shows_number.unwrap_or(script.shows_number);
     script.echo_delay_ms = body.echo_delay_ms.unwrap_or(script.echo_delay_ms);
     if let Some(online) = body.online {
         account.set_online(online);
@@ -84,6 +86,7 @@ pub(super) fn get_phone(Data(world): Worlds<'_>, Path(phone): Path<String>) -> O
         "name": account.script.name,
         "echo": account.script.echo,
         "reads": account.script.reads,
+        "shows_number": account.script.shows_number,
         "echo_delay_ms": account.script.echo_delay_ms,
         "online": phone.is_some_and(|device| device.active),
         "queued": phone.map_or(0, |device| device.queue.len()),

@@ -101,12 +101,14 @@ fn copy(
     let mut out = el("message")
         .attr("from", group.jid())
         .attr("participant", account.jid(group.mode.server(), from.device))
-        .attr(other, account.jid(server, 0))
         .attr("addressing_mode", group.mode.name())
         .attr("id", stanza::text(node, "id")?)
         .attr("t", now)
         .attr("type", kind)
         .attr("notify", notify(account, from));
+    if account.script.shows_number || other != "participant_pn" {
+        out = out.attr(other, account.jid(server, 0));
+    }
     if let Some(edit) = stanza::text(node, "edit") {
         out = out.attr("edit", edit);
     }

@@ -18,17 +18,19 @@ pub(super) fn key(target: &Target, sides: &Sides) -> MessageField<MessageKey> {
         remote_jid: Some(sides.chat.to_string()),
         from_me: Some(target.from_me),
         id: Some(target.wa_message_id.clone()),
-        participant: None,
+        participant: target.participant.clone(),
     })
 }
 
-/// The target of an inbound message; its key says `from_me` of what its writer wrote.
+/// The target of an inbound message; its key says `from_me` of what its writer wrote, and in a group
+/// names the writer of what another one wrote.
 pub(super) fn target(key: &MessageField<MessageKey>) -> Option<Target> {
     let key = key.as_option()?;
     Some(Target {
         message_id: None,
         wa_message_id: storable(key.id.as_deref().filter(|id| !id.is_empty())?),
         from_me: !key.from_me.unwrap_or(false),
+        participant: key.participant.clone().filter(|name| !name.is_empty()),
     })
 }
 
@@ -43,13 +45,13 @@ pub(super) fn context_info(context: &Context, sides: &Sides) -> Option<ContextIn
         info.forwarding_score = Some(1);
     }
     if let Some(reply) = &context.reply_to {
-        let author = if reply.target.from_me {
-            sides.me.as_ref()
-        } else {
-            Some(&sides.chat)
+        let author = match (&reply.target.participant, reply.target.from_me) {
+            (Some(member), _) => Some(member.clone()),
+            (None, true) => sides.me.as_ref().map(Jid::to_non_ad_string),
+            (None, false) => Some(sides.chat.to_non_ad_string()),
         };
         info.stanza_id = Some(reply.target.wa_message_id.clone());
-        info.participant = author.map(Jid::to_non_ad_string);
+        info.participant = author;
         info.quoted_message = MessageField::some(quoted(reply.summary.as_ref()));
     }
     (info != ContextInfo::default()).then_some(info)
@@ -144,12 +146,14 @@ fn reply(info: &ContextInfo) -> Option<Reply> {
             message_id: None,
             wa_message_id: storable(id),
             from_me: false,
+            participant: info.participant.clone().filter(|name| !name.is_empty()),
         },
         summary: info.quoted_message.as_option().map(summary),
     })
 }
 
-fn peer(jid: &str) -> Option<Peer> {
+/// The person that a JID names.
+pub(in crate::whatsapp) fn peer(jid: &str) -> Option<Peer> {
     let jid: Jid = jid.parse().ok()?;
     let peer = own_words(std::iter::once(&jid));
     (peer.phone.is_some() || peer.lid.is_some()).then_some(peer)

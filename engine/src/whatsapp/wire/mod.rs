@@ -20,6 +20,7 @@ mod tests;
 use whatsapp_rust::Jid;
 
 pub(super) use self::{
+    about::peer,
     build::message,
     poll::SealedVote,
     read::{Read, read},
@@ -32,7 +33,7 @@ pub use self::{
 /// The two sides of a chat as WhatsApp names them in it.
 #[derive(Debug, Clone)]
 pub(super) struct Sides {
-    /// The other side, which is also the chat's name.
+    /// The other side, or the group: the chat's name.
     pub(super) chat: Jid,
     /// This number, named the same way.
     pub(super) me: Option<Jid>,

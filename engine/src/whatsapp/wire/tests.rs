@@ -139,11 +139,14 @@ fn words() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9äßé,;:\\\\ .\"'@-]{0,30}[a-z]".prop_map(|text| text)
 }
 
+/// One of ours, of the other side of a chat, or of a member of a group.
 fn target() -> impl Strategy<Value = Target> {
-    ("3EB0[0-9A-F]{18}", any::<bool>()).prop_map(|(wa_message_id, from_me)| Target {
+    let author = prop::option::of(prop::option::of("[1-9][0-9]{6}@lid"));
+    ("3EB0[0-9A-F]{18}", author).prop_map(|(wa_message_id, author)| Target {
         message_id: None,
         wa_message_id,
-        from_me,
+        from_me: author.is_none(),
+        participant: author.flatten(),
     })
 }
 
@@ -241,6 +244,11 @@ proptest! {
             // The quote names its writer, as the phones do; whether that is us is the listener's to say.
             let me = read.answered.unwrap().lid.as_deref() == Some("100");
             reply.target.from_me = me;
+            // Between two, who wrote what is answered is named as well.
+            let answered = context.reply_to.as_ref().unwrap();
+            if answered.target.participant.is_none() {
+                reply.target.participant = None;
+            }
         }
         prop_assert!(back == context);
     }

@@ -10,7 +10,7 @@ use passerelle_jobs::{
     ids::{OrgId, SessionId},
     media::MediaSettings,
     organisations,
-    outbound::{self, NewMessage},
+    outbound::{self, NewMessage, To},
     pacing::Pace,
     queue::worker::Workload,
     roles::Running,
@@ -98,7 +98,7 @@ async fn fill(services: &Services, org: OrgId, lanes: &[SessionId]) -> Result<()
                 let content = Content::Text {
                     body: n.to_string(),
                 };
-                let new = NewMessage::of(*session, to.clone(), content);
+                let new = NewMessage::of(*session, To::Phone(to.clone()), content);
                 outbound::accept(services, org, new, None).await?;
                 Ok(())
             })

@@ -1,0 +1,189 @@
+//! Who is who: our own stable id over a phone number and a LID, of which WhatsApp tells one or both.
+//!
+//! A contact is met under the names that are known at the moment; a name that is told later is kept.
+//! Where two contacts turn out to be one they become one, and the id that is given up leads to the
+//! other from then on.
+
+use passerelle_engine::{
+    clock::Clock,
+    content::{Peer, Phone},
+    ids::{ContactId, OrgId, SessionId},
+    store::Tx,
+    vault::{DataKey, Place},
+};
+
+use crate::{
+    error::Fault,
+    events,
+    store::{
+        self,
+        contacts::{Address, Found, Known},
+    },
+};
+
+/// The contact of some names. A `twin` has one of them beside another name of its own: the number has
+/// changed hands, and the two are not one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Met {
+    pub(crate) id: ContactId,
+    pub(crate) twin: Option<ContactId>,
+}
+
+/// An organisation's contacts, as they are looked up within its transactions.
+pub(crate) struct Book<'b> {
+    pub(crate) org: OrgId,
+    pub(crate) key: &'b DataKey,
+    pub(crate) clock: &'b Clock,
+    /// Through which session what is known now was told.
+    pub(crate) session: SessionId,
+}
+
+impl Book<'_> {
+    /// The contact who is called so, made when nobody is.
+    pub(crate) async fn meet(&self, tx: &mut Tx, peer: &Peer) -> Result<Met, Fault> {
+        if let Some(met) = self.recognise(tx, peer).await? {
+            return Ok(met);
+        }
+        let id = ContactId::new(self.clock);
+        let names = Names::of(self.key, peer);
+        let (phone, lid) = (self.phone(id, &names), self.lid(id, &names));
+        let now = self.clock.now();
+        store::contacts::insert(tx, self.org, id, phone.as_ref(), lid.as_ref(), now).await?;
+        Ok(Met { id, twin: None })
+    }
+
+    /// The contact who is called so, if there is one; a name that was not known is kept.
+    pub(crate) async fn recognise(&self, tx: &mut Tx, peer: &Peer) -> Result<Option<Met>, Fault> {
+        let names = Names::of(self.key, peer);
+        let known = store::contacts::find(tx, self.org, names.phone_mac(), names.lid_mac()).await?;
+        let (id, twin) = match known.as_slice() {
+            [] => return Ok(None),
+            [one] => {
+                self.learn(tx, one, &names).await?;
+                (one.id, None)
+            }
+            [one, other, ..] if one.has_lid || other.has_phone => {
+                store::contacts::refuse_alike(tx, self.org, one.id, other.id).await?;
+                (one.id, Some(other.id))
+            }
+            [one, other, ..] => {
+                store::contacts::merge(tx, self.org, one.id, other.id).await?;
+                self.learn(tx, one, &names).await?;
+                events::merged(tx, self, one.id, other.id, peer).await?;
+                (one.id, None)
+            }
+        };
+        Ok(Some(Met { id, twin }))
+    }
+
+    async fn learn(&self, tx: &mut Tx, known: &Found, names: &Names<'_>) -> Result<(), Fault> {
+        let (org, id) = (self.org, known.id);
+        if let Some(phone) = self.phone(id, names).filter(|_| !known.has_phone) {
+            store::contacts::learn_phone(tx, org, id, &phone).await?;
+        }
+        if let Some(lid) = self.lid(id, names).filter(|_| !known.has_lid) {
+            store::contacts::learn_lid(tx, org, id, &lid).await?;
+        }
+        Ok(())
+    }
+
+    fn phone(&self, id: ContactId, names: &Names<'_>) -> Option<Address> {
+        let (phone, mac) = names.phone?;
+        Some(sealed(self.key, (self.org, id), PHONE, phone.as_str(), mac))
+    }
+
+    fn lid(&self, id: ContactId, names: &Names<'_>) -> Option<Address> {
+        let (lid, mac) = names.lid?;
+        Some(sealed(self.key, (self.org, id), LID, lid, mac))
+    }
+}
+
+/// By which a contact is found from a phone number.
+pub(crate) fn phone_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
+    key.mac(PHONE, phone.as_str().as_bytes())
+}
+
+/// By which a contact is found from a LID.
+pub(crate) fn lid_mac(key: &DataKey, lid: &str) -> [u8; 32] {
+    key.mac(LID, lid.as_bytes())
+}
+
+/// By which the chat with a person is found: the phone where it is known, else the LID.
+pub(crate) fn mac(key: &DataKey, peer: &Peer) -> [u8; 32] {
+    let phone = peer.phone.as_ref().map(|phone| phone_mac(key, phone));
+    let lid = || peer.lid.as_deref().map(|lid| lid_mac(key, lid));
+    phone.or_else(lid).unwrap_or_default()
+}
+
+/// The names of a contact, opened.
+pub(crate) fn names(key: &DataKey, org: OrgId, known: &Known) -> Result<Peer, Fault> {
+    let record = known.id.to_string();
+    let open = |table, sealed: &Option<Vec<u8>>| {
+        let opened = sealed
+            .as_ref()
+            .map(|sealed| key.open(&place(org, table, &record), sealed));
+        let opened = opened.transpose()?;
+        Ok::<_, Fault>(opened.map(|name| String::from_utf8_lossy(&name).into_owned()))
+    };
+    let phone = open(PHONE, &known.phone_sealed)?;
+    Ok(Peer {
+        phone: phone.as_deref().and_then(Phone::parse),
+        lid: open(LID, &known.lid_sealed)?,
+    })
+}
+
+/// A phone number that is written to for the first time.
+pub(crate) fn first_written_to(key: &DataKey, org: OrgId, id: ContactId, phone: &Phone) -> Address {
+    sealed(key, (org, id), PHONE, phone.as_str(), phone_mac(key, phone))
+}
+
+/// Where names lie, and under which labels they are looked up.
+const PHONE: &str = "contact.phone";
+const LID: &str = "contact.lid";
+
+/// The names that were told, with their look-up forms.
+struct Names<'p> {
+    phone: Option<(&'p Phone, [u8; 32])>,
+    lid: Option<(&'p str, [u8; 32])>,
+}
+
+impl<'p> Names<'p> {
+    fn of(key: &DataKey, peer: &'p Peer) -> Self {
+        let (phone, lid) = (peer.phone.as_ref(), peer.lid.as_deref());
+        Self {
+            phone: phone.map(|phone| (phone, phone_mac(key, phone))),
+            lid: lid.map(|lid| (lid, lid_mac(key, lid))),
+        }
+    }
+
+    fn phone_mac(&self) -> Option<[u8; 32]> {
+        self.phone.map(|(_, mac)| mac)
+    }
+
+    fn lid_mac(&self) -> Option<[u8; 32]> {
+        self.lid.map(|(_, mac)| mac)
+    }
+}
+
+fn sealed(
+    key: &DataKey,
+    (org, id): (OrgId, ContactId),
+    table: &'static str,
+    name: &str,
+    mac: [u8; 32],
+) -> Address {
+    let record = id.to_string();
+    Address {
+        mac,
+        sealed: key.seal(&place(org, table, &record), name.as_bytes()),
+    }
+}
+
+fn place<'r>(org: OrgId, table: &'static str, record: &'r str) -> Place<'r> {
+    Place {
+        org,
+        session: None,
+        table,
+        record,
+    }
+}

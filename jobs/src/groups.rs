@@ -1,0 +1,59 @@
+//! The groups that a session's number is in. WhatsApp knows them, nothing of them is kept here.
+//!
+//! Asking is dear to WhatsApp: each session asks at a slow, even pace, and a group's id stays the same,
+//! so whoever writes to one need ask for it only once.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use passerelle_engine::ids::{OrgId, SessionId};
+pub use passerelle_engine::whatsapp::JoinedGroup;
+
+use crate::{
+    commands::{self, Answer, Command},
+    error::Fault,
+    numbers::Questions,
+    services::Services,
+    sessions,
+};
+
+/// Questions of one session to WhatsApp: one in so long, and so many at once.
+const EVERY: Duration = Duration::from_secs(10);
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(6).expect("6 is not 0");
+
+/// Why the groups were not listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// No such session.
+    #[error("no such session")]
+    NotFound,
+    /// The session has no connection, or WhatsApp did not answer.
+    #[error("not connected")]
+    NotConnected,
+    /// The session has asked enough for now.
+    #[error("the session may ask again in {0:?}")]
+    Paced(Duration),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// The pace of this process's sessions.
+pub(crate) fn questions() -> Questions {
+    Questions::new(EVERY, AT_ONCE)
+}
+
+/// The groups that the session's number is in, by name.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+) -> Result<Vec<JoinedGroup>, ListError> {
+    if sessions::read(services, org, session).await?.is_none() {
+        return Err(ListError::NotFound);
+    }
+    match commands::ask(services, org, session, Command::Groups).await? {
+        Answer::Told(groups) => Ok(serde_json::from_str(&groups).map_err(Fault::from)?),
+        Answer::Later(wait_ms) => Err(ListError::Paced(Duration::from_millis(wait_ms))),
+        Answer::Done | Answer::Refused | Answer::NotConnected => Err(ListError::NotConnected),
+    }
+}

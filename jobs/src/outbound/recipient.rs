@@ -1,0 +1,116 @@
+//! To whom a message goes: a phone number, a contact of ours, or a group.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Group, Peer, Phone},
+    ids::{ContactId, OrgId},
+    store::Tx,
+    vault::DataKey,
+};
+
+use super::NewMessage;
+use crate::{
+    contacts,
+    error::Fault,
+    messages,
+    services::Services,
+    store::{self, contacts::Known},
+};
+
+/// To whom, as the caller says it.
+#[derive(Debug, Clone)]
+pub enum To {
+    /// Whose number this is.
+    Phone(Phone),
+    /// A contact, by our id.
+    Contact(ContactId),
+    /// Everybody in a group that the number is in.
+    Group(Group),
+}
+
+/// To whom, looked up.
+#[derive(Clone)]
+pub(super) struct Recipient {
+    pub(super) peer: Peer,
+    pub(super) group: Option<Group>,
+    pub(super) to_mac: [u8; 32],
+    pub(super) contact: Option<ContactId>,
+    /// The contact is not there yet: nobody wrote to them or heard of them.
+    is_new: bool,
+}
+
+impl Recipient {
+    /// None when there is no such contact.
+    pub(super) async fn look_up(
+        services: &Services,
+        key: &DataKey,
+        org: OrgId,
+        new: &NewMessage,
+    ) -> Result<Option<Self>, Fault> {
+        let mut conn = services.0.store.read(org).await?;
+        match &new.to {
+            To::Group(group) => Ok(Some(Self::group(key, group))),
+            To::Contact(id) => {
+                let known = store::contacts::read(&mut conn, org, *id).await?;
+                known.map(|known| Self::known(key, org, &known)).transpose()
+            }
+            To::Phone(phone) => {
+                let mac = contacts::phone_mac(key, phone);
+                match store::contacts::by_phone(&mut conn, org, &mac).await? {
+                    Some(known) => Self::known(key, org, &known).map(Some),
+                    None => Ok(Some(Self {
+                        peer: Peer {
+                            phone: Some(phone.clone()),
+                            lid: None,
+                        },
+                        group: None,
+                        to_mac: mac,
+                        contact: Some(ContactId::new(&services.0.clock)),
+                        is_new: true,
+                    })),
+                }
+            }
+        }
+    }
+
+    fn group(key: &DataKey, group: &Group) -> Self {
+        Self {
+            peer: Peer {
+                phone: None,
+                lid: None,
+            },
+            to_mac: messages::group_mac(key, group),
+            group: Some(group.clone()),
+            contact: None,
+            is_new: false,
+        }
+    }
+
+    fn known(key: &DataKey, org: OrgId, known: &Known) -> Result<Self, Fault> {
+        let peer = contacts::names(key, org, known)?;
+        Ok(Self {
+            to_mac: contacts::mac(key, &peer),
+            peer,
+            group: None,
+            contact: Some(known.id),
+            is_new: false,
+        })
+    }
+
+    /// Makes the contact if it is not there. Called before the lane is touched: what comes in meets a
+    /// contact first as well.
+    pub(super) async fn keep(
+        &self,
+        tx: &mut Tx,
+        key: &DataKey,
+        org: OrgId,
+        now: Millis,
+    ) -> Result<Option<ContactId>, sqlx::Error> {
+        let (Some(id), Some(phone), true) = (self.contact, &self.peer.phone, self.is_new) else {
+            return Ok(self.contact);
+        };
+        let address = contacts::first_written_to(key, org, id, phone);
+        let id = store::contacts::write_to(tx, org, id, &address, now).await?;
+        Ok(Some(id))
+    }
+}

@@ -16,7 +16,8 @@ const RUNNING: &str = "SELECT count(*) FROM delivery WHERE status = 'running'";
 /// PostgreSQL to test with.
 async fn with_due(deliveries: usize) -> Option<World> {
     let world = World::open(&database().await?, None).await;
-    world.endpoint("http://127.0.0.1:1/", &[]).await;
+    let nowhere = "http://127.0.0.1:1/";
+    world.endpoint(nowhere, &[]).await;
     for _ in 0..deliveries {
         world.emit(EventType::MessageSent).await;
     }
@@ -81,9 +82,10 @@ async fn a_claim_that_is_not_yet_committed_counts() {
         claimed.send(()).unwrap();
         held.await.unwrap();
     };
-    let first = tokio::spawn(by_token(world.store.clone(), now, token, open));
+    let tasks = TaskTracker::new();
+    let first = tasks.spawn(by_token(world.store.clone(), now, token, open));
     is_claimed.await.unwrap();
-    let second = tokio::spawn(directly(world.store.clone(), now));
+    let second = tasks.spawn(directly(world.store.clone(), now));
     // It waits for the first, or has passed it over.
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";

@@ -164,6 +164,8 @@ codes! {
     RateLimited 429 "rate_limited" "Too many requests";
     /// The session has asked WhatsApp for enough numbers; `Retry-After` says when to go on.
     NumberCheckPaced 429 "number_check_paced" "The session has checked enough numbers for now";
+    /// The session has shown enough typing; `Retry-After` says when to go on.
+    TypingPaced 429 "typing_paced" "The session has shown typing often enough for now";
     /// The lane holds as many messages as it may.
     QueueFull 429 "queue_full" "The session's queue is full";
     /// As many of them as an organisation may have.

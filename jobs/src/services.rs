@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     host::{Fence, Gathering, InHand, Registry},
     media::{Decoding, MediaSettings, Turns},
-    numbers::Questions,
+    numbers,
     pacing::Pace,
     queue::transport::Link,
+    rate::Rate,
+    typing,
     wake::{Bell, Topic},
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -73,7 +75,9 @@ pub(crate) struct Shared {
     /// A file may have to be fetched.
     pub(crate) fetches: Arc<Notify>,
     /// How often each session may ask WhatsApp for numbers.
-    pub(crate) questions: Questions,
+    pub(crate) questions: Rate,
+    /// How often each session may show that it is typing.
+    pub(crate) typing: Rate,
     /// Files that come in at once.
     pub(crate) turns: Turns,
     /// Files that are decoded at once.
@@ -115,7 +119,8 @@ impl Services {
             dispatches: Arc::default(),
             link: Arc::default(),
             fetches: Arc::default(),
-            questions: Questions::default(),
+            questions: numbers::rate(),
+            typing: typing::rate(),
             turns: Turns::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),

@@ -26,4 +26,5 @@ mod restarts;
 mod row_level_security;
 mod sending;
 mod tenancy;
+mod typing;
 mod webhooks;

@@ -101,6 +101,12 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::NumberCheckPaced,
         ],
+        "show_typing" => &[
+            Code::InvalidRecipient,
+            Code::RecipientOptedOut,
+            Code::SessionNotReady,
+            Code::TypingPaced,
+        ],
         "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
         "request_pairing_code" => &[

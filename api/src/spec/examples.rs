@@ -92,6 +92,10 @@ fn session(name: &str) -> Option<Value> {
         "NewNumberCheck" => json!({ "phone": CONTACT }),
         "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
             "lid": "100000087654321", "checked_at": AT }),
+        "NewTyping" => json!({ "to": CONTACT, "state": "typing" }),
+        "TypingShown" => {
+            json!({ "object": "typing", "to": CONTACT, "state": "typing", "until": LATER })
+        }
         "PairingCode" => json!({ "code": "ABCD1234" }),
         _ => return None,
     })
@@ -242,6 +246,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "check_number" => "NewNumberCheck",
+        "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {
             let kind = by_kind.trim_start_matches("send_");

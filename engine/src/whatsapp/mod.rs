@@ -45,7 +45,7 @@ pub use self::{
     connect::{LinkOptions, PairingError},
     mark::Mark,
     media::{FetchError, Uploaded},
-    send::{Outgoing, SendError, new_wa_id},
+    send::{Outgoing, SendError, Typing, new_wa_id},
     wire::{Attached, Ballot, clean_file_name},
 };
 use self::{http::Http, version::WebVersion};

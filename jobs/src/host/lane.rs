@@ -9,7 +9,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::SystemTx,
-    whatsapp::{Attached, Link, Outgoing, SendError},
+    whatsapp::{Attached, Link, Outgoing, SendError, Typing},
 };
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -239,7 +239,9 @@ impl Trip<'_> {
         let typing = async {
             let from = open_at.checked_sub(self.services.0.settings.pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
-            link.typing(&self.message.peer, true).await;
+            if let Err(error) = link.typing(&self.message.peer, Typing::Text).await {
+                tracing::debug!(%error, "typing was not shown");
+            }
             std::future::pending::<()>().await;
         };
         tokio::select! {

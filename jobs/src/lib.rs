@@ -7,6 +7,7 @@
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: taking them in, keeping them, giving them out |
+//! | [`preview`] | link previews |
 //! | [`numbers`] | whether a phone number has WhatsApp |
 //! | [`target`], [`reading`], [`typing`] | messages about other messages; telling a contact what was read, and that one is typing |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
@@ -36,6 +37,7 @@ mod opt_out;
 pub mod organisations;
 pub mod outbound;
 pub mod pacing;
+pub mod preview;
 pub mod queue;
 mod rate;
 pub mod reading;

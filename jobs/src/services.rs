@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) link: Arc<Link>,
     /// A file may have to be fetched.
     pub(crate) fetches: Arc<Notify>,
+    /// A link preview may have to be fetched.
+    pub(crate) previews: Arc<Notify>,
     /// How often each session may ask WhatsApp for numbers.
     pub(crate) questions: Rate,
     /// How often each session may show that it is typing.
@@ -119,6 +121,7 @@ impl Services {
             dispatches: Arc::default(),
             link: Arc::default(),
             fetches: Arc::default(),
+            previews: Arc::default(),
             questions: numbers::rate(),
             typing: typing::rate(),
             turns: Turns::default(),
@@ -180,7 +183,7 @@ impl Services {
         self.wake(Topic::Deliveries);
     }
 
-    /// A file may have to be fetched.
+    /// A file or a link preview may have to be fetched.
     pub(crate) fn wake_fetches(&self) {
         self.wake(Topic::Fetches);
     }
@@ -205,7 +208,10 @@ impl Services {
                 self.0.deliveries.notify_one();
                 self.0.dispatches.notify_one();
             }
-            Topic::Fetches => self.0.fetches.notify_one(),
+            Topic::Fetches => {
+                self.0.fetches.notify_one();
+                self.0.previews.notify_one();
+            }
             Topic::Sessions => self.0.sessions.notify_one(),
         }
     }

@@ -45,7 +45,7 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 
-pub(crate) use self::{decoding::Decoding, turns::Turns};
+pub(crate) use self::{decoding::Decoding, source::client, turns::Turns};
 pub use self::{
     ingest::{BadMedia, IngestError, Upload, ingest},
     kinds::INLINE_MAX,
@@ -60,6 +60,11 @@ use crate::{
     services::Services,
     store::{self, media::Stored},
 };
+
+/// A small JPEG of a picture; none when it is none, or cannot be made small.
+pub(crate) fn thumbnail(bytes: &[u8]) -> Option<Vec<u8>> {
+    picture::small(kinds::sniff(bytes), bytes)
+}
 
 /// One file, to be shown.
 pub async fn view(services: &Services, file: MediaFile) -> Result<View, Fault> {

@@ -40,6 +40,7 @@ use crate::{
     messages::{self, contact_mac, content_place, peer_place, seal_context},
     model::{Direction, Message, Status},
     pacing::millis,
+    preview,
     services::Services,
     store::{self, messages::New},
     target::TargetError,
@@ -257,7 +258,8 @@ impl Draft {
     async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
         let shared = services.0.clone();
         let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
-        let is_fetched = matches!(self.file, Some(File::Fetched(_)));
+        let is_fetched = matches!(self.file, Some(File::Fetched(_)))
+            || preview::unfinished(&self.message.content).is_some();
         let accepted = shared
             .store
             .write(self.message.org, move |tx| {
@@ -325,6 +327,9 @@ impl Draft {
             .await?;
         if let Some(file) = &self.file {
             outgoing::accepted(tx, org, file, self.expires_at).await?;
+        }
+        if preview::unfinished(&self.message.content).is_some() {
+            store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
         Ok(place)
     }

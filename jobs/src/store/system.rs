@@ -7,6 +7,7 @@
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
 pub(crate) mod media_claims;
+pub(crate) mod preview_claims;
 pub(crate) mod settlements;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
-    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, Poll, Shape as _, Text},
+    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, NewText, Poll, Shape as _},
 };
 use crate::{
     body::{self, Read},
@@ -206,7 +206,7 @@ macro_rules! sendable {
 
 sendable! {
     shown {
-        TextKind "text" text: Text; "A text."; NewTextMessage, TextMessage;
+        TextKind "text" text: NewText; "A text."; NewTextMessage, TextMessage;
         ImageKind "image" image: NewImage; "A picture."; NewImageMessage, ImageMessage;
         VideoKind "video" video: NewVideo; "A film."; NewVideoMessage, VideoMessage;
         AudioKind "audio" audio: NewAudio; "A recording, as a file that plays."; NewAudioMessage, AudioMessage;

@@ -20,6 +20,7 @@ mod opting_out;
 mod outage;
 mod pacing;
 mod pairing;
+mod previews;
 mod receiving;
 mod redis;
 mod restarts;

@@ -215,6 +215,8 @@ impl MediaSettings {
         }
     }
 
+    /// How long a file at an address may take, from the look-up to its last byte.
+    pub url_within: std::time::Duration,
     /// Whether no more files come in. Texts flow all the same.
     pub(crate) fn is_full(&self) -> bool {
         let fullness = self.objects.fullness();
@@ -225,3 +227,4 @@ impl MediaSettings {
         now.saturating_add(crate::pacing::millis(self.retention))
     }
 }
+            url_within: std::time::Duration::from_secs(30),

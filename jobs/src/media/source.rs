@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// How long a file at an address may take.
-pub(super) const URL_WITHIN: Duration = Duration::from_secs(30);
 /// The most redirects that are followed.
 const REDIRECTS: usize = 3;
 

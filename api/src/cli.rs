@@ -285,6 +285,24 @@ pub enum AdminCommand {
     },
     /// List the newest hundred organisations
     ListOrganisations,
+    /// Keep an organisation's files for a time of its own, those that are here, too
+    SetMediaRetention {
+        /// `org_…`
+        #[arg(long)]
+        organisation: String,
+        /// From when a file came in; left out: as long as the gateway keeps files
+        #[arg(long)]
+        hours: Option<u32>,
+        /// How long the gateway keeps files, in hours
+        #[arg(
+            long,
+            env = "PASSERELLE_MEDIA_RETENTION_HOURS",
+            default_value_t = MEDIA_RETENTION_HOURS,
+            value_parser = clap::value_parser!(u32).range(1..=8760),
+            value_name = "HOURS"
+        )]
+        media_retention_hours: u32,
+    },
     /// Make an API key of an organisation; it is printed once
     CreateKey {
         /// `org_…`

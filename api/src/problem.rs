@@ -152,6 +152,8 @@ codes! {
     DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everybody for two days after it was sent";
     /// `expires_at` is not in the future, or too far in it.
     InvalidExpiry 422 "invalid_expiry" "The expiry cannot be used";
+    /// Less than an hour, or longer than files may be kept.
+    InvalidRetention 422 "invalid_retention" "Files cannot be kept so long, or so briefly";
     /// A name is empty, too long or holds control characters.
     InvalidName 422 "invalid_name" "The name cannot be used";
     /// Not a phone number in E.164.

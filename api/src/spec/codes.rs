@@ -95,6 +95,7 @@ fn own(id: &str) -> &'static [Code] {
         | "create_session"
         | "create_organisation_api_key"
         | "create_api_key" => &[Code::InvalidName],
+        "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[
             Code::InvalidPhone,

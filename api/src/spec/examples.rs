@@ -50,6 +50,7 @@ fn tenancy(name: &str) -> Option<Value> {
         "Organisation" => {
             json!({ "id": ORG, "object": "organisation", "name": "Acme Repairs", "created_at": AT })
         }
+        "NewMediaRetention" => json!({ "hours": 24 }),
         "OrganisationList" => list(&of_schema("Organisation")?),
         "NewApiKey" => json!({ "name": "order service" }),
         "ApiKey" => {
@@ -242,6 +243,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
     let schema = match operation {
         "create_organisation" => "NewOrganisation",
         "create_organisation_api_key" | "create_api_key" => "NewApiKey",
+        "set_media_retention" => "NewMediaRetention",
         "create_session" => "NewSession",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",

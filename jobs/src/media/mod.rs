@@ -188,8 +188,25 @@ pub(crate) fn row(
         attempts: 0,
         created_at: file.created_at,
         delete_at: file.delete_at,
+        needed_until: 0,
     })
 }
+
+/// When a file that came in at `created_at` is deleted: after its organisation's own time, or when the
+/// gateway would.
+async fn delete_at(
+    tx: &mut Tx,
+    org: OrgId,
+    created_at: Millis,
+    of_gateway: Millis,
+) -> Result<Millis, sqlx::Error> {
+    let own = store::organisations::media_retention(tx, org).await?;
+    let after = |hours: i64| created_at.saturating_add(hours.saturating_mul(HOUR));
+    Ok(own.map_or(of_gateway, after))
+}
+
+/// In milliseconds.
+const HOUR: Millis = 3_600_000;
 
 /// How files are kept.
 #[derive(Debug, Clone)]
@@ -198,6 +215,8 @@ pub struct MediaSettings {
     pub objects: Objects,
     /// For how long.
     pub retention: std::time::Duration,
+    /// How long a file at an address may take, from the look-up to its last byte.
+    pub url_within: std::time::Duration,
     /// Where callers reach this gateway (`https://…`, without a slash at the end), for links.
     pub public_url: std::sync::Arc<str>,
     /// How full the disk may be, in percent, before no more files come in.
@@ -210,13 +229,12 @@ impl MediaSettings {
         Self {
             objects: Objects::nowhere(),
             retention: std::time::Duration::from_hours(72),
+            url_within: std::time::Duration::from_secs(30),
             public_url: "".into(),
             disk_max: 100,
         }
     }
 
-    /// How long a file at an address may take, from the look-up to its last byte.
-    pub url_within: std::time::Duration,
     /// Whether no more files come in. Texts flow all the same.
     pub(crate) fn is_full(&self) -> bool {
         let fullness = self.objects.fullness();
@@ -227,4 +245,3 @@ impl MediaSettings {
         now.saturating_add(crate::pacing::millis(self.retention))
     }
 }
-            url_within: std::time::Duration::from_secs(30),

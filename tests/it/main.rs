@@ -24,6 +24,7 @@ mod previews;
 mod receiving;
 mod redis;
 mod restarts;
+mod retention;
 mod row_level_security;
 mod sending;
 mod tenancy;

@@ -9,6 +9,7 @@ mod crash_points;
 mod deploy;
 mod document;
 mod endings;
+mod hanging;
 mod idempotency;
 mod in_flight;
 mod interop;

@@ -1,9 +1,11 @@
 //! The operator's commands, straight on the store. Each prints one line of JSON.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use passerelle_jobs::{Services, Vault, clock::Clock, ids::OrgId, model::Page, organisations};
+use passerelle_jobs::{
+    Services, Settings, Vault, clock::Clock, ids::OrgId, model::Page, organisations,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,12 +31,25 @@ pub async fn run(admin: Admin) -> anyhow::Result<()> {
         store.clone(),
         vault,
         clock,
-        config::at_rest(),
+        settings(&admin.command),
         lifecycle::chance(),
     );
     let made = carry_out(&services, admin.command).await;
     store.close().await;
     print(&made?)
+}
+
+/// Of no gateway but for how long it keeps files.
+fn settings(command: &AdminCommand) -> Settings {
+    let mut settings = config::at_rest();
+    if let AdminCommand::SetMediaRetention {
+        media_retention_hours,
+        ..
+    } = command
+    {
+        settings.media.retention = Duration::from_hours(u64::from(*media_retention_hours));
+    }
+    settings
 }
 
 async fn carry_out(services: &Services, command: AdminCommand) -> anyhow::Result<Value> {
@@ -56,6 +71,19 @@ async fn carry_out(services: &Services, command: AdminCommand) -> anyhow::Result
                 .context("listing the organisations")?;
             let data: Vec<_> = listed.items.into_iter().map(Organisation::from).collect();
             Ok(json!({ "data": data, "has_more": listed.more }))
+        }
+        AdminCommand::SetMediaRetention {
+            organisation,
+            hours,
+            ..
+        } => {
+            let org = OrgId::parse(&organisation).context("--organisation")?;
+            let hours = hours.map(|hours| routes::organisations::retention(services, hours));
+            let hours = hours.transpose().map_err(|problem| told(&problem))?;
+            let kept = organisations::keep_media(services, org, hours).await;
+            let kept = kept.context("keeping the files")?;
+            let kept = kept.ok_or_else(|| anyhow!("there is no such organisation"))?;
+            Ok(serde_json::to_value(Organisation::from(kept))?)
         }
         AdminCommand::CreateKey { organisation, name } => {
             let org = OrgId::parse(&organisation).context("--organisation")?;

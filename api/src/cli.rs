@@ -56,6 +56,8 @@ pub enum Command {
 pub(crate) const DATABASE_CONNECTIONS: u32 = 32;
 /// Hours that a file is kept unless the operator says otherwise.
 pub(crate) const MEDIA_RETENTION_HOURS: u32 = 72;
+/// How long a file at an address may take unless the operator says otherwise.
+pub(crate) const MEDIA_URL_TIMEOUT_MS: u64 = 30_000;
 /// How full the disk may be unless the operator says otherwise.
 pub(crate) const MEDIA_DISK_MAX: u8 = 85;
 
@@ -130,6 +132,15 @@ pub struct Gateway {
         value_name = "HOURS"
     )]
     pub media_retention_hours: u32,
+    /// How long a file at an address that a tenant gave may take, in milliseconds
+    #[arg(
+        long,
+        env = "PASSERELLE_MEDIA_URL_TIMEOUT_MS",
+        default_value_t = MEDIA_URL_TIMEOUT_MS,
+        value_parser = clap::value_parser!(u64).range(1000..=120_000),
+        value_name = "MS"
+    )]
+    pub media_url_timeout_ms: u64,
     /// How full the disk of the folder may be, in percent: beyond it no file is taken in, and texts go on
     #[arg(
         long,
@@ -274,6 +285,24 @@ pub enum AdminCommand {
     },
     /// List the newest hundred organisations
     ListOrganisations,
+    /// Keep an organisation's files for a time of its own, those that are here, too
+    SetMediaRetention {
+        /// `org_…`
+        #[arg(long)]
+        organisation: String,
+        /// From when a file came in; left out: as long as the gateway keeps files
+        #[arg(long)]
+        hours: Option<u32>,
+        /// How long the gateway keeps files, in hours
+        #[arg(
+            long,
+            env = "PASSERELLE_MEDIA_RETENTION_HOURS",
+            default_value_t = MEDIA_RETENTION_HOURS,
+            value_parser = clap::value_parser!(u32).range(1..=8760),
+            value_name = "HOURS"
+        )]
+        media_retention_hours: u32,
+    },
     /// Make an API key of an organisation; it is printed once
     CreateKey {
         /// `org_…`

@@ -139,6 +139,7 @@ impl Config {
                 schedule: Schedule::default(),
                 media: MediaSettings {
                     retention: Duration::from_hours(u64::from(flags.media_retention_hours)),
+                    url_within: Duration::from_millis(flags.media_url_timeout_ms),
                     disk_max: flags.media_disk_max,
                     ..MediaSettings::nowhere()
                 },

@@ -164,6 +164,9 @@ impl Gateway {
             running
                 .fetch(&services, whatsapp)
                 .context("starting to fetch files")?;
+            running
+                .preview(&services)
+                .context("starting to fetch link previews")?;
             running.sweep(&services);
         }
         running.wake(&services);

@@ -154,6 +154,8 @@ codes! {
     DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everybody for two days after it was sent";
     /// `expires_at` is not in the future, or too far in it.
     InvalidExpiry 422 "invalid_expiry" "The expiry cannot be used";
+    /// Less than an hour, or longer than files may be kept.
+    InvalidRetention 422 "invalid_retention" "Files cannot be kept so long, or so briefly";
     /// A name is empty, too long or holds control characters.
     InvalidName 422 "invalid_name" "The name cannot be used";
     /// Not a phone number in E.164.
@@ -168,6 +170,8 @@ codes! {
     NumberCheckPaced 429 "number_check_paced" "The session has checked enough numbers for now";
     /// The session has asked WhatsApp for its groups often enough; `Retry-After` says when to go on.
     GroupListPaced 429 "group_list_paced" "The session has listed its groups often enough for now";
+    /// The session has shown enough typing; `Retry-After` says when to go on.
+    TypingPaced 429 "typing_paced" "The session has shown typing often enough for now";
     /// The lane holds as many messages as it may.
     QueueFull 429 "queue_full" "The session's queue is full";
     /// As many of them as an organisation may have.

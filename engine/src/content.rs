@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 mod about;
 mod context;
 mod media;
+mod preview;
 mod shown;
 mod side;
 
 pub use about::{Delete, Edit, PollVote, Reaction, Target};
 pub use context::{Context, Reply, Summary};
 pub use media::{Media, MediaKind};
+pub use preview::LinkPreview;
 pub use shown::{Card, Location, Poll};
 pub use side::{Group, Peer, Phone, Recipient};
 
@@ -28,6 +30,9 @@ pub enum Content {
     Text {
         /// The text itself.
         body: String,
+        /// What is shown of the page that its first link leads to.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        link_preview: Option<LinkPreview>,
     },
     /// A picture.
     Image(Media),
@@ -82,11 +87,35 @@ macro_rules! sealed_in_logs {
 }
 
 sealed_in_logs!(
-    Content, Context, Reply, Summary, Target, Reaction, Edit, Delete, PollVote, Location, Card,
-    Poll, Inbound, Phone, Peer, Group, Recipient,
+    Content,
+    Context,
+    Reply,
+    Summary,
+    Target,
+    Reaction,
+    Edit,
+    Delete,
+    PollVote,
+    Location,
+    Card,
+    Poll,
+    LinkPreview,
+    Inbound,
+    Phone,
+    Peer,
+    Group,
+    Recipient,
 );
 
 impl Content {
+    /// A text, and nothing shown beside it.
+    pub fn text(body: impl Into<String>) -> Self {
+        Self::Text {
+            body: body.into(),
+            link_preview: None,
+        }
+    }
+
     /// The name in the API and the store: `text`, …
     pub fn kind(&self) -> &'static str {
         match self {
@@ -135,7 +164,8 @@ impl Content {
     /// Puts a new text in place of the one it has; false when it has none that could be edited.
     pub fn say(&mut self, now: &str) -> bool {
         match self {
-            Self::Text { body } => now.clone_into(body),
+            // The preview was of the text before.
+            Self::Text { .. } => *self = Self::text(now),
             Self::Image(media) | Self::Video(media) | Self::Document(media) => {
                 media.caption = Some(now.to_owned());
             }

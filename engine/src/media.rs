@@ -13,7 +13,7 @@
 
 mod open;
 mod seal;
-mod text;
+pub(crate) mod text;
 
 use serde::{Deserialize, Serialize};
 use wacore::download::{DownloadUtils, MediaType};

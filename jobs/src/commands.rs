@@ -8,16 +8,16 @@
 use std::time::Duration;
 
 use passerelle_engine::{
-    content::Phone,
+    content::{Phone, Recipient},
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
-    whatsapp::Mark,
+    whatsapp::{Mark, Typing},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
-use crate::{error::Fault, model::State, numbers::Found, services::Services, store};
+use crate::{error::Fault, model::State, numbers::Found, services::Services, store, typing::SHOWN};
 
 /// How long a command waits for its answer, and may wait to be taken.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -51,6 +51,8 @@ pub(crate) enum Command {
         wa_id: String,
         mark: Mark,
     },
+    /// What the number is at, shown to a contact.
+    Typing { to: Recipient, typing: Typing },
 }
 
 /// What came of it.
@@ -175,14 +177,14 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
         }
         Command::Find(phone) if link.is_connected() => {
             if let Err(wait) = services.0.questions.count(id) {
-                return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                return later(wait);
             }
             let found = link.find(&phone).await.map(Found::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
         Command::Groups if link.is_connected() => {
             if let Err(wait) = services.0.group_questions.count(id) {
-                return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                return later(wait);
             }
             let groups = link.groups().await;
             groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
@@ -198,18 +200,30 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
                 .await;
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
+        Command::Typing { to, typing } if link.is_connected() => {
+            if let Err(wait) = services.0.typing.count(id) {
+                return later(wait);
+            }
+            let told = link.typing(&to, typing).await;
+            let until = services.0.clock.monotonic() + SHOWN;
+            registry.typing(id, to, (typing != Typing::Paused).then_some(until));
+            told.map(|()| Answer::Done)
+        }
         Command::Find(_)
         | Command::Groups
         | Command::Mark { .. }
         | Command::PutUpAgain { .. }
-        | Command::Logout => {
-            return Answer::NotConnected;
-        }
+        | Command::Typing { .. }
+        | Command::Logout => return Answer::NotConnected,
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         tracing::warn!(session.id = %id, error = format!("{error:#}"), "WhatsApp refused a command");
         Answer::Refused
     })
+}
+
+fn later(wait: Duration) -> Answer {
+    Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Tells those who do not run the session that it waits for its pairing code.

@@ -11,7 +11,7 @@ pub use passerelle_engine::whatsapp::JoinedGroup;
 use crate::{
     commands::{self, Answer, Command},
     error::Fault,
-    numbers::Questions,
+    rate::Rate,
     services::Services,
     sessions,
 };
@@ -37,9 +37,9 @@ pub enum ListError {
     Fault(#[from] Fault),
 }
 
-/// The pace of this process's sessions.
-pub(crate) fn questions() -> Questions {
-    Questions::new(EVERY, AT_ONCE)
+/// How often each session of this process may ask.
+pub(crate) fn rate() -> Rate {
+    Rate::new(AT_ONCE, EVERY)
 }
 
 /// The groups that the session's number is in, by name.

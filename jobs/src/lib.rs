@@ -7,10 +7,12 @@
 //! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
 //! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: taking them in, keeping them, giving them out |
+//! | [`preview`] | link previews |
 //! | [`numbers`] | whether a phone number has WhatsApp |
-//! | [`target`], [`reading`] | messages about other messages; telling a contact what was read |
+//! | [`target`], [`reading`], [`typing`] | messages about other messages; telling a contact what was read, and that one is typing |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | `commands`, `wake` | reaching what runs in another process |
+//! | `rate` | how often a session may do what no lane paces |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
 //!
@@ -37,7 +39,9 @@ mod opt_out;
 pub mod organisations;
 pub mod outbound;
 pub mod pacing;
+pub mod preview;
 pub mod queue;
+mod rate;
 pub mod reading;
 pub mod roles;
 pub mod services;
@@ -45,6 +49,7 @@ pub mod sessions;
 mod store;
 mod sweep;
 pub mod target;
+pub mod typing;
 mod wake;
 pub mod webhook;
 

@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Context, Group, Peer, Reply},
+    content::{Content, Context, Group, LinkPreview, Peer, Reply},
     ids::{MessageId, OrgId},
     vault::{DataKey, Place},
 };
@@ -232,9 +232,23 @@ fn shown_content(content: &Content) -> Value {
     let mut shown = serde_json::to_value(content).unwrap_or_default();
     if let Some(fields) = shown.as_object_mut() {
         fields.remove("type");
+        if let Content::Text { link_preview, .. } = content {
+            fields.remove("link_preview");
+            let shown = link_preview.as_ref().filter(|preview| preview.is_shown());
+            fields.extend(shown.map(|preview| ("link_preview".to_owned(), shown_preview(preview))));
+        }
         if let Some(cards) = fields.remove("contacts") {
             return cards;
         }
+    }
+    shown
+}
+
+/// Without its picture, which is for phones.
+fn shown_preview(preview: &LinkPreview) -> Value {
+    let mut shown = json!({ "url": preview.url, "title": preview.title });
+    if let Some(description) = &preview.description {
+        shown["description"] = json!(description);
     }
     shown
 }

@@ -6,10 +6,6 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use governor::{
-    DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-};
 use passerelle_engine::{
     clock::Millis,
     content::{Peer, Phone},
@@ -23,6 +19,7 @@ use crate::{
     contacts::{self, Book},
     error::Fault,
     pacing::millis,
+    rate::Rate,
     services::Services,
     sessions, store,
 };
@@ -162,31 +159,8 @@ impl Found {
 }
 
 /// How often each session of this process may ask.
-pub(crate) struct Questions {
-    limiter: DefaultKeyedRateLimiter<SessionId>,
-    clock: DefaultClock,
-}
-
-/// The pace of this process's sessions.
-pub(crate) fn questions() -> Questions {
-    Questions::new(EVERY, AT_ONCE)
-}
-
-impl Questions {
-    /// One in `every`, which is not none, and so many at once.
-    pub(crate) fn new(every: Duration, at_once: NonZeroU32) -> Self {
-        let quota = Quota::with_period(every).expect("some time is not none");
-        Self {
-            limiter: RateLimiter::keyed(quota.allow_burst(at_once)),
-            clock: DefaultClock::default(),
-        }
-    }
-
-    /// Counts a question of the session; how long it has to wait instead, if it has to.
-    pub(crate) fn count(&self, session: SessionId) -> Result<(), Duration> {
-        let counted = self.limiter.check_key(&session);
-        counted.map_err(|until| until.wait_time_from(self.clock.now()))
-    }
+pub(crate) fn rate() -> Rate {
+    Rate::new(AT_ONCE, EVERY)
 }
 
 fn place(org: OrgId, record: &str) -> Place<'_> {
@@ -195,27 +169,5 @@ fn place(org: OrgId, record: &str) -> Place<'_> {
         session: None,
         table: "number_check.answer",
         record,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use passerelle_engine::clock::Clock;
-
-    use super::*;
-
-    #[test]
-    fn a_session_asks_ten_times_and_then_waits_and_no_other_waits_for_it() {
-        let questions = questions();
-        let (one, other) = (
-            SessionId::new(&Clock::system()),
-            SessionId::new(&Clock::system()),
-        );
-        for _ in 0..AT_ONCE.get() {
-            assert_eq!(questions.count(one), Ok(()));
-        }
-        let wait = questions.count(one).unwrap_err();
-        assert!(wait <= EVERY && wait > Duration::ZERO, "{wait:?}");
-        assert_eq!(questions.count(other), Ok(()));
     }
 }

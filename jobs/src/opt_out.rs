@@ -66,7 +66,7 @@ pub(crate) enum Wish {
 /// The wish that a message is, if it is one.
 pub(crate) fn wish(content: &Content) -> Option<Wish> {
     let body = match content {
-        Content::Text { body } => body,
+        Content::Text { body, .. } => body,
         Content::Edit(edit) => &edit.body,
         _ => return None,
     };
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> Option<Wish> {
-        wish(&Content::Text { body: text.into() })
+        wish(&Content::text(text))
     }
 
     #[test]

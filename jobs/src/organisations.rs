@@ -1,10 +1,13 @@
 //! Organisations, for the operator.
 
-use passerelle_engine::ids::OrgId;
+use std::time::Duration;
+
+use passerelle_engine::{ids::OrgId, store::Tx};
 
 use crate::{
     error::Fault,
     model::{Listed, Organisation, Page},
+    pacing::millis,
     services::Services,
     store,
 };
@@ -15,6 +18,7 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
     let organisation = Organisation {
         id: OrgId::new(&shared.clock),
         name: name.to_owned(),
+        media_retention_hours: None,
         created_at: shared.clock.now(),
     };
     let made = organisation.clone();
@@ -36,6 +40,38 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
 pub async fn read(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
     let mut conn = services.0.store.read(org).await?;
     Ok(store::organisations::read(&mut conn, org).await?)
+}
+
+/// The longest time that an organisation's files may be kept, in hours, unless the gateway keeps all
+/// files longer.
+const MEDIA_RETENTION_MAX: u32 = 30 * 24;
+
+/// The longest time, in hours, that [`keep_media`] takes.
+pub fn media_retention_max(services: &Services) -> u32 {
+    let of_gateway = services.0.settings.media.retention.as_secs() / 3600;
+    MEDIA_RETENTION_MAX.max(u32::try_from(of_gateway).unwrap_or(u32::MAX))
+}
+
+/// Keeps the organisation's files so many hours from when they came in, or as long as the gateway keeps
+/// files: those that come and those that are here. What is past its time by it is deleted with the next
+/// sweep, but for what a message that waits still needs. None when there is no such organisation.
+pub async fn keep_media(
+    services: &Services,
+    org: OrgId,
+    hours: Option<u32>,
+) -> Result<Option<Organisation>, Fault> {
+    let of_gateway = services.0.settings.media.retention;
+    let kept = hours.map_or(of_gateway, |hours| Duration::from_hours(hours.into()));
+    let write = services.0.store.write(org, move |tx: &mut Tx| {
+        Box::pin(async move {
+            if !store::organisations::keep_media(tx, org, hours).await? {
+                return Ok::<_, Fault>(None);
+            }
+            store::media::keep(tx, org, millis(kept)).await?;
+            Ok(store::organisations::read(tx.conn(), org).await?)
+        })
+    });
+    write.await
 }
 
 /// Every organisation, newest first.

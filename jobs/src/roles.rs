@@ -11,6 +11,7 @@ use crate::{
         fetch::{self, Fetcher, Fetches},
         retention,
     },
+    preview::job::{self as preview, Previewer, Previews},
     queue::{
         tokens::{self, Deliveries},
         transport::{self, Transport},
@@ -131,6 +132,28 @@ impl Running {
             move |job| {
                 let fetcher = Arc::clone(&fetcher);
                 async move { fetcher.fetch(job).await }
+            },
+        ));
+        Ok(())
+    }
+
+    /// Fetches link previews. Fails when the system's TLS roots cannot be read.
+    pub fn preview(&self, services: &Services) -> anyhow::Result<()> {
+        let previewer = Arc::new(Previewer::new(services.clone())?);
+        let workload = Workload {
+            boot: services.0.boot.to_string(),
+            concurrency: preview::CONCURRENCY,
+            timeout: preview::TIMEOUT,
+        };
+        self.tasks.spawn(worker::run(
+            Arc::new(Previews(services.clone())),
+            Arc::clone(&services.0.previews),
+            workload,
+            self.tasks.clone(),
+            self.stop.clone(),
+            move |job| {
+                let previewer = Arc::clone(&previewer);
+                async move { previewer.fetch(job).await }
             },
         ));
         Ok(())

@@ -18,9 +18,11 @@ use crate::{
     groups,
     host::{Fence, Gathering, InHand, Registry},
     media::{Decoding, MediaSettings, Turns},
-    numbers::{self, Questions},
+    numbers,
     pacing::Pace,
     queue::transport::Link,
+    rate::Rate,
+    typing,
     wake::{Bell, Topic},
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -73,10 +75,14 @@ pub(crate) struct Shared {
     pub(crate) link: Arc<Link>,
     /// A file may have to be fetched.
     pub(crate) fetches: Arc<Notify>,
+    /// A link preview may have to be fetched.
+    pub(crate) previews: Arc<Notify>,
     /// How often each session may ask WhatsApp for numbers.
-    pub(crate) questions: Questions,
+    pub(crate) questions: Rate,
     /// How often each session may ask WhatsApp for its groups.
-    pub(crate) group_questions: Questions,
+    pub(crate) group_questions: Rate,
+    /// How often each session may show that it is typing.
+    pub(crate) typing: Rate,
     /// Files that come in at once.
     pub(crate) turns: Turns,
     /// Files that are decoded at once.
@@ -118,8 +124,10 @@ impl Services {
             dispatches: Arc::default(),
             link: Arc::default(),
             fetches: Arc::default(),
-            questions: numbers::questions(),
-            group_questions: groups::questions(),
+            previews: Arc::default(),
+            questions: numbers::rate(),
+            group_questions: groups::rate(),
+            typing: typing::rate(),
             turns: Turns::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),
@@ -179,7 +187,7 @@ impl Services {
         self.wake(Topic::Deliveries);
     }
 
-    /// A file may have to be fetched.
+    /// A file or a link preview may have to be fetched.
     pub(crate) fn wake_fetches(&self) {
         self.wake(Topic::Fetches);
     }
@@ -204,7 +212,10 @@ impl Services {
                 self.0.deliveries.notify_one();
                 self.0.dispatches.notify_one();
             }
-            Topic::Fetches => self.0.fetches.notify_one(),
+            Topic::Fetches => {
+                self.0.fetches.notify_one();
+                self.0.previews.notify_one();
+            }
             Topic::Sessions => self.0.sessions.notify_one(),
         }
     }

@@ -327,7 +327,7 @@ mod tests {
     }
 
     fn text() -> Content {
-        Content::Text { body: "hi".into() }
+        Content::text("hi")
     }
 
     fn edit() -> Content {

@@ -16,6 +16,7 @@ on_every_shape!(
     a_group_the_number_is_not_in_fails_the_message_and_holds_up_nothing,
     the_groups_of_a_number_are_listed,
     a_word_said_in_a_group_is_no_opt_out,
+    typing_is_shown_to_a_group_and_to_a_contact_by_id,
     a_receipt_for_what_came_in_in_a_group_goes_to_its_writer,
 );
 
@@ -357,6 +358,35 @@ async fn the_groups_of_a_number_are_listed(backing: Backing) -> Result<Finished>
         .get(&format!("/v1/sessions/{idle}/groups"))
         .await?;
     assert_eq!(refused.code(), "session_not_ready");
+    story.world.finish().await
+}
+
+async fn typing_is_shown_to_a_group_and_to_a_contact_by_id(backing: Backing) -> Result<Finished> {
+    let story = Story::start(backing, "lid").await?;
+    let world = &story.world;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    world.simulator.say(EVE, NUMBER, "Hello").await?;
+    let told = receiver.wait_for("message.received", 1).await?;
+    let contact = message(&told[0])["contact_id"].as_str().context("an id")?;
+    let path = format!("/v1/sessions/{}/typing", story.session);
+    for (to, shown_to) in [(story.group.as_str(), story.group.as_str()), (contact, EVE)] {
+        let typing = json!({ "to": to, "state": "typing" });
+        let shown: Value = world.api.post(&path, &typing).await?.into(200)?;
+        assert_eq!(shown["to"], json!(to));
+        soon("typing reaches the server", async || {
+            let states = world.simulator.ledger("chatstate").await?;
+            let there = states.iter().find(|one| one.to == shown_to);
+            Ok(there
+                .filter(|one| one.detail.as_deref() == Some("composing"))
+                .map(|_| ()))
+        })
+        .await?;
+    }
+    let nobody = json!({ "to": "ctc_01kaq6h3zve9qbw4r2t8n5c7xd", "state": "typing" });
+    assert_eq!(
+        world.api.post(&path, &nobody).await?.code(),
+        "contact_not_found"
+    );
     story.world.finish().await
 }
 

@@ -106,7 +106,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 18] = [
+    const ASKED_FOR: [(&str, &str); 19] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         ("jobs/src/commands.rs", "claims of commands"),
@@ -120,6 +120,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/media/fetch.rs", "claims of files to fetch"),
         ("jobs/src/media/retention.rs", "files past their time"),
         ("jobs/src/organisations.rs", "the operator's list"),
+        ("jobs/src/preview/job.rs", "claims of previews to fetch"),
         ("jobs/src/queue/tokens.rs", "claims of due deliveries"),
         (
             "jobs/src/queue/transport/relay.rs",

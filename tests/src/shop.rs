@@ -27,8 +27,14 @@ pub enum Page {
     Moved(String),
     /// 200, half of this body, and then the connection breaks.
     Broken(Vec<u8>),
+    /// Nothing: not even a status.
+    Silent,
     /// 200, and a body that never comes.
     Hanging,
+    /// 200, and a body of which a byte comes each second.
+    Trickling(Vec<u8>),
+    /// 200, and fewer bytes than its `Content-Length` says.
+    Short(Vec<u8>),
     /// 200, and a body without end.
     Endless,
 }
@@ -112,6 +118,9 @@ impl Endpoint for Till {
         let path = request.uri().path().to_owned();
         let page = lock(&self.pages).get(&path).cloned();
         lock(&self.asked).push(path);
+        if matches!(page, Some(Page::Silent)) {
+            return std::future::pending().await;
+        }
         Ok(answer(page.unwrap_or(Page::Status(404))))
     }
 }
@@ -132,9 +141,21 @@ fn answer(page: Page) -> Response {
             let response = Response::builder().header(header::CONTENT_LENGTH, body.len());
             response.body(Body::from_bytes_stream(chunks))
         }
-        Page::Hanging => {
+        Page::Silent | Page::Hanging => {
             let never = stream::pending::<io::Result<Bytes>>();
             Response::builder().body(Body::from_bytes_stream(never))
+        }
+        Page::Trickling(body) => {
+            let drops = stream::iter(body).then(async |byte| {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok::<_, io::Error>(Bytes::from(vec![byte]))
+            });
+            Response::builder().body(Body::from_bytes_stream(drops))
+        }
+        Page::Short(body) => {
+            let response = Response::builder().header(header::CONTENT_LENGTH, body.len() + 1000);
+            let all = stream::iter([Ok::<_, io::Error>(Bytes::from(body))]);
+            response.body(Body::from_bytes_stream(all))
         }
         Page::Endless => {
             let chunk = Bytes::from(vec![b'x'; 64 * 1024]);

@@ -16,7 +16,7 @@ use self::{client::Client, receiver::Receiver, screen::Screen};
 use crate::{
     cli::{
         DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX, MEDIA_RETENTION_HOURS,
-        StoreFlag,
+        MEDIA_URL_TIMEOUT_MS, StoreFlag,
     },
     lifecycle,
     qr::Picture,
@@ -68,6 +68,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         admin_key: None,
         media_store: None,
         media_retention_hours: MEDIA_RETENTION_HOURS,
+        media_url_timeout_ms: MEDIA_URL_TIMEOUT_MS,
         media_disk_max: MEDIA_DISK_MAX,
         public_url: None,
         egress_allow: Vec::new(),

@@ -15,6 +15,7 @@ pub mod numbers;
 pub mod organisations;
 pub mod qr;
 pub mod sessions;
+pub mod typing;
 
 /// How the document groups the operations.
 #[derive(Tags)]

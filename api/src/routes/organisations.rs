@@ -17,7 +17,7 @@ use crate::{
     auth::Operator,
     body::{Body, Created, Found},
     list::{self, list_of},
-    problem::Problem,
+    problem::{Code, Problem},
     types::{Id, Timestamp},
 };
 
@@ -29,6 +29,14 @@ pub struct NewOrganisation {
     pub name: String,
 }
 
+/// How long files are to be kept.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewMediaRetention {
+    /// Hours from when a file came in: 1 to 720, or to as many as the gateway keeps files if these are more.
+    pub hours: u32,
+}
+
 /// A tenant.
 #[derive(Debug, Serialize, Object)]
 pub struct Organisation {
@@ -38,6 +46,10 @@ pub struct Organisation {
     pub object: String,
     /// As given.
     pub name: String,
+    /// How long its files are kept, in hours; absent: as long as the gateway keeps files.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_retention_hours: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -48,6 +60,7 @@ impl From<model::Organisation> for Organisation {
             id: Id(organisation.id),
             object: "organisation".to_owned(),
             name: organisation.name,
+            media_retention_hours: organisation.media_retention_hours,
             created_at: Timestamp(organisation.created_at),
         }
     }
@@ -56,6 +69,21 @@ impl From<model::Organisation> for Organisation {
 list_of!(
     /// A page of organisations.
     OrganisationList, Organisation);
+
+fn found(organisation: Option<model::Organisation>) -> Result<Found<Organisation>, Problem> {
+    let organisation = organisation.ok_or_else(not_found)?;
+    Ok(Found::of(organisation.into()))
+}
+
+/// Hours that files may be kept.
+pub(crate) fn retention(services: &Services, hours: u32) -> Result<u32, Problem> {
+    let most = organisations::media_retention_max(services);
+    if (1..=most).contains(&hours) {
+        return Ok(hours);
+    }
+    let wanted = format!("1 to {most} hours");
+    Err(Problem::new(Code::InvalidRetention).at("/hours", "invalid_retention", wanted))
+}
 
 /// Organisations, for the operator.
 pub struct Organisations;
@@ -103,6 +131,58 @@ impl Organisations {
             has_more,
             next_cursor,
         }))
+    }
+
+    /// Read an organisation.
+    #[oai(path = "/:id", method = "get", operation_id = "read_organisation")]
+    async fn read_organisation(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+    ) -> Result<Found<Organisation>, Problem> {
+        let organisation = organisations::read(&services, id.0.0).await?;
+        found(organisation)
+    }
+
+    /// Keep an organisation's files for a time of its own.
+    ///
+    /// It counts for the files that are here, too: those that are past it are deleted within seconds, but
+    /// for a file that a message in the queue needs.
+    #[oai(
+        path = "/:id/media-retention",
+        method = "put",
+        operation_id = "set_media_retention"
+    )]
+    async fn set_media_retention(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+        body: Body<NewMediaRetention>,
+    ) -> Result<Found<Organisation>, Problem> {
+        let hours = retention(&services, body.0.hours)?;
+        found(organisations::keep_media(&services, id.0.0, Some(hours)).await?)
+    }
+
+    /// Keep an organisation's files as long as the gateway keeps files.
+    ///
+    /// It counts for the files that are here, too.
+    #[oai(
+        path = "/:id/media-retention",
+        method = "delete",
+        operation_id = "unset_media_retention"
+    )]
+    async fn unset_media_retention(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+    ) -> Result<Found<Organisation>, Problem> {
+        found(organisations::keep_media(&services, id.0.0, None).await?)
     }
 
     /// Make an API key of an organisation.

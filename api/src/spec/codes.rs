@@ -96,6 +96,7 @@ fn own(id: &str) -> &'static [Code] {
         | "create_session"
         | "create_organisation_api_key"
         | "create_api_key" => &[Code::InvalidName],
+        "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[
             Code::InvalidPhone,
@@ -103,6 +104,14 @@ fn own(id: &str) -> &'static [Code] {
             Code::NumberCheckPaced,
         ],
         "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
+        "show_typing" => &[
+            Code::InvalidRecipient,
+            Code::RecipientKindUnsupported,
+            Code::ContactNotFound,
+            Code::RecipientOptedOut,
+            Code::SessionNotReady,
+            Code::TypingPaced,
+        ],
         "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
         "request_pairing_code" => &[

@@ -50,6 +50,7 @@ fn tenancy(name: &str) -> Option<Value> {
         "Organisation" => {
             json!({ "id": ORG, "object": "organisation", "name": "Acme Repairs", "created_at": AT })
         }
+        "NewMediaRetention" => json!({ "hours": 24 }),
         "OrganisationList" => list(&of_schema("Organisation")?),
         "NewApiKey" => json!({ "name": "order service" }),
         "ApiKey" => {
@@ -97,6 +98,10 @@ fn session(name: &str) -> Option<Value> {
             "admins_only": false })
         }
         "GroupList" => json!({ "data": [of_schema("WhatsAppGroup")?] }),
+        "NewTyping" => json!({ "to": CONTACT, "state": "typing" }),
+        "TypingShown" => {
+            json!({ "object": "typing", "to": CONTACT, "state": "typing", "until": LATER })
+        }
         "PairingCode" => json!({ "code": "ABCD1234" }),
         _ => return None,
     })
@@ -243,10 +248,12 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
     let schema = match operation {
         "create_organisation" => "NewOrganisation",
         "create_organisation_api_key" | "create_api_key" => "NewApiKey",
+        "set_media_retention" => "NewMediaRetention",
         "create_session" => "NewSession",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "check_number" => "NewNumberCheck",
+        "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {
             let kind = by_kind.trim_start_matches("send_");

@@ -66,7 +66,7 @@ pub(super) const KINDS: [(&str, &str, &str, &str); 13] = [
 /// What a message of this type carries.
 fn carried(kind: &str) -> Value {
     let schema = match kind {
-        "text" => "Text",
+        "text" => "NewText",
         "image" => "NewImage",
         "video" => "NewVideo",
         "audio" => "NewAudio",
@@ -113,7 +113,9 @@ pub(super) fn of(name: &str) -> Option<Value> {
     };
     Some(match name {
         "NewMessage" => whole("text"),
-        "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
+        "NewText" | "Text" => json!({ "body": "Your order 1042 is ready for pick-up." }),
+        "LinkPreview" => json!({ "url": "https://shop.example/orders/1042", "title": "Order 1042",
+            "description": "Ready for pick-up" }),
         "NewImage" => {
             json!({ "url": "https://shop.example/orders/1042.jpg", "caption": "Your order 1042" })
         }

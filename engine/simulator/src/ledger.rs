@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Said,
     /// A receipt reached the server; `type` says which.
     Receipt,
-    /// A typing notice of a linked device reached the server; `type` is composing or paused.
+    /// A typing notice of a linked device reached the server; `type` is composing, recording or paused.
     Chatstate,
 }
 

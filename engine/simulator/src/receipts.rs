@@ -184,8 +184,13 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
     let Some(to) = stanza::jid(node, "to") else {
         return;
     };
-    let subtype = node.children().and_then(|children| children.first());
-    let subtype = subtype.map_or_else(String::new, |child| child.tag.to_string());
+    let shown = node.children().and_then(|children| children.first());
+    let subtype = shown.map_or_else(String::new, |child| {
+        let records =
+            child.tag == "composing" && stanza::text(child, "media").as_deref() == Some("audio");
+        let word = if records { "recording" } else { &*child.tag };
+        word.to_owned()
+    });
     let mut state = world.state();
     let target = state.pn(&to);
     let name = routing::name(&state, &to);

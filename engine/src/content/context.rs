@@ -73,7 +73,7 @@ impl Summary {
     /// What a quote of this content shows.
     pub fn of(content: &Content) -> Self {
         let text = match content {
-            Content::Text { body } => Some(body.as_str()),
+            Content::Text { body, .. } => Some(body.as_str()),
             Content::Location(place) => place.name.as_deref().or(place.address.as_deref()),
             Content::Contacts { contacts } => contacts.first().map(|card| card.name.as_str()),
             Content::Poll(poll) => Some(poll.question.as_str()),

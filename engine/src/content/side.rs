@@ -70,7 +70,8 @@ impl Group {
 }
 
 /// Who a message goes to.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Recipient {
     /// One person.
     Person(Peer),

@@ -2,11 +2,14 @@
 
 use std::{io::Read, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Client, Method, RequestBuilder, Response};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+};
 use tokio_util::task::TaskTracker;
 use wacore::net::{HttpClient, HttpRequest, HttpResponse, StreamingHttpResponse, UploadBody};
 
@@ -22,46 +25,71 @@ const AHEAD: usize = 4;
 /// The most that is taken of an answer that is held in memory as a whole.
 const WHOLE_MAX: usize = 64 * 1024 * 1024;
 
-/// The shared client. Cheap to clone.
+/// The shared clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
-    client: Result<Client, Arc<str>>,
+    clients: Result<Clients, Arc<str>>,
     tasks: TaskTracker,
+    /// How long a transfer may stand still.
+    still: Duration,
+}
+
+/// A client counts from its request until it is answered, so an upload, which is answered when its
+/// last byte has come, needs one that does not count.
+#[derive(Clone, Debug)]
+struct Clients {
+    plain: Client,
+    uploads: Client,
+}
+
+impl Clients {
+    fn over(tls: &rustls::ClientConfig, still: Duration) -> reqwest::Result<Self> {
+        let builder = || {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .no_proxy()
+                .connect_timeout(CONNECT)
+                .pool_max_idle_per_host(4)
+        };
+        Ok(Self {
+            plain: builder().read_timeout(still).build()?,
+            uploads: builder().build()?,
+        })
+    }
 }
 
 impl Http {
     /// Makes the client for `address`. Without usable root certificates it is made all the same,
     /// and each request fails with the reason.
     pub(super) fn new(address: &ServerAddress, tasks: TaskTracker) -> Self {
-        let client = super::tls::client_config(address).and_then(|tls| {
-            let client = Client::builder()
-                .tls_backend_preconfigured(tls)
-                .no_proxy()
-                .connect_timeout(CONNECT)
-                .read_timeout(STILL)
-                .pool_max_idle_per_host(4)
-                .build()?;
-            Ok(client)
-        });
+        let clients =
+            super::tls::client_config(address).and_then(|tls| Ok(Clients::over(&tls, STILL)?));
         Self {
-            client: client.map_err(|error| format!("{error:#}").into()),
+            clients: clients.map_err(|error| format!("{error:#}").into()),
             tasks,
+            still: STILL,
         }
     }
 
-    /// A client for plain HTTP: it believes no certificate.
+    /// Clients for plain HTTP: they believe no certificate.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
+        Self::hasty(STILL)
+    }
+
+    /// The same, with less patience.
+    #[cfg(test)]
+    fn hasty(still: Duration) -> Self {
         let provider = rustls::crypto::ring::default_provider().into();
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let client = Client::builder().tls_backend_preconfigured(tls).no_proxy();
         Self {
-            client: Ok(client.build().unwrap()),
+            clients: Ok(Clients::over(&tls, still).unwrap()),
             tasks: TaskTracker::new(),
+            still,
         }
     }
 
@@ -69,15 +97,16 @@ impl Http {
     #[cfg(test)]
     pub(super) fn broken() -> Self {
         Self {
-            client: Err("no roots".into()),
+            clients: Err("no roots".into()),
             tasks: TaskTracker::new(),
+            still: STILL,
         }
     }
 
     /// The text of a page of at most `max` bytes; any status but 2xx is an error.
     pub(super) async fn page(&self, url: &str, max: usize) -> anyhow::Result<String> {
         let request = HttpRequest::get(url).with_header("sec-fetch-site", "none");
-        let reply = sent(self.start(&request)?.timeout(STILL)).await?;
+        let reply = sent(self.start(&request)?.timeout(self.still)).await?;
         let page = whole(reply.error_for_status()?, max).await?;
         String::from_utf8(page).context("reading the page as text")
     }
@@ -87,18 +116,28 @@ impl Http {
         Ok(sent(self.start(request)?).await?)
     }
 
-    fn start(&self, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
-        let client = self
-            .client
-            .as_ref()
-            .map_err(|why| anyhow::anyhow!("no HTTP client: {why}"))?;
-        let method = Method::from_bytes(request.method.as_bytes())?;
-        let mut builder = client.request(method, &request.url);
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        Ok(builder)
+    fn clients(&self) -> anyhow::Result<&Clients> {
+        let clients = self.clients.as_ref();
+        clients.map_err(|why| anyhow::anyhow!("no HTTP client: {why}"))
     }
+
+    fn start(&self, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
+        shaped(&self.clients()?.plain, request)
+    }
+}
+
+fn shaped(client: &Client, request: &HttpRequest) -> anyhow::Result<RequestBuilder> {
+    let method = Method::from_bytes(request.method.as_bytes())?;
+    let mut builder = client.request(method, &request.url);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    Ok(builder)
+}
+
+/// Returns when nothing moved for so long.
+async fn stood_still(moved: &Notify, still: Duration) {
+    while tokio::time::timeout(still, moved.notified()).await.is_ok() {}
 }
 
 /// A completed exchange is `Ok` whatever its status: the library reads 401 and 404 itself.
@@ -142,14 +181,22 @@ impl HttpClient for Http {
     ) -> anyhow::Result<HttpResponse> {
         let runtime = Handle::try_current()?;
         let (give, mut take) = mpsc::channel::<std::io::Result<Bytes>>(AHEAD);
-        let chunks = futures_util::stream::poll_fn(move |cx| take.poll_recv(cx));
-        let request = self
-            .start(&request)?
+        let (moved, still) = (Arc::new(Notify::new()), self.still);
+        let moves = Arc::clone(&moved);
+        let chunks = futures_util::stream::poll_fn(move |cx| {
+            moves.notify_one();
+            take.poll_recv(cx)
+        });
+        let request = shaped(&self.clients()?.uploads, &request)?
             .header(reqwest::header::CONTENT_LENGTH, content_length)
             .body(reqwest::Body::wrap_stream(chunks));
-        let reply = self
-            .tasks
-            .spawn_on(async { answer(sent(request).await?).await }, &runtime);
+        let sending = async move {
+            tokio::select! {
+                reply = async { answer(sent(request).await?).await } => reply,
+                () = stood_still(&moved, still) => bail!("the upload stood still"),
+            }
+        };
+        let reply = self.tasks.spawn_on(sending, &runtime);
         feed(&mut body, &give);
         drop(give);
         runtime.block_on(reply)?
@@ -280,6 +327,49 @@ mod tests {
         );
         assert!(got == sent);
         assert_eq!(uploaded.unwrap().unwrap().body, b"{}");
+    }
+
+    /// A body that comes little by little.
+    struct Slow(usize);
+
+    impl Read for Slow {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(100));
+            let n = self.0.min(1);
+            self.0 -= n;
+            into[..n].fill(b'x');
+            Ok(n)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn an_upload_may_be_slow_but_not_stand_still() {
+        let http = Http::hasty(Duration::from_millis(500));
+        let upload = |url| {
+            let http = http.clone();
+            spawn_blocking(move || {
+                http.execute_upload(HttpRequest::post(url), Box::new(Slow(10)), 10)
+            })
+        };
+        // It takes twice as long as it may stand still.
+        let (listener, url) = listen().await;
+        let served = serve_one(listener, reply("200 OK", b"{}"));
+        let ((_, body), uploaded) = tokio::join!(served, upload(url));
+        assert_eq!(
+            (body.len(), uploaded.unwrap().unwrap().status_code),
+            (10, 200)
+        );
+        // Taken whole and never answered.
+        let (listener, url) = listen().await;
+        let upload = upload(url);
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let error = upload.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("stood still"), "{error:#}");
+        // The connection is given up, too.
+        let mut all = Vec::new();
+        let read = socket.read_to_end(&mut all);
+        let ended = tokio::time::timeout(Duration::from_secs(5), read).await;
+        assert!(ended.is_ok() && all.ends_with(b"xxxxxxxxxx"));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -352,7 +352,7 @@ mod tests {
             summary: None,
         });
         Read {
-            content: Content::Text { body: "x".into() },
+            content: Content::text("x"),
             context: Context {
                 reply_to,
                 ..Context::default()

@@ -50,7 +50,7 @@ pub use self::{
     late::Late,
     mark::Mark,
     media::{FetchError, Uploaded},
-    send::{NOT_IN_GROUP, Outgoing, SendError, new_wa_id},
+    send::{NOT_IN_GROUP, Outgoing, SendError, Typing, new_wa_id},
     wire::{Attached, Ballot, clean_file_name},
 };
 use self::{http::Http, version::WebVersion};

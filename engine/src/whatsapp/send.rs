@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use wacore::types::message::AddressingMode;
 use whatsapp_rust::{
     ClientError, IqError, Jid, SendError as LibraryError, SendOptions,
@@ -55,6 +56,17 @@ pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
     random
         .iter()
         .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
+}
+
+/// What a number is at, in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Typing {
+    /// Typing.
+    Text,
+    /// Recording a voice note.
+    Voice,
+    /// Neither, any more.
+    Paused,
 }
 
 /// What is sent.
@@ -127,19 +139,18 @@ impl Link {
         }
     }
 
-    /// Shows the recipient that this number is typing, or no longer is. Best effort.
-    pub async fn typing(&self, to: &Recipient, on: bool) {
-        let Some(to) = address(to) else { return };
+    /// Shows the recipient what this number is at. `Ok` means written; whether a phone shows it, and
+    /// for how long, is the phone's.
+    pub async fn typing(&self, to: &Recipient, typing: Typing) -> anyhow::Result<()> {
+        let to = address(to).context("a recipient with an address")?;
         let to = self.chat_of(to).await;
         let chatstate = self.client().chatstate();
-        let shown = if on {
-            chatstate.send_composing(&to).await
-        } else {
-            chatstate.send_paused(&to).await
-        };
-        if shown.is_err() {
-            tracing::debug!(on, "typing was not shown");
+        match typing {
+            Typing::Text => chatstate.send_composing(&to).await?,
+            Typing::Voice => chatstate.send_recording(&to).await?,
+            Typing::Paused => chatstate.send_paused(&to).await?,
         }
+        Ok(())
     }
 
     /// The chat's two sides, looked up only for a message that names another one.

@@ -15,6 +15,7 @@ use super::{
     flight::{Flight, Word},
     receipts::{self, News},
     registry::Running,
+    typing::Shown,
 };
 use crate::{
     error::Fault,
@@ -38,6 +39,7 @@ pub(crate) struct Hosted {
     services: Services,
     lease: Lease,
     flight: Arc<Flight>,
+    typing: Arc<Shown>,
     stop: CancellationToken,
     lost: CancellationToken,
 }
@@ -46,10 +48,12 @@ impl Hosted {
     /// Registers the session as running here.
     pub(crate) fn new(services: Services, lease: Lease, stop: CancellationToken) -> Self {
         let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
+        let typing = Arc::new(Shown::default());
         services.0.registry.begin(Running {
             lease: lease.clone(),
             link: None,
             flight: Arc::clone(&flight),
+            typing: Arc::clone(&typing),
             stop: stop.clone(),
             lost: lost.clone(),
         });
@@ -57,6 +61,7 @@ impl Hosted {
             services,
             lease,
             flight,
+            typing,
             stop,
             lost,
         }
@@ -122,11 +127,12 @@ impl Hosted {
     /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
     /// flight any more.
     async fn follow(&self, link: Link, mut events: LinkEvents) {
+        let at_rest = link.clone();
         let resting = async {
             self.stop.cancelled().await;
             self.close_lane().await;
             self.wait_until_landed().await;
-            link.disconnect().await;
+            at_rest.disconnect().await;
         };
         let following = async {
             while let Some(event) = events.recv().await {
@@ -139,6 +145,7 @@ impl Hosted {
         tokio::select! {
             () = &mut following => {}
             () = resting => following.await,
+            () = self.typing.take_back(&link, &self.services.0.clock) => {}
         }
     }
 

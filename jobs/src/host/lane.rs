@@ -9,7 +9,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::SystemTx,
-    whatsapp::{Attached, Link, Outgoing, SendError},
+    whatsapp::{Attached, Link, Outgoing, SendError, Typing},
 };
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ use crate::{
     model::Message,
     opt_out,
     pacing::{Pace, millis},
+    preview,
     queue::Source,
     services::Services,
     store::{self, system::DueLane},
@@ -165,7 +166,7 @@ impl Drawn {
 /// Sends one claimed message and settles it.
 pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result<()> {
     let _in_hand = services.0.in_hand.take(job.message);
-    let Some(claimed) = outcome::load(&services, &job).await? else {
+    let Some(mut claimed) = outcome::load(&services, &job).await? else {
         tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
         return Ok(());
     };
@@ -173,6 +174,11 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     let Some(running) = registry.running(job.session, job.epoch) else {
         return outcome::settle(&services, &job, &claimed, &Outcome::PutBack).await;
     };
+    let waits = preview::is_awaited(&services, &mut claimed.message).await;
+    if waits.unwrap_or_else(|fault| store_is_away(&job, &fault)) {
+        let later = Outcome::Later(preview::LOOK);
+        return outcome::settle(&services, &job, &claimed, &later).await;
+    }
     // Until this is dropped, receipts of the message wait for its outcome to be committed.
     let (_aloft, words) = Flight::take_off(&running.flight, &claimed.message.wa_id);
     let trip = Trip {
@@ -188,6 +194,12 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     };
     let outcome = claimed.honestly(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
+}
+
+/// A message whose preview nobody can look up waits for the store, as everything does.
+fn store_is_away(job: &SendMessage, fault: &Fault) -> bool {
+    tracing::warn!(message.id = %job.message, error = %fault, "a message waits for the store");
+    true
 }
 
 /// One message on its way.
@@ -239,7 +251,10 @@ impl Trip<'_> {
         let typing = async {
             let from = open_at.checked_sub(self.services.0.settings.pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
-            link.typing(&self.message.recipient(), true).await;
+            let shown = link.typing(&self.message.recipient(), Typing::Text).await;
+            if let Err(error) = shown {
+                tracing::debug!(%error, "typing was not shown");
+            }
             std::future::pending::<()>().await;
         };
         tokio::select! {

@@ -8,6 +8,7 @@
 //! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
 //! | [`stray`] | lanes whose message in flight nobody flies |
 //! | [`fence`] | how long this host may believe in its leases |
+//! | [`typing`] | to whom a session shows that it is typing |
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
@@ -23,6 +24,7 @@ mod receipts;
 mod registry;
 mod settle;
 mod stray;
+mod typing;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

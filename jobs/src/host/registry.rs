@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use passerelle_engine::{ids::SessionId, lease::Lease, whatsapp::Link};
-use tokio::sync::watch;
+use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsapp::Link};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::flight::Flight;
+use super::{flight::Flight, typing::Shown};
 use crate::model::{Live, State};
 
 /// A session at work here.
@@ -19,6 +19,7 @@ pub(crate) struct Running {
     pub(crate) lease: Lease,
     pub(crate) link: Option<Link>,
     pub(crate) flight: Arc<Flight>,
+    pub(crate) typing: Arc<Shown>,
     /// Cancelled to make it rest.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the lease is lost: nothing more is written to its socket.
@@ -79,6 +80,17 @@ impl Registry {
     /// The session's connection, whatever its state.
     pub(crate) fn link(&self, id: SessionId) -> Option<Link> {
         self.entries().get(&id)?.running.as_ref()?.link.clone()
+    }
+
+    /// The session shows a contact that it is typing until then; none when it no longer does.
+    pub(crate) fn typing(&self, id: SessionId, to: Recipient, until: Option<Instant>) {
+        let running = self
+            .entries()
+            .get(&id)
+            .and_then(|entry| entry.running.clone());
+        if let Some(running) = running {
+            running.typing.set(to, until);
+        }
     }
 
     /// The session begins to run here.

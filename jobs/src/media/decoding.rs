@@ -19,7 +19,7 @@ impl Default for Decoding {
 
 impl Decoding {
     /// The turn of the next file. A whole file is held only while it has one.
-    pub(super) async fn turn(&self) -> DecodingTurn<'_> {
+    pub(crate) async fn turn(&self) -> DecodingTurn<'_> {
         DecodingTurn {
             _permit: self.0.acquire().await.ok(),
         }
@@ -27,7 +27,7 @@ impl Decoding {
 }
 
 /// A file's turn.
-pub(super) struct DecodingTurn<'d> {
+pub(crate) struct DecodingTurn<'d> {
     _permit: Option<SemaphorePermit<'d>>,
 }
 
@@ -38,6 +38,14 @@ pub(super) struct Ready {
 }
 
 impl DecodingTurn<'_> {
+    /// Does some work on somebody else's bytes; none when it panics.
+    pub(crate) async fn work<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+
     /// Makes a picture, a sticker or a voice note ready to be sent.
     pub(super) async fn ready(
         self,
@@ -51,7 +59,6 @@ impl DecodingTurn<'_> {
             _ => picture::picture(mime_type, bytes),
         };
         // A decoder that panics says that the file is damaged.
-        let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or(Err(BadMedia::Damaged))
+        self.work(work).await.unwrap_or(Err(BadMedia::Damaged))
     }
 }

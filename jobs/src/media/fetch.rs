@@ -126,7 +126,8 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Fails when the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
-        let client = source::client(&services.0.settings.egress);
+        let settings = &services.0.settings;
+        let client = source::client(&settings.egress, settings.media.url_within);
         Ok(Self {
             client: client.context("the client for files")?,
             services,

@@ -63,6 +63,7 @@ impl Announcing {
             Some(_) => (MediaStatus::Pending, None),
             None => (MediaStatus::Failed, Some(INCOMPLETE.to_owned())),
         };
+        let of_gateway = self.settings.delete_at(now);
         let file = MediaFile {
             id: media.media_id,
             org: message.org,
@@ -73,7 +74,7 @@ impl Announcing {
             error,
             stored: None,
             created_at: now,
-            delete_at: self.settings.delete_at(now),
+            delete_at: super::delete_at(tx, message.org, now, of_gateway).await?,
         };
         store::media::insert(tx, &super::row(key, &file, origin.as_ref())?).await?;
         Ok(Some(View::of(key, &self.settings, file, now)))

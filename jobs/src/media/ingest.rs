@@ -117,7 +117,7 @@ where
     let stored = take_in(services, org, upload, bytes).await?;
     let object = stored.object;
     let now = shared.clock.now();
-    let file = MediaFile {
+    let mut file = MediaFile {
         id: MediaId::new(&shared.clock),
         org,
         session: None,
@@ -130,13 +130,20 @@ where
         delete_at: shared.settings.media.delete_at(now),
     };
     let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
-    let row = super::row(&key, &file, None)?;
+    let mut row = super::row(&key, &file, None)?;
     let written = shared.store.write(org, move |tx: &mut Tx| {
-        Box::pin(async move { store::media::insert(tx, &row).await })
+        Box::pin(async move {
+            row.delete_at = super::delete_at(tx, org, now, row.delete_at).await?;
+            store::media::insert(tx, &row).await?;
+            Ok(row.delete_at)
+        })
     });
-    if let Err(error) = written.await {
-        shared.settings.media.objects.forget(org, object).await;
-        return Err(Fault::Store(error).into());
+    match written.await {
+        Ok(delete_at) => file.delete_at = delete_at,
+        Err(error) => {
+            shared.settings.media.objects.forget(org, object).await;
+            return Err(Fault::Store(error).into());
+        }
     }
     Ok(file)
 }

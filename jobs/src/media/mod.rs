@@ -45,7 +45,7 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 
-pub(crate) use self::{decoding::Decoding, turns::Turns};
+pub(crate) use self::{decoding::Decoding, source::client, turns::Turns};
 pub use self::{
     ingest::{BadMedia, IngestError, Upload, ingest},
     kinds::INLINE_MAX,
@@ -60,6 +60,11 @@ use crate::{
     services::Services,
     store::{self, media::Stored},
 };
+
+/// A small JPEG of a picture; none when it is none, or cannot be made small.
+pub(crate) fn thumbnail(bytes: &[u8]) -> Option<Vec<u8>> {
+    picture::small(kinds::sniff(bytes), bytes)
+}
 
 /// One file, to be shown.
 pub async fn view(services: &Services, file: MediaFile) -> Result<View, Fault> {
@@ -183,8 +188,25 @@ pub(crate) fn row(
         attempts: 0,
         created_at: file.created_at,
         delete_at: file.delete_at,
+        needed_until: 0,
     })
 }
+
+/// When a file that came in at `created_at` is deleted: after its organisation's own time, or when the
+/// gateway would.
+async fn delete_at(
+    tx: &mut Tx,
+    org: OrgId,
+    created_at: Millis,
+    of_gateway: Millis,
+) -> Result<Millis, sqlx::Error> {
+    let own = store::organisations::media_retention(tx, org).await?;
+    let after = |hours: i64| created_at.saturating_add(hours.saturating_mul(HOUR));
+    Ok(own.map_or(of_gateway, after))
+}
+
+/// In milliseconds.
+const HOUR: Millis = 3_600_000;
 
 /// How files are kept.
 #[derive(Debug, Clone)]
@@ -193,6 +215,8 @@ pub struct MediaSettings {
     pub objects: Objects,
     /// For how long.
     pub retention: std::time::Duration,
+    /// How long a file at an address may take, from the look-up to its last byte.
+    pub url_within: std::time::Duration,
     /// Where callers reach this gateway (`https://…`, without a slash at the end), for links.
     pub public_url: std::sync::Arc<str>,
     /// How full the disk may be, in percent, before no more files come in.
@@ -205,6 +229,7 @@ impl MediaSettings {
         Self {
             objects: Objects::nowhere(),
             retention: std::time::Duration::from_hours(72),
+            url_within: std::time::Duration::from_secs(30),
             public_url: "".into(),
             disk_max: 100,
         }

@@ -157,8 +157,10 @@ pub(crate) async fn accepted(
     match file {
         File::Kept(id) | File::Brought(id) => store::media::keep_until(tx, org, *id, until).await,
         File::Fetched(row) => {
+            let kept = super::delete_at(tx, org, row.created_at, row.delete_at).await?;
             let row = Stored {
-                delete_at: row.delete_at.max(until),
+                delete_at: kept.max(until),
+                needed_until: until,
                 ..(**row).clone()
             };
             store::media::insert(tx, &row).await

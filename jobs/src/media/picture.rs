@@ -150,6 +150,13 @@ fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
     Vec::new()
 }
 
+/// A thumbnail of a picture that is not kept.
+pub(super) fn small(mime_type: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let (mut picture, orientation) = decode(format(mime_type).ok()?, bytes).ok()?;
+    picture.apply_orientation(orientation);
+    Some(thumbnail(&picture)).filter(|bytes| !bytes.is_empty())
+}
+
 pub(super) fn sticker(bytes: Vec<u8>) -> Result<Ready, BadMedia> {
     let moves = WebPDecoder::new(Cursor::new(&bytes))
         .map_err(damaged)?
@@ -286,6 +293,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_small_picture_is_made_of_a_picture_alone() {
+        let taken = with_exif(as_jpeg(&drawn(300, 200)), 6);
+        let small = small("image/jpeg", &taken).unwrap();
+        assert!(!has_canary(&small) && small.len() <= THUMBNAIL_MAX);
+        let shown = image::load_from_memory(&small).unwrap();
+        assert_eq!((shown.width(), shown.height()), (67, 100), "upright");
+        assert_eq!(super::small("text/html", b"<html>"), None);
+        assert_eq!(super::small("image/png", b"\x89PNG\r\n\x1a\n"), None);
     }
 
     #[test]

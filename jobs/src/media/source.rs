@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// From the look-up to the last byte.
-pub(super) const URL_WITHIN: Duration = Duration::from_secs(30);
 /// The most redirects that are followed.
 const REDIRECTS: usize = 3;
 
@@ -55,8 +53,8 @@ impl From<IngestError> for NoFile {
 }
 
 /// The client for addresses that tenants gave: each hop is judged as the first address was, and
-/// nothing is said about where a redirect came from.
-pub(super) fn client(egress: &Egress) -> reqwest::Result<Client> {
+/// nothing is said about where a redirect came from. `within` is from the look-up to the last byte.
+pub(crate) fn client(egress: &Egress, within: Duration) -> reqwest::Result<Client> {
     let judge = egress.clone();
     let hops = redirect::Policy::custom(move |hop| {
         if hop.previous().len() > REDIRECTS {
@@ -68,7 +66,7 @@ pub(super) fn client(egress: &Egress) -> reqwest::Result<Client> {
         }
     });
     let deadline = guarded::Deadline {
-        total: URL_WITHIN,
+        total: within,
         ..guarded::Deadline::default()
     };
     guarded::builder(egress, deadline)

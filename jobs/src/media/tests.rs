@@ -8,7 +8,7 @@ use passerelle_engine::{
     clock::Clock,
     content::MediaKind,
     ids::OrgId,
-    store::Store,
+    store::{Store, Tx},
     vault::{KekRing, Vault},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -24,6 +24,7 @@ use crate::{
     organisations,
     pacing::Pace,
     services::{Services, Settings},
+    store,
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -120,6 +121,62 @@ async fn a_file_past_its_time_is_deleted_with_its_bytes_and_no_other_is() {
             .unwrap();
         assert!(world.read(&file).await.is_none());
         assert_eq!(world.objects(), Vec::<PathBuf>::new());
+    }
+}
+
+const HOUR: i64 = 3_600_000;
+
+#[tokio::test]
+async fn an_organisation_s_own_time_counts_for_what_is_here_and_what_comes() {
+    for world in worlds().await {
+        let keep = async |hours| {
+            let kept = organisations::keep_media(&world.services, world.org, hours);
+            kept.await.unwrap().unwrap().media_retention_hours
+        };
+        let other = organisations::create(&world.services, "Other")
+            .await
+            .unwrap()
+            .id;
+        let before = world.document(b"before").await;
+        assert_eq!(before.delete_at - before.created_at, 72 * HOUR);
+        // Shorter: what is here goes earlier, and a message that waits keeps what it needs.
+        let needed = world.document(b"needed").await;
+        let until = needed.created_at + 20 * HOUR;
+        let (org, id) = (world.org, needed.id);
+        let need = world.services.0.store.write(org, move |tx: &mut Tx| {
+            Box::pin(async move { store::media::keep_until(tx, org, id, until).await })
+        });
+        let _: () = need.await.unwrap();
+        assert_eq!(keep(Some(2)).await, Some(2));
+        let at = async |file: &MediaFile| world.read(file).await.unwrap().delete_at;
+        assert_eq!(at(&before).await, before.created_at + 2 * HOUR);
+        assert_eq!(at(&needed).await, until);
+        let after = world.document(b"after").await;
+        assert_eq!(after.delete_at, after.created_at + 2 * HOUR);
+        assert_eq!(at(&after).await, after.delete_at);
+        retention::sweep(&world.services, after.created_at + 2 * HOUR)
+            .await
+            .unwrap();
+        assert!(world.read(&before).await.is_none() && world.read(&after).await.is_none());
+        assert!(world.read(&needed).await.is_some());
+        // Longer, and as the gateway keeps all.
+        assert_eq!(keep(Some(700)).await, Some(700));
+        assert_eq!(at(&needed).await, needed.created_at + 700 * HOUR);
+        assert_eq!(keep(None).await, None);
+        assert_eq!(at(&needed).await, needed.created_at + 72 * HOUR);
+        // Nobody else's.
+        let theirs = organisations::read(&world.services, other)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(theirs.media_retention_hours, None);
+        let nobody = OrgId::new(world.services.clock());
+        assert!(
+            organisations::keep_media(&world.services, nobody, Some(1))
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }
 

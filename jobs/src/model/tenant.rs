@@ -12,6 +12,8 @@ pub struct Organisation {
     pub id: OrgId,
     /// Chosen by the operator.
     pub name: String,
+    /// How long its files are kept, in hours; none: as long as the gateway keeps files.
+    pub media_retention_hours: Option<u32>,
     /// Milliseconds UTC.
     pub created_at: Millis,
 }

@@ -26,6 +26,7 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::recipient::address;
 use self::{
     about::{About, Refused},
     earlier::Macs,
@@ -43,6 +44,7 @@ use crate::{
     messages::{self, content_place, seal_context, seal_side},
     model::{Direction, Message, Status},
     pacing::millis,
+    preview,
     services::Services,
     store::{
         self,
@@ -207,7 +209,7 @@ impl Draft {
     ) -> Result<Self, AcceptError> {
         let shared = &services.0;
         let now = shared.clock.now();
-        let to = Recipient::look_up(services, &key, org, &new).await?;
+        let to = Recipient::look_up(services, &key, org, &new.to).await?;
         let to = to.ok_or(AcceptError::NoContact)?;
         let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
         let file = match file(services, &key, org, &mut new).await? {
@@ -263,7 +265,8 @@ impl Draft {
     async fn commit(mut self, services: &Services) -> Result<Accepted, AcceptError> {
         let shared = services.0.clone();
         let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
-        let is_fetched = matches!(self.file, Some(File::Fetched(_)));
+        let is_fetched = matches!(self.file, Some(File::Fetched(_)))
+            || preview::unfinished(&self.message.content).is_some();
         let accepted = shared
             .store
             .write(self.message.org, move |tx| {
@@ -340,6 +343,9 @@ impl Draft {
         store::messages::insert_outbound(tx, &new, &outward).await?;
         if let Some(file) = &self.file {
             outgoing::accepted(tx, org, file, self.expires_at).await?;
+        }
+        if preview::unfinished(&self.message.content).is_some() {
+            store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
         Ok(place)
     }

@@ -2,13 +2,12 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Group, Peer, Phone},
+    content::{self, Group, Peer, Phone},
     ids::{ContactId, OrgId},
     store::Tx,
     vault::DataKey,
 };
 
-use super::NewMessage;
 use crate::{
     contacts,
     error::Fault,
@@ -28,6 +27,23 @@ pub enum To {
     Group(Group),
 }
 
+/// To whom something goes that is no message, and by which they are found.
+pub(crate) async fn address(
+    services: &Services,
+    key: &DataKey,
+    org: OrgId,
+    to: &To,
+) -> Result<Option<(content::Recipient, [u8; 32])>, Fault> {
+    let found = Recipient::look_up(services, key, org, to).await?;
+    Ok(found.map(|found| {
+        let to = match found.group {
+            Some(group) => content::Recipient::Group(group),
+            None => content::Recipient::Person(found.peer),
+        };
+        (to, found.to_mac)
+    }))
+}
+
 /// To whom, looked up.
 #[derive(Clone)]
 pub(super) struct Recipient {
@@ -45,10 +61,10 @@ impl Recipient {
         services: &Services,
         key: &DataKey,
         org: OrgId,
-        new: &NewMessage,
+        to: &To,
     ) -> Result<Option<Self>, Fault> {
         let mut conn = services.0.store.read(org).await?;
-        match &new.to {
+        match to {
             To::Group(group) => Ok(Some(Self::group(key, group))),
             To::Contact(id) => {
                 let known = store::contacts::read(&mut conn, org, *id).await?;

@@ -27,14 +27,16 @@ pub(crate) struct Stored {
     pub(crate) attempts: i64,
     pub(crate) created_at: Millis,
     pub(crate) delete_at: Millis,
+    /// A message that waits needs it until then; 0 for none.
+    pub(crate) needed_until: Millis,
 }
 
 /// A new file: of which the bytes are here already, or which is to be fetched.
 pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO media (id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, \
-         file_sealed, attempts, due_at, created_at, delete_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)",
+         file_sealed, attempts, due_at, created_at, delete_at, needed_until) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -49,6 +51,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error>
     .bind(new.attempts)
     .bind(new.created_at)
     .bind(new.delete_at)
+    .bind(new.needed_until)
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -62,7 +65,7 @@ pub(crate) async fn read(
 ) -> Result<Option<Stored>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
-         attempts, created_at, delete_at FROM media WHERE org_id = $1 AND id = $2",
+         attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())
@@ -86,6 +89,7 @@ fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         attempts: row.try_get("attempts")?,
         created_at: row.try_get("created_at")?,
         delete_at: row.try_get("delete_at")?,
+        needed_until: row.try_get("needed_until")?,
     })
 }
 
@@ -156,12 +160,29 @@ pub(crate) async fn keep_until(
     id: MediaId,
     at: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE media SET delete_at = $3 WHERE org_id = $1 AND id = $2 AND delete_at < $3")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(at)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE media SET needed_until = $3, delete_at = CASE WHEN delete_at < $3 THEN $3 ELSE delete_at END \
+         WHERE org_id = $1 AND id = $2 AND needed_until < $3",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Keeps every file of the organisation so many milliseconds from when it came in, and as long as a
+/// message needs it.
+pub(crate) async fn keep(tx: &mut Tx, org: OrgId, kept: Millis) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE media SET delete_at = CASE WHEN created_at + $2 < needed_until THEN needed_until ELSE created_at + $2 END \
+         WHERE org_id = $1",
+    )
+    .bind(org.to_string())
+    .bind(kept)
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

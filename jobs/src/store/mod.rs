@@ -17,6 +17,7 @@ pub(crate) mod number_checks;
 pub(crate) mod organisations;
 #[cfg(test)]
 mod plans;
+pub(crate) mod previews;
 mod row;
 pub(crate) mod sessions;
 pub(crate) mod system;

@@ -1,15 +1,19 @@
 //! Organisations.
 
-use passerelle_engine::{ids::OrgId, store::Tx};
+use passerelle_engine::{
+    ids::OrgId,
+    store::{Dialect, Tx},
+};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row;
 use crate::model::Organisation;
 
 pub(crate) async fn insert(tx: &mut Tx, organisation: &Organisation) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO organisation (id, name, created_at) VALUES ($1, $2, $3)")
+    sqlx::query("INSERT INTO organisation (id, name, media_retention_hours, created_at) VALUES ($1, $2, $3, $4)")
         .bind(organisation.id.to_string())
         .bind(organisation.name.as_str())
+        .bind(organisation.media_retention_hours.map(i64::from))
         .bind(organisation.created_at)
         .execute(tx.conn())
         .await?;
@@ -20,19 +24,56 @@ pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
 ) -> Result<Option<Organisation>, sqlx::Error> {
-    sqlx::query("SELECT id, name, created_at FROM organisation WHERE id = $1")
-        .bind(org.to_string())
-        .fetch_optional(conn)
-        .await?
-        .as_ref()
-        .map(from_row)
-        .transpose()
+    sqlx::query(
+        "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id = $1",
+    )
+    .bind(org.to_string())
+    .fetch_optional(conn)
+    .await?
+    .as_ref()
+    .map(from_row)
+    .transpose()
 }
 
 pub(super) fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {
+    let hours: Option<i64> = row.try_get("media_retention_hours")?;
     Ok(Organisation {
         id: row::id(row, "id")?,
         name: row.try_get("name")?,
+        media_retention_hours: hours.and_then(|hours| u32::try_from(hours).ok()),
         created_at: row.try_get("created_at")?,
     })
+}
+
+/// How long its files are kept from now on; none: as long as the gateway keeps files. False when there
+/// is no such organisation.
+pub(crate) async fn keep_media(
+    tx: &mut Tx,
+    org: OrgId,
+    hours: Option<u32>,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query("UPDATE organisation SET media_retention_hours = $2 WHERE id = $1")
+        .bind(org.to_string())
+        .bind(hours.map(i64::from))
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// How long its files are kept, for a file that comes in with this transaction; none: as long as the
+/// gateway keeps files. PostgreSQL alone has to be told that a change of it waits, lest the file of this
+/// moment be left out.
+pub(crate) async fn media_retention(tx: &mut Tx, org: OrgId) -> Result<Option<i64>, sqlx::Error> {
+    const HOURS: &str = "SELECT media_retention_hours FROM organisation WHERE id = $1";
+    const HOURS_LOCKED: &str =
+        "SELECT media_retention_hours FROM organisation WHERE id = $1 FOR SHARE";
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => HOURS,
+        Dialect::Postgres => HOURS_LOCKED,
+    };
+    let hours: Option<Option<i64>> = sqlx::query_scalar(sql)
+        .bind(org.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(hours.flatten())
 }

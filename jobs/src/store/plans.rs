@@ -4,7 +4,10 @@
 use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{deliveries, messages, system};
+use super::{
+    deliveries, messages,
+    system::{self, preview_claims},
+};
 
 #[tokio::test]
 async fn a_look_and_a_claim_walk_only_what_is_due() {
@@ -15,6 +18,25 @@ async fn a_look_and_a_claim_walk_only_what_is_due() {
             system::claim_text(Dialect::Sqlite),
             "SEARCH m USING INDEX message_lane (session_id=?)",
         ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn previews_are_claimed_along_those_that_are_to_be_fetched() {
+    let fetching = "SCAN message USING COVERING INDEX message_preview_org";
+    for (statement, index) in [
+        (
+            preview_claims::DUE,
+            "SEARCH message USING INDEX message_preview (preview_due_at<?)",
+        ),
+        (preview_claims::DUE, fetching),
+        (
+            preview_claims::NEXT_AT,
+            "SEARCH message USING INDEX message_preview (preview_due_at>?)",
+        ),
+        (preview_claims::NEXT_AT, fetching),
     ] {
         walks(statement, index).await;
     }

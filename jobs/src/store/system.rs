@@ -7,6 +7,7 @@
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
 pub(crate) mod media_claims;
+pub(crate) mod preview_claims;
 pub(crate) mod settlements;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -60,7 +61,7 @@ pub(crate) async fn organisations(
     page: &Page<OrgId>,
 ) -> Result<Listed<Organisation>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT id, name, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(page.below())
     .bind(page.fetch())

@@ -6,6 +6,7 @@ use passerelle_jobs::{
     content::{self, Content, Phone, TEXT_MAX},
     ids::MessageId,
     media::Source,
+    preview,
 };
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -42,18 +43,64 @@ impl From<Content> for Parsed {
     }
 }
 
-/// A text.
+/// A text to send.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
-pub struct Text {
+pub struct NewText {
     /// 1 to 65,536 bytes of UTF-8, and not only white space.
     pub body: String,
+    /// Show a preview of the first `http` or `https` link in the text; not when absent. The gateway then
+    /// calls that address. What cannot be had in a few seconds goes out as plain text.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link_preview: Option<bool>,
 }
 
-impl Shape for Text {
+impl Shape for NewText {
     fn content(self, flaws: &mut Flaws) -> Parsed {
         text(&self.body, "/text/body", flaws);
-        Content::Text { body: self.body }.into()
+        let wanted = self.link_preview.unwrap_or(false);
+        let link_preview = wanted.then(|| preview::of_first_link(&self.body)).flatten();
+        Content::Text {
+            body: self.body,
+            link_preview,
+        }
+        .into()
+    }
+}
+
+/// A text.
+#[derive(Debug, Serialize, Object)]
+pub struct Text {
+    /// What it says.
+    pub body: String,
+    /// The preview of a link in it, when it has one: of a text to send once it was fetched.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_preview: Option<LinkPreview>,
+}
+
+/// What is shown of the page that a link leads to.
+#[derive(Debug, Serialize, Object)]
+pub struct LinkPreview {
+    /// The link, as it stands in the text.
+    pub url: String,
+    /// What the page is called.
+    pub title: String,
+    /// What it says of itself.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl LinkPreview {
+    /// None while there is nothing to show.
+    pub(super) fn of(preview: content::LinkPreview) -> Option<Self> {
+        Some(Self {
+            url: preview.url,
+            title: preview.title?,
+            description: preview.description,
+        })
     }
 }
 

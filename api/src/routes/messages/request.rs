@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
-    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, Poll, Shape as _, Text},
+    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, NewText, Poll, Shape as _},
 };
 use crate::{
     body::{self, Read},
@@ -87,7 +87,7 @@ macro_rules! shapes {
                     $($absent: None,)*
                 };
                 let mut flaws = Flaws::default();
-                let to = common.recipient(&mut flaws);
+                let to = recipient(&common.to, &mut flaws);
                 let parsed = self.$field.content(&mut flaws);
                 let mentions = common.mentioned(&mut flaws);
                 let new = to.map(|to| outbound::NewMessage {
@@ -208,7 +208,7 @@ macro_rules! sendable {
 
 sendable! {
     shown {
-        TextKind "text" text: Text; "A text."; NewTextMessage, TextMessage;
+        TextKind "text" text: NewText; "A text."; NewTextMessage, TextMessage;
         ImageKind "image" image: NewImage; "A picture."; NewImageMessage, ImageMessage;
         VideoKind "video" video: NewVideo; "A film."; NewVideoMessage, VideoMessage;
         AudioKind "audio" audio: NewAudio; "A recording, as a file that plays."; NewAudioMessage, AudioMessage;
@@ -284,21 +284,6 @@ impl Read for NewMessage {
 }
 
 impl Common {
-    fn recipient(&self, flaws: &mut Flaws) -> Option<To> {
-        if is_unsupported(&self.to) {
-            let wanted = "a person or a group: channels, status and calls are not sent to yet";
-            flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
-            return None;
-        }
-        let phone = Phone::parse(&self.to).map(To::Phone);
-        let contact = || ContactId::parse(&self.to).ok().map(To::Contact);
-        let group = || Group::parse(&self.to).map(To::Group);
-        let to = phone.or_else(contact).or_else(group);
-        let wanted = "a phone number in E.164, such as +491510000002, a contact's id or a group's";
-        flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
-        to
-    }
-
     fn mentioned(&self, flaws: &mut Flaws) -> Vec<Phone> {
         let code = Code::InvalidMention;
         let given = self.mentions.as_deref().unwrap_or_default();
@@ -313,6 +298,22 @@ impl Common {
         }
         phones
     }
+}
+
+/// To whom, as a request says it.
+pub(crate) fn recipient(text: &str, flaws: &mut Flaws) -> Option<To> {
+    if is_unsupported(text) {
+        let wanted = "a person or a group: channels, status and calls are not sent to yet";
+        flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
+        return None;
+    }
+    let phone = Phone::parse(text).map(To::Phone);
+    let contact = || ContactId::parse(text).ok().map(To::Contact);
+    let group = || Group::parse(text).map(To::Group);
+    let to = phone.or_else(contact).or_else(group);
+    let wanted = "a phone number in E.164, such as +491510000002, a contact's id or a group's";
+    flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
+    to
 }
 
 /// WhatsApp's names of channels, status posts and calls.

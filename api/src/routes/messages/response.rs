@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     about::{Delete, Edit, PollVote, Reaction, Reply},
     files::MessageMedia,
-    kinds::{ContactCard, Location, Poll, Text},
+    kinds::{ContactCard, LinkPreview, Location, Poll, Text},
 };
 use crate::{
     list::list_of,
@@ -231,7 +231,10 @@ impl From<Content> for Shown {
     fn from(content: Content) -> Self {
         let mut shown = Self::default();
         match content {
-            Content::Text { body } => shown.text = Some(Text { body }),
+            Content::Text { body, link_preview } => {
+                let link_preview = link_preview.and_then(LinkPreview::of);
+                shown.text = Some(Text { body, link_preview });
+            }
             Content::Image(media) => shown.image = Some(media.into()),
             Content::Video(media) => shown.video = Some(media.into()),
             Content::Audio(media) => shown.audio = Some(media.into()),

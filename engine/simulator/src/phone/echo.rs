@@ -8,7 +8,7 @@ use waproto::whatsapp::Message;
 use super::{Order, Phone};
 use crate::chat::Chat;
 use crate::reading::{self, View};
-use crate::speech::content::{Content, Text};
+use crate::speech::content::{Content, Saying};
 use crate::speech::{Context, Speech};
 
 /// The kinds that are said back; what changes another message is not.
@@ -25,7 +25,7 @@ impl Phone {
             return;
         }
         let content = match &view.text {
-            Some(text) => Content::Text(Text { text: text.clone() }),
+            Some(text) => Content::Text(Saying::plain(text.clone())),
             None => Content::Again(Box::new(bare(message))),
         };
         let speech = Order::Say(Box::new(Speech {

@@ -73,6 +73,9 @@ fn text(message: &Message) -> Option<View> {
     text.is_some().then(|| View {
         text,
         link: extended.and_then(|one| one.matched_text.clone()),
+        title: extended.and_then(|one| one.title.clone()),
+        description: extended.and_then(|one| one.description.clone()),
+        thumbnail: extended.and_then(|one| size(one.jpeg_thumbnail.as_ref())),
         ..of("text")
     })
 }

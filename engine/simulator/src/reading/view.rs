@@ -71,7 +71,10 @@ view! {
     caption: String,
     mimetype: String,
     file_name: String,
+    /// Of a document, or of the page that a link leads to.
     title: String,
+    /// Of that page.
+    description: String,
     /// Bytes, as the message says.
     file_length: u64,
     width: u32,

@@ -9,7 +9,8 @@ use waproto::whatsapp::message::{
 };
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
-use super::content::{Contact, Event, Location, Poll};
+use super::content::{Contact, Event, Location, Poll, Saying};
+use super::files::bytes;
 
 /// The context around what is said, where there is any.
 pub(super) type Around = Option<ContextInfo>;
@@ -35,6 +36,25 @@ pub(super) fn text(text: String, around: Around) -> Message {
         }),
         ..Default::default()
     }
+}
+
+/// A text with the preview it is said with, if it is.
+pub(super) fn said(body: Saying, around: Around) -> Result<Message, String> {
+    if body.link.is_none() {
+        return Ok(text(body.text, around));
+    }
+    Ok(Message {
+        extended_text_message: MessageField::some(ExtendedTextMessage {
+            text: Some(body.text),
+            matched_text: body.link,
+            title: body.title,
+            description: body.description,
+            jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
+            context_info: field(around),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
 }
 
 pub(super) fn location(body: Location, around: Around) -> Message {

@@ -15,7 +15,7 @@ const FILE: u64 = 2 * 1024 * 1024 * 1024;
 /// Something to say.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    Text(Text),
+    Text(Saying),
     File(Source, Shape),
     Location(Location),
     Contacts(Vec<Contact>),
@@ -30,6 +30,19 @@ pub(crate) enum Content {
     Undecryptable(Undecryptable),
     /// The same message once more, as a forward says it.
     Again(Box<Message>),
+}
+
+impl Saying {
+    /// A text alone.
+    pub(crate) fn plain(text: String) -> Self {
+        Self {
+            text,
+            link: None,
+            title: None,
+            description: None,
+            thumbnail_base64: None,
+        }
+    }
 }
 
 /// Where the bytes of a file come from.
@@ -77,8 +90,15 @@ macro_rules! bodies {
 }
 
 bodies! {
-    /// A text.
-    Text { text: String, }
+    /// A text, perhaps with a preview of a link in it.
+    Saying {
+        text: String,
+        /// The address a preview is of.
+        link: Option<String>,
+        title: Option<String>,
+        description: Option<String>,
+        thumbnail_base64: Option<String>,
+    }
     /// An image or a video.
     Picture {
         caption: Option<String>,
@@ -175,7 +195,9 @@ impl Content {
             other => return Err(format!("no type of message is called {other}")),
         };
         match &content {
-            Self::Text(Text { text }) | Self::Edit(Edit { text, .. }) if text.len() > TEXT => {
+            Self::Text(Saying { text, .. }) | Self::Edit(Edit { text, .. })
+                if text.len() > TEXT =>
+            {
                 Err("text is at most 65536 bytes".to_owned())
             }
             _ => Ok(content),

@@ -12,7 +12,7 @@ use super::content::{Document, Picture, Shape, Sound, Sticker, base64};
 use crate::media::MediaKind;
 
 /// Bytes given in base64, checked.
-fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
+pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
     text.map(|text| base64(text)).transpose()
 }
 

@@ -8,7 +8,7 @@ use wacore_binary::{Jid, Server};
 use waproto::buffa::MessageField;
 use waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey};
 
-use super::content::{self, Content, Poll, Text, Vote};
+use super::content::{self, Content, Poll, Vote};
 use super::vote::Ballot;
 use super::{Context, Speech, attach, compose, files};
 use crate::account::Pn;
@@ -57,7 +57,7 @@ impl Phone {
         let now_ms = self.world.clock.millis();
         let chat = &speech.to;
         let composed = match speech.content.clone() {
-            Content::Text(Text { text }) => Composed::plain(compose::text(text, around)),
+            Content::Text(body) => Composed::plain(compose::said(body, around)?),
             Content::File(source, shape) => return self.with_file(source, shape, around).await,
             Content::Location(body) => Composed::plain(compose::location(body, around)),
             Content::Contacts(cards) => Composed::plain(compose::contacts(cards, around)),

@@ -22,6 +22,15 @@ fn typing(to: &str, state: &'static str) -> Node {
         .build()
 }
 
+/// Recording, as the library says it.
+fn recording(to: &str) -> Node {
+    let shown = NodeBuilder::new("composing").attr("media", "audio");
+    NodeBuilder::new("chatstate")
+        .attr("to", number(to))
+        .children([shown.build()])
+        .build()
+}
+
 async fn appear(companion: &mut Companion, state: &'static str) {
     let presence = NodeBuilder::new("presence")
         .attr("type", state)
@@ -47,9 +56,11 @@ async fn typing_is_noted_and_shown_to_the_other_side() {
         let from = shown.attrs.get("from").unwrap().to_jid().unwrap();
         assert_eq!(from.user_base(), number(ADA).user_base());
     }
-    let noted = sim.ledger("chatstate", 2).await;
+    ada.send(recording(BOB)).await;
+    bob.expect("chatstate").await;
+    let noted = sim.ledger("chatstate", 3).await;
     let types: Vec<_> = noted.iter().map(|entry| &entry["type"]).collect();
-    assert_eq!(types, ["composing", "paused"]);
+    assert_eq!(types, ["composing", "paused", "recording"]);
     for entry in &noted {
         assert_eq!((&entry["from"], &entry["to"]), (&json!(ADA), &json!(BOB)));
         assert_eq!((&entry["id"], &entry["device"]), (&json!(""), &json!(1)));

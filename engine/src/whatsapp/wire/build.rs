@@ -6,7 +6,8 @@ use whatsapp_rust::{
     waproto::whatsapp::{
         ContextInfo, Message, MessageContextInfo,
         message::{
-            ContactMessage, ContactsArrayMessage, LocationMessage, ProtocolMessage,
+            ContactMessage, ContactsArrayMessage, ExtendedTextMessage, LocationMessage,
+            ProtocolMessage, extended_text_message::PreviewType,
             protocol_message::Type as ProtocolType,
         },
     },
@@ -15,7 +16,7 @@ use whatsapp_rust::{
 use super::{Attached, Sides, about, card, media, poll};
 use crate::{
     clock::Millis,
-    content::{Card, Content, Delete, Edit, Location},
+    content::{Card, Content, Delete, Edit, LinkPreview, Location},
     whatsapp::Outgoing,
 };
 
@@ -30,7 +31,10 @@ pub(in crate::whatsapp) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Opt
     let beside = about::context_info(context, sides);
     let mut message = match content {
         file if file.media().is_some() => with_file(file, attached, beside)?,
-        Content::Text { body } => text(body, beside),
+        Content::Text { body, link_preview } => match link_preview {
+            Some(preview) if preview.is_shown() => previewed(body, preview, beside),
+            _ => text(body, beside),
+        },
         Content::Location(place) => location(place, beside),
         Content::Contacts { contacts } => cards(contacts, beside),
         Content::Poll(asked) => poll::message(asked, beside),
@@ -68,6 +72,24 @@ fn text(body: &str, beside: Option<ContextInfo>) -> Message {
     match beside {
         Some(beside) => Message::text_with_context(body, beside),
         None => Message::text(body),
+    }
+}
+
+/// A text with a preview of the link in it, as WhatsApp's web client sends it.
+fn previewed(body: &str, preview: &LinkPreview, beside: Option<ContextInfo>) -> Message {
+    let thumbnail = Some(&preview.thumbnail).filter(|bytes| !bytes.is_empty());
+    Message {
+        extended_text_message: MessageField::some(ExtendedTextMessage {
+            text: Some(body.to_owned()),
+            matched_text: Some(preview.url.clone()),
+            title: preview.title.clone(),
+            description: preview.description.clone(),
+            jpeg_thumbnail: thumbnail.cloned(),
+            preview_type: Some(PreviewType::None),
+            context_info: field(beside),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }
 

@@ -12,7 +12,7 @@ use whatsapp_rust::{
 
 use super::{SealedVote, about, card, media, poll};
 use crate::{
-    content::{Content, Context, Delete, Edit, Location, Peer, PollVote, Reaction},
+    content::{Content, Context, Delete, Edit, LinkPreview, Location, Peer, PollVote, Reaction},
     ids::MediaId,
     media::Remote,
 };
@@ -93,6 +93,7 @@ pub(super) fn shown(message: &Message) -> Option<Content> {
     if let Some(text) = text {
         return Some(Content::Text {
             body: text.to_owned(),
+            link_preview: preview(message),
         });
     }
     if let Some(card) = message.contact_message.as_option() {
@@ -107,6 +108,14 @@ pub(super) fn shown(message: &Message) -> Option<Content> {
         return Some(Content::Poll(poll));
     }
     location(message).map(Content::Location)
+}
+
+/// The preview that a text came with, without its picture.
+fn preview(message: &Message) -> Option<LinkPreview> {
+    let text = message.extended_text_message.as_option()?;
+    let preview = LinkPreview::of(text.matched_text.as_deref()?)?;
+    let preview = preview.saying(text.title.as_deref(), text.description.as_deref());
+    preview.is_shown().then_some(preview)
 }
 
 fn one_card(message: &ContactMessage) -> crate::content::Card {

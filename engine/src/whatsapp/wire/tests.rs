@@ -13,8 +13,8 @@ use super::{Read, Sides, build};
 use crate::{
     clock::Clock,
     content::{
-        Card, Content, Context, Delete, Edit, Location, Peer, Phone, Poll, Reaction, Reply,
-        Summary, Target,
+        Card, Content, Context, Delete, Edit, LinkPreview, Location, Peer, Phone, Poll, Reaction,
+        Reply, Summary, Target,
     },
     ids::MediaId,
     whatsapp::Outgoing,
@@ -39,7 +39,7 @@ fn content(message: &Message) -> Option<Content> {
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
 fn text(body: &str) -> Option<Content> {
-    Some(Content::Text { body: body.into() })
+    Some(Content::text(body))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
@@ -172,6 +172,15 @@ fn poll() -> impl Strategy<Value = Poll> {
     })
 }
 
+/// A preview, or none. Of one that came in the picture is left out.
+fn preview() -> impl Strategy<Value = Option<LinkPreview>> {
+    let said = (words(), prop::option::of(words()));
+    prop::option::of(said.prop_map(|(title, description)| {
+        let preview = LinkPreview::of("https://shop.example/1042").unwrap();
+        preview.saying(Some(&title), description.as_deref())
+    }))
+}
+
 /// A content that is shown as it is.
 fn plain() -> impl Strategy<Value = Content> {
     let place = (
@@ -181,7 +190,7 @@ fn plain() -> impl Strategy<Value = Content> {
         prop::option::of(words()),
     );
     prop_oneof![
-        words().prop_map(|body| Content::Text { body }),
+        (words(), preview()).prop_map(|(body, link_preview)| Content::Text { body, link_preview }),
         place.prop_map(
             |(latitude, longitude, name, address)| Content::Location(Location {
                 latitude,

@@ -121,6 +121,7 @@ impl World {
         let made = crate::model::Organisation {
             id: org,
             name: "Test".to_owned(),
+            media_retention_hours: None,
             created_at: now,
         };
         let work = self.store.write(org, move |tx| {

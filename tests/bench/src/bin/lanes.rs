@@ -95,9 +95,7 @@ async fn fill(services: &Services, org: OrgId, lanes: &[SessionId]) -> Result<()
     for n in 0..EACH {
         stream::iter(lanes.iter().map(anyhow::Ok))
             .try_for_each_concurrent(128, async |session| {
-                let content = Content::Text {
-                    body: n.to_string(),
-                };
+                let content = Content::text(n.to_string());
                 let new = NewMessage::of(*session, To::Phone(to.clone()), content);
                 outbound::accept(services, org, new, None).await?;
                 Ok(())

@@ -115,6 +115,34 @@ async fn a_phone_reads_what_has_no_file() {
 }
 
 #[tokio::test]
+async fn a_preview_is_said_and_read() {
+    let (sim, mut library) = pair().await;
+    let said = json!({"type": "text", "text": "see https://a.example", "link": "https://a.example",
+        "title": "A shop", "description": "It sells", "thumbnail_base64": "/9j/"});
+    sim.say(BOB, OWN, said).await;
+    let got = library.next().await;
+    let text = got.message.extended_text_message.as_option().unwrap();
+    assert_eq!(text.matched_text.as_deref(), Some("https://a.example"));
+    assert_eq!(text.title.as_deref(), Some("A shop"));
+    assert_eq!(
+        text.jpeg_thumbnail.as_deref(),
+        Some(&[0xff, 0xd8, 0xff][..])
+    );
+    library.send(BOB, Message::clone(&got.message)).await;
+    let shown = newest(&sim, 1).await;
+    let view = &shown["message"];
+    assert_eq!(
+        (&view["title"], &view["description"]),
+        (&json!("A shop"), &json!("It sells"))
+    );
+    assert_eq!(
+        (&view["link"], &view["thumbnail"]),
+        (&json!("https://a.example"), &json!(3))
+    );
+    library.stop().await;
+}
+
+#[tokio::test]
 async fn envelopes_are_written_and_read_as_phones_do() {
     let (sim, mut library) = pair().await;
     let once = json!({"type": "image", "size": 9, "view_once": true});

@@ -1,0 +1,129 @@
+//! From a link to its preview. Every address, that of the page, of each redirect and of the picture,
+//! is judged as that of a file is, and what is read is bounded in bytes and in time.
+
+use std::time::Duration;
+
+use passerelle_engine::content::LinkPreview;
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use tokio::time::timeout_at;
+
+use super::page::{self, Page};
+use crate::{media, services::Services};
+
+/// From the first look-up to the picture's last byte.
+const WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of a page that are read: what it says of itself stands at its beginning.
+const PAGE_MAX: usize = 512 * 1024;
+/// Bytes of its picture, at most.
+const PICTURE_MAX: usize = 5 * 1024 * 1024;
+
+/// Fetches previews; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    services: Services,
+    client: Client,
+}
+
+impl Fetcher {
+    /// Fails when the system's TLS roots cannot be read.
+    pub(super) fn new(services: Services) -> reqwest::Result<Self> {
+        let client = media::client(&services.0.settings.egress, WITHIN)?;
+        Ok(Self { services, client })
+    }
+
+    /// The preview with what the page says; none when it says nothing, or not in time. Without its
+    /// picture when that cannot be had.
+    pub(super) async fn fill(&self, wanted: LinkPreview) -> Option<LinkPreview> {
+        let end = self.services.0.clock.monotonic() + WITHIN;
+        let (base, page) = timeout_at(end, self.page(&wanted.url)).await.ok()??;
+        let mut preview = wanted.saying(page.title.as_deref(), page.description.as_deref());
+        if !preview.is_shown() {
+            return None;
+        }
+        if let Some(picture) = page.image.and_then(|image| base.join(&image).ok()) {
+            let thumbnail = timeout_at(end, self.thumbnail(&picture))
+                .await
+                .ok()
+                .flatten();
+            preview.thumbnail = thumbnail.unwrap_or_default();
+        }
+        Some(preview)
+    }
+
+    /// What the page says, and its address after all redirects.
+    async fn page(&self, url: &str) -> Option<(Url, Page)> {
+        let reply = self.get(url, "text/html").await?;
+        let declared = reply.headers().get(CONTENT_TYPE)?.to_str().ok()?.to_owned();
+        let (essence, parameters) = declared.split_once(';').unwrap_or((&declared, ""));
+        if !essence.trim().eq_ignore_ascii_case("text/html") {
+            return None;
+        }
+        let base = reply.url().clone();
+        let bytes = beginning(reply, PAGE_MAX).await?;
+        let charset = charset(parameters).map(str::to_owned);
+        // One for each core, like everything that somebody else's bytes keep busy.
+        let turn = self.services.0.decoding.turn().await;
+        let page = turn
+            .work(move || page::read(&bytes, charset.as_deref()))
+            .await?;
+        Some((base, page))
+    }
+
+    async fn thumbnail(&self, picture: &Url) -> Option<Vec<u8>> {
+        let reply = self
+            .get(picture.as_str(), "image/jpeg, image/png, image/webp")
+            .await?;
+        let bytes = beginning(reply, PICTURE_MAX + 1).await?;
+        if bytes.len() > PICTURE_MAX {
+            return None;
+        }
+        let turn = self.services.0.decoding.turn().await;
+        turn.work(move || media::thumbnail(&bytes)).await?
+    }
+
+    async fn get(&self, url: &str, wanted: &str) -> Option<Response> {
+        let url = self.services.0.settings.egress.check_url(url).ok()?;
+        let reply = self
+            .client
+            .get(url)
+            .header(ACCEPT, wanted)
+            .send()
+            .await
+            .ok()?;
+        (reply.status() == StatusCode::OK).then_some(reply)
+    }
+}
+
+/// At most so many bytes of the body, from its beginning; none when it breaks off before.
+async fn beginning(mut reply: Response, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < most {
+        let Some(piece) = reply.chunk().await.ok()? else {
+            break;
+        };
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+    Some(bytes)
+}
+
+fn charset(parameters: &str) -> Option<&str> {
+    let mut parameters = parameters.split(';').filter_map(|one| one.split_once('='));
+    let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    Some(label.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_charset_stands_among_the_parameters() {
+        assert_eq!(charset(" charset=UTF-8"), Some("UTF-8"));
+        assert_eq!(charset(" a=b; Charset = \"koi8-r\""), Some("koi8-r"));
+        assert_eq!(charset(""), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! The job that fetches previews of messages that wait. One try each: a claim lapses when its worker
+//! died, and is claimed again while the message is young. Like every job it carries ids and looks again.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use passerelle_engine::{
+    content::{Content, LinkPreview},
+    ids::{MessageId, OrgId},
+    store::Tx,
+    vault::VaultError,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{fetch::Fetcher, unfinished};
+use crate::{
+    error::Fault,
+    messages::{self, content_place},
+    model::{Message, Status},
+    pacing::millis,
+    queue::Source,
+    services::Services,
+    store::{self, system::preview_claims},
+};
+
+/// Previews that this process fetches at once.
+pub(crate) const CONCURRENCY: usize = 32;
+/// How long a job may take, its commit included.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
+/// When a claim lapses that nobody holds any more.
+const LAPSE: Duration = Duration::from_secs(15);
+/// A message that has waited so long has been given up by whoever was to fetch its preview.
+const YOUNG: Duration = Duration::from_mins(2);
+
+/// One preview to fetch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FetchPreview {
+    org: OrgId,
+    message: MessageId,
+}
+
+/// Previews to fetch, as a queue.
+pub(crate) struct Previews(pub(crate) Services);
+
+impl Source for Previews {
+    type Job = FetchPreview;
+    const NAME: &'static str = "preview";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchPreview)>> {
+        let now = self.0.0.clock.now();
+        let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
+        let claim = self.0.0.store.write_system(move |tx| {
+            Box::pin(async move { preview_claims::claim(tx, now, lapse, limit).await })
+        });
+        let claimed: Result<_, sqlx::Error> = claim.await;
+        let jobs = claimed?.into_iter().map(|(org, message)| {
+            let job = FetchPreview { org, message };
+            (message.to_string(), job)
+        });
+        Ok(jobs.collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let now = self.0.0.clock.now();
+        let mut conn = self.0.0.store.read_system().await?;
+        let next = preview_claims::next_at(&mut conn, now).await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+}
+
+/// Fetches previews. One per process.
+pub(crate) struct Previewer {
+    services: Services,
+    fetcher: Fetcher,
+}
+
+impl Previewer {
+    /// Fails when the system's TLS roots cannot be read.
+    pub(crate) fn new(services: Services) -> anyhow::Result<Self> {
+        let fetcher = Fetcher::new(services.clone()).context("the client for link previews")?;
+        Ok(Self { services, fetcher })
+    }
+
+    /// Fetches one and records it. An error means that nothing was recorded: the claim lapses.
+    pub(crate) async fn fetch(&self, job: FetchPreview) -> anyhow::Result<()> {
+        let message = match messages::read(&self.services, job.org, job.message).await {
+            Ok(Some(message)) => message,
+            Ok(None) | Err(Fault::Vault(VaultError::NoKey(_))) => return Ok(()),
+            Err(fault) => return Err(fault).context("the message with a link"),
+        };
+        let fetched = match unfinished(&message.content) {
+            Some(wanted) if self.is_worth_it(&message) => self.fetcher.fill(wanted.clone()).await,
+            _ => None,
+        };
+        tracing::debug!(message.id = %message.id, found = fetched.is_some(), "a link's page was looked at");
+        self.settle(message, fetched).await
+    }
+
+    fn is_worth_it(&self, message: &Message) -> bool {
+        let waits = matches!(message.status, Status::Queued | Status::Sending);
+        let age = self
+            .services
+            .0
+            .clock
+            .now()
+            .saturating_sub(message.created_at);
+        waits && age < millis(YOUNG)
+    }
+
+    async fn settle(&self, message: Message, fetched: Option<LinkPreview>) -> anyhow::Result<()> {
+        let Message { org, id, .. } = message;
+        let content = match (message.content, fetched) {
+            (Content::Text { body, .. }, Some(preview)) => Some(Content::Text {
+                body,
+                link_preview: Some(preview),
+            }),
+            _ => None,
+        };
+        let key = self.services.0.vault.org_key(org).await?;
+        let record = id.to_string();
+        let sealed = content.map(|content| key.seal_json(&content_place(org, &record), &content));
+        let sealed = sealed.transpose()?;
+        let write = self.services.0.store.write(org, move |tx: &mut Tx| {
+            Box::pin(async move { store::previews::settle(tx, org, id, sealed).await })
+        });
+        let counted: Result<bool, sqlx::Error> = write.await;
+        if counted.context("recording a preview")? {
+            self.services.wake_lanes();
+        }
+        Ok(())
+    }
+}

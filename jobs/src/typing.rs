@@ -1,0 +1,96 @@
+//! Telling a contact that the number is typing, or recording a voice note. It is no message: it takes
+//! no place in the lane, and it is refused where a message would be.
+//!
+//! A phone takes it back by itself after some 25 seconds, which is the phone's to decide. So the
+//! session's host takes it back before that, unless it was told again.
+
+use std::{num::NonZeroU32, time::Duration};
+
+pub use passerelle_engine::whatsapp::Typing;
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+};
+
+use crate::{
+    commands::{self, Answer, Command},
+    error::Fault,
+    outbound::{self, To},
+    pacing::millis,
+    rate::Rate,
+    services::Services,
+    sessions, store,
+};
+
+/// How long it is shown.
+pub(crate) const SHOWN: Duration = Duration::from_secs(20);
+/// Notices of one session: so many at once, as several people may answer through one number, and then
+/// one in so long.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Why a contact was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum TypingError {
+    /// No such session.
+    #[error("no such session")]
+    NotFound,
+    /// No such contact.
+    #[error("no such contact")]
+    NoContact,
+    /// The contact wants nothing more from this organisation.
+    #[error("the recipient opted out")]
+    OptedOut,
+    /// The session has no connection at the moment.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// The session has told enough for now.
+    #[error("the session may tell again in {0:?}")]
+    Paced(Duration),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for TypingError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Tells the contact, through the session's connection. When it will be taken back, unless it is told
+/// again: none of what takes it back.
+pub async fn show(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    to: &To,
+    typing: Typing,
+) -> Result<Option<Millis>, TypingError> {
+    if sessions::read(services, org, session).await?.is_none() {
+        return Err(TypingError::NotFound);
+    }
+    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let found = outbound::address(services, &key, org, to).await?;
+    let (to, to_mac) = found.ok_or(TypingError::NoContact)?;
+    let opted_out = {
+        let mut conn = services.0.store.read(org).await?;
+        store::contacts::is_opted_out(&mut conn, org, &to_mac).await?
+    };
+    if opted_out {
+        return Err(TypingError::OptedOut);
+    }
+    match commands::ask(services, org, session, Command::Typing { to, typing }).await? {
+        Answer::Done => {
+            let until = services.0.clock.now().saturating_add(millis(SHOWN));
+            Ok((typing != Typing::Paused).then_some(until))
+        }
+        Answer::Later(wait_ms) => Err(TypingError::Paced(Duration::from_millis(wait_ms))),
+        Answer::Told(_) | Answer::Refused | Answer::NotConnected => Err(TypingError::NotConnected),
+    }
+}
+
+/// How often each session of this process may tell.
+pub(crate) fn rate() -> Rate {
+    Rate::new(AT_ONCE, EVERY)
+}

@@ -1,0 +1,118 @@
+//! A contact is shown that somebody types: at once, for a while, and not who opted out.
+
+use anyhow::Result;
+use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon, within};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+on_every_shape!(
+    typing_is_shown_and_taken_back_by_itself,
+    typing_is_refused_where_it_cannot_be_shown,
+);
+
+const NUMBER: &str = "+4915170000001";
+const CONTACT: &str = "+4915199000001";
+const NEIGHBOUR: &str = "+4915199000002";
+
+/// What was shown to a contact, in order.
+async fn shown(world: &World, to: &str) -> Result<Vec<String>> {
+    let noted = world.simulator.ledger("chatstate").await?;
+    let of = noted.into_iter().filter(|entry| entry.to == to);
+    Ok(of.filter_map(|entry| entry.detail).collect())
+}
+
+async fn typing_is_shown_and_taken_back_by_itself(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?.id;
+    for phone in [CONTACT, NEIGHBOUR] {
+        world.simulator.phone(phone, Phone::default()).await?;
+    }
+    let path = format!("/v1/sessions/{session}/typing");
+    let show = async |to: &str, state: &str| {
+        let body = json!({ "to": to, "state": state });
+        world.api.post(&path, &body).await?.into::<Value>(200)
+    };
+    let told = show(CONTACT, "typing").await?;
+    assert_eq!(
+        (&told["to"], &told["state"]),
+        (&json!(CONTACT), &json!("typing"))
+    );
+    assert!(told["until"].is_string(), "{told}");
+    show(NEIGHBOUR, "recording").await?;
+    let told = show(NEIGHBOUR, "paused").await?;
+    assert_eq!(told["until"], Value::Null);
+    soon("both were shown it", async || {
+        let to_neighbour = shown(&world, NEIGHBOUR).await?;
+        let to_contact = shown(&world, CONTACT).await?;
+        Ok((to_neighbour == ["recording", "paused"] && to_contact == ["composing"]).then_some(()))
+    })
+    .await?;
+    // Phones take it back after some 25 seconds; this number does before.
+    within(Duration::from_secs(25), "it is taken back", async || {
+        let to_contact = shown(&world, CONTACT).await?;
+        Ok((to_contact == ["composing", "paused"]).then_some(()))
+    })
+    .await?;
+    assert_eq!(
+        shown(&world, NEIGHBOUR).await?,
+        ["recording", "paused"],
+        "once"
+    );
+    world.finish().await
+}
+
+async fn typing_is_refused_where_it_cannot_be_shown(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let receiver = world.endpoint(&["contact.opted_out"]).await?;
+    let resting = world.api.create_session("back office").await?.id;
+    let session = world.linked(NUMBER).await?.id;
+    for phone in [CONTACT, NEIGHBOUR] {
+        world.simulator.phone(phone, Phone::default()).await?;
+    }
+    let path = format!("/v1/sessions/{session}/typing");
+    let show = async |to: &str, state: &str| {
+        let body = json!({ "to": to, "state": state });
+        world.api.post(&path, &body).await
+    };
+    assert_eq!(show("0151", "typing").await?.code(), "invalid_recipient");
+    let unknown = show(CONTACT, "thinking").await?;
+    assert_eq!(unknown.code(), "validation_failed", "{}", unknown.body);
+    let other = world.admin.tenant("Other").await?;
+    let body = json!({ "to": CONTACT, "state": "typing" });
+    assert_eq!(
+        other.post(&path, &body).await?.status,
+        StatusCode::NOT_FOUND
+    );
+    let rests = format!("/v1/sessions/{resting}/typing");
+    assert_eq!(
+        world.api.post(&rests, &body).await?.code(),
+        "session_not_ready"
+    );
+
+    world.simulator.say(CONTACT, NUMBER, "stop").await?;
+    receiver.wait_for("contact.opted_out", 1).await?;
+    let refused = show(CONTACT, "typing").await?;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (422, "recipient_opted_out")
+    );
+    assert_eq!(shown(&world, CONTACT).await?, Vec::<String>::new());
+
+    let mut refused = None;
+    for _ in 0..60 {
+        let reply = show(NEIGHBOUR, "paused").await?;
+        if reply.status != StatusCode::OK {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("sixty at once are too many");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (429, "typing_paced")
+    );
+    let wait: u64 = refused.headers["retry-after"].to_str()?.parse()?;
+    assert!((1..=2).contains(&wait), "{wait}");
+    world.finish().await
+}

@@ -17,6 +17,7 @@ use super::{
     registry::Running,
 };
 use crate::{
+    crash,
     error::Fault,
     events::{self, EventType, SessionTold},
     inbound::Inbox,
@@ -274,7 +275,9 @@ impl Hosted {
                     lease.check(tx).await?;
                     change
                         .apply(tx, &key, &lease, &clock, teller.as_deref())
-                        .await
+                        .await?;
+                    crash::point("session.before_commit");
+                    Ok(())
                 })
             })
             .await

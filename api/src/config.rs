@@ -292,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_waits_two_to_eight_seconds_unless_the_operator_says_otherwise() {
+        let pace = check(&[]).unwrap().settings.pace;
+        let [floor, ceiling, typing] = [2, 8, 1].map(Duration::from_secs);
+        assert_eq!(Ok(pace), Pace::new(floor, ceiling, typing));
+    }
+
+    #[test]
     #[cfg(not(feature = "sandbox"))]
     fn a_build_for_real_numbers_takes_no_other_server_and_no_hurry() {
         assert!(check(&["--whatsapp-url", "ws://127.0.0.1:1/ws/chat"]).is_err());

@@ -135,6 +135,7 @@ impl Gateway {
         let addr = listener.local_addr().context("reading the own address")?;
         let clock = Clock::system();
         let mut settings = config.settings;
+        settings.egress.warn();
         settings.media.objects = Objects::open(&config.media_store)
             .with_context(|| format!("opening {} (--media-store)", config.media_store))?;
         settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));

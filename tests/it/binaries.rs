@@ -9,7 +9,7 @@ use passerelle_tests::{
     process::{Process, command, plain_binary, sandbox_binary},
     world::install_tls,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, process::Output, time::Duration};
 use tempfile::TempDir;
 
@@ -93,13 +93,136 @@ async fn a_plain_build_keeps_the_gaps() -> Result<()> {
         ("PASSERELLE_KEK", key.as_str()),
         ("PASSERELLE_DATABASE_URL", &database),
     ];
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--gap-floor-ms", "999"];
-    let (output, text) = run(&plain_binary()?, &arguments, &env).await?;
-    assert!(!output.status.success(), "a floor under a second was taken");
-    assert!(
-        text.contains("gap-floor-ms") || text.contains("1000"),
-        "{text}"
+    for (flag, value) in [("--gap-floor-ms", "999"), ("--ack-timeout-ms", "19999")] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", flag, value];
+        let (output, text) = run(&plain_binary()?, &arguments, &env).await?;
+        assert!(!output.status.success(), "{flag} {value} was taken");
+        assert!(text.contains(flag.trim_start_matches('-')), "{text}");
+    }
+    Ok(())
+}
+
+/// Starts a gateway of a plain build and gives what it announces.
+async fn served(folder: &Path, flags: &[&str], env: &[(&str, &str)]) -> Result<(Process, Value)> {
+    let announce = folder.join("announce.json");
+    std::fs::remove_file(&announce).ok();
+    let mut command = command(&plain_binary()?);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--announce"])
+        .arg(&announce)
+        .args(flags)
+        .envs(env.iter().copied());
+    let mut process = Process::start(command, &folder.join("log"))?;
+    let told = process.announced(&announce).await?;
+    Ok((process, told))
+}
+
+#[tokio::test]
+async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
+    install_tls();
+    let folder = TempDir::new()?;
+    let database = format!("sqlite:{}", folder.path().join("p.db").display());
+    let key = kek("k1", 1);
+    let env = [
+        ("PASSERELLE_KEK", key.as_str()),
+        ("PASSERELLE_DATABASE_URL", &database),
+    ];
+    let (migrated, text) = run(&plain_binary()?, &["migrate"], &env).await?;
+    assert!(migrated.status.success(), "{text}");
+    let told = async |arguments: &[&str]| {
+        let (output, text) = run(&plain_binary()?, arguments, &env).await?;
+        anyhow::ensure!(output.status.success(), "{arguments:?}: {text}");
+        anyhow::Ok(serde_json::from_slice::<Value>(&output.stdout)?)
+    };
+    let org = told(&["admin", "create-organisation", "--name", "Acme"]).await?;
+    let id = org["id"].as_str().context("an id")?;
+    let listed = told(&["admin", "list-organisations"]).await?;
+    assert_eq!(listed["data"], json!([org]));
+    let make = [
+        "admin",
+        "create-key",
+        "--organisation",
+        id,
+        "--name",
+        "shop",
+    ];
+    let made = told(&make).await?;
+    for bad in [
+        ["admin", "create-organisation", "--name", ""].as_slice(),
+        &[
+            "admin",
+            "create-key",
+            "--organisation",
+            "org_1",
+            "--name",
+            "shop",
+        ],
+        &[
+            "admin",
+            "create-key",
+            "--organisation",
+            "org_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "--name",
+            "shop",
+        ],
+    ] {
+        assert!(told(bad).await.is_err(), "{bad:?} was taken");
+    }
+    let (mut gateway, announced) = served(folder.path(), &[], &env).await?;
+    let base = Base::default();
+    base.set(
+        announced["api"]
+            .as_str()
+            .context("it tells where its API is")?,
     );
+    let api = Api::new(base, made["key"].as_str().context("a key")?)?;
+    assert_eq!(api.create_session("a").await?.state, "stopped");
+    gateway.terminate()?;
+    assert!(gateway.ended(Duration::from_secs(30)).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_private_range_that_the_operator_opens_is_logged() -> Result<()> {
+    install_tls();
+    let folder = TempDir::new()?;
+    let database = format!("sqlite:{}", folder.path().join("p.db").display());
+    let key = kek("k1", 1);
+    let env = [
+        ("PASSERELLE_KEK", key.as_str()),
+        ("PASSERELLE_DATABASE_URL", &database),
+    ];
+    let flags = ["--egress-allow", "10.20.0.0/16,192.168.7.0/24"];
+    let (mut gateway, _) = served(folder.path(), &flags, &env).await?;
+    let log = gateway.log_end();
+    for range in ["10.20.0.0/16", "192.168.7.0/24"] {
+        assert!(log.contains(range), "{range} is not in the log: {log}");
+    }
+    gateway.terminate()?;
+    gateway.ended(Duration::from_secs(30)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_simulator_alone_listens_on_the_port_it_is_given() -> Result<()> {
+    let port = {
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        free.local_addr()?.port()
+    };
+    let folder = TempDir::new()?;
+    let announce = folder.path().join("announce.json");
+    let mut command = command(&sandbox_binary()?);
+    command
+        .args(["simulator", "--port", &port.to_string(), "--announce"])
+        .arg(&announce);
+    let mut simulator = Process::start(command, &folder.path().join("log"))?;
+    let told = simulator.announced(&announce).await?;
+    let control = format!("http://127.0.0.1:{port}/control");
+    assert_eq!(told["control"], json!(control));
+    let stats = reqwest::get(format!("{control}/stats")).await?;
+    assert!(stats.status().is_success());
+    simulator.terminate()?;
+    simulator.ended(Duration::from_secs(30)).await?;
     Ok(())
 }
 
@@ -240,12 +363,57 @@ async fn the_demo_ends_well_although_its_usual_ports_are_taken() -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    for word in ["read", "curl", "/docs"] {
+    let count = |word: &str| text.matches(word).count();
+    assert!(count("█") > 100, "no QR is drawn:\n{text}");
+    assert_eq!(count("  accepted msg_"), 5, "{text}");
+    for number in 1..=5 {
+        let position = format!(": position {}, to be sent about 20", number - 1);
+        assert!(text.contains(&position), "no {position} in:\n{text}");
+        let read = format!("  text {number}: read");
+        assert_eq!(count(&read), 1, "{text}");
+    }
+    let gaps = text
+        .split_once("Gaps on the wire, in ms: [")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let (gaps, _) = gaps.context("the gaps are shown")?;
+    let gaps: Vec<u64> = gaps.split(", ").map(str::parse).collect::<Result<_, _>>()?;
+    assert!(
+        gaps.len() == 4 && gaps.iter().all(|gap| *gap >= 200),
+        "{gaps:?}"
+    );
+    assert_eq!(count("  message.received from +"), 5, "{text}");
+    for word in ["curl", "/docs", "API key: "] {
         assert!(
             text.contains(word),
             "the demo does not show {word}:\n{text}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_stays_up_until_it_is_asked_to_end() -> Result<()> {
+    install_tls();
+    let folder = TempDir::new()?;
+    let log = folder.path().join("log");
+    let mut command = command(&sandbox_binary()?);
+    command.arg("demo").current_dir(folder.path());
+    let mut demo = Process::start(command, &log)?;
+    let page = passerelle_tests::within(Duration::from_secs(150), "it invites", async || {
+        let text = std::fs::read_to_string(&log)?;
+        let page = text
+            .split_once("Try it: ")
+            .and_then(|(_, rest)| rest.split_once('\n'));
+        // The curl line is the last of the invitation.
+        Ok(page
+            .filter(|(_, rest)| rest.contains("curl "))
+            .map(|(page, _)| page.trim().to_owned()))
+    })
+    .await?;
+    let shown = reqwest::get(&page).await?;
+    assert!(shown.status().is_success(), "{page}");
+    demo.terminate()?;
+    assert!(demo.ended(Duration::from_secs(30)).await?.success());
     Ok(())
 }
 

@@ -1,13 +1,17 @@
-//! Nothing sensitive is in the clear: canaries are sought in the database, and in a log that was
-//! asked to tell everything.
+//! Nothing sensitive is in the clear: canaries are sought in the database, in logs that were asked to
+//! tell everything, and in all that is ever said to Redis.
 
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
-use passerelle_tests::{Api, Backing, Finished, Setup, World, on_both_stores, simulator::Phone};
+use passerelle_tests::{
+    Api, Backing, Finished, Setup, World, on_every_shape,
+    redis::{Overheard, Redis},
+    simulator::Phone,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_stores!(no_text_number_key_or_secret_is_in_the_database_or_the_logs);
+on_every_shape!(no_text_number_key_or_secret_is_in_the_database_the_logs_or_redis);
 
 const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
@@ -17,10 +21,20 @@ const SENT: &str = "canary-sent-7be204";
 const HISTORY: &str = "said long before the device was linked";
 const BROKEN: &str = "canary-broken-51d0aa";
 
-async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
+async fn no_text_number_key_or_secret_is_in_the_database_the_logs_or_redis(
     backing: Backing,
 ) -> Result<Finished> {
+    let folder = tempfile::tempdir()?;
+    let redis = match backing {
+        Backing::Cluster => Some(Redis::start(folder.path()).await?),
+        Backing::Sqlite | Backing::Postgres => None,
+    };
+    let overheard = match &redis {
+        Some(redis) => Some(redis.overhear().await?),
+        None => None,
+    };
     let setup = Setup {
+        redis: redis.as_ref().map(Redis::url),
         log: "trace,whatsapp_rust::message=trace,Client/PairCode=trace".to_owned(),
         ..Setup::default()
     };
@@ -97,7 +111,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("QR", qr.split(',').nth(1).unwrap_or_default().to_owned()),
         ("idempotency key", "canary-key-90ef".to_owned()),
     ];
-    let places = all_that_is_kept(&mut world, &session.id).await?;
+    let places = all_that_is_kept(&mut world, &session.id, overheard.as_ref()).await?;
     let raw = [secret.as_str(), new_secret].map(|secret| {
         (
             "webhook secret's bytes",
@@ -117,16 +131,17 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     world.finish().await
 }
 
-/// The database, as it is at work and after a kill, and the log of both lives.
+/// The database, as it is at work and after a kill, the logs of both lives, and what Redis heard.
 async fn all_that_is_kept(
     world: &mut World,
     session: &str,
-) -> Result<[(&'static str, Vec<u8>); 2]> {
+    overheard: Option<&Overheard>,
+) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let running = world.gateway.database.dump(world.folder()).await?;
     world.gateway.kill_and_restart().await?;
     world.api.session_in(session, "connected").await?;
     let dump = [running, world.gateway.database.dump(world.folder()).await?].concat();
-    let log = std::fs::read(world.gateway.log_file())?;
+    let log = logs(world)?;
     assert!(
         dump.len() > 10_000 && log.len() > 200,
         "there is something to look through"
@@ -135,7 +150,26 @@ async fn all_that_is_kept(
         holds(&dump, session.as_bytes()),
         "the dump shows what is in the clear"
     );
-    Ok([("database", dump), ("log", log)])
+    let mut places = vec![("database", dump), ("logs", log)];
+    if let Some(overheard) = overheard {
+        let said = overheard.bytes();
+        assert!(said.len() > 1_000, "something went by Redis");
+        places.push(("talk with Redis", said));
+    }
+    Ok(places)
+}
+
+/// What every process of the gateway logged.
+fn logs(world: &World) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(world.folder())? {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".log") && name != "simulator.log" {
+            all.extend(std::fs::read(&path)?);
+        }
+    }
+    Ok(all)
 }
 
 /// Requests that fail in every way a text or a number could get into a log by.

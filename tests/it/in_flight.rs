@@ -7,6 +7,7 @@ use std::{os::unix::process::ExitStatusExt as _, time::Duration};
 
 on_both_stores!(
     a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same,
+    a_death_while_a_stray_message_is_taken_up_loses_nothing,
     two_deaths_before_the_wire_do_not_make_it_unknown,
     what_may_have_been_shown_cannot_be_canceled,
 );
@@ -30,6 +31,30 @@ async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
     world.api.message_at(&stray.id, "read").await?;
     world.api.message_at(&next.id, "read").await?;
     assert_eq!(world.simulator.shown(CONTACT).await?, ["stray", "next"]);
+    world.finish().await
+}
+
+/// The point at which a process is killed that takes up a message which no job has in hand.
+pub(crate) const KILLED_AT: &str = "stray.before_commit";
+
+async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    world.gateway.stop().await?;
+    let armed = format!("claim.after_commit=1*panic;{KILLED_AT}=return");
+    world.gateway.setup.failpoints = Some(armed);
+    world.gateway.start().await?;
+    let stray = world.api.send(&session, CONTACT, "stray").await?;
+    let crashed = world
+        .gateway
+        .crash_and_restart(Duration::from_secs(30))
+        .await?;
+    assert_eq!(crashed.signal(), Some(SIGABRT));
+    world.api.message_at(&stray.id, "read").await?;
+    assert_eq!(world.simulator.shown(CONTACT).await?, ["stray"]);
     world.finish().await
 }
 

@@ -1,5 +1,6 @@
 //! Black-box tests: one file per behaviour, sentences as names, each on both databases.
 
+mod bad_fields;
 mod bad_input;
 mod binaries;
 mod canaries;

@@ -13,6 +13,7 @@ on_both_stores!(
     two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gaps,
     the_gap_holds_over_a_kill,
     the_gap_holds_over_a_reconnect_asked_for_by_the_tenant,
+    the_gap_holds_when_the_store_forgets_it,
 );
 
 const CONTACT: &str = "+4915199000001";
@@ -163,6 +164,31 @@ async fn the_gap_holds_over_a_reconnect_asked_for_by_the_tenant(
     world.api.connect(&session.id).await?;
     world.api.message_at(&second.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    world.finish().await
+}
+
+/// The second gate, by the process's own monotonic clock: a database whose clock stepped opens nothing.
+async fn the_gap_holds_when_the_store_forgets_it(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 3_000,
+        gap_ceiling_ms: 3_500,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked("+4915170000001").await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let first = world.api.send(&session.id, CONTACT, "first").await?;
+    world.api.message_at(&first.id, "sent").await?;
+    world
+        .gateway
+        .database
+        .execute("UPDATE lane SET next_at = 0")
+        .await?;
+    let second = world.api.send(&session.id, CONTACT, "second").await?;
+    world.api.message_at(&second.id, "read").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(frames.len(), 2);
     assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
     world.finish().await
 }

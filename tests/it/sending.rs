@@ -16,6 +16,7 @@ on_every_shape!(
     a_refused_send_fails_with_its_code_and_the_lane_goes_on,
     a_silent_server_never_makes_a_message_sent,
     an_acknowledgement_that_comes_late_still_counts,
+    a_receipt_stands_for_an_acknowledgement_that_was_lost,
     a_cut_connection_repeats_the_same_id_and_the_phone_shows_one,
     a_hundred_sends_while_the_session_is_offline_go_out_later,
     a_queued_message_can_be_canceled_and_a_sent_one_cannot,
@@ -40,6 +41,13 @@ async fn a_text_goes_out_and_is_read(backing: Backing) -> Result<Finished> {
         (accepted.status.as_str(), accepted.direction.as_str()),
         ("queued", "outbound")
     );
+    let whole = world.api.whole_message(&accepted.id).await?;
+    let stamp = |field: &str| {
+        let text = whole[field].as_str().context("a stamp")?;
+        anyhow::Ok(chrono::DateTime::parse_from_rfc3339(text)?.timestamp_millis())
+    };
+    let lives = stamp("expires_at")? - stamp("created_at")?;
+    assert_eq!(lives, 24 * 3_600_000, "a day when nothing is said");
     let queue = accepted
         .queue
         .as_ref()
@@ -187,6 +195,30 @@ async fn a_silent_server_never_makes_a_message_sent(backing: Backing) -> Result<
 }
 
 async fn an_acknowledgement_that_comes_late_still_counts(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        ack_timeout_ms: 1_000,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?;
+    // Nobody is there to send a receipt.
+    let phone = Phone {
+        online: false,
+        ..Phone::default()
+    };
+    world.simulator.phone(CONTACT, phone).await?;
+    let fault =
+        json!({ "phone": NUMBER, "on": "message", "do": "delay", "delay_ms": 6000, "times": 2 });
+    world.simulator.fault(&fault).await?;
+    let sent = world.api.send(&session.id, CONTACT, "slow").await?;
+    world.api.message_at(&sent.id, "unknown").await?;
+    world.api.message_at(&sent.id, "sent").await?;
+    world.finish().await
+}
+
+async fn a_receipt_stands_for_an_acknowledgement_that_was_lost(
+    backing: Backing,
+) -> Result<Finished> {
     let setup = Setup {
         ack_timeout_ms: 1_000,
         ..Setup::default()

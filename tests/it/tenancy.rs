@@ -9,6 +9,7 @@ on_both_stores!(
     another_organisations_ids_answer_as_ids_that_never_were,
     another_organisations_rows_are_in_no_list,
     a_revoked_key_and_a_wrong_key_get_the_same_answer,
+    an_organisation_makes_further_keys_of_its_own,
     an_organisations_key_cannot_do_what_the_admin_key_does,
 );
 
@@ -229,6 +230,30 @@ async fn a_revoked_key_and_a_wrong_key_get_the_same_answer(backing: Backing) -> 
         (none.status.as_u16(), none.code()),
         (401, "missing_credentials")
     );
+    world.finish().await
+}
+
+async fn an_organisation_makes_further_keys_of_its_own(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let made = world
+        .api
+        .post("/v1/api-keys", &json!({ "name": "till" }))
+        .await?;
+    let made: Value = made.into(201)?;
+    let second = world
+        .api
+        .with_key(made["key"].as_str().context("it is shown once")?);
+    let session = second.create_session("made with the second key").await?;
+    assert_eq!(world.api.session(&session.id).await?.id, session.id);
+    let listed: Value = second.get("/v1/api-keys").await?.into(200)?;
+    let names: Vec<_> = listed["data"]
+        .as_array()
+        .context("a list")?
+        .iter()
+        .map(|key| &key["name"])
+        .collect();
+    assert!(names.contains(&&json!("till")), "{listed}");
+    assert!(!listed.to_string().contains(&second.key[16..]), "{listed}");
     world.finish().await
 }
 

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Setup, World, on_every_shape, receiver::Answer, simulator::Phone, within,
+    Backing, Finished, Receiver, Setup, World, on_every_shape, receiver::Answer, simulator::Phone,
+    within,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -13,6 +14,7 @@ on_every_shape!(
     a_repeated_attempt_has_the_same_id_and_a_new_timestamp,
     a_redirect_is_a_failure_and_is_not_followed,
     a_gone_endpoint_is_disabled_at_once,
+    a_deleted_endpoint_gets_nothing_more,
     a_hanging_endpoint_does_not_hold_up_another,
     after_a_rotation_both_secrets_verify,
     an_endpoint_gets_only_the_events_it_asked_for,
@@ -273,5 +275,29 @@ async fn a_huge_reply_is_read_only_in_part(backing: Backing) -> Result<Finished>
         grown < 40 << 20,
         "{grown} bytes more for a reply of 200 MiB"
     );
+    world.finish().await
+}
+
+async fn a_deleted_endpoint_gets_nothing_more(backing: Backing) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let other = world.endpoint(&["message.received"]).await?;
+    let receiver = Receiver::start().await?;
+    let (id, secret) = world
+        .api
+        .create_endpoint(&receiver.url(), &["message.received"])
+        .await?;
+    receiver.trust(&secret);
+    world.simulator.say(CONTACT, NUMBER, "one").await?;
+    receiver.wait_for("message.received", 1).await?;
+    let path = format!("/v1/webhook-endpoints/{id}");
+    assert_eq!(world.api.delete(&path).await?.status.as_u16(), 204);
+    for gone in [world.api.delete(&path).await?, world.api.get(&path).await?] {
+        assert_eq!((gone.status.as_u16(), gone.code()), (404, "not_found"));
+    }
+    world.simulator.say(CONTACT, NUMBER, "two").await?;
+    other.wait_for("message.received", 2).await?;
+    assert_eq!(receiver.of("message.received").len(), 1);
     world.finish().await
 }

@@ -104,6 +104,29 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Changes rows behind the gateway's back.
+    pub async fn execute(&self, statement: &'static str) -> Result<u64> {
+        let done = match self.backing {
+            Backing::Sqlite => {
+                let mut conn = SqliteConnection::connect(&self.url).await?;
+                sqlx::query(statement)
+                    .execute(&mut conn)
+                    .await?
+                    .rows_affected()
+            }
+            Backing::Postgres | Backing::Cluster => {
+                let mut conn = PgConnection::connect(&self.url).await?;
+                sqlx::query(statement)
+                    .execute(&mut conn)
+                    .await?
+                    .rows_affected()
+            }
+        };
+        Ok(done)
+    }
+}
+
 async fn create_on_server() -> Result<String> {
     let server = std::env::var("PASSERELLE_TEST_POSTGRES")
         .context("PASSERELLE_TEST_POSTGRES names no server: start the tests with tests/run")?;

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -11,6 +12,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
+
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::wait::soon;
 
@@ -67,6 +70,26 @@ impl Redis {
         self.answers().await
     }
 
+    /// Hears every command from now on, with all that it carries.
+    pub async fn overhear(&self) -> Result<Overheard> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        socket.write_all(b"MONITOR\r\n").await?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hearing = Arc::clone(&heard);
+        #[expect(clippy::disallowed_methods, reason = "aborted with what it heard")]
+        let listening = tokio::spawn(async move {
+            let mut chunk = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = socket.read(&mut chunk).await {
+                let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.extend_from_slice(&chunk[..read]);
+            }
+        });
+        Ok(Overheard {
+            heard,
+            _listening: AbortOnDropHandle::new(listening),
+        })
+    }
+
     /// Sends one line, as the protocol allows, and reads the start of the answer.
     async fn ask(&self, line: &str) -> Result<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
@@ -82,6 +105,21 @@ impl Redis {
             Ok(answer.starts_with("+PONG").then_some(()))
         })
         .await
+    }
+}
+
+/// What was said to a Redis.
+#[derive(Debug)]
+pub struct Overheard {
+    heard: Arc<Mutex<Vec<u8>>>,
+    _listening: AbortOnDropHandle<()>,
+}
+
+impl Overheard {
+    /// All of it so far.
+    pub fn bytes(&self) -> Vec<u8> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.clone()
     }
 }
 

@@ -29,11 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// As every connection begins. A process that stands still, or that the network cut off, keeps its
 /// locks no longer than five seconds: a takeover of its sessions waits for them. Where the tables
-/// are is settled before the role changes, for `"$user"` in the search path means the role.
+/// are is settled before the role changes, for `"$user"` in the search path means the role. What is
+/// committed is on the disk, whatever the server's default says.
 macro_rules! session {
     ($role:literal) => {
         concat!(
-            "SET idle_in_transaction_session_timeout = 5000; \
+            "SET idle_in_transaction_session_timeout = 5000; SET synchronous_commit = on; \
              SELECT set_config('search_path', string_agg(quote_ident(place), ', '), false) \
              FROM unnest(current_schemas(false)) AS place; \
              SET ROLE ",

@@ -392,3 +392,35 @@ async fn connections_that_the_server_dropped_are_passed_over() {
     store.close().await;
     fresh.close().await;
 }
+
+#[tokio::test]
+async fn a_commit_is_durable_whatever_the_database_says() {
+    let Some((fresh, ours, _)) = two().await else {
+        return;
+    };
+    let (_, name) = fresh.url.rsplit_once('/').unwrap();
+    let careless = AssertSqlSafe(format!(
+        "ALTER DATABASE {name} SET synchronous_commit = off"
+    ));
+    run_as_user(&fresh.url, careless).await;
+    let again = Store::open(&fresh.url).await.unwrap();
+    const SHOW: &str = "SELECT current_setting('synchronous_commit')";
+    let of_tenants = again.write(ours.org, |tx| {
+        Box::pin(async move {
+            sqlx::query_scalar::<_, String>(SHOW)
+                .fetch_one(tx.conn())
+                .await
+        })
+    });
+    assert_eq!(of_tenants.await.unwrap(), "on");
+    let of_system = again.write_system(|tx| {
+        Box::pin(async move {
+            sqlx::query_scalar::<_, String>(SHOW)
+                .fetch_one(tx.conn())
+                .await
+        })
+    });
+    assert_eq!(of_system.await.unwrap(), "on");
+    again.close().await;
+    fresh.close().await;
+}

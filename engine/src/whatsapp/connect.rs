@@ -255,3 +255,20 @@ fn pairing_error(error: &PairError) -> PairingError {
 pub(super) fn is_ready(client: &Client) -> bool {
     client.is_connected() && client.is_logged_in()
 }
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::{clock::Clock, whatsapp::ServerAddress};
+
+    #[tokio::test]
+    async fn a_sandbox_presents_the_version_built_in_and_asks_nobody() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let address = ServerAddress::parse("ws://127.0.0.1:9/ws/chat").unwrap();
+        let whatsapp = WhatsApp::new(address, Clock::system(), TaskTracker::new());
+        assert_eq!(whatsapp.web_version().await, WebVersion::built_in());
+        assert!(!whatsapp.version().has_asked().await);
+    }
+}

@@ -53,6 +53,12 @@ impl WebVersion {
         BUILT_IN
     }
 
+    /// Whether anybody was asked, or would be taken to have answered.
+    #[cfg(test)]
+    pub(super) async fn has_asked(&self) -> bool {
+        self.known.lock().await.is_some()
+    }
+
     /// The newest version as far as known. Callers at the same time share one request.
     pub(super) async fn newest(&self, http: &Http) -> Version {
         let mut known = self.known.lock().await;

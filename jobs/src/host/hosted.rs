@@ -18,6 +18,7 @@ use super::{
     typing::Shown,
 };
 use crate::{
+    crash,
     error::Fault,
     events::{self, EventType, SessionTold},
     inbound::Inbox,
@@ -297,7 +298,9 @@ impl Hosted {
                     lease.check(tx).await?;
                     change
                         .apply(tx, &key, &lease, &clock, teller.as_deref())
-                        .await
+                        .await?;
+                    crash::point("session.before_commit");
+                    Ok(())
                 })
             })
             .await

@@ -12,7 +12,7 @@ use std::{
 use passerelle_engine::{ids::MessageId, lease::Lease};
 
 use super::outcome;
-use crate::{error::Fault, services::Services, store};
+use crate::{crash, error::Fault, services::Services, store};
 
 /// The messages that jobs of this process have in hand.
 #[derive(Debug, Default, Clone)]
@@ -86,6 +86,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
             // Another may run by now.
             if store::lanes::running(tx, lease.org, lease.session).await? == Some(message) {
                 outcome::resolve(tx, &key, &clock, &lease, gap).await?;
+                crash::point("stray.before_commit");
             }
             Ok::<_, Fault>(())
         })

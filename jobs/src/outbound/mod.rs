@@ -437,6 +437,7 @@ pub(crate) async fn leave_queue(
                 }
                 message.status = status;
                 events::message(tx, &key, &message, &clock).await?;
+                crash::point("leave.before_commit");
                 Ok(())
             })
         })

@@ -37,6 +37,13 @@ impl Egress {
         }
     }
 
+    /// Says in the log which private ranges stand open, if any do: tenants reach what is there.
+    pub fn warn(&self) {
+        for range in self.allow.iter() {
+            tracing::warn!(%range, "webhooks and files may reach inside a private range (--egress-allow)");
+        }
+    }
+
     /// Parses an address given by a tenant. What a name resolves to is judged at each connection.
     pub fn check_url(&self, text: &str) -> Result<Url, UrlNotAllowed> {
         if text.len() > URL_MAX {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Node, builder::NodeBuilder};
 use wacore_libsignal::protocol::KeyPair;
 
 use crate::raw::{Companion, attr};
@@ -157,4 +157,52 @@ async fn a_new_device_is_sent_keys_and_history_once() {
     tokio::time::timeout(limit, wait)
         .await
         .expect("an empty queue");
+}
+
+#[tokio::test]
+async fn every_way_to_end_a_connection_says_so_on_the_wire() {
+    let sim = Sim::start();
+    let mut companion = sim.link("+491510000001").await;
+    for code in ["503", "429", "500", "515", "516", "401", "409"] {
+        let last = last_words(&sim, &mut companion, code)
+            .await
+            .expect("a stream error");
+        assert_eq!(attr(&last, "code"), code);
+    }
+    for conflict in ["replaced", "device_removed"] {
+        let last = last_words(&sim, &mut companion, conflict)
+            .await
+            .expect("a conflict");
+        let child = last.get_optional_child("conflict").expect("what it is");
+        assert_eq!(attr(child, "type"), conflict);
+    }
+    assert_eq!(last_words(&sim, &mut companion, "close").await, None);
+}
+
+/// The stream error with which a connection ends that is made and kicked.
+async fn last_words(sim: &Sim, companion: &mut Companion, how: &str) -> Option<Node> {
+    companion.connect().await;
+    companion.expect("success").await;
+    companion.go_active().await;
+    let kicked = sim.post("/kick", json!({ "how": how })).await;
+    assert_eq!(kicked, json!({ "devices": 1 }));
+    companion
+        .rest()
+        .await
+        .pop()
+        .filter(|node| node.tag == "stream:error")
+}
+
+#[tokio::test]
+async fn a_login_is_refused_for_every_reason_there_is() {
+    let sim = Sim::start();
+    let mut companion = sim.link("+491510000001").await;
+    for reason in ["401", "402", "403", "405", "406", "500", "503"] {
+        let wanted: u16 = reason.parse().unwrap();
+        let fault = json!({"on": "login", "do": "refuse", "reason": wanted, "times": 1});
+        sim.post("/faults", fault).await;
+        companion.connect().await;
+        let failure = companion.expect("failure").await;
+        assert_eq!(attr(&failure, "reason"), reason);
+    }
 }

@@ -141,7 +141,11 @@ impl Relay {
                 if !dispatches::alone(tx).await? {
                     return Ok::<_, Fault>(None);
                 }
-                Ok(Some(dispatches::dispatch(tx, room).await?))
+                let rows = dispatches::dispatch(tx, room).await?;
+                if !rows.is_empty() {
+                    crash::point("delivery.dispatch.before_commit");
+                }
+                Ok(Some(rows))
             })
         });
         dispatch.await

@@ -25,6 +25,7 @@ use super::{
     token::{Forgiving, Known, Token},
 };
 use crate::{
+    crash,
     error::Fault,
     queue::{
         tokens::{CONCURRENCY, LAPSE_MS, TIMEOUT},
@@ -179,7 +180,10 @@ impl Work {
                     attempts,
                     generation,
                 } = known;
-                dispatches::claim(tx, delivery, attempts, generation, (now, now + LAPSE_MS)).await
+                let span = (now, now + LAPSE_MS);
+                let org = dispatches::claim(tx, delivery, attempts, generation, span).await?;
+                crash::point("delivery.token.before_commit");
+                Ok::<_, Fault>(org)
             })
         });
         let org = claim.await?;

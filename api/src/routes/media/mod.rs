@@ -126,6 +126,10 @@ pub struct Media {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
+    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
     /// Where it can be read without an API key; whoever has this address may read it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +167,7 @@ impl From<View> for Media {
             width: facts.as_ref().and_then(|facts| facts.width),
             height: facts.as_ref().and_then(|facts| facts.height),
             seconds: facts.as_ref().and_then(|facts| facts.seconds),
+            pages: facts.as_ref().and_then(|facts| facts.pages),
             url,
             url_expires_at: until.map(Timestamp),
             base64: None,

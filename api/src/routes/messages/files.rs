@@ -185,6 +185,10 @@ pub struct MessageMedia {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
+    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
 }
 
 impl From<Media> for MessageMedia {
@@ -199,6 +203,7 @@ impl From<Media> for MessageMedia {
             width: media.width,
             height: media.height,
             seconds: media.seconds,
+            pages: media.pages,
         }
     }
 }

@@ -75,7 +75,8 @@ carrying! {
         /// The text below it, at most 4096 bytes of UTF-8.
         caption
     } { file_name }
-    /// A film to send: MP4 with H.264 and AAC, at most 64 MiB.
+    /// A film to send, at most 64 MiB: MP4 with H.264 and AAC. Where ffmpeg is installed, MOV, WebM, Matroska, AVI, MPEG,
+    /// FLV, WMV and MP4 with other codecs become one, at most 1280 pixels on the longer side.
     NewVideo "video" Video {
         /// The text below it, at most 4096 bytes of UTF-8.
         caption

@@ -320,10 +320,7 @@ mod tests {
             );
             assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
             assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
-            assert_eq!(
-                read.media.pages,
-                (kind == MediaKind::Document).then_some(3)
-            );
+            assert_eq!(read.media.pages, (kind == MediaKind::Document).then_some(3));
             let remote = read.remote.unwrap();
             assert_eq!(remote.direct_path, "/v/1");
             assert_eq!(remote.file.key, attached.file.key);

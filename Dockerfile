@@ -8,9 +8,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/passerelle /passerelle
 
 FROM debian:bookworm-slim
+# Films that a phone does not play are converted where ffmpeg is: --build-arg FFMPEG=1. It brings some two hundred
+# libraries, half a gigabyte to keep up to date, so whoever sends no such films does without.
+ARG FFMPEG=
 # WhatsApp's certificates are checked against the system's roots.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
+    && apt-get install -y --no-install-recommends ca-certificates ${FFMPEG:+ffmpeg} \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /data --create-home passerelle \
     && install -d -o passerelle /files

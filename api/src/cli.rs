@@ -50,6 +50,12 @@ pub enum Command {
     Host(Gateway),
     /// Deliver webhooks of a cluster (PostgreSQL)
     Worker(Gateway),
+    /// What the gateway starts itself as, to work on a file that a stranger made
+    #[command(hide = true)]
+    Confined {
+        /// What to do, and what it may take
+        order: String,
+    },
 }
 
 /// Connections to PostgreSQL unless the operator says otherwise.
@@ -150,6 +156,9 @@ pub struct Gateway {
         value_name = "PERCENT"
     )]
     pub media_disk_max: u8,
+    /// The program that converts films and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
+    #[arg(long, env = "PASSERELLE_FFMPEG", value_name = "PROGRAM")]
+    pub ffmpeg: Option<String>,
     /// Where the outside reaches this gateway, as `https://…`: links to files begin with it [default: the address it listens on; for a role of a cluster links are told without it]
     #[arg(long, env = "PASSERELLE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,

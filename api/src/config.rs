@@ -94,6 +94,8 @@ pub struct Config {
     pub requests_per_minute: NonZeroU32,
     /// Where files are kept.
     pub media_store: String,
+    /// The program that converts films, when it was told; empty for none.
+    pub ffmpeg: Option<String>,
     /// Where the outside reaches this gateway, without a slash at the end, when it was told.
     pub public_url: Option<Arc<str>>,
     /// Where to write the addresses once ready.
@@ -126,6 +128,7 @@ impl Config {
                 .media_store
                 .clone()
                 .unwrap_or_else(|| MEDIA_STORE.to_owned()),
+            ffmpeg: flags.ffmpeg.clone(),
             public_url: public_url(flags.public_url.as_ref())?,
             announce: flags.announce.clone(),
             settings: Settings {

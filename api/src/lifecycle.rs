@@ -15,7 +15,10 @@ use std::{
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use passerelle_jobs::{
-    LOG_FILTER, Services, Store, Vault, WhatsApp, clock::Clock, keys, media::Objects,
+    LOG_FILTER, Services, Store, Vault, WhatsApp,
+    clock::Clock,
+    keys,
+    media::{Confinement, Ffmpeg, Objects},
     roles::Running,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -120,6 +123,7 @@ pub struct Gateway {
     store: Store,
     running: Running,
     http: JoinHandle<()>,
+    confinement: Confinement,
     stop: CancellationToken,
 }
 
@@ -138,6 +142,11 @@ impl Gateway {
         settings.egress.warn();
         settings.media.objects = Objects::open(&config.media_store)
             .with_context(|| format!("opening {} (--media-store)", config.media_store))?;
+        let confinement = Confinement::default();
+        if matches!(role, Role::All | Role::Api | Role::Worker) {
+            settings.media.ffmpeg = Ffmpeg::find(config.ffmpeg.as_deref(), &confinement);
+        }
+        settings.media.confinement = Some(confinement.clone());
         settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));
         let store = open(&config.store).await?;
         let vault = Vault::open(&store, config.kek, clock.clone())
@@ -194,6 +203,7 @@ impl Gateway {
             store,
             running,
             http,
+            confinement,
             stop,
         })
     }
@@ -217,6 +227,8 @@ impl Gateway {
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
+        // A film would take longer than a stop may.
+        self.confinement.end();
         if let Err(error) = self.http.await {
             tracing::error!(%error, "the HTTP server ended badly");
         }

@@ -12,9 +12,17 @@ use passerelle::{
     surface,
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before there is a thread, a log or a secret in this process.
+    if let Some(Command::Confined { order }) = &cli.command {
+        return passerelle_jobs::media::obey(order);
+    }
+    run(cli)
+}
+
+#[tokio::main]
+async fn run(cli: Cli) -> ExitCode {
     lifecycle::logs();
     #[cfg(feature = "sandbox")]
     let _armed = passerelle_jobs::crash::arm();
@@ -40,6 +48,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         #[cfg(feature = "sandbox")]
         Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
         Command::Migrate(store) => lifecycle::migrate(&store).await,
+        Command::Confined { .. } => anyhow::bail!("a confined process has begun before this"),
         Command::Openapi => surface::print().context("printing the document"),
         Command::Admin(command) => admin::run(command).await,
         Command::Api(flags) => role("api", flags, Role::Api).await,

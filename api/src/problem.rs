@@ -130,6 +130,8 @@ codes! {
     MediaTypeNotSupported 422 "media_type_not_supported" "The file is not of a type that this kind carries";
     /// It would have to be converted, and this gateway cannot; the detail says what is needed.
     TranscodingUnavailable 422 "transcoding_unavailable" "The file would have to be converted";
+    /// Converting it takes more time or memory than this gateway gives; the detail says what is needed.
+    TranscodingLimit 422 "transcoding_limit" "Converting the file takes more than is given for it";
     /// It does not read as what its first bytes say.
     MediaDamaged 422 "media_damaged" "The file is damaged";
     /// A voice note has at most 15 minutes.

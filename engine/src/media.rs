@@ -172,6 +172,9 @@ pub struct Looks {
     /// How long it plays.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
+    /// How many pages it has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<u32>,
     /// A small JPEG.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub thumbnail: Vec<u8>,

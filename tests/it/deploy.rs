@@ -339,6 +339,18 @@ fn the_image_is_built_as_one_is_told_to_build_for_real_numbers() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_image_has_ffmpeg_when_it_is_asked_for_as_the_pages_say() -> Result<()> {
+    let dockerfile = read("Dockerfile")?;
+    // Empty, it adds no package; anything else adds one.
+    assert!(dockerfile.contains("\nARG FFMPEG=\n"));
+    assert!(dockerfile.contains("ca-certificates ${FFMPEG:+ffmpeg} \\\n"));
+    for page in ["README.md", "deploy/README.md"] {
+        assert!(read(page)?.contains("--build-arg FFMPEG=1"), "{page}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn each_service_of_the_compose_file_runs_a_role_and_may_take_its_time_to_stop() -> Result<()>
 {
@@ -403,6 +415,9 @@ async fn each_systemd_unit_runs_a_command_of_the_binary_and_gives_it_time_to_sto
         ] {
             assert_eq!(setting(key)?, value, "{unit}: {key}");
         }
+        // What a confined process confines itself by: not all systemd's sets have it.
+        let calls = "\nSystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self\n";
+        assert!(text.contains(calls), "{unit}");
     }
     Ok(())
 }

@@ -49,12 +49,12 @@ mod stores {
     };
 }
 
-const NUMBER: &str = "+4915170000001";
-const CONTACT: &str = "+4915199000001";
+pub(crate) const NUMBER: &str = "+4915170000001";
+pub(crate) const CONTACT: &str = "+4915199000001";
 
 const PHOTO: &[u8] = include_bytes!("../assets/photo.jpg");
-const FILM: &[u8] = include_bytes!("../assets/film.mp4");
-const HEVC: &[u8] = include_bytes!("../assets/hevc.mp4");
+pub(crate) const FILM: &[u8] = include_bytes!("../assets/film.mp4");
+pub(crate) const HEVC: &[u8] = include_bytes!("../assets/hevc.mp4");
 const SONG: &[u8] = include_bytes!("../assets/song.mp3");
 const VOICE: &[u8] = include_bytes!("../assets/voice.ogg");
 const VORBIS: &[u8] = include_bytes!("../assets/vorbis.ogg");
@@ -73,7 +73,7 @@ const KINDS: [(&str, &[u8], &str); 6] = [
     ("sticker", STICKER, "image/webp"),
 ];
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
@@ -81,14 +81,14 @@ async fn linked(backing: Backing) -> Result<(World, String)> {
     linked_with(backing, Setup::quick()).await
 }
 
-async fn linked_with(backing: Backing, setup: Setup) -> Result<(World, String)> {
+pub(crate) async fn linked_with(backing: Backing, setup: Setup) -> Result<(World, String)> {
     let world = World::with(backing, setup).await?;
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     Ok((world, session))
 }
 
-async fn uploaded(api: &Api, kind: &str, bytes: &[u8]) -> Result<Value> {
+pub(crate) async fn uploaded(api: &Api, kind: &str, bytes: &[u8]) -> Result<Value> {
     api.upload(kind, bytes.to_vec()).await?.into(201)
 }
 
@@ -103,7 +103,7 @@ async fn on_the_phone(world: &World, wa_id: &str) -> Result<Value> {
 }
 
 /// Sends a message and waits until the phone shows it.
-async fn shown(world: &World, session: &str, message: Value) -> Result<Value> {
+pub(crate) async fn shown(world: &World, session: &str, message: Value) -> Result<Value> {
     let sent = world.api.send_kind(session, CONTACT, message).await?;
     world.api.message_at(&sent.id, "sent").await?;
     let wa_id = sent.wa_message_id.context("the id is chosen at accept")?;
@@ -122,7 +122,7 @@ fn form(name: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The files that lie in the object store.
-fn objects(world: &World) -> Vec<std::path::PathBuf> {
+pub(crate) fn objects(world: &World) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let orgs = std::fs::read_dir(world.folder().join("media"))
         .into_iter()
@@ -338,7 +338,10 @@ async fn a_file_comes_from_an_address_in_the_request_or_from_an_upload(
 pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
     backing: Backing,
 ) -> Result<Finished> {
-    let (world, session) = linked(backing).await?;
+    let mut setup = Setup::quick();
+    // What becomes of films where ffmpeg is, `films` tells.
+    setup.flags = vec!["--ffmpeg".to_owned(), String::new()];
+    let (world, session) = linked_with(backing, setup).await?;
     let bomb = {
         // 30,000 by 30,000 pixels in the head of a PNG.
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();

@@ -17,6 +17,7 @@
 //! | `proxy` | a TCP proxy that can be cut |
 //! | `redis` | a Redis server that may be emptied and killed |
 //! | `bucket` | a server that speaks S3 |
+//! | `ffmpeg` | films, and programs that pretend to convert them |
 //! | `browser` | Chromium without a window |
 //! | `wait` | waiting for an event with a deadline |
 //! | `world` | all of it together |
@@ -28,6 +29,7 @@ pub mod api;
 pub mod backing;
 pub mod browser;
 pub mod bucket;
+pub mod ffmpeg;
 pub mod gateway;
 pub mod process;
 pub mod proxy;

@@ -70,6 +70,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         media_retention_hours: MEDIA_RETENTION_HOURS,
         media_url_timeout_ms: MEDIA_URL_TIMEOUT_MS,
         media_disk_max: MEDIA_DISK_MAX,
+        ffmpeg: Some(String::new()),
         public_url: None,
         egress_allow: Vec::new(),
         gap_floor_ms: GAP_FLOOR_MS,

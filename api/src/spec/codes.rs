@@ -47,7 +47,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 40] = [
+const SEND: [Code; 42] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -67,10 +67,12 @@ const SEND: [Code; 40] = [
     Code::MediaTooLarge,
     Code::MediaTypeNotSupported,
     Code::TranscodingUnavailable,
+    Code::TranscodingLimit,
     Code::MediaDamaged,
     Code::MediaTooLong,
     Code::MediaDimensions,
     Code::StorageFull,
+    Code::ShuttingDown,
     Code::InvalidLocation,
     Code::InvalidContact,
     Code::InvalidPoll,
@@ -126,10 +128,12 @@ fn own(id: &str) -> &'static [Code] {
             Code::MediaTooLarge,
             Code::MediaTypeNotSupported,
             Code::TranscodingUnavailable,
+            Code::TranscodingLimit,
             Code::MediaDamaged,
             Code::MediaTooLong,
             Code::MediaDimensions,
             Code::StorageFull,
+            Code::ShuttingDown,
         ],
         "read_media_content" | "open_media_link" => &[
             Code::MediaPending,

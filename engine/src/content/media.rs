@@ -93,6 +93,9 @@ pub struct Media {
     /// How long it plays.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
+    /// How many pages it has, of a document.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<u32>,
 }
 
 impl std::fmt::Debug for Media {
@@ -114,6 +117,7 @@ impl Media {
             width: None,
             height: None,
             seconds: None,
+            pages: None,
         }
     }
 }

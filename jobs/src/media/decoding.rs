@@ -8,12 +8,19 @@ use super::{ingest::BadMedia, picture, voice};
 
 /// Whose turn it is to be decoded.
 #[derive(Debug)]
-pub(crate) struct Decoding(Semaphore);
+pub(crate) struct Decoding {
+    files: Semaphore,
+    /// A film takes half a minute, in a process that is politer than this one: no picture waits for it.
+    films: Semaphore,
+}
 
 impl Default for Decoding {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Semaphore::new(cores))
+        Self {
+            files: Semaphore::new(cores),
+            films: Semaphore::new(cores),
+        }
     }
 }
 
@@ -21,7 +28,14 @@ impl Decoding {
     /// The turn of the next file. A whole file is held only while it has one.
     pub(crate) async fn turn(&self) -> DecodingTurn<'_> {
         DecodingTurn {
-            _permit: self.0.acquire().await.ok(),
+            _permit: self.files.acquire().await.ok(),
+        }
+    }
+
+    /// The turn of the next film.
+    pub(super) async fn film(&self) -> DecodingTurn<'_> {
+        DecodingTurn {
+            _permit: self.films.acquire().await.ok(),
         }
     }
 }

@@ -50,6 +50,7 @@ impl Announcing {
             width: media.width,
             height: media.height,
             seconds: media.seconds,
+            pages: media.pages,
             ..Looks::default()
         };
         let origin = remote.map(|remote| Origin::WhatsApp {

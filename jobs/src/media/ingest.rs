@@ -1,8 +1,14 @@
 //! From bytes that come in to a stored file.
 //!
 //! Every file is encrypted and stored while it comes in; nothing of it is held as a whole, and nothing
-//! lies on a disk in the clear. A picture or a voice note is then made ready from there, when its turn
-//! comes, and stored anew. A file that turns out to be none of its kind leaves nothing behind.
+//! lies on a disk in the clear. A picture, a voice note or a film is then made ready from there, when its
+//! turn comes, and stored anew where that changed it. A file that turns out to be none of its kind leaves nothing behind.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, Write as _},
+    pin::pin,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream::Fuse};
@@ -14,9 +20,10 @@ use passerelle_engine::{
 };
 
 use super::{
+    confined, film,
     kinds::{self, HEAD},
-    objects::{ObjectsError, Writing},
-    recording,
+    objects::{Objects, ObjectsError, Writing},
+    pages, recording,
 };
 use crate::{
     error::Fault,
@@ -40,6 +47,9 @@ pub enum BadMedia {
     /// It would have to be converted.
     #[error("the file would have to be converted: needed is {0}")]
     Transcoding(&'static str),
+    /// Converting it takes more than is given for it.
+    #[error("converting the file takes too much time or memory: needed is {0}")]
+    TooCostly(&'static str),
     /// It does not read as what its first bytes say.
     #[error("the file is damaged")]
     Damaged,
@@ -59,6 +69,7 @@ impl BadMedia {
             Self::TooLarge(_) => "media_too_large",
             Self::Type(_) => "media_type_not_supported",
             Self::Transcoding(_) => "transcoding_unavailable",
+            Self::TooCostly(_) => "transcoding_limit",
             Self::Damaged => "media_damaged",
             Self::TooLong(_) => "media_too_long",
             Self::Dimensions => "media_dimensions",
@@ -81,6 +92,9 @@ pub enum IngestError {
     /// The disk has no room for files.
     #[error("the disk has no room for files")]
     Full,
+    /// The gateway is going down.
+    #[error("the gateway is going down")]
+    Stopping,
     /// The object store failed.
     #[error(transparent)]
     Objects(#[from] ObjectsError),
@@ -165,7 +179,8 @@ where
         return Err(BadMedia::Empty.into());
     }
     let mime_type = kinds::sniff(&head);
-    check_type(kind, mime_type)?;
+    let converts = services.0.settings.media.ffmpeg.is_some();
+    check_type(kind, mime_type, converts)?;
     let came = Sealing::new(services, org, kind)
         .all(head, incoming)
         .await?;
@@ -185,14 +200,21 @@ where
     })
 }
 
-fn check_type(kind: MediaKind, mime_type: &'static str) -> Result<(), BadMedia> {
-    let recorded = mime_type.starts_with("audio/") || mime_type == "application/ogg";
-    if kinds::takes(kind, mime_type) || (kind == MediaKind::Voice && recorded) {
+/// Refuses what cannot become a file of this kind. Whether films are converted is told by `converts`.
+fn check_type(kind: MediaKind, mime_type: &'static str, converts: bool) -> Result<(), BadMedia> {
+    let (recorded, filmed) = (
+        mime_type.starts_with("audio/") || mime_type == "application/ogg",
+        mime_type.starts_with("video/"),
+    );
+    let taken = kinds::takes(kind, mime_type)
+        || (kind == MediaKind::Voice && recorded)
+        || (kind == MediaKind::Video && filmed && converts);
+    if taken {
         return Ok(());
     }
     let convertible = match kind {
         MediaKind::Audio => mime_type.starts_with("audio/"),
-        MediaKind::Video => mime_type.starts_with("video/"),
+        MediaKind::Video => filmed,
         _ => false,
     };
     Err(if convertible {
@@ -209,26 +231,53 @@ async fn looks(
     kind: MediaKind,
     mime_type: &'static str,
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
-    let objects = &services.0.settings.media.objects;
+    let settings = &services.0.settings.media;
+    let objects = &settings.objects;
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
             let turn = services.0.decoding.turn().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
             let whole = whole.await?;
             let ready = turn.ready(kind, mime_type, whole).await?;
-            let whole = futures_util::stream::iter([Ok::<_, ObjectsError>(ready.bytes)]);
-            let incoming = Incoming::new(whole, u64::MAX);
-            let sealing = Sealing::new(services, came.org, kind);
-            let anew = sealing.all(Bytes::new(), incoming).await?;
-            came.forget(services).await;
+            let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(ready.bytes)]);
+            let anew = came.replaced(services, kind, whole).await?;
             Ok((Some(anew), ready.looks))
         }
-        MediaKind::Document => Ok((None, plain(mime_type))),
-        MediaKind::Video | MediaKind::Audio => {
-            let looks = recording::looks(objects, came, kind, mime_type).await?;
+        MediaKind::Video => {
+            let (made, looks) = film::ready(services, came, mime_type).await?;
+            let Some(made) = made else {
+                return Ok((None, looks));
+            };
+            let anew = came.replaced(services, kind, chunks(made)).await?;
+            Ok((Some(anew), looks))
+        }
+        MediaKind::Audio => Ok((None, recording::looks(objects, came, mime_type).await)),
+        MediaKind::Document => {
+            let mut looks = plain(mime_type);
+            if pages::counts(mime_type, &came.file) {
+                looks.pages = pages::of(settings, &services.0.decoding, came).await;
+            }
             Ok((None, looks))
         }
     }
+}
+
+/// How much is read at once of what lies in memory.
+const CHUNK: usize = 64 * 1024;
+
+/// The bytes of a file that lies in memory: reading it waits for no disk.
+fn chunks(mut file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
+    futures_util::stream::iter(std::iter::from_fn(move || {
+        let mut chunk = vec![0; CHUNK];
+        match file.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(count) => {
+                chunk.truncate(count);
+                Some(Ok(chunk.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }))
 }
 
 /// The bytes as they come, and no more than may be.
@@ -280,6 +329,37 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    /// The whole file in the clear, in memory alone, read from the beginning.
+    pub(super) async fn in_memory(&self, objects: &Objects) -> Result<File, ObjectsError> {
+        let failed = ObjectsError::in_memory;
+        let mut file = confined::in_memory().map_err(failed)?;
+        let size = self.file.size;
+        let bytes = objects.part(self.org, self.object, self.file.clone(), 0..size);
+        let mut bytes = pin!(bytes.await?);
+        while let Some(chunk) = bytes.next().await {
+            file.write_all(&chunk?).map_err(failed)?;
+        }
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Stores what was made of it, and forgets what came.
+    async fn replaced<S>(
+        &self,
+        services: &Services,
+        kind: MediaKind,
+        made: S,
+    ) -> Result<Self, IngestError>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+    {
+        let incoming = Incoming::new(made, u64::MAX);
+        let sealing = Sealing::new(services, self.org, kind);
+        let anew = sealing.all(Bytes::new(), incoming).await?;
+        self.forget(services).await;
+        Ok(anew)
+    }
+
     async fn forget(&self, services: &Services) {
         let objects = &services.0.settings.media.objects;
         objects.forget(self.org, self.object).await;

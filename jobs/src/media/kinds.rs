@@ -10,11 +10,14 @@ const MB: u64 = 1024 * 1024;
 /// The biggest file that a request brings along, in bytes.
 pub const INLINE_MAX: usize = 5 * 1024 * 1024;
 
+/// The biggest film, in bytes.
+pub(super) const VIDEO_MAX: u64 = 64 * MB;
+
 /// The biggest file of a kind, in bytes.
 pub(super) fn size_max(kind: MediaKind) -> u64 {
     match kind {
         MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
-        MediaKind::Video => 64 * MB,
+        MediaKind::Video => VIDEO_MAX,
         MediaKind::Document => 2048 * MB,
         MediaKind::Sticker => 500 * 1024,
     }

@@ -5,8 +5,9 @@
 //! | here | what a tenant does with a file |
 //! | `kinds` | what each kind of file may be: types and sizes |
 //! | `ingest`, `turns` | from bytes that come in to a stored file; how many come in at once |
-//! | `decoding`, `picture`, `voice` | pictures and voice notes, made ready; how many at once |
-//! | `recording` | how long recordings and films play, and whether a phone plays them |
+//! | `decoding`, `picture`, `voice`, `film` | pictures, voice notes and films, made ready; how many at once |
+//! | `recording`, `pages` | how long a recording plays; how many pages a document has |
+//! | `confined` | work on a stranger's bytes in a process that can do nothing else |
 //! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
 //! | `fetch`, `source`, `again` | the job that fetches files: from an address, from WhatsApp; what WhatsApp no longer keeps |
 //! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
@@ -15,14 +16,17 @@
 //! | `retention` | deleting what is past its time, and what nobody knows |
 
 mod again;
+mod confined;
 mod decoding;
 pub(crate) mod fetch;
+mod film;
 pub(crate) mod incoming;
 mod ingest;
 mod kinds;
 mod link;
 mod objects;
 pub(crate) mod outgoing;
+mod pages;
 mod picture;
 mod recording;
 pub(crate) mod retention;
@@ -45,8 +49,9 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 
-pub(crate) use self::{decoding::Decoding, source::client, turns::Turns};
 pub use self::{
+    confined::{Confinement, obey},
+    film::Ffmpeg,
     ingest::{BadMedia, IngestError, Upload, ingest},
     kinds::INLINE_MAX,
     link::{Link, open as open_link},
@@ -54,6 +59,7 @@ pub use self::{
     outgoing::{Source, SourceError},
     view::{View, sha256},
 };
+pub(crate) use self::{decoding::Decoding, source::client, turns::Turns};
 use crate::{
     error::Fault,
     model::{MediaFile, Origin, StoredFile},
@@ -221,6 +227,10 @@ pub struct MediaSettings {
     pub public_url: std::sync::Arc<str>,
     /// How full the disk may be, in percent, before no more files come in.
     pub disk_max: u8,
+    /// How work on a stranger's bytes is confined; none where there is no such work.
+    pub confinement: Option<Confinement>,
+    /// What converts films, where it is installed.
+    pub ffmpeg: Option<Ffmpeg>,
 }
 
 impl MediaSettings {
@@ -232,6 +242,8 @@ impl MediaSettings {
             url_within: std::time::Duration::from_secs(30),
             public_url: "".into(),
             disk_max: 100,
+            confinement: None,
+            ffmpeg: None,
         }
     }
 

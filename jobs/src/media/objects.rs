@@ -32,6 +32,16 @@ pub enum ObjectsError {
     Failed(#[source] object_store::Error),
 }
 
+impl ObjectsError {
+    /// A copy in memory could not be made.
+    pub(super) fn in_memory(error: std::io::Error) -> Self {
+        Self::Failed(object_store::Error::Generic {
+            store: "memory",
+            source: Box::new(error),
+        })
+    }
+}
+
 impl From<object_store::Error> for ObjectsError {
     fn from(error: object_store::Error) -> Self {
         match error {

@@ -123,6 +123,7 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
         width: looks.width,
         height: looks.height,
         seconds: looks.seconds,
+        pages: looks.pages,
         ..Media::new(id)
     }
 }

@@ -41,7 +41,8 @@ use crate::{
 pub enum Kind {
     /// A picture: JPEG, PNG or WebP, at most 16 MiB.
     Image,
-    /// A film: MP4 with H.264 and AAC, at most 64 MiB.
+    /// A film, at most 64 MiB: MP4 with H.264 and AAC. Where ffmpeg is installed, MOV, WebM, Matroska, AVI, MPEG, FLV, WMV
+    /// and MP4 with other codecs become one, at most 1280 pixels on the longer side.
     Video,
     /// A file that plays: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
     Audio,
@@ -126,6 +127,10 @@ pub struct Media {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
+    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
     /// Where it can be read without an API key; whoever has this address may read it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +168,7 @@ impl From<View> for Media {
             width: facts.as_ref().and_then(|facts| facts.width),
             height: facts.as_ref().and_then(|facts| facts.height),
             seconds: facts.as_ref().and_then(|facts| facts.seconds),
+            pages: facts.as_ref().and_then(|facts| facts.pages),
             url,
             url_expires_at: until.map(Timestamp),
             base64: None,
@@ -180,7 +186,8 @@ impl MediaFiles {
     /// Upload a file, as a form.
     ///
     /// It is checked and made ready for its kind now: its type is told by its bytes, a picture loses
-    /// what its camera wrote about it and is turned upright. A message of the same type may name it then.
+    /// what its camera wrote about it and is turned upright, a film that a phone would not play is
+    /// converted. A message of the same type may name it then.
     #[oai(path = "/", method = "post", operation_id = "upload_media")]
     async fn upload_media(
         &self,
@@ -311,6 +318,7 @@ impl From<media::IngestError> for Problem {
             IngestError::BrokenOff => Self::new(Code::IncompleteBody),
             IngestError::Busy => Self::new(Code::Overloaded),
             IngestError::Full => Self::new(Code::StorageFull),
+            IngestError::Stopping => Self::new(Code::ShuttingDown),
             IngestError::Objects(error) => {
                 tracing::error!(%error, "the object store failed");
                 Self::new(Code::DependencyDown)
@@ -328,6 +336,7 @@ pub(super) fn of_file(bad: &media::BadMedia) -> Problem {
         BadMedia::TooLarge(_) => Code::MediaTooLarge,
         BadMedia::Type(_) => Code::MediaTypeNotSupported,
         BadMedia::Transcoding(_) => Code::TranscodingUnavailable,
+        BadMedia::TooCostly(_) => Code::TranscodingLimit,
         BadMedia::Damaged => Code::MediaDamaged,
         BadMedia::TooLong(_) => Code::MediaTooLong,
         BadMedia::Dimensions => Code::MediaDimensions,

@@ -75,7 +75,8 @@ carrying! {
         /// The text below it, at most 4096 bytes of UTF-8.
         caption
     } { file_name }
-    /// A film to send: MP4 with H.264 and AAC, at most 64 MiB.
+    /// A film to send, at most 64 MiB: MP4 with H.264 and AAC. Where ffmpeg is installed, MOV, WebM, Matroska, AVI, MPEG,
+    /// FLV, WMV and MP4 with other codecs become one, at most 1280 pixels on the longer side.
     NewVideo "video" Video {
         /// The text below it, at most 4096 bytes of UTF-8.
         caption
@@ -185,6 +186,10 @@ pub struct MessageMedia {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
+    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
 }
 
 impl From<Media> for MessageMedia {
@@ -199,6 +204,7 @@ impl From<Media> for MessageMedia {
             width: media.width,
             height: media.height,
             seconds: media.seconds,
+            pages: media.pages,
         }
     }
 }

@@ -119,11 +119,13 @@ fn audio(attached: &Attached, ptt: bool, beside: Beside) -> AudioMessage {
 }
 
 fn document(media: &Media, attached: &Attached, beside: Beside) -> DocumentMessage {
+    let looks = &attached.looks;
     with_file!(
         DocumentMessage {
             caption: media.caption.clone(),
             title: media.file_name.clone(),
             file_name: media.file_name.clone(),
+            page_count: looks.pages,
         },
         attached,
         beside
@@ -208,6 +210,7 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
         shown.media.caption = text(document.caption.as_ref());
         let name = document.file_name.as_ref().or(document.title.as_ref());
         shown.media.file_name = name.and_then(|name| clean_file_name(name));
+        shown.media.pages = document.page_count;
         return Some(shown);
     }
     let sticker = message.sticker_message.as_option()?;
@@ -289,6 +292,7 @@ mod tests {
                 width: Some(640),
                 height: Some(480),
                 seconds: Some(12),
+                pages: Some(3),
                 thumbnail: vec![1],
                 waveform: vec![2; 64],
             },
@@ -316,6 +320,7 @@ mod tests {
             );
             assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
             assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
+            assert_eq!(read.media.pages, (kind == MediaKind::Document).then_some(3));
             let remote = read.remote.unwrap();
             assert_eq!(remote.direct_path, "/v/1");
             assert_eq!(remote.file.key, attached.file.key);

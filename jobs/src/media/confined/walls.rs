@@ -1,0 +1,142 @@
+//! What a confined process may not touch.
+//!
+//! Files by Landlock (Linux 5.13 or newer; elsewhere its user's rights alone stand there): it reads the
+//! system's programs and libraries and writes nothing but what it was handed open, nor looks into
+//! another process. Sockets, further processes, signals to others and memory beyond its limit by a
+//! filter of system calls, without which nothing is run.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Context as _;
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    Scope, path_beneath_rules,
+};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Qword, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// The newest Landlock that is used; an older kernel does what it can of it.
+const LANDLOCK: ABI = ABI::V6;
+/// What it may read: programs, libraries, and how many cores there are.
+const READ: [&str; 12] = [
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/nix/store",
+    "/gnu/store",
+    "/etc/ld.so.cache",
+    "/dev/zero",
+    "/dev/urandom",
+    "/sys/devices/system/cpu",
+    "/proc/cpuinfo",
+];
+/// What it may write.
+const WRITTEN: [&str; 1] = ["/dev/null"];
+
+/// Raises them around this thread, for good. `program` is what it will run.
+pub(super) fn raise(program: Option<&Path>) -> anyhow::Result<()> {
+    files(program).context("closing the file system")?;
+    for filter in [calls()?, thread_call()?] {
+        seccompiler::apply_filter(&filter).context("filtering system calls")?;
+    }
+    Ok(())
+}
+
+fn files(program: Option<&Path>) -> anyhow::Result<()> {
+    // A program from elsewhere brings its libraries along, beside its folder.
+    let beside = program
+        .and_then(Path::parent)
+        .and_then(Path::parent)
+        .map(|root| root.join("lib"))
+        .filter(|lib| lib != Path::new("/lib"));
+    let read = READ.map(Path::new).into_iter().chain(program);
+    let read = read.chain(beside.as_deref());
+    let both = AccessFs::ReadFile | AccessFs::WriteFile;
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(LANDLOCK))?
+        .handle_access(AccessNet::from_all(LANDLOCK))?
+        .scope(Scope::from_all(LANDLOCK))?
+        .create()?
+        .add_rules(path_beneath_rules(read, AccessFs::from_read(LANDLOCK)))?
+        .add_rules(path_beneath_rules(WRITTEN, both))?
+        .restrict_self()?;
+    Ok(())
+}
+
+/// What is refused.
+fn calls() -> anyhow::Result<BpfProgram> {
+    let refused = [
+        // The network, also by way of a ring.
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_io_uring_setup,
+        // Other processes of the same user, the gateway among them.
+        libc::SYS_kill,
+        libc::SYS_tkill,
+        libc::SYS_rt_sigqueueinfo,
+        libc::SYS_rt_tgsigqueueinfo,
+        libc::SYS_pidfd_open,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        // Out of the group that is ended as one, out of its limits, or into a world of its own.
+        libc::SYS_setsid,
+        libc::SYS_setpgid,
+        libc::SYS_setrlimit,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        // Memory that is not of its address space.
+        libc::SYS_memfd_create,
+        libc::SYS_shmget,
+        libc::SYS_msgget,
+        libc::SYS_semget,
+        libc::SYS_mq_open,
+        // What widens the kernel's surface, and no film needs.
+        libc::SYS_bpf,
+        libc::SYS_userfaultfd,
+        libc::SYS_perf_event_open,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fork,
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_vfork,
+    ];
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        refused.into_iter().map(|call| (call, Vec::new())).collect();
+    // What depends on an argument: which one, and when the call is refused.
+    let thread = u64::try_from(libc::CLONE_THREAD)?;
+    let own = u64::from(std::process::id());
+    for (call, argument, refused, value) in [
+        // A thread is no process.
+        (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), 0),
+        (libc::SYS_tgkill, 0, SeccompCmpOp::Ne, own),
+        // Of another process; to change its own.
+        (libc::SYS_prlimit64, 0, SeccompCmpOp::Ne, 0),
+        (libc::SYS_prlimit64, 2, SeccompCmpOp::Ne, 0),
+    ] {
+        let condition = SeccompCondition::new(argument, Qword, refused, value)?;
+        let rule = SeccompRule::new(vec![condition])?;
+        rules.entry(call).or_default().push(rule);
+    }
+    filter(rules, libc::EPERM)
+}
+
+/// `clone3` hides what it makes from a filter: not there, it says, and libraries fall back on `clone`.
+fn thread_call() -> anyhow::Result<BpfProgram> {
+    filter(
+        BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+        libc::ENOSYS,
+    )
+}
+
+fn filter(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> anyhow::Result<BpfProgram> {
+    let machine = TargetArch::try_from(std::env::consts::ARCH)?;
+    let refuse = SeccompAction::Errno(error.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine)?;
+    Ok(filter.try_into()?)
+}

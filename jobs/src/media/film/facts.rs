@@ -1,0 +1,260 @@
+//! What a film says of itself, and whether a phone plays it.
+
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+use mp4parse::{
+    AudioCodecSpecific, CodecType, SampleEntry, Track, TrackType, VideoCodecSpecific,
+    VideoSampleEntry,
+};
+use passerelle_engine::media::Looks;
+
+use crate::media::{
+    ingest::Sealed,
+    objects::Objects,
+    recording::{Reader, WINDOW, whole_seconds},
+};
+
+/// H.264 as phones play it: 8 bits, 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
+const PROFILES: [u8; 3] = [66, 77, 100];
+/// Boxes that may come before what counts.
+const BOXES_MAX: usize = 64;
+
+/// What a film says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) seconds: u32,
+    /// As it is shown: turned, if its camera was held upright.
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// H.264, and AAC if it has sound.
+    pub(super) plays: bool,
+    /// It describes itself whole and first, so that a phone shows it while it loads.
+    pub(super) begins_at_once: bool,
+}
+
+impl Facts {
+    pub(super) fn looks(self, mime_type: &str) -> Looks {
+        Looks {
+            mime_type: mime_type.to_owned(),
+            width: Some(self.width),
+            height: Some(self.height),
+            seconds: Some(self.seconds),
+            ..Looks::default()
+        }
+    }
+}
+
+/// Why it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It ends before its end.
+    CutOff,
+    /// It is no MP4, or a strange one.
+    Other,
+}
+
+/// Of a stored film, read piece by piece.
+pub(super) async fn of_stored(
+    objects: &Objects,
+    came: &Sealed,
+    mime_type: &str,
+) -> Result<Facts, Unread> {
+    if !is_mp4(mime_type) {
+        return Err(Unread::Other);
+    }
+    let mut reader = BufReader::with_capacity(WINDOW, Reader::of(objects, came));
+    // What makes the parser panic is no film.
+    let read = tokio::task::spawn_blocking(move || read(&mut reader)).await;
+    read.unwrap_or(Err(Unread::CutOff))
+}
+
+/// MP4, or one of the containers that are much the same.
+fn is_mp4(mime_type: &str) -> bool {
+    matches!(
+        mime_type,
+        "video/mp4" | "video/3gpp" | "video/quicktime" | "video/x-m4v"
+    )
+}
+
+pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
+    let begins_at_once = describes_itself_first(film);
+    film.rewind().map_err(|_| Unread::Other)?;
+    let context = mp4parse::read_mp4(film).map_err(|error| match error {
+        mp4parse::Error::UnexpectedEOF => Unread::CutOff,
+        _ => Unread::Other,
+    })?;
+    let of = |kind: TrackType| {
+        let all = context.tracks.iter();
+        all.filter(move |track| track.track_type == kind)
+    };
+    let video = of(TrackType::Video).next().ok_or(Unread::Other)?;
+    let entry = entries(video).find_map(|entry| match entry {
+        SampleEntry::Video(video) => Some(video),
+        _ => None,
+    });
+    let plays = entry.is_some() && entries(video).all(is_h264) && of(TrackType::Audio).all(is_aac);
+    // Of a codec that the parser does not know, which does not play, there is no size.
+    let (width, height) = entry.map_or((0, 0), |entry| shown(entry, video));
+    Ok(Facts {
+        seconds: duration(video).unwrap_or(1),
+        width,
+        height,
+        plays,
+        // One in fragments says as it goes how long it is.
+        begins_at_once: begins_at_once && context.mvex.is_none(),
+    })
+}
+
+fn entries(track: &Track) -> impl Iterator<Item = &SampleEntry> {
+    let stsd = track.stsd.iter();
+    stsd.flat_map(|stsd| stsd.descriptions.iter())
+}
+
+fn is_h264(entry: &SampleEntry) -> bool {
+    let SampleEntry::Video(video) = entry else {
+        return false;
+    };
+    // ISO/IEC 14496-15, 5.3.3.1: the profile is the second byte.
+    let VideoCodecSpecific::AVCConfig(config) = &video.codec_specific else {
+        return false;
+    };
+    video.codec_type == CodecType::H264
+        && config
+            .get(1)
+            .is_some_and(|profile| PROFILES.contains(profile))
+}
+
+fn is_aac(track: &Track) -> bool {
+    let aac = |entry: &SampleEntry| match entry {
+        SampleEntry::Audio(audio) => {
+            audio.codec_type == CodecType::AAC
+                && matches!(audio.codec_specific, AudioCodecSpecific::ES_Descriptor(_))
+        }
+        _ => false,
+    };
+    entries(track).next().is_some() && entries(track).all(aac)
+}
+
+/// Its size as it is shown. A camera that is held upright writes lying pictures and a matrix that
+/// turns them (ISO/IEC 14496-12, 8.3.2).
+fn shown(entry: &VideoSampleEntry, track: &Track) -> (u32, u32) {
+    let (width, height) = (entry.width.into(), entry.height.into());
+    let matrix = track.tkhd.as_ref().map(|tkhd| tkhd.matrix);
+    let turned = matrix.is_some_and(|by| by.a == 0 && by.d == 0 && by.b != 0);
+    if turned {
+        (height, width)
+    } else {
+        (width, height)
+    }
+}
+
+fn duration(track: &Track) -> Option<u32> {
+    let (ticks, scale) = (track.duration?.0, track.timescale?.0);
+    #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
+    whole_seconds(ticks as f64 / scale as f64)
+}
+
+/// Whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
+fn describes_itself_first(film: &mut (impl Read + Seek)) -> bool {
+    for _ in 0..BOXES_MAX {
+        let mut head = [0; 8];
+        if film.read_exact(&mut head).is_err() {
+            return false;
+        }
+        let [a, b, c, d, name @ ..] = head;
+        match &name {
+            b"moov" => return true,
+            b"mdat" => return false,
+            _ => {}
+        }
+        let rest = match u32::from_be_bytes([a, b, c, d]) {
+            1 => {
+                let mut long = [0; 8];
+                let read = film.read_exact(&mut long).ok();
+                read.and_then(|()| u64::from_be_bytes(long).checked_sub(16))
+            }
+            short => u64::from(short).checked_sub(8),
+        };
+        let rest = rest.and_then(|rest| i64::try_from(rest).ok());
+        let Some(rest) = rest else {
+            return false;
+        };
+        if film.seek(SeekFrom::Current(rest)).is_err() {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILM: &[u8] = include_bytes!("../../../../tests/assets/film.mp4");
+    const HEVC: &[u8] = include_bytes!("../../../../tests/assets/hevc.mp4");
+
+    fn of(bytes: &[u8]) -> Result<Facts, Unread> {
+        read(&mut Cursor::new(bytes))
+    }
+
+    #[test]
+    fn a_film_says_how_long_it_plays_and_its_size() {
+        let expected = Facts {
+            seconds: 2,
+            width: 160,
+            height: 120,
+            plays: true,
+            begins_at_once: true,
+        };
+        assert_eq!(of(FILM), Ok(expected));
+        assert!(!of(HEVC).unwrap().plays);
+        assert_eq!(of(&FILM[..1000]), Err(Unread::CutOff));
+        assert!(of(b"").is_err());
+    }
+
+    fn place(of: &[u8]) -> usize {
+        FILM.windows(4).position(|name| name == of).unwrap()
+    }
+
+    #[test]
+    fn a_film_that_no_phone_shows_well_is_known() {
+        // Ten bits: the profile is the sixth byte of `avcC`, its size and name counted.
+        let mut deep = FILM.to_vec();
+        deep[place(b"avcC") + 5] = 110;
+        assert!(!of(&deep).unwrap().plays);
+        // A matrix that turns by 90 degrees, of the first track.
+        let mut turned = FILM.to_vec();
+        let at = place(b"tkhd") + 4 + 40;
+        turned[at..at + 20].copy_from_slice(&[
+            0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0,
+        ]);
+        let facts = of(&turned).unwrap();
+        assert_eq!((facts.width, facts.height), (120, 160));
+        // One that describes itself last.
+        let (moov, mdat) = (place(b"moov") - 4, place(b"mdat") - 4);
+        assert!(moov < mdat, "the test's film is a good one");
+        let late = [&FILM[..moov], &FILM[mdat..], &FILM[moov..mdat]].concat();
+        let facts = of(&late).unwrap();
+        assert!(facts.plays && !facts.begins_at_once);
+    }
+
+    proptest! {
+        /// Whatever a byte was bent to, reading ends, with an answer.
+        #[test]
+        fn a_bent_film_is_read_or_refused(
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bent = FILM.to_vec();
+            // The head has all that counts.
+            bent[at.index(600)] = byte;
+            bent.truncate(cut.index(bent.len()) + 1);
+            let _ = of(&bent);
+        }
+    }
+}

@@ -74,41 +74,12 @@ async fn crash_points_of_tokens() -> Result<()> {
     Ok(())
 }
 
-/// The point at which a message leaves its lane without having been claimed.
-const LEAVING: &str = "leave.before_commit";
-
-on_both_stores!(crash_point_leave_before_commit);
-
-async fn crash_point_leave_before_commit(backing: Backing) -> Result<Finished> {
-    let mut world = World::start(backing).await?;
-    let receiver = world.endpoint(&["message.canceled"]).await?;
-    let session = world.api.create_session("offline").await?.id;
-    let queued = world.api.send(&session, CONTACT, "never mind").await?;
-    world.gateway.stop().await?;
-    world.gateway.setup.failpoints = Some(format!("{LEAVING}=return"));
-    world.gateway.start().await?;
-    let cancel = format!("/v1/messages/{}/cancel", queued.id);
-    assert!(world.api.act(&cancel).await.is_err(), "it was answered");
-    let crashed = world
-        .gateway
-        .crash_and_restart(Duration::from_secs(30))
-        .await?;
-    assert_eq!(crashed.signal(), Some(SIGABRT));
-    assert_eq!(world.api.message(&queued.id).await?.status, "queued");
-    assert_eq!(world.api.act(&cancel).await?.status.as_u16(), 200);
-    receiver.wait_for("message.canceled", 1).await?;
-    assert_eq!(world.api.message(&queued.id).await?.status, "canceled");
-    let finished = world.finish().await?;
-    assert_eq!(receiver.arrivals().len(), 1, "it was told twice");
-    Ok(finished)
-}
-
 #[test]
 fn every_crash_point_in_the_code_is_listed_and_killed_at() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let killed = KILLED_AT.iter().chain(&KILLED_AT_WITH_REDIS);
     let killed = killed.chain(&crate::media::KILLED_AT);
-    let killed = killed.chain([&LEAVING, &crate::in_flight::KILLED_AT]);
+    let killed = killed.chain(&crate::in_flight::KILLED_AT);
     let killed: BTreeSet<_> = killed.map(ToString::to_string).collect();
     let table = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;
     let (_, table) = table

@@ -8,6 +8,7 @@ use std::{os::unix::process::ExitStatusExt as _, time::Duration};
 on_both_stores!(
     a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same,
     a_death_while_a_stray_message_is_taken_up_loses_nothing,
+    a_death_while_a_message_is_taken_back_leaves_it_queued,
     two_deaths_before_the_wire_do_not_make_it_unknown,
     what_may_have_been_shown_cannot_be_canceled,
 );
@@ -34,8 +35,9 @@ async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
     world.finish().await
 }
 
-/// The point at which a process is killed that takes up a message which no job has in hand.
-pub(crate) const KILLED_AT: &str = "stray.before_commit";
+/// The points at which a process is killed that takes up a message which no job has in hand, and that
+/// takes one out of its lane.
+pub(crate) const KILLED_AT: [&str; 2] = ["stray.before_commit", "leave.before_commit"];
 
 async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
     backing: Backing,
@@ -44,7 +46,7 @@ async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     world.gateway.stop().await?;
-    let armed = format!("claim.after_commit=1*panic;{KILLED_AT}=return");
+    let armed = format!("claim.after_commit=1*panic;{}=return", KILLED_AT[0]);
     world.gateway.setup.failpoints = Some(armed);
     world.gateway.start().await?;
     let stray = world.api.send(&session, CONTACT, "stray").await?;
@@ -56,6 +58,32 @@ async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
     world.api.message_at(&stray.id, "read").await?;
     assert_eq!(world.simulator.shown(CONTACT).await?, ["stray"]);
     world.finish().await
+}
+
+async fn a_death_while_a_message_is_taken_back_leaves_it_queued(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let receiver = world.endpoint(&["message.canceled"]).await?;
+    let session = world.api.create_session("offline").await?.id;
+    let queued = world.api.send(&session, CONTACT, "never mind").await?;
+    world.gateway.stop().await?;
+    world.gateway.setup.failpoints = Some(format!("{}=return", KILLED_AT[1]));
+    world.gateway.start().await?;
+    let cancel = format!("/v1/messages/{}/cancel", queued.id);
+    assert!(world.api.act(&cancel).await.is_err(), "it was answered");
+    let crashed = world
+        .gateway
+        .crash_and_restart(Duration::from_secs(30))
+        .await?;
+    assert_eq!(crashed.signal(), Some(SIGABRT));
+    assert_eq!(world.api.message(&queued.id).await?.status, "queued");
+    assert_eq!(world.api.act(&cancel).await?.status.as_u16(), 200);
+    receiver.wait_for("message.canceled", 1).await?;
+    assert_eq!(world.api.message(&queued.id).await?.status, "canceled");
+    let finished = world.finish().await?;
+    assert_eq!(receiver.arrivals().len(), 1, "it was told twice");
+    Ok(finished)
 }
 
 async fn two_deaths_before_the_wire_do_not_make_it_unknown(backing: Backing) -> Result<Finished> {

@@ -9,6 +9,7 @@ mod crash_points;
 mod deploy;
 mod document;
 mod endings;
+mod faults;
 mod idempotency;
 mod in_flight;
 mod interop;

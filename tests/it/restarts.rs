@@ -24,7 +24,8 @@ fn rounds() -> u32 {
     }
 }
 
-fn seeded() -> StdRng {
+/// The random source of a test whose seed is told.
+pub(crate) fn seeded() -> StdRng {
     let seed = std::env::var("PASSERELLE_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());

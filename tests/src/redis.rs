@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -12,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::wait::soon;
+use crate::{process::signal, wait::soon};
 
 /// The server that no test may empty or stop.
 pub fn shared() -> Result<String> {
@@ -48,6 +49,23 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Hears everything that it is told from now on.
+    pub async fn overhear(&self) -> Result<Overheard> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        socket.write_all(b"MONITOR\r\n").await?;
+        let heard = Overheard::default();
+        let said = Arc::clone(&heard.0);
+        #[expect(clippy::disallowed_methods, reason = "it ends with the server")]
+        tokio::spawn(async move {
+            let mut chunk = vec![0; 16 << 10];
+            while let Ok(read @ 1..) = socket.read(&mut chunk).await {
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                said.extend(&chunk[..read]);
+            }
+        });
+        Ok(heard)
+    }
+
     /// Forgets all it holds.
     pub async fn empty(&self) -> Result<()> {
         let answer = self.ask("FLUSHALL").await?;
@@ -67,6 +85,22 @@ impl Redis {
         self.answers().await
     }
 
+    /// It stands still for so long, its connections open.
+    pub async fn halt(&self, time: Duration) -> Result<()> {
+        let pid = self.process.id().context("Redis runs")?;
+        signal(pid, "STOP")?;
+        tokio::time::sleep(time).await;
+        signal(pid, "CONT")
+    }
+
+    /// It has no room for anything, or has again.
+    pub async fn fill(&self, full: bool) -> Result<()> {
+        let most = if full { "1" } else { "0" };
+        let answer = self.ask(&format!("CONFIG SET maxmemory {most}")).await?;
+        ensure!(answer.starts_with("+OK"), "CONFIG SET: {answer}");
+        Ok(())
+    }
+
     /// Sends one line, as the protocol allows, and reads the start of the answer.
     async fn ask(&self, line: &str) -> Result<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
@@ -82,6 +116,18 @@ impl Redis {
             Ok(answer.starts_with("+PONG").then_some(()))
         })
         .await
+    }
+}
+
+/// What a Redis server was told, as it writes it: `"SET" "key" "value"`.
+#[derive(Debug, Default)]
+pub struct Overheard(Arc<Mutex<Vec<u8>>>);
+
+impl Overheard {
+    /// All of it so far.
+    pub fn so_far(&self) -> Vec<u8> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.clone()
     }
 }
 

@@ -1,13 +1,15 @@
-//! Nothing sensitive is in the clear: canaries are sought in the database, and in a log that was
-//! asked to tell everything.
+//! Nothing sensitive is in the clear: canaries are sought in the database, in a log that was asked to
+//! tell everything, and in all that a cluster tells Redis.
 
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
-use passerelle_tests::{Api, Backing, Finished, Setup, World, on_both_stores, simulator::Phone};
+use passerelle_tests::{
+    Api, Backing, Finished, Setup, World, on_every_shape, redis::Redis, simulator::Phone,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_stores!(no_text_number_key_or_secret_is_in_the_database_or_the_logs);
+on_every_shape!(no_text_number_key_or_secret_is_in_the_database_or_the_logs);
 
 const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
@@ -20,7 +22,17 @@ const BROKEN: &str = "canary-broken-51d0aa";
 async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     backing: Backing,
 ) -> Result<Finished> {
+    let scratch = tempfile::TempDir::with_prefix("passerelle-redis-")?;
+    let redis = match backing {
+        Backing::Cluster => Some(Redis::start(scratch.path()).await?),
+        Backing::Sqlite | Backing::Postgres => None,
+    };
+    let heard = match &redis {
+        Some(redis) => Some(redis.overhear().await?),
+        None => None,
+    };
     let setup = Setup {
+        redis: redis.as_ref().map(Redis::url),
         log: "trace,whatsapp_rust::message=trace,Client/PairCode=trace".to_owned(),
         ..Setup::default()
     };
@@ -97,7 +109,12 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("QR", qr.split(',').nth(1).unwrap_or_default().to_owned()),
         ("idempotency key", "canary-key-90ef".to_owned()),
     ];
-    let places = all_that_is_kept(&mut world, &session.id).await?;
+    let mut places = all_that_is_kept(&mut world, &session.id).await?;
+    if let Some(heard) = heard {
+        let heard = heard.so_far();
+        assert!(holds(&heard, b"passerelle:"), "Redis was told something");
+        places.push(("words to Redis", heard));
+    }
     let raw = [secret.as_str(), new_secret].map(|secret| {
         (
             "webhook secret's bytes",
@@ -121,12 +138,12 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
 async fn all_that_is_kept(
     world: &mut World,
     session: &str,
-) -> Result<[(&'static str, Vec<u8>); 2]> {
+) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let running = world.gateway.database.dump(world.folder()).await?;
     world.gateway.kill_and_restart().await?;
     world.api.session_in(session, "connected").await?;
     let dump = [running, world.gateway.database.dump(world.folder()).await?].concat();
-    let log = std::fs::read(world.gateway.log_file())?;
+    let log = world.gateway.logs()?;
     assert!(
         dump.len() > 10_000 && log.len() > 200,
         "there is something to look through"
@@ -135,7 +152,7 @@ async fn all_that_is_kept(
         holds(&dump, session.as_bytes()),
         "the dump shows what is in the clear"
     );
-    Ok([("database", dump), ("log", log)])
+    Ok(vec![("database", dump), ("log", log)])
 }
 
 /// Requests that fail in every way a text or a number could get into a log by.

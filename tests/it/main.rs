@@ -26,5 +26,6 @@ mod redis;
 mod restarts;
 mod row_level_security;
 mod sending;
+mod shapes;
 mod tenancy;
 mod webhooks;

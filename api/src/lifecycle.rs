@@ -34,7 +34,7 @@ use crate::{
     quota::Quotas,
     server,
     surface::{self, Parts},
-    waiting,
+    waiting, watchdog,
 };
 
 /// For requests in flight.
@@ -178,6 +178,7 @@ impl Gateway {
         }
         running.wake(&services);
         upkeep(&running, metrics.clone(), stop.clone());
+        watchdog::start(running.tasks(), stop.clone())?;
         let (admin_key, guard) = match admin {
             Admin::Given(key) => (Some(key.clone()), AdminKey::new(Some(key))),
             Admin::Made(key) => (made_admin_key.then_some(key), AdminKey::default()),

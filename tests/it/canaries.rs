@@ -4,10 +4,13 @@
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
 use passerelle_tests::{
-    Api, Backing, Finished, Setup, World, on_every_shape, redis::Redis, simulator::Phone,
+    Api, Backing, Finished, Setup, World, on_every_shape,
+    redis::{Overheard, Redis},
+    simulator::Phone,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::path::Path;
 
 on_every_shape!(no_text_number_key_or_secret_is_in_the_database_or_the_logs);
 
@@ -23,16 +26,9 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     backing: Backing,
 ) -> Result<Finished> {
     let scratch = tempfile::TempDir::with_prefix("passerelle-redis-")?;
-    let redis = match backing {
-        Backing::Cluster => Some(Redis::start(scratch.path()).await?),
-        Backing::Sqlite | Backing::Postgres => None,
-    };
-    let heard = match &redis {
-        Some(redis) => Some(redis.overhear().await?),
-        None => None,
-    };
+    let redis = overheard(backing, scratch.path()).await?;
     let setup = Setup {
-        redis: redis.as_ref().map(Redis::url),
+        redis: redis.as_ref().map(|(redis, _)| redis.url()),
         log: "trace,whatsapp_rust::message=trace,Client/PairCode=trace".to_owned(),
         ..Setup::default()
     };
@@ -43,18 +39,10 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     let rotate = format!("/v1/webhook-endpoints/{endpoint}/secret/rotate");
     let rotated: Value = world.api.act(&rotate).await?.into(200)?;
     let new_secret = rotated["secret"].as_str().context("it is shown once")?;
-    let waiting = world.api.create_session("waits").await?;
-    world.api.connect(&waiting.id).await?;
-    let qr = world.api.qr(&waiting.id).await?;
-    world
-        .api
-        .delete(&format!("/v1/sessions/{}", waiting.id))
-        .await?;
+    let qr = a_qr_that_nobody_scans(&world).await?;
     let knows = json!({ "phone": NUMBER, "contacts": [CONTACT] });
-    world
-        .simulator
-        .call(Method::POST, "/phones", Some(&knows))
-        .await?;
+    let phones = world.simulator.call(Method::POST, "/phones", Some(&knows));
+    phones.await?;
     let session = world.linked(NUMBER).await?;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let body = Api::text(&session.id, CONTACT, SENT);
@@ -110,7 +98,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("idempotency key", "canary-key-90ef".to_owned()),
     ];
     let mut places = all_that_is_kept(&mut world, &session.id).await?;
-    if let Some(heard) = heard {
+    if let Some((_redis, heard)) = redis {
         let heard = heard.so_far();
         assert!(holds(&heard, b"passerelle:"), "Redis was told something");
         places.push(("words to Redis", heard));
@@ -132,6 +120,25 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         }
     }
     world.finish().await
+}
+
+async fn a_qr_that_nobody_scans(world: &World) -> Result<String> {
+    let waiting = world.api.create_session("waits").await?;
+    world.api.connect(&waiting.id).await?;
+    let qr = world.api.qr(&waiting.id).await?;
+    let path = format!("/v1/sessions/{}", waiting.id);
+    world.api.delete(&path).await?;
+    Ok(qr)
+}
+
+/// The Redis of a cluster, and all that it is told.
+async fn overheard(backing: Backing, folder: &Path) -> Result<Option<(Redis, Overheard)>> {
+    if backing != Backing::Cluster {
+        return Ok(None);
+    }
+    let redis = Redis::start(folder).await?;
+    let heard = redis.overhear().await?;
+    Ok(Some((redis, heard)))
 }
 
 /// The database, as it is at work and after a kill, and the log of both lives.

@@ -268,8 +268,8 @@ impl Gateway {
     /// Waits until a process of it has ended by itself.
     pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         within(deadline, "a process ends by itself", async || {
-            let all = self.process.iter_mut().chain(self.others.values_mut());
-            Ok(all.filter_map(Process::has_ended).next())
+            let mut all = self.process.iter_mut().chain(self.others.values_mut());
+            Ok(all.find_map(Process::has_ended))
         })
         .await
     }

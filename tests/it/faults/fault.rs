@@ -1,7 +1,7 @@
 //! What fails, and in which order.
 
 use anyhow::{Context as _, Result, ensure};
-use passerelle_tests::{Gateway, redis::Redis};
+use passerelle_tests::{Gateway, proxy::Proxy, redis::Redis};
 use rand::{
     RngExt as _,
     rngs::StdRng,
@@ -153,14 +153,14 @@ impl Fault {
                 redis.fill(false).await?;
             }
             Self::DatabaseGone(time) => {
-                roads.all().for_each(|road| road.cut());
+                roads.all().for_each(Proxy::cut);
                 tokio::time::sleep(time).await;
-                roads.all().for_each(|road| road.mend());
+                roads.all().for_each(Proxy::mend);
             }
             Self::DatabaseReset => {
-                roads.all().for_each(|road| road.cut());
+                roads.all().for_each(Proxy::cut);
                 tokio::time::sleep(ms(50)).await;
-                roads.all().for_each(|road| road.mend());
+                roads.all().for_each(Proxy::mend);
             }
             Self::CommitsLost(count) => {
                 roads.all().for_each(|road| road.lose_commits(count));

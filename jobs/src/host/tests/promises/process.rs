@@ -48,7 +48,7 @@ impl Process {
     pub(super) fn start(ground: &Ground, host: &str) -> Self {
         let chance = StdRng::seed_from_u64(rand::random());
         let (store, vault) = (ground.store.clone(), ground.vault.clone());
-        let settings = ground.settings(host);
+        let settings = Ground::settings(host);
         Self {
             services: Services::new(store, vault, ground.clock.clone(), settings, chance),
             runs: HashMap::new(),

@@ -75,7 +75,7 @@ impl Ground {
         }
     }
 
-    pub(super) fn settings(&self, host: &str) -> Settings {
+    pub(super) fn settings(host: &str) -> Settings {
         Settings {
             host: host.into(),
             redis: None,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`cli`], [`config`] | flags and environment, checked at start |
 //! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
+//! | `waiting`, `watchdog` | a process whose database is not reached yet; one that stands still |
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
 //! | [`server`], [`edge`], `intake`, [`limits`] | sockets; what every request passes; how its body is taken in; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
@@ -41,4 +42,6 @@ pub mod server;
 pub mod spec;
 pub mod surface;
 pub mod types;
+mod waiting;
+mod watchdog;
 pub mod word;

@@ -1,7 +1,7 @@
 //! A process from start to stop.
 //!
 //! Start: port, store, migrations, vault, brain, roles, HTTP; what fails, fails before anything is
-//! served. Stop: no new connections, streams end, requests finish; then the roles finish what is in
+//! served, but for a PostgreSQL that is not reached, which is waited for ([`waiting`]). Stop: no new connections, streams end, requests finish; then the roles finish what is in
 //! flight and sessions disconnect (never log out); then the store closes. At most 25 seconds.
 
 use std::{
@@ -37,6 +37,7 @@ use crate::{
     quota::Quotas,
     server,
     surface::{self, Parts},
+    waiting, watchdog,
 };
 
 /// For requests in flight.
@@ -134,8 +135,18 @@ impl Gateway {
         role: Role,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.with_context(|| format!("listening on {}", config.listen))?;
+        let listener = listen(&config).await?;
+        let store = waiting::open(&config.store, &listener).await?;
+        Self::on(listener, store, config, role, metrics).await
+    }
+
+    async fn on(
+        listener: TcpListener,
+        store: Store,
+        config: Config,
+        role: Role,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
         let addr = listener.local_addr().context("reading the own address")?;
         let clock = Clock::system();
         let mut settings = config.settings;
@@ -148,7 +159,6 @@ impl Gateway {
         }
         settings.media.confinement = Some(confinement.clone());
         settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));
-        let store = open(&config.store).await?;
         let vault = Vault::open(&store, config.kek, clock.clone())
             .await
             .context("opening the vault")?;
@@ -181,6 +191,7 @@ impl Gateway {
         }
         running.wake(&services);
         upkeep(&running, metrics.clone(), stop.clone());
+        watchdog::start(running.tasks(), stop.clone())?;
         let (admin_key, guard) = match admin {
             Admin::Given(key) => (Some(key.clone()), AdminKey::new(Some(key))),
             Admin::Made(key) => (made_admin_key.then_some(key), AdminKey::default()),
@@ -236,6 +247,11 @@ impl Gateway {
         self.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(config.listen).await;
+    listener.with_context(|| format!("listening on {}", config.listen))
 }
 
 /// With what links to files begin when nobody says.
@@ -318,7 +334,7 @@ impl Asked {
     }
 
     /// Returns when the process is asked to end.
-    pub async fn to_stop(mut self) {
+    pub async fn to_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
@@ -335,8 +351,13 @@ pub async fn asked_to_stop() -> anyhow::Result<()> {
 /// Runs a gateway until it is asked to stop.
 pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let announce = config.announce.clone();
-    let asked = Asked::listen()?;
-    let gateway = Gateway::start(config, role, metrics()?).await?;
+    let mut asked = Asked::listen()?;
+    let listener = listen(&config).await?;
+    let store = tokio::select! {
+        store = waiting::open(&config.store, &listener) => store?,
+        () = asked.to_stop() => return Ok(()),
+    };
+    let gateway = Gateway::on(listener, store, config, role, metrics()?).await?;
     tell(&gateway)?;
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;

@@ -258,6 +258,20 @@ impl Store {
         })
     }
 
+    /// Whether opening or migrating failed because the server was not reached, or takes nobody at the
+    /// moment: it may be there later. A file, a user or a database that is not there is another matter.
+    pub fn is_away(error: &anyhow::Error) -> bool {
+        let mut causes = error.chain();
+        causes.any(|cause| match cause.downcast_ref() {
+            Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
+            Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+                // Connection, resources, operator intervention.
+                code.len() == 5 && ["08", "53", "57"].contains(&&code[..2])
+            }),
+            _ => false,
+        })
+    }
+
     /// Which database answers.
     pub fn dialect(&self) -> Dialect {
         self.dialect

@@ -47,7 +47,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
 }
 
 /// Expires queued messages past their time, each with its event.
-async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
+pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
     let overdue = {
         let mut conn = services.0.store.read_system().await?;
         store::system::overdue(&mut conn, now).await?

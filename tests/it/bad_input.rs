@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use futures_util::stream;
 use passerelle_tests::{
-    Api, Backing, Finished, World, api::Reply, on_both_stores, simulator::Phone,
+    Api, Backing, Finished, World, api::Reply, on_every_shape, simulator::Phone,
 };
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-on_both_stores!(
+on_every_shape!(
     every_bad_field_of_a_send_has_its_code,
     every_bad_field_elsewhere_has_its_code,
     a_text_of_the_longest_length_goes_out,

@@ -5,7 +5,7 @@ use passerelle_tests::{
     Backing, Finished, World,
     api::{Api, Base},
     gateway::{ADMIN_KEY, kek},
-    on_both_stores,
+    on_every_shape,
     process::{Process, command, plain_binary, sandbox_binary},
     world::install_tls,
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::{path::Path, process::Output, time::Duration};
 use tempfile::TempDir;
 
-on_both_stores!(
+on_every_shape!(
     a_wrong_key_encryption_key_is_refused_and_changes_nothing,
     a_second_key_encryption_key_opens_what_the_first_sealed
 );

@@ -3,7 +3,8 @@
 
 use anyhow::{Context as _, Result, bail};
 use passerelle_tests::{
-    Api, Backing, Finished, Setup, World, on_both_stores, receiver::Arrival, redis, soon, within,
+    Api, Backing, Finished, Setup, World, on_both_stores, on_every_shape, receiver::Arrival, redis,
+    soon, within,
 };
 use serde_json::json;
 use std::{
@@ -20,19 +21,20 @@ const CONTACT: &str = "+4915199000001";
 const SIGABRT: i32 = 6;
 
 macro_rules! crash_points {
-    ($($test:ident = $point:literal $(after $passes:literal)?),+ $(,)?) => {
+    ($killed_at:ident, $shapes:ident: $($test:ident = $point:literal $(after $passes:literal)?),+ $(,)?) => {
         /// The points that are killed at here.
-        const KILLED_AT: &[&str] = &[$($point),+];
+        pub(crate) const $killed_at: &[&str] = &[$($point),+];
 
         $(async fn $test(backing: Backing) -> Result<Finished> {
             killed_at(backing, $point, 0 $(+ $passes)?).await
         })+
 
-        on_both_stores!($($test),+);
+        $shapes!($($test),+);
     };
 }
 
 crash_points!(
+    KILLED_AT, on_every_shape:
     crash_point_accept_before_commit = "accept.before_commit",
     crash_point_accept_after_commit = "accept.after_commit",
     crash_point_claim_before_commit = "claim.before_commit",
@@ -52,12 +54,23 @@ crash_points!(
     crash_point_receipt_after_commit = "receipt.after_commit",
     crash_point_inbound_before_commit = "inbound.before_commit",
     crash_point_inbound_after_commit = "inbound.after_commit",
-    crash_point_delivery_claim_before_commit = "delivery.claim.before_commit" after 3,
     crash_point_delivery_claimed = "delivery.claimed" after 4,
     crash_point_delivery_posted = "delivery.posted" after 4,
     crash_point_delivery_before_commit = "delivery.before_commit" after 4,
     crash_point_delivery_after_commit = "delivery.after_commit" after 4,
 );
+
+use without_redis::KILLED_AT_WITHOUT_REDIS;
+
+/// The points that no process comes to whose deliveries travel as tokens.
+mod without_redis {
+    use super::*;
+
+    crash_points!(
+        KILLED_AT_WITHOUT_REDIS, on_both_stores:
+        crash_point_delivery_claim_before_commit = "delivery.claim.before_commit" after 3,
+    );
+}
 
 /// The points that only a process with Redis comes to.
 const KILLED_AT_WITH_REDIS: [&str; 3] = [
@@ -77,7 +90,8 @@ async fn crash_points_of_tokens() -> Result<()> {
 #[test]
 fn every_crash_point_in_the_code_is_listed_and_killed_at() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let killed = KILLED_AT.iter().chain(&KILLED_AT_WITH_REDIS);
+    let killed = KILLED_AT.iter().chain(KILLED_AT_WITHOUT_REDIS);
+    let killed = killed.chain(&KILLED_AT_WITH_REDIS);
     let killed = killed.chain(&crate::media::KILLED_AT);
     let killed = killed.chain(&crate::in_flight::KILLED_AT);
     let killed: BTreeSet<_> = killed.map(ToString::to_string).collect();
@@ -121,7 +135,7 @@ fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Kills the process when it comes to `point` after so many `passes` (with `--long`, two more), while
+/// Kills a process when it comes to `point` after so many `passes` (with `--long`, two more), while
 /// five texts go out to a contact who answers each. Then: each text shown once and in order and known
 /// as sent, each answer stored once, everything told by one event, every gap kept.
 async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finished> {
@@ -238,7 +252,8 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Waits for the crash, which must be the point's, and starts the gateway again.
+    /// Waits for the crash, which must be the point's, and starts the gateway again: in a cluster the
+    /// others are killed then, for they are armed as well.
     async fn crash(&mut self) -> Result<()> {
         let gateway = &mut self.world.gateway;
         let status = gateway.crash_and_restart(Duration::from_secs(30)).await;

@@ -1,11 +1,11 @@
 //! What the gateway tells of itself: the document, the page to try it, health and metrics.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, World, browser, on_both_stores};
+use passerelle_tests::{Backing, Finished, World, browser, on_every_shape};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_stores!(
+on_every_shape!(
     the_served_document_is_the_committed_one,
     the_docs_page_asks_nothing_of_other_hosts,
     a_browser_shows_every_operation_and_asks_no_other_host,

@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, World, on_both_stores, receiver::Receiver, soon, within,
+    Backing, Finished, World, on_every_shape, receiver::Receiver, soon, within,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
-on_both_stores!(
+on_every_shape!(
     a_linked_number_is_told_before_it_is_online,
     each_refused_login_ends_the_session_with_its_reason,
     another_connection_of_the_same_device_ends_the_session_as_replaced,

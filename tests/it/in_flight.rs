@@ -1,11 +1,11 @@
 //! A message that is on its way when something goes wrong is neither forgotten nor lied about.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, Setup, World, on_both_stores, simulator::Phone, soon};
+use passerelle_tests::{Backing, Finished, Setup, World, on_every_shape, simulator::Phone, soon};
 use serde_json::json;
 use std::{os::unix::process::ExitStatusExt as _, time::Duration};
 
-on_both_stores!(
+on_every_shape!(
     a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same,
     a_death_while_a_stray_message_is_taken_up_loses_nothing,
     a_death_while_a_message_is_taken_back_leaves_it_queued,
@@ -96,8 +96,9 @@ async fn two_deaths_before_the_wire_do_not_make_it_unknown(backing: Backing) -> 
     world.gateway.start().await?;
     let sent = world.api.send(&session, CONTACT, "in the end").await?;
     for _ in 0..2 {
-        let died = world.gateway.process()?.ended(Duration::from_secs(30));
+        let died = world.gateway.ended(Duration::from_secs(30));
         assert_eq!(died.await?.signal(), Some(SIGABRT));
+        world.gateway.kill().await?;
         world.gateway.spawn()?;
     }
     let restarted = world.gateway.crash_and_restart(Duration::from_secs(30));

@@ -4,11 +4,11 @@ use anyhow::Result;
 use passerelle_tests::{
     Backing, Finished, World,
     api::{Message, Page},
-    on_both_stores,
+    on_every_shape,
 };
 use std::collections::BTreeSet;
 
-on_both_stores!(
+on_every_shape!(
     paging_shows_every_row_once_while_rows_are_added,
     a_cursor_that_was_changed_is_refused,
     a_list_is_filtered_by_session_status_and_direction,

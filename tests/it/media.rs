@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{
-    Api, Backing, Finished, Receiver, Setup, Shop, World, bucket::Bucket, on_both_stores,
-    on_every_shape, shop::Page, simulator::Phone, soon,
+    Api, Backing, Finished, Receiver, Setup, Shop, World, bucket::Bucket, on_every_shape,
+    shop::Page, simulator::Phone, soon,
 };
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -15,39 +15,19 @@ on_every_shape!(
     each_kind_goes_out_and_the_phone_opens_it,
     each_kind_comes_in_and_is_served_byte_by_byte,
     a_file_comes_from_an_address_in_the_request_or_from_an_upload,
+    what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
+    an_address_that_gives_no_file_fails_its_message_with_a_code,
+    a_picture_loses_what_its_camera_wrote,
+    a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
+    a_link_opens_one_file_until_it_ends,
+    a_deleted_message_takes_its_file_along,
+    nobody_sees_a_file_of_another_organisation,
+    a_refused_message_leaves_no_file,
+    an_endpoint_may_want_small_files_in_their_events,
+    files_may_lie_in_a_bucket,
+    when_the_disk_is_full_texts_go_on_and_files_wait,
+    a_worker_that_dies_while_it_fetches_is_followed_by_another,
 );
-
-mod stores {
-    use super::*;
-
-    on_both_stores!(
-        what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
-        an_address_that_gives_no_file_fails_its_message_with_a_code,
-        a_picture_loses_what_its_camera_wrote,
-        a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
-        a_link_opens_one_file_until_it_ends,
-        a_deleted_message_takes_its_file_along,
-        nobody_sees_a_file_of_another_organisation,
-        a_refused_message_leaves_no_file,
-        an_endpoint_may_want_small_files_in_their_events,
-        files_may_lie_in_a_bucket,
-        when_the_disk_is_full_texts_go_on_and_files_wait,
-        a_worker_that_dies_while_it_fetches_is_followed_by_another,
-    );
-
-    pub(super) use super::{
-        a_deleted_message_takes_its_file_along,
-        a_file_that_is_gone_from_whatsapp_is_asked_for_once_more,
-        a_link_opens_one_file_until_it_ends, a_picture_loses_what_its_camera_wrote,
-        a_refused_message_leaves_no_file,
-        a_worker_that_dies_while_it_fetches_is_followed_by_another,
-        an_address_that_gives_no_file_fails_its_message_with_a_code,
-        an_endpoint_may_want_small_files_in_their_events, files_may_lie_in_a_bucket,
-        nobody_sees_a_file_of_another_organisation,
-        what_is_no_file_of_its_kind_is_refused_and_leaves_nothing,
-        when_the_disk_is_full_texts_go_on_and_files_wait,
-    };
-}
 
 pub(crate) const NUMBER: &str = "+4915170000001";
 pub(crate) const CONTACT: &str = "+4915199000001";
@@ -335,7 +315,7 @@ async fn a_file_comes_from_an_address_in_the_request_or_from_an_upload(
     world.finish().await
 }
 
-pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
+async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
     backing: Backing,
 ) -> Result<Finished> {
     let mut setup = Setup::quick();
@@ -421,7 +401,7 @@ pub(super) async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
     world.finish().await
 }
 
-pub(super) async fn an_address_that_gives_no_file_fails_its_message_with_a_code(
+async fn an_address_that_gives_no_file_fails_its_message_with_a_code(
     backing: Backing,
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
@@ -491,7 +471,7 @@ fn taken(orientation: u8) -> Vec<u8> {
     photo
 }
 
-pub(super) async fn a_picture_loses_what_its_camera_wrote(backing: Backing) -> Result<Finished> {
+async fn a_picture_loses_what_its_camera_wrote(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
     for (orientation, width, height) in [(1, 320, 240), (6, 240, 320)] {
         assert!(holds(&taken(orientation), b"CANARY"));
@@ -511,7 +491,7 @@ pub(super) async fn a_picture_loses_what_its_camera_wrote(backing: Backing) -> R
     world.finish().await
 }
 
-pub(super) async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
+async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
     backing: Backing,
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
@@ -554,7 +534,7 @@ pub(super) async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
     world.finish().await
 }
 
-pub(super) async fn a_deleted_message_takes_its_file_along(backing: Backing) -> Result<Finished> {
+async fn a_deleted_message_takes_its_file_along(backing: Backing) -> Result<Finished> {
     let (world, _) = linked(backing).await?;
     let receiver = world
         .endpoint(&["media.available", "message.deleted"])
@@ -577,7 +557,7 @@ pub(super) async fn a_deleted_message_takes_its_file_along(backing: Backing) -> 
     world.finish().await
 }
 
-pub(super) async fn a_link_opens_one_file_until_it_ends(backing: Backing) -> Result<Finished> {
+async fn a_link_opens_one_file_until_it_ends(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
     let file = uploaded(&world.api, "document", PAPER).await?;
     let url = file["url"].as_str().context("a link")?;
@@ -609,9 +589,7 @@ pub(super) async fn a_link_opens_one_file_until_it_ends(backing: Backing) -> Res
     world.finish().await
 }
 
-pub(super) async fn nobody_sees_a_file_of_another_organisation(
-    backing: Backing,
-) -> Result<Finished> {
+async fn nobody_sees_a_file_of_another_organisation(backing: Backing) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
     let other = world.admin.tenant("Other").await?;
     let file = uploaded(&other, "document", PAPER).await?;
@@ -635,7 +613,7 @@ pub(super) async fn nobody_sees_a_file_of_another_organisation(
     world.finish().await
 }
 
-pub(super) async fn a_refused_message_leaves_no_file(backing: Backing) -> Result<Finished> {
+async fn a_refused_message_leaves_no_file(backing: Backing) -> Result<Finished> {
     let (mut world, session) = linked(backing).await?;
     let document = json!({ "type": "document", "document": { "base64": STANDARD.encode(PAPER) } });
     let mut expired = Api::of_kind(&session, CONTACT, document.clone());
@@ -664,7 +642,7 @@ pub(super) async fn a_refused_message_leaves_no_file(backing: Backing) -> Result
     world.finish().await
 }
 
-pub(super) async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
+async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
     let scratch = tempfile::TempDir::with_prefix("passerelle-bucket-")?;
     let bucket = Bucket::start(scratch.path()).await?;
     let mut setup = Setup::quick();
@@ -721,9 +699,7 @@ pub(super) async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finish
     world.finish().await
 }
 
-pub(super) async fn when_the_disk_is_full_texts_go_on_and_files_wait(
-    backing: Backing,
-) -> Result<Finished> {
+async fn when_the_disk_is_full_texts_go_on_and_files_wait(backing: Backing) -> Result<Finished> {
     let mut setup = Setup::quick();
     // Every disk is fuller than this.
     setup.flags = vec!["--media-disk-max".to_owned(), "1".to_owned()];
@@ -756,9 +732,7 @@ pub(super) async fn when_the_disk_is_full_texts_go_on_and_files_wait(
     world.finish().await
 }
 
-pub(super) async fn an_endpoint_may_want_small_files_in_their_events(
-    backing: Backing,
-) -> Result<Finished> {
+async fn an_endpoint_may_want_small_files_in_their_events(backing: Backing) -> Result<Finished> {
     let (world, _) = linked(backing).await?;
     let (plain, inline) = (
         world.endpoint(&["media.available"]).await?,
@@ -804,7 +778,7 @@ pub(crate) const KILLED_AT: [&str; 4] = [
     "media.after_commit",
 ];
 
-pub(super) async fn a_worker_that_dies_while_it_fetches_is_followed_by_another(
+async fn a_worker_that_dies_while_it_fetches_is_followed_by_another(
     backing: Backing,
 ) -> Result<Finished> {
     let (mut world, _) = linked(backing).await?;

@@ -1,10 +1,10 @@
 //! A contact who wrote "stop" gets no more messages, through any session of the organisation.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Api, Backing, Finished, World, on_both_stores, simulator::Phone};
+use passerelle_tests::{Api, Backing, Finished, World, on_every_shape, simulator::Phone};
 use serde_json::json;
 
-on_both_stores!(
+on_every_shape!(
     who_said_stop_is_written_to_no_more_until_they_say_start,
     what_waits_in_a_lane_for_who_opts_out_is_not_sent,
 );

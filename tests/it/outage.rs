@@ -1,9 +1,9 @@
-//! The database goes away and comes back: 503, not ready, and no restart needed.
+//! The database goes away and comes back, or is not there yet: 503, not ready, and no restart needed.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Gateway, Setup, Simulator, World, proxy::Proxy, simulator::Phone, soon,
-    within, world::install_tls,
+    Backing, Finished, Gateway, Setup, Simulator, World, gateway::OTHERS, proxy::Proxy,
+    simulator::Phone, soon, within, world::install_tls,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -14,11 +14,17 @@ const CONTACT: &str = "+4915199000001";
 
 /// A world whose PostgreSQL is reached through a proxy. SQLite has no connection to lose.
 async fn behind_a_proxy() -> Result<(World, Proxy)> {
+    let (gateway, simulator, folder, proxy) = prepared(Backing::Postgres).await?;
+    Ok((World::on(gateway, simulator, folder).await?, proxy))
+}
+
+/// What is behind the proxy, not yet started.
+async fn prepared(backing: Backing) -> Result<(Gateway, Simulator, TempDir, Proxy)> {
     install_tls();
     let folder = TempDir::with_prefix("passerelle-test-")?;
     let simulator = Simulator::start(folder.path()).await?;
     let mut gateway = Gateway::new(
-        Backing::Postgres,
+        backing,
         folder.path(),
         &simulator.ws_url(),
         Setup::default(),
@@ -29,7 +35,7 @@ async fn behind_a_proxy() -> Result<(World, Proxy)> {
     let (target, database) = rest.split_once('/').context("the address has a database")?;
     let proxy = Proxy::to(target.to_owned()).await?;
     gateway.database.url = format!("{login}@{}/{database}", proxy.address);
-    Ok((World::on(gateway, simulator, folder).await?, proxy))
+    Ok((gateway, simulator, folder, proxy))
 }
 
 async fn ready_again(world: &World) -> Result<()> {
@@ -118,6 +124,50 @@ async fn what_is_in_flight_when_the_database_goes_is_settled_when_it_is_back() -
         world.simulator.shown(CONTACT).await?,
         ["in flight", "waits"]
     );
+    let _finished: Finished = world.finish().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_started_without_their_database_say_so_and_begin_when_it_is_there() -> Result<()>
+{
+    let (mut gateway, simulator, folder, proxy) = prepared(Backing::Cluster).await?;
+    proxy.cut();
+    let announce = gateway.spawn()?;
+    for name in ["gateway"].into_iter().chain(OTHERS) {
+        let base = within(Duration::from_secs(30), "it serves", async || {
+            gateway.probes_of(name)
+        })
+        .await?;
+        let status = async |path: &str| -> Result<u16> {
+            Ok(reqwest::get(format!("{base}{path}"))
+                .await?
+                .status()
+                .as_u16())
+        };
+        assert_eq!(status("/healthz").await?, 200, "{name}");
+        assert_eq!(status("/readyz").await?, 503, "{name}");
+        assert_eq!(status("/v1/sessions").await?, 503, "{name}");
+    }
+    proxy.mend();
+    let process = gateway.process()?;
+    process.announced(&announce).await?;
+    // Asked to end while they wait, they end well.
+    gateway.stop().await?;
+    proxy.cut();
+    gateway.spawn()?;
+    for name in ["gateway"].into_iter().chain(OTHERS) {
+        let log = folder.path().join(format!("{name}.log"));
+        soon("it waits again", async || {
+            let log = std::fs::read_to_string(&log)?;
+            Ok((log.matches("waiting for the store").count() == 2).then_some(()))
+        })
+        .await?;
+    }
+    gateway.stop().await?;
+    proxy.mend();
+    let world = World::on(gateway, simulator, folder).await?;
+    world.linked(NUMBER).await?;
     let _finished: Finished = world.finish().await?;
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Setup, World, on_both_stores,
+    Backing, Finished, Setup, World, on_every_shape,
     simulator::{Entry, Phone},
     world::numbers,
 };
 use std::{collections::BTreeMap, time::Duration};
 
-on_both_stores!(
+on_every_shape!(
     a_second_send_waits_for_the_first_ones_gap,
     two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gaps,
     the_gap_holds_over_a_kill,

@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use passerelle_tests::{
-    Backing, Finished, Setup, World, on_both_stores, simulator::Phone, within, world::numbers,
+    Backing, Finished, Setup, World, on_every_shape, simulator::Phone, within, world::numbers,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{collections::BTreeSet, time::Duration};
 
-on_both_stores!(
+on_every_shape!(
     a_hundred_linked_sessions_killed_at_seeded_moments_are_all_back_without_a_qr,
     sends_in_flight_when_killed_at_seeded_moments_are_shown_once,
     asked_to_end_the_gateway_finishes_and_the_phones_stay_linked,
@@ -24,7 +24,8 @@ fn rounds() -> u32 {
     }
 }
 
-fn seeded() -> StdRng {
+/// The random source of a test whose seed is told.
+pub(crate) fn seeded() -> StdRng {
     let seed = std::env::var("PASSERELLE_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());

@@ -1,11 +1,11 @@
 //! Another organisation's ids answer exactly as ids that never were.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Api, Backing, Finished, World, api::Reply, on_both_stores};
+use passerelle_tests::{Api, Backing, Finished, World, api::Reply, on_every_shape};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_stores!(
+on_every_shape!(
     another_organisations_ids_answer_as_ids_that_never_were,
     another_organisations_rows_are_in_no_list,
     a_revoked_key_and_a_wrong_key_get_the_same_answer,

@@ -241,8 +241,11 @@ impl Api {
         Ok((status, headers, reply.bytes().await?.to_vec()))
     }
 
-    /// A request without a key, to a whole address.
+    /// A request without a key, to an address that was given; without `--public-url` a cluster gives paths.
     pub fn open(&self, url: &str) -> RequestBuilder {
+        if url.starts_with('/') {
+            return self.http.get(format!("{}{url}", self.base.get()));
+        }
         self.http.get(url)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     backing::{Backing, Database},
     process::{Process, command, sandbox_binary},
     redis,
+    wait::within,
 };
 
 /// The admin key of every gateway under test.
@@ -92,6 +93,8 @@ pub struct Gateway {
     pub setup: Setup,
     /// Its store.
     pub database: Database,
+    /// Variables that a process of the cluster has alone.
+    pub own: BTreeMap<&'static str, Vec<(&'static str, String)>>,
     /// Where it answers.
     pub base: Base,
     folder: PathBuf,
@@ -112,6 +115,7 @@ impl Gateway {
         Ok(Self {
             setup,
             database: Database::create(backing, folder).await?,
+            own: BTreeMap::new(),
             base: Base::default(),
             folder: folder.to_owned(),
             whatsapp: whatsapp.to_owned(),
@@ -123,21 +127,12 @@ impl Gateway {
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) -> Result<()> {
         let announce = self.spawn()?;
-        let process = self.process.as_mut().context("just started")?;
-        let told = process.announced(&announce).await?;
-        self.base
-            .set(told["api"].as_str().context("it tells where its API is")?);
-        Ok(())
+        self.announced(&announce).await
     }
 
     /// Starts it without waiting; gives the file it will write when it is ready.
     pub fn spawn(&mut self) -> Result<PathBuf> {
-        let announce = self.folder.join("announce.json");
-        std::fs::remove_file(&announce).ok();
-        let role = if self.is_cluster() { "api" } else { "serve" };
-        let mut command = self.command(role)?;
-        command.arg("--announce").arg(&announce);
-        self.process = Some(Process::start(command, &self.log_file())?);
+        let announce = self.spawn_api()?;
         if self.is_cluster() {
             for name in OTHERS {
                 self.start_other(name)?;
@@ -146,10 +141,34 @@ impl Gateway {
         Ok(announce)
     }
 
+    /// Starts a cluster's api alone, when it has ended, and waits until it is ready.
+    pub async fn start_api(&mut self) -> Result<()> {
+        let announce = self.spawn_api()?;
+        self.announced(&announce).await
+    }
+
+    fn spawn_api(&mut self) -> Result<PathBuf> {
+        let announce = self.folder.join("announce.json");
+        std::fs::remove_file(&announce).ok();
+        let role = if self.is_cluster() { "api" } else { "serve" };
+        let mut command = self.command(role, role)?;
+        command.arg("--announce").arg(&announce);
+        self.process = Some(Process::start(command, &self.log_file())?);
+        Ok(announce)
+    }
+
+    async fn announced(&mut self, announce: &Path) -> Result<()> {
+        let process = self.process.as_mut().context("just started")?;
+        let told = process.announced(announce).await?;
+        self.base
+            .set(told["api"].as_str().context("it tells where its API is")?);
+        Ok(())
+    }
+
     /// Starts another process of the cluster: one of [`OTHERS`].
     pub fn start_other(&mut self, name: &'static str) -> Result<()> {
         let (role, _) = name.split_once('-').context("a role and a letter")?;
-        let mut command = self.command(role)?;
+        let mut command = self.command(role, name)?;
         command.args(["--host", name]);
         let process = Process::start(command, &self.folder.join(format!("{name}.log")))?;
         self.others.insert(name, process);
@@ -182,7 +201,7 @@ impl Gateway {
         self.database.backing == Backing::Cluster
     }
 
-    fn command(&self, role: &str) -> Result<tokio::process::Command> {
+    fn command(&self, role: &str, name: &str) -> Result<tokio::process::Command> {
         let mut command = command(&sandbox_binary()?);
         command
             .arg(role)
@@ -212,6 +231,7 @@ impl Gateway {
         if let Some(failpoints) = &self.setup.failpoints {
             command.env("FAILPOINTS", failpoints);
         }
+        command.envs(self.own.get(name).into_iter().flatten().cloned());
         Ok(command)
     }
 
@@ -237,12 +257,21 @@ impl Gateway {
         self.start().await
     }
 
-    /// Waits until it ended by itself (a crash point), then starts it again without one.
+    /// Waits until a process of it ended by itself (a crash point), then starts all of it again
+    /// without one.
     pub async fn crash_and_restart(&mut self, deadline: Duration) -> Result<ExitStatus> {
-        let status = self.process()?.ended(deadline).await?;
-        self.setup.failpoints = None;
-        self.start().await?;
+        let status = self.ended(deadline).await?;
+        self.kill_and_restart().await?;
         Ok(status)
+    }
+
+    /// Waits until a process of it has ended by itself.
+    pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        within(deadline, "a process ends by itself", async || {
+            let mut all = self.process.iter_mut().chain(self.others.values_mut());
+            Ok(all.find_map(Process::has_ended))
+        })
+        .await
     }
 
     /// Asks it to end and waits for that.
@@ -260,9 +289,18 @@ impl Gateway {
         process.ended(Duration::from_secs(30)).await
     }
 
-    /// Where its log is.
+    /// Where its log is, in a cluster that of the api.
     pub fn log_file(&self) -> PathBuf {
         self.folder.join("gateway.log")
+    }
+
+    /// All that its processes have logged.
+    pub fn logs(&self) -> Result<Vec<u8>> {
+        let others = OTHERS.map(|name| self.folder.join(format!("{name}.log")));
+        let others = others.into_iter().filter(|log| log.exists());
+        let logs = [self.log_file()].into_iter().chain(others);
+        let logs: Vec<_> = logs.map(std::fs::read).collect::<std::io::Result<_>>()?;
+        Ok(logs.concat())
     }
 
     /// The last lines of its log.

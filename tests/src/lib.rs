@@ -7,15 +7,15 @@
 //!
 //! | page | what it has |
 //! |---|---|
-//! | `backing` | the two databases a test runs on, and the macro that makes two tests of one |
+//! | `backing` | the shapes a test runs in, and the macros that make a test of each |
 //! | `process` | a program started by path, killed or asked to end, its log kept |
 //! | `gateway` | the gateway as a process that can be killed and started again |
 //! | `simulator` | the simulated WhatsApp server and its phones |
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `shop` | a web server that has files, well or badly |
-//! | `proxy` | a TCP proxy that can be cut |
-//! | `redis` | a Redis server that may be emptied and killed |
+//! | `proxy` | a TCP proxy that can be cut, slow, or silent at a commit |
+//! | `redis` | a Redis server that may be emptied, filled, halted and killed |
 //! | `bucket` | a server that speaks S3 |
 //! | `ffmpeg` | films, and programs that pretend to convert them |
 //! | `browser` | Chromium without a window |

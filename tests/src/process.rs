@@ -42,6 +42,29 @@ pub fn command(binary: &Path) -> Command {
     command
 }
 
+/// Sends a signal by name to a process of this test's.
+pub(crate) fn signal(pid: u32, name: &str) -> Result<()> {
+    let status = std::process::Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()?;
+    anyhow::ensure!(status.success(), "kill -{name} failed");
+    Ok(())
+}
+
+/// The variables under which a program's wall clock is wrong by so much (`+10m`), its monotonic one right.
+pub fn wrong_clock(by: &str) -> Result<Vec<(&'static str, String)>> {
+    let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
+    let library = folders
+        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+        .context("faketime is not installed: start the tests with tests/run")?;
+    Ok(vec![
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME", by.to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ])
+}
+
 /// A running program.
 #[derive(Debug)]
 pub struct Process {
@@ -106,18 +129,18 @@ impl Process {
 
     /// Sends it a signal by name: `STOP`, `CONT`, `TERM`.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let pid = self.pid()?.to_string();
-        let status = std::process::Command::new("kill")
-            .args([&format!("-{name}"), &pid])
-            .status()?;
-        anyhow::ensure!(status.success(), "kill -{name} failed");
-        Ok(())
+        signal(self.pid()?, name)
     }
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let ended = tokio::time::timeout(deadline, self.child.wait()).await;
         Ok(ended.with_context(|| format!("it was still running after {deadline:?}"))??)
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Whether it is still there.

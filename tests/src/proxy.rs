@@ -1,10 +1,20 @@
-//! A TCP proxy that can be cut, to take a server away from the gateway.
+//! A TCP proxy to a server that the gateway needs, to take it away: cut, slow, or silent at a commit.
 
 use anyhow::Result;
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::watch,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -14,7 +24,17 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     open: watch::Sender<bool>,
+    ills: Arc<Ills>,
     _task: AbortOnDropHandle<()>,
+}
+
+/// What ails the connections besides a cut.
+#[derive(Default)]
+struct Ills {
+    /// Commits that are passed on and whose answers are lost with their connections.
+    commits: AtomicU32,
+    /// How long everything that is asked takes on its way.
+    slow_ms: AtomicU64,
 }
 
 impl Proxy {
@@ -23,14 +43,21 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let open = watch::Sender::new(true);
+        let ills = Arc::<Ills>::default();
         #[expect(
             clippy::disallowed_methods,
             reason = "aborted when the proxy is dropped"
         )]
-        let task = tokio::spawn(accept(listener, target, open.subscribe()));
+        let task = tokio::spawn(accept(
+            listener,
+            target,
+            open.subscribe(),
+            Arc::clone(&ills),
+        ));
         Ok(Self {
             address,
             open,
+            ills,
             _task: AbortOnDropHandle::new(task),
         })
     }
@@ -44,24 +71,77 @@ impl Proxy {
     pub fn mend(&self) {
         self.open.send_replace(true);
     }
+
+    /// Cuts every connection; new ones are let through.
+    pub fn reset(&self) {
+        self.cut();
+        self.mend();
+    }
+
+    /// The next so many commits reach the server, and nobody learns what became of them.
+    pub fn lose_commits(&self, count: u32) {
+        self.ills.commits.store(count, SeqCst);
+    }
+
+    /// Everything that is asked takes this long on its way.
+    pub fn slow_down(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.ills.slow_ms.store(ms, SeqCst);
+    }
 }
 
-async fn accept(listener: TcpListener, target: String, open: watch::Receiver<bool>) {
+impl Ills {
+    /// Whether the answer to what is passed on is to be lost.
+    fn takes(&self, asked: &[u8]) -> bool {
+        asked.windows(6).any(|word| word == b"COMMIT")
+            && self
+                .commits
+                .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+                .is_ok()
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: String,
+    open: watch::Receiver<bool>,
+    ills: Arc<Ills>,
+) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((from, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
         if *open.borrow() {
-            connections.spawn(pass(from, target.clone(), open.clone()));
+            let (target, open, ills) = (target.clone(), open.clone(), Arc::clone(&ills));
+            connections.spawn(pass(from, target, open, ills));
         }
     }
 }
 
-async fn pass(mut from: TcpStream, target: String, mut open: watch::Receiver<bool>) {
-    let Ok(mut to) = TcpStream::connect(target).await else {
+async fn pass(from: TcpStream, target: String, mut open: watch::Receiver<bool>, ills: Arc<Ills>) {
+    let Ok(to) = TcpStream::connect(target).await else {
         return;
     };
+    // A queue of small packets would make every question wait for the last one's receipt.
+    let _ = (from.set_nodelay(true), to.set_nodelay(true));
+    let ((asked, mut told), (mut answer, ask)) = (from.into_split(), to.into_split());
     tokio::select! {
-        _ = copy_bidirectional(&mut from, &mut to) => {}
+        () = pass_on(asked, ask, &ills) => {}
+        _ = tokio::io::copy(&mut answer, &mut told) => {}
         _ = open.wait_for(|open| !*open) => {}
+    }
+}
+
+/// Passes on what is asked, until that ends or an answer is to be lost.
+async fn pass_on(mut asked: OwnedReadHalf, mut ask: OwnedWriteHalf, ills: &Ills) {
+    let mut chunk = vec![0; 16 << 10];
+    while let Ok(read @ 1..) = asked.read(&mut chunk).await {
+        let slow = Duration::from_millis(ills.slow_ms.load(SeqCst));
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
+        let lost = ills.takes(&chunk[..read]);
+        if ask.write_all(&chunk[..read]).await.is_err() || lost {
+            return;
+        }
     }
 }

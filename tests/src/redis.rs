@@ -13,9 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use tokio_util::task::AbortOnDropHandle;
-
-use crate::wait::soon;
+use crate::{process::signal, wait::soon};
 
 /// The server that no test may empty or stop.
 pub fn shared() -> Result<String> {
@@ -51,6 +49,23 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Hears everything that it is told from now on.
+    pub async fn overhear(&self) -> Result<Overheard> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        socket.write_all(b"MONITOR\r\n").await?;
+        let heard = Overheard::default();
+        let said = Arc::clone(&heard.0);
+        #[expect(clippy::disallowed_methods, reason = "it ends with the server")]
+        tokio::spawn(async move {
+            let mut chunk = vec![0; 16 << 10];
+            while let Ok(read @ 1..) = socket.read(&mut chunk).await {
+                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                said.extend(&chunk[..read]);
+            }
+        });
+        Ok(heard)
+    }
+
     /// Forgets all it holds.
     pub async fn empty(&self) -> Result<()> {
         let answer = self.ask("FLUSHALL").await?;
@@ -70,24 +85,20 @@ impl Redis {
         self.answers().await
     }
 
-    /// Hears every command from now on, with all that it carries.
-    pub async fn overhear(&self) -> Result<Overheard> {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        socket.write_all(b"MONITOR\r\n").await?;
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let hearing = Arc::clone(&heard);
-        #[expect(clippy::disallowed_methods, reason = "aborted with what it heard")]
-        let listening = tokio::spawn(async move {
-            let mut chunk = vec![0; 16 * 1024];
-            while let Ok(read @ 1..) = socket.read(&mut chunk).await {
-                let mut heard = hearing.lock().unwrap_or_else(PoisonError::into_inner);
-                heard.extend_from_slice(&chunk[..read]);
-            }
-        });
-        Ok(Overheard {
-            heard,
-            _listening: AbortOnDropHandle::new(listening),
-        })
+    /// It stands still for so long, its connections open.
+    pub async fn halt(&self, time: Duration) -> Result<()> {
+        let pid = self.process.id().context("Redis runs")?;
+        signal(pid, "STOP")?;
+        tokio::time::sleep(time).await;
+        signal(pid, "CONT")
+    }
+
+    /// It has no room for anything, or has again.
+    pub async fn fill(&self, full: bool) -> Result<()> {
+        let most = if full { "1" } else { "0" };
+        let answer = self.ask(&format!("CONFIG SET maxmemory {most}")).await?;
+        ensure!(answer.starts_with("+OK"), "CONFIG SET: {answer}");
+        Ok(())
     }
 
     /// Sends one line, as the protocol allows, and reads the start of the answer.
@@ -108,18 +119,15 @@ impl Redis {
     }
 }
 
-/// What was said to a Redis.
-#[derive(Debug)]
-pub struct Overheard {
-    heard: Arc<Mutex<Vec<u8>>>,
-    _listening: AbortOnDropHandle<()>,
-}
+/// What a Redis server was told, as it writes it: `"SET" "key" "value"`.
+#[derive(Debug, Default)]
+pub struct Overheard(Arc<Mutex<Vec<u8>>>);
 
 impl Overheard {
     /// All of it so far.
-    pub fn bytes(&self) -> Vec<u8> {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.clone()
+    pub fn so_far(&self) -> Vec<u8> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.clone()
     }
 }
 

@@ -24,8 +24,18 @@ pub struct Health {
     pub version: String,
 }
 
+impl Health {
+    /// Of this process, which lives.
+    pub fn now() -> Self {
+        Self {
+            ok: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// Whether requests can be served.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Default, Serialize, Object)]
 pub struct Readiness {
     /// The store answers, and the process is not going down.
     pub ready: bool,
@@ -63,10 +73,7 @@ impl Probes {
     #[expect(clippy::unused_async, reason = "an operation is async")]
     #[oai(path = "/healthz", method = "get", operation_id = "health")]
     async fn health(&self) -> Found<Health> {
-        Found::of(Health {
-            ok: true,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+        Found::of(Health::now())
     }
 
     /// Tell whether requests can be served.

@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
+    clock::Millis,
     content::Peer,
     event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
     whatsapp::{Late, Link, LinkOptions, WhatsApp},
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -154,14 +156,15 @@ impl Hosted {
     async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
         match event {
             LinkEvent::Qr { code, valid_for } => {
-                let now = self.services.0.clock.now();
+                let clock = &self.services.0.clock;
+                let (code, until) = (code.as_str().to_owned(), clock.monotonic() + valid_for);
                 let qr = Qr {
-                    code: code.as_str().to_owned(),
-                    expires_at: now.saturating_add(millis(valid_for)),
+                    code: code.clone(),
+                    expires_at: clock.now().saturating_add(millis(valid_for)),
                 };
-                self.show(State::Qr, Some(qr.clone()));
+                self.show(State::Qr, Some(qr));
                 if self.services.is_shared() {
-                    self.persist(Change::Qr(qr)).await?;
+                    self.persist(Change::Qr { code, until }).await?;
                 }
             }
             LinkEvent::Linked { me } => {
@@ -295,9 +298,9 @@ impl Hosted {
             .store
             .write(lease.org, move |tx| {
                 Box::pin(async move {
-                    lease.check(tx).await?;
+                    let now = lease.check(tx).await?;
                     change
-                        .apply(tx, &key, &lease, &clock, teller.as_deref())
+                        .apply(tx, &key, &lease, &clock, teller.as_deref(), now)
                         .await?;
                     crash::point("session.before_commit");
                     Ok(())
@@ -375,7 +378,10 @@ impl Hosted {
 #[derive(Clone)]
 enum Change {
     /// The QR of the moment, for the processes that do not run the session.
-    Qr(Qr),
+    Qr {
+        code: String,
+        until: Instant,
+    },
     Linked(Peer),
     Connected,
     Disconnected,
@@ -390,6 +396,7 @@ enum Change {
 }
 
 impl Change {
+    /// `in_store` is the moment by the database's clock.
     async fn apply(
         self,
         tx: &mut passerelle_engine::store::Tx,
@@ -397,10 +404,14 @@ impl Change {
         lease: &Lease,
         clock: &passerelle_engine::clock::Clock,
         teller: Option<&str>,
+        in_store: Millis,
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
         let told = match self {
-            Self::Qr(qr) => {
+            Self::Qr { code, until } => {
+                let left = until.saturating_duration_since(clock.monotonic());
+                let expires_at = in_store.saturating_add(millis(left));
+                let qr = Qr { code, expires_at };
                 let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
                 return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
             }

@@ -209,41 +209,11 @@ impl Host {
             if shared.registry.runs(session) || (another && !ours) {
                 continue;
             }
-            if let Some(lease) = self.take_lease(org, session, epoch).await? {
+            if let Some(lease) = take_lease(&self.services, org, session, epoch).await? {
                 self.host(lease);
             }
         }
         Ok(())
-    }
-
-    /// Takes one lease, and resolves what its former owner left in flight in the same transaction.
-    async fn take_lease(
-        &self,
-        org: OrgId,
-        session: SessionId,
-        epoch: i64,
-    ) -> Result<Option<Lease>, Fault> {
-        let shared = self.services.0.clone();
-        let key = shared.vault.org_key(org).await?;
-        let gap = shared.settings.pace.gap(&mut self.services.chance());
-        let (host, clock) = (Arc::clone(&shared.settings.host), shared.clock.clone());
-        let taken = shared
-            .store
-            .write_system(move |tx| {
-                Box::pin(async move {
-                    let Some(lease) =
-                        store::system::take_lease(tx, &host, org, session, epoch).await?
-                    else {
-                        return Ok(None);
-                    };
-                    outcome::resolve(tx, &key, &clock, &lease, gap).await?;
-                    crash::point("takeover.before_commit");
-                    Ok::<_, Fault>(Some(lease))
-                })
-            })
-            .await?;
-        crash::point("takeover.after_commit");
-        Ok(taken)
     }
 
     fn host(&self, lease: Lease) {
@@ -283,6 +253,35 @@ impl Host {
     }
 }
 
+/// Takes one lease, and resolves what its former owner left in flight in the same transaction.
+async fn take_lease(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    epoch: i64,
+) -> Result<Option<Lease>, Fault> {
+    let shared = services.0.clone();
+    let key = shared.vault.org_key(org).await?;
+    let gap = shared.settings.pace.gap(&mut services.chance());
+    let (host, clock) = (Arc::clone(&shared.settings.host), shared.clock.clone());
+    let taken = shared
+        .store
+        .write_system(move |tx| {
+            Box::pin(async move {
+                let Some(lease) = store::system::take_lease(tx, &host, org, session, epoch).await?
+                else {
+                    return Ok(None);
+                };
+                outcome::resolve(tx, &key, &clock, &lease, gap).await?;
+                crash::point("takeover.before_commit");
+                Ok::<_, Fault>(Some(lease))
+            })
+        })
+        .await?;
+    crash::point("takeover.after_commit");
+    Ok(taken)
+}
+
 /// The host that a session should go to, out of those that take sessions: each host ranks them alike,
 /// and one host more or fewer moves no session but its own (rendezvous hashing).
 fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
@@ -291,26 +290,4 @@ fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use passerelle_engine::clock::Clock;
-
-    use super::*;
-
-    #[test]
-    fn a_host_that_goes_moves_no_session_but_its_own() {
-        let hosts = ["a", "b", "c"].map(str::to_owned);
-        let clock = Clock::system();
-        let mut homes = [0; 3];
-        for _ in 0..300 {
-            let session = SessionId::new(&clock);
-            let home = preferred(&hosts, session).unwrap();
-            let left: Vec<_> = hosts.iter().filter(|host| *host != "c").cloned().collect();
-            if home != "c" {
-                assert_eq!(preferred(&left, session), Some(home));
-            }
-            homes[hosts.iter().position(|host| host == home).unwrap()] += 1;
-        }
-        assert!(homes.iter().all(|&sessions| sessions > 50), "{homes:?}");
-        assert_eq!(preferred(&[], SessionId::new(&clock)), None);
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use crate::{
     error::Fault,
     events, messages,
     model::{Message, Status},
+    pacing::millis,
     services::Services,
     store,
 };
@@ -39,15 +40,16 @@ pub(crate) async fn commit(
 ) -> Result<(), Fault> {
     let key = services.0.vault.org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), services.0.clock.clone());
+    let gap = services.0.settings.pace.gap(&mut services.chance());
     services
         .0
         .store
         .write(lease.org, move |tx| {
             Box::pin(async move {
-                lease.check(tx).await?;
+                let not_before = lease.check(tx).await?.saturating_add(millis(gap));
                 store::lanes::lock(tx, lease.org, lease.session).await?;
                 for wa_id in &wa_ids {
-                    apply(tx, &key, &clock, &lease, wa_id, &news).await?;
+                    apply(tx, &key, &clock, &lease, wa_id, &news, not_before).await?;
                 }
                 crash::point("receipt.before_commit");
                 Ok::<_, Fault>(())
@@ -66,6 +68,7 @@ async fn apply(
     lease: &Lease,
     wa_id: &str,
     news: &News,
+    not_before: Millis,
 ) -> Result<(), Fault> {
     let Some(stored) = store::messages::by_wa_id(tx, lease.org, lease.session, wa_id).await? else {
         return Ok(());
@@ -79,7 +82,7 @@ async fn apply(
         return Ok(());
     }
     let mut message = messages::open(key, stored)?;
-    leave_lane(tx, &message).await?;
+    leave_lane(tx, &message, not_before).await?;
     match news {
         News::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
         News::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
@@ -93,15 +96,16 @@ async fn apply(
     }
 }
 
-/// A message that waits for its resend, or was just claimed for it, is done with its lane.
-async fn leave_lane(tx: &mut Tx, message: &Message) -> Result<(), Fault> {
+/// A message that waits for its resend, or was claimed and that no job has in hand, is done with its
+/// lane, which takes the next one from `not_before` on.
+async fn leave_lane(tx: &mut Tx, message: &Message, not_before: Millis) -> Result<(), Fault> {
     let Message {
         org, session, id, ..
     } = *message;
     match message.status {
         Status::Queued => store::lanes::leave(tx, org, session).await?,
-        // The claim has fixed the gap already.
-        Status::Sending => drop(store::lanes::release(tx, org, session, id, 0).await?),
+        // It may have been written just before, long after the time that its claim fixed.
+        Status::Sending => drop(store::lanes::release(tx, org, session, id, not_before).await?),
         _ => {}
     }
     Ok(())

@@ -1,0 +1,98 @@
+//! A process whose database is not reached yet: it says so, and begins its work once it is.
+
+use std::{os::fd::AsFd as _, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use passerelle_jobs::Store;
+use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response};
+use tokio::net::TcpListener;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{
+    body::{Body, Found},
+    cli::StoreFlag,
+    lifecycle,
+    problem::{Code, Problem},
+    routes::health::{Health, Readiness, Ready},
+    server,
+};
+
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(500);
+/// For requests in flight when the wait is over.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Opens the store, however long its server is not there. Meanwhile `/healthz` answers 200 on `port`,
+/// `/readyz` 503, and whatever else is asked is refused. Anything else that is wrong is an error.
+pub(crate) async fn open(flag: &StoreFlag, port: &TcpListener) -> anyhow::Result<Store> {
+    let mut room = None;
+    loop {
+        match lifecycle::open(flag).await {
+            Err(error) if Store::is_away(&error) => {
+                if room.is_none() {
+                    let address = port.local_addr().context("reading the own address")?;
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "waiting for the store, serving on http://{address}"
+                    );
+                    room = Some(Room::open(port)?);
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            opened => {
+                if let Some(room) = room {
+                    room.close().await;
+                }
+                return opened;
+            }
+        }
+    }
+}
+
+/// What answers meanwhile.
+struct Room {
+    serving: TaskTracker,
+    open: DropGuard,
+}
+
+impl Room {
+    fn open(port: &TcpListener) -> anyhow::Result<Self> {
+        let port = port.as_fd().try_clone_to_owned();
+        let port = std::net::TcpListener::from(port.context("sharing the port")?);
+        let port = TcpListener::from_std(port).context("sharing the port")?;
+        let (serving, stop) = (TaskTracker::new(), CancellationToken::new());
+        serving.spawn(server::serve(
+            port,
+            Arc::new(Answers.boxed()),
+            stop.clone(),
+            GRACE,
+        ));
+        serving.close();
+        Ok(Self {
+            serving,
+            open: stop.drop_guard(),
+        })
+    }
+
+    async fn close(self) {
+        drop(self.open);
+        self.serving.wait().await;
+    }
+}
+
+struct Answers;
+
+impl Endpoint for Answers {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(match request.uri().path() {
+            "/healthz" => Found::of(Health::now()).into_response(),
+            "/readyz" => Ready::No(Body(Readiness::default())).into_response(),
+            path => Problem::new(Code::DependencyDown).response(path, ""),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! A host as far as the store can tell: it runs sessions, has claimed messages in hand, and forgets
+//! all of it when it dies.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::Result;
+use passerelle_engine::{clock::Millis, ids::SessionId, lease::Lease};
+use rand::{SeedableRng as _, rngs::StdRng};
+
+use super::{How, world::Ground};
+use crate::{
+    host::{
+        flight::Word,
+        lane::SendMessage,
+        outcome::{Claimed, Outcome},
+        receipts::News,
+        stray::Held,
+    },
+    services::Services,
+};
+use passerelle_engine::event::ReceiptKind;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A process. What it believes may be out of date: another may have taken its sessions.
+pub(super) struct Process {
+    pub(super) services: Services,
+    /// The sessions that it runs.
+    pub(super) runs: HashMap<SessionId, Lease>,
+    /// From when on each may write again: the gate on its own clock.
+    pub(super) gates: HashMap<SessionId, Millis>,
+    /// What it claimed and has not settled.
+    pub(super) flying: Vec<Flying>,
+}
+
+/// A claimed message.
+pub(super) struct Flying {
+    pub(super) job: SendMessage,
+    pub(super) claimed: Claimed,
+    /// From when on it may be written.
+    pub(super) send_at: Millis,
+    /// When it was written.
+    pub(super) wire: Option<Millis>,
+    pub(super) _held: Held,
+}
+
+impl Process {
+    pub(super) fn start(ground: &Ground, host: &str) -> Self {
+        let chance = StdRng::seed_from_u64(rand::random());
+        let (store, vault) = (ground.store.clone(), ground.vault.clone());
+        let settings = Ground::settings(host);
+        Self {
+            services: Services::new(store, vault, ground.clock.clone(), settings, chance),
+            runs: HashMap::new(),
+            gates: HashMap::new(),
+            flying: Vec::new(),
+        }
+    }
+
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.services.0.settings.host)
+    }
+
+    /// Whether it believes that it runs the session under this epoch.
+    pub(super) fn believes_in(&self, session: SessionId, epoch: i64) -> bool {
+        self.runs
+            .get(&session)
+            .is_some_and(|lease| lease.epoch == epoch)
+    }
+
+    /// Takes a claimed message out of its hands.
+    pub(super) fn take(&mut self, nth: usize) -> Option<Flying> {
+        let count = self.flying.len();
+        (count > 0).then(|| self.flying.remove(nth % count))
+    }
+
+    /// Commits what became of a message, as the end of its job does.
+    pub(super) async fn settle(&self, flying: &Flying, outcome: Outcome) -> Result<()> {
+        let outcome = flying.claimed.honestly(outcome);
+        crate::host::outcome::settle(&self.services, &flying.job, &flying.claimed, &outcome).await
+    }
+}
+
+impl Flying {
+    /// What became of it, if that can become of it; `now` is the moment.
+    pub(super) fn outcome(&self, how: How, now: Millis) -> Option<Outcome> {
+        let Some(wire) = self.wire else {
+            return Some(match how {
+                How::PutBack => Outcome::PutBack,
+                How::Later => Outcome::Later(Duration::from_secs(1)),
+                How::Failed => Outcome::Failed("not_on_whatsapp".to_owned()),
+                _ => return None,
+            });
+        };
+        let ago = Duration::from_millis(u64::try_from(now - wire).unwrap_or(0));
+        let monotonic = Instant::now();
+        let word = match how {
+            How::Silence => None,
+            How::Taken => Some(Word::Taken),
+            How::Refused => Some(Word::Refused(463)),
+            How::Delivered => Some(Word::Receipt(ReceiptKind::Delivered, now)),
+            How::Read => Some(Word::Receipt(ReceiptKind::Read, now)),
+            _ => return None,
+        };
+        Some(Outcome::Written {
+            // A machine that started a moment ago has no earlier one: then the gap is longer.
+            wire_at: monotonic.checked_sub(ago).unwrap_or(monotonic),
+            gap: Duration::from_millis(self.job.gap_ms),
+            word,
+        })
+    }
+}
+
+/// What WhatsApp says of a message that is no longer in flight.
+pub(super) fn news(how: How, now: Millis) -> Option<News> {
+    Some(match how {
+        How::Taken => News::Taken,
+        How::Refused => News::Refused(463),
+        How::Delivered => News::Receipt(ReceiptKind::Delivered, now),
+        How::Read => News::Receipt(ReceiptKind::Read, now),
+        _ => return None,
+    })
+}

@@ -1,0 +1,128 @@
+//! The cluster, with a Redis of its own and ways to PostgreSQL that can fail.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{
+    Backing, Gateway, Receiver, Setup, Simulator, World,
+    api::Session,
+    process::wrong_clock,
+    proxy::Proxy,
+    redis::Redis,
+    simulator::Phone,
+    world::{install_tls, numbers},
+};
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+use tempfile::TempDir;
+
+/// Who is written to, and writes.
+pub(super) const CONTACT: &str = "+4915199000001";
+/// Sessions at work.
+const SESSIONS: u32 = 6;
+/// The shortest gap between two messages of a number.
+pub(super) const FLOOR_MS: u64 = 100;
+
+/// The hosts' wall clocks are ten minutes behind all others.
+pub(super) struct Site {
+    pub(super) world: World,
+    pub(super) redis: Redis,
+    pub(super) roads: Roads,
+    /// Each with its number.
+    pub(super) sessions: Vec<(Session, String)>,
+    /// Gets every event.
+    pub(super) receiver: Receiver,
+    _folder: TempDir,
+}
+
+/// The ways to PostgreSQL: each host has one of its own.
+pub(super) struct Roads {
+    pub(super) common: Proxy,
+    pub(super) hosts: [(&'static str, Proxy); 2],
+    /// The database's own address, for who looks into it.
+    pub(super) direct: String,
+}
+
+impl Roads {
+    async fn to(url: &str) -> Result<Self> {
+        let (_, target, _) = parts(url)?;
+        let road = async || Proxy::to(target.to_owned()).await;
+        Ok(Self {
+            common: road().await?,
+            hosts: [("host-a", road().await?), ("host-b", road().await?)],
+            direct: url.to_owned(),
+        })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Proxy> {
+        let hosts = self.hosts.iter().map(|(_, road)| road);
+        [&self.common].into_iter().chain(hosts)
+    }
+
+    pub(super) fn of(&self, host: &str) -> Result<&Proxy> {
+        let mut hosts = self.hosts.iter();
+        let road = hosts.find(|(name, _)| *name == host);
+        Ok(&road.with_context(|| format!("{host} has a road"))?.1)
+    }
+
+    /// The host that holds the most sessions, which ones, and its last heartbeat.
+    pub(super) async fn busiest(&self) -> Result<(String, Vec<String>, i64)> {
+        let mut conn = PgConnection::connect(&self.direct).await?;
+        let busiest = "SELECT h.id, h.seen_at FROM host h JOIN lease e ON e.host_id = h.id \
+             GROUP BY h.id, h.seen_at ORDER BY count(*) DESC LIMIT 1";
+        let (host, seen_at): (String, i64) = sqlx::query_as(busiest).fetch_one(&mut conn).await?;
+        let held = sqlx::query_scalar("SELECT session_id FROM lease WHERE host_id = $1");
+        let held = held.bind(&host).fetch_all(&mut conn).await?;
+        Ok((host, held, seen_at))
+    }
+}
+
+/// A database's address: login, host and port, database.
+fn parts(url: &str) -> Result<(&str, &str, &str)> {
+    let (login, rest) = url.split_once('@').context("the address has a user")?;
+    let (target, database) = rest.split_once('/').context("the address has a database")?;
+    Ok((login, target, database))
+}
+
+impl Site {
+    pub(super) async fn start() -> Result<Self> {
+        install_tls();
+        let folder = TempDir::with_prefix("passerelle-faults-")?;
+        let scratch = TempDir::with_prefix("passerelle-test-")?;
+        let redis = Redis::start(folder.path()).await?;
+        let simulator = Simulator::start(scratch.path()).await?;
+        let setup = Setup {
+            gap_floor_ms: FLOOR_MS,
+            gap_ceiling_ms: 2 * FLOOR_MS,
+            ack_timeout_ms: 3_000,
+            redis: Some(redis.url()),
+            ..Setup::default()
+        };
+        let whatsapp = simulator.ws_url();
+        let mut gateway = Gateway::new(Backing::Cluster, scratch.path(), &whatsapp, setup).await?;
+        let direct = gateway.database.url.clone();
+        let roads = Roads::to(&direct).await?;
+        let (login, _, database) = parts(&direct)?;
+        let through = |road: &Proxy| format!("{login}@{}/{database}", road.address);
+        gateway.database.url = through(&roads.common);
+        for (host, road) in &roads.hosts {
+            let mut own = wrong_clock("-10m")?;
+            own.push(("PASSERELLE_DATABASE_URL", through(road)));
+            gateway.own.insert(host, own);
+        }
+        let world = World::on(gateway, simulator, scratch).await?;
+        let receiver = world.endpoint(&[]).await?;
+        let numbers: Vec<_> = numbers(SESSIONS).collect();
+        let sessions = world.linked_many(numbers.clone()).await?;
+        world.simulator.phone(CONTACT, Phone::default()).await?;
+        // Long enough in flight for a fault to find it there.
+        let slow = json!({ "on": "ack", "do": "delay", "delay_ms": 60 });
+        world.simulator.fault(&slow).await?;
+        Ok(Self {
+            world,
+            redis,
+            roads,
+            sessions: sessions.into_iter().zip(numbers).collect(),
+            receiver,
+            _folder: folder,
+        })
+    }
+}

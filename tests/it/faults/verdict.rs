@@ -1,0 +1,231 @@
+//! The three ledgers compared: what clients were told, what the phones saw, what the receiver got.
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{api::Message, receiver::Arrival, simulator::Entry, within};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    fault::Fenced,
+    load::Told,
+    site::{CONTACT, FLOOR_MS, Site},
+};
+use crate::pacing::{by_number, under_floor};
+
+/// Until the last webhook has come.
+const SOON: Duration = Duration::from_mins(2);
+
+/// # Panics
+/// When a promise was broken.
+pub(super) async fn compare(site: &Site, told: &[Told], fenced: &[Fenced]) -> Result<()> {
+    for one in told {
+        eprintln!(
+            "{}: {} accepted, {} said",
+            one.number,
+            one.accepted.len(),
+            one.said.len()
+        );
+    }
+    shown_once_and_in_order(site, told).await?;
+    gaps_are_kept(site).await?;
+    nothing_after_the_fence(site, told, fenced).await?;
+    let mut statuses = BTreeMap::new();
+    for one in told {
+        statuses.extend(known_as_sent(site, one).await?);
+        stored_once(site, one).await?;
+    }
+    told_by_webhooks(site, told, &statuses).await
+}
+
+/// The phones saw everything that clients were told is accepted, once, in the order of each number.
+async fn shown_once_and_in_order(site: &Site, told: &[Told]) -> Result<()> {
+    let wanted: usize = told.iter().map(|one| one.accepted.len()).sum();
+    let shown = within(SOON, "all are shown", async || {
+        let mut shown = site.world.simulator.ledger("shown").await?;
+        shown.retain(|entry| is(&entry.to, CONTACT));
+        Ok((shown.len() >= wanted).then_some(shown))
+    })
+    .await?;
+    for one in told {
+        let texts: Vec<_> = shown
+            .iter()
+            .filter(|entry| is(&entry.from, &one.number))
+            .map(|entry| entry.text.clone().unwrap_or_default())
+            .collect();
+        let accepted: Vec<_> = one.accepted.iter().map(|(_, text)| text.clone()).collect();
+        assert_eq!(texts, accepted, "{}", one.number);
+    }
+    Ok(())
+}
+
+fn is(address: &str, number: &str) -> bool {
+    address.contains(number.trim_start_matches('+'))
+}
+
+async fn gaps_are_kept(site: &Site) -> Result<()> {
+    let frames: Vec<Entry> = site.world.simulator.ledger("sent").await?;
+    for (number, frames) in &by_number(frames) {
+        let under = under_floor(frames, FLOOR_MS);
+        assert_eq!(under, Vec::<u64>::new(), "{number} was too quick");
+    }
+    let repeated = site.world.simulator.ledger("repeat").await?.len();
+    eprintln!("{repeated} frames were repeats, which a phone does not show");
+    Ok(())
+}
+
+/// A host that could not renew its heartbeat wrote nothing more.
+async fn nothing_after_the_fence(site: &Site, told: &[Told], fenced: &[Fenced]) -> Result<()> {
+    let frames = site.world.simulator.ledger("sent").await?;
+    for fenced in fenced {
+        for one in told
+            .iter()
+            .filter(|one| fenced.sessions.contains(&one.session))
+        {
+            let late: Vec<_> = frames
+                .iter()
+                .filter(|frame| is(&frame.from, &one.number))
+                .filter(|frame| (fenced.from..fenced.to).contains(&frame.at_ms))
+                .collect();
+            assert!(late.is_empty(), "{} after the fence: {late:?}", one.number);
+        }
+    }
+    Ok(())
+}
+
+/// The API knows what was accepted, and nothing else, as sent or further; the statuses by id.
+async fn known_as_sent(site: &Site, told: &Told) -> Result<BTreeMap<String, String>> {
+    let query = format!("session_id={}&direction=outbound", told.session);
+    let known: Vec<Message> = site.world.api.messages(&query).await?;
+    let mut ids: Vec<_> = known.iter().map(|message| message.id.as_str()).collect();
+    let mut accepted: Vec<_> = told.accepted.iter().map(|(id, _)| id.as_str()).collect();
+    ids.sort_unstable();
+    accepted.sort_unstable();
+    assert_eq!(ids, accepted);
+    for message in &known {
+        assert!(
+            ["sent", "delivered", "read"].contains(&message.status.as_str()),
+            "{} was shown and is {}",
+            message.id,
+            message.status
+        );
+    }
+    Ok(known
+        .into_iter()
+        .map(|message| (message.id, message.status))
+        .collect())
+}
+
+/// What was said is stored, each once.
+async fn stored_once(site: &Site, told: &Told) -> Result<()> {
+    let query = format!("session_id={}&direction=inbound", told.session);
+    let said: BTreeSet<_> = told.said.iter().cloned().collect();
+    within(SOON, "everything said is stored", async || {
+        let stored = site.world.api.messages(&query).await?;
+        let texts: BTreeSet<_> = stored.iter().map(|one| one.body().to_owned()).collect();
+        assert_eq!(texts.len(), stored.len(), "something is stored twice");
+        Ok((texts == said).then_some(()))
+    })
+    .await
+}
+
+/// An event, however often it came.
+struct Event {
+    kind: String,
+    message: Option<String>,
+    text: String,
+}
+
+/// Every status and every inbound message was told, each by one event, in an order in which no status
+/// goes back and no event of a session is missing.
+async fn told_by_webhooks(
+    site: &Site,
+    told: &[Told],
+    statuses: &BTreeMap<String, String>,
+) -> Result<()> {
+    within(SOON, "every webhook is delivered", async || {
+        let page = "/v1/webhook-deliveries?limit=1&status=";
+        let mut open = 0;
+        for status in ["due", "running"] {
+            let reply = site.world.api.get(&format!("{page}{status}")).await?;
+            let rows = reply.body["data"].as_array().context("a list")?;
+            open += rows.len();
+        }
+        Ok((open == 0).then_some(()))
+    })
+    .await?;
+    let mut sessions: BTreeMap<String, BTreeMap<i64, Event>> = BTreeMap::new();
+    let mut ids: BTreeMap<(String, i64), String> = BTreeMap::new();
+    for arrival in site.receiver.arrivals() {
+        let Some((session, sequence)) = place(&arrival) else {
+            continue;
+        };
+        let id = ids
+            .entry((session.clone(), sequence))
+            .or_insert_with(|| arrival.id.clone());
+        assert_eq!(id, &arrival.id, "one place has two events");
+        let event = Event {
+            kind: arrival.kind().to_owned(),
+            message: arrival.body["data"]["message"]["id"]
+                .as_str()
+                .map(str::to_owned),
+            text: arrival.text().to_owned(),
+        };
+        sessions.entry(session).or_default().insert(sequence, event);
+    }
+    for one in told {
+        let events = sessions.remove(&one.session).context("it told something")?;
+        let places: Vec<_> = events.keys().copied().collect();
+        let first = *places.first().context("it told something")?;
+        let last = first + i64::try_from(places.len())? - 1;
+        assert!(
+            places.iter().copied().eq(first..=last),
+            "{} misses an event: {places:?}",
+            one.number
+        );
+        of_session(one, &events, statuses)?;
+    }
+    Ok(())
+}
+
+fn place(arrival: &Arrival) -> Option<(String, i64)> {
+    let session = arrival.body["session_id"].as_str()?;
+    Some((session.to_owned(), arrival.body["sequence"].as_i64()?))
+}
+
+fn of_session(
+    told: &Told,
+    events: &BTreeMap<i64, Event>,
+    statuses: &BTreeMap<String, String>,
+) -> Result<()> {
+    const ORDER: [&str; 5] = ["unknown", "sent", "delivered", "read", "played"];
+    let mut said = Vec::new();
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in events.values() {
+        let Some(message) = event.message.as_deref() else {
+            continue;
+        };
+        let status = event.kind.trim_start_matches("message.");
+        if status == "received" {
+            said.push(event.text.clone());
+            continue;
+        }
+        let rank = ORDER.iter().position(|one| *one == status);
+        let rank = rank.with_context(|| format!("{message} was told as {status}"))?;
+        if let Some(before) = last.insert(message, rank) {
+            assert!(
+                before < rank,
+                "{message} was {} and then {status}",
+                ORDER[before]
+            );
+        }
+    }
+    for (id, text) in &told.accepted {
+        let rank = last.get(id.as_str()).copied();
+        let rank = rank.with_context(|| format!("nothing was told of {text:?}"))?;
+        assert_eq!(statuses[id], ORDER[rank], "the status of {text:?}");
+    }
+    assert_eq!(said, told.said, "what {} was told", told.number);
+    Ok(())
+}

@@ -205,6 +205,7 @@ async fn a_private_range_that_the_operator_opens_is_logged() -> Result<()> {
 
 #[tokio::test]
 async fn the_simulator_alone_listens_on_the_port_it_is_given() -> Result<()> {
+    install_tls();
     let port = {
         let free = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         free.local_addr()?.port()

@@ -196,7 +196,7 @@ pub(super) async fn without_ffmpeg_the_refusal_says_what_is_needed_and_what_play
     let webm = webm(&scratch)?;
     for named in ["/nowhere/ffmpeg", ""] {
         world.gateway.stop().await?;
-        world.gateway.setup.environment[0].1 = named.to_owned();
+        named.clone_into(&mut world.gateway.setup.environment[0].1);
         world.gateway.start().await?;
         for film in [&webm[..], HEVC] {
             let refused = world.api.upload("video", film.to_vec()).await?;

@@ -90,7 +90,7 @@ pub(super) async fn a_document_that_is_none_or_a_trap_has_no_pages_and_harms_nob
     let mut liar = of_pages(1);
     liar[1] = lying;
     let mut round = of_pages(1);
-    round[1] = "<< /Type /Pages /Count 1 /Kids [ 2 0 R 2 0 R ] >>".to_owned();
+    "<< /Type /Pages /Count 1 /Kids [ 2 0 R 2 0 R ] >>".clone_into(&mut round[1]);
     // What follows it one by one runs out of its stack, which no process survives.
     let mut deep = of_pages(1);
     deep[1] = "[".repeat(8 << 20);

@@ -48,7 +48,7 @@ async fn main() -> Result<()> {
     let workload = Workload {
         boot: "bench".to_owned(),
         concurrency: 512,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     };
     nowhere::run(&running, &services, workload, tell);
     stream::iter(lanes.chunks(500).map(Ok))
@@ -56,7 +56,7 @@ async fn main() -> Result<()> {
         .await?;
     let mut all = Vec::new();
     while all.len() < usize::try_from(LANES * EACH)? {
-        let one = tokio::time::timeout(Duration::from_secs(60), told.recv()).await;
+        let one = tokio::time::timeout(Duration::from_mins(1), told.recv()).await;
         all.push(
             one.context("the lanes stand still")?
                 .context("the lanes ended")?,

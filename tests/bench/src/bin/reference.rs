@@ -25,7 +25,7 @@ use whatsapp_rust::{
 };
 use whatsapp_rust_tokio_transport::from_websocket;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -103,8 +103,8 @@ async fn open(ws: &str, keys: Arc<InMemoryBackend>) -> Result<Session> {
             &[EventKind::PairingQrCode, EventKind::ServerAck],
             move |event, _| {
                 let told = match &*event {
-                    Event::PairingQrCode(qr) => Some(Told::Qr(qr.code.to_string())),
-                    Event::ServerAck(ack) => Some(Told::Ack(ack.id.to_string())),
+                    Event::PairingQrCode(qr) => Some(Told::Qr(qr.code.clone())),
+                    Event::ServerAck(ack) => Some(Told::Ack(ack.id.clone())),
                     _ => None,
                 };
                 told.map(|told| tell.send(told).ok());

@@ -259,3 +259,23 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
         assert_eq!(link::open(&world.services, "a.b.1.c").await.unwrap(), None);
     }
 }
+
+#[tokio::test]
+async fn a_link_opens_its_file_until_its_time_is_over() {
+    for world in worlds().await {
+        let file = world.document(b"an invoice").await;
+        let shared = &world.services.0;
+        let key = shared.vault.org_key(world.org).await.unwrap();
+        let link = link::Link {
+            org: world.org,
+            media: file.id,
+            until: shared.clock.now() + 60_000,
+        };
+        let address = link::sign(&key, "", link);
+        let text = address.strip_prefix("/media/").unwrap();
+        let opened = link::open(&world.services, text).await.unwrap();
+        assert_eq!(opened.map(|link| link.media), Some(file.id));
+        shared.clock.advance(Duration::from_secs(60));
+        assert!(link::open(&world.services, text).await.unwrap().is_none());
+    }
+}

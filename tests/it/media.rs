@@ -674,18 +674,30 @@ async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
         (status, body.as_slice()),
         (StatusCode::PARTIAL_CONTENT, &long[5_000_000..5_001_000])
     );
-    let photo = uploaded(&world.api, "image", PHOTO).await?;
-    let image = json!({ "type": "image", "image": { "media_id": photo["id"] } });
-    assert_eq!(
-        shown(&world, &session, image).await?["media"]["sha256"],
-        photo["sha256"]
-    );
-    let said = json!({ "message": { "type": "video", "bytes_base64": STANDARD.encode(FILM) } });
-    world.simulator.tell(CONTACT, NUMBER, said).await?;
-    let here = receiver.wait_for("media.available", 1).await?;
-    assert_eq!(here[0].body["data"]["media"]["sha256"], json!(sha256(FILM)));
+    for (kind, bytes, _) in KINDS {
+        let file = uploaded(&world.api, kind, bytes).await?;
+        let carried = json!({ "type": kind, kind: { "media_id": file["id"] } });
+        let seen = shown(&world, &session, carried).await?;
+        assert_eq!(seen["media"]["sha256"], file["sha256"], "{kind}");
+        let said = json!({ "message": { "type": kind, "bytes_base64": STANDARD.encode(bytes) } });
+        world.simulator.tell(CONTACT, NUMBER, said).await?;
+    }
+    let here = receiver.wait_for("media.available", KINDS.len()).await?;
+    for (kind, bytes, _) in KINDS {
+        let media = here.iter().map(|one| &one.body["data"]["media"]);
+        let media = media
+            .clone()
+            .find(|media| media["sha256"] == json!(sha256(bytes)));
+        let media = media.with_context(|| format!("{kind} is here"))?;
+        let id = media["id"].as_str().context("an id")?;
+        let content = world
+            .api
+            .request(Method::GET, &format!("/v1/media/{id}/content"));
+        let (status, _, body) = Api::bytes(content).await?;
+        assert_eq!((status, body.as_slice()), (StatusCode::OK, bytes), "{kind}");
+    }
     let objects = bucket.objects().await?;
-    assert_eq!(objects.len(), 3, "{objects:?}");
+    assert_eq!(objects.len(), 1 + 2 * KINDS.len(), "{objects:?}");
     for object in &objects {
         assert!(object.starts_with("kept/org_"), "{object}");
         assert!(!holds(&bucket.object(object).await?, b"CANARY"), "{object}");
@@ -695,7 +707,7 @@ async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
         world.api.delete(&path).await?.status,
         StatusCode::NO_CONTENT
     );
-    assert_eq!(bucket.objects().await?.len(), 2);
+    assert_eq!(bucket.objects().await?.len(), 2 * KINDS.len());
     world.finish().await
 }
 

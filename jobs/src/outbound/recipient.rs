@@ -63,15 +63,16 @@ impl Recipient {
         org: OrgId,
         to: &To,
     ) -> Result<Option<Self>, Fault> {
-        let mut conn = services.0.store.read(org).await?;
         match to {
             To::Group(group) => Ok(Some(Self::group(key, group))),
             To::Contact(id) => {
+                let mut conn = services.0.store.read(org).await?;
                 let known = store::contacts::read(&mut conn, org, *id).await?;
                 known.map(|known| Self::known(key, org, &known)).transpose()
             }
             To::Phone(phone) => {
                 let mac = contacts::phone_mac(key, phone);
+                let mut conn = services.0.store.read(org).await?;
                 match store::contacts::by_phone(&mut conn, org, &mac).await? {
                     Some(known) => Self::known(key, org, &known).map(Some),
                     None => Ok(Some(Self {

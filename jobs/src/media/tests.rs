@@ -275,7 +275,7 @@ async fn a_link_opens_its_file_until_its_time_is_over() {
         let text = address.strip_prefix("/media/").unwrap();
         let opened = link::open(&world.services, text).await.unwrap();
         assert_eq!(opened.map(|link| link.media), Some(file.id));
-        shared.clock.advance(Duration::from_secs(60));
+        shared.clock.advance(Duration::from_mins(1));
         assert!(link::open(&world.services, text).await.unwrap().is_none());
     }
 }

@@ -82,10 +82,17 @@ async fn what_cannot_be_decrypted_is_told_and_takes_its_text_when_it_is_said_aga
     let id = message["id"].as_str().context("an id")?;
     assert_eq!(&world.api.whole_message(id).await?, message);
 
+    // Its phone hears only later that it is to say it again: else that might be quicker.
+    let online = |online| Phone {
+        online,
+        ..Phone::default()
+    };
+    world.simulator.phone(CONTACT, online(false)).await?;
     let again = say(json!({ "type": "undecryptable", "text": "Can you read this?" })).await?;
     let told = receiver.wait_for("message.undecryptable", 2).await?;
     let first = &told[1].body["data"]["message"];
     assert_eq!(first["wa_message_id"], json!(again));
+    world.simulator.phone(CONTACT, online(true)).await?;
     let told = receiver.wait_for("message.received", 1).await?;
     let now = &told[0].body["data"]["message"];
     assert_eq!(now["text"]["body"], "Can you read this?");

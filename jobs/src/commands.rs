@@ -12,12 +12,19 @@ use passerelle_engine::{
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
-    whatsapp::{Mark, Typing},
+    whatsapp::{Mark, Named, Typing},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
-use crate::{error::Fault, model::State, numbers::Found, services::Services, store, typing::SHOWN};
+use crate::{
+    error::{AskError, Fault},
+    model::State,
+    numbers::Found,
+    services::Services,
+    store,
+    typing::SHOWN,
+};
 
 /// How long a command waits for its answer, and may wait to be taken.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -36,21 +43,9 @@ pub(crate) enum Command {
     /// Unlink the device.
     Logout,
     /// The file of a message that came in, put up again by its sender's phone.
-    PutUpAgain {
-        chat: String,
-        /// Who wrote it, in a group.
-        member: Option<String>,
-        wa_id: String,
-        key: FileKey,
-    },
+    PutUpAgain { message: Named, key: FileKey },
     /// A receipt for a message that came in.
-    Mark {
-        chat: String,
-        /// Who wrote it, in a group.
-        member: Option<String>,
-        wa_id: String,
-        mark: Mark,
-    },
+    Mark { message: Named, mark: Mark },
     /// What the number is at, shown to a contact.
     Typing { to: Recipient, typing: Typing },
 }
@@ -66,6 +61,18 @@ pub(crate) enum Answer {
     NotConnected,
     /// WhatsApp refused; the log of whoever carried it out says why.
     Refused,
+}
+
+impl Answer {
+    /// What was told, nothing where it was done without a word; or why it was not done.
+    pub(crate) fn or_why(self) -> Result<String, AskError> {
+        match self {
+            Self::Told(text) => Ok(text),
+            Self::Done => Ok(String::new()),
+            Self::Later(wait_ms) => Err(AskError::Paced(Duration::from_millis(wait_ms))),
+            Self::NotConnected | Self::Refused => Err(AskError::NotConnected),
+        }
+    }
 }
 
 /// Has the command carried out by whoever runs the session.
@@ -163,14 +170,8 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             }
             Err(error) => Err(error.into()),
         },
-        Command::Mark {
-            chat,
-            member,
-            wa_id,
-            mark,
-        } if link.is_connected() => {
-            let marked = link.mark(&chat, member.as_deref(), &wa_id, mark).await;
-            marked.map(|()| Answer::Done)
+        Command::Mark { message, mark } if link.is_connected() => {
+            link.mark(&message, mark).await.map(|()| Answer::Done)
         }
         Command::Logout if registry.state(id) == Some(State::Connected) => {
             link.logout().await.map(|()| Answer::Done)
@@ -189,15 +190,8 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             let groups = link.groups().await;
             groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
         }
-        Command::PutUpAgain {
-            chat,
-            member,
-            wa_id,
-            key,
-        } if link.is_connected() => {
-            let path = link
-                .put_up_again(&chat, member.as_deref(), &wa_id, &key)
-                .await;
+        Command::PutUpAgain { message, key } if link.is_connected() => {
+            let path = link.put_up_again(&message, &key).await;
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
         Command::Typing { to, typing } if link.is_connected() => {

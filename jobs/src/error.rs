@@ -1,6 +1,8 @@
 //! Why a call of the brain could not be done. What a tenant did wrong has an error of its own
 //! where it can happen; this is what went wrong on our side.
 
+use std::time::Duration;
+
 use passerelle_engine::{lease::LeaseError, store, vault::VaultError};
 
 /// Our side failed; nothing was changed.
@@ -18,6 +20,29 @@ pub enum Fault {
     /// A stored value does not read.
     #[error("a stored value does not read")]
     Json(#[from] serde_json::Error),
+}
+
+/// Why a session's connection did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No such session.
+    #[error("no such session")]
+    NotFound,
+    /// The session has no connection, or WhatsApp did not answer.
+    #[error("not connected")]
+    NotConnected,
+    /// The session has asked enough for now.
+    #[error("the session may ask again in {0:?}")]
+    Paced(Duration),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for AskError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
 }
 
 impl From<LeaseError> for Fault {

@@ -9,8 +9,8 @@ use passerelle_engine::ids::{OrgId, SessionId};
 pub use passerelle_engine::whatsapp::JoinedGroup;
 
 use crate::{
-    commands::{self, Answer, Command},
-    error::Fault,
+    commands::{self, Command},
+    error::{AskError, Fault},
     rate::Rate,
     services::Services,
     sessions,
@@ -19,23 +19,6 @@ use crate::{
 /// Questions of one session to WhatsApp: one in so long, and so many at once.
 const EVERY: Duration = Duration::from_secs(10);
 const AT_ONCE: NonZeroU32 = NonZeroU32::new(6).expect("6 is not 0");
-
-/// Why the groups were not listed.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// No such session.
-    #[error("no such session")]
-    NotFound,
-    /// The session has no connection, or WhatsApp did not answer.
-    #[error("not connected")]
-    NotConnected,
-    /// The session has asked enough for now.
-    #[error("the session may ask again in {0:?}")]
-    Paced(Duration),
-    /// Our side failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
 
 /// How often each session of this process may ask.
 pub(crate) fn rate() -> Rate {
@@ -47,13 +30,10 @@ pub async fn list(
     services: &Services,
     org: OrgId,
     session: SessionId,
-) -> Result<Vec<JoinedGroup>, ListError> {
+) -> Result<Vec<JoinedGroup>, AskError> {
     if sessions::read(services, org, session).await?.is_none() {
-        return Err(ListError::NotFound);
+        return Err(AskError::NotFound);
     }
-    match commands::ask(services, org, session, Command::Groups).await? {
-        Answer::Told(groups) => Ok(serde_json::from_str(&groups).map_err(Fault::from)?),
-        Answer::Later(wait_ms) => Err(ListError::Paced(Duration::from_millis(wait_ms))),
-        Answer::Done | Answer::Refused | Answer::NotConnected => Err(ListError::NotConnected),
-    }
+    let told = commands::ask(services, org, session, Command::Groups).await?;
+    Ok(serde_json::from_str(&told.or_why()?).map_err(Fault::from)?)
 }

@@ -15,9 +15,9 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::{self, Answer, Command},
+    commands::{self, Command},
     contacts::{self, Book},
-    error::Fault,
+    error::{AskError, Fault},
     pacing::millis,
     rate::Rate,
     services::Services,
@@ -41,29 +41,6 @@ pub struct Checked {
     pub at: Millis,
 }
 
-/// Why a number was not checked.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckError {
-    /// No such session.
-    #[error("no such session")]
-    NotFound,
-    /// The session has no connection, or WhatsApp did not answer.
-    #[error("not connected")]
-    NotConnected,
-    /// The session has asked enough for now.
-    #[error("the session may ask again in {0:?}")]
-    Paced(Duration),
-    /// Our side failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<sqlx::Error> for CheckError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
 /// WhatsApp's answer, as it is kept and as it travels between processes.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Found {
@@ -78,7 +55,7 @@ pub async fn check(
     org: OrgId,
     session: SessionId,
     phone: &Phone,
-) -> Result<Checked, CheckError> {
+) -> Result<Checked, AskError> {
     let shared = &services.0;
     let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
     let mac = contacts::phone_mac(&key, phone);
@@ -89,7 +66,7 @@ pub async fn check(
         store::number_checks::read(&mut conn, org, &mac, now.saturating_sub(millis(STANDS))).await?
     };
     if sessions::read(services, org, session).await?.is_none() {
-        return Err(CheckError::NotFound);
+        return Err(AskError::NotFound);
     }
     if let Some((sealed, at)) = known {
         let found: Found = key
@@ -97,7 +74,8 @@ pub async fn check(
             .map_err(Fault::from)?;
         return Ok(found.at(at));
     }
-    let found = ask(services, org, session, phone).await?;
+    let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
+    let found: Found = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
     let sealed = key
         .seal_json(&place(org, &record), &found)
         .map_err(Fault::from)?;
@@ -118,19 +96,6 @@ pub async fn check(
     keep.await?;
     services.wake_deliveries();
     Ok(found.at(now))
-}
-
-async fn ask(
-    services: &Services,
-    org: OrgId,
-    session: SessionId,
-    phone: &Phone,
-) -> Result<Found, CheckError> {
-    match commands::ask(services, org, session, Command::Find(phone.clone())).await? {
-        Answer::Told(found) => Ok(serde_json::from_str(&found).map_err(Fault::from)?),
-        Answer::Later(wait_ms) => Err(CheckError::Paced(Duration::from_millis(wait_ms))),
-        Answer::Done | Answer::Refused | Answer::NotConnected => Err(CheckError::NotConnected),
-    }
 }
 
 impl Found {

@@ -1,8 +1,11 @@
 //! Telling a contact that their message was read, or played. It is no message: it takes no place in
 //! the lane and is not paced, as on a phone.
 
-use passerelle_engine::ids::{MessageId, OrgId};
 pub use passerelle_engine::whatsapp::Mark;
+use passerelle_engine::{
+    ids::{MessageId, OrgId},
+    whatsapp::Named,
+};
 
 use crate::{
     commands::{self, Answer, Command},
@@ -51,9 +54,7 @@ pub async fn mark(
         return Ok(message);
     }
     let command = Command::Mark {
-        chat: chat(&message).ok_or(MarkError::NotMarkable)?,
-        member: message.context.participant.clone(),
-        wa_id: message.wa_id.clone(),
+        message: named(&message).ok_or(MarkError::NotMarkable)?,
         mark,
     };
     match commands::ask(services, org, message.session, command).await? {
@@ -75,8 +76,8 @@ fn is_markable(message: &Message, mark: Mark) -> bool {
     shown && (mark == Mark::Read || plays)
 }
 
-/// The chat it came in by. Older rows did not keep it.
-pub(crate) fn chat(message: &Message) -> Option<String> {
+/// A message that came in, as WhatsApp names it. Older rows did not keep the chat it came in by.
+pub(crate) fn named(message: &Message) -> Option<Named> {
     let Message { context, peer, .. } = message;
     let kept = context.chat.clone();
     let lid = || peer.lid.as_ref().map(|lid| format!("{lid}@lid"));
@@ -84,7 +85,11 @@ pub(crate) fn chat(message: &Message) -> Option<String> {
         let phone = peer.phone.as_ref()?;
         Some(format!("{}@s.whatsapp.net", phone.digits()))
     };
-    kept.or_else(lid).or_else(phone)
+    Some(Named {
+        chat: kept.or_else(lid).or_else(phone)?,
+        member: context.participant.clone(),
+        id: message.wa_id.clone(),
+    })
 }
 
 async fn keep(services: &Services, org: OrgId, id: MessageId, mark: Mark) -> Result<(), Fault> {

@@ -13,8 +13,8 @@ use passerelle_engine::{
 };
 
 use crate::{
-    commands::{self, Answer, Command},
-    error::Fault,
+    commands::{self, Command},
+    error::{AskError, Fault},
     outbound::{self, To},
     pacing::millis,
     rate::Rate,
@@ -32,29 +32,26 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Why a contact was not told.
 #[derive(Debug, thiserror::Error)]
 pub enum TypingError {
-    /// No such session.
-    #[error("no such session")]
-    NotFound,
     /// No such contact.
     #[error("no such contact")]
     NoContact,
     /// The contact wants nothing more from this organisation.
     #[error("the recipient opted out")]
     OptedOut,
-    /// The session has no connection at the moment.
-    #[error("the session is not connected")]
-    NotConnected,
-    /// The session has told enough for now.
-    #[error("the session may tell again in {0:?}")]
-    Paced(Duration),
-    /// Our side failed.
+    /// The connection did not tell them.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Ask(#[from] AskError),
+}
+
+impl From<Fault> for TypingError {
+    fn from(fault: Fault) -> Self {
+        Self::Ask(fault.into())
+    }
 }
 
 impl From<sqlx::Error> for TypingError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
+        Self::Ask(error.into())
     }
 }
 
@@ -68,7 +65,7 @@ pub async fn show(
     typing: Typing,
 ) -> Result<Option<Millis>, TypingError> {
     if sessions::read(services, org, session).await?.is_none() {
-        return Err(TypingError::NotFound);
+        return Err(AskError::NotFound.into());
     }
     let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
     let found = outbound::address(services, &key, org, to).await?;
@@ -80,14 +77,10 @@ pub async fn show(
     if opted_out {
         return Err(TypingError::OptedOut);
     }
-    match commands::ask(services, org, session, Command::Typing { to, typing }).await? {
-        Answer::Done => {
-            let until = services.0.clock.now().saturating_add(millis(SHOWN));
-            Ok((typing != Typing::Paused).then_some(until))
-        }
-        Answer::Later(wait_ms) => Err(TypingError::Paced(Duration::from_millis(wait_ms))),
-        Answer::Told(_) | Answer::Refused | Answer::NotConnected => Err(TypingError::NotConnected),
-    }
+    let told = commands::ask(services, org, session, Command::Typing { to, typing }).await?;
+    told.or_why()?;
+    let until = services.0.clock.now().saturating_add(millis(SHOWN));
+    Ok((typing != Typing::Paused).then_some(until))
 }
 
 /// How often each session of this process may tell.

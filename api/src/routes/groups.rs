@@ -2,17 +2,14 @@
 
 use passerelle_jobs::{
     Services,
-    groups::{self, JoinedGroup, ListError},
+    groups::{self, JoinedGroup},
     ids::SessionId,
 };
-use poem::{
-    http::{HeaderValue, header},
-    web::Data,
-};
+use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::Serialize;
 
-use super::{Group, not_found};
+use super::{Group, of_ask};
 use crate::{
     auth::Caller,
     body::Found,
@@ -54,22 +51,6 @@ impl From<JoinedGroup> for WhatsAppGroup {
     }
 }
 
-impl From<ListError> for Problem {
-    fn from(error: ListError) -> Self {
-        match error {
-            ListError::NotFound => not_found(),
-            ListError::NotConnected => Self::new(Code::SessionNotReady)
-                .detail("The session has no connection for this now; connect it first."),
-            ListError::Paced(wait) => {
-                let seconds = wait.as_secs() + 1;
-                Self::new(Code::GroupListPaced)
-                    .header(header::RETRY_AFTER, HeaderValue::from(seconds))
-            }
-            ListError::Fault(fault) => fault.into(),
-        }
-    }
-}
-
 /// Groups.
 pub struct Groups;
 
@@ -87,7 +68,8 @@ impl Groups {
         /// The session.
         id: Path<Id<SessionId>>,
     ) -> Result<Found<GroupList>, Problem> {
-        let joined = groups::list(&services, caller.0.org, id.0.0).await?;
+        let joined = groups::list(&services, caller.0.org, id.0.0).await;
+        let joined = joined.map_err(|error| of_ask(error, Code::GroupListPaced))?;
         Ok(Found::of(GroupList {
             data: joined.into_iter().map(Into::into).collect(),
         }))

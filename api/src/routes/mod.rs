@@ -1,5 +1,7 @@
 //! The operations, one group a page. A function's name is its operationId and what SDKs call it.
 
+use passerelle_jobs::error::AskError;
+use poem::http::{HeaderValue, header};
 use poem_openapi::Tags;
 
 use crate::problem::{Code, Problem};
@@ -57,6 +59,20 @@ pub(crate) fn twenty() -> u32 {
 
 pub(crate) fn not_found() -> Problem {
     Problem::new(Code::NotFound)
+}
+
+/// Why a session's connection did not do what it was asked; `paced` is the code of asking too often.
+fn of_ask(error: AskError, paced: Code) -> Problem {
+    match error {
+        AskError::NotFound => not_found(),
+        AskError::NotConnected => Problem::new(Code::SessionNotReady)
+            .detail("The session has no connection for this now; connect it first."),
+        AskError::Paced(wait) => {
+            let seconds = wait.as_secs() + 1;
+            Problem::new(paced).header(header::RETRY_AFTER, HeaderValue::from(seconds))
+        }
+        AskError::Fault(fault) => fault.into(),
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,11 @@
 //! Phone numbers: whether one has WhatsApp.
 
-use passerelle_jobs::{
-    Services,
-    content::Phone,
-    ids::SessionId,
-    numbers::{self, CheckError},
-};
-use poem::{
-    http::{HeaderValue, header},
-    web::Data,
-};
+use passerelle_jobs::{Services, content::Phone, ids::SessionId, numbers};
+use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, not_found};
+use super::{Group, of_ask};
 use crate::{
     auth::Caller,
     body::{Body, Found},
@@ -46,22 +38,6 @@ pub struct NumberCheck {
     pub checked_at: Timestamp,
 }
 
-impl From<CheckError> for Problem {
-    fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::NotFound => not_found(),
-            CheckError::NotConnected => Self::new(Code::SessionNotReady)
-                .detail("The session has no connection for this now; connect it first."),
-            CheckError::Paced(wait) => {
-                let seconds = wait.as_secs() + 1;
-                Self::new(Code::NumberCheckPaced)
-                    .header(header::RETRY_AFTER, HeaderValue::from(seconds))
-            }
-            CheckError::Fault(fault) => fault.into(),
-        }
-    }
-}
-
 /// Phone numbers.
 pub struct Numbers;
 
@@ -89,7 +65,8 @@ impl Numbers {
             let wanted = "a phone number in E.164, such as +491510000002";
             Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
         })?;
-        let checked = numbers::check(&services, caller.0.org, id.0.0, &phone).await?;
+        let checked = numbers::check(&services, caller.0.org, id.0.0, &phone).await;
+        let checked = checked.map_err(|error| of_ask(error, Code::NumberCheckPaced))?;
         Ok(Found::of(NumberCheck {
             object: "number_check".to_owned(),
             phone: phone.as_str().to_owned(),

@@ -5,14 +5,15 @@ use passerelle_jobs::{
     ids::SessionId,
     typing::{self, Typing, TypingError},
 };
-use poem::{
-    http::{HeaderValue, header},
-    web::Data,
-};
+use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, messages::request::recipient, not_found};
+use super::{
+    Group,
+    messages::{refusals, request::recipient},
+    of_ask,
+};
 use crate::{
     auth::Caller,
     body::{Body, Found},
@@ -72,24 +73,9 @@ pub struct TypingShown {
 impl From<TypingError> for Problem {
     fn from(error: TypingError) -> Self {
         match error {
-            TypingError::NotFound => not_found(),
-            TypingError::NoContact => Self::new(Code::ContactNotFound).at(
-                "/to",
-                "contact_not_found",
-                "there is no such contact",
-            ),
-            TypingError::OptedOut => Self::new(Code::RecipientOptedOut).at(
-                "/to",
-                "recipient_opted_out",
-                "they wrote that they want no more messages",
-            ),
-            TypingError::NotConnected => Self::new(Code::SessionNotReady)
-                .detail("The session has no connection for this now; connect it first."),
-            TypingError::Paced(wait) => {
-                let seconds = wait.as_secs() + 1;
-                Self::new(Code::TypingPaced).header(header::RETRY_AFTER, HeaderValue::from(seconds))
-            }
-            TypingError::Fault(fault) => fault.into(),
+            TypingError::NoContact => refusals::no_contact(),
+            TypingError::OptedOut => refusals::opted_out(),
+            TypingError::Ask(error) => of_ask(error, Code::TypingPaced),
         }
     }
 }

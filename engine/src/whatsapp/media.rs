@@ -6,7 +6,6 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use reqwest::StatusCode;
@@ -15,9 +14,9 @@ use wacore::{
     net::HttpRequest,
     upload::{EncryptedMediaInfo, UploadSource},
 };
-use whatsapp_rust::{Jid, MediaRetryResult, MediaReuploadRequest};
+use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 
-use super::{Link, SendError, WhatsApp};
+use super::{Link, Named, SendError, WhatsApp};
 use crate::media::{FileKey, Remote, SealedFile};
 
 /// Why a file could not be had.
@@ -153,22 +152,16 @@ impl Link {
 }
 
 impl Link {
-    /// Asks the phone of whoever sent a file to put it up again, named by the chat and the id of its message as
-    /// they came in, in a group with the member who wrote it: its new path on WhatsApp's media hosts; none when the phone does not have it either.
+    /// Asks the phone of whoever sent a message with a file to put the file up again: its new path on
+    /// WhatsApp's media hosts; none when the phone does not have it either.
     pub async fn put_up_again(
         &self,
-        chat: &str,
-        member: Option<&str>,
-        id: &str,
+        message: &Named,
         key: &FileKey,
     ) -> anyhow::Result<Option<String>> {
-        let chat: Jid = chat.parse().context("reading a chat's name")?;
-        let member: Option<Jid> = member
-            .map(str::parse)
-            .transpose()
-            .context("reading a member's name")?;
+        let (chat, member) = (message.chat()?, message.member()?);
         let wanted = MediaReuploadRequest {
-            msg_id: id,
+            msg_id: &message.id,
             chat_jid: &chat,
             media_key: key.bytes(),
             is_from_me: false,

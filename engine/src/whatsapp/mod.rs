@@ -10,7 +10,7 @@
 //! | `send` | sending and typing |
 //! | `find` | who has an account |
 //! | `groups` | which groups the number is in |
-//! | `mark` | receipts for what came in |
+//! | `mark`, `named` | receipts for what came in; which message that is |
 //! | `media` | files to and from WhatsApp's media hosts |
 //! | `listen`, `late`, `tell` | incoming messages; those that come beside the hook; all other events |
 //! | `wire` | contents as WhatsApp writes them, both ways |
@@ -28,6 +28,7 @@ mod late;
 mod listen;
 mod mark;
 mod media;
+mod named;
 mod send;
 mod tell;
 mod tls;
@@ -50,6 +51,7 @@ pub use self::{
     late::Late,
     mark::Mark,
     media::{FetchError, Uploaded},
+    named::Named,
     send::{NOT_IN_GROUP, Outgoing, SendError, Typing, new_wa_id},
     wire::{Attached, Ballot, clean_file_name},
 };

@@ -21,13 +21,11 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
         Ok(None) => return NoFile::Expired,
         Err(_) => return NoFile::Later,
     };
-    let Some(chat) = reading::chat(&message) else {
+    let Some(message) = reading::named(&message) else {
         return NoFile::Expired;
     };
     let command = Command::PutUpAgain {
-        chat,
-        member: message.context.participant,
-        wa_id: message.wa_id,
+        message,
         key: remote.file.key.clone(),
     };
     match commands::ask(services, stored.org, session, command).await {

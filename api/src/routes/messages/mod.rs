@@ -14,7 +14,7 @@ mod by_kind;
 pub mod files;
 mod filter;
 pub mod kinds;
-mod refusals;
+pub(super) mod refusals;
 pub mod request;
 pub mod response;
 

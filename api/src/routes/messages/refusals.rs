@@ -21,6 +21,21 @@ pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
     }
 }
 
+/// `to` is a contact's id, and there is none.
+pub(in crate::routes) fn no_contact() -> Problem {
+    let code = Code::ContactNotFound;
+    Problem::new(code).at("/to", code.as_str(), "there is no such contact")
+}
+
+/// `to` wants nothing more.
+pub(in crate::routes) fn opted_out() -> Problem {
+    let (code, why) = (
+        Code::RecipientOptedOut,
+        "they wrote that they want no more messages",
+    );
+    Problem::new(code).at("/to", code.as_str(), why)
+}
+
 fn of_source(error: &SourceError, kind: &str) -> Problem {
     let (code, field) = match error {
         SourceError::NotFound => (Code::MediaNotFound, "media_id"),
@@ -55,17 +70,9 @@ impl From<AcceptError> for Problem {
             AcceptError::NoSession => {
                 not_found().at("/session_id", "not_found", "there is no such session")
             }
-            AcceptError::NoContact => Self::new(Code::ContactNotFound).at(
-                "/to",
-                "contact_not_found",
-                "there is no such contact",
-            ),
+            AcceptError::NoContact => no_contact(),
             AcceptError::QueueFull => Self::new(Code::QueueFull),
-            AcceptError::OptedOut => Self::new(Code::RecipientOptedOut).at(
-                "/to",
-                "recipient_opted_out",
-                "they wrote that they want no more messages",
-            ),
+            AcceptError::OptedOut => opted_out(),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",
                 "invalid_expiry",

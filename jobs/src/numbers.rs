@@ -76,11 +76,31 @@ pub async fn check(
     }
     let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
     let found: Found = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
-    let sealed = key
-        .seal_json(&place(org, &record), &found)
-        .map_err(Fault::from)?;
+    let answer = (found, now);
+    match keep(services, org, session, phone, &answer).await {
+        // On PostgreSQL a message of theirs came in in this moment.
+        Err(fault) if fault.is_race() => keep(services, org, session, phone, &answer).await?,
+        kept => kept?,
+    }
+    services.wake_deliveries();
+    let (found, now) = answer;
+    Ok(found.at(now))
+}
+
+/// Keeps the answer. Whom both names belong to may have been known by each of them.
+async fn keep(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    phone: &Phone,
+    (found, at): &(Found, Millis),
+) -> Result<(), Fault> {
+    let (shared, at) = (&services.0, *at);
+    let key = shared.vault.org_key(org).await?;
+    let mac = contacts::phone_mac(&key, phone);
+    let sealed = key.seal_json(&place(org, &hex::encode(mac)), found)?;
     let (clock, named) = (shared.clock.clone(), found.names(phone));
-    let keep = shared.store.write(org, move |tx| {
+    let kept = shared.store.write(org, move |tx| {
         Box::pin(async move {
             let book = Book {
                 org,
@@ -88,14 +108,11 @@ pub async fn check(
                 clock: &clock,
                 session,
             };
-            // Whom both names belong to may be known by each of them.
             book.recognise(tx, &named).await?;
-            Ok::<_, Fault>(store::number_checks::keep(tx, org, &mac, &sealed, now).await?)
+            Ok(store::number_checks::keep(tx, org, &mac, &sealed, at).await?)
         })
     });
-    keep.await?;
-    services.wake_deliveries();
-    Ok(found.at(now))
+    kept.await
 }
 
 impl Found {

@@ -12,6 +12,7 @@ on_every_shape!(
     a_contact_without_a_known_number_is_written_to_by_their_id,
     two_contacts_who_turn_out_to_be_one_become_one,
     an_opt_out_of_either_of_two_holds_for_the_one_they_become,
+    a_number_check_shows_that_two_contacts_are_one,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -192,5 +193,22 @@ async fn an_opt_out_of_either_of_two_holds_for_the_one_they_become(
         let refused = world.api.post("/v1/messages", &message).await?;
         assert_eq!(refused.code(), "recipient_opted_out", "{to}");
     }
+    world.finish().await
+}
+
+async fn a_number_check_shows_that_two_contacts_are_one(backing: Backing) -> Result<Finished> {
+    let (world, session) = linked(backing, false).await?;
+    let receiver = world.endpoint(&["contact.merged"]).await?;
+    let (by_lid, by_phone) = met_twice(&world, &session, "one").await?;
+    let path = format!("/v1/sessions/{session}/number-checks");
+    let checked = world.api.post(&path, &json!({ "phone": CONTACT })).await?;
+    let checked: Value = checked.into(200)?;
+    let merged = receiver.wait_for("contact.merged", 1).await?;
+    let data = &merged[0].body["data"];
+    assert_eq!(
+        (&data["contact"]["id"], &data["merged_contact_id"]),
+        (&json!(by_phone), &json!(by_lid))
+    );
+    assert_eq!(data["contact"]["lid"], checked["lid"]);
     world.finish().await
 }

@@ -19,6 +19,27 @@ use crate::store::row;
 /// Attempts under way to one endpoint, at most.
 pub(crate) const PER_ENDPOINT: i64 = 4;
 
+/// Endpoints that have all their attempts under way at `$1`; `$2` is how many those are.
+macro_rules! full {
+    () => {
+        "(SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
+          GROUP BY endpoint_id HAVING count(*) >= $2)"
+    };
+}
+
+/// What may be claimed at `$1`, the longest due first, at most `$3`.
+macro_rules! due {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM delivery WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN ",
+            full!(),
+            " ORDER BY due_at LIMIT $3"
+        )
+    };
+}
+
 /// Claims at most `limit` deliveries until `lapse`, the longest due first.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
@@ -53,29 +74,16 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// Makes this the one transaction that claims for the delivery's endpoint until it ends, and tells
-/// whether the endpoint has room for one more attempt. PostgreSQL's alone.
-pub(super) async fn reserve(
-    tx: &mut SystemTx,
-    id: DeliveryId,
-    now: Millis,
-) -> Result<bool, sqlx::Error> {
+/// Makes this the one transaction that claims for the delivery's endpoint until it ends. PostgreSQL's
+/// alone. What was claimed before is seen by a statement after this one.
+pub(super) async fn reserve(tx: &mut SystemTx, id: DeliveryId) -> Result<(), sqlx::Error> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
     )
     .bind(id.to_string())
     .execute(tx.conn())
     .await?;
-    // A statement of its own: it sees what whoever held the lock before has committed.
-    let running: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM delivery WHERE status = 'running' AND due_at > $2 \
-         AND endpoint_id = (SELECT endpoint_id FROM delivery WHERE id = $1)",
-    )
-    .bind(id.to_string())
-    .bind(now)
-    .fetch_one(tx.conn())
-    .await?;
-    Ok(running < PER_ENDPOINT)
+    Ok(())
 }
 
 /// The same for the endpoints of what is due. Which those are.
@@ -85,15 +93,12 @@ async fn reserve_due(
     limit: i64,
 ) -> Result<HashSet<String>, sqlx::Error> {
     // Locked in the order of their keys, so that two who claim never wait for each other.
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT endpoint_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
-           SELECT DISTINCT endpoint_id, hashtext(endpoint_id) AS key FROM (\
-             SELECT endpoint_id FROM delivery \
-             WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN \
-             (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-              GROUP BY endpoint_id HAVING count(*) >= $2) ORDER BY due_at LIMIT $3) due \
-           ORDER BY key) keys",
-    )
+           SELECT DISTINCT endpoint_id, hashtext(endpoint_id) AS key FROM (",
+        due!("endpoint_id"),
+        ") due ORDER BY key) keys",
+    ))
     .bind(now)
     .bind(PER_ENDPOINT)
     .bind(limit)
@@ -107,11 +112,11 @@ pub(crate) async fn next_at(
     conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Option<Millis>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT due_at FROM delivery WHERE status IN ('due', 'running') AND endpoint_id NOT IN \
-         (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-          GROUP BY endpoint_id HAVING count(*) >= $2) ORDER BY due_at LIMIT 1",
-    )
+    sqlx::query_scalar(concat!(
+        "SELECT due_at FROM delivery WHERE status IN ('due', 'running') AND endpoint_id NOT IN ",
+        full!(),
+        " ORDER BY due_at LIMIT 1"
+    ))
     .bind(now)
     .bind(PER_ENDPOINT)
     .fetch_optional(&mut **conn)
@@ -136,14 +141,8 @@ async fn running(
 
 /// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
 async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
-    const DUE: &str = "SELECT id, org_id, endpoint_id FROM delivery \
-         WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN \
-         (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-          GROUP BY endpoint_id HAVING count(*) >= $2) ORDER BY due_at LIMIT $3";
-    const DUE_LOCKED: &str = "SELECT id, org_id, endpoint_id FROM delivery \
-         WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN \
-         (SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-          GROUP BY endpoint_id HAVING count(*) >= $2) ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED";
+    const DUE: &str = due!("id, org_id, endpoint_id");
+    const DUE_LOCKED: &str = concat!(due!("id, org_id, endpoint_id"), " FOR UPDATE SKIP LOCKED");
     let sql = match tx.dialect() {
         Dialect::Sqlite => DUE,
         Dialect::Postgres => DUE_LOCKED,

@@ -119,22 +119,27 @@ pub(crate) async fn claim(
     generation: i64,
     (now, lapse): (Millis, Millis),
 ) -> Result<Option<OrgId>, sqlx::Error> {
-    if !delivery_claims::reserve(tx, id, now).await? {
-        take_back(tx, id, generation).await?;
-        return Ok(None);
-    }
+    delivery_claims::reserve(tx, id).await?;
     let row = sqlx::query(
         "UPDATE delivery SET status = 'running', due_at = $4, dispatched_at = NULL \
          WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL \
-           AND status IN ('due', 'running') RETURNING org_id",
+           AND status IN ('due', 'running') AND (\
+             SELECT count(*) FROM delivery r WHERE r.endpoint_id = delivery.endpoint_id \
+             AND r.status = 'running' AND r.due_at > $5) < $6 RETURNING org_id",
     )
     .bind(id.to_string())
     .bind(attempts)
     .bind(generation)
     .bind(lapse)
+    .bind(now)
+    .bind(PER_ENDPOINT)
     .fetch_optional(tx.conn())
     .await?;
-    row.map(|row| row::id(&row, "org_id")).transpose()
+    match row {
+        Some(row) => row::id(&row, "org_id").map(Some),
+        // Of a token that is not the last one this finds nothing.
+        None => take_back(tx, id, generation).await.map(|()| None),
+    }
 }
 
 /// Takes back what could not be pushed.

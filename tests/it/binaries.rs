@@ -18,6 +18,32 @@ on_every_shape!(
     a_second_key_encryption_key_opens_what_the_first_sealed
 );
 
+/// A folder with a store of the test's own, and a key to it.
+struct Own {
+    folder: TempDir,
+    database: String,
+    key: String,
+}
+
+impl Own {
+    fn new() -> Result<Self> {
+        let folder = TempDir::new()?;
+        Ok(Self {
+            database: format!("sqlite:{}", folder.path().join("p.db").display()),
+            key: kek("k1", 1),
+            folder,
+        })
+    }
+
+    /// What a process is told of it.
+    fn env(&self) -> [(&str, &str); 2] {
+        [
+            ("PASSERELLE_KEK", &self.key),
+            ("PASSERELLE_DATABASE_URL", &self.database),
+        ]
+    }
+}
+
 /// Runs a binary to its end.
 async fn run(binary: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Result<(Output, String)> {
     let mut command = command(binary);
@@ -30,13 +56,8 @@ async fn run(binary: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Result<
 
 #[tokio::test]
 async fn a_plain_build_talks_to_no_server_but_whatsapps() -> Result<()> {
-    let folder = TempDir::new()?;
-    let database = format!("sqlite:{}", folder.path().join("p.db").display());
-    let key = kek("k1", 1);
-    let env = [
-        ("PASSERELLE_KEK", key.as_str()),
-        ("PASSERELLE_DATABASE_URL", &database),
-    ];
+    let own = Own::new()?;
+    let env = own.env();
     let url = "ws://127.0.0.1:9/ws/chat";
     let (flag, text) = run(
         &plain_binary()?,
@@ -86,13 +107,8 @@ async fn a_plain_build_shows_no_sandbox() -> Result<()> {
 
 #[tokio::test]
 async fn a_plain_build_keeps_the_gaps() -> Result<()> {
-    let folder = TempDir::new()?;
-    let database = format!("sqlite:{}", folder.path().join("p.db").display());
-    let key = kek("k1", 1);
-    let env = [
-        ("PASSERELLE_KEK", key.as_str()),
-        ("PASSERELLE_DATABASE_URL", &database),
-    ];
+    let own = Own::new()?;
+    let env = own.env();
     for (flag, value) in [("--gap-floor-ms", "999"), ("--ack-timeout-ms", "19999")] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", flag, value];
         let (output, text) = run(&plain_binary()?, &arguments, &env).await?;
@@ -120,13 +136,8 @@ async fn served(folder: &Path, flags: &[&str], env: &[(&str, &str)]) -> Result<(
 #[tokio::test]
 async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
     install_tls();
-    let folder = TempDir::new()?;
-    let database = format!("sqlite:{}", folder.path().join("p.db").display());
-    let key = kek("k1", 1);
-    let env = [
-        ("PASSERELLE_KEK", key.as_str()),
-        ("PASSERELLE_DATABASE_URL", &database),
-    ];
+    let own = Own::new()?;
+    let env = own.env();
     let (migrated, text) = run(&plain_binary()?, &["migrate"], &env).await?;
     assert!(migrated.status.success(), "{text}");
     let told = async |arguments: &[&str]| {
@@ -168,7 +179,7 @@ async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
     ] {
         assert!(told(bad).await.is_err(), "{bad:?} was taken");
     }
-    let (mut gateway, announced) = served(folder.path(), &[], &env).await?;
+    let (mut gateway, announced) = served(own.folder.path(), &[], &env).await?;
     let base = Base::default();
     base.set(
         announced["api"]
@@ -185,15 +196,10 @@ async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
 #[tokio::test]
 async fn a_private_range_that_the_operator_opens_is_logged() -> Result<()> {
     install_tls();
-    let folder = TempDir::new()?;
-    let database = format!("sqlite:{}", folder.path().join("p.db").display());
-    let key = kek("k1", 1);
-    let env = [
-        ("PASSERELLE_KEK", key.as_str()),
-        ("PASSERELLE_DATABASE_URL", &database),
-    ];
+    let own = Own::new()?;
+    let env = own.env();
     let flags = ["--egress-allow", "10.20.0.0/16,192.168.7.0/24"];
-    let (mut gateway, _) = served(folder.path(), &flags, &env).await?;
+    let (mut gateway, _) = served(own.folder.path(), &flags, &env).await?;
     let log = gateway.log_end();
     for range in ["10.20.0.0/16", "192.168.7.0/24"] {
         assert!(log.contains(range), "{range} is not in the log: {log}");
@@ -229,13 +235,8 @@ async fn the_simulator_alone_listens_on_the_port_it_is_given() -> Result<()> {
 
 #[tokio::test]
 async fn a_sandbox_build_points_at_loopback_only() -> Result<()> {
-    let folder = TempDir::new()?;
-    let database = format!("sqlite:{}", folder.path().join("p.db").display());
-    let key = kek("k1", 1);
-    let env = [
-        ("PASSERELLE_KEK", key.as_str()),
-        ("PASSERELLE_DATABASE_URL", &database),
-    ];
+    let own = Own::new()?;
+    let env = own.env();
     for url in [
         "ws://192.0.2.1/ws/chat",
         "wss://example.com/ws/chat",

@@ -145,5 +145,7 @@ async fn whatsapp_s_media_host_may_hang(backing: Backing) -> Result<Finished> {
     let (sent, here) = tokio::join!(sent, here);
     sent?;
     assert_eq!(here?[0].body["data"]["media"]["size"], json!(PAPER.len()));
+    let downloads = world.simulator.stats().await?["downloads"].as_u64();
+    assert!(downloads >= Some(2), "the first download did not hang");
     world.finish().await
 }

@@ -15,6 +15,7 @@ mod stores {
 
     on_both_stores!(
         a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time,
+        a_page_that_is_quick_costs_no_gap,
         nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
         a_preview_that_comes_in_is_told,
         a_preview_is_fetched_by_whoever_starts_next,
@@ -22,8 +23,8 @@ mod stores {
 
     pub(super) use super::{
         a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time,
-        a_preview_is_fetched_by_whoever_starts_next, a_preview_that_comes_in_is_told,
-        nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
+        a_page_that_is_quick_costs_no_gap, a_preview_is_fetched_by_whoever_starts_next,
+        a_preview_that_comes_in_is_told, nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
     };
 }
 
@@ -194,10 +195,34 @@ async fn a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time(
     world.finish().await
 }
 
+async fn a_page_that_is_quick_costs_no_gap(backing: Backing) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 20_000,
+        gap_ceiling_ms: 21_000,
+        ..Setup::quick()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let shop = Shop::open().await?;
+    let link = shop.put("/page", html("<title>Order</title>"));
+    let id = sent(&world, &session, &link).await?;
+    within(Duration::from_secs(10), "it is sent", async || {
+        Ok(world.api.message(&id).await?.sent_at.map(drop))
+    })
+    .await?;
+    assert_eq!(shown(&world, &id).await?["title"], "Order");
+    world.finish().await
+}
+
 async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
     backing: Backing,
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
+    // Tests may call 127.0.0.0/8, and nothing else that is inside.
+    let inside = std::net::TcpListener::bind("[::1]:0")?;
+    inside.set_nonblocking(true)?;
+    let secret = format!("http://{}/secret", inside.local_addr()?);
     let shop = Shop::open().await?;
     let link = shop.put("/page", html("<title>Order</title>"));
     for text in [
@@ -210,14 +235,26 @@ async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
     }
     assert_eq!(shop.asked("/page"), 0);
     // Addresses inside are not called, and the text goes all the same.
+    let moved = shop.put("/inside", Page::Moved(secret.clone()));
     for body in [
         "http://10.0.0.1/",
         "http://169.254.169.254/latest",
         "no link at all",
+        &secret,
+        &moved,
     ] {
         let id = sent(&world, &session, body).await?;
         assert_eq!(shown(&world, &id).await?["link"], Value::Null);
     }
+    let head = format!("<title>Shown</title><meta property='og:image' content='{secret}'>");
+    let id = sent(&world, &session, &shop.put("/pictured", html(&head))).await?;
+    let seen = shown(&world, &id).await?;
+    assert_eq!(
+        (&seen["title"], &seen["thumbnail"]),
+        (&json!("Shown"), &Value::Null)
+    );
+    let called = inside.accept().unwrap_err().kind();
+    assert_eq!(called, std::io::ErrorKind::WouldBlock, "it was called");
     let wrong = json!({ "type": "text", "text": { "body": link, "link_preview": "yes" } });
     let body = passerelle_tests::Api::of_kind(&session, CONTACT, wrong);
     let refused = world.api.post("/v1/messages", &body).await?;

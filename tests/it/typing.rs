@@ -100,14 +100,15 @@ async fn typing_is_refused_where_it_cannot_be_shown(backing: Backing) -> Result<
     assert_eq!(shown(&world, CONTACT).await?, Vec::<String>::new());
 
     let mut refused = None;
-    for _ in 0..60 {
+    for n in 0..60 {
         let reply = show(NEIGHBOUR, "paused").await?;
         if reply.status != StatusCode::OK {
-            refused = Some(reply);
+            refused = Some((n, reply));
             break;
         }
     }
-    let refused = refused.expect("sixty at once are too many");
+    let (n, refused) = refused.expect("sixty at once are too many");
+    assert!(n >= 20, "{n} were enough");
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
         (429, "typing_paced")

@@ -36,6 +36,8 @@ use crate::{
 /// How long the library may take to write one message; it may ask WhatsApp for the recipient first.
 const WRITE: Duration = Duration::from_secs(30);
 
+/// Between two tries while the store does not tell what a message carries.
+const AWAY: Duration = Duration::from_secs(1);
 /// Lanes claimed in one set; the look is repeated while there are more.
 const CLAIMS: usize = 1024;
 
@@ -174,10 +176,15 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     let Some(running) = registry.running(job.session, job.epoch) else {
         return outcome::settle(&services, &job, &claimed, &Outcome::PutBack).await;
     };
-    let waits = preview::is_awaited(&services, &mut claimed.message).await;
-    if waits.unwrap_or_else(|fault| store_is_away(&job, &fault)) {
-        let later = Outcome::Later(preview::LOOK);
-        return outcome::settle(&services, &job, &claimed, &later).await;
+    let ready = tokio::select! {
+        ready = preview::wait(&services, &mut claimed.message) => ready,
+        () = running.stop.cancelled() => {
+            return outcome::settle(&services, &job, &claimed, &Outcome::PutBack).await;
+        }
+    };
+    if let Err(fault) = ready {
+        tracing::warn!(message.id = %job.message, error = %fault, "a message waits for the store");
+        return outcome::settle(&services, &job, &claimed, &Outcome::Later(AWAY)).await;
     }
     // Until this is dropped, receipts of the message wait for its outcome to be committed.
     let (_aloft, words) = Flight::take_off(&running.flight, &claimed.message.wa_id);
@@ -194,12 +201,6 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     };
     let outcome = claimed.honestly(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
-}
-
-/// A message whose preview nobody can look up waits for the store, as everything does.
-fn store_is_away(job: &SendMessage, fault: &Fault) -> bool {
-    tracing::warn!(message.id = %job.message, error = %fault, "a message waits for the store");
-    true
 }
 
 /// One message on its way.

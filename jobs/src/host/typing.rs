@@ -10,7 +10,7 @@ use passerelle_engine::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// Shown by one session. Few at once, as a session may tell but one a second.
+/// Shown by one session. Some forty at most: twenty at once, then one a second, each for twenty seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     to: Mutex<Vec<(Recipient, Instant)>>,

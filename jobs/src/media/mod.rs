@@ -207,12 +207,12 @@ async fn delete_at(
     of_gateway: Millis,
 ) -> Result<Millis, sqlx::Error> {
     let own = store::organisations::media_retention(tx, org).await?;
-    let after = |hours: i64| created_at.saturating_add(hours.saturating_mul(HOUR));
+    let after = |hours: u32| {
+        let kept = std::time::Duration::from_hours(hours.into());
+        created_at.saturating_add(crate::pacing::millis(kept))
+    };
     Ok(own.map_or(of_gateway, after))
 }
-
-/// In milliseconds.
-const HOUR: Millis = 3_600_000;
 
 /// How files are kept.
 #[derive(Debug, Clone)]

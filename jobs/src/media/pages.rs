@@ -39,7 +39,7 @@ pub(super) async fn of(
     came: &Sealed,
 ) -> Option<u32> {
     let confinement = settings.confinement.as_ref()?;
-    let _turn = decoding.turn().await;
+    let _turn = decoding.document().await;
     let pdf = came.in_memory(&settings.objects).await.ok()?;
     match confinement.run(Task::CountPages, LIMITS, &pdf).await {
         Ok((told, _)) => read(told),

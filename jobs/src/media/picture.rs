@@ -138,12 +138,6 @@ fn jpeg(picture: &DynamicImage, quality: u8, into: &mut Vec<u8>) -> image::Image
     JpegEncoder::new_with_quality(into, quality).encode_image(&picture.to_rgb8())
 }
 
-/// A small JPEG of a picture in PNG, like [`thumbnail`].
-pub(super) fn thumbnail_of(png: &[u8]) -> Vec<u8> {
-    let decoded = decode(ImageFormat::Png, png);
-    decoded.map_or_else(|_| Vec::new(), |(picture, _)| thumbnail(&picture))
-}
-
 /// A small JPEG; empty when none can be made, which a phone does not mind.
 fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
     let small = picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE);

@@ -58,10 +58,10 @@ pub(super) fn whole_seconds(seconds: f64) -> Option<u32> {
 }
 
 /// How much is read from the store at once.
-pub(super) const WINDOW: usize = 64 * 1024;
+const WINDOW: usize = 64 * 1024;
 
 /// A stored file, read and sought like one on disk, on a thread that may wait.
-pub(super) struct Reader {
+struct Reader {
     runtime: Handle,
     objects: Objects,
     org: OrgId,
@@ -72,7 +72,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// From its beginning. Made where there is a runtime, for a thread of it that may wait.
-    pub(super) fn of(objects: &Objects, came: &Sealed) -> Self {
+    fn of(objects: &Objects, came: &Sealed) -> Self {
         Self {
             runtime: Handle::current(),
             objects: objects.clone(),

@@ -110,7 +110,8 @@ async fn beginning(mut reply: Response, most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn charset(parameters: &str) -> Option<&str> {
+/// The charset among the parameters of a media type.
+pub(super) fn charset(parameters: &str) -> Option<&str> {
     let mut parameters = parameters.split(';').filter_map(|one| one.split_once('='));
     let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
     Some(label.trim().trim_matches('"'))

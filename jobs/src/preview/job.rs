@@ -123,10 +123,6 @@ impl Previewer {
         let write = self.services.0.store.write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::previews::settle(tx, org, id, sealed).await })
         });
-        let counted: Result<bool, sqlx::Error> = write.await;
-        if counted.context("recording a preview")? {
-            self.services.wake_lanes();
-        }
-        Ok(())
+        write.await.context("recording a preview")
     }
 }

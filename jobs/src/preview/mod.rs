@@ -25,13 +25,13 @@ use passerelle_engine::{
     store::Tx,
 };
 
-use crate::{error::Fault, messages, model::Message, services::Services, store};
+use crate::{error::Fault, messages, model::Message, pacing::millis, services::Services, store};
 
-/// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, and
-/// a second for a wake-up that was lost.
+/// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, a
+/// second for a wake-up that was lost, and one to record it.
 const PATIENCE: Duration = Duration::from_secs(7);
 /// Between two looks of a message that waits.
-pub(crate) const LOOK: Duration = Duration::from_millis(300);
+const LOOK: Duration = Duration::from_millis(300);
 
 /// A preview that is still to be fetched of the first `http` or `https` link in the text; none when
 /// there is none.
@@ -58,27 +58,27 @@ pub(crate) fn unfinished(content: &Content) -> Option<&LinkPreview> {
     }
 }
 
-/// Whether the message, at the head of its lane, is to wait for its preview. When it waits no longer it
-/// is as it goes out from now on, with its preview or without.
-pub(crate) async fn is_awaited(services: &Services, message: &mut Message) -> Result<bool, Fault> {
+/// Waits, at the head of the message's lane, until its preview is there or is not to be had. The message
+/// is then as it goes out, with its preview or without.
+pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(), Fault> {
     if unfinished(&message.content).is_none() {
-        return Ok(false);
+        return Ok(());
     }
     let (org, id) = (message.org, message.id);
-    let waited_for = services.0.clock.now().saturating_sub(message.created_at);
-    if waited_for < crate::pacing::millis(PATIENCE) {
-        let mut conn = services.0.store.read(org).await?;
-        if store::previews::is_wanted(&mut conn, org, id).await? {
-            return Ok(true);
-        }
-    } else {
-        forget(services, org, id).await?;
+    let waited = || services.0.clock.now().saturating_sub(message.created_at);
+    while waited() < millis(PATIENCE) && is_wanted(services, org, id).await? {
+        tokio::time::sleep(LOOK).await;
     }
-    // It came between our look at the message and this.
+    forget(services, org, id).await?;
     if let Some(now) = messages::read(services, org, id).await? {
         message.content = now.content;
     }
-    Ok(false)
+    Ok(())
+}
+
+async fn is_wanted(services: &Services, org: OrgId, id: MessageId) -> Result<bool, Fault> {
+    let mut conn = services.0.store.read(org).await?;
+    Ok(store::previews::is_wanted(&mut conn, org, id).await?)
 }
 
 /// What is fetched from now on changes the message no more.
@@ -86,8 +86,7 @@ async fn forget(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fa
     let write = services.0.store.write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::previews::settle(tx, org, id, None).await })
     });
-    let _had_none: bool = write.await.map_err(Fault::Store)?;
-    Ok(())
+    write.await.map_err(Fault::Store)
 }
 
 #[cfg(test)]

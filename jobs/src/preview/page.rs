@@ -16,6 +16,8 @@ use html5ever::{
     },
 };
 
+use super::fetch::charset;
+
 /// Bytes that are handed over at once.
 const PIECE: usize = 4 * 1024;
 /// The longest tag or comment, in bytes; beyond it nothing more is read. The tokenizer compares each
@@ -96,7 +98,11 @@ impl Found {
             let found = tag.attrs.iter().find(named)?;
             Some(found.value.trim()).filter(|value| !value.is_empty())
         };
-        if let Some(label) = value("charset").or_else(|| charset(value("content")?)) {
+        let declared = || {
+            value("http-equiv").filter(|what| what.eq_ignore_ascii_case("content-type"))?;
+            charset(value("content")?)
+        };
+        if let Some(label) = value("charset").or_else(declared) {
             self.encoding = self.encoding.or_else(|| encoding(label));
         }
         let (Some(name), Some(content)) = (
@@ -115,14 +121,6 @@ impl Found {
         // The first of several counts.
         place.get_or_insert_with(|| cut(content).to_owned());
     }
-}
-
-/// The charset in `text/html; charset=…`.
-fn charset(content: &str) -> Option<&str> {
-    let (_, label) = content.split_once("charset=")?;
-    label
-        .split([';', '"', '\'', ' '])
-        .find(|part| !part.is_empty())
 }
 
 fn cut(text: &str) -> &str {
@@ -261,6 +259,9 @@ mod tests {
             b"<meta http-equiv=content-type content='text/html; charset=windows-1251'>".to_vec();
         own.extend_from_slice(&cyrillic);
         assert_eq!(read(&own, None).title, some("Заказ"));
+        let mut told = b"<meta name=description content='says charset=windows-1251'>".to_vec();
+        told.extend_from_slice("<title>Größe</title>".as_bytes());
+        assert_eq!(read(&told, None).title, some("Größe"));
         let mut short = b"<meta charset=windows-1251>".to_vec();
         short.extend_from_slice(&cyrillic);
         assert_eq!(read(&short, Some("no such")).title, some("Заказ"));

@@ -63,7 +63,7 @@ pub(crate) async fn keep_media(
 /// How long its files are kept, for a file that comes in with this transaction; none: as long as the
 /// gateway keeps files. PostgreSQL alone has to be told that a change of it waits, lest the file of this
 /// moment be left out.
-pub(crate) async fn media_retention(tx: &mut Tx, org: OrgId) -> Result<Option<i64>, sqlx::Error> {
+pub(crate) async fn media_retention(tx: &mut Tx, org: OrgId) -> Result<Option<u32>, sqlx::Error> {
     const HOURS: &str = "SELECT media_retention_hours FROM organisation WHERE id = $1";
     const HOURS_LOCKED: &str =
         "SELECT media_retention_hours FROM organisation WHERE id = $1 FOR SHARE";
@@ -75,5 +75,5 @@ pub(crate) async fn media_retention(tx: &mut Tx, org: OrgId) -> Result<Option<i6
         .bind(org.to_string())
         .fetch_optional(tx.conn())
         .await?;
-    Ok(hours.flatten())
+    Ok(hours.flatten().and_then(|hours| u32::try_from(hours).ok()))
 }

@@ -39,15 +39,15 @@ pub(crate) async fn is_wanted(
     Ok(found.is_some())
 }
 
-/// Ends it, with the message's content as it is with its preview, or without one. False when that
-/// was over: the message has gone out, or another fetch was faster.
+/// Ends it, with the message's content as it is with its preview, or without one; unless that was over:
+/// the message has gone out, or another fetch was faster.
 pub(crate) async fn settle(
     tx: &mut Tx,
     org: OrgId,
     id: MessageId,
     content_sealed: Option<Vec<u8>>,
-) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
         "UPDATE message SET preview_due_at = NULL, content_sealed = coalesce($3, content_sealed) \
          WHERE org_id = $1 AND id = $2 AND preview_due_at IS NOT NULL",
     )
@@ -56,5 +56,5 @@ pub(crate) async fn settle(
     .bind(content_sealed)
     .execute(tx.conn())
     .await?;
-    Ok(changed.rows_affected() == 1)
+    Ok(())
 }

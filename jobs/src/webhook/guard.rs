@@ -40,7 +40,7 @@ impl Egress {
     /// Says in the log which private ranges stand open, if any do: tenants reach what is there.
     pub fn warn(&self) {
         for range in self.allow.iter() {
-            tracing::warn!(%range, "webhooks and files may reach inside a private range (--egress-allow)");
+            tracing::warn!(%range, "webhooks, files and link previews may reach inside a private range (--egress-allow)");
         }
     }
 

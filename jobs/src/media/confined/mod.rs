@@ -3,7 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | starting such a process, waiting for it, ending it |
-//! | `within` | what it does first: it takes on its limits and becomes the program it is to be |
+//! | `within` | what it does first: it takes on its limits, then becomes another program or counts pages |
 //! | `walls` | what it may not touch: files, the network, other processes |
 //!
 //! The process is this program once more (`passerelle confined ORDER`): it limits itself, by calls
@@ -171,7 +171,8 @@ pub(super) fn in_memory() -> io::Result<File> {
     Ok(memfd_create(c"passerelle", MemfdFlags::CLOEXEC)?.into())
 }
 
-/// The process and whatever it might have started, which end when this is dropped.
+/// The process and whatever it might have started, which end when this is dropped. It cannot start any
+/// (see `walls`): this is a second wall.
 struct Group(Option<Pid>);
 
 impl Group {

@@ -51,8 +51,7 @@ fn files(program: Option<&Path>) -> anyhow::Result<()> {
     let beside = program
         .and_then(Path::parent)
         .and_then(Path::parent)
-        .map(|root| root.join("lib"))
-        .filter(|lib| lib != Path::new("/lib"));
+        .map(|root| root.join("lib"));
     let read = READ.map(Path::new).into_iter().chain(program);
     let read = read.chain(beside.as_deref());
     let both = AccessFs::ReadFile | AccessFs::WriteFile;

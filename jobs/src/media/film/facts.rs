@@ -1,6 +1,9 @@
 //! What a film says of itself, and whether a phone plays it.
 
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+};
 
 use mp4parse::{
     AudioCodecSpecific, CodecType, SampleEntry, Track, TrackType, VideoCodecSpecific,
@@ -8,11 +11,7 @@ use mp4parse::{
 };
 use passerelle_engine::media::Looks;
 
-use crate::media::{
-    ingest::Sealed,
-    objects::Objects,
-    recording::{Reader, WINDOW, whole_seconds},
-};
+use crate::media::recording::whole_seconds;
 
 /// H.264 as phones play it: 8 bits, 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
 const PROFILES: [u8; 3] = [66, 77, 100];
@@ -53,19 +52,18 @@ pub(super) enum Unread {
     Other,
 }
 
-/// Of a stored film, read piece by piece.
-pub(super) async fn of_stored(
-    objects: &Objects,
-    came: &Sealed,
-    mime_type: &str,
-) -> Result<Facts, Unread> {
+/// Of a film in memory, which stands at its beginning again.
+pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
     if !is_mp4(mime_type) {
         return Err(Unread::Other);
     }
-    let mut reader = BufReader::with_capacity(WINDOW, Reader::of(objects, came));
+    let mut film = film.try_clone().map_err(|_| Unread::Other)?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let facts = read(&mut film);
+        film.rewind().map_err(|_| Unread::Other).and(facts)
+    });
     // What makes the parser panic is no film.
-    let read = tokio::task::spawn_blocking(move || read(&mut reader)).await;
-    read.unwrap_or(Err(Unread::CutOff))
+    reading.await.unwrap_or(Err(Unread::CutOff))
 }
 
 /// MP4, or one of the containers that are much the same.

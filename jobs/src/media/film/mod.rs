@@ -52,20 +52,21 @@ pub(super) async fn ready(
     mime_type: &'static str,
 ) -> Result<(Option<File>, Looks), IngestError> {
     let settings = &services.0.settings.media;
-    let facts = facts::of_stored(&settings.objects, came, mime_type).await;
+    let turn = services.0.decoding.film().await;
+    let film = came.in_memory(&settings.objects).await?;
+    let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
         return Ok((None, as_it_is(facts, mime_type)?));
     };
-    let turn = services.0.decoding.film().await;
     if !ffmpeg.works().await? {
         return Ok((None, as_it_is(facts, mime_type)?));
     }
-    let film = came.in_memory(&settings.objects).await?;
     let made = match need(facts, mime_type)? {
         Need::Nothing => None,
         Need::Packing => match ffmpeg.pack(&film).await {
+            Err(NotDone::Stopping) => return Err(IngestError::Stopping),
             // It could be sent before, and still can.
-            Err(NotDone::Failed(_)) if kinds::takes(MediaKind::Video, mime_type) => None,
+            Err(_) if kinds::takes(MediaKind::Video, mime_type) => None,
             packed => Some(packed),
         },
         Need::Converting => Some(ffmpeg.convert(&film).await),
@@ -126,7 +127,9 @@ async fn thumbnail(ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
     let small = tokio::task::spawn_blocking(move || {
         let mut png = Vec::new();
         let read = still.take(STILL_MAX).read_to_end(&mut png);
-        read.map_or_else(|_| Vec::new(), |_| picture::thumbnail_of(&png))
+        read.ok()
+            .and_then(|_| picture::small("image/png", &png))
+            .unwrap_or_default()
     });
     // A decoder that panics makes none.
     small.await.unwrap_or_default()

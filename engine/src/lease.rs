@@ -65,33 +65,34 @@ impl Lease {
     }
 }
 
-/// As [`Lease::check`] for several leases of one host: which of these sessions it still holds under
-/// these epochs, and the database's time.
+/// As [`Lease::check`] for several leases of one host: which of these it still holds, and the database's
+/// time. One session may be among them under several epochs.
 pub async fn check_all(
     tx: &mut SystemTx,
     host: &str,
     leases: &[(SessionId, i64)],
-) -> Result<(Millis, HashSet<SessionId>), sqlx::Error> {
+) -> Result<(Millis, HashSet<(SessionId, i64)>), sqlx::Error> {
     let sql = match tx.dialect() {
         Dialect::Sqlite => over_list!(
             Dialect::Sqlite,
-            "SELECT l.session_id FROM",
+            "SELECT l.session_id, l.epoch FROM",
             "held CROSS JOIN lease l WHERE l.session_id = held.value ->> 0 \
              AND l.epoch = CAST(held.value ->> 1 AS bigint) AND l.host_id = $2"
         ),
         Dialect::Postgres => over_list!(
             Dialect::Postgres,
-            "SELECT l.session_id FROM",
+            "SELECT l.session_id, l.epoch FROM",
             "held CROSS JOIN lease l WHERE l.session_id = held.value ->> 0 \
              AND l.epoch = CAST(held.value ->> 1 AS bigint) AND l.host_id = $2 FOR SHARE OF l"
         ),
     };
-    let held: Vec<String> = sqlx::query_scalar(sql)
+    let held: Vec<(String, i64)> = sqlx::query_as(sql)
         .bind(serde_json::json!(leases).to_string())
         .bind(host)
         .fetch_all(tx.conn())
         .await?;
-    let held = held.iter().filter_map(|id| id.parse().ok()).collect();
+    let known = |(id, epoch): (String, i64)| Some((id.parse().ok()?, epoch));
+    let held = held.into_iter().filter_map(known).collect();
     Ok((tx.now().await?, held))
 }
 

@@ -49,6 +49,8 @@ pub mod sessions;
 mod store;
 mod sweep;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod typing;
 mod wake;
 pub mod webhook;

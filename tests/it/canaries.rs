@@ -115,8 +115,11 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     let texts = canaries.map(|(what, text)| (what, text.into_bytes()));
     for (what, canary) in texts.into_iter().chain(raw) {
         assert!(canary.len() >= 6, "{what} is too short to look for");
+        // As Redis writes what is no text.
+        let escaped = canary.escape_ascii().to_string();
         for (place, bytes) in &places {
-            assert!(!holds(bytes, &canary), "the {what} is in the {place}");
+            let found = holds(bytes, &canary) || holds(bytes, escaped.as_bytes());
+            assert!(!found, "the {what} is in the {place}");
         }
     }
     world.finish().await

@@ -1,4 +1,4 @@
-//! Black-box tests: one file per behaviour, sentences as names, each on both databases.
+//! Black-box tests: one file per behaviour, sentences as names, each in every shape (`shapes`).
 
 mod bad_fields;
 mod bad_input;

@@ -1,10 +1,10 @@
-//! The two databases every black-box test runs on.
+//! The shapes a black-box test runs in, and their databases.
 
 use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use std::path::Path;
 
-/// Which database stands behind a gateway under test.
+/// Which shape a gateway under test has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
     /// A file of the test's own.

@@ -145,7 +145,7 @@ impl Process {
 
     /// Whether it is still there.
     pub fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.has_ended().is_none()
     }
 
     /// The most memory it ever held, in bytes (`VmHWM`).

@@ -72,12 +72,6 @@ impl Proxy {
         self.open.send_replace(true);
     }
 
-    /// Cuts every connection; new ones are let through.
-    pub fn reset(&self) {
-        self.cut();
-        self.mend();
-    }
-
     /// The next so many commits reach the server, and nobody learns what became of them.
     pub fn lose_commits(&self, count: u32) {
         self.ills.commits.store(count, SeqCst);

@@ -111,9 +111,11 @@ async fn settle(
         .map(|taken| (taken.lease.session, taken.lease.epoch))
         .collect();
     let (now, held) = lease::check_all(tx, host, &leases).await?;
+    // A session that was lost and taken again may be among them twice: under one epoch it is held.
+    let is_held = |taken: &Taken| held.contains(&(taken.lease.session, taken.lease.epoch));
     let done: Vec<_> = set
         .iter()
-        .filter(|taken| held.contains(&taken.lease.session))
+        .filter(|taken| is_held(taken))
         .map(|taken| {
             let ago = written.saturating_duration_since(taken.wire_at);
             let next = now
@@ -125,14 +127,14 @@ async fn settle(
     let mut turns = store::system::settlements::release(tx, &done).await?;
     let released = set
         .iter()
-        .filter(|taken| turns.contains_key(&taken.lease.session));
+        .filter(|taken| is_held(taken) && turns.contains_key(&taken.lease.session));
     let released: Vec<_> = released.map(|taken| taken.message.id).collect();
     let at = clock.now();
     store::system::settlements::sent(tx, &released, at).await?;
     let mut settled = Vec::with_capacity(set.len());
     for mut taken in set {
-        let session = taken.lease.session;
-        if let Some(turn) = turns.remove(&session) {
+        let is_held = is_held(&taken);
+        if is_held && let Some(turn) = turns.remove(&taken.lease.session) {
             taken.message.status = Status::Sent;
             taken.message.sent_at.get_or_insert(at);
             if let Some(told) = events::of_message(&taken.message) {
@@ -141,7 +143,7 @@ async fn settle(
             events::taken(tx, &taken.key, &taken.message, clock).await?;
         }
         // A lane that no longer runs the message has settled it before.
-        settled.push(if held.contains(&session) {
+        settled.push(if is_held {
             Settled::Committed
         } else {
             Settled::LeaseLost

@@ -12,7 +12,6 @@ use passerelle_engine::{
     vault::{KekRing, Vault},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
-use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use super::{
@@ -24,7 +23,7 @@ use crate::{
     organisations,
     pacing::Pace,
     services::{Services, Settings},
-    store,
+    store, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -38,14 +37,9 @@ async fn worlds() -> Vec<World> {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}", folder.path().join("test.db").display());
     let mut worlds = vec![World::open(&sqlite, folder).await];
-    if let Ok(url) = std::env::var("PASSERELLE_TEST_POSTGRES") {
-        let name = format!("media_{:016x}", rand::random::<u64>());
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
-        sqlx::query(create).execute(&mut server).await.unwrap();
-        let (server, _) = url.rsplit_once('/').unwrap();
+    if let Some(url) = testing::database().await {
         let folder = tempfile::tempdir().unwrap();
-        worlds.push(World::open(&format!("{server}/{name}"), folder).await);
+        worlds.push(World::open(&url, folder).await);
     }
     worlds
 }

@@ -1,18 +1,17 @@
 //! What fails, and in which order.
 
 use anyhow::{Context as _, Result, ensure};
-use passerelle_tests::{Gateway, proxy::Proxy, redis::Redis};
+use passerelle_tests::{Gateway, Simulator, gateway::OTHERS, proxy::Proxy, redis::Redis};
 use rand::{
     RngExt as _,
     rngs::StdRng,
     seq::{IndexedRandom as _, SliceRandom as _},
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 use super::site::Roads;
 
-/// Every process of the cluster.
-const PROCESSES: [&str; 5] = ["api", "host-a", "host-b", "worker-a", "worker-b"];
 const HOSTS: [&str; 2] = ["host-a", "host-b"];
 
 /// Something that fails, and is mended before the next does.
@@ -39,24 +38,14 @@ pub(super) enum Fault {
     CutOff(Duration),
 }
 
-/// Sessions about which nothing may have been written to WhatsApp for a while: their host had to put
-/// them down, and no other could have taken them yet.
-#[derive(Debug)]
-pub(super) struct Fenced {
-    pub(super) sessions: Vec<String>,
-    /// Milliseconds since 1970.
-    pub(super) from: i64,
-    pub(super) to: i64,
-}
-
 /// So long after its last heartbeat a host writes nothing more, and another may take its sessions.
 const FENCE_MS: i64 = 10_000;
 const DEAD_MS: i64 = 15_000;
 /// A frame may be read so long after it was written.
 const ON_ITS_WAY_MS: i64 = 300;
 
-/// The faults of a run, in the order in which they come: each kind once, or many times with longer
-/// outages.
+/// The faults of a run, in the order in which they come: each of a round once, or many rounds with
+/// longer outages.
 pub(super) fn drawn(chance: &mut StdRng) -> Vec<Fault> {
     let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
     let rounds = if long { 6 } else { 1 };
@@ -105,7 +94,7 @@ fn round(chance: &mut StdRng) -> Vec<Fault> {
 fn further(chance: &mut StdRng) -> Vec<Fault> {
     let mut host = || *HOSTS.choose(chance).expect("there are hosts");
     let (killed, halted) = (host(), host());
-    let any = *PROCESSES.choose(chance).expect("there are processes");
+    let any = *OTHERS.choose(chance).expect("there are processes");
     vec![
         Fault::Killed(killed, ms(25_000)),
         Fault::Killed(any, ms(0)),
@@ -119,15 +108,15 @@ fn further(chance: &mut StdRng) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// Lets it happen, mends it, and leaves the cluster a moment; which sessions were fenced by it.
+    /// Lets it happen, mends it, and leaves the cluster a moment.
     pub(super) async fn strike(
         self,
         gateway: &mut Gateway,
         redis: &mut Redis,
         roads: &Roads,
+        phones: &Phones<'_>,
         chance: &mut StdRng,
-    ) -> Result<Option<Fenced>> {
-        let mut fenced = None;
+    ) -> Result<()> {
         match self {
             Self::Killed(name, wait) => {
                 process(gateway, name)?.kill().await?;
@@ -173,21 +162,55 @@ impl Fault {
                 roads.all().for_each(|road| road.slow_down(ms(0)));
             }
             Self::CutOff(time) => {
+                let end = Instant::now() + time;
                 let (host, ..) = roads.busiest().await?;
                 roads.of(&host)?.cut();
-                let (still, sessions, seen_at) = roads.busiest().await?;
-                tokio::time::sleep(time).await;
+                let (still, held, seen_ago) = roads.busiest().await?;
+                if still == host {
+                    phones.are_put_down(&held, seen_ago).await?;
+                } else {
+                    eprintln!(
+                        "another host is the busiest by now: the fence of {host} is not looked at"
+                    );
+                }
+                tokio::time::sleep_until(end).await;
                 roads.of(&host)?.mend();
-                fenced = (still == host).then_some(Fenced {
-                    sessions,
-                    from: seen_at + FENCE_MS + ON_ITS_WAY_MS,
-                    to: seen_at + DEAD_MS,
-                });
             }
         }
         // The moment of the next one is the test's subject, not something waited for.
         tokio::time::sleep(ms(chance.random_range(500..2_500))).await;
-        Ok(fenced)
+        Ok(())
+    }
+}
+
+/// The sessions' phones, which tell whether their devices are connected.
+pub(super) struct Phones<'s> {
+    pub(super) simulator: &'s Simulator,
+    /// The number of each session.
+    pub(super) numbers: Vec<(String, String)>,
+}
+
+impl Phones<'_> {
+    /// A host that could not renew its heartbeat puts its sessions down, before another may take them.
+    async fn are_put_down(&self, sessions: &[String], seen_ago: i64) -> Result<()> {
+        let fence = u64::try_from(FENCE_MS + ON_ITS_WAY_MS - seen_ago).unwrap_or(0);
+        let dead = u64::try_from(DEAD_MS - seen_ago).unwrap_or(0);
+        let began = Instant::now();
+        tokio::time::sleep_until(began + ms(fence)).await;
+        for (session, number) in &self.numbers {
+            if !sessions.contains(session) {
+                continue;
+            }
+            let phone = self.simulator.phone_state(number).await?;
+            let devices = phone["devices"].as_array().context("devices")?;
+            let online = devices.iter().any(|device| device["online"] == true);
+            if began.elapsed() >= ms(dead) {
+                eprintln!("too late to tell whose connection {number} has");
+                return Ok(());
+            }
+            ensure!(!online, "{number} is connected after the fence");
+        }
+        Ok(())
     }
 }
 
@@ -211,7 +234,7 @@ async fn start(gateway: &mut Gateway, name: &'static str) -> Result<()> {
 }
 
 async fn roll(gateway: &mut Gateway) -> Result<()> {
-    for name in PROCESSES {
+    for name in ["api"].into_iter().chain(OTHERS) {
         let running = process(gateway, name)?;
         running.terminate()?;
         let status = running.ended(Duration::from_secs(30)).await?;

@@ -63,15 +63,16 @@ impl Roads {
         Ok(&road.with_context(|| format!("{host} has a road"))?.1)
     }
 
-    /// The host that holds the most sessions, which ones, and its last heartbeat.
+    /// The host that holds the most sessions, which ones, and how many milliseconds ago it was seen.
     pub(super) async fn busiest(&self) -> Result<(String, Vec<String>, i64)> {
         let mut conn = PgConnection::connect(&self.direct).await?;
-        let busiest = "SELECT h.id, h.seen_at FROM host h JOIN lease e ON e.host_id = h.id \
+        let busiest = "SELECT h.id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - h.seen_at \
+             FROM host h JOIN lease e ON e.host_id = h.id \
              GROUP BY h.id, h.seen_at ORDER BY count(*) DESC LIMIT 1";
-        let (host, seen_at): (String, i64) = sqlx::query_as(busiest).fetch_one(&mut conn).await?;
+        let (host, seen_ago): (String, i64) = sqlx::query_as(busiest).fetch_one(&mut conn).await?;
         let held = sqlx::query_scalar("SELECT session_id FROM lease WHERE host_id = $1");
         let held = held.bind(&host).fetch_all(&mut conn).await?;
-        Ok((host, held, seen_at))
+        Ok((host, held, seen_ago))
     }
 }
 

@@ -12,7 +12,7 @@ use passerelle_engine::{
     vault::KekRing,
 };
 use rand::SeedableRng as _;
-use sqlx::{Connection as _, Row as _};
+use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::{
@@ -32,6 +32,7 @@ use crate::{
         transport::{self, Link, Transport},
     },
     store::{deliveries, endpoints, events, organisations},
+    testing::database,
 };
 
 use super::{client::Deadline, deliver::*, guard::Egress, schedule::Schedule};
@@ -70,17 +71,6 @@ async fn worlds() -> Vec<World> {
         worlds.extend(World::with_redis(redis).await);
     }
     worlds
-}
-
-/// An empty database of one's own, where there is a PostgreSQL server.
-async fn database() -> Option<String> {
-    let url = std::env::var("PASSERELLE_TEST_POSTGRES").ok()?;
-    let name = format!("webhook_{:016x}", rand::random::<u64>());
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
-    sqlx::query(create).execute(&mut server).await.unwrap();
-    let (server, _) = url.rsplit_once('/').unwrap();
-    Some(format!("{server}/{name}"))
 }
 
 impl World {

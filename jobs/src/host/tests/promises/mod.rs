@@ -11,7 +11,7 @@
 //! - a status never goes back, and who lost the lease changes nothing;
 //! - in the end everything accepted stands in exactly one final state, as its events told.
 //!
-//! `PASSERELLE_TEST_LONG` runs many more of them. A failure prints the shortest list of steps that still fails.
+//! `PASSERELLE_TEST_LONG` runs many more of them. A failure prints a short list of steps that still fails.
 
 mod ledger;
 mod process;
@@ -45,7 +45,7 @@ enum Step {
     Write { by: usize, nth: usize },
     /// A process commits what became of a message that it claimed.
     Settle { by: usize, nth: usize, how: How },
-    /// WhatsApp took everything that a process wrote; it is settled in one set.
+    /// WhatsApp took everything that a process wrote; what gathers meanwhile is settled in sets.
     SettleAll { by: usize },
     /// WhatsApp says something of a message that was written, late.
     Hear { by: usize, nth: usize, how: How },
@@ -77,7 +77,7 @@ enum How {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (by, lane, nth) = (0..2_usize, 0..2_usize, 0..64_usize);
+    let (by, lane, nth) = (0..2_usize, 0..3_usize, 0..64_usize);
     let words = vec![How::Taken, How::Refused, How::Delivered, How::Read];
     let outcome = select(vec![
         How::Taken,
@@ -151,30 +151,15 @@ fn lanes_keep_their_promises_whatever_happens_on_postgres() {
     play(world::Ground::postgres());
 }
 
-/// Too rare a chance to wait for.
-#[tokio::test]
-async fn a_late_word_on_a_message_that_nobody_has_in_hand_leaves_the_gap_as_it_was() {
-    let (by, nth, how) = (0, 0, How::Taken);
-    let steps = [
-        Step::Accept {
-            lane: 0,
-            brief: false,
-        },
-        Step::Accept {
-            lane: 0,
-            brief: false,
-        },
-        Step::Claim { by },
-        // It is written later than its claim had meant it to be, and its job is gone.
-        Step::Pass { ms: 12_000 },
-        Step::Write { by, nth },
-        Step::Lose { by, nth },
-        Step::Hear { by, nth, how },
-        // Who takes it over knows of no gate.
-        Step::TakeOver { by: 1 },
-        Step::Claim { by: 1 },
-        Step::Write { by: 1, nth },
-    ];
+const ACCEPT: Step = Step::Accept {
+    lane: 0,
+    brief: false,
+};
+/// Longer than any gap.
+const PASS: Step = Step::Pass { ms: 12_000 };
+
+/// Plays a list of steps on each database: what chance comes to too rarely to be waited for.
+async fn tell(steps: &[Step]) {
     for ground in [
         world::Ground::sqlite().await,
         world::Ground::postgres().await,
@@ -182,9 +167,83 @@ async fn a_late_word_on_a_message_that_nobody_has_in_hand_leaves_the_gap_as_it_w
         let Some(ground) = ground else { continue };
         let mut world = World::start(&ground).await.unwrap();
         for step in steps {
-            world.take(step).await.unwrap();
+            world.take(*step).await.unwrap();
         }
         world.end().await.unwrap();
         ground.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_late_word_on_a_message_that_nobody_has_in_hand_leaves_the_gap_as_it_was() {
+    let (by, nth, how) = (0, 0, How::Taken);
+    tell(&[
+        ACCEPT,
+        ACCEPT,
+        Step::Claim { by },
+        // It is written later than its claim had meant it to be, and its job is gone.
+        PASS,
+        Step::Write { by, nth },
+        Step::Lose { by, nth },
+        Step::Hear { by, nth, how },
+        // Who takes it over knows of no gate.
+        Step::TakeOver { by: 1 },
+        Step::Claim { by: 1 },
+        Step::Write { by: 1, nth },
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn who_lost_the_lease_settles_nothing_that_its_new_owner_has_claimed() {
+    for (written, how) in [
+        (false, How::Failed),
+        (false, How::PutBack),
+        (true, How::Refused),
+        (true, How::Taken),
+    ] {
+        let mut steps = vec![ACCEPT, Step::Claim { by: 0 }];
+        steps.extend(written.then_some(Step::Write { by: 0, nth: 0 }));
+        steps.extend([
+            Step::TakeOver { by: 1 },
+            PASS,
+            Step::Claim { by: 1 },
+            Step::Settle { by: 0, nth: 0, how },
+        ]);
+        tell(&steps).await;
+    }
+}
+
+#[tokio::test]
+async fn a_takeover_waits_a_gap_for_what_was_written_late() {
+    tell(&[
+        ACCEPT,
+        Step::Claim { by: 0 },
+        PASS,
+        Step::Write { by: 0, nth: 0 },
+        Step::TakeOver { by: 1 },
+        Step::Claim { by: 1 },
+        Step::Write { by: 1, nth: 0 },
+    ])
+    .await;
+}
+
+/// Each session stands twice in the set: as it was before it was lost, and as it is since it was taken
+/// again.
+#[tokio::test]
+async fn in_a_set_what_was_flown_before_the_lease_was_lost_is_told_from_what_is_flown_now() {
+    let mut steps = Vec::new();
+    for lane in [0, 0, 1, 1, 2, 2] {
+        steps.push(Step::Accept { lane, brief: false });
+    }
+    let writes = |by, nth| [Step::Write { by, nth }; 3];
+    steps.push(Step::Claim { by: 0 });
+    steps.extend(writes(0, 0));
+    steps.extend([Step::TakeOver { by: 1 }, PASS, Step::Claim { by: 1 }]);
+    steps.extend(writes(1, 0));
+    steps.push(Step::SettleAll { by: 1 });
+    steps.extend([Step::TakeOver { by: 0 }, PASS, Step::Claim { by: 0 }]);
+    steps.extend(writes(0, 3));
+    steps.push(Step::SettleAll { by: 0 });
+    tell(&steps).await;
 }

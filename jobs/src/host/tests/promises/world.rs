@@ -1,4 +1,4 @@
-//! A store with two lanes, two processes that work on it, and what happens to them.
+//! A store with three lanes, two processes that work on it, and what happens to them.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -11,7 +11,6 @@ use passerelle_engine::{
     store::Store,
     vault::{KekRing, Vault},
 };
-use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use super::{
@@ -32,7 +31,7 @@ use crate::{
     pacing::{Pace, millis},
     queue::Source as _,
     services::{Services, Settings},
-    sessions, store, sweep,
+    sessions, store, sweep, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -53,13 +52,7 @@ impl Ground {
 
     /// None where `PASSERELLE_TEST_POSTGRES` names no server.
     pub(super) async fn postgres() -> Option<Self> {
-        let url = std::env::var("PASSERELLE_TEST_POSTGRES").ok()?;
-        let name = format!("promises_{:016x}", rand::random::<u64>());
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        let mut server = sqlx::PgConnection::connect(&url).await.unwrap();
-        sqlx::query(create).execute(&mut server).await.unwrap();
-        let (server, _) = url.rsplit_once('/').unwrap();
-        Some(Self::open(&format!("{server}/{name}"), None).await)
+        Some(Self::open(&testing::database().await?, None).await)
     }
 
     async fn open(url: &str, folder: Option<TempDir>) -> Self {
@@ -94,7 +87,7 @@ impl Ground {
     }
 }
 
-/// One organisation with two lanes, and two processes.
+/// One organisation with three lanes, and two processes.
 pub(super) struct World<'g> {
     ground: &'g Ground,
     org: OrgId,
@@ -118,7 +111,7 @@ impl<'g> World<'g> {
         let services = &processes[0].services;
         let org = organisations::create(services, "Acme").await?.id;
         let mut sessions = Vec::new();
-        for name in ["till", "kitchen"] {
+        for name in ["till", "kitchen", "bar"] {
             sessions.push(sessions::create(services, org, name).await?.id);
         }
         let mut world = Self {
@@ -253,7 +246,7 @@ impl<'g> World<'g> {
             key: self.accepted.len().to_string(),
             request: b"send".to_vec(),
         };
-        let services = &self.processes[lane].services;
+        let services = &self.processes[lane % 2].services;
         let accepted =
             outbound::accept(services, self.org, self.request(lane, brief), Some(key)).await;
         match accepted {
@@ -295,8 +288,15 @@ impl<'g> World<'g> {
 
     async fn claim(&mut self, by: usize) -> Result<()> {
         let services = self.processes[by].services.clone();
+        let began = self.now().await?;
         let jobs = Lanes(services.clone()).claim(16).await?;
         let now = self.now().await?;
+        let rows = Rows::read(&self.ground.store, self.org).await?;
+        for (_, job) in &jobs {
+            let fixed = began + i64::try_from(job.wait_ms + job.gap_ms)?;
+            let next_at = rows.lanes[&job.session].next_at + self.passed;
+            ensure!(next_at >= fixed, "a claim fixed no gap");
+        }
         for (_, job) in jobs {
             let held = services.0.in_hand.take(job.message);
             let Some(claimed) = outcome::load(&services, &job).await? else {
@@ -387,11 +387,23 @@ impl<'g> World<'g> {
             .into_iter()
             .partition(|flying| flying.wire.is_some());
         process.flying = left;
+        let of = |held| {
+            let there = written.iter().map(|flying| &flying.job);
+            let there = there.filter(|job| self.holds(by, job.session, job.epoch) == held);
+            there.map(|job| job.session).collect::<HashSet<_>>()
+        };
+        let lost: Vec<_> = of(false).difference(&of(true)).copied().collect();
+        let process = &self.processes[by];
         let all = written.iter().filter_map(|flying| {
             let outcome = flying.outcome(How::Taken, now)?;
             Some(process.settle(flying, outcome))
         });
         futures_util::future::try_join_all(all).await?;
+        let rows = Rows::read(&self.ground.store, self.org).await?;
+        for session in lost {
+            let same = rows.lanes[&session] == self.rows.lanes[&session];
+            ensure!(same, "who lost the lease settled in a set");
+        }
         Ok(())
     }
 

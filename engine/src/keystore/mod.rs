@@ -2,7 +2,7 @@
 //!
 //! One value per session, a few hundred bytes, no cache: the library has its own. Every write is
 //! durable when it returns and begins by reading the session's lease; a lost lease cancels the
-//! session's run. Values are sealed under the session's data key, names are look-up HMACs.
+//! session's run. Writes of a session are made in the order in which they were asked for. Values are sealed under the session's data key, names are look-up HMACs.
 //!
 //! The rows must never be restored from an older backup: a counter used twice makes the other side
 //! drop messages in silence. After a restore, [`wipe`] and link again.
@@ -43,6 +43,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, any::AnyRow};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 use zeroize::Zeroizing;
@@ -68,6 +69,9 @@ pub struct SealedKeyStore {
     clock: Clock,
     lost: CancellationToken,
     stop: CancellationToken,
+    /// Held by each write until it is done. The library may ask for two of one row at once, and on
+    /// PostgreSQL, where each has a connection of its own, the later one could be overtaken.
+    writing: Mutex<()>,
     /// The newest turn given out, see [`SealedKeyStore::turns`].
     turn: AtomicI64,
 }
@@ -90,6 +94,7 @@ impl SealedKeyStore {
             clock,
             lost,
             stop,
+            writing: Mutex::default(),
             turn: AtomicI64::new(0),
         }
     }
@@ -99,6 +104,7 @@ impl SealedKeyStore {
         if statements.is_empty() {
             return Ok(0);
         }
+        let _first_come = self.writing.lock().await;
         self.patiently(|| {
             let (lease, statements) = (self.lease.clone(), statements.clone());
             self.store.write(lease.org, move |tx| {
@@ -119,6 +125,7 @@ impl SealedKeyStore {
 
     /// Deletes one row under the lease and gives what it held.
     async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
+        let _first_come = self.writing.lock().await;
         self.patiently(|| {
             let (lease, statement) = (self.lease.clone(), statement.clone());
             self.store.write(lease.org, move |tx| {

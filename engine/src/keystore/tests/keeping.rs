@@ -51,6 +51,26 @@ async fn a_device_comes_back_as_it_was_saved() {
 }
 
 #[tokio::test]
+async fn of_two_writes_at_once_the_later_one_stays() {
+    for fresh in stores().await {
+        let linked = Linked::on(&fresh).await;
+        let keys = &linked.keys;
+        for n in 0..100u32 {
+            // Sealing and sending the first takes longer.
+            let (early, late) = (vec![0; 100_000], n.to_be_bytes());
+            let both = tokio::join!(
+                keys.put_session("491@lid", &early),
+                keys.put_session("491@lid", &late),
+            );
+            both.0.and(both.1).unwrap();
+            let kept = keys.get_session("491@lid").await.unwrap();
+            assert_eq!(kept.as_deref(), Some(&late[..]), "round {n}");
+        }
+        fresh.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_was_written_is_there_after_a_restart() {
     for fresh in stores().await {
         let (ring, line) = KekRing::generate();

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -16,8 +16,9 @@ pub type Millis = i64;
 
 /// Wall time, monotonic time, and the ids made from wall time.
 ///
-/// Gaps and leases go by the database's clock and by [`Clock::monotonic`]; wall time is for
-/// stamps that people read, so a step of the machine's clock opens nothing.
+/// Gaps and leases go by what the database says in their transaction and by [`Clock::monotonic`]. Wall
+/// time is for what people read and for what falls due in minutes: the machine's, or that of a clock
+/// that several machines follow ([`Clock::follow`]).
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
 
@@ -25,6 +26,8 @@ pub struct Clock(Arc<Source>);
 struct Source {
     /// Added to the machine's wall clock: tests move it.
     offset_ms: AtomicI64,
+    /// What another clock showed, and when.
+    followed: Mutex<Option<(Instant, Millis)>>,
     ids: Mutex<ContextV7>,
 }
 
@@ -33,17 +36,44 @@ impl Clock {
     pub fn system() -> Self {
         Self(Arc::new(Source {
             offset_ms: AtomicI64::new(0),
+            followed: Mutex::default(),
             ids: Mutex::new(ContextV7::new()),
         }))
     }
 
     /// Wall time now.
+    pub fn now(&self) -> Millis {
+        let followed = *self.followed();
+        let now = followed.map_or_else(Self::of_machine, |(at, showed)| {
+            let since = self.monotonic().saturating_duration_since(at);
+            showed.saturating_add(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        });
+        now + self.0.offset_ms.load(Ordering::Relaxed)
+    }
+
+    /// The machine's wall time.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads wall time"
     )]
-    pub fn now(&self) -> Millis {
-        chrono::Utc::now().timestamp_millis() + self.0.offset_ms.load(Ordering::Relaxed)
+    fn of_machine() -> Millis {
+        chrono::Utc::now().timestamp_millis()
+    }
+
+    /// Goes by a clock that showed `now` at `at`, whatever this machine's does from here on: how many
+    /// milliseconds ahead of it this machine's is.
+    pub fn follow(&self, at: Instant, now: Millis) -> Millis {
+        let since = self.monotonic().saturating_duration_since(at);
+        let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        *self.followed() = Some((at, now));
+        Self::of_machine() - now.saturating_add(since)
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Option<(Instant, Millis)>> {
+        self.0
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Time that never steps; stands still with tokio's paused clock.
@@ -63,5 +93,23 @@ impl Clock {
         let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
         let ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
         Uuid::new_v7(uuid::Timestamp::from_unix(&*ids, now / 1000, nanos))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_followed_counts_whatever_the_machine_says() {
+        let clock = Clock::system();
+        let hour = Duration::from_hours(1);
+        let an_hour_ago = clock.monotonic().checked_sub(hour).unwrap();
+        let ahead = clock.follow(an_hour_ago, 1_000);
+        assert!(ahead > 1_000_000_000, "1970 is long over: {ahead}");
+        let now = clock.now();
+        assert!((3_601_000..3_661_000).contains(&now), "{now}");
+        clock.advance(hour);
+        assert!(clock.now() >= now + 3_600_000);
     }
 }

@@ -21,6 +21,8 @@ pub const UPLOAD_WITHIN: Duration = Duration::from_hours(1);
 pub const BODIES_MAX: usize = 64 << 20;
 /// From the end of one request (or the start of the connection) to the end of the next one's headers.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// How long whoever sent half a request may take to read why its connection ends.
+pub const GOODBYE: Duration = Duration::from_secs(1);
 /// The longest header section, in bytes.
 pub const HEADERS_MAX: usize = 32 << 10;
 /// From the end of the headers to the end of the body.

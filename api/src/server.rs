@@ -14,12 +14,16 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::limits;
+use crate::{
+    limits,
+    problem::{Code, Problem},
+};
 
 /// The whole surface as one endpoint.
 pub type Surface = Arc<BoxEndpoint<'static>>;
@@ -93,20 +97,39 @@ async fn connection(
             Ok::<_, Infallible>(hyper::Response::from(response))
         }
     });
-    let serving = http1::Builder::new()
+    let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADERS_WITHIN)
         .max_buf_size(limits::HEADERS_MAX)
         .serve_connection(TokioIo::new(socket), service);
-    tokio::pin!(serving);
     let done = tokio::select! {
         done = &mut serving => done,
         () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            std::pin::Pin::new(&mut serving).graceful_shutdown();
+            (&mut serving).await
         }
     };
     if let Err(error) = done {
         tracing::debug!(%error, "a connection ended early");
+        let parts = serving.into_parts();
+        // One that only rests is not told: it may be asking at this very moment.
+        if error.is_timeout() && !parts.read_buf.is_empty() {
+            let told = tell(parts.io.into_inner());
+            let _ = tokio::time::timeout(limits::GOODBYE, told).await;
+        }
     }
+}
+
+/// Tells why its connection ends to whoever sent half a head, of which hyper says nothing.
+async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
+    let mut response = Problem::new(Code::RequestTimeout).response("", "");
+    let body = response.take_body().into_bytes().await?;
+    let head = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        response.status(),
+        body.len(),
+    );
+    socket.write_all(head.as_bytes()).await?;
+    socket.write_all(&body).await?;
+    Ok(socket.shutdown().await?)
 }

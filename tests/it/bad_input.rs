@@ -398,9 +398,12 @@ async fn half_a_request_is_told_when_its_time_is_over(backing: Backing) -> Resul
         read.context("the connection stays open")??;
         anyhow::Ok(answer)
     };
-    let (body, _head) = tokio::try_join!(ended(format!("{head}{rest}")), ended(head.clone()))?;
-    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
-    assert!(body.contains("request_timeout"), "{body}");
+    let (body, head) = tokio::try_join!(ended(format!("{head}{rest}")), ended(head.clone()))?;
+    for told in [body, head] {
+        assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+        assert!(told.contains("application/problem+json"), "{told}");
+        assert!(told.contains("request_timeout"), "{told}");
+    }
     assert!(world.api.sessions().await?.is_empty());
     world.finish().await
 }

@@ -60,6 +60,8 @@ pub enum Command {
 
 /// Connections to PostgreSQL unless the operator says otherwise.
 pub(crate) const DATABASE_CONNECTIONS: u32 = 32;
+/// Connections to WhatsApp opened a second unless the operator says otherwise.
+pub(crate) const CONNECTS_PER_SECOND: u32 = 5;
 /// Hours that a file is kept unless the operator says otherwise.
 pub(crate) const MEDIA_RETENTION_HOURS: u32 = 72;
 /// How long a file at an address may take unless the operator says otherwise.
@@ -224,6 +226,18 @@ pub struct Gateway {
         value_name = "URL"
     )]
     pub redis_url: Option<String>,
+    /// Connections to WhatsApp that are opened a second, at first; halved when WhatsApp refuses, and raised again up to four times this
+    #[arg(
+        long,
+        env = "PASSERELLE_CONNECTS_PER_SECOND",
+        default_value_t = CONNECTS_PER_SECOND,
+        value_parser = clap::value_parser!(u32).range(1..=1000),
+        value_name = "N"
+    )]
+    pub connects_per_second: u32,
+    /// A name for the address that this host connects from: hosts that are given the same one share its connections a second [default: the host's own name]
+    #[arg(long, env = "PASSERELLE_EGRESS_NAME", value_name = "NAME")]
+    pub egress_name: Option<String>,
     /// The WhatsApp server to talk to, on loopback: `ws://127.0.0.1:PORT/ws/chat`
     #[arg(long, env = "PASSERELLE_WHATSAPP_URL", value_name = "URL", hide = !cfg!(feature = "sandbox"))]
     pub whatsapp_url: Option<String>,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use passerelle_jobs::{
-    KekRing, ServerAddress, Settings,
+    Connects, KekRing, ServerAddress, Settings,
     media::MediaSettings,
     pacing::Pace,
     webhook::{guard::Egress, schedule::Schedule},
@@ -60,6 +60,12 @@ pub enum ConfigError {
     /// The host's name is empty or absurd.
     #[error("--host: 1 to 100 characters")]
     Host,
+    /// The address's name is empty or absurd.
+    #[error("--egress-name: 1 to 100 characters")]
+    Egress,
+    /// No connection could be opened.
+    #[error("--connects-per-second: must be at least 1")]
+    Connects,
     /// Not the address of a Redis server.
     #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
     Redis,
@@ -90,6 +96,8 @@ pub struct Config {
     pub admin_key: Option<String>,
     /// Which WhatsApp server.
     pub whatsapp: ServerAddress,
+    /// How fast connections to it are opened.
+    pub connects: Connects,
     /// Requests an organisation may make.
     pub requests_per_minute: NonZeroU32,
     /// Where files are kept.
@@ -116,12 +124,18 @@ impl Config {
         let lane_limit = Some(flags.lane_limit).filter(|limit| (1..=1_000_000).contains(limit));
         let host = Some(flags.host.as_deref().unwrap_or("embedded"))
             .filter(|host| (1..=100).contains(&host.len()));
+        let host = host.ok_or(ConfigError::Host)?;
+        let egress_name = Some(flags.egress_name.as_deref().unwrap_or(host))
+            .filter(|name| (1..=100).contains(&name.len()));
         Ok(Self {
             listen: flags.listen,
             store: flags.store.clone(),
             kek,
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
+            connects: NonZeroU32::new(flags.connects_per_second)
+                .map(Connects)
+                .ok_or(ConfigError::Connects)?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
                 .ok_or(ConfigError::Requests)?,
             media_store: flags
@@ -132,7 +146,8 @@ impl Config {
             public_url: public_url(flags.public_url.as_ref())?,
             announce: flags.announce.clone(),
             settings: Settings {
-                host: Arc::from(host.ok_or(ConfigError::Host)?),
+                host: Arc::from(host),
+                egress_name: Arc::from(egress_name.ok_or(ConfigError::Egress)?),
                 redis: redis(flags.redis_url.as_deref())?,
                 pace,
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
@@ -155,6 +170,7 @@ impl Config {
 pub fn at_rest() -> Settings {
     Settings {
         host: Arc::from("admin"),
+        egress_name: Arc::from("admin"),
         redis: None,
         pace: Pace::default(),
         ack_timeout: ACK_TIMEOUT_MIN,
@@ -280,6 +296,7 @@ mod tests {
             (["--lane-limit", "0"], "--lane-limit"),
             (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
+            (["--egress-name", ""], "--egress-name"),
             (["--redis-url", "localhost"], "--redis-url"),
             (["--public-url", "ftp://shop.example"], "--public-url"),
             (["--admin-key", "short"], "--admin-key"),

@@ -20,6 +20,7 @@ use passerelle_jobs::{
     keys,
     media::{Confinement, Ffmpeg, Objects},
     roles::Running,
+    time,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::{
@@ -165,6 +166,7 @@ impl Gateway {
         let mut chance = chance();
         let admin = admin_key(config.admin_key, &mut chance);
         let services = Services::new(store.clone(), vault, clock.clone(), settings, chance);
+        time::set(&services).await?;
         let made_admin_key = match &admin {
             Admin::Given(_) => false,
             Admin::Made(key) => keys::keep_admin(&services, key.as_bytes())
@@ -173,7 +175,12 @@ impl Gateway {
         };
         let stop = CancellationToken::new();
         let running = Running::idle();
-        let whatsapp = WhatsApp::new(config.whatsapp, clock, running.tasks().clone());
+        let whatsapp = WhatsApp::new(
+            config.whatsapp,
+            config.connects,
+            clock,
+            running.tasks().clone(),
+        );
         if matches!(role, Role::All | Role::Host) {
             running.host(&services, whatsapp.clone());
         }
@@ -190,6 +197,7 @@ impl Gateway {
             running.sweep(&services);
         }
         running.wake(&services);
+        running.keep_time(&services);
         upkeep(&running, metrics.clone(), stop.clone());
         watchdog::start(running.tasks(), stop.clone())?;
         let (admin_key, guard) = match admin {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use type_safe_id::{StaticType, TypeSafeId};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 
 /// A text from outside that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,12 @@ macro_rules! id {
             /// A new id, later than every id this clock made before.
             pub fn new(clock: &Clock) -> Self {
                 Self(clock.uuid())
+            }
+
+            /// Not later than any id that is made at `at` or after.
+            pub fn earliest(at: Millis) -> Self {
+                let at = u64::try_from(at).unwrap_or(0);
+                Self(uuid::Builder::from_unix_timestamp_millis(at, &[0; 10]).into_uuid())
             }
 
             /// Parses text from outside.
@@ -140,6 +146,17 @@ mod tests {
         );
         assert!(SessionId::parse("ses_").is_err());
         assert!(SessionId::parse("").is_err());
+    }
+
+    #[test]
+    fn the_earliest_id_of_a_moment_parts_what_was_made_before_from_what_comes() {
+        let clock = Clock::system();
+        let before = MessageId::new(&clock);
+        clock.advance(std::time::Duration::from_secs(1));
+        let earliest = MessageId::earliest(clock.now());
+        let after = MessageId::new(&clock);
+        assert!(before.to_string() < earliest.to_string());
+        assert!(earliest.to_string() <= after.to_string());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | [`target`], [`reading`], [`typing`] | messages about other messages; telling a contact what was read, and that one is typing |
 //! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
 //! | `commands`, `wake` | reaching what runs in another process |
+//! | [`time`] | the one clock of a cluster |
 //! | `rate` | how often a session may do what no lane paces |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
@@ -51,6 +52,7 @@ mod sweep;
 pub mod target;
 #[cfg(test)]
 mod testing;
+pub mod time;
 pub mod typing;
 mod wake;
 pub mod webhook;
@@ -60,6 +62,6 @@ pub use passerelle_engine::{
     clock, content, ids,
     store::Store,
     vault::{KekRing, Vault},
-    whatsapp::{LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
+    whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };
 pub use services::{Services, Settings};

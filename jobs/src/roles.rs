@@ -18,7 +18,7 @@ use crate::{
         worker::{self, Workload},
     },
     services::Services,
-    sweep, wake,
+    sweep, time, wake,
     webhook::deliver::Deliverer,
 };
 
@@ -157,6 +157,12 @@ impl Running {
             },
         ));
         Ok(())
+    }
+
+    /// Goes by the time that all processes go by.
+    pub fn keep_time(&self, services: &Services) {
+        self.tasks
+            .spawn(time::keep(services.clone(), self.stop.clone()));
     }
 
     /// Wakes the other processes, and is woken by them.

@@ -32,6 +32,8 @@ use crate::{
 pub struct Settings {
     /// This host's name, the same over restarts.
     pub host: Arc<str>,
+    /// The name of the address that it connects from: hosts of one name share how fast it may.
+    pub egress_name: Arc<str>,
     /// The Redis server through which the processes of a cluster wake each other and webhook deliveries
     /// travel (`redis://…`). It holds no truth: without it everything works, a second later.
     pub redis: Option<Arc<str>>,

@@ -17,7 +17,7 @@ use crate::{
     commands::{self, Answer, Command},
     error::Fault,
     host::DEAD,
-    model::{Desired, Listed, Live, Page, Qr, Session, State},
+    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain},
     pacing::millis,
     services::Services,
     store::{self, sessions::Stored},
@@ -44,6 +44,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
         org,
         name: name.to_owned(),
         desired: Desired::Stopped,
+        uncertain: Uncertain::Resend,
         state: State::Stopped,
         me: None,
         linked_at: None,
@@ -129,6 +130,25 @@ async fn want(
         .await?;
     services.wake_hosts();
     if found {
+        read(services, org, id).await
+    } else {
+        Ok(None)
+    }
+}
+
+/// What is to become of the session's messages that may have been sent, from now on.
+pub async fn set_uncertain(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    uncertain: Uncertain,
+) -> Result<Option<Session>, Fault> {
+    let set = services.0.store.write(org, move |tx| {
+        Box::pin(async move {
+            Ok::<_, Fault>(store::sessions::set_uncertain(tx, org, id, uncertain).await?)
+        })
+    });
+    if set.await? {
         read(services, org, id).await
     } else {
         Ok(None)
@@ -381,6 +401,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         org,
         name: stored.name,
         desired: stored.desired,
+        uncertain: stored.uncertain,
         state,
         me,
         linked_at: stored.linked_at,

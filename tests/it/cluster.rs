@@ -2,8 +2,15 @@
 //! which may die. (What one process promises is asked of the cluster by the other files.)
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, Setup, World, soon, within, world::numbers};
+use passerelle_tests::{
+    Backing, Finished, Gateway, Setup, Simulator, World,
+    process::wrong_clock,
+    simulator::Phone,
+    soon, within,
+    world::{install_tls, numbers},
+};
 use std::time::Duration;
+use tempfile::TempDir;
 
 use crate::pacing::{by_number, under_floor};
 
@@ -29,6 +36,8 @@ on_a_cluster!(
     a_host_that_was_stopped_for_too_long_drops_its_numbers_when_it_goes_on,
     a_host_that_goes_down_hands_its_numbers_over_at_once,
     a_process_started_under_a_hosts_name_ends_the_one_before,
+    a_host_that_has_far_too_many_numbers_gives_some_back_when_another_comes,
+    hosts_whose_clocks_are_wrong_tell_what_happens_at_once_and_when_it_was,
     a_readiness_probe_tells_of_redis,
 );
 
@@ -181,6 +190,74 @@ async fn a_process_started_under_a_hosts_name_ends_the_one_before() -> Result<Fi
     pair.send(0..3).await?;
     pair.shown(3, TAKEOVER).await?;
     pair.finish().await
+}
+
+async fn a_host_that_has_far_too_many_numbers_gives_some_back_when_another_comes()
+-> Result<Finished> {
+    let mut world = World::start(Backing::Cluster).await?;
+    let leaving = world.gateway.other("host-b")?;
+    leaving.terminate()?;
+    leaving.ended(Duration::from_secs(30)).await?;
+    let sessions = world.linked_many(numbers(16)).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let receiver = world.endpoint(&["session.disconnected"]).await?;
+    world.gateway.start_other("host-b")?;
+    for session in sessions.iter().cycle().take(16 * 12) {
+        world.api.send(&session.id, CONTACT, "in between").await?;
+    }
+    let log = world.folder().join("host-b.log");
+    let moved = within(TAKEOVER, "some are given back, and taken", async || {
+        let log = std::fs::read_to_string(&log)?;
+        let moved = log.matches("this host runs the session").count();
+        Ok((moved >= 3).then_some(moved))
+    })
+    .await?;
+    assert!(moved < 16, "{moved} of 16 moved");
+    world.lanes_empty(TAKEOVER).await?;
+    let shown = world.simulator.shown(CONTACT).await?.len();
+    let sent = world.api.messages("direction=outbound").await?;
+    assert_eq!(shown, sent.len(), "each was shown once");
+    for session in &sessions {
+        world.api.session_in(&session.id, "connected").await?;
+    }
+    // To move is no incident.
+    assert_eq!(receiver.arrivals().len(), 0);
+    for number in numbers(16) {
+        let phone = world.simulator.phone_state(&number).await?;
+        assert_eq!(phone["devices"].as_array().map(Vec::len), Some(1));
+    }
+    world.finish().await
+}
+
+async fn hosts_whose_clocks_are_wrong_tell_what_happens_at_once_and_when_it_was() -> Result<Finished>
+{
+    install_tls();
+    let folder = TempDir::with_prefix("passerelle-test-")?;
+    let simulator = Simulator::start(folder.path()).await?;
+    let (whatsapp, setup) = (simulator.ws_url(), Setup::default());
+    let mut gateway = Gateway::new(Backing::Cluster, folder.path(), &whatsapp, setup).await?;
+    for (host, by) in [("host-a", "+10m"), ("host-b", "-10m")] {
+        gateway.own.insert(host, wrong_clock(by)?);
+    }
+    let world = World::on(gateway, simulator, folder).await?;
+    let receiver = world.endpoint(&[]).await?;
+    let sessions = world.linked_many(numbers(8)).await?;
+    world.simulator.echo(CONTACT).await?;
+    for session in &sessions {
+        world
+            .api
+            .send(&session.id, CONTACT, "what time is it?")
+            .await?;
+    }
+    let now = chrono::Utc::now();
+    for kind in ["session.connected", "message.sent", "message.received"] {
+        for arrival in receiver.wait_for(kind, 8).await? {
+            let at = arrival.body["timestamp"].as_str().context("a time")?;
+            let off = now - chrono::DateTime::parse_from_rfc3339(at)?.to_utc();
+            assert!(off.abs() < chrono::TimeDelta::minutes(2), "{kind}: {off}");
+        }
+    }
+    world.finish().await
 }
 
 async fn a_readiness_probe_tells_of_redis() -> Result<Finished> {

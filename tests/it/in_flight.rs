@@ -1,7 +1,9 @@
 //! A message that is on its way when something goes wrong is neither forgotten nor lied about.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{Backing, Finished, Setup, World, on_every_shape, simulator::Phone, soon};
+use passerelle_tests::{
+    Api, Backing, Finished, Setup, World, on_every_shape, simulator::Phone, soon,
+};
 use serde_json::json;
 use std::{os::unix::process::ExitStatusExt as _, time::Duration};
 
@@ -11,6 +13,7 @@ on_every_shape!(
     a_death_while_a_message_is_taken_back_leaves_it_queued,
     two_deaths_before_the_wire_do_not_make_it_unknown,
     what_may_have_been_shown_cannot_be_canceled,
+    who_holds_uncertain_sends_decides_what_becomes_of_them,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -149,5 +152,50 @@ async fn what_may_have_been_shown_cannot_be_canceled(backing: Backing) -> Result
     let first = ids.first().context("it was written")?;
     assert!(ids.iter().all(|id| id == first), "another id: {ids:?}");
     assert_eq!(world.simulator.shown(CONTACT).await?, ["perhaps shown"]);
+    world.finish().await
+}
+
+async fn who_holds_uncertain_sends_decides_what_becomes_of_them(
+    backing: Backing,
+) -> Result<Finished> {
+    let setup = Setup {
+        ack_timeout_ms: 1_500,
+        ..Setup::default()
+    };
+    let mut world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?;
+    assert_eq!(session.uncertain_sends, "resend");
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let policy = format!("/v1/sessions/{}/uncertain-sends", session.id);
+    let put = |policy: &str, body| {
+        let request = world.api.request(reqwest::Method::PUT, policy).json(&body);
+        Api::reply(request)
+    };
+    let refused = put(&policy, json!({ "policy": "again" })).await?;
+    assert_eq!(refused.code(), "validation_failed", "{}", refused.body);
+    let held = put(&policy, json!({ "policy": "hold" })).await?;
+    assert_eq!(held.body["uncertain_sends"], "hold", "{}", held.body);
+    // WhatsApp does not say that it took it.
+    let silence = json!({ "phone": NUMBER, "on": "message", "do": "drop", "times": 1 });
+    world.simulator.fault(&silence).await?;
+    let silent = world.api.send(&session.id, CONTACT, "into silence").await?;
+    world.api.message_at(&silent.id, "unknown").await?;
+    // The process dies when it is written. The phone is offline: no receipt tells of it later.
+    let offline = json!({ "phone": CONTACT, "online": false });
+    world
+        .simulator
+        .call(reqwest::Method::POST, "/phones", Some(&offline))
+        .await?;
+    world.gateway.stop().await?;
+    world.gateway.setup.failpoints = Some("wire.after=return".to_owned());
+    world.gateway.start().await?;
+    let written = world.api.send(&session.id, CONTACT, "and gone").await?;
+    let crashed = world.gateway.crash_and_restart(Duration::from_secs(30));
+    assert_eq!(crashed.await?.signal(), Some(SIGABRT));
+    world.api.message_at(&written.id, "unknown").await?;
+    let next = world.api.send(&session.id, CONTACT, "next").await?;
+    world.api.message_at(&next.id, "sent").await?;
+    let frames = world.simulator.ledger("sent").await?;
+    assert_eq!(frames.len(), 3, "none was written twice");
     world.finish().await
 }

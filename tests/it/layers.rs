@@ -106,10 +106,14 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 19] = [
+    const ASKED_FOR: [(&str, &str); 21] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         ("jobs/src/commands.rs", "claims of commands"),
+        (
+            "jobs/src/host/balance.rs",
+            "how many sessions each host has",
+        ),
         ("jobs/src/host/hosted.rs", "a lease given back"),
         ("jobs/src/host/lane.rs", "claims of due lanes"),
         ("jobs/src/host/mod.rs", "heartbeats and leases"),
@@ -129,6 +133,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/queue/transport/work.rs", "claims by tokens"),
         ("jobs/src/store/plans.rs", "a test of SQLite's plans"),
         ("jobs/src/sweep.rs", "sweeps"),
+        ("jobs/src/time.rs", "the database's clock"),
     ];
     let everywhere = ["api/src", "jobs/src", "engine/src"];
     for word in ["SystemTx", "SystemRead"] {

@@ -15,6 +15,7 @@ mod faults;
 mod films;
 mod groups;
 mod hanging;
+mod herd;
 mod idempotency;
 mod in_flight;
 mod interop;

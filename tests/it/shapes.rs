@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that are not of every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 17] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 18] = [
     (
         "bad_fields",
         "about the shape of requests, which is judged before any store is asked",
@@ -28,6 +28,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 17] = [
     (
         "hanging",
         "about what one process does while a host of files says nothing",
+    ),
+    (
+        "herd",
+        "the order in which one process connects its numbers; of a cluster that its hosts share a rate",
     ),
     (
         "interop",

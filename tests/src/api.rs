@@ -81,6 +81,8 @@ pub struct Session {
     pub state: String,
     /// The linked number, E.164.
     pub phone: Option<String>,
+    /// What becomes of its messages that may have been sent: `resend` or `hold`.
+    pub uncertain_sends: String,
     /// Its lane.
     pub queue: Option<SessionQueue>,
 }

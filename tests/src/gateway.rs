@@ -36,6 +36,8 @@ pub struct Setup {
     pub ack_timeout_ms: u64,
     /// Requests an organisation may make in a minute.
     pub requests_per_minute: u32,
+    /// Connections to WhatsApp that a process opens a second, at first.
+    pub connects_per_second: u32,
     /// Crash points to arm, as the crate `fail` reads them.
     pub failpoints: Option<String>,
     /// Log directives.
@@ -59,6 +61,8 @@ impl Default for Setup {
             ack_timeout_ms: 5_000,
             // Tests ask as fast as they can.
             requests_per_minute: 10_000_000,
+            // They link many numbers at once.
+            connects_per_second: 1_000,
             failpoints: None,
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
             kek: kek("k1", 7),
@@ -215,6 +219,10 @@ impl Gateway {
             .args([
                 "--requests-per-minute",
                 &self.setup.requests_per_minute.to_string(),
+            ])
+            .args([
+                "--connects-per-second",
+                &self.setup.connects_per_second.to_string(),
             ])
             .args(&self.setup.flags)
             .env("PASSERELLE_DATABASE_URL", &self.database.url)

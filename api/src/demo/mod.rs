@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use self::{client::Client, receiver::Receiver, screen::Screen};
 use crate::{
     cli::{
-        DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX, MEDIA_RETENTION_HOURS,
-        MEDIA_URL_TIMEOUT_MS, StoreFlag,
+        CONNECTS_PER_SECOND, DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX,
+        MEDIA_RETENTION_HOURS, MEDIA_URL_TIMEOUT_MS, StoreFlag,
     },
     lifecycle,
     qr::Picture,
@@ -81,6 +81,8 @@ fn gateway(listen: SocketAddr) -> Gateway {
         redis_url: None,
         requests_per_minute: 600,
         host: Some("demo".to_owned()),
+        connects_per_second: CONNECTS_PER_SECOND,
+        egress_name: None,
         whatsapp_url: None,
         announce: None,
     }

@@ -9,7 +9,7 @@ use passerelle_jobs::{
 };
 use poem::web::Data;
 use poem_openapi::{
-    Object, OpenApi,
+    Enum, Object, OpenApi,
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,44 @@ use crate::{
 pub struct NewSession {
     /// Your name for it: 1 to 100 characters.
     pub name: String,
+}
+
+/// What becomes of a message that may have been sent: its process died with it in hand, or WhatsApp did
+/// not say that it took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum UncertainSends {
+    /// It goes out once more, under the same WhatsApp id: a phone shows it once.
+    Resend,
+    /// It is `unknown` at once, and you decide.
+    Hold,
+}
+
+impl From<model::Uncertain> for UncertainSends {
+    fn from(uncertain: model::Uncertain) -> Self {
+        match uncertain {
+            model::Uncertain::Resend => Self::Resend,
+            model::Uncertain::Hold => Self::Hold,
+        }
+    }
+}
+
+impl From<UncertainSends> for model::Uncertain {
+    fn from(uncertain: UncertainSends) -> Self {
+        match uncertain {
+            UncertainSends::Resend => Self::Resend,
+            UncertainSends::Hold => Self::Hold,
+        }
+    }
+}
+
+/// What is to become of messages that may have been sent.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewUncertainSends {
+    /// What becomes of them.
+    pub policy: UncertainSends,
 }
 
 /// A WhatsApp number linked as a device, or on its way to be.
@@ -69,6 +107,8 @@ pub struct Session {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_until: Option<Timestamp>,
+    /// What becomes of its messages that may have been sent.
+    pub uncertain_sends: UncertainSends,
     /// Its lane.
     pub queue: SessionQueue,
 }
@@ -107,6 +147,7 @@ impl From<model::Session> for Session {
             created_at: Timestamp(session.created_at),
             status_reason: ended.map(|code| StatusReason { code }),
             banned_until: session.banned_until.map(Timestamp),
+            uncertain_sends: session.uncertain.into(),
             queue: SessionQueue {
                 pending: session.pending,
             },
@@ -283,6 +324,31 @@ impl Sessions {
         })?;
         let code = sessions::pairing_code(&services, caller.0.org, id.0.0, &phone).await?;
         Ok(Found::of(PairingCode { code }))
+    }
+
+    /// Say what becomes of messages that may have been sent.
+    ///
+    /// A process can die after a message was written and before WhatsApp said that it took it. By
+    /// default it goes out once more under its id. With `hold` it is `unknown` at once, and so is one
+    /// that WhatsApp does not acknowledge in time.
+    #[oai(
+        path = "/:id/uncertain-sends",
+        method = "put",
+        operation_id = "set_uncertain_sends"
+    )]
+    async fn set_uncertain_sends(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        body: Body<NewUncertainSends>,
+    ) -> Result<Found<Session>, Problem> {
+        let uncertain = body.0.policy.into();
+        let session = sessions::set_uncertain(&services, caller.0.org, id.0.0, uncertain).await?;
+        session
+            .map(|session| Found::of(session.into()))
+            .ok_or_else(not_found)
     }
 
     /// Log a session out.

@@ -79,7 +79,7 @@ fn session(name: &str) -> Option<Value> {
         "Session" => {
             json!({ "id": SESSION, "object": "session", "name": "front desk", "desired": "running",
             "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
-            "queue": { "pending": 2 } })
+            "uncertain_sends": "resend", "queue": { "pending": 2 } })
         }
         "SessionShown" => json!({ "id": SESSION, "object": "session", "state": "connected" }),
         "StatusReason" => json!({ "code": "logged_out" }),
@@ -89,6 +89,7 @@ fn session(name: &str) -> Option<Value> {
             json!({ "qr": "2@kV0n…,Zm9v…,YmFy…,cXV4…", "expires_at": AT, "png_data_url": "data:image/png;base64,iVBORw0KGgo…" })
         }
         "QrStreamEvent" => json!({ "qr": "2@kV0n…,Zm9v…,YmFy…,cXV4…", "expires_at": AT }),
+        "NewUncertainSends" => json!({ "policy": "hold" }),
         "NewPairingCode" => json!({ "phone": PHONE }),
         "NewNumberCheck" => json!({ "phone": CONTACT }),
         "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
@@ -249,6 +250,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_organisation" => "NewOrganisation",
         "create_organisation_api_key" | "create_api_key" => "NewApiKey",
         "set_media_retention" => "NewMediaRetention",
+        "set_uncertain_sends" => "NewUncertainSends",
         "create_session" => "NewSession",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",

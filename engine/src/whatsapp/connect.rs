@@ -16,7 +16,14 @@ use whatsapp_rust::{
     pair_code::{PairCodeError, PairCodeOptions, PairError},
 };
 
-use super::{Link, WhatsApp, listen::Hook, tell::Listener, transport::Dial, version::WebVersion};
+use super::{
+    Link, WhatsApp,
+    door::Urgency,
+    listen::Hook,
+    tell::Listener,
+    transport::{Dial, Turn},
+    version::WebVersion,
+};
 use crate::{
     content::Phone,
     event::{Ended, InboundSink, LinkEvents, Outbox, PairingCode},
@@ -38,6 +45,8 @@ pub struct LinkOptions {
     /// Cancelled when the session's lease is lost; the same token that the key store has. The
     /// connection then ends at once with [`Ended::LeaseLost`] and writes nothing more.
     pub lost: CancellationToken,
+    /// How soon it needs its connection.
+    pub urgency: Urgency,
 }
 
 /// Why no pairing code could be had.
@@ -80,10 +89,12 @@ impl WhatsApp {
         let listener = Listener {
             outbox: outbox.clone(),
             clock: self.clock().clone(),
+            door: self.door().clone(),
         };
+        let turn = Turn::new(self.door().clone(), options.label, options.urgency);
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial(&options)?)
+            .with_transport_factory(self.dial(&options, turn.clone())?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
@@ -101,6 +112,7 @@ impl WhatsApp {
             whatsapp: self.clone(),
             link: link.clone(),
             outbox,
+            turn,
             lost: options.lost,
         };
         let span = tracing::info_span!("link", session.id = %options.label);
@@ -109,10 +121,11 @@ impl WhatsApp {
         Ok((link, events))
     }
 
-    fn dial(&self, options: &LinkOptions) -> anyhow::Result<Dial> {
+    fn dial(&self, options: &LinkOptions, turn: Turn) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
+            turn,
             lost: options.lost.clone(),
         })
     }
@@ -143,11 +156,19 @@ struct Run {
     whatsapp: WhatsApp,
     link: Link,
     outbox: Arc<Outbox>,
+    turn: Turn,
     lost: CancellationToken,
 }
 
 impl Run {
     async fn until_over(self, bot: Bot) {
+        // Here the first connection may wait for its turn as long as it takes: within a connection that
+        // is being made the library allows twenty seconds.
+        tokio::select! {
+            () = self.turn.come() => {}
+            () = self.link.ending().cancelled() => {}
+            () = self.lost.cancelled() => {}
+        }
         let mut run = pin!(bot.run());
         let lost = tokio::select! {
             () = run.as_mut() => false,
@@ -177,6 +198,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.outbox.close();
+        self.turn.end();
         self.link.over().cancel();
     }
 }
@@ -205,6 +227,7 @@ impl Link {
     /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
     /// the run waited for. The number stays linked.
     pub async fn disconnect(self) {
+        self.ending().cancel();
         self.client().disconnect().await;
         self.over().cancelled().await;
     }
@@ -261,13 +284,21 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::{clock::Clock, whatsapp::ServerAddress};
+    use crate::{
+        clock::Clock,
+        whatsapp::{Connects, ServerAddress},
+    };
 
     #[tokio::test]
     async fn a_sandbox_presents_the_version_built_in_and_asks_nobody() {
         drop(rustls::crypto::ring::default_provider().install_default());
         let address = ServerAddress::parse("ws://127.0.0.1:9/ws/chat").unwrap();
-        let whatsapp = WhatsApp::new(address, Clock::system(), TaskTracker::new());
+        let whatsapp = WhatsApp::new(
+            address,
+            Connects::default(),
+            Clock::system(),
+            TaskTracker::new(),
+        );
         assert_eq!(whatsapp.web_version().await, WebVersion::built_in());
         assert!(!whatsapp.version().has_asked().await);
     }

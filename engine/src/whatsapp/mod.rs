@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `address` | which server, and which builds may talk to it |
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
+//! | `door` | how fast connections are opened, and whose turn it is |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
 //! | `find` | who has an account |
@@ -21,6 +22,7 @@
 
 mod address;
 mod connect;
+mod door;
 mod find;
 mod groups;
 mod http;
@@ -47,6 +49,7 @@ use whatsapp_rust::Client;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{LinkOptions, PairingError},
+    door::{Connects, Urgency},
     groups::JoinedGroup,
     late::Late,
     mark::Mark,
@@ -55,10 +58,11 @@ pub use self::{
     send::{NOT_IN_GROUP, Outgoing, SendError, Typing, new_wa_id},
     wire::{Attached, Ballot, clean_file_name},
 };
-use self::{http::Http, version::WebVersion};
+use self::{door::Door, http::Http, version::WebVersion};
 use crate::{
     clock::{Clock, Millis},
     content::Peer,
+    ids::SessionId,
 };
 
 /// Log directives that keep phone numbers, LIDs and pairing codes out of the logs: the library
@@ -78,15 +82,23 @@ struct Shared {
     clock: Clock,
     tasks: TaskTracker,
     http: Http,
+    door: Door,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     version: WebVersion,
 }
 
 impl WhatsApp {
-    /// Talks to the server at `address`. The runs of its links are tasks on `tasks`.
-    pub fn new(address: ServerAddress, clock: Clock, tasks: TaskTracker) -> Self {
+    /// Talks to the server at `address`, with at most so many new connections a second. The runs of its
+    /// links are tasks on `tasks`.
+    pub fn new(
+        address: ServerAddress,
+        connects: Connects,
+        clock: Clock,
+        tasks: TaskTracker,
+    ) -> Self {
         Self(Arc::new(Shared {
             http: Http::new(&address, tasks.clone()),
+            door: Door::new(connects, clock.clone(), tasks.clone()),
             version: WebVersion::new(clock.clone()),
             tls: OnceLock::new(),
             address,
@@ -98,6 +110,25 @@ impl WhatsApp {
     /// The server it talks to.
     pub fn address(&self) -> &ServerAddress {
         &self.0.address
+    }
+
+    /// The sessions whose connections wait for their turn.
+    pub fn waiting(&self) -> Vec<SessionId> {
+        self.0.door.waiting()
+    }
+
+    /// How urgent those that wait are by now.
+    pub fn order(&self, urgencies: &[(SessionId, Urgency)]) {
+        self.0.door.order(urgencies);
+    }
+
+    /// So many processes, this one among them, connect from one address.
+    pub fn share_address(&self, processes: u32) {
+        self.0.door.share(processes);
+    }
+
+    fn door(&self) -> &Door {
+        &self.0.door
     }
 
     fn clock(&self) -> &Clock {
@@ -142,18 +173,20 @@ struct Open {
     client: Arc<Client>,
     /// Set once WhatsApp has told its properties, see [`Link::know_properties`].
     properties: OnceCell<()>,
+    /// Cancelled when it is to end.
+    ending: CancellationToken,
     over: CancellationToken,
     clock: Clock,
 }
 
 impl Link {
     fn new(client: Arc<Client>, clock: Clock) -> Self {
-        let over = CancellationToken::new();
         Self(Arc::new(Open {
             client,
             clock,
             properties: OnceCell::new(),
-            over,
+            ending: CancellationToken::new(),
+            over: CancellationToken::new(),
         }))
     }
 
@@ -163,6 +196,11 @@ impl Link {
 
     fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// Cancelled when the run is to end.
+    fn ending(&self) -> &CancellationToken {
+        &self.0.ending
     }
 
     /// Cancelled when the run is over.

@@ -10,7 +10,7 @@ use wacore::types::{
     presence::ReceiptType,
 };
 
-use super::late::Late;
+use super::{door::Door, late::Late};
 use crate::{
     clock::Clock,
     event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
@@ -20,6 +20,7 @@ use crate::{
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: Clock,
+    pub(super) door: Door,
 }
 
 /// What an event means for the connection.
@@ -36,6 +37,9 @@ impl EventHandler for Listener {
                 self.outbox.tell(LinkEvent::Late(late));
             }
             return;
+        }
+        if is_too_much(&event) {
+            self.door.refused();
         }
         match meaning(&event, &self.clock) {
             Some(Meaning::Tell(event)) => self.outbox.tell(event),
@@ -60,12 +64,24 @@ impl EventHandler for Listener {
             EventKind::StreamReplaced,
             EventKind::TemporaryBan,
             EventKind::ConnectFailure,
+            EventKind::StreamError,
             EventKind::ClientOutdated,
             EventKind::ServerAck,
             EventKind::Receipt,
             EventKind::UndecryptableMessage,
             EventKind::Messages,
         ])
+    }
+}
+
+/// Whether WhatsApp says that it has too many connections.
+fn is_too_much(event: &Event) -> bool {
+    match event {
+        Event::StreamError(error) => ["429", "503"].contains(&error.code.as_str()),
+        Event::ConnectFailure(failure) => {
+            failure.reason == ConnectFailureReason::ServiceUnavailable
+        }
+        _ => false,
     }
 }
 

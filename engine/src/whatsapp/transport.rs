@@ -1,15 +1,21 @@
 //! The socket: a WebSocket over a TCP stream of ours, which never holds back small writes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::ensure;
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{HeaderValue, ORIGIN};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::error::Elapsed};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
-use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream};
+use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, upgrade::Error as UpgradeError};
 use url::Url;
 use wacore::{
     net::{Transport, TransportEvent, TransportFactory, WHATSAPP_WEB_ORIGIN},
@@ -18,8 +24,13 @@ use wacore::{
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
+use super::door::{Door, Urgency};
+use crate::ids::SessionId;
+
 /// How long to wait for one address to answer before the next is tried.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long the server may take to shake hands: with the time before, a little less than the library allows.
+const ANSWER: Duration = Duration::from_secs(9);
 /// The longest frame taken from the server. WhatsApp's frames carry a three-byte length.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
 
@@ -28,6 +39,7 @@ const FRAME_MAX: usize = 16 * 1024 * 1024;
 pub(super) struct Dial {
     pub(super) url: Arc<Url>,
     pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) turn: Turn,
     /// Cancelled when the session is no longer ours: nothing is written to WhatsApp after that.
     pub(super) lost: CancellationToken,
 }
@@ -37,9 +49,13 @@ impl TransportFactory for Dial {
     async fn create_transport(
         &self,
     ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
+        self.turn.take().await?;
         self.is_ours()?;
         // The library tries again by itself and tells nobody, so it is told here.
         let socket = self.open().await.inspect_err(|error| {
+            if is_too_much(error) {
+                self.turn.door.refused();
+            }
             tracing::warn!(
                 error = format!("{error:#}"),
                 "could not reach the WhatsApp server"
@@ -51,6 +67,61 @@ impl TransportFactory for Dial {
             dial: self.clone(),
         };
         Ok((Arc::new(fenced), events))
+    }
+}
+
+/// A link's turns to connect.
+#[derive(Clone)]
+pub(super) struct Turn {
+    door: Door,
+    session: SessionId,
+    urgency: Urgency,
+    /// Whether it has come already.
+    has_come: Arc<AtomicBool>,
+}
+
+impl Turn {
+    pub(super) fn new(door: Door, session: SessionId, urgency: Urgency) -> Self {
+        Self {
+            door,
+            session,
+            urgency,
+            has_come: Arc::default(),
+        }
+    }
+
+    /// Waits until the link may connect; its next connection then need not wait.
+    pub(super) async fn come(&self) {
+        if self.pass().await.is_ok() {
+            self.has_come.store(true, Ordering::Relaxed);
+        }
+    }
+
+    async fn take(&self) -> anyhow::Result<()> {
+        if self.has_come.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.pass().await
+    }
+
+    async fn pass(&self) -> anyhow::Result<()> {
+        self.door.pass(self.session, self.urgency).await
+    }
+
+    /// The link is over.
+    pub(super) fn end(&self) {
+        self.door.forget(self.session);
+    }
+}
+
+/// Whether WhatsApp has too many connections to take this one, or does not answer.
+fn is_too_much(error: &anyhow::Error) -> bool {
+    let upgrade = error.downcast_ref::<tokio_websockets::Error>();
+    match upgrade {
+        Some(tokio_websockets::Error::Upgrade(UpgradeError::DidNotSwitchProtocols(status))) => {
+            [429, 503].contains(status)
+        }
+        _ => error.is::<Elapsed>(),
     }
 }
 
@@ -90,7 +161,8 @@ impl Dial {
             "wss" => Connector::Rustls(TlsConnector::from(self.tls.clone())),
             _ => Connector::Plain,
         };
-        upgrade(&self.url, connector.wrap(host, tcp).await?).await
+        let shake_hands = async { upgrade(&self.url, connector.wrap(host, tcp).await?).await };
+        tokio::time::timeout(ANSWER, shake_hands).await?
     }
 }
 
@@ -124,8 +196,10 @@ async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> anyhow::Result
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
+    use crate::whatsapp::Connects;
 
     #[tokio::test]
     async fn small_writes_are_never_held_back() {
@@ -153,7 +227,11 @@ mod tests {
     async fn a_lost_session_writes_nothing_and_connects_no_more() {
         let wire = Arc::new(Wire::default());
         let address = super::super::ServerAddress::real();
+        let clock = crate::clock::Clock::system();
+        let session = SessionId::new(&clock);
+        let door = Door::new(Connects::default(), clock, TaskTracker::new());
         let dial = Dial {
+            turn: Turn::new(door, session, Urgency::Idle),
             url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
             tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
             lost: CancellationToken::new(),

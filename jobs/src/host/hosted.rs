@@ -8,7 +8,7 @@ use passerelle_engine::{
     event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    whatsapp::{Late, Link, LinkOptions, WhatsApp},
+    whatsapp::{Late, Link, LinkOptions, Urgency, WhatsApp},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ const RECEIPTS: usize = 100;
 pub(crate) struct Hosted {
     services: Services,
     lease: Lease,
+    urgency: Urgency,
     flight: Arc<Flight>,
     typing: Arc<Shown>,
     stop: CancellationToken,
@@ -49,7 +50,12 @@ pub(crate) struct Hosted {
 
 impl Hosted {
     /// Registers the session as running here.
-    pub(crate) fn new(services: Services, lease: Lease, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        services: Services,
+        lease: Lease,
+        urgency: Urgency,
+        stop: CancellationToken,
+    ) -> Self {
         let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
         services.0.registry.begin(Running {
@@ -63,6 +69,7 @@ impl Hosted {
         Self {
             services,
             lease,
+            urgency,
             flight,
             typing,
             stop,
@@ -121,6 +128,7 @@ impl Hosted {
         let options = LinkOptions {
             label: self.lease.session,
             lost: self.lost.clone(),
+            urgency: self.urgency,
         };
         whatsapp
             .open(Arc::new(keys), Arc::new(self.inbox()), options)
@@ -360,7 +368,7 @@ impl Hosted {
                 Box::pin(async move {
                     lease.check(tx).await?;
                     store::lanes::open(tx, lease.org, lease.session, 0).await?;
-                    Ok::<_, Fault>(store::system::release_lease(tx, &lease).await?)
+                    Ok::<_, Fault>(store::system::hosts::release_lease(tx, &lease).await?)
                 })
             })
             .await;

@@ -7,12 +7,14 @@
 //! | [`lane`] | the lanes as a queue, and sending one message |
 //! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
 //! | [`stray`] | lanes whose message in flight nobody flies |
+//! | [`balance`] | which host a session is meant for |
 //! | [`fence`] | how long this host may believe in its leases |
 //! | [`typing`] | to whom a session shows that it is typing |
 //! | [`registry`] | which sessions run here, live |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
 mod attach;
+mod balance;
 mod fence;
 mod flight;
 mod hosted;
@@ -31,9 +33,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use passerelle_engine::{
     ids::{MessageId, OrgId, SessionId},
     lease::Lease,
-    whatsapp::WhatsApp,
+    whatsapp::{Urgency, WhatsApp},
 };
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,7 +44,7 @@ pub(crate) use registry::Registry;
 pub(crate) use settle::Gathering;
 pub(crate) use stray::InHand;
 
-use self::hosted::Hosted;
+use self::{balance::preferred, hosted::Hosted};
 use crate::{commands, crash, error::Fault, pacing::millis, services::Services, store};
 
 /// Between two looks at which sessions should run.
@@ -52,6 +53,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(5);
 /// A host not seen for so long is dead: its sessions may be taken.
 pub(crate) const DEAD: Duration = Duration::from_secs(15);
+
+/// A session that was written to within this time is in a conversation.
+const RECENT: Duration = Duration::from_hours(1);
 
 /// The loop that gives sessions a home.
 pub(crate) struct Host {
@@ -115,7 +119,7 @@ impl Host {
         let shared = self.services.0.clone();
         let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
         let drain = shared.store.write_system(move |tx| {
-            Box::pin(async move { store::system::drain(tx, &host, &boot).await })
+            Box::pin(async move { store::system::hosts::drain(tx, &host, &boot).await })
         });
         Ok(drain.await?)
     }
@@ -144,10 +148,12 @@ impl Host {
         if beats {
             self.beat(beaten.is_none()).await?;
             *stray = stray::resolve(&self.services, stray).await?;
+            balance::level(&self.services).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;
         self.take_leases(booting || beats).await?;
+        self.order_who_waits().await?;
         commands::answer_open(&self.services, &self.tasks).await
     }
 
@@ -157,23 +163,58 @@ impl Host {
         let shared = self.services.0.clone();
         let began = shared.clock.monotonic();
         let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
+        let egress = Arc::clone(&shared.settings.egress_name);
         let beat = shared.store.write_system(move |tx| {
             Box::pin(async move {
                 if first {
-                    store::system::register(tx, &host, &boot).await?;
+                    store::system::hosts::register(tx, &host, &boot, &egress).await?;
                     return Ok::<_, Fault>(true);
                 }
-                Ok(store::system::beat(tx, &host, &boot).await?)
+                Ok(store::system::hosts::beat(tx, &host, &boot).await?)
             })
         });
         if beat.await? {
             self.services.0.fence.renew(began);
-            return Ok(());
+            return self.share_address().await;
         }
         fence::drop_all(&self.services, "another process took this host's name");
         self.services.0.usurped.cancel();
         self.stop.cancel();
         Err(Fault::LeaseLost)
+    }
+
+    /// Hosts that connect from one address share how fast it may.
+    async fn share_address(&self) -> Result<(), Fault> {
+        let shared = &self.services.0;
+        if !self.services.is_shared() {
+            return Ok(());
+        }
+        let mut conn = shared.store.read_system().await?;
+        let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+        let alive = now.saturating_sub(millis(DEAD));
+        let egress = &shared.settings.egress_name;
+        let hosts = store::system::hosts::sharing(&mut conn, egress, alive).await?;
+        self.whatsapp
+            .share_address(u32::try_from(hosts).unwrap_or(1));
+        Ok(())
+    }
+
+    /// What has become urgent since it began to wait for its connection goes first.
+    async fn order_who_waits(&self) -> Result<(), Fault> {
+        if self.whatsapp.waiting().is_empty() {
+            return Ok(());
+        }
+        let shared = &self.services.0;
+        let mut conn = shared.store.read_system().await?;
+        let host = &shared.settings.host;
+        let urgencies = store::system::hosts::urgencies(&mut conn, host, self.recent()).await?;
+        self.whatsapp.order(&urgencies);
+        Ok(())
+    }
+
+    /// The first id of messages that count as recent.
+    fn recent(&self) -> MessageId {
+        MessageId::earliest(self.services.0.clock.now().saturating_sub(millis(RECENT)))
     }
 
     /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host
@@ -185,19 +226,21 @@ impl Host {
             let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
             let alive = now.saturating_sub(millis(DEAD));
             let own = if own { &*shared.settings.host } else { "" };
-            let free = store::system::wanting_a_host(&mut conn, own, alive).await?;
+            let free =
+                store::system::hosts::wanting_a_host(&mut conn, own, alive, self.recent()).await?;
             let hosts = if free.is_empty() {
                 Vec::new()
             } else {
-                store::system::hosts(&mut conn, alive).await?
+                store::system::hosts::open(&mut conn, alive).await?
             };
             (free, hosts)
         };
-        for store::system::Free {
+        for store::system::hosts::Free {
             org,
             session,
             epoch,
             host,
+            urgency,
         } in free
         {
             if self.stop.is_cancelled() {
@@ -210,15 +253,16 @@ impl Host {
                 continue;
             }
             if let Some(lease) = take_lease(&self.services, org, session, epoch).await? {
-                self.host(lease);
+                self.host(lease, urgency);
             }
         }
         Ok(())
     }
 
-    fn host(&self, lease: Lease) {
+    fn host(&self, lease: Lease, urgency: Urgency) {
         tracing::info!(session.id = %lease.session, epoch = lease.epoch, "this host runs the session");
-        let hosted = Hosted::new(self.services.clone(), lease, self.stop.child_token());
+        let stop = self.stop.child_token();
+        let hosted = Hosted::new(self.services.clone(), lease, urgency, stop);
         self.tasks.spawn(hosted.run(self.whatsapp.clone()));
     }
 
@@ -230,7 +274,7 @@ impl Host {
         }
         let wanted = {
             let mut conn = self.services.0.store.read_system().await?;
-            store::system::still_wanted(&mut conn, &self.services.0.settings.host).await?
+            store::system::hosts::still_wanted(&mut conn, &self.services.0.settings.host).await?
         };
         let wanted: std::collections::HashMap<_, _> = wanted.into_iter().collect();
         for session in running {
@@ -268,7 +312,8 @@ async fn take_lease(
         .store
         .write_system(move |tx| {
             Box::pin(async move {
-                let Some(lease) = store::system::take_lease(tx, &host, org, session, epoch).await?
+                let Some(lease) =
+                    store::system::hosts::take_lease(tx, &host, org, session, epoch).await?
                 else {
                     return Ok(None);
                 };
@@ -280,13 +325,6 @@ async fn take_lease(
         .await?;
     crash::point("takeover.after_commit");
     Ok(taken)
-}
-
-/// The host that a session should go to, out of those that take sessions: each host ranks them alike,
-/// and one host more or fewer moves no session but its own (rendezvous hashing).
-fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
-    let rank = |host: &&String| Sha256::digest(format!("{host}\n{session}"));
-    hosts.iter().max_by_key(rank).map(String::as_str)
 }
 
 #[cfg(test)]

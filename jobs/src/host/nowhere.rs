@@ -41,7 +41,8 @@ pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Re
             .store
             .write_system(move |tx| {
                 Box::pin(async move {
-                    let lease = store::system::take_lease(tx, &host, org, session, 0).await?;
+                    let lease =
+                        store::system::hosts::take_lease(tx, &host, org, session, 0).await?;
                     let lease = lease.ok_or(Fault::LeaseLost)?;
                     store::lanes::open(tx, org, session, lease.epoch).await?;
                     Ok::<_, Fault>(())

@@ -22,7 +22,7 @@ use crate::{
     crash,
     error::Fault,
     events, messages,
-    model::{Message, Status},
+    model::{Message, Status, Uncertain},
     pacing::millis,
     services::Services,
     store,
@@ -211,7 +211,9 @@ async fn apply(
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
         Outcome::Written { gap, word, .. } => match word {
             // The same id once more, after the new connection; then nobody knows.
-            None if resends == 0 => return put_back(tx, &message, 1, after(gap)).await,
+            None if resends == 0 && may_resend(tx, &message).await? => {
+                return put_back(tx, &message, 1, after(gap)).await;
+            }
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(Word::Refused(code)) => {
                 let code = Some(refusal(&message, code));
@@ -330,8 +332,14 @@ async fn step(
 /// message that ends its process again and again must not do so for ever.
 const DEATHS: i64 = 5;
 
+/// Whether the tenant lets a message that may have been sent go out again by itself.
+async fn may_resend(tx: &mut Tx, message: &Message) -> Result<bool, Fault> {
+    let uncertain = store::sessions::uncertain(tx, message.org, message.session).await?;
+    Ok(uncertain == Uncertain::Resend)
+}
+
 /// Resolves a message that was left in flight, under the lease: the same id again, at most
-/// [`DEATHS`] times, then `unknown`. It may have been written just before this moment, so the lane
+/// [`DEATHS`] times, then `unknown`; or that at once, where the tenant wants it so. It may have been written just before this moment, so the lane
 /// waits a gap from now.
 pub(crate) async fn resolve(
     tx: &mut Tx,
@@ -351,7 +359,7 @@ pub(crate) async fn resolve(
     };
     let resends = stored.resends;
     let mut message = messages::open(key, stored)?;
-    if resends < DEATHS {
+    if resends < DEATHS && may_resend(tx, &message).await? {
         return put_back(tx, &message, resends + 1, next).await;
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;

@@ -54,6 +54,7 @@ impl World {
         let files = folder.path().join("media");
         let settings = Settings {
             host: "test".into(),
+            egress_name: "test".into(),
             redis: None,
             pace: Pace::default(),
             ack_timeout: Duration::from_secs(20),

@@ -11,5 +11,5 @@ pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Status};
 pub use page::{Listed, PAGE_MAX, Page};
-pub use session::{Desired, Session};
+pub use session::{Desired, Session, Uncertain};
 pub use tenant::{ApiKey, Organisation};

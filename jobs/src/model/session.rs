@@ -35,6 +35,32 @@ impl Desired {
     }
 }
 
+/// What becomes of a message that may have been sent: its process died with it in hand, or WhatsApp did
+/// not say that it took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncertain {
+    /// It goes out once more under its id, which a phone shows once.
+    Resend,
+    /// It is `unknown` at once, and the tenant decides.
+    Hold,
+}
+
+impl Uncertain {
+    /// As the store and the API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resend => "resend",
+            Self::Hold => "hold",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Resend, Self::Hold]
+            .into_iter()
+            .find(|one| one.as_str() == text)
+    }
+}
+
 /// A session as it is shown.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -56,6 +82,8 @@ pub struct Session {
     pub ended: Option<String>,
     /// End of a temporary ban, when WhatsApp told it.
     pub banned_until: Option<Millis>,
+    /// What becomes of its messages that may have been sent.
+    pub uncertain: Uncertain,
     /// Messages waiting in its lane.
     pub pending: i64,
     /// Milliseconds UTC.

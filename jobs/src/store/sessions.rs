@@ -8,13 +8,14 @@ use passerelle_engine::{
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{live::told, row};
-use crate::model::{Desired, Listed, Page};
+use crate::model::{Desired, Listed, Page, Uncertain};
 
 /// A session's row, its link's and its lane's, sealed values still sealed.
 pub(crate) struct Stored {
     pub(crate) id: SessionId,
     pub(crate) name: String,
     pub(crate) desired: Desired,
+    pub(crate) uncertain: Uncertain,
     pub(crate) created_at: Millis,
     pub(crate) linked_at: Option<Millis>,
     pub(crate) me_sealed: Option<Vec<u8>>,
@@ -28,7 +29,7 @@ pub(crate) struct Stored {
 macro_rules! listed {
     () => {
         concat!(
-            "SELECT s.id, s.name, s.desired, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            "SELECT s.id, s.name, s.desired, s.uncertain, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
             told!("coalesce(v.state, 'connecting')"),
             " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
         )
@@ -117,6 +118,36 @@ pub(crate) async fn want(
     Ok(changed.rows_affected() == 1)
 }
 
+/// What is to become of its messages that may have been sent; whether there is such a session.
+pub(crate) async fn set_uncertain(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    uncertain: Uncertain,
+) -> Result<bool, sqlx::Error> {
+    let changed = sqlx::query("UPDATE session SET uncertain = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(uncertain.as_str())
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// What is to become of its messages that may have been sent.
+pub(crate) async fn uncertain(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Uncertain, sqlx::Error> {
+    let row = sqlx::query("SELECT uncertain FROM session WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .fetch_one(tx.conn())
+        .await?;
+    row::word(&row, "uncertain", Uncertain::parse)
+}
+
 /// Deletes the session and all that hangs on it; whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
@@ -132,6 +163,7 @@ fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         id: row::id(row, "id")?,
         name: row.try_get("name")?,
         desired: row::word(row, "desired", |text| Some(Desired::parse(text)))?,
+        uncertain: row::word(row, "uncertain", Uncertain::parse)?,
         created_at: row.try_get("created_at")?,
         linked_at: row.try_get("linked_at")?,
         me_sealed: row.try_get("me_sealed")?,

@@ -77,6 +77,7 @@ async fn services(url: &str) -> Result<Services> {
     let vault = Vault::open(&store, ring, clock.clone()).await?;
     let settings = Settings {
         host: "bench".into(),
+        egress_name: "bench".into(),
         redis: None,
         pace: Pace::new(FLOOR, CEILING, Duration::ZERO)?,
         ack_timeout: Duration::from_secs(20),

@@ -71,6 +71,7 @@ impl Ground {
     pub(super) fn settings(host: &str) -> Settings {
         Settings {
             host: host.into(),
+            egress_name: host.into(),
             redis: None,
             pace: Pace::default(),
             ack_timeout: Duration::from_secs(20),

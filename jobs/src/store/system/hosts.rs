@@ -1,0 +1,239 @@
+//! Hosts, and who may run which session. Of every tenant at once: a host runs anybody's sessions.
+
+use std::{collections::HashMap, sync::Arc};
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, OrgId, SessionId},
+    lease::Lease,
+    store::{SystemRead, SystemTx},
+    whatsapp::Urgency,
+};
+use sqlx::{Row as _, any::AnyRow};
+
+use crate::store::{lanes, row};
+
+/// The process `boot` runs under this host's name from now on, and connects from the address `egress`.
+pub(crate) async fn register(
+    tx: &mut SystemTx,
+    host: &str,
+    boot: &str,
+    egress: &str,
+) -> Result<(), sqlx::Error> {
+    let now = tx.now().await?;
+    sqlx::query(
+        "INSERT INTO host (id, boot_id, seen_at, egress) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE \
+         SET boot_id = excluded.boot_id, seen_at = excluded.seen_at, egress = excluded.egress, draining = 0",
+    )
+    .bind(host)
+    .bind(boot)
+    .bind(now)
+    .bind(egress)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Writes the host's heartbeat by the database's clock; false when another process runs under its name.
+pub(crate) async fn beat(tx: &mut SystemTx, host: &str, boot: &str) -> Result<bool, sqlx::Error> {
+    let now = tx.now().await?;
+    let changed = sqlx::query("UPDATE host SET seen_at = $3 WHERE id = $1 AND boot_id = $2")
+        .bind(host)
+        .bind(boot)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// The host takes no more sessions. Its name may be another process's by now, which goes on.
+pub(crate) async fn drain(tx: &mut SystemTx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE host SET draining = 1 WHERE id = $1 AND boot_id = $2")
+        .bind(host)
+        .bind(boot)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// How many hosts that are seen connect from this address.
+pub(crate) async fn sharing(
+    conn: &mut SystemRead,
+    egress: &str,
+    seen_since: Millis,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT count(*) FROM host WHERE egress = $1 AND seen_at >= $2")
+        .bind(egress)
+        .bind(seen_since)
+        .fetch_one(&mut **conn)
+        .await
+}
+
+/// The hosts that take sessions.
+pub(crate) async fn open(
+    conn: &mut SystemRead,
+    seen_since: Millis,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM host WHERE seen_at >= $1 AND draining = 0 LIMIT 1000")
+        .bind(seen_since)
+        .fetch_all(&mut **conn)
+        .await
+}
+
+/// How many sessions each host has the leases of.
+pub(crate) async fn loads(conn: &mut SystemRead) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT host_id, count(*) AS held FROM lease WHERE host_id IS NOT NULL GROUP BY host_id",
+    )
+    .fetch_all(&mut **conn)
+    .await?;
+    let load = |row: &AnyRow| Ok((row.try_get("host_id")?, row.try_get("held")?));
+    rows.iter().map(load).collect()
+}
+
+/// How soon the session `e`, with its link `k`, needs its connection, as [`urgency`] reads it. Recent is
+/// a message that came in, of the bound id or later.
+macro_rules! urgency {
+    ($recent:literal) => {
+        concat!("CAST(CASE WHEN k.linked_at IS NULL THEN 0 \
+         WHEN EXISTS (SELECT 1 FROM lane l WHERE l.session_id = e.session_id AND l.pending > 0) THEN 1 \
+         WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = e.session_id AND m.org_id = e.org_id \
+           AND m.id >= ",
+            $recent,
+            " AND m.direction = 'inbound') THEN 2 ELSE 3 END AS bigint) AS urgency"
+        )
+    };
+}
+
+fn urgency(row: &AnyRow) -> Result<Urgency, sqlx::Error> {
+    Ok(match row.try_get::<i64, _>("urgency")? {
+        0 => Urgency::Watched,
+        1 => Urgency::Waiting,
+        2 => Urgency::Recent,
+        _ => Urgency::Idle,
+    })
+}
+
+/// How soon each session of this host needs its connection; `recent` is the first message id that
+/// counts as recent.
+pub(crate) async fn urgencies(
+    conn: &mut SystemRead,
+    host: &str,
+    recent: MessageId,
+) -> Result<Vec<(SessionId, Urgency)>, sqlx::Error> {
+    let rows = sqlx::query(concat!(
+        "SELECT e.session_id, ",
+        urgency!("$2"),
+        " FROM lease e JOIN link k ON k.session_id = e.session_id WHERE e.host_id = $1"
+    ))
+    .bind(host)
+    .bind(recent.to_string())
+    .fetch_all(&mut **conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row::id(row, "session_id")?, urgency(row)?)))
+        .collect()
+}
+
+/// A session that should run and that a host may take.
+pub(crate) struct Free {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: i64,
+    /// Who had it last and did not give it back.
+    pub(crate) host: Option<String>,
+    pub(crate) urgency: Urgency,
+}
+
+/// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
+/// or those of a host not seen since `dead_before`. The most urgent first; `recent` as for [`urgencies`].
+pub(crate) async fn wanting_a_host(
+    conn: &mut SystemRead,
+    host: &str,
+    dead_before: Millis,
+    recent: MessageId,
+) -> Result<Vec<Free>, sqlx::Error> {
+    let rows = sqlx::query(concat!(
+        "SELECT e.org_id, e.session_id, e.epoch, e.host_id, ",
+        urgency!("$3"),
+        " FROM lease e \
+         JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
+         LEFT JOIN host h ON h.id = e.host_id \
+         WHERE s.desired = 'running' AND k.ended IS NULL \
+         AND (e.host_id IS NULL OR e.host_id = $1 OR h.id IS NULL OR h.seen_at < $2) ORDER BY urgency, e.session_id LIMIT 20000",
+    ))
+    .bind(host)
+    .bind(dead_before)
+    .bind(recent.to_string())
+    .fetch_all(&mut **conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Free {
+                org: row::id(row, "org_id")?,
+                session: row::id(row, "session_id")?,
+                epoch: row.try_get("epoch")?,
+                host: row.try_get("host_id")?,
+                urgency: urgency(row)?,
+            })
+        })
+        .collect()
+}
+
+/// Takes the lease if it still stands at `epoch`: the new epoch, or none when someone was faster.
+/// The lane is closed until the session is connected.
+pub(crate) async fn take_lease(
+    tx: &mut SystemTx,
+    host: &Arc<str>,
+    org: OrgId,
+    session: SessionId,
+    epoch: i64,
+) -> Result<Option<Lease>, sqlx::Error> {
+    let taken: Option<i64> = sqlx::query_scalar(
+        "UPDATE lease SET host_id = $1, epoch = epoch + 1 WHERE session_id = $2 AND org_id = $3 AND epoch = $4 RETURNING epoch",
+    )
+    .bind(host.as_ref())
+    .bind(session.to_string())
+    .bind(org.to_string())
+    .bind(epoch)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(epoch) = taken else { return Ok(None) };
+    lanes::open(tx, org, session, 0).await?;
+    Ok(Some(Lease {
+        org,
+        session,
+        host: Arc::clone(host),
+        epoch,
+    }))
+}
+
+/// Gives the lease back, if this is still it.
+pub(crate) async fn release_lease(tx: &mut SystemTx, lease: &Lease) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE lease SET host_id = NULL WHERE session_id = $1 AND host_id = $2 AND epoch = $3",
+    )
+    .bind(lease.session.to_string())
+    .bind(lease.host.as_ref())
+    .bind(lease.epoch)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Which of this host's sessions should no longer run: stopped by the tenant, or deleted.
+pub(crate) async fn still_wanted(
+    conn: &mut SystemRead,
+    host: &str,
+) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT e.session_id, e.epoch FROM lease e JOIN session s ON s.id = e.session_id \
+         WHERE e.host_id = $1 AND s.desired = 'running'",
+    )
+    .bind(host)
+    .fetch_all(&mut **conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row::id(row, "session_id")?, row.try_get("epoch")?)))
+        .collect()
+}

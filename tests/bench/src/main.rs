@@ -13,12 +13,23 @@ mod memory;
 mod report;
 mod through;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use passerelle_tests::{Backing, world::install_tls};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     install_tls();
+    let mut end = signal(SignalKind::terminate())?;
+    // Whatever was started ends with this program: it is killed when it is dropped.
+    tokio::select! {
+        done = run() => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = end.recv() => bail!("asked to end"),
+    }
+}
+
+async fn run() -> Result<()> {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
     let small = wanted.iter().position(|argument| argument == "--small");
     let size = small.map_or(cluster::FULL, |at| {

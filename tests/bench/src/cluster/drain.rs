@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use passerelle_tests::{Api, World, api::Session, soon};
-use std::{convert::Infallible, process::ExitStatus, time::Duration};
+use std::{cell::Cell, convert::Infallible, process::ExitStatus, time::Duration};
 use tokio::time::Instant;
 
 use super::{
@@ -31,11 +31,19 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
     let mut fleet = Fleet::at_one_host(sessions).await?;
     let api = fleet.world.api.clone();
     let busy: Vec<_> = fleet.sessions.iter().take(BUSY).cloned().collect();
+    let refused = Cell::new(0);
     let drained = tokio::select! {
         drained = drain(&mut fleet, sessions) => drained?,
-        failed = load(&api, &busy) => match failed? {},
+        never = load(&api, &busy, &refused) => match never {},
     };
-    fleet.world.lanes_empty(PATIENCE).await?;
+    fleet.explain(drained.moved.connected);
+    // What is left then is a figure, too.
+    let emptied = fleet.world.lanes_empty(PATIENCE).await;
+    let waiting = if emptied.is_ok() {
+        0
+    } else {
+        waiting(&api).await?
+    };
     let sent = fleet.world.simulator.shown(CONTACT).await?.len();
     let unknown = fleet.look.told("message.unknown").await?;
     let logouts = logouts(&fleet.world, sessions).await?;
@@ -51,6 +59,8 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
             ("status", drained.status.code().map_or(-1.0, f64::from)),
             ("logouts", logouts),
             ("unknown", f64::from(unknown)),
+            ("refused", f64::from(refused.get())),
+            ("waiting", f64::from(u32::try_from(waiting)?)),
             ("sent", f64::from(u32::try_from(sent)?)),
             ("connected", f64::from(drained.moved.connected)),
             ("most_connected_s", drained.moved.most.as_secs_f64()),
@@ -84,14 +94,23 @@ async fn drain(fleet: &mut Fleet, sessions: u32) -> Result<Drained> {
     })
 }
 
-/// Sends, one session after the other, until dropped.
-async fn load(api: &Api, busy: &[Session]) -> Result<Infallible> {
+/// Sends, one session after the other, until dropped; counts what was not accepted.
+async fn load(api: &Api, busy: &[Session], refused: &Cell<u32>) -> Infallible {
     loop {
         for session in busy {
-            api.send(&session.id, CONTACT, "on its way").await?;
+            if api.send(&session.id, CONTACT, "on its way").await.is_err() {
+                refused.set(refused.get() + 1);
+            }
             tokio::time::sleep(EVERY).await;
         }
     }
+}
+
+/// Messages that are still in their lanes.
+async fn waiting(api: &Api) -> Result<u64> {
+    let sessions = api.sessions().await?;
+    let lanes = sessions.iter().filter_map(|one| one.queue.as_ref());
+    Ok(lanes.map(|lane| lane.pending).sum())
 }
 
 /// Devices that are linked no more.

@@ -84,4 +84,11 @@ impl Fleet {
         })
         .await
     }
+
+    /// Shows what the processes logged, when not every session came to be connected.
+    pub(super) fn explain(&self, connected: u32) {
+        if usize::try_from(connected).is_ok_and(|connected| connected < self.sessions.len()) {
+            eprintln!("--- the logs end with\n{}", self.world.gateway.log_end());
+        }
+    }
 }

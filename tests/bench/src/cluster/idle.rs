@@ -57,7 +57,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<[Row; 2]> {
             "postgres",
             "transactions/s",
             after.transactions - before.transactions,
-            "≤ 200/s: the processes' own looks, nothing for each session",
+            "≤ 50/s: the processes' own looks, nothing for each session",
         ),
         row(
             "redis",

@@ -15,6 +15,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
     let killed = Instant::now();
     fleet.world.gateway.other(HOSTS[0])?.kill().await?;
     let moved = moved::watch(&mut fleet.look, HOSTS[1], sessions, killed).await?;
+    fleet.explain(moved.connected);
     fleet.world.end().await?;
     Ok(Row {
         bench: format!("takeover-{sessions}"),

@@ -101,6 +101,21 @@ impl Redis {
         Ok(())
     }
 
+    /// How many commands it has done since its start, this question among them.
+    pub async fn commands(&self) -> Result<f64> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        // It hangs up when it has answered.
+        socket.write_all(b"INFO stats\r\nQUIT\r\n").await?;
+        let mut told = String::new();
+        let told_all = socket.read_to_string(&mut told);
+        tokio::time::timeout(Duration::from_secs(5), told_all).await??;
+        let commands = told
+            .lines()
+            .find_map(|line| line.strip_prefix("total_commands_processed:"));
+        let commands = commands.context("Redis counts its commands")?;
+        Ok(commands.trim().parse()?)
+    }
+
     /// Sends one line, as the protocol allows, and reads the start of the answer.
     async fn ask(&self, line: &str) -> Result<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;

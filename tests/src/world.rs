@@ -109,6 +109,13 @@ impl World {
         Ok(Finished(()))
     }
 
+    /// Ends it at once, for who has measured what they wanted and leaves much behind.
+    pub async fn end(mut self) -> Result<()> {
+        self.gateway.kill().await?;
+        self.finished = true;
+        Ok(())
+    }
+
     /// A new session, linked by QR to a simulated phone of this number and connected.
     pub async fn linked(&self, number: &str) -> Result<Session> {
         self.linked_for(&self.api, number).await

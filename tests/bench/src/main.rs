@@ -1,10 +1,12 @@
-//! The benchmarks, against binaries started by path: `bench [accept] [memory] [lanes] [through] [files]`.
+//! The benchmarks, against binaries started by path: `bench [--small] [NAME]…`, all when none is named.
+//! `cluster` stands for all of a cluster: `failover`, `takeover`, `drain`, `idle` and `wakeup`.
 //!
 //! Simulator, gateway, load and reference are processes of their own; each row's reference is
 //! measured in the same run, because machines and moments differ more than programs do.
 
 mod accept;
 mod children;
+mod cluster;
 mod files;
 mod lanes;
 mod memory;
@@ -13,13 +15,29 @@ mod through;
 
 use anyhow::{Result, bail};
 use passerelle_tests::{Backing, world::install_tls};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     install_tls();
+    let mut end = signal(SignalKind::terminate())?;
+    // Whatever was started ends with this program: it is killed when it is dropped.
+    tokio::select! {
+        done = run() => done,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = end.recv() => bail!("asked to end"),
+    }
+}
+
+async fn run() -> Result<()> {
     let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    let small = wanted.iter().position(|argument| argument == "--small");
+    let size = small.map_or(cluster::FULL, |at| {
+        wanted.remove(at);
+        cluster::SMALL
+    });
     if wanted.is_empty() {
-        wanted = ["accept", "memory", "lanes", "through", "files"]
+        wanted = ["accept", "memory", "lanes", "through", "files", "cluster"]
             .map(str::to_owned)
             .into();
     }
@@ -38,7 +56,12 @@ async fn main() -> Result<()> {
             "lanes" => rows.push(lanes::measure().await?),
             "through" => rows.push(through::measure().await?),
             "files" => rows.extend(files::measure().await?),
-            other => bail!("there is no benchmark {other}"),
+            "cluster" => {
+                for bench in cluster::ALL {
+                    rows.extend(cluster::measure(bench, size).await?);
+                }
+            }
+            other => rows.extend(cluster::measure(other, size).await?),
         }
     }
     report::print(&rows)?;

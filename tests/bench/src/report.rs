@@ -69,6 +69,14 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
+/// The value that so many of a hundred do not exceed: of a few, the 99th is the largest.
+pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let rank = (values.len() * percent).div_ceil(100);
+    let value = values.get(rank.saturating_sub(1));
+    value.copied().unwrap_or(f64::NAN)
+}
+
 /// Prints the table, then the lines of JSON.
 pub(crate) fn print(rows: &[Row]) -> io::Result<()> {
     let mut out = io::stdout().lock();

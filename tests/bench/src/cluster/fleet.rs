@@ -1,0 +1,94 @@
+//! A cluster with linked sessions, and which of its hosts run them.
+
+use anyhow::Result;
+use passerelle_tests::{Backing, Setup, World, api::Session, soon, world::numbers};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::{CONTACT, SILENT, look::Look};
+
+/// The hosts of a cluster.
+pub(super) const HOSTS: [&str; 2] = ["host-a", "host-b"];
+/// A host that is asked to end ends within this, or never.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Until what linking left to do is done.
+const SETTLE: Duration = Duration::from_secs(20);
+
+pub(super) struct Fleet {
+    pub(super) world: World,
+    pub(super) sessions: Vec<Session>,
+    pub(super) look: Look,
+    /// How long it took to link them.
+    pub(super) linking: Duration,
+}
+
+/// How a cluster is set up whose figures are taken: gaps of 200–600 ms, and a log of what goes wrong.
+pub(super) fn setup() -> Setup {
+    Setup {
+        log: "warn".to_owned(),
+        ..Setup::default()
+    }
+}
+
+impl Fleet {
+    /// So many sessions, shared out over both hosts as they do it themselves.
+    pub(super) async fn shared_out(sessions: u32, setup: Setup) -> Result<Self> {
+        let mut fleet = Self::empty(setup).await?;
+        fleet.link(sessions).await?;
+        Ok(fleet)
+    }
+
+    /// So many sessions, all of them at the first of the two hosts.
+    pub(super) async fn at_one_host(sessions: u32) -> Result<Self> {
+        let mut fleet = Self::empty(setup()).await?;
+        let other = fleet.world.gateway.other(HOSTS[1])?;
+        other.terminate()?;
+        other.ended(PATIENCE).await?;
+        fleet.link(sessions).await?;
+        fleet.start_again(HOSTS[1]).await?;
+        Ok(fleet)
+    }
+
+    async fn link(&mut self, sessions: u32) -> Result<()> {
+        let began = Instant::now();
+        self.sessions = self.world.linked_many(numbers(sessions)).await?;
+        self.linking = began.elapsed();
+        tokio::time::sleep(SETTLE).await;
+        Ok(())
+    }
+
+    async fn empty(setup: Setup) -> Result<Self> {
+        let world = World::with(Backing::Cluster, setup).await?;
+        world.simulator.phone(CONTACT, SILENT).await?;
+        let mut look = Look::into(&world.gateway.database.url).await?;
+        for host in HOSTS {
+            soon("both hosts are seen", async || {
+                Ok(look.boot(host).await?.map(drop))
+            })
+            .await?;
+        }
+        Ok(Self {
+            world,
+            sessions: Vec::new(),
+            look,
+            linking: Duration::ZERO,
+        })
+    }
+
+    /// Starts a host that has ended, and waits until the others see it.
+    pub(super) async fn start_again(&mut self, host: &'static str) -> Result<()> {
+        let before = self.look.boot(host).await?;
+        self.world.gateway.start_other(host)?;
+        soon("the host is seen again", async || {
+            Ok((self.look.boot(host).await? != before).then_some(()))
+        })
+        .await
+    }
+
+    /// Shows what the processes logged, when not every session came to be connected.
+    pub(super) fn explain(&self, connected: u32) {
+        if usize::try_from(connected).is_ok_and(|connected| connected < self.sessions.len()) {
+            eprintln!("--- the logs end with\n{}", self.world.gateway.log_end());
+        }
+    }
+}

@@ -15,6 +15,7 @@
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `shop` | a web server that has files, well or badly |
 //! | `proxy` | a TCP proxy that can be cut, slow, or silent at a commit |
+//! | `postgres` | a PostgreSQL server that may be stopped and started again |
 //! | `redis` | a Redis server that may be emptied, filled, halted and killed |
 //! | `bucket` | a server that speaks S3 |
 //! | `ffmpeg` | films, and programs that pretend to convert them |
@@ -31,6 +32,7 @@ pub mod browser;
 pub mod bucket;
 pub mod ffmpeg;
 pub mod gateway;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod receiver;

@@ -3,8 +3,11 @@
 //!
 //! | page | what it has |
 //! |---|---|
-//! | `site` | the cluster, with a Redis and ways to PostgreSQL that can fail |
+//! | `site` | the cluster, with a Redis and a PostgreSQL of its own, and ways to the latter that can fail |
 //! | `fault` | what fails, and in which order |
+//! | `strike` | how it fails and is mended: processes |
+//! | `stores` | PostgreSQL and Redis |
+//! | `fence` | a host that is cut off from PostgreSQL |
 //! | `load` | clients that send, people who write, and what they were told |
 //! | `verdict` | the ledgers compared |
 //!
@@ -12,15 +15,19 @@
 //! longer outages.
 
 mod fault;
+mod fence;
 mod load;
 mod site;
+mod stores;
+mod strike;
 mod verdict;
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Finished, within};
 use std::time::Duration;
+use tokio::time::Instant;
 
-use self::{load::Load, site::Site};
+use self::{fence::Phones, load::Load, site::Site, strike::Parts};
 use crate::restarts::seeded;
 
 /// When the faults are over, everything is back and done within this time.
@@ -36,6 +43,7 @@ async fn a_cluster_whose_parts_fail_under_load_keeps_every_promise() -> Result<(
         let Site {
             world,
             redis,
+            postgres,
             roads,
             sessions,
             ..
@@ -43,17 +51,25 @@ async fn a_cluster_whose_parts_fail_under_load_keeps_every_promise() -> Result<(
         let numbers = sessions
             .iter()
             .map(|(session, number)| (session.id.clone(), number.clone()));
-        let phones = fault::Phones {
-            simulator: &world.simulator,
-            numbers: numbers.collect(),
+        let mut parts = Parts {
+            gateway: &mut world.gateway,
+            redis,
+            postgres,
+            roads,
+            phones: Phones {
+                simulator: &world.simulator,
+                numbers: numbers.collect(),
+            },
         };
         let working = load.work(&world.simulator);
         let failing = async {
+            let began = Instant::now();
             for fault in faults {
-                eprintln!("{fault:?}");
-                let struck = fault.strike(&mut world.gateway, redis, roads, &phones, &mut chance);
+                eprintln!("{:>4} s {fault:?}", began.elapsed().as_secs());
+                let struck = parts.strike(fault, &mut chance);
                 struck.await.with_context(|| format!("while {fault:?}"))?;
             }
+            eprintln!("{:>4} s over", began.elapsed().as_secs());
             load.stop();
             anyhow::Ok(())
         };

@@ -253,7 +253,10 @@ async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
         (&seen["title"], &seen["thumbnail"]),
         (&json!("Shown"), &Value::Null)
     );
-    let called = inside.accept().expect_err("a thread beside its walls").kind();
+    let called = inside
+        .accept()
+        .expect_err("a thread beside its walls")
+        .kind();
     assert_eq!(called, std::io::ErrorKind::WouldBlock, "it was called");
     let wrong = json!({ "type": "text", "text": { "body": link, "link_preview": "yes" } });
     let body = passerelle_tests::Api::of_kind(&session, CONTACT, wrong);

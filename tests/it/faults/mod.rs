@@ -10,12 +10,14 @@
 //! | `fence` | a host that is cut off from PostgreSQL |
 //! | `load` | clients that send, people who write, and what they were told |
 //! | `verdict` | the ledgers compared |
+//! | `flood` | more deliveries due at once than Redis could hold |
 //!
 //! The order is drawn from a seed, which is printed. `PASSERELLE_TEST_LONG` makes many rounds of it, with
 //! longer outages.
 
 mod fault;
 mod fence;
+mod flood;
 mod load;
 mod site;
 mod stores;

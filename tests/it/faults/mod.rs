@@ -13,7 +13,7 @@
 //! | `flood` | more deliveries due at once than Redis could hold |
 //!
 //! The order is drawn from a seed, which is printed. `PASSERELLE_TEST_LONG` makes many rounds of it, with
-//! longer outages.
+//! longer outages; `PASSERELLE_TEST_ROUNDS` says how many.
 
 mod fault;
 mod fence;

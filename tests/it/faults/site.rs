@@ -80,6 +80,13 @@ impl Roads {
         let held = held.bind(&host).fetch_all(&mut conn).await?;
         Ok((host, held, seen_ago))
     }
+
+    /// Deliveries that are to be made.
+    pub(super) async fn undelivered(&self) -> Result<i64> {
+        let mut conn = PgConnection::connect(&self.direct.url).await?;
+        let open = "SELECT count(*) FROM delivery WHERE status IN ('due', 'running')";
+        Ok(sqlx::query_scalar(open).fetch_one(&mut conn).await?)
+    }
 }
 
 impl Site {

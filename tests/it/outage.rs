@@ -30,11 +30,8 @@ async fn prepared(backing: Backing) -> Result<(Gateway, Simulator, TempDir, Prox
         Setup::default(),
     )
     .await?;
-    let url = gateway.database.url.clone();
-    let (login, rest) = url.split_once('@').context("the address has a user")?;
-    let (target, database) = rest.split_once('/').context("the address has a database")?;
-    let proxy = Proxy::to(target.to_owned()).await?;
-    gateway.database.url = format!("{login}@{}/{database}", proxy.address);
+    let proxy = gateway.database.road().await?;
+    gateway.database = gateway.database.through(&proxy)?;
     Ok((gateway, simulator, folder, proxy))
 }
 

@@ -2,16 +2,14 @@
 
 use anyhow::Result;
 use passerelle_tests::{
-    Backing, Finished, Setup, World, receiver::Receiver, redis::Redis, simulator::Phone, within,
+    Backing, Finished, Setup, World, probes, receiver::Receiver, redis::Redis, simulator::Phone,
 };
-use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
 use tempfile::TempDir;
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 const SOON: Duration = Duration::from_mins(1);
-const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
 
 /// A cluster on a Redis of the test's own, with a linked number and an endpoint.
 struct Story {
@@ -63,39 +61,14 @@ impl Story {
         Ok(())
     }
 
-    /// What a worker answers to a probe.
-    async fn probe(&self, worker: &str, path: &str) -> Result<Option<Value>> {
-        let Some(base) = self.world.gateway.probes_of(worker)? else {
-            return Ok(None);
-        };
-        let answer = reqwest::get(format!("{base}{path}")).await?.text().await?;
-        Ok(Some(
-            serde_json::from_str(&answer).unwrap_or_else(|_| answer.into()),
-        ))
-    }
-
     /// Waits until both workers say that tokens travel, or that they do not.
     async fn travels(&self, up: bool) -> Result<()> {
-        for worker in WORKERS {
-            within(SOON, "the worker tells whether tokens travel", async || {
-                let ready = self.probe(worker, "/readyz").await?.unwrap_or_default();
-                Ok((ready["tokens"] == up && ready["ready"] == true).then_some(()))
-            })
-            .await?;
-        }
-        Ok(())
+        probes::travels(&self.world.gateway, up).await
     }
 
-    /// A counter, over both workers.
-    async fn counted(&self, name: &str) -> Result<f64> {
-        let mut sum = 0.0;
-        for worker in WORKERS {
-            let metrics = self.probe(worker, "/metrics").await?.unwrap_or_default();
-            let lines = metrics.as_str().unwrap_or_default().lines();
-            let mut values = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-            sum += values.next().unwrap_or(0.0);
-        }
-        Ok(sum)
+    /// How many tokens were pushed.
+    async fn dispatched(&self) -> Result<f64> {
+        probes::counted(&self.world.gateway, "passerelle_tokens_dispatched_total").await
     }
 }
 
@@ -110,7 +83,7 @@ async fn a_redis_that_is_emptied_again_and_again_loses_no_webhook() -> Result<()
     story.told().await?;
     story.say(10).await?;
     story.told().await?;
-    assert!(story.counted("passerelle_tokens_dispatched_total").await? > 0.0);
+    assert!(story.dispatched().await? > 0.0);
     let _finished: Finished = story.world.finish().await?;
     Ok(())
 }
@@ -127,10 +100,10 @@ async fn webhooks_go_out_while_redis_is_dead_and_through_it_once_it_is_back() ->
         story.travels(false).await?;
         story.redis.restart().await?;
         story.travels(true).await?;
-        let before = story.counted("passerelle_tokens_dispatched_total").await?;
+        let before = story.dispatched().await?;
         story.say(5).await?;
         story.told().await?;
-        assert!(story.counted("passerelle_tokens_dispatched_total").await? > before);
+        assert!(story.dispatched().await? > before);
     }
     let _finished: Finished = story.world.finish().await?;
     Ok(())

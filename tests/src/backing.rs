@@ -4,6 +4,8 @@ use anyhow::{Context as _, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 use std::path::Path;
 
+use crate::proxy::Proxy;
+
 /// Which shape a gateway under test has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
@@ -68,9 +70,42 @@ impl Database {
     pub async fn create(backing: Backing, folder: &Path) -> Result<Self> {
         let url = match backing {
             Backing::Sqlite => format!("sqlite:{}", folder.join("passerelle.db").display()),
-            Backing::Postgres | Backing::Cluster => create_on_server().await?,
+            Backing::Postgres | Backing::Cluster => {
+                let server = std::env::var("PASSERELLE_TEST_POSTGRES").context(
+                    "PASSERELLE_TEST_POSTGRES names no server: start the tests with tests/run",
+                )?;
+                return Self::on(&server, backing).await;
+            }
         };
         Ok(Self { url, backing })
+    }
+
+    /// Makes one on the PostgreSQL server that has this database.
+    pub async fn on(server: &str, backing: Backing) -> Result<Self> {
+        let url = create_on(server).await?;
+        Ok(Self { url, backing })
+    }
+
+    /// A way to its server that can fail, not yet taken.
+    pub async fn road(&self) -> Result<Proxy> {
+        let (_, server, _) = self.parts()?;
+        Proxy::to(server.to_owned()).await
+    }
+
+    /// The same database by way of a proxy.
+    pub fn through(&self, road: &Proxy) -> Result<Self> {
+        let (login, _, name) = self.parts()?;
+        Ok(Self {
+            url: format!("{login}@{}/{name}", road.address),
+            backing: self.backing,
+        })
+    }
+
+    /// A PostgreSQL database's address: login, host and port, name.
+    fn parts(&self) -> Result<(&str, &str, &str)> {
+        let (login, rest) = self.url.split_once('@').context("the address has a user")?;
+        let (server, name) = rest.split_once('/').context("the address has a database")?;
+        Ok((login, server, name))
     }
 
     /// Everything the database holds, as bytes in which a canary would be found: the raw files of
@@ -127,11 +162,9 @@ impl Database {
     }
 }
 
-async fn create_on_server() -> Result<String> {
-    let server = std::env::var("PASSERELLE_TEST_POSTGRES")
-        .context("PASSERELLE_TEST_POSTGRES names no server: start the tests with tests/run")?;
+async fn create_on(server: &str) -> Result<String> {
     let name = format!("t{:032x}", rand::random::<u128>());
-    let mut conn = PgConnection::connect(&server).await?;
+    let mut conn = PgConnection::connect(server).await?;
     sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .execute(&mut conn)
         .await?;

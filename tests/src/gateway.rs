@@ -116,16 +116,22 @@ impl Gateway {
         whatsapp: &str,
         setup: Setup,
     ) -> Result<Self> {
-        Ok(Self {
+        let database = Database::create(backing, folder).await?;
+        Ok(Self::over(database, folder, whatsapp, setup))
+    }
+
+    /// As `new`, on a store that is there.
+    pub fn over(database: Database, folder: &Path, whatsapp: &str, setup: Setup) -> Self {
+        Self {
             setup,
-            database: Database::create(backing, folder).await?,
+            database,
             own: BTreeMap::new(),
             base: Base::default(),
             folder: folder.to_owned(),
             whatsapp: whatsapp.to_owned(),
             process: None,
             others: BTreeMap::new(),
-        })
+        }
     }
 
     /// Starts it and waits until it is ready.
@@ -192,9 +198,16 @@ impl Gateway {
         other.with_context(|| format!("{name} does not run"))
     }
 
+    /// What the processes of one name have logged.
+    pub fn log_of(&self, name: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(
+            self.folder.join(format!("{name}.log")),
+        )?)
+    }
+
     /// Where another process of the cluster answers its probes, once it does.
     pub fn probes_of(&self, name: &str) -> Result<Option<String>> {
-        let log = std::fs::read_to_string(self.folder.join(format!("{name}.log")))?;
+        let log = self.log_of(name)?;
         let after = log.rsplit_once("serving on ").map(|(_, rest)| rest);
         Ok(after
             .and_then(|rest| rest.split_whitespace().next())

@@ -15,7 +15,10 @@
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `shop` | a web server that has files, well or badly |
 //! | `proxy` | a TCP proxy that can be cut, slow, or silent at a commit |
+//! | `postgres` | a PostgreSQL server that may be stopped and started again |
 //! | `redis` | a Redis server that may be emptied, filled, halted and killed |
+//! | `tokens` | its queue of webhook deliveries |
+//! | `probes` | what the workers of a cluster answer to probes |
 //! | `bucket` | a server that speaks S3 |
 //! | `ffmpeg` | films, and programs that pretend to convert them |
 //! | `browser` | Chromium without a window |
@@ -31,12 +34,15 @@ pub mod browser;
 pub mod bucket;
 pub mod ffmpeg;
 pub mod gateway;
+pub mod postgres;
+pub mod probes;
 pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
 pub mod shop;
 pub mod simulator;
+pub mod tokens;
 pub mod wait;
 pub mod world;
 
@@ -46,5 +52,5 @@ pub use gateway::{Gateway, Setup};
 pub use receiver::Receiver;
 pub use shop::Shop;
 pub use simulator::Simulator;
-pub use wait::{soon, within};
+pub use wait::{dwindles, soon, within};
 pub use world::{Finished, World};

@@ -68,9 +68,7 @@ impl Redis {
 
     /// Forgets all it holds.
     pub async fn empty(&self) -> Result<()> {
-        let answer = self.ask("FLUSHALL").await?;
-        ensure!(answer.starts_with("+OK"), "FLUSHALL: {answer}");
-        Ok(())
+        self.told("FLUSHALL").await
     }
 
     /// Ends it at once, as a power cut would.
@@ -96,8 +94,13 @@ impl Redis {
     /// It has no room for anything, or has again.
     pub async fn fill(&self, full: bool) -> Result<()> {
         let most = if full { "1" } else { "0" };
-        let answer = self.ask(&format!("CONFIG SET maxmemory {most}")).await?;
-        ensure!(answer.starts_with("+OK"), "CONFIG SET: {answer}");
+        self.told(&format!("CONFIG SET maxmemory {most}")).await
+    }
+
+    /// Tells it to do something.
+    pub(crate) async fn told(&self, line: &str) -> Result<()> {
+        let answer = self.ask(line).await?;
+        ensure!(!answer.starts_with('-'), "{line}: {answer}");
         Ok(())
     }
 
@@ -117,10 +120,10 @@ impl Redis {
     }
 
     /// Sends one line, as the protocol allows, and reads the start of the answer.
-    async fn ask(&self, line: &str) -> Result<String> {
+    pub(crate) async fn ask(&self, line: &str) -> Result<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
         socket.write_all(format!("{line}\r\n").as_bytes()).await?;
-        let mut answer = [0; 64];
+        let mut answer = [0; 4 << 10];
         let read = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut answer)).await??;
         Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
     }

@@ -32,3 +32,26 @@ pub async fn within<T>(
         tokio::time::sleep(EVERY).await;
     }
 }
+
+/// Asks how much is left until nothing is; an error, or none the less for so long, ends it.
+pub async fn dwindles(
+    still: Duration,
+    what: &str,
+    mut left: impl AsyncFnMut() -> Result<u64>,
+) -> Result<()> {
+    let (mut least, mut since) = (u64::MAX, Instant::now());
+    loop {
+        let left = left()
+            .await
+            .with_context(|| format!("waiting until {what}"))?;
+        if left == 0 {
+            return Ok(());
+        }
+        if left < least {
+            (least, since) = (left, Instant::now());
+        } else if since.elapsed() >= still {
+            bail!("waited in vain until {what}: {left} were left, and no less for {still:?}");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}

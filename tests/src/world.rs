@@ -146,8 +146,13 @@ impl World {
 
     /// A webhook endpoint of the organisation that gets these events (none named: all).
     pub async fn endpoint(&self, events: &[&str]) -> Result<Receiver> {
+        self.endpoint_for(&self.api, events).await
+    }
+
+    /// As `endpoint`, of another organisation.
+    pub async fn endpoint_for(&self, api: &Api, events: &[&str]) -> Result<Receiver> {
         let receiver = Receiver::start().await?;
-        let (_, secret) = self.api.create_endpoint(&receiver.url(), events).await?;
+        let (_, secret) = api.create_endpoint(&receiver.url(), events).await?;
         receiver.trust(&secret);
         if let Ok(mut known) = self.signatures.lock() {
             known.push(receiver.signatures());

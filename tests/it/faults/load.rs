@@ -13,6 +13,10 @@ const SENDS: Duration = Duration::from_millis(250);
 const SAYS: Duration = Duration::from_millis(700);
 /// Between two tries of a client whose request was not answered, or answered with "later".
 const AGAIN: Duration = Duration::from_millis(200);
+/// Where a client's message has so many before it, it waits for longer: what is accepted while a machine
+/// is busy with other things would else take it as long again.
+const MANY: u64 = 40;
+const LONGER: Duration = Duration::from_secs(3);
 /// So long a client tries at most.
 const PATIENCE: u32 = 600;
 
@@ -77,15 +81,15 @@ impl Line {
         let mut accepted = Vec::new();
         while !stop.is_cancelled() {
             let text = format!("{} from {}", accepted.len(), self.number);
-            let id = self.accepted(&text).await?;
+            let (id, place) = self.accepted(&text).await?;
             accepted.push((id, text));
-            tokio::time::sleep(SENDS).await;
+            tokio::time::sleep(if place > MANY { LONGER } else { SENDS }).await;
         }
         Ok(accepted)
     }
 
-    /// Sends one text, as often as it takes to be told that it is accepted.
-    async fn accepted(&self, text: &str) -> Result<String> {
+    /// Sends one text, as often as it takes to be told that it is accepted: its id, and its place.
+    async fn accepted(&self, text: &str) -> Result<(String, u64)> {
         let body = Api::text(&self.session, CONTACT, text);
         for _ in 0..PATIENCE {
             // A request without an answer, and one answered "not now", are made again under their key.
@@ -94,7 +98,8 @@ impl Line {
             {
                 let accepted: serde_json::Value = reply.into(202)?;
                 let id = accepted["id"].as_str().context("it has an id")?;
-                return Ok(id.to_owned());
+                let place = accepted["queue"]["position"].as_u64();
+                return Ok((id.to_owned(), place.unwrap_or_default()));
             }
             tokio::time::sleep(AGAIN).await;
         }

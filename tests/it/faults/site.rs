@@ -1,9 +1,11 @@
-//! The cluster, with a Redis of its own and ways to PostgreSQL that can fail.
+//! The cluster, with a Redis and a PostgreSQL of its own, and ways to the latter that can fail.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
     Backing, Gateway, Receiver, Setup, Simulator, World,
     api::Session,
+    backing::Database,
+    postgres::Postgres,
     process::wrong_clock,
     proxy::Proxy,
     redis::Redis,
@@ -21,10 +23,14 @@ const SESSIONS: u32 = 6;
 /// The shortest gap between two messages of a number.
 pub(super) const FLOOR_MS: u64 = 100;
 
-/// The hosts' wall clocks are ten minutes behind all others.
+/// How wrong the hosts' wall clocks are; all others are right. One that is ahead (`+10m`) makes webhooks as
+/// late for as long as they fall due by the clock of whoever wrote them.
+const CLOCKS: [(&str, &str); 2] = [("host-a", "-10m"), ("host-b", "-10m")];
+
 pub(super) struct Site {
     pub(super) world: World,
     pub(super) redis: Redis,
+    pub(super) postgres: Postgres,
     pub(super) roads: Roads,
     /// Each with its number.
     pub(super) sessions: Vec<(Session, String)>,
@@ -37,18 +43,19 @@ pub(super) struct Site {
 pub(super) struct Roads {
     pub(super) common: Proxy,
     pub(super) hosts: [(&'static str, Proxy); 2],
-    /// The database's own address, for who looks into it.
-    pub(super) direct: String,
+    /// The database itself, for who looks into it.
+    pub(super) direct: Database,
 }
 
 impl Roads {
-    async fn to(url: &str) -> Result<Self> {
-        let (_, target, _) = parts(url)?;
-        let road = async || Proxy::to(target.to_owned()).await;
+    async fn to(database: Database) -> Result<Self> {
         Ok(Self {
-            common: road().await?,
-            hosts: [("host-a", road().await?), ("host-b", road().await?)],
-            direct: url.to_owned(),
+            common: database.road().await?,
+            hosts: [
+                ("host-a", database.road().await?),
+                ("host-b", database.road().await?),
+            ],
+            direct: database,
         })
     }
 
@@ -65,7 +72,7 @@ impl Roads {
 
     /// The host that holds the most sessions, which ones, and how many milliseconds ago it was seen.
     pub(super) async fn busiest(&self) -> Result<(String, Vec<String>, i64)> {
-        let mut conn = PgConnection::connect(&self.direct).await?;
+        let mut conn = PgConnection::connect(&self.direct.url).await?;
         let busiest = "SELECT h.id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - h.seen_at \
              FROM host h JOIN lease e ON e.host_id = h.id \
              GROUP BY h.id, h.seen_at ORDER BY count(*) DESC LIMIT 1";
@@ -74,13 +81,13 @@ impl Roads {
         let held = held.bind(&host).fetch_all(&mut conn).await?;
         Ok((host, held, seen_ago))
     }
-}
 
-/// A database's address: login, host and port, database.
-fn parts(url: &str) -> Result<(&str, &str, &str)> {
-    let (login, rest) = url.split_once('@').context("the address has a user")?;
-    let (target, database) = rest.split_once('/').context("the address has a database")?;
-    Ok((login, target, database))
+    /// Deliveries that are to be made.
+    pub(super) async fn undelivered(&self) -> Result<i64> {
+        let mut conn = PgConnection::connect(&self.direct.url).await?;
+        let open = "SELECT count(*) FROM delivery WHERE status IN ('due', 'running')";
+        Ok(sqlx::query_scalar(open).fetch_one(&mut conn).await?)
+    }
 }
 
 impl Site {
@@ -97,16 +104,16 @@ impl Site {
             redis: Some(redis.url()),
             ..Setup::default()
         };
+        let postgres = Postgres::start().await?;
+        let database = Database::on(&postgres.url(), Backing::Cluster).await?;
+        let roads = Roads::to(database).await?;
+        let common = roads.direct.through(&roads.common)?;
         let whatsapp = simulator.ws_url();
-        let mut gateway = Gateway::new(Backing::Cluster, scratch.path(), &whatsapp, setup).await?;
-        let direct = gateway.database.url.clone();
-        let roads = Roads::to(&direct).await?;
-        let (login, _, database) = parts(&direct)?;
-        let through = |road: &Proxy| format!("{login}@{}/{database}", road.address);
-        gateway.database.url = through(&roads.common);
-        for (host, road) in &roads.hosts {
-            let mut own = wrong_clock("-10m")?;
-            own.push(("PASSERELLE_DATABASE_URL", through(road)));
+        let mut gateway = Gateway::over(common, scratch.path(), &whatsapp, setup);
+        for (host, by) in CLOCKS {
+            let mut own = wrong_clock(by)?;
+            let database = roads.direct.through(roads.of(host)?)?;
+            own.push(("PASSERELLE_DATABASE_URL", database.url));
             gateway.own.insert(host, own);
         }
         let world = World::on(gateway, simulator, scratch).await?;
@@ -120,6 +127,7 @@ impl Site {
         Ok(Self {
             world,
             redis,
+            postgres,
             roads,
             sessions: sessions.into_iter().zip(numbers).collect(),
             receiver,

@@ -1,7 +1,7 @@
 //! The three ledgers compared: what clients were told, what the phones saw, what the receiver got.
 
 use anyhow::{Context as _, Result};
-use passerelle_tests::{api::Message, receiver::Arrival, simulator::Entry, within};
+use passerelle_tests::{api::Message, dwindles, receiver::Arrival, simulator::Entry, within};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::pacing::{by_number, under_floor};
 
-/// Until the last webhook has come.
+/// How long a count may stand still, and what was done may take to be seen.
 const SOON: Duration = Duration::from_mins(2);
 
 /// # Panics
@@ -123,15 +123,9 @@ async fn told_by_webhooks(
     told: &[Told],
     statuses: &BTreeMap<String, String>,
 ) -> Result<()> {
-    within(SOON, "every webhook is delivered", async || {
-        let page = "/v1/webhook-deliveries?limit=1&status=";
-        let mut open = 0;
-        for status in ["due", "running"] {
-            let reply = site.world.api.get(&format!("{page}{status}")).await?;
-            let rows = reply.body["data"].as_array().context("a list")?;
-            open += rows.len();
-        }
-        Ok((open == 0).then_some(()))
+    dwindles(SOON, "every webhook is delivered", async || {
+        let open = site.roads.undelivered().await?;
+        Ok(u64::try_from(open)?)
     })
     .await?;
     let mut sessions: BTreeMap<String, BTreeMap<i64, Event>> = BTreeMap::new();

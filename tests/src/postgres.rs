@@ -1,0 +1,177 @@
+//! A PostgreSQL server of a test's own, which may be stopped and started again.
+
+use anyhow::{Context as _, Result, ensure};
+use sqlx::{Connection as _, PgConnection};
+use std::{
+    fs::File,
+    os::unix::{
+        fs::{MetadataExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::{process::signal, wait::soon};
+
+/// How the server is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It rolls back what is under way, ends every connection and writes everything out.
+    Fast,
+    /// It ends on the spot, and recovers from its log at the next start.
+    Immediate,
+}
+
+/// The server, with files of its own. It ends with this, and so do they.
+#[derive(Debug)]
+pub struct Postgres {
+    port: u16,
+    bin: PathBuf,
+    user: Option<(u32, u32)>,
+    server: Child,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Starts one on a free port.
+    pub async fn start() -> Result<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").await?;
+        let port = free.local_addr()?.port();
+        drop(free);
+        let (bin, user) = (programs()?, user()?);
+        let folder = TempDir::with_prefix("passerelle-postgres-")?;
+        if let Some((uid, gid)) = user {
+            chown(folder.path(), Some(uid), Some(gid))?;
+        }
+        init(&bin, user, folder.path())?;
+        let server = spawn(&bin, user, folder.path(), port)?;
+        let mut postgres = Self {
+            port,
+            bin,
+            user,
+            server,
+            folder,
+        };
+        postgres.answers().await?;
+        Ok(postgres)
+    }
+
+    /// Its address, with a database in which others can be made.
+    pub fn url(&self) -> String {
+        format!("postgres://passerelle@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Stops it, and waits until it has ended.
+    pub async fn stop(&mut self, how: Stop) -> Result<()> {
+        signal(self.server.id(), how.signal())?;
+        let server = &mut self.server;
+        soon("PostgreSQL has stopped", async || Ok(server.try_wait()?)).await?;
+        Ok(())
+    }
+
+    /// Starts it again on the same files.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.server = spawn(&self.bin, self.user, self.folder.path(), self.port)?;
+        self.answers().await
+    }
+
+    async fn answers(&mut self) -> Result<()> {
+        let (url, server) = (self.url(), &mut self.server);
+        soon("PostgreSQL answers", async || {
+            let ended: Option<ExitStatus> = server.try_wait()?;
+            ensure!(ended.is_none(), "it ended: {ended:?}");
+            Ok(PgConnection::connect(&url).await.ok().map(drop))
+        })
+        .await
+    }
+}
+
+impl Stop {
+    /// What `pg_ctl stop` sends.
+    fn signal(self) -> &'static str {
+        match self {
+            Self::Fast => "INT",
+            Self::Immediate => "QUIT",
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let runs = matches!(self.server.try_wait(), Ok(None));
+        // Its own processes and its shared memory go with it, which a kill would leave.
+        if runs && signal(self.server.id(), Stop::Immediate.signal()).is_ok() {
+            drop(self.server.wait());
+        }
+    }
+}
+
+/// The folder of the newest server that is installed.
+fn programs() -> Result<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL")?;
+    let versions = versions.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let version: u32 = path.file_name()?.to_str()?.parse().ok()?;
+        let bin = path.join("bin");
+        bin.join("initdb").exists().then_some((version, bin))
+    });
+    let newest = versions.max().context("no PostgreSQL")?;
+    Ok(newest.1)
+}
+
+/// Who runs the server, which refuses to run as root: then `postgres`, by its numbers.
+fn user() -> Result<Option<(u32, u32)>> {
+    if std::fs::metadata("/proc/self")?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = std::fs::read_to_string("/etc/passwd")?;
+    let postgres = users.lines().find_map(|line| {
+        let mut numbers = line.strip_prefix("postgres:")?.split(':').skip(1);
+        let uid = numbers.next()?.parse().ok()?;
+        Some((uid, numbers.next()?.parse().ok()?))
+    });
+    postgres.map(Some).context("no user postgres")
+}
+
+fn program(bin: &Path, name: &str, user: Option<(u32, u32)>, folder: &Path) -> Result<Command> {
+    let mut command = Command::new(bin.join(name));
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("server.log"))?;
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    Ok(command)
+}
+
+fn init(bin: &Path, user: Option<(u32, u32)>, folder: &Path) -> Result<()> {
+    let made = program(bin, "initdb", user, folder)?
+        .args(["-U", "passerelle", "-A", "trust", "--no-sync", "-D"])
+        .arg(folder.join("data"))
+        .status()?;
+    ensure!(made.success(), "initdb ended with {made}");
+    Ok(())
+}
+
+/// Nothing is flushed to the disk: what a stopped server wrote, the system keeps.
+fn spawn(bin: &Path, user: Option<(u32, u32)>, folder: &Path, port: u16) -> Result<Child> {
+    program(bin, "postgres", user, folder)?
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-p", &port.to_string()])
+        .args(["-c", "listen_addresses=127.0.0.1"])
+        .args(["-c", "unix_socket_directories="])
+        .args(["-c", "max_connections=500", "-c", "fsync=off"])
+        .args(["-c", "shared_buffers=64MB"])
+        .spawn()
+        .context("starting PostgreSQL")
+}

@@ -1,0 +1,85 @@
+//! The queue of webhook deliveries as Redis has it: how many tokens wait, and tokens that nobody pushed.
+
+use anyhow::{Context as _, Result};
+use std::{fmt::Write as _, time::Duration};
+
+use crate::{redis::Redis, wait::within};
+
+/// How long a worker may be busy with a token.
+const TAKEN: Duration = Duration::from_mins(1);
+
+/// The one queue of a Redis server.
+#[derive(Debug)]
+pub struct Tokens<'r> {
+    redis: &'r Redis,
+    /// What its keys begin with.
+    queue: String,
+}
+
+impl<'r> Tokens<'r> {
+    /// Waits until there is a queue.
+    pub async fn of(redis: &'r Redis) -> Result<Self> {
+        let queue = within(TAKEN, "tokens have a queue", async || {
+            let keys = redis.ask("KEYS passerelle:*:webhook:run").await?;
+            let mut keys = keys.lines();
+            Ok(keys.find_map(|key| Some(key.strip_suffix(":run")?.to_owned())))
+        });
+        Ok(Self {
+            redis,
+            queue: queue.await?,
+        })
+    }
+
+    /// How many no worker has taken yet.
+    pub async fn waiting(&self) -> Result<u64> {
+        let active = self.number("LLEN", "active").await?;
+        Ok(active + self.number("ZCARD", "scheduled").await?)
+    }
+
+    /// Puts one in that says `data`, or has nothing that says anything, as an evicting Redis leaves it.
+    pub async fn put(&self, id: &str, data: Option<&str>) -> Result<()> {
+        let queue = &self.queue;
+        if let Some(data) = data {
+            let data = quoted(data)?;
+            self.redis
+                .told(&format!("HSET {queue}:data {id} {data}"))
+                .await?;
+        }
+        let meta = "attempts 0 max_attempts 25 status Pending";
+        for command in [
+            format!("HSET {queue}:meta:{id} {meta}"),
+            format!("RPUSH {queue}:active {id}"),
+        ] {
+            self.redis.told(&command).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is left of the tokens whose ids begin like this.
+    pub async fn gone(&self, ids: &str) -> Result<()> {
+        let command = format!("KEYS {}:meta:{ids}*", self.queue);
+        within(TAKEN, "the tokens are gone", async || {
+            let left = self.redis.ask(&command).await?;
+            Ok(left.starts_with("*0").then_some(()))
+        })
+        .await
+    }
+
+    async fn number(&self, command: &str, key: &str) -> Result<u64> {
+        let answer = format!("{command} {}:{key}", self.queue);
+        let answer = self.redis.ask(&answer).await?;
+        let number = answer.strip_prefix(':').map(str::trim);
+        let number = number.with_context(|| format!("{command}: {answer}"))?;
+        Ok(number.parse()?)
+    }
+}
+
+/// As a line of Redis's protocol writes any bytes.
+fn quoted(data: &str) -> Result<String> {
+    let mut quoted = String::from("\"");
+    for byte in data.bytes() {
+        write!(quoted, "\\x{byte:02x}")?;
+    }
+    quoted.push('"');
+    Ok(quoted)
+}

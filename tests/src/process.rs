@@ -37,6 +37,8 @@ pub fn command(binary: &Path) -> Command {
     command
         .env_remove("FAILPOINTS")
         .env("NO_COLOR", "1")
+        // What it keeps where it runs, unless told otherwise, is not to lie among the sources.
+        .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

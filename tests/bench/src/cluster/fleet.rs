@@ -9,6 +9,8 @@ use super::{CONTACT, SILENT, look::Look};
 
 /// The hosts of a cluster.
 pub(super) const HOSTS: [&str; 2] = ["host-a", "host-b"];
+/// Connections that a host opens a second, at first.
+const BY_DEFAULT: u32 = 5;
 /// A host that is asked to end ends within this, or never.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Until what linking left to do is done.
@@ -38,13 +40,15 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// So many sessions, all of them at the first of the two hosts.
+    /// So many sessions, all of them at the first of the two hosts. The other one connects as fast as a
+    /// host does that nobody told otherwise.
     pub(super) async fn at_one_host(sessions: u32) -> Result<Self> {
         let mut fleet = Self::empty(setup()).await?;
         let other = fleet.world.gateway.other(HOSTS[1])?;
         other.terminate()?;
         other.ended(PATIENCE).await?;
         fleet.link(sessions).await?;
+        fleet.world.gateway.setup.connects_per_second = BY_DEFAULT;
         fleet.start_again(HOSTS[1]).await?;
         Ok(fleet)
     }

@@ -13,7 +13,7 @@ use crate::services::Services;
 
 /// Between two looks at the database's clock.
 const LOOK: Duration = Duration::from_secs(10);
-/// An answer that took longer tells the time too roughly.
+/// An answer that took longer tells the time more roughly than it is known already.
 const PROMPT: Duration = Duration::from_secs(1);
 /// A machine whose clock is so far off, in milliseconds, is worth a warning.
 const OFF: Millis = 2_000;
@@ -21,7 +21,8 @@ const OFF: Millis = 2_000;
 /// Takes over the database's time. Fails when the database does not answer.
 pub async fn set(services: &Services) -> anyhow::Result<()> {
     if services.is_shared() {
-        let ahead = look(services).await.context("the database's clock")?;
+        let ahead = look(services, Duration::MAX).await;
+        let ahead = ahead.context("the database's clock")?;
         if ahead.is_some_and(|ahead| ahead.abs() > OFF) {
             tracing::warn!(
                 ahead_ms = ahead,
@@ -39,18 +40,18 @@ pub(crate) async fn keep(services: Services, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = look(&services).await {
+        if let Err(error) = look(&services, PROMPT).await {
             tracing::debug!(%error, "the database did not tell the time");
         }
     }
 }
 
 /// How many milliseconds this machine's clock is ahead; none when it took too long to tell.
-async fn look(services: &Services) -> Result<Option<Millis>, sqlx::Error> {
+async fn look(services: &Services, within: Duration) -> Result<Option<Millis>, sqlx::Error> {
     let shared = &services.0;
     let mut conn = shared.store.read_system().await?;
     let asked = shared.clock.monotonic();
     let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
     let took = shared.clock.monotonic().saturating_duration_since(asked);
-    Ok((took < PROMPT).then(|| shared.clock.follow(asked + took / 2, now)))
+    Ok((took < within).then(|| shared.clock.follow(asked + took / 2, now)))
 }

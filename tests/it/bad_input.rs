@@ -274,7 +274,10 @@ async fn a_full_lane_a_full_list_and_a_full_minute_say_so(backing: Backing) -> R
         let taken = send().await?;
         assert_eq!(taken.status.as_u16(), 202);
         let told = taken.headers["ratelimit"].to_str()?.to_owned();
-        assert!(told.starts_with(&format!("\"org\";r={left};")), "{told}");
+        let remaining = told.trim_start_matches("\"org\";r=").split(';').next();
+        let remaining: u32 = remaining.unwrap_or_default().parse()?;
+        // A request more each 600 ms.
+        assert!((left..10).contains(&remaining), "{told}");
     }
     problem(&send().await?, 429, "queue_full", "a fourth in the lane");
     let mut refused = send().await?;

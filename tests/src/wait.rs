@@ -55,3 +55,12 @@ pub async fn dwindles(
         tokio::time::sleep(EVERY).await;
     }
 }
+
+/// The machine's wall clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads it for tests"
+)]
+pub fn wall_clock() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}

@@ -2,7 +2,8 @@
 //!
 //! One value per session, a few hundred bytes, no cache: the library has its own. Every write is
 //! durable when it returns and begins by reading the session's lease; a lost lease cancels the
-//! session's run. Writes of a session are made in the order in which they were asked for. Values are sealed under the session's data key, names are look-up HMACs.
+//! session's run. Writes of a session are made in the order in which they were asked for. Values are
+//! sealed under the session's data key, names are look-up HMACs.
 //!
 //! The rows must never be restored from an older backup: a counter used twice makes the other side
 //! drop messages in silence. After a restore, [`wipe`] and link again.
@@ -43,7 +44,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, any::AnyRow};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 use zeroize::Zeroizing;
@@ -104,7 +105,7 @@ impl SealedKeyStore {
         if statements.is_empty() {
             return Ok(0);
         }
-        let _first_come = self.writing.lock().await;
+        let _first_come = self.turn_to_write().await?;
         self.patiently(|| {
             let (lease, statements) = (self.lease.clone(), statements.clone());
             self.store.write(lease.org, move |tx| {
@@ -123,9 +124,18 @@ impl SealedKeyStore {
         .inspect(|_| crash::point("keys.after_commit"))
     }
 
+    /// Waits until what was asked for before is written. Fails at once where nothing more is to be.
+    async fn turn_to_write(&self) -> Result<MutexGuard<'_, ()>> {
+        let turn = self.writing.lock().await;
+        if self.lost.is_cancelled() {
+            return Err(StoreError::Database(Box::new(LeaseError::Lost)));
+        }
+        Ok(turn)
+    }
+
     /// Deletes one row under the lease and gives what it held.
     async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
-        let _first_come = self.writing.lock().await;
+        let _first_come = self.turn_to_write().await?;
         self.patiently(|| {
             let (lease, statement) = (self.lease.clone(), statement.clone());
             self.store.write(lease.org, move |tx| {

@@ -17,11 +17,7 @@ use whatsapp_rust::{
 };
 
 use super::{
-    Link, WhatsApp,
-    door::Urgency,
-    listen::Hook,
-    tell::Listener,
-    transport::{Dial, Turn},
+    Link, WhatsApp, door::Urgency, listen::Hook, tell::Listener, transport::Dial, turn::Turn,
     version::WebVersion,
 };
 use crate::{
@@ -91,7 +87,14 @@ impl WhatsApp {
             clock: self.clock().clone(),
             door: self.door().clone(),
         };
-        let turn = Turn::new(self.door().clone(), options.label, options.urgency);
+        let ending = CancellationToken::new();
+        let turn = Turn::new(
+            self.door().clone(),
+            options.label,
+            options.urgency,
+            ending.clone(),
+            options.lost.clone(),
+        );
         let bot = Bot::builder()
             .with_backend_arc(backend)
             .with_transport_factory(self.dial(&options, turn.clone())?)
@@ -107,7 +110,8 @@ impl WhatsApp {
             .build()
             .await
             .context("opening the session's keys")?;
-        let link = Link::new(bot.client(), self.clock().clone());
+        let link = Link::new(bot.client(), ending, self.clock().clone());
+        turn.belongs_to(link.client());
         let run = Run {
             whatsapp: self.clone(),
             link: link.clone(),
@@ -162,13 +166,15 @@ struct Run {
 
 impl Run {
     async fn until_over(self, bot: Bot) {
-        // Here the first connection may wait for its turn as long as it takes: within a connection that
-        // is being made the library allows twenty seconds.
-        tokio::select! {
-            () = self.turn.come() => {}
-            () = self.link.ending().cancelled() => {}
-            () = self.lost.cancelled() => {}
+        if self.turn.come().await.is_ok() {
+            self.run(bot).await;
+        } else if self.lost.is_cancelled() {
+            self.outbox.ending(Ended::LeaseLost);
         }
+        self.settle().await;
+    }
+
+    async fn run(&self, bot: Bot) {
         let mut run = pin!(bot.run());
         let lost = tokio::select! {
             () = run.as_mut() => false,
@@ -179,7 +185,6 @@ impl Run {
             self.link.client().signal_shutdown_sync();
             let _ = tokio::time::timeout(STOP, run).await;
         }
-        self.settle().await;
     }
 
     /// Stops what the library still runs and flushes; after a logout or a ban its loop has ended
@@ -197,8 +202,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.outbox.close();
         self.turn.end();
+        self.outbox.close();
         self.link.over().cancel();
     }
 }
@@ -227,7 +232,7 @@ impl Link {
     /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
     /// the run waited for. The number stays linked.
     pub async fn disconnect(self) {
-        self.ending().cancel();
+        self.0.ending.cancel();
         self.client().disconnect().await;
         self.over().cancelled().await;
     }

@@ -21,7 +21,7 @@ use crate::{clock::Clock, ids::SessionId};
 /// How soon a session needs its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Somebody sits before its QR.
+    /// Somebody may sit before its QR, or has linked it a short time ago.
     Watched,
     /// Messages wait in its lane.
     Waiting,
@@ -38,7 +38,7 @@ pub struct Connects(pub NonZeroU32);
 impl Default for Connects {
     /// Five: a thousand sessions are back after a little more than three minutes, or sooner.
     fn default() -> Self {
-        Self(const { NonZeroU32::new(5).unwrap() })
+        Self(const { NonZeroU32::new(5).expect("five is not none") })
     }
 }
 
@@ -165,6 +165,7 @@ impl State {
     ) -> Option<oneshot::Receiver<()>> {
         if !self.is_kept && self.bucket.take(now).is_ok() {
             self.waiting.remove(&session);
+            tell(session, urgency);
             return None;
         }
         let (enter, entered) = oneshot::channel();
@@ -186,6 +187,7 @@ impl State {
                 return Some(wait);
             }
             if let Some(waiter) = self.waiting.remove(&next) {
+                tell(next, waiter.urgency);
                 // One that left this very moment wastes a token.
                 let _ = waiter.enter.send(());
             }
@@ -213,21 +215,26 @@ impl State {
     }
 }
 
+fn tell(session: SessionId, urgency: Urgency) {
+    tracing::debug!(session.id = %session, ?urgency, "it is its turn to connect");
+}
+
 /// Between two looks at whether anybody still waits.
 const LOOK: Duration = Duration::from_secs(1);
-/// A second without a refusal, before the next one counts: those that were under way say the same.
+/// Refusals within a second of the one that counted say the same: their connections were under way.
 const SAME: Duration = Duration::from_secs(1);
 /// Without a refusal for so long, the rate grows.
 const CLEAN: Duration = Duration::from_mins(1);
 /// How many times its first rate it may reach.
 const MOST: f64 = 4.0;
-/// The lowest rate: one connection in ten seconds.
+/// To what part of its first rate it may fall.
 const LEAST: f64 = 0.1;
 
 /// Tokens, of which a second's worth may gather.
 #[derive(Debug)]
 struct Bucket {
-    /// Tokens a second that the address may have at most.
+    /// Tokens a second that the address may have at least, and at most.
+    least: f64,
     most: f64,
     /// Tokens a second of the address.
     rate: f64,
@@ -237,13 +244,15 @@ struct Bucket {
     filled_at: Instant,
     /// Since when nothing was refused, or the rate grew.
     clean_since: Instant,
-    refused_at: Option<Instant>,
+    /// When the rate was halved last.
+    halved_at: Option<Instant>,
 }
 
 impl Bucket {
     fn new(connects: Connects, now: Instant) -> Self {
         let rate = f64::from(connects.0.get());
         Self {
+            least: rate * LEAST,
             most: rate * MOST,
             rate,
             sharers: 1.0,
@@ -251,7 +260,7 @@ impl Bucket {
             tokens: 0.0,
             filled_at: now,
             clean_since: now,
-            refused_at: None,
+            halved_at: None,
         }
     }
 
@@ -289,11 +298,12 @@ impl Bucket {
     fn refused(&mut self, now: Instant) -> Option<f64> {
         self.fill(now);
         self.clean_since = now;
-        let same = self.refused_at.replace(now);
-        if same.is_some_and(|at| now.saturating_duration_since(at) < SAME) {
+        let same = |at| now.saturating_duration_since(at) < SAME;
+        if self.halved_at.is_some_and(same) {
             return None;
         }
-        self.rate = (self.rate / 2.0).max(LEAST);
+        self.halved_at = Some(now);
+        self.rate = (self.rate / 2.0).max(self.least);
         self.tokens = self.tokens.min(self.own());
         Some(self.rate)
     }
@@ -338,16 +348,13 @@ mod tests {
         assert_eq!(bucket.refused(now + Duration::from_millis(500)), None);
         let later = now + Duration::from_secs(2);
         assert_eq!(bucket.refused(later), Some(1.25));
-        for n in 2..20 {
-            bucket.refused(now + Duration::from_secs(2 * n));
+        // However fast they come.
+        for n in 11..200 {
+            bucket.refused(now + Duration::from_millis(200 * n));
         }
-        assert!((bucket.rate - LEAST).abs() < f64::EPSILON);
+        assert!((bucket.rate - 0.5).abs() < f64::EPSILON);
         bucket.fill(now + Duration::from_secs(40 + 180));
-        assert!(
-            (bucket.rate - (LEAST + 3.0)).abs() < 1e-9,
-            "{}",
-            bucket.rate
-        );
+        assert!((bucket.rate - 3.5).abs() < 1e-9, "{}", bucket.rate);
         bucket.fill(now + Duration::from_hours(2));
         assert!((bucket.rate - 20.0).abs() < f64::EPSILON, "{}", bucket.rate);
     }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `address` | which server, and which builds may talk to it |
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
-//! | `door` | how fast connections are opened, and whose turn it is |
+//! | `door`, `turn` | how fast connections are opened, and whose turn it is |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `send` | sending and typing |
 //! | `find` | who has an account |
@@ -35,6 +35,7 @@ mod send;
 mod tell;
 mod tls;
 mod transport;
+mod turn;
 mod version;
 mod wire;
 
@@ -180,12 +181,12 @@ struct Open {
 }
 
 impl Link {
-    fn new(client: Arc<Client>, clock: Clock) -> Self {
+    fn new(client: Arc<Client>, ending: CancellationToken, clock: Clock) -> Self {
         Self(Arc::new(Open {
             client,
             clock,
             properties: OnceCell::new(),
-            ending: CancellationToken::new(),
+            ending,
             over: CancellationToken::new(),
         }))
     }
@@ -196,11 +197,6 @@ impl Link {
 
     fn clock(&self) -> &Clock {
         &self.0.clock
-    }
-
-    /// Cancelled when the run is to end.
-    fn ending(&self) -> &CancellationToken {
-        &self.0.ending
     }
 
     /// Cancelled when the run is over.

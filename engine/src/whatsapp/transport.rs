@@ -1,12 +1,6 @@
 //! The socket: a WebSocket over a TCP stream of ours, which never holds back small writes.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use async_trait::async_trait;
@@ -24,13 +18,12 @@ use wacore::{
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
-use super::door::{Door, Urgency};
-use crate::ids::SessionId;
+use super::turn::Turn;
 
-/// How long to wait for one address to answer before the next is tried.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long the server may take to shake hands: with the time before, a little less than the library allows.
-const ANSWER: Duration = Duration::from_secs(9);
+/// How long the server may take to be reached, and then to shake hands. Together with the wait for the
+/// link's turn this is less than the twenty seconds that the library allows.
+const CONNECT: Duration = Duration::from_secs(7);
+const ANSWER: Duration = Duration::from_secs(6);
 /// The longest frame taken from the server. WhatsApp's frames carry a three-byte length.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
 
@@ -54,7 +47,7 @@ impl TransportFactory for Dial {
         // The library tries again by itself and tells nobody, so it is told here.
         let socket = self.open().await.inspect_err(|error| {
             if is_too_much(error) {
-                self.turn.door.refused();
+                self.turn.refused();
             }
             tracing::warn!(
                 error = format!("{error:#}"),
@@ -67,50 +60,6 @@ impl TransportFactory for Dial {
             dial: self.clone(),
         };
         Ok((Arc::new(fenced), events))
-    }
-}
-
-/// A link's turns to connect.
-#[derive(Clone)]
-pub(super) struct Turn {
-    door: Door,
-    session: SessionId,
-    urgency: Urgency,
-    /// Whether it has come already.
-    has_come: Arc<AtomicBool>,
-}
-
-impl Turn {
-    pub(super) fn new(door: Door, session: SessionId, urgency: Urgency) -> Self {
-        Self {
-            door,
-            session,
-            urgency,
-            has_come: Arc::default(),
-        }
-    }
-
-    /// Waits until the link may connect; its next connection then need not wait.
-    pub(super) async fn come(&self) {
-        if self.pass().await.is_ok() {
-            self.has_come.store(true, Ordering::Relaxed);
-        }
-    }
-
-    async fn take(&self) -> anyhow::Result<()> {
-        if self.has_come.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.pass().await
-    }
-
-    async fn pass(&self) -> anyhow::Result<()> {
-        self.door.pass(self.session, self.urgency).await
-    }
-
-    /// The link is over.
-    pub(super) fn end(&self) {
-        self.door.forget(self.session);
     }
 }
 
@@ -196,10 +145,8 @@ async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> anyhow::Result
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::whatsapp::Connects;
 
     #[tokio::test]
     async fn small_writes_are_never_held_back() {
@@ -227,14 +174,12 @@ mod tests {
     async fn a_lost_session_writes_nothing_and_connects_no_more() {
         let wire = Arc::new(Wire::default());
         let address = super::super::ServerAddress::real();
-        let clock = crate::clock::Clock::system();
-        let session = SessionId::new(&clock);
-        let door = Door::new(Connects::default(), clock, TaskTracker::new());
+        let lost = CancellationToken::new();
         let dial = Dial {
-            turn: Turn::new(door, session, Urgency::Idle),
+            turn: Turn::of_a_test(&lost),
             url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
             tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
-            lost: CancellationToken::new(),
+            lost,
         };
         let fenced = Fenced {
             socket: wire.clone(),

@@ -24,7 +24,7 @@ pub(super) fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
 /// that has less than that. What is in flight lands first.
 pub(super) async fn level(services: &Services) -> Result<(), Fault> {
     let shared = &services.0;
-    let running: Vec<_> = shared.registry.all().into_iter().collect();
+    let running = shared.registry.all();
     if !services.is_shared() || running.len() < 2 {
         return Ok(());
     }
@@ -35,13 +35,16 @@ pub(super) async fn level(services: &Services) -> Result<(), Fault> {
         let hosts = store::system::hosts::open(&mut conn, alive).await?;
         (hosts, store::system::hosts::loads(&mut conn).await?)
     };
+    // Those that are given back already are not here any more, though their leases are.
+    let going = running.iter().filter(|one| one.stop.is_cancelled());
+    let mine = running.len() - going.count();
     let connected = |one: &&Running| {
         let state = shared.registry.state(one.lease.session);
         state == Some(State::Connected) && !one.stop.is_cancelled()
     };
     let movable: Vec<_> = running.iter().filter(connected).collect();
     let sessions: Vec<_> = movable.iter().map(|one| one.lease.session).collect();
-    for session in surplus(&shared.settings.host, &hosts, &loads, &sessions) {
+    for session in surplus(&shared.settings.host, mine, &hosts, &loads, &sessions) {
         let moved = movable.iter().find(|one| one.lease.session == session);
         if let Some(one) = moved {
             tracing::info!(session.id = %session, "given back: another host has far fewer sessions");
@@ -51,38 +54,30 @@ pub(super) async fn level(services: &Services) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Which of its sessions a host should give back.
+/// Which of its sessions a host that runs `mine` should give back.
 fn surplus(
     host: &str,
+    mine: usize,
     hosts: &[String],
     loads: &HashMap<String, i64>,
     sessions: &[SessionId],
 ) -> Vec<SessionId> {
+    if !hosts.iter().any(|one| one == host) {
+        return Vec::new();
+    }
     let load = |host: &str| usize::try_from(loads.get(host).copied().unwrap_or(0)).unwrap_or(0);
     let all: usize = hosts.iter().map(|host| load(host)).sum();
-    // Rounded up: with one session more than that nothing is out of balance.
-    let Some(share) = hosts
-        .len()
-        .checked_sub(1)
-        .map(|_| all.div_ceil(hosts.len()))
-    else {
-        return Vec::new();
-    };
-    let mine = load(host);
-    if !hosts.iter().any(|one| one == host) || mine * 100 <= share * TOO_MANY || mine <= share + 1 {
+    let share = all.div_ceil(hosts.len());
+    // With one session more than its share nothing is out of balance.
+    if mine * 100 <= share * TOO_MANY || mine <= share + 1 {
         return Vec::new();
     }
     let elsewhere = |session: &&SessionId| {
         let preferred = preferred(hosts, **session);
         preferred.is_some_and(|other| other != host && load(other) < share)
     };
-    let surplus = (mine - share).min(AT_ONCE);
-    sessions
-        .iter()
-        .filter(elsewhere)
-        .take(surplus)
-        .copied()
-        .collect()
+    let given = sessions.iter().filter(elsewhere);
+    given.take((mine - share).min(AT_ONCE)).copied().collect()
 }
 
 #[cfg(test)]
@@ -120,31 +115,27 @@ mod tests {
     fn a_host_with_far_too_many_gives_back_what_is_meant_for_another_a_few_at_a_time() {
         let (hosts, sessions) = (names(["a", "b"]), sessions(100));
         let loads = |a, b| HashMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
-        let given = surplus("a", &hosts, &loads(100, 0), &sessions);
+        let given = surplus("a", 100, &hosts, &loads(100, 0), &sessions);
         assert_eq!(given.len(), AT_ONCE);
         for session in &given {
             assert_eq!(preferred(&hosts, *session), Some("b"));
         }
-        assert_eq!(surplus("a", &hosts, &loads(60, 40), &sessions), []);
-        assert_eq!(surplus("b", &hosts, &loads(100, 0), &sessions), []);
+        assert_eq!(surplus("a", 60, &hosts, &loads(60, 40), &sessions), []);
+        assert_eq!(surplus("b", 0, &hosts, &loads(100, 0), &sessions), []);
+        // Most of them are on their way, and their leases still stand.
+        assert_eq!(surplus("a", 51, &hosts, &loads(100, 0), &sessions), []);
         // Three hosts, and the one that a session is meant for has enough itself.
         let three = names(["a", "b", "c"]);
         let mut crowded = loads(80, 40);
         crowded.insert("c".to_owned(), 0);
-        for session in surplus("a", &three, &crowded, &sessions) {
+        for session in surplus("a", 80, &three, &crowded, &sessions) {
             assert_eq!(preferred(&three, session), Some("c"));
         }
-        let two = &sessions[..2];
-        assert_eq!(
-            surplus("a", &hosts, &loads(2, 0), two),
-            [],
-            "one more is no imbalance"
-        );
-        assert_eq!(
-            surplus("a", &names(["b"]), &loads(100, 0), two),
-            [],
-            "it goes down"
-        );
-        assert_eq!(surplus("a", &[], &loads(100, 0), two), []);
+        let (two, none) = (&sessions[..2], Vec::new());
+        let small = surplus("a", 2, &hosts, &loads(2, 0), two);
+        assert_eq!(small, none, "one more is no imbalance");
+        let down = surplus("a", 100, &names(["b"]), &loads(100, 0), two);
+        assert_eq!(down, none, "it goes down");
+        assert_eq!(surplus("a", 100, &[], &loads(100, 0), two), none);
     }
 }

@@ -54,7 +54,8 @@ const BEAT: Duration = Duration::from_secs(5);
 /// A host not seen for so long is dead: its sessions may be taken.
 pub(crate) const DEAD: Duration = Duration::from_secs(15);
 
-/// A session that was written to within this time is in a conversation.
+/// A session that was written to within this time is in a conversation; one that was linked within it is
+/// looked at.
 const RECENT: Duration = Duration::from_hours(1);
 
 /// The loop that gives sessions a home.
@@ -148,13 +149,17 @@ impl Host {
         if beats {
             self.beat(beaten.is_none()).await?;
             *stray = stray::resolve(&self.services, stray).await?;
-            balance::level(&self.services).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;
         self.take_leases(booting || beats).await?;
         self.order_who_waits().await?;
-        commands::answer_open(&self.services, &self.tasks).await
+        commands::answer_open(&self.services, &self.tasks).await?;
+        if beats {
+            self.share_address().await?;
+            balance::level(&self.services).await?;
+        }
+        Ok(())
     }
 
     /// Keeps the heartbeat: the first one takes the host's name, from a process that may still run
@@ -175,7 +180,7 @@ impl Host {
         });
         if beat.await? {
             self.services.0.fence.renew(began);
-            return self.share_address().await;
+            return Ok(());
         }
         fence::drop_all(&self.services, "another process took this host's name");
         self.services.0.usurped.cancel();
@@ -201,20 +206,25 @@ impl Host {
 
     /// What has become urgent since it began to wait for its connection goes first.
     async fn order_who_waits(&self) -> Result<(), Fault> {
-        if self.whatsapp.waiting().is_empty() {
+        let waiting = self.whatsapp.waiting();
+        if waiting.is_empty() {
             return Ok(());
         }
-        let shared = &self.services.0;
-        let mut conn = shared.store.read_system().await?;
-        let host = &shared.settings.host;
-        let urgencies = store::system::hosts::urgencies(&mut conn, host, self.recent()).await?;
+        let store = &self.services.0.store;
+        let mut conn = store.read_system().await?;
+        let urgencies =
+            store::system::hosts::urgencies(&mut conn, store.dialect(), &waiting, self.recent());
+        let urgencies = urgencies.await?;
         self.whatsapp.order(&urgencies);
         Ok(())
     }
 
-    /// The first id of messages that count as recent.
-    fn recent(&self) -> MessageId {
-        MessageId::earliest(self.services.0.clock.now().saturating_sub(millis(RECENT)))
+    fn recent(&self) -> store::system::hosts::Since {
+        let at = self.services.0.clock.now().saturating_sub(millis(RECENT));
+        store::system::hosts::Since {
+            at,
+            message: MessageId::earliest(at),
+        }
     }
 
     /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host

@@ -6,9 +6,10 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     lease::Lease,
-    store::{SystemRead, SystemTx},
+    store::{Dialect, SystemRead, SystemTx},
     whatsapp::Urgency,
 };
+use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::{lanes, row};
@@ -83,7 +84,7 @@ pub(crate) async fn open(
 /// How many sessions each host has the leases of.
 pub(crate) async fn loads(conn: &mut SystemRead) -> Result<HashMap<String, i64>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT host_id, count(*) AS held FROM lease WHERE host_id IS NOT NULL GROUP BY host_id",
+        "SELECT host_id, count(*) AS held FROM lease WHERE host_id IS NOT NULL GROUP BY host_id LIMIT 1000",
     )
     .fetch_all(&mut **conn)
     .await?;
@@ -91,16 +92,22 @@ pub(crate) async fn loads(conn: &mut SystemRead) -> Result<HashMap<String, i64>,
     rows.iter().map(load).collect()
 }
 
-/// How soon the session `e`, with its link `k`, needs its connection, as [`urgency`] reads it. Recent is
-/// a message that came in, of the bound id or later.
+/// Since when something counts as recent: the moment, and the first message id that could be made then.
+#[derive(Clone, Copy)]
+pub(crate) struct Since {
+    pub(crate) at: Millis,
+    pub(crate) message: MessageId,
+}
+
+/// How soon the session `e`, with its link `k`, needs its connection, as [`urgency`] reads it. The bound
+/// parameters are those of [`Since`].
 macro_rules! urgency {
-    ($recent:literal) => {
-        concat!("CAST(CASE WHEN k.linked_at IS NULL THEN 0 \
-         WHEN EXISTS (SELECT 1 FROM lane l WHERE l.session_id = e.session_id AND l.pending > 0) THEN 1 \
-         WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = e.session_id AND m.org_id = e.org_id \
-           AND m.id >= ",
-            $recent,
-            " AND m.direction = 'inbound') THEN 2 ELSE 3 END AS bigint) AS urgency"
+    ($at:literal, $message:literal) => {
+        concat!(
+            "CAST(CASE WHEN coalesce(k.linked_at, ", $at, ") >= ", $at, " THEN 0 \
+             WHEN EXISTS (SELECT 1 FROM lane l WHERE l.session_id = e.session_id AND l.pending > 0) THEN 1 \
+             WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = e.session_id AND m.org_id = e.org_id \
+               AND m.id >= ", $message, " AND m.direction = 'inbound') THEN 2 ELSE 3 END AS bigint) AS urgency"
         )
     };
 }
@@ -114,22 +121,35 @@ fn urgency(row: &AnyRow) -> Result<Urgency, sqlx::Error> {
     })
 }
 
-/// How soon each session of this host needs its connection; `recent` is the first message id that
-/// counts as recent.
+/// How soon each of these sessions needs its connection.
 pub(crate) async fn urgencies(
     conn: &mut SystemRead,
-    host: &str,
-    recent: MessageId,
+    dialect: Dialect,
+    sessions: &[SessionId],
+    since: Since,
 ) -> Result<Vec<(SessionId, Urgency)>, sqlx::Error> {
-    let rows = sqlx::query(concat!(
+    const SQLITE: &str = concat!(
         "SELECT e.session_id, ",
-        urgency!("$2"),
-        " FROM lease e JOIN link k ON k.session_id = e.session_id WHERE e.host_id = $1"
-    ))
-    .bind(host)
-    .bind(recent.to_string())
-    .fetch_all(&mut **conn)
-    .await?;
+        urgency!("$2", "$3"),
+        " FROM json_each($1) s JOIN lease e ON e.session_id = s.value ->> 0 JOIN link k ON k.session_id = e.session_id"
+    );
+    const POSTGRES: &str = concat!(
+        "SELECT e.session_id, ",
+        urgency!("$2", "$3"),
+        " FROM json_array_elements(CAST($1 AS json)) s JOIN lease e ON e.session_id = s.value ->> 0 \
+         JOIN link k ON k.session_id = e.session_id"
+    );
+    let sql = match dialect {
+        Dialect::Sqlite => SQLITE,
+        Dialect::Postgres => POSTGRES,
+    };
+    let sessions: Vec<_> = sessions.iter().map(|id| [id]).collect();
+    let rows = sqlx::query(sql)
+        .bind(json!(sessions).to_string())
+        .bind(since.at)
+        .bind(since.message.to_string())
+        .fetch_all(&mut **conn)
+        .await?;
     rows.iter()
         .map(|row| Ok((row::id(row, "session_id")?, urgency(row)?)))
         .collect()
@@ -146,16 +166,16 @@ pub(crate) struct Free {
 }
 
 /// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
-/// or those of a host not seen since `dead_before`. The most urgent first; `recent` as for [`urgencies`].
+/// or those of a host not seen since `dead_before`. The most urgent first.
 pub(crate) async fn wanting_a_host(
     conn: &mut SystemRead,
     host: &str,
     dead_before: Millis,
-    recent: MessageId,
+    since: Since,
 ) -> Result<Vec<Free>, sqlx::Error> {
     let rows = sqlx::query(concat!(
         "SELECT e.org_id, e.session_id, e.epoch, e.host_id, ",
-        urgency!("$3"),
+        urgency!("$3", "$4"),
         " FROM lease e \
          JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
          LEFT JOIN host h ON h.id = e.host_id \
@@ -164,7 +184,8 @@ pub(crate) async fn wanting_a_host(
     ))
     .bind(host)
     .bind(dead_before)
-    .bind(recent.to_string())
+    .bind(since.at)
+    .bind(since.message.to_string())
     .fetch_all(&mut **conn)
     .await?;
     rows.iter()

@@ -241,6 +241,9 @@ struct Bucket {
     /// Processes that share the address.
     sharers: f64,
     tokens: f64,
+    /// Whether a token was wanted ever. What comes before is no rest: those who come back at the start are
+    /// all there before the first goes in.
+    is_asked: bool,
     filled_at: Instant,
     /// Since when nothing was refused, or the rate grew.
     clean_since: Instant,
@@ -256,8 +259,8 @@ impl Bucket {
             most: rate * MOST,
             rate,
             sharers: 1.0,
-            // Those who come back at the start are all there before the first goes in.
             tokens: 0.0,
+            is_asked: false,
             filled_at: now,
             clean_since: now,
             halved_at: None,
@@ -281,6 +284,9 @@ impl Bucket {
 
     /// Takes a token, or tells how long until there is one.
     fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        if !std::mem::replace(&mut self.is_asked, true) {
+            self.filled_at = now;
+        }
         self.fill(now);
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
@@ -333,9 +339,10 @@ mod tests {
     fn no_more_connections_than_the_rate_and_one_seconds_worth_after_a_rest() {
         let now = Instant::now();
         let mut bucket = bucket(now);
-        let ten = taken(&mut bucket, now, Duration::from_secs(10));
+        let begun = now + Duration::from_secs(20);
+        let ten = taken(&mut bucket, begun, Duration::from_secs(10));
         assert!((49..=50).contains(&ten), "{ten}");
-        let rested = now + Duration::from_secs(30);
+        let rested = begun + Duration::from_secs(30);
         let one = taken(&mut bucket, rested, Duration::from_millis(100));
         assert_eq!(one, 5);
     }
@@ -377,6 +384,7 @@ mod tests {
     fn state(now: Instant) -> State {
         let mut state = State::new(Connects(NonZeroU32::MIN), now);
         state.is_kept = true;
+        state.bucket.is_asked = true;
         state
     }
 

@@ -231,7 +231,6 @@ pub struct Gateway {
         long,
         env = "PASSERELLE_CONNECTS_PER_SECOND",
         default_value_t = CONNECTS_PER_SECOND,
-        value_parser = clap::value_parser!(u32).range(1..=1000),
         value_name = "N"
     )]
     pub connects_per_second: u32,

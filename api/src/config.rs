@@ -63,8 +63,8 @@ pub enum ConfigError {
     /// The address's name is empty or absurd.
     #[error("--egress-name: 1 to 100 characters")]
     Egress,
-    /// No connection could be opened.
-    #[error("--connects-per-second: must be at least 1")]
+    /// No connection could be opened, or no end of them.
+    #[error("--connects-per-second: must lie between 1 and 1000")]
     Connects,
     /// Not the address of a Redis server.
     #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
@@ -134,6 +134,7 @@ impl Config {
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
             connects: NonZeroU32::new(flags.connects_per_second)
+                .filter(|connects| connects.get() <= 1000)
                 .map(Connects)
                 .ok_or(ConfigError::Connects)?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
@@ -297,6 +298,8 @@ mod tests {
             (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
             (["--egress-name", ""], "--egress-name"),
+            (["--connects-per-second", "0"], "--connects-per-second"),
+            (["--connects-per-second", "1001"], "--connects-per-second"),
             (["--redis-url", "localhost"], "--redis-url"),
             (["--public-url", "ftp://shop.example"], "--public-url"),
             (["--admin-key", "short"], "--admin-key"),

@@ -195,7 +195,7 @@ pub(crate) use {now_on_postgres, now_on_sqlite};
 /// otherwise, and each has its own word for reading one.
 #[macro_export]
 macro_rules! over_list {
-    ($dialect:expr, $before:literal, $after:literal) => {
+    ($dialect:expr, $before:expr, $after:expr) => {
         match $dialect {
             $crate::store::Dialect::Sqlite => concat!($before, " json_each($1) ", $after),
             $crate::store::Dialect::Postgres => {

@@ -184,8 +184,8 @@ mod tests {
 
     use wacore::types::{
         events::{
-            ConnectFailure, PairSuccess, PairingQrCode, PairingQrCodesExhausted, StreamReplaced,
-            TempBanReason,
+            ConnectFailure, PairSuccess, PairingQrCode, PairingQrCodesExhausted, StreamError,
+            StreamReplaced, TempBanReason,
         },
         message::MessageSource,
     };
@@ -310,6 +310,23 @@ mod tests {
         assert_eq!(replaced, end(Ended::Replaced));
         assert_eq!(refused(Reason::BadUserAgent), end(Ended::Failed(409)));
         assert_eq!(refused(Reason::ServiceUnavailable), None);
+    }
+
+    #[test]
+    fn too_many_connections_are_told_from_other_ends() {
+        use ConnectFailureReason as Reason;
+        let stream = |code: &str| {
+            let error = StreamError::builder().code(code.into()).build();
+            is_too_much(&Event::StreamError(error))
+        };
+        assert!(stream("429") && stream("503"));
+        assert!(!stream("515") && !stream("500"));
+        let login = |reason| {
+            let failure = ConnectFailure::builder().reason(reason).build();
+            is_too_much(&Event::ConnectFailure(failure))
+        };
+        assert!(login(Reason::ServiceUnavailable));
+        assert!(!login(Reason::BadUserAgent));
     }
 
     #[test]

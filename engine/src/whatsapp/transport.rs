@@ -156,6 +156,19 @@ mod tests {
         assert!(tcp.nodelay().unwrap());
     }
 
+    #[tokio::test]
+    async fn a_full_server_and_a_silent_one_are_told_from_one_that_refuses() {
+        let answered = |status| {
+            let refused = UpgradeError::DidNotSwitchProtocols(status);
+            is_too_much(&tokio_websockets::Error::Upgrade(refused).into())
+        };
+        assert!(answered(429) && answered(503));
+        assert!(!answered(403));
+        let silent = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>());
+        assert!(is_too_much(&silent.await.unwrap_err().into()));
+        assert!(!is_too_much(&anyhow::anyhow!("no route")));
+    }
+
     /// Counts what is written.
     #[derive(Default)]
     struct Wire(std::sync::atomic::AtomicUsize);

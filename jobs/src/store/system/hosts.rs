@@ -6,6 +6,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     lease::Lease,
+    over_list,
     store::{Dialect, SystemRead, SystemTx},
     whatsapp::Urgency,
 };
@@ -128,21 +129,11 @@ pub(crate) async fn urgencies(
     sessions: &[SessionId],
     since: Since,
 ) -> Result<Vec<(SessionId, Urgency)>, sqlx::Error> {
-    const SQLITE: &str = concat!(
-        "SELECT e.session_id, ",
-        urgency!("$2", "$3"),
-        " FROM json_each($1) s JOIN lease e ON e.session_id = s.value ->> 0 JOIN link k ON k.session_id = e.session_id"
+    let sql = over_list!(
+        dialect,
+        concat!("SELECT e.session_id, ", urgency!("$2", "$3"), " FROM"),
+        "waiting JOIN lease e ON e.session_id = waiting.value ->> 0 JOIN link k ON k.session_id = e.session_id"
     );
-    const POSTGRES: &str = concat!(
-        "SELECT e.session_id, ",
-        urgency!("$2", "$3"),
-        " FROM json_array_elements(CAST($1 AS json)) s JOIN lease e ON e.session_id = s.value ->> 0 \
-         JOIN link k ON k.session_id = e.session_id"
-    );
-    let sql = match dialect {
-        Dialect::Sqlite => SQLITE,
-        Dialect::Postgres => POSTGRES,
-    };
     let sessions: Vec<_> = sessions.iter().map(|id| [id]).collect();
     let rows = sqlx::query(sql)
         .bind(json!(sessions).to_string())

@@ -13,6 +13,7 @@ use std::time::Duration;
 on_both_stores!(
     after_a_restart_those_with_messages_connect_first_and_nobody_too_soon,
     where_whatsapp_has_too_many_connections_they_come_half_as_fast,
+    who_waits_for_its_turn_holds_up_no_end,
 );
 
 mod cluster {
@@ -124,6 +125,28 @@ async fn where_whatsapp_has_too_many_connections_they_come_half_as_fast(
     assert_eq!(turns.len(), 11, "one of them came twice");
     // The second may be on its way when the first is refused.
     assert!(turns[10].1 >= least(9, 3), "{turns:?}");
+    world.finish().await
+}
+
+async fn who_waits_for_its_turn_holds_up_no_end(backing: Backing) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let sessions = world.linked_many(numbers(24)).await?;
+    world.gateway.stop().await?;
+    world.gateway.setup.connects_per_second = 1;
+    let before = wall_clock();
+    world.gateway.start().await?;
+    within(BACK, "one has had its turn", async || {
+        Ok(turns(&world, before).is_ok().then_some(()))
+    })
+    .await?;
+    // The last one's turn would come in more than twenty seconds.
+    let ended = tokio::time::timeout(Duration::from_secs(12), world.gateway.stop());
+    ended.await.context("it waits for them")??;
+    world.gateway.setup.connects_per_second = 1_000;
+    world.gateway.start().await?;
+    for session in sessions {
+        world.api.session_in(&session.id, "connected").await?;
+    }
     world.finish().await
 }
 

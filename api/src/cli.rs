@@ -218,7 +218,7 @@ pub struct Gateway {
     /// This host's name, the same over restarts and no other's in the cluster [default: `embedded`; for a role of a cluster the machine's name]
     #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
     pub host: Option<String>,
-    /// The Redis server through which the processes of a cluster wake each other and share out the webhooks, as `redis://[user:password@]host[:port][/db]`. Without one each looks for itself once a second
+    /// The Redis server through which the processes of a cluster wake each other and share out webhooks and files to fetch, as `redis://[user:password@]host[:port][/db]`. Without one each looks for itself once a second
     #[arg(
         long,
         env = "PASSERELLE_REDIS_URL",

@@ -7,13 +7,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     host::{Host, lane},
-    media::{
-        fetch::{self, Fetcher, Fetches},
-        retention,
-    },
+    media::{fetch::Fetcher, retention},
     preview::job::{self as preview, Previewer, Previews},
     queue::{
-        tokens::{self, Deliveries},
+        tokens::{self, Link, Travels},
         transport::{self, Transport},
         worker::{self, Workload},
     },
@@ -92,49 +89,43 @@ impl Running {
             shared.settings.schedule,
             services.chance(),
         )?;
-        let deliverer = Arc::new(deliverer);
-        self.tasks.spawn(tokens::run(
-            Deliveries::new(
-                shared.store.clone(),
-                shared.clock.clone(),
-                Arc::clone(&shared.link),
-            ),
-            Arc::clone(&deliverer),
-            Arc::clone(&shared.deliveries),
-            services.0.boot.to_string(),
-            self.tasks.clone(),
-            self.stop.clone(),
-        ));
-        if let Some(url) = &shared.settings.redis
-            && services.is_shared()
-        {
-            let transport = transport_of(services, deliverer, Arc::clone(url));
-            let running = transport::run(transport, self.tasks.clone(), self.stop.clone());
-            self.tasks.spawn(running);
-        }
+        self.work_on(services, deliverer, &shared.deliveries);
         Ok(())
     }
 
     /// Fetches files. Fails when the system's TLS roots cannot be read.
     pub fn fetch(&self, services: &Services, whatsapp: WhatsApp) -> anyhow::Result<()> {
-        let fetcher = Arc::new(Fetcher::new(services.clone(), whatsapp)?);
-        let workload = Workload {
-            boot: services.0.boot.to_string(),
-            concurrency: fetch::CONCURRENCY,
-            timeout: fetch::TIMEOUT,
-        };
-        self.tasks.spawn(worker::run(
-            Arc::new(Fetches(services.clone())),
-            Arc::clone(&services.0.fetches),
-            workload,
+        let fetcher = Fetcher::new(services.clone(), whatsapp)?;
+        self.work_on(services, fetcher, &services.0.fetches);
+        Ok(())
+    }
+
+    /// Works on jobs that are claimed from the store or travel as tokens.
+    fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<Link>) {
+        let (shared, kind) = (&services.0, Arc::new(kind));
+        self.tasks.spawn(tokens::run(
+            Arc::clone(&kind),
+            Arc::clone(link),
+            shared.boot.to_string(),
             self.tasks.clone(),
             self.stop.clone(),
-            move |job| {
-                let fetcher = Arc::clone(&fetcher);
-                async move { fetcher.fetch(job).await }
-            },
         ));
-        Ok(())
+        let redis = shared.settings.redis.as_ref();
+        let Some(url) = redis.filter(|_| services.is_shared()) else {
+            return;
+        };
+        let transport = Transport {
+            kind,
+            store: shared.store.clone(),
+            clock: shared.clock.clone(),
+            url: Arc::clone(url),
+            queue: format!("{}:{}", services.name_in_redis(), K::NAME),
+            host: Arc::clone(&shared.settings.host),
+            boot: Arc::clone(&shared.boot),
+            link: Arc::clone(link),
+        };
+        let running = transport::run(transport, self.tasks.clone(), self.stop.clone());
+        self.tasks.spawn(running);
     }
 
     /// Fetches link previews. Fails when the system's TLS roots cannot be read.
@@ -190,22 +181,5 @@ impl Running {
         {
             tracing::warn!(left = self.tasks.len(), "stopped before all was done");
         }
-    }
-}
-
-/// Deliveries as tokens through Redis.
-fn transport_of(services: &Services, deliverer: Arc<Deliverer>, url: Arc<str>) -> Transport {
-    let shared = &services.0;
-    Transport {
-        store: shared.store.clone(),
-        clock: shared.clock.clone(),
-        deliverer,
-        url,
-        queue: format!("{}:webhook", services.name_in_redis()),
-        host: Arc::clone(&shared.settings.host),
-        boot: Arc::clone(&shared.boot),
-        link: Arc::clone(&shared.link),
-        wake: Arc::clone(&shared.dispatches),
-        fallback: Arc::clone(&shared.deliveries),
     }
 }

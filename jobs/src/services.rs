@@ -20,7 +20,7 @@ use crate::{
     media::{Decoding, MediaSettings, Turns},
     numbers,
     pacing::Pace,
-    queue::transport::Link,
+    queue::tokens::Link,
     rate::Rate,
     typing,
     wake::{Bell, Topic},
@@ -34,8 +34,8 @@ pub struct Settings {
     pub host: Arc<str>,
     /// The name of the address that it connects from: hosts of one name share how fast it may.
     pub egress_name: Arc<str>,
-    /// The Redis server through which the processes of a cluster wake each other and webhook deliveries
-    /// travel (`redis://…`). It holds no truth: without it everything works, a second later.
+    /// The Redis server through which the processes of a cluster wake each other, and webhook deliveries
+    /// and files to fetch travel (`redis://…`). It holds no truth: without it everything works, a second later.
     pub redis: Option<Arc<str>>,
     /// The gap between two messages of a number.
     pub pace: Pace,
@@ -69,14 +69,10 @@ pub(crate) struct Shared {
     pub(crate) taken: Gathering,
     /// A lane may be due.
     pub(crate) lanes: Arc<Notify>,
-    /// A delivery may be due.
-    pub(crate) deliveries: Arc<Notify>,
-    /// The same, for whoever makes tokens of deliveries.
-    pub(crate) dispatches: Arc<Notify>,
-    /// Whether deliveries travel as tokens.
-    pub(crate) link: Arc<Link>,
-    /// A file may have to be fetched.
-    pub(crate) fetches: Arc<Notify>,
+    /// Deliveries of webhooks.
+    pub(crate) deliveries: Arc<Link>,
+    /// Files to fetch.
+    pub(crate) fetches: Arc<Link>,
     /// A link preview may have to be fetched.
     pub(crate) previews: Arc<Notify>,
     /// How often each session may ask WhatsApp for numbers.
@@ -123,8 +119,6 @@ impl Services {
             taken: Gathering::default(),
             lanes: Arc::default(),
             deliveries: Arc::default(),
-            dispatches: Arc::default(),
-            link: Arc::default(),
             fetches: Arc::default(),
             previews: Arc::default(),
             questions: numbers::rate(),
@@ -161,10 +155,15 @@ impl Services {
             .map(|_| self.0.bell.is_heard())
     }
 
-    /// Whether webhook deliveries travel through Redis at this moment; none where this process delivers
-    /// none, or was given no Redis. When they do not, they are claimed from the store.
+    /// Whether webhook deliveries and files to fetch travel through Redis at this moment; none where
+    /// this process works on neither, or was given no Redis. When they do not, they are claimed from the
+    /// store.
     pub fn tokens_travel(&self) -> Option<bool> {
-        self.0.link.travels()
+        let links = [&self.0.deliveries, &self.0.fetches];
+        links
+            .into_iter()
+            .filter_map(|link| link.travels())
+            .reduce(|all, travels| all && travels)
     }
 
     /// The store's name among those that share a Redis server.
@@ -210,12 +209,9 @@ impl Services {
     pub(crate) fn notify(&self, topic: Topic) {
         match topic {
             Topic::Lanes => self.0.lanes.notify_one(),
-            Topic::Deliveries => {
-                self.0.deliveries.notify_one();
-                self.0.dispatches.notify_one();
-            }
+            Topic::Deliveries => self.0.deliveries.wake(),
             Topic::Fetches => {
-                self.0.fetches.notify_one();
+                self.0.fetches.wake();
                 self.0.previews.notify_one();
             }
             Topic::Sessions => self.0.sessions.notify_one(),

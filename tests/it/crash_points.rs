@@ -62,7 +62,7 @@ crash_points!(
 
 use without_redis::KILLED_AT_WITHOUT_REDIS;
 
-/// The points that no process comes to whose deliveries travel as tokens.
+/// The points that no process comes to whose jobs travel as tokens.
 mod without_redis {
     use super::*;
 
@@ -74,8 +74,8 @@ mod without_redis {
 
 /// The points that only a process with Redis comes to.
 const KILLED_AT_WITH_REDIS: [&str; 3] = [
-    "delivery.dispatch.before_commit",
-    "delivery.dispatched",
+    "token.dispatch.before_commit",
+    "token.dispatched",
     "delivery.token.before_commit",
 ];
 

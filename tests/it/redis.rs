@@ -1,9 +1,11 @@
-//! Webhooks of a cluster travel through Redis, which may lose everything, and be gone, at any time.
+//! Webhooks and files to fetch of a cluster travel through Redis, which may lose everything, and be gone, at any time.
 
 use anyhow::Result;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{
     Backing, Finished, Setup, World, probes, receiver::Receiver, redis::Redis, simulator::Phone,
 };
+use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 use tempfile::TempDir;
 
@@ -66,9 +68,34 @@ impl Story {
         probes::travels(&self.world.gateway, up).await
     }
 
-    /// How many tokens were pushed.
-    async fn dispatched(&self) -> Result<f64> {
-        probes::counted(&self.world.gateway, "passerelle_tokens_dispatched_total").await
+    /// How many tokens of the queue were pushed.
+    async fn dispatched(&self, queue: &str) -> Result<f64> {
+        let counter = format!("passerelle_tokens_dispatched_total{{queue=\"{queue}\"}}");
+        probes::counted(&self.world.gateway, &counter).await
+    }
+
+    /// Has the contact send so many documents.
+    async fn show(&mut self, documents: usize) -> Result<()> {
+        for _ in 0..documents {
+            let bytes = STANDARD.encode(format!("document {}", self.said));
+            let said = json!({ "message": { "type": "document", "bytes_base64": bytes } });
+            self.world.simulator.tell(CONTACT, NUMBER, said).await?;
+            self.said += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until every document that was sent is here.
+    async fn fetched(&self, files: &Receiver) -> Result<()> {
+        let here = files
+            .wait_for_within(SOON, "media.available", self.said)
+            .await?;
+        let here: BTreeSet<_> = here
+            .iter()
+            .map(|one| one.body["data"]["media"]["id"].to_string())
+            .collect();
+        assert_eq!(here.len(), self.said);
+        Ok(())
     }
 }
 
@@ -83,7 +110,7 @@ async fn a_redis_that_is_emptied_again_and_again_loses_no_webhook() -> Result<()
     story.told().await?;
     story.say(10).await?;
     story.told().await?;
-    assert!(story.dispatched().await? > 0.0);
+    assert!(story.dispatched("webhook").await? > 0.0);
     let _finished: Finished = story.world.finish().await?;
     Ok(())
 }
@@ -100,11 +127,36 @@ async fn webhooks_go_out_while_redis_is_dead_and_through_it_once_it_is_back() ->
         story.travels(false).await?;
         story.redis.restart().await?;
         story.travels(true).await?;
-        let before = story.dispatched().await?;
+        let before = story.dispatched("webhook").await?;
         story.say(5).await?;
         story.told().await?;
-        assert!(story.dispatched().await? > before);
+        assert!(story.dispatched("webhook").await? > before);
     }
+    let _finished: Finished = story.world.finish().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_fetched_through_a_redis_that_is_emptied_and_without_one() -> Result<()> {
+    let mut story = Story::start().await?;
+    let files = story.world.endpoint(&["media.available"]).await?;
+    story.travels(true).await?;
+    for _ in 0..5 {
+        story.show(3).await?;
+        story.redis.empty().await?;
+    }
+    story.fetched(&files).await?;
+    assert!(story.dispatched("media").await? > 0.0);
+    story.redis.kill().await?;
+    story.show(5).await?;
+    story.fetched(&files).await?;
+    story.travels(false).await?;
+    story.redis.restart().await?;
+    story.travels(true).await?;
+    let before = story.dispatched("media").await?;
+    story.show(3).await?;
+    story.fetched(&files).await?;
+    assert!(story.dispatched("media").await? > before);
     let _finished: Finished = story.world.finish().await?;
     Ok(())
 }

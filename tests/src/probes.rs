@@ -36,7 +36,7 @@ pub async fn travels(gateway: &Gateway, up: bool) -> Result<()> {
     Ok(())
 }
 
-/// A counter, over both workers.
+/// A counter, over both workers and whatever it is told apart by.
 pub async fn counted(gateway: &Gateway, name: &str) -> Result<f64> {
     let mut sum = 0.0;
     for worker in WORKERS {
@@ -44,8 +44,14 @@ pub async fn counted(gateway: &Gateway, name: &str) -> Result<f64> {
             .await?
             .unwrap_or_default();
         let lines = metrics.as_str().unwrap_or_default().lines();
-        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        sum += values.next().unwrap_or(0.0);
+        let values = lines.filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (_, value) = rest
+                .rsplit_once(' ')
+                .filter(|_| rest.starts_with([' ', '{']))?;
+            value.parse::<f64>().ok()
+        });
+        sum += values.sum::<f64>();
     }
     Ok(sum)
 }

@@ -46,8 +46,8 @@ pub struct Readiness {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<bool>,
-    /// Whether webhook deliveries travel through Redis; absent where this process delivers none, or no
-    /// Redis is configured. When they do not, this process claims them from the store.
+    /// Whether webhook deliveries and files to fetch travel through Redis; absent where this process
+    /// works on neither, or no Redis is configured. When they do not, it claims them from the store.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<bool>,

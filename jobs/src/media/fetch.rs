@@ -1,6 +1,6 @@
 //! The job that fetches files: what a message that waits will need, and what one that came in announced.
 //!
-//! A claim counts a try; it lapses half a minute after its worker has died. Each try writes to a name of
+//! A claim ([`claims`](super::claims)) counts a try; it lapses half a minute after its worker has died. Each try writes to a name of
 //! its own in the object store, and the row takes only what the try that it counts brought: a late one
 //! clears away after itself. Like every job it carries ids and looks again.
 
@@ -27,27 +27,19 @@ use crate::{
     events,
     model::{MediaStatus, Origin, StoredFile},
     pacing::millis,
-    queue::Source,
     services::Services,
     store::{
         self,
         media::{Outcome, Stored},
-        system::media_claims,
     },
 };
 
-/// Files that this process fetches at once.
-pub(crate) const CONCURRENCY: usize = 32;
 /// How long a file of WhatsApp's may take.
 const WHATSAPP_WITHIN: Duration = Duration::from_mins(10);
-/// How long a job may take, its commit included.
-pub(crate) const TIMEOUT: Duration = Duration::from_mins(11);
 /// When a claim lapses that nobody holds any more.
-const LAPSE: Duration = Duration::from_secs(30);
+pub(super) const LAPSE: Duration = Duration::from_secs(30);
 /// How often a claim is held on to.
 const HOLD: Duration = Duration::from_secs(10);
-/// Between two looks for room on the disk.
-const ROOM: Duration = Duration::from_mins(1);
 /// The waits before further tries of an address: a message waits for it.
 const URL_AGAIN: &[Duration] = &[
     Duration::from_secs(2),
@@ -68,57 +60,14 @@ const WHATSAPP_AGAIN: &[Duration] = &[
 /// One file to fetch: ids, and which try it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FetchMedia {
-    org: OrgId,
-    media: MediaId,
-    attempt: i64,
-}
-
-/// Files to fetch, as a queue.
-pub(crate) struct Fetches(pub(crate) Services);
-
-impl Source for Fetches {
-    type Job = FetchMedia;
-    const NAME: &'static str = "media";
-
-    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchMedia)>> {
-        let now = self.0.0.clock.now();
-        let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
-        let full = self.0.0.settings.media.is_full();
-        let claim = self.0.0.store.write_system(move |tx| {
-            Box::pin(async move {
-                if full {
-                    media_claims::defer(tx, now, now.saturating_add(millis(ROOM))).await?;
-                    return Ok(Vec::new());
-                }
-                let claimed = media_claims::claim(tx, now, lapse, limit).await?;
-                if !claimed.is_empty() {
-                    crash::point("media.claim.before_commit");
-                }
-                Ok::<_, Fault>(claimed)
-            })
-        });
-        let claimed = claim.await?.into_iter().map(|due| {
-            let job = FetchMedia {
-                org: due.org,
-                media: due.id,
-                attempt: due.attempt,
-            };
-            (due.id.to_string(), job)
-        });
-        Ok(claimed.collect())
-    }
-
-    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        let now = self.0.0.clock.now();
-        let mut conn = self.0.0.store.read_system().await?;
-        let next = media_claims::next_at(&mut conn, now).await?;
-        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
-    }
+    pub(super) org: OrgId,
+    pub(super) media: MediaId,
+    pub(super) attempt: i64,
 }
 
 /// Fetches files. One per process.
 pub(crate) struct Fetcher {
-    services: Services,
+    pub(super) services: Services,
     whatsapp: WhatsApp,
     client: Client,
 }

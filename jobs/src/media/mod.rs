@@ -9,13 +9,15 @@
 //! | `recording`, `pages` | how long a recording plays; how many pages a document has |
 //! | `confined` | work on a stranger's bytes in a process that can do nothing else |
 //! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
-//! | `fetch`, `source`, `again` | the job that fetches files: from an address, from WhatsApp; what WhatsApp no longer keeps |
+//! | `claims`, `fetch` | files to fetch as a queue; the job |
+//! | `source`, `again` | where they come from: an address, WhatsApp; what WhatsApp no longer keeps |
 //! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
 //! | `view` | a file as it is shown |
 //! | `link` | signed links, which open one file for a while |
 //! | `retention` | deleting what is past its time, and what nobody knows |
 
 mod again;
+mod claims;
 mod confined;
 mod decoding;
 pub(crate) mod fetch;

@@ -1,6 +1,8 @@
 //! What a file leaves behind, and what becomes of rows and bytes that lost each other. On SQLite, and
 //! on PostgreSQL where `PASSERELLE_TEST_POSTGRES` names a database beside which others may be made.
 
+mod claims;
+
 use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | here | [`Source`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
 //! | [`worker`] | one worker run until it is told to stop |
-//! | [`lanes`], [`tokens`] | the two queues: messages out, webhook deliveries |
-//! | [`transport`] | webhook deliveries of a cluster: as tokens through Redis |
+//! | [`lanes`] | the queue of messages out |
+//! | [`tokens`], [`transport`] | queues whose jobs travel in a cluster, and how: as tokens through Redis |
 //!
 //! The row is the job: a claim is committed before the job runs, and the handler commits the
 //! outcome, so apalis carries no truth and a crash loses none. The queue looks for work when it is
@@ -13,8 +13,8 @@
 //! second. It claims no more than it has free slots for: nothing claimed ever waits in a buffer.
 
 pub mod lanes;
-pub mod tokens;
-pub mod transport;
+pub(crate) mod tokens;
+pub(crate) mod transport;
 pub mod worker;
 
 #[cfg(test)]

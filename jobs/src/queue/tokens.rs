@@ -1,96 +1,144 @@
-//! The queue of webhook deliveries over the store: the delivery row is the job. Where Redis is given it
-//! rests as long as the deliveries travel as tokens ([`transport`](super::transport)).
+//! Queues that are worked from both ends: their jobs travel as tokens where a cluster has Redis
+//! ([`transport`](super::transport)), and are claimed from the store elsewhere, and whenever tokens do
+//! not travel. The row is the job either way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
-use passerelle_engine::{clock::Clock, store::Store};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Source,
-    transport::Link,
     worker::{self, Workload},
 };
-use crate::{
-    crash,
-    error::Fault,
-    store::system::delivery_claims,
-    webhook::deliver::{DeliverWebhook, Deliverer},
-};
+use crate::{error::Fault, store::system::dispatches::Rows};
 
-/// Attempts this process makes at once.
-pub(super) const CONCURRENCY: usize = 64;
-/// How long an attempt and its commit may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
-/// When a claim lapses because its worker must be dead: later than any attempt can take.
-pub(super) const LAPSE_MS: i64 = 25_000;
+/// Jobs whose rows can be claimed by a token.
+pub(crate) trait Travels: Source {
+    /// What its tokens call themselves. They may outlive the process that pushed them.
+    const KIND: &'static str;
+    /// Jobs of this process at once.
+    const CONCURRENCY: usize;
+    /// How long a job may take, its commit included.
+    const TIMEOUT: Duration;
+    /// Its rows.
+    const ROWS: Rows;
 
-/// Deliveries as a queue. They go by wall time: a step of the clock moves retries, nothing else.
-pub struct Deliveries {
-    store: Store,
-    clock: Clock,
-    link: Arc<Link>,
+    /// Names a row.
+    type Id: FromStr + fmt::Display + Copy + Send + Sync + 'static;
+
+    /// Claims the row that a token names and commits the claim; none when there is nothing to do for
+    /// this token.
+    fn claim_by_token(
+        &self,
+        token: Known<Self::Id>,
+    ) -> impl Future<Output = Result<Option<Self::Job>, Fault>> + Send;
+
+    /// Does a claimed job and commits its outcome. An error means that nothing was committed: the
+    /// claim lapses.
+    fn perform(&self, job: Self::Job) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-impl Deliveries {
-    /// Every organisation's deliveries, as long as they do not travel over `link`.
-    pub fn new(store: Store, clock: Clock, link: Arc<Link>) -> Self {
-        Self { store, clock, link }
-    }
+/// What a token says that this process can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known<Id> {
+    /// The row.
+    pub(crate) id: Id,
+    /// Attempts made before.
+    pub(crate) attempts: i64,
+    /// Which of the row's tokens this is.
+    pub(crate) generation: i64,
 }
 
-impl Source for Deliveries {
-    type Job = DeliverWebhook;
-    const NAME: &'static str = "webhook";
+/// Both ends of one queue: who is woken when a row may be due, and whether tokens travel at this moment.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    /// Whoever claims from the store.
+    pub(super) claims: Arc<Notify>,
+    /// Whoever makes tokens.
+    pub(super) dispatches: Arc<Notify>,
+    travels: AtomicU8,
+}
 
-    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, DeliverWebhook)>> {
-        let now = self.clock.now();
-        let limit = i64::try_from(k)?;
-        let claim = self.store.write_system(move |tx| {
-            Box::pin(async move {
-                let claimed = delivery_claims::claim(tx, now, now + LAPSE_MS, limit).await?;
-                if !claimed.is_empty() {
-                    crash::point("delivery.claim.before_commit");
-                }
-                Ok::<_, Fault>(claimed)
-            })
-        });
-        let claimed = claim.await?.into_iter();
-        Ok(claimed
-            .map(|(org, delivery)| (delivery.to_string(), DeliverWebhook { delivery, org }))
-            .collect())
+impl Link {
+    const DOWN: u8 = 1;
+    const UP: u8 = 2;
+
+    /// A row may be due.
+    pub(crate) fn wake(&self) {
+        self.claims.notify_one();
+        self.dispatches.notify_one();
     }
 
-    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        if self.link.is_up() {
-            return Ok(None);
+    /// Whether tokens travel; none where this process works on no such jobs, or has no Redis.
+    pub(crate) fn travels(&self) -> Option<bool> {
+        match self.travels.load(Ordering::Relaxed) {
+            Self::DOWN => Some(false),
+            Self::UP => Some(true),
+            _ => None,
         }
-        let now = self.clock.now();
-        let mut conn = self.store.read_system().await?;
-        let next = delivery_claims::next_at(&mut conn, now).await?;
-        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+
+    /// Says how it stands; whether tokens travelled before.
+    pub(super) fn set(&self, up: bool) -> bool {
+        let now = if up { Self::UP } else { Self::DOWN };
+        self.travels.swap(now, Ordering::Relaxed) == Self::UP
     }
 }
 
-/// Delivers webhooks until `stop` is cancelled and the attempts under way have ended. `boot` is
-/// unique to this start of the process; `wake` is notified after a commit that emitted an event.
-pub async fn run(
-    deliveries: Deliveries,
-    deliverer: Arc<Deliverer>,
-    wake: Arc<Notify>,
+/// Works on due rows from the store's end until `stop` is cancelled and the jobs under way have ended.
+/// Rests while tokens travel. `boot` is unique to this start of the process.
+pub(crate) async fn run<K: Travels>(
+    kind: Arc<K>,
+    link: Arc<Link>,
     boot: String,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
     let workload = Workload {
         boot,
-        concurrency: CONCURRENCY,
-        timeout: TIMEOUT,
+        concurrency: K::CONCURRENCY,
+        timeout: K::TIMEOUT,
     };
-    let handle = move |job| {
-        let deliverer = Arc::clone(&deliverer);
-        async move { deliverer.deliver(job).await }
+    let wake = Arc::clone(&link.claims);
+    let handle = {
+        let kind = Arc::clone(&kind);
+        move |job| {
+            let kind = Arc::clone(&kind);
+            async move { kind.perform(job).await }
+        }
     };
-    worker::run(Arc::new(deliveries), wake, workload, tasks, stop, handle).await;
+    let resting = Arc::new(Resting { kind, link });
+    worker::run(resting, wake, workload, tasks, stop, handle).await;
+}
+
+/// The queue over the store, which rests while tokens travel.
+struct Resting<K> {
+    kind: Arc<K>,
+    link: Arc<Link>,
+}
+
+impl<K: Travels> Source for Resting<K> {
+    type Job = K::Job;
+    const NAME: &'static str = K::NAME;
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, K::Job)>> {
+        self.kind.claim(k).await
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        if self.link.travels() == Some(true) {
+            return Ok(None);
+        }
+        self.kind.next_due().await
+    }
 }

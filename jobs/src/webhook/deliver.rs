@@ -55,9 +55,9 @@ pub struct DeliverWebhook {
 
 /// Makes attempts. One per process.
 pub struct Deliverer {
-    store: Store,
+    pub(super) store: Store,
     vault: Vault,
-    clock: Clock,
+    pub(super) clock: Clock,
     egress: Egress,
     objects: Objects,
     client: Client,

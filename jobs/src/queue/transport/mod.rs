@@ -1,11 +1,11 @@
-//! A cluster's webhook deliveries as typed jobs that travel through Redis, by apalis-redis.
+//! Typed jobs of a cluster that travel through Redis, by apalis-redis: webhook deliveries, files to fetch.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | [`Link`], whether tokens travel, and one connection's life |
+//! | here | one connection's life |
 //! | [`token`] | what travels: ids |
-//! | [`relay`] | due deliveries become tokens, lost tokens are pushed again |
-//! | [`work`] | tokens become attempts |
+//! | [`relay`] | due rows become tokens, lost tokens are pushed again |
+//! | [`work`] | tokens become jobs |
 //! | [`pulse`] | when the worker looks |
 //! | [`keys`] | the keys in Redis, and what is cleaned up behind apalis |
 //!
@@ -22,10 +22,8 @@ mod work;
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -40,7 +38,7 @@ use self::{
     relay::Relay,
     work::{Names, Work},
 };
-use crate::webhook::deliver::Deliverer;
+use super::tokens::{Link, Travels};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -56,58 +54,24 @@ const WITHIN: Duration = Duration::from_mins(2);
 /// How long a worker may take to say farewell.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Whether deliveries travel as tokens at this moment, or are claimed from the store.
-#[derive(Debug, Default)]
-pub struct Link(AtomicU8);
-
-impl Link {
-    const DOWN: u8 = 1;
-    const UP: u8 = 2;
-
-    /// Whether tokens travel; none where this process delivers nothing, or has no Redis.
-    pub fn travels(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
-            Self::DOWN => Some(false),
-            Self::UP => Some(true),
-            _ => None,
-        }
-    }
-
-    /// Whether due rows are left to the tokens.
-    pub(super) fn is_up(&self) -> bool {
-        self.travels() == Some(true)
-    }
-
-    /// Says how it stands; whether it stood otherwise before.
-    fn set(&self, up: bool) -> bool {
-        metrics::gauge!("passerelle_tokens_travel").set(if up { 1.0 } else { 0.0 });
-        let now = if up { Self::UP } else { Self::DOWN };
-        self.0.swap(now, Ordering::Relaxed) != now
-    }
-}
-
-/// What the transport stands on.
-pub struct Transport {
+/// What the transport of one kind of job stands on.
+pub(crate) struct Transport<K> {
+    /// The jobs.
+    pub(crate) kind: Arc<K>,
     /// The store.
-    pub store: Store,
+    pub(crate) store: Store,
     /// Time.
-    pub clock: Clock,
-    /// Makes the attempts.
-    pub deliverer: Arc<Deliverer>,
+    pub(crate) clock: Clock,
     /// The Redis server.
-    pub url: Arc<str>,
-    /// The queue's name in Redis, unique to the store.
-    pub queue: String,
+    pub(crate) url: Arc<str>,
+    /// The queue's name in Redis, unique to the store and the kind.
+    pub(crate) queue: String,
     /// This host.
-    pub host: Arc<str>,
+    pub(crate) host: Arc<str>,
     /// Unique to this start of this process.
-    pub boot: Arc<str>,
-    /// Says whether tokens travel.
-    pub link: Arc<Link>,
-    /// A delivery may be due.
-    pub wake: Arc<Notify>,
-    /// Wakes whoever claims without tokens.
-    pub fallback: Arc<Notify>,
+    pub(crate) boot: Arc<str>,
+    /// Says whether tokens travel, and is woken when a row may be due.
+    pub(crate) link: Arc<Link>,
 }
 
 /// Why tokens do not travel any more.
@@ -143,36 +107,37 @@ impl From<sqlx::Error> for Broken {
     }
 }
 
-/// Lets deliveries travel until `stop` is cancelled and the attempts under way have ended. Redis may
-/// come and go.
-pub async fn run(transport: Transport, tasks: TaskTracker, stop: CancellationToken) {
+/// Lets jobs travel until `stop` is cancelled and those under way have ended. Redis may come and go.
+pub(crate) async fn run<K: Travels>(
+    transport: Transport<K>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
     let (cut, pushed) = (CancellationToken::new(), Arc::new(Notify::new()));
-    // What is dropped here takes its attempts along.
+    // What is dropped here takes its jobs along.
     let _cut = cut.clone().drop_guard();
     let line = Line {
         keys: Keys::new(transport.queue.clone()),
         work: Arc::new(Work {
-            store: transport.store.clone(),
-            clock: transport.clock.clone(),
-            deliverer: Arc::clone(&transport.deliverer),
-            wake: Arc::clone(&transport.wake),
+            kind: Arc::clone(&transport.kind),
+            wake: Arc::clone(&transport.link.dispatches),
             pushed: Arc::clone(&pushed),
             tasks,
             cut,
-            names: Names::new(&transport.host, &transport.boot),
+            names: Names::new(K::NAME, &transport.host, &transport.boot),
         }),
         restarts: Arc::default(),
         pushed,
         transport,
         stop,
     };
-    line.transport.link.set(false);
+    line.travels(false);
     while !line.stop.is_cancelled() {
         let ended = line.serve().await;
-        let was_up = line.transport.link.set(false);
-        line.transport.fallback.notify_one();
+        let was_up = line.travels(false);
+        line.transport.link.claims.notify_one();
         if let Err(error) = ended {
-            tracing::warn!(was_up, %error, "tokens do not travel: deliveries are claimed from the store");
+            tracing::warn!(queue = K::NAME, was_up, %error, "tokens do not travel: rows are claimed from the store");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
@@ -182,16 +147,23 @@ pub async fn run(transport: Transport, tasks: TaskTracker, stop: CancellationTok
 }
 
 /// The way of the tokens, over one connection after the other.
-struct Line {
-    transport: Transport,
+struct Line<K> {
+    transport: Transport<K>,
     keys: Keys,
-    work: Arc<Work>,
+    work: Arc<Work<K>>,
     pushed: Arc<Notify>,
     restarts: Arc<Mutex<VecDeque<Instant>>>,
     stop: CancellationToken,
 }
 
-impl Line {
+impl<K: Travels> Line<K> {
+    /// Says whether tokens travel; whether they did before.
+    fn travels(&self, up: bool) -> bool {
+        metrics::gauge!("passerelle_tokens_travel", "queue" => K::NAME)
+            .set(f64::from(u8::from(up)));
+        self.transport.link.set(up)
+    }
+
     /// One connection's life.
     async fn serve(&self) -> Result<(), Broken> {
         let conn = self.connect().await?;
@@ -204,8 +176,8 @@ impl Line {
         let ending = monitor.context();
         let working = monitor.run();
         tokio::pin!(working);
-        self.transport.link.set(true);
-        tracing::info!("tokens travel through Redis");
+        self.travels(true);
+        tracing::info!(queue = K::NAME, "tokens travel through Redis");
         tokio::select! {
             _ = &mut working => return Err(Broken::Worker),
             broken = relay.run() => return Err(broken),
@@ -227,7 +199,7 @@ impl Line {
         Ok(client.get_connection_manager_with_config(config).await?)
     }
 
-    fn relay(&self, conn: ConnectionManager) -> Relay {
+    fn relay(&self, conn: ConnectionManager) -> Relay<K> {
         let transport = &self.transport;
         Relay {
             store: transport.store.clone(),
@@ -235,8 +207,9 @@ impl Line {
             keys: self.keys.clone(),
             conn,
             boot: Arc::clone(&transport.boot),
-            wake: Arc::clone(&transport.wake),
+            wake: Arc::clone(&transport.link.dispatches),
             pushed: Arc::clone(&self.pushed),
+            kind: PhantomData,
         }
     }
 

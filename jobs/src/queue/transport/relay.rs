@@ -1,10 +1,10 @@
-//! Finds the deliveries whose time has come and pushes their tokens: again, when one was lost.
+//! Finds the rows whose time has come and pushes their tokens: again, when one was lost.
 //!
 //! Marked and committed first, pushed then: a token stands for a row that says so. What is lost in
 //! between, or later in Redis, is found by its row: at once when Redis is not the one it was, else
 //! when the token has claimed nothing for [`LOST`].
 
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use apalis_core::task::builder::TaskBuilder;
@@ -23,7 +23,8 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    store::system::dispatches::{self, Dispatched, Room},
+    queue::tokens::Travels,
+    store::system::dispatches::{Dispatched, Room},
 };
 
 /// Tokens that may wait in Redis. At some 8,000 due ones a fetch of apalis-redis fails for ever.
@@ -37,17 +38,18 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// The pause when another process dispatches, and when the store fails.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-pub(super) struct Relay {
+pub(super) struct Relay<K> {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) keys: Keys,
     pub(super) conn: ConnectionManager,
     /// This process, for the log of whoever takes the token.
     pub(super) boot: Arc<str>,
-    /// A delivery may be due.
+    /// A row may be due.
     pub(super) wake: Arc<Notify>,
     /// A token was pushed.
     pub(super) pushed: Arc<Notify>,
+    pub(super) kind: PhantomData<K>,
 }
 
 /// What a look came to.
@@ -58,7 +60,7 @@ enum Look {
     Rest(Duration),
 }
 
-impl Relay {
+impl<K: Travels> Relay<K> {
     /// Makes Redis the queue's: what another one held, or this one before it was emptied, is to be
     /// pushed again.
     pub(super) async fn begin(&mut self) -> Result<(), Broken> {
@@ -77,7 +79,7 @@ impl Relay {
                 Ok(Look::Rest(rest)) => rest,
                 Err(Broken::Store(error)) => {
                     let error = format!("{error:#}");
-                    tracing::error!(error, "dispatching deliveries failed");
+                    tracing::error!(queue = K::NAME, error, "dispatching failed");
                     // Waited for where no wake cuts it short: wakes go on while a store is down.
                     tokio::time::sleep(BACK_OFF).await;
                     continue;
@@ -94,17 +96,18 @@ impl Relay {
     async fn look(&mut self) -> Result<Look, Broken> {
         let seen = self.keys.look(&mut self.conn).await?;
         if seen.wiped {
-            tracing::warn!("Redis was emptied or restarted: what it held is pushed again");
+            tracing::warn!(
+                queue = K::NAME,
+                "Redis was emptied or restarted: what it held is pushed again"
+            );
             self.start_over().await?;
             self.keys.mark(&mut self.conn, &seen).await?;
         }
         #[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
-        metrics::gauge!("passerelle_tokens_outstanding").set(seen.waiting as f64);
+        metrics::gauge!("passerelle_tokens_outstanding", "queue" => K::NAME)
+            .set(seen.waiting as f64);
         let now = self.clock.now();
-        let rest = self
-            .until_due(now)
-            .await
-            .context("looking for due deliveries")?;
+        let rest = self.until_due(now).await.context("looking for due rows")?;
         if !rest.is_zero() {
             return Ok(Look::Rest(rest.min(LONGEST_REST)));
         }
@@ -114,14 +117,14 @@ impl Relay {
         if rows.is_empty() {
             return Ok(Look::Rest(BACK_OFF));
         }
-        crash::point("delivery.dispatched");
+        crash::point("token.dispatched");
         self.push(rows).await?;
         Ok(Look::Pushed)
     }
 
     async fn until_due(&self, now: Millis) -> Result<Duration, Fault> {
         let mut conn = self.store.read_system().await?;
-        let next = dispatches::next_at(&mut conn, now, lost_before(now)).await?;
+        let next = K::ROWS.next_at(&mut conn, now, lost_before(now)).await?;
         Ok(next.map_or(LONGEST_REST, |at| {
             Duration::from_millis(u64::try_from(at - now).unwrap_or(0))
         }))
@@ -138,12 +141,12 @@ impl Relay {
         };
         let dispatch = self.store.write_system(move |tx| {
             Box::pin(async move {
-                if !dispatches::alone(tx).await? {
+                if !K::ROWS.alone(tx).await? {
                     return Ok::<_, Fault>(None);
                 }
-                let rows = dispatches::dispatch(tx, room).await?;
+                let rows = K::ROWS.dispatch(tx, room).await?;
                 if !rows.is_empty() {
-                    crash::point("delivery.dispatch.before_commit");
+                    crash::point("token.dispatch.before_commit");
                 }
                 Ok(Some(rows))
             })
@@ -152,16 +155,22 @@ impl Relay {
     }
 
     async fn push(&mut self, rows: Vec<Dispatched>) -> Result<(), Broken> {
-        let tasks: Vec<_> = rows.iter().map(|row| task(row, &self.boot)).collect();
+        let tasks: Vec<_> = rows.iter().map(|row| task::<K>(row, &self.boot)).collect();
         if let Err(error) = queries::push_tasks(&mut self.conn, self.keys.config(), &tasks).await {
             self.take_back(rows).await;
             return Err(error.into());
         }
         let again = rows.iter().filter(|row| row.again).count();
-        metrics::counter!("passerelle_tokens_dispatched_total").increment(rows.len() as u64);
-        metrics::counter!("passerelle_tokens_redispatched_total").increment(again as u64);
+        metrics::counter!("passerelle_tokens_dispatched_total", "queue" => K::NAME)
+            .increment(rows.len() as u64);
+        metrics::counter!("passerelle_tokens_redispatched_total", "queue" => K::NAME)
+            .increment(again as u64);
         if again > 0 {
-            tracing::warn!(again, "tokens were lost and are pushed again");
+            tracing::warn!(
+                queue = K::NAME,
+                again,
+                "tokens were lost and are pushed again"
+            );
         }
         self.pushed.notify_one();
         Ok(())
@@ -172,29 +181,30 @@ impl Relay {
         let taken = self.store.write_system(move |tx| {
             Box::pin(async move {
                 for row in rows {
-                    dispatches::take_back(tx, row.delivery, row.generation).await?;
+                    K::ROWS.take_back(tx, &row.id, row.generation).await?;
                 }
                 Ok::<_, Fault>(())
             })
         });
         if let Err(error) = taken.await {
-            tracing::error!(%error, "what could not be pushed waits until it is taken for lost");
+            tracing::error!(queue = K::NAME, %error, "what could not be pushed waits until it is taken for lost");
         }
     }
 
     async fn start_over(&self) -> Result<(), Broken> {
         let lost = self
             .store
-            .write_system(|tx| Box::pin(async move { dispatches::take_back_all(tx).await }))
+            .write_system(|tx| Box::pin(async move { K::ROWS.take_back_all(tx).await }))
             .await
             .context("taking back what Redis lost")?;
-        metrics::counter!("passerelle_tokens_redispatched_total").increment(lost);
+        metrics::counter!("passerelle_tokens_redispatched_total", "queue" => K::NAME)
+            .increment(lost);
         Ok(())
     }
 }
 
-fn task(row: &Dispatched, boot: &str) -> RedisTask {
-    let token = Token::of(row, boot);
+fn task<K: Travels>(row: &Dispatched, boot: &str) -> RedisTask {
+    let token = Token::of::<K>(row, boot);
     let bytes = serde_json::to_vec(&token).expect("a token of texts and numbers is JSON");
     TaskBuilder::new(bytes)
         .idempotency_key(token.idempotency_key())

@@ -1,13 +1,14 @@
-//! What travels through Redis: ids, and which of a delivery's tokens this is.
+//! What travels through Redis: ids, and which of a row's tokens this is.
 
 use apalis_core::backend::codec::Codec;
-use passerelle_engine::ids::DeliveryId;
 use serde::{Deserialize, Serialize};
 
-use crate::store::system::dispatches::Dispatched;
+use crate::{
+    queue::tokens::{Known, Travels},
+    store::system::dispatches::Dispatched,
+};
 
 const VERSION: u16 = 1;
-const DELIVER_WEBHOOK: &str = "deliver_webhook";
 
 /// A token. Every field has a default, so that whatever was pushed by whichever version decodes:
 /// apalis ends the worker at a job that does not.
@@ -25,21 +26,12 @@ pub(crate) struct Token {
     trace: Option<String>,
 }
 
-/// A token of a kind that this process knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) delivery: DeliveryId,
-    /// Attempts made before.
-    pub(super) attempts: i64,
-    pub(super) generation: i64,
-}
-
 impl Token {
-    pub(super) fn of(row: &Dispatched, trace: &str) -> Self {
+    pub(super) fn of<K: Travels>(row: &Dispatched, trace: &str) -> Self {
         Self {
             v: VERSION,
-            kind: DELIVER_WEBHOOK.to_owned(),
-            id: row.delivery.to_string(),
+            kind: K::KIND.to_owned(),
+            id: row.id.clone(),
             attempt: row.attempts + 1,
             generation: row.generation,
             trace: Some(trace.to_owned()),
@@ -47,11 +39,11 @@ impl Token {
     }
 
     /// What it says; none when it is of another version or kind, or no token at all.
-    pub(super) fn known(&self) -> Option<Known> {
-        let ours = self.v == VERSION && self.kind == DELIVER_WEBHOOK;
-        let delivery = DeliveryId::parse(&self.id).ok().filter(|_| ours)?;
+    pub(super) fn known<K: Travels>(&self) -> Option<Known<K::Id>> {
+        let ours = self.v == VERSION && self.kind == K::KIND;
+        let id = self.id.parse().ok().filter(|_| ours)?;
         Some(Known {
-            delivery,
+            id,
             attempts: self.attempt.saturating_sub(1),
             generation: self.generation,
         })
@@ -90,9 +82,10 @@ impl Codec<Token> for Forgiving {
 
 #[cfg(test)]
 mod tests {
-    use passerelle_engine::clock::Clock;
+    use passerelle_engine::{clock::Clock, ids::DeliveryId};
 
     use super::*;
+    use crate::webhook::deliver::Deliverer;
 
     fn decoded(text: &str) -> Token {
         Forgiving.decode(&text.as_bytes().to_vec()).unwrap()
@@ -101,26 +94,26 @@ mod tests {
     #[test]
     fn a_token_says_what_was_dispatched() {
         let row = Dispatched {
-            delivery: DeliveryId::new(&Clock::system()),
+            id: DeliveryId::new(&Clock::system()).to_string(),
             attempts: 2,
             generation: 5,
             again: false,
         };
-        let token = Token::of(&row, "boot");
+        let token = Token::of::<Deliverer>(&row, "boot");
         let wire = String::from_utf8(Forgiving.encode(&token).unwrap()).unwrap();
         assert_eq!(
             wire,
             format!(
                 r#"{{"v":1,"kind":"deliver_webhook","id":"{}","attempt":3,"gen":5,"trace":"boot"}}"#,
-                row.delivery
+                row.id
             )
         );
         assert_eq!(decoded(&wire), token);
-        assert_eq!(token.idempotency_key(), format!("{}:3:5", row.delivery));
-        let known = token.known().unwrap();
+        assert_eq!(token.idempotency_key(), format!("{}:3:5", row.id));
+        let known = token.known::<Deliverer>().unwrap();
         assert_eq!(
-            (known.delivery, known.attempts, known.generation),
-            (row.delivery, 2, 5)
+            (known.id.to_string(), known.attempts, known.generation),
+            (row.id, 2, 5)
         );
     }
 
@@ -139,11 +132,11 @@ mod tests {
             r#"{"v":1,"kind":"fetch_media","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#,
             r#"{"v":1,"kind":"deliver_webhook","id":"msg_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#,
         ] {
-            assert_eq!(decoded(text).known(), None, "{text}");
+            assert_eq!(decoded(text).known::<Deliverer>(), None, "{text}");
         }
         let later = r#"{"v":1,"kind":"deliver_webhook","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"more":[1]}"#;
         assert!(
-            decoded(later).known().is_some(),
+            decoded(later).known::<Deliverer>().is_some(),
             "fields may be added, and left out"
         );
     }

@@ -1,4 +1,4 @@
-//! Takes tokens from Redis and makes their attempts: one apalis worker under its monitor.
+//! Takes tokens from Redis and does their jobs: one apalis worker under its monitor.
 
 use std::{
     sync::{
@@ -12,47 +12,35 @@ use anyhow::Context as _;
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use apalis_core::backend::ext::BackendExt as _;
 use apalis_redis::{ConnectionManager, RedisStorage};
-use passerelle_engine::{
-    clock::{Clock, Millis},
-    store::Store,
-};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     keys::Keys,
     pulse::Pulse,
-    token::{Forgiving, Known, Token},
+    token::{Forgiving, Token},
 };
-use crate::{
-    crash,
-    error::Fault,
-    queue::{
-        tokens::{CONCURRENCY, LAPSE_MS, TIMEOUT},
-        worker::WakeOnEnd,
-    },
-    store::system::dispatches,
-    webhook::deliver::{DeliverWebhook, Deliverer},
+use crate::queue::{
+    tokens::{Known, Travels},
+    worker::WakeOnEnd,
 };
 
 /// Times a worker starts again on one connection. Then the connection is made anew, after a pause.
 const RESTARTS: usize = 3;
 /// The pause of a slot when the store failed.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// The worker's own limit. The attempt has ended before, by its own.
-const SLOT: Duration = Duration::from_secs(30);
+/// The worker's own limit lies so far behind the job's, which has ended before.
+const BEYOND: Duration = Duration::from_secs(10);
 
 /// The worker's side of the queue.
-pub(super) struct Work {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) deliverer: Arc<Deliverer>,
-    /// A delivery may be due: an attempt has ended.
+pub(super) struct Work<K> {
+    pub(super) kind: Arc<K>,
+    /// A row may be due: a job has ended.
     pub(super) wake: Arc<Notify>,
     /// A token was pushed.
     pub(super) pushed: Arc<Notify>,
     pub(super) tasks: TaskTracker,
-    /// Cuts off every attempt.
+    /// Cuts off every job.
     pub(super) cut: CancellationToken,
     pub(super) names: Names,
 }
@@ -65,10 +53,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Of the process that was started as `host` and names this start of it `boot`.
-    pub(super) fn new(host: &str, boot: &str) -> Self {
+    /// Those for `queue`, of the process that was started as `host` and names this start of it `boot`.
+    pub(super) fn new(queue: &str, host: &str, boot: &str) -> Self {
         Self {
-            process: format!("webhook-{host}-{boot}"),
+            process: format!("{queue}-{host}-{boot}"),
             started: AtomicUsize::new(0),
         }
     }
@@ -86,8 +74,8 @@ impl Names {
 }
 
 /// The worker, not yet running. `restarted` hears each restart.
-pub(super) fn monitor(
-    work: &Arc<Work>,
+pub(super) fn monitor<K: Travels>(
+    work: &Arc<Work<K>>,
     keys: &Keys,
     conn: &ConnectionManager,
     restarted: impl Fn() + Send + Sync + 'static,
@@ -103,27 +91,29 @@ pub(super) fn monitor(
             WorkerBuilder::new(work.names.next().as_str())
                 .backend(storage)
                 .catch_panic()
-                .concurrency(CONCURRENCY)
-                .timeout(SLOT)
+                .concurrency(K::CONCURRENCY)
+                .timeout(K::TIMEOUT + BEYOND)
                 .build(move |token: Token| Arc::clone(&work).take(token))
         })
         .should_restart(move |worker, error| {
-            metrics::counter!("passerelle_token_worker_restarts_total").increment(1);
+            metrics::counter!("passerelle_token_worker_restarts_total", "queue" => K::NAME)
+                .increment(1);
             tracing::error!(worker = worker.name(), %error, "a token worker ended and starts again");
             restarted();
             worker.restarts() < RESTARTS
         })
 }
 
-impl Work {
-    /// Takes a token: its attempt is made by a task of its own, which a worker that ends does not cut
-    /// off. An error means that the store failed.
+impl<K: Travels> Work<K> {
+    /// Takes a token: its job is done by a task of its own, which a worker that ends does not cut off.
+    ///  An error means that the store failed.
     async fn take(self: Arc<Self>, token: Token) -> anyhow::Result<()> {
-        let Some(known) = token.known() else {
-            metrics::counter!("passerelle_tokens_unknown_total").increment(1);
+        let Some(known) = token.known::<K>() else {
+            metrics::counter!("passerelle_tokens_unknown_total", "queue" => K::NAME).increment(1);
             tracing::warn!(
                 version = token.version(),
-                "a token of another version is passed over: its delivery is dispatched again"
+                queue = K::NAME,
+                "a token of another version is passed over: its row is dispatched again"
             );
             return Ok(());
         };
@@ -131,7 +121,7 @@ impl Work {
         let done = tasks.spawn(async move {
             let _wake = WakeOnEnd(Arc::clone(&self.wake));
             tokio::select! {
-                done = self.attempt(known, &token) => done,
+                done = self.work(known, &token) => done,
                 () = self.cut.cancelled() => Ok(()),
             }
         });
@@ -140,56 +130,37 @@ impl Work {
             Ok(Err(error)) => {
                 tracing::error!(
                     error = format!("{error:#}"),
-                    "a token did not settle its delivery"
+                    queue = K::NAME,
+                    "a token did not settle its row"
                 );
                 tokio::time::sleep(BACK_OFF).await;
                 Err(error)
             }
             // Its claim lapses.
             Err(error) => {
-                tracing::error!(%error, "an attempt panicked");
+                tracing::error!(queue = K::NAME, %error, "a job panicked");
                 Ok(())
             }
         }
     }
 
-    async fn attempt(&self, known: Known, token: &Token) -> anyhow::Result<()> {
-        let Some(job) = self.claim(known).await.context("claiming a delivery")? else {
-            metrics::counter!("passerelle_tokens_stale_total").increment(1);
+    async fn work(&self, known: Known<K::Id>, token: &Token) -> anyhow::Result<()> {
+        let claim = self.kind.claim_by_token(known);
+        let Some(job) = claim.await.context("claiming a row")? else {
+            metrics::counter!("passerelle_tokens_stale_total", "queue" => K::NAME).increment(1);
             tracing::debug!(
-                delivery.id = %known.delivery,
+                queue = K::NAME,
+                row.id = %known.id,
                 generation = known.generation,
                 dispatched.by = token.trace(),
-                "a token claimed nothing: it is not the last one, or came twice"
+                "a token claimed nothing: it is not the last one, came twice, or has no room"
             );
             return Ok(());
         };
-        let made = tokio::time::timeout(TIMEOUT, self.deliverer.deliver(job)).await;
-        made.unwrap_or_else(|_| {
-            tracing::error!(delivery.id = %known.delivery, "an attempt took too long");
+        let done = tokio::time::timeout(K::TIMEOUT, self.kind.perform(job)).await;
+        done.unwrap_or_else(|_| {
+            tracing::error!(queue = K::NAME, row.id = %known.id, "a job took too long");
             Ok(())
         })
-    }
-
-    async fn claim(&self, known: Known) -> Result<Option<DeliverWebhook>, Fault> {
-        let now: Millis = self.clock.now();
-        let claim = self.store.write_system(move |tx| {
-            Box::pin(async move {
-                let Known {
-                    delivery,
-                    attempts,
-                    generation,
-                } = known;
-                let span = (now, now + LAPSE_MS);
-                let org = dispatches::claim(tx, delivery, attempts, generation, span).await?;
-                crash::point("delivery.token.before_commit");
-                Ok::<_, Fault>(org)
-            })
-        });
-        let org = claim.await?;
-        Ok(org.map(|org| DeliverWebhook {
-            delivery: known.delivery,
-            org,
-        }))
     }
 }

@@ -3,7 +3,7 @@
 //! Due is a row whose time has come, and a running one whose claim has lapsed: its worker died.
 //! An endpoint that has all its attempts under way is passed over, so that one that hangs holds up
 //! nobody else. The limit is kept here, where a row becomes running: whoever claims, by token or
-//! without, first makes itself the one that claims for the endpoint ([`reserve`]).
+//! without, first makes itself the one that claims for the endpoint ([`reserve_due`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -74,19 +74,8 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// Makes this the one transaction that claims for the delivery's endpoint until it ends. PostgreSQL's
-/// alone. What was claimed before is seen by a statement after this one.
-pub(super) async fn reserve(tx: &mut SystemTx, id: DeliveryId) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// The same for the endpoints of what is due. Which those are.
+/// Makes this the one transaction that claims for the endpoints of what is due, until it ends.
+/// PostgreSQL's alone. Which those are. What was claimed before is seen by a statement after this one.
 async fn reserve_due(
     tx: &mut SystemTx,
     now: Millis,

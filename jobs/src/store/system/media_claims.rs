@@ -87,7 +87,9 @@ async fn take(
     attempt: i64,
     lapse: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE media SET status = 'fetching', attempts = $2, due_at = $3 WHERE id = $1")
+    sqlx::query(
+        "UPDATE media SET status = 'fetching', attempts = $2, due_at = $3, dispatched_at = NULL WHERE id = $1",
+    )
         .bind(id.to_string())
         .bind(attempt)
         .bind(lapse)
@@ -103,9 +105,28 @@ pub(crate) async fn defer(
     until: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE media SET status = 'deferred', due_at = $2 WHERE status IN ('pending', 'deferred') AND due_at <= $1",
+        "UPDATE media SET status = 'deferred', due_at = $2, dispatched_at = NULL WHERE status IN ('pending', 'deferred') AND due_at <= $1",
     )
     .bind(now)
+    .bind(until)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// The same for one of them, whose token `generation` is.
+pub(crate) async fn put_off(
+    tx: &mut SystemTx,
+    id: MediaId,
+    generation: i64,
+    until: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE media SET status = 'deferred', due_at = $3, dispatched_at = NULL \
+         WHERE id = $1 AND generation = $2 AND dispatched_at IS NOT NULL AND status IN ('pending', 'deferred')",
+    )
+    .bind(id.to_string())
+    .bind(generation)
     .bind(until)
     .execute(tx.conn())
     .await?;

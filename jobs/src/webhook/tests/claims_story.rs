@@ -3,9 +3,10 @@
 use super::*;
 use crate::{
     error::Fault,
+    queue::tokens::Known,
     store::system::{
         delivery_claims,
-        dispatches::{self, Dispatched, Room},
+        dispatches::{DELIVERIES, Dispatched, Room},
     },
 };
 
@@ -34,7 +35,7 @@ async fn dispatch(world: &World) -> Vec<Dispatched> {
         pushed: 100,
     };
     let dispatch = world.store.write_system(move |tx| {
-        Box::pin(async move { Ok::<_, Fault>(dispatches::dispatch(tx, room).await?) })
+        Box::pin(async move { Ok::<_, Fault>(DELIVERIES.dispatch(tx, room).await?) })
     });
     dispatch.await.unwrap()
 }
@@ -48,9 +49,13 @@ async fn by_token(
 ) -> bool {
     let claim = store.write_system(move |tx| {
         Box::pin(async move {
-            let (attempts, generation) = (token.attempts, token.generation);
+            let token = Known {
+                id: token.id,
+                attempts: token.attempts,
+                generation: token.generation,
+            };
             let span = (now, now + LAPSE_MS);
-            let org = dispatches::claim(tx, token.delivery, attempts, generation, span).await?;
+            let org = DELIVERIES.claim(tx, token, span).await?;
             open.await;
             Ok::<_, Fault>(org.is_some())
         })

@@ -14,7 +14,6 @@ use passerelle_engine::{
 use rand::SeedableRng as _;
 use sqlx::Row as _;
 use tempfile::TempDir;
-use tokio::sync::Notify;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -28,8 +27,8 @@ use super::{
 use crate::{
     model::Page,
     queue::{
-        tokens::{self, Deliveries},
-        transport::{self, Link, Transport},
+        tokens::{self, Link},
+        transport::{self, Transport},
     },
     store::{deliveries, endpoints, events, organisations},
     testing::database,
@@ -47,14 +46,12 @@ struct World {
     vault: Vault,
     clock: Clock,
     org: OrgId,
-    wake: Arc<Notify>,
     deadline: Deadline,
     schedule: Schedule,
     egress: Egress,
     /// The Redis server through which its deliveries travel.
     redis: Option<String>,
     link: Arc<Link>,
-    dispatches: Arc<Notify>,
     _folder: Option<TempDir>,
 }
 
@@ -93,13 +90,11 @@ impl World {
             vault,
             org: OrgId::new(&clock),
             clock,
-            wake: Arc::default(),
             deadline: Deadline::default(),
             schedule: Schedule::scaled(0.0),
             egress: Egress::new(vec!["127.0.0.0/8".parse().unwrap()]),
             redis: None,
             link: Arc::default(),
-            dispatches: Arc::default(),
             _folder: folder,
         };
         world.add_organisation(world.org).await;
@@ -176,8 +171,7 @@ impl World {
     }
 
     fn wake(&self) {
-        self.wake.notify_one();
-        self.dispatches.notify_one();
+        self.link.wake();
     }
 
     fn deliverer(&self) -> Deliverer {
@@ -200,13 +194,8 @@ impl World {
         let (stop, ended) = (CancellationToken::new(), TaskTracker::new());
         let deliverer = Arc::new(self.deliverer());
         let claiming = ended.spawn(tokens::run(
-            Deliveries::new(
-                self.store.clone(),
-                self.clock.clone(),
-                Arc::clone(&self.link),
-            ),
             Arc::clone(&deliverer),
-            Arc::clone(&self.wake),
+            Arc::clone(&self.link),
             format!("{:016x}", rand::random::<u64>()),
             TaskTracker::new(),
             stop.clone(),
@@ -230,18 +219,16 @@ impl World {
         format!("test:{}", self.org)
     }
 
-    fn transport(&self, deliverer: &Arc<Deliverer>) -> Option<Transport> {
+    fn transport(&self, deliverer: &Arc<Deliverer>) -> Option<Transport<Deliverer>> {
         Some(Transport {
+            kind: Arc::clone(deliverer),
             store: self.store.clone(),
             clock: self.clock.clone(),
-            deliverer: Arc::clone(deliverer),
             url: self.redis.as_deref()?.into(),
             queue: self.queue(),
             host: "test".into(),
             boot: format!("{:016x}", rand::random::<u64>()).into(),
             link: Arc::clone(&self.link),
-            wake: Arc::clone(&self.dispatches),
-            fallback: Arc::clone(&self.wake),
         })
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{receiver::Answer, redis_server::RedisServer, *};
-use crate::store::system::dispatches::{self, Room};
+use crate::store::system::dispatches::{DELIVERIES, Room};
 
 /// A Redis of the test's own, a world on it, a receiver that takes everything and its one endpoint.
 struct Story {
@@ -61,7 +61,7 @@ impl Story {
                     most: 10,
                     pushed: 10,
                 };
-                assert_eq!(dispatches::dispatch(tx, room).await?.len(), 1);
+                assert_eq!(DELIVERIES.dispatch(tx, room).await?.len(), 1);
                 Ok::<_, crate::error::Fault>(event)
             })
         });

@@ -1,0 +1,104 @@
+//! Files to fetch as a queue: claimed when they are due, by token or without. A claim counts a try.
+//!
+//! A process whose disk is full puts off what it would claim.
+
+use std::time::Duration;
+
+use passerelle_engine::ids::MediaId;
+
+use super::fetch::{FetchMedia, Fetcher, LAPSE};
+use crate::{
+    crash,
+    error::Fault,
+    pacing::millis,
+    queue::{
+        Source,
+        tokens::{Known, Travels},
+    },
+    store::system::{
+        dispatches::{FILES, Rows},
+        media_claims,
+    },
+};
+
+/// Between two looks for room on the disk.
+const ROOM: Duration = Duration::from_mins(1);
+
+impl Source for Fetcher {
+    type Job = FetchMedia;
+    const NAME: &'static str = "media";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchMedia)>> {
+        let shared = &self.services.0;
+        let now = shared.clock.now();
+        let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
+        let full = shared.settings.media.is_full();
+        let claim = shared.store.write_system(move |tx| {
+            Box::pin(async move {
+                if full {
+                    media_claims::defer(tx, now, now.saturating_add(millis(ROOM))).await?;
+                    return Ok(Vec::new());
+                }
+                let claimed = media_claims::claim(tx, now, lapse, limit).await?;
+                if !claimed.is_empty() {
+                    crash::point("media.claim.before_commit");
+                }
+                Ok::<_, Fault>(claimed)
+            })
+        });
+        let claimed = claim.await?.into_iter().map(|due| {
+            let job = FetchMedia {
+                org: due.org,
+                media: due.id,
+                attempt: due.attempt,
+            };
+            (due.id.to_string(), job)
+        });
+        Ok(claimed.collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let now = self.services.0.clock.now();
+        let mut conn = self.services.0.store.read_system().await?;
+        let next = media_claims::next_at(&mut conn, now).await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+}
+
+impl Travels for Fetcher {
+    const KIND: &'static str = "fetch_media";
+    const CONCURRENCY: usize = 32;
+    const TIMEOUT: Duration = Duration::from_mins(11);
+    const ROWS: Rows = FILES;
+
+    type Id = MediaId;
+
+    async fn claim_by_token(&self, token: Known<MediaId>) -> Result<Option<FetchMedia>, Fault> {
+        let shared = &self.services.0;
+        let now = shared.clock.now();
+        let full = shared.settings.media.is_full();
+        let claim = shared.store.write_system(move |tx| {
+            Box::pin(async move {
+                if full {
+                    let until = now.saturating_add(millis(ROOM));
+                    media_claims::put_off(tx, token.id, token.generation, until).await?;
+                    return Ok(None);
+                }
+                let span = (now, now.saturating_add(millis(LAPSE)));
+                let org = FILES.claim(tx, token, span).await?;
+                crash::point("media.token.before_commit");
+                Ok::<_, Fault>(org)
+            })
+        });
+        let org = claim.await?;
+        Ok(org.map(|org| FetchMedia {
+            org,
+            media: token.id,
+            attempt: token.attempts + 1,
+        }))
+    }
+
+    async fn perform(&self, job: FetchMedia) -> anyhow::Result<()> {
+        self.fetch(job).await
+    }
+}

@@ -1,0 +1,85 @@
+//! Deliveries as a queue: claimed when they are due, by token or without. They go by wall time: a step
+//! of the clock moves retries, nothing else.
+
+use std::time::Duration;
+
+use passerelle_engine::{clock::Millis, ids::DeliveryId};
+
+use super::deliver::{DeliverWebhook, Deliverer};
+use crate::{
+    crash,
+    error::Fault,
+    queue::{
+        Source,
+        tokens::{Known, Travels},
+    },
+    store::system::{
+        delivery_claims,
+        dispatches::{DELIVERIES, Rows},
+    },
+};
+
+/// When a claim lapses because its worker must be dead: later than any attempt can take.
+const LAPSE_MS: Millis = 25_000;
+
+impl Source for Deliverer {
+    type Job = DeliverWebhook;
+    const NAME: &'static str = "webhook";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, DeliverWebhook)>> {
+        let now = self.clock.now();
+        let limit = i64::try_from(k)?;
+        let claim = self.store.write_system(move |tx| {
+            Box::pin(async move {
+                let claimed = delivery_claims::claim(tx, now, now + LAPSE_MS, limit).await?;
+                if !claimed.is_empty() {
+                    crash::point("delivery.claim.before_commit");
+                }
+                Ok::<_, Fault>(claimed)
+            })
+        });
+        let claimed = claim.await?.into_iter();
+        Ok(claimed
+            .map(|(org, delivery)| (delivery.to_string(), DeliverWebhook { delivery, org }))
+            .collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let now = self.clock.now();
+        let mut conn = self.store.read_system().await?;
+        let next = delivery_claims::next_at(&mut conn, now).await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+    }
+}
+
+impl Travels for Deliverer {
+    const KIND: &'static str = "deliver_webhook";
+    const CONCURRENCY: usize = 64;
+    const TIMEOUT: Duration = Duration::from_secs(20);
+    const ROWS: Rows = DELIVERIES;
+
+    type Id = DeliveryId;
+
+    async fn claim_by_token(
+        &self,
+        token: Known<DeliveryId>,
+    ) -> Result<Option<DeliverWebhook>, Fault> {
+        let now = self.clock.now();
+        let claim = self.store.write_system(move |tx| {
+            Box::pin(async move {
+                let org = DELIVERIES.claim(tx, token, (now, now + LAPSE_MS)).await?;
+                crash::point("delivery.token.before_commit");
+                Ok::<_, Fault>(org)
+            })
+        });
+        let org = claim.await?;
+        Ok(org.map(|org| DeliverWebhook {
+            delivery: token.id,
+            org,
+        }))
+    }
+
+    async fn perform(&self, job: DeliverWebhook) -> anyhow::Result<()> {
+        self.deliver(job).await
+    }
+}

@@ -22,7 +22,7 @@ use crate::{
 /// Carries out a command and prints what it made.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
-    let store = lifecycle::open(&admin.store).await?;
+    let store = lifecycle::open(&admin.store, &kek).await?;
     let clock = Clock::system();
     let vault = Vault::open(&store, kek, clock.clone())
         .await

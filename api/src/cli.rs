@@ -283,6 +283,9 @@ pub struct Simulator {
     /// Once ready, write its addresses to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub announce: Option<PathBuf>,
+    /// Entries that the ledger keeps, the newest ones
+    #[arg(long, value_name = "N", default_value_t = passerelle_simulator::LEDGER_ENTRIES)]
+    pub ledger_entries: usize,
 }
 
 /// The operator's commands.

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use passerelle_jobs::{
-    LOG_FILTER, Services, Store, Vault, WhatsApp,
+    KekRing, LOG_FILTER, Services, Store, Vault, WhatsApp,
     clock::Clock,
     keys,
     media::{Confinement, Ffmpeg, Objects},
@@ -137,7 +137,7 @@ impl Gateway {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let listener = listen(&config).await?;
-        let store = waiting::open(&config.store, &listener).await?;
+        let store = waiting::open(&config.store, &config.kek, &listener).await?;
         Self::on(listener, store, config, role, metrics).await
     }
 
@@ -288,13 +288,10 @@ pub fn chance() -> StdRng {
     StdRng::from_rng(&mut rand::rng())
 }
 
-/// Opens the store and brings its tables up to date.
-pub async fn open(flag: &StoreFlag) -> anyhow::Result<Store> {
-    let store = Store::open_with(&flag.database_url, flag.database_connections)
-        .await
-        .context("opening the store (--database-url)")?;
-    store
-        .migrate()
+/// Opens the store and brings its tables up to date. Where the keys are wrong nothing is changed.
+pub async fn open(flag: &StoreFlag, kek: &KekRing) -> anyhow::Result<Store> {
+    let store = open_as_it_is(flag).await?;
+    Vault::migrate(&store, kek)
         .await
         .context("bringing the store's tables up to date")?;
     Ok(store)
@@ -302,8 +299,19 @@ pub async fn open(flag: &StoreFlag) -> anyhow::Result<Store> {
 
 /// Opens the store, brings its tables up to date and closes it.
 pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
-    open(flag).await?.close().await;
+    let store = open_as_it_is(flag).await?;
+    store
+        .migrate()
+        .await
+        .context("bringing the store's tables up to date")?;
+    store.close().await;
     Ok(())
+}
+
+async fn open_as_it_is(flag: &StoreFlag) -> anyhow::Result<Store> {
+    Store::open_with(&flag.database_url, flag.database_connections)
+        .await
+        .context("opening the store (--database-url)")
 }
 
 /// Tells on stderr why the process ends.
@@ -362,7 +370,7 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let mut asked = Asked::listen()?;
     let listener = listen(&config).await?;
     let store = tokio::select! {
-        store = waiting::open(&config.store, &listener) => store?,
+        store = waiting::open(&config.store, &config.kek, &listener) => store?,
         () = asked.to_stop() => return Ok(()),
     };
     let gateway = Gateway::on(listener, store, config, role, metrics()?).await?;

@@ -104,6 +104,7 @@ pub async fn simulator(flags: Simulator) -> anyhow::Result<()> {
     let listen = SocketAddr::from(([127, 0, 0, 1], flags.port));
     let simulator = WhatsAppServer::start(Options {
         listen,
+        ledger_entries: flags.ledger_entries,
         ..Options::default()
     })?;
     let (ws, wss, control) = (

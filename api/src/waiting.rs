@@ -3,7 +3,7 @@
 use std::{os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use passerelle_jobs::Store;
+use passerelle_jobs::{KekRing, Store};
 use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response};
 use tokio::net::TcpListener;
 use tokio_util::{
@@ -27,10 +27,14 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Opens the store, however long its server is not there. Meanwhile `/healthz` answers 200 on `port`,
 /// `/readyz` 503, and whatever else is asked is refused. Anything else that is wrong is an error.
-pub(crate) async fn open(flag: &StoreFlag, port: &TcpListener) -> anyhow::Result<Store> {
+pub(crate) async fn open(
+    flag: &StoreFlag,
+    kek: &KekRing,
+    port: &TcpListener,
+) -> anyhow::Result<Store> {
     let mut room = None;
     loop {
-        match lifecycle::open(flag).await {
+        match lifecycle::open(flag, kek).await {
             Err(error) if Store::is_away(&error) => {
                 if room.is_none() {
                     let address = port.local_addr().context("reading the own address")?;

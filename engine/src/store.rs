@@ -277,6 +277,18 @@ impl Store {
         self.dialect
     }
 
+    /// Whether there are any tables yet.
+    pub async fn is_made(&self) -> Result<bool, sqlx::Error> {
+        match self.dialect {
+            Dialect::Sqlite => {
+                let made = "SELECT count(*) FROM sqlite_master WHERE name = 'vault_check'";
+                let made: i64 = sqlx::query_scalar(made).fetch_one(&self.reads).await?;
+                Ok(made == 1)
+            }
+            Dialect::Postgres => postgres::is_made(&self.system).await,
+        }
+    }
+
     /// Brings the schema up to date; a second run does nothing.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         match self.dialect {
@@ -390,7 +402,7 @@ fn sqlite_pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
 }
 
 #[cfg(test)]
-mod round_trip_tests;
+pub(crate) mod round_trip_tests;
 #[cfg(test)]
 mod tenant_tests;
 #[cfg(test)]

@@ -73,11 +73,21 @@ impl Default for Phone {
 impl Simulator {
     /// Starts one on a free port; files go to `folder`.
     pub async fn start(folder: &Path) -> Result<Self> {
+        Self::with(folder, &[]).await
+    }
+
+    /// One whose ledger forgets nothing of some hours.
+    pub async fn of_long_memory(folder: &Path) -> Result<Self> {
+        Self::with(folder, &["--ledger-entries", "2000000"]).await
+    }
+
+    async fn with(folder: &Path, flags: &[&str]) -> Result<Self> {
         let announce = folder.join("simulator.json");
         let mut command = command(&sandbox_binary()?);
         command
             .args(["simulator", "--port", "0", "--announce"])
-            .arg(&announce);
+            .arg(&announce)
+            .args(flags);
         let mut process = Process::start(command, &folder.join("simulator.log"))?;
         let told = process.announced(&announce).await?;
         let control = told["control"]
@@ -259,6 +269,11 @@ impl Simulator {
         loop {
             let path = format!("/ledger?after={after}&limit=1000&kind={kind}");
             let page = self.call(Method::GET, &path, None).await?;
+            let forgotten = page["forgotten"].as_u64().context("what is forgotten")?;
+            ensure!(
+                forgotten <= after,
+                "the ledger has forgotten {forgotten} entries"
+            );
             let entries: Vec<Entry> = serde_json::from_value(page["entries"].clone())?;
             let full = entries.len() == 1000;
             after = entries.last().map_or(after, |entry| entry.n);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reading::View;
 
-/// Entries kept; older ones are forgotten, their numbers never used again.
+/// Entries kept where nobody says otherwise; older ones are forgotten, their numbers never used again.
 pub const LEDGER_ENTRIES: usize = 100_000;
 
 /// What an entry tells of.
@@ -72,31 +72,42 @@ struct Lines {
 }
 
 /// A bounded, append-only list.
-#[derive(Default)]
 pub(crate) struct Ledger {
     lines: Mutex<Lines>,
+    most: usize,
+}
+
+/// Some entries.
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Entry>,
+    /// The number to ask after next.
+    pub(crate) next: u64,
+    /// Entries up to this number are forgotten.
+    pub(crate) forgotten: u64,
 }
 
 impl Ledger {
+    /// Keeps the newest `most` entries.
+    pub(crate) fn of(most: usize) -> Self {
+        Self {
+            lines: Mutex::default(),
+            most: most.max(1),
+        }
+    }
+
     /// Append; `entry.n` is set here.
     pub(crate) fn write(&self, mut entry: Entry) {
         let mut lines = self.lines();
         lines.last += 1;
         entry.n = lines.last;
-        if lines.entries.len() == LEDGER_ENTRIES {
+        if lines.entries.len() == self.most {
             lines.entries.pop_front();
         }
         lines.entries.push_back(entry);
     }
 
-    /// Up to `limit` entries numbered above `after` that `wanted` accepts, and the number to
-    /// ask after next.
-    pub(crate) fn read(
-        &self,
-        after: u64,
-        limit: usize,
-        wanted: impl Fn(&Entry) -> bool,
-    ) -> (Vec<Entry>, u64) {
+    /// Up to `limit` entries numbered above `after` that `wanted` accepts.
+    pub(crate) fn read(&self, after: u64, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Page {
         let lines = self.lines();
         let first = lines.entries.front().map_or(1, |entry| entry.n);
         let skip =
@@ -113,7 +124,11 @@ impl Ledger {
             }
             found.push(entry.clone());
         }
-        (found, next)
+        Page {
+            entries: found,
+            next,
+            forgotten: first - 1,
+        }
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -145,29 +160,33 @@ mod tests {
 
     #[test]
     fn reading_on_from_next_misses_and_repeats_nothing() {
-        let ledger = Ledger::default();
+        let ledger = Ledger::of(LEDGER_ENTRIES);
         for n in 0..10 {
             ledger.write(entry(if n % 2 == 0 { Kind::Sent } else { Kind::Shown }));
         }
         let (mut seen, mut after) = (Vec::new(), 0);
         for _ in 0..4 {
-            let (some, next) = ledger.read(after, 2, |entry| entry.kind == Kind::Sent);
-            seen.extend(some.iter().map(|entry| entry.n));
-            after = next;
+            let page = ledger.read(after, 2, |entry| entry.kind == Kind::Sent);
+            seen.extend(page.entries.iter().map(|entry| entry.n));
+            after = page.next;
         }
         assert_eq!(seen, [1, 3, 5, 7, 9]);
         assert_eq!(after, 10);
         ledger.write(entry(Kind::Sent));
-        assert_eq!(ledger.read(after, 2, |_| true).0[0].n, 11);
+        assert_eq!(ledger.read(after, 2, |_| true).entries[0].n, 11);
     }
 
     #[test]
     fn the_oldest_entries_make_room_and_numbers_go_on() {
-        let ledger = Ledger::default();
-        for _ in 0..LEDGER_ENTRIES + 5 {
+        let ledger = Ledger::of(10);
+        for _ in 0..10 {
             ledger.write(entry(Kind::Sent));
         }
-        let (some, _) = ledger.read(0, 1, |_| true);
-        assert_eq!(some[0].n, 6);
+        assert_eq!(ledger.read(0, 1, |_| true).forgotten, 0);
+        for _ in 0..5 {
+            ledger.write(entry(Kind::Sent));
+        }
+        let page = ledger.read(0, 1, |_| true);
+        assert_eq!((page.entries[0].n, page.forgotten), (6, 5));
     }
 }

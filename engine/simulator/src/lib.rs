@@ -25,7 +25,7 @@
 //! # Invariants
 //!
 //! - Only loopback: the control API has no password.
-//! - State is in memory and bounded: [`LEDGER_ENTRIES`], [`QUEUE_STANZAS`];
+//! - State is in memory and bounded: [`Options::ledger_entries`], [`QUEUE_STANZAS`];
 //!   media is in files of a temporary folder that goes with it: [`MEDIA_BYTES`].
 //! - A stanza stays in a device's queue until the device acknowledges it.
 //! - A phone shows one message per sender and id, as the official apps are believed to.
@@ -87,6 +87,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Make a silent phone for any number that is asked for, instead of "not on WhatsApp".
     pub any_number: bool,
+    /// Entries of the ledger that are kept, one at least.
+    pub ledger_entries: usize,
 }
 
 impl Default for Options {
@@ -95,6 +97,7 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             seed: None,
             any_number: false,
+            ledger_entries: LEDGER_ENTRIES,
         }
     }
 }
@@ -129,6 +132,7 @@ impl Simulator {
             certificate: tls.pem,
             host: addr.to_string(),
             any_number: options.any_number,
+            ledger_entries: options.ledger_entries,
             clock,
             rng,
         }));

@@ -74,6 +74,7 @@ pub(crate) struct Made {
     pub(crate) certificate: String,
     pub(crate) host: String,
     pub(crate) any_number: bool,
+    pub(crate) ledger_entries: usize,
     pub(crate) rng: StdRng,
 }
 
@@ -82,7 +83,7 @@ impl World {
     pub(crate) fn new(made: Made) -> Self {
         Self {
             clock: made.clock,
-            ledger: Ledger::default(),
+            ledger: Ledger::of(made.ledger_entries),
             faults: Faults::default(),
             stats: Stats::default(),
             noise: made.noise,

@@ -169,12 +169,26 @@ pub(super) const LET_THE_OWNER_IN: &str = "DO $$ DECLARE t regclass; BEGIN \
      AND relnamespace = current_schema()::regnamespace AND row_security_active(oid) LOOP \
      EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', t); COMMIT; END LOOP; END $$";
 
-/// Brings the schema, the roles and the policies up to date, on a connection of the store's user.
-pub(super) async fn migrate(pool: &AnyPool) -> anyhow::Result<()> {
+/// A connection of the store's user, who may not act as anybody yet.
+async fn connect(pool: &AnyPool) -> Result<AnyConnection, sqlx::Error> {
     let options = pool.connect_options();
     let connect = AnyConnection::connect_with(&options);
     let connected = tokio::time::timeout(PATIENCE, connect).await;
-    let mut conn = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Whether there are any tables yet. Before that there need not be roles either.
+pub(super) async fn is_made(pool: &AnyPool) -> Result<bool, sqlx::Error> {
+    let mut conn = connect(pool).await?;
+    let made = "SELECT count(to_regclass('vault_check'))";
+    let made: i64 = sqlx::query_scalar(made).fetch_one(&mut conn).await?;
+    conn.close().await?;
+    Ok(made == 1)
+}
+
+/// Brings the schema, the roles and the policies up to date, on a connection of the store's user.
+pub(super) async fn migrate(pool: &AnyPool) -> anyhow::Result<()> {
+    let mut conn = connect(pool).await?;
     conn.execute(ALONE).await?;
     conn.execute(BLOB).await?;
     make_roles(&mut conn).await?;

@@ -19,7 +19,7 @@ use crate::testing::stores;
 
 /// Turns of the client, and whose the next one is.
 #[derive(Clone, Default)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     taken: Arc<AtomicU64>,
     /// The server spoke last.
     answered: Arc<AtomicBool>,
@@ -39,6 +39,11 @@ impl Turns {
         }
     }
 
+    /// What `work` takes on the one connection that a store has for its tenants, with its release.
+    pub(crate) async fn of_tenants<F: Future<Output = ()>>(&self, store: &Store, work: F) -> u64 {
+        self.of(&store.reads, work).await
+    }
+
     /// What `work` takes on a pool's one connection, with its release.
     async fn of<F: Future<Output = ()>>(&self, pool: &AnyPool, work: F) -> u64 {
         let before = self.taken.load(Ordering::SeqCst);
@@ -55,7 +60,7 @@ impl Turns {
 }
 
 /// Stands between a store and its server; the store's address by way of it.
-pub(super) async fn between(url: &str, turns: Turns, tasks: TaskTracker) -> String {
+pub(crate) async fn between(url: &str, turns: Turns, tasks: TaskTracker) -> String {
     let (user, server) = url.rsplit_once('@').unwrap();
     let (server, name) = server.rsplit_once('/').unwrap();
     let server = server.to_owned();

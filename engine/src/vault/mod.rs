@@ -72,6 +72,15 @@ struct Opened {
 }
 
 impl Vault {
+    /// Brings the store's tables up to date for those who have the right ring: a ring that lacks a key
+    /// the store needs, or has a wrong one, is refused with nothing changed.
+    pub async fn migrate(store: &Store, ring: &KekRing) -> anyhow::Result<()> {
+        if store.is_made().await? {
+            open::check(store, ring).await?;
+        }
+        store.migrate().await
+    }
+
     /// Opens the vault of a migrated store. A ring that lacks a key the store needs, or has a wrong
     /// one, is refused with nothing changed; the first use of a key writes its check row.
     pub async fn open(store: &Store, ring: KekRing, clock: Clock) -> Result<Self, VaultError> {

@@ -25,12 +25,7 @@ pub(super) async fn pepper(
     ring: &KekRing,
     clock: &Clock,
 ) -> Result<Pepper, VaultError> {
-    let checks = {
-        let mut conn = store.read_system().await?;
-        needed_keys_are_given(&mut conn, ring).await?;
-        checks(&mut conn).await?
-    };
-    let known = prove(ring, &checks)?;
+    let (known, checks) = check(store, ring).await?;
     if let Some(pepper) = &known
         && checks.iter().any(|(id, _)| *id == ring.first().id)
     {
@@ -41,6 +36,18 @@ pub(super) async fn pepper(
     let checks = add_check(store, row, checks.len()).await?;
     // Another process may have been first: what the store holds is the pepper.
     prove(ring, &checks)?.ok_or_else(|| VaultError::MissingKek(any_id(&checks)))
+}
+
+/// Proves the ring against the store: the pepper, unless this is the first use of any key, and the check
+/// rows. The store may be an older one, whose tables are still to be brought up to date.
+pub(super) async fn check(
+    store: &Store,
+    ring: &KekRing,
+) -> Result<(Option<Pepper>, Vec<(String, Vec<u8>)>), VaultError> {
+    let mut conn = store.read_system().await?;
+    needed_keys_are_given(&mut conn, ring).await?;
+    let checks = checks(&mut conn).await?;
+    Ok((prove(ring, &checks)?, checks))
 }
 
 /// Opens every check row whose key was given. `None` when the store has none yet.

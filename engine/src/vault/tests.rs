@@ -1,6 +1,7 @@
 //! The vault over real stores: wrong keys, rotation, tenancy, destruction.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use sqlx::{Connection as _, Executor as _};
 
 use super::*;
 use crate::testing::{Fresh, stores};
@@ -65,6 +66,33 @@ async fn a_wrong_key_is_refused_with_nothing_changed() {
         assert_eq!(fresh.folder.is_some().then(|| fresh.bytes()), files);
         fresh.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_before_the_tables_are_brought_up_to_date() {
+    for fresh in stores().await {
+        fresh.vault(ring(&line("a", 1))).await.unwrap();
+        // A store that the last migration has not been run on.
+        let behind = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+        let mut conn = sqlx::AnyConnection::connect(&fresh.url).await.unwrap();
+        conn.execute(behind).await.unwrap();
+        let before = applied(&mut conn).await;
+
+        let refused = Vault::migrate(&fresh.store, &ring(&line("a", 2))).await;
+        let refused = refused.unwrap_err().downcast::<VaultError>().unwrap();
+        assert!(matches!(refused, VaultError::WrongKek(id) if id == "a"));
+        assert_eq!(applied(&mut conn).await, before);
+        // With the right one the migration is run: again, here, which its tables refuse.
+        let run = Vault::migrate(&fresh.store, &ring(&line("a", 1))).await;
+        assert!(run.unwrap_err().downcast::<VaultError>().is_err());
+        conn.close().await.unwrap();
+        fresh.close().await;
+    }
+}
+
+async fn applied(conn: &mut sqlx::AnyConnection) -> i64 {
+    let applied = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations");
+    applied.fetch_one(conn).await.unwrap()
 }
 
 #[tokio::test]

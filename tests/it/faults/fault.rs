@@ -62,6 +62,21 @@ pub(super) fn drawn(chance: &mut StdRng) -> Vec<Fault> {
     faults
 }
 
+/// Faults that are each looked at alone: one of everything that ends or stops, or all there are, each at
+/// its longest.
+pub(super) fn each(chance: &mut StdRng) -> Vec<Fault> {
+    if std::env::var_os("PASSERELLE_TEST_LONG").is_some() {
+        return round(chance).into_iter().chain(further(chance)).collect();
+    }
+    let [host, worker] = [of::<1, 2>(HOSTS, chance)[0], of::<1, 2>(WORKERS, chance)[0]];
+    vec![
+        Fault::Killed(host, ms(20_000)),
+        Fault::Killed(worker, ms(1_000)),
+        Fault::RedisKilled(ms(2_000)),
+        Fault::DatabaseStopped(Stop::Immediate, ms(2_000)),
+    ]
+}
+
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -103,7 +118,7 @@ fn further(chance: &mut StdRng) -> Vec<Fault> {
         Fault::Halted(halted, ms(60_000)),
         Fault::Halted(any, ms(20_000)),
         Fault::RedisHalted(ms(10_000)),
-        Fault::RedisKilled(ms(60_000)),
+        Fault::RedisKilled(ms(120_000)),
         Fault::DatabaseGone(ms(30_000)),
         Fault::DatabaseStopped(Stop::Immediate, ms(30_000)),
         Fault::CommitsLost(40),

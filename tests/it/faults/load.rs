@@ -25,6 +25,8 @@ struct Line {
     api: Api,
     session: String,
     number: String,
+    /// In every text, so that no two loads have one in common.
+    name: String,
 }
 
 pub(super) struct Load {
@@ -43,11 +45,13 @@ pub(super) struct Told {
 }
 
 impl Load {
-    pub(super) fn of(site: &Site) -> Self {
+    /// On every session, by this name.
+    pub(super) fn of(site: &Site, name: &str) -> Self {
         let lines = site.sessions.iter().map(|(session, number)| Line {
             api: site.world.api.clone(),
             session: session.id.clone(),
             number: number.clone(),
+            name: name.to_owned(),
         });
         Self {
             lines: lines.collect(),
@@ -80,7 +84,7 @@ impl Line {
     async fn send(&self, stop: &CancellationToken) -> Result<Vec<(String, String)>> {
         let mut accepted = Vec::new();
         while !stop.is_cancelled() {
-            let text = format!("{} from {}", accepted.len(), self.number);
+            let text = format!("{} {} from {}", self.name, accepted.len(), self.number);
             let (id, place) = self.accepted(&text).await?;
             accepted.push((id, text));
             tokio::time::sleep(if place > MANY { LONGER } else { SENDS }).await;
@@ -109,7 +113,7 @@ impl Line {
     async fn say(&self, simulator: &Simulator, stop: &CancellationToken) -> Result<Vec<String>> {
         let mut said = Vec::new();
         while !stop.is_cancelled() {
-            let text = format!("{} to {}", said.len(), self.number);
+            let text = format!("{} {} to {}", self.name, said.len(), self.number);
             simulator.say(CONTACT, &self.number, &text).await?;
             said.push(text);
             tokio::time::sleep(SAYS).await;

@@ -95,7 +95,7 @@ impl Site {
         let folder = TempDir::with_prefix("passerelle-faults-")?;
         let scratch = TempDir::with_prefix("passerelle-test-")?;
         let redis = Redis::start(folder.path()).await?;
-        let simulator = Simulator::start(scratch.path()).await?;
+        let simulator = Simulator::of_long_memory(scratch.path()).await?;
         let setup = Setup {
             gap_floor_ms: FLOOR_MS,
             gap_ceiling_ms: 2 * FLOOR_MS,

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Outcome, Worlds, bad, number};
-use crate::ledger::{Entry, Kind};
+use crate::ledger::{Entry, Kind, Page};
 use crate::world::plus;
 
 /// Ledger entries one call returns at most.
-const PAGE: usize = 10_000;
+const MOST: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,9 +45,14 @@ pub(super) fn ledger(
                 .as_ref()
                 .is_none_or(|phone| entry.from == *phone || entry.to == *phone)
     };
-    let limit = query.limit.unwrap_or(1000).clamp(1, PAGE);
-    let (entries, next) = world.ledger.read(query.after.unwrap_or(0), limit, wanted);
-    Ok(Json(json!({ "entries": entries, "next": next })).into_response())
+    let limit = query.limit.unwrap_or(1000).clamp(1, MOST);
+    let page = world.ledger.read(query.after.unwrap_or(0), limit, wanted);
+    let Page {
+        entries,
+        next,
+        forgotten,
+    } = page;
+    Ok(Json(json!({ "entries": entries, "next": next, "forgotten": forgotten })).into_response())
 }
 
 #[handler]

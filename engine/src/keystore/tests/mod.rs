@@ -1,6 +1,7 @@
 //! The key store over every engine to be had.
 
 mod conformance;
+mod counting;
 mod keeping;
 mod sealing;
 

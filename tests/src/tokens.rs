@@ -32,8 +32,14 @@ impl<'r> Tokens<'r> {
 
     /// How many no worker has taken yet.
     pub async fn waiting(&self) -> Result<u64> {
-        let active = self.number("LLEN", "active").await?;
-        Ok(active + self.number("ZCARD", "scheduled").await?)
+        // At one moment: a token that is pushed between two looks would count as one too many.
+        let count = "return redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])";
+        let queue = &self.queue;
+        let command = format!("EVAL \"{count}\" 2 {queue}:active {queue}:scheduled");
+        let answer = self.redis.ask(&command).await?;
+        let number = answer.strip_prefix(':').map(str::trim);
+        let number = number.with_context(|| format!("{command}: {answer}"))?;
+        Ok(number.parse()?)
     }
 
     /// Puts one in that says `data`, or has nothing that says anything, as an evicting Redis leaves it.
@@ -63,14 +69,6 @@ impl<'r> Tokens<'r> {
             Ok(left.starts_with("*0").then_some(()))
         })
         .await
-    }
-
-    async fn number(&self, command: &str, key: &str) -> Result<u64> {
-        let answer = format!("{command} {}:{key}", self.queue);
-        let answer = self.redis.ask(&answer).await?;
-        let number = answer.strip_prefix(':').map(str::trim);
-        let number = number.with_context(|| format!("{command}: {answer}"))?;
-        Ok(number.parse()?)
     }
 }
 

@@ -69,6 +69,7 @@ impl Travels for Fetcher {
     const KIND: &'static str = "fetch_media";
     const CONCURRENCY: usize = 32;
     const TIMEOUT: Duration = Duration::from_mins(11);
+    const LOOK: Duration = Duration::from_secs(1);
     const ROWS: Rows = FILES;
 
     type Id = MediaId;

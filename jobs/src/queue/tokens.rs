@@ -30,6 +30,8 @@ pub(crate) trait Travels: Source {
     const CONCURRENCY: usize;
     /// How long a job may take, its commit included.
     const TIMEOUT: Duration;
+    /// How long a token that another process pushed may lie. Each look costs Redis some commands.
+    const LOOK: Duration;
     /// Its rows.
     const ROWS: Rows;
 

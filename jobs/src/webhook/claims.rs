@@ -56,6 +56,7 @@ impl Travels for Deliverer {
     const KIND: &'static str = "deliver_webhook";
     const CONCURRENCY: usize = 64;
     const TIMEOUT: Duration = Duration::from_secs(20);
+    const LOOK: Duration = Duration::from_millis(250);
     const ROWS: Rows = DELIVERIES;
 
     type Id = DeliveryId;

@@ -147,7 +147,12 @@ async fn a_token_claims_its_file_once_and_counts_the_try() {
     let again = world.dispatch(later).await.remove(0);
     assert_eq!((again.attempts, again.generation), (1, 2));
     assert!(!world.claims(&token, later).await, "it comes late");
-    assert!(world.claims(&again, later).await);
+    // The second is taken for lost as well, and comes when there is a third.
+    let later = later + 30_000;
+    let third = world.dispatch(later).await.remove(0);
+    assert_eq!((third.attempts, third.generation), (1, 3));
+    assert!(!world.claims(&again, later).await, "it is not the last one");
+    assert!(world.claims(&third, later).await);
     assert_eq!(
         world.status(file).await,
         (MediaStatus::Fetching, 2, later + LAPSE)

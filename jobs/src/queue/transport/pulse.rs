@@ -13,8 +13,6 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-/// How long a token that another process pushed may lie.
-const EVERY: Duration = Duration::from_millis(250);
 /// A look that was under way when this process pushed may have missed it: there is one more after this.
 const ONCE_MORE: Duration = Duration::from_millis(20);
 
@@ -27,8 +25,9 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(wake: Arc<Notify>) -> Self {
-        let mut interval = interval(EVERY);
+    /// Looks every so often.
+    pub(super) fn new(every: Duration, wake: Arc<Notify>) -> Self {
+        let mut interval = interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             interval,
@@ -75,10 +74,12 @@ mod tests {
         }
     }
 
+    const EVERY: Duration = Duration::from_millis(250);
+
     #[tokio::test]
     async fn every_poll_leaves_the_next_wake_up_registered() {
         let wake = Arc::new(Notify::new());
-        let mut pulse = Pulse::new(Arc::clone(&wake));
+        let mut pulse = Pulse::new(EVERY, Arc::clone(&wake));
         for look in 0..6 {
             // One poll, and nobody polls again until woken. (The timer may need a moment for its first.)
             let count = Arc::new(Count::default());

@@ -86,7 +86,7 @@ pub(super) fn monitor<K: Travels>(
             let storage = RedisStorage::<Token>::new(conn.clone())
                 .with_config(config.clone())
                 .with_codec(Forgiving)
-                .poll_with_strategy(Pulse::new(Arc::clone(&work.pushed)));
+                .poll_with_strategy(Pulse::new(K::LOOK, Arc::clone(&work.pushed)));
             let work = Arc::clone(&work);
             WorkerBuilder::new(work.names.next().as_str())
                 .backend(storage)

@@ -39,7 +39,8 @@ impl SealedKeyStore {
             })
             .collect();
         let rows = rows.into_values().collect();
-        self.execute(insert(INSERT, REPLACE, rows)).await?;
+        let dialect = self.store.dialect();
+        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
         Ok(())
     }
 

@@ -74,13 +74,16 @@ impl SealedKeyStore {
     }
 
     pub(super) async fn put_records(&self, rows: Vec<Row>) -> Result<()> {
-        self.execute(insert(INSERT, REPLACE, rows)).await?;
+        let dialect = self.store.dialect();
+        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
         Ok(())
     }
 
     /// Stores a record unless there is one.
     pub(super) async fn found_record(&self, row: Row) -> Result<()> {
-        self.execute(insert(INSERT, KEEP, vec![row])).await?;
+        let dialect = self.store.dialect();
+        self.execute(insert(dialect, INSERT, KEEP, vec![row]))
+            .await?;
         Ok(())
     }
 

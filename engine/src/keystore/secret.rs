@@ -40,7 +40,8 @@ impl MsgSecretStore for SealedKeyStore {
             ]
         });
         let rows = rows.collect();
-        self.execute(insert(INSERT, MERGE, rows)).await?;
+        let dialect = self.store.dialect();
+        self.execute(insert(dialect, INSERT, MERGE, rows)).await?;
         Ok(stored)
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use sqlx::{Any, AssertSqlSafe, SqlSafeStr as _, SqlStr, any::AnyArguments, query::Query};
 
+use crate::store::Dialect;
+
 /// Placeholders in one statement at most: under SQLite's limit of 32,766
 /// (<https://sqlite.org/limits.html#max_variable_number>).
 const PLACEHOLDERS: usize = 32_000;
 
-/// Longer statements are not kept prepared: each length is a text of its own.
+/// Statements with more values are not kept prepared: each length is a text of its own.
 const KEPT: usize = 64;
 
 /// One value of a row.
@@ -54,8 +56,12 @@ pub(super) fn statement<const N: usize>(text: &'static str, cells: [Cell; N]) ->
     }
 }
 
-/// `head ($1, $2), ($3, $4) tail`: as few statements as the limit allows, mostly one.
+/// `head VALUES ($1, $2), ($3, $4) tail`: as few statements as the limit allows, mostly one.
+///
+/// SQLite takes every `$n` for a name and looks each up among all, which thousands of them make slow: to
+/// it they are plain `?`.
 pub(super) fn insert<const N: usize>(
+    dialect: Dialect,
     head: &'static str,
     tail: &'static str,
     rows: Vec<[Cell; N]>,
@@ -64,7 +70,10 @@ pub(super) fn insert<const N: usize>(
         .into_iter()
         .map(|rows| {
             let places: Vec<_> = (0..rows.len())
-                .map(|row| format!("({})", placeholders(row * N + 1, N)))
+                .map(|row| match dialect {
+                    Dialect::Sqlite => format!("({})", ["?"; N].join(", ")),
+                    Dialect::Postgres => format!("({})", placeholders(row * N + 1, N)),
+                })
                 .collect();
             finish(
                 format!("{head} VALUES {} {tail}", places.join(", ")),
@@ -90,12 +99,12 @@ pub(super) fn among<const N: usize>(
 }
 
 fn finish(text: String, cells: impl Iterator<Item = Cell>) -> Statement {
-    let kept = text.len() <= KEPT * 8;
-    // Only fixed text and `$n`: every value is bound.
+    let cells: Vec<_> = cells.collect();
+    // Only fixed text and placeholders: every value is bound.
     Statement {
         text: AssertSqlSafe(Arc::<str>::from(text)).into_sql_str(),
-        cells: cells.collect(),
-        kept,
+        kept: cells.len() <= KEPT,
+        cells,
     }
 }
 

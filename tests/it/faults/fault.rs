@@ -56,10 +56,21 @@ pub(super) fn drawn(chance: &mut StdRng) -> Vec<Fault> {
         if long {
             round.extend(further(chance));
         }
+        round.retain(is_wanted);
         round.shuffle(chance);
         faults.extend(round);
     }
     faults
+}
+
+/// `PASSERELLE_TEST_FAULTS` names some of them, as in `Killed,Usurped`: no others come then.
+fn is_wanted(fault: &Fault) -> bool {
+    let Ok(wanted) = std::env::var("PASSERELLE_TEST_FAULTS") else {
+        return true;
+    };
+    let name = format!("{fault:?}");
+    let name = name.split('(').next().unwrap_or_default();
+    wanted.split(',').any(|one| one == name)
 }
 
 /// Faults that are each looked at alone: one of everything that ends or stops, or all there are, each at

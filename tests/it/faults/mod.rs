@@ -14,7 +14,7 @@
 //! | `flood` | more deliveries due at once than Redis could hold |
 //!
 //! The order is drawn from a seed, which is printed. `PASSERELLE_TEST_LONG` makes many rounds of it, with
-//! longer outages; `PASSERELLE_TEST_ROUNDS` says how many.
+//! longer outages; `PASSERELLE_TEST_ROUNDS` says how many, `PASSERELLE_TEST_FAULTS` which kinds.
 
 mod fault;
 mod fence;

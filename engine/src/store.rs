@@ -277,7 +277,7 @@ impl Store {
         self.dialect
     }
 
-    /// Whether there are any tables yet.
+    /// Whether the store was made before, by a first migration that came to its end.
     pub async fn is_made(&self) -> Result<bool, sqlx::Error> {
         match self.dialect {
             Dialect::Sqlite => {

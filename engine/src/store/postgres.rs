@@ -177,11 +177,17 @@ async fn connect(pool: &AnyPool) -> Result<AnyConnection, sqlx::Error> {
     connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Whether there are any tables yet. Before that there need not be roles either.
+/// Whether the store's tables can be read as [`system`] reads them.
+const MADE: &str = "SELECT count(*) FROM pg_roles WHERE rolname = 'passerelle_system' \
+     AND pg_has_role(session_user, oid, 'MEMBER') \
+     AND has_table_privilege(oid, to_regclass('vault_check'), 'SELECT') \
+     AND has_table_privilege(oid, to_regclass('data_key'), 'SELECT')";
+
+/// Whether the store was made before. Not while another process is making it, nor after one that was
+/// killed at it: then there are tables, and nobody may read them yet.
 pub(super) async fn is_made(pool: &AnyPool) -> Result<bool, sqlx::Error> {
     let mut conn = connect(pool).await?;
-    let made = "SELECT count(to_regclass('vault_check'))";
-    let made: i64 = sqlx::query_scalar(made).fetch_one(&mut conn).await?;
+    let made: i64 = sqlx::query_scalar(MADE).fetch_one(&mut conn).await?;
     conn.close().await?;
     Ok(made == 1)
 }

@@ -90,6 +90,26 @@ async fn a_wrong_key_is_refused_before_the_tables_are_brought_up_to_date() {
     }
 }
 
+#[tokio::test]
+async fn many_first_starts_at_once_and_one_after_a_killed_one_make_the_store() {
+    for fresh in stores().await {
+        // A store of PostgreSQL whose first migration was killed before its end.
+        if fresh.folder.is_none() {
+            let mut conn = sqlx::AnyConnection::connect(&fresh.url).await.unwrap();
+            let unread = "REVOKE ALL ON vault_check, data_key FROM passerelle_system";
+            conn.execute(unread).await.unwrap();
+            conn.close().await.unwrap();
+        }
+        let ring = ring(&line("a", 1));
+        let starts = (0..6).map(|_| Vault::migrate(&fresh.store, &ring));
+        for start in futures_util::future::join_all(starts).await {
+            start.unwrap();
+        }
+        fresh.vault(ring).await.unwrap();
+        fresh.close().await;
+    }
+}
+
 async fn applied(conn: &mut sqlx::AnyConnection) -> i64 {
     let applied = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations");
     applied.fetch_one(conn).await.unwrap()

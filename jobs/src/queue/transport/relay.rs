@@ -27,8 +27,10 @@ use crate::{
     store::system::dispatches::{Dispatched, Room},
 };
 
-/// Tokens that may wait in Redis. At some 8,000 due ones a fetch of apalis-redis fails for ever.
-pub(super) const MOST: u64 = 2_000;
+/// Redis is filled up to so many waiting tokens. What another process pushes between a look and what
+/// comes of it adds some [`PUSHED`] at most: 2,000 in all, where at some 8,000 due ones a fetch of
+/// apalis-redis fails for ever.
+pub(super) const MOST: u64 = 1_500;
 /// Tokens pushed in one step.
 const PUSHED: u64 = 256;
 /// When a token that claimed nothing is taken for lost.

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{
-    Api, Backing, Finished, Receiver, Setup, Shop, World, bucket::Bucket, on_every_shape,
+    Api, Backing, Finished, Receiver, Setup, Shop, World, bucket::Bucket, on_every_shape, probes,
     shop::Page, simulator::Phone, soon,
 };
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
@@ -804,6 +804,10 @@ async fn a_worker_that_dies_while_it_fetches_is_followed_by_another(
         world.gateway.stop().await?;
         world.gateway.setup.failpoints = Some(format!("{point}=return"));
         world.gateway.start().await?;
+        if backing == Backing::Cluster {
+            // Until then files are claimed without one.
+            probes::travels(&world.gateway, true).await?;
+        }
         let bytes = STANDARD.encode(format!("file {n}"));
         let said = json!({ "message": { "type": "document", "bytes_base64": bytes } });
         world.simulator.tell(CONTACT, NUMBER, said).await?;

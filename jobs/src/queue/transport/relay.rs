@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Redis is filled up to so many waiting tokens. What another process pushes between a look and what
-/// comes of it adds some [`PUSHED`] at most: 2,000 in all, where at some 8,000 due ones a fetch of
+/// comes of it adds [`PUSHED`] at most, for each that does; at some 8,000 due ones a fetch of
 /// apalis-redis fails for ever.
 pub(super) const MOST: u64 = 1_500;
 /// Tokens pushed in one step.

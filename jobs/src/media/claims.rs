@@ -10,7 +10,7 @@ use super::fetch::{FetchMedia, Fetcher, LAPSE};
 use crate::{
     crash,
     error::Fault,
-    pacing::millis,
+    pacing::{millis, until},
     queue::{
         Source,
         tokens::{Known, Travels},
@@ -61,7 +61,7 @@ impl Source for Fetcher {
         let now = self.services.0.clock.now();
         let mut conn = self.services.0.store.read_system().await?;
         let next = media_claims::next_at(&mut conn, now).await?;
-        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+        Ok(next.map(|at| until(at, now)))
     }
 }
 

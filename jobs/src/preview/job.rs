@@ -17,7 +17,7 @@ use crate::{
     error::Fault,
     messages::{self, content_place},
     model::{Message, Status},
-    pacing::millis,
+    pacing::{millis, until},
     queue::Source,
     services::Services,
     store::{self, system::preview_claims},
@@ -64,7 +64,7 @@ impl Source for Previews {
         let now = self.0.0.clock.now();
         let mut conn = self.0.0.store.read_system().await?;
         let next = preview_claims::next_at(&mut conn, now).await?;
-        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+        Ok(next.map(|at| until(at, now)))
     }
 }
 

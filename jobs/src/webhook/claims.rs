@@ -9,6 +9,7 @@ use super::deliver::{DeliverWebhook, Deliverer};
 use crate::{
     crash,
     error::Fault,
+    pacing::until,
     queue::{
         Source,
         tokens::{Known, Travels},
@@ -48,7 +49,7 @@ impl Source for Deliverer {
         let now = self.clock.now();
         let mut conn = self.store.read_system().await?;
         let next = delivery_claims::next_at(&mut conn, now).await?;
-        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0))))
+        Ok(next.map(|at| until(at, now)))
     }
 }
 

@@ -73,8 +73,7 @@ fn is_wanted(fault: &Fault) -> bool {
     wanted.split(',').any(|one| one == name)
 }
 
-/// Faults that are each looked at alone: one of everything that ends or stops, or all there are, each at
-/// its longest.
+/// Faults that are each looked at alone: one of everything that is killed or stops, or all there are.
 pub(super) fn each(chance: &mut StdRng) -> Vec<Fault> {
     if std::env::var_os("PASSERELLE_TEST_LONG").is_some() {
         return round(chance).into_iter().chain(further(chance)).collect();

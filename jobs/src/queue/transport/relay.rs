@@ -23,6 +23,7 @@ use super::{
 use crate::{
     crash,
     error::Fault,
+    pacing::until,
     queue::tokens::Travels,
     store::system::dispatches::{Dispatched, Room},
 };
@@ -127,9 +128,7 @@ impl<K: Travels> Relay<K> {
     async fn until_due(&self, now: Millis) -> Result<Duration, Fault> {
         let mut conn = self.store.read_system().await?;
         let next = K::ROWS.next_at(&mut conn, now, lost_before(now)).await?;
-        Ok(next.map_or(LONGEST_REST, |at| {
-            Duration::from_millis(u64::try_from(at - now).unwrap_or(0))
-        }))
+        Ok(next.map_or(LONGEST_REST, |at| until(at, now)))
     }
 
     /// Marks what is to be pushed; none when another process is at it.

@@ -1,20 +1,22 @@
 //! through: messages per second from accepted row to acknowledged, over 100 sessions on the real
 //! protocol with every durability rule in force, against a bare loop of the library that also
-//! waits for each acknowledgement. Both are judged by when the server read the frames.
+//! waits for each acknowledgement. Both are judged by when the server read the frames, while every
+//! session is sending: those that connect first do not count alone.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use passerelle_tests::{
     Backing, Setup, Simulator, World,
     simulator::{Entry, Phone},
     world::numbers,
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{children::run, report::Row};
 
 const SESSIONS: u32 = 100;
-const EACH: u32 = 40;
+const EACH: u32 = 250;
 const CONTACT: &str = "+4915199000001";
 const SILENT: Phone = Phone {
     echo: false,
@@ -49,7 +51,7 @@ async fn ours() -> Result<f64> {
     for session in &sessions {
         world.api.disconnect(&session.id).await?;
     }
-    for session in &sessions {
+    let accepted = stream::iter(&sessions).map(async |session| {
         world.api.session_in(&session.id, "stopped").await?;
         for n in 0..EACH {
             world
@@ -57,7 +59,9 @@ async fn ours() -> Result<f64> {
                 .send(&session.id, CONTACT, &format!("{n}"))
                 .await?;
         }
-    }
+        anyhow::Ok(())
+    });
+    accepted.buffered(8).try_collect::<()>().await?;
     for session in &sessions {
         world.api.connect(&session.id).await?;
     }
@@ -81,17 +85,23 @@ async fn theirs() -> Result<f64> {
     rate(&simulator.ledger("sent").await?)
 }
 
-/// Frames per second between the first fifth and the last fifth of them, where all sessions are at work.
+/// Frames per second from when every session has sent one until one has sent all.
 fn rate(frames: &[Entry]) -> Result<f64> {
-    let mut times: Vec<_> = frames.iter().map(|frame| frame.wire_us).collect();
-    times.sort_unstable();
-    let (from, to) = (times.len() / 5, times.len() * 4 / 5);
-    let span = Duration::from_micros(
-        times
-            .get(to)
-            .context("frames were sent")?
-            .saturating_sub(times[from]),
-    );
-    let count = u32::try_from(to - from)?;
-    Ok(f64::from(count) / span.as_secs_f64())
+    let mut sessions: HashMap<&str, Vec<u64>> = HashMap::new();
+    for frame in frames {
+        let times = sessions.entry(frame.from.as_str()).or_default();
+        times.push(frame.wire_us);
+    }
+    ensure!(sessions.len() == SESSIONS as usize, "every session sent");
+    let first = |times: &Vec<u64>| times.iter().copied().min();
+    let last = |times: &Vec<u64>| times.iter().copied().max();
+    let from = sessions.values().filter_map(first).max();
+    let to = sessions.values().filter_map(last).min();
+    let (from, to) = (from.context("frames")?, to.context("frames")?);
+    ensure!(from < to, "the sessions were at work at the same time");
+    let within = frames
+        .iter()
+        .filter(|frame| (from..to).contains(&frame.wire_us));
+    let count = u32::try_from(within.count())?;
+    Ok(f64::from(count) / Duration::from_micros(to - from).as_secs_f64())
 }

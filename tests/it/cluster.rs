@@ -94,7 +94,7 @@ impl Pair {
     async fn finish(self) -> Result<Finished> {
         for (number, frames) in &by_number(self.world.simulator.ledger("sent").await?) {
             if number.contains(NUMBER.trim_start_matches('+')) {
-                assert_eq!(under_floor(frames, 200), Vec::<u64>::new());
+                assert_eq!(under_floor(frames, 200), Vec::<String>::new());
             }
         }
         self.world.finish().await

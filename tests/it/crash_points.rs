@@ -172,7 +172,7 @@ async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finis
     shown_once_and_in_order(&world, &texts).await?;
     for frames in by_number(world.simulator.ledger("sent").await?).values() {
         if frames[0].from.contains(NUMBER.trim_start_matches('+')) {
-            assert_eq!(under_floor(frames, 200), Vec::<u64>::new());
+            assert_eq!(under_floor(frames, 200), Vec::<String>::new());
         }
     }
     known_as_sent(&world, &session, texts.len()).await?;

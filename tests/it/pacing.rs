@@ -32,13 +32,18 @@ pub(crate) fn by_number(frames: Vec<Entry>) -> BTreeMap<String, Vec<Entry>> {
     numbers
 }
 
-/// Gaps of a number's frames below the floor, in microseconds.
-pub(crate) fn under_floor(frames: &[Entry], floor_ms: u64) -> Vec<u64> {
-    frames
-        .windows(2)
-        .map(|two| two[1].wire_us - two[0].wire_us)
-        .filter(|gap| gap + JITTER_US < floor_ms * 1000)
-        .collect()
+/// Gaps of a number's frames below the floor, each with the frames around it: WhatsApp's id, and when.
+pub(crate) fn under_floor(frames: &[Entry], floor_ms: u64) -> Vec<String> {
+    let mut under = Vec::new();
+    for two in frames.windows(2) {
+        let gap = two[1].wire_us - two[0].wire_us;
+        if gap + JITTER_US < floor_ms * 1000 {
+            let [before, after] = [&two[0], &two[1]].map(|frame| (&frame.id, frame.at_ms));
+            let number = &two[0].from;
+            under.push(format!("{number}: {gap} us from {before:?} to {after:?}"));
+        }
+    }
+    under
 }
 
 async fn a_second_send_waits_for_the_first_ones_gap(backing: Backing) -> Result<Finished> {
@@ -102,7 +107,7 @@ async fn two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gap
         );
         assert_eq!(
             under_floor(frames, 200),
-            Vec::<u64>::new(),
+            Vec::<String>::new(),
             "{number} was too quick"
         );
     }
@@ -141,7 +146,7 @@ async fn the_gap_holds_over_a_kill(backing: Backing) -> Result<Finished> {
     world.gateway.kill_and_restart().await?;
     world.api.message_at(&second.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
-    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    assert_eq!(under_floor(&frames, 3_000), Vec::<String>::new());
     world.finish().await
 }
 
@@ -164,7 +169,7 @@ async fn the_gap_holds_over_a_reconnect_asked_for_by_the_tenant(
     world.api.connect(&session.id).await?;
     world.api.message_at(&second.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
-    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    assert_eq!(under_floor(&frames, 3_000), Vec::<String>::new());
     world.finish().await
 }
 
@@ -189,6 +194,6 @@ async fn the_gap_holds_when_the_store_forgets_it(backing: Backing) -> Result<Fin
     world.api.message_at(&second.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
     assert_eq!(frames.len(), 2);
-    assert_eq!(under_floor(&frames, 3_000), Vec::<u64>::new());
+    assert_eq!(under_floor(&frames, 3_000), Vec::<String>::new());
     world.finish().await
 }

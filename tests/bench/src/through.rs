@@ -87,16 +87,16 @@ async fn theirs() -> Result<f64> {
 
 /// Frames per second from when every session has sent one until one has sent all.
 fn rate(frames: &[Entry]) -> Result<f64> {
-    let mut sessions: HashMap<&str, Vec<u64>> = HashMap::new();
+    // When each session wrote its first, and its last.
+    let mut sessions: HashMap<&str, (u64, u64)> = HashMap::new();
     for frame in frames {
-        let times = sessions.entry(frame.from.as_str()).or_default();
-        times.push(frame.wire_us);
+        let (at, from) = (frame.wire_us, frame.from.as_str());
+        let (first, last) = sessions.entry(from).or_insert((at, at));
+        (*first, *last) = (at.min(*first), at.max(*last));
     }
     ensure!(sessions.len() == SESSIONS as usize, "every session sent");
-    let first = |times: &Vec<u64>| times.iter().copied().min();
-    let last = |times: &Vec<u64>| times.iter().copied().max();
-    let from = sessions.values().filter_map(first).max();
-    let to = sessions.values().filter_map(last).min();
+    let from = sessions.values().map(|(first, _)| *first).max();
+    let to = sessions.values().map(|(_, last)| *last).min();
     let (from, to) = (from.context("frames")?, to.context("frames")?);
     ensure!(from < to, "the sessions were at work at the same time");
     let within = frames

@@ -92,7 +92,7 @@ impl Pair {
 
     /// No gap on the wire was under the floor, and everything was told and known.
     async fn finish(self) -> Result<Finished> {
-        for (number, frames) in &by_number(&self.world.simulator).await? {
+        for (number, frames) in &by_number(self.world.simulator.ledger("sent").await?) {
             if number.contains(NUMBER.trim_start_matches('+')) {
                 assert_eq!(under_floor(frames, 200), Vec::<String>::new());
             }

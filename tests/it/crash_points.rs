@@ -170,7 +170,7 @@ async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finis
 
     world.lanes_empty(Duration::from_mins(1)).await?;
     shown_once_and_in_order(&world, &texts).await?;
-    for frames in by_number(&world.simulator).await?.values() {
+    for frames in by_number(world.simulator.ledger("sent").await?).values() {
         if frames[0].from.contains(NUMBER.trim_start_matches('+')) {
             assert_eq!(under_floor(frames, 200), Vec::<String>::new());
         }

@@ -3,13 +3,10 @@
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
     Backing, Finished, Setup, World, on_every_shape,
-    simulator::{Entry, Phone, Simulator},
+    simulator::{Entry, Phone},
     world::numbers,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 on_every_shape!(
     a_second_send_waits_for_the_first_ones_gap,
@@ -23,24 +20,17 @@ const CONTACT: &str = "+4915199000001";
 /// The server may read one frame a little late and the next at once.
 const JITTER_US: u64 = 5_000;
 
-/// The frames that each number's lane wrote, in their order. What a phone could not read and asked for
+/// The frames that each number's lane wrote, in their order. What a phone could not open and asked for
 /// again, the library says again at once and under the same id: that answer is no lane's.
-pub(crate) async fn by_number(simulator: &Simulator) -> Result<BTreeMap<String, Vec<Entry>>> {
-    let message = |entry: &Entry| (entry.from.clone(), entry.id.clone());
-    let asked = simulator.ledger("unreadable").await?;
-    let asked: BTreeSet<_> = asked.iter().map(message).collect();
-    let mut written = BTreeSet::new();
+pub(crate) fn by_number(frames: Vec<Entry>) -> BTreeMap<String, Vec<Entry>> {
     let mut numbers: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
-    for frame in simulator.ledger("sent").await? {
-        let first = written.insert(message(&frame));
-        if first || !asked.contains(&message(&frame)) {
-            numbers.entry(frame.from.clone()).or_default().push(frame);
-        }
+    for frame in frames.into_iter().filter(|frame| !frame.retry) {
+        numbers.entry(frame.from.clone()).or_default().push(frame);
     }
     for frames in numbers.values_mut() {
         frames.sort_by_key(|frame| frame.wire_us);
     }
-    Ok(numbers)
+    numbers
 }
 
 /// Gaps of a number's frames below the floor, each with the frames around it: WhatsApp's id, and when.
@@ -102,7 +92,7 @@ async fn two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gap
         futures_util::future::try_join_all(round).await?;
     }
     world.lanes_empty(Duration::from_mins(1)).await?;
-    let lanes = by_number(&world.simulator).await?;
+    let lanes = by_number(world.simulator.ledger("sent").await?);
     assert_eq!(lanes.len(), 20);
     let texts = texts_by_id(&world).await?;
     let wanted: Vec<_> = (0..10).map(|n| format!("{n:02}")).collect();

@@ -47,6 +47,9 @@ pub struct Entry {
     /// A frame had the privacy token that its recipient gave the sender's account.
     #[serde(default)]
     pub token: bool,
+    /// A frame answers a phone that could not open the message and asked for it again.
+    #[serde(default)]
+    pub retry: bool,
 }
 
 /// How a simulated phone behaves.

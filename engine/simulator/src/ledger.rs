@@ -57,6 +57,8 @@ pub(crate) struct Entry {
     pub(crate) subtype: String,
     /// Whether a frame carried the privacy token that its recipient once gave the sender's account.
     pub(crate) token: bool,
+    /// Whether a frame answers a phone that could not open the message and asked for it again.
+    pub(crate) retry: bool,
     /// What was said or shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<Box<View>>,
@@ -153,6 +155,7 @@ mod tests {
             text: None,
             subtype: String::new(),
             token: false,
+            retry: false,
             message: None,
             group: None,
         }

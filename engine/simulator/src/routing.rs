@@ -137,6 +137,7 @@ fn note_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: Re
         group: (to.server == Server::Group).then(|| recipient.clone()),
         read: Some(read),
         token: has_token(&world.state(), from, to, node),
+        retry: is_retry(node),
         ..Line::default()
     };
     world.note(Kind::Sent, from, &recipient, line);
@@ -152,6 +153,13 @@ fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
     given.zip(shown).is_some_and(|(given, shown)| {
         matches!(&shown.content, Some(NodeContent::Bytes(bytes)) if *bytes == given.bytes)
     })
+}
+
+/// Whether the message answers a device that asked for it again: its one seal then tells how often it did
+/// (wacore 0.7.0, `prepare_pairwise_retry_stanza`).
+fn is_retry(node: &Node) -> bool {
+    let enc = node.get_optional_child("enc");
+    enc.is_some_and(|enc| enc.attrs.get("count").is_some())
 }
 
 /// How the ledger names an address.

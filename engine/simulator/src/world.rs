@@ -139,6 +139,7 @@ impl World {
             text: line.text,
             subtype: line.subtype.to_owned(),
             token: line.token,
+            retry: line.retry,
             message: line.message,
             group: line.group,
         });
@@ -160,6 +161,7 @@ pub(crate) struct Line<'a> {
     pub(crate) subtype: &'a str,
     pub(crate) read: Option<Read>,
     pub(crate) token: bool,
+    pub(crate) retry: bool,
     pub(crate) message: Option<Box<View>>,
     pub(crate) group: Option<String>,
 }

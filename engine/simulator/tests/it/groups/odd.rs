@@ -44,6 +44,9 @@ async fn a_phone_that_misses_the_key_asks_the_library_and_gets_the_message() {
     assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
     let asked = sim.ledger_of("unreadable", &sent, 2).await;
     assert_eq!(asked.len(), 2);
+    let frames = sim.ledger_of("sent", &sent, 3).await;
+    let answers: Vec<_> = frames.iter().map(|frame| &frame["retry"]).collect();
+    assert_eq!(answers, [false, true, true]);
     library.stop().await;
 }
 

@@ -13,14 +13,15 @@ use wacore_binary::Node;
 use waproto::buffa::Message;
 use waproto::whatsapp::ClientPayload;
 
-use crate::account::{Address, Link, MAILBOX, Mail};
 use crate::dispatch::{Client, dispatch};
 use crate::frames::{Frames, wrap};
-use crate::login;
-use crate::noise::{self, Answer, Direction, Secured};
-use crate::pairing;
-use crate::routing::Verdict;
-use crate::world::{Read, World};
+use crate::noise::{Answer, Direction, Secured};
+use crate::state::address::Address;
+use crate::state::device::{Link, MAILBOX, Mail};
+use crate::state::ledger::Read;
+use crate::state::world::World;
+use crate::verdict::Verdict;
+use crate::{login, noise, pairing};
 
 /// A client that has not finished its handshake by then is cut off.
 const HANDSHAKE: Duration = Duration::from_secs(20);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use wacore_binary::Node;
 
-use crate::account::Address;
-use crate::routing::{self, Verdict};
-use crate::stanza;
-use crate::world::{Read, World};
-use crate::{iq, pair_code, pairing, receipts};
+use crate::messages;
+use crate::state::address::Address;
+use crate::state::ledger::Read;
+use crate::state::world::World;
+use crate::verdict::Verdict;
+use crate::{iq, pair_code, pairing, receipts, stanza};
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ fn unlinked(world: &World, connection: u64, node: &Node) -> Verdict {
 fn linked(world: &Arc<World>, address: &Address, node: &Node, read: Read) -> Verdict {
     let reply = match node.tag.as_ref() {
         "iq" => return iq::answer(world, address, node),
-        "message" => return routing::message(world, address, node, read),
+        "message" => return messages::message(world, address, node, read),
         "receipt" => receipts::receipt(world, address, node, read),
         "presence" => receipts::presence(world, address, node),
         "ack" => {

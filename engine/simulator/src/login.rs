@@ -6,10 +6,11 @@ use std::time::Duration;
 use wacore_binary::{Node, Server};
 use waproto::whatsapp::ClientPayload;
 
-use crate::account::{Address, Link, Mail};
-use crate::faults::{Do, Fault, On};
 use crate::stanza::{self, el};
-use crate::world::{State, World, plus};
+use crate::state::address::{Address, plus};
+use crate::state::device::{Link, Mail};
+use crate::state::faults::{Do, Fault, On};
+use crate::state::world::{State, World};
 
 /// How long a login that is not answered on purpose is kept waiting.
 const SILENCE: Duration = Duration::from_mins(1);

@@ -10,30 +10,14 @@ use wacore_binary::Node;
 use wacore_libsignal::crypto::aes_256_gcm_decrypt;
 use wacore_libsignal::protocol::{KeyPair, PublicKey};
 
-use crate::account::Pn;
 use crate::certs::raw;
-use crate::pairing::{Linked, fresh_id, linked, offer};
-use crate::receipts::notification;
-use crate::routing::Verdict;
-use crate::stanza::{self, el};
-use crate::world::{State, World, parse_phone};
-
-/// A device that shows a code for a phone.
-pub(crate) struct CodeRequest {
-    phone: Pn,
-    pairing_ref: Vec<u8>,
-    wrapped_ephemeral: Vec<u8>,
-    entered: Option<Entered>,
-}
-
-/// What the phone made when the code was entered.
-struct Entered {
-    /// The phone's ephemeral key.
-    own: KeyPair,
-    /// The device's, opened with the code; nonsense if the code was wrong.
-    theirs: [u8; 32],
-    done: oneshot::Sender<anyhow::Result<oneshot::Receiver<Result<Linked, String>>>>,
-}
+use crate::pairing::{linked, offer};
+use crate::stanza::{self, el, notification};
+use crate::state::address::{Pn, parse_phone};
+use crate::state::pairing::Linked;
+use crate::state::pairing::{CodeRequest, Entered};
+use crate::state::world::{State, World};
+use crate::verdict::Verdict;
 
 /// A device's `link_code_companion_reg`: its hello or its finish.
 pub(crate) fn companion(world: &World, connection: u64, id: &str, node: &Node) -> Verdict {
@@ -120,7 +104,7 @@ fn primary_hello(
     let mut state = world.state();
     let account = state.accounts.get(phone).context("no such phone")?;
     let identity = raw(&account.keys.identity);
-    let id = fresh_id(&mut state);
+    let id = state.fresh_id();
     let connection = newest(&state, phone).context("the device went away")?;
     let pairing = state.pairings.get_mut(&connection);
     let pairing = pairing.context("the device went away")?;

@@ -8,45 +8,18 @@ use tokio::sync::oneshot;
 use wacore::pair::PairUtils;
 use wacore_binary::{Jid, Node, SERVER_JID, Server};
 use waproto::buffa::Message;
+use waproto::whatsapp::ClientPairingProps;
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
-use waproto::whatsapp::{ADVSignedDeviceIdentity, ClientPairingProps};
 
-use crate::account::{Address, Device, LINKED_DEVICES, Link, Mail, Pn, SignedKey};
-use crate::pair_code::CodeRequest;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::{State, World};
+use crate::stanza::{self, el, notification};
+use crate::state::account::LINKED_DEVICES;
+use crate::state::address::{Address, Pn};
+use crate::state::device::{Device, Link, SignedKey};
+use crate::state::pairing::{Linked, Offer, Pairing};
+use crate::state::world::{State, World};
 
 /// Refs offered to one connection; clients show the first for 60 s and the others for 20 s each.
 const REFS: usize = 6;
-
-/// A connection that is not linked yet.
-pub(crate) struct Pairing {
-    link: Link,
-    noise: [u8; 32],
-    data: DevicePairingRegistrationData,
-    refs: Vec<String>,
-    pub(crate) code: Option<CodeRequest>,
-    offer: Option<Offer>,
-}
-
-/// A phone's offer that waits for the device's signature.
-struct Offer {
-    iq: String,
-    address: Address,
-    key_index: u32,
-    signed: ADVSignedDeviceIdentity,
-    done: oneshot::Sender<Result<Linked, String>>,
-}
-
-/// A device that was just linked.
-#[derive(Clone, Debug)]
-pub(crate) struct Linked {
-    /// Its address by phone number.
-    pub(crate) jid: Jid,
-    /// Its number on the account.
-    pub(crate) device: u16,
-}
 
 /// Begin with a connection whose payload asks for pairing: send it refs.
 pub(crate) fn begin(
@@ -61,7 +34,7 @@ pub(crate) fn begin(
         .iter()
         .map(|text| el("ref").bytes(text.as_bytes()).build());
     let pair_device = el("pair-device").children(nodes).build();
-    let iq = server_iq(fresh_id(&mut state), world.clock.seconds(), pair_device);
+    let iq = server_iq(state.fresh_id(), world.clock.seconds(), pair_device);
     let pairing = Pairing {
         noise,
         data,
@@ -81,11 +54,6 @@ fn fresh_ref(state: &mut State) -> String {
     format!("2@{}", text.replace(['+', '/', '='], "x"))
 }
 
-/// An id for a stanza of the server.
-pub(crate) fn fresh_id(state: &mut State) -> String {
-    format!("{:08x}", state.rng.random::<u32>())
-}
-
 fn server_iq(id: String, now: u64, child: Node) -> Node {
     el("iq")
         .attr("from", SERVER_JID)
@@ -95,19 +63,6 @@ fn server_iq(id: String, now: u64, child: Node) -> Node {
         .attr("t", now)
         .children([child])
         .build()
-}
-
-impl Pairing {
-    /// Send to the connection.
-    pub(crate) fn send(&self, node: Node) {
-        // A full mailbox ends the connection, and the pairing with it.
-        let _ = self.link.mail.try_send(Mail::Stanza(Arc::new(node)));
-    }
-
-    /// The device's own identity key.
-    pub(crate) fn identity(&self) -> Option<[u8; 32]> {
-        self.data.e_ident.as_deref()?.try_into().ok()
-    }
 }
 
 /// What a QR code holds.
@@ -171,7 +126,7 @@ pub(crate) fn offer(
     adv_secret: &[u8; 32],
 ) -> anyhow::Result<oneshot::Receiver<Result<Linked, String>>> {
     let now = world.clock.seconds();
-    let iq = fresh_id(state);
+    let iq = state.fresh_id();
     let pairing = state.pairings.get_mut(&connection);
     let pairing = pairing.context("the device went away")?;
     let identity = pairing.identity().context("the device has no identity")?;
@@ -274,7 +229,7 @@ fn accept(
 /// Tell an account's other devices that one came or went.
 pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came: bool) {
     let now = world.clock.seconds();
-    let id = fresh_id(state);
+    let id = state.fresh_id();
     let Some(account) = state.accounts.get_mut(&address.pn) else {
         return;
     };

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use wacore_binary::{Jid, Node, NodeContent, SERVER_JID, Server};
+use wacore_binary::{Jid, Node, NodeContent, Server};
 
-use crate::account::Address;
-use crate::ledger::Kind;
-use crate::media::retry;
-use crate::routing;
 use crate::stanza::{self, el};
-use crate::world::{Line, Read, World};
+use crate::state::address::Address;
+use crate::state::ledger::{Kind, Line, Read};
+use crate::state::world::World;
 
 /// Receipts that tell the server something and nobody else.
 const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
@@ -23,7 +21,7 @@ pub(crate) fn receipt(world: &Arc<World>, from: &Address, node: &Node, read: Rea
     world.stats.count("receipts");
     let ids = message_ids(node, &id);
     settle(world, from, &ids);
-    if retry::is_request(node) {
+    if asks_for_media(node) {
         to_own_phone(world, from, node);
     }
     if !NOT_RELAYED.contains(&kind.as_str()) {
@@ -94,7 +92,7 @@ impl Target {
 }
 
 fn note(world: &World, from: &Address, to: &Target, kind: &str, ids: &[String], read: Read) {
-    let target = routing::name(&world.state(), &to.jid);
+    let target = world.state().name(&to.jid);
     let subtype = if kind.is_empty() { "delivery" } else { kind };
     for id in ids {
         let line = Line {
@@ -193,7 +191,7 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
     });
     let mut state = world.state();
     let target = state.pn(&to);
-    let name = routing::name(&state, &to);
+    let name = state.name(&to);
     let line = Line {
         subtype: &subtype,
         group: (to.server == Server::Group).then(|| name.clone()),
@@ -248,19 +246,8 @@ pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Nod
     None
 }
 
-/// A notification of the server itself.
-pub(crate) fn notification(
-    kind: &'static str,
-    from: Option<Jid>,
-    id: String,
-    now: u64,
-) -> wacore_binary::builder::NodeBuilder {
-    let out = el("notification")
-        .attr("type", kind)
-        .attr("id", id)
-        .attr("t", now);
-    match from {
-        Some(jid) => out.attr("from", jid),
-        None => out.attr("from", SERVER_JID),
-    }
+/// Whether a receipt asks for lost media.
+fn asks_for_media(node: &Node) -> bool {
+    matches!(&node.content, Some(NodeContent::Nodes(_)))
+        && stanza::text(node, "type").as_deref() == Some("server-error")
 }

@@ -17,11 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection;
-use crate::control;
-use crate::cuts::{Cuts, Cuttable};
-use crate::media;
-use crate::world::World;
+use crate::state::cuts::{Cuts, Cuttable};
+use crate::state::world::World;
+use crate::{connection, control, media};
 
 /// A peer that has not said its first byte, or not finished TLS, by then is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);

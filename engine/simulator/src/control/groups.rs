@@ -9,11 +9,11 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, known_group, make, missing, number, parse};
-use crate::account::Pn;
-use crate::group::Mode;
+use super::call::{Outcome, Worlds, bad, known_group, make, missing, number, parse};
 use crate::group::members::{self, New};
-use crate::world::{World, plus};
+use crate::state::address::{Pn, plus};
+use crate::state::group::Mode;
+use crate::state::world::World;
 
 /// The largest subject, in bytes.
 const SUBJECT: usize = 400;

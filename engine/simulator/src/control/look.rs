@@ -5,9 +5,9 @@ use poem::{IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, number};
-use crate::ledger::{Entry, Kind, Page};
-use crate::world::plus;
+use super::call::{Outcome, Worlds, bad, number};
+use crate::state::address::plus;
+use crate::state::ledger::{Entry, Kind, Page};
 
 /// Ledger entries one call returns at most.
 const MOST: usize = 10_000;

@@ -5,7 +5,7 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, missing, parse};
+use super::call::{Outcome, Worlds, bad, missing, parse};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

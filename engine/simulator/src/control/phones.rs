@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wacore_binary::Server;
 
-use super::{Outcome, Worlds, known, make, missing, number, parse, refusal};
-use crate::account::{Address, Pn};
-use crate::pair_code;
-use crate::pairing::{self, Linked};
-use crate::world::plus;
+use super::call::{Outcome, Worlds, known, make, missing, number, parse, refusal};
+use crate::state::address::{Address, Pn, plus};
+use crate::state::pairing::Linked;
+use crate::{pair_code, pairing};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

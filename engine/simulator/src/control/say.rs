@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{
+use super::call::{
     Outcome, Worlds, bad, known, known_chat, known_group, missing, number, parse, parse_within,
     refusal,
 };
-use crate::account::Pn;
-use crate::phone::Order;
-use crate::speech::content::Content;
-use crate::speech::{Context, Speech};
-use crate::world::World;
+use crate::state::address::Pn;
+use crate::state::content::Content;
+use crate::state::order::Order;
+use crate::state::speech::{Context, Speech};
+use crate::state::world::World;
 
 /// Frames one `say` may send.
 const COPIES: u32 = 100;

@@ -6,11 +6,11 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, known, missing, number, parse};
-use crate::account::TimeLock;
-use crate::faults::Fault;
+use super::call::{Outcome, Worlds, bad, known, missing, number, parse};
 use crate::stanza;
-use crate::world::plus;
+use crate::state::account::TimeLock;
+use crate::state::address::plus;
+use crate::state::faults::Fault;
 
 #[handler]
 pub(super) async fn add_fault(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {

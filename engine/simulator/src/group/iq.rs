@@ -3,10 +3,10 @@
 
 use wacore_binary::Node;
 
-use crate::account::Address;
-use crate::iq::Request;
+use crate::iq::request::Request;
 use crate::stanza::{self, el};
-use crate::world::World;
+use crate::state::address::Address;
+use crate::state::world::World;
 
 /// Answer a `w:g2` request.
 pub(crate) fn answer(world: &World, from: &Address, request: &Request<'_>) -> Node {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use rand::RngExt;
 use wacore_binary::Node;
 
-use super::{Group, GroupId, Mode, free_id};
-use crate::account::Pn;
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::el;
-use crate::world::{State, World};
+use crate::stanza::{el, notification};
+use crate::state::address::Pn;
+use crate::state::group::{Group, GroupId, Mode};
+use crate::state::world::{State, World};
 
 /// A group to be made.
 pub(crate) struct New {
@@ -77,7 +76,7 @@ fn tell(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u6
     let Some(by) = state.member_jid(group, &group.creator, 0) else {
         return;
     };
-    let id = fresh_id(state);
+    let id = state.fresh_id();
     let node = notification("w:gp2", Some(group.jid()), id, now)
         .attr("participant", by)
         .attr("addressing_mode", group.mode.name())
@@ -86,6 +85,17 @@ fn tell(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u6
     for pn in accounts {
         if let Some(account) = state.accounts.get_mut(pn) {
             account.tell(&node, None, true);
+        }
+    }
+}
+
+/// A group id nobody has, of the shape that WhatsApp gives out.
+fn free_id(state: &mut State) -> GroupId {
+    loop {
+        let digits: u64 = state.rng.random_range(100_000_000_000..999_999_999_999);
+        let id: GroupId = format!("120363{digits}").into();
+        if !state.groups.contains_key(&id) {
+            return id;
         }
     }
 }

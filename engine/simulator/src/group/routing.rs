@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node};
 
-use super::Group;
-use crate::account::Address;
-use crate::routing::{notify, parts};
+use crate::routing::parts::{notify, parts};
 use crate::stanza::{self, el};
-use crate::world::{State, World};
+use crate::state::address::Address;
+use crate::state::group::Group;
+use crate::state::world::{State, World};
 
 /// The refusal where there is no such group, the code that `w:g2` has for it.
 const NO_SUCH_GROUP: u16 = 404;

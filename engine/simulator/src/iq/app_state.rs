@@ -7,12 +7,11 @@ use wacore_binary::Node;
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp::{SyncdPatch, SyncdVersion};
 
-use super::Request;
-use crate::account::{Account, Address, Collection};
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::World;
+use super::request::Request;
+use crate::stanza::{self, el, notification};
+use crate::state::account::{Account, Collection};
+use crate::state::address::Address;
+use crate::state::world::World;
 
 /// Patches kept of one collection; a device further behind starts from what is left.
 const PATCHES: usize = 1000;
@@ -20,7 +19,7 @@ const PATCHES: usize = 1000;
 /// Answer: store what was pushed, send what the device has not seen.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Node {
     let mut state = world.state();
-    let id = fresh_id(&mut state);
+    let id = state.fresh_id();
     let Some(account) = state.accounts.get_mut(&from.pn) else {
         return stanza::refusal(&request.id, 404, "item-not-found");
     };

@@ -2,6 +2,7 @@
 
 mod app_state;
 mod keys;
+pub(crate) mod request;
 mod small;
 mod usync;
 
@@ -9,32 +10,11 @@ use std::sync::Arc;
 
 use wacore_binary::Node;
 
-pub(crate) use self::keys::bundle_nodes;
-use crate::account::Address;
-use crate::group;
-use crate::login;
-use crate::pairing;
-use crate::routing::Verdict;
-use crate::stanza;
-use crate::world::World;
-
-/// A request, taken apart.
-pub(crate) struct Request<'a> {
-    pub(crate) id: String,
-    /// `get` or `set`.
-    pub(crate) kind: String,
-    pub(crate) xmlns: String,
-    /// The first child, which says what is asked.
-    pub(crate) child: Option<&'a Node>,
-    pub(crate) node: &'a Node,
-}
-
-impl Request<'_> {
-    /// Tag of the first child.
-    pub(crate) fn asks(&self) -> &str {
-        self.child.map_or("", |child| child.tag.as_ref())
-    }
-}
+use self::request::Request;
+use crate::state::address::Address;
+use crate::state::world::World;
+use crate::verdict::Verdict;
+use crate::{group, login, pairing, stanza};
 
 /// Answer one request.
 pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict {
@@ -76,7 +56,7 @@ fn remove(world: &World, from: &Address, child: Option<&Node>, reply: Node) -> V
     if let Some(account) = world.state().accounts.get_mut(&from.pn)
         && let Some(device) = account.devices.get_mut(&from.device)
     {
-        device.push(crate::account::Mail::Stanza(Arc::new(reply)));
+        device.push(crate::state::device::Mail::Stanza(Arc::new(reply)));
     }
     pairing::unlink(world, &address);
     Verdict::Silence

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node, Server};
 
-use super::Request;
-use crate::account::Address;
-use crate::media::{FOLDERS, pass};
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::{State, World};
+use super::request::Request;
+use crate::media::FOLDERS;
+use crate::stanza::{self, el, notification};
+use crate::state::address::Address;
+use crate::state::world::{State, World};
 
 /// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0, `abprops`).
 const PRIVACY_TOKENS: u32 = 10_518;
@@ -78,7 +76,7 @@ fn category(name: &'static str, value: &'static str) -> Node {
 }
 
 fn media_hosts(world: &World, from: &Address) -> Node {
-    let pass = pass::give(&mut world.state(), from);
+    let pass = world.state().give_pass(from);
     let kinds = FOLDERS.map(|kind| el(kind).build());
     let node = el("host")
         .attr("hostname", world.host.as_str())
@@ -128,7 +126,7 @@ fn issue_tokens(world: &Arc<World>, from: &Address, request: &Request<'_>) {
     let now = world.clock.seconds();
     let mut state = world.state();
     for contact in contacts {
-        let id = fresh_id(&mut state);
+        let id = state.fresh_id();
         issue_token(&mut state, from, &contact, id, now);
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 
-use super::Request;
-use crate::account::{Account, Address};
-use crate::phone;
-use crate::stanza::{self, el};
-use crate::world::{State, World, parse_phone};
+use super::request::Request;
+use crate::stanza::el;
+use crate::state::account::Account;
+use crate::state::address::{Address, parse_phone};
+use crate::state::world::{State, World};
+use crate::{phone, stanza};
 
 /// What the client asked to know of each user.
 struct Wanted {
@@ -76,7 +77,7 @@ fn one(world: &Arc<World>, user: &Node, wanted: &Wanted) -> Option<Node> {
         (Some(number), None) => Jid::pn(&*parse_phone(number)?),
         (None, None) => return None,
     };
-    phone::ensure(world, &jid);
+    phone::make::ensure(world, &jid);
     let now = world.clock.seconds();
     let mut state = world.state();
     let pn = state.pn(&jid);

@@ -10,13 +10,12 @@ use poem::http::{StatusCode, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse, Request, Response, handler};
 
-use super::pass;
-use super::range::{self, Part};
+use super::range::Part;
 use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
-use super::store::Object;
-use super::transfer;
-use crate::faults::{Do, On};
-use crate::world::World;
+use super::{range, transfer};
+use crate::state::faults::{Do, On};
+use crate::state::media_store::Object;
+use crate::state::world::World;
 
 /// Time for what was written to leave, before a connection is cut.
 const BEFORE_CUT: Duration = Duration::from_millis(50);
@@ -25,7 +24,7 @@ const BEFORE_CUT: Duration = Duration::from_millis(50);
 #[handler]
 pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let owner = parameter(query, "auth").map(|auth| pass::owner(&world.state(), auth));
+    let owner = parameter(query, "auth").map(|auth| world.state().pass_owner(auth));
     world.stats.count("downloads");
     let known = owner.as_ref().and_then(Option::as_ref);
     let fault = fault(world, known, On::Download);

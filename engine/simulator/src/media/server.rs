@@ -10,10 +10,10 @@ use poem::web::Json;
 use poem::{IntoResponse, Response};
 use serde_json::json;
 
-use super::store::Hash;
-use crate::account::Address;
-use crate::faults::{Do, Fault, On};
-use crate::world::{World, plus};
+use crate::state::address::{Address, plus};
+use crate::state::faults::{Do, Fault, On};
+use crate::state::media_store::Hash;
+use crate::state::world::World;
 
 /// Reads `name=value` pairs; clients put a `?` before their own even where the direct path has one.
 pub(super) fn parameter<'a>(query: &'a str, wanted: &str) -> Option<&'a str> {

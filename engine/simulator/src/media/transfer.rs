@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use super::store::{Hash, Store, remove};
+use crate::state::media_store::{Hash, Store, remove};
 
 /// Bytes read from a file at a time.
 const CHUNK: usize = 64 * 1024;

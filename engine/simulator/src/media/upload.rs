@@ -8,11 +8,11 @@ use poem::{Body, IntoResponse, Request, Response, handler};
 use serde_json::json;
 
 use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
-use super::store::{Hash, Progress};
 use super::transfer::{Incoming, LARGEST, Taken};
-use super::{FOLDERS, GOOD_FOR, pass};
-use crate::faults::{Do, Fault, On};
-use crate::world::World;
+use super::{FOLDERS, GOOD_FOR};
+use crate::state::faults::{Do, Fault, On};
+use crate::state::media_store::{Hash, Progress};
+use crate::state::world::World;
 
 /// Where an upload of unknown length is cut.
 const CUT_AT: u64 = 64 * 1024;
@@ -31,7 +31,7 @@ pub(crate) async fn upload(
         return refuse(StatusCode::NOT_FOUND, "no such folder or token");
     };
     let auth = parameter(query, "auth").unwrap_or_default();
-    let owner = pass::owner(&world.state(), auth);
+    let owner = world.state().pass_owner(auth);
     if parameter(query, "resume") == Some("1") {
         return owner.map_or_else(stranger, |_| progress(world, &hash));
     }

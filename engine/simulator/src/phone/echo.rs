@@ -5,11 +5,13 @@ use std::time::Duration;
 use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
 
-use super::{Order, Phone};
-use crate::chat::Chat;
-use crate::reading::{self, View};
-use crate::speech::content::{Content, Saying};
-use crate::speech::{Context, Speech};
+use super::Phone;
+use crate::reading;
+use crate::state::chat::Chat;
+use crate::state::content::{Content, Saying};
+use crate::state::order::Order;
+use crate::state::speech::{Context, Speech};
+use crate::state::view::View;
 
 /// The kinds that are said back; what changes another message is not.
 const SAID_BACK: [&str; 10] = [

@@ -8,13 +8,11 @@ use waproto::whatsapp::Message;
 
 use super::signal::Unopened;
 use super::{Phone, REMEMBERED};
-use crate::account::{Address, Pn};
-use crate::chat::Chat;
-use crate::ledger::Kind;
-use crate::reading::{self, View};
-use crate::speech;
-use crate::stanza;
-use crate::world::plus;
+use crate::state::address::{Address, Pn, plus};
+use crate::state::chat::Chat;
+use crate::state::ledger::Kind;
+use crate::state::view::View;
+use crate::{reading, stanza};
 
 /// Where a message was said, and by which device.
 #[derive(Clone)]
@@ -201,7 +199,8 @@ impl Phone {
         let (Some(update), Some(shown)) = (message.poll_update_message.as_option(), poll) else {
             return;
         };
-        let (Some(vote), Some(secret)) = (update.vote.as_option(), speech::secret(&shown.original))
+        let (Some(vote), Some(secret)) =
+            (update.vote.as_option(), reading::secret(&shown.original))
         else {
             return;
         };

@@ -12,7 +12,7 @@ use wacore_libsignal::protocol::{
 use wacore_libsignal::store::sender_key_name::SenderKeyName;
 
 use super::signal::{Outcome, Unopened, name, now};
-use crate::account::Address;
+use crate::state::address::Address;
 
 #[derive(Default)]
 struct Records(HashMap<String, SenderKeyRecord>);

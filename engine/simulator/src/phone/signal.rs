@@ -17,9 +17,9 @@ use wacore_libsignal::protocol::{
     message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
-use super::keys::PhoneKeys;
-use crate::account::Address;
-use crate::world::Bundle;
+use crate::state::address::Address;
+use crate::state::bundle::Bundle;
+use crate::state::phone_keys::PhoneKeys;
 
 pub(super) type Outcome<T> = Result<T, SignalProtocolError>;
 

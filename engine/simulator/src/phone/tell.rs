@@ -3,13 +3,13 @@
 use wacore_binary::{Jid, Node, Server};
 
 use super::Phone;
-use crate::account::{Address, Pn};
-use crate::chat::Chat;
-use crate::group::GroupId;
-use crate::ledger::Kind;
-use crate::receipts;
-use crate::stanza::{self, el};
-use crate::world::Read;
+use crate::stanza::el;
+use crate::state::address::{Address, Pn};
+use crate::state::bundle::bundle_nodes;
+use crate::state::chat::Chat;
+use crate::state::group::GroupId;
+use crate::state::ledger::{Kind, Read};
+use crate::{receipts, stanza};
 
 /// How often a phone asks for the same message again.
 const RETRIES: u8 = 5;
@@ -99,7 +99,7 @@ impl Phone {
             .attr("count", count)
             .attr("id", id)
             .attr("t", stanza::text(node, "t").unwrap_or_default());
-        let mut keys = crate::iq::bundle_nodes(&bundle);
+        let mut keys = bundle_nodes(&bundle);
         let registration = keys.remove(0);
         let mut receipt = el("receipt")
             .attr("id", id)

@@ -6,9 +6,9 @@ use std::io;
 use waproto::whatsapp::Message;
 
 use super::unwrapped;
-use crate::media::MediaKind;
-use crate::media::cipher::{self, Sums};
-use crate::media::store::Store;
+use crate::media::cipher::Sums;
+use crate::media::{MediaKind, cipher};
+use crate::state::media_store::Store;
 
 /// What a message says about its file.
 #[derive(Clone, Debug)]

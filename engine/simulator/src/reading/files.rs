@@ -2,7 +2,8 @@
 
 use waproto::whatsapp::Message;
 
-use super::{Attachment, Media, Opened, View, of};
+use super::{Attachment, Opened, of};
+use crate::state::view::{Media, View};
 
 pub(super) fn file(message: &Message) -> Option<View> {
     image(message)

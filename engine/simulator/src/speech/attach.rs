@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, Read};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::content::Source;
-use crate::media::cipher::{self, Sums};
-use crate::media::{GOOD_FOR, MediaKind};
-use crate::world::World;
+use crate::media::cipher::Sums;
+use crate::media::{GOOD_FOR, MediaKind, cipher};
+use crate::state::content::Source;
+use crate::state::world::World;
 
 /// A file that is on the media server.
 pub(crate) struct Attached {

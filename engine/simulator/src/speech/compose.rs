@@ -9,8 +9,8 @@ use waproto::whatsapp::message::{
 };
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
-use super::content::{Contact, Event, Location, Poll, Saying};
 use super::files::bytes;
+use crate::state::content::{Contact, Event, Location, Poll, Saying};
 
 /// The context around what is said, where there is any.
 pub(super) type Around = Option<ContextInfo>;

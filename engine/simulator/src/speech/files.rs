@@ -8,8 +8,8 @@ use waproto::whatsapp::message::{
 
 use super::attach::Attached;
 use super::compose::{Around, field};
-use super::content::{Document, Picture, Shape, Sound, Sticker, base64};
 use crate::media::MediaKind;
+use crate::state::content::{Document, Picture, Shape, Sound, Sticker, base64};
 
 /// Bytes given in base64, checked.
 pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {

@@ -8,13 +8,15 @@ use wacore_binary::{Jid, Server};
 use waproto::buffa::MessageField;
 use waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey};
 
-use super::content::{self, Content, Poll, Vote};
 use super::vote::Ballot;
-use super::{Context, Speech, attach, compose, files};
-use crate::account::Pn;
-use crate::chat::Chat;
+use super::{attach, compose, files};
 use crate::phone::Phone;
-use crate::phone::screen::Shown;
+use crate::reading::secret;
+use crate::state::address::Pn;
+use crate::state::chat::Chat;
+use crate::state::content::{self, Content, Poll, Vote};
+use crate::state::screen::Shown;
+use crate::state::speech::{Context, Speech};
 
 /// A message before it is sealed.
 pub(super) struct Composed {
@@ -254,10 +256,4 @@ impl Phone {
         }
         Ok(Some(context))
     }
-}
-
-/// The secret of a message.
-pub(crate) fn secret(message: &Message) -> Option<Vec<u8>> {
-    let context = message.message_context_info.as_option()?;
-    context.message_secret.clone()
 }

@@ -2,7 +2,6 @@
 
 mod attach;
 mod compose;
-pub(crate) mod content;
 mod files;
 mod group;
 mod making;
@@ -12,52 +11,18 @@ pub(crate) mod seal;
 pub(crate) mod vote;
 
 use rand::RngExt;
-use serde_json::Value;
-use tokio::sync::oneshot;
 use wacore_binary::{Jid, Node, Server};
 
-use self::content::{Content, Undecryptable};
-pub(crate) use self::making::secret;
-use self::seal::Outgoing;
-use crate::account::Pn;
-use crate::chat::Chat;
 use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
 use crate::routing;
+use crate::state::address::Pn;
+use crate::state::chat::Chat;
+use crate::state::content::{Content, Undecryptable};
+use crate::state::speech::{Said, Speech};
 
 /// Own messages kept to be sealed again for a device that could not open them.
 const RESENDABLE: usize = 200;
-
-/// Something to say, and where.
-pub(crate) struct Speech {
-    pub(crate) to: Chat,
-    pub(crate) content: Content,
-    pub(crate) context: Context,
-    /// Message id; made up if absent.
-    pub(crate) id: Option<String>,
-    /// How many frames of it to send, each sealed on its own.
-    pub(crate) copies: u32,
-    /// Told what became of it.
-    pub(crate) done: Option<oneshot::Sender<Result<Said, String>>>,
-}
-
-/// What is around something that is said.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
-    /// Id of the message that is answered; it is on the phone's screen.
-    pub(crate) quote: Option<String>,
-    /// Numbers that are named.
-    pub(crate) mentions: Vec<Pn>,
-    pub(crate) forwarded: bool,
-    /// Disappears after so many seconds.
-    pub(crate) expires: Option<u32>,
-}
-
-/// Something that was said.
-pub(crate) struct Said {
-    pub(crate) id: String,
-    /// Its file, as the control API tells of it.
-    pub(crate) media: Option<Value>,
-}
 
 impl Phone {
     /// Say something, and tell who asked for it.

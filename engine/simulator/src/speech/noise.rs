@@ -4,18 +4,19 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wacore_binary::{Jid, Node};
 
-use super::seal::{self, Outgoing};
-use super::{Said, Speech, compose};
-use crate::account::Address;
-use crate::chat::Chat;
-use crate::group::GroupId;
-use crate::ledger::Kind;
+use super::compose;
 use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
+use crate::phone::outgoing::enc;
 use crate::phone::sender_keys::SenderKeys;
 use crate::phone::signal::Sealed;
 use crate::routing;
 use crate::stanza::el;
-use crate::world::Line;
+use crate::state::address::Address;
+use crate::state::chat::Chat;
+use crate::state::group::GroupId;
+use crate::state::ledger::{Kind, Line};
+use crate::state::speech::{Said, Speech};
 
 impl Phone {
     /// Send what no device can open. With a text, that is what it says when asked again.
@@ -37,7 +38,7 @@ impl Phone {
             Chat::With(pn) => {
                 let devices = self.devices_of(pn).into_iter();
                 let copies = devices.filter_map(|(address, jid)| {
-                    let spoiled = seal::enc(self.spoiled(&address)?);
+                    let spoiled = enc(self.spoiled(&address)?);
                     Some(el("to").attr("jid", jid).children([spoiled]).build())
                 });
                 let copies: Vec<Node> = copies.collect();
@@ -71,7 +72,7 @@ impl Phone {
         let mut keys = SenderKeys::new(self.own.clone(), StdRng::from_rng(&mut self.rng));
         keys.share(group).ok()?;
         let bytes = keys.seal(group, b"nobody reads this").ok()?;
-        Some(seal::enc(Sealed {
+        Some(enc(Sealed {
             kind: "skmsg",
             bytes,
         }))

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use waproto::whatsapp::Message;
 
-use super::seal::Outgoing;
-use crate::account::Pn;
-use crate::chat::Chat;
-use crate::ledger::Kind;
 use crate::phone::Phone;
-use crate::phone::screen::Shown;
-use crate::reading::{self, Media, View};
-use crate::world::plus;
+use crate::phone::outgoing::Outgoing;
+use crate::reading;
+use crate::state::address::{Pn, plus};
+use crate::state::chat::Chat;
+use crate::state::ledger::Kind;
+use crate::state::screen::Shown;
+use crate::state::view::{Media, View};
 
 impl Phone {
     /// Write the ledger's line and put the message on the own screen.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::reading::View;
+use super::view::View;
 
 /// Entries kept where nobody says otherwise; older ones are forgotten, their numbers never used again.
 pub const LEDGER_ENTRIES: usize = 100_000;
@@ -64,6 +64,26 @@ pub(crate) struct Entry {
     pub(crate) message: Option<Box<View>>,
     /// The group it happened in.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
+}
+
+/// When a frame was read off the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    pub(crate) at_ms: u64,
+    pub(crate) wire_us: u64,
+}
+
+/// The rest of a ledger line.
+#[derive(Default)]
+pub(crate) struct Line<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) text: Option<String>,
+    pub(crate) subtype: &'a str,
+    pub(crate) read: Option<Read>,
+    pub(crate) token: bool,
+    pub(crate) retry: bool,
+    pub(crate) message: Option<Box<View>>,
     pub(crate) group: Option<String>,
 }
 

@@ -1,8 +1,7 @@
 //! Where something is said.
 
-use crate::account::Pn;
-use crate::group::GroupId;
-use crate::world::plus;
+use super::address::{Pn, plus};
+use super::group::GroupId;
 
 /// A conversation, as a phone sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

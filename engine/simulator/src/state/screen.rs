@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 use waproto::whatsapp::Message;
 
-use crate::account::Pn;
-use crate::chat::Chat;
-use crate::reading::View;
+use super::address::Pn;
+use super::chat::Chat;
+use super::view::View;
 
 /// Messages a phone keeps on its screen; the oldest goes first.
 const MESSAGES: usize = 1000;

@@ -16,7 +16,7 @@ use waproto::whatsapp::{
     ADVSignedKeyIndexList,
 };
 
-use crate::account::SignedKey;
+use super::device::SignedKey;
 use crate::certs::raw;
 
 /// Domain of an account's signature over a device (WhatsApp's ADV).

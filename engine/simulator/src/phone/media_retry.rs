@@ -5,17 +5,17 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use wacore_binary::{Node, NodeContent};
+use wacore_binary::Node;
 use waproto::buffa::Message as _;
 use waproto::whatsapp::media_retry_notification::ResultType;
 use waproto::whatsapp::{MediaRetryNotification, ServerErrorReceipt};
 
-use super::GOOD_FOR;
-use crate::addon::{self, IV};
-use crate::phone::Phone;
-use crate::reading::{self, Attachment};
-use crate::receipts::notification;
-use crate::stanza::{self, el};
+use super::Phone;
+use crate::addon::IV;
+use crate::media::GOOD_FOR;
+use crate::reading::Attachment;
+use crate::stanza::{el, notification};
+use crate::{addon, reading, stanza};
 
 /// What the key of request and answer is derived for.
 const INFO: &[u8] = b"WhatsApp Media Retry Notification";
@@ -103,10 +103,4 @@ async fn reupload(phone: &Phone, attachment: &Attachment) -> Option<String> {
     tokio::fs::copy(&object.file, &copy).await.ok()?;
     let expires = world.clock.seconds() + GOOD_FOR;
     Some(world.media.keep(copy, object.hash, object.length, expires))
-}
-
-/// Whether a receipt is such a request.
-pub(crate) fn is_request(node: &Node) -> bool {
-    matches!(&node.content, Some(NodeContent::Nodes(_)))
-        && stanza::text(node, "type").as_deref() == Some("server-error")
 }

@@ -11,18 +11,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wacore_binary::{Jid, Server};
 
-use crate::account::{Account, Address, Pn, SignedKey, Token};
+use super::account::{Account, Token};
+use super::address::plus;
+use super::address::{Address, Pn};
+use super::bundle::Bundle;
+use super::clock::Clock;
+use super::cuts::Cuts;
+use super::faults::Faults;
+use super::group::{Group, GroupId};
+use super::ledger::Line;
+use super::ledger::{Entry, Kind, Ledger};
+use super::media_store::Store;
+use super::pairing::Pairing;
+use super::passes::Passes;
+use super::stats::Stats;
 use crate::certs::NoiseIdentity;
-use crate::clock::Clock;
-use crate::cuts::Cuts;
-use crate::faults::Faults;
-use crate::group::{Group, GroupId};
-use crate::ledger::{Entry, Kind, Ledger};
-use crate::media::pass::Passes;
-use crate::media::store::Store;
-use crate::pairing::Pairing;
-use crate::reading::View;
-use crate::stats::Stats;
 
 /// Shared by every connection, phone and control call.
 pub(crate) struct World {
@@ -56,15 +59,6 @@ pub(crate) struct State {
     /// What lets devices upload media.
     pub(crate) passes: Passes,
     pub(crate) rng: StdRng,
-}
-
-/// What the server hands out so that others can start a Signal session with a device.
-pub(crate) struct Bundle {
-    pub(crate) registration: Vec<u8>,
-    pub(crate) identity: Vec<u8>,
-    pub(crate) signed_key: SignedKey,
-    pub(crate) one_time: Option<(Vec<u8>, Vec<u8>)>,
-    pub(crate) identity_proof: Vec<u8>,
 }
 
 /// The parts of a [`World`] that are made at start.
@@ -146,26 +140,6 @@ impl World {
     }
 }
 
-/// When a frame was read off the wire.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Read {
-    pub(crate) at_ms: u64,
-    pub(crate) wire_us: u64,
-}
-
-/// The rest of a ledger line.
-#[derive(Default)]
-pub(crate) struct Line<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) text: Option<String>,
-    pub(crate) subtype: &'a str,
-    pub(crate) read: Option<Read>,
-    pub(crate) token: bool,
-    pub(crate) retry: bool,
-    pub(crate) message: Option<Box<View>>,
-    pub(crate) group: Option<String>,
-}
-
 impl State {
     /// The phone number behind an address of either kind.
     pub(crate) fn pn(&self, jid: &Jid) -> Option<Pn> {
@@ -215,6 +189,50 @@ impl State {
         }
     }
 
+    /// The group behind an address.
+    pub(crate) fn group(&self, jid: &Jid) -> Option<&Group> {
+        (jid.server == Server::Group)
+            .then(|| self.groups.get(jid.user_base()))
+            .flatten()
+    }
+
+    /// A member as a group names it.
+    pub(crate) fn member_jid(&self, group: &Group, pn: &Pn, device: u16) -> Option<Jid> {
+        let account = self.accounts.get(pn)?;
+        Some(account.jid(group.mode.server(), device))
+    }
+
+    /// An id for a stanza of the server.
+    pub(crate) fn fresh_id(&mut self) -> String {
+        format!("{:08x}", self.rng.random::<u32>())
+    }
+
+    /// How the ledger names an address.
+    pub(crate) fn name(&self, jid: &Jid) -> String {
+        if jid.server == Server::Group {
+            return jid.to_string();
+        }
+        self.pn(jid)
+            .map_or_else(|| jid.user_base().to_owned(), |pn| plus(&pn))
+    }
+
+    /// A fresh pass for a device.
+    pub(crate) fn give_pass(&mut self, device: &Address) -> String {
+        let pass = hex::encode(self.rng.random::<[u8; 16]>());
+        self.passes.keep(pass.clone(), device);
+        pass
+    }
+
+    /// The linked device a pass was given to.
+    pub(crate) fn pass_owner(&self, pass: &str) -> Option<Address> {
+        let device = self.passes.owner(pass)?;
+        let account = self.accounts.get(&device.pn)?;
+        account
+            .devices
+            .contains_key(&device.device)
+            .then(|| device.clone())
+    }
+
     /// Keys to start a session with a device; takes one of its one-time keys. `None` if there is
     /// no such device or it has not uploaded any keys.
     pub(crate) fn bundle(&mut self, address: &Address) -> Option<Bundle> {
@@ -235,43 +253,5 @@ impl State {
             one_time,
             identity_proof: device.identity_proof.clone(),
         })
-    }
-}
-
-/// `+` and digits, as everybody outside writes a number.
-pub(crate) fn plus(pn: &str) -> String {
-    format!("+{pn}")
-}
-
-/// The digits of a phone number: 5 to 17 of them, behind an optional `+`.
-pub(crate) fn parse_phone(text: &str) -> Option<Pn> {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let fits = (5..=17).contains(&digits.len())
-        && !digits.starts_with('0')
-        && digits.bytes().all(|byte| byte.is_ascii_digit());
-    fits.then(|| digits.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_digits_behind_an_optional_plus() {
-        assert_eq!(
-            parse_phone("+491510000001").as_deref(),
-            Some("491510000001")
-        );
-        assert_eq!(parse_phone("491510000001").as_deref(), Some("491510000001"));
-        for bad in [
-            "",
-            "+",
-            "0491510000001",
-            "+49 151",
-            "++4915100",
-            "123456789012345678",
-        ] {
-            assert!(parse_phone(bad).is_none(), "{bad}");
-        }
     }
 }

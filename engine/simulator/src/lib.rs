@@ -43,6 +43,7 @@ mod iq;
 mod login;
 mod media;
 mod messages;
+mod next_step;
 mod noise;
 mod pair_code;
 mod pairing;
@@ -54,7 +55,6 @@ mod server;
 mod speech;
 mod stanza;
 mod state;
-mod verdict;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ use crate::state::clock::Clock;
 pub use crate::state::ledger::LEDGER_ENTRIES;
 pub use crate::state::media_store::MEDIA_BYTES;
 pub use crate::state::queue::QUEUE_STANZAS;
-use crate::state::world::{Made, World};
+use crate::state::world::{World, WorldParts};
 
 /// How a simulator is set up.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +121,7 @@ impl Simulator {
             None => rand::make_rng(),
         };
         let tls = Tls::generate()?;
-        let world = Arc::new(World::new(Made {
+        let world = Arc::new(World::new(WorldParts {
             noise: NoiseIdentity::generate(clock.seconds(), &mut rng)?,
             certificate: tls.pem,
             host: addr.to_string(),

@@ -5,65 +5,75 @@ use std::time::Duration;
 
 use wacore_binary::{Jid, Node, NodeContent, Server};
 
+use crate::next_step::NextStep;
 use crate::stanza::el;
 use crate::state::address::{Address, plus};
 use crate::state::device::Device;
-use crate::state::faults::{Do, Fault, On};
-use crate::state::ledger::{Kind, Line, Read};
+use crate::state::faults::{Fault, FaultAction, FaultPoint};
+use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
 use crate::state::world::{State, World};
-use crate::verdict::Verdict;
 use crate::{phone, routing, stanza};
 
 /// A message from a linked device: note it, obey the faults, fan it out and acknowledge it.
-pub(crate) fn message(world: &Arc<World>, from: &Address, node: &Node, read: Read) -> Verdict {
+pub(crate) fn message(
+    world: &Arc<World>,
+    from: &Address,
+    node: &Node,
+    read: FrameTime,
+) -> NextStep {
     let (Some(to), Some(id)) = (stanza::jid(node, "to"), stanza::text(node, "id")) else {
-        return Verdict::Silence;
+        return NextStep::Silence;
     };
     if stanza::text(node, "category").as_deref() == Some("peer") {
         // A device and its own phone talk; that is neither noted nor disturbed.
-        let _ = give_out(world, from, node);
-        return Verdict::Reply(ack(world, &to, &id, None));
+        let _ = deliver(world, from, node);
+        return NextStep::Reply(ack(world, &to, &id, None));
     }
-    note_sent(world, from, &to, node, read);
+    record_sent(world, from, &to, node, read);
     let phone = plus(&from.pn);
-    let before = world.faults.strike(&phone, On::Message);
-    match before.as_ref().map(|fault| fault.act) {
-        Some(Do::Cut) => return Verdict::Cut,
-        Some(Do::Drop) => return Verdict::Silence,
-        Some(Do::Nack) => return Verdict::Reply(ack(world, &to, &id, Some(code(before.as_ref())))),
-        Some(Do::Delay) => {
-            return taken_later(world, from, node, wait(before.as_ref()));
+    let before = world.faults.trigger(&phone, FaultPoint::Message);
+    match before.as_ref().map(|fault| fault.action) {
+        Some(FaultAction::Cut) => return NextStep::Cut,
+        Some(FaultAction::Drop) => return NextStep::Silence,
+        Some(FaultAction::Nack) => {
+            return NextStep::Reply(ack(world, &to, &id, Some(code(before.as_ref()))));
         }
-        Some(Do::Duplicate | Do::Refuse | Do::Corrupt) | None => {}
+        Some(FaultAction::Delay) => {
+            return deliver_later(world, from, node, wait(before.as_ref()));
+        }
+        Some(FaultAction::Duplicate | FaultAction::Refuse | FaultAction::Corrupt) | None => {}
     }
     acknowledge(world, from, node, before.is_some())
 }
 
 /// Fan out and acknowledge, with the faults that strike an acknowledgement.
-fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> Verdict {
+fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> NextStep {
     let (Some(to), Some(id)) = (stanza::jid(node, "to"), stanza::text(node, "id")) else {
-        return Verdict::Silence;
+        return NextStep::Silence;
     };
-    let fault = world.faults.strike(&plus(&from.pn), On::Ack);
-    if fault.as_ref().is_some_and(|fault| fault.act == Do::Nack) {
-        return Verdict::Reply(ack(world, &to, &id, Some(code(fault.as_ref()))));
+    let fault = world.faults.trigger(&plus(&from.pn), FaultPoint::Ack);
+    if fault
+        .as_ref()
+        .is_some_and(|fault| fault.action == FaultAction::Nack)
+    {
+        return NextStep::Reply(ack(world, &to, &id, Some(code(fault.as_ref()))));
     }
-    let error = give_out(world, from, node).err();
+    let error = deliver(world, from, node).err();
     if twice {
-        let _ = give_out(world, from, node);
+        let _ = deliver(world, from, node);
     }
     let reply = ack(world, &to, &id, error);
-    match fault.as_ref().map(|fault| fault.act) {
-        Some(Do::Cut) => Verdict::Cut,
-        Some(Do::Drop) => Verdict::Silence,
-        Some(Do::Delay) => Verdict::Later(wait(fault.as_ref()), reply),
-        _ => Verdict::Reply(reply),
+    match fault.as_ref().map(|fault| fault.action) {
+        Some(FaultAction::Cut) => NextStep::Cut,
+        Some(FaultAction::Drop) => NextStep::Silence,
+        Some(FaultAction::Delay) => NextStep::Later(wait(fault.as_ref()), reply),
+        _ => NextStep::Reply(reply),
     }
 }
 
 /// Take a message only after a while; the acknowledgement goes to whichever connection the
 /// device has then.
-fn taken_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) -> Verdict {
+fn deliver_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) -> NextStep {
     let (world, from, node) = (Arc::clone(world), from.clone(), node.clone());
     world.tasks.clone().spawn(async move {
         tokio::select! {
@@ -71,10 +81,10 @@ fn taken_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) 
             () = world.stop.cancelled() => return,
         }
         match acknowledge(&world, &from, &node, false) {
-            Verdict::Reply(reply) => to_device(&world, &from, |device| {
+            NextStep::Reply(reply) => to_device(&world, &from, |device| {
                 device.deliver(Arc::new(reply), false);
             }),
-            Verdict::Later(wait, reply) => {
+            NextStep::Later(wait, reply) => {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = world.stop.cancelled() => return,
@@ -83,13 +93,13 @@ fn taken_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) 
                     device.deliver(Arc::new(reply), false);
                 });
             }
-            Verdict::Cut => to_device(&world, &from, |device| {
-                device.hang_up(None);
+            NextStep::Cut => to_device(&world, &from, |device| {
+                device.disconnect(None);
             }),
-            Verdict::Goodbye(_) | Verdict::Silence => {}
+            NextStep::Goodbye(_) | NextStep::Silence => {}
         }
     });
-    Verdict::Silence
+    NextStep::Silence
 }
 
 /// On whatever connection the device has now.
@@ -109,21 +119,21 @@ fn wait(fault: Option<&Fault>) -> Duration {
     Duration::from_millis(fault.map_or(0, |fault| fault.delay_ms))
 }
 
-fn note_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: Read) {
+fn record_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: FrameTime) {
     world.stats.count("messages");
-    let recipient = world.state().name(to);
+    let recipient = world.state().ledger_name(to);
     let id = stanza::text(node, "id").unwrap_or_default();
     let subtype = stanza::text(node, "type").unwrap_or_default();
-    let line = Line {
+    let line = EntryDetails {
         id: &id,
         subtype: &subtype,
         group: (to.server == Server::Group).then(|| recipient.clone()),
         read: Some(read),
         token: has_token(&world.state(), from, to, node),
         retry: is_retry(node),
-        ..Line::default()
+        ..EntryDetails::default()
     };
-    world.note(Kind::Sent, from, &recipient, line);
+    world.record(EntryKind::Sent, from, &recipient, line);
 }
 
 /// Whether the message carries the privacy token that its recipient gave the sender's account.
@@ -158,7 +168,7 @@ fn ack(world: &World, to: &Jid, id: &str, error: Option<u16>) -> Node {
 }
 
 /// Give the message out; in a world of any number, its recipient is made first.
-fn give_out(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
+fn deliver(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     phone::make::ensure(world, &to);
     routing::fan_out(world, from, node)

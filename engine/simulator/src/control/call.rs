@@ -17,8 +17,8 @@ use crate::state::world::World;
 
 /// The largest body of a call.
 const BODY: usize = 256 * 1024;
-pub(super) type Worlds<'a> = Data<&'a Arc<World>>;
-pub(super) type Outcome<T> = Result<T, Refusal>;
+pub(super) type WorldData<'a> = Data<&'a Arc<World>>;
+pub(super) type CallResult<T> = Result<T, Refusal>;
 
 /// A call that was refused: `{"error": "…"}`.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +59,11 @@ pub(super) fn missing(reason: &str) -> Refusal {
     refusal(StatusCode::NOT_FOUND, reason)
 }
 
-pub(super) async fn parse<T: DeserializeOwned>(body: Body) -> Outcome<T> {
+pub(super) async fn parse<T: DeserializeOwned>(body: Body) -> CallResult<T> {
     parse_within(body, BODY).await
 }
 
-pub(super) async fn parse_within<T: DeserializeOwned>(body: Body, limit: usize) -> Outcome<T> {
+pub(super) async fn parse_within<T: DeserializeOwned>(body: Body, limit: usize) -> CallResult<T> {
     let bytes = body
         .into_bytes_limit(limit)
         .await
@@ -71,19 +71,19 @@ pub(super) async fn parse_within<T: DeserializeOwned>(body: Body, limit: usize) 
     serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))
 }
 
-pub(super) fn number(text: &str) -> Outcome<Pn> {
+pub(super) fn number(text: &str) -> CallResult<Pn> {
     parse_phone(text).ok_or_else(|| bad("a phone is + and 5 to 17 digits"))
 }
 
 /// A number that must exist.
-pub(super) fn known(world: &World, text: &str) -> Outcome<Pn> {
+pub(super) fn known(world: &World, text: &str) -> CallResult<Pn> {
     let pn = number(text)?;
     let exists = world.state().accounts.contains_key(&pn);
     exists.then_some(pn).ok_or_else(|| missing("no such phone"))
 }
 
 /// A group that must exist, by its address.
-pub(super) fn known_group(world: &World, text: &str) -> Outcome<GroupId> {
+pub(super) fn known_group(world: &World, text: &str) -> CallResult<GroupId> {
     let id = text.strip_suffix("@g.us").unwrap_or(text);
     let state = world.state();
     let found = state.groups.get_key_value(id);
@@ -92,14 +92,14 @@ pub(super) fn known_group(world: &World, text: &str) -> Outcome<GroupId> {
 }
 
 /// A number or a group, which must exist.
-pub(super) fn known_chat(world: &World, text: &str) -> Outcome<Chat> {
+pub(super) fn known_chat(world: &World, text: &str) -> CallResult<Chat> {
     if text.ends_with("@g.us") {
         return known_group(world, text).map(Chat::Group);
     }
     known(world, text).map(Chat::With)
 }
 
-pub(super) fn make(world: &Arc<World>, pn: &Pn) -> Outcome<bool> {
+pub(super) fn make(world: &Arc<World>, pn: &Pn) -> CallResult<bool> {
     phone::make::create(world, pn)
         .map_err(|error| refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }

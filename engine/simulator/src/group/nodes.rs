@@ -4,7 +4,7 @@ use wacore_binary::{Node, Server};
 
 use crate::stanza::el;
 use crate::state::address::Pn;
-use crate::state::group::{Group, Mode};
+use crate::state::group::{AddressingMode, Group};
 use crate::state::world::State;
 
 impl State {
@@ -12,8 +12,8 @@ impl State {
     pub(crate) fn member_node(&self, group: &Group, pn: &Pn) -> Option<Node> {
         let account = self.accounts.get(pn)?;
         let (other, server) = match group.mode {
-            Mode::Lid => ("phone_number", Server::Pn),
-            Mode::Pn => ("lid", Server::Lid),
+            AddressingMode::Lid => ("phone_number", Server::Pn),
+            AddressingMode::Pn => ("lid", Server::Lid),
         };
         let node = el("participant")
             .attr("jid", account.jid(group.mode.server(), 0))

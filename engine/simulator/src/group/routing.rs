@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node};
 
-use crate::routing::parts::{notify, parts};
+use crate::routing::copy::{copy_children, push_name};
 use crate::stanza::{self, el};
 use crate::state::address::Address;
 use crate::state::group::Group;
@@ -105,7 +105,7 @@ fn copy(
         .attr("id", stanza::text(node, "id")?)
         .attr("t", now)
         .attr("type", kind)
-        .attr("notify", notify(account, from));
+        .attr("notify", push_name(account, from));
     if account.script.shows_number || other != "participant_pn" {
         out = out.attr(other, account.jid(server, 0));
     }
@@ -113,5 +113,8 @@ fn copy(
         out = out.attr("edit", edit);
     }
     let proof = device.identity_proof.as_slice();
-    Some(out.children(parts(node, ciphertexts, proof)).build())
+    Some(
+        out.children(copy_children(node, ciphertexts, proof))
+            .build(),
+    )
 }

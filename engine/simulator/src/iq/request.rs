@@ -3,7 +3,7 @@
 use wacore_binary::Node;
 
 /// A request, taken apart.
-pub(crate) struct Request<'a> {
+pub(crate) struct IqRequest<'a> {
     pub(crate) id: String,
     /// `get` or `set`.
     pub(crate) kind: String,
@@ -13,9 +13,9 @@ pub(crate) struct Request<'a> {
     pub(crate) node: &'a Node,
 }
 
-impl Request<'_> {
+impl IqRequest<'_> {
     /// Tag of the first child.
-    pub(crate) fn asks(&self) -> &str {
+    pub(crate) fn tag(&self) -> &str {
         self.child.map_or("", |child| child.tag.as_ref())
     }
 }

@@ -8,9 +8,9 @@ use waproto::whatsapp::Message;
 use super::Phone;
 use crate::reading;
 use crate::state::chat::Chat;
-use crate::state::content::{Content, Saying};
+use crate::state::content::{Content, TextContent};
 use crate::state::order::Order;
-use crate::state::speech::{Context, Speech};
+use crate::state::speech::{Speech, SpeechContext};
 use crate::state::view::View;
 
 /// The kinds that are said back; what changes another message is not.
@@ -27,13 +27,13 @@ impl Phone {
             return;
         }
         let content = match &view.text {
-            Some(text) => Content::Text(Saying::plain(text.clone())),
+            Some(text) => Content::Text(TextContent::plain(text.clone())),
             None => Content::Again(Box::new(bare(message))),
         };
         let speech = Order::Say(Box::new(Speech {
             to: chat,
             content,
-            context: Context::default(),
+            context: SpeechContext::default(),
             id: None,
             copies: 1,
             done: None,

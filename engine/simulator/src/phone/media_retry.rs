@@ -99,7 +99,7 @@ async fn reupload(phone: &Phone, attachment: &Attachment) -> Option<String> {
     if object.lost {
         return None;
     }
-    let copy = world.media.fresh_file().ok()?;
+    let copy = world.media.new_file().ok()?;
     tokio::fs::copy(&object.file, &copy).await.ok()?;
     let expires = world.clock.seconds() + GOOD_FOR;
     Some(world.media.keep(copy, object.hash, object.length, expires))

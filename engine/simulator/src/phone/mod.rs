@@ -5,10 +5,10 @@ mod inbox;
 pub(crate) mod make;
 mod media_retry;
 pub(crate) mod outgoing;
+mod receipts;
 mod run;
 pub(crate) mod sender_keys;
 pub(crate) mod signal;
-mod tell;
 mod welcome;
 
 use std::collections::{HashSet, VecDeque};
@@ -22,18 +22,19 @@ use wacore_binary::Node;
 use self::outgoing::Outgoing;
 use self::sender_keys::SenderKeys;
 use self::signal::Signal;
+use crate::receipts::acknowledged;
+use crate::stanza;
 use crate::stanza::el;
 use crate::state::account::Script;
 use crate::state::address::plus;
 use crate::state::address::{Address, Pn};
 use crate::state::chat::Chat;
-use crate::state::ledger::{Kind, Line};
+use crate::state::ledger::{EntryDetails, EntryKind};
 use crate::state::order::Order;
 use crate::state::phone_keys::PhoneKeys;
 use crate::state::screen::Screen;
 use crate::state::view::View;
 use crate::state::world::World;
-use crate::{receipts, stanza};
 
 /// Orders that wait for one phone.
 const ORDERS: usize = 10_000;
@@ -83,13 +84,13 @@ impl Phone {
         let ack = el("ack")
             .attr("class", node.tag.as_ref())
             .attr("id", stanza::text(node, "id").unwrap_or_default());
-        receipts::acknowledged(&self.world, &self.own, &ack.build());
+        acknowledged(&self.world, &self.own, &ack.build());
     }
 
     /// Write a line about a message that was sent by `sender`, in a chat of this phone.
-    pub(crate) fn note(
+    pub(crate) fn record(
         &self,
-        kind: Kind,
+        kind: EntryKind,
         sender: &Address,
         chat: &Chat,
         id: &str,
@@ -100,19 +101,19 @@ impl Phone {
             .filter(|view| matches!(view.kind, "text" | "edit"))
             .and_then(|view| view.text.clone());
         let to = if *sender == self.own {
-            chat.name()
+            chat.ledger_name()
         } else {
             plus(&self.own.pn)
         };
-        let line = Line {
+        let line = EntryDetails {
             id,
             text,
             subtype: view.as_ref().map_or("text", |view| view.kind),
             message: view.map(Box::new),
-            group: chat.group().map(|_| chat.name()),
-            ..Line::default()
+            group: chat.group().map(|_| chat.ledger_name()),
+            ..EntryDetails::default()
         };
-        self.world.note(kind, sender, &to, line);
+        self.world.record(kind, sender, &to, line);
     }
 
     fn script(&self) -> Script {

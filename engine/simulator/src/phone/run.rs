@@ -23,12 +23,12 @@ impl Phone {
                         self.receive(&node).await;
                     }
                 }
-                Some(order) = todo.recv() => self.obey(order).await,
+                Some(order) = todo.recv() => self.run_order(order).await,
             }
         }
     }
 
-    async fn obey(&mut self, order: Order) {
+    async fn run_order(&mut self, order: Order) {
         match order {
             Order::Say(speech) => self.say(*speech).await,
             Order::Receipt {
@@ -38,7 +38,7 @@ impl Phone {
                 ids,
             } => self.receipts_for(kind, &from, group.as_ref(), &ids),
             Order::Welcome(device) => welcome::welcome(self, device),
-            Order::Look { chat, shown } => {
+            Order::ReadChat { chat, shown } => {
                 let _ = shown.send(self.screen.chat(&chat));
             }
         }
@@ -49,7 +49,7 @@ impl Phone {
         match (node.tag.as_ref(), kind.as_deref()) {
             ("message", _) => self.message(node).await,
             ("receipt", Some("retry")) => {
-                self.say_again(node);
+                self.resend(node);
                 self.acknowledge(node);
             }
             ("receipt", Some("server-error")) => {

@@ -8,7 +8,7 @@ use waproto::whatsapp::Message;
 use super::unwrapped;
 use crate::media::cipher::Sums;
 use crate::media::{MediaKind, cipher};
-use crate::state::media_store::Store;
+use crate::state::media_store::MediaStore;
 
 /// What a message says about its file.
 #[derive(Clone, Debug)]
@@ -58,17 +58,17 @@ pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
 
 /// Fetch the file and open it, as an official app does: every sum in the message must hold.
 /// Reads files: not for a thread that others wait for.
-pub(crate) fn open(store: &Store, attachment: &Attachment) -> Result<Opened, String> {
+pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<Opened, String> {
     let path = attachment.direct_path.as_deref().ok_or("no direct_path")?;
     let key = attachment.media_key.as_deref().ok_or("no media_key")?;
     if key.len() != 32 {
         return Err(format!("a media_key of {} bytes", key.len()));
     }
     let object = store.find(path).ok_or("not on the media server")?;
-    if let Some(status) = object.gone {
+    if let Some(status) = object.expired_status {
         return Err(format!("the media server answers {status}"));
     }
-    if object.spoiled {
+    if object.corrupt {
         return Err("the mac does not match".to_owned());
     }
     let file = File::open(&object.file).map_err(|error| error.to_string())?;

@@ -1,12 +1,12 @@
 //! From a device to other devices: each gets its own copy of a message.
 
-pub(crate) mod parts;
+pub(crate) mod copy;
 
 use std::sync::Arc;
 
 use wacore_binary::{Jid, Node, Server};
 
-use self::parts::{notify, parts};
+use self::copy::{copy_children, push_name};
 use crate::stanza::el;
 use crate::state::address::Address;
 use crate::state::world::{State, World};
@@ -23,7 +23,7 @@ pub(crate) fn fan_out(world: &World, from: &Address, node: &Node) -> Result<(), 
     let mut state = world.state();
     let target = state.pn(&to).ok_or(404_u16)?;
     if target != from.pn {
-        state.acquaint(&from.pn, &target, now);
+        state.exchange_tokens(&from.pn, &target, now);
     }
     for (jid, ciphertexts) in copies(node, &to) {
         let Some(address) = state.address(&jid) else {
@@ -89,10 +89,13 @@ fn copy(
         if account.script.shows_number || other != "sender_pn" {
             out = out.attr(other, jid);
         }
-        out = out.attr("notify", notify(account, from));
+        out = out.attr("notify", push_name(account, from));
     } else if !peer {
         out = out.attr("recipient", stanza::jid(node, "to")?.to_non_ad());
     }
     let proof = device.identity_proof.as_slice();
-    Some(out.children(parts(node, ciphertexts, proof)).build())
+    Some(
+        out.children(copy_children(node, ciphertexts, proof))
+            .build(),
+    )
 }

@@ -52,7 +52,7 @@ impl Phone {
     }
 
     /// A message of the group for the one device that could not open it, with the key it lacks.
-    pub(super) fn seal_again(
+    pub(super) fn seal_for_retry(
         &mut self,
         group: &GroupId,
         to: &Jid,

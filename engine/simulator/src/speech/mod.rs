@@ -5,9 +5,9 @@ mod compose;
 mod files;
 mod group;
 mod making;
-mod noise;
 mod own;
 pub(crate) mod seal;
+mod undecryptable;
 pub(crate) mod vote;
 
 use rand::RngExt;
@@ -19,7 +19,7 @@ use crate::routing;
 use crate::state::address::Pn;
 use crate::state::chat::Chat;
 use crate::state::content::{Content, Undecryptable};
-use crate::state::speech::{Said, Speech};
+use crate::state::speech::{SaidMessage, Speech};
 
 /// Own messages kept to be sealed again for a device that could not open them.
 const RESENDABLE: usize = 200;
@@ -34,13 +34,13 @@ impl Phone {
         }
     }
 
-    async fn try_say(&mut self, speech: Speech) -> Result<Said, String> {
+    async fn try_say(&mut self, speech: Speech) -> Result<SaidMessage, String> {
         let id = speech.id.clone().unwrap_or_else(|| self.fresh_id());
         let to = self
             .address_of(&speech.to)
             .ok_or("no such phone, or not in this group")?;
         if let Content::Undecryptable(Undecryptable { text }) = &speech.content {
-            return Ok(self.say_unreadably(&speech, id, &to, text.as_deref()));
+            return Ok(self.send_undecryptable(&speech, id, &to, text.as_deref()));
         }
         let composed = self.compose(&speech, &to).await?;
         let out = Outgoing {
@@ -56,7 +56,7 @@ impl Phone {
             let _ = routing::fan_out(&self.world, &self.own, &node);
         }
         self.remember_said(out);
-        Ok(Said {
+        Ok(SaidMessage {
             id,
             media: composed.media,
         })

@@ -76,7 +76,7 @@ impl Phone {
 
     /// Seal for one device, starting a session if there is none. `None` if it has no keys yet.
     pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> Option<Sealed> {
-        if !self.signal.knows(device) {
+        if !self.signal.has_session(device) {
             let bundle: Bundle = self.world.state().bundle(device)?;
             if let Err(error) = self.signal.start(device, &bundle) {
                 tracing::warn!(%error, "a device's keys are unusable");
@@ -87,11 +87,11 @@ impl Phone {
     }
 
     /// A device could not open a message: seal it anew, for that device alone.
-    pub(crate) fn say_again(&mut self, node: &Node) -> Option<()> {
+    pub(crate) fn resend(&mut self, node: &Node) -> Option<()> {
         let id = stanza::text(node, "id")?;
         let from = stanza::jid(node, "from")?;
         if from.server == Server::Group {
-            return self.say_again_in_group(node, &id, &from);
+            return self.resend_to_group(node, &id, &from);
         }
         let device = self.world.state().address(&from)?;
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
@@ -107,14 +107,14 @@ impl Phone {
         routing::fan_out(&self.world, &self.own, &again).ok()
     }
 
-    fn say_again_in_group(&mut self, node: &Node, id: &str, to: &Jid) -> Option<()> {
+    fn resend_to_group(&mut self, node: &Node, id: &str, to: &Jid) -> Option<()> {
         let asks = stanza::jid(node, "participant")?;
         let (device, group) = {
             let state = self.world.state();
             (state.address(&asks)?, Arc::clone(&state.group(to)?.id))
         };
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
-        let again = self.seal_again(&group, to, &device, asks, &out)?;
+        let again = self.seal_for_retry(&group, to, &device, asks, &out)?;
         routing::fan_out(&self.world, &self.own, &again).ok()
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wacore_binary::{Jid, Node, Server};
 
 use super::address::Pn;
-use super::device::{Device, Link, Mail};
+use super::device::{Device, DeviceConnection, Mail};
 use super::order::Order;
 use super::phone_keys::PhoneKeys;
 
@@ -54,7 +54,7 @@ pub(crate) struct TimeLock {
 
 /// A privacy token one account gave another.
 #[derive(Clone)]
-pub(crate) struct Token {
+pub(crate) struct PrivacyToken {
     pub(crate) bytes: Vec<u8>,
     pub(crate) at: u64,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Account {
     pub(crate) app_state: BTreeMap<String, Collection>,
     pub(crate) timelock: TimeLock,
     /// Whom the phone has written with, and the token each gave; told to a new device.
-    pub(crate) contacts: BTreeMap<Pn, Token>,
+    pub(crate) contacts: BTreeMap<Pn, PrivacyToken>,
     /// Accounts that asked for this one's presence.
     pub(crate) watchers: BTreeSet<Pn>,
 }
@@ -94,7 +94,7 @@ impl Account {
     }
 
     /// Send to every device but one.
-    pub(crate) fn tell(&mut self, node: &Arc<Node>, except: Option<u16>, keep: bool) {
+    pub(crate) fn send_to_devices(&mut self, node: &Arc<Node>, except: Option<u16>, keep: bool) {
         for (number, device) in &mut self.devices {
             if Some(*number) != except {
                 device.deliver(Arc::clone(node), keep);
@@ -104,8 +104,8 @@ impl Account {
 
     /// Let the phone's stanzas through, what waited first, or hold them back.
     pub(crate) fn set_online(&mut self, online: bool) {
-        let link = Link {
-            connection: 0,
+        let connection = DeviceConnection {
+            number: 0,
             mail: self.mailbox.clone(),
             gone: CancellationToken::new(),
         };
@@ -116,7 +116,7 @@ impl Account {
             return;
         }
         phone.active = online;
-        phone.link = online.then_some(link);
+        phone.connection = online.then_some(connection);
         if online {
             for node in phone.queue.redeliver().0 {
                 phone.push(Mail::Stanza(node));

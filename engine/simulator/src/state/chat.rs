@@ -14,7 +14,7 @@ pub(crate) enum Chat {
 
 impl Chat {
     /// As the ledger names whom something is for.
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn ledger_name(&self) -> String {
         match self {
             Self::With(pn) => plus(pn),
             Self::Group(id) => format!("{id}@g.us"),

@@ -15,15 +15,15 @@ const FILE: u64 = 2 * 1024 * 1024 * 1024;
 /// Something to say.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    Text(Saying),
-    File(Source, Shape),
+    Text(TextContent),
+    File(FileSource, FileContent),
     Location(Location),
     Contacts(Vec<Contact>),
     Poll(Poll),
     Vote(Vote),
     Reaction(Reaction),
     Edit(Edit),
-    Revoke(Target),
+    Revoke(Revoke),
     /// A kind that gateways do not know.
     Event(Event),
     /// Nobody can open it; with a text, that is what it says when asked again.
@@ -32,7 +32,7 @@ pub(crate) enum Content {
     Again(Box<Message>),
 }
 
-impl Saying {
+impl TextContent {
     /// A text alone.
     pub(crate) fn plain(text: String) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Saying {
 
 /// Where the bytes of a file come from.
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum FileSource {
     Bytes(Vec<u8>),
     /// So many bytes, the same for the same seed.
     Seeded {
@@ -56,7 +56,7 @@ pub(crate) enum Source {
     },
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for FileSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Source {
 
 /// What a file is.
 #[derive(Clone, Debug)]
-pub(crate) enum Shape {
+pub(crate) enum FileContent {
     Image(Picture),
     Video(Picture),
     Audio(Sound),
@@ -91,7 +91,7 @@ macro_rules! bodies {
 
 bodies! {
     /// A text, perhaps with a preview of a link in it.
-    Saying {
+    TextContent {
         text: String,
         /// The address a preview is of.
         link: Option<String>,
@@ -160,7 +160,7 @@ bodies! {
     /// Another text for an own message.
     Edit { target: String, text: String, }
     /// An own message, or as a group's admin any.
-    Target { target: String, }
+    Revoke { target: String, }
     /// An invitation to an event.
     Event { name: String, }
     /// See [`Content::Undecryptable`].
@@ -177,7 +177,7 @@ impl Content {
             return Err("message has no type".to_owned());
         };
         if let Some(shape) = FILES.iter().find(|(name, _)| *name == kind) {
-            let source = Source::take(&mut body)?;
+            let source = FileSource::take(&mut body)?;
             return Ok(Self::File(source, (shape.1)(body)?));
         }
         let content = match kind.as_str() {
@@ -195,7 +195,7 @@ impl Content {
             other => return Err(format!("no type of message is called {other}")),
         };
         match &content {
-            Self::Text(Saying { text, .. }) | Self::Edit(Edit { text, .. })
+            Self::Text(TextContent { text, .. }) | Self::Edit(Edit { text, .. })
                 if text.len() > TEXT =>
             {
                 Err("text is at most 65536 bytes".to_owned())
@@ -207,23 +207,23 @@ impl Content {
 
 type Fields = Map<String, Value>;
 
-type ParseShape = fn(Fields) -> Result<Shape, String>;
+type ParseFileContent = fn(Fields) -> Result<FileContent, String>;
 
 /// The kinds that have a file.
-const FILES: [(&str, ParseShape); 6] = [
-    ("image", |body| Ok(Shape::Image(body_of(body)?))),
-    ("video", |body| Ok(Shape::Video(body_of(body)?))),
-    ("audio", |body| Ok(Shape::Audio(body_of(body)?))),
-    ("voice", |body| Ok(Shape::Voice(body_of(body)?))),
-    ("document", |body| Ok(Shape::Document(body_of(body)?))),
-    ("sticker", |body| Ok(Shape::Sticker(body_of(body)?))),
+const FILES: [(&str, ParseFileContent); 6] = [
+    ("image", |body| Ok(FileContent::Image(body_of(body)?))),
+    ("video", |body| Ok(FileContent::Video(body_of(body)?))),
+    ("audio", |body| Ok(FileContent::Audio(body_of(body)?))),
+    ("voice", |body| Ok(FileContent::Voice(body_of(body)?))),
+    ("document", |body| Ok(FileContent::Document(body_of(body)?))),
+    ("sticker", |body| Ok(FileContent::Sticker(body_of(body)?))),
 ];
 
 fn body_of<T: DeserializeOwned>(body: Fields) -> Result<T, String> {
     serde_json::from_value(Value::Object(body)).map_err(|error| error.to_string())
 }
 
-impl Source {
+impl FileSource {
     /// `bytes_base64`, or `size` with or without a `seed`.
     fn take(body: &mut Fields) -> Result<Self, String> {
         let (bytes, size, seed) = (

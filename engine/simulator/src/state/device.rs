@@ -23,9 +23,9 @@ pub(crate) const MAILBOX: usize = 16_384;
 
 /// The way to a connected device.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct DeviceConnection {
     /// Number of the connection; 0 for a phone.
-    pub(crate) connection: u64,
+    pub(crate) number: u64,
     pub(crate) mail: mpsc::Sender<Mail>,
     /// Cancelled when the connection ends, or to end it.
     pub(crate) gone: CancellationToken,
@@ -52,7 +52,7 @@ pub(crate) struct Device {
     pub(crate) one_time: VecDeque<(Vec<u8>, Vec<u8>)>,
     /// Encoded `ADVSignedDeviceIdentity`; empty for phones.
     pub(crate) identity_proof: Vec<u8>,
-    pub(crate) link: Option<Link>,
+    pub(crate) connection: Option<DeviceConnection>,
     /// Stanzas flow only once the client has asked to be active.
     pub(crate) active: bool,
     pub(crate) queue: Queue,
@@ -72,7 +72,7 @@ impl Device {
             signed_key: SignedKey::default(),
             one_time: VecDeque::new(),
             identity_proof: Vec::new(),
-            link: None,
+            connection: None,
             active: false,
             queue: Queue::default(),
             welcomed: false,
@@ -90,22 +90,22 @@ impl Device {
 
     /// Hand mail to the connection, if there is one that takes it.
     pub(crate) fn push(&mut self, mail: Mail) -> bool {
-        let Some(link) = &self.link else {
+        let Some(connection) = &self.connection else {
             return false;
         };
-        if link.mail.try_send(mail).is_ok() {
+        if connection.mail.try_send(mail).is_ok() {
             return true;
         }
-        link.gone.cancel();
-        self.link = None;
+        connection.gone.cancel();
+        self.connection = None;
         self.active = false;
         false
     }
 
     /// End the connection, with a last stanza if given.
-    pub(crate) fn hang_up(&mut self, last: Option<Node>) -> bool {
+    pub(crate) fn disconnect(&mut self, last: Option<Node>) -> bool {
         let had = self.push(Mail::Bye(last.map(Arc::new)));
-        self.link = None;
+        self.connection = None;
         self.active = false;
         had
     }

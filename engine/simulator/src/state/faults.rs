@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The step a fault strikes at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum On {
+pub(crate) enum FaultPoint {
     /// The server's acknowledgement of a message it has taken.
     Ack,
     /// A message frame that was just read, before anybody gets it.
@@ -23,7 +23,7 @@ pub(crate) enum On {
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Do {
+pub(crate) enum FaultAction {
     /// Wait `delay_ms` first.
     Delay,
     /// Do nothing, and say nothing.
@@ -48,10 +48,10 @@ pub(crate) struct Fault {
     #[serde(default)]
     pub(crate) phone: Option<String>,
     /// Where.
-    pub(crate) on: On,
+    pub(crate) on: FaultPoint,
     /// What.
     #[serde(rename = "do")]
-    pub(crate) act: Do,
+    pub(crate) action: FaultAction,
     /// The `error` of a nack, or the status of a refused transfer, default 500; `code` of a refused login.
     #[serde(default)]
     pub(crate) code: Option<u16>,
@@ -73,54 +73,54 @@ pub(crate) struct Fault {
 const LARGEST: usize = 1000;
 
 #[derive(Default)]
-struct Orders {
-    active: Vec<(u64, Fault)>,
+struct ActiveFaults {
+    list: Vec<(u64, Fault)>,
     last: u64,
 }
 
 /// The faults in force.
 #[derive(Default)]
 pub(crate) struct Faults {
-    orders: Mutex<Orders>,
+    active: Mutex<ActiveFaults>,
 }
 
 impl Faults {
     /// Put a fault in force and say its id.
     pub(crate) fn add(&self, fault: Fault) -> Result<u64, &'static str> {
         fault.check()?;
-        let mut orders = self.orders();
-        if orders.active.len() >= LARGEST {
+        let mut active = self.active();
+        if active.list.len() >= LARGEST {
             return Err("too many faults at once");
         }
-        orders.last += 1;
-        let id = orders.last;
-        orders.active.push((id, fault));
+        active.last += 1;
+        let id = active.last;
+        active.list.push((id, fault));
         Ok(id)
     }
 
     /// Lift one; `false` if it is not in force.
     pub(crate) fn remove(&self, id: u64) -> bool {
-        let mut orders = self.orders();
-        let before = orders.active.len();
-        orders.active.retain(|(known, _)| *known != id);
-        orders.active.len() < before
+        let mut active = self.active();
+        let before = active.list.len();
+        active.list.retain(|(known, _)| *known != id);
+        active.list.len() < before
     }
 
     /// Lift all.
     pub(crate) fn clear(&self) {
-        self.orders().active.clear();
+        self.active().list.clear();
     }
 
     /// The oldest fault that strikes here, counted down.
-    pub(crate) fn strike(&self, phone: &str, on: On) -> Option<Fault> {
-        let mut orders = self.orders();
-        let at = orders.active.iter().position(|(_, fault)| {
+    pub(crate) fn trigger(&self, phone: &str, on: FaultPoint) -> Option<Fault> {
+        let mut active = self.active();
+        let at = active.list.iter().position(|(_, fault)| {
             fault.on == on && fault.phone.as_deref().is_none_or(|wanted| wanted == phone)
         })?;
-        let fault = orders.active[at].1.clone();
-        match &mut orders.active[at].1.times {
+        let fault = active.list[at].1.clone();
+        match &mut active.list[at].1.times {
             Some(times) if *times <= 1 => {
-                orders.active.remove(at);
+                active.list.remove(at);
             }
             Some(times) => *times -= 1,
             None => {}
@@ -128,19 +128,32 @@ impl Faults {
         Some(fault)
     }
 
-    fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn active(&self) -> MutexGuard<'_, ActiveFaults> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Fault {
     fn check(&self) -> Result<(), &'static str> {
         let fits = match self.on {
-            On::Login => matches!(self.act, Do::Refuse | Do::Delay | Do::Drop | Do::Cut),
-            On::Ack => matches!(self.act, Do::Nack | Do::Delay | Do::Drop | Do::Cut),
-            On::Message => !matches!(self.act, Do::Refuse | Do::Corrupt),
-            On::Upload => matches!(self.act, Do::Nack | Do::Delay | Do::Drop | Do::Cut),
-            On::Download => !matches!(self.act, Do::Refuse | Do::Duplicate),
+            FaultPoint::Login => matches!(
+                self.action,
+                FaultAction::Refuse | FaultAction::Delay | FaultAction::Drop | FaultAction::Cut
+            ),
+            FaultPoint::Ack => matches!(
+                self.action,
+                FaultAction::Nack | FaultAction::Delay | FaultAction::Drop | FaultAction::Cut
+            ),
+            FaultPoint::Message => {
+                !matches!(self.action, FaultAction::Refuse | FaultAction::Corrupt)
+            }
+            FaultPoint::Upload => matches!(
+                self.action,
+                FaultAction::Nack | FaultAction::Delay | FaultAction::Drop | FaultAction::Cut
+            ),
+            FaultPoint::Download => {
+                !matches!(self.action, FaultAction::Refuse | FaultAction::Duplicate)
+            }
         };
         if !fits {
             return Err("this cannot be done there");
@@ -162,8 +175,8 @@ mod tests {
     fn nack(phone: Option<&str>, times: Option<u32>) -> Fault {
         Fault {
             phone: phone.map(str::to_owned),
-            on: On::Ack,
-            act: Do::Nack,
+            on: FaultPoint::Ack,
+            action: FaultAction::Nack,
             code: Some(463),
             delay_ms: 0,
             times,
@@ -176,27 +189,27 @@ mod tests {
     fn a_fault_strikes_as_often_as_it_was_told_and_only_its_phone() {
         let faults = Faults::default();
         faults.add(nack(Some("+1"), Some(2))).unwrap();
-        assert!(faults.strike("+2", On::Ack).is_none());
-        assert!(faults.strike("+1", On::Message).is_none());
-        assert!(faults.strike("+1", On::Ack).is_some());
-        assert!(faults.strike("+1", On::Ack).is_some());
-        assert!(faults.strike("+1", On::Ack).is_none());
+        assert!(faults.trigger("+2", FaultPoint::Ack).is_none());
+        assert!(faults.trigger("+1", FaultPoint::Message).is_none());
+        assert!(faults.trigger("+1", FaultPoint::Ack).is_some());
+        assert!(faults.trigger("+1", FaultPoint::Ack).is_some());
+        assert!(faults.trigger("+1", FaultPoint::Ack).is_none());
     }
 
     #[test]
     fn a_fault_without_a_count_lasts_until_it_is_lifted() {
         let faults = Faults::default();
         let id = faults.add(nack(None, None)).unwrap();
-        assert!((0..10).all(|_| faults.strike("+1", On::Ack).is_some()));
+        assert!((0..10).all(|_| faults.trigger("+1", FaultPoint::Ack).is_some()));
         assert!(faults.remove(id));
         assert!(!faults.remove(id));
-        assert!(faults.strike("+1", On::Ack).is_none());
+        assert!(faults.trigger("+1", FaultPoint::Ack).is_none());
     }
 
     #[test]
     fn what_cannot_happen_at_a_step_is_refused() {
         let fault = Fault {
-            on: On::Login,
+            on: FaultPoint::Login,
             ..nack(None, None)
         };
         assert!(Faults::default().add(fault).is_err());

@@ -14,7 +14,7 @@ pub(crate) type GroupId = Arc<str>;
 /// How a group names its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Mode {
+pub(crate) enum AddressingMode {
     /// By LID, as new groups do.
     #[default]
     Lid,
@@ -22,7 +22,7 @@ pub(crate) enum Mode {
     Pn,
 }
 
-impl Mode {
+impl AddressingMode {
     pub(crate) fn server(self) -> Server {
         match self {
             Self::Lid => Server::Lid,
@@ -52,7 +52,7 @@ impl Mode {
 pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) subject: String,
-    pub(crate) mode: Mode,
+    pub(crate) mode: AddressingMode,
     pub(crate) creator: Pn,
     pub(crate) created: u64,
     /// The members; `true` for admins.

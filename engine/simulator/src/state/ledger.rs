@@ -14,7 +14,7 @@ pub const LEDGER_ENTRIES: usize = 100_000;
 /// What an entry tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     /// A message frame of a linked device was read off the wire.
     Sent,
     /// A phone decrypted a message and showed it.
@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     /// Monotonic microseconds since the simulator started; for frames, when they were read.
     pub(crate) wire_us: u64,
     /// What happened.
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     /// Phone number of the sender, `+` and digits.
     pub(crate) from: String,
     /// The sender's device, 0 being the phone itself.
@@ -69,18 +69,18 @@ pub(crate) struct Entry {
 
 /// When a frame was read off the wire.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Read {
+pub(crate) struct FrameTime {
     pub(crate) at_ms: u64,
     pub(crate) wire_us: u64,
 }
 
 /// The rest of a ledger line.
 #[derive(Default)]
-pub(crate) struct Line<'a> {
+pub(crate) struct EntryDetails<'a> {
     pub(crate) id: &'a str,
     pub(crate) text: Option<String>,
     pub(crate) subtype: &'a str,
-    pub(crate) read: Option<Read>,
+    pub(crate) read: Option<FrameTime>,
     pub(crate) token: bool,
     pub(crate) retry: bool,
     pub(crate) message: Option<Box<View>>,
@@ -88,19 +88,19 @@ pub(crate) struct Line<'a> {
 }
 
 #[derive(Default)]
-struct Lines {
+struct KeptEntries {
     entries: VecDeque<Entry>,
     last: u64,
 }
 
 /// A bounded, append-only list.
 pub(crate) struct Ledger {
-    lines: Mutex<Lines>,
+    kept: Mutex<KeptEntries>,
     most: usize,
 }
 
 /// Some entries.
-pub(crate) struct Page {
+pub(crate) struct LedgerPage {
     pub(crate) entries: Vec<Entry>,
     /// The number to ask after next.
     pub(crate) next: u64,
@@ -112,31 +112,36 @@ impl Ledger {
     /// Keeps the newest `most` entries.
     pub(crate) fn of(most: usize) -> Self {
         Self {
-            lines: Mutex::default(),
+            kept: Mutex::default(),
             most: most.max(1),
         }
     }
 
     /// Append; `entry.n` is set here.
     pub(crate) fn write(&self, mut entry: Entry) {
-        let mut lines = self.lines();
-        lines.last += 1;
-        entry.n = lines.last;
-        if lines.entries.len() == self.most {
-            lines.entries.pop_front();
+        let mut kept = self.kept();
+        kept.last += 1;
+        entry.n = kept.last;
+        if kept.entries.len() == self.most {
+            kept.entries.pop_front();
         }
-        lines.entries.push_back(entry);
+        kept.entries.push_back(entry);
     }
 
     /// Up to `limit` entries numbered above `after` that `wanted` accepts.
-    pub(crate) fn read(&self, after: u64, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Page {
-        let lines = self.lines();
-        let first = lines.entries.front().map_or(1, |entry| entry.n);
+    pub(crate) fn read(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> LedgerPage {
+        let kept = self.kept();
+        let first = kept.entries.front().map_or(1, |entry| entry.n);
         let skip =
             usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         let mut found: Vec<Entry> = Vec::new();
-        let mut next = lines.last.max(after);
-        for entry in lines.entries.iter().skip(skip) {
+        let mut next = kept.last.max(after);
+        for entry in kept.entries.iter().skip(skip) {
             if !wanted(entry) {
                 continue;
             }
@@ -146,15 +151,15 @@ impl Ledger {
             }
             found.push(entry.clone());
         }
-        Page {
+        LedgerPage {
             entries: found,
             next,
             forgotten: first - 1,
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, KeptEntries> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,7 +167,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn entry(kind: Kind) -> Entry {
+    fn entry(kind: EntryKind) -> Entry {
         Entry {
             n: 0,
             at_ms: 0,
@@ -185,17 +190,21 @@ mod tests {
     fn reading_on_from_next_misses_and_repeats_nothing() {
         let ledger = Ledger::of(LEDGER_ENTRIES);
         for n in 0..10 {
-            ledger.write(entry(if n % 2 == 0 { Kind::Sent } else { Kind::Shown }));
+            ledger.write(entry(if n % 2 == 0 {
+                EntryKind::Sent
+            } else {
+                EntryKind::Shown
+            }));
         }
         let (mut seen, mut after) = (Vec::new(), 0);
         for _ in 0..4 {
-            let page = ledger.read(after, 2, |entry| entry.kind == Kind::Sent);
+            let page = ledger.read(after, 2, |entry| entry.kind == EntryKind::Sent);
             seen.extend(page.entries.iter().map(|entry| entry.n));
             after = page.next;
         }
         assert_eq!(seen, [1, 3, 5, 7, 9]);
         assert_eq!(after, 10);
-        ledger.write(entry(Kind::Sent));
+        ledger.write(entry(EntryKind::Sent));
         assert_eq!(ledger.read(after, 2, |_| true).entries[0].n, 11);
     }
 
@@ -203,11 +212,11 @@ mod tests {
     fn the_oldest_entries_make_room_and_numbers_go_on() {
         let ledger = Ledger::of(10);
         for _ in 0..10 {
-            ledger.write(entry(Kind::Sent));
+            ledger.write(entry(EntryKind::Sent));
         }
         assert_eq!(ledger.read(0, 1, |_| true).forgotten, 0);
         for _ in 0..5 {
-            ledger.write(entry(Kind::Sent));
+            ledger.write(entry(EntryKind::Sent));
         }
         let page = ledger.read(0, 1, |_| true);
         assert_eq!((page.entries[0].n, page.forgotten), (6, 5));

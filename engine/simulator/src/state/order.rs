@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::address::Pn;
 use super::chat::Chat;
 use super::group::GroupId;
-use super::screen::Shown;
+use super::screen::ScreenMessage;
 use super::speech::Speech;
 
 /// What a phone can be told to do.
@@ -22,8 +22,8 @@ pub(crate) enum Order {
     /// Send a newly linked device what it needs.
     Welcome(u16),
     /// Tell what is on the screen in a chat.
-    Look {
+    ReadChat {
         chat: Chat,
-        shown: oneshot::Sender<Vec<Shown>>,
+        shown: oneshot::Sender<Vec<ScreenMessage>>,
     },
 }

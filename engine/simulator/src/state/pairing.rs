@@ -9,30 +9,30 @@ use waproto::whatsapp::ADVSignedDeviceIdentity;
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
 
 use super::address::{Address, Pn};
-use super::device::{Link, Mail};
+use super::device::{DeviceConnection, Mail};
 
 /// A connection that is not linked yet.
 pub(crate) struct Pairing {
-    pub(crate) link: Link,
+    pub(crate) connection: DeviceConnection,
     pub(crate) noise: [u8; 32],
     pub(crate) data: DevicePairingRegistrationData,
     pub(crate) refs: Vec<String>,
     pub(crate) code: Option<CodeRequest>,
-    pub(crate) offer: Option<Offer>,
+    pub(crate) offer: Option<LinkOffer>,
 }
 
 /// A phone's offer that waits for the device's signature.
-pub(crate) struct Offer {
+pub(crate) struct LinkOffer {
     pub(crate) iq: String,
     pub(crate) address: Address,
     pub(crate) key_index: u32,
     pub(crate) signed: ADVSignedDeviceIdentity,
-    pub(crate) done: oneshot::Sender<Result<Linked, String>>,
+    pub(crate) done: oneshot::Sender<Result<LinkedDevice, String>>,
 }
 
 /// A device that was just linked.
 #[derive(Clone, Debug)]
-pub(crate) struct Linked {
+pub(crate) struct LinkedDevice {
     /// Its address by phone number.
     pub(crate) jid: Jid,
     /// Its number on the account.
@@ -44,23 +44,24 @@ pub(crate) struct CodeRequest {
     pub(crate) phone: Pn,
     pub(crate) pairing_ref: Vec<u8>,
     pub(crate) wrapped_ephemeral: Vec<u8>,
-    pub(crate) entered: Option<Entered>,
+    pub(crate) entered: Option<EnteredCode>,
 }
 
 /// What the phone made when the code was entered.
-pub(crate) struct Entered {
+pub(crate) struct EnteredCode {
     /// The phone's ephemeral key.
     pub(crate) own: KeyPair,
     /// The device's, opened with the code; nonsense if the code was wrong.
     pub(crate) theirs: [u8; 32],
-    pub(crate) done: oneshot::Sender<anyhow::Result<oneshot::Receiver<Result<Linked, String>>>>,
+    pub(crate) done:
+        oneshot::Sender<anyhow::Result<oneshot::Receiver<Result<LinkedDevice, String>>>>,
 }
 
 impl Pairing {
     /// Send to the connection.
     pub(crate) fn send(&self, node: Node) {
         // A full mailbox ends the connection, and the pairing with it.
-        let _ = self.link.mail.try_send(Mail::Stanza(Arc::new(node)));
+        let _ = self.connection.mail.try_send(Mail::Stanza(Arc::new(node)));
     }
 
     /// The device's own identity key.

@@ -34,11 +34,11 @@ pub(crate) struct PhoneKeys {
     raw_id: u32,
     signed: SignedPreKeyRecord,
     published: SignedKey,
-    one_time: Mutex<OneTime>,
+    one_time: Mutex<OneTimeKeys>,
 }
 
 #[derive(Default)]
-struct OneTime {
+struct OneTimeKeys {
     last: u32,
     keys: HashMap<u32, KeyPair>,
 }
@@ -83,7 +83,7 @@ impl PhoneKeys {
     }
 
     /// Make a one-time pre-key to hand out: id (3 bytes, big endian) and public key.
-    pub(crate) fn mint(&self, rng: &mut StdRng) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn make_one_time_key(&self, rng: &mut StdRng) -> (Vec<u8>, Vec<u8>) {
         let pair = KeyPair::generate(rng);
         let public = raw(&pair).to_vec();
         let mut one_time = self.one_time.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,13 +102,13 @@ impl PhoneKeys {
     }
 
     /// Forget a used one-time pre-key.
-    pub(crate) fn spend(&self, id: PreKeyId) {
+    pub(crate) fn remove_one_time_key(&self, id: PreKeyId) {
         let mut one_time = self.one_time.lock().unwrap_or_else(PoisonError::into_inner);
         one_time.keys.remove(&u32::from(id));
     }
 
     /// Vouch for a device: the container of `pair-success`, and the signed identity inside it.
-    pub(crate) fn vouch(
+    pub(crate) fn sign_device(
         &self,
         device_identity: &[u8; 32],
         key_index: u32,
@@ -140,9 +140,9 @@ impl PhoneKeys {
         Ok((container.encode_to_vec(), signed))
     }
 
-    /// Check a device's answer to [`Self::vouch`] and return the identity proof that others are
+    /// Check a device's answer to [`Self::sign_device`] and return the identity proof that others are
     /// shown, which carries the account's key even if the device left it out.
-    pub(crate) fn accept(
+    pub(crate) fn verify_device(
         &self,
         offered: &ADVSignedDeviceIdentity,
         device_identity: &[u8; 32],
@@ -210,10 +210,12 @@ mod tests {
         let phone = PhoneKeys::generate(1_800_000_000, &mut rng).unwrap();
         let device = KeyPair::generate(&mut rng);
         let (_, offered) = phone
-            .vouch(&raw(&device), 1, &[5; 32], 1, &mut rng)
+            .sign_device(&raw(&device), 1, &[5; 32], 1, &mut rng)
             .unwrap();
         let answer = device_answer(&offered, &device, &mut rng);
-        let proof = phone.accept(&offered, &raw(&device), &answer).unwrap();
+        let proof = phone
+            .verify_device(&offered, &raw(&device), &answer)
+            .unwrap();
         assert_eq!(
             validate_adv_with_identity_key(&proof, &raw(&device), None),
             AdvValidation::Valid
@@ -226,9 +228,13 @@ mod tests {
         let phone = PhoneKeys::generate(1_800_000_000, &mut rng).unwrap();
         let (device, stranger) = (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
         let (_, offered) = phone
-            .vouch(&raw(&device), 1, &[5; 32], 1, &mut rng)
+            .sign_device(&raw(&device), 1, &[5; 32], 1, &mut rng)
             .unwrap();
         let answer = device_answer(&offered, &stranger, &mut rng);
-        assert!(phone.accept(&offered, &raw(&device), &answer).is_none());
+        assert!(
+            phone
+                .verify_device(&offered, &raw(&device), &answer)
+                .is_none()
+        );
     }
 }

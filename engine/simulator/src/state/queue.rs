@@ -41,7 +41,7 @@ impl Queue {
 
     /// The device has what it was sent under this tag and id: forget it. Of two stanzas with one
     /// id (a duplicate on purpose) the older goes.
-    pub(crate) fn settle(&mut self, tag: &str, id: &str) {
+    pub(crate) fn acknowledge(&mut self, tag: &str, id: &str) {
         let at = self.pending.iter().position(|pending| {
             pending.sent
                 && pending.node.tag == tag
@@ -121,9 +121,9 @@ mod tests {
     fn only_what_went_out_can_be_acknowledged() {
         let mut queue = Queue::default();
         queue.keep(message("A"), false);
-        queue.settle("message", "A");
+        queue.acknowledge("message", "A");
         assert_eq!(ids(&mut queue), ["A"]);
-        queue.settle("message", "A");
+        queue.acknowledge("message", "A");
         assert_eq!(queue.len(), 0);
     }
 
@@ -133,9 +133,9 @@ mod tests {
         for id in ["A", "B", "C", "D", "B"] {
             queue.keep(message(id), true);
         }
-        queue.settle("message", "A");
-        queue.settle("message", "B");
-        queue.settle("receipt", "C");
+        queue.acknowledge("message", "A");
+        queue.acknowledge("message", "B");
+        queue.acknowledge("receipt", "C");
         assert_eq!(ids(&mut queue), ["C", "D", "B"]);
     }
 

@@ -14,7 +14,7 @@ const MESSAGES: usize = 1000;
 
 /// A message on the screen.
 #[derive(Clone, Serialize)]
-pub(crate) struct Shown {
+pub(crate) struct ScreenMessage {
     pub(crate) id: String,
     #[serde(skip)]
     pub(crate) chat: Chat,
@@ -38,12 +38,12 @@ pub(crate) struct Shown {
 /// All chats of a phone.
 #[derive(Default)]
 pub(crate) struct Screen {
-    messages: VecDeque<Shown>,
+    messages: VecDeque<ScreenMessage>,
 }
 
 impl Screen {
     /// Show a new message.
-    pub(crate) fn show(&mut self, message: Shown) {
+    pub(crate) fn show(&mut self, message: ScreenMessage) {
         if self.messages.len() == MESSAGES {
             self.messages.pop_front();
         }
@@ -51,18 +51,18 @@ impl Screen {
     }
 
     /// A message of a chat.
-    pub(crate) fn find(&self, chat: &Chat, id: &str) -> Option<&Shown> {
+    pub(crate) fn find(&self, chat: &Chat, id: &str) -> Option<&ScreenMessage> {
         let mut newest_first = self.messages.iter().rev();
         newest_first.find(|shown| shown.id == id && shown.chat == *chat)
     }
 
     /// A message with this id, in whatever chat.
-    pub(crate) fn anywhere(&self, id: &str) -> Option<&Shown> {
+    pub(crate) fn anywhere(&self, id: &str) -> Option<&ScreenMessage> {
         self.messages.iter().rev().find(|shown| shown.id == id)
     }
 
     /// The messages of a chat, oldest first.
-    pub(crate) fn chat(&self, chat: &Chat) -> Vec<Shown> {
+    pub(crate) fn chat(&self, chat: &Chat) -> Vec<ScreenMessage> {
         let messages = self.messages.iter();
         messages
             .filter(|shown| shown.chat == *chat)
@@ -82,7 +82,7 @@ impl Screen {
     }
 }
 
-impl Shown {
+impl ScreenMessage {
     fn change(&mut self, from: &str, change: &View, admin: bool) -> bool {
         let author = self.from == from;
         match change.kind {
@@ -130,7 +130,7 @@ mod tests {
     fn screen() -> (Screen, Chat) {
         let chat = Chat::With("1".into());
         let mut screen = Screen::default();
-        screen.show(Shown {
+        screen.show(ScreenMessage {
             id: "A".to_owned(),
             chat: chat.clone(),
             sender: "1".into(),

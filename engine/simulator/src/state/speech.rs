@@ -11,18 +11,18 @@ use super::content::Content;
 pub(crate) struct Speech {
     pub(crate) to: Chat,
     pub(crate) content: Content,
-    pub(crate) context: Context,
+    pub(crate) context: SpeechContext,
     /// Message id; made up if absent.
     pub(crate) id: Option<String>,
     /// How many frames of it to send, each sealed on its own.
     pub(crate) copies: u32,
     /// Told what became of it.
-    pub(crate) done: Option<oneshot::Sender<Result<Said, String>>>,
+    pub(crate) done: Option<oneshot::Sender<Result<SaidMessage, String>>>,
 }
 
 /// What is around something that is said.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
+pub(crate) struct SpeechContext {
     /// Id of the message that is answered; it is on the phone's screen.
     pub(crate) quote: Option<String>,
     /// Numbers that are named.
@@ -33,7 +33,7 @@ pub(crate) struct Context {
 }
 
 /// Something that was said.
-pub(crate) struct Said {
+pub(crate) struct SaidMessage {
     pub(crate) id: String,
     /// Its file, as the control API tells of it.
     pub(crate) media: Option<Value>,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wacore_binary::{Jid, Server};
 
-use super::account::{Account, Token};
+use super::account::{Account, PrivacyToken};
 use super::address::plus;
 use super::address::{Address, Pn};
 use super::bundle::Bundle;
@@ -19,9 +19,9 @@ use super::clock::Clock;
 use super::cuts::Cuts;
 use super::faults::Faults;
 use super::group::{Group, GroupId};
-use super::ledger::Line;
-use super::ledger::{Entry, Kind, Ledger};
-use super::media_store::Store;
+use super::ledger::EntryDetails;
+use super::ledger::{Entry, EntryKind, Ledger};
+use super::media_store::MediaStore;
 use super::pairing::Pairing;
 use super::passes::Passes;
 use super::stats::Stats;
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) certificate: String,
     /// `host:port` the server listens on, as told to clients for media.
     pub(crate) host: String,
-    pub(crate) media: Store,
+    pub(crate) media: MediaStore,
     pub(crate) cuts: Arc<Cuts>,
     /// A number that nobody made is made when somebody asks for it.
     pub(crate) any_number: bool,
@@ -62,7 +62,7 @@ pub(crate) struct State {
 }
 
 /// The parts of a [`World`] that are made at start.
-pub(crate) struct Made {
+pub(crate) struct WorldParts {
     pub(crate) clock: Clock,
     pub(crate) noise: NoiseIdentity,
     pub(crate) certificate: String,
@@ -74,7 +74,7 @@ pub(crate) struct Made {
 
 impl World {
     /// An empty world.
-    pub(crate) fn new(made: Made) -> Self {
+    pub(crate) fn new(made: WorldParts) -> Self {
         Self {
             clock: made.clock,
             ledger: Ledger::of(made.ledger_entries),
@@ -83,7 +83,7 @@ impl World {
             noise: made.noise,
             certificate: made.certificate,
             host: made.host,
-            media: Store::default(),
+            media: MediaStore::default(),
             cuts: Arc::default(),
             any_number: made.any_number,
             tasks: TaskTracker::new(),
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Write a line about something that happens now.
-    pub(crate) fn note(&self, kind: Kind, from: &Address, to: &str, line: Line<'_>) {
+    pub(crate) fn record(&self, kind: EntryKind, from: &Address, to: &str, line: EntryDetails<'_>) {
         self.ledger.write(Entry {
             n: 0,
             at_ms: line
@@ -176,11 +176,11 @@ impl State {
 
     /// The two have written with each other: each knows the other's privacy token, which a phone
     /// tells the devices it links later.
-    pub(crate) fn acquaint(&mut self, one: &Pn, other: &Pn, now: u64) {
+    pub(crate) fn exchange_tokens(&mut self, one: &Pn, other: &Pn, now: u64) {
         for (own, contact) in [(one, other), (other, one)] {
             let bytes: [u8; 16] = self.rng.random();
             if let Some(account) = self.accounts.get_mut(own) {
-                let token = Token {
+                let token = PrivacyToken {
                     bytes: bytes.to_vec(),
                     at: now,
                 };
@@ -208,7 +208,7 @@ impl State {
     }
 
     /// How the ledger names an address.
-    pub(crate) fn name(&self, jid: &Jid) -> String {
+    pub(crate) fn ledger_name(&self, jid: &Jid) -> String {
         if jid.server == Server::Group {
             return jid.to_string();
         }
@@ -242,7 +242,7 @@ impl State {
             return None;
         }
         let one_time = if address.device == 0 {
-            Some(account.keys.mint(&mut self.rng))
+            Some(account.keys.make_one_time_key(&mut self.rng))
         } else {
             device.one_time.pop_front()
         };

@@ -6,7 +6,7 @@ use wacore_binary::Node;
 
 /// What the sender's connection does next.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum NextStep {
     /// Send this.
     Reply(Node),
     /// Send this, later.

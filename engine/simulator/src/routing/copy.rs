@@ -11,7 +11,7 @@ const FOR_THE_SERVER: [&str; 4] = ["participants", "enc", "device-identity", "tc
 
 /// The children of a copy: its ciphertexts, the sender's proof of identity where a session begins,
 /// and whatever else is for the recipient.
-pub(crate) fn parts(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
+pub(crate) fn copy_children(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
     let first = ciphertexts
         .iter()
         .any(|enc| stanza::text(enc, "type").as_deref() == Some("pkmsg"));
@@ -28,7 +28,7 @@ pub(crate) fn parts(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<N
     children
 }
 
-pub(crate) fn notify(account: &Account, from: &Address) -> String {
+pub(crate) fn push_name(account: &Account, from: &Address) -> String {
     account
         .devices
         .get(&from.device)

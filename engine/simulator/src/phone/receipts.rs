@@ -8,7 +8,7 @@ use crate::state::address::{Address, Pn};
 use crate::state::bundle::bundle_nodes;
 use crate::state::chat::Chat;
 use crate::state::group::GroupId;
-use crate::state::ledger::{Kind, Read};
+use crate::state::ledger::{EntryKind, FrameTime};
 use crate::{receipts, stanza};
 
 /// How often a phone asks for the same message again.
@@ -31,7 +31,7 @@ impl Phone {
     }
 
     fn send_receipt(&self, receipt: &Node) {
-        let read = Read {
+        let read = FrameTime {
             at_ms: self.world.clock.millis(),
             wire_us: self.world.clock.micros(),
         };
@@ -83,7 +83,7 @@ impl Phone {
         id: &str,
         count: u8,
     ) {
-        self.note(Kind::Unreadable, sender, chat, id, None);
+        self.record(EntryKind::Unreadable, sender, chat, id, None);
         if count > RETRIES {
             return self.acknowledge(node);
         }

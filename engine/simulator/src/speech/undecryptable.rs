@@ -15,25 +15,25 @@ use crate::stanza::el;
 use crate::state::address::Address;
 use crate::state::chat::Chat;
 use crate::state::group::GroupId;
-use crate::state::ledger::{Kind, Line};
-use crate::state::speech::{Said, Speech};
+use crate::state::ledger::{EntryDetails, EntryKind};
+use crate::state::speech::{SaidMessage, Speech};
 
 impl Phone {
     /// Send what no device can open. With a text, that is what it says when asked again.
-    pub(super) fn say_unreadably(
+    pub(super) fn send_undecryptable(
         &mut self,
         speech: &Speech,
         id: String,
         to: &Jid,
         text: Option<&str>,
-    ) -> Said {
-        let line = Line {
+    ) -> SaidMessage {
+        let line = EntryDetails {
             id: &id,
             subtype: "undecryptable",
-            ..Line::default()
+            ..EntryDetails::default()
         };
         self.world
-            .note(Kind::Said, &self.own, &speech.to.name(), line);
+            .record(EntryKind::Said, &self.own, &speech.to.ledger_name(), line);
         let children = match &speech.to {
             Chat::With(pn) => {
                 let devices = self.devices_of(pn).into_iter();
@@ -57,7 +57,7 @@ impl Phone {
         if text.is_some() {
             self.remember_said(out);
         }
-        Said { id, media: None }
+        SaidMessage { id, media: None }
     }
 
     /// Sealed for a device, and then its authentication code broken.

@@ -21,12 +21,6 @@ pub(crate) struct Attachment {
     length: Option<u64>,
 }
 
-/// A file that was opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Opened {
-    pub(crate) sums: Sums,
-}
-
 /// The file of a message, if it is of a kind that has one.
 pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
     let (message, _) = unwrapped(message);
@@ -58,7 +52,7 @@ pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
 
 /// Fetch the file and open it, as an official app does: every sum in the message must hold.
 /// Reads files: not for a thread that others wait for.
-pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<Opened, String> {
+pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<Sums, String> {
     let path = attachment.direct_path.as_deref().ok_or("no direct_path")?;
     let key = attachment.media_key.as_deref().ok_or("no media_key")?;
     if key.len() != 32 {
@@ -81,7 +75,7 @@ pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<O
     )?;
     check("file_sha256", attachment.sha256.as_deref(), &sums.plain)?;
     match attachment.length {
-        Some(length) if length == sums.length => Ok(Opened { sums }),
+        Some(length) if length == sums.length => Ok(sums),
         Some(length) => Err(format!("file_length is {length}, not {}", sums.length)),
         None => Err("no file_length".to_owned()),
     }

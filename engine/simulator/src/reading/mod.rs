@@ -3,7 +3,7 @@
 mod attachment;
 mod files;
 
-pub(crate) use attachment::{Attachment, Opened, attachment, open_file};
+pub(crate) use attachment::{Attachment, attachment, open_file};
 pub(crate) use files::media_view;
 
 use waproto::whatsapp::message::protocol_message::Type;

@@ -1,6 +1,6 @@
 //! Faults on purpose: what tests ask the server to do wrong.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl Faults {
     }
 
     fn active(&self) -> MutexGuard<'_, ActiveFaults> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock()
     }
 }
 

@@ -2,8 +2,8 @@
 //! It is what tests judge gaps, order and duplicates by.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::view::View;
@@ -159,7 +159,7 @@ impl Ledger {
     }
 
     fn kept(&self) -> MutexGuard<'_, KeptEntries> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

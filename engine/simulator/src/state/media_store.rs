@@ -4,10 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, MutexGuard};
 use tempfile::TempDir;
 
 /// Bytes kept; beyond it the oldest object is forgotten, with a warning.
@@ -160,7 +160,7 @@ impl MediaStore {
     }
 
     fn index(&self) -> MutexGuard<'_, MediaIndex> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.index.lock()
     }
 }
 

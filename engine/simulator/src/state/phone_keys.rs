@@ -1,8 +1,8 @@
 //! A scripted phone's own keys, and what it signs with them: devices and the list of devices.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use wacore_libsignal::crypto::hmac_sha256;
@@ -86,7 +86,7 @@ impl PhoneKeys {
     pub(crate) fn make_one_time_key(&self, rng: &mut StdRng) -> (Vec<u8>, Vec<u8>) {
         let pair = KeyPair::generate(rng);
         let public = raw(&pair).to_vec();
-        let mut one_time = self.one_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut one_time = self.one_time.lock();
         one_time.last = one_time.last % 0x00ff_fffe + 1;
         let id = one_time.last;
         one_time.keys.insert(id, pair);
@@ -96,14 +96,14 @@ impl PhoneKeys {
 
     /// A one-time pre-key that was handed out and not used yet.
     pub(crate) fn one_time(&self, id: PreKeyId) -> Option<PreKeyRecord> {
-        let one_time = self.one_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let one_time = self.one_time.lock();
         let pair = one_time.keys.get(&u32::from(id))?;
         Some(PreKeyRecord::new(id, pair))
     }
 
     /// Forget a used one-time pre-key.
     pub(crate) fn remove_one_time_key(&self, id: PreKeyId) {
-        let mut one_time = self.one_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut one_time = self.one_time.lock();
         one_time.keys.remove(&u32::from(id));
     }
 

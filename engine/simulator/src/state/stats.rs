@@ -1,8 +1,8 @@
 //! Counts of what the server saw, for tests that check how often something was asked.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 /// Counters by name.
 #[derive(Default)]
 pub(crate) struct Stats {
@@ -29,7 +29,7 @@ const NAMES: usize = 500;
 impl Stats {
     /// Add one.
     pub(crate) fn count(&self, name: &str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(name) {
             *count += 1;
         } else if counts.len() < NAMES {
@@ -39,7 +39,7 @@ impl Stats {
 
     /// All counters.
     pub(crate) fn read(&self) -> BTreeMap<String, u64> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock();
         let mut all: BTreeMap<_, _> = ALWAYS.map(|name| (name.to_owned(), 0)).into();
         all.extend(counts.clone());
         all

@@ -187,12 +187,21 @@ fn ack(world: &World, to: &Jid, id: &str, error: Option<u16>) -> Node {
 /// Give every addressed device its own copy. `Err` is the code of the refusal: the recipient does
 /// not exist, or the sender is not in that group.
 pub(crate) fn fan_out(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
+    fan_out_at(world, from, node, world.clock.seconds())
+}
+
+/// As [`fan_out`], for a message that the server took at `now`, in seconds since the Unix epoch.
+pub(crate) fn fan_out_at(
+    world: &Arc<World>,
+    from: &Address,
+    node: &Node,
+    now: u64,
+) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     if to.server == Server::Group {
-        return group::routing::fan_out(world, from, &to, node);
+        return group::routing::fan_out(world, from, &to, node, now);
     }
     phone::ensure(world, &to);
-    let now = world.clock.seconds();
     let mut state = world.state();
     let target = state.pn(&to).ok_or(404_u16)?;
     if target != from.pn {

@@ -34,6 +34,7 @@ impl Phone {
             context: Context::default(),
             id: None,
             copies: 1,
+            age: 0,
             done: None,
         }));
         let (orders, stop) = (self.orders.clone(), self.world.stop.clone());

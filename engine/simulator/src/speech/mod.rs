@@ -36,6 +36,8 @@ pub(crate) struct Speech {
     pub(crate) id: Option<String>,
     /// How many frames of it to send, each sealed on its own.
     pub(crate) copies: u32,
+    /// How many seconds ago the server took it.
+    pub(crate) age: u64,
     /// Told what became of it.
     pub(crate) done: Option<oneshot::Sender<Result<Said, String>>>,
 }
@@ -88,13 +90,18 @@ impl Phone {
         for _ in 0..speech.copies.max(1) {
             let node = self.sealed(&speech.to, &to, &out);
             let node = node.ok_or("nothing could be sealed")?;
-            let _ = routing::fan_out(&self.world, &self.own, &node);
+            let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
         }
         self.remember_said(out);
         Ok(Said {
             id,
             media: composed.media,
         })
+    }
+
+    /// The server's time so many seconds ago.
+    fn ago(&self, age: u64) -> u64 {
+        self.world.clock.seconds().saturating_sub(age)
     }
 
     fn sealed(&mut self, chat: &Chat, to: &Jid, out: &Outgoing) -> Option<Node> {

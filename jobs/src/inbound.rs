@@ -162,7 +162,8 @@ async fn receive(
     if message.group.is_none() {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
     }
-    target::apply(tx, key, &message, inbound.at).await?;
+    let sent_at = message.sent_at.unwrap_or(inbound.at);
+    target::apply(tx, key, &message, sent_at).await?;
     let file = files
         .announce(tx, key, &message, inbound.remote, now)
         .await?;
@@ -174,7 +175,8 @@ async fn receive(
 }
 
 /// Stores the message; false when it was stored before. One that could not be decrypted then, and can
-/// now, takes the place it has.
+/// now, takes the place it has. It keeps its times: a repeat carries the time at which it was repeated,
+/// but the message was sent when its first frame was.
 async fn keep(
     tx: &mut Tx,
     key: &DataKey,
@@ -189,10 +191,10 @@ async fn keep(
     if matches!(message.content, Content::Undecryptable {}) {
         return Ok(false);
     }
-    let Some((id, created_at)) = store::messages::undecryptable(tx, &new, origin).await? else {
+    let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
         return Ok(false);
     };
-    (message.id, message.created_at) = (id, created_at);
+    (message.id, message.created_at, message.sent_at) = first;
     store::messages::decrypted(tx, &sealed(key, message)?).await?;
     Ok(true)
 }

@@ -36,6 +36,8 @@ struct SayBody {
     expires_seconds: Option<u32>,
     id: Option<String>,
     copies: Option<u32>,
+    #[serde(default)]
+    age_seconds: u64,
 }
 
 #[handler]
@@ -85,6 +87,7 @@ fn speech(world: &World, body: SayBody) -> CallResult<Speech> {
         },
         id: body.id,
         copies,
+        age: body.age_seconds,
         done: None,
     })
 }

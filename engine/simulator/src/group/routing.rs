@@ -19,8 +19,13 @@ const NO_SUCH_GROUP: u16 = 404;
 const NOT_A_MEMBER: u16 = 401;
 
 /// Give every device of the group its copy. `Err` is the code of the refusal.
-pub(crate) fn fan_out(world: &World, from: &Address, to: &Jid, node: &Node) -> Result<(), u16> {
-    let now = world.clock.seconds();
+pub(crate) fn fan_out(
+    world: &World,
+    from: &Address,
+    to: &Jid,
+    node: &Node,
+    now: u64,
+) -> Result<(), u16> {
     let mut state = world.state();
     let group = state.group(to).ok_or(NO_SUCH_GROUP)?.clone();
     if !group.members.contains_key(&from.pn) {

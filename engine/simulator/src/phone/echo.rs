@@ -36,6 +36,7 @@ impl Phone {
             context: SpeechContext::default(),
             id: None,
             copies: 1,
+            age: 0,
             done: None,
         }));
         let (orders, stop) = (self.orders.clone(), self.world.stop.clone());

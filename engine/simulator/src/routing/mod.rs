@@ -15,11 +15,20 @@ use crate::{group, stanza};
 /// Give every addressed device its own copy. `Err` is the code of the refusal: the recipient does
 /// not exist, or the sender is not in that group.
 pub(crate) fn fan_out(world: &World, from: &Address, node: &Node) -> Result<(), u16> {
+    fan_out_at(world, from, node, world.clock.seconds())
+}
+
+/// Does what [`fan_out`] does, for a message that the server took at `now`, in seconds since the Unix epoch.
+pub(crate) fn fan_out_at(
+    world: &World,
+    from: &Address,
+    node: &Node,
+    now: u64,
+) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     if to.server == Server::Group {
-        return group::routing::fan_out(world, from, &to, node);
+        return group::routing::fan_out(world, from, &to, node, now);
     }
-    let now = world.clock.seconds();
     let mut state = world.state();
     let target = state.pn(&to).ok_or(404_u16)?;
     if target != from.pn {

@@ -53,13 +53,18 @@ impl Phone {
         for _ in 0..speech.copies.max(1) {
             let node = self.sealed(&speech.to, &to, &out);
             let node = node.ok_or("nothing could be sealed")?;
-            let _ = routing::fan_out(&self.world, &self.own, &node);
+            let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
         }
         self.remember_said(out);
         Ok(SaidMessage {
             id,
             media: composed.media,
         })
+    }
+
+    /// The server's time so many seconds ago.
+    fn ago(&self, age: u64) -> u64 {
+        self.world.clock.seconds().saturating_sub(age)
     }
 
     fn sealed(&mut self, chat: &Chat, to: &Jid, out: &Outgoing) -> Option<Node> {

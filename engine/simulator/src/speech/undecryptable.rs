@@ -53,7 +53,7 @@ impl Phone {
             polltype: None,
         };
         let node = out.stanza(to, children);
-        let _ = routing::fan_out(&self.world, &self.own, &node);
+        let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
         if text.is_some() {
             self.remember_said(out);
         }

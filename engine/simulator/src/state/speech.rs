@@ -16,6 +16,8 @@ pub(crate) struct Speech {
     pub(crate) id: Option<String>,
     /// How many frames of it to send, each sealed on its own.
     pub(crate) copies: u32,
+    /// How many seconds ago the server took it.
+    pub(crate) age: u64,
     /// Told what became of it.
     pub(crate) done: Option<oneshot::Sender<Result<SaidMessage, String>>>,
 }

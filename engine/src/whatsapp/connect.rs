@@ -17,14 +17,17 @@ use whatsapp_rust::{
 };
 
 use super::{
-    Link, WhatsApp, door::Urgency, listen::Hook, tell::Listener, transport::Dial, turn::Turn,
+    Link, WhatsApp,
+    door::Urgency,
+    event::{Ended, LinkEvents, Outbox, PairingCode},
+    inbound::InboundSink,
+    listen::Hook,
+    tell::Listener,
+    transport::Dial,
+    turn::Turn,
     version::WebVersion,
 };
-use crate::{
-    content::Phone,
-    event::{Ended, InboundSink, LinkEvents, Outbox, PairingCode},
-    ids::SessionId,
-};
+use crate::{content::Phone, ids::SessionId};
 
 /// How long going down may take before what is left is abandoned.
 const STOP: Duration = Duration::from_secs(15);
@@ -212,7 +215,7 @@ impl Link {
     /// A code to enter on `phone` to link this session to it, valid about 180 s; it is also told
     /// as [`LinkEvent::PairingCode`]. Only one is out at a time. QR codes go on beside it.
     ///
-    /// [`LinkEvent::PairingCode`]: crate::event::LinkEvent::PairingCode
+    /// [`LinkEvent::PairingCode`]: super::event::LinkEvent::PairingCode
     pub async fn pairing_code(&self, phone: &Phone) -> Result<PairingCode, PairingError> {
         let client = self.client();
         if self.me().is_some() {

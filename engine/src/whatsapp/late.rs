@@ -10,8 +10,8 @@ use wacore::types::{
     message::MessageInfo,
 };
 
-use super::{Link, listen};
-use crate::content::{Content, Context, Inbound};
+use super::{Link, inbound::Inbound, listen};
+use crate::content::{Content, Context};
 
 /// A message that came beside the hook, as the library has it.
 #[derive(Clone)]

@@ -15,12 +15,14 @@ use wacore::types::{
 };
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
-use super::wire;
 pub(super) use super::wire::Read;
+use super::{
+    inbound::{Inbound, InboundSink},
+    wire,
+};
 use crate::{
     clock::Clock,
-    content::{Group, Inbound, Peer, Phone, Target},
-    event::InboundSink,
+    content::{Group, Peer, Phone, Target},
     ids::MediaId,
 };
 

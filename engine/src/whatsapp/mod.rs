@@ -13,6 +13,7 @@
 //! | `groups` | which groups the number is in |
 //! | `mark`, `named` | receipts for what came in; which message that is |
 //! | `media` | files to and from WhatsApp's media hosts |
+//! | [`event`], [`inbound`] | what a connection tells; a message that came in |
 //! | `listen`, `late`, `tell` | incoming messages; those that come beside the hook; all other events |
 //! | `wire` | contents as WhatsApp writes them, both ways |
 //!
@@ -23,9 +24,11 @@
 mod address;
 mod connect;
 mod door;
+pub mod event;
 mod find;
 mod groups;
 mod http;
+pub mod inbound;
 mod late;
 mod listen;
 mod mark;

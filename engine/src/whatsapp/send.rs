@@ -94,7 +94,7 @@ impl Link {
     /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
     /// goes for who is in a group.
     ///
-    /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
+    /// [`LinkEvent::Ack`]: super::event::LinkEvent::Ack
     pub async fn send(
         &self,
         to: &Recipient,

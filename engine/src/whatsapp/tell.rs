@@ -10,11 +10,12 @@ use wacore::types::{
     presence::ReceiptType,
 };
 
-use super::{door::Door, late::Late};
-use crate::{
-    clock::Clock,
+use super::{
+    door::Door,
     event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
+    late::Late,
 };
+use crate::clock::Clock;
 
 /// Hears the library's events. It is called while the socket is read, so it only queues.
 pub(super) struct Listener {

@@ -5,10 +5,13 @@ use std::{sync::Arc, time::Duration};
 use passerelle_engine::{
     clock::Millis,
     content::Peer,
-    event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    whatsapp::{Late, Link, LinkOptions, Urgency, WhatsApp},
+    whatsapp::{
+        Late, Link, LinkOptions, Urgency, WhatsApp,
+        event::{Ended, LinkEvent, LinkEvents},
+        inbound::InboundSink as _,
+    },
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -1,6 +1,6 @@
 //! What a connection tells, in our own words, and where incoming messages go.
 //!
-//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`] and are
+//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`](super::inbound::InboundSink) and are
 //! acknowledged to WhatsApp only after it has committed them. Everything else comes out of
 //! [`LinkEvents`], a queue in the order of arrival that ends with [`LinkEvent::Ended`].
 
@@ -13,32 +13,14 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::{
-    clock::Millis,
-    content::{Inbound, Peer},
-    whatsapp::Late,
-};
+use super::late::Late;
+use crate::{clock::Millis, content::Peer};
 
 /// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
 /// number of them at once after a pause and a lost receipt only leaves a status behind the truth.
 pub const RECEIPTS_WAITING: usize = 1024;
-
-/// Takes the messages that come in.
-#[async_trait]
-pub trait InboundSink: Send + Sync {
-    /// Commits the whole batch durably, in order, all or nothing. An error leaves it
-    /// unacknowledged and WhatsApp delivers it again after the next connect, so a message may come
-    /// more than once: it is identified by (chat, sender, id).
-    ///
-    /// It is awaited while messages are received. It must not use the [`Link`] of the session:
-    /// that waits for a lock the receiving side holds.
-    ///
-    /// [`Link`]: crate::whatsapp::Link
-    async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()>;
-}
 
 /// The text a phone scans to link this session. It carries a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,7 +113,7 @@ pub enum LinkEvent {
         /// When, by WhatsApp's clock, milliseconds UTC.
         at: Millis,
     },
-    /// A message came in beside the [`InboundSink`]: [`Link::read`] reads it. Nobody waits for it to be
+    /// A message came in beside the [`InboundSink`](super::inbound::InboundSink): [`Link::read`] reads it. Nobody waits for it to be
     /// stored.
     ///
     /// [`Link::read`]: crate::whatsapp::Link::read

@@ -11,15 +11,16 @@ use wacore::{
     store::traits::Backend,
 };
 use whatsapp_rust::{
-    CacheConfig, CacheEntryConfig, Client, IqError, TokioRuntime,
+    CacheConfig, CacheEntryConfig, IqError, TokioRuntime,
     bot::Bot,
     pair_code::{PairCodeError, PairCodeOptions, PairError},
 };
 
 use super::{
-    Link, WhatsApp,
+    connection::Link,
     door::Urgency,
     event::{Ended, LinkEvents, Outbox, PairingCode},
+    handle::WhatsApp,
     inbound::InboundSink,
     listen::Hook,
     tell::Listener,
@@ -235,7 +236,7 @@ impl Link {
     /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
     /// the run waited for. The number stays linked.
     pub async fn disconnect(self) {
-        self.0.ending.cancel();
+        self.ending().cancel();
         self.client().disconnect().await;
         self.over().cancelled().await;
     }
@@ -282,19 +283,15 @@ fn pairing_error(error: &PairError) -> PairingError {
     }
 }
 
-/// Whether the client is logged in, not only connected.
-pub(super) fn is_ready(client: &Client) -> bool {
-    client.is_connected() && client.is_logged_in()
-}
-
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(feature = "sandbox")]
+#[cfg(test)]
 mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::{
         clock::Clock,
-        whatsapp::{Connects, ServerAddress},
+        whatsapp::{address::ServerAddress, door::Connects},
     };
 
     #[tokio::test]

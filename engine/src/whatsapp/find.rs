@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use whatsapp_rust::Jid;
 
-use super::{Link, listen::own_words};
+use super::{connection::Link, jid::peer_of};
 use crate::content::{Peer, Phone};
 
 impl Link {
@@ -19,7 +19,7 @@ impl Link {
         let names = [Some(&found.jid), found.lid.as_ref()].into_iter().flatten();
         Ok(Some(Peer {
             phone: Some(phone.clone()),
-            ..own_words(names)
+            ..peer_of(names)
         }))
     }
 }

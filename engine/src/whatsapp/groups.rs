@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Link;
+use super::connection::Link;
 use crate::content::Group;
 
 /// A group that the number is in.

@@ -10,7 +10,7 @@ use wacore::types::{
     message::MessageInfo,
 };
 
-use super::{Link, inbound::Inbound, listen};
+use super::{connection::Link, inbound::Inbound, listen, wire};
 use crate::content::{Content, Context};
 
 /// A message that came beside the hook, as the library has it.
@@ -62,7 +62,7 @@ impl Link {
         match &late.0 {
             What::Recovered(message) => listen::read(self.client(), message, self.clock()).await,
             What::Undecryptable(info) => {
-                let nothing = listen::Read {
+                let nothing = wire::Read {
                     content: Content::Undecryptable {},
                     context: Context::default(),
                     answered: None,

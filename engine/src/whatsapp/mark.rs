@@ -1,6 +1,6 @@
 //! Telling the other side what became of its messages here.
 
-use super::{Link, Named};
+use super::{connection::Link, named::Named};
 
 /// What became of a message that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

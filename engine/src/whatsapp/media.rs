@@ -16,7 +16,9 @@ use wacore::{
 };
 use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 
-use super::{Link, Named, SendError, WhatsApp};
+use super::{
+    connection::Link, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
+};
 use crate::media::{FileKey, Remote, SealedFile};
 
 /// Why a file could not be had.
@@ -105,14 +107,6 @@ impl Downloadable for Wanted<'_> {
     fn app_info(&self) -> MediaType {
         self.0.file.class.library()
     }
-}
-
-/// Where WhatsApp put a file of ours.
-#[derive(Debug, Clone)]
-pub struct Uploaded {
-    pub(super) url: String,
-    pub(super) direct_path: String,
-    pub(super) key_at: i64,
 }
 
 impl Link {

@@ -13,6 +13,7 @@ use wacore::types::{
 use super::{
     door::Door,
     event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
+    jid::peer_of,
     late::Late,
 };
 use crate::clock::Clock;
@@ -91,7 +92,7 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         Event::Connected(_) => LinkEvent::Connected,
         Event::Disconnected(_) => LinkEvent::Disconnected,
         Event::PairSuccess(pair) => LinkEvent::Linked {
-            me: super::listen::own_words([&pair.id, &pair.lid].into_iter()),
+            me: peer_of([&pair.id, &pair.lid].into_iter()),
         },
         Event::PairingQrCode(qr) => LinkEvent::Qr {
             code: QrCode::new(qr.code.clone()),

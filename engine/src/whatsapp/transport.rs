@@ -186,7 +186,7 @@ mod tests {
     #[tokio::test]
     async fn a_lost_session_writes_nothing_and_connects_no_more() {
         let wire = Arc::new(Wire::default());
-        let address = super::super::ServerAddress::real();
+        let address = super::super::address::ServerAddress::real();
         let lost = CancellationToken::new();
         let dial = Dial {
             turn: Turn::of_a_test(&lost),

@@ -108,7 +108,7 @@ impl Turn {
 
     #[cfg(test)]
     pub(super) fn of_a_test(lost: &CancellationToken) -> Self {
-        use super::Connects;
+        use super::door::Connects;
         use crate::clock::Clock;
 
         let (clock, ending) = (Clock::system(), CancellationToken::new());

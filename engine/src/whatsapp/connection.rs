@@ -11,11 +11,11 @@ use crate::{clock::Clock, content::Peer};
 
 /// One connection. Cheap to clone; the clones are the same connection.
 #[derive(Clone)]
-pub struct Link(Arc<Open>);
+pub struct Connection(Arc<Open>);
 
 struct Open {
     client: Arc<Client>,
-    /// Set once WhatsApp has told its properties, see [`Link::send`].
+    /// Set once WhatsApp has told its properties, see [`Connection::send`].
     properties: OnceCell<()>,
     /// Cancelled when it is to end.
     ending: CancellationToken,
@@ -23,7 +23,7 @@ struct Open {
     clock: Clock,
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(client: Arc<Client>, ending: CancellationToken, clock: Clock) -> Self {
         Self(Arc::new(Open {
             client,
@@ -70,9 +70,9 @@ impl Link {
     }
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("Connection")
             .field("connected", &self.is_connected())
             .finish_non_exhaustive()
     }

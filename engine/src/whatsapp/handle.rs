@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     address::ServerAddress,
-    door::{Connects, Door, Urgency},
+    connect_limiter::{ConnectLimiter, Connects, Urgency},
     http::Http,
     tls,
     version::WebVersion,
@@ -23,7 +23,7 @@ struct Shared {
     clock: Clock,
     tasks: TaskTracker,
     http: Http,
-    door: Door,
+    limiter: ConnectLimiter,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     version: WebVersion,
 }
@@ -39,7 +39,7 @@ impl WhatsApp {
     ) -> Self {
         Self(Arc::new(Shared {
             http: Http::new(&address, tasks.clone()),
-            door: Door::new(connects, clock.clone(), tasks.clone()),
+            limiter: ConnectLimiter::new(connects, clock.clone(), tasks.clone()),
             version: WebVersion::new(clock.clone()),
             tls: OnceLock::new(),
             address,
@@ -55,21 +55,21 @@ impl WhatsApp {
 
     /// The sessions whose connections wait for their turn.
     pub fn waiting(&self) -> Vec<SessionId> {
-        self.0.door.waiting()
+        self.0.limiter.waiting()
     }
 
     /// How urgent those that wait are by now.
     pub fn order(&self, urgencies: &[(SessionId, Urgency)]) {
-        self.0.door.order(urgencies);
+        self.0.limiter.order(urgencies);
     }
 
     /// So many processes, this one among them, connect from one address.
     pub fn share_address(&self, processes: u32) {
-        self.0.door.share(processes);
+        self.0.limiter.share(processes);
     }
 
-    pub(super) fn door(&self) -> &Door {
-        &self.0.door
+    pub(super) fn limiter(&self) -> &ConnectLimiter {
+        &self.0.limiter
     }
 
     pub(super) fn clock(&self) -> &Clock {

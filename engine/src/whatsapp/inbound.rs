@@ -15,10 +15,10 @@ pub trait InboundSink: Send + Sync {
     /// unacknowledged and WhatsApp delivers it again after the next connect, so a message may come
     /// more than once: it is identified by (chat, sender, id).
     ///
-    /// It is awaited while messages are received. It must not use the [`Link`] of the session:
+    /// It is awaited while messages are received. It must not use the [`Connection`] of the session:
     /// that waits for a lock the receiving side holds.
     ///
-    /// [`Link`]: crate::whatsapp::Link
+    /// [`Connection`]: crate::whatsapp::Connection
     async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()>;
 }
 

@@ -10,7 +10,7 @@ use wacore::types::{
     message::MessageInfo,
 };
 
-use super::{connection::Link, inbound::Inbound, listen, wire};
+use super::{connection::Connection, inbound::Inbound, listen, wire};
 use crate::content::{Content, Context};
 
 /// A message that came beside the hook, as the library has it.
@@ -56,7 +56,7 @@ impl PartialEq for Late {
 
 impl Eq for Late {}
 
-impl Link {
+impl Connection {
     /// The message in our words; none when it is nothing that comes in.
     pub async fn read(&self, late: &Late) -> Option<Inbound> {
         match &late.0 {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{Group, Peer, Phone, Target},
+    content::{Group, Peer, Target},
     ids::MediaId,
 };
 

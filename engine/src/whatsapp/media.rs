@@ -17,7 +17,7 @@ use wacore::{
 use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 
 use super::{
-    connection::Link, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
+    connection::Connection, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
 };
 use crate::media::{FileKey, Remote, SealedFile};
 
@@ -109,7 +109,7 @@ impl Downloadable for Wanted<'_> {
     }
 }
 
-impl Link {
+impl Connection {
     /// Gives WhatsApp the encrypted file at `path`. WhatsApp may have it already, then nothing is
     /// sent. Nothing of it shows to anybody before a message names it.
     pub async fn upload(&self, file: &SealedFile, path: PathBuf) -> Result<Uploaded, SendError> {
@@ -145,7 +145,7 @@ impl Link {
     }
 }
 
-impl Link {
+impl Connection {
     /// Asks the phone of whoever sent a message with a file to put the file up again: its new path on
     /// WhatsApp's media hosts; none when the phone does not have it either.
     pub async fn put_up_again(

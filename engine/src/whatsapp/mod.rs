@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `address` | which server, and which builds may talk to it |
 //! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
-//! | `door`, `turn` | how fast connections are opened, and whose turn it is |
+//! | `connect_limiter`, `connect_slot` | how fast connections are opened, and whose turn it is |
 //! | `handle`, `connection` | what all connections of the process share; one connection |
 //! | `connect` | opening a connection, pairing, and the ways it ends |
 //! | `outgoing`, `send` | what is sent; sending and typing |
@@ -25,8 +25,9 @@
 
 mod address;
 mod connect;
+mod connect_limiter;
+mod connect_slot;
 mod connection;
-mod door;
 pub mod event;
 mod find;
 mod groups;
@@ -45,16 +46,15 @@ mod tell;
 mod timelock;
 mod tls;
 mod transport;
-mod turn;
 mod version;
 mod wa_id;
 mod wire;
 
 pub use self::{
     address::{NotAllowed, ServerAddress},
-    connect::{LinkOptions, PairingError},
-    connection::Link,
-    door::{Connects, Urgency},
+    connect::{ConnectionOptions, PairingError},
+    connect_limiter::{Connects, Urgency},
+    connection::Connection,
     groups::JoinedGroup,
     handle::WhatsApp,
     late::Late,
@@ -66,6 +66,7 @@ pub use self::{
     wa_id::new_wa_id,
     wire::{Ballot, clean_file_name},
 };
+
 /// Log directives that keep phone numbers, LIDs and pairing codes out of the logs: the library
 /// names them in messages of level info and in a few warnings. To be added last to whatever filter
 /// the operator sets. What matters of those messages comes as events and errors of ours.

@@ -10,7 +10,7 @@ use whatsapp_rust::{
 };
 
 use super::{
-    connection::Link,
+    connection::Connection,
     outgoing::Outgoing,
     wire::{self, sides::Sides},
 };
@@ -57,10 +57,10 @@ pub enum Typing {
     Paused,
 }
 
-impl Link {
+impl Connection {
     /// Encrypts a message and writes it to the socket under `wa_id`.
     ///
-    /// `Ok` means written, never sent: the server's answer comes as [`LinkEvent::Ack`] and may be a
+    /// `Ok` means written, never sent: the server's answer comes as [`ConnectionEvent::Ack`] and may be a
     /// refusal. The Signal keys it used are durable before it is written.
     ///
     /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
@@ -69,7 +69,7 @@ impl Link {
     /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
     /// goes for who is in a group.
     ///
-    /// [`LinkEvent::Ack`]: super::event::LinkEvent::Ack
+    /// [`ConnectionEvent::Ack`]: super::event::ConnectionEvent::Ack
     pub async fn send(
         &self,
         to: &Recipient,

@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 use wacore::chrono;
 
-use super::connection::Link;
+use super::connection::Connection;
 use crate::clock::Millis;
 
-impl Link {
+impl Connection {
     /// Until when WhatsApp locks this number out of new chats (milliseconds UTC); `None` when it
     /// does not. Asks WhatsApp.
     pub async fn reachout_timelock(&self) -> anyhow::Result<Option<Millis>> {

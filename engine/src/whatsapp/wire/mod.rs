@@ -21,7 +21,6 @@ mod tests;
 
 pub(super) use self::{
     build::message,
-    poll::SealedVote,
     read::{Read, read},
 };
 pub use self::{media::clean_file_name, poll::Ballot};

@@ -20,10 +20,10 @@ pub type Millis = i64;
 /// time is for what people read and for what falls due in minutes: the machine's, or that of a clock
 /// that several machines follow ([`Clock::follow`]).
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Source>);
+pub struct Clock(Arc<TimeSource>);
 
 #[derive(Debug)]
-struct Source {
+struct TimeSource {
     /// Added to the machine's wall clock: tests move it.
     offset_ms: AtomicI64,
     /// What another clock showed, and when.
@@ -34,7 +34,7 @@ struct Source {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Arc::new(Source {
+        Self(Arc::new(TimeSource {
             offset_ms: AtomicI64::new(0),
             followed: Mutex::default(),
             ids: Mutex::new(ContextV7::new()),

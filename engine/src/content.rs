@@ -16,8 +16,6 @@ pub use preview::LinkPreview;
 pub use shown::{Card, Location, Poll};
 pub use side::{Group, Peer, Phone, Recipient};
 
-use crate::{media::Remote, whatsapp::Ballot};
-
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
 
@@ -85,6 +83,7 @@ macro_rules! sealed_in_logs {
         }
     )*};
 }
+pub(crate) use sealed_in_logs;
 
 sealed_in_logs!(
     Content,
@@ -100,7 +99,6 @@ sealed_in_logs!(
     Card,
     Poll,
     LinkPreview,
-    Inbound,
     Phone,
     Peer,
     Group,
@@ -199,29 +197,4 @@ impl Content {
             _ => return None,
         })
     }
-}
-
-/// A message that came in, as the durability hook hands it over.
-#[derive(Clone)]
-pub struct Inbound {
-    /// The chat as WhatsApp names it (a JID): with `sender` and `id` it identifies the message.
-    pub chat: String,
-    /// The sender as WhatsApp names it (a JID).
-    pub sender: String,
-    /// WhatsApp's message id, unique only within chat and sender.
-    pub id: String,
-    /// Who wrote it.
-    pub from: Peer,
-    /// The group it was written in.
-    pub group: Option<Group>,
-    /// What it carries.
-    pub content: Content,
-    /// What stands beside it.
-    pub context: Context,
-    /// The vote that a `poll_vote` brings, still sealed.
-    pub ballot: Option<Ballot>,
-    /// Where WhatsApp keeps the file it carries, if it can be had.
-    pub remote: Option<Remote>,
-    /// When WhatsApp says it was sent, milliseconds UTC.
-    pub at: i64,
 }

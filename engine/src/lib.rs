@@ -8,15 +8,14 @@
 //! | [`lease`] | the fenced right to run a session |
 //! | [`vault`] | key-encryption keys, data keys, sealing, look-up HMACs |
 //! | [`keystore`] | the WhatsApp library's storage traits over the store, every value sealed |
-//! | [`content`], [`event`] | messages and what a connection tells, in our own words |
+//! | [`content`] | what a message carries, in our own words |
 //! | [`media`] | files, encrypted as WhatsApp does |
-//! | [`whatsapp`] | one live connection: pair, send, listen |
+//! | [`whatsapp`] | one live connection: pair, send, listen; what it tells and what comes in |
 #![recursion_limit = "512"]
 
 pub mod clock;
 pub mod content;
 pub mod crash;
-pub mod event;
 pub mod ids;
 pub mod keystore;
 pub mod lease;

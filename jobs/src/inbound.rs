@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Clock,
-    content::{Content, Inbound},
-    event::InboundSink,
+    content::Content,
     ids::MessageId,
     lease::Lease,
     store::Tx,
     vault::DataKey,
+    whatsapp::inbound::{Inbound, InboundSink},
 };
 
 use crate::{

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Edit, Inbound, Reply, Summary, Target},
+    content::{Content, Edit, Reply, Summary, Target},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
+    whatsapp::inbound::Inbound,
 };
 
 use crate::{

@@ -68,7 +68,7 @@ impl Opener {
     }
 
     /// The last bytes, and the file's size and two digests as they are.
-    pub fn finish(mut self) -> Result<(Vec<u8>, Found), BadFile> {
+    pub fn finish(mut self) -> Result<(Vec<u8>, OpenedFile), BadFile> {
         let end = self.held.len().checked_sub(MAC).ok_or(BadFile::CutOff)?;
         let mac = self.held.split_off(end);
         if end == 0 || end % BLOCK != 0 {
@@ -84,7 +84,7 @@ impl Opener {
         let padding = padding(&blocks).ok_or(BadFile::Changed)?;
         blocks.truncate(blocks.len() - padding);
         let last = self.give(blocks);
-        let found = Found {
+        let found = OpenedFile {
             sha256: self.plain.finalize().to_vec(),
             enc_sha256: self.sealed.finalize().to_vec(),
             size: self.size,
@@ -101,7 +101,7 @@ impl Opener {
 
 /// What a file turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct OpenedFile {
     /// SHA-256 of the file.
     pub sha256: Vec<u8>,
     /// SHA-256 of its encrypted form.
@@ -110,7 +110,7 @@ pub struct Found {
     pub size: u64,
 }
 
-impl Found {
+impl OpenedFile {
     /// Whether this is the file that was announced. A size of 0 was not announced.
     pub fn is(&self, announced: &SealedFile) -> bool {
         self.sha256 == announced.sha256

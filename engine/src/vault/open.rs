@@ -8,8 +8,8 @@ use sqlx::AnyConnection;
 use zeroize::Zeroizing;
 
 use super::{
-    KekRing, VaultError,
-    kek::Kek,
+    error::VaultError,
+    kek::{Kek, KekRing},
     record::{self, KEY_LEN},
 };
 use crate::{

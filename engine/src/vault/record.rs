@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::VaultError;
+use super::error::VaultError;
 use crate::ids::{OrgId, SessionId};
 
 /// Bytes of every key.

@@ -11,20 +11,24 @@ use wacore::{
     store::traits::Backend,
 };
 use whatsapp_rust::{
-    CacheConfig, CacheEntryConfig, Client, IqError, TokioRuntime,
+    CacheConfig, CacheEntryConfig, IqError, TokioRuntime,
     bot::Bot,
     pair_code::{PairCodeError, PairCodeOptions, PairError},
 };
 
 use super::{
-    Link, WhatsApp, door::Urgency, listen::Hook, tell::Listener, transport::Dial, turn::Turn,
+    connect_limiter::Urgency,
+    connect_slot::ConnectSlot,
+    connection::Connection,
+    event::{ConnectionEvents, Ended, Outbox, PairingCode},
+    handle::WhatsApp,
+    inbound::InboundSink,
+    listen::Hook,
+    tell::Listener,
+    transport::Dial,
     version::WebVersion,
 };
-use crate::{
-    content::Phone,
-    event::{Ended, InboundSink, LinkEvents, Outbox, PairingCode},
-    ids::SessionId,
-};
+use crate::{content::Phone, ids::SessionId};
 
 /// How long going down may take before what is left is abandoned.
 const STOP: Duration = Duration::from_secs(15);
@@ -35,7 +39,7 @@ const SOCKET: Duration = Duration::from_secs(30);
 
 /// How to open a connection.
 #[derive(Debug, Clone)]
-pub struct LinkOptions {
+pub struct ConnectionOptions {
     /// Names the session in the logs.
     pub label: SessionId,
     /// Cancelled when the session's lease is lost; the same token that the key store has. The
@@ -72,24 +76,24 @@ impl WhatsApp {
     /// Opens a connection with the keys in `backend` and runs it until it is over: an unlinked
     /// session is shown QR codes first, a linked one logs in. Dropped connections are made anew.
     ///
-    /// The run is a task on the tracker given to [`WhatsApp::new`]. Dropping the [`Link`] does not
-    /// stop it; [`Link::disconnect`] does. Fails when the key store does.
+    /// The run is a task on the tracker given to [`WhatsApp::new`]. Dropping the [`Connection`] does not
+    /// stop it; [`Connection::disconnect`] does. Fails when the key store does.
     pub async fn open(
         &self,
         backend: Arc<dyn Backend>,
         inbound: Arc<dyn InboundSink>,
-        options: LinkOptions,
-    ) -> anyhow::Result<(Link, LinkEvents)> {
+        options: ConnectionOptions,
+    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
         let listener = Listener {
             outbox: outbox.clone(),
             clock: self.clock().clone(),
-            door: self.door().clone(),
+            limiter: self.limiter().clone(),
         };
         let ending = CancellationToken::new();
-        let turn = Turn::new(
-            self.door().clone(),
+        let slot = ConnectSlot::new(
+            self.limiter().clone(),
             options.label,
             options.urgency,
             ending.clone(),
@@ -97,7 +101,7 @@ impl WhatsApp {
         );
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial(&options, turn.clone())?)
+            .with_transport_factory(self.dial(&options, slot.clone())?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
@@ -110,26 +114,26 @@ impl WhatsApp {
             .build()
             .await
             .context("opening the session's keys")?;
-        let link = Link::new(bot.client(), ending, self.clock().clone());
-        turn.belongs_to(link.client());
+        let connection = Connection::new(bot.client(), ending, self.clock().clone());
+        slot.belongs_to(connection.client());
         let run = Run {
             whatsapp: self.clone(),
-            link: link.clone(),
+            connection: connection.clone(),
             outbox,
-            turn,
+            slot,
             lost: options.lost,
         };
-        let span = tracing::info_span!("link", session.id = %options.label);
+        let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
-        Ok((link, events))
+        Ok((connection, events))
     }
 
-    fn dial(&self, options: &LinkOptions, turn: Turn) -> anyhow::Result<Dial> {
+    fn dial(&self, options: &ConnectionOptions, slot: ConnectSlot) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
-            turn,
+            slot,
             lost: options.lost.clone(),
         })
     }
@@ -158,15 +162,15 @@ fn caches() -> CacheConfig {
 /// A connection's life. Its end is told even when the run panics.
 struct Run {
     whatsapp: WhatsApp,
-    link: Link,
+    connection: Connection,
     outbox: Arc<Outbox>,
-    turn: Turn,
+    slot: ConnectSlot,
     lost: CancellationToken,
 }
 
 impl Run {
     async fn until_over(self, bot: Bot) {
-        if self.turn.come().await.is_ok() {
+        if self.slot.come().await.is_ok() {
             self.run(bot).await;
         } else if self.lost.is_cancelled() {
             self.outbox.ending(Ended::LeaseLost);
@@ -182,7 +186,7 @@ impl Run {
         };
         if lost {
             self.outbox.ending(Ended::LeaseLost);
-            self.link.client().signal_shutdown_sync();
+            self.connection.client().signal_shutdown_sync();
             let _ = tokio::time::timeout(STOP, run).await;
         }
     }
@@ -193,7 +197,7 @@ impl Run {
         if self.outbox.why() == Some(Ended::Outdated) {
             self.whatsapp.version().forget().await;
         }
-        let down = self.link.client().disconnect();
+        let down = self.connection.client().disconnect();
         if tokio::time::timeout(STOP, down).await.is_err() {
             tracing::warn!("the connection did not go down in time");
         }
@@ -202,17 +206,17 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.turn.end();
+        self.slot.end();
         self.outbox.close();
-        self.link.over().cancel();
+        self.connection.over().cancel();
     }
 }
 
-impl Link {
+impl Connection {
     /// A code to enter on `phone` to link this session to it, valid about 180 s; it is also told
-    /// as [`LinkEvent::PairingCode`]. Only one is out at a time. QR codes go on beside it.
+    /// as [`ConnectionEvent::PairingCode`]. Only one is out at a time. QR codes go on beside it.
     ///
-    /// [`LinkEvent::PairingCode`]: crate::event::LinkEvent::PairingCode
+    /// [`ConnectionEvent::PairingCode`]: super::event::ConnectionEvent::PairingCode
     pub async fn pairing_code(&self, phone: &Phone) -> Result<PairingCode, PairingError> {
         let client = self.client();
         if self.me().is_some() {
@@ -232,7 +236,7 @@ impl Link {
     /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
     /// the run waited for. The number stays linked.
     pub async fn disconnect(self) {
-        self.0.ending.cancel();
+        self.ending().cancel();
         self.client().disconnect().await;
         self.over().cancelled().await;
     }
@@ -279,19 +283,15 @@ fn pairing_error(error: &PairError) -> PairingError {
     }
 }
 
-/// Whether the client is logged in, not only connected.
-pub(super) fn is_ready(client: &Client) -> bool {
-    client.is_connected() && client.is_logged_in()
-}
-
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(feature = "sandbox")]
+#[cfg(test)]
 mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::{
         clock::Clock,
-        whatsapp::{Connects, ServerAddress},
+        whatsapp::{address::ServerAddress, connect_limiter::Connects},
     };
 
     #[tokio::test]

@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 use whatsapp_rust::Jid;
 
-use super::{Link, listen::own_words};
+use super::{connection::Connection, jid::peer_of};
 use crate::content::{Peer, Phone};
 
-impl Link {
+impl Connection {
     /// The account of a phone number, with its LID where WhatsApp tells it; none when the number has none.
     /// Each call is a query; WhatsApp restricts numbers that ask much.
     pub async fn find(&self, phone: &Phone) -> anyhow::Result<Option<Peer>> {
@@ -19,7 +19,7 @@ impl Link {
         let names = [Some(&found.jid), found.lid.as_ref()].into_iter().flatten();
         Ok(Some(Peer {
             phone: Some(phone.clone()),
-            ..own_words(names)
+            ..peer_of(names)
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Link;
+use super::connection::Connection;
 use crate::content::Group;
 
 /// A group that the number is in.
@@ -18,7 +18,7 @@ pub struct JoinedGroup {
     pub admins_only: bool,
 }
 
-impl Link {
+impl Connection {
     /// The groups that the number is in, by name. Each call is a query, and its answer has every member of every group.
     pub async fn groups(&self) -> anyhow::Result<Vec<JoinedGroup>> {
         let told = self.client().groups().get_participating().await?;

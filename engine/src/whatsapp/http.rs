@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use wacore::net::{HttpClient, HttpRequest, HttpResponse, StreamingHttpResponse, UploadBody};
 
-use super::ServerAddress;
+use super::address::ServerAddress;
 
 /// How long to wait for a host to answer the connect.
 const CONNECT: Duration = Duration::from_secs(10);

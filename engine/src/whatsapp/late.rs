@@ -10,8 +10,8 @@ use wacore::types::{
     message::MessageInfo,
 };
 
-use super::{Link, listen};
-use crate::content::{Content, Context, Inbound};
+use super::{connection::Connection, inbound::Inbound, listen, wire};
+use crate::content::{Content, Context};
 
 /// A message that came beside the hook, as the library has it.
 #[derive(Clone)]
@@ -56,13 +56,13 @@ impl PartialEq for Late {
 
 impl Eq for Late {}
 
-impl Link {
+impl Connection {
     /// The message in our words; none when it is nothing that comes in.
     pub async fn read(&self, late: &Late) -> Option<Inbound> {
         match &late.0 {
             What::Recovered(message) => listen::read(self.client(), message, self.clock()).await,
             What::Undecryptable(info) => {
-                let nothing = listen::Read {
+                let nothing = wire::Read {
                     content: Content::Undecryptable {},
                     context: Context::default(),
                     answered: None,

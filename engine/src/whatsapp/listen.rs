@@ -7,25 +7,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use sha2::{Digest as _, Sha256};
 use wacore::types::{
     events::InboundMessage,
     message::{MessageCategory, MessageInfo},
 };
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
-use super::wire;
-pub(super) use super::wire::Read;
+use super::{
+    inbound::{Inbound, InboundSink},
+    jid::{parse_peer, peer_of, phone},
+    wa_id::storable,
+    wire::{self, Read},
+};
 use crate::{
     clock::Clock,
-    content::{Group, Inbound, Peer, Phone, Target},
-    event::InboundSink,
+    content::{Group, Peer, Target},
     ids::MediaId,
 };
-
-/// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
-const ID_MAX: usize = 128;
 
 /// Stands between the library and the sink.
 pub(super) struct Hook {
@@ -142,7 +140,7 @@ fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
         target.participant = Some(writer.to_owned());
         return;
     }
-    let author = named.as_deref().and_then(wire::peer);
+    let author = named.as_deref().and_then(parse_peer);
     target.from_me = author.is_some_and(|author| is_same(&author, me));
     target.participant = named.filter(|_| !target.from_me);
 }
@@ -152,7 +150,7 @@ fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
     if poll.from_me {
         return Some(me.clone());
     }
-    poll.participant.as_deref().and_then(wire::peer)
+    poll.participant.as_deref().and_then(parse_peer)
 }
 
 /// Whether two are one account, as far as their names tell.
@@ -176,7 +174,7 @@ fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
 
 fn own(client: &Client) -> Peer {
     let (phone, lid) = (client.pn(), client.lid());
-    own_words([&phone, &lid].into_iter().flatten())
+    peer_of([&phone, &lid].into_iter().flatten())
 }
 
 /// With the phones of those whom a text mentions by their LIDs.
@@ -191,20 +189,10 @@ async fn known(client: &Client, mut read: Read) -> Read {
     read
 }
 
-/// The sender's client chooses a message's id: one that no database would take, or find again, is
-/// known by its digest.
-pub(super) fn storable(id: &str) -> String {
-    let plain = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if plain {
-        return id.to_owned();
-    }
-    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(id))
-}
-
 /// Phone and LID of the sender, as far as the stanza or an earlier one told them.
 async fn peer(client: &Client, info: &MessageInfo) -> Peer {
     let named = [Some(&info.source.sender), info.source.sender_alt.as_ref()];
-    let mut peer = own_words(named.into_iter().flatten());
+    let mut peer = peer_of(named.into_iter().flatten());
     if peer.phone.is_some() == peer.lid.is_some() {
         return peer;
     }
@@ -218,43 +206,12 @@ async fn peer(client: &Client, info: &MessageInfo) -> Peer {
     peer
 }
 
-/// Puts the library's names of one account into ours.
-pub(super) fn own_words<'a>(names: impl Iterator<Item = &'a Jid>) -> Peer {
-    let mut peer = Peer {
-        phone: None,
-        lid: None,
-    };
-    for name in names {
-        if name.is_lid() {
-            peer.lid = Some(name.user_base().to_owned());
-        } else if name.is_pn() {
-            peer.phone = phone(name.user_base());
-        }
-    }
-    peer
-}
-
-fn phone(digits: &str) -> Option<Phone> {
-    Phone::parse(&format!("+{digits}"))
-}
-
 #[cfg(test)]
 mod tests {
     use wacore::types::message::MessageSource;
 
     use super::*;
     use crate::content::{Content, Context, Reply};
-
-    #[test]
-    fn an_id_that_no_database_takes_is_known_by_its_digest() {
-        assert_eq!(storable("3EB0C0FFEE"), "3EB0C0FFEE");
-        for bad in ["", "a\0b", "a b", "ä", &"x".repeat(129)] {
-            let kept = storable(bad);
-            assert_eq!(kept.len(), 43, "{bad:?} became {kept}");
-            assert_eq!(kept, storable(bad));
-        }
-        assert_ne!(storable("a\0b"), storable("a\0c"));
-    }
 
     fn from(chat: Jid) -> MessageInfo {
         MessageInfo {
@@ -303,7 +260,7 @@ mod tests {
 
     #[test]
     fn in_a_group_a_target_is_ours_its_writers_or_a_third_ones() {
-        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let me = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
         // As the key says it: `from_me` of the writer, and who else wrote it.
         let placed = |writers_own: bool, participant: Option<&str>| {
             let mut target = Target {
@@ -329,9 +286,9 @@ mod tests {
     #[test]
     fn what_comes_in_in_a_group_names_the_group_and_who_wrote_it() {
         let info = in_group("88:3@lid");
-        let writer = own_words([&info.source.sender].into_iter());
-        let me = own_words([&Jid::lid("77")].into_iter());
-        let author = own_words([&Jid::lid("99")].into_iter());
+        let writer = peer_of([&info.source.sender].into_iter());
+        let me = peer_of([&Jid::lid("77")].into_iter());
+        let author = peer_of([&Jid::lid("99")].into_iter());
         let mut answer = said(Some(author));
         answer.context.reply_to.as_mut().unwrap().target.participant = Some("99@lid".into());
         let message = inbound(&info, &me, writer, answer);
@@ -365,22 +322,22 @@ mod tests {
 
     #[test]
     fn an_answer_tells_whether_it_answers_this_number() {
-        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        let them = own_words([&Jid::pn("491510000002")].into_iter());
+        let me = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let them = peer_of([&Jid::pn("491510000002")].into_iter());
         let info = from(Jid::pn("491510000002"));
         let is_mine = |author: Peer| {
             let message = inbound(&info, &me, them.clone(), said(Some(author)));
             message.context.reply_to.unwrap().target.from_me
         };
         assert!(is_mine(me.clone()));
-        assert!(is_mine(own_words([&Jid::lid("77")].into_iter())));
+        assert!(is_mine(peer_of([&Jid::lid("77")].into_iter())));
         assert!(!is_mine(them.clone()));
     }
 
     #[test]
     fn a_vote_is_between_two_names_of_one_kind() {
-        let both = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        let phone = own_words([&Jid::pn("491510000002")].into_iter());
+        let both = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let phone = peer_of([&Jid::pn("491510000002")].into_iter());
         let names = names_of_vote(&both, &phone);
         let expected = ("491510000001@s.whatsapp.net", "491510000002@s.whatsapp.net");
         assert_eq!(names, [(expected.0.to_owned(), expected.1.to_owned())]);
@@ -390,8 +347,8 @@ mod tests {
     #[test]
     fn chat_and_sender_are_named_without_the_device() {
         let info = from(Jid::lid_device("1234567890", 3));
-        let lid = own_words([&info.source.sender].into_iter());
-        let me = own_words([&Jid::pn("491510000001")].into_iter());
+        let lid = peer_of([&info.source.sender].into_iter());
+        let me = peer_of([&Jid::pn("491510000001")].into_iter());
         let message = inbound(&info, &me, lid, said(None));
         assert_eq!(message.chat, "1234567890@lid");
         assert_eq!(message.sender, "1234567890@lid");

@@ -1,6 +1,6 @@
 //! Telling the other side what became of its messages here.
 
-use super::{Link, Named};
+use super::{connection::Connection, named::Named};
 
 /// What became of a message that came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -11,7 +11,7 @@ pub enum Mark {
     Played,
 }
 
-impl Link {
+impl Connection {
     /// Sends a receipt for a message that came in. `Ok` means written. Where the number's own settings
     /// hide read receipts, WhatsApp tells its other devices alone.
     pub async fn mark(&self, message: &Named, mark: Mark) -> anyhow::Result<()> {

@@ -16,7 +16,9 @@ use wacore::{
 };
 use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 
-use super::{Link, Named, SendError, WhatsApp};
+use super::{
+    connection::Connection, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
+};
 use crate::media::{FileKey, Remote, SealedFile};
 
 /// Why a file could not be had.
@@ -107,15 +109,7 @@ impl Downloadable for Wanted<'_> {
     }
 }
 
-/// Where WhatsApp put a file of ours.
-#[derive(Debug, Clone)]
-pub struct Uploaded {
-    pub(super) url: String,
-    pub(super) direct_path: String,
-    pub(super) key_at: i64,
-}
-
-impl Link {
+impl Connection {
     /// Gives WhatsApp the encrypted file at `path`. WhatsApp may have it already, then nothing is
     /// sent. Nothing of it shows to anybody before a message names it.
     pub async fn upload(&self, file: &SealedFile, path: PathBuf) -> Result<Uploaded, SendError> {
@@ -151,7 +145,7 @@ impl Link {
     }
 }
 
-impl Link {
+impl Connection {
     /// Asks the phone of whoever sent a message with a file to put the file up again: its new path on
     /// WhatsApp's media hosts; none when the phone does not have it either.
     pub async fn put_up_again(

@@ -10,13 +10,11 @@ use whatsapp_rust::{
 };
 
 use super::{
-    Link,
-    wire::{self, Attached, Sides},
+    connection::Connection,
+    outgoing::Outgoing,
+    wire::{self, sides::Sides},
 };
-use crate::{
-    clock::Millis,
-    content::{Content, Context, Peer, Recipient},
-};
+use crate::content::{Peer, Recipient};
 
 /// How long WhatsApp may take to tell its properties.
 const PROPERTIES: Duration = Duration::from_secs(5);
@@ -48,16 +46,6 @@ impl SendError {
     }
 }
 
-/// A new WhatsApp message id in the form WhatsApp's web client gives its own: `3EB0` and 18 upper
-/// hexadecimal digits.
-pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
-    let mut random = [0; 9];
-    rng.fill_bytes(&mut random);
-    random
-        .iter()
-        .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
-}
-
 /// What a number is at, in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Typing {
@@ -69,23 +57,10 @@ pub enum Typing {
     Paused,
 }
 
-/// What is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'m> {
-    /// What it carries.
-    pub content: &'m Content,
-    /// What stands beside it.
-    pub context: &'m Context,
-    /// The file that the content carries, as WhatsApp has it.
-    pub attached: Option<&'m Attached>,
-    /// When, for the kinds whose form has it.
-    pub at: Millis,
-}
-
-impl Link {
+impl Connection {
     /// Encrypts a message and writes it to the socket under `wa_id`.
     ///
-    /// `Ok` means written, never sent: the server's answer comes as [`LinkEvent::Ack`] and may be a
+    /// `Ok` means written, never sent: the server's answer comes as [`ConnectionEvent::Ack`] and may be a
     /// refusal. The Signal keys it used are durable before it is written.
     ///
     /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
@@ -94,7 +69,7 @@ impl Link {
     /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
     /// goes for who is in a group.
     ///
-    /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
+    /// [`ConnectionEvent::Ack`]: super::event::ConnectionEvent::Ack
     pub async fn send(
         &self,
         to: &Recipient,
@@ -127,7 +102,7 @@ impl Link {
     /// library asks for them in the background after it is connected; a message that goes out before
     /// it knows them goes without its token, and WhatsApp may refuse it (463). So the first one waits.
     async fn know_properties(&self) {
-        let asking = self.0.properties.get_or_try_init(|| async {
+        let asking = self.properties().get_or_try_init(|| async {
             match tokio::time::timeout(PROPERTIES, self.client().fetch_props()).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
@@ -257,23 +232,10 @@ fn meaning_of_client(error: &ClientError) -> SendError {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng as _;
     use whatsapp_rust::socket::error::{EncryptSendError, SocketError};
 
     use super::*;
     use crate::content::{Group, Phone};
-
-    #[test]
-    fn an_id_looks_like_the_web_clients_own_and_never_repeats() {
-        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-        let ids: std::collections::HashSet<_> = (0..1000).map(|_| new_wa_id(&mut rng)).collect();
-        assert_eq!(ids.len(), 1000);
-        for id in ids {
-            let hex = id.strip_prefix("3EB0").unwrap();
-            assert_eq!(hex.len(), 18);
-            assert!(hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
-        }
-    }
 
     #[test]
     fn the_phone_is_the_address_and_the_lid_only_without_one() {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::ServerAddress;
+use super::address::ServerAddress;
 
 /// What certificates are believed when talking to `address`. The process's rustls provider must
 /// be installed.
 pub(super) fn client_config(address: &ServerAddress) -> anyhow::Result<ClientConfig> {
     #[cfg(feature = "sandbox")]
     if address.is_sandbox() {
-        return sandbox::client_config();
+        return sandbox::client_config(provider());
     }
     debug_assert!(
         !address.is_sandbox(),
@@ -41,8 +41,7 @@ mod sandbox {
         pki_types::{CertificateDer, ServerName, UnixTime},
     };
 
-    pub(super) fn client_config() -> anyhow::Result<ClientConfig> {
-        let provider = super::provider();
+    pub(super) fn client_config(provider: Arc<CryptoProvider>) -> anyhow::Result<ClientConfig> {
         let loopback = Arc::new(Loopback(provider.clone()));
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

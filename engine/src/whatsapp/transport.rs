@@ -18,7 +18,7 @@ use wacore::{
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
-use super::turn::Turn;
+use super::connect_slot::ConnectSlot;
 
 /// How long the server may take to be reached, and then to shake hands. Together with the wait for the
 /// link's turn this is less than the twenty seconds that the library allows.
@@ -32,7 +32,7 @@ const FRAME_MAX: usize = 16 * 1024 * 1024;
 pub(super) struct Dial {
     pub(super) url: Arc<Url>,
     pub(super) tls: Arc<rustls::ClientConfig>,
-    pub(super) turn: Turn,
+    pub(super) slot: ConnectSlot,
     /// Cancelled when the session is no longer ours: nothing is written to WhatsApp after that.
     pub(super) lost: CancellationToken,
 }
@@ -42,12 +42,12 @@ impl TransportFactory for Dial {
     async fn create_transport(
         &self,
     ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
-        self.turn.take().await?;
+        self.slot.take().await?;
         self.is_ours()?;
         // The library tries again by itself and tells nobody, so it is told here.
         let socket = self.open().await.inspect_err(|error| {
             if is_too_much(error) {
-                self.turn.refused();
+                self.slot.refused();
             }
             tracing::warn!(
                 error = format!("{error:#}"),
@@ -186,10 +186,10 @@ mod tests {
     #[tokio::test]
     async fn a_lost_session_writes_nothing_and_connects_no_more() {
         let wire = Arc::new(Wire::default());
-        let address = super::super::ServerAddress::real();
+        let address = super::super::address::ServerAddress::real();
         let lost = CancellationToken::new();
         let dial = Dial {
-            turn: Turn::of_a_test(&lost),
+            slot: ConnectSlot::of_a_test(&lost),
             url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
             tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
             lost,

@@ -30,11 +30,11 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 pub(super) struct WebVersion {
     clock: Clock,
     source: String,
-    known: Mutex<Option<Known>>,
+    cached: Mutex<Option<CachedVersion>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct CachedVersion {
     version: Version,
     until: Instant,
 }
@@ -44,7 +44,7 @@ impl WebVersion {
         Self {
             clock,
             source: SOURCE.to_owned(),
-            known: Mutex::new(None),
+            cached: Mutex::new(None),
         }
     }
 
@@ -56,36 +56,36 @@ impl WebVersion {
     /// Whether anybody was asked, or would be taken to have answered.
     #[cfg(test)]
     pub(super) async fn has_asked(&self) -> bool {
-        self.known.lock().await.is_some()
+        self.cached.lock().await.is_some()
     }
 
     /// The newest version as far as known. Callers at the same time share one request.
     pub(super) async fn newest(&self, http: &Http) -> Version {
-        let mut known = self.known.lock().await;
+        let mut cached = self.cached.lock().await;
         let now = self.clock.monotonic();
-        if let Some(known) = known.filter(|known| known.until > now) {
-            return known.version;
+        if let Some(fresh) = cached.filter(|cached| cached.until > now) {
+            return fresh.version;
         }
         let next = match fetch(http, &self.source).await {
-            Ok(version) => Known {
+            Ok(version) => CachedVersion {
                 version,
                 until: now + FRESH,
             },
             Err(error) => {
                 tracing::warn!(%error, "the newest web version is not known; using an older one");
-                Known {
-                    version: known.map_or(BUILT_IN, |old| old.version),
+                CachedVersion {
+                    version: cached.map_or(BUILT_IN, |old| old.version),
                     until: now + RETRY,
                 }
             }
         };
-        *known = Some(next);
+        *cached = Some(next);
         next.version
     }
 
     /// Asks again at the next need, because WhatsApp called the version outdated.
     pub(super) async fn forget(&self) {
-        *self.known.lock().await = None;
+        *self.cached.lock().await = None;
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let ((), one, other) = tokio::join!(answer(&listener, 1_042_800_123), newest(), newest());
         assert_eq!((one, other), ((2, 3000, 1_042_800_123), one));
         assert_eq!(newest().await, one);
-        version.known.lock().await.as_mut().unwrap().until -= FRESH;
+        version.cached.lock().await.as_mut().unwrap().until -= FRESH;
         let ((), next) = tokio::join!(answer(&listener, 1_042_800_124), newest());
         assert_eq!(
             next,
@@ -156,10 +156,10 @@ mod tests {
         let http = Http::broken();
         let version = WebVersion::new(Clock::system());
         assert_eq!(version.newest(&http).await, BUILT_IN);
-        let until = version.known.lock().await.unwrap().until;
+        let until = version.cached.lock().await.unwrap().until;
         assert_eq!(version.newest(&http).await, BUILT_IN);
-        assert_eq!(version.known.lock().await.unwrap().until, until);
+        assert_eq!(version.cached.lock().await.unwrap().until, until);
         version.forget().await;
-        assert!(version.known.lock().await.is_none());
+        assert!(version.cached.lock().await.is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use passerelle_engine::{
     ids::MediaId,
-    whatsapp::{Attached, Link, SendError},
+    whatsapp::{Attached, Connection, SendError},
 };
 
 use super::outcome::Outcome;
@@ -29,7 +29,7 @@ const DELETED: &str = "media_deleted";
 /// what becomes of the message instead.
 pub(super) async fn attach(
     services: &Services,
-    link: &Link,
+    link: &Connection,
     message: &Message,
 ) -> Result<Option<Attached>, Outcome> {
     let Some((_, shown)) = message.content.media() else {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use passerelle_engine::{clock::Millis, event::ReceiptKind};
+use passerelle_engine::{clock::Millis, whatsapp::event::ReceiptKind};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,

@@ -5,10 +5,13 @@ use std::{sync::Arc, time::Duration};
 use passerelle_engine::{
     clock::Millis,
     content::Peer,
-    event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    whatsapp::{Late, Link, LinkOptions, Urgency, WhatsApp},
+    whatsapp::{
+        Connection, ConnectionOptions, Late, Urgency, WhatsApp,
+        event::{ConnectionEvent, ConnectionEvents, Ended},
+        inbound::InboundSink as _,
+    },
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +99,7 @@ impl Hosted {
     }
 
     /// Opens the connection; none when the session is to rest before the store answers.
-    async fn open(&self, whatsapp: &WhatsApp) -> Option<(Link, LinkEvents)> {
+    async fn open(&self, whatsapp: &WhatsApp) -> Option<(Connection, ConnectionEvents)> {
         loop {
             let error = match self.try_open(whatsapp).await {
                 Ok(opened) => return Some(opened),
@@ -111,7 +114,10 @@ impl Hosted {
         }
     }
 
-    async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<(Link, LinkEvents)> {
+    async fn try_open(
+        &self,
+        whatsapp: &WhatsApp,
+    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
         let shared = &self.services.0;
         let key = shared
             .vault
@@ -125,7 +131,7 @@ impl Hosted {
             self.lost.clone(),
             self.stop.clone(),
         );
-        let options = LinkOptions {
+        let options = ConnectionOptions {
             label: self.lease.session,
             lost: self.lost.clone(),
             urgency: self.urgency,
@@ -137,7 +143,7 @@ impl Hosted {
 
     /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
     /// flight any more.
-    async fn follow(&self, link: Link, mut events: LinkEvents) {
+    async fn follow(&self, link: Connection, mut events: ConnectionEvents) {
         let at_rest = link.clone();
         let resting = async {
             self.stop.cancelled().await;
@@ -161,9 +167,9 @@ impl Hosted {
     }
 
     /// Takes one event. An outage of the store is waited for.
-    async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
+    async fn take(&self, event: ConnectionEvent) -> Result<(), Fault> {
         match event {
-            LinkEvent::Qr { code, valid_for } => {
+            ConnectionEvent::Qr { code, valid_for } => {
                 let clock = &self.services.0.clock;
                 let (code, until) = (code.as_str().to_owned(), clock.monotonic() + valid_for);
                 let qr = Qr {
@@ -175,29 +181,29 @@ impl Hosted {
                     self.persist(Change::Qr { code, until }).await?;
                 }
             }
-            LinkEvent::Linked { me } => {
+            ConnectionEvent::Linked { me } => {
                 self.show(State::Connecting, None);
                 self.persist(Change::Linked(me)).await?;
             }
-            LinkEvent::Connected => {
+            ConnectionEvent::Connected => {
                 self.persist(Change::Connected).await?;
                 self.show(State::Connected, None);
                 self.services.0.lanes.notify_one();
             }
-            LinkEvent::Disconnected => {
+            ConnectionEvent::Disconnected => {
                 self.show(State::Disconnected, None);
                 self.persist(Change::Disconnected).await?;
             }
-            LinkEvent::Ack { id, error } => self.acknowledged(id, error).await?,
-            LinkEvent::Receipt { ids, kind, at } => {
+            ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
+            ConnectionEvent::Receipt { ids, kind, at } => {
                 let aloft: Vec<String> = ids
                     .into_iter()
                     .filter(|id| !self.flight.tell(id, Word::Receipt(kind, at)))
                     .collect();
                 self.news(aloft, News::Receipt(kind, at)).await?;
             }
-            LinkEvent::Late(late) => self.came_late(&late).await,
-            LinkEvent::Ended(why) => self.ended(why).await?,
+            ConnectionEvent::Late(late) => self.came_late(&late).await,
+            ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
         Ok(())

@@ -9,7 +9,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId, SessionId},
     store::SystemTx,
-    whatsapp::{Attached, Link, Outgoing, SendError, Typing},
+    whatsapp::{Attached, Connection, Outgoing, SendError, Typing},
 };
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -242,7 +242,7 @@ impl Trip<'_> {
     }
 
     /// Shows typing until both gates are open; false when the session is to rest first.
-    async fn wait_and_type(&self, link: &Link) -> bool {
+    async fn wait_and_type(&self, link: &Connection) -> bool {
         let send_at = self.services.0.clock.monotonic() + Duration::from_millis(self.job.wait_ms);
         let open_at = self
             .running
@@ -266,7 +266,7 @@ impl Trip<'_> {
     }
 
     /// The message's file as WhatsApp has it, given to WhatsApp while the message waits for its turn.
-    async fn attach(&self, link: &Link) -> Result<Option<Attached>, Outcome> {
+    async fn attach(&self, link: &Connection) -> Result<Option<Attached>, Outcome> {
         tokio::select! {
             attached = attach::attach(self.services, link, self.message) => attached,
             () = self.running.stop.cancelled() => Err(Outcome::PutBack),
@@ -274,7 +274,11 @@ impl Trip<'_> {
     }
 
     /// Writes the message under its fixed id: when, or what became of it instead.
-    async fn write(&self, link: &Link, attached: Option<&Attached>) -> Result<Instant, Outcome> {
+    async fn write(
+        &self,
+        link: &Connection,
+        attached: Option<&Attached>,
+    ) -> Result<Instant, Outcome> {
         if !fence::holds(self.services) {
             return Err(Outcome::PutBack);
         }
@@ -308,7 +312,7 @@ impl Trip<'_> {
     /// Waits for WhatsApp's word on what was written.
     async fn hear(
         &self,
-        link: &Link,
+        link: &Connection,
         wire_at: Instant,
         mut words: mpsc::Receiver<Word>,
     ) -> Outcome {

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::{Clock, Millis},
-    event::ReceiptKind,
     lease::Lease,
     store::Tx,
     vault::DataKey,
-    whatsapp::NOT_IN_GROUP,
+    whatsapp::{NOT_IN_GROUP, event::ReceiptKind},
 };
 use tokio::time::Instant;
 

@@ -3,10 +3,10 @@
 
 use passerelle_engine::{
     clock::{Clock, Millis},
-    event::ReceiptKind,
     lease::Lease,
     store::Tx,
     vault::DataKey,
+    whatsapp::event::ReceiptKind,
 };
 
 use super::outcome::{advance, of_receipt, refusal};

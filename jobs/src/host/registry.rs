@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsapp::Link};
+use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsapp::Connection};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::model::{Live, State};
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) lease: Lease,
-    pub(crate) link: Option<Link>,
+    pub(crate) link: Option<Connection>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) typing: Arc<Shown>,
     /// Cancelled to make it rest.
@@ -78,7 +78,7 @@ impl Registry {
     }
 
     /// The session's connection, whatever its state.
-    pub(crate) fn link(&self, id: SessionId) -> Option<Link> {
+    pub(crate) fn link(&self, id: SessionId) -> Option<Connection> {
         self.entries().get(&id)?.running.as_ref()?.link.clone()
     }
 
@@ -109,7 +109,7 @@ impl Registry {
     }
 
     /// The session has a connection of its own now.
-    pub(crate) fn linked_up(&self, id: SessionId, link: Link) {
+    pub(crate) fn linked_up(&self, id: SessionId, link: Connection) {
         if let Some(running) = self
             .entries()
             .get_mut(&id)

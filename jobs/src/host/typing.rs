@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use passerelle_engine::{
     clock::Clock,
     content::Recipient,
-    whatsapp::{Link, Typing},
+    whatsapp::{Connection, Typing},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -43,7 +43,7 @@ impl Shown {
     }
 
     /// Takes back what is past its time, for as long as it is polled.
-    pub(crate) async fn take_back(&self, link: &Link, clock: &Clock) {
+    pub(crate) async fn take_back(&self, link: &Connection, clock: &Clock) {
         loop {
             let next = self.next();
             let due = async {

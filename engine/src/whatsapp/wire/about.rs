@@ -7,11 +7,11 @@ use whatsapp_rust::{
     waproto::whatsapp::{ContextInfo, Message, MessageKey, message},
 };
 
-use super::{
-    super::listen::{own_words, storable},
-    Sides,
+use super::sides::Sides;
+use crate::{
+    content::{Context, Peer, Reply, Summary, Target},
+    whatsapp::{jid::parse_peer, wa_id::storable},
 };
-use crate::content::{Context, Peer, Reply, Summary, Target};
 
 pub(super) fn key(target: &Target, sides: &Sides) -> MessageField<MessageKey> {
     MessageField::some(MessageKey {
@@ -131,12 +131,12 @@ pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
         mentions: info
             .mentioned_jid
             .iter()
-            .filter_map(|jid| peer(jid))
+            .filter_map(|jid| parse_peer(jid))
             .collect(),
         forwarded: info.is_forwarded.unwrap_or(false),
         ..Context::default()
     };
-    (context, info.participant.as_deref().and_then(peer))
+    (context, info.participant.as_deref().and_then(parse_peer))
 }
 
 fn reply(info: &ContextInfo) -> Option<Reply> {
@@ -150,13 +150,6 @@ fn reply(info: &ContextInfo) -> Option<Reply> {
         },
         summary: info.quoted_message.as_option().map(summary),
     })
-}
-
-/// The person that a JID names.
-pub(in crate::whatsapp) fn peer(jid: &str) -> Option<Peer> {
-    let jid: Jid = jid.parse().ok()?;
-    let peer = own_words(std::iter::once(&jid));
-    (peer.phone.is_some() || peer.lid.is_some()).then_some(peer)
 }
 
 fn summary(quoted: &Message) -> Summary {

@@ -13,15 +13,15 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Attached, Sides, about, card, media, poll};
+use super::{about, card, media, poll, sides::Sides};
 use crate::{
     clock::Millis,
     content::{Card, Content, Delete, Edit, LinkPreview, Location},
-    whatsapp::Outgoing,
+    whatsapp::outgoing::{Attached, Outgoing},
 };
 
 /// The message; `None` for what is never sent, and for a file that WhatsApp does not have.
-pub(in crate::whatsapp) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> {
+pub(crate) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> {
     let Outgoing {
         content,
         context,

@@ -10,20 +10,9 @@ use whatsapp_rust::{
 
 use crate::{
     content::{Media, MediaKind},
-    media::{FileKey, Looks, MediaClass, Remote, SealedFile},
-    whatsapp::Uploaded,
+    media::{FileKey, MediaClass, Remote, SealedFile},
+    whatsapp::outgoing::Attached,
 };
-
-/// A file to send.
-#[derive(Debug, Clone)]
-pub struct Attached {
-    /// What opens it.
-    pub file: SealedFile,
-    /// How it looks before it is loaded.
-    pub looks: Looks,
-    /// Where WhatsApp has it.
-    pub uploaded: Uploaded,
-}
 
 /// The fields that every message with a file has under the same names.
 macro_rules! with_file {
@@ -280,7 +269,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{clock::Clock, ids::MediaId, media::Sealer};
+    use crate::{
+        clock::Clock,
+        ids::MediaId,
+        media::{Looks, Sealer},
+        whatsapp::outgoing::Uploaded,
+    };
 
     fn attached(kind: MediaKind) -> Attached {
         let mut sealer = Sealer::new(kind.into());

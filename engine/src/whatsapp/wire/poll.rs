@@ -69,7 +69,7 @@ pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
 
 /// A vote as it came.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::whatsapp) struct SealedVote {
+pub(crate) struct SealedVote {
     /// WhatsApp's id of the poll.
     poll: String,
     payload: Vec<u8>,
@@ -89,7 +89,7 @@ impl SealedVote {
 
     /// With the names that the poll's maker and the voter may have had in the chat: both phones, or
     /// both LIDs.
-    pub(in crate::whatsapp) fn between(self, names: Vec<(String, String)>) -> Ballot {
+    pub(crate) fn between(self, names: Vec<(String, String)>) -> Ballot {
         Ballot { vote: self, names }
     }
 }

@@ -10,7 +10,10 @@ use whatsapp_rust::{
     },
 };
 
-use super::{SealedVote, about, card, media, poll};
+use super::{
+    about, card, media,
+    poll::{self, SealedVote},
+};
 use crate::{
     content::{Content, Context, Delete, Edit, LinkPreview, Location, Peer, PollVote, Reaction},
     ids::MediaId,
@@ -18,19 +21,19 @@ use crate::{
 };
 
 /// What a message carries for a person.
-pub(in crate::whatsapp) struct Read {
-    pub(in crate::whatsapp) content: Content,
-    pub(in crate::whatsapp) context: Context,
+pub(crate) struct Read {
+    pub(crate) content: Content,
+    pub(crate) context: Context,
     /// Who wrote the message that it answers.
-    pub(in crate::whatsapp) answered: Option<Peer>,
-    pub(in crate::whatsapp) vote: Option<SealedVote>,
+    pub(crate) answered: Option<Peer>,
+    pub(crate) vote: Option<SealedVote>,
     /// Where WhatsApp keeps the file it carries, if it can be had.
-    pub(in crate::whatsapp) remote: Option<Remote>,
+    pub(crate) remote: Option<Remote>,
 }
 
 /// What the message carries for a person; `None` when it is protocol only. A file that it carries is
 /// known as `media` from now on.
-pub(in crate::whatsapp) fn read(message: &Message, media: MediaId) -> Option<Read> {
+pub(crate) fn read(message: &Message, media: MediaId) -> Option<Read> {
     let inner = message.get_base_message();
     let (mut vote, mut remote) = (None, None);
     let content = if let Some((content, sealed)) = about_another(inner) {

@@ -9,7 +9,7 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Read, Sides, build};
+use super::{build, read::Read, sides::Sides};
 use crate::{
     clock::Clock,
     content::{
@@ -17,7 +17,7 @@ use crate::{
         Reply, Summary, Target,
     },
     ids::MediaId,
-    whatsapp::Outgoing,
+    whatsapp::outgoing::Outgoing,
 };
 
 fn read(message: &Message) -> Option<Read> {

@@ -18,7 +18,7 @@ use crate::{
     },
     services::Services,
 };
-use passerelle_engine::event::ReceiptKind;
+use passerelle_engine::whatsapp::event::ReceiptKind;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -1,8 +1,8 @@
 //! What a connection tells, in our own words, and where incoming messages go.
 //!
-//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`] and are
+//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`](super::inbound::InboundSink) and are
 //! acknowledged to WhatsApp only after it has committed them. Everything else comes out of
-//! [`LinkEvents`], a queue in the order of arrival that ends with [`LinkEvent::Ended`].
+//! [`ConnectionEvents`], a queue in the order of arrival that ends with [`ConnectionEvent::Ended`].
 
 use std::{
     fmt,
@@ -13,32 +13,14 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::{
-    clock::Millis,
-    content::{Inbound, Peer},
-    whatsapp::Late,
-};
+use super::late::Late;
+use crate::{clock::Millis, content::Peer};
 
 /// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
 /// number of them at once after a pause and a lost receipt only leaves a status behind the truth.
 pub const RECEIPTS_WAITING: usize = 1024;
-
-/// Takes the messages that come in.
-#[async_trait]
-pub trait InboundSink: Send + Sync {
-    /// Commits the whole batch durably, in order, all or nothing. An error leaves it
-    /// unacknowledged and WhatsApp delivers it again after the next connect, so a message may come
-    /// more than once: it is identified by (chat, sender, id).
-    ///
-    /// It is awaited while messages are received. It must not use the [`Link`] of the session:
-    /// that waits for a lock the receiving side holds.
-    ///
-    /// [`Link`]: crate::whatsapp::Link
-    async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()>;
-}
 
 /// The text a phone scans to link this session. It carries a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,7 +67,7 @@ impl fmt::Debug for PairingCode {
 /// Something that happened to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LinkEvent {
+pub enum ConnectionEvent {
     /// A code to scan; the one before it is no longer valid.
     Qr {
         /// What to draw.
@@ -105,7 +87,7 @@ pub enum LinkEvent {
     },
     /// The pairing code is void, or none could be had; ask for another, or scan the QR.
     PairingCodeVoid,
-    /// The number is linked. The connection is made anew at once and [`LinkEvent::Connected`] follows.
+    /// The number is linked. The connection is made anew at once and [`ConnectionEvent::Connected`] follows.
     Linked {
         /// The number's own phone and LID.
         me: Peer,
@@ -131,16 +113,16 @@ pub enum LinkEvent {
         /// When, by WhatsApp's clock, milliseconds UTC.
         at: Millis,
     },
-    /// A message came in beside the [`InboundSink`]: [`Link::read`] reads it. Nobody waits for it to be
+    /// A message came in beside the [`InboundSink`](super::inbound::InboundSink): [`Connection::read`] reads it. Nobody waits for it to be
     /// stored.
     ///
-    /// [`Link::read`]: crate::whatsapp::Link::read
+    /// [`Connection::read`]: crate::whatsapp::Connection::read
     Late(Late),
     /// The connection is over; nothing follows.
     Ended(Ended),
 }
 
-impl LinkEvent {
+impl ConnectionEvent {
     /// Whether others decide how many of it there are.
     fn is_bounded(&self) -> bool {
         matches!(self, Self::Receipt { .. } | Self::Late(_))
@@ -162,10 +144,10 @@ pub enum ReceiptKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Unlinked, from the phone, by [`Link::logout`] or by WhatsApp: the keys are worthless, and
+    /// Unlinked, from the phone, by [`Connection::logout`] or by WhatsApp: the keys are worthless, and
     /// linking again needs a wiped key store.
     ///
-    /// [`Link::logout`]: crate::whatsapp::Link::logout
+    /// [`Connection::logout`]: crate::whatsapp::Connection::logout
     LoggedOut,
     /// WhatsApp locked the account (`<failure reason="403">` or `406`): as [`Ended::LoggedOut`],
     /// and a person must look at the phone.
@@ -199,14 +181,14 @@ pub enum Ended {
 /// [`RECEIPTS_WAITING`] waiting ones. The
 /// library calls its listeners while it reads the socket, so nothing here may wait.
 #[derive(Debug)]
-pub struct LinkEvents {
-    events: mpsc::UnboundedReceiver<LinkEvent>,
+pub struct ConnectionEvents {
+    events: mpsc::UnboundedReceiver<ConnectionEvent>,
     receipts: Arc<AtomicUsize>,
 }
 
-impl LinkEvents {
-    /// The next event; `None` after [`LinkEvent::Ended`]. Safe to cancel.
-    pub async fn recv(&mut self) -> Option<LinkEvent> {
+impl ConnectionEvents {
+    /// The next event; `None` after [`ConnectionEvent::Ended`]. Safe to cancel.
+    pub async fn recv(&mut self) -> Option<ConnectionEvent> {
         let event = self.events.recv().await?;
         if event.is_bounded() {
             self.receipts.fetch_sub(1, Ordering::Relaxed);
@@ -215,16 +197,16 @@ impl LinkEvents {
     }
 }
 
-/// The other end of [`LinkEvents`].
+/// The other end of [`ConnectionEvents`].
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    events: Mutex<Option<mpsc::UnboundedSender<LinkEvent>>>,
+    events: Mutex<Option<mpsc::UnboundedSender<ConnectionEvent>>>,
     receipts: Arc<AtomicUsize>,
     ended: Mutex<Option<Ended>>,
 }
 
 impl Outbox {
-    pub(crate) fn new() -> (Self, LinkEvents) {
+    pub(crate) fn new() -> (Self, ConnectionEvents) {
         let (tell, events) = mpsc::unbounded_channel();
         let receipts = Arc::new(AtomicUsize::new(0));
         let outbox = Self {
@@ -232,11 +214,11 @@ impl Outbox {
             receipts: receipts.clone(),
             ended: Mutex::new(None),
         };
-        (outbox, LinkEvents { events, receipts })
+        (outbox, ConnectionEvents { events, receipts })
     }
 
     /// Queues an event, except a receipt beyond the limit.
-    pub(crate) fn tell(&self, event: LinkEvent) {
+    pub(crate) fn tell(&self, event: ConnectionEvent) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(events) = events.as_ref() else {
             return;
@@ -267,13 +249,13 @@ impl Outbox {
         ended.clone()
     }
 
-    /// Queues [`LinkEvent::Ended`] and closes the queue.
+    /// Queues [`ConnectionEvent::Ended`] and closes the queue.
     pub(crate) fn close(&self) {
         let why = {
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             ended.take().unwrap_or(Ended::Stopped)
         };
-        self.tell(LinkEvent::Ended(why));
+        self.tell(ConnectionEvent::Ended(why));
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.take();
     }
@@ -283,16 +265,16 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn receipt() -> LinkEvent {
-        LinkEvent::Receipt {
+    fn receipt() -> ConnectionEvent {
+        ConnectionEvent::Receipt {
             ids: vec!["3EB0".into()],
             kind: ReceiptKind::Read,
             at: 1,
         }
     }
 
-    fn ack(id: usize) -> LinkEvent {
-        LinkEvent::Ack {
+    fn ack(id: usize) -> ConnectionEvent {
+        ConnectionEvent::Ack {
             id: id.to_string(),
             error: None,
         }
@@ -309,8 +291,8 @@ mod tests {
         let (mut receipts, mut acks) = (0, 0);
         while let Some(event) = events.recv().await {
             match event {
-                LinkEvent::Receipt { .. } => receipts += 1,
-                LinkEvent::Ack { .. } => acks += 1,
+                ConnectionEvent::Receipt { .. } => receipts += 1,
+                ConnectionEvent::Ack { .. } => acks += 1,
                 _ => {}
             }
         }
@@ -329,7 +311,7 @@ mod tests {
         outbox.tell(receipt());
         outbox.close();
         let mut left = 0;
-        while let Some(LinkEvent::Receipt { .. }) = events.recv().await {
+        while let Some(ConnectionEvent::Receipt { .. }) = events.recv().await {
             left += 1;
         }
         assert_eq!(left, RECEIPTS_WAITING);
@@ -341,14 +323,17 @@ mod tests {
         outbox.ending(Ended::Replaced);
         outbox.ending(Ended::Stopped);
         outbox.close();
-        outbox.tell(LinkEvent::Connected);
-        assert_eq!(events.recv().await, Some(LinkEvent::Ended(Ended::Replaced)));
+        outbox.tell(ConnectionEvent::Connected);
+        assert_eq!(
+            events.recv().await,
+            Some(ConnectionEvent::Ended(Ended::Replaced))
+        );
         assert_eq!(events.recv().await, None);
     }
 
     #[test]
     fn codes_are_not_shown_by_debug() {
-        let qr = LinkEvent::Qr {
+        let qr = ConnectionEvent::Qr {
             code: QrCode::new("2@secret".into()),
             valid_for: Duration::from_secs(20),
         };

@@ -44,7 +44,7 @@ impl Default for Connects {
 
 /// The door of one process. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct ConnectLimiter {
     state: Arc<Mutex<State>>,
     clock: Clock,
     tasks: TaskTracker,
@@ -67,7 +67,7 @@ struct Waiter {
     enter: oneshot::Sender<()>,
 }
 
-impl Door {
+impl ConnectLimiter {
     pub(super) fn new(connects: Connects, clock: Clock, tasks: TaskTracker) -> Self {
         Self {
             state: Arc::new(Mutex::new(State::new(connects, clock.monotonic()))),
@@ -455,10 +455,10 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_let_in_without_being_asked() {
         let thousand = Connects(NonZeroU32::new(1_000).unwrap());
-        let door = Door::new(thousand, Clock::system(), TaskTracker::new());
+        let limiter = ConnectLimiter::new(thousand, Clock::system(), TaskTracker::new());
         for session in sessions::<20>() {
-            door.pass(session, Urgency::Idle).await.unwrap();
+            limiter.pass(session, Urgency::Idle).await.unwrap();
         }
-        assert!(door.waiting().is_empty());
+        assert!(limiter.waiting().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A link's turns at the door.
+//! A link's turns at the limiter.
 //!
 //! The first one is waited for before the library begins, as long as it takes. Later ones come while the
 //! library makes a connection, for which it allows twenty seconds: who has waited some of them for
@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 use whatsapp_rust::Client;
 
-use super::door::{Door, Urgency};
+use super::connect_limiter::{ConnectLimiter, Urgency};
 use crate::ids::SessionId;
 
 /// How long a turn is waited for while the library makes a connection.
@@ -24,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(6);
 
 /// A link's turns to connect. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Turn(Arc<Shared>);
+pub(super) struct ConnectSlot(Arc<Shared>);
 
 struct Shared {
-    door: Door,
+    limiter: ConnectLimiter,
     session: SessionId,
     urgency: Urgency,
     /// Whether it has come and was not taken yet.
@@ -39,16 +39,16 @@ struct Shared {
     lost: CancellationToken,
 }
 
-impl Turn {
+impl ConnectSlot {
     pub(super) fn new(
-        door: Door,
+        limiter: ConnectLimiter,
         session: SessionId,
         urgency: Urgency,
         ending: CancellationToken,
         lost: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
-            door,
+            limiter,
             session,
             urgency,
             has_come: AtomicBool::new(false),
@@ -71,7 +71,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Returns when the link may connect. Fails as [`Turn::come`] does, and when it waited too long: then
+    /// Returns when the link may connect. Fails as [`ConnectSlot::come`] does, and when it waited too long: then
     /// the library begins anew at once, without the pause that follows a failure.
     pub(super) async fn take(&self) -> anyhow::Result<()> {
         if self.0.has_come.swap(false, Ordering::Relaxed) {
@@ -90,7 +90,7 @@ impl Turn {
 
     async fn pass(&self) -> anyhow::Result<()> {
         tokio::select! {
-            passed = self.0.door.pass(self.0.session, self.0.urgency) => passed,
+            passed = self.0.limiter.pass(self.0.session, self.0.urgency) => passed,
             () = self.0.ending.cancelled() => bail!("the connection is to end"),
             () = self.0.lost.cancelled() => bail!("the session is no longer ours"),
         }
@@ -98,27 +98,27 @@ impl Turn {
 
     /// WhatsApp refused a connection because there are too many, or did not answer.
     pub(super) fn refused(&self) {
-        self.0.door.refused();
+        self.0.limiter.refused();
     }
 
     /// The link is over.
     pub(super) fn end(&self) {
-        self.0.door.forget(self.0.session);
+        self.0.limiter.forget(self.0.session);
     }
 
     #[cfg(test)]
     pub(super) fn of_a_test(lost: &CancellationToken) -> Self {
-        use super::Connects;
+        use super::connect_limiter::Connects;
         use crate::clock::Clock;
 
         let (clock, ending) = (Clock::system(), CancellationToken::new());
         let session = SessionId::new(&clock);
-        let door = Door::new(
+        let limiter = ConnectLimiter::new(
             Connects::default(),
             clock,
             tokio_util::task::TaskTracker::new(),
         );
-        Self::new(door, session, Urgency::Idle, ending, lost.clone())
+        Self::new(limiter, session, Urgency::Idle, ending, lost.clone())
     }
 }
 
@@ -129,13 +129,13 @@ mod tests {
     #[tokio::test]
     async fn who_is_to_end_or_lost_its_session_does_not_wait() {
         let lost = CancellationToken::new();
-        let turn = Turn::of_a_test(&lost);
-        turn.come().await.unwrap();
-        turn.take().await.unwrap();
-        turn.0.ending.cancel();
-        assert!(turn.come().await.is_err());
-        let turn = Turn::of_a_test(&lost);
+        let slot = ConnectSlot::of_a_test(&lost);
+        slot.come().await.unwrap();
+        slot.take().await.unwrap();
+        slot.0.ending.cancel();
+        assert!(slot.come().await.is_err());
+        let slot = ConnectSlot::of_a_test(&lost);
         lost.cancel();
-        assert!(turn.take().await.is_err());
+        assert!(slot.take().await.is_err());
     }
 }

@@ -1,0 +1,32 @@
+//! WhatsApp's names of an account (JIDs), in our own words.
+
+use whatsapp_rust::Jid;
+
+use crate::content::{Peer, Phone};
+
+/// Puts the library's names of one account into ours.
+pub(super) fn peer_of<'a>(names: impl Iterator<Item = &'a Jid>) -> Peer {
+    let mut peer = Peer {
+        phone: None,
+        lid: None,
+    };
+    for name in names {
+        if name.is_lid() {
+            peer.lid = Some(name.user_base().to_owned());
+        } else if name.is_pn() {
+            peer.phone = phone(name.user_base());
+        }
+    }
+    peer
+}
+
+pub(super) fn phone(digits: &str) -> Option<Phone> {
+    Phone::parse(&format!("+{digits}"))
+}
+
+/// The person that a JID names.
+pub(super) fn parse_peer(jid: &str) -> Option<Peer> {
+    let jid: Jid = jid.parse().ok()?;
+    let peer = peer_of(std::iter::once(&jid));
+    (peer.phone.is_some() || peer.lid.is_some()).then_some(peer)
+}

@@ -178,8 +178,8 @@ fn is_path(word: &str, folders: &BTreeSet<String>) -> bool {
     let inside = word
         .split_once('/')
         .is_some_and(|(first, _)| folders.contains(first));
-    let ends = |ending: &&str| word.len() > ending.len() && word.ends_with(**ending);
-    inside || ENDINGS.iter().any(|ending| ends(&ending))
+    let ends = |ending: &&str| word.len() > ending.len() && word.ends_with(*ending);
+    inside || ENDINGS.iter().any(ends)
 }
 
 /// The paths that a word with braces stands for.
@@ -406,8 +406,8 @@ fn script(pages: &[Page]) -> (String, usize) {
         for block in page.parts().1 {
             if block.language == "sh" {
                 count += 1;
-                script.push_str(&format!("BLOCK={}:{}\n", page.name, block.number));
-                script.push_str(&block.code);
+                let number = block.number.to_string();
+                script.extend(["BLOCK=", &page.name, ":", &number, "\n", &block.code]);
             }
         }
     }

@@ -435,7 +435,7 @@ async fn every_shell_block_of_the_readme_and_the_guide_runs_in_the_sandbox() -> 
     };
     let set = [
         ("API", told("api")?),
-        ("PHONES", told("control")?),
+        ("CONTROL", told("control")?),
         ("ADMIN", told("admin_key")?),
     ];
 

@@ -1,7 +1,7 @@
 //! Named crash points: where a test may end the process to prove that nothing is lost.
 //!
 //! Compiled to nothing unless the build has the `sandbox` feature; there, `FAILPOINTS="name=return"`
-//! aborts the process at the point, without any clean-up. ARCHITECTURE.md lists and explains each.
+//! aborts the process at the point, without any clean-up. `docs/internals/crash-points.md` lists and explains each.
 
 /// Arms the points that `FAILPOINTS` names, until the answer is dropped.
 #[cfg(feature = "sandbox")]

@@ -10,6 +10,7 @@ mod content;
 mod crash_points;
 mod deploy;
 mod document;
+mod documents;
 mod endings;
 mod faults;
 mod films;

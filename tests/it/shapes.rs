@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that are not of every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 18] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 19] = [
     (
         "bad_fields",
         "about the shape of requests, which is judged before any store is asked",
@@ -20,6 +20,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 18] = [
         "a claim of deliveries is not come to where they travel as tokens, and their dispatch only there; the rest is of every shape",
     ),
     ("deploy", "reads the files that run it"),
+    (
+        "documents",
+        "reads the pages, and runs their shell blocks against one sandbox",
+    ),
     ("faults", "about a cluster whose parts fail"),
     (
         "films",

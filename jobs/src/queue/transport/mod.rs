@@ -12,7 +12,7 @@
 //! The row is the truth: a token only says "try to claim this one". It may be lost, come twice or late;
 //! the claim is one statement that compares the row first. While Redis cannot be used, or the worker
 //! does not live, the process claims due rows itself ([`tokens`](super::tokens)).
-//! ARCHITECTURE.md lists the defects of apalis-redis 1.0.0 that this room contains.
+//! `docs/internals/apalis-redis.md` lists the defects of apalis-redis 1.0.0 that this room contains.
 
 mod keys;
 mod pulse;

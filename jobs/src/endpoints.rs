@@ -10,15 +10,14 @@ use passerelle_engine::{
 use crate::{
     error::Fault,
     events::EventType,
-    model::{Listed, Page},
-    services::Services,
-    store,
-    webhook::{
+    model::{
+        Listed, Page,
         delivery::{Attempt, Delivery, Wanted},
         endpoint::{Endpoint, Secret},
-        guard::UrlNotAllowed,
-        sign,
     },
+    services::Services,
+    store,
+    webhook::{guard::UrlNotAllowed, sign},
 };
 
 /// Endpoints an organisation may have.

@@ -19,15 +19,16 @@ use crate::{
     error::Fault,
     events,
     media::incoming::Announcing,
-    messages::{self, content_place, seal_context, seal_side},
+    messages::{
+        self, content_place, opt_out, seal_context, seal_side,
+        target::{self, Chat},
+    },
     model::{Direction, Message, Status},
-    opt_out,
     services::Services,
     store::{
         self,
         messages::{New, Origin},
     },
-    target::{self, Chat},
 };
 
 /// Where one session's inbound messages go.

@@ -23,37 +23,30 @@
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
-mod commands;
 mod contacts;
 pub mod endpoints;
 pub mod error;
 pub mod events;
-pub mod groups;
 pub mod host;
 mod inbound;
 pub mod keys;
 pub mod media;
 pub mod messages;
 pub mod model;
-pub mod numbers;
-mod opt_out;
 pub mod organisations;
 pub mod outbound;
-pub mod pacing;
 pub mod preview;
 pub mod queue;
-mod rate;
-pub mod reading;
 pub mod roles;
+pub mod safety;
 pub mod services;
 pub mod sessions;
+mod state;
 mod store;
 mod sweep;
-pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod time;
-pub mod typing;
 mod wake;
 pub mod webhook;
 

@@ -7,7 +7,7 @@ use passerelle_engine::{ids::OrgId, store::Tx};
 use crate::{
     error::Fault,
     model::{Listed, Organisation, Page},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store,
 };

@@ -6,7 +6,7 @@ use passerelle_engine::whatsapp::WhatsApp;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    host::{Host, lane},
+    host::{Host, send},
     media::{fetch::Fetcher, retention},
     preview::job::{self as preview, Previewer, Previews},
     queue::{
@@ -68,12 +68,12 @@ impl Running {
             timeout: NEVER,
         };
         self.tasks.spawn(worker::run(
-            Arc::new(lane::Lanes(services.clone())),
+            Arc::new(send::Lanes(services.clone())),
             Arc::clone(&services.0.lanes),
             workload,
             self.tasks.clone(),
             self.stop.clone(),
-            move |job| lane::send(sending.clone(), job),
+            move |job| send::send(sending.clone(), job),
         ));
     }
 

@@ -15,14 +15,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    groups,
-    host::{Fence, Gathering, InHand, Registry},
-    media::{Decoding, MediaSettings, Turns},
-    numbers,
-    pacing::Pace,
+    host::{Fence, Gathering, InHand},
+    media::{Decoding, MediaSettings},
     queue::tokens::Link,
-    rate::Rate,
-    typing,
+    safety::pace::Pace,
+    sessions::{groups, number_checks, typing},
+    state::{rate_limit::Rate, registry::Registry, upload_slots::Turns},
     wake::{Bell, Topic},
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -121,7 +119,7 @@ impl Services {
             deliveries: Arc::default(),
             fetches: Arc::default(),
             previews: Arc::default(),
-            questions: numbers::rate(),
+            questions: number_checks::rate(),
             group_questions: groups::rate(),
             typing: typing::rate(),
             turns: Turns::default(),

@@ -6,7 +6,8 @@ use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::Fault, messages, model::Status, outbound, pacing::millis, services::Services, store,
+    error::Fault, messages, model::Status, outbound, safety::pace::millis, services::Services,
+    store,
 };
 
 /// Between two looks for messages past their time.

@@ -3,7 +3,7 @@
 use passerelle_jobs::{
     Services, endpoints,
     ids::{DeliveryId, EndpointId},
-    webhook::delivery as model,
+    model::delivery as model,
 };
 use poem::web::Data;
 use poem_openapi::{

@@ -5,7 +5,7 @@ use passerelle_jobs::{
     endpoints::{self, NotMade},
     events::EventType,
     ids::EndpointId,
-    webhook::endpoint as model,
+    model::endpoint as model,
 };
 use poem::web::Data;
 use poem_openapi::{

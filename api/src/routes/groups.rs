@@ -2,8 +2,8 @@
 
 use passerelle_jobs::{
     Services,
-    groups::{self, JoinedGroup},
     ids::SessionId,
+    sessions::groups::{self, JoinedGroup},
 };
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};

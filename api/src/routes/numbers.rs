@@ -1,6 +1,6 @@
 //! Phone numbers: whether one has WhatsApp.
 
-use passerelle_jobs::{Services, content::Phone, ids::SessionId, numbers};
+use passerelle_jobs::{Services, content::Phone, ids::SessionId, sessions::number_checks};
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ impl Numbers {
             let wanted = "a phone number in E.164, such as +491510000002";
             Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
         })?;
-        let checked = numbers::check(&services, caller.0.org, id.0.0, &phone).await;
+        let checked = number_checks::check(&services, caller.0.org, id.0.0, &phone).await;
         let checked = checked.map_err(|error| of_ask(error, Code::NumberCheckPaced))?;
         Ok(Found::of(NumberCheck {
             object: "number_check".to_owned(),

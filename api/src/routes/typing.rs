@@ -3,7 +3,7 @@
 use passerelle_jobs::{
     Services,
     ids::SessionId,
-    typing::{self, Typing, TypingError},
+    sessions::typing::{self, Typing, TypingError},
 };
 use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use passerelle_engine::ids::SessionId;
 use sha2::{Digest as _, Sha256};
 
-use super::{DEAD, registry::Running};
-use crate::{error::Fault, model::State, pacing::millis, services::Services, store};
+use super::DEAD;
+use crate::{
+    error::Fault, model::State, safety::pace::millis, services::Services, state::registry::Running,
+    store,
+};
 
 /// A host with more than so many hundredths of its fair share has too many sessions.
 const TOO_MANY: usize = 120;

@@ -16,17 +16,14 @@
 mod attach;
 mod balance;
 mod fence;
-mod flight;
-mod hosted;
-pub(crate) mod lane;
 #[cfg(feature = "sandbox")]
 pub mod nowhere;
 mod outcome;
 mod receipts;
-mod registry;
+pub(crate) mod send;
+mod session;
 mod settle;
 mod stray;
-mod typing;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -39,13 +36,15 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use fence::Fence;
-pub use lane::SendMessage;
-pub(crate) use registry::Registry;
+pub use send::SendMessage;
 pub(crate) use settle::Gathering;
 pub(crate) use stray::InHand;
 
-use self::{balance::preferred, hosted::Hosted};
-use crate::{commands, crash, error::Fault, pacing::millis, services::Services, store};
+use self::balance::preferred;
+use crate::{
+    crash, error::Fault, host::session::Hosted, safety::pace::millis, services::Services,
+    sessions::commands, store,
+};
 
 /// Between two looks at which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use passerelle_engine::ids::{MessageId, OrgId, SessionId};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    flight::Word,
-    lane::{Lanes, SendMessage},
-    outcome::{self, Outcome},
-};
+use super::outcome::{self, Outcome};
 use crate::{
     error::Fault,
+    host::send::{Lanes, SendMessage},
     queue::worker::{self, Workload},
     roles::Running,
     services::Services,
+    state::in_flight::Word,
     store,
 };
 

@@ -13,18 +13,17 @@ use passerelle_engine::{
 };
 use tokio::time::Instant;
 
-use super::{
-    flight::Word,
-    lane::SendMessage,
-    settle::{Settled, Taken},
-};
+use super::settle::{Settled, Taken};
 use crate::{
     crash,
     error::Fault,
-    events, messages,
+    events,
+    host::send::SendMessage,
+    messages,
     model::{Message, Status, Uncertain},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
+    state::in_flight::Word,
     store,
 };
 

@@ -15,7 +15,7 @@ use crate::{
     error::Fault,
     events, messages,
     model::{Message, Status},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store,
 };

@@ -21,7 +21,7 @@ use crate::{
     error::Fault,
     events,
     model::{Message, Status},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store,
 };

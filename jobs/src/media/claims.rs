@@ -10,11 +10,11 @@ use super::fetch::{FetchMedia, Fetcher, LAPSE};
 use crate::{
     crash,
     error::Fault,
-    pacing::{millis, until},
     queue::{
         Source,
         tokens::{Known, Travels},
     },
+    safety::pace::{millis, until},
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,

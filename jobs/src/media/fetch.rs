@@ -26,7 +26,7 @@ use crate::{
     error::Fault,
     events,
     model::{MediaStatus, Origin, StoredFile},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store::{
         self,

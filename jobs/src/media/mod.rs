@@ -33,7 +33,6 @@ mod picture;
 mod recording;
 pub(crate) mod retention;
 mod source;
-mod turns;
 mod view;
 mod voice;
 
@@ -61,7 +60,7 @@ pub use self::{
     outgoing::{Source, SourceError},
     view::{View, sha256},
 };
-pub(crate) use self::{decoding::Decoding, source::client, turns::Turns};
+pub(crate) use self::{decoding::Decoding, source::client};
 use crate::{
     error::Fault,
     model::{MediaFile, Origin, StoredFile},
@@ -211,7 +210,7 @@ async fn delete_at(
     let own = store::organisations::media_retention(tx, org).await?;
     let after = |hours: u32| {
         let kept = std::time::Duration::from_hours(hours.into());
-        created_at.saturating_add(crate::pacing::millis(kept))
+        created_at.saturating_add(crate::safety::pace::millis(kept))
     };
     Ok(own.map_or(of_gateway, after))
 }
@@ -256,6 +255,6 @@ impl MediaSettings {
     }
 
     fn delete_at(&self, now: Millis) -> Millis {
-        now.saturating_add(crate::pacing::millis(self.retention))
+        now.saturating_add(crate::safety::pace::millis(self.retention))
     }
 }

@@ -222,7 +222,7 @@ impl Objects {
         age: Duration,
         now_ms: i64,
     ) -> impl Stream<Item = Result<(OrgId, ObjectId), ObjectsError>> + use<> {
-        let before = now_ms.saturating_sub(crate::pacing::millis(age));
+        let before = now_ms.saturating_sub(crate::safety::pace::millis(age));
         let depth = self.prefix.parts().count();
         let all = self.store.list(Some(&self.prefix));
         all.map_err(ObjectsError::from)

@@ -11,7 +11,7 @@ use passerelle_engine::{
 use super::{BadMedia, IngestError, Upload, view};
 use crate::{
     model::{MediaFile, MediaStatus, Origin},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store::{self, media::Stored},
     webhook::guard::UrlNotAllowed,

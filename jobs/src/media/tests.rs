@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::{MediaFile, MediaStatus},
     organisations,
-    pacing::Pace,
+    safety::pace::Pace,
     services::{Services, Settings},
     store, testing,
     webhook::{guard::Egress, schedule::Schedule},

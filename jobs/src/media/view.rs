@@ -15,7 +15,7 @@ use super::{
 use crate::{
     messages::rfc3339,
     model::{MediaFile, MediaStatus, StoredFile},
-    pacing::millis,
+    safety::pace::millis,
 };
 
 /// How long a link opens its file.

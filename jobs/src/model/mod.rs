@@ -1,5 +1,7 @@
 //! The domain's own types, as the store keeps them and the front door shows them.
 
+pub mod delivery;
+pub mod endpoint;
 mod live;
 mod media;
 mod message;

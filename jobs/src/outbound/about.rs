@@ -12,8 +12,8 @@ use super::{AcceptError, NewMessage};
 use crate::{
     error::Fault,
     media::SourceError,
+    messages::target::{self, Chat, TargetError},
     services::Services,
-    target::{self, Chat, TargetError},
 };
 
 /// What a message refers to and cannot.

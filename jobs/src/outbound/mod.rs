@@ -41,16 +41,15 @@ use crate::{
         IngestError, Source, SourceError,
         outgoing::{self, File},
     },
-    messages::{self, content_place, seal_context, seal_side},
+    messages::{self, content_place, seal_context, seal_side, target::TargetError},
     model::{Direction, Message, Status},
-    pacing::millis,
     preview,
+    safety::pace::millis,
     services::Services,
     store::{
         self,
         messages::{New, Outward},
     },
-    target::TargetError,
 };
 
 /// A message to send, parsed.

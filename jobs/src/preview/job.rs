@@ -17,8 +17,8 @@ use crate::{
     error::Fault,
     messages::{self, content_place},
     model::{Message, Status},
-    pacing::{millis, until},
     queue::Source,
+    safety::pace::{millis, until},
     services::Services,
     store::{self, system::preview_claims},
 };

@@ -25,7 +25,9 @@ use passerelle_engine::{
     store::Tx,
 };
 
-use crate::{error::Fault, messages, model::Message, pacing::millis, services::Services, store};
+use crate::{
+    error::Fault, messages, model::Message, safety::pace::millis, services::Services, store,
+};
 
 /// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, a
 /// second for a wake-up that was lost, and one to record it.

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | here | [`Source`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
 //! | [`worker`] | one worker run until it is told to stop |
-//! | [`lanes`] | the queue of messages out |
 //! | [`tokens`], [`transport`] | queues whose jobs travel in a cluster, and how: as tokens through Redis |
 //!
 //! The row is the job: a claim is committed before the job runs, and the handler commits the
@@ -12,7 +11,6 @@
 //! woken, when the next row comes due, and after a second at the latest, so a lost wake costs a
 //! second. It claims no more than it has free slots for: nothing claimed ever waits in a buffer.
 
-pub mod lanes;
 pub(crate) mod tokens;
 pub(crate) mod transport;
 pub mod worker;

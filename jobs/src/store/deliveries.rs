@@ -12,8 +12,10 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::{endpoints, events, row};
 use crate::{
     error::Fault,
-    model::{Listed, Page},
-    webhook::delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+    model::{
+        Listed, Page,
+        delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+    },
 };
 
 fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {

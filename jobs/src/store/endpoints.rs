@@ -11,8 +11,10 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::{events::EventType, row};
 use crate::{
     error::Fault,
-    model::{Listed, Page},
-    webhook::endpoint::{Disabled, Endpoint, Secret},
+    model::{
+        Listed, Page,
+        endpoint::{Disabled, Endpoint, Secret},
+    },
 };
 
 fn place<'a>(org: OrgId, table: &'static str, endpoint: &'a str) -> Place<'a> {

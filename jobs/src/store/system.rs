@@ -25,7 +25,7 @@ use sqlx::{Row as _, any::AnyRow};
 use super::{organisations, row};
 use crate::{
     model::{Listed, Organisation, Page},
-    pacing::millis,
+    safety::pace::millis,
 };
 
 /// A key that works, found by its visible part.

@@ -9,11 +9,11 @@ use super::deliver::{DeliverWebhook, Deliverer};
 use crate::{
     crash,
     error::Fault,
-    pacing::until,
     queue::{
         Source,
         tokens::{Known, Travels},
     },
+    safety::pace::until,
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Rows},

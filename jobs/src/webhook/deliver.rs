@@ -23,8 +23,6 @@ use serde_json::json;
 
 use super::{
     client::{self, Deadline, NoReply, Reply},
-    delivery::{Attempt, DeliveryStatus},
-    endpoint::Disabled,
     guard::{Egress, UrlNotAllowed},
     inline,
     schedule::Schedule,
@@ -34,6 +32,10 @@ use crate::{
     crash,
     error::Fault,
     media::Objects,
+    model::{
+        delivery::{Attempt, DeliveryStatus},
+        endpoint::Disabled,
+    },
     store::{
         deliveries::{self, Load},
         endpoints,

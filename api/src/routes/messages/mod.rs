@@ -23,7 +23,7 @@ use passerelle_jobs::{
     ids::{MessageId, SessionId},
     messages::{self, Filter},
     outbound,
-    reading::{self, Mark},
+    sessions::read_receipts::{self, Mark},
 };
 use poem::{Request, web::Data};
 use poem_openapi::{
@@ -162,7 +162,7 @@ impl Messages {
         /// The message.
         id: Path<Id<MessageId>>,
     ) -> Result<Found<Message>, Problem> {
-        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Read).await?;
+        let marked = read_receipts::mark(&services, caller.0.org, id.0.0, Mark::Read).await?;
         Ok(Found::of(marked.into()))
     }
 
@@ -181,7 +181,7 @@ impl Messages {
         /// The message.
         id: Path<Id<MessageId>>,
     ) -> Result<Found<Message>, Problem> {
-        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Played).await?;
+        let marked = read_receipts::mark(&services, caller.0.org, id.0.0, Mark::Played).await?;
         Ok(Found::of(marked.into()))
     }
 }

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    pacing::until,
     queue::tokens::Travels,
+    safety::pace::until,
     store::system::dispatches::{Dispatched, Room},
 };
 

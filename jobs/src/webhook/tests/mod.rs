@@ -19,13 +19,13 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use super::{
-    delivery::{Delivery, DeliveryStatus, Wanted},
-    endpoint::{Endpoint, Secret},
-    *,
-};
+use super::*;
 use crate::{
-    model::Page,
+    model::{
+        Page,
+        delivery::{Delivery, DeliveryStatus, Wanted},
+        endpoint::{Endpoint, Secret},
+    },
     queue::{
         tokens::{self, Link},
         transport::{self, Transport},
@@ -244,7 +244,7 @@ impl World {
             .items
     }
 
-    async fn attempts(&self, delivery: &Delivery) -> Vec<delivery::Attempt> {
+    async fn attempts(&self, delivery: &Delivery) -> Vec<crate::model::delivery::Attempt> {
         let key = self.vault.org_key(self.org).await.unwrap();
         let mut conn = self.store.read(self.org).await.unwrap();
         deliveries::attempts(&mut conn, &key, self.org, delivery.id)

@@ -11,9 +11,9 @@ use passerelle_jobs::{
     media::MediaSettings,
     organisations,
     outbound::{self, NewMessage, To},
-    pacing::Pace,
     queue::worker::Workload,
     roles::Running,
+    safety::pace::Pace,
     sessions,
     webhook::{guard::Egress, schedule::Schedule},
 };

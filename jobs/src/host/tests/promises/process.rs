@@ -10,13 +10,13 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::{How, world::Ground};
 use crate::{
     host::{
-        flight::Word,
-        lane::SendMessage,
         outcome::{Claimed, Outcome},
         receipts::News,
+        send::SendMessage,
         stray::Held,
     },
     services::Services,
+    state::in_flight::Word,
 };
 use passerelle_engine::event::ReceiptKind;
 use std::time::Duration;

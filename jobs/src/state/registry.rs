@@ -10,8 +10,10 @@ use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsa
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{flight::Flight, typing::Shown};
-use crate::model::{Live, State};
+use crate::{
+    model::{Live, State},
+    state::{in_flight::Flight, typing::Shown},
+};
 
 /// A session at work here.
 #[derive(Clone)]

@@ -15,21 +15,23 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    attach, fence,
-    flight::{Flight, Word},
-    outcome::{self, Outcome},
-    registry::Running,
-};
 use crate::{
     crash,
     error::Fault,
+    host::{
+        attach, fence,
+        outcome::{self, Outcome},
+    },
+    messages::opt_out,
     model::Message,
-    opt_out,
-    pacing::{Pace, millis},
     preview,
     queue::Source,
+    safety::pace::{Pace, millis},
     services::Services,
+    state::{
+        in_flight::{Flight, Word},
+        registry::Running,
+    },
     store::{self, system::DueLane},
 };
 

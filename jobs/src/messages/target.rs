@@ -20,7 +20,7 @@ use crate::{
     error::Fault,
     messages::{self, content_place},
     model::{Direction, Message},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store::{self, messages::Stored},
 };

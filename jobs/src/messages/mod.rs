@@ -1,5 +1,8 @@
 //! Messages, as a tenant reads them.
 
+pub(crate) mod opt_out;
+pub mod target;
+
 use passerelle_engine::{
     clock::Millis,
     content::{Content, Context, Group, LinkPreview, Peer, Reply},

@@ -13,13 +13,16 @@ use passerelle_engine::{
 };
 
 use crate::{
-    commands::{self, Command},
     error::{AskError, Fault},
     outbound::{self, To},
-    pacing::millis,
-    rate::Rate,
+    safety::pace::millis,
     services::Services,
-    sessions, store,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    state::rate_limit::Rate,
+    store,
 };
 
 /// How long it is shown.

@@ -13,21 +13,21 @@ use passerelle_engine::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    flight::{Flight, Word},
-    receipts::{self, News},
-    registry::Running,
-    typing::Shown,
-};
 use crate::{
     crash,
     error::Fault,
     events::{self, EventType, SessionTold},
+    host::receipts::{self, News},
     inbound::Inbox,
     model::{Live, Qr, State},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     sessions::{me_place, qr_place},
+    state::{
+        in_flight::{Flight, Word},
+        registry::Running,
+        typing::Shown,
+    },
     store,
 };
 

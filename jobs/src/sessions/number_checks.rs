@@ -15,13 +15,16 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::{self, Command},
     contacts::{self, Book},
     error::{AskError, Fault},
-    pacing::millis,
-    rate::Rate,
+    safety::pace::millis,
     services::Services,
-    sessions, store,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    state::rate_limit::Rate,
+    store,
 };
 
 /// How long an answer stands.

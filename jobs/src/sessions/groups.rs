@@ -9,11 +9,13 @@ use passerelle_engine::ids::{OrgId, SessionId};
 pub use passerelle_engine::whatsapp::JoinedGroup;
 
 use crate::{
-    commands::{self, Command},
     error::{AskError, Fault},
-    rate::Rate,
     services::Services,
-    sessions,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    state::rate_limit::Rate,
 };
 
 /// Questions of one session to WhatsApp: one in so long, and so many at once.

@@ -8,11 +8,11 @@ use passerelle_engine::{
 };
 
 use crate::{
-    commands::{self, Answer, Command},
     error::Fault,
     messages,
     model::{Direction, Message},
     services::Services,
+    sessions::commands::{self, Answer, Command},
     store,
 };
 

@@ -20,10 +20,9 @@ use tokio_util::task::TaskTracker;
 use crate::{
     error::{AskError, Fault},
     model::State,
-    numbers::Found,
     services::Services,
+    sessions::{number_checks::Found, typing::SHOWN},
     store,
-    typing::SHOWN,
 };
 
 /// How long a command waits for its answer, and may wait to be taken.

@@ -15,10 +15,9 @@ use crate::{
     contacts::Book,
     error::Fault,
     media::View,
-    messages::{rfc3339, shown},
+    messages::{rfc3339, shown, target},
     model::{MediaStatus, Message, Status},
     store::{self, events::Told},
-    target,
 };
 
 /// The event of a message's present status.

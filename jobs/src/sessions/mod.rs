@@ -1,6 +1,12 @@
 //! Sessions, as a tenant handles them. What should be is written to the store; the host that
 //! holds the session is woken and makes it so.
 
+pub(crate) mod commands;
+pub mod groups;
+pub mod number_checks;
+pub mod read_receipts;
+pub mod typing;
+
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
@@ -13,12 +19,12 @@ use sqlx::AnyConnection;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use self::commands::{Answer, Command};
 use crate::{
-    commands::{self, Answer, Command},
     error::Fault,
     host::DEAD,
     model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain},
-    pacing::millis,
+    safety::pace::millis,
     services::Services,
     store::{self, sessions::Stored},
 };

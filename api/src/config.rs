@@ -4,8 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use passerelle_jobs::{
     Connects, KekRing, ServerAddress, Settings,
-    media::MediaSettings,
     safety::pace::Pace,
+    settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
 };
 

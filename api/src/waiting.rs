@@ -14,10 +14,9 @@ use tokio_util::{
 use crate::{
     body::{Body, Found},
     cli::StoreFlag,
-    lifecycle,
     problem::{Code, Problem},
     routes::health::{Health, Readiness, Ready},
-    server,
+    server, store,
 };
 
 /// Between two tries.
@@ -34,7 +33,7 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Store> {
     let mut room = None;
     loop {
-        match lifecycle::open(flag, kek).await {
+        match store::open(flag, kek).await {
             Err(error) if Store::is_away(&error) => {
                 if room.is_none() {
                     let address = port.local_addr().context("reading the own address")?;

@@ -3,9 +3,8 @@
 use passerelle_jobs::{
     Services,
     endpoints::{self, NotMade},
-    events::EventType,
     ids::EndpointId,
-    model::endpoint as model,
+    model::{endpoint as model, event::EventType},
 };
 use poem::web::Data;
 use poem_openapi::{

@@ -69,7 +69,8 @@ impl Book<'_> {
             [one, other, ..] => {
                 store::contacts::merge(tx, self.org, one.id, other.id).await?;
                 self.learn(tx, one, &names).await?;
-                events::merged(tx, self, one.id, other.id, peer).await?;
+                let (of, ids) = ((self.org, self.session), (one.id, other.id));
+                events::merged(tx, self.key, of, ids, peer, self.clock).await?;
                 (one.id, None)
             }
         };

@@ -9,11 +9,11 @@ use passerelle_engine::{
 
 use crate::{
     error::Fault,
-    events::EventType,
     model::{
         Listed, Page,
         delivery::{Attempt, Delivery, Wanted},
         endpoint::{Endpoint, Secret},
+        event::EventType,
     },
     services::Services,
     store,
@@ -108,7 +108,7 @@ pub async fn read(
 ) -> Result<Option<Endpoint>, Fault> {
     let key = services.0.vault.org_key(org).await?;
     let mut conn = services.0.store.read(org).await?;
-    store::endpoints::read(&mut conn, &key, org, id).await
+    Ok(store::endpoints::read(&mut conn, &key, org, id).await?)
 }
 
 /// The organisation's endpoints, newest first.
@@ -119,7 +119,7 @@ pub async fn list(
 ) -> Result<Listed<Endpoint>, Fault> {
     let key = services.0.vault.org_key(org).await?;
     let mut conn = services.0.store.read(org).await?;
-    store::endpoints::list(&mut conn, &key, org, page).await
+    Ok(store::endpoints::list(&mut conn, &key, org, page).await?)
 }
 
 /// Deletes the endpoint and what waits for it; whether there was one.

@@ -20,7 +20,8 @@ use crate::{
     events,
     media::incoming::Announcing,
     messages::{
-        self, content_place, opt_out, seal_context, seal_side,
+        self, opt_out,
+        sealed::{content_place, seal_context, seal_side},
         target::{self, Chat},
     },
     model::{Direction, Message, Status},
@@ -122,7 +123,7 @@ async fn receive(
     let group_mac = inbound
         .group
         .as_ref()
-        .map(|group| messages::group_mac(key, group));
+        .map(|group| messages::sealed::group_mac(key, group));
     let chat = Chat {
         org: lease.org,
         session: lease.session,
@@ -153,7 +154,7 @@ async fn receive(
     };
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
-        sender_mac: messages::sender_mac(key, &inbound.sender),
+        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
         group_mac,
         contact: writer.id,
     };
@@ -167,7 +168,8 @@ async fn receive(
     let file = files
         .announce(tx, key, &message, inbound.remote, now)
         .await?;
-    events::received(tx, key, &message, file.as_ref(), clock).await?;
+    let media = file.map(|file| file.json());
+    events::received(tx, key, &message, media, clock).await?;
     if message.group.is_none() {
         opt_out::take(tx, key, writer, &message, clock).await?;
     }

@@ -6,8 +6,7 @@ use passerelle_engine::{ids::OrgId, store::Tx};
 
 use crate::{
     error::Fault,
-    model::{Listed, Organisation, Page},
-    safety::pace::millis,
+    model::{Listed, Organisation, Page, millis},
     services::Services,
     store,
 };

@@ -6,15 +6,16 @@ use passerelle_engine::whatsapp::WhatsApp;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    host::{Host, send},
+    host::{Host, claim, send},
     media::{fetch::Fetcher, retention},
     preview::job::{self as preview, Previewer, Previews},
     queue::{
-        tokens::{self, Link, Travels},
+        tokens::{self, Travels},
         transport::{self, Transport},
         worker::{self, Workload},
     },
     services::Services,
+    state::token_link::Link,
     sweep, time, wake,
     webhook::deliver::Deliverer,
 };
@@ -68,7 +69,7 @@ impl Running {
             timeout: NEVER,
         };
         self.tasks.spawn(worker::run(
-            Arc::new(send::Lanes(services.clone())),
+            Arc::new(claim::Lanes(services.clone())),
             Arc::clone(&services.0.lanes),
             workload,
             self.tasks.clone(),

@@ -1,9 +1,6 @@
 //! What every call of the brain stands on.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use passerelle_engine::{
     clock::Clock,
@@ -15,41 +12,19 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    host::{Fence, Gathering, InHand},
-    media::{Decoding, MediaSettings},
-    queue::tokens::Link,
-    safety::pace::Pace,
-    sessions::{groups, number_checks, typing},
-    state::{rate_limit::Rate, registry::Registry, upload_slots::Turns},
-    wake::{Bell, Topic},
-    webhook::{guard::Egress, schedule::Schedule},
+    settings::Settings,
+    state::{
+        decoding::Decoding,
+        fence::Fence,
+        gathering::Gathering,
+        in_hand::InHand,
+        rate_limit::Rates,
+        registry::Registry,
+        token_link::Link,
+        upload_slots::Turns,
+        wake_publisher::{Bell, Topic},
+    },
 };
-
-/// What the operator decided, checked at start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// This host's name, the same over restarts.
-    pub host: Arc<str>,
-    /// The name of the address that it connects from: hosts of one name share how fast it may.
-    pub egress_name: Arc<str>,
-    /// The Redis server through which the processes of a cluster wake each other, and webhook deliveries
-    /// and files to fetch travel (`redis://…`). It holds no truth: without it everything works, a second later.
-    pub redis: Option<Arc<str>>,
-    /// The gap between two messages of a number.
-    pub pace: Pace,
-    /// How long WhatsApp's server may take to acknowledge a message.
-    pub ack_timeout: Duration,
-    /// How long a message may wait in its lane when the caller does not say.
-    pub message_ttl: Duration,
-    /// Messages that may wait in one lane.
-    pub lane_limit: i64,
-    /// Which addresses webhooks may go to, and files may be fetched from.
-    pub egress: Egress,
-    /// When a webhook delivery is tried again.
-    pub schedule: Schedule,
-    /// How files are kept.
-    pub media: MediaSettings,
-}
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]
@@ -73,12 +48,8 @@ pub(crate) struct Shared {
     pub(crate) fetches: Arc<Link>,
     /// A link preview may have to be fetched.
     pub(crate) previews: Arc<Notify>,
-    /// How often each session may ask WhatsApp for numbers.
-    pub(crate) questions: Rate,
-    /// How often each session may ask WhatsApp for its groups.
-    pub(crate) group_questions: Rate,
-    /// How often each session may show that it is typing.
-    pub(crate) typing: Rate,
+    /// How often each session may ask WhatsApp for something.
+    pub(crate) rates: Rates,
     /// Files that come in at once.
     pub(crate) turns: Turns,
     /// Files that are decoded at once.
@@ -119,9 +90,7 @@ impl Services {
             deliveries: Arc::default(),
             fetches: Arc::default(),
             previews: Arc::default(),
-            questions: number_checks::rate(),
-            group_questions: groups::rate(),
-            typing: typing::rate(),
+            rates: Rates::default(),
             turns: Turns::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),

@@ -6,7 +6,11 @@ use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::Fault, messages, model::Status, outbound, safety::pace::millis, services::Services,
+    error::Fault,
+    messages,
+    model::{Status, millis},
+    outbound,
+    services::Services,
     store,
 };
 

@@ -4,80 +4,17 @@
 //! A wake-up says "look", never what to find: the store has that. One that is lost costs a second,
 //! after which everybody looks anyway, so nothing here is ever waited for and Redis may come and go.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::StreamExt as _;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::services::Services;
+use crate::{services::Services, state::wake_publisher::Topic};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest a publication may take.
 const WITHIN: Duration = Duration::from_secs(2);
-
-/// What is to be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
-    /// A lane may be due.
-    Lanes,
-    /// A delivery may be due.
-    Deliveries,
-    /// A file may have to be fetched.
-    Fetches,
-    /// A session should start or stop, or is asked something.
-    Sessions,
-}
-
-impl Topic {
-    const ALL: [Self; 4] = [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
-
-    /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
-    fn channel(self, store: &str) -> String {
-        let topic = match self {
-            Self::Lanes => "lanes",
-            Self::Deliveries => "deliveries",
-            Self::Fetches => "fetches",
-            Self::Sessions => "sessions",
-        };
-        format!("{store}:{topic}")
-    }
-}
-
-/// What others are to be told, and whether they hear it.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rung: Mutex<BTreeSet<Topic>>,
-    ring: Notify,
-    heard: AtomicBool,
-}
-
-impl Bell {
-    /// Tells the others, some time soon; the same topic once.
-    pub(crate) fn ring(&self, topic: Topic) {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        if rung.insert(topic) {
-            self.ring.notify_one();
-        }
-    }
-
-    /// Whether this process hears the others.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// Publishes and hears wake-ups until stopped. Does nothing where no Redis is given.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {

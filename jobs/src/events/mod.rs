@@ -1,6 +1,8 @@
 //! What happened, told to the tenant's webhook endpoints: each event stands in the transaction of
 //! the change it reports.
 
+pub(crate) mod emit;
+
 use passerelle_engine::{
     clock::Clock,
     content::{Content, Peer},
@@ -10,14 +12,11 @@ use passerelle_engine::{
 };
 use serde_json::{Value, json};
 
-pub use crate::store::events::EventType;
 use crate::{
-    contacts::Book,
     error::Fault,
-    media::View,
-    messages::{rfc3339, shown, target},
-    model::{MediaStatus, Message, Status},
-    store::{self, events::Told},
+    events::emit::{Told, emit},
+    messages::shown::shown,
+    model::{MediaStatus, Message, Status, event::EventType, rfc3339},
 };
 
 /// The event of a message's present status.
@@ -28,7 +27,7 @@ pub(crate) async fn message(
     clock: &Clock,
 ) -> Result<(), Fault> {
     if let Some(told) = of_message(message) {
-        store::events::emit(tx, key, told, clock).await?;
+        emit(tx, key, told, clock).await?;
     }
     Ok(())
 }
@@ -38,14 +37,14 @@ pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    file: Option<&View>,
+    media: Option<Value>,
     clock: &Clock,
 ) -> Result<(), Fault> {
     if let Some(mut told) = of_message(message) {
-        if let Some(file) = file {
-            told.data["media"] = file.json();
+        if let Some(media) = media {
+            told.data["media"] = media;
         }
-        store::events::emit(tx, key, told, clock).await?;
+        emit(tx, key, told, clock).await?;
     }
     Ok(())
 }
@@ -55,21 +54,21 @@ pub(crate) async fn media(
     tx: &mut Tx,
     key: &DataKey,
     org: OrgId,
-    file: &View,
+    (session, status, media): (Option<SessionId>, MediaStatus, Value),
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let kind = match file.status {
+    let kind = match status {
         MediaStatus::Available => EventType::MediaAvailable,
         MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
         MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
     };
     let told = Told {
         org,
-        session: file.session,
+        session,
         kind,
-        data: json!({ "media": file.json() }),
+        data: json!({ "media": media }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, told, clock).await?;
     Ok(())
 }
 
@@ -98,7 +97,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
 
 /// What has an event of its own: what a message does to another one, told when it came in or when
 /// WhatsApp took it, and what cannot be read.
-fn of_content(content: &Content) -> Option<EventType> {
+pub(crate) fn of_content(content: &Content) -> Option<EventType> {
     Some(match content {
         Content::Reaction(_) => EventType::MessageReaction,
         Content::Edit(_) => EventType::MessageEdited,
@@ -107,27 +106,6 @@ fn of_content(content: &Content) -> Option<EventType> {
         Content::Undecryptable {} => EventType::MessageUndecryptable,
         _ => return None,
     })
-}
-
-/// WhatsApp took the message: what it is about changes now, and is told.
-pub(crate) async fn taken(
-    tx: &mut Tx,
-    key: &DataKey,
-    message: &Message,
-    clock: &Clock,
-) -> Result<(), Fault> {
-    let Some(kind) = of_content(&message.content) else {
-        return Ok(());
-    };
-    target::apply(tx, key, message, clock.now()).await?;
-    let told = Told {
-        org: message.org,
-        session: Some(message.session),
-        kind,
-        data: json!({ "message": shown(message) }),
-    };
-    store::events::emit(tx, key, told, clock).await?;
-    Ok(())
 }
 
 /// Something about a session's connection.
@@ -162,25 +140,26 @@ pub(crate) async fn session(
         kind: told.kind,
         data: json!({ "session": shown }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, told, clock).await?;
     Ok(())
 }
 
 /// The event of a contact who turned out to be the one who was known by another id.
 pub(crate) async fn merged(
     tx: &mut Tx,
-    book: &Book<'_>,
-    one: ContactId,
-    other: ContactId,
+    key: &DataKey,
+    (org, session): (OrgId, SessionId),
+    (one, other): (ContactId, ContactId),
     names: &Peer,
+    clock: &Clock,
 ) -> Result<(), Fault> {
     let told = Told {
-        org: book.org,
-        session: Some(book.session),
+        org,
+        session: Some(session),
         kind: EventType::ContactMerged,
         data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
     };
-    store::events::emit(tx, book.key, told, book.clock).await?;
+    emit(tx, key, told, clock).await?;
     Ok(())
 }
 
@@ -210,6 +189,6 @@ pub(crate) async fn contact(
         kind,
         data: json!({ "contact": shown_contact(id, &said.peer) }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, told, clock).await?;
     Ok(())
 }

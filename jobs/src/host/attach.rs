@@ -9,7 +9,7 @@ use passerelle_engine::{
 
 use super::outcome::Outcome;
 use crate::{
-    media::{self, ObjectsError},
+    media::{self, objects::ObjectsError},
     model::{MediaFile, MediaStatus, Message, StoredFile},
     services::Services,
 };

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use passerelle_engine::ids::SessionId;
 use sha2::{Digest as _, Sha256};
 
-use super::DEAD;
 use crate::{
-    error::Fault, model::State, safety::pace::millis, services::Services, state::registry::Running,
+    error::Fault,
+    model::{State, millis},
+    services::Services,
+    settings::DEAD,
+    state::registry::Running,
     store,
 };
 

@@ -3,19 +3,20 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`hosted`] | one session at work |
-//! | [`lane`] | the lanes as a queue, and sending one message |
-//! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
+//! | [`session`] | one session at work |
+//! | [`claim`], [`job`] | the lanes as a queue, and its job |
+//! | [`send`], [`attach`] | sending one message, and its file |
+//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
 //! | [`stray`] | lanes whose message in flight nobody flies |
 //! | [`balance`] | which host a session is meant for |
-//! | [`fence`] | how long this host may believe in its leases |
-//! | [`typing`] | to whom a session shows that it is typing |
-//! | [`registry`] | which sessions run here, live |
+//! | [`fence`] | dropping the sessions when the fence no longer holds |
 //! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
 
 mod attach;
 mod balance;
+pub(crate) mod claim;
 mod fence;
+pub(crate) mod job;
 #[cfg(feature = "sandbox")]
 pub mod nowhere;
 mod outcome;
@@ -35,24 +36,18 @@ use passerelle_engine::{
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use fence::Fence;
-pub use send::SendMessage;
-pub(crate) use settle::Gathering;
-pub(crate) use stray::InHand;
+pub use job::SendMessage;
 
 use self::balance::preferred;
 use crate::{
-    crash, error::Fault, host::session::Hosted, safety::pace::millis, services::Services,
-    sessions::commands, store,
+    crash, error::Fault, host::session::Hosted, model::millis, services::Services,
+    sessions::commands, settings::DEAD, store,
 };
 
 /// Between two looks at which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
-/// A host not seen for so long is dead: its sessions may be taken.
-pub(crate) const DEAD: Duration = Duration::from_secs(15);
-
 /// A session that was written to within this time is in a conversation; one that was linked within it is
 /// looked at.
 const RECENT: Duration = Duration::from_hours(1);

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::outcome::{self, Outcome};
 use crate::{
     error::Fault,
-    host::send::{Lanes, SendMessage},
+    host::{claim::Lanes, job::SendMessage},
     queue::worker::{self, Workload},
     roles::Running,
     services::Services,

@@ -13,17 +13,18 @@ use passerelle_engine::{
 };
 use tokio::time::Instant;
 
-use super::settle::{Settled, Taken};
 use crate::{
     crash,
     error::Fault,
     events,
-    host::send::SendMessage,
-    messages,
-    model::{Message, Status, Uncertain},
-    safety::pace::millis,
+    host::{job::SendMessage, settle},
+    messages::{self, target},
+    model::{Message, Status, Uncertain, millis},
     services::Services,
-    state::in_flight::Word,
+    state::{
+        gathering::{Settled, Taken},
+        in_flight::Word,
+    },
     store,
 };
 
@@ -94,7 +95,7 @@ async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claim
         .map(|(stored, opted_out)| {
             Ok(Claimed {
                 resends: stored.resends,
-                message: messages::open(&key, stored)?,
+                message: messages::sealed::open(&key, stored)?,
                 opted_out,
             })
         })
@@ -155,7 +156,12 @@ async fn commit(
             wire_at,
             gap,
         };
-        match services.0.taken.settle(services, taken).await {
+        match services
+            .0
+            .taken
+            .settle(taken, |set| settle::commit(services, set))
+            .await
+        {
             Settled::Committed => return Ok(()),
             Settled::LeaseLost => return Err(Fault::LeaseLost),
             Settled::Alone => {}
@@ -321,7 +327,7 @@ async fn step(
     stamp.get_or_insert(at);
     events::message(tx, key, message, clock).await?;
     if status == Status::Sent {
-        events::taken(tx, key, message, clock).await?;
+        target::apply_taken(tx, key, message, clock).await?;
     }
     Ok(())
 }
@@ -357,7 +363,7 @@ pub(crate) async fn resolve(
         return Ok(());
     };
     let resends = stored.resends;
-    let mut message = messages::open(key, stored)?;
+    let mut message = messages::sealed::open(key, stored)?;
     if resends < DEATHS && may_resend(tx, &message).await? {
         return put_back(tx, &message, resends + 1, next).await;
     }

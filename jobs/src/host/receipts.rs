@@ -14,8 +14,7 @@ use crate::{
     crash,
     error::Fault,
     events, messages,
-    model::{Message, Status},
-    safety::pace::millis,
+    model::{Message, Status, millis},
     services::Services,
     store,
 };
@@ -81,7 +80,7 @@ async fn apply(
     if !stored.status.may_become(next) {
         return Ok(());
     }
-    let mut message = messages::open(key, stored)?;
+    let mut message = messages::sealed::open(key, stored)?;
     leave_lane(tx, &message, not_before).await?;
     match news {
         News::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,

@@ -8,7 +8,7 @@ use passerelle_engine::{
     event::{Ended, InboundSink as _, LinkEvent, LinkEvents},
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    whatsapp::{Late, Link, LinkOptions, Urgency, WhatsApp},
+    whatsapp::{Late, Link, LinkOptions, Typing, Urgency, WhatsApp},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     crash,
     error::Fault,
-    events::{self, EventType, SessionTold},
+    events::{self, SessionTold},
     host::receipts::{self, News},
     inbound::Inbox,
-    model::{Live, Qr, State},
-    safety::pace::millis,
+    model::{Live, Qr, State, event::EventType, millis},
     services::Services,
-    sessions::{me_place, qr_place},
+    sessions::sealed::{me_place, qr_place},
     state::{
         in_flight::{Flight, Word},
         registry::Running,
@@ -156,7 +155,18 @@ impl Hosted {
         tokio::select! {
             () = &mut following => {}
             () = resting => following.await,
-            () = self.typing.take_back(&link, &self.services.0.clock) => {}
+            () = self.take_back_typing(&link) => {}
+        }
+    }
+
+    /// Takes back what is shown too long, for as long as it is polled.
+    async fn take_back_typing(&self, link: &Link) {
+        loop {
+            for to in self.typing.wait(&self.services.0.clock).await {
+                if let Err(error) = link.typing(&to, Typing::Paused).await {
+                    tracing::debug!(%error, "typing is left to the phone to take back");
+                }
+            }
         }
     }
 

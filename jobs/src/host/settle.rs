@@ -1,81 +1,24 @@
 //! Messages that WhatsApp's server took, settled in sets.
 //!
-//! Nearly every outcome is this one, and on a busy host many come at once: whoever comes first
-//! commits all that gathered while the set before was being committed. Nobody waits for a set to fill.
+//! Nearly every outcome is this one, and on a busy host many come at once: they gather
+//! ([`Gathering`](crate::state::gathering::Gathering)) and are committed together.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-
-use passerelle_engine::{
-    clock::Clock,
-    lease::{self, Lease},
-    store::SystemTx,
-    vault::DataKey,
-};
-use tokio::{sync::oneshot, time::Instant};
+use passerelle_engine::{clock::Clock, lease, store::SystemTx};
 
 use crate::{
     crash,
     error::Fault,
-    events,
-    model::{Message, Status},
-    safety::pace::millis,
+    events::{self, emit::emit_in},
+    messages::target,
+    model::{Status, millis},
     services::Services,
+    state::gathering::{Settled, Taken},
     store,
 };
 
-/// A message that the server took.
-pub(crate) struct Taken {
-    pub(crate) lease: Lease,
-    pub(crate) key: Arc<DataKey>,
-    pub(crate) message: Message,
-    pub(crate) wire_at: Instant,
-    pub(crate) gap: Duration,
-}
-
-/// What became of it in its set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// It is committed.
-    Committed,
-    /// The session's lease is lost; its new owner resolves the message.
-    LeaseLost,
-    /// The set was not committed: it is to be tried alone.
-    Alone,
-}
-
-/// Where the taken ones of a host gather.
-#[derive(Default)]
-pub(crate) struct Gathering {
-    waiting: Mutex<Vec<(Taken, oneshot::Sender<Settled>)>>,
-    /// Held while a set is committed.
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Gathering {
-    fn waiting(&self) -> MutexGuard<'_, Vec<(Taken, oneshot::Sender<Settled>)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Settles this one, with whatever else has gathered.
-    pub(crate) async fn settle(&self, services: &Services, taken: Taken) -> Settled {
-        let (answer, mut answered) = oneshot::channel();
-        self.waiting().push((taken, answer));
-        let turn = self.turn.lock().await;
-        if let Ok(settled) = answered.try_recv() {
-            return settled;
-        }
-        let set = std::mem::take(&mut *self.waiting());
-        commit(services, set).await;
-        drop(turn);
-        answered.await.unwrap_or(Settled::Alone)
-    }
-}
-
-async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>) {
-    let (set, answers): (Vec<_>, Vec<_>) = set.into_iter().unzip();
+/// Commits a set, and says of each what became of it.
+pub(super) async fn commit(services: &Services, set: Vec<Taken>) -> Vec<Settled> {
+    let count = set.len();
     let shared = services.0.clone();
     let committed = services
         .0
@@ -88,14 +31,10 @@ async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>
             })
         })
         .await;
-    let settled = committed.unwrap_or_else(|fault| {
+    committed.unwrap_or_else(|fault| {
         tracing::warn!(error = %fault, "a set of outcomes was not committed; each is tried alone");
-        vec![Settled::Alone; answers.len()]
-    });
-    for (answer, settled) in answers.into_iter().zip(settled) {
-        // Whoever waited may have been stopped; what is committed stands all the same.
-        let _ = answer.send(settled);
-    }
+        vec![Settled::Alone; count]
+    })
 }
 
 async fn settle(
@@ -138,9 +77,9 @@ async fn settle(
             taken.message.status = Status::Sent;
             taken.message.sent_at.get_or_insert(at);
             if let Some(told) = events::of_message(&taken.message) {
-                store::events::emit_in(turn, tx, &taken.key, told, clock).await?;
+                emit_in(turn, tx, &taken.key, told, clock).await?;
             }
-            events::taken(tx, &taken.key, &taken.message, clock).await?;
+            target::apply_taken(tx, &taken.key, &taken.message, clock).await?;
         }
         // A lane that no longer runs the message has settled it before.
         settled.push(if is_held {

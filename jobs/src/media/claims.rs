@@ -10,11 +10,8 @@ use super::fetch::{FetchMedia, Fetcher, LAPSE};
 use crate::{
     crash,
     error::Fault,
-    queue::{
-        Source,
-        tokens::{Known, Travels},
-    },
-    safety::pace::{millis, until},
+    model::{millis, token::Known, until},
+    queue::{Source, tokens::Travels},
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,

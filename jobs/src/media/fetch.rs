@@ -18,15 +18,15 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Upload, View, again,
+    again,
     source::{self, NoFile},
 };
 use crate::{
     crash,
     error::Fault,
     events,
-    model::{MediaStatus, Origin, StoredFile},
-    safety::pace::millis,
+    media::{ingest::Upload, view::View},
+    model::{MediaStatus, Origin, StoredFile, millis},
     services::Services,
     store::{
         self,
@@ -100,7 +100,8 @@ impl Fetcher {
             tracing::debug!(media.id = %job.media, "nothing to fetch any more");
             return Ok(());
         };
-        let origin = super::origin(&key, &stored)?.context("a file to fetch has an origin")?;
+        let origin =
+            super::sealed::origin(&key, &stored)?.context("a file to fetch has an origin")?;
         let brought = tokio::select! {
             brought = self.bring(&stored, &origin) => brought,
             () = self.hold(&job) => return Ok(()),
@@ -173,14 +174,15 @@ impl Fetcher {
         let outcome = match &brought {
             Ok(file) => {
                 let record = job.media.to_string();
-                let sealed = key.seal_json(&super::file_place(job.org, &record), file)?;
+                let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
                 here(file, sealed, now)
             }
             Err(no_file) => {
                 let moved = moved(no_file, origin);
                 let record = job.media.to_string();
-                let moved = moved
-                    .map(|origin| key.seal_json(&super::origin_place(job.org, &record), &origin));
+                let moved = moved.map(|origin| {
+                    key.seal_json(&super::sealed::origin_place(job.org, &record), &origin)
+                });
                 Outcome {
                     origin_sealed: moved.transpose()?,
                     ..not_here(no_file, origin, job.attempt, now)
@@ -201,10 +203,11 @@ impl Fetcher {
                     file_sealed: outcome.file_sealed,
                     ..stored
                 };
-                let file = super::open(&key, &settled)?;
+                let file = super::sealed::open(&key, &settled)?;
                 if file.message.is_some() {
                     let view = View::of(&key, &settings, file, now);
-                    events::media(tx, &key, org, &view, &clock).await?;
+                    let shown = (view.session, view.status, view.json());
+                    events::media(tx, &key, org, shown, &clock).await?;
                 }
                 crash::point("media.before_commit");
                 Ok(true)

@@ -8,10 +8,13 @@ use passerelle_engine::{
     vault::DataKey,
 };
 
-use super::{BadMedia, IngestError, Upload, view};
+use super::view;
 use crate::{
-    model::{MediaFile, MediaStatus, Origin},
-    safety::pace::millis,
+    media::{
+        error::{BadMedia, IngestError},
+        ingest::Upload,
+    },
+    model::{MediaFile, MediaStatus, Origin, millis},
     services::Services,
     store::{self, media::Stored},
     webhook::guard::UrlNotAllowed,
@@ -116,7 +119,7 @@ pub(crate) async fn find(
                 delete_at: services.0.settings.media.delete_at(now),
             };
             media.media_id = file.id;
-            let row = super::row(key, &file, Some(&Origin::Url { url, file_name }))?;
+            let row = super::sealed::row(key, &file, Some(&Origin::Url { url, file_name }))?;
             Ok(Ok(File::Fetched(Box::new(row))))
         }
     }
@@ -157,7 +160,7 @@ pub(crate) async fn accepted(
     match file {
         File::Kept(id) | File::Brought(id) => store::media::keep_until(tx, org, *id, until).await,
         File::Fetched(row) => {
-            let kept = super::delete_at(tx, org, row.created_at, row.delete_at).await?;
+            let kept = super::sealed::delete_at(tx, org, row.created_at, row.delete_at).await?;
             let row = Stored {
                 delete_at: kept.max(until),
                 needed_until: until,

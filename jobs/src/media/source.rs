@@ -11,11 +11,12 @@ use passerelle_engine::{
 use reqwest::{Client, Response, StatusCode, redirect};
 
 use super::{
-    ingest::{IngestError, Upload, take_in},
+    ingest::{Upload, take_in},
     kinds::{self, HEAD},
     objects::Writing,
 };
 use crate::{
+    media::error::IngestError,
     model::StoredFile,
     services::Services,
     webhook::{

@@ -17,14 +17,16 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
 
 use super::{
-    MediaSettings, Objects, Upload, ingest, link,
+    ingest, link,
     retention::{self, Reconciled},
 };
 use crate::{
+    media::{ingest::Upload, objects::Objects},
     model::{MediaFile, MediaStatus},
     organisations,
     safety::pace::Pace,
-    services::{Services, Settings},
+    services::Services,
+    settings::{MediaSettings, Settings},
     store, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };

@@ -8,14 +8,10 @@ use passerelle_engine::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    MediaSettings,
-    link::{self, Link},
-};
+use super::link::{self, Link};
 use crate::{
-    messages::rfc3339,
-    model::{MediaFile, MediaStatus, StoredFile},
-    safety::pace::millis,
+    model::{MediaFile, MediaStatus, StoredFile, millis, rfc3339},
+    settings::MediaSettings,
 };
 
 /// How long a link opens its file.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use passerelle_engine::{
-    clock::Millis,
+    clock::{Clock, Millis},
     content::{Content, Edit, Inbound, Reply, Summary, Target},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
@@ -18,12 +18,17 @@ use passerelle_engine::{
 use crate::{
     contacts::Met,
     error::Fault,
-    messages::{self, content_place},
-    model::{Direction, Message},
-    safety::pace::millis,
+    events::{
+        self,
+        emit::{Told, emit},
+    },
+    messages::{self, sealed::content_place, shown::shown},
+    model::{Direction, Message, millis},
     services::Services,
     store::{self, messages::Stored},
 };
+
+use serde_json::json;
 
 /// How long after it was sent a message can be edited (WhatsApp's Help Center, "How to edit
 /// messages": 15 minutes). Phones drop an edit that was made later.
@@ -126,7 +131,7 @@ async fn find(
     let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
         return Ok(Err(TargetError::NotFound));
     };
-    Ok(standing(messages::open(key, stored)?))
+    Ok(standing(messages::sealed::open(key, stored)?))
 }
 
 /// A message that is shown in the chat.
@@ -196,7 +201,7 @@ pub(crate) async fn recognise(
         target.message_id = Some(stored.id);
     }
     if let (Content::PollVote(vote), Some(ballot)) = (&mut inbound.content, &inbound.ballot) {
-        let about = messages::open(key, stored)?;
+        let about = messages::sealed::open(key, stored)?;
         if let (Content::Poll(poll), Some(secret)) = (about.content, about.context.secret) {
             vote.options = ballot.open(&secret, &poll.options);
         }
@@ -222,7 +227,7 @@ async fn known(
         return Ok(store::targets::written_to(tx, org, session, id, to_mac).await?);
     }
     if let Some(member) = &target.participant {
-        let sender = messages::sender_mac(key, member);
+        let sender = messages::sealed::sender_mac(key, member);
         return Ok(store::targets::written_in(tx, org, session, id, (to_mac, &sender)).await?);
     }
     for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
@@ -232,6 +237,27 @@ async fn known(
         }
     }
     Ok(None)
+}
+
+/// WhatsApp took the message: what it is about changes now, and is told.
+pub(crate) async fn apply_taken(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let Some(kind) = events::of_content(&message.content) else {
+        return Ok(());
+    };
+    apply(tx, key, message, clock.now()).await?;
+    let told = Told {
+        org: message.org,
+        session: Some(message.session),
+        kind,
+        data: json!({ "message": shown(message) }),
+    };
+    emit(tx, key, told, clock).await?;
+    Ok(())
 }
 
 /// What a message that WhatsApp took, or that came in, does to its target. Nobody changes what
@@ -276,7 +302,7 @@ async fn edited(
     let Some(stored) = store::messages::read(tx.conn(), org, id).await? else {
         return Ok(());
     };
-    let mut about = messages::open(key, stored)?;
+    let mut about = messages::sealed::open(key, stored)?;
     if !about.content.say(&edit.body) {
         return Ok(());
     }

@@ -96,7 +96,7 @@ impl Recipient {
                 phone: None,
                 lid: None,
             },
-            to_mac: messages::group_mac(key, group),
+            to_mac: messages::sealed::group_mac(key, group),
             group: Some(group.clone()),
             contact: None,
             is_new: false,

@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::{fetch::Fetcher, unfinished};
 use crate::{
     error::Fault,
-    messages::{self, content_place},
-    model::{Message, Status},
+    messages::{self, sealed::content_place},
+    model::{Message, Status, millis, until},
     queue::Source,
-    safety::pace::{millis, until},
     services::Services,
     store::{self, system::preview_claims},
 };

@@ -26,7 +26,11 @@ use passerelle_engine::{
 };
 
 use crate::{
-    error::Fault, messages, model::Message, safety::pace::millis, services::Services, store,
+    error::Fault,
+    messages,
+    model::{Message, millis},
+    services::Services,
+    store,
 };
 
 /// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, a

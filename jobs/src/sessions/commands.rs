@@ -19,9 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{AskError, Fault},
-    model::State,
+    model::{State, number::Found},
     services::Services,
-    sessions::{number_checks::Found, typing::SHOWN},
+    state::typing::SHOWN,
     store,
 };
 
@@ -176,14 +176,14 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             link.logout().await.map(|()| Answer::Done)
         }
         Command::Find(phone) if link.is_connected() => {
-            if let Err(wait) = services.0.questions.count(id) {
+            if let Err(wait) = services.0.rates.numbers.count(id) {
                 return later(wait);
             }
             let found = link.find(&phone).await.map(Found::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
         Command::Groups if link.is_connected() => {
-            if let Err(wait) = services.0.group_questions.count(id) {
+            if let Err(wait) = services.0.rates.groups.count(id) {
                 return later(wait);
             }
             let groups = link.groups().await;
@@ -194,7 +194,7 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
         Command::Typing { to, typing } if link.is_connected() => {
-            if let Err(wait) = services.0.typing.count(id) {
+            if let Err(wait) = services.0.rates.typing.count(id) {
                 return later(wait);
             }
             let told = link.typing(&to, typing).await;

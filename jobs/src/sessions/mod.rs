@@ -1,10 +1,19 @@
 //! Sessions, as a tenant handles them. What should be is written to the store; the host that
 //! holds the session is woken and makes it so.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | what a tenant does with a session |
+//! | [`commands`] | reaching its connection, wherever it lives |
+//! | [`number_checks`], [`groups`] | asking WhatsApp: whether a number has it, which groups a number is in |
+//! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
+//! | [`sealed`] | where what is sealed of a session lies |
 
 pub(crate) mod commands;
 pub mod groups;
 pub mod number_checks;
 pub mod read_receipts;
+pub(crate) mod sealed;
 pub mod typing;
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +22,7 @@ use passerelle_engine::{
     clock::Millis,
     content::{Peer, Phone},
     ids::{OrgId, SessionId},
-    vault::{DataKey, Place},
+    vault::DataKey,
 };
 use sqlx::AnyConnection;
 use tokio::sync::watch;
@@ -22,10 +31,10 @@ use tokio_util::task::TaskTracker;
 use self::commands::{Answer, Command};
 use crate::{
     error::Fault,
-    host::DEAD,
-    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain},
-    safety::pace::millis,
+    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis},
     services::Services,
+    sessions::sealed::{me_place, qr_place},
+    settings::DEAD,
     store::{self, sessions::Stored},
 };
 
@@ -364,26 +373,6 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
     services.0.vault.forget(&id.to_string());
     services.wake_hosts();
     Ok(deleted)
-}
-
-/// Where the QR of the moment lies.
-pub(crate) fn qr_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "live.qr",
-        record,
-    }
-}
-
-/// Where the linked number of a session lies.
-pub(crate) fn me_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "link.me",
-        record,
-    }
 }
 
 fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Result<Session, Fault> {

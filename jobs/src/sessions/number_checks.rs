@@ -4,54 +4,32 @@
 //! for a day, and each session asks at a slow, even pace: what comes faster is refused, with when to
 //! come again.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Peer, Phone},
+    content::Phone,
     ids::{OrgId, SessionId},
     vault::Place,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     contacts::{self, Book},
     error::{AskError, Fault},
-    safety::pace::millis,
+    model::{
+        millis,
+        number::{Checked, Found},
+    },
     services::Services,
     sessions::{
         self,
         commands::{self, Command},
     },
-    state::rate_limit::Rate,
     store,
 };
 
 /// How long an answer stands.
 const STANDS: Duration = Duration::from_hours(24);
-/// Questions of one session to WhatsApp: one in so long, and so many at once.
-const EVERY: Duration = Duration::from_secs(3);
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
-
-/// What is known of a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    /// Whether it has WhatsApp.
-    pub on_whatsapp: bool,
-    /// WhatsApp's own id of the account, when it told it.
-    pub lid: Option<String>,
-    /// When WhatsApp was asked, milliseconds UTC.
-    pub at: Millis,
-}
-
-/// WhatsApp's answer, as it is kept and as it travels between processes.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Found {
-    on_whatsapp: bool,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    lid: Option<String>,
-}
-
 /// Checks the number, through this session if WhatsApp has to be asked.
 pub async fn check(
     services: &Services,
@@ -116,36 +94,6 @@ async fn keep(
         })
     });
     kept.await
-}
-
-impl Found {
-    pub(crate) fn of(peer: Option<Peer>) -> Self {
-        Self {
-            on_whatsapp: peer.is_some(),
-            lid: peer.and_then(|peer| peer.lid),
-        }
-    }
-
-    /// Both names of whose number it is.
-    fn names(&self, phone: &Phone) -> Peer {
-        Peer {
-            phone: Some(phone.clone()),
-            lid: self.lid.clone(),
-        }
-    }
-
-    fn at(self, at: Millis) -> Checked {
-        Checked {
-            on_whatsapp: self.on_whatsapp,
-            lid: self.lid,
-            at,
-        }
-    }
-}
-
-/// How often each session of this process may ask.
-pub(crate) fn rate() -> Rate {
-    Rate::new(AT_ONCE, EVERY)
 }
 
 fn place(org: OrgId, record: &str) -> Place<'_> {

@@ -4,8 +4,6 @@
 //! A phone takes it back by itself after some 25 seconds, which is the phone's to decide. So the
 //! session's host takes it back before that, unless it was told again.
 
-use std::{num::NonZeroU32, time::Duration};
-
 pub use passerelle_engine::whatsapp::Typing;
 use passerelle_engine::{
     clock::Millis,
@@ -14,23 +12,16 @@ use passerelle_engine::{
 
 use crate::{
     error::{AskError, Fault},
-    outbound::{self, To},
-    safety::pace::millis,
+    model::millis,
+    outbound::{self, recipient::To},
     services::Services,
     sessions::{
         self,
         commands::{self, Command},
     },
-    state::rate_limit::Rate,
+    state::typing::SHOWN,
     store,
 };
-
-/// How long it is shown.
-pub(crate) const SHOWN: Duration = Duration::from_secs(20);
-/// Notices of one session: so many at once, as several people may answer through one number, and then
-/// one in so long.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
-const EVERY: Duration = Duration::from_secs(1);
 
 /// Why a contact was not told.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +75,4 @@ pub async fn show(
     told.or_why()?;
     let until = services.0.clock.now().saturating_add(millis(SHOWN));
     Ok((typing != Typing::Paused).then_some(until))
-}
-
-/// How often each session of this process may tell.
-pub(crate) fn rate() -> Rate {
-    Rate::new(AT_ONCE, EVERY)
 }

@@ -9,11 +9,8 @@ use super::deliver::{DeliverWebhook, Deliverer};
 use crate::{
     crash,
     error::Fault,
-    queue::{
-        Source,
-        tokens::{Known, Travels},
-    },
-    safety::pace::until,
+    model::{token::Known, until},
+    queue::{Source, tokens::Travels},
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Rows},

@@ -31,15 +31,16 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    media::Objects,
+    events::emit::{Told, emit},
+    media::objects::Objects,
     model::{
         delivery::{Attempt, DeliveryStatus},
         endpoint::Disabled,
+        event::EventType,
     },
     store::{
         deliveries::{self, Load},
         endpoints,
-        events::{self, EventType, Told},
     },
 };
 
@@ -235,7 +236,7 @@ impl Deliverer {
                     kind: EventType::EndpointDisabled,
                     data: json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } }),
                 };
-                events::emit(tx, &key, told, &clock).await?;
+                emit(tx, &key, told, &clock).await?;
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
             crash::point("delivery.before_commit");

@@ -11,7 +11,7 @@
 //! pictures; any other is converted. Without ffmpeg these are refused, and told what is needed.
 
 mod facts;
-mod ffmpeg;
+pub(crate) mod ffmpeg;
 
 use std::{
     fs::File,
@@ -21,14 +21,15 @@ use std::{
 use passerelle_engine::{content::MediaKind, media::Looks};
 
 use self::facts::{Facts, Unread};
-pub use self::ffmpeg::Ffmpeg;
-use self::ffmpeg::STILL_MAX;
-use super::{
-    confined::NotDone,
-    ingest::{BadMedia, IngestError, Sealed},
-    kinds, picture,
+use self::ffmpeg::{Ffmpeg, STILL_MAX};
+use super::{confined::NotDone, kinds, picture};
+use crate::{
+    media::{
+        error::{BadMedia, IngestError},
+        stored::Sealed,
+    },
+    services::Services,
 };
-use crate::services::Services;
 
 /// What a film is that a phone plays, told to those who bring another one.
 pub(super) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";

@@ -11,8 +11,7 @@ use sqlx::Row as _;
 use super::*;
 use crate::{
     error::Fault,
-    model::Origin,
-    queue::tokens::Known,
+    model::{Origin, token::Known},
     store::system::{
         dispatches::{Dispatched, FILES, Room},
         media_claims,
@@ -52,7 +51,7 @@ impl World {
             file_name: None,
         };
         let key = shared.vault.org_key(org).await.unwrap();
-        let row = super::super::row(&key, &file, Some(&origin)).unwrap();
+        let row = super::super::sealed::row(&key, &file, Some(&origin)).unwrap();
         let insert = shared.store.write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::media::insert(tx, &row).await })
         });

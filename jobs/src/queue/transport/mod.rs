@@ -7,6 +7,7 @@
 //! | [`relay`] | due rows become tokens, lost tokens are pushed again |
 //! | [`work`] | tokens become jobs |
 //! | [`pulse`] | when the worker looks |
+//! | [`error`] | why tokens do not travel any more |
 //! | [`keys`] | the keys in Redis, and what is cleaned up behind apalis |
 //!
 //! The row is the truth: a token only says "try to claim this one". It may be lost, come twice or late;
@@ -14,6 +15,7 @@
 //! does not live, the process claims due rows itself ([`tokens`](super::tokens)).
 //! ARCHITECTURE.md lists the defects of apalis-redis 1.0.0 that this room contains.
 
+mod error;
 mod keys;
 mod pulse;
 mod relay;
@@ -38,7 +40,8 @@ use self::{
     relay::Relay,
     work::{Names, Work},
 };
-use super::tokens::{Link, Travels};
+use super::tokens::Travels;
+use crate::{queue::transport::error::Broken, state::token_link::Link};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -72,39 +75,6 @@ pub(crate) struct Transport<K> {
     pub(crate) boot: Arc<str>,
     /// Says whether tokens travel, and is woken when a row may be due.
     pub(crate) link: Arc<Link>,
-}
-
-/// Why tokens do not travel any more.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    /// By its kind: the address may hold a password.
-    #[error("Redis: {}", .0.category())]
-    Redis(#[from] redis::RedisError),
-    #[error("apalis-redis: {0}")]
-    Queue(apalis_redis::Error),
-    #[error("the store: {0:#}")]
-    Store(#[from] anyhow::Error),
-    #[error("the token worker ended")]
-    Worker,
-    #[error("the token worker stands still")]
-    Stuck,
-    #[error("the token workers kept ending: the queue is thrown away and pushed again")]
-    Poisoned,
-}
-
-impl From<apalis_redis::Error> for Broken {
-    fn from(error: apalis_redis::Error) -> Self {
-        match error {
-            apalis_redis::Error::Database(error) => Self::Redis(error),
-            error => Self::Queue(error),
-        }
-    }
-}
-
-impl From<sqlx::Error> for Broken {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
 }
 
 /// Lets jobs travel until `stop` is cancelled and those under way have ended. Redis may come and go.

@@ -3,10 +3,7 @@
 use apalis_core::backend::codec::Codec;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    queue::tokens::{Known, Travels},
-    store::system::dispatches::Dispatched,
-};
+use crate::{model::token::Known, queue::tokens::Travels, store::system::dispatches::Dispatched};
 
 const VERSION: u16 = 1;
 

@@ -20,9 +20,9 @@ use super::{
     pulse::Pulse,
     token::{Forgiving, Token},
 };
-use crate::queue::{
-    tokens::{Known, Travels},
-    worker::WakeOnEnd,
+use crate::{
+    model::token::Known,
+    queue::{tokens::Travels, worker::WakeOnEnd},
 };
 
 /// Times a worker starts again on one connection. Then the connection is made anew, after a pause.

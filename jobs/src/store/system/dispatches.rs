@@ -14,7 +14,7 @@ use passerelle_engine::{
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{delivery_claims, media_claims};
-use crate::{queue::tokens::Known, store::row};
+use crate::{model::token::Known, store::row};
 
 /// A row whose token is to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]

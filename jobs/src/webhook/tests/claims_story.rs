@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     error::Fault,
-    queue::tokens::Known,
+    model::token::Known,
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Dispatched, Room},

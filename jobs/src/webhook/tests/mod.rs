@@ -21,21 +21,23 @@ use tokio_util::{
 
 use super::*;
 use crate::{
+    events::emit,
+    model::event::EventType,
     model::{
         Page,
         delivery::{Delivery, DeliveryStatus, Wanted},
         endpoint::{Endpoint, Secret},
     },
     queue::{
-        tokens::{self, Link},
+        tokens,
         transport::{self, Transport},
     },
-    store::{deliveries, endpoints, events, organisations},
+    state::token_link::Link,
+    store::{deliveries, endpoints, organisations},
     testing::database,
 };
 
 use super::{client::Deadline, deliver::*, guard::Egress, schedule::Schedule};
-use events::EventType;
 use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
 use receiver::{Receiver, SOON};
 use std::{sync::Arc, time::Duration};
@@ -156,14 +158,14 @@ impl World {
     async fn emit(&self, kind: EventType) -> EventId {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
-        let told = events::Told {
+        let told = emit::Told {
             org: self.org,
             session: None,
             kind,
             data: serde_json::json!({ "message": { "text": "grüße 👋" } }),
         };
         let work = self.store.write(self.org, move |tx| {
-            Box::pin(async move { events::emit(tx, &key, told, &clock).await })
+            Box::pin(async move { emit::emit(tx, &key, told, &clock).await })
         });
         let event = work.await.unwrap();
         self.wake();

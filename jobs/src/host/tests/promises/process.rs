@@ -10,13 +10,12 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::{How, world::Ground};
 use crate::{
     host::{
+        job::SendMessage,
         outcome::{Claimed, Outcome},
         receipts::News,
-        send::SendMessage,
-        stray::Held,
     },
     services::Services,
-    state::in_flight::Word,
+    state::{in_flight::Word, in_hand::Held},
 };
 use passerelle_engine::event::ReceiptKind;
 use std::time::Duration;

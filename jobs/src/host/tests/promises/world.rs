@@ -21,18 +21,19 @@ use super::{
 use crate::{
     error::Fault,
     host::{
+        claim::Lanes,
         outcome::{self, Outcome},
-        receipts,
-        send::Lanes,
-        stray, take_lease,
+        receipts, stray, take_lease,
     },
-    media::MediaSettings,
+    model::millis,
     organisations,
-    outbound::{self, CancelError, Idempotency, NewMessage, To},
+    outbound::{self, CancelError, Idempotency, recipient::To, request::NewMessage},
     queue::Source as _,
-    safety::pace::{Pace, millis},
-    services::{Services, Settings},
-    sessions, store, sweep, testing,
+    safety::pace::Pace,
+    services::Services,
+    sessions,
+    settings::{MediaSettings, Settings},
+    store, sweep, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
 

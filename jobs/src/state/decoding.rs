@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use passerelle_engine::{content::MediaKind, media::Looks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{ingest::BadMedia, picture, voice};
 
 /// Whose turn it is to be decoded.
 #[derive(Debug)]
@@ -36,12 +32,12 @@ impl Decoding {
     }
 
     /// The turn of the next film.
-    pub(super) async fn film(&self) -> DecodingTurn {
+    pub(crate) async fn film(&self) -> DecodingTurn {
         DecodingTurn::of(&self.films).await
     }
 
     /// The turn of the next document.
-    pub(super) async fn document(&self) -> DecodingTurn {
+    pub(crate) async fn document(&self) -> DecodingTurn {
         DecodingTurn::of(&self.documents).await
     }
 }
@@ -49,12 +45,6 @@ impl Decoding {
 /// A file's turn.
 pub(crate) struct DecodingTurn {
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// A file that may be sent.
-pub(super) struct Ready {
-    pub(super) bytes: Bytes,
-    pub(super) looks: Looks,
 }
 
 impl DecodingTurn {
@@ -75,21 +65,5 @@ impl DecodingTurn {
             work()
         };
         tokio::task::spawn_blocking(work).await.ok()
-    }
-
-    /// Makes a picture, a sticker or a voice note ready to be sent.
-    pub(super) async fn ready(
-        self,
-        kind: MediaKind,
-        mime_type: &'static str,
-        bytes: Vec<u8>,
-    ) -> Result<Ready, BadMedia> {
-        let work = move || match kind {
-            MediaKind::Voice => voice::voice(&bytes),
-            MediaKind::Sticker => picture::sticker(bytes),
-            _ => picture::picture(mime_type, bytes),
-        };
-        // A decoder that panics says that the file is damaged.
-        self.work(work).await.unwrap_or(Err(BadMedia::Damaged))
     }
 }

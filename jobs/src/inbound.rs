@@ -46,8 +46,7 @@ impl Inbox {
     fn is_wanted(&self) -> bool {
         let running = self
             .services
-            .0
-            .registry
+            .registry()
             .running(self.lease.session, self.lease.epoch);
         running.is_some_and(|running| !running.stop.is_cancelled())
     }
@@ -76,14 +75,13 @@ impl InboundSink for Inbox {
 /// Stores the batch in one transaction: each message once, its contact, its event and one delivery
 /// per endpoint. A message that was stored before changes nothing.
 async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Result<(), Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(lease.org).await?;
-    let (lease, clock) = (lease.clone(), shared.clock.clone());
-    let files = Announcing::now(&shared.settings.media);
+    let key = services.vault().org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.clock().clone());
+    let files = Announcing::now(&services.settings().media);
     let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
-    shared
-        .store
+    services
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;

@@ -28,42 +28,42 @@ use crate::{
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]
-pub struct Services(pub(crate) Arc<Shared>);
+pub struct Services(Arc<Shared>);
 
-pub(crate) struct Shared {
-    pub(crate) store: Store,
-    pub(crate) vault: Vault,
-    pub(crate) clock: Clock,
-    pub(crate) settings: Settings,
-    pub(crate) registry: Registry,
+struct Shared {
+    store: Store,
+    vault: Vault,
+    clock: Clock,
+    settings: Settings,
+    registry: Registry,
     /// Messages that jobs of this process send.
-    pub(crate) in_hand: InHand,
+    in_hand: InHand,
     /// Messages that were taken, until they are settled.
-    pub(crate) taken: Gathering,
+    taken: Gathering,
     /// A lane may be due.
-    pub(crate) lanes: Arc<Notify>,
+    lanes: Arc<Notify>,
     /// Deliveries of webhooks.
-    pub(crate) deliveries: Arc<Link>,
+    deliveries: Arc<Link>,
     /// Files to fetch.
-    pub(crate) fetches: Arc<Link>,
+    fetches: Arc<Link>,
     /// A link preview may have to be fetched.
-    pub(crate) previews: Arc<Notify>,
+    previews: Arc<Notify>,
     /// How often each session may ask WhatsApp for something.
-    pub(crate) rates: Rates,
+    rates: Rates,
     /// Files that come in at once.
-    pub(crate) turns: Turns,
+    turns: Turns,
     /// Files that are decoded at once.
-    pub(crate) decoding: Decoding,
+    decoding: Decoding,
     /// A session should start or stop.
-    pub(crate) sessions: Arc<Notify>,
+    sessions: Arc<Notify>,
     /// The same, for the other processes.
-    pub(crate) bell: Bell,
+    bell: Bell,
     /// Unique to this start of this process.
-    pub(crate) boot: Arc<str>,
+    boot: Arc<str>,
     /// How long this host may believe in its leases.
-    pub(crate) fence: Fence,
+    fence: Fence,
     /// Cancelled when another process took this host's name.
-    pub(crate) usurped: CancellationToken,
+    usurped: CancellationToken,
     chance: Mutex<StdRng>,
 }
 
@@ -100,6 +100,91 @@ impl Services {
             usurped: CancellationToken::new(),
             chance: Mutex::new(chance),
         }))
+    }
+
+    /// The database.
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The keys.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// What the operator decided.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The sessions that run here.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Messages that jobs of this process send.
+    pub(crate) fn in_hand(&self) -> &InHand {
+        &self.0.in_hand
+    }
+
+    /// Messages that were taken, until they are settled.
+    pub(crate) fn taken(&self) -> &Gathering {
+        &self.0.taken
+    }
+
+    /// Notified when a lane may be due.
+    pub(crate) fn lanes(&self) -> &Arc<Notify> {
+        &self.0.lanes
+    }
+
+    /// Webhook deliveries.
+    pub(crate) fn deliveries(&self) -> &Arc<Link> {
+        &self.0.deliveries
+    }
+
+    /// Files to fetch.
+    pub(crate) fn fetches(&self) -> &Arc<Link> {
+        &self.0.fetches
+    }
+
+    /// Notified when a link preview may have to be fetched.
+    pub(crate) fn previews(&self) -> &Arc<Notify> {
+        &self.0.previews
+    }
+
+    /// How often each session may ask WhatsApp for something.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    /// Slots for files that come in at once.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    /// Slots for files that are decoded at once.
+    pub(crate) fn decoding(&self) -> &Decoding {
+        &self.0.decoding
+    }
+
+    /// Notified when a session should start or stop.
+    pub(crate) fn sessions(&self) -> &Arc<Notify> {
+        &self.0.sessions
+    }
+
+    /// The wake-ups of other processes.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Unique to this start of this process.
+    pub(crate) fn boot(&self) -> &Arc<str> {
+        &self.0.boot
+    }
+
+    /// How long this host may believe in its leases.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0.fence
     }
 
     /// Whether the database answers.
@@ -143,6 +228,11 @@ impl Services {
     /// Returns when another process took this host's name: this one runs nothing any more.
     pub async fn usurped(&self) {
         self.0.usurped.cancelled().await;
+    }
+
+    /// Another process took this host's name.
+    pub(crate) fn usurp(&self) {
+        self.0.usurped.cancel();
     }
 
     /// A lane may be due, here or at another host.

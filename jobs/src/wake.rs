@@ -18,7 +18,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 /// Publishes and hears wake-ups until stopped. Does nothing where no Redis is given.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
-    let Some(url) = services.0.settings.redis.clone() else {
+    let Some(url) = services.settings().redis.clone() else {
         return;
     };
     let store = services.name_in_redis();
@@ -27,7 +27,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
             ended = connected(&services, &url, &store) => ended,
             () = stop.cancelled() => return,
         };
-        let was_heard = services.0.bell.heard.swap(false, Ordering::Relaxed);
+        let was_heard = services.bell().heard.swap(false, Ordering::Relaxed);
         if let Err(error) = ended {
             // The address may hold a password: the error's kind is enough.
             tracing::warn!(was_heard, error = %error.category(), "without Redis: wake-ups take a second");
@@ -46,7 +46,7 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
         heard.subscribe(topic.channel(store)).await?;
     }
     let mut publish = client.get_multiplexed_async_connection().await?;
-    services.0.bell.heard.store(true, Ordering::Relaxed);
+    services.bell().heard.store(true, Ordering::Relaxed);
     tracing::info!("Redis is reached");
     // What was missed until now.
     for topic in Topic::ALL {
@@ -67,9 +67,9 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
     };
     let publishing = async {
         loop {
-            services.0.bell.ring.notified().await;
+            services.bell().ring.notified().await;
             let mut pipe = redis::pipe();
-            for topic in services.0.bell.take() {
+            for topic in services.bell().take() {
                 pipe.publish(topic.channel(store), "").ignore();
             }
             let sent = tokio::time::timeout(WITHIN, pipe.exec_async(&mut publish));

@@ -32,12 +32,12 @@ impl Source for Lanes {
     const NAME: &'static str = "send";
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, SendMessage)>> {
-        let shared = self.0.0.clone();
-        let (pace, chance) = (shared.settings.pace, self.0.chance());
-        let host = Arc::clone(&shared.settings.host);
+        let services = &self.0;
+        let (pace, chance) = (services.settings().pace, self.0.chance());
+        let host = Arc::clone(&services.settings().host);
         let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
-        let claimed = shared
-            .store
+        let claimed = services
+            .store()
             .write_system(move |tx| {
                 Box::pin(async move { claim(tx, &host, pace, chance, limit).await })
             })
@@ -50,15 +50,16 @@ impl Source for Lanes {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        let shared = &self.0.0;
-        let mut conn = shared.store.read_system().await?;
-        let Some(next_at) = store::system::next_lane_at(&mut conn, &shared.settings.host).await?
+        let services = &self.0;
+        let mut conn = services.store().read_system().await?;
+        let Some(next_at) =
+            store::system::next_lane_at(&mut conn, &services.settings().host).await?
         else {
             return Ok(None);
         };
-        let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+        let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
         let wait = next_at
-            .saturating_sub(millis(shared.settings.pace.typing()))
+            .saturating_sub(millis(services.settings().pace.typing()))
             .saturating_sub(now);
         Ok(Some(Duration::from_millis(
             u64::try_from(wait).unwrap_or(0),

@@ -13,8 +13,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Whether this process may write to sockets. On SQLite nobody else could take its sessions.
 pub(super) fn holds(services: &Services) -> bool {
-    let shared = &services.0;
-    !services.is_shared() || shared.fence.holds(shared.clock.monotonic())
+    !services.is_shared() || services.fence().holds(services.clock().monotonic())
 }
 
 /// Drops every session when the fence no longer holds. Never ends.
@@ -29,7 +28,7 @@ pub(super) async fn watch(services: &Services) -> Infallible {
 
 /// Drops every session at once: nothing more is written to its socket, its keys are forgotten.
 pub(super) fn drop_all(services: &Services, why: &'static str) {
-    for running in services.0.registry.all() {
+    for running in services.registry().all() {
         if !running.lost.is_cancelled() {
             tracing::warn!(session.id = %running.lease.session, why, "the session is dropped");
             running.lost.cancel();

@@ -87,8 +87,8 @@ pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Optio
 }
 
 async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
-    let key = services.0.vault.org_key(job.org).await?;
-    let mut conn = services.0.store.read(job.org).await?;
+    let key = services.vault().org_key(job.org).await?;
+    let mut conn = services.store().read(job.org).await?;
     let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
     drop(conn);
     claimed
@@ -113,7 +113,7 @@ pub(crate) async fn settle(
     let lease = Lease {
         org: job.org,
         session: job.session,
-        host: Arc::clone(&services.0.settings.host),
+        host: Arc::clone(&services.settings().host),
         epoch: job.epoch,
     };
     loop {
@@ -131,7 +131,7 @@ pub(crate) async fn settle(
         }
     }
     crash::point("complete.after_commit");
-    services.0.lanes.notify_one();
+    services.lanes().notify_one();
     services.wake_deliveries();
     Ok(())
 }
@@ -142,7 +142,7 @@ async fn commit(
     claimed: Claimed,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    let key = services.0.vault.org_key(lease.org).await?;
+    let key = services.vault().org_key(lease.org).await?;
     if let Outcome::Written {
         wire_at,
         gap,
@@ -157,8 +157,7 @@ async fn commit(
             gap,
         };
         match services
-            .0
-            .taken
+            .taken()
             .settle(taken, |set| settle::commit(services, set))
             .await
         {
@@ -167,10 +166,9 @@ async fn commit(
             Settled::Alone => {}
         }
     }
-    let (lease, clock) = (lease.clone(), services.0.clock.clone());
+    let (lease, clock) = (lease.clone(), services.clock().clone());
     services
-        .0
-        .store
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 let ago = since(&clock, &outcome);

@@ -37,12 +37,11 @@ pub(crate) async fn commit(
     wa_ids: Vec<String>,
     news: News,
 ) -> Result<(), Fault> {
-    let key = services.0.vault.org_key(lease.org).await?;
-    let (lease, clock) = (lease.clone(), services.0.clock.clone());
-    let gap = services.0.settings.pace.gap(&mut services.chance());
+    let key = services.vault().org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.clock().clone());
+    let gap = services.settings().pace.gap(&mut services.chance());
     services
-        .0
-        .store
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 let not_before = lease.check(tx).await?.saturating_add(millis(gap));

@@ -29,12 +29,12 @@ const WRITE: Duration = Duration::from_secs(30);
 const AWAY: Duration = Duration::from_secs(1);
 /// Sends one claimed message and settles it.
 pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result<()> {
-    let _in_hand = services.0.in_hand.take(job.message);
+    let _in_hand = services.in_hand().take(job.message);
     let Some(mut claimed) = outcome::load(&services, &job).await? else {
         tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
         return Ok(());
     };
-    let registry = &services.0.registry;
+    let registry = services.registry();
     let Some(running) = registry.running(job.session, job.epoch) else {
         return outcome::settle(&services, &job, &claimed, &Outcome::PutBack).await;
     };
@@ -100,19 +100,19 @@ impl Trip<'_> {
     fn is_expired(&self) -> bool {
         self.message
             .expires_at
-            .is_some_and(|at| at < self.services.0.clock.now())
+            .is_some_and(|at| at < self.services.clock().now())
     }
 
     /// Shows typing until both gates are open; false when the session is to rest first.
     async fn wait_and_type(&self, link: &Link) -> bool {
-        let send_at = self.services.0.clock.monotonic() + Duration::from_millis(self.job.wait_ms);
+        let send_at = self.services.clock().monotonic() + Duration::from_millis(self.job.wait_ms);
         let open_at = self
             .running
             .flight
             .gate()
             .map_or(send_at, |gate| gate.max(send_at));
         let typing = async {
-            let from = open_at.checked_sub(self.services.0.settings.pace.typing());
+            let from = open_at.checked_sub(self.services.settings().pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
             let shown = link.typing(&self.message.recipient(), Typing::Text).await;
             if let Err(error) = shown {
@@ -145,12 +145,12 @@ impl Trip<'_> {
             content: &self.message.content,
             context: &self.message.context,
             attached,
-            at: self.services.0.clock.now(),
+            at: self.services.clock().now(),
         };
         let to = self.message.recipient();
         let writing = link.send(&to, &self.message.wa_id, outgoing);
         let written = tokio::time::timeout(WRITE, writing).await;
-        let wire_at = self.services.0.clock.monotonic();
+        let wire_at = self.services.clock().monotonic();
         match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {
             Ok(()) => {}
             Err(SendError::Unsure(code)) => {
@@ -174,7 +174,7 @@ impl Trip<'_> {
         wire_at: Instant,
         mut words: mpsc::Receiver<Word>,
     ) -> Outcome {
-        let deadline = wire_at + self.services.0.settings.ack_timeout;
+        let deadline = wire_at + self.services.settings().ack_timeout;
         let word = tokio::time::timeout_at(deadline, words.recv())
             .await
             .ok()

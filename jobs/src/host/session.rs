@@ -57,7 +57,7 @@ impl Hosted {
     ) -> Self {
         let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
-        services.0.registry.begin(Running {
+        services.registry().begin(Running {
             lease: lease.clone(),
             link: None,
             flight: Arc::clone(&flight),
@@ -80,15 +80,13 @@ impl Hosted {
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
         if let Some((link, events)) = self.open(&whatsapp).await {
             self.services
-                .0
-                .registry
+                .registry()
                 .linked_up(self.lease.session, link.clone());
             self.follow(link, events).await;
         }
         self.rest().await;
         self.services
-            .0
-            .registry
+            .registry()
             .end(self.lease.session, self.lease.epoch);
         // Another may be wanted at once: disconnect and connect in quick succession.
         self.services.wake_hosts();
@@ -111,16 +109,16 @@ impl Hosted {
     }
 
     async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<(Link, LinkEvents)> {
-        let shared = &self.services.0;
-        let key = shared
-            .vault
+        let services = &self.services;
+        let key = services
+            .vault()
             .session_key(self.lease.org, self.lease.session)
             .await?;
         let keys = SealedKeyStore::new(
-            shared.store.clone(),
+            services.store().clone(),
             self.lease.clone(),
             key,
-            shared.clock.clone(),
+            services.clock().clone(),
             self.lost.clone(),
             self.stop.clone(),
         );
@@ -162,7 +160,7 @@ impl Hosted {
     /// Takes back what is shown too long, for as long as it is polled.
     async fn take_back_typing(&self, link: &Link) {
         loop {
-            for to in self.typing.wait(&self.services.0.clock).await {
+            for to in self.typing.wait(self.services.clock()).await {
                 if let Err(error) = link.typing(&to, Typing::Paused).await {
                     tracing::debug!(%error, "typing is left to the phone to take back");
                 }
@@ -174,7 +172,7 @@ impl Hosted {
     async fn take(&self, event: LinkEvent) -> Result<(), Fault> {
         match event {
             LinkEvent::Qr { code, valid_for } => {
-                let clock = &self.services.0.clock;
+                let clock = self.services.clock();
                 let (code, until) = (code.as_str().to_owned(), clock.monotonic() + valid_for);
                 let qr = Qr {
                     code: code.clone(),
@@ -192,7 +190,7 @@ impl Hosted {
             LinkEvent::Connected => {
                 self.persist(Change::Connected).await?;
                 self.show(State::Connected, None);
-                self.services.0.lanes.notify_one();
+                self.services.lanes().notify_one();
             }
             LinkEvent::Disconnected => {
                 self.show(State::Disconnected, None);
@@ -215,7 +213,7 @@ impl Hosted {
 
     /// Keeps a message that came beside the hook.
     async fn came_late(&self, late: &Late) {
-        let link = self.services.0.registry.link(self.lease.session);
+        let link = self.services.registry().link(self.lease.session);
         let Some(link) = link else { return };
         let Some(inbound) = link.read(late).await else {
             return;
@@ -234,7 +232,7 @@ impl Hosted {
 
     /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.
     fn show(&self, state: State, qr: Option<Qr>) {
-        let registry = &self.services.0.registry;
+        let registry = self.services.registry();
         registry.show(self.lease.session, Live { state, qr });
     }
 
@@ -308,12 +306,15 @@ impl Hosted {
     }
 
     async fn try_persist(&self, change: Change) -> Result<(), Fault> {
-        let shared = self.services.0.clone();
-        let key = shared.vault.org_key(self.lease.org).await?;
-        let (lease, clock) = (self.lease.clone(), shared.clock.clone());
-        let teller = self.services.is_shared().then(|| Arc::clone(&shared.boot));
-        shared
-            .store
+        let services = &self.services;
+        let key = services.vault().org_key(self.lease.org).await?;
+        let (lease, clock) = (self.lease.clone(), services.clock().clone());
+        let teller = self
+            .services
+            .is_shared()
+            .then(|| Arc::clone(services.boot()));
+        services
+            .store()
             .write(lease.org, move |tx| {
                 Box::pin(async move {
                     let now = lease.check(tx).await?;
@@ -336,7 +337,7 @@ impl Hosted {
     /// Waits until the lane has nothing in flight: a claim may have been committed a moment before
     /// the lane closed, so the store is asked, not memory.
     async fn wait_until_landed(&self) {
-        let longest = self.services.0.settings.ack_timeout + Duration::from_secs(5);
+        let longest = self.services.settings().ack_timeout + Duration::from_secs(5);
         let landed = async {
             while self.is_aloft().await.unwrap_or(true) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -354,8 +355,7 @@ impl Hosted {
     async fn is_aloft(&self) -> Result<bool, Fault> {
         let lease = self.lease.clone();
         self.services
-            .0
-            .store
+            .store()
             .write(lease.org, move |tx| {
                 Box::pin(async move {
                     Ok(store::lanes::running(tx, lease.org, lease.session)
@@ -372,8 +372,7 @@ impl Hosted {
         let lease = self.lease.clone();
         let released = self
             .services
-            .0
-            .store
+            .store()
             .write_system(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;

@@ -3,6 +3,8 @@
 //! Nearly every outcome is this one, and on a busy host many come at once: they gather
 //! ([`Gathering`](crate::state::gathering::Gathering)) and are committed together.
 
+use std::sync::Arc;
+
 use passerelle_engine::{clock::Clock, lease, store::SystemTx};
 
 use crate::{
@@ -19,13 +21,15 @@ use crate::{
 /// Commits a set, and says of each what became of it.
 pub(super) async fn commit(services: &Services, set: Vec<Taken>) -> Vec<Settled> {
     let count = set.len();
-    let shared = services.0.clone();
+    let (host, clock) = (
+        Arc::clone(&services.settings().host),
+        services.clock().clone(),
+    );
     let committed = services
-        .0
-        .store
+        .store()
         .write_system(move |tx| {
             Box::pin(async move {
-                let settled = settle(tx, &shared.settings.host, &shared.clock, set).await?;
+                let settled = settle(tx, &host, &clock, set).await?;
                 crash::point("complete.before_commit");
                 Ok::<_, Fault>(settled)
             })

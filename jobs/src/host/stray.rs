@@ -17,19 +17,18 @@ pub(crate) async fn resolve(
     services: &Services,
     before: &HashSet<MessageId>,
 ) -> Result<HashSet<MessageId>, Fault> {
-    let shared = &services.0;
     let running = {
-        let mut conn = shared.store.read_system().await?;
-        store::system::running_here(&mut conn, &shared.settings.host).await?
+        let mut conn = services.store().read_system().await?;
+        store::system::running_here(&mut conn, &services.settings().host).await?
     };
-    let in_hand = shared.in_hand.all();
+    let in_hand = services.in_hand().all();
     let stray = running
         .into_iter()
         .filter(|(_, message)| !in_hand.contains(message));
     let (old, new): (Vec<_>, Vec<_>) = stray.partition(|(_, message)| before.contains(message));
     for ((org, session, epoch), message) in old {
         tracing::warn!(message.id = %message, "nobody had a message in flight in hand");
-        let host = Arc::clone(&shared.settings.host);
+        let host = Arc::clone(&services.settings().host);
         let lease = Lease {
             org,
             session,
@@ -42,11 +41,10 @@ pub(crate) async fn resolve(
 }
 
 async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Result<(), Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(lease.org).await?;
-    let gap = shared.settings.pace.gap(&mut services.chance());
-    let clock = shared.clock.clone();
-    let resolved = shared.store.write(lease.org, move |tx| {
+    let key = services.vault().org_key(lease.org).await?;
+    let gap = services.settings().pace.gap(&mut services.chance());
+    let clock = services.clock().clone();
+    let resolved = services.store().write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
             // Another may run by now.
@@ -64,7 +62,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
         }
         Ok(()) => {}
     }
-    services.0.lanes.notify_one();
+    services.lanes().notify_one();
     services.wake_deliveries();
     Ok(())
 }

@@ -26,11 +26,11 @@ impl Source for Fetcher {
     const NAME: &'static str = "media";
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchMedia)>> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
+        let services = &self.services;
+        let now = services.clock().now();
         let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
-        let full = shared.settings.media.is_full();
-        let claim = shared.store.write_system(move |tx| {
+        let full = services.settings().media.is_full();
+        let claim = services.store().write_system(move |tx| {
             Box::pin(async move {
                 if full {
                     media_claims::defer(tx, now, now.saturating_add(millis(ROOM))).await?;
@@ -55,8 +55,8 @@ impl Source for Fetcher {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        let now = self.services.0.clock.now();
-        let mut conn = self.services.0.store.read_system().await?;
+        let now = self.services.clock().now();
+        let mut conn = self.services.store().read_system().await?;
         let next = media_claims::next_at(&mut conn, now).await?;
         Ok(next.map(|at| until(at, now)))
     }
@@ -72,10 +72,10 @@ impl Travels for Fetcher {
     type Id = MediaId;
 
     async fn claim_by_token(&self, token: Known<MediaId>) -> Result<Option<FetchMedia>, Fault> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
-        let full = shared.settings.media.is_full();
-        let claim = shared.store.write_system(move |tx| {
+        let services = &self.services;
+        let now = services.clock().now();
+        let full = services.settings().media.is_full();
+        let claim = services.store().write_system(move |tx| {
             Box::pin(async move {
                 if full {
                     let until = now.saturating_add(millis(ROOM));

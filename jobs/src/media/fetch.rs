@@ -75,7 +75,7 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Fails when the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
-        let settings = &services.0.settings;
+        let settings = services.settings();
         let client = source::client(&settings.egress, settings.media.url_within);
         Ok(Self {
             client: client.context("the client for files")?,
@@ -87,13 +87,13 @@ impl Fetcher {
     /// Makes one try and records it. An error means that nothing was recorded: the claim lapses and
     /// the file is fetched again.
     pub(crate) async fn fetch(&self, job: FetchMedia) -> anyhow::Result<()> {
-        let key = match self.services.0.vault.org_key(job.org).await {
+        let key = match self.services.vault().org_key(job.org).await {
             Ok(key) => key,
             Err(VaultError::NoKey(_)) => return Ok(()),
             Err(error) => return Err(error).context("the organisation's key"),
         };
         let stored = {
-            let mut conn = self.services.0.store.read(job.org).await?;
+            let mut conn = self.services.store().read(job.org).await?;
             store::media::read(&mut conn, job.org, job.media).await?
         };
         let Some(stored) = stored.filter(|stored| is_this_try(stored, &job)) else {
@@ -120,8 +120,8 @@ impl Fetcher {
         } = *job;
         loop {
             tokio::time::sleep(HOLD).await;
-            let lapse = self.services.0.clock.now().saturating_add(millis(LAPSE));
-            let hold = self.services.0.store.write(org, move |tx: &mut Tx| {
+            let lapse = self.services.clock().now().saturating_add(millis(LAPSE));
+            let hold = self.services.store().write(org, move |tx: &mut Tx| {
                 Box::pin(async move { store::media::hold(tx, org, media, attempt, lapse).await })
             });
             match hold.await {
@@ -169,8 +169,8 @@ impl Fetcher {
         origin: &Origin,
         brought: Result<StoredFile, NoFile>,
     ) -> anyhow::Result<()> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
+        let services = &self.services;
+        let now = services.clock().now();
         let outcome = match &brought {
             Ok(file) => {
                 let record = job.media.to_string();
@@ -189,9 +189,9 @@ impl Fetcher {
                 }
             }
         };
-        let (clock, settings) = (shared.clock.clone(), shared.settings.media.clone());
+        let (clock, settings) = (services.clock().clone(), services.settings().media.clone());
         let (org, media, attempt) = (job.org, job.media, job.attempt);
-        let write = shared.store.write(org, move |tx: &mut Tx| {
+        let write = services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move {
                 if !store::media::settle(tx, org, media, attempt, &outcome).await? {
                     return Ok::<_, Fault>(false);
@@ -216,7 +216,12 @@ impl Fetcher {
         let counted = write.await.context("recording a fetch")?;
         crash::point("media.after_commit");
         if let (Ok(file), false) = (brought, counted) {
-            shared.settings.media.objects.forget(org, file.object).await;
+            services
+                .settings()
+                .media
+                .objects
+                .forget(org, file.object)
+                .await;
         }
         self.services.wake_lanes();
         self.services.wake_deliveries();

@@ -55,17 +55,16 @@ pub async fn ingest<S, E>(
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
-    let shared = &services.0;
-    if shared.settings.media.is_full() {
+    if services.settings().media.is_full() {
         return Err(IngestError::Full);
     }
-    let _turn = shared.turns.of(org).await.ok_or(IngestError::Busy)?;
+    let _turn = services.turns().of(org).await.ok_or(IngestError::Busy)?;
     let kind = upload.kind;
     let stored = take_in(services, org, upload, bytes).await?;
     let object = stored.object;
-    let now = shared.clock.now();
+    let now = services.clock().now();
     let mut file = MediaFile {
-        id: MediaId::new(&shared.clock),
+        id: MediaId::new(services.clock()),
         org,
         session: None,
         message: None,
@@ -74,11 +73,11 @@ where
         error: None,
         stored: Some(stored),
         created_at: now,
-        delete_at: shared.settings.media.delete_at(now),
+        delete_at: services.settings().media.delete_at(now),
     };
-    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let mut row = super::sealed::row(&key, &file, None)?;
-    let written = shared.store.write(org, move |tx: &mut Tx| {
+    let written = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move {
             row.delete_at = super::sealed::delete_at(tx, org, now, row.delete_at).await?;
             store::media::insert(tx, &row).await?;
@@ -88,7 +87,7 @@ where
     match written.await {
         Ok(delete_at) => file.delete_at = delete_at,
         Err(error) => {
-            shared.settings.media.objects.forget(org, object).await;
+            services.settings().media.objects.forget(org, object).await;
             return Err(Fault::Store(error).into());
         }
     }
@@ -112,7 +111,7 @@ where
         return Err(BadMedia::Empty.into());
     }
     let mime_type = kinds::sniff(&head);
-    let converts = services.0.settings.media.ffmpeg.is_some();
+    let converts = services.settings().media.ffmpeg.is_some();
     check_type(kind, mime_type, converts)?;
     let came = Sealing::new(services, org, kind)
         .all(head, incoming)
@@ -121,7 +120,7 @@ where
     let (sealed, looks) = match looked {
         Ok((anew, looks)) => (anew.unwrap_or(came), looks),
         Err(error) => {
-            came.forget(&services.0.settings.media.objects).await;
+            came.forget(&services.settings().media.objects).await;
             return Err(error);
         }
     };
@@ -164,11 +163,11 @@ async fn looks(
     kind: MediaKind,
     mime_type: &'static str,
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
-    let settings = &services.0.settings.media;
+    let settings = &services.settings().media;
     let objects = &settings.objects;
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
-            let turn = services.0.decoding.turn().await;
+            let turn = services.decoding().turn().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
             let whole = whole.await?;
             let ready = ready(turn, kind, mime_type, whole).await?;
@@ -190,7 +189,7 @@ async fn looks(
             if let Some(confinement) = &settings.confinement
                 && pages::counts(mime_type, &came.file)
             {
-                let decoding = &services.0.decoding;
+                let decoding = services.decoding();
                 looks.pages = pages::of(confinement, objects, decoding, came).await;
             }
             Ok((None, looks))
@@ -286,7 +285,7 @@ where
     let incoming = Incoming::new(made, u64::MAX);
     let sealing = Sealing::new(services, came.org, kind);
     let anew = sealing.all(Bytes::new(), incoming).await?;
-    came.forget(&services.0.settings.media.objects).await;
+    came.forget(&services.settings().media.objects).await;
     Ok(anew)
 }
 
@@ -300,12 +299,12 @@ struct Sealing {
 
 impl Sealing {
     fn new(services: &Services, org: OrgId, kind: MediaKind) -> Self {
-        let object = ObjectId::new(&services.0.clock);
+        let object = ObjectId::new(services.clock());
         Self {
             org,
             object,
             sealer: Sealer::new(MediaClass::from(kind)),
-            writing: services.0.settings.media.objects.write(org, object),
+            writing: services.settings().media.objects.write(org, object),
         }
     }
 

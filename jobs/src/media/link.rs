@@ -57,11 +57,11 @@ pub async fn open(services: &Services, text: &str) -> Result<Option<Link>, Fault
     let (Some(link), Ok(mac)) = (Link::read(said), BASE64_URL_SAFE_NO_PAD.decode(mac)) else {
         return Ok(None);
     };
-    let key = match services.0.vault.org_key(link.org).await {
+    let key = match services.vault().org_key(link.org).await {
         Err(VaultError::NoKey(_)) => return Ok(None),
         key => key?,
     };
     let ours = key.mac("media.link", said.as_bytes());
-    let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.0.clock.now();
+    let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.clock().now();
     Ok(stands.then_some(link))
 }

@@ -77,9 +77,9 @@ pub(crate) fn thumbnail(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// One file, to be shown.
 pub async fn view(services: &Services, file: MediaFile) -> Result<View, Fault> {
-    let key = services.0.vault.org_key(file.org).await?;
-    let now = services.0.clock.now();
-    Ok(View::of(&key, &services.0.settings.media, file, now))
+    let key = services.vault().org_key(file.org).await?;
+    let now = services.clock().now();
+    Ok(View::of(&key, &services.settings().media, file, now))
 }
 
 /// One file.
@@ -88,8 +88,8 @@ pub async fn read(
     org: OrgId,
     id: MediaId,
 ) -> Result<Option<MediaFile>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let stored = store::media::read(&mut conn, org, id).await?;
     stored.map(|stored| sealed::open(&key, &stored)).transpose()
 }
@@ -101,7 +101,7 @@ pub async fn bytes(
     stored: &StoredFile,
     wanted: Range<u64>,
 ) -> Result<impl Stream<Item = Result<Bytes, ObjectsError>> + use<>, ObjectsError> {
-    let objects = &services.0.settings.media.objects;
+    let objects = &services.settings().media.objects;
     objects
         .part(file.org, stored.object, stored.file.clone(), wanted)
         .await
@@ -109,14 +109,14 @@ pub async fn bytes(
 
 /// Deletes a file; false when there is none. Messages that carried it say so still.
 pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool, Fault> {
-    let write = services.0.store.write(org, move |tx: &mut Tx| {
+    let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::media::delete(tx, org, id).await })
     });
     let deleted: Result<_, sqlx::Error> = write.await;
     let deleted = deleted?;
     if let Some(Some(object)) = deleted {
         // Without its row nothing opens it; the reconciler finds what is left here.
-        services.0.settings.media.objects.forget(org, object).await;
+        services.settings().media.objects.forget(org, object).await;
     }
     Ok(deleted.is_some())
 }

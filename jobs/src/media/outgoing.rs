@@ -98,16 +98,16 @@ pub(crate) async fn find(
             }
         }
         Source::Url(url) => {
-            if let Err(refused) = services.0.settings.egress.check_url(&url) {
+            if let Err(refused) = services.settings().egress.check_url(&url) {
                 return Ok(Err(SourceError::Url(refused)));
             }
-            if services.0.settings.media.is_full() {
+            if services.settings().media.is_full() {
                 return Err(IngestError::Full);
             }
             let file_name = media.file_name.clone();
-            let now = services.0.clock.now();
+            let now = services.clock().now();
             let file = MediaFile {
-                id: MediaId::new(&services.0.clock),
+                id: MediaId::new(services.clock()),
                 org,
                 session: None,
                 message: None,
@@ -116,7 +116,7 @@ pub(crate) async fn find(
                 error: None,
                 stored: None,
                 created_at: now,
-                delete_at: services.0.settings.media.delete_at(now),
+                delete_at: services.settings().media.delete_at(now),
             };
             media.media_id = file.id;
             let row = super::sealed::row(key, &file, Some(&Origin::Url { url, file_name }))?;

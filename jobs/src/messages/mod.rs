@@ -28,8 +28,8 @@ pub async fn read(
     org: OrgId,
     id: MessageId,
 ) -> Result<Option<Message>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let stored = store::messages::read(&mut conn, org, id).await?;
     stored.map(|stored| sealed::open(&key, stored)).transpose()
 }
@@ -41,8 +41,8 @@ pub async fn list(
     filter: &Filter,
     page: &Page<MessageId>,
 ) -> Result<Listed<Message>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let stored = store::messages::list(&mut conn, org, filter, page).await?;
     let items = stored
         .items

@@ -127,7 +127,7 @@ async fn find(
         session,
         to_mac,
     } = chat;
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
         return Ok(Err(TargetError::NotFound));
     };

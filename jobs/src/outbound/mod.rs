@@ -65,11 +65,11 @@ pub async fn accept(
     new: NewMessage,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, AcceptError> {
-    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let macs = idempotency.map(|given| Macs::of(&key, &given));
     // A file that came before is not taken in again.
     if let (Some(macs), Some(Source::Bytes(_))) = (macs, &new.source) {
-        let mut conn = services.0.store.read(org).await?;
+        let mut conn = services.store().read(org).await?;
         if let Some(earlier) = macs.answered(&mut conn, org, &key).await? {
             return Ok(earlier);
         }
@@ -112,8 +112,7 @@ impl Draft {
         mut new: NewMessage,
         idempotency: Option<Macs>,
     ) -> Result<Self, AcceptError> {
-        let shared = &services.0;
-        let now = shared.clock.now();
+        let now = services.clock().now();
         let to = Recipient::look_up(services, &key, org, &new.to).await?;
         let to = to.ok_or(AcceptError::NoContact)?;
         let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
@@ -126,10 +125,10 @@ impl Draft {
         };
         let expires_at = new
             .expires_at
-            .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)))
+            .unwrap_or(now.saturating_add(millis(services.settings().message_ttl)))
             .min(about.until);
         let message = Message {
-            id: MessageId::new(&shared.clock),
+            id: MessageId::new(services.clock()),
             org,
             session: new.session,
             direction: Direction::Outbound,
@@ -168,12 +167,11 @@ impl Draft {
     }
 
     async fn commit(mut self, services: &Services) -> Result<Accepted, AcceptError> {
-        let shared = services.0.clone();
-        let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
+        let (pace, limit) = (services.settings().pace, services.settings().lane_limit);
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
-        let accepted = shared
-            .store
+        let accepted = services
+            .store()
             .write(self.message.org, move |tx| {
                 Box::pin(async move {
                     if let Some(macs) = self.idempotency
@@ -328,12 +326,11 @@ pub(crate) async fn leave_queue(
     message: &Message,
     status: Status,
 ) -> Result<bool, Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(message.org).await?;
+    let key = services.vault().org_key(message.org).await?;
     let mut message = message.clone();
-    let clock = shared.clock.clone();
-    let left = shared
-        .store
+    let clock = services.clock().clone();
+    let left = services
+        .store()
         .write(message.org, move |tx| {
             Box::pin(async move {
                 store::lanes::leave(tx, message.org, message.session).await?;

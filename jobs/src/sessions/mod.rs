@@ -40,12 +40,11 @@ use crate::{
 
 /// Makes a session, at rest until it is connected.
 pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
-    let shared = services.0.clone();
-    let id = SessionId::new(&shared.clock);
-    let created_at = shared.clock.now();
-    let (stored_name, vault) = (name.to_owned(), shared.vault.clone());
-    shared
-        .store
+    let id = SessionId::new(services.clock());
+    let created_at = services.clock().now();
+    let (stored_name, vault) = (name.to_owned(), services.vault().clone());
+    services
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
@@ -76,8 +75,8 @@ pub async fn read(
     org: OrgId,
     id: SessionId,
 ) -> Result<Option<Session>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::read(&mut conn, org, id, seen_since).await?;
     stored
@@ -91,8 +90,8 @@ pub async fn list(
     org: OrgId,
     page: &Page<SessionId>,
 ) -> Result<Listed<Session>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
     let items = stored
@@ -131,8 +130,7 @@ async fn want(
     desired: Desired,
 ) -> Result<Option<Session>, Fault> {
     let found = services
-        .0
-        .store
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 let found = store::sessions::want(tx, org, id, desired).await?;
@@ -158,7 +156,7 @@ pub async fn set_uncertain(
     id: SessionId,
     uncertain: Uncertain,
 ) -> Result<Option<Session>, Fault> {
-    let set = services.0.store.write(org, move |tx| {
+    let set = services.store().write(org, move |tx| {
         Box::pin(async move {
             Ok::<_, Fault>(store::sessions::set_uncertain(tx, org, id, uncertain).await?)
         })
@@ -180,9 +178,9 @@ pub async fn watch(
         return Ok(None);
     }
     if !services.is_shared() {
-        return Ok(Some(services.0.registry.watch(id)));
+        return Ok(Some(services.registry().watch(id)));
     }
-    let key = services.0.vault.org_key(org).await?;
+    let key = services.vault().org_key(org).await?;
     let (told, live) = watch::channel(told(services, &key, org, id).await?);
     // It ends with the last one who follows.
     TaskTracker::new().spawn(follow(services.clone(), key, org, id, told));
@@ -224,8 +222,8 @@ async fn told(
     org: OrgId,
     id: SessionId,
 ) -> Result<Live, Fault> {
-    let mut conn = services.0.store.read(org).await?;
-    let now = passerelle_engine::store::now(services.0.store.dialect(), &mut conn).await?;
+    let mut conn = services.store().read(org).await?;
+    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
     let seen_since = now.saturating_sub(millis(DEAD));
     let told = store::live::read(&mut conn, org, id, seen_since).await?;
     let Some((state, sealed)) = told else {
@@ -236,7 +234,7 @@ async fn told(
     let mut qr: Option<Qr> = qr.transpose()?;
     if let Some(qr) = &mut qr {
         // Told by the database's clock: the hosts' own and ours may differ by as much as they like.
-        let ahead = services.0.clock.now().saturating_sub(now);
+        let ahead = services.clock().now().saturating_sub(now);
         qr.expires_at = qr.expires_at.saturating_add(ahead);
     }
     Ok(Live {
@@ -251,7 +249,7 @@ async fn seen_since(services: &Services, conn: &mut AnyConnection) -> Result<Mil
         // Nobody else tells anything.
         return Ok(Millis::MAX);
     }
-    let now = passerelle_engine::store::now(services.0.store.dialect(), conn).await?;
+    let now = passerelle_engine::store::now(services.store().dialect(), conn).await?;
     Ok(now.saturating_sub(millis(DEAD)))
 }
 
@@ -359,10 +357,9 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }
-    let vault = services.0.vault.clone();
+    let vault = services.vault().clone();
     let deleted = services
-        .0
-        .store
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 vault.destroy_session_key(tx, id).await?;
@@ -370,7 +367,7 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
             })
         })
         .await?;
-    services.0.vault.forget(&id.to_string());
+    services.vault().forget(&id.to_string());
     services.wake_hosts();
     Ok(deleted)
 }
@@ -385,7 +382,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
     let live = if services.is_shared() {
         stored.told.as_deref().and_then(State::parse)
     } else {
-        services.0.registry.state(stored.id)
+        services.registry().state(stored.id)
     };
     let state = match (stored.desired, live) {
         (Desired::Running, None) if stored.ended.is_none() => State::Unhosted,

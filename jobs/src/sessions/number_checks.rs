@@ -37,13 +37,12 @@ pub async fn check(
     session: SessionId,
     phone: &Phone,
 ) -> Result<Checked, AskError> {
-    let shared = &services.0;
-    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let mac = contacts::phone_mac(&key, phone);
     let record = hex::encode(mac);
-    let now = shared.clock.now();
+    let now = services.clock().now();
     let known = {
-        let mut conn = shared.store.read(org).await?;
+        let mut conn = services.store().read(org).await?;
         store::number_checks::read(&mut conn, org, &mac, now.saturating_sub(millis(STANDS))).await?
     };
     if sessions::read(services, org, session).await?.is_none() {
@@ -76,12 +75,12 @@ async fn keep(
     phone: &Phone,
     (found, at): &(Found, Millis),
 ) -> Result<(), Fault> {
-    let (shared, at) = (&services.0, *at);
-    let key = shared.vault.org_key(org).await?;
+    let at = *at;
+    let key = services.vault().org_key(org).await?;
     let mac = contacts::phone_mac(&key, phone);
     let sealed = key.seal_json(&place(org, &hex::encode(mac)), found)?;
-    let (clock, named) = (shared.clock.clone(), found.names(phone));
-    let kept = shared.store.write(org, move |tx| {
+    let (clock, named) = (services.clock().clone(), found.names(phone));
+    let kept = services.store().write(org, move |tx| {
         Box::pin(async move {
             let book = Book {
                 org,

@@ -61,11 +61,11 @@ pub async fn show(
     if sessions::read(services, org, session).await?.is_none() {
         return Err(AskError::NotFound.into());
     }
-    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let found = outbound::address(services, &key, org, to).await?;
     let (to, to_mac) = found.ok_or(TypingError::NoContact)?;
     let opted_out = {
-        let mut conn = services.0.store.read(org).await?;
+        let mut conn = services.store().read(org).await?;
         store::contacts::is_opted_out(&mut conn, org, &to_mac).await?
     };
     if opted_out {
@@ -73,6 +73,6 @@ pub async fn show(
     }
     let told = commands::ask(services, org, session, Command::Typing { to, typing }).await?;
     told.or_why()?;
-    let until = services.0.clock.now().saturating_add(millis(SHOWN));
+    let until = services.clock().now().saturating_add(millis(SHOWN));
     Ok((typing != Typing::Paused).then_some(until))
 }

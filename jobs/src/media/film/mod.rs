@@ -52,8 +52,8 @@ pub(super) async fn ready(
     came: &Sealed,
     mime_type: &'static str,
 ) -> Result<(Option<File>, Looks), IngestError> {
-    let settings = &services.0.settings.media;
-    let turn = services.0.decoding.film().await;
+    let settings = &services.settings().media;
+    let turn = services.decoding().film().await;
     let film = came.in_memory(&settings.objects).await?;
     let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {

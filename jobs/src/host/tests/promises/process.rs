@@ -57,7 +57,7 @@ impl Process {
     }
 
     pub(super) fn host(&self) -> Arc<str> {
-        Arc::clone(&self.services.0.settings.host)
+        Arc::clone(&self.services.settings().host)
     }
 
     /// Whether it believes that it runs the session under this epoch.

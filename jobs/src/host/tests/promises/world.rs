@@ -301,7 +301,7 @@ impl<'g> World<'g> {
             ensure!(next_at >= fixed, "a claim fixed no gap");
         }
         for (_, job) in jobs {
-            let held = services.0.in_hand.take(job.message);
+            let held = services.in_hand().take(job.message);
             let Some(claimed) = outcome::load(&services, &job).await? else {
                 continue;
             };

@@ -12,7 +12,7 @@ use tokio_util::{
 };
 
 use crate::{
-    body::{Body, Found},
+    body::{Body, Success},
     cli::StoreFlag,
     problem::{Code, Problem},
     routes::health::{Health, Readiness, Ready},
@@ -93,7 +93,7 @@ impl Endpoint for Answers {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         Ok(match request.uri().path() {
-            "/healthz" => Found::of(Health::now()).into_response(),
+            "/healthz" => Success::of(Health::now()).into_response(),
             "/readyz" => Ready::No(Body(Readiness::default())).into_response(),
             path => Problem::new(Code::DependencyDown).response(path, ""),
         })

@@ -15,7 +15,7 @@ use crate::{
         worker::{self, Workload},
     },
     services::Services,
-    state::token_link::Link,
+    state::token_link::TokenLink,
     sweep, time, wake,
     webhook::deliver::Deliverer,
 };
@@ -101,7 +101,7 @@ impl Running {
     }
 
     /// Works on jobs that are claimed from the store or travel as tokens.
-    fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<Link>) {
+    fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<TokenLink>) {
         let kind = Arc::new(kind);
         self.tasks.spawn(tokens::run(
             Arc::clone(&kind),

@@ -20,7 +20,7 @@ use crate::{
         in_hand::InHand,
         rate_limit::Rates,
         registry::Registry,
-        token_link::Link,
+        token_link::TokenLink,
         upload_slots::Turns,
         wake_publisher::{Bell, Topic},
     },
@@ -43,9 +43,9 @@ struct Shared {
     /// A lane may be due.
     lanes: Arc<Notify>,
     /// Deliveries of webhooks.
-    deliveries: Arc<Link>,
+    deliveries: Arc<TokenLink>,
     /// Files to fetch.
-    fetches: Arc<Link>,
+    fetches: Arc<TokenLink>,
     /// A link preview may have to be fetched.
     previews: Arc<Notify>,
     /// How often each session may ask WhatsApp for something.
@@ -138,12 +138,12 @@ impl Services {
     }
 
     /// Webhook deliveries.
-    pub(crate) fn deliveries(&self) -> &Arc<Link> {
+    pub(crate) fn deliveries(&self) -> &Arc<TokenLink> {
         &self.0.deliveries
     }
 
     /// Files to fetch.
-    pub(crate) fn fetches(&self) -> &Arc<Link> {
+    pub(crate) fn fetches(&self) -> &Arc<TokenLink> {
         &self.0.fetches
     }
 

@@ -18,7 +18,7 @@ use crate::{
     crash,
     error::Fault,
     model::millis,
-    queue::Source,
+    queue::JobSource,
     safety::pace::Pace,
     services::Services,
     store::{self, system::DueLane},
@@ -27,7 +27,7 @@ use crate::{
 /// Claims from the lanes of one host.
 pub(crate) struct Lanes(pub(crate) Services);
 
-impl Source for Lanes {
+impl JobSource for Lanes {
     type Job = SendMessage;
     const NAME: &'static str = "send";
 

@@ -10,8 +10,8 @@ use super::fetch::{FetchMedia, Fetcher, LAPSE};
 use crate::{
     crash,
     error::Fault,
-    model::{millis, token::Known, until},
-    queue::{Source, tokens::Travels},
+    model::{millis, token::RowToken, until},
+    queue::{JobSource, tokens::Travels},
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,
@@ -21,7 +21,7 @@ use crate::{
 /// Between two looks for room on the disk.
 const ROOM: Duration = Duration::from_mins(1);
 
-impl Source for Fetcher {
+impl JobSource for Fetcher {
     type Job = FetchMedia;
     const NAME: &'static str = "media";
 
@@ -71,7 +71,7 @@ impl Travels for Fetcher {
 
     type Id = MediaId;
 
-    async fn claim_by_token(&self, token: Known<MediaId>) -> Result<Option<FetchMedia>, Fault> {
+    async fn claim_by_token(&self, token: RowToken<MediaId>) -> Result<Option<FetchMedia>, Fault> {
         let services = &self.services;
         let now = services.clock().now();
         let full = services.settings().media.is_full();

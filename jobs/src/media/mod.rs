@@ -58,9 +58,9 @@ pub use self::{
     film::ffmpeg::Ffmpeg,
     ingest::{Upload, ingest},
     kinds::INLINE_MAX,
-    link::{Link, open as open_link},
+    link::{SignedUrl, open as open_link},
     objects::{Objects, ObjectsError},
-    outgoing::{Source, SourceError},
+    outgoing::{MediaSource, SourceError},
     view::{View, sha256},
 };
 use crate::{

@@ -25,7 +25,7 @@ const AFTER: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Where the file of a message is.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum MediaSource {
     /// Here.
     Kept(MediaId),
     /// At an address that is allowed; it is fetched while the message waits its turn.
@@ -71,17 +71,17 @@ pub(crate) async fn find(
     key: &DataKey,
     org: OrgId,
     (kind, media): (MediaKind, &mut Media),
-    source: Source,
+    source: MediaSource,
 ) -> Result<Result<File, SourceError>, IngestError> {
     match source {
-        Source::Kept(id) => {
+        MediaSource::Kept(id) => {
             let found = super::read(services, org, id).await?;
             Ok(usable(found, kind).map(|file| {
                 describe(media, &file);
                 File::Kept(id)
             }))
         }
-        Source::Bytes(bytes) => {
+        MediaSource::Bytes(bytes) => {
             let whole =
                 futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
             let upload = Upload {
@@ -97,7 +97,7 @@ pub(crate) async fn find(
                 Err(error) => Err(error),
             }
         }
-        Source::Url(url) => {
+        MediaSource::Url(url) => {
             if let Err(refused) = services.settings().egress.check_url(&url) {
                 return Ok(Err(SourceError::Url(refused)));
             }

@@ -234,7 +234,7 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
         let file = world.document(b"an invoice").await;
         let key = world.services.vault().org_key(world.org).await.unwrap();
         let opens = async |until| {
-            let link = link::Link {
+            let link = link::SignedUrl {
                 org: world.org,
                 media: file.id,
                 until,
@@ -247,7 +247,7 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
         assert_eq!(opens(now + 60_000).await.unwrap().media, file.id);
         assert_eq!(opens(now - 1).await, None);
         // No key, no digest: nothing opens a link of an organisation that is not there.
-        let elsewhere = link::Link {
+        let elsewhere = link::SignedUrl {
             org: OrgId::new(world.services.clock()),
             media: file.id,
             until: now + 60_000,
@@ -265,7 +265,7 @@ async fn a_link_opens_its_file_until_its_time_is_over() {
         let file = world.document(b"an invoice").await;
         let services = &world.services;
         let key = services.vault().org_key(world.org).await.unwrap();
-        let link = link::Link {
+        let link = link::SignedUrl {
             org: world.org,
             media: file.id,
             until: services.clock().now() + 60_000,

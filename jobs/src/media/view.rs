@@ -8,7 +8,7 @@ use passerelle_engine::{
 };
 use serde_json::{Value, json};
 
-use super::link::{self, Link};
+use super::link::{self, SignedUrl};
 use crate::{
     model::{MediaFile, MediaStatus, StoredFile, millis, rfc3339},
     settings::MediaSettings,
@@ -51,7 +51,7 @@ impl View {
         now: Millis,
     ) -> Self {
         let until = now.saturating_add(millis(LINK)).min(file.delete_at);
-        let link = Link {
+        let link = SignedUrl {
             org: file.org,
             media: file.id,
             until,

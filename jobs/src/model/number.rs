@@ -19,13 +19,13 @@ pub struct Checked {
 
 /// WhatsApp's answer, as it is kept and as it travels between processes.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct NumberStatus {
     on_whatsapp: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     lid: Option<String>,
 }
 
-impl Found {
+impl NumberStatus {
     pub(crate) fn of(peer: Option<Peer>) -> Self {
         Self {
             on_whatsapp: peer.is_some(),

@@ -2,7 +2,7 @@
 
 /// What a token says that this process can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known<Id> {
+pub(crate) struct RowToken<Id> {
     /// The row.
     pub(crate) id: Id,
     /// Attempts made before.

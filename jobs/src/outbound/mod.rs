@@ -43,7 +43,7 @@ use crate::{
     events,
     media::{
         error::IngestError,
-        outgoing::{self, File, Source, SourceError},
+        outgoing::{self, File, MediaSource, SourceError},
     },
     messages::{
         self,
@@ -68,7 +68,7 @@ pub async fn accept(
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let macs = idempotency.map(|given| Macs::of(&key, &given));
     // A file that came before is not taken in again.
-    if let (Some(macs), Some(Source::Bytes(_))) = (macs, &new.source) {
+    if let (Some(macs), Some(MediaSource::Bytes(_))) = (macs, &new.source) {
         let mut conn = services.store().read(org).await?;
         if let Some(earlier) = macs.answered(&mut conn, org, &key).await? {
             return Ok(earlier);

@@ -13,7 +13,7 @@ use crate::{
     error::Fault,
     messages,
     services::Services,
-    store::{self, contacts::Known},
+    store::{self, contacts::ContactRow},
 };
 
 /// To whom, as the caller says it.
@@ -103,7 +103,7 @@ impl Recipient {
         }
     }
 
-    fn known(key: &DataKey, org: OrgId, known: &Known) -> Result<Self, Fault> {
+    fn known(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Self, Fault> {
         let peer = contacts::names(key, org, known)?;
         Ok(Self {
             to_mac: contacts::mac(key, &peer),

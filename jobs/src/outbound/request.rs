@@ -12,7 +12,7 @@ use crate::{
     error::Fault,
     media::{
         error::IngestError,
-        outgoing::{Source, SourceError},
+        outgoing::{MediaSource, SourceError},
     },
     messages::target::TargetError,
     model::Message,
@@ -28,7 +28,7 @@ pub struct NewMessage {
     /// What. A content that is about another message names it by our id.
     pub content: Content,
     /// Where the file is that it carries, of a content that carries one.
-    pub source: Option<Source>,
+    pub source: Option<MediaSource>,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
     /// Whom its text mentions.

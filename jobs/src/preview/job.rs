@@ -17,7 +17,7 @@ use crate::{
     error::Fault,
     messages::{self, sealed::content_place},
     model::{Message, Status, millis, until},
-    queue::Source,
+    queue::JobSource,
     services::Services,
     store::{self, system::preview_claims},
 };
@@ -41,7 +41,7 @@ pub(crate) struct FetchPreview {
 /// Previews to fetch, as a queue.
 pub(crate) struct Previews(pub(crate) Services);
 
-impl Source for Previews {
+impl JobSource for Previews {
     type Job = FetchPreview;
     const NAME: &'static str = "preview";
 

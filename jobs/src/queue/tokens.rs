@@ -7,15 +7,16 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Source,
+    JobSource,
     worker::{self, Workload},
 };
 use crate::{
-    error::Fault, model::token::Known, state::token_link::Link, store::system::dispatches::Rows,
+    error::Fault, model::token::RowToken, state::token_link::TokenLink,
+    store::system::dispatches::Rows,
 };
 
 /// Jobs whose rows can be claimed by a token.
-pub(crate) trait Travels: Source {
+pub(crate) trait Travels: JobSource {
     /// What its tokens call themselves. They may outlive the process that pushed them.
     const KIND: &'static str;
     /// Jobs of this process at once.
@@ -34,7 +35,7 @@ pub(crate) trait Travels: Source {
     /// this token.
     fn claim_by_token(
         &self,
-        token: Known<Self::Id>,
+        token: RowToken<Self::Id>,
     ) -> impl Future<Output = Result<Option<Self::Job>, Fault>> + Send;
 
     /// Does a claimed job and commits its outcome. An error means that nothing was committed: the
@@ -46,7 +47,7 @@ pub(crate) trait Travels: Source {
 /// Rests while tokens travel. `boot` is unique to this start of the process.
 pub(crate) async fn run<K: Travels>(
     kind: Arc<K>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
     boot: String,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -71,10 +72,10 @@ pub(crate) async fn run<K: Travels>(
 /// The queue over the store, which rests while tokens travel.
 struct Resting<K> {
     kind: Arc<K>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
 }
 
-impl<K: Travels> Source for Resting<K> {
+impl<K: Travels> JobSource for Resting<K> {
     type Job = K::Job;
     const NAME: &'static str = K::NAME;
 

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{AskError, Fault},
-    model::{State, number::Found},
+    model::{State, number::NumberStatus},
     services::Services,
     state::typing::SHOWN,
     store,
@@ -177,7 +177,7 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             if let Err(wait) = services.rates().numbers.count(id) {
                 return later(wait);
             }
-            let found = link.find(&phone).await.map(Found::of);
+            let found = link.find(&phone).await.map(NumberStatus::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
         Command::Groups if link.is_connected() => {

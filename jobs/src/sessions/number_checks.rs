@@ -18,7 +18,7 @@ use crate::{
     error::{AskError, Fault},
     model::{
         millis,
-        number::{Checked, Found},
+        number::{Checked, NumberStatus},
     },
     services::Services,
     sessions::{
@@ -49,13 +49,13 @@ pub async fn check(
         return Err(AskError::NotFound);
     }
     if let Some((sealed, at)) = known {
-        let found: Found = key
+        let found: NumberStatus = key
             .open_json(&place(org, &record), &sealed)
             .map_err(Fault::from)?;
         return Ok(found.at(at));
     }
     let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
-    let found: Found = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
+    let found: NumberStatus = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
     let answer = (found, now);
     match keep(services, org, session, phone, &answer).await {
         // On PostgreSQL a message of theirs came in in this moment.
@@ -73,7 +73,7 @@ async fn keep(
     org: OrgId,
     session: SessionId,
     phone: &Phone,
-    (found, at): &(Found, Millis),
+    (found, at): &(NumberStatus, Millis),
 ) -> Result<(), Fault> {
     let at = *at;
     let key = services.vault().org_key(org).await?;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Both ends of one queue: who is woken when a row may be due, and whether tokens travel at this moment.
 #[derive(Debug, Default)]
-pub(crate) struct Link {
+pub(crate) struct TokenLink {
     /// Whoever claims from the store.
     pub(crate) claims: Arc<Notify>,
     /// Whoever makes tokens.
@@ -17,7 +17,7 @@ pub(crate) struct Link {
     travels: AtomicU8,
 }
 
-impl Link {
+impl TokenLink {
     const DOWN: u8 = 1;
     const UP: u8 = 2;
 

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use super::*;
 use crate::{
     error::Fault,
-    model::{Origin, token::Known},
+    model::{Origin, token::RowToken},
     store::system::{
         dispatches::{Dispatched, FILES, Room},
         media_claims,
@@ -78,7 +78,7 @@ impl World {
 
     /// Whether the token claims its file at `now`.
     async fn claims(&self, token: &Dispatched, now: Millis) -> bool {
-        let token = Known {
+        let token = RowToken {
             id: token.id.clone(),
             attempts: token.attempts,
             generation: token.generation,

@@ -41,7 +41,7 @@ use self::{
     work::{Names, Work},
 };
 use super::tokens::Travels;
-use crate::{queue::transport::error::Broken, state::token_link::Link};
+use crate::{queue::transport::error::Broken, state::token_link::TokenLink};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ pub(crate) struct Transport<K> {
     /// Unique to this start of this process.
     pub(crate) boot: Arc<str>,
     /// Says whether tokens travel, and is woken when a row may be due.
-    pub(crate) link: Arc<Link>,
+    pub(crate) link: Arc<TokenLink>,
 }
 
 /// Lets jobs travel until `stop` is cancelled and those under way have ended. Redis may come and go.

@@ -21,7 +21,7 @@ use super::{
     token::{Forgiving, Token},
 };
 use crate::{
-    model::token::Known,
+    model::token::RowToken,
     queue::{tokens::Travels, worker::WakeOnEnd},
 };
 
@@ -144,7 +144,7 @@ impl<K: Travels> Work<K> {
         }
     }
 
-    async fn work(&self, known: Known<K::Id>, token: &Token) -> anyhow::Result<()> {
+    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> anyhow::Result<()> {
         let claim = self.kind.claim_by_token(known);
         let Some(job) = claim.await.context("claiming a row")? else {
             metrics::counter!("passerelle_tokens_stale_total", "queue" => K::NAME).increment(1);

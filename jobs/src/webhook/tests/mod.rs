@@ -32,7 +32,7 @@ use crate::{
         tokens,
         transport::{self, Transport},
     },
-    state::token_link::Link,
+    state::token_link::TokenLink,
     store::{deliveries, endpoints, organisations},
     testing::database,
 };
@@ -53,7 +53,7 @@ struct World {
     egress: Egress,
     /// The Redis server through which its deliveries travel.
     redis: Option<String>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
     _folder: Option<TempDir>,
 }
 

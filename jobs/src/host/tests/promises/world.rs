@@ -28,7 +28,7 @@ use crate::{
     model::millis,
     organisations,
     outbound::{self, CancelError, Idempotency, recipient::To, request::NewMessage},
-    queue::Source as _,
+    queue::JobSource as _,
     safety::pace::Pace,
     services::Services,
     sessions,

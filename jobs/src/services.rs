@@ -21,7 +21,7 @@ use crate::{
         rate_limit::Rates,
         registry::Registry,
         token_link::TokenLink,
-        upload_slots::Turns,
+        upload_slots::UploadSlots,
         wake_publisher::{Bell, Topic},
     },
 };
@@ -51,7 +51,7 @@ struct Shared {
     /// How often each session may ask WhatsApp for something.
     rates: Rates,
     /// Files that come in at once.
-    turns: Turns,
+    upload_slots: UploadSlots,
     /// Files that are decoded at once.
     decoding: Decoding,
     /// A session should start or stop.
@@ -91,7 +91,7 @@ impl Services {
             fetches: Arc::default(),
             previews: Arc::default(),
             rates: Rates::default(),
-            turns: Turns::default(),
+            upload_slots: UploadSlots::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),
             bell: Bell::default(),
@@ -158,8 +158,8 @@ impl Services {
     }
 
     /// Slots for files that come in at once.
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.0.turns
+    pub(crate) fn upload_slots(&self) -> &UploadSlots {
+        &self.0.upload_slots
     }
 
     /// Slots for files that are decoded at once.

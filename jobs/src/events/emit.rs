@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     error::Fault,
     model::{event::EventType, rfc3339},
-    store::{self, events::Turn},
+    store::{self, events::EventSlot},
 };
 
 /// The version of the envelope and of what it carries.
@@ -52,13 +52,13 @@ pub(crate) async fn emit(
     told: Told,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let turn = store::events::turn(tx, told.org, told.session).await?;
-    emit_in(turn, tx, key, told, clock).await
+    let slot = store::events::take_slot(tx, told.org, told.session).await?;
+    emit_in(slot, tx, key, told, clock).await
 }
 
 /// As [`emit`], in the turn that another statement has taken.
 pub(crate) async fn emit_in(
-    turn: Turn,
+    slot: EventSlot,
     tx: &mut Tx,
     key: &DataKey,
     told: Told,
@@ -76,7 +76,7 @@ pub(crate) async fn emit_in(
         api_version: API_VERSION,
         org_id: org,
         session_id: session,
-        sequence: turn.sequence,
+        sequence: slot.sequence,
         data: told.data,
     };
     let place = store::events::place(org, &record);
@@ -85,11 +85,11 @@ pub(crate) async fn emit_in(
         org,
         session,
         kind,
-        sequence: turn.sequence,
+        sequence: slot.sequence,
         body_sealed: key.seal(&place, &serde_json::to_vec(&envelope)?),
     };
     store::events::insert(tx, new, now).await?;
-    for endpoint in store::endpoints::wanting(turn.listening.as_deref(), kind)? {
+    for endpoint in store::endpoints::wanting(slot.listening.as_deref(), kind)? {
         deliver(tx, org, id, endpoint, clock).await?;
     }
     Ok(id)

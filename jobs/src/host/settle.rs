@@ -67,21 +67,21 @@ async fn settle(
             (taken.lease.session, taken.message.id, next)
         })
         .collect();
-    let mut turns = store::system::settlements::release(tx, &done).await?;
+    let mut slots = store::system::settlements::release(tx, &done).await?;
     let released = set
         .iter()
-        .filter(|taken| is_held(taken) && turns.contains_key(&taken.lease.session));
+        .filter(|taken| is_held(taken) && slots.contains_key(&taken.lease.session));
     let released: Vec<_> = released.map(|taken| taken.message.id).collect();
     let at = clock.now();
     store::system::settlements::sent(tx, &released, at).await?;
     let mut settled = Vec::with_capacity(set.len());
     for mut taken in set {
         let is_held = is_held(&taken);
-        if is_held && let Some(turn) = turns.remove(&taken.lease.session) {
+        if is_held && let Some(slot) = slots.remove(&taken.lease.session) {
             taken.message.status = Status::Sent;
             taken.message.sent_at.get_or_insert(at);
             if let Some(told) = events::of_message(&taken.message) {
-                emit_in(turn, tx, &taken.key, told, clock).await?;
+                emit_in(slot, tx, &taken.key, told, clock).await?;
             }
             target::apply_taken(tx, &taken.key, &taken.message, clock).await?;
         }

@@ -32,7 +32,7 @@ use crate::{
     },
     model::{MediaFile, MediaStatus, StoredFile},
     services::Services,
-    state::decoding::DecodingTurn,
+    state::decoding::DecodingSlot,
     store,
 };
 
@@ -58,7 +58,11 @@ where
     if services.settings().media.is_full() {
         return Err(IngestError::Full);
     }
-    let _turn = services.turns().of(org).await.ok_or(IngestError::Busy)?;
+    let _slot = services
+        .upload_slots()
+        .of(org)
+        .await
+        .ok_or(IngestError::Busy)?;
     let kind = upload.kind;
     let stored = take_in(services, org, upload, bytes).await?;
     let object = stored.object;
@@ -167,10 +171,10 @@ async fn looks(
     let objects = &settings.objects;
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
-            let turn = services.decoding().turn().await;
+            let slot = services.decoding().slot().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
             let whole = whole.await?;
-            let ready = ready(turn, kind, mime_type, whole).await?;
+            let ready = ready(slot, kind, mime_type, whole).await?;
             let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(ready.bytes)]);
             let anew = replaced(came, services, kind, whole).await?;
             Ok((Some(anew), ready.looks))
@@ -199,7 +203,7 @@ async fn looks(
 
 /// Makes a picture, a sticker or a voice note ready to be sent.
 async fn ready(
-    turn: DecodingTurn,
+    slot: DecodingSlot,
     kind: MediaKind,
     mime_type: &'static str,
     bytes: Vec<u8>,
@@ -210,7 +214,7 @@ async fn ready(
         _ => picture::picture(mime_type, bytes),
     };
     // A decoder that panics says that the file is damaged.
-    turn.work(work).await.unwrap_or(Err(BadMedia::Damaged))
+    slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))
 }
 
 /// How much is read at once of what lies in memory.

@@ -38,7 +38,7 @@ pub(super) async fn of(
     decoding: &Decoding,
     came: &Sealed,
 ) -> Option<u32> {
-    let _turn = decoding.document().await;
+    let _slot = decoding.document().await;
     let pdf = came.in_memory(objects).await.ok()?;
     match confinement.run(Task::CountPages, LIMITS, &pdf).await {
         Ok((told, _)) => read(told),

@@ -65,8 +65,8 @@ impl Fetcher {
         let bytes = beginning(reply, PAGE_MAX).await?;
         let charset = charset(parameters).map(str::to_owned);
         // One for each core, like everything that somebody else's bytes keep busy.
-        let turn = self.services.decoding().turn().await;
-        let page = turn
+        let slot = self.services.decoding().slot().await;
+        let page = slot
             .work(move || page::read(&bytes, charset.as_deref()))
             .await?;
         Some((base, page))
@@ -80,8 +80,8 @@ impl Fetcher {
         if bytes.len() > PICTURE_MAX {
             return None;
         }
-        let turn = self.services.decoding().turn().await;
-        turn.work(move || media::thumbnail(&bytes)).await?
+        let slot = self.services.decoding().slot().await;
+        slot.work(move || media::thumbnail(&bytes)).await?
     }
 
     async fn get(&self, url: &str, wanted: &str) -> Option<Response> {

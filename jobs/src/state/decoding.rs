@@ -27,27 +27,27 @@ impl Default for Decoding {
 
 impl Decoding {
     /// The turn of the next file. A whole file is held only while it has one.
-    pub(crate) async fn turn(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.files).await
+    pub(crate) async fn slot(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.files).await
     }
 
     /// The turn of the next film.
-    pub(crate) async fn film(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.films).await
+    pub(crate) async fn film(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.films).await
     }
 
     /// The turn of the next document.
-    pub(crate) async fn document(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.documents).await
+    pub(crate) async fn document(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.documents).await
     }
 }
 
 /// A file's turn.
-pub(crate) struct DecodingTurn {
+pub(crate) struct DecodingSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl DecodingTurn {
+impl DecodingSlot {
     async fn of(all: &Arc<Semaphore>) -> Self {
         Self {
             _permit: Arc::clone(all).acquire_owned().await.ok(),
@@ -61,7 +61,7 @@ impl DecodingTurn {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let work = move || {
-            let _turn = self;
+            let _slot = self;
             work()
         };
         tokio::task::spawn_blocking(work).await.ok()

@@ -15,7 +15,7 @@ pub(super) const BODY: &str = "event.body";
 
 /// An event's place among its session's events, and who is to hear of it.
 #[derive(sqlx::FromRow)]
-pub(crate) struct Turn {
+pub(crate) struct EventSlot {
     /// None for an event that belongs to no session.
     pub(crate) sequence: Option<i64>,
     /// As [`endpoints::wanting`] reads it.
@@ -23,11 +23,11 @@ pub(crate) struct Turn {
 }
 
 /// Takes the next turn. One statement, for each change of each message pays for it.
-pub(crate) async fn turn(
+pub(crate) async fn take_slot(
     tx: &mut Tx,
     org: OrgId,
     session: Option<SessionId>,
-) -> Result<Turn, sqlx::Error> {
+) -> Result<EventSlot, sqlx::Error> {
     const OF_SESSION: &str = concat!(
         "UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event AS sequence, ",
         endpoints::listening!(),

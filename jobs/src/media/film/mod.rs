@@ -53,7 +53,7 @@ pub(super) async fn ready(
     mime_type: &'static str,
 ) -> Result<(Option<File>, Looks), IngestError> {
     let settings = &services.settings().media;
-    let turn = services.decoding().film().await;
+    let slot = services.decoding().film().await;
     let film = came.in_memory(&settings.objects).await?;
     let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
@@ -78,7 +78,7 @@ pub(super) async fn ready(
         Some(made) => of_made(made).ok_or(BadMedia::Damaged)?,
     };
     looks.thumbnail = thumbnail(ffmpeg, made.as_ref().unwrap_or(&film)).await;
-    drop(turn);
+    drop(slot);
     Ok((made, looks))
 }
 

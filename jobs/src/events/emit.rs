@@ -37,7 +37,7 @@ struct Envelope<'a> {
 }
 
 /// What happened, and to whom.
-pub(crate) struct Told {
+pub(crate) struct NewEvent {
     pub(crate) org: OrgId,
     pub(crate) session: Option<SessionId>,
     pub(crate) kind: EventType,
@@ -49,11 +49,11 @@ pub(crate) struct Told {
 pub(crate) async fn emit(
     tx: &mut Tx,
     key: &DataKey,
-    told: Told,
+    event: NewEvent,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let slot = store::events::take_slot(tx, told.org, told.session).await?;
-    emit_in(slot, tx, key, told, clock).await
+    let slot = store::events::take_slot(tx, event.org, event.session).await?;
+    emit_in(slot, tx, key, event, clock).await
 }
 
 /// As [`emit`], in the turn that another statement has taken.
@@ -61,12 +61,12 @@ pub(crate) async fn emit_in(
     slot: EventSlot,
     tx: &mut Tx,
     key: &DataKey,
-    told: Told,
+    event: NewEvent,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let Told {
+    let NewEvent {
         org, session, kind, ..
-    } = told;
+    } = event;
     let (id, now) = (EventId::new(clock), clock.now());
     let record = id.to_string();
     let envelope = Envelope {
@@ -77,7 +77,7 @@ pub(crate) async fn emit_in(
         org_id: org,
         session_id: session,
         sequence: slot.sequence,
-        data: told.data,
+        data: event.data,
     };
     let place = store::events::place(org, &record);
     let new = store::events::New {

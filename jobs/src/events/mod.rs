@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Fault,
-    events::emit::{Told, emit},
+    events::emit::{NewEvent, emit},
     messages::shown::shown,
     model::{MediaStatus, Message, Status, event::EventType, rfc3339},
 };
@@ -26,8 +26,8 @@ pub(crate) async fn message(
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(told) = of_message(message) {
-        emit(tx, key, told, clock).await?;
+    if let Some(event) = of_message(message) {
+        emit(tx, key, event, clock).await?;
     }
     Ok(())
 }
@@ -40,11 +40,11 @@ pub(crate) async fn received(
     media: Option<Value>,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(mut told) = of_message(message) {
+    if let Some(mut event) = of_message(message) {
         if let Some(media) = media {
-            told.data["media"] = media;
+            event.data["media"] = media;
         }
-        emit(tx, key, told, clock).await?;
+        emit(tx, key, event, clock).await?;
     }
     Ok(())
 }
@@ -62,19 +62,19 @@ pub(crate) async fn media(
         MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
         MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
     };
-    let told = Told {
+    let event = NewEvent {
         org,
         session,
         kind,
         data: json!({ "media": media }),
     };
-    emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
 /// What is told of a message in its present status. `queued` and `sending` are told by the answer
 /// to the request, not by events.
-pub(crate) fn of_message(message: &Message) -> Option<Told> {
+pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
     let kind = match message.status {
         Status::Queued | Status::Sending => return None,
         Status::Unknown => EventType::MessageUnknown,
@@ -87,7 +87,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
         Status::Canceled => EventType::MessageCanceled,
         Status::Received => of_content(&message.content).unwrap_or(EventType::MessageReceived),
     };
-    Some(Told {
+    Some(NewEvent {
         org: message.org,
         session: Some(message.session),
         kind,
@@ -109,7 +109,7 @@ pub(crate) fn of_content(content: &Content) -> Option<EventType> {
 }
 
 /// Something about a session's connection.
-pub(crate) struct SessionTold {
+pub(crate) struct SessionChange {
     pub(crate) kind: EventType,
     pub(crate) state: &'static str,
     /// Stable code of why, where there is one.
@@ -124,23 +124,23 @@ pub(crate) async fn session(
     key: &DataKey,
     org: OrgId,
     id: SessionId,
-    told: &SessionTold,
+    change: &SessionChange,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let mut shown = json!({ "id": id, "object": "session", "state": told.state });
-    if let Some(reason) = told.reason {
+    let mut shown = json!({ "id": id, "object": "session", "state": change.state });
+    if let Some(reason) = change.reason {
         shown["status_reason"] = json!({ "code": reason });
     }
-    if let Some(until) = told.until {
+    if let Some(until) = change.until {
         shown["banned_until"] = json!(rfc3339(until));
     }
-    let told = Told {
+    let event = NewEvent {
         org,
         session: Some(id),
-        kind: told.kind,
+        kind: change.kind,
         data: json!({ "session": shown }),
     };
-    emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
@@ -153,13 +153,13 @@ pub(crate) async fn merged(
     names: &Peer,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let told = Told {
+    let event = NewEvent {
         org,
         session: Some(session),
         kind: EventType::ContactMerged,
         data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
     };
-    emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
@@ -183,12 +183,12 @@ pub(crate) async fn contact(
     kind: EventType,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let told = Told {
+    let event = NewEvent {
         org: said.org,
         session: Some(said.session),
         kind,
         data: json!({ "contact": shown_contact(id, &said.peer) }),
     };
-    emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }

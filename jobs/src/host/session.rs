@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     crash,
     error::Fault,
-    events::{self, SessionTold},
+    events::{self, SessionChange},
     host::receipts::{self, News},
     inbound::Inbox,
     model::{Live, Qr, State, event::EventType, millis},
@@ -435,7 +435,7 @@ impl Change {
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionLinked,
                     state: "connecting",
                     reason: None,
@@ -448,7 +448,7 @@ impl Change {
             }
             Self::Connected => {
                 store::lanes::open(tx, org, id, lease.epoch).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionConnected,
                     state: "connected",
                     reason: None,
@@ -457,7 +457,7 @@ impl Change {
             }
             Self::Disconnected => {
                 store::lanes::open(tx, org, id, 0).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionDisconnected,
                     state: "disconnected",
                     reason: None,
@@ -477,7 +477,7 @@ impl Change {
                 } else {
                     store::links::ended(tx, org, id, code, until, now).await?;
                 }
-                SessionTold {
+                SessionChange {
                     kind,
                     state: "stopped",
                     reason: Some(code),

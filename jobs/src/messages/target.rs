@@ -20,7 +20,7 @@ use crate::{
     error::Fault,
     events::{
         self,
-        emit::{Told, emit},
+        emit::{NewEvent, emit},
     },
     messages::{self, sealed::content_place, shown::shown},
     model::{Direction, Message, millis},
@@ -250,13 +250,13 @@ pub(crate) async fn apply_taken(
         return Ok(());
     };
     apply(tx, key, message, clock.now()).await?;
-    let told = Told {
+    let event = NewEvent {
         org: message.org,
         session: Some(message.session),
         kind,
         data: json!({ "message": shown(message) }),
     };
-    emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    events::emit::{Told, emit},
+    events::emit::{NewEvent, emit},
     media::objects::Objects,
     model::{
         delivery::{Attempt, DeliveryStatus},
@@ -230,7 +230,7 @@ impl Deliverer {
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
                 deliveries::bury(tx, job.org, endpoint).await?;
-                let told = Told {
+                let told = NewEvent {
                     org: job.org,
                     session: None,
                     kind: EventType::EndpointDisabled,

@@ -158,7 +158,7 @@ impl World {
     async fn emit(&self, kind: EventType) -> EventId {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
-        let told = emit::Told {
+        let told = emit::NewEvent {
             org: self.org,
             session: None,
             kind,

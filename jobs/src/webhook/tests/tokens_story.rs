@@ -45,7 +45,7 @@ impl Story {
     async fn emit_dispatched(&self) -> EventId {
         let (org, clock) = (self.world.org, self.world.clock.clone());
         let key = self.world.vault.org_key(org).await.unwrap();
-        let told = emit::Told {
+        let told = emit::NewEvent {
             org,
             session: None,
             kind: EventType::MessageSent,

@@ -40,7 +40,7 @@ pub use job::SendMessage;
 
 use self::balance::preferred;
 use crate::{
-    crash, error::Fault, host::session::Hosted, model::millis, services::Services,
+    crash, error::Fault, host::session::RunningSession, model::millis, services::Services,
     sessions::commands, settings::DEAD, store,
 };
 
@@ -272,8 +272,8 @@ impl Host {
     fn host(&self, lease: Lease, urgency: Urgency) {
         tracing::info!(session.id = %lease.session, epoch = lease.epoch, "this host runs the session");
         let stop = self.stop.child_token();
-        let hosted = Hosted::new(self.services.clone(), lease, urgency, stop);
-        self.tasks.spawn(hosted.run(self.whatsapp.clone()));
+        let running = RunningSession::new(self.services.clone(), lease, urgency, stop);
+        self.tasks.spawn(running.run(self.whatsapp.clone()));
     }
 
     /// Stops the sessions that run here and should not.

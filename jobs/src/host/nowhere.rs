@@ -13,7 +13,7 @@ use crate::{
     queue::worker::{self, Workload},
     roles::Running,
     services::Services,
-    state::in_flight::Word,
+    state::in_flight::ServerVerdict,
     store,
 };
 
@@ -81,8 +81,12 @@ async fn send(
     tokio::time::sleep_until(send_at).await;
     let wire_at = services.clock().monotonic();
     let gap = std::time::Duration::from_millis(job.gap_ms);
-    let word = Some(Word::Taken);
-    let done = Outcome::Written { wire_at, gap, word };
+    let verdict = Some(ServerVerdict::Taken);
+    let done = Outcome::Written {
+        wire_at,
+        gap,
+        verdict,
+    };
     outcome::settle(&services, &job, &claimed, &done).await?;
     let (session, message, gap_ms) = (job.session, job.message, job.gap_ms);
     let told = Written {

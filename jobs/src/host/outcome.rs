@@ -23,7 +23,7 @@ use crate::{
     services::Services,
     state::{
         gathering::{Settled, Taken},
-        in_flight::Word,
+        in_flight::ServerVerdict,
     },
     store,
 };
@@ -49,7 +49,7 @@ pub(crate) enum Outcome {
     Written {
         wire_at: Instant,
         gap: Duration,
-        word: Option<Word>,
+        verdict: Option<ServerVerdict>,
     },
 }
 
@@ -146,7 +146,7 @@ async fn commit(
     if let Outcome::Written {
         wire_at,
         gap,
-        word: Some(Word::Taken),
+        verdict: Some(ServerVerdict::Taken),
     } = outcome
     {
         let taken = Taken {
@@ -212,18 +212,20 @@ async fn apply(
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
-        Outcome::Written { gap, word, .. } => match word {
+        Outcome::Written { gap, verdict, .. } => match verdict {
             // The same id once more, after the new connection; then nobody knows.
             None if resends == 0 && may_resend(tx, &message).await? => {
                 return put_back(tx, &message, 1, after(gap)).await;
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
-            Some(Word::Refused(code)) => {
+            Some(ServerVerdict::Refused(code)) => {
                 let code = Some(refusal(&message, code));
                 (after(gap), Reached::End(Status::Failed, code))
             }
-            Some(Word::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
-            Some(Word::Receipt(kind, at)) => (after(gap), Reached::At(of_receipt(kind), at)),
+            Some(ServerVerdict::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
+            Some(ServerVerdict::Receipt(kind, at)) => {
+                (after(gap), Reached::At(of_receipt(kind), at))
+            }
         },
     };
     if !store::lanes::release(tx, message.org, message.session, message.id, next).await? {

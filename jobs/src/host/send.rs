@@ -17,7 +17,7 @@ use crate::{
     preview,
     services::Services,
     state::{
-        in_flight::{Flight, Word},
+        in_flight::{InFlight, ServerVerdict},
         registry::Running,
     },
 };
@@ -49,8 +49,8 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
         return outcome::settle(&services, &job, &claimed, &Outcome::Later(AWAY)).await;
     }
     // Until this is dropped, receipts of the message wait for its outcome to be committed.
-    let (_aloft, words) = Flight::take_off(&running.flight, &claimed.message.wa_id);
-    let trip = Trip {
+    let (_in_flight, verdicts) = InFlight::begin(&running.in_flight, &claimed.message.wa_id);
+    let sending = Send {
         services: &services,
         running: &running,
         job: &job,
@@ -59,22 +59,22 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result
     let outcome = if claimed.opted_out {
         Outcome::Failed(opt_out::CODE.to_owned())
     } else {
-        trip.fly(words).await
+        sending.run(verdicts).await
     };
     let outcome = claimed.honestly(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
 }
 
 /// One message on its way.
-struct Trip<'t> {
+struct Send<'t> {
     services: &'t Services,
     running: &'t Running,
     job: &'t SendMessage,
     message: &'t Message,
 }
 
-impl Trip<'_> {
-    async fn fly(&self, words: mpsc::Receiver<Word>) -> Outcome {
+impl Send<'_> {
+    async fn run(&self, verdicts: mpsc::Receiver<ServerVerdict>) -> Outcome {
         let Some(link) = &self.running.link else {
             return Outcome::PutBack;
         };
@@ -92,7 +92,7 @@ impl Trip<'_> {
             return Outcome::Expired;
         }
         match self.write(link, attached.as_ref()).await {
-            Ok(wire_at) => self.hear(link, wire_at, words).await,
+            Ok(wire_at) => self.hear(link, wire_at, verdicts).await,
             Err(outcome) => outcome,
         }
     }
@@ -108,7 +108,7 @@ impl Trip<'_> {
         let send_at = self.services.clock().monotonic() + Duration::from_millis(self.job.wait_ms);
         let open_at = self
             .running
-            .flight
+            .in_flight
             .gate()
             .map_or(send_at, |gate| gate.max(send_at));
         let typing = async {
@@ -162,7 +162,7 @@ impl Trip<'_> {
             }
             Err(SendError::Permanent(code)) => return Err(Outcome::Failed(code.to_owned())),
         }
-        self.running.flight.close_gate(wire_at + self.gap());
+        self.running.in_flight.close_gate(wire_at + self.gap());
         crash::point("wire.after");
         Ok(wire_at)
     }
@@ -172,21 +172,21 @@ impl Trip<'_> {
         &self,
         link: &Link,
         wire_at: Instant,
-        mut words: mpsc::Receiver<Word>,
+        mut verdicts: mpsc::Receiver<ServerVerdict>,
     ) -> Outcome {
         let deadline = wire_at + self.services.settings().ack_timeout;
-        let word = tokio::time::timeout_at(deadline, words.recv())
+        let verdict = tokio::time::timeout_at(deadline, verdicts.recv())
             .await
             .ok()
             .flatten();
-        if word.is_none() && !self.running.stop.is_cancelled() {
+        if verdict.is_none() && !self.running.stop.is_cancelled() {
             tracing::warn!(message.id = %self.message.id, "WhatsApp's server did not answer in time; connecting again");
             link.reconnect().await;
         }
         Outcome::Written {
             wire_at,
             gap: self.gap(),
-            word,
+            verdict,
         }
     }
 

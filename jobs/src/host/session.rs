@@ -17,13 +17,13 @@ use crate::{
     crash,
     error::Fault,
     events::{self, SessionChange},
-    host::receipts::{self, News},
+    host::receipts::{self, StatusUpdate},
     inbound::Inbox,
     model::{Live, Qr, State, event::EventType, millis},
     services::Services,
     sessions::sealed::{me_place, qr_place},
     state::{
-        in_flight::{Flight, Word},
+        in_flight::{InFlight, ServerVerdict},
         registry::Running,
         typing::Shown,
     },
@@ -37,17 +37,17 @@ const OUTAGE: Duration = Duration::from_millis(500);
 const RECEIPTS: usize = 100;
 
 /// One session at work under its lease.
-pub(crate) struct Hosted {
+pub(crate) struct RunningSession {
     services: Services,
     lease: Lease,
     urgency: Urgency,
-    flight: Arc<Flight>,
+    in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
     stop: CancellationToken,
     lost: CancellationToken,
 }
 
-impl Hosted {
+impl RunningSession {
     /// Registers the session as running here.
     pub(crate) fn new(
         services: Services,
@@ -55,12 +55,12 @@ impl Hosted {
         urgency: Urgency,
         stop: CancellationToken,
     ) -> Self {
-        let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
+        let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             link: None,
-            flight: Arc::clone(&flight),
+            in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
             stop: stop.clone(),
             lost: lost.clone(),
@@ -69,7 +69,7 @@ impl Hosted {
             services,
             lease,
             urgency,
-            flight,
+            in_flight,
             typing,
             stop,
             lost,
@@ -198,11 +198,12 @@ impl Hosted {
             }
             LinkEvent::Ack { id, error } => self.acknowledged(id, error).await?,
             LinkEvent::Receipt { ids, kind, at } => {
-                let aloft: Vec<String> = ids
+                let others: Vec<String> = ids
                     .into_iter()
-                    .filter(|id| !self.flight.tell(id, Word::Receipt(kind, at)))
+                    .filter(|id| !self.in_flight.tell(id, ServerVerdict::Receipt(kind, at)))
                     .collect();
-                self.news(aloft, News::Receipt(kind, at)).await?;
+                self.commit_update(others, StatusUpdate::Receipt(kind, at))
+                    .await?;
             }
             LinkEvent::Late(late) => self.came_late(&late).await,
             LinkEvent::Ended(why) => self.ended(why).await?,
@@ -237,19 +238,22 @@ impl Hosted {
     }
 
     async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
-        let word = error.map_or(Word::Taken, Word::Refused);
-        if self.flight.tell(&wa_id, word) {
+        let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
+        if self.in_flight.tell(&wa_id, verdict) {
             return Ok(());
         }
-        self.news(vec![wa_id], error.map_or(News::Taken, News::Refused))
-            .await
+        self.commit_update(
+            vec![wa_id],
+            error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
+        )
+        .await
     }
 
-    async fn news(&self, wa_ids: Vec<String>, news: News) -> Result<(), Fault> {
-        self.flight.settled(&wa_ids).await;
+    async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
+        self.in_flight.settled(&wa_ids).await;
         for some in wa_ids.chunks(RECEIPTS) {
             self.patiently(|| {
-                receipts::commit(&self.services, &self.lease, some.to_vec(), news.clone())
+                receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
             })
             .await?;
         }
@@ -339,7 +343,7 @@ impl Hosted {
     async fn wait_until_landed(&self) {
         let longest = self.services.settings().ack_timeout + Duration::from_secs(5);
         let landed = async {
-            while self.is_aloft().await.unwrap_or(true) {
+            while self.has_in_flight().await.unwrap_or(true) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -352,7 +356,7 @@ impl Hosted {
         }
     }
 
-    async fn is_aloft(&self) -> Result<bool, Fault> {
+    async fn has_in_flight(&self) -> Result<bool, Fault> {
         let lease = self.lease.clone();
         self.services
             .store()

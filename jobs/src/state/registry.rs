@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::{Live, State},
-    state::{in_flight::Flight, typing::Shown},
+    state::{in_flight::InFlight, typing::Shown},
 };
 
 /// A session at work here.
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) struct Running {
     pub(crate) lease: Lease,
     pub(crate) link: Option<Link>,
-    pub(crate) flight: Arc<Flight>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
     /// Cancelled to make it rest.
     pub(crate) stop: CancellationToken,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{
     How, Step,
     ledger::{Rows, Told, Wire},
-    process::{Flying, Process, news},
+    process::{Flying, Process, update},
 };
 use crate::{
     error::Fault,
@@ -423,8 +423,8 @@ impl<'g> World<'g> {
         let Some(lease) = process.runs.get(&wire.session).filter(|_| !flies).cloned() else {
             return Ok(());
         };
-        let news = news(how, now).context("a word of WhatsApp's")?;
-        let heard = receipts::commit(&process.services, &lease, vec![wire.wa_id], news).await;
+        let update = update(how, now).context("a word of WhatsApp's")?;
+        let heard = receipts::commit(&process.services, &lease, vec![wire.wa_id], update).await;
         if how == How::Refused && heard.is_ok() {
             self.refused.insert(wire.message);
         }

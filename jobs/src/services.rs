@@ -22,7 +22,7 @@ use crate::{
         registry::Registry,
         token_link::TokenLink,
         upload_slots::UploadSlots,
-        wake_publisher::{Bell, Topic},
+        wake_publisher::{Topic, WakePublisher},
     },
 };
 
@@ -57,7 +57,7 @@ struct Shared {
     /// A session should start or stop.
     sessions: Arc<Notify>,
     /// The same, for the other processes.
-    bell: Bell,
+    wake_publisher: WakePublisher,
     /// Unique to this start of this process.
     boot: Arc<str>,
     /// How long this host may believe in its leases.
@@ -94,7 +94,7 @@ impl Services {
             upload_slots: UploadSlots::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),
-            bell: Bell::default(),
+            wake_publisher: WakePublisher::default(),
             boot,
             fence: Fence::default(),
             usurped: CancellationToken::new(),
@@ -173,8 +173,8 @@ impl Services {
     }
 
     /// The wake-ups of other processes.
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.0.bell
+    pub(crate) fn wake_publisher(&self) -> &WakePublisher {
+        &self.0.wake_publisher
     }
 
     /// Unique to this start of this process.
@@ -204,7 +204,7 @@ impl Services {
             .settings
             .redis
             .as_ref()
-            .map(|_| self.0.bell.is_heard())
+            .map(|_| self.0.wake_publisher.is_connected())
     }
 
     /// Whether webhook deliveries and files to fetch travel through Redis at this moment; none where
@@ -258,7 +258,7 @@ impl Services {
     fn wake(&self, topic: Topic) {
         self.notify(topic);
         if self.0.settings.redis.is_some() {
-            self.0.bell.ring(topic);
+            self.0.wake_publisher.publish(topic);
         }
     }
 

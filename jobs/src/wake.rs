@@ -27,10 +27,13 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
             ended = connected(&services, &url, &store) => ended,
             () = stop.cancelled() => return,
         };
-        let was_heard = services.bell().heard.swap(false, Ordering::Relaxed);
+        let was_connected = services
+            .wake_publisher()
+            .connected
+            .swap(false, Ordering::Relaxed);
         if let Err(error) = ended {
             // The address may hold a password: the error's kind is enough.
-            tracing::warn!(was_heard, error = %error.category(), "without Redis: wake-ups take a second");
+            tracing::warn!(was_connected, error = %error.category(), "without Redis: wake-ups take a second");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
@@ -46,7 +49,10 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
         heard.subscribe(topic.channel(store)).await?;
     }
     let mut publish = client.get_multiplexed_async_connection().await?;
-    services.bell().heard.store(true, Ordering::Relaxed);
+    services
+        .wake_publisher()
+        .connected
+        .store(true, Ordering::Relaxed);
     tracing::info!("Redis is reached");
     // What was missed until now.
     for topic in Topic::ALL {
@@ -67,9 +73,9 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
     };
     let publishing = async {
         loop {
-            services.bell().ring.notified().await;
+            services.wake_publisher().to_publish.notified().await;
             let mut pipe = redis::pipe();
-            for topic in services.bell().take() {
+            for topic in services.wake_publisher().take() {
                 pipe.publish(topic.channel(store), "").ignore();
             }
             let sent = tokio::time::timeout(WITHIN, pipe.exec_async(&mut publish));

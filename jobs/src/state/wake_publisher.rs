@@ -41,28 +41,28 @@ impl Topic {
 
 /// What others are to be told, and whether they hear it.
 #[derive(Default)]
-pub(crate) struct Bell {
-    rung: Mutex<BTreeSet<Topic>>,
-    pub(crate) ring: Notify,
-    pub(crate) heard: AtomicBool,
+pub(crate) struct WakePublisher {
+    pending: Mutex<BTreeSet<Topic>>,
+    pub(crate) to_publish: Notify,
+    pub(crate) connected: AtomicBool,
 }
 
-impl Bell {
+impl WakePublisher {
     /// Tells the others, some time soon; the same topic once.
-    pub(crate) fn ring(&self, topic: Topic) {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        if rung.insert(topic) {
-            self.ring.notify_one();
+    pub(crate) fn publish(&self, topic: Topic) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if pending.insert(topic) {
+            self.to_publish.notify_one();
         }
     }
 
     /// Whether this process hears the others.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
     }
 
     /// Takes what is to be told.
     pub(crate) fn take(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

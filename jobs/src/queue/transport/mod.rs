@@ -86,7 +86,7 @@ pub(crate) async fn run<K: Travels>(
     let (cut, pushed) = (CancellationToken::new(), Arc::new(Notify::new()));
     // What is dropped here takes its jobs along.
     let _cut = cut.clone().drop_guard();
-    let line = Line {
+    let transport = TokenTransport {
         keys: Keys::new(transport.queue.clone()),
         work: Arc::new(Work {
             kind: Arc::clone(&transport.kind),
@@ -101,23 +101,23 @@ pub(crate) async fn run<K: Travels>(
         transport,
         stop,
     };
-    line.travels(false);
-    while !line.stop.is_cancelled() {
-        let ended = line.serve().await;
-        let was_up = line.travels(false);
-        line.transport.link.claims.notify_one();
+    transport.travels(false);
+    while !transport.stop.is_cancelled() {
+        let ended = transport.serve().await;
+        let was_up = transport.travels(false);
+        transport.transport.link.claims.notify_one();
         if let Err(error) = ended {
             tracing::warn!(queue = K::NAME, was_up, %error, "tokens do not travel: rows are claimed from the store");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
-            () = line.stop.cancelled() => {}
+            () = transport.stop.cancelled() => {}
         }
     }
 }
 
 /// The way of the tokens, over one connection after the other.
-struct Line<K> {
+struct TokenTransport<K> {
     transport: Transport<K>,
     keys: Keys,
     work: Arc<Work<K>>,
@@ -126,7 +126,7 @@ struct Line<K> {
     stop: CancellationToken,
 }
 
-impl<K: Travels> Line<K> {
+impl<K: Travels> TokenTransport<K> {
     /// Says whether tokens travel; whether they did before.
     fn travels(&self, up: bool) -> bool {
         metrics::gauge!("passerelle_tokens_travel", "queue" => K::NAME)

@@ -9,7 +9,7 @@ use passerelle_engine::{
 
 use super::outcome::Outcome;
 use crate::{
-    media::{self, ObjectsError},
+    media::{self, objects::ObjectsError},
     model::{MediaFile, MediaStatus, Message, StoredFile},
     services::Services,
 };
@@ -37,7 +37,7 @@ pub(super) async fn attach(
     };
     let file = look(services, message, shown.media_id).await?;
     let stored = here(&file)?;
-    let objects = &services.0.settings.media.objects;
+    let objects = &services.settings().media.objects;
     let on_disk = objects.on_disk(message.org, stored.object).await;
     let on_disk = on_disk.map_err(|error| match error {
         ObjectsError::NotFound => Outcome::Failed(DELETED.to_owned()),

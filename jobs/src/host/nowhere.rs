@@ -6,16 +6,14 @@ use std::sync::Arc;
 use passerelle_engine::ids::{MessageId, OrgId, SessionId};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    flight::Word,
-    lane::{Lanes, SendMessage},
-    outcome::{self, Outcome},
-};
+use super::outcome::{self, Outcome};
 use crate::{
     error::Fault,
+    host::{claim::Lanes, job::SendMessage},
     queue::worker::{self, Workload},
     roles::Running,
     services::Services,
+    state::in_flight::ServerVerdict,
     store,
 };
 
@@ -35,10 +33,9 @@ pub struct Written {
 /// Takes the leases of these sessions and opens their lanes.
 pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Result<(), Fault> {
     for &session in sessions {
-        let host = Arc::clone(&services.0.settings.host);
+        let host = Arc::clone(&services.settings().host);
         services
-            .0
-            .store
+            .store()
             .write_system(move |tx| {
                 Box::pin(async move {
                     let lease =
@@ -50,7 +47,7 @@ pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Re
             })
             .await?;
     }
-    services.0.lanes.notify_one();
+    services.lanes().notify_one();
     Ok(())
 }
 
@@ -64,7 +61,7 @@ pub fn run(
     let sending = services.clone();
     running.tasks().spawn(worker::run(
         Arc::new(Lanes(services.clone())),
-        Arc::clone(&services.0.lanes),
+        Arc::clone(services.lanes()),
         workload,
         running.tasks().clone(),
         running.stopping(),
@@ -77,15 +74,19 @@ async fn send(
     job: SendMessage,
     written: mpsc::UnboundedSender<Written>,
 ) -> anyhow::Result<()> {
-    let send_at = services.0.clock.monotonic() + std::time::Duration::from_millis(job.wait_ms);
+    let send_at = services.clock().monotonic() + std::time::Duration::from_millis(job.wait_ms);
     let Some(claimed) = outcome::load(&services, &job).await? else {
         return Ok(());
     };
     tokio::time::sleep_until(send_at).await;
-    let wire_at = services.0.clock.monotonic();
+    let wire_at = services.clock().monotonic();
     let gap = std::time::Duration::from_millis(job.gap_ms);
-    let word = Some(Word::Taken);
-    let done = Outcome::Written { wire_at, gap, word };
+    let verdict = Some(ServerVerdict::Taken);
+    let done = Outcome::Written {
+        wire_at,
+        gap,
+        verdict,
+    };
     outcome::settle(&services, &job, &claimed, &done).await?;
     let (session, message, gap_ms) = (job.session, job.message, job.gap_ms);
     let told = Written {

@@ -9,7 +9,7 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use super::{Source, SqlQueue};
+use super::{JobSource, SqlQueue};
 
 /// How a queue's jobs are run.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub async fn run<S, H, F>(
     stop: CancellationToken,
     handle: H,
 ) where
-    S: Source,
+    S: JobSource,
     H: Fn(S::Job) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {

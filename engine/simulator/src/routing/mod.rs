@@ -19,12 +19,7 @@ pub(crate) fn fan_out(world: &World, from: &Address, node: &Node) -> Result<(), 
 }
 
 /// Does what [`fan_out`] does, for a message that the server took at `now`, in seconds since the Unix epoch.
-pub(crate) fn fan_out_at(
-    world: &World,
-    from: &Address,
-    node: &Node,
-    now: u64,
-) -> Result<(), u16> {
+pub(crate) fn fan_out_at(world: &World, from: &Address, node: &Node, now: u64) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     if to.server == Server::Group {
         return group::routing::fan_out(world, from, &to, node, now);

@@ -8,13 +8,13 @@ use passerelle_jobs::{
     content::{Content, Phone},
     host::nowhere::{self, Written},
     ids::{OrgId, SessionId},
-    media::MediaSettings,
     organisations,
     outbound::{self, NewMessage, To},
-    pacing::Pace,
     queue::worker::Workload,
     roles::Running,
+    safety::pace::Pace,
     sessions,
+    settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
 };
 use rand::{SeedableRng as _, rngs::StdRng};

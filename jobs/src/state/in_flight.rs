@@ -11,7 +11,7 @@ use tokio::{
 
 /// WhatsApp's word on the message in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum ServerVerdict {
     /// The server took it.
     Taken,
     /// The server refused it with this code.
@@ -22,35 +22,38 @@ pub(crate) enum Word {
 
 /// A session's message in flight.
 #[derive(Default)]
-pub(crate) struct Flight {
+pub(crate) struct InFlight {
     waiting: Mutex<Option<Waiting>>,
     gate: Mutex<Option<Instant>>,
     /// The WhatsApp id in flight, for those who wait until it is settled.
-    aloft: watch::Sender<Option<String>>,
+    current: watch::Sender<Option<String>>,
 }
 
 struct Waiting {
     wa_id: String,
-    words: mpsc::Sender<Word>,
+    verdicts: mpsc::Sender<ServerVerdict>,
 }
 
-impl Flight {
+impl InFlight {
     fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A message takes off: WhatsApp's words on it come out of the receiver. It is settled when
     /// the guard is dropped.
-    pub(crate) fn take_off(flight: &Arc<Self>, wa_id: &str) -> (Aloft, mpsc::Receiver<Word>) {
-        let (words, heard) = mpsc::channel(1);
-        *flight.waiting() = Some(Waiting {
+    pub(crate) fn begin(
+        in_flight: &Arc<Self>,
+        wa_id: &str,
+    ) -> (InFlightGuard, mpsc::Receiver<ServerVerdict>) {
+        let (verdicts, heard) = mpsc::channel(1);
+        *in_flight.waiting() = Some(Waiting {
             wa_id: wa_id.to_owned(),
-            words,
+            verdicts,
         });
-        flight.aloft.send_replace(Some(wa_id.to_owned()));
+        in_flight.current.send_replace(Some(wa_id.to_owned()));
         (
-            Aloft {
-                flight: Arc::clone(flight),
+            InFlightGuard {
+                in_flight: Arc::clone(in_flight),
                 wa_id: wa_id.to_owned(),
             },
             heard,
@@ -61,16 +64,17 @@ impl Flight {
     /// the message is not in flight, or has heard a word already. What comes after the first word,
     /// as a receipt does that follows its acknowledgement at once, is news to be kept once the
     /// message is settled.
-    pub(crate) fn tell(&self, wa_id: &str, word: Word) -> bool {
+    pub(crate) fn tell(&self, wa_id: &str, verdict: ServerVerdict) -> bool {
         self.waiting()
             .take_if(|waiting| waiting.wa_id == wa_id)
-            .is_some_and(|waiting| waiting.words.try_send(word).is_ok())
+            .is_some_and(|waiting| waiting.verdicts.try_send(verdict).is_ok())
     }
 
     /// Waits while one of these is in flight, so that what follows is written after its outcome.
     pub(crate) async fn settled(&self, wa_ids: &[String]) {
-        let mut aloft = self.aloft.subscribe();
-        let settled = aloft.wait_for(|aloft| aloft.as_ref().is_none_or(|id| !wa_ids.contains(id)));
+        let mut current = self.current.subscribe();
+        let settled =
+            current.wait_for(|current| current.as_ref().is_none_or(|id| !wa_ids.contains(id)));
         // The sender lives as long as `self`.
         let _ = settled.await;
     }
@@ -88,20 +92,20 @@ impl Flight {
 }
 
 /// While it lives, its message is in flight.
-pub(crate) struct Aloft {
-    flight: Arc<Flight>,
+pub(crate) struct InFlightGuard {
+    in_flight: Arc<InFlight>,
     wa_id: String,
 }
 
-impl Drop for Aloft {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         // The lane was released with the outcome, so the next message may have taken off already.
-        self.flight
+        self.in_flight
             .waiting()
             .take_if(|waiting| waiting.wa_id == self.wa_id);
-        self.flight
-            .aloft
-            .send_if_modified(|aloft| aloft.take_if(|id| *id == self.wa_id).is_some());
+        self.in_flight
+            .current
+            .send_if_modified(|current| current.take_if(|id| *id == self.wa_id).is_some());
     }
 }
 
@@ -113,33 +117,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_word_reaches_only_the_message_it_is_about() {
-        let flight = Arc::new(Flight::default());
-        let (_aloft, mut heard) = Flight::take_off(&flight, "A");
-        assert!(!flight.tell("B", Word::Taken));
-        assert!(flight.tell("A", Word::Refused(463)));
-        assert_eq!(heard.recv().await, Some(Word::Refused(463)));
+        let in_flight = Arc::new(InFlight::default());
+        let (_in_flight, mut heard) = InFlight::begin(&in_flight, "A");
+        assert!(!in_flight.tell("B", ServerVerdict::Taken));
+        assert!(in_flight.tell("A", ServerVerdict::Refused(463)));
+        assert_eq!(heard.recv().await, Some(ServerVerdict::Refused(463)));
     }
 
     #[tokio::test]
     async fn only_the_first_word_is_taken_and_the_next_is_left_to_be_kept() {
-        let flight = Arc::new(Flight::default());
-        let (_aloft, mut heard) = Flight::take_off(&flight, "A");
-        assert!(flight.tell("A", Word::Taken));
-        assert!(!flight.tell("A", Word::Receipt(ReceiptKind::Read, 1)));
-        assert_eq!(heard.recv().await, Some(Word::Taken));
-        let (_aloft, heard) = Flight::take_off(&flight, "B");
+        let in_flight = Arc::new(InFlight::default());
+        let (_in_flight, mut heard) = InFlight::begin(&in_flight, "A");
+        assert!(in_flight.tell("A", ServerVerdict::Taken));
+        assert!(!in_flight.tell("A", ServerVerdict::Receipt(ReceiptKind::Read, 1)));
+        assert_eq!(heard.recv().await, Some(ServerVerdict::Taken));
+        let (_in_flight, heard) = InFlight::begin(&in_flight, "B");
         drop(heard);
-        assert!(!flight.tell("B", Word::Taken), "nobody listened any more");
+        assert!(
+            !in_flight.tell("B", ServerVerdict::Taken),
+            "nobody listened any more"
+        );
     }
 
     #[tokio::test]
     async fn what_follows_a_message_waits_until_it_is_settled() {
-        let flight = Arc::new(Flight::default());
-        let (aloft, _heard) = Flight::take_off(&flight, "A");
+        let in_flight = Arc::new(InFlight::default());
+        let (current, _heard) = InFlight::begin(&in_flight, "A");
         let ids = ["A".to_owned()];
-        assert!(flight.settled(&ids).now_or_never().is_none());
-        assert!(flight.settled(&["B".to_owned()]).now_or_never().is_some());
-        drop(aloft);
-        assert!(flight.settled(&ids).now_or_never().is_some());
+        assert!(in_flight.settled(&ids).now_or_never().is_none());
+        assert!(
+            in_flight
+                .settled(&["B".to_owned()])
+                .now_or_never()
+                .is_some()
+        );
+        drop(current);
+        assert!(in_flight.settled(&ids).now_or_never().is_some());
     }
 }

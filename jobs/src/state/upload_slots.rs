@@ -17,13 +17,13 @@ const PER_ORG: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Who may bring a file in now.
-pub(crate) struct Turns {
+pub(crate) struct UploadSlots {
     all: Arc<Semaphore>,
     orgs: Mutex<HashMap<OrgId, Arc<Semaphore>>>,
     patience: Duration,
 }
 
-impl Default for Turns {
+impl Default for UploadSlots {
     fn default() -> Self {
         Self {
             all: Arc::new(Semaphore::new(ALL)),
@@ -34,23 +34,23 @@ impl Default for Turns {
 }
 
 /// A turn; others may come in when it is dropped.
-pub(crate) struct Turn {
+pub(crate) struct UploadSlot {
     _permits: [OwnedSemaphorePermit; 2],
 }
 
-impl Turns {
+impl UploadSlots {
     /// The organisation's next turn; none when it did not come in time.
-    pub(crate) async fn of(&self, org: OrgId) -> Option<Turn> {
+    pub(crate) async fn of(&self, org: OrgId) -> Option<UploadSlot> {
         let own = self.semaphore(org);
-        let turn = async {
+        let slot = async {
             // First among its own, so that who waits for them takes no turn of the others.
             let of_org = own.acquire_owned().await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-            Some(Turn {
+            Some(UploadSlot {
                 _permits: [of_org, of_all],
             })
         };
-        tokio::time::timeout(self.patience, turn)
+        tokio::time::timeout(self.patience, slot)
             .await
             .ok()
             .flatten()
@@ -71,39 +71,39 @@ mod tests {
 
     use super::*;
 
-    fn impatient() -> Turns {
-        Turns {
+    fn impatient() -> UploadSlots {
+        UploadSlots {
             patience: Duration::from_millis(50),
-            ..Turns::default()
+            ..UploadSlots::default()
         }
     }
 
     #[tokio::test]
     async fn an_organisation_has_four_turns_and_takes_none_of_the_others() {
-        let turns = impatient();
+        let slots = impatient();
         let (one, other) = (OrgId::new(&Clock::system()), OrgId::new(&Clock::system()));
         let mut held = Vec::new();
         for _ in 0..PER_ORG {
-            held.push(turns.of(one).await.unwrap());
+            held.push(slots.of(one).await.unwrap());
         }
-        assert!(turns.of(one).await.is_none(), "a fifth waits in vain");
-        assert!(turns.of(other).await.is_some());
+        assert!(slots.of(one).await.is_none(), "a fifth waits in vain");
+        assert!(slots.of(other).await.is_some());
         held.pop();
-        assert!(turns.of(one).await.is_some());
+        assert!(slots.of(one).await.is_some());
     }
 
     #[tokio::test]
     async fn all_together_have_thirty_two() {
-        let turns = impatient();
+        let slots = impatient();
         let mut held = Vec::new();
         for _ in 0..ALL / PER_ORG {
             let org = OrgId::new(&Clock::system());
             for _ in 0..PER_ORG {
-                held.push(turns.of(org).await.unwrap());
+                held.push(slots.of(org).await.unwrap());
             }
         }
-        assert!(turns.of(OrgId::new(&Clock::system())).await.is_none());
+        assert!(slots.of(OrgId::new(&Clock::system())).await.is_none());
         held.clear();
-        assert!(turns.of(OrgId::new(&Clock::system())).await.is_some());
+        assert!(slots.of(OrgId::new(&Clock::system())).await.is_some());
     }
 }

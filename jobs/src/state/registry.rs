@@ -10,15 +10,17 @@ use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsa
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{flight::Flight, typing::Shown};
-use crate::model::{Live, State};
+use crate::{
+    model::{Live, State},
+    state::{in_flight::InFlight, typing::Shown},
+};
 
 /// A session at work here.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) lease: Lease,
     pub(crate) link: Option<Connection>,
-    pub(crate) flight: Arc<Flight>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
     /// Cancelled to make it rest.
     pub(crate) stop: CancellationToken,

@@ -19,11 +19,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{AskError, Fault},
-    model::State,
-    numbers::Found,
+    model::{State, number::NumberStatus},
     services::Services,
+    state::typing::SHOWN,
     store,
-    typing::SHOWN,
 };
 
 /// How long a command waits for its answer, and may wait to be taken.
@@ -85,19 +84,18 @@ pub(crate) async fn ask(
     if !services.is_shared() {
         return Ok(carry_out(services, session, command).await);
     }
-    let shared = services.0.clone();
-    let id = CommandId::new(&shared.clock);
-    let key = shared.vault.org_key(org).await?;
+    let id = CommandId::new(services.clock());
+    let key = services.vault().org_key(org).await?;
     let record = id.to_string();
     let asked = key.seal_json(&asked_place(org, &record), &command)?;
-    let insert = shared.store.write(org, move |tx| {
+    let insert = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::insert(tx, org, session, id, asked).await })
     });
     insert.await?;
     services.wake_hosts();
     let answered = async {
         loop {
-            let mut conn = shared.store.read(org).await?;
+            let mut conn = services.store().read(org).await?;
             if let Some(sealed) = store::commands::answered(&mut conn, org, id).await? {
                 return Ok::<Answer, Fault>(key.open_json(&answer_place(org, &record), &sealed)?);
             }
@@ -106,7 +104,7 @@ pub(crate) async fn ask(
         }
     };
     let answer = tokio::time::timeout(WAIT, answered).await;
-    let delete = shared.store.write(org, move |tx| {
+    let delete = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::delete(tx, org, id).await })
     });
     if let Err(error) = delete.await {
@@ -121,9 +119,8 @@ pub(crate) async fn answer_open(services: &Services, tasks: &TaskTracker) -> Res
     if !services.is_shared() {
         return Ok(());
     }
-    let shared = services.0.clone();
-    let host = shared.settings.host.clone();
-    let taken = shared.store.write_system(move |tx| {
+    let host = services.settings().host.clone();
+    let taken = services.store().write_system(move |tx| {
         Box::pin(async move { store::system::take_commands(tx, &host, WAIT).await })
     });
     for (org, session, id, asked) in taken.await? {
@@ -145,11 +142,11 @@ async fn answer(
     asked: &[u8],
 ) -> Result<(), Fault> {
     let record = id.to_string();
-    let key = services.0.vault.org_key(org).await?;
+    let key = services.vault().org_key(org).await?;
     let command = key.open_json(&asked_place(org, &record), asked)?;
     let answer = carry_out(services, session, command).await;
     let sealed = key.seal_json(&answer_place(org, &record), &answer)?;
-    let write = services.0.store.write(org, move |tx| {
+    let write = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::answer(tx, org, id, sealed).await })
     });
     Ok(write.await?)
@@ -157,7 +154,7 @@ async fn answer(
 
 /// Carries the command out on a connection of this process.
 async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answer {
-    let registry = &services.0.registry;
+    let registry = services.registry();
     let Some(link) = registry.link(id) else {
         return Answer::NotConnected;
     };
@@ -177,14 +174,14 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             link.logout().await.map(|()| Answer::Done)
         }
         Command::Find(phone) if link.is_connected() => {
-            if let Err(wait) = services.0.questions.count(id) {
+            if let Err(wait) = services.rates().numbers.count(id) {
                 return later(wait);
             }
-            let found = link.find(&phone).await.map(Found::of);
+            let found = link.find(&phone).await.map(NumberStatus::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
         Command::Groups if link.is_connected() => {
-            if let Err(wait) = services.0.group_questions.count(id) {
+            if let Err(wait) = services.rates().groups.count(id) {
                 return later(wait);
             }
             let groups = link.groups().await;
@@ -195,11 +192,11 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
         Command::Typing { to, typing } if link.is_connected() => {
-            if let Err(wait) = services.0.typing.count(id) {
+            if let Err(wait) = services.rates().typing.count(id) {
                 return later(wait);
             }
             let told = link.typing(&to, typing).await;
-            let until = services.0.clock.monotonic() + SHOWN;
+            let until = services.clock().monotonic() + SHOWN;
             registry.typing(id, to, (typing != Typing::Paused).then_some(until));
             told.map(|()| Answer::Done)
         }
@@ -223,15 +220,14 @@ fn later(wait: Duration) -> Answer {
 /// Tells those who do not run the session that it waits for its pairing code.
 async fn tell_pairing(services: &Services, id: SessionId) {
     let Some(lease) = services
-        .0
-        .registry
+        .registry()
         .lease(id)
         .filter(|_| services.is_shared())
     else {
         return;
     };
-    let boot = services.0.boot.clone();
-    let told = services.0.store.write(lease.org, move |tx| {
+    let boot = services.boot().clone();
+    let told = services.store().write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
             store::live::tell(tx, &lease, &boot, State::Pairing.as_str(), None).await?;

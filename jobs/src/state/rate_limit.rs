@@ -31,6 +31,28 @@ impl Rate {
     }
 }
 
+/// What each session of this process may ask of WhatsApp, and how often.
+pub(crate) struct Rates {
+    /// Whether a number has WhatsApp.
+    pub(crate) numbers: Rate,
+    /// Which groups the session's number is in.
+    pub(crate) groups: Rate,
+    /// To show that it is typing.
+    pub(crate) typing: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let rate = |at_once, every| Rate::new(at_once, Duration::from_secs(every));
+        Self {
+            numbers: rate(const { NonZeroU32::new(10).expect("10 is not 0") }, 3),
+            groups: rate(const { NonZeroU32::new(6).expect("6 is not 0") }, 10),
+            // Several people may answer through one number.
+            typing: rate(const { NonZeroU32::new(20).expect("20 is not 0") }, 1),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use passerelle_engine::clock::Clock;

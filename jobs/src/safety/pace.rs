@@ -5,6 +5,8 @@ use std::time::Duration;
 use passerelle_engine::clock::Millis;
 use rand::{Rng, RngExt as _};
 
+use crate::model::millis;
+
 /// How a number paces itself. Checked once at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -89,16 +91,6 @@ impl Pace {
             first.saturating_add(millis(self.ceiling).saturating_mul(position)),
         )
     }
-}
-
-/// A duration in the store's milliseconds.
-pub(crate) fn millis(duration: Duration) -> Millis {
-    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// How long it is until `at`; zero when that is past.
-pub(crate) fn until(at: Millis, now: Millis) -> Duration {
-    Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
 
 #[cfg(test)]

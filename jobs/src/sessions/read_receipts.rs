@@ -8,11 +8,11 @@ use passerelle_engine::{
 };
 
 use crate::{
-    commands::{self, Answer, Command},
     error::Fault,
     messages,
     model::{Direction, Message},
     services::Services,
+    sessions::commands::{self, Answer, Command},
     store,
 };
 
@@ -93,8 +93,8 @@ pub(crate) fn named(message: &Message) -> Option<Named> {
 }
 
 async fn keep(services: &Services, org: OrgId, id: MessageId, mark: Mark) -> Result<(), Fault> {
-    let now = services.0.clock.now();
-    let write = services.0.store.write(org, move |tx| {
+    let now = services.clock().now();
+    let write = services.store().write(org, move |tx| {
         Box::pin(async move {
             match mark {
                 Mark::Read => store::targets::seen(tx, org, id, now).await,

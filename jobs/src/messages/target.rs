@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use passerelle_engine::{
-    clock::Millis,
+    clock::{Clock, Millis},
     content::{Content, Edit, Reply, Summary, Target},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
@@ -19,12 +19,17 @@ use passerelle_engine::{
 use crate::{
     contacts::Met,
     error::Fault,
-    messages::{self, content_place},
-    model::{Direction, Message},
-    pacing::millis,
+    events::{
+        self,
+        emit::{NewEvent, emit},
+    },
+    messages::{self, sealed::content_place, shown::shown},
+    model::{Direction, Message, millis},
     services::Services,
     store::{self, messages::Stored},
 };
+
+use serde_json::json;
 
 /// How long after it was sent a message can be edited (WhatsApp's Help Center, "How to edit
 /// messages": 15 minutes). Phones drop an edit that was made later.
@@ -123,11 +128,11 @@ async fn find(
         session,
         to_mac,
     } = chat;
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
         return Ok(Err(TargetError::NotFound));
     };
-    Ok(standing(messages::open(key, stored)?))
+    Ok(standing(messages::sealed::open(key, stored)?))
 }
 
 /// A message that is shown in the chat.
@@ -197,7 +202,7 @@ pub(crate) async fn recognise(
         target.message_id = Some(stored.id);
     }
     if let (Content::PollVote(vote), Some(ballot)) = (&mut inbound.content, &inbound.ballot) {
-        let about = messages::open(key, stored)?;
+        let about = messages::sealed::open(key, stored)?;
         if let (Content::Poll(poll), Some(secret)) = (about.content, about.context.secret) {
             vote.options = ballot.open(&secret, &poll.options);
         }
@@ -223,7 +228,7 @@ async fn known(
         return Ok(store::targets::written_to(tx, org, session, id, to_mac).await?);
     }
     if let Some(member) = &target.participant {
-        let sender = messages::sender_mac(key, member);
+        let sender = messages::sealed::sender_mac(key, member);
         return Ok(store::targets::written_in(tx, org, session, id, (to_mac, &sender)).await?);
     }
     for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
@@ -233,6 +238,27 @@ async fn known(
         }
     }
     Ok(None)
+}
+
+/// WhatsApp took the message: what it is about changes now, and is told.
+pub(crate) async fn apply_taken(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let Some(kind) = events::of_content(&message.content) else {
+        return Ok(());
+    };
+    apply(tx, key, message, clock.now()).await?;
+    let event = NewEvent {
+        org: message.org,
+        session: Some(message.session),
+        kind,
+        data: json!({ "message": shown(message) }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
 }
 
 /// What a message that WhatsApp took, or that came in, does to its target. Nobody changes what
@@ -277,7 +303,7 @@ async fn edited(
     let Some(stored) = store::messages::read(tx.conn(), org, id).await? else {
         return Ok(());
     };
-    let mut about = messages::open(key, stored)?;
+    let mut about = messages::sealed::open(key, stored)?;
     if !about.content.say(&edit.body) {
         return Ok(());
     }

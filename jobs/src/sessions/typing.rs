@@ -4,8 +4,6 @@
 //! A phone takes it back by itself after some 25 seconds, which is the phone's to decide. So the
 //! session's host takes it back before that, unless it was told again.
 
-use std::{num::NonZeroU32, time::Duration};
-
 pub use passerelle_engine::whatsapp::Typing;
 use passerelle_engine::{
     clock::Millis,
@@ -13,21 +11,17 @@ use passerelle_engine::{
 };
 
 use crate::{
-    commands::{self, Command},
     error::{AskError, Fault},
-    outbound::{self, To},
-    pacing::millis,
-    rate::Rate,
+    model::millis,
+    outbound::{self, recipient::To},
     services::Services,
-    sessions, store,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    state::typing::SHOWN,
+    store,
 };
-
-/// How long it is shown.
-pub(crate) const SHOWN: Duration = Duration::from_secs(20);
-/// Notices of one session: so many at once, as several people may answer through one number, and then
-/// one in so long.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
-const EVERY: Duration = Duration::from_secs(1);
 
 /// Why a contact was not told.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +61,11 @@ pub async fn show(
     if sessions::read(services, org, session).await?.is_none() {
         return Err(AskError::NotFound.into());
     }
-    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let found = outbound::address(services, &key, org, to).await?;
     let (to, to_mac) = found.ok_or(TypingError::NoContact)?;
     let opted_out = {
-        let mut conn = services.0.store.read(org).await?;
+        let mut conn = services.store().read(org).await?;
         store::contacts::is_opted_out(&mut conn, org, &to_mac).await?
     };
     if opted_out {
@@ -79,11 +73,6 @@ pub async fn show(
     }
     let told = commands::ask(services, org, session, Command::Typing { to, typing }).await?;
     told.or_why()?;
-    let until = services.0.clock.now().saturating_add(millis(SHOWN));
+    let until = services.clock().now().saturating_add(millis(SHOWN));
     Ok((typing != Typing::Paused).then_some(until))
-}
-
-/// How often each session of this process may tell.
-pub(crate) fn rate() -> Rate {
-    Rate::new(AT_ONCE, EVERY)
 }

@@ -1,6 +1,8 @@
 //! What happened, told to the tenant's webhook endpoints: each event stands in the transaction of
 //! the change it reports.
 
+pub(crate) mod emit;
+
 use passerelle_engine::{
     clock::Clock,
     content::{Content, Peer},
@@ -10,15 +12,11 @@ use passerelle_engine::{
 };
 use serde_json::{Value, json};
 
-pub use crate::store::events::EventType;
 use crate::{
-    contacts::Book,
     error::Fault,
-    media::View,
-    messages::{rfc3339, shown},
-    model::{MediaStatus, Message, Status},
-    store::{self, events::Told},
-    target,
+    events::emit::{NewEvent, emit},
+    messages::shown::shown,
+    model::{MediaStatus, Message, Status, event::EventType, rfc3339},
 };
 
 /// The event of a message's present status.
@@ -28,8 +26,8 @@ pub(crate) async fn message(
     message: &Message,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(told) = of_message(message) {
-        store::events::emit(tx, key, told, clock).await?;
+    if let Some(event) = of_message(message) {
+        emit(tx, key, event, clock).await?;
     }
     Ok(())
 }
@@ -39,14 +37,14 @@ pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    file: Option<&View>,
+    media: Option<Value>,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(mut told) = of_message(message) {
-        if let Some(file) = file {
-            told.data["media"] = file.json();
+    if let Some(mut event) = of_message(message) {
+        if let Some(media) = media {
+            event.data["media"] = media;
         }
-        store::events::emit(tx, key, told, clock).await?;
+        emit(tx, key, event, clock).await?;
     }
     Ok(())
 }
@@ -56,27 +54,27 @@ pub(crate) async fn media(
     tx: &mut Tx,
     key: &DataKey,
     org: OrgId,
-    file: &View,
+    (session, status, media): (Option<SessionId>, MediaStatus, Value),
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let kind = match file.status {
+    let kind = match status {
         MediaStatus::Available => EventType::MediaAvailable,
         MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
         MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
     };
-    let told = Told {
+    let event = NewEvent {
         org,
-        session: file.session,
+        session,
         kind,
-        data: json!({ "media": file.json() }),
+        data: json!({ "media": media }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
 /// What is told of a message in its present status. `queued` and `sending` are told by the answer
 /// to the request, not by events.
-pub(crate) fn of_message(message: &Message) -> Option<Told> {
+pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
     let kind = match message.status {
         Status::Queued | Status::Sending => return None,
         Status::Unknown => EventType::MessageUnknown,
@@ -89,7 +87,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
         Status::Canceled => EventType::MessageCanceled,
         Status::Received => of_content(&message.content).unwrap_or(EventType::MessageReceived),
     };
-    Some(Told {
+    Some(NewEvent {
         org: message.org,
         session: Some(message.session),
         kind,
@@ -99,7 +97,7 @@ pub(crate) fn of_message(message: &Message) -> Option<Told> {
 
 /// What has an event of its own: what a message does to another one, told when it came in or when
 /// WhatsApp took it, and what cannot be read.
-fn of_content(content: &Content) -> Option<EventType> {
+pub(crate) fn of_content(content: &Content) -> Option<EventType> {
     Some(match content {
         Content::Reaction(_) => EventType::MessageReaction,
         Content::Edit(_) => EventType::MessageEdited,
@@ -110,29 +108,8 @@ fn of_content(content: &Content) -> Option<EventType> {
     })
 }
 
-/// WhatsApp took the message: what it is about changes now, and is told.
-pub(crate) async fn taken(
-    tx: &mut Tx,
-    key: &DataKey,
-    message: &Message,
-    clock: &Clock,
-) -> Result<(), Fault> {
-    let Some(kind) = of_content(&message.content) else {
-        return Ok(());
-    };
-    target::apply(tx, key, message, clock.now()).await?;
-    let told = Told {
-        org: message.org,
-        session: Some(message.session),
-        kind,
-        data: json!({ "message": shown(message) }),
-    };
-    store::events::emit(tx, key, told, clock).await?;
-    Ok(())
-}
-
 /// Something about a session's connection.
-pub(crate) struct SessionTold {
+pub(crate) struct SessionChange {
     pub(crate) kind: EventType,
     pub(crate) state: &'static str,
     /// Stable code of why, where there is one.
@@ -147,41 +124,42 @@ pub(crate) async fn session(
     key: &DataKey,
     org: OrgId,
     id: SessionId,
-    told: &SessionTold,
+    change: &SessionChange,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let mut shown = json!({ "id": id, "object": "session", "state": told.state });
-    if let Some(reason) = told.reason {
+    let mut shown = json!({ "id": id, "object": "session", "state": change.state });
+    if let Some(reason) = change.reason {
         shown["status_reason"] = json!({ "code": reason });
     }
-    if let Some(until) = told.until {
+    if let Some(until) = change.until {
         shown["banned_until"] = json!(rfc3339(until));
     }
-    let told = Told {
+    let event = NewEvent {
         org,
         session: Some(id),
-        kind: told.kind,
+        kind: change.kind,
         data: json!({ "session": shown }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
 /// The event of a contact who turned out to be the one who was known by another id.
 pub(crate) async fn merged(
     tx: &mut Tx,
-    book: &Book<'_>,
-    one: ContactId,
-    other: ContactId,
+    key: &DataKey,
+    (org, session): (OrgId, SessionId),
+    (one, other): (ContactId, ContactId),
     names: &Peer,
+    clock: &Clock,
 ) -> Result<(), Fault> {
-    let told = Told {
-        org: book.org,
-        session: Some(book.session),
+    let event = NewEvent {
+        org,
+        session: Some(session),
         kind: EventType::ContactMerged,
         data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
     };
-    store::events::emit(tx, book.key, told, book.clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }
 
@@ -205,12 +183,12 @@ pub(crate) async fn contact(
     kind: EventType,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let told = Told {
+    let event = NewEvent {
         org: said.org,
         session: Some(said.session),
         kind,
         data: json!({ "contact": shown_contact(id, &said.peer) }),
     };
-    store::events::emit(tx, key, told, clock).await?;
+    emit(tx, key, event, clock).await?;
     Ok(())
 }

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use passerelle_engine::{content::MediaKind, media::Looks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{ingest::BadMedia, picture, voice};
 
 /// Whose turn it is to be decoded.
 #[derive(Debug)]
@@ -31,33 +27,27 @@ impl Default for Decoding {
 
 impl Decoding {
     /// The turn of the next file. A whole file is held only while it has one.
-    pub(crate) async fn turn(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.files).await
+    pub(crate) async fn slot(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.files).await
     }
 
     /// The turn of the next film.
-    pub(super) async fn film(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.films).await
+    pub(crate) async fn film(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.films).await
     }
 
     /// The turn of the next document.
-    pub(super) async fn document(&self) -> DecodingTurn {
-        DecodingTurn::of(&self.documents).await
+    pub(crate) async fn document(&self) -> DecodingSlot {
+        DecodingSlot::of(&self.documents).await
     }
 }
 
 /// A file's turn.
-pub(crate) struct DecodingTurn {
+pub(crate) struct DecodingSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A file that may be sent.
-pub(super) struct Ready {
-    pub(super) bytes: Bytes,
-    pub(super) looks: Looks,
-}
-
-impl DecodingTurn {
+impl DecodingSlot {
     async fn of(all: &Arc<Semaphore>) -> Self {
         Self {
             _permit: Arc::clone(all).acquire_owned().await.ok(),
@@ -71,25 +61,9 @@ impl DecodingTurn {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let work = move || {
-            let _turn = self;
+            let _slot = self;
             work()
         };
         tokio::task::spawn_blocking(work).await.ok()
-    }
-
-    /// Makes a picture, a sticker or a voice note ready to be sent.
-    pub(super) async fn ready(
-        self,
-        kind: MediaKind,
-        mime_type: &'static str,
-        bytes: Vec<u8>,
-    ) -> Result<Ready, BadMedia> {
-        let work = move || match kind {
-            MediaKind::Voice => voice::voice(&bytes),
-            MediaKind::Sticker => picture::sticker(bytes),
-            _ => picture::picture(mime_type, bytes),
-        };
-        // A decoder that panics says that the file is damaged.
-        self.work(work).await.unwrap_or(Err(BadMedia::Damaged))
     }
 }

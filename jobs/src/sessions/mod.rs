@@ -1,5 +1,20 @@
 //! Sessions, as a tenant handles them. What should be is written to the store; the host that
 //! holds the session is woken and makes it so.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | what a tenant does with a session |
+//! | [`commands`] | reaching its connection, wherever it lives |
+//! | [`number_checks`], [`groups`] | asking WhatsApp: whether a number has it, which groups a number is in |
+//! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
+//! | [`sealed`] | where what is sealed of a session lies |
+
+pub(crate) mod commands;
+pub mod groups;
+pub mod number_checks;
+pub mod read_receipts;
+pub(crate) mod sealed;
+pub mod typing;
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,30 +22,29 @@ use passerelle_engine::{
     clock::Millis,
     content::{Peer, Phone},
     ids::{OrgId, SessionId},
-    vault::{DataKey, Place},
+    vault::DataKey,
 };
 use sqlx::AnyConnection;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use self::commands::{Answer, Command};
 use crate::{
-    commands::{self, Answer, Command},
     error::Fault,
-    host::DEAD,
-    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain},
-    pacing::millis,
+    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis},
     services::Services,
+    sessions::sealed::{me_place, qr_place},
+    settings::DEAD,
     store::{self, sessions::Stored},
 };
 
 /// Makes a session, at rest until it is connected.
 pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
-    let shared = services.0.clone();
-    let id = SessionId::new(&shared.clock);
-    let created_at = shared.clock.now();
-    let (stored_name, vault) = (name.to_owned(), shared.vault.clone());
-    shared
-        .store
+    let id = SessionId::new(services.clock());
+    let created_at = services.clock().now();
+    let (stored_name, vault) = (name.to_owned(), services.vault().clone());
+    services
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
@@ -61,8 +75,8 @@ pub async fn read(
     org: OrgId,
     id: SessionId,
 ) -> Result<Option<Session>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::read(&mut conn, org, id, seen_since).await?;
     stored
@@ -76,8 +90,8 @@ pub async fn list(
     org: OrgId,
     page: &Page<SessionId>,
 ) -> Result<Listed<Session>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
     let items = stored
@@ -116,8 +130,7 @@ async fn want(
     desired: Desired,
 ) -> Result<Option<Session>, Fault> {
     let found = services
-        .0
-        .store
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 let found = store::sessions::want(tx, org, id, desired).await?;
@@ -143,7 +156,7 @@ pub async fn set_uncertain(
     id: SessionId,
     uncertain: Uncertain,
 ) -> Result<Option<Session>, Fault> {
-    let set = services.0.store.write(org, move |tx| {
+    let set = services.store().write(org, move |tx| {
         Box::pin(async move {
             Ok::<_, Fault>(store::sessions::set_uncertain(tx, org, id, uncertain).await?)
         })
@@ -165,9 +178,9 @@ pub async fn watch(
         return Ok(None);
     }
     if !services.is_shared() {
-        return Ok(Some(services.0.registry.watch(id)));
+        return Ok(Some(services.registry().watch(id)));
     }
-    let key = services.0.vault.org_key(org).await?;
+    let key = services.vault().org_key(org).await?;
     let (told, live) = watch::channel(told(services, &key, org, id).await?);
     // It ends with the last one who follows.
     TaskTracker::new().spawn(follow(services.clone(), key, org, id, told));
@@ -209,8 +222,8 @@ async fn told(
     org: OrgId,
     id: SessionId,
 ) -> Result<Live, Fault> {
-    let mut conn = services.0.store.read(org).await?;
-    let now = passerelle_engine::store::now(services.0.store.dialect(), &mut conn).await?;
+    let mut conn = services.store().read(org).await?;
+    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
     let seen_since = now.saturating_sub(millis(DEAD));
     let told = store::live::read(&mut conn, org, id, seen_since).await?;
     let Some((state, sealed)) = told else {
@@ -221,7 +234,7 @@ async fn told(
     let mut qr: Option<Qr> = qr.transpose()?;
     if let Some(qr) = &mut qr {
         // Told by the database's clock: the hosts' own and ours may differ by as much as they like.
-        let ahead = services.0.clock.now().saturating_sub(now);
+        let ahead = services.clock().now().saturating_sub(now);
         qr.expires_at = qr.expires_at.saturating_add(ahead);
     }
     Ok(Live {
@@ -236,7 +249,7 @@ async fn seen_since(services: &Services, conn: &mut AnyConnection) -> Result<Mil
         // Nobody else tells anything.
         return Ok(Millis::MAX);
     }
-    let now = passerelle_engine::store::now(services.0.store.dialect(), conn).await?;
+    let now = passerelle_engine::store::now(services.store().dialect(), conn).await?;
     Ok(now.saturating_sub(millis(DEAD)))
 }
 
@@ -344,10 +357,9 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }
-    let vault = services.0.vault.clone();
+    let vault = services.vault().clone();
     let deleted = services
-        .0
-        .store
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 vault.destroy_session_key(tx, id).await?;
@@ -355,29 +367,9 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
             })
         })
         .await?;
-    services.0.vault.forget(&id.to_string());
+    services.vault().forget(&id.to_string());
     services.wake_hosts();
     Ok(deleted)
-}
-
-/// Where the QR of the moment lies.
-pub(crate) fn qr_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "live.qr",
-        record,
-    }
-}
-
-/// Where the linked number of a session lies.
-pub(crate) fn me_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "link.me",
-        record,
-    }
 }
 
 fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Result<Session, Fault> {
@@ -390,7 +382,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
     let live = if services.is_shared() {
         stored.told.as_deref().and_then(State::parse)
     } else {
-        services.0.registry.state(stored.id)
+        services.registry().state(stored.id)
     };
     let state = match (stored.desired, live) {
         (Desired::Running, None) if stored.ended.is_none() => State::Unhosted,

@@ -1,14 +1,16 @@
 //! To whom a session shows that it is typing, and until when: what nobody takes back is taken back
 //! here. What a process that dies leaves is taken back by the phones.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use passerelle_engine::{
-    clock::Clock,
-    content::Recipient,
-    whatsapp::{Connection, Typing},
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use passerelle_engine::{clock::Clock, content::Recipient};
 use tokio::{sync::Notify, time::Instant};
+
+/// How long it is shown.
+pub(crate) const SHOWN: Duration = Duration::from_secs(20);
 
 /// Shown by one session. Some forty at most: twenty at once, then one a second, each for twenty seconds.
 #[derive(Debug, Default)]
@@ -38,37 +40,30 @@ impl Shown {
         over.map(|(to, _)| to).collect()
     }
 
+    /// When the next of them is over.
     fn next(&self) -> Option<Instant> {
         self.to().iter().map(|(_, until)| *until).min()
     }
 
-    /// Takes back what is past its time, for as long as it is polled.
-    pub(crate) async fn take_back(&self, link: &Connection, clock: &Clock) {
-        loop {
-            let next = self.next();
-            let due = async {
-                match next {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => {}
-                () = self.changed.notified() => {}
+    /// Waits for those to whom it was shown long enough, or for a change: there may be none of them.
+    pub(crate) async fn wait(&self, clock: &Clock) -> Vec<Recipient> {
+        let next = self.next();
+        let due = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
             }
-            for to in self.over(clock.monotonic()) {
-                if let Err(error) = link.typing(&to, Typing::Paused).await {
-                    tracing::debug!(%error, "typing is left to the phone to take back");
-                }
-            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = self.changed.notified() => {}
         }
+        self.over(clock.monotonic())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use passerelle_engine::content::{Peer, Phone};
 
     use super::*;

@@ -8,7 +8,7 @@ use passerelle_engine::{
     keystore::{self, SealedKeyStore},
     lease::Lease,
     whatsapp::{
-        Connection, ConnectionOptions, Late, Urgency, WhatsApp,
+        Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
         inbound::InboundSink as _,
     },
@@ -16,21 +16,20 @@ use passerelle_engine::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    flight::{Flight, Word},
-    receipts::{self, News},
-    registry::Running,
-    typing::Shown,
-};
 use crate::{
     crash,
     error::Fault,
-    events::{self, EventType, SessionTold},
+    events::{self, SessionChange},
+    host::receipts::{self, StatusUpdate},
     inbound::Inbox,
-    model::{Live, Qr, State},
-    pacing::millis,
+    model::{Live, Qr, State, event::EventType, millis},
     services::Services,
-    sessions::{me_place, qr_place},
+    sessions::sealed::{me_place, qr_place},
+    state::{
+        in_flight::{InFlight, ServerVerdict},
+        registry::Running,
+        typing::Shown,
+    },
     store,
 };
 
@@ -41,17 +40,17 @@ const OUTAGE: Duration = Duration::from_millis(500);
 const RECEIPTS: usize = 100;
 
 /// One session at work under its lease.
-pub(crate) struct Hosted {
+pub(crate) struct RunningSession {
     services: Services,
     lease: Lease,
     urgency: Urgency,
-    flight: Arc<Flight>,
+    in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
     stop: CancellationToken,
     lost: CancellationToken,
 }
 
-impl Hosted {
+impl RunningSession {
     /// Registers the session as running here.
     pub(crate) fn new(
         services: Services,
@@ -59,12 +58,12 @@ impl Hosted {
         urgency: Urgency,
         stop: CancellationToken,
     ) -> Self {
-        let (flight, lost) = (Arc::new(Flight::default()), CancellationToken::new());
+        let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
-        services.0.registry.begin(Running {
+        services.registry().begin(Running {
             lease: lease.clone(),
             link: None,
-            flight: Arc::clone(&flight),
+            in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
             stop: stop.clone(),
             lost: lost.clone(),
@@ -73,7 +72,7 @@ impl Hosted {
             services,
             lease,
             urgency,
-            flight,
+            in_flight,
             typing,
             stop,
             lost,
@@ -84,15 +83,13 @@ impl Hosted {
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
         if let Some((link, events)) = self.open(&whatsapp).await {
             self.services
-                .0
-                .registry
+                .registry()
                 .linked_up(self.lease.session, link.clone());
             self.follow(link, events).await;
         }
         self.rest().await;
         self.services
-            .0
-            .registry
+            .registry()
             .end(self.lease.session, self.lease.epoch);
         // Another may be wanted at once: disconnect and connect in quick succession.
         self.services.wake_hosts();
@@ -118,16 +115,16 @@ impl Hosted {
         &self,
         whatsapp: &WhatsApp,
     ) -> anyhow::Result<(Connection, ConnectionEvents)> {
-        let shared = &self.services.0;
-        let key = shared
-            .vault
+        let services = &self.services;
+        let key = services
+            .vault()
             .session_key(self.lease.org, self.lease.session)
             .await?;
         let keys = SealedKeyStore::new(
-            shared.store.clone(),
+            services.store().clone(),
             self.lease.clone(),
             key,
-            shared.clock.clone(),
+            services.clock().clone(),
             self.lost.clone(),
             self.stop.clone(),
         );
@@ -162,7 +159,18 @@ impl Hosted {
         tokio::select! {
             () = &mut following => {}
             () = resting => following.await,
-            () = self.typing.take_back(&link, &self.services.0.clock) => {}
+            () = self.take_back_typing(&link) => {}
+        }
+    }
+
+    /// Takes back what is shown too long, for as long as it is polled.
+    async fn take_back_typing(&self, link: &Connection) {
+        loop {
+            for to in self.typing.wait(self.services.clock()).await {
+                if let Err(error) = link.typing(&to, Typing::Paused).await {
+                    tracing::debug!(%error, "typing is left to the phone to take back");
+                }
+            }
         }
     }
 
@@ -170,7 +178,7 @@ impl Hosted {
     async fn take(&self, event: ConnectionEvent) -> Result<(), Fault> {
         match event {
             ConnectionEvent::Qr { code, valid_for } => {
-                let clock = &self.services.0.clock;
+                let clock = self.services.clock();
                 let (code, until) = (code.as_str().to_owned(), clock.monotonic() + valid_for);
                 let qr = Qr {
                     code: code.clone(),
@@ -188,7 +196,7 @@ impl Hosted {
             ConnectionEvent::Connected => {
                 self.persist(Change::Connected).await?;
                 self.show(State::Connected, None);
-                self.services.0.lanes.notify_one();
+                self.services.lanes().notify_one();
             }
             ConnectionEvent::Disconnected => {
                 self.show(State::Disconnected, None);
@@ -196,11 +204,12 @@ impl Hosted {
             }
             ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
             ConnectionEvent::Receipt { ids, kind, at } => {
-                let aloft: Vec<String> = ids
+                let others: Vec<String> = ids
                     .into_iter()
-                    .filter(|id| !self.flight.tell(id, Word::Receipt(kind, at)))
+                    .filter(|id| !self.in_flight.tell(id, ServerVerdict::Receipt(kind, at)))
                     .collect();
-                self.news(aloft, News::Receipt(kind, at)).await?;
+                self.commit_update(others, StatusUpdate::Receipt(kind, at))
+                    .await?;
             }
             ConnectionEvent::Late(late) => self.came_late(&late).await,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
@@ -211,7 +220,7 @@ impl Hosted {
 
     /// Keeps a message that came beside the hook.
     async fn came_late(&self, late: &Late) {
-        let link = self.services.0.registry.link(self.lease.session);
+        let link = self.services.registry().link(self.lease.session);
         let Some(link) = link else { return };
         let Some(inbound) = link.read(late).await else {
             return;
@@ -230,24 +239,27 @@ impl Hosted {
 
     /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.
     fn show(&self, state: State, qr: Option<Qr>) {
-        let registry = &self.services.0.registry;
+        let registry = self.services.registry();
         registry.show(self.lease.session, Live { state, qr });
     }
 
     async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
-        let word = error.map_or(Word::Taken, Word::Refused);
-        if self.flight.tell(&wa_id, word) {
+        let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
+        if self.in_flight.tell(&wa_id, verdict) {
             return Ok(());
         }
-        self.news(vec![wa_id], error.map_or(News::Taken, News::Refused))
-            .await
+        self.commit_update(
+            vec![wa_id],
+            error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
+        )
+        .await
     }
 
-    async fn news(&self, wa_ids: Vec<String>, news: News) -> Result<(), Fault> {
-        self.flight.settled(&wa_ids).await;
+    async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
+        self.in_flight.settled(&wa_ids).await;
         for some in wa_ids.chunks(RECEIPTS) {
             self.patiently(|| {
-                receipts::commit(&self.services, &self.lease, some.to_vec(), news.clone())
+                receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
             })
             .await?;
         }
@@ -304,12 +316,15 @@ impl Hosted {
     }
 
     async fn try_persist(&self, change: Change) -> Result<(), Fault> {
-        let shared = self.services.0.clone();
-        let key = shared.vault.org_key(self.lease.org).await?;
-        let (lease, clock) = (self.lease.clone(), shared.clock.clone());
-        let teller = self.services.is_shared().then(|| Arc::clone(&shared.boot));
-        shared
-            .store
+        let services = &self.services;
+        let key = services.vault().org_key(self.lease.org).await?;
+        let (lease, clock) = (self.lease.clone(), services.clock().clone());
+        let teller = self
+            .services
+            .is_shared()
+            .then(|| Arc::clone(services.boot()));
+        services
+            .store()
             .write(lease.org, move |tx| {
                 Box::pin(async move {
                     let now = lease.check(tx).await?;
@@ -332,9 +347,9 @@ impl Hosted {
     /// Waits until the lane has nothing in flight: a claim may have been committed a moment before
     /// the lane closed, so the store is asked, not memory.
     async fn wait_until_landed(&self) {
-        let longest = self.services.0.settings.ack_timeout + Duration::from_secs(5);
+        let longest = self.services.settings().ack_timeout + Duration::from_secs(5);
         let landed = async {
-            while self.is_aloft().await.unwrap_or(true) {
+            while self.has_in_flight().await.unwrap_or(true) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -347,11 +362,10 @@ impl Hosted {
         }
     }
 
-    async fn is_aloft(&self) -> Result<bool, Fault> {
+    async fn has_in_flight(&self) -> Result<bool, Fault> {
         let lease = self.lease.clone();
         self.services
-            .0
-            .store
+            .store()
             .write(lease.org, move |tx| {
                 Box::pin(async move {
                     Ok(store::lanes::running(tx, lease.org, lease.session)
@@ -368,8 +382,7 @@ impl Hosted {
         let lease = self.lease.clone();
         let released = self
             .services
-            .0
-            .store
+            .store()
             .write_system(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
@@ -432,7 +445,7 @@ impl Change {
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionLinked,
                     state: "connecting",
                     reason: None,
@@ -445,7 +458,7 @@ impl Change {
             }
             Self::Connected => {
                 store::lanes::open(tx, org, id, lease.epoch).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionConnected,
                     state: "connected",
                     reason: None,
@@ -454,7 +467,7 @@ impl Change {
             }
             Self::Disconnected => {
                 store::lanes::open(tx, org, id, 0).await?;
-                SessionTold {
+                SessionChange {
                     kind: EventType::SessionDisconnected,
                     state: "disconnected",
                     reason: None,
@@ -474,7 +487,7 @@ impl Change {
                 } else {
                     store::links::ended(tx, org, id, code, until, now).await?;
                 }
-                SessionTold {
+                SessionChange {
                     kind,
                     state: "stopped",
                     reason: Some(code),

@@ -12,8 +12,8 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use crate::{
     contacts::Met,
     error::Fault,
-    events::{self, EventType},
-    model::Message,
+    events,
+    model::{Message, event::EventType},
     store,
 };
 

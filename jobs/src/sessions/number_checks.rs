@@ -4,51 +4,32 @@
 //! for a day, and each session asks at a slow, even pace: what comes faster is refused, with when to
 //! come again.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Peer, Phone},
+    content::Phone,
     ids::{OrgId, SessionId},
     vault::Place,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    commands::{self, Command},
     contacts::{self, Book},
     error::{AskError, Fault},
-    pacing::millis,
-    rate::Rate,
+    model::{
+        millis,
+        number::{Checked, NumberStatus},
+    },
     services::Services,
-    sessions, store,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    store,
 };
 
 /// How long an answer stands.
 const STANDS: Duration = Duration::from_hours(24);
-/// Questions of one session to WhatsApp: one in so long, and so many at once.
-const EVERY: Duration = Duration::from_secs(3);
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
-
-/// What is known of a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    /// Whether it has WhatsApp.
-    pub on_whatsapp: bool,
-    /// WhatsApp's own id of the account, when it told it.
-    pub lid: Option<String>,
-    /// When WhatsApp was asked, milliseconds UTC.
-    pub at: Millis,
-}
-
-/// WhatsApp's answer, as it is kept and as it travels between processes.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Found {
-    on_whatsapp: bool,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    lid: Option<String>,
-}
-
 /// Checks the number, through this session if WhatsApp has to be asked.
 pub async fn check(
     services: &Services,
@@ -56,26 +37,25 @@ pub async fn check(
     session: SessionId,
     phone: &Phone,
 ) -> Result<Checked, AskError> {
-    let shared = &services.0;
-    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let mac = contacts::phone_mac(&key, phone);
     let record = hex::encode(mac);
-    let now = shared.clock.now();
+    let now = services.clock().now();
     let known = {
-        let mut conn = shared.store.read(org).await?;
+        let mut conn = services.store().read(org).await?;
         store::number_checks::read(&mut conn, org, &mac, now.saturating_sub(millis(STANDS))).await?
     };
     if sessions::read(services, org, session).await?.is_none() {
         return Err(AskError::NotFound);
     }
     if let Some((sealed, at)) = known {
-        let found: Found = key
+        let found: NumberStatus = key
             .open_json(&place(org, &record), &sealed)
             .map_err(Fault::from)?;
         return Ok(found.at(at));
     }
     let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
-    let found: Found = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
+    let found: NumberStatus = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
     let answer = (found, now);
     match keep(services, org, session, phone, &answer).await {
         // On PostgreSQL a message of theirs came in in this moment.
@@ -93,14 +73,14 @@ async fn keep(
     org: OrgId,
     session: SessionId,
     phone: &Phone,
-    (found, at): &(Found, Millis),
+    (found, at): &(NumberStatus, Millis),
 ) -> Result<(), Fault> {
-    let (shared, at) = (&services.0, *at);
-    let key = shared.vault.org_key(org).await?;
+    let at = *at;
+    let key = services.vault().org_key(org).await?;
     let mac = contacts::phone_mac(&key, phone);
     let sealed = key.seal_json(&place(org, &hex::encode(mac)), found)?;
-    let (clock, named) = (shared.clock.clone(), found.names(phone));
-    let kept = shared.store.write(org, move |tx| {
+    let (clock, named) = (services.clock().clone(), found.names(phone));
+    let kept = services.store().write(org, move |tx| {
         Box::pin(async move {
             let book = Book {
                 org,
@@ -113,36 +93,6 @@ async fn keep(
         })
     });
     kept.await
-}
-
-impl Found {
-    pub(crate) fn of(peer: Option<Peer>) -> Self {
-        Self {
-            on_whatsapp: peer.is_some(),
-            lid: peer.and_then(|peer| peer.lid),
-        }
-    }
-
-    /// Both names of whose number it is.
-    fn names(&self, phone: &Phone) -> Peer {
-        Peer {
-            phone: Some(phone.clone()),
-            lid: self.lid.clone(),
-        }
-    }
-
-    fn at(self, at: Millis) -> Checked {
-        Checked {
-            on_whatsapp: self.on_whatsapp,
-            lid: self.lid,
-            at,
-        }
-    }
-}
-
-/// How often each session of this process may ask.
-pub(crate) fn rate() -> Rate {
-    Rate::new(AT_ONCE, EVERY)
 }
 
 fn place(org: OrgId, record: &str) -> Place<'_> {

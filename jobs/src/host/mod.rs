@@ -7,10 +7,10 @@
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
 //! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
-//! | [`stray`] | lanes whose message in flight nobody flies |
+//! | [`orphans`] | messages in flight that no job has in hand |
 //! | [`balance`] | which host a session is meant for |
 //! | [`fence`] | dropping the sessions when the fence no longer holds |
-//! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
+//! | `null_sink` | the lanes alone, to measure them (sandbox builds) |
 
 mod attach;
 mod balance;
@@ -18,13 +18,13 @@ pub(crate) mod claim;
 mod fence;
 pub(crate) mod job;
 #[cfg(feature = "sandbox")]
-pub mod nowhere;
+pub mod null_sink;
+mod orphans;
 mod outcome;
 mod receipts;
 pub(crate) mod send;
 mod session;
 mod settle;
-mod stray;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -85,12 +85,12 @@ impl Host {
 
     async fn work(&self) {
         let mut beaten: Option<Instant> = None;
-        let mut stray = HashSet::new();
+        let mut orphans = HashSet::new();
         // What this host held when it died is its own to take back at once; with each heartbeat, what
         // it could not give back.
         let mut booting = true;
         while !self.stop.is_cancelled() {
-            match self.look(&mut beaten, &mut stray, booting).await {
+            match self.look(&mut beaten, &mut orphans, booting).await {
                 Ok(()) => booting = false,
                 Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
             }
@@ -138,14 +138,14 @@ impl Host {
     async fn look(
         &self,
         beaten: &mut Option<Instant>,
-        stray: &mut HashSet<MessageId>,
+        orphans: &mut HashSet<MessageId>,
         booting: bool,
     ) -> Result<(), Fault> {
         let now = self.services.clock().monotonic();
         let beats = beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
         if beats {
             self.beat(beaten.is_none()).await?;
-            *stray = stray::resolve(&self.services, stray).await?;
+            *orphans = orphans::resolve(&self.services, orphans).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;

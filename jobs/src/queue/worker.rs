@@ -26,7 +26,7 @@ pub struct Workload {
 /// everything claimed has ended. Whatever goes wrong inside, the worker starts again.
 ///
 /// The handler commits the outcome of the row. Its error is for the log alone: a row it did not
-/// settle is found by its queue's own means — a delivery's claim lapses, a stray message is resolved.
+/// settle is found by its queue's own means — a delivery's claim lapses, an orphaned message is resolved.
 pub async fn run<S, H, F>(
     source: Arc<S>,
     wake: Arc<Notify>,

@@ -22,8 +22,9 @@ use crate::{
     error::Fault,
     host::{
         claim::Lanes,
+        orphans,
         outcome::{self, Outcome},
-        receipts, stray, take_lease,
+        receipts, take_lease,
     },
     model::millis,
     organisations,
@@ -193,8 +194,8 @@ impl<'g> World<'g> {
             }
             Step::Strays { by } => {
                 let services = &self.processes[by].services;
-                let stray = stray::resolve(services, &HashSet::new()).await?;
-                stray::resolve(services, &stray).await?;
+                let orphans = orphans::resolve(services, &HashSet::new()).await?;
+                orphans::resolve(services, &orphans).await?;
                 Ok(())
             }
             Step::Crash { by } => {

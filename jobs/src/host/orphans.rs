@@ -1,4 +1,4 @@
-//! Lanes whose message in flight nobody flies.
+//! Messages in flight that no job has in hand.
 //!
 //! A claim whose answer was lost with the database's connection, a job that panicked or could not
 //! read its message: the row says `sending`, its lane waits for it, and no job settles it. What is
@@ -11,7 +11,7 @@ use passerelle_engine::{ids::MessageId, lease::Lease};
 use super::outcome;
 use crate::{crash, error::Fault, services::Services, store};
 
-/// Resolves what was stray at the last look and is still; what is stray now. Between two looks
+/// Resolves what was an orphan at the last look and still is. Returns the orphans of now. Between two looks
 /// every claim's job has long begun.
 pub(crate) async fn resolve(
     services: &Services,
@@ -22,10 +22,10 @@ pub(crate) async fn resolve(
         store::system::running_here(&mut conn, &services.settings().host).await?
     };
     let in_hand = services.in_hand().all();
-    let stray = running
+    let orphans = running
         .into_iter()
         .filter(|(_, message)| !in_hand.contains(message));
-    let (old, new): (Vec<_>, Vec<_>) = stray.partition(|(_, message)| before.contains(message));
+    let (old, new): (Vec<_>, Vec<_>) = orphans.partition(|(_, message)| before.contains(message));
     for ((org, session, epoch), message) in old {
         tracing::warn!(message.id = %message, "nobody had a message in flight in hand");
         let host = Arc::clone(&services.settings().host);
@@ -50,7 +50,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
             // Another may run by now.
             if store::lanes::running(tx, lease.org, lease.session).await? == Some(message) {
                 outcome::resolve(tx, &key, &clock, &lease, gap).await?;
-                crash::point("stray.before_commit");
+                crash::point("orphans.before_commit");
             }
             Ok::<_, Fault>(())
         })

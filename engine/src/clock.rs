@@ -2,12 +2,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::{ContextV7, Uuid};
 
@@ -43,7 +44,7 @@ impl Clock {
 
     /// Wall time now.
     pub fn now(&self) -> Millis {
-        let followed = *self.followed();
+        let followed = *self.0.followed.lock();
         let now = followed.map_or_else(Self::of_machine, |(at, showed)| {
             let since = self.monotonic().saturating_duration_since(at);
             showed.saturating_add(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -65,15 +66,8 @@ impl Clock {
     pub fn follow(&self, at: Instant, now: Millis) -> Millis {
         let since = self.monotonic().saturating_duration_since(at);
         let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        *self.followed() = Some((at, now));
+        *self.0.followed.lock() = Some((at, now));
         Self::of_machine() - now.saturating_add(since)
-    }
-
-    fn followed(&self) -> MutexGuard<'_, Option<(Instant, Millis)>> {
-        self.0
-            .followed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Time that never steps; stands still with tokio's paused clock.
@@ -91,7 +85,7 @@ impl Clock {
     pub(crate) fn uuid(&self) -> Uuid {
         let now = u64::try_from(self.now()).unwrap_or(0);
         let nanos = u32::try_from(now % 1000).unwrap_or(0) * 1_000_000;
-        let ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = self.0.ids.lock();
         Uuid::new_v7(uuid::Timestamp::from_unix(&*ids, now / 1000, nanos))
     }
 }

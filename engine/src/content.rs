@@ -1,6 +1,7 @@
 //! What a message carries and who it goes between, in our own words.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 mod about;
 mod context;
@@ -16,12 +17,15 @@ pub use preview::LinkPreview;
 pub use shown::{Card, Location, Poll};
 pub use side::{Group, Peer, Phone, Recipient};
 
+use crate::sealed::sealed_debug;
+
 /// The longest text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
 
 /// What a message carries.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
     /// Plain text, 1 to [`TEXT_MAX`] bytes.
@@ -73,19 +77,7 @@ pub enum Content {
     },
 }
 
-/// What people write is in no log, whoever prints it.
-macro_rules! sealed_in_logs {
-    ($($name:ident),* $(,)?) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "[sealed]"))
-            }
-        }
-    )*};
-}
-pub(crate) use sealed_in_logs;
-
-sealed_in_logs!(
+sealed_debug!(
     Content,
     Context,
     Reply,
@@ -116,25 +108,7 @@ impl Content {
 
     /// The name in the API and the store: `text`, …
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Text { .. } => "text",
-            Self::Image(_) => "image",
-            Self::Video(_) => "video",
-            Self::Audio(_) => "audio",
-            Self::Voice(_) => "voice",
-            Self::Document(_) => "document",
-            Self::Sticker(_) => "sticker",
-            Self::Location(_) => "location",
-            Self::Contacts { .. } => "contacts",
-            Self::Poll(_) => "poll",
-            Self::PollVote(_) => "poll_vote",
-            Self::Reaction(_) => "reaction",
-            Self::Edit(_) => "edit",
-            Self::Delete(_) => "delete",
-            Self::Deleted {} => "deleted",
-            Self::Undecryptable {} => "undecryptable",
-            Self::Unsupported { .. } => "unsupported",
-        }
+        self.into()
     }
 
     /// The message it is about, of a content that is about another.

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod keystore;
 pub mod lease;
 pub mod media;
+mod sealed;
 pub mod store;
 pub mod vault;
 pub mod whatsapp;

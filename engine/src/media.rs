@@ -23,7 +23,7 @@ pub use self::{
     open::{BadFile, Opener, Part},
     seal::Sealer,
 };
-use crate::content::MediaKind;
+use crate::{content::MediaKind, sealed::sealed_debug};
 
 /// AES's block.
 const BLOCK: usize = 16;
@@ -93,12 +93,6 @@ impl SealedFile {
     }
 }
 
-impl std::fmt::Debug for SealedFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SealedFile[sealed]")
-    }
-}
-
 /// The key of one file, 32 bytes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(transparent)]
@@ -119,12 +113,6 @@ impl FileKey {
         let (iv, cipher, mac) = DownloadUtils::get_media_keys(&self.0, class.library())
             .expect("80 bytes are within HKDF-SHA256's limit");
         Expanded { iv, cipher, mac }
-    }
-}
-
-impl std::fmt::Debug for FileKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FileKey[sealed]")
     }
 }
 
@@ -152,12 +140,6 @@ pub struct Remote {
     pub key_at: i64,
 }
 
-impl std::fmt::Debug for Remote {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Remote[sealed]")
-    }
-}
-
 /// What a phone needs to show a file before it has loaded it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looks {
@@ -183,11 +165,7 @@ pub struct Looks {
     pub waveform: Vec<u8>,
 }
 
-impl std::fmt::Debug for Looks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Looks[sealed]")
-    }
-}
+sealed_debug!(SealedFile, FileKey, Remote, Looks);
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,27 @@
 //! A file in a message.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::Content;
 use crate::ids::MediaId;
 
 /// How a file is shown, which is also how WhatsApp keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MediaKind {
     /// A picture.
     Image,
@@ -25,30 +39,16 @@ pub enum MediaKind {
 
 impl MediaKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Image,
-        Self::Video,
-        Self::Audio,
-        Self::Voice,
-        Self::Document,
-        Self::Sticker,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// As the store and the API write it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Voice => "voice",
-            Self::Document => "document",
-            Self::Sticker => "sticker",
-        }
+        self.into()
     }
 
     /// Parses what [`MediaKind::as_str`] writes.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+        text.parse().ok()
     }
 
     /// The content that shows `media` this way.
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_a_content_of_its_name() {
-        for kind in MediaKind::ALL {
+        for &kind in MediaKind::ALL {
             let media = Media::new(MediaId::new(&Clock::system()));
             let content = kind.content(media.clone());
             assert_eq!(content.kind(), kind.as_str());

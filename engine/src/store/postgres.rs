@@ -5,12 +5,10 @@
 //! next would have the server plan every prepared statement anew. The organisation is set with the
 //! `BEGIN` and ends with the transaction, so the connection's next user does not have it.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction,
     any::AnyPoolOptions,
@@ -51,12 +49,12 @@ pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 impl Doubt {
     /// A connection was dead.
     pub(super) fn cast(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
     }
 
     /// Whether one that has lain idle for so long is to be tested before it is used.
     fn falls_on(&self, idle_for: Duration) -> bool {
-        let cast = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cast = *self.0.lock();
         idle_for > IDLE || cast.is_some_and(|at| at.elapsed() <= idle_for)
     }
 }

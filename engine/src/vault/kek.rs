@@ -1,11 +1,10 @@
 //! Key-encryption keys: given by the operator, never in the store.
 
-use std::fmt;
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 use super::record::{self, KEY_LEN};
+use crate::sealed::sealed_debug;
 
 /// The key-encryption keys of one start: the first seals, every one opens.
 pub struct KekRing(Vec<Kek>);
@@ -119,11 +118,7 @@ impl Kek {
     }
 }
 
-impl fmt::Debug for KekRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KekRing[sealed]")
-    }
-}
+sealed_debug!(KekRing);
 
 #[cfg(test)]
 mod tests {

@@ -17,20 +17,18 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 pub use error::VaultError;
 pub use kek::{KekError, KekRing};
+use quick_cache::sync::Cache;
 pub use record::{DataKey, Place, SEAL_OVERHEAD};
 use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
     ids::{OrgId, SessionId},
+    sealed::sealed_debug,
     store::{Store, Tx},
 };
 
@@ -47,7 +45,8 @@ struct Opened {
     clock: Clock,
     /// The key of look-ups that belong to no organisation, such as API keys.
     pepper: DataKey,
-    cache: Mutex<HashMap<String, Arc<DataKey>>>,
+    /// By organisation and owner: a warm cache refuses strangers like a cold one.
+    cache: Cache<(OrgId, String), Arc<DataKey>>,
 }
 
 impl Vault {
@@ -69,7 +68,7 @@ impl Vault {
             ring,
             clock,
             pepper: DataKey::derive(&pepper),
-            cache: Mutex::default(),
+            cache: Cache::new(CACHE),
         })))
     }
 
@@ -108,8 +107,7 @@ impl Vault {
 
     /// Drops an opened key (by its owner's id) from memory: a deleted owner, a lost lease.
     pub fn forget(&self, id: &str) {
-        let mut cache = self.cache();
-        cache.retain(|key, _| owner_of(key) != id);
+        self.0.cache.retain(|(_, owner), _| owner != id);
     }
 
     /// Destroys the data key of a session: what was sealed under it opens nowhere, never again.
@@ -151,19 +149,12 @@ impl Vault {
     }
 
     async fn key(&self, org: OrgId, id: String) -> Result<Arc<DataKey>, VaultError> {
-        // The organisation is part of the cache's key: a warm cache refuses strangers like a cold one.
-        let cached = format!("{org}/{id}");
-        if let Some(key) = self.cache().get(&cached) {
-            return Ok(Arc::clone(key));
+        let owner = (org, id);
+        if let Some(key) = self.0.cache.get(&owner) {
+            return Ok(key);
         }
-        let key = Arc::new(self.load(org, &id).await?);
-        let mut cache = self.cache();
-        if cache.len() >= CACHE {
-            cache.retain(|_, key| Arc::strong_count(key) > 1);
-        }
-        if cache.len() < CACHE {
-            cache.insert(cached, Arc::clone(&key));
-        }
+        let key = Arc::new(self.load(org, &owner.1).await?);
+        self.0.cache.insert(owner, Arc::clone(&key));
         Ok(key)
     }
 
@@ -185,10 +176,6 @@ impl Vault {
             .map(|key: Zeroizing<_>| DataKey::derive(&key))
             .ok_or(VaultError::DoesNotOpen("data_key.wrapped"))
     }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<DataKey>>> {
-        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a wrapped data key is bound to.
@@ -196,12 +183,4 @@ fn owner<'a>(org: &'a str, id: &'a str) -> [&'a [u8]; 3] {
     [b"data_key.wrapped", org.as_bytes(), id.as_bytes()]
 }
 
-fn owner_of(cached: &str) -> &str {
-    cached.split_once('/').map_or(cached, |(_, id)| id)
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault[sealed]")
-    }
-}
+sealed_debug!(Vault);

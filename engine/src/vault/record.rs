@@ -4,8 +4,6 @@
 //! 96-bit nonces are safe up to 2^32 records a key (NIST SP 800-38D §8.3). The associated data says
 //! where the record lies, so that one moved elsewhere does not open.
 
-use std::fmt;
-
 use aes_gcm::{AeadInOut as _, Aes256Gcm, Key, KeyInit as _, Nonce, Tag};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
@@ -15,7 +13,10 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
-use crate::ids::{OrgId, SessionId};
+use crate::{
+    ids::{OrgId, SessionId},
+    sealed::sealed_debug,
+};
 
 /// Bytes of every key.
 pub(super) const KEY_LEN: usize = 32;
@@ -40,7 +41,17 @@ pub struct Place<'a> {
     pub record: &'a str,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// The place of a value that belongs to the organisation, not to one of its sessions.
+    pub fn of(org: OrgId, table: &'static str, record: &'a str) -> Self {
+        Self {
+            org,
+            session: None,
+            table,
+            record,
+        }
+    }
+
     fn associated(&self) -> Vec<u8> {
         let org = self.org.to_string();
         let session = self.session.map(|id| id.to_string()).unwrap_or_default();
@@ -108,11 +119,7 @@ impl DataKey {
     }
 }
 
-impl fmt::Debug for DataKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DataKey[sealed]")
-    }
-}
+sealed_debug!(DataKey);
 
 /// Joins parts so that no two lists give the same bytes: each with its length before it.
 pub(super) fn associated(parts: &[&[u8]]) -> Vec<u8> {

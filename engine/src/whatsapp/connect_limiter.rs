@@ -5,14 +5,10 @@
 //! Its rate halves when WhatsApp refuses (429, 503) or does not answer, and grows by one a second with
 //! each minute in which it did not, up to four times what it began with.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -76,10 +72,6 @@ impl ConnectLimiter {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns when it is this session's turn to connect. Whoever stops waiting and comes again keeps
     /// its place. Fails when another connection of the session came to wait instead.
     pub(super) async fn pass(&self, session: SessionId, urgency: Urgency) -> anyhow::Result<()> {
@@ -94,7 +86,7 @@ impl ConnectLimiter {
     /// A place in the queue; none where nobody waits and there is a token.
     fn queue(&self, session: SessionId, urgency: Urgency) -> Option<oneshot::Receiver<()>> {
         let now = self.clock.monotonic();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let entered = state.queue(session, urgency, now)?;
         if !std::mem::replace(&mut state.is_kept, true) {
             self.tasks.spawn(self.clone().keep());
@@ -106,7 +98,7 @@ impl ConnectLimiter {
     async fn keep(self) {
         loop {
             let now = self.clock.monotonic();
-            let Some(wait) = self.state().let_in(now) else {
+            let Some(wait) = self.state.lock().let_in(now) else {
                 return;
             };
             tokio::time::sleep(wait.min(LOOK)).await;
@@ -115,29 +107,29 @@ impl ConnectLimiter {
 
     /// Forgets the place of a session that is over.
     pub(super) fn forget(&self, session: SessionId) {
-        self.state().waiting.remove(&session);
+        self.state.lock().waiting.remove(&session);
     }
 
     /// The sessions that wait.
     pub(super) fn waiting(&self) -> Vec<SessionId> {
-        self.state().waiting.keys().copied().collect()
+        self.state.lock().waiting.keys().copied().collect()
     }
 
     /// What is known of those that wait by now.
     pub(super) fn order(&self, urgencies: &[(SessionId, Urgency)]) {
-        self.state().order(urgencies);
+        self.state.lock().order(urgencies);
     }
 
     /// So many processes connect from this one's address, and share its rate.
     pub(super) fn share(&self, processes: u32) {
         let now = self.clock.monotonic();
-        self.state().bucket.share(processes, now);
+        self.state.lock().bucket.share(processes, now);
     }
 
     /// WhatsApp refused a connection because there are too many, or did not answer.
     pub(super) fn refused(&self) {
         let now = self.clock.monotonic();
-        let rate = self.state().bucket.refused(now);
+        let rate = self.state.lock().bucket.refused(now);
         if let Some(rate) = rate {
             tracing::warn!(
                 rate,

@@ -5,18 +5,18 @@
 //! [`ConnectionEvents`], a queue in the order of arrival that ends with [`ConnectionEvent::Ended`].
 
 use std::{
-    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::late::Late;
-use crate::{clock::Millis, content::Peer};
+use crate::{clock::Millis, content::Peer, sealed::sealed_debug};
 
 /// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
 /// number of them at once after a pause and a lost receipt only leaves a status behind the truth.
@@ -37,12 +37,6 @@ impl QrCode {
     }
 }
 
-impl fmt::Debug for QrCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QrCode[sealed]")
-    }
-}
-
 /// The eight characters to enter on the phone to link this session. A secret while it is valid.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PairingCode(String);
@@ -58,11 +52,7 @@ impl PairingCode {
     }
 }
 
-impl fmt::Debug for PairingCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PairingCode[sealed]")
-    }
-}
+sealed_debug!(QrCode, PairingCode);
 
 /// Something that happened to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +209,7 @@ impl Outbox {
 
     /// Queues an event, except a receipt beyond the limit.
     pub(crate) fn tell(&self, event: ConnectionEvent) {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = self.events.lock();
         let Some(events) = events.as_ref() else {
             return;
         };
@@ -239,25 +229,19 @@ impl Outbox {
     /// Remembers why the connection ends; the first reason stands, since what follows it is only
     /// the noise of going down.
     pub(crate) fn ending(&self, why: Ended) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.get_or_insert(why);
+        self.ended.lock().get_or_insert(why);
     }
 
     /// Why it ends, if that is known yet.
     pub(crate) fn why(&self) -> Option<Ended> {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.clone()
+        self.ended.lock().clone()
     }
 
     /// Queues [`ConnectionEvent::Ended`] and closes the queue.
     pub(crate) fn close(&self) {
-        let why = {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.take().unwrap_or(Ended::Stopped)
-        };
+        let why = self.ended.lock().take().unwrap_or(Ended::Stopped);
         self.tell(ConnectionEvent::Ended(why));
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.take();
+        self.events.lock().take();
     }
 }
 

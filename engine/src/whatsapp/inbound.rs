@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::wire::Ballot;
 use crate::{
-    content::{Content, Context, Group, Peer, sealed_in_logs},
+    content::{Content, Context, Group, Peer},
     media::Remote,
+    sealed::sealed_debug,
 };
 
 /// Takes the messages that come in.
@@ -47,4 +48,4 @@ pub struct Inbound {
     pub at: i64,
 }
 
-sealed_in_logs!(Inbound);
+sealed_debug!(Inbound);

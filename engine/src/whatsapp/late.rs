@@ -3,7 +3,7 @@
 //! WhatsApp is acknowledged for both without waiting for us: the library asks the sender, or this
 //! number's own phone, to say it again, and what is said again comes by the hook or by here.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use wacore::types::{
     events::{DecryptFailMode, InboundMessage, MessageBatch, UndecryptableMessage},
@@ -11,7 +11,10 @@ use wacore::types::{
 };
 
 use super::{connection::Connection, inbound::Inbound, listen, wire};
-use crate::content::{Content, Context};
+use crate::{
+    content::{Content, Context},
+    sealed::sealed_debug,
+};
 
 /// A message that came beside the hook, as the library has it.
 #[derive(Clone)]
@@ -37,11 +40,7 @@ impl Late {
     }
 }
 
-impl fmt::Debug for Late {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Late[sealed]")
-    }
-}
+sealed_debug!(Late);
 
 /// Each is one of its own.
 impl PartialEq for Late {

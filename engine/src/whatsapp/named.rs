@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use whatsapp_rust::Jid;
 
+use crate::sealed::sealed_debug;
+
 /// Which message, to WhatsApp and to whoever sent it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Named {
@@ -15,11 +17,7 @@ pub struct Named {
     pub id: String,
 }
 
-impl std::fmt::Debug for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Named[sealed]")
-    }
-}
+sealed_debug!(Named);
 
 impl Named {
     pub(super) fn chat(&self) -> anyhow::Result<Jid> {

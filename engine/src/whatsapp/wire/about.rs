@@ -70,52 +70,21 @@ fn quoted(summary: Option<&Summary>) -> Message {
         (summary.kind.as_str(), summary.text.clone())
     });
     let mut quoted = Message::default();
+    macro_rules! quote {
+        ($field:ident: $message:ident { $($shown:tt)* }) => {
+            quoted.$field = message::$message { $($shown)* ..Default::default() }.into()
+        };
+    }
     match kind {
-        "image" => {
-            quoted.image_message = MessageField::some(message::ImageMessage {
-                caption: text,
-                ..Default::default()
-            });
-        }
-        "video" => {
-            quoted.video_message = MessageField::some(message::VideoMessage {
-                caption: text,
-                ..Default::default()
-            });
-        }
-        "audio" | "voice" => {
-            quoted.audio_message = MessageField::some(message::AudioMessage {
-                ptt: Some(kind == "voice"),
-                ..Default::default()
-            });
-        }
-        "document" => {
-            quoted.document_message = MessageField::some(message::DocumentMessage {
-                file_name: text,
-                ..Default::default()
-            });
-        }
-        "sticker" => {
-            quoted.sticker_message = MessageField::some(message::StickerMessage::default());
-        }
-        "location" => {
-            quoted.location_message = MessageField::some(message::LocationMessage {
-                name: text,
-                ..Default::default()
-            });
-        }
-        "contacts" => {
-            quoted.contact_message = MessageField::some(message::ContactMessage {
-                display_name: text,
-                ..Default::default()
-            });
-        }
-        "poll" => {
-            quoted.poll_creation_message_v3 = MessageField::some(message::PollCreationMessage {
-                name: text,
-                ..Default::default()
-            });
-        }
+        "image" => quote!(image_message: ImageMessage { caption: text, }),
+        "video" => quote!(video_message: VideoMessage { caption: text, }),
+        "audio" => quote!(audio_message: AudioMessage { ptt: Some(false), }),
+        "voice" => quote!(audio_message: AudioMessage { ptt: Some(true), }),
+        "document" => quote!(document_message: DocumentMessage { file_name: text, }),
+        "sticker" => quote!(sticker_message: StickerMessage {}),
+        "location" => quote!(location_message: LocationMessage { name: text, }),
+        "contacts" => quote!(contact_message: ContactMessage { display_name: text, }),
+        "poll" => quote!(poll_creation_message_v3: PollCreationMessage { name: text, }),
         _ => quoted.conversation = Some(text.unwrap_or_default()),
     }
     quoted

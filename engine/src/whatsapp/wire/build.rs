@@ -55,10 +55,6 @@ pub(crate) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> 
     Some(message)
 }
 
-fn field<T: Default>(value: Option<T>) -> MessageField<T> {
-    value.map_or_else(MessageField::none, MessageField::some)
-}
-
 fn with_file(
     content: &Content,
     attached: Option<&Attached>,
@@ -86,7 +82,7 @@ fn previewed(body: &str, preview: &LinkPreview, beside: Option<ContextInfo>) -> 
             description: preview.description.clone(),
             jpeg_thumbnail: thumbnail.cloned(),
             preview_type: Some(PreviewType::None),
-            context_info: field(beside),
+            context_info: beside.into(),
             ..Default::default()
         }),
         ..Default::default()
@@ -100,7 +96,7 @@ fn location(place: &Location, beside: Option<ContextInfo>) -> Message {
             degrees_longitude: Some(place.longitude),
             name: place.name.clone(),
             address: place.address.clone(),
-            context_info: field(beside),
+            context_info: beside.into(),
             ..Default::default()
         }),
         ..Default::default()
@@ -117,7 +113,7 @@ fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
     match cards {
         [card] => Message {
             contact_message: MessageField::some(ContactMessage {
-                context_info: field(beside),
+                context_info: beside.into(),
                 ..one(card)
             }),
             ..Default::default()
@@ -126,7 +122,7 @@ fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
             contacts_array_message: MessageField::some(ContactsArrayMessage {
                 display_name: Some(format!("{} contacts", cards.len())),
                 contacts: cards.iter().map(one).collect(),
-                context_info: field(beside),
+                context_info: beside.into(),
             }),
             ..Default::default()
         },

@@ -27,7 +27,7 @@ macro_rules! with_file {
             file_enc_sha256: Some(file.enc_sha256.clone()),
             file_length: Some(file.size),
             media_key_timestamp: Some(uploaded.key_at),
-            context_info: $beside.map_or_else(MessageField::none, MessageField::some),
+            context_info: $beside.into(),
             $($own)*
             ..Default::default()
         }
@@ -45,18 +45,14 @@ pub(super) fn build(
 ) -> Message {
     let mut message = Message::default();
     match kind {
-        MediaKind::Image => message.image_message = field(image(media, attached, beside)),
-        MediaKind::Video => message.video_message = field(video(media, attached, beside)),
-        MediaKind::Audio => message.audio_message = field(audio(attached, false, beside)),
-        MediaKind::Voice => message.audio_message = field(audio(attached, true, beside)),
-        MediaKind::Document => message.document_message = field(document(media, attached, beside)),
-        MediaKind::Sticker => message.sticker_message = field(sticker(attached, beside)),
+        MediaKind::Image => message.image_message = image(media, attached, beside).into(),
+        MediaKind::Video => message.video_message = video(media, attached, beside).into(),
+        MediaKind::Audio => message.audio_message = audio(attached, false, beside).into(),
+        MediaKind::Voice => message.audio_message = audio(attached, true, beside).into(),
+        MediaKind::Document => message.document_message = document(media, attached, beside).into(),
+        MediaKind::Sticker => message.sticker_message = sticker(attached, beside).into(),
     }
     message
-}
-
-fn field<T: whatsapp_rust::buffa::Message>(value: T) -> MessageField<T> {
-    MessageField::some(value)
 }
 
 fn filled(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -300,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_built_reads_back() {
-        for kind in MediaKind::ALL {
+        for &kind in MediaKind::ALL {
             let mut media = Media::new(MediaId::new(&Clock::system()));
             media.caption = Some("look".into());
             media.file_name = Some("invoice.pdf".into());

@@ -12,7 +12,7 @@ use whatsapp_rust::{
     },
 };
 
-use crate::content::Poll;
+use crate::{content::Poll, sealed::sealed_debug};
 
 /// As whatsapp-rust 0.7.0 builds it (`features/polls.rs`): a poll with one choice has a field of its own.
 pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
@@ -24,7 +24,7 @@ pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
         name: Some(poll.question.clone()),
         options: poll.options.iter().map(choice).collect(),
         selectable_options_count: Some(poll.selectable_count),
-        context_info: beside.map_or_else(MessageField::none, MessageField::some),
+        context_info: beside.into(),
         ..Default::default()
     });
     if poll.selectable_count == 1 {
@@ -119,8 +119,4 @@ impl Ballot {
     }
 }
 
-impl std::fmt::Debug for Ballot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ballot[sealed]")
-    }
-}
+sealed_debug!(Ballot);

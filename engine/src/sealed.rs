@@ -1,4 +1,4 @@
-//! The `Debug` of what must not appear in a log.
+//! `Debug` for types whose content must never appear in a log.
 
 /// Implements `Debug` for each type as `Name[sealed]`, so that no log shows its content.
 macro_rules! sealed_debug {

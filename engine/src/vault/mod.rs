@@ -1,14 +1,15 @@
-//! The vault: what stands in the store is sealed, and only the operator's key opens it.
+//! The vault seals values in the store. Only the operator's key can open them.
 //!
-//! Each organisation and each session has a data key. It lies in `data_key`, wrapped by a
-//! key-encryption key (KEK) that is never stored. Deleting a data key's row makes everything sealed
-//! under it unreadable, in backups too.
+//! Each organisation and each session has a data key. It is stored in `data_key`, wrapped by a
+//! key-encryption key (KEK) that is never stored. After a data key's row is deleted, nothing sealed
+//! under it can be opened again. This includes copies of sealed values in backups that do not
+//! contain that row.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | opening the vault, the data keys and their bounded cache |
+//! | here | opens the vault; creates, caches and destroys data keys |
 //! | [`kek`](KekRing) | the operator's keys |
-//! | [`record`](DataKey) | the bytes of a sealed value, look-up HMACs |
+//! | [`record`](DataKey) | the format of a sealed value; look-up HMACs |
 
 mod error;
 mod kek;
@@ -32,7 +33,7 @@ use crate::{
     store::{Store, Tx},
 };
 
-/// Data keys kept opened at most.
+/// Maximum number of open data keys in memory.
 const CACHE: usize = 4096;
 
 /// The open vault. Cheap to clone.
@@ -43,15 +44,15 @@ struct Opened {
     store: Store,
     ring: KekRing,
     clock: Clock,
-    /// The key of look-ups that belong to no organisation, such as API keys.
+    /// Key for look-ups that belong to no organisation, such as those of API keys.
     pepper: DataKey,
-    /// By organisation and owner: a warm cache refuses strangers like a cold one.
+    /// By organisation and owner, so that a cached key is never found for another organisation.
     cache: Cache<(OrgId, String), Arc<DataKey>>,
 }
 
 impl Vault {
-    /// Brings the store's tables up to date for those who have the right ring: a ring that lacks a key
-    /// the store needs, or has a wrong one, is refused with nothing changed.
+    /// Brings the store's tables up to date. First it checks the ring: if a key that the store
+    /// needs is missing or wrong, it fails and changes nothing.
     pub async fn migrate(store: &Store, ring: &KekRing) -> anyhow::Result<()> {
         if store.is_made().await? {
             open::check(store, ring).await?;
@@ -59,8 +60,8 @@ impl Vault {
         store.migrate().await
     }
 
-    /// Opens the vault of a migrated store. A ring that lacks a key the store needs, or has a wrong
-    /// one, is refused with nothing changed; the first use of a key writes its check row.
+    /// Opens the vault of a migrated store. If a key that the store needs is missing or wrong, it
+    /// fails and changes nothing. When a key is used for the first time, its check row is written.
     pub async fn open(store: &Store, ring: KekRing, clock: Clock) -> Result<Self, VaultError> {
         let pepper = open::pepper(store, &ring, &clock).await?;
         Ok(Self(Arc::new(Opened {
@@ -72,7 +73,8 @@ impl Vault {
         })))
     }
 
-    /// Makes the data key of a new organisation, whose row must stand in the same transaction.
+    /// Makes the data key of a new organisation. The same transaction must have inserted the
+    /// organisation's row.
     pub async fn create_org_key(
         &self,
         tx: &mut Tx,
@@ -81,7 +83,7 @@ impl Vault {
         self.create(tx, org, &org.to_string()).await
     }
 
-    /// Makes the data key of a new session, whose organisation's row must stand.
+    /// Makes the data key of a new session. The organisation's row must exist.
     pub async fn create_session_key(
         &self,
         tx: &mut Tx,
@@ -91,12 +93,13 @@ impl Vault {
         self.create(tx, org, &session.to_string()).await
     }
 
-    /// The data key of an organisation.
+    /// Returns the data key of an organisation.
     pub async fn org_key(&self, org: OrgId) -> Result<Arc<DataKey>, VaultError> {
         self.key(org, org.to_string()).await
     }
 
-    /// The data key of a session; [`VaultError::NoKey`] when it is another organisation's.
+    /// Returns the data key of a session. Fails with [`VaultError::NoKey`] if the session belongs
+    /// to another organisation.
     pub async fn session_key(
         &self,
         org: OrgId,
@@ -105,13 +108,14 @@ impl Vault {
         self.key(org, session.to_string()).await
     }
 
-    /// Drops an opened key (by its owner's id) from memory: a deleted owner, a lost lease.
+    /// Removes an open key from memory, by its owner's id. Use it when the owner was deleted or the
+    /// lease was lost.
     pub fn forget(&self, id: &str) {
         self.0.cache.retain(|(_, owner), _| owner != id);
     }
 
-    /// Destroys the data key of a session: what was sealed under it opens nowhere, never again.
-    /// Call [`Vault::forget`] after the commit.
+    /// Destroys the data key of a session. Nothing sealed under it can ever be opened again. Call
+    /// [`Vault::forget`] after the commit.
     pub async fn destroy_session_key(
         &self,
         tx: &mut Tx,
@@ -124,8 +128,8 @@ impl Vault {
         Ok(())
     }
 
-    /// The HMAC of a secret that belongs to no organisation yet, such as a presented API key. The
-    /// same over every change of key-encryption keys.
+    /// Returns the HMAC of a secret whose organisation is not known yet, such as an API key in a
+    /// request. It stays the same when key-encryption keys change.
     pub fn secret_mac(&self, purpose: &'static str, value: &[u8]) -> [u8; 32] {
         self.0.pepper.mac(purpose, value)
     }
@@ -144,7 +148,7 @@ impl Vault {
         .bind(self.0.clock.now())
         .execute(tx.conn())
         .await?;
-        // Not cached: the transaction may yet be undone.
+        // It is not cached, because the transaction may still be rolled back.
         Ok(Arc::new(DataKey::derive(&key)))
     }
 
@@ -178,7 +182,7 @@ impl Vault {
     }
 }
 
-/// What a wrapped data key is bound to.
+/// Returns what a wrapped data key is bound to.
 fn owner<'a>(org: &'a str, id: &'a str) -> [&'a [u8]; 3] {
     [b"data_key.wrapped", org.as_bytes(), id.as_bytes()]
 }

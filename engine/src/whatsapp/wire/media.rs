@@ -1,4 +1,4 @@
-//! Messages that carry a file.
+//! Messages with a file.
 
 use whatsapp_rust::{
     buffa::MessageField,
@@ -14,7 +14,7 @@ use crate::{
     whatsapp::outgoing::Attached,
 };
 
-/// The fields that every message with a file has under the same names.
+/// Sets the fields that all messages with a file have.
 macro_rules! with_file {
     ($type:ident { $($own:tt)* }, $attached:expr, $beside:expr) => {{
         let Attached { file, looks, uploaded } = $attached;
@@ -36,7 +36,7 @@ macro_rules! with_file {
 
 type Beside = Option<ContextInfo>;
 
-/// The message that shows `attached` as `kind`.
+/// Builds the message that shows `attached` as `kind`.
 pub(super) fn build(
     kind: MediaKind,
     media: &Media,
@@ -136,7 +136,7 @@ pub(super) struct Shown {
     pub(super) remote: Option<Remote>,
 }
 
-/// Reads the fields of the same names.
+/// Reads the fields that all messages with a file have.
 macro_rules! shown {
     ($message:expr, $kind:expr, $id:expr) => {{
         let message = $message;
@@ -163,7 +163,7 @@ macro_rules! shown {
     }};
 }
 
-/// What the message shows if it carries a file, which is known as `id` from now on.
+/// Reads the message if it has a file. `id` is the id that the file gets.
 pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> {
     if let Some(image) = message.image_message.as_option() {
         let mut shown = shown!(image, MediaKind::Image, id);
@@ -204,7 +204,7 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
     Some(shown)
 }
 
-/// The longest caption that is kept, in bytes; a phone allows far fewer.
+/// Maximum length of a caption that is kept, in bytes. A phone allows far less.
 const CAPTION_MAX: usize = crate::content::TEXT_MAX;
 
 fn text(text: Option<&String>) -> Option<String> {
@@ -222,7 +222,7 @@ fn digest(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 32).then(|| hex::encode(bytes))
 }
 
-/// `None` when something is missing without which the file cannot be had.
+/// Returns `None` if something is missing that a download needs.
 fn remote(
     kind: MediaKind,
     [key, sha256, enc_sha256]: [&Option<Vec<u8>>; 3],
@@ -245,11 +245,11 @@ fn remote(
     })
 }
 
-/// The longest file name, in bytes.
+/// Maximum length of a file name, in bytes.
 const FILE_NAME_MAX: usize = 255;
 
-/// A file name that is one: no folders, no control characters, nothing that turns the reading
-/// direction; `None` when nothing is left.
+/// Cleans a file name: removes folders, control characters, and characters that change the reading
+/// direction. Returns `None` if nothing is left.
 pub fn clean_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last

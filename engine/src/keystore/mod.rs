@@ -71,8 +71,8 @@ pub struct SealedKeyStore {
     lost: CancellationToken,
     stop: CancellationToken,
     /// Held by each write until it is done. The library may write the same row twice at once. On
-    /// PostgreSQL each write has its own connection, so without this lock the later write could win
-    /// the race.
+    /// PostgreSQL each write has its own connection, so without this lock the older value could be
+    /// written last.
     writing: Mutex<()>,
     /// The newest number returned by [`SealedKeyStore::turns`].
     turn: AtomicI64,

@@ -1,22 +1,22 @@
-//! Why the vault did not open, or did not open something.
+//! Errors of the vault.
 
-/// Why the vault did not open or did not open something. Never holds a key or a plain text.
+/// Why the vault or a sealed value could not be opened. Never contains a key or plain text.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// The given key of this id is not the one this store was sealed with.
-    #[error("the key-encryption key `{0}` is not the one this store was sealed with")]
+    /// The key-encryption key given under this id is not the one that this store uses.
+    #[error("the key-encryption key `{0}` is not the one that this store uses")]
     WrongKek(String),
-    /// The store was sealed with a key that was not given.
-    #[error("the store needs the key-encryption key `{0}`, which was not given")]
+    /// The store uses a key-encryption key that was not given.
+    #[error("the store needs the key-encryption key `{0}`, which is missing")]
     MissingKek(String),
-    /// The owner has no data key: deleted, never made, or another organisation's.
+    /// The owner has no data key: it was deleted, never made, or belongs to another organisation.
     #[error("no data key for `{0}`")]
     NoKey(String),
-    /// A sealed value in this column was altered, moved, or sealed under another key.
-    #[error("a sealed value in {0} does not open")]
+    /// A sealed value in this column was changed, moved, or sealed under another key.
+    #[error("a sealed value in {0} cannot be opened")]
     DoesNotOpen(&'static str),
-    /// A value for or from this column is not the JSON it should be.
-    #[error("a sealed value in {0} is not the JSON it should be")]
+    /// A value of this column could not be written or read as JSON.
+    #[error("a sealed value in {0} is not valid JSON for its type")]
     NotJson(&'static str),
     /// The store failed.
     #[error(transparent)]

@@ -1,48 +1,45 @@
-//! The door to WhatsApp: how fast one address opens connections, and whose turn it is.
+//! Limits how fast one address opens connections, and decides which session is next.
 //!
-//! A thousand numbers that come back at once look like an attack, and each of them costs WhatsApp a
-//! login. So connections pass a token bucket, the most urgent first, and among equals who came first.
-//! Its rate halves when WhatsApp refuses (429, 503) or does not answer, and grows by one a second with
-//! each minute in which it did not, up to four times what it began with.
+//! If a thousand numbers reconnect at once, it looks like an attack, and each login costs WhatsApp
+//! work. So connections go through a token bucket: the most urgent session first, and among equals
+//! the one that came first. The rate is halved when WhatsApp refuses (429, 503) or does not answer.
+//! It grows by one connection per second with each minute without a refusal, up to four times the
+//! initial rate.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{clock::Clock, ids::SessionId};
 
-/// How soon a session needs its connection.
+/// How soon a session needs its connection. The most urgent is the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Somebody may sit before its QR, or has linked it a short time ago.
+    /// A person may be waiting for its QR code, or has linked it a short time ago.
     Watched,
     /// Messages wait in its lane.
     Waiting,
-    /// It was written to a short time ago.
+    /// Messages were sent to it a short time ago.
     Recent,
-    /// Nobody would notice.
+    /// Nobody would notice a delay.
     Idle,
 }
 
-/// Connections that an address opens a second, at first.
+/// Initial number of connections per second from one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connects(pub NonZeroU32);
 
 impl Default for Connects {
-    /// Five: a thousand sessions are back after a little more than three minutes, or sooner.
+    /// Five per second: a thousand sessions reconnect in little more than three minutes.
     fn default() -> Self {
-        Self(const { NonZeroU32::new(5).expect("five is not none") })
+        Self(const { NonZeroU32::new(5).expect("five is not zero") })
     }
 }
 
-/// The door of one process. Cheap to clone.
+/// The limiter of one process. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ConnectLimiter {
     state: Arc<Mutex<State>>,
@@ -53,17 +50,17 @@ pub(super) struct ConnectLimiter {
 struct State {
     bucket: Bucket,
     waiting: HashMap<SessionId, Waiter>,
-    /// How many came before.
-    came: u64,
-    /// Whether a task lets in who waits.
-    is_kept: bool,
+    /// Number of waiters so far.
+    arrivals: u64,
+    /// Whether a task admits the waiters.
+    is_admitting: bool,
 }
 
 struct Waiter {
     urgency: Urgency,
-    /// Its place among equals, kept while it comes again.
+    /// Position among equals. A session that waits again keeps it.
     place: u64,
-    /// Closed once nobody waits there: it may come again.
+    /// Closed when nobody waits there. The session may wait again later.
     enter: oneshot::Sender<()>,
 }
 
@@ -76,72 +73,68 @@ impl ConnectLimiter {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns when it is this session's turn to connect. Whoever stops waiting and comes again keeps
-    /// its place. Fails when another connection of the session came to wait instead.
-    pub(super) async fn pass(&self, session: SessionId, urgency: Urgency) -> anyhow::Result<()> {
+    /// Waits until this session may connect. If the caller stops waiting and calls again, the
+    /// session keeps its position. Fails if another connection of the same session starts to wait.
+    pub(super) async fn acquire(&self, session: SessionId, urgency: Urgency) -> anyhow::Result<()> {
         let Some(entered) = self.queue(session, urgency) else {
             return Ok(());
         };
         entered
             .await
-            .context("another connection of the session waits")
+            .context("another connection of the session waits instead")
     }
 
-    /// A place in the queue; none where nobody waits and there is a token.
+    /// Enters the queue. Returns `None` if nobody waits and there is a token.
     fn queue(&self, session: SessionId, urgency: Urgency) -> Option<oneshot::Receiver<()>> {
         let now = self.clock.monotonic();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let entered = state.queue(session, urgency, now)?;
-        if !std::mem::replace(&mut state.is_kept, true) {
-            self.tasks.spawn(self.clone().keep());
+        if !std::mem::replace(&mut state.is_admitting, true) {
+            self.tasks.spawn(self.clone().admit_waiters());
         }
         Some(entered)
     }
 
-    /// Lets in who waits, until nobody does.
-    async fn keep(self) {
+    /// Admits waiters until there are none.
+    async fn admit_waiters(self) {
         loop {
             let now = self.clock.monotonic();
-            let Some(wait) = self.state().let_in(now) else {
+            let Some(wait) = self.state.lock().admit(now) else {
                 return;
             };
             tokio::time::sleep(wait.min(LOOK)).await;
         }
     }
 
-    /// Forgets the place of a session that is over.
+    /// Removes a session that has ended from the queue.
     pub(super) fn forget(&self, session: SessionId) {
-        self.state().waiting.remove(&session);
+        self.state.lock().waiting.remove(&session);
     }
 
-    /// The sessions that wait.
+    /// Returns the waiting sessions.
     pub(super) fn waiting(&self) -> Vec<SessionId> {
-        self.state().waiting.keys().copied().collect()
+        self.state.lock().waiting.keys().copied().collect()
     }
 
-    /// What is known of those that wait by now.
+    /// Updates the urgency of the waiting sessions.
     pub(super) fn order(&self, urgencies: &[(SessionId, Urgency)]) {
-        self.state().order(urgencies);
+        self.state.lock().order(urgencies);
     }
 
-    /// So many processes connect from this one's address, and share its rate.
+    /// Sets how many processes connect from this address. They share the rate.
     pub(super) fn share(&self, processes: u32) {
         let now = self.clock.monotonic();
-        self.state().bucket.share(processes, now);
+        self.state.lock().bucket.share(processes, now);
     }
 
-    /// WhatsApp refused a connection because there are too many, or did not answer.
+    /// Records that WhatsApp refused a connection because there are too many, or did not answer.
     pub(super) fn refused(&self) {
         let now = self.clock.monotonic();
-        let rate = self.state().bucket.refused(now);
+        let rate = self.state.lock().bucket.refused(now);
         if let Some(rate) = rate {
             tracing::warn!(
                 rate,
-                "WhatsApp wants fewer connections; so many a second from now on"
+                "WhatsApp refuses connections; connecting at a lower rate per second"
             );
         }
     }
@@ -152,8 +145,8 @@ impl State {
         Self {
             bucket: Bucket::new(connects, now),
             waiting: HashMap::new(),
-            came: 0,
-            is_kept: false,
+            arrivals: 0,
+            is_admitting: false,
         }
     }
 
@@ -163,36 +156,37 @@ impl State {
         urgency: Urgency,
         now: Instant,
     ) -> Option<oneshot::Receiver<()>> {
-        if !self.is_kept && self.bucket.take(now).is_ok() {
+        if !self.is_admitting && self.bucket.take(now).is_ok() {
             self.waiting.remove(&session);
-            tell(session, urgency);
+            log_slot(session, urgency);
             return None;
         }
         let (enter, entered) = oneshot::channel();
-        self.came += 1;
+        self.arrivals += 1;
         let before = self.waiting.get(&session);
         let waiter = Waiter {
             urgency: before.map_or(urgency, |before| before.urgency),
-            place: before.map_or(self.came, |before| before.place),
+            place: before.map_or(self.arrivals, |before| before.place),
             enter,
         };
         self.waiting.insert(session, waiter);
         Some(entered)
     }
 
-    /// Lets in whoever may come in now; how long until the next one may, none when nobody waits.
-    fn let_in(&mut self, now: Instant) -> Option<Duration> {
+    /// Admits all waiters that may connect now. Returns how long until the next one may; `None` if
+    /// nobody waits.
+    fn admit(&mut self, now: Instant) -> Option<Duration> {
         while let Some(next) = self.next() {
             if let Err(wait) = self.bucket.take(now) {
                 return Some(wait);
             }
             if let Some(waiter) = self.waiting.remove(&next) {
-                tell(next, waiter.urgency);
-                // One that left this very moment wastes a token.
+                log_slot(next, waiter.urgency);
+                // If the waiter left at this moment, a token is wasted.
                 let _ = waiter.enter.send(());
             }
         }
-        self.is_kept = false;
+        self.is_admitting = false;
         None
     }
 
@@ -204,7 +198,7 @@ impl State {
         }
     }
 
-    /// Whose turn it is of those who are there.
+    /// Returns the next session among those whose caller still waits.
     fn next(&self) -> Option<SessionId> {
         let here = self
             .waiting
@@ -215,39 +209,39 @@ impl State {
     }
 }
 
-fn tell(session: SessionId, urgency: Urgency) {
+fn log_slot(session: SessionId, urgency: Urgency) {
     tracing::debug!(session.id = %session, ?urgency, "it is its turn to connect");
 }
 
-/// Between two looks at whether anybody still waits.
+/// Maximum time until the queue is looked at again.
 const LOOK: Duration = Duration::from_secs(1);
-/// Refusals within a second of the one that counted say the same: their connections were under way.
+/// Refusals within this time count once: those connections were already under way.
 const SAME: Duration = Duration::from_secs(1);
-/// Without a refusal for so long, the rate grows.
+/// The rate grows after this time without a refusal.
 const CLEAN: Duration = Duration::from_mins(1);
-/// How many times its first rate it may reach.
+/// Upper limit of the rate, as a multiple of the initial rate.
 const MOST: f64 = 4.0;
-/// To what part of its first rate it may fall.
+/// Lower limit of the rate, as a fraction of the initial rate.
 const LEAST: f64 = 0.1;
 
-/// Tokens, of which a second's worth may gather.
+/// A token bucket that holds at most the tokens of one second.
 #[derive(Debug)]
 struct Bucket {
-    /// Tokens a second that the address may have at least, and at most.
+    /// Lower and upper limit of the address's rate, in tokens per second.
     least: f64,
     most: f64,
-    /// Tokens a second of the address.
+    /// The address's rate, in tokens per second.
     rate: f64,
-    /// Processes that share the address.
+    /// Number of processes that share the address.
     sharers: f64,
     tokens: f64,
-    /// Whether a token was wanted ever. What comes before is no rest: those who come back at the start are
-    /// all there before the first goes in.
+    /// Whether a token was ever requested. The time before that does not fill the bucket, because
+    /// at the start all sessions are there before the first one connects.
     is_asked: bool,
     filled_at: Instant,
-    /// Since when nothing was refused, or the rate grew.
+    /// Time of the last refusal, or of the last increase of the rate.
     clean_since: Instant,
-    /// When the rate was halved last.
+    /// When the rate was last halved.
     halved_at: Option<Instant>,
 }
 
@@ -267,7 +261,7 @@ impl Bucket {
         }
     }
 
-    /// Tokens a second of this process.
+    /// Returns this process's rate, in tokens per second.
     fn own(&self) -> f64 {
         self.rate / self.sharers
     }
@@ -282,7 +276,7 @@ impl Bucket {
         }
     }
 
-    /// Takes a token, or tells how long until there is one.
+    /// Takes a token. If there is none, returns how long until there is one.
     fn take(&mut self, now: Instant) -> Result<(), Duration> {
         if !std::mem::replace(&mut self.is_asked, true) {
             self.filled_at = now;
@@ -300,7 +294,7 @@ impl Bucket {
         self.sharers = f64::from(processes.max(1));
     }
 
-    /// The rate from now on, if it changes.
+    /// Lowers the rate. Returns the new rate, if it changed.
     fn refused(&mut self, now: Instant) -> Option<f64> {
         self.fill(now);
         self.clean_since = now;
@@ -323,7 +317,7 @@ mod tests {
         Bucket::new(Connects::default(), now)
     }
 
-    /// Tokens taken within a time, asking as soon as there is one.
+    /// Returns how many tokens can be taken within a time, by asking whenever there is one.
     fn taken(bucket: &mut Bucket, mut now: Instant, within: Duration) -> u32 {
         let (end, mut taken) = (now + within, 0);
         while now < end {
@@ -355,7 +349,7 @@ mod tests {
         assert_eq!(bucket.refused(now + Duration::from_millis(500)), None);
         let later = now + Duration::from_secs(2);
         assert_eq!(bucket.refused(later), Some(1.25));
-        // However fast they come.
+        // No number of refusals lowers it further.
         for n in 11..200 {
             bucket.refused(now + Duration::from_millis(200 * n));
         }
@@ -380,10 +374,10 @@ mod tests {
         assert!((10..=11).contains(&ten), "{ten}");
     }
 
-    /// With one connection a second, and none at this moment.
+    /// One connection per second, and no token at this moment.
     fn state(now: Instant) -> State {
         let mut state = State::new(Connects(NonZeroU32::MIN), now);
-        state.is_kept = true;
+        state.is_admitting = true;
         state.bucket.is_asked = true;
         state
     }
@@ -407,20 +401,20 @@ mod tests {
         ];
         let mut entered =
             all.map(|(session, urgency)| (session, state.queue(session, urgency, now).unwrap()));
-        // A message was accepted for the last one meanwhile.
+        // In the meantime a message was accepted for the last one.
         state.order(&[(later, Urgency::Waiting)]);
         for (second, wanted) in [watched, waiting, later, recent, idle]
             .into_iter()
             .enumerate()
         {
             let then = now + Duration::from_secs(1) * u32::try_from(second + 1).unwrap();
-            state.let_in(then);
+            state.admit(then);
             let inside = entered
                 .iter_mut()
                 .find_map(|(session, entered)| entered.try_recv().is_ok().then_some(*session));
             assert_eq!(inside, Some(wanted));
         }
-        assert!(!state.is_kept, "nobody waits any more");
+        assert!(!state.is_admitting, "nobody waits any more");
     }
 
     #[test]
@@ -430,11 +424,11 @@ mod tests {
         let [first, second] = sessions();
         drop(state.queue(first, Urgency::Idle, now).unwrap());
         let mut entered = state.queue(second, Urgency::Idle, now).unwrap();
-        state.let_in(now + Duration::from_secs(1));
+        state.admit(now + Duration::from_secs(1));
         assert!(entered.try_recv().is_ok());
         let mut entered = state.queue(second, Urgency::Idle, now).unwrap();
         let mut again = state.queue(first, Urgency::Idle, now).unwrap();
-        state.let_in(now + Duration::from_secs(2));
+        state.admit(now + Duration::from_secs(2));
         assert!(again.try_recv().is_ok());
         assert!(entered.try_recv().is_err(), "it came later");
     }
@@ -446,7 +440,7 @@ mod tests {
         let [session] = sessions();
         let mut before = state.queue(session, Urgency::Idle, now).unwrap();
         let mut entered = state.queue(session, Urgency::Idle, now).unwrap();
-        state.let_in(now + Duration::from_secs(1));
+        state.admit(now + Duration::from_secs(1));
         assert!(before.try_recv().is_err());
         assert!(entered.try_recv().is_ok());
         assert!(state.waiting.is_empty());
@@ -457,7 +451,7 @@ mod tests {
         let thousand = Connects(NonZeroU32::new(1_000).unwrap());
         let limiter = ConnectLimiter::new(thousand, Clock::system(), TaskTracker::new());
         for session in sessions::<20>() {
-            limiter.pass(session, Urgency::Idle).await.unwrap();
+            limiter.acquire(session, Urgency::Idle).await.unwrap();
         }
         assert!(limiter.waiting().is_empty());
     }

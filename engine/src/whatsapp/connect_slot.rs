@@ -1,8 +1,9 @@
-//! A link's turns at the limiter.
+//! The permission of one connection to connect.
 //!
-//! The first one is waited for before the library begins, as long as it takes. Later ones come while the
-//! library makes a connection, for which it allows twenty seconds: who has waited some of them for
-//! nothing lets the library begin that connection anew, and finds its place kept.
+//! Before the library starts, the connection waits for its first slot, for any length of time.
+//! Later slots are needed while the library opens a connection, for which it allows only twenty
+//! seconds. If a slot does not come within a few seconds, the library is told to begin that attempt
+//! again, and the session keeps its position in the queue.
 
 use std::{
     sync::{
@@ -19,10 +20,10 @@ use whatsapp_rust::Client;
 use super::connect_limiter::{ConnectLimiter, Urgency};
 use crate::ids::SessionId;
 
-/// How long a turn is waited for while the library makes a connection.
+/// Maximum time to wait for a slot while the library opens a connection.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// A link's turns to connect. Cheap to clone.
+/// The connect slots of one connection. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ConnectSlot(Arc<Shared>);
 
@@ -30,12 +31,12 @@ struct Shared {
     limiter: ConnectLimiter,
     session: SessionId,
     urgency: Urgency,
-    /// Whether it has come and was not taken yet.
-    has_come: AtomicBool,
+    /// Whether a slot was acquired and is not used yet.
+    is_held: AtomicBool,
     client: OnceLock<Weak<Client>>,
-    /// Cancelled when the link is to end.
+    /// Cancelled when the connection is to end.
     ending: CancellationToken,
-    /// Cancelled when the session is no longer ours.
+    /// Cancelled when the session's lease is lost.
     lost: CancellationToken,
 }
 
@@ -51,58 +52,58 @@ impl ConnectSlot {
             limiter,
             session,
             urgency,
-            has_come: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
             client: OnceLock::new(),
             ending,
             lost,
         }))
     }
 
-    /// Of the client that connects.
-    pub(super) fn belongs_to(&self, client: &Arc<Client>) {
+    /// Sets the client that connects.
+    pub(super) fn set_client(&self, client: &Arc<Client>) {
         let _ = self.0.client.set(Arc::downgrade(client));
     }
 
-    /// Returns when the link may connect, without waiting any more then. Fails when it is to end, or the
-    /// session is lost.
-    pub(super) async fn come(&self) -> anyhow::Result<()> {
-        self.pass().await?;
-        self.0.has_come.store(true, Ordering::Relaxed);
+    /// Waits for a slot, which the next [`ConnectSlot::acquire`] uses without waiting. Fails if the
+    /// connection is to end, or the lease is lost.
+    pub(super) async fn acquire_ahead(&self) -> anyhow::Result<()> {
+        self.wait().await?;
+        self.0.is_held.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Returns when the link may connect. Fails as [`ConnectSlot::come`] does, and when it waited too long: then
-    /// the library begins anew at once, without the pause that follows a failure.
-    pub(super) async fn take(&self) -> anyhow::Result<()> {
-        if self.0.has_come.swap(false, Ordering::Relaxed) {
+    /// Waits for a slot. Fails as [`ConnectSlot::acquire_ahead`] does, and also after [`PATIENCE`]: then the
+    /// library tries again at once, without the pause that follows other failures.
+    pub(super) async fn acquire(&self) -> anyhow::Result<()> {
+        if self.0.is_held.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        if let Ok(passed) = tokio::time::timeout(PATIENCE, self.pass()).await {
-            return passed;
+        if let Ok(acquired) = tokio::time::timeout(PATIENCE, self.wait()).await {
+            return acquired;
         }
         let client = self.0.client.get().and_then(Weak::upgrade);
         client
             .context("the client is gone")?
             .reconnect_immediately()
             .await;
-        bail!("its turn has not come yet")
+        bail!("no connect slot in time; trying again")
     }
 
-    async fn pass(&self) -> anyhow::Result<()> {
+    async fn wait(&self) -> anyhow::Result<()> {
         tokio::select! {
-            passed = self.0.limiter.pass(self.0.session, self.0.urgency) => passed,
-            () = self.0.ending.cancelled() => bail!("the connection is to end"),
-            () = self.0.lost.cancelled() => bail!("the session is no longer ours"),
+            acquired = self.0.limiter.acquire(self.0.session, self.0.urgency) => acquired,
+            () = self.0.ending.cancelled() => bail!("the connection is stopping"),
+            () = self.0.lost.cancelled() => bail!("the session's lease is lost"),
         }
     }
 
-    /// WhatsApp refused a connection because there are too many, or did not answer.
+    /// Records that WhatsApp refused a connection because there are too many, or did not answer.
     pub(super) fn refused(&self) {
         self.0.limiter.refused();
     }
 
-    /// The link is over.
-    pub(super) fn end(&self) {
+    /// Leaves the queue, because the connection has ended.
+    pub(super) fn release(&self) {
         self.0.limiter.forget(self.0.session);
     }
 
@@ -130,12 +131,12 @@ mod tests {
     async fn who_is_to_end_or_lost_its_session_does_not_wait() {
         let lost = CancellationToken::new();
         let slot = ConnectSlot::of_a_test(&lost);
-        slot.come().await.unwrap();
-        slot.take().await.unwrap();
+        slot.acquire_ahead().await.unwrap();
+        slot.acquire().await.unwrap();
         slot.0.ending.cancel();
-        assert!(slot.come().await.is_err());
+        assert!(slot.acquire_ahead().await.is_err());
         let slot = ConnectSlot::of_a_test(&lost);
         lost.cancel();
-        assert!(slot.take().await.is_err());
+        assert!(slot.acquire().await.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! One connection: what every page that works on it shares.
+//! One connection: the handle that its pages share.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use whatsapp_rust::Client;
 use super::jid::peer_of;
 use crate::{clock::Clock, content::Peer};
 
-/// One connection. Cheap to clone; the clones are the same connection.
+/// A connection to WhatsApp. Cheap to clone; all clones are the same connection.
 #[derive(Clone)]
 pub struct Connection(Arc<Open>);
 
 struct Open {
     client: Arc<Client>,
-    /// Set once WhatsApp has told its properties, see [`Connection::send`].
+    /// Set when WhatsApp's properties are known, see [`Connection::send`].
     properties: OnceCell<()>,
-    /// Cancelled when it is to end.
+    /// Cancelled when the connection is to end.
     ending: CancellationToken,
     over: CancellationToken,
     clock: Clock,
@@ -42,27 +42,27 @@ impl Connection {
         &self.0.clock
     }
 
-    /// Cancelled when it is to end.
+    /// Cancelled when the connection is to end.
     pub(super) fn ending(&self) -> &CancellationToken {
         &self.0.ending
     }
 
-    /// Set once WhatsApp has told its properties.
+    /// Set when WhatsApp's properties are known.
     pub(super) fn properties(&self) -> &OnceCell<()> {
         &self.0.properties
     }
 
-    /// Cancelled when the run is over.
+    /// Cancelled when the run has ended.
     pub(super) fn over(&self) -> &CancellationToken {
         &self.0.over
     }
 
-    /// Whether the connection is up and logged in.
+    /// Returns whether the connection is open and logged in.
     pub fn is_connected(&self) -> bool {
         self.0.client.is_connected() && self.0.client.is_logged_in()
     }
 
-    /// The number's own phone and LID; `None` while it is not linked.
+    /// Returns the number's own phone and LID; `None` if it is not linked.
     pub fn me(&self) -> Option<Peer> {
         let (phone, lid) = (self.0.client.pn(), self.0.client.lid());
         let me = peer_of([&phone, &lid].into_iter().flatten());

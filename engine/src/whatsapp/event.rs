@@ -1,28 +1,29 @@
-//! What a connection tells, in our own words, and where incoming messages go.
+//! The events of a connection.
 //!
-//! Two ways lead out of a connection. Incoming messages go through an [`InboundSink`](super::inbound::InboundSink) and are
-//! acknowledged to WhatsApp only after it has committed them. Everything else comes out of
-//! [`ConnectionEvents`], a queue in the order of arrival that ends with [`ConnectionEvent::Ended`].
+//! A connection has two outputs. Incoming messages go to an
+//! [`InboundSink`](super::inbound::InboundSink), and WhatsApp gets its acknowledgement only after
+//! the sink has committed them. Everything else goes to [`ConnectionEvents`], a queue in order of
+//! arrival that ends with [`ConnectionEvent::Ended`].
 
 use std::{
-    fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::late::Late;
-use crate::{clock::Millis, content::Peer};
+use crate::{clock::Millis, content::Peer, sealed::sealed_debug};
 
-/// Receipts that may wait to be taken; more are dropped, because WhatsApp's servers can send any
-/// number of them at once after a pause and a lost receipt only leaves a status behind the truth.
+/// Maximum number of waiting receipts; more are dropped. After a pause WhatsApp can send any number
+/// of them at once, and a lost receipt only means that a status is out of date.
 pub const RECEIPTS_WAITING: usize = 1024;
 
-/// The text a phone scans to link this session. It carries a secret.
+/// The text that a phone scans as a QR code to link this session. It is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QrCode(String);
 
@@ -31,19 +32,14 @@ impl QrCode {
         Self(text)
     }
 
-    /// The text to draw as a QR. For the owner of the session only.
+    /// Returns the text to draw as a QR code. Show it only to the owner of the session.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for QrCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QrCode[sealed]")
-    }
-}
-
-/// The eight characters to enter on the phone to link this session. A secret while it is valid.
+/// The eight characters that link this session when they are entered on the phone. They are a
+/// secret while they are valid.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PairingCode(String);
 
@@ -52,134 +48,133 @@ impl PairingCode {
         Self(text)
     }
 
-    /// The characters, without a dash. For the owner of the session only.
+    /// Returns the characters, without a dash. Show them only to the owner of the session.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for PairingCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PairingCode[sealed]")
-    }
-}
+sealed_debug!(QrCode, PairingCode);
 
-/// Something that happened to a connection.
+/// Something that happened on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEvent {
-    /// A code to scan; the one before it is no longer valid.
+    /// A QR code to scan. It replaces the one before.
     Qr {
-        /// What to draw.
+        /// The text to draw.
         code: QrCode,
-        /// How long WhatsApp takes it: 60 s for the first, 20 s for each of the next five.
+        /// How long WhatsApp accepts it: 60 s for the first code, 20 s for each of the next five.
         valid_for: Duration,
     },
-    /// All codes were shown and none was scanned, while a pairing code is still out. Without one
-    /// the connection ends with [`Ended::QrExhausted`] instead.
+    /// All QR codes have expired, but a pairing code is still valid. Without a pairing code the
+    /// connection ends with [`Ended::QrExhausted`] instead.
     QrExhausted,
     /// A code to enter on the phone.
     PairingCode {
-        /// What to enter.
+        /// The code.
         code: PairingCode,
-        /// How long WhatsApp takes it, about 180 s.
+        /// How long WhatsApp accepts it, about 180 s.
         valid_for: Duration,
     },
-    /// The pairing code is void, or none could be had; ask for another, or scan the QR.
+    /// The pairing code is no longer valid, or WhatsApp gave none. Request another one, or scan the
+    /// QR code.
     PairingCodeVoid,
-    /// The number is linked. The connection is made anew at once and [`ConnectionEvent::Connected`] follows.
+    /// The number is linked. The library reconnects at once, and [`ConnectionEvent::Connected`]
+    /// follows.
     Linked {
         /// The number's own phone and LID.
         me: Peer,
     },
     /// Logged in and ready to send.
     Connected,
-    /// The connection dropped; the library connects again by itself, after 1 s up to 15 min.
-    /// Not told when the drop was asked for.
+    /// The connection dropped. The library reconnects by itself, after 1 s to 15 min. This event is
+    /// not sent if we asked for the drop.
     Disconnected,
-    /// WhatsApp's server took a message, or refused it.
+    /// WhatsApp's server accepted a message, or refused it.
     Ack {
-        /// The WhatsApp message id.
+        /// WhatsApp's message id.
         id: String,
-        /// The server's refusal code, such as 463 or 479; none when it took the message.
+        /// The server's refusal code, such as 463 or 479. `None` if it accepted the message.
         error: Option<u16>,
     },
-    /// A recipient's phone received, showed or played messages; in a group each member's tells.
+    /// A recipient's phone received, showed or played messages. In a group, each member's phone
+    /// reports.
     Receipt {
-        /// The WhatsApp message ids.
+        /// WhatsApp's message ids.
         ids: Vec<String>,
-        /// How far they came.
+        /// What the phone did.
         kind: ReceiptKind,
-        /// When, by WhatsApp's clock, milliseconds UTC.
+        /// When, by WhatsApp's clock, in milliseconds UTC.
         at: Millis,
     },
-    /// A message came in beside the [`InboundSink`](super::inbound::InboundSink): [`Connection::read`] reads it. Nobody waits for it to be
-    /// stored.
+    /// A message that did not come through the [`InboundSink`](super::inbound::InboundSink).
+    /// [`Connection::read`] reads it. WhatsApp is acknowledged before it is stored.
     ///
     /// [`Connection::read`]: crate::whatsapp::Connection::read
     Late(Late),
-    /// The connection is over; nothing follows.
+    /// The connection has ended. No event follows.
     Ended(Ended),
 }
 
 impl ConnectionEvent {
-    /// Whether others decide how many of it there are.
+    /// Returns whether the other side controls how many of these events there are.
     fn is_bounded(&self) -> bool {
         matches!(self, Self::Receipt { .. } | Self::Late(_))
     }
 }
 
-/// How far a message came.
+/// What a recipient's phone did with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReceiptKind {
-    /// On the recipient's phone.
+    /// It received the message.
     Delivered,
-    /// Shown to the recipient.
+    /// It showed the message.
     Read,
-    /// A voice message or video was played.
+    /// It played a voice message or video.
     Played,
 }
 
-/// Why a connection is over for good.
+/// Why a connection has ended for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Unlinked, from the phone, by [`Connection::logout`] or by WhatsApp: the keys are worthless, and
-    /// linking again needs a wiped key store.
+    /// The number was unlinked: on the phone, by [`Connection::logout`], or by WhatsApp. The keys
+    /// are worthless. To link again, wipe the key store first.
     ///
     /// [`Connection::logout`]: crate::whatsapp::Connection::logout
     LoggedOut,
-    /// WhatsApp locked the account (`<failure reason="403">` or `406`): as [`Ended::LoggedOut`],
-    /// and a person must look at the phone.
+    /// WhatsApp locked the account (`<failure reason="403">` or `406`). As [`Ended::LoggedOut`],
+    /// and a person must check the phone.
     AccountLocked,
-    /// WhatsApp banned the number for a time (`<failure reason="402">`). Still linked.
+    /// WhatsApp banned the number for some time (`<failure reason="402">`). It is still linked.
     Banned {
-        /// 101 too many people, 102 blocked by many, 103 groups, 104 same message, 106 lists.
+        /// WhatsApp's reason: 101 too many people, 102 blocked by many, 103 groups, 104 same
+        /// message, 106 lists; 0 if unknown.
         code: u32,
-        /// Until when, milliseconds UTC by our clock; none when WhatsApp did not say.
+        /// End of the ban, in milliseconds UTC by our clock. `None` if WhatsApp did not say.
         until: Option<Millis>,
     },
-    /// The same linked device connected elsewhere: two owners of one session.
+    /// The same linked device connected from elsewhere: the session has two owners.
     Replaced,
     /// WhatsApp wants a newer version of the client (`<failure reason="405">`).
     Outdated,
     /// WhatsApp refused the login with this code.
     Failed(u16),
-    /// No code was scanned; a new connection gives new codes.
+    /// No QR code was scanned. A new connection gets new codes.
     QrExhausted,
     /// Another host holds the session.
     LeaseLost,
-    /// Stopped by us. Still linked.
+    /// We stopped it. The number is still linked.
     Stopped,
 }
 
 /// The events of one connection, in order.
 ///
-/// No acknowledgement and no change of state is ever dropped: acknowledgements are as many as the
-/// sends in flight, changes of state as many as connects, so the queue needs no limit for them.
-/// Receipts, and messages that came late, are dropped (and counted in the log) beyond
-/// [`RECEIPTS_WAITING`] waiting ones. The
-/// library calls its listeners while it reads the socket, so nothing here may wait.
+/// Acknowledgements and changes of state are never dropped. There are only as many acknowledgements
+/// as sends in flight, and as many changes of state as connects, so they need no limit. Receipts
+/// and late messages are dropped, with a log line, when [`RECEIPTS_WAITING`] of them are waiting.
+/// The library calls its listeners while it reads the socket, so queueing an event must not wait.
 #[derive(Debug)]
 pub struct ConnectionEvents {
     events: mpsc::UnboundedReceiver<ConnectionEvent>,
@@ -187,7 +182,7 @@ pub struct ConnectionEvents {
 }
 
 impl ConnectionEvents {
-    /// The next event; `None` after [`ConnectionEvent::Ended`]. Safe to cancel.
+    /// Returns the next event; `None` after [`ConnectionEvent::Ended`]. Cancel-safe.
     pub async fn recv(&mut self) -> Option<ConnectionEvent> {
         let event = self.events.recv().await?;
         if event.is_bounded() {
@@ -197,7 +192,7 @@ impl ConnectionEvents {
     }
 }
 
-/// The other end of [`ConnectionEvents`].
+/// The sending end of [`ConnectionEvents`].
 #[derive(Debug)]
 pub(crate) struct Outbox {
     events: Mutex<Option<mpsc::UnboundedSender<ConnectionEvent>>>,
@@ -207,19 +202,19 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new() -> (Self, ConnectionEvents) {
-        let (tell, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::unbounded_channel();
         let receipts = Arc::new(AtomicUsize::new(0));
         let outbox = Self {
-            events: Mutex::new(Some(tell)),
+            events: Mutex::new(Some(sender)),
             receipts: receipts.clone(),
             ended: Mutex::new(None),
         };
         (outbox, ConnectionEvents { events, receipts })
     }
 
-    /// Queues an event, except a receipt beyond the limit.
-    pub(crate) fn tell(&self, event: ConnectionEvent) {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Queues an event. Drops a receipt or late message beyond the limit.
+    pub(crate) fn push(&self, event: ConnectionEvent) {
+        let events = self.events.lock();
         let Some(events) = events.as_ref() else {
             return;
         };
@@ -232,32 +227,26 @@ impl Outbox {
             }
             self.receipts.fetch_add(1, Ordering::Relaxed);
         }
-        // Nobody listening any more is no fault: the session was dropped.
+        // If the receiver is gone, the session was dropped. That is no error.
         let _ = events.send(event);
     }
 
-    /// Remembers why the connection ends; the first reason stands, since what follows it is only
-    /// the noise of going down.
+    /// Records why the connection ends. Only the first reason counts, because the later ones are
+    /// consequences of it.
     pub(crate) fn ending(&self, why: Ended) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.get_or_insert(why);
+        self.ended.lock().get_or_insert(why);
     }
 
-    /// Why it ends, if that is known yet.
+    /// Returns why the connection ends, if that is known yet.
     pub(crate) fn why(&self) -> Option<Ended> {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.clone()
+        self.ended.lock().clone()
     }
 
     /// Queues [`ConnectionEvent::Ended`] and closes the queue.
     pub(crate) fn close(&self) {
-        let why = {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.take().unwrap_or(Ended::Stopped)
-        };
-        self.tell(ConnectionEvent::Ended(why));
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.take();
+        let why = self.ended.lock().take().unwrap_or(Ended::Stopped);
+        self.push(ConnectionEvent::Ended(why));
+        self.events.lock().take();
     }
 }
 
@@ -284,8 +273,8 @@ mod tests {
     async fn a_flood_of_receipts_costs_no_acknowledgement() {
         let (outbox, mut events) = Outbox::new();
         for id in 0..3 * RECEIPTS_WAITING {
-            outbox.tell(receipt());
-            outbox.tell(ack(id));
+            outbox.push(receipt());
+            outbox.push(ack(id));
         }
         outbox.close();
         let (mut receipts, mut acks) = (0, 0);
@@ -304,11 +293,11 @@ mod tests {
     async fn a_taken_receipt_makes_room_for_the_next() {
         let (outbox, mut events) = Outbox::new();
         for _ in 0..RECEIPTS_WAITING {
-            outbox.tell(receipt());
+            outbox.push(receipt());
         }
         assert_eq!(events.recv().await, Some(receipt()));
-        outbox.tell(receipt());
-        outbox.tell(receipt());
+        outbox.push(receipt());
+        outbox.push(receipt());
         outbox.close();
         let mut left = 0;
         while let Some(ConnectionEvent::Receipt { .. }) = events.recv().await {
@@ -323,7 +312,7 @@ mod tests {
         outbox.ending(Ended::Replaced);
         outbox.ending(Ended::Stopped);
         outbox.close();
-        outbox.tell(ConnectionEvent::Connected);
+        outbox.push(ConnectionEvent::Connected);
         assert_eq!(
             events.recv().await,
             Some(ConnectionEvent::Ended(Ended::Replaced))

@@ -1,4 +1,4 @@
-//! The process's way to WhatsApp: what all its connections share.
+//! The process's handle to WhatsApp: what all its connections share.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{clock::Clock, ids::SessionId};
 
-/// The way to WhatsApp, one for the process. Cheap to clone.
+/// The handle to WhatsApp, one for each process. Cheap to clone.
 #[derive(Clone)]
 pub struct WhatsApp(Arc<Shared>);
 
@@ -29,8 +29,8 @@ struct Shared {
 }
 
 impl WhatsApp {
-    /// Talks to the server at `address`, with at most so many new connections a second. The runs of its
-    /// links are tasks on `tasks`.
+    /// Makes the handle for the server at `address`. `connects` limits the new connections per
+    /// second. Connections run as tasks on `tasks`.
     pub fn new(
         address: ServerAddress,
         connects: Connects,
@@ -48,22 +48,23 @@ impl WhatsApp {
         }))
     }
 
-    /// The server it talks to.
+    /// Returns the server's address.
     pub fn address(&self) -> &ServerAddress {
         &self.0.address
     }
 
-    /// The sessions whose connections wait for their turn.
+    /// Returns the sessions that wait until they may connect.
     pub fn waiting(&self) -> Vec<SessionId> {
         self.0.limiter.waiting()
     }
 
-    /// How urgent those that wait are by now.
+    /// Updates the urgency of waiting sessions.
     pub fn order(&self, urgencies: &[(SessionId, Urgency)]) {
         self.0.limiter.order(urgencies);
     }
 
-    /// So many processes, this one among them, connect from one address.
+    /// Sets how many processes connect from this machine's address, including this one. They share
+    /// the limit.
     pub fn share_address(&self, processes: u32) {
         self.0.limiter.share(processes);
     }
@@ -88,7 +89,8 @@ impl WhatsApp {
         &self.0.version
     }
 
-    /// One configuration for all sockets, so that they share the root certificates in memory.
+    /// Returns the TLS configuration of all sockets. It is shared, so that the root certificates
+    /// are in memory only once.
     pub(super) fn tls(&self) -> anyhow::Result<Arc<rustls::ClientConfig>> {
         if let Some(tls) = self.0.tls.get() {
             return Ok(tls.clone());

@@ -1,50 +1,51 @@
-//! A message that came in, and where such messages go.
+//! An incoming message, and the interface that stores it.
 
 use async_trait::async_trait;
 
 use super::wire::Ballot;
 use crate::{
-    content::{Content, Context, Group, Peer, sealed_in_logs},
+    content::{Content, Context, Group, Peer},
     media::Remote,
+    sealed::sealed_debug,
 };
 
-/// Takes the messages that come in.
+/// Stores incoming messages.
 #[async_trait]
 pub trait InboundSink: Send + Sync {
-    /// Commits the whole batch durably, in order, all or nothing. An error leaves it
-    /// unacknowledged and WhatsApp delivers it again after the next connect, so a message may come
-    /// more than once: it is identified by (chat, sender, id).
+    /// Commits the whole batch durably, in order: all of it or nothing. After an error WhatsApp
+    /// gets no acknowledgement and delivers the batch again after the next connect. So a message
+    /// can arrive more than once; it is identified by `chat`, `sender` and `id`.
     ///
-    /// It is awaited while messages are received. It must not use the [`Connection`] of the session:
-    /// that waits for a lock the receiving side holds.
+    /// The receiving side waits until this returns, and holds a lock. Do not use the session's
+    /// [`Connection`] here: it needs the same lock.
     ///
     /// [`Connection`]: crate::whatsapp::Connection
     async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()>;
 }
 
-/// A message that came in, as the durability hook hands it over.
+/// An incoming message.
 #[derive(Clone)]
 pub struct Inbound {
-    /// The chat as WhatsApp names it (a JID): with `sender` and `id` it identifies the message.
+    /// JID of the chat. Together with `sender` and `id` it identifies the message.
     pub chat: String,
-    /// The sender as WhatsApp names it (a JID).
+    /// JID of the sender.
     pub sender: String,
-    /// WhatsApp's message id, unique only within chat and sender.
+    /// WhatsApp's message id. It is unique only within chat and sender.
     pub id: String,
-    /// Who wrote it.
+    /// The account that wrote it.
     pub from: Peer,
-    /// The group it was written in.
+    /// The group that it was written in.
     pub group: Option<Group>,
     /// What it carries.
     pub content: Content,
-    /// What stands beside it.
+    /// What goes with the content.
     pub context: Context,
-    /// The vote that a `poll_vote` brings, still sealed.
+    /// The encrypted vote of a `poll_vote`.
     pub ballot: Option<Ballot>,
-    /// Where WhatsApp keeps the file it carries, if it can be had.
+    /// Where WhatsApp keeps the file, if the message has one that can be downloaded.
     pub remote: Option<Remote>,
-    /// When WhatsApp says it was sent, milliseconds UTC.
+    /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
 }
 
-sealed_in_logs!(Inbound);
+sealed_debug!(Inbound);

@@ -1,10 +1,10 @@
-//! WhatsApp's names of an account (JIDs), in our own words.
+//! JIDs: WhatsApp's names of accounts, converted to our types.
 
 use whatsapp_rust::Jid;
 
 use crate::content::{Peer, Phone};
 
-/// Puts the library's names of one account into ours.
+/// Returns the account that these JIDs name.
 pub(super) fn peer_of<'a>(names: impl Iterator<Item = &'a Jid>) -> Peer {
     let mut peer = Peer {
         phone: None,
@@ -24,7 +24,7 @@ pub(super) fn phone(digits: &str) -> Option<Phone> {
     Phone::parse(&format!("+{digits}"))
 }
 
-/// The person that a JID names.
+/// Parses the JID of a person. Returns `None` for anything else.
 pub(super) fn parse_peer(jid: &str) -> Option<Peer> {
     let jid: Jid = jid.parse().ok()?;
     let peer = peer_of(std::iter::once(&jid));

@@ -1,8 +1,9 @@
-//! Incoming messages: from the library's durability hook to an [`InboundSink`].
+//! Passes incoming messages from the library's durability hook to an [`InboundSink`].
 //!
-//! The hook is called with each decrypted message before WhatsApp is told that it arrived. What
-//! this version does not carry (channels, status, what our own other devices wrote) and what is no
-//! message to a person (keys, history notices) is left out and so acknowledged.
+//! The library calls the hook with each decrypted message before it acknowledges the message to
+//! WhatsApp. Some messages are left out, and so acknowledged without being stored: those of
+//! channels, statuses and this number's other devices, which this version does not support, and
+//! those that carry nothing for a person, such as keys and history notices.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::{
     ids::MediaId,
 };
 
-/// Stands between the library and the sink.
+/// Connects the library to the sink.
 pub(super) struct Hook {
     pub(super) sink: Arc<dyn InboundSink>,
     pub(super) clock: Clock,
@@ -33,8 +34,8 @@ pub(super) struct Hook {
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
-    /// The client is asked only for its own names and for the phone behind a LID, which it answers
-    /// from memory or the key store, never over the network.
+    /// Asks the client only for its own JIDs and for the phone number of a LID. It answers from
+    /// memory or the key store, never over the network.
     async fn on_messages(
         &self,
         client: Arc<Client>,
@@ -46,7 +47,7 @@ impl InboundDurabilityHook for Hook {
         }
         let skipped = batch.len() - messages.len();
         if skipped > 0 {
-            tracing::debug!(skipped, "left out what is no message to this number");
+            tracing::debug!(skipped, "left out messages that are not for this number");
         }
         if messages.is_empty() {
             return Ok(());
@@ -55,7 +56,7 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
-/// A decrypted message in our words; none when it is nothing that comes in.
+/// Converts a decrypted message. Returns `None` if it is not a message to this number.
 pub(super) async fn read(
     client: &Client,
     message: &InboundMessage,
@@ -65,24 +66,29 @@ pub(super) async fn read(
         return None;
     }
     let read = wire::read(&message.message, MediaId::new(clock))?;
-    told(client, &message.info, read).await
+    with_sender(client, &message.info, read).await
 }
 
-/// With who wrote it, and where; none of whom nobody could be answered.
-pub(super) async fn told(client: &Client, info: &MessageInfo, read: Read) -> Option<Inbound> {
+/// Adds sender and chat. Returns `None` if the sender has neither phone nor LID, because nobody
+/// could reply.
+pub(super) async fn with_sender(
+    client: &Client,
+    info: &MessageInfo,
+    read: Read,
+) -> Option<Inbound> {
     if !is_wanted(info) {
         return None;
     }
     let from = peer(client, info).await;
     if from.phone.is_none() && from.lid.is_none() {
-        tracing::warn!("left out a message of somebody with neither phone nor LID");
+        tracing::warn!("left out a message whose sender has neither phone nor LID");
         return None;
     }
-    let read = known(client, read).await;
+    let read = with_phones(client, read).await;
     Some(inbound(info, &own(client), from, read))
 }
 
-/// Whether another person wrote it, to this number alone or in a group.
+/// Returns whether another person wrote it, to this number or in a group.
 fn is_wanted(info: &MessageInfo) -> bool {
     let source = &info.source;
     let person = (source.chat.is_pn() || source.chat.is_lid()) && !source.is_group;
@@ -131,8 +137,9 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
     }
 }
 
-/// Says of a target, read from the writer's side, whose it is from this one. Between two it is the
-/// other one's or ours; in a group, where `writer` wrote, it may be a third one's.
+/// Corrects a target, which was read from the writer's point of view, to this number's point of
+/// view. In a chat of two, the message is ours or the other person's. In a group, where `writer`
+/// wrote, it may also be a third member's.
 fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
     let named = target.participant.take();
     let Some(writer) = writer else { return };
@@ -145,7 +152,7 @@ fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
     target.participant = named.filter(|_| !target.from_me);
 }
 
-/// Who made a poll, if that was not its voter.
+/// Returns who made a poll, if it was not the voter.
 fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
     if poll.from_me {
         return Some(me.clone());
@@ -153,13 +160,14 @@ fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
     poll.participant.as_deref().and_then(parse_peer)
 }
 
-/// Whether two are one account, as far as their names tell.
+/// Returns whether two peers are the same account, as far as their phones and LIDs show.
 fn is_same(one: &Peer, other: &Peer) -> bool {
     let phones = one.phone.is_some() && one.phone == other.phone;
     phones || (one.lid.is_some() && one.lid == other.lid)
 }
 
-/// A poll's maker and the voter, both by their LIDs or both by their phones, never mixed.
+/// Returns the JIDs of the poll's maker and the voter. They are both LIDs or both phones, never
+/// mixed.
 fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
     let lid = |peer: &Peer| peer.lid.as_deref().map(|lid| Jid::lid(lid).to_string());
     let phone = |peer: &Peer| {
@@ -177,8 +185,8 @@ fn own(client: &Client) -> Peer {
     peer_of([&phone, &lid].into_iter().flatten())
 }
 
-/// With the phones of those whom a text mentions by their LIDs.
-async fn known(client: &Client, mut read: Read) -> Read {
+/// Adds the phone numbers of people who are mentioned by LID.
+async fn with_phones(client: &Client, mut read: Read) -> Read {
     for mentioned in &mut read.context.mentions {
         if let (None, Some(lid)) = (&mentioned.phone, &mentioned.lid)
             && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
@@ -189,7 +197,7 @@ async fn known(client: &Client, mut read: Read) -> Read {
     read
 }
 
-/// Phone and LID of the sender, as far as the stanza or an earlier one told them.
+/// Returns phone and LID of the sender, as far as this stanza or an earlier one contained them.
 async fn peer(client: &Client, info: &MessageInfo) -> Peer {
     let named = [Some(&info.source.sender), info.source.sender_alt.as_ref()];
     let mut peer = peer_of(named.into_iter().flatten());
@@ -250,7 +258,7 @@ mod tests {
         }
     }
 
-    /// What this member wrote in a group.
+    /// A message that this member wrote in a group.
     fn in_group(member: &str) -> MessageInfo {
         let mut info = from(Jid::group("120363000000000000"));
         info.source.sender = member.parse().unwrap();
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn in_a_group_a_target_is_ours_its_writers_or_a_third_ones() {
         let me = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        // As the key says it: `from_me` of the writer, and who else wrote it.
+        // As in the key: `from_me` of the writer, and who wrote it otherwise.
         let placed = |writers_own: bool, participant: Option<&str>| {
             let mut target = Target {
                 from_me: !writers_own,

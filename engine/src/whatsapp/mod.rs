@@ -1,27 +1,28 @@
-//! One live connection to WhatsApp: pair, send, listen.
+//! One live connection to WhatsApp: pair, send, receive.
 //!
-//! Together with the key store the only place that names the library (whatsapp-rust, wacore).
+//! This module, `keystore` and `media` are the only ones that use the library (whatsapp-rust,
+//! wacore).
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | `address` | which server, and which builds may talk to it |
-//! | `tls`, `transport`, `http`, `version` | what the library stands on: sockets, media, the web version |
-//! | `connect_limiter`, `connect_slot` | how fast connections are opened, and whose turn it is |
+//! | `address` | the server, and which builds may connect to it |
+//! | `tls`, `transport`, `http`, `version` | what the library needs: TLS, sockets, HTTP, the web version |
+//! | `connect_limiter`, `connect_slot` | how fast connections are opened, and which is next |
 //! | `handle`, `connection` | what all connections of the process share; one connection |
-//! | `connect` | opening a connection, pairing, and the ways it ends |
-//! | `outgoing`, `send` | what is sent; sending and typing |
-//! | `find`, `timelock` | who has an account; whether the number may open new chats |
-//! | `groups` | which groups the number is in |
-//! | `jid`, `wa_id` | WhatsApp's names of accounts, and its ids of messages |
-//! | `mark`, `named` | receipts for what came in; which message that is |
+//! | `connect` | opening a connection, pairing, stopping |
+//! | `outgoing`, `send` | an outgoing message; sending and typing |
+//! | `find`, `timelock` | whether a number has an account; whether this number may open new chats |
+//! | `groups` | the groups that the number is in |
+//! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
+//! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
-//! | [`event`], [`inbound`] | what a connection tells; a message that came in |
-//! | `listen`, `late`, `tell` | incoming messages; those that come beside the hook; all other events |
-//! | `wire` | contents as WhatsApp writes them, both ways |
+//! | [`event`], [`inbound`] | the events of a connection; an incoming message |
+//! | `listen`, `late`, `tell` | receives messages; messages that bypass the hook; converts the library's events |
+//! | `wire` | contents in WhatsApp's format, both ways |
 //!
-//! History that a phone sends after linking is read by the library for the privacy tokens it
-//! carries, without which WhatsApp refuses messages to people the number knows; its content is not
-//! listened to and so never kept.
+//! After linking, a phone sends its history. The library reads it for the privacy tokens in it,
+//! without which WhatsApp refuses messages to people whom the number knows. Its content is never
+//! stored.
 
 mod address;
 mod connect;
@@ -67,9 +68,9 @@ pub use self::{
     wire::{Ballot, clean_file_name},
 };
 
-/// Log directives that keep phone numbers, LIDs and pairing codes out of the logs: the library
-/// names them in messages of level info and in a few warnings. To be added last to whatever filter
-/// the operator sets. What matters of those messages comes as events and errors of ours.
+/// Log directives that keep phone numbers, LIDs and pairing codes out of the logs. The library
+/// writes them in messages of level info and in a few warnings. Append these directives to the
+/// operator's filter. Our own events and errors report what matters in those messages.
 pub const LOG_FILTER: &str = "whatsapp_rust=off,whatsapp_rust_tokio_transport=off,wacore=off,\
     wacore_appstate=off,wacore_binary=off,wacore_libsignal=off,wacore_noise=off,waproto=off,\
     Client=off,Bot=off,AppState=off,usync=off,blocklist=off,Blocking=off,UnifiedSession=off,\

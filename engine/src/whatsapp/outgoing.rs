@@ -1,4 +1,4 @@
-//! What a connection is given to send.
+//! An outgoing message.
 
 use crate::{
     clock::Millis,
@@ -6,31 +6,31 @@ use crate::{
     media::{Looks, SealedFile},
 };
 
-/// What is sent.
+/// A message to send.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'m> {
     /// What it carries.
     pub content: &'m Content,
-    /// What stands beside it.
+    /// What goes with the content.
     pub context: &'m Context,
-    /// The file that the content carries, as WhatsApp has it.
+    /// The uploaded file, if the content has one.
     pub attached: Option<&'m Attached>,
-    /// When, for the kinds whose form has it.
+    /// When, in milliseconds UTC. Reactions and edits contain the time.
     pub at: Millis,
 }
 
 /// A file to send.
 #[derive(Debug, Clone)]
 pub struct Attached {
-    /// What opens it.
+    /// Its key and digests.
     pub file: SealedFile,
-    /// How it looks before it is loaded.
+    /// What a phone shows before it has downloaded the file.
     pub looks: Looks,
-    /// Where WhatsApp has it.
+    /// Where WhatsApp keeps it.
     pub uploaded: Uploaded,
 }
 
-/// Where WhatsApp put a file of ours.
+/// Where WhatsApp keeps a file that we uploaded.
 #[derive(Debug, Clone)]
 pub struct Uploaded {
     pub(super) url: String,

@@ -1,4 +1,4 @@
-//! Sending: who a message goes to on the wire, and what a failure means for trying again.
+//! Sends messages: finds the recipient's address, and decides what a failure means for a retry.
 
 use std::time::Duration;
 
@@ -16,29 +16,29 @@ use super::{
 };
 use crate::content::{Peer, Recipient};
 
-/// How long WhatsApp may take to tell its properties.
+/// Maximum time to wait for WhatsApp's properties.
 const PROPERTIES: Duration = Duration::from_secs(5);
 
-/// The code of a message to a group that this number is not in, or that is no more.
+/// Error code for a message to a group that this number is not in, or that no longer exists.
 pub const NOT_IN_GROUP: &str = "not_in_group";
 
-/// Why a message was not handed to the socket, and whether it might have been.
+/// Why a message was not sent, and whether it may have been sent anyway.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Certainly not written; the same message may be sent again.
+    /// It was certainly not written. The same message may be sent again.
     #[error("not sent: {0}")]
     NotOnWire(&'static str),
-    /// May have been written. Only the same message id may be used again, because a phone shows
-    /// one message for an id.
+    /// It may have been written. Retry only with the same message id: a phone shows only one
+    /// message for an id.
     #[error("may have been sent: {0}")]
     Unsure(&'static str),
-    /// Certainly not written, and trying again cannot help.
+    /// It was certainly not written, and a retry cannot help.
     #[error("cannot be sent: {0}")]
     Permanent(&'static str),
 }
 
 impl SendError {
-    /// The stable code.
+    /// Returns the stable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotOnWire(code) | Self::Unsure(code) | Self::Permanent(code) => code,
@@ -46,28 +46,27 @@ impl SendError {
     }
 }
 
-/// What a number is at, in a chat.
+/// What the chat shows that this number is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Typing {
     /// Typing.
     Text,
     /// Recording a voice note.
     Voice,
-    /// Neither, any more.
+    /// Neither of them any more.
     Paused,
 }
 
 impl Connection {
-    /// Encrypts a message and writes it to the socket under `wa_id`.
+    /// Encrypts a message and writes it to the socket, with the message id `wa_id`.
     ///
-    /// `Ok` means written, never sent: the server's answer comes as [`ConnectionEvent::Ack`] and may be a
-    /// refusal. The Signal keys it used are durable before it is written.
+    /// `Ok` means written, not delivered: the server's answer comes as [`ConnectionEvent::Ack`] and
+    /// may be a refusal. The Signal keys that were used are durable before the message is written.
     ///
-    /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
-    /// devices and keys, and the answers are kept, in memory and in the key store, and are
-    /// brought up to date by WhatsApp's notifications. Later sends ask nothing. (Only for a phone
-    /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
-    /// goes for who is in a group.
+    /// The first send to a phone asks WhatsApp for its LID, devices and keys. The answers are kept
+    /// in memory and in the key store, and WhatsApp's notifications update them, so later sends ask
+    /// nothing. The same is true for the members of a group. (For a phone without a LID the library
+    /// asks every time, but current accounts all have one.)
     ///
     /// [`ConnectionEvent::Ack`]: super::event::ConnectionEvent::Ack
     pub async fn send(
@@ -98,9 +97,9 @@ impl Connection {
         }
     }
 
-    /// WhatsApp's properties say whether a message must show the privacy token of its recipient. The
-    /// library asks for them in the background after it is connected; a message that goes out before
-    /// it knows them goes without its token, and WhatsApp may refuse it (463). So the first one waits.
+    /// WhatsApp's properties say whether a message must contain the privacy token of its recipient.
+    /// The library asks for them in the background after it has connected. A message sent earlier
+    /// has no token, and WhatsApp may refuse it (463). So the first send waits for them.
     async fn know_properties(&self) {
         let asking = self.properties().get_or_try_init(|| async {
             match tokio::time::timeout(PROPERTIES, self.client().fetch_props()).await {
@@ -110,14 +109,17 @@ impl Connection {
             }
         });
         if let Err(error) = asking.await {
-            tracing::info!(error, "sending without knowing WhatsApp's properties");
+            tracing::info!(
+                error,
+                "could not fetch WhatsApp's properties; sending without them"
+            );
         }
     }
 
-    /// Shows the recipient what this number is at. `Ok` means written; whether a phone shows it, and
-    /// for how long, is the phone's.
+    /// Shows the recipient what this number is doing. `Ok` means that it was written to the socket.
+    /// The recipient's phone decides whether and how long to show it.
     pub async fn typing(&self, to: &Recipient, typing: Typing) -> anyhow::Result<()> {
-        let to = address(to).context("a recipient with an address")?;
+        let to = address(to).context("the recipient has no valid address")?;
         let to = self.chat_of(to).await;
         let chatstate = self.client().chatstate();
         match typing {
@@ -128,7 +130,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The chat's two sides, looked up only for a message that names another one.
+    /// Returns the two sides of the chat. They are looked up only if the message refers to another
+    /// one.
     async fn sides(&self, to: &Jid, outgoing: Outgoing<'_>) -> Sides {
         let names_another =
             outgoing.content.target().is_some() || outgoing.context.reply_to.is_some();
@@ -148,7 +151,8 @@ impl Connection {
         }
     }
 
-    /// Whether it is a group that names its members by their LIDs. A send asks the same, once.
+    /// Returns whether this is a group that names its members by LID. A send needs the same answer,
+    /// which is cached.
     async fn names_by_lid(&self, chat: &Jid) -> bool {
         if !chat.is_group() {
             return false;
@@ -157,7 +161,7 @@ impl Connection {
         group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid)
     }
 
-    /// The chat as the server names it. A send does this by itself; typing does not.
+    /// Returns the chat's JID as the server uses it. A send converts it by itself; typing does not.
     async fn chat_of(&self, to: Jid) -> Jid {
         if !to.is_pn() || !self.client().is_lid_migrated().await {
             return to;
@@ -169,8 +173,8 @@ impl Connection {
     }
 }
 
-/// The address to give to the library. The phone where it is known: the library turns it into the
-/// LID exactly when the account is addressed by LID, and the server refuses a mix of the two.
+/// Returns the JID to give to the library. Prefers the phone: the library converts it to the LID
+/// exactly when the account uses LIDs, and the server refuses a mix of both.
 fn address(to: &Recipient) -> Option<Jid> {
     match to {
         Recipient::Person(peer) => person(peer),
@@ -187,8 +191,8 @@ fn person(to: &Peer) -> Option<Jid> {
     digits.then(|| Jid::lid(lid))
 }
 
-/// Whether WhatsApp said that there is no such group, or that this number is not in it (whatsmeow,
-/// `getGroupInfo`: 404 and 403).
+/// Returns whether WhatsApp answered that the group does not exist or that this number is not in it
+/// (404 and 403, as in whatsmeow's `getGroupInfo`).
 fn is_closed(error: &LibraryError) -> bool {
     matches!(
         error,
@@ -199,9 +203,10 @@ fn is_closed(error: &LibraryError) -> bool {
     )
 }
 
-/// What the library's failure says about the wire. Up to the write everything it does is local or
-/// a query: only errors of the write itself leave doubt. (whatsapp-rust 0.7.0, `src/send/mod.rs`,
-/// `send_message_impl`: the keys are made durable, then the stanza is written, then nothing fails.)
+/// Decides from the library's error whether the message was written. Everything before the write is
+/// local or a query, so only an error of the write itself leaves doubt. (whatsapp-rust 0.7.0,
+/// `send_message_impl` in `src/send/mod.rs`: it makes the keys durable, then writes the stanza;
+/// nothing after that can fail.)
 fn meaning(error: &LibraryError) -> SendError {
     match error {
         LibraryError::Client(error) => meaning_of_client(error),

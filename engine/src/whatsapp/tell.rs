@@ -1,4 +1,4 @@
-//! The library's events in our own words.
+//! Converts the library's events to ours.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Hears the library's events. It is called while the socket is read, so it only queues.
+/// Receives the library's events. It is called while the socket is read, so it only queues them.
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: Clock,
@@ -28,7 +28,7 @@ pub(super) struct Listener {
 /// What an event means for the connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
-    Tell(ConnectionEvent),
+    Event(ConnectionEvent),
     End(Ended),
 }
 
@@ -36,7 +36,7 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::Messages(batch) = &*event {
             for late in Late::recovered(batch) {
-                self.outbox.tell(ConnectionEvent::Late(late));
+                self.outbox.push(ConnectionEvent::Late(late));
             }
             return;
         }
@@ -44,14 +44,14 @@ impl EventHandler for Listener {
             self.limiter.refused();
         }
         match meaning(&event, &self.clock) {
-            Some(Meaning::Tell(event)) => self.outbox.tell(event),
+            Some(Meaning::Event(event)) => self.outbox.push(event),
             Some(Meaning::End(why)) => self.outbox.ending(why),
             None => {}
         }
     }
 
-    /// Nothing else: the library builds the payload of an event only if somebody wants it, and a
-    /// history blob that nobody wants is let go of as soon as its tokens are read.
+    /// Only these events. The library builds an event only if someone wants it, so it drops history
+    /// as soon as it has read the tokens.
     fn interest(&self) -> EventInterest {
         EventInterest::of(&[
             EventKind::Connected,
@@ -76,7 +76,7 @@ impl EventHandler for Listener {
     }
 }
 
-/// Whether WhatsApp says that it has too many connections.
+/// Returns whether WhatsApp says that it has too many connections.
 fn is_too_much(event: &Event) -> bool {
     match event {
         Event::StreamError(error) => ["429", "503"].contains(&error.code.as_str()),
@@ -116,19 +116,20 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         }
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
-    Some(Meaning::Tell(told))
+    Some(Meaning::Event(told))
 }
 
-/// Acknowledgements of messages; other stanzas are acknowledged too.
+/// Converts acknowledgements of messages. WhatsApp acknowledges other stanzas, too.
 fn acknowledgement(ack: &ServerAck) -> Option<ConnectionEvent> {
     (ack.class.as_deref() == Some("message")).then(|| ConnectionEvent::Ack {
         id: ack.id.clone(),
-        // A refusal stays a refusal when its code is no number.
+        // A code that is no number is still a refusal.
         error: ack.error.as_ref().map(|code| code.parse().unwrap_or(0)),
     })
 }
 
-/// Receipts by the other side, in a group by any member. Our own other devices send some as well.
+/// Converts receipts of the other side; in a group, of any member. Receipts of this number's other
+/// devices are left out.
 fn receipt_of_another(receipt: &Receipt) -> Option<ConnectionEvent> {
     let kind = match receipt.r#type {
         ReceiptType::Delivered => ReceiptKind::Delivered,
@@ -154,10 +155,10 @@ fn ending(event: &Event, clock: &Clock) -> Option<Ended> {
         Event::ClientOutdated(_) => Ended::Outdated,
         Event::TemporaryBan(ban) => banned(ban, clock),
         Event::ConnectFailure(failure) => match failure.reason {
-            // The library connects again by itself after these two.
+            // The library reconnects by itself after these two.
             ConnectFailureReason::InternalServerError
             | ConnectFailureReason::ServiceUnavailable => return None,
-            // A ban that did not say for how long, or why.
+            // A ban without a duration or a reason.
             ConnectFailureReason::TempBanned => Ended::Banned {
                 code: 0,
                 until: None,
@@ -216,7 +217,7 @@ mod tests {
     fn only_messages_are_acknowledged_and_a_refusal_keeps_its_code() {
         let told = |error| {
             let id = "3EB0".into();
-            Some(Meaning::Tell(ConnectionEvent::Ack { id, error }))
+            Some(Meaning::Event(ConnectionEvent::Ack { id, error }))
         };
         assert_eq!(means(&ack("message", None)), told(None));
         assert_eq!(means(&ack("message", Some("463"))), told(Some(463)));
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn receipts_of_the_other_side_are_told_and_others_are_not() {
-        let read = Some(Meaning::Tell(ConnectionEvent::Receipt {
+        let read = Some(Meaning::Event(ConnectionEvent::Receipt {
             ids: vec!["3EB0".into()],
             kind: ReceiptKind::Read,
             at: 1_700_000_000_000,
@@ -266,7 +267,7 @@ mod tests {
             .business_name(String::new())
             .platform("android".into())
             .build();
-        let Some(Meaning::Tell(ConnectionEvent::Linked { me })) = means(&Event::PairSuccess(pair))
+        let Some(Meaning::Event(ConnectionEvent::Linked { me })) = means(&Event::PairSuccess(pair))
         else {
             panic!("not linked");
         };
@@ -283,7 +284,7 @@ mod tests {
         let told = means(&Event::PairingQrCode(qr));
         assert!(matches!(
             told,
-            Some(Meaning::Tell(ConnectionEvent::Qr { .. }))
+            Some(Meaning::Event(ConnectionEvent::Qr { .. }))
         ));
         let exhausted = |disconnected| {
             let codes = PairingQrCodesExhausted::builder()
@@ -294,7 +295,7 @@ mod tests {
         assert_eq!(exhausted(true), Some(Meaning::End(Ended::QrExhausted)));
         assert_eq!(
             exhausted(false),
-            Some(Meaning::Tell(ConnectionEvent::QrExhausted))
+            Some(Meaning::Event(ConnectionEvent::QrExhausted))
         );
     }
 

@@ -1,4 +1,4 @@
-//! Asking WhatsApp whether it locks the number out of new chats.
+//! Asks WhatsApp whether this number may open new chats.
 
 use anyhow::Context as _;
 use wacore::chrono;
@@ -7,8 +7,8 @@ use super::connection::Connection;
 use crate::clock::Millis;
 
 impl Connection {
-    /// Until when WhatsApp locks this number out of new chats (milliseconds UTC); `None` when it
-    /// does not. Asks WhatsApp.
+    /// Asks WhatsApp until when this number may not open new chats, in milliseconds UTC. Returns
+    /// `None` if it may.
     pub async fn reachout_timelock(&self) -> anyhow::Result<Option<Millis>> {
         let lock = self.client().mex().fetch_reachout_timelock().await?;
         if lock.is_active != Some(true) {
@@ -16,14 +16,15 @@ impl Connection {
         }
         let ends = lock
             .time_enforcement_ends
-            .context("a time-lock without an end")?;
+            .context("the time-lock has no end")?;
         until(&ends)
             .map(Some)
             .context("reading the end of the time-lock")
     }
 }
 
-/// A time in WhatsApp's GraphQL answers: seconds since 1970 or RFC 3339.
+/// Parses a time in WhatsApp's GraphQL answers: seconds since 1970, or RFC 3339. Returns
+/// milliseconds UTC.
 fn until(text: &str) -> Option<Millis> {
     if let Ok(seconds) = text.parse::<i64>() {
         return seconds.checked_mul(1000);

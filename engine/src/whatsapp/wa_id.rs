@@ -1,12 +1,13 @@
-//! WhatsApp's ids of messages.
+//! WhatsApp's message ids.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest as _, Sha256};
 
-/// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
+/// Maximum length of a message id that is stored unchanged, in bytes. WhatsApp's clients use 20 to
+/// 32.
 const ID_MAX: usize = 128;
 
-/// A new WhatsApp message id in the form WhatsApp's web client gives its own: `3EB0` and 18 upper
+/// Makes a message id in the form that WhatsApp's web client uses: `3EB0` and 18 upper-case
 /// hexadecimal digits.
 pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
     let mut random = [0; 9];
@@ -16,8 +17,8 @@ pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
         .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
 }
 
-/// The sender's client chooses a message's id: one that no database would take, or find again, is
-/// known by its digest.
+/// Returns the id to store. The sender's client chooses a message's id, so it may be one that a
+/// database cannot store or find again; then its digest is used.
 pub(super) fn storable(id: &str) -> String {
     let plain = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     if plain {

@@ -1,12 +1,12 @@
-//! Contents as WhatsApp writes them, both ways. What [`build`] makes, [`read`] reads back.
+//! Contents in WhatsApp's format. [`build`] writes them and [`read`] reads them back.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | `build`, `read` | a whole message |
-//! | `about` | which message another one is about, and quotes |
+//! | `about` | how a message refers to another one; quotes |
 //! | `card` | contact cards (vCard) |
-//! | `media` | messages that carry a file |
-//! | `poll` | polls and the votes in them |
+//! | `media` | messages with a file |
+//! | `poll` | polls and votes |
 //! | `sides` | the two sides of a chat |
 
 mod about;

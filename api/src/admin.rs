@@ -17,12 +17,13 @@ use crate::{
         api_keys::{self, NewApiKey},
         organisations::Organisation,
     },
+    store,
 };
 
 /// Carries out a command and prints what it made.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
-    let store = lifecycle::open(&admin.store, &kek).await?;
+    let store = store::open(&admin.store, &kek).await?;
     let clock = Clock::system();
     let vault = Vault::open(&store, kek, clock.clone())
         .await

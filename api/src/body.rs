@@ -61,7 +61,7 @@ impl<T: Read> ParsePayload for Body<T> {
 /// As one form of several in an answer; elsewhere an answer is an [`Answer`].
 impl<T: Serialize + Send> IntoResponse for Body<T> {
     fn into_response(self) -> Response {
-        Found::of(self.0).into_response()
+        Success::of(self.0).into_response()
     }
 }
 
@@ -215,7 +215,7 @@ impl<T, const STATUS: u16> Answer<T, STATUS> {
 }
 
 /// 200.
-pub type Found<T> = Answer<T, 200>;
+pub type Success<T> = Answer<T, 200>;
 /// 201.
 pub type Created<T> = Answer<T, 201>;
 /// 202.

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use passerelle_jobs::{
     Connects, KekRing, ServerAddress, Settings,
-    media::MediaSettings,
-    pacing::Pace,
+    safety::pace::Pace,
+    settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -39,7 +39,7 @@ pub enum ConfigError {
     Kek(String),
     /// The pace cannot be.
     #[error("--gap-floor-ms, --gap-ceiling-ms, --typing-ms: {0}")]
-    Pace(#[from] passerelle_jobs::pacing::PaceError),
+    Pace(#[from] passerelle_jobs::safety::pace::PaceError),
     /// Too short or too long.
     #[error("--ack-timeout-ms: must lie between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
     AckTimeout,

@@ -1,7 +1,7 @@
 //! Webhooks, as the document types them. What is sent is written by the brain; a test there and
 //! one here keep the two alike.
 
-use passerelle_jobs::events::EventType;
+use passerelle_jobs::model::event::EventType;
 use poem::http::Method;
 use poem_openapi::{
     Object, Webhook,

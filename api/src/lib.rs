@@ -40,6 +40,7 @@ pub mod routes;
 pub mod sandbox;
 pub mod server;
 pub mod spec;
+pub mod store;
 pub mod surface;
 pub mod types;
 mod waiting;

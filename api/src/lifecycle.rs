@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use passerelle_jobs::{
-    KekRing, LOG_FILTER, Services, Store, Vault, WhatsApp,
+    LOG_FILTER, Services, Store, Vault, WhatsApp,
     clock::Clock,
     keys,
     media::{Confinement, Ffmpeg, Objects},
@@ -33,7 +33,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     auth::{self, AdminKey},
-    cli::StoreFlag,
     config::Config,
     quota::Quotas,
     server,
@@ -286,32 +285,6 @@ pub fn chance() -> StdRng {
         reason = "the one place that takes the seed from the system"
     )]
     StdRng::from_rng(&mut rand::rng())
-}
-
-/// Opens the store and brings its tables up to date. Where the keys are wrong nothing is changed.
-pub async fn open(flag: &StoreFlag, kek: &KekRing) -> anyhow::Result<Store> {
-    let store = open_as_it_is(flag).await?;
-    Vault::migrate(&store, kek)
-        .await
-        .context("bringing the store's tables up to date")?;
-    Ok(store)
-}
-
-/// Opens the store, brings its tables up to date and closes it.
-pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
-    let store = open_as_it_is(flag).await?;
-    store
-        .migrate()
-        .await
-        .context("bringing the store's tables up to date")?;
-    store.close().await;
-    Ok(())
-}
-
-async fn open_as_it_is(flag: &StoreFlag) -> anyhow::Result<Store> {
-    Store::open_with(&flag.database_url, flag.database_connections)
-        .await
-        .context("opening the store (--database-url)")
 }
 
 /// Tells on stderr why the process ends.

@@ -9,7 +9,7 @@ use passerelle::{
     cli::{Cli, Command, Gateway},
     config::{self, Config},
     lifecycle::{self, Role},
-    surface,
+    store, surface,
 };
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(flags) => passerelle::demo::run(flags).await,
         #[cfg(feature = "sandbox")]
         Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
-        Command::Migrate(store) => lifecycle::migrate(&store).await,
+        Command::Migrate(store) => store::migrate(&store).await,
         Command::Confined { .. } => anyhow::bail!("a confined process has begun before this"),
         Command::Openapi => surface::print().context("printing the document"),
         Command::Admin(command) => admin::run(command).await,

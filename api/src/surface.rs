@@ -129,7 +129,7 @@ pub fn surface(parts: Parts) -> Surface {
 
 #[cfg(test)]
 mod tests {
-    use passerelle_jobs::events::EventType;
+    use passerelle_jobs::model::event::EventType;
 
     use super::*;
 

@@ -12,12 +12,11 @@ use tokio_util::{
 };
 
 use crate::{
-    body::{Body, Found},
+    body::{Body, Success},
     cli::StoreFlag,
-    lifecycle,
     problem::{Code, Problem},
     routes::health::{Health, Readiness, Ready},
-    server,
+    server, store,
 };
 
 /// Between two tries.
@@ -34,7 +33,7 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Store> {
     let mut room = None;
     loop {
-        match lifecycle::open(flag, kek).await {
+        match store::open(flag, kek).await {
             Err(error) if Store::is_away(&error) => {
                 if room.is_none() {
                     let address = port.local_addr().context("reading the own address")?;
@@ -94,7 +93,7 @@ impl Endpoint for Answers {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         Ok(match request.uri().path() {
-            "/healthz" => Found::of(Health::now()).into_response(),
+            "/healthz" => Success::of(Health::now()).into_response(),
             "/readyz" => Ready::No(Body(Readiness::default())).into_response(),
             path => Problem::new(Code::DependencyDown).response(path, ""),
         })

@@ -1,6 +1,7 @@
-//! What a message carries and who it goes between, in our own words.
+//! What a message carries, and who sends and receives it.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 mod about;
 mod context;
@@ -16,39 +17,40 @@ pub use preview::LinkPreview;
 pub use shown::{Card, Location, Poll};
 pub use side::{Group, Peer, Phone, Recipient};
 
-use crate::{media::Remote, whatsapp::Ballot};
+use crate::sealed::sealed_debug;
 
-/// The longest text, in bytes of UTF-8.
+/// Maximum length of a text, in bytes of UTF-8.
 pub const TEXT_MAX: usize = 65_536;
 
 /// What a message carries.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
     /// Plain text, 1 to [`TEXT_MAX`] bytes.
     Text {
-        /// The text itself.
+        /// The text.
         body: String,
-        /// What is shown of the page that its first link leads to.
+        /// Preview of the page that the first link in the text leads to.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         link_preview: Option<LinkPreview>,
     },
     /// A picture.
     Image(Media),
-    /// A film.
+    /// A video.
     Video(Media),
-    /// A recording or a piece of music, shown as a file that plays.
+    /// A recording or music, shown as a file that can be played.
     Audio(Media),
-    /// A recording that was spoken into the phone, shown with its waveform.
+    /// A voice note, shown with its waveform.
     Voice(Media),
-    /// Any file.
+    /// A file of any type.
     Document(Media),
     /// A sticker.
     Sticker(Media),
     /// A place on the map.
     Location(Location),
-    /// Contact cards, one or more.
+    /// One or more contact cards.
     Contacts {
         /// The cards.
         contacts: Vec<Card>,
@@ -59,34 +61,23 @@ pub enum Content {
     PollVote(PollVote),
     /// An emoji under a message.
     Reaction(Reaction),
-    /// A new text in place of an older one.
+    /// Replaces the text of an earlier message.
     Edit(Edit),
-    /// A message is taken from everybody's chat.
+    /// Deletes a message for everyone.
     Delete(Delete),
-    /// What is left of a message that was deleted for everybody.
+    /// What remains of a message that was deleted for everyone.
     Deleted {},
-    /// A message that cannot be decrypted: it was asked for again, and what it says comes in its place if
-    /// it comes.
+    /// A message that cannot be decrypted. The sender's phone was asked to send it again; if it
+    /// does, the new content replaces this one.
     Undecryptable {},
-    /// Something this version does not read yet; it is told, never dropped in silence.
+    /// A kind of message that this version does not read. It is reported, not dropped.
     Unsupported {
-        /// The protobuf field that carried it, such as `imageMessage`.
+        /// Name of the protobuf field that carried it, such as `imageMessage`.
         kind: String,
     },
 }
 
-/// What people write is in no log, whoever prints it.
-macro_rules! sealed_in_logs {
-    ($($name:ident),* $(,)?) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "[sealed]"))
-            }
-        }
-    )*};
-}
-
-sealed_in_logs!(
+sealed_debug!(
     Content,
     Context,
     Reply,
@@ -100,7 +91,6 @@ sealed_in_logs!(
     Card,
     Poll,
     LinkPreview,
-    Inbound,
     Phone,
     Peer,
     Group,
@@ -108,7 +98,7 @@ sealed_in_logs!(
 );
 
 impl Content {
-    /// A text, and nothing shown beside it.
+    /// Makes a text without a link preview.
     pub fn text(body: impl Into<String>) -> Self {
         Self::Text {
             body: body.into(),
@@ -116,30 +106,12 @@ impl Content {
         }
     }
 
-    /// The name in the API and the store: `text`, …
+    /// Returns the name in the API and the store, such as `text`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Text { .. } => "text",
-            Self::Image(_) => "image",
-            Self::Video(_) => "video",
-            Self::Audio(_) => "audio",
-            Self::Voice(_) => "voice",
-            Self::Document(_) => "document",
-            Self::Sticker(_) => "sticker",
-            Self::Location(_) => "location",
-            Self::Contacts { .. } => "contacts",
-            Self::Poll(_) => "poll",
-            Self::PollVote(_) => "poll_vote",
-            Self::Reaction(_) => "reaction",
-            Self::Edit(_) => "edit",
-            Self::Delete(_) => "delete",
-            Self::Deleted {} => "deleted",
-            Self::Undecryptable {} => "undecryptable",
-            Self::Unsupported { .. } => "unsupported",
-        }
+        self.into()
     }
 
-    /// The message it is about, of a content that is about another.
+    /// Returns the message that this content is about; `None` if it is not about another message.
     pub fn target(&self) -> Option<&Target> {
         Some(match self {
             Self::PollVote(vote) => &vote.target,
@@ -150,7 +122,7 @@ impl Content {
         })
     }
 
-    /// As [`Content::target`], to fill in what is known of it.
+    /// As [`Content::target`], mutable.
     pub fn target_mut(&mut self) -> Option<&mut Target> {
         Some(match self {
             Self::PollVote(vote) => &mut vote.target,
@@ -161,10 +133,10 @@ impl Content {
         })
     }
 
-    /// Puts a new text in place of the one it has; false when it has none that could be edited.
+    /// Replaces the text or caption. Returns false if this content has no text that can be edited.
     pub fn say(&mut self, now: &str) -> bool {
         match self {
-            // The preview was of the text before.
+            // The old preview belongs to the old text.
             Self::Text { .. } => *self = Self::text(now),
             Self::Image(media) | Self::Video(media) | Self::Document(media) => {
                 media.caption = Some(now.to_owned());
@@ -174,7 +146,7 @@ impl Content {
         true
     }
 
-    /// As [`Content::media`], to fill in what is known of it.
+    /// As [`Content::media`], mutable.
     pub fn media_mut(&mut self) -> Option<(MediaKind, &mut Media)> {
         Some(match self {
             Self::Image(media) => (MediaKind::Image, media),
@@ -187,7 +159,7 @@ impl Content {
         })
     }
 
-    /// The file it carries, with how it is shown.
+    /// Returns the file it carries, and how the file is shown.
     pub fn media(&self) -> Option<(MediaKind, &Media)> {
         Some(match self {
             Self::Image(media) => (MediaKind::Image, media),
@@ -199,29 +171,4 @@ impl Content {
             _ => return None,
         })
     }
-}
-
-/// A message that came in, as the durability hook hands it over.
-#[derive(Clone)]
-pub struct Inbound {
-    /// The chat as WhatsApp names it (a JID): with `sender` and `id` it identifies the message.
-    pub chat: String,
-    /// The sender as WhatsApp names it (a JID).
-    pub sender: String,
-    /// WhatsApp's message id, unique only within chat and sender.
-    pub id: String,
-    /// Who wrote it.
-    pub from: Peer,
-    /// The group it was written in.
-    pub group: Option<Group>,
-    /// What it carries.
-    pub content: Content,
-    /// What stands beside it.
-    pub context: Context,
-    /// The vote that a `poll_vote` brings, still sealed.
-    pub ballot: Option<Ballot>,
-    /// Where WhatsApp keeps the file it carries, if it can be had.
-    pub remote: Option<Remote>,
-    /// When WhatsApp says it was sent, milliseconds UTC.
-    pub at: i64,
 }

@@ -1,5 +1,5 @@
-//! Ids: TypeIDs, a prefix that names the kind and a `UUIDv7` that sorts by creation
-//! (<https://github.com/jetify-com/typeid/tree/main/spec>). Stored and shown as text.
+//! Ids are TypeIDs: a prefix that names the kind, and a `UUIDv7` that sorts by creation time
+//! (<https://github.com/jetify-com/typeid/tree/main/spec>). They are stored and shown as text.
 
 use std::{fmt, str::FromStr};
 
@@ -7,11 +7,11 @@ use type_safe_id::{StaticType, TypeSafeId};
 
 use crate::clock::{Clock, Millis};
 
-/// A text from outside that is not an id of the wanted kind.
+/// The text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid id: expected `{prefix}_` and 26 characters")]
 pub struct InvalidId {
-    /// The prefix that was expected, without the underscore.
+    /// The expected prefix, without the underscore.
     pub prefix: &'static str,
 }
 
@@ -30,21 +30,21 @@ macro_rules! id {
         pub struct $name(uuid::Uuid);
 
         impl $name {
-            /// What stands before the underscore.
+            /// The part before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id, later than every id this clock made before.
+            /// Makes a new id, later than every id this clock made before.
             pub fn new(clock: &Clock) -> Self {
                 Self(clock.uuid())
             }
 
-            /// Not later than any id that is made at `at` or after.
+            /// Returns an id that sorts before every id made at `at` or later.
             pub fn earliest(at: Millis) -> Self {
                 let at = u64::try_from(at).unwrap_or(0);
                 Self(uuid::Builder::from_unix_timestamp_millis(at, &[0; 10]).into_uuid())
             }
 
-            /// Parses text from outside.
+            /// Parses an id from outside.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 TypeSafeId::<$kind>::from_str(text)
                     .map(|id| Self(id.uuid()))
@@ -87,7 +87,7 @@ macro_rules! id {
 }
 
 id!(
-    /// An organisation, the tenant.
+    /// An organisation (tenant).
     OrgId, Org, "org");
 id!(
     /// An API key.
@@ -102,16 +102,16 @@ id!(
     /// A contact: our stable id over a phone number and a LID.
     ContactId, Contact, "ctc");
 id!(
-    /// A file, out or in.
+    /// A file, outbound or inbound.
     MediaId, MediaFile, "med");
 id!(
-    /// The bytes of a file, in the object store.
+    /// The bytes of a file in the object store.
     ObjectId, StoredObject, "obj");
 id!(
     /// A webhook endpoint.
     EndpointId, Endpoint, "whe");
 id!(
-    /// An event; also the `webhook-id` of each of its deliveries.
+    /// An event. It is also the `webhook-id` of each of its deliveries.
     EventId, Event, "evt");
 id!(
     /// The delivery of one event to one endpoint.
@@ -123,7 +123,7 @@ id!(
     /// A command to a session's connection.
     CommandId, Command, "cmd");
 id!(
-    /// One HTTP request, for the logs and `x-request-id`.
+    /// One HTTP request, for the logs and the `x-request-id` header.
     RequestId, Request, "req");
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The fenced right to run a session.
 //!
-//! A lease names the host and the epoch under which it holds the session; the epoch grows at
+//! A lease names the host and the epoch under which the host holds the session. The epoch grows at
 //! every change of owner. Each write transaction that a host makes for a session begins with
-//! [`Lease::check`]. How many rows later statements change says nothing about the lease.
+//! [`Lease::check`]. Do not use the row counts of later statements instead: they say nothing about
+//! the lease.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,23 +14,24 @@ use crate::{
     store::{Dialect, SystemTx, Tx, now_on_postgres, now_on_sqlite},
 };
 
-/// This process's right to one session.
+/// This process's right to run one session.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// Whose session it is.
+    /// The organisation that owns the session.
     pub org: OrgId,
     /// The session.
     pub session: SessionId,
     /// The host that holds it.
     pub host: Arc<str>,
-    /// Grows at every change of owner.
+    /// Grows by one at every change of owner.
     pub epoch: i64,
 }
 
-/// Why a leased write did not happen.
+/// Why a write under a lease did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another host (or a later boot of this one) holds the session: drop the socket, forget the keys.
+    /// Another host, or a later start of this one, holds the session. The caller closes the
+    /// connection and forgets the keys.
     #[error("the lease of the session is lost")]
     Lost,
     /// The store failed.
@@ -38,8 +40,9 @@ pub enum LeaseError {
 }
 
 impl Lease {
-    /// Passes only while this lease holds, and on PostgreSQL keeps a takeover waiting until the
-    /// transaction ends. On SQLite the one writer does the same. Tells the database's time.
+    /// Succeeds only while this lease is valid. On PostgreSQL it also makes a takeover wait until
+    /// the transaction ends; on SQLite the single writer has the same effect. Returns the
+    /// database's time.
     pub async fn check(&self, tx: &mut Tx) -> Result<Millis, LeaseError> {
         const HELD: &str = concat!(
             "SELECT ",
@@ -65,8 +68,8 @@ impl Lease {
     }
 }
 
-/// As [`Lease::check`] for several leases of one host: which of these it still holds, and the database's
-/// time. One session may be among them under several epochs.
+/// Checks several leases of one host, as [`Lease::check`] does for one. Returns the database's time
+/// and the leases that are still valid. The same session may appear with several epochs.
 pub async fn check_all(
     tx: &mut SystemTx,
     host: &str,
@@ -133,7 +136,7 @@ mod tests {
             check(&fresh, &lease).await.unwrap();
             fresh.run(TAKE_OVER, lease.session.to_string()).await;
             assert!(matches!(check(&fresh, &lease).await, Err(LeaseError::Lost)));
-            // A later boot of the same host has a later epoch.
+            // A later start of the same host has a later epoch.
             let next = Lease {
                 host: Arc::from("other"),
                 epoch: 2,
@@ -210,12 +213,13 @@ mod tests {
         }
     }
 
-    /// On PostgreSQL, until some statement waits for a lock; on SQLite the one writer is busy anyway.
+    /// Waits until a statement waits for a lock. Only PostgreSQL needs it: SQLite's single writer
+    /// is busy.
     async fn until_it_waits(fresh: &Fresh) {
         if fresh.store.dialect() == Dialect::Sqlite {
             return tokio::task::yield_now().await;
         }
-        // The application's role is not shown what others wait for.
+        // The application's role cannot see what other connections wait for.
         let mut conn = sqlx::PgConnection::connect(&fresh.url).await.unwrap();
         let waiting = async {
             loop {

@@ -1,15 +1,17 @@
-//! Files as WhatsApp encrypts them, which is also how they are kept here: one key a file, in the
-//! vault, so that a file whose key is destroyed is gone.
+//! Encryption of files in WhatsApp's format. The object store holds files in the same format. Each
+//! file has its own key, which the vault seals; when the key is destroyed, the file cannot be read
+//! again.
 //!
-//! AES-256-CBC and an HMAC-SHA256 cut to 10 bytes behind it, initialisation vector and both keys
-//! drawn from the file's key by HKDF with a text for its class (whatsapp-rust 0.7.0,
-//! `wacore/src/{upload,download}.rs`). All of it works on chunks: a file is never held as a whole.
+//! The format is AES-256-CBC followed by an HMAC-SHA256 of which 10 bytes are kept. Initialisation
+//! vector and both keys are derived from the file's key by HKDF, with an info text for each media
+//! class (whatsapp-rust 0.7.0, `wacore/src/{upload,download}.rs`). Everything works on chunks, so a
+//! whole file is never in memory.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | [`SealedFile`], what must be known to open a file, and where WhatsApp keeps one |
-//! | `seal` | encrypting while the bytes come in |
-//! | `open` | checking and decrypting a whole file; decrypting any part of a checked one |
+//! | here | [`SealedFile`]: what is needed to open a file; [`Remote`]: where WhatsApp keeps one |
+//! | `seal` | encrypts the bytes as they arrive |
+//! | `open` | checks and decrypts a whole file; decrypts any part of a checked file |
 
 mod open;
 mod seal;
@@ -23,24 +25,24 @@ pub use self::{
     open::{BadFile, Opener, Part},
     seal::Sealer,
 };
-use crate::content::MediaKind;
+use crate::{content::MediaKind, sealed::sealed_debug};
 
-/// AES's block.
+/// Size of an AES block, in bytes.
 const BLOCK: usize = 16;
-/// What stands behind the encrypted bytes.
+/// Size of the MAC after the encrypted bytes.
 const MAC: usize = 10;
 
-/// How WhatsApp encrypts a file; each class has keys of its own.
+/// How WhatsApp encrypts a file. Each class derives its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaClass {
-    /// Pictures and stickers.
+    /// Images and stickers.
     Image,
-    /// Films.
+    /// Videos.
     Video,
-    /// Recordings.
+    /// Recordings and voice notes.
     Audio,
-    /// Anything else.
+    /// All other files.
     Document,
 }
 
@@ -66,46 +68,41 @@ impl From<MediaKind> for MediaClass {
     }
 }
 
-/// An encrypted file: what opens it and what it must then be.
+/// An encrypted file: its key, and the digests and size that its content must have.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedFile {
-    /// Which of the keys.
+    /// Decides which keys are derived.
     pub class: MediaClass,
     /// The file's key.
     pub key: FileKey,
-    /// SHA-256 of the file.
+    /// SHA-256 of the plain file.
     #[serde(with = "text")]
     pub sha256: Vec<u8>,
-    /// SHA-256 of its encrypted form.
+    /// SHA-256 of the encrypted file.
     #[serde(with = "text")]
     pub enc_sha256: Vec<u8>,
-    /// Bytes of the file.
+    /// Size of the plain file, in bytes.
     pub size: u64,
-    /// With which a player checks each 64 KiB of a recording or a film while it loads.
+    /// Lets a player check each 64 KiB of a video or recording while it downloads. Empty for other
+    /// files.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub sidecar: Vec<u8>,
 }
 
 impl SealedFile {
-    /// Bytes of the encrypted form of a file of `size` bytes.
+    /// Returns the size of the encrypted form of a file of `size` bytes.
     pub fn sealed_size(size: u64) -> u64 {
         (size / BLOCK as u64 + 1) * BLOCK as u64 + MAC as u64
     }
 }
 
-impl std::fmt::Debug for SealedFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SealedFile[sealed]")
-    }
-}
-
-/// The key of one file, 32 bytes.
+/// The key of one file: 32 bytes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct FileKey(#[serde(with = "text")] Vec<u8>);
 
 impl FileKey {
-    /// Takes a key from outside; `None` unless it has 32 bytes.
+    /// Takes a key from outside. Returns `None` unless it has 32 bytes.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() == 32).then(|| Self(bytes.to_vec()))
     }
@@ -114,17 +111,11 @@ impl FileKey {
         &self.0
     }
 
-    /// Initialisation vector, key of the cipher, key of the HMAC.
+    /// Derives the initialisation vector, the cipher's key and the HMAC's key.
     fn expand(&self, class: MediaClass) -> Expanded {
         let (iv, cipher, mac) = DownloadUtils::get_media_keys(&self.0, class.library())
             .expect("80 bytes are within HKDF-SHA256's limit");
         Expanded { iv, cipher, mac }
-    }
-}
-
-impl std::fmt::Debug for FileKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FileKey[sealed]")
     }
 }
 
@@ -141,53 +132,43 @@ impl Drop for Expanded {
     }
 }
 
-/// A file that WhatsApp keeps, and what opens it.
+/// A file on WhatsApp's servers, and what opens it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {
     /// Its path on WhatsApp's media hosts.
     pub direct_path: String,
-    /// What opens it.
+    /// Its key and digests.
     pub file: SealedFile,
-    /// When its key was made, seconds UTC.
+    /// When its key was made, in seconds since 1970 UTC.
     pub key_at: i64,
 }
 
-impl std::fmt::Debug for Remote {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Remote[sealed]")
-    }
-}
-
-/// What a phone needs to show a file before it has loaded it.
+/// What a phone shows before it has downloaded the file.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looks {
-    /// Its type, such as `image/jpeg`.
+    /// Media type, such as `image/jpeg`.
     pub mime_type: String,
-    /// Pixels from left to right.
+    /// Width in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub height: Option<u32>,
-    /// How long it plays.
+    /// Duration in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
-    /// How many pages it has.
+    /// Number of pages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<u32>,
-    /// A small JPEG.
+    /// A small JPEG. Empty if there is none.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub thumbnail: Vec<u8>,
-    /// How loud a voice note is, 64 numbers of 0 to 100.
+    /// Loudness of a voice note over time: 64 values of 0 to 100.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub waveform: Vec<u8>,
 }
 
-impl std::fmt::Debug for Looks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Looks[sealed]")
-    }
-}
+sealed_debug!(SealedFile, FileKey, Remote, Looks);
 
 #[cfg(test)]
 mod tests;

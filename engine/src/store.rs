@@ -1,14 +1,15 @@
-//! The store: SQLite or PostgreSQL, one SQL text for both.
+//! The store: SQLite or PostgreSQL. Both use the same SQL text.
 //!
-//! **Writes.** A commit costs a flush, a row does not. On SQLite each piece of work therefore goes
-//! to one writer task ([`writer`]), which commits together whatever has gathered. PostgreSQL groups
-//! commits by itself, so there each piece is a transaction of its own. Either way a write returns
-//! only when the work is durable.
+//! **Writes.** A commit flushes to the disk and is slow; one more row is not. So on SQLite each
+//! piece of work goes to a single writer task ([`writer`]), which commits all waiting pieces
+//! together. PostgreSQL groups commits by itself, so there each piece of work is its own
+//! transaction. In both cases a write returns only when the work is durable.
 //!
-//! **Tenants.** Work for one organisation is done through [`Store::read`] and [`Store::write`], which
-//! name it; on PostgreSQL row-level security then shows and takes that organisation's rows alone
-//! ([`postgres`]). The few statements that serve every organisation at once demand a [`SystemTx`] or
-//! a [`SystemRead`], which only [`Store::write_system`] and [`Store::read_system`] give.
+//! **Tenants.** Work for one organisation goes through [`Store::read`] and [`Store::write`], which
+//! take its id. On PostgreSQL, row-level security then limits every statement to the rows of that
+//! organisation ([`postgres`]). A few statements serve all organisations at once. They need a
+//! [`SystemTx`] or a [`SystemRead`], which only [`Store::write_system`] and [`Store::read_system`]
+//! provide.
 
 mod postgres;
 mod writer;
@@ -31,22 +32,22 @@ use self::{
 };
 use crate::{clock::Millis, ids::OrgId};
 
-/// Which database answers.
+/// The database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// One file, one process.
+    /// One file, used by one process.
     Sqlite,
-    /// A server, many processes.
+    /// A server, used by any number of processes.
     Postgres,
 }
 
-/// PostgreSQL: the server ended a transaction in which nothing was asked for too long.
+/// PostgreSQL: the server ended a transaction that was idle for too long.
 const IDLE_TOO_LONG: &str = "25P03";
-/// PostgreSQL: the server is a standby for as long as a failover takes.
+/// PostgreSQL: the server is a read-only standby, for example during a failover.
 const READ_ONLY: &str = "25006";
 
-/// Whether the database could not do it at this moment, so that the same statement may work later:
-/// it is not reached, goes down, is full, or had to undo a transaction for another's sake.
+/// Returns whether the same statement may succeed later: the database is not reachable, shuts down,
+/// is full, or rolled a transaction back because of another one.
 pub fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -60,43 +61,45 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
-/// PostgreSQL's classes of errors (five characters) and SQLite's primary result codes (a number
-/// with further bits above the lowest eight) that pass.
+/// Returns whether the code means a temporary error. PostgreSQL's codes have five characters, of
+/// which the first two are the class. SQLite's codes are numbers: the lowest eight bits are the
+/// primary result code.
 fn passes(code: &str) -> bool {
     if code.len() == 5 && !code.starts_with("00") {
-        // Connection, login, catalogue, transaction rollback, resources, operator intervention, system.
+        // Connection, login, catalogue, transaction rollback, resources, operator intervention,
+        // system error.
         let classes = ["08", "28", "3D", "40", "53", "57", "58"];
         return [READ_ONLY, IDLE_TOO_LONG].contains(&code) || classes.contains(&&code[..2]);
     }
-    // Busy, locked, no memory, read-only, I/O error, full, cannot open.
+    // Busy, locked, out of memory, read-only, I/O error, full, cannot open.
     let primary = code.parse::<u32>().map(|code| code & 0xff);
     matches!(primary, Ok(5..=8 | 10 | 13 | 14))
 }
 
-/// A piece of work's future.
+/// The future of one piece of work.
 pub type Work<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 't>>;
 
 /// The open store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     dialect: Dialect,
-    /// Reads of one organisation; on PostgreSQL its writes, too.
+    /// Reads for one organisation. On PostgreSQL it also serves the writes for one organisation.
     reads: AnyPool,
-    /// What serves every organisation; on SQLite its writes, and everybody's.
+    /// Statements for all organisations. On SQLite it holds the writer's only connection.
     system: AnyPool,
-    /// On SQLite every write goes through it.
+    /// SQLite only: the task that makes all writes.
     writer: Option<Writer>,
-    /// Of PostgreSQL's connections.
+    /// When a PostgreSQL connection was last found dead.
     doubt: Doubt,
 }
 
-/// A write transaction, or a piece's part of one.
+/// A write transaction, or the part of one that belongs to a piece of work.
 pub struct Tx {
     transaction: Transaction<'static, Any>,
     dialect: Dialect,
 }
 
-/// A write transaction that sees every organisation's rows.
+/// A write transaction that sees the rows of all organisations.
 pub struct SystemTx(Tx);
 
 impl Deref for SystemTx {
@@ -118,7 +121,8 @@ pub struct Read(Reading);
 
 enum Reading {
     Sqlite(PoolConnection<Any>),
-    /// Read only, and of one tenant. It is rolled back with the test that its release makes anyway.
+    /// A read-only transaction for one organisation. When the connection is released, the pool
+    /// tests it, and the rollback is sent together with that test.
     Postgres(Transaction<'static, Any>),
 }
 
@@ -142,7 +146,7 @@ impl DerefMut for Read {
     }
 }
 
-/// A connection that reads every organisation's rows.
+/// A connection that reads the rows of all organisations.
 pub struct SystemRead(PoolConnection<Any>);
 
 impl Deref for SystemRead {
@@ -160,24 +164,26 @@ impl DerefMut for SystemRead {
 }
 
 impl Tx {
-    /// Which database answers.
+    /// Returns which database engine this is.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The connection to run statements on.
+    /// Returns the connection to run statements on.
     pub fn conn(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }
 
-    /// The database's clock now, not the transaction's start.
+    /// Returns the database's time now, in milliseconds UTC. It is not the time at which the
+    /// transaction started.
     pub async fn now(&mut self) -> Result<Millis, sqlx::Error> {
         let dialect = self.dialect;
         now(dialect, self.conn()).await
     }
 }
 
-// The engines have no common text for the present moment. Macros, for `concat!` takes no constants.
+// The two engines have no common expression for the current time. These are macros because
+// `concat!` does not accept constants.
 macro_rules! now_on_sqlite {
     () => {
         "CAST(unixepoch('now', 'subsec') * 1000 AS bigint)"
@@ -190,9 +196,9 @@ macro_rules! now_on_postgres {
 }
 pub(crate) use {now_on_postgres, now_on_sqlite};
 
-/// The text of a statement over a list: `$1` is bound to one JSON array, and stands between the two
-/// parts as a table with a column `value` for each of its elements. Neither engine takes a list
-/// otherwise, and each has its own word for reading one.
+/// Builds a statement over a list. `$1` is bound to one JSON array; between the two parts it
+/// becomes a table with one row per element, in a column `value`. Neither engine can bind a list in
+/// another way, and each has its own function for reading JSON arrays.
 #[macro_export]
 macro_rules! over_list {
     ($dialect:expr, $before:expr, $after:expr) => {
@@ -205,7 +211,7 @@ macro_rules! over_list {
     };
 }
 
-/// The database's clock, read on any connection.
+/// Returns the database's time now, in milliseconds UTC, on any connection.
 pub async fn now(dialect: Dialect, conn: &mut AnyConnection) -> Result<Millis, sqlx::Error> {
     let sql = match dialect {
         Dialect::Sqlite => concat!("SELECT ", now_on_sqlite!()),
@@ -215,13 +221,13 @@ pub async fn now(dialect: Dialect, conn: &mut AnyConnection) -> Result<Millis, s
 }
 
 impl Store {
-    /// Opens `sqlite:PATH` (made when missing) or `postgres://…`. Does not migrate.
+    /// Opens `sqlite:PATH`, which is created if missing, or `postgres://…`. Does not migrate.
     pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
         Self::open_with(url, 32).await
     }
 
-    /// As [`Store::open`], with at most so many connections to PostgreSQL, of which there are two at
-    /// least.
+    /// As [`Store::open`], with a limit on the number of connections to PostgreSQL. The minimum is
+    /// two.
     pub async fn open_with(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
         if url.starts_with("sqlite:") {
@@ -246,7 +252,7 @@ impl Store {
     }
 
     fn open_postgres(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
-        // Most work is an organisation's.
+        // Most work is done for one organisation, so most connections are for that.
         let system = (connections / 4).max(1);
         let doubt = Doubt::default();
         Ok(Self {
@@ -258,8 +264,9 @@ impl Store {
         })
     }
 
-    /// Whether opening or migrating failed because the server was not reached, or takes nobody at the
-    /// moment: it may be there later. A file, a user or a database that is not there is another matter.
+    /// Returns whether opening or migrating failed because the server could not be reached or
+    /// accepts no connections now. Retrying may help. A missing file, user or database is a
+    /// different error.
     pub fn is_away(error: &anyhow::Error) -> bool {
         let mut causes = error.chain();
         causes.any(|cause| match cause.downcast_ref() {
@@ -272,12 +279,12 @@ impl Store {
         })
     }
 
-    /// Which database answers.
+    /// Returns which database engine this is.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Whether the store was made before, by a first migration that came to its end.
+    /// Returns whether the store exists: a first migration has run to its end.
     pub async fn is_made(&self) -> Result<bool, sqlx::Error> {
         match self.dialect {
             Dialect::Sqlite => {
@@ -289,7 +296,7 @@ impl Store {
         }
     }
 
-    /// Brings the schema up to date; a second run does nothing.
+    /// Brings the schema up to date. Running it again changes nothing.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         match self.dialect {
             Dialect::Sqlite => Ok(MIGRATIONS.run(&self.system).await?),
@@ -297,7 +304,8 @@ impl Store {
         }
     }
 
-    /// A connection for reading the rows of one organisation. Never begin a transaction on it.
+    /// Returns a connection that reads the rows of one organisation. Do not begin a transaction on
+    /// it.
     pub async fn read(&self, org: OrgId) -> Result<Read, sqlx::Error> {
         Ok(Read(match self.dialect {
             Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
@@ -307,7 +315,8 @@ impl Store {
         }))
     }
 
-    /// A connection for reading every organisation's rows. Never begin a transaction on it.
+    /// Returns a connection that reads the rows of all organisations. Do not begin a transaction on
+    /// it.
     pub async fn read_system(&self) -> Result<SystemRead, sqlx::Error> {
         let pool = match self.dialect {
             Dialect::Sqlite => &self.reads,
@@ -316,9 +325,9 @@ impl Store {
         Ok(SystemRead(pool.acquire().await?))
     }
 
-    /// Runs `work` on the rows of one organisation in a transaction and returns when it is durable.
-    /// An error from `work` undoes its statements and nobody else's. `work` must not wait for
-    /// anything but the database.
+    /// Runs `work` in a transaction on the rows of one organisation, and returns when it is
+    /// durable. If `work` fails, only its own statements are rolled back. `work` must not wait for
+    /// anything except the database.
     pub async fn write<T, E, F>(&self, org: OrgId, work: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
@@ -337,7 +346,7 @@ impl Store {
         Ok(done)
     }
 
-    /// As [`Store::write`], on every organisation's rows.
+    /// As [`Store::write`], on the rows of all organisations.
     pub async fn write_system<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut SystemTx) -> Work<'t, T, E> + Send + 'static,
@@ -356,7 +365,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         let asked = async {
             let mut conn = self.reads.acquire().await?;
@@ -369,21 +378,21 @@ impl Store {
         answered.map(drop)
     }
 
-    /// Waits for the work at hand and closes every connection.
+    /// Waits for running work and closes all connections.
     pub async fn close(&self) {
         self.system.close().await;
         self.reads.close().await;
     }
 }
 
-/// What both engines have. What only PostgreSQL has is another set, in [`postgres`].
+/// The migrations for both engines. PostgreSQL has more of its own, in [`postgres`].
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// WAL and FULL: a commit is on the disk when it returns, and readers do not wait for the writer.
+/// WAL and FULL: when a commit returns, it is on the disk; readers do not wait for the writer.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
 
-/// As [`WRITING`], and refusing to write: only [`Store::write`] does.
+/// As [`WRITING`], but writes are refused: only [`Store::write`] may write.
 const READING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;";
 
@@ -391,7 +400,7 @@ fn sqlite_pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
-        // A connection to a file of our own does not die while it lies idle.
+        // A connection to a local file does not die while it is idle.
         .test_before_acquire(false)
         .after_connect(move |conn, _| {
             Box::pin(async move {

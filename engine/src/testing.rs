@@ -1,5 +1,5 @@
-//! Fresh stores for this crate's tests: SQLite always, and PostgreSQL when
-//! `PASSERELLE_TEST_POSTGRES` gives a server on which databases may be made.
+//! New stores for this crate's tests: always SQLite, and also PostgreSQL if
+//! `PASSERELLE_TEST_POSTGRES` is the address of a server on which databases may be created.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use crate::{
     vault::{KekRing, Vault, VaultError},
 };
 
-/// A migrated store that goes away with the test.
+/// A migrated store that lasts as long as the test.
 pub(crate) struct Fresh {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) url: String,
-    /// Where the SQLite file lies.
+    /// The folder of the SQLite file.
     pub(crate) folder: Option<tempfile::TempDir>,
 }
 
-/// An organisation with one session, run by this process.
+/// An organisation with one session that this process runs.
 pub(crate) struct Owner {
     pub(crate) lease: Lease,
     pub(crate) lost: CancellationToken,
     pub(crate) stop: CancellationToken,
 }
 
-/// One store of each engine to be had.
+/// Returns one store of each available engine.
 pub(crate) async fn stores() -> Vec<Fresh> {
     let mut stores = vec![Fresh::sqlite().await];
     if let Ok(server) = std::env::var("PASSERELLE_TEST_POSTGRES") {
@@ -71,7 +71,7 @@ impl Fresh {
         Vault::open(&self.store, ring, self.clock.clone()).await
     }
 
-    /// Makes an organisation, a session with data keys, and this process's lease of it.
+    /// Creates an organisation and a session with their data keys, and a lease of this process.
     pub(crate) async fn owner(&self, vault: &Vault) -> Owner {
         let (org, session) = (OrgId::new(&self.clock), SessionId::new(&self.clock));
         let vault = vault.clone();
@@ -128,7 +128,7 @@ impl Fresh {
         )
     }
 
-    /// Runs one statement of fixed text, for a test's set-up.
+    /// Runs one fixed statement to prepare a test.
     pub(crate) async fn run(&self, text: &'static str, id: String) -> u64 {
         let changed: Result<u64, sqlx::Error> = self
             .store
@@ -142,7 +142,8 @@ impl Fresh {
         changed.unwrap()
     }
 
-    /// Every byte of the database and its journal; not of the shared index, which readers change.
+    /// Returns every byte of the database and its journal. The shared-memory index is left out,
+    /// because readers change it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let folder = self
             .folder

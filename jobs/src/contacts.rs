@@ -17,7 +17,7 @@ use crate::{
     events,
     store::{
         self,
-        contacts::{Address, Found, Known},
+        contacts::{Address, ContactMatch, ContactRow},
     },
 };
 
@@ -69,14 +69,20 @@ impl Book<'_> {
             [one, other, ..] => {
                 store::contacts::merge(tx, self.org, one.id, other.id).await?;
                 self.learn(tx, one, &names).await?;
-                events::merged(tx, self, one.id, other.id, peer).await?;
+                let (of, ids) = ((self.org, self.session), (one.id, other.id));
+                events::merged(tx, self.key, of, ids, peer, self.clock).await?;
                 (one.id, None)
             }
         };
         Ok(Some(Met { id, twin }))
     }
 
-    async fn learn(&self, tx: &mut Tx, known: &Found, names: &Names<'_>) -> Result<(), Fault> {
+    async fn learn(
+        &self,
+        tx: &mut Tx,
+        known: &ContactMatch,
+        names: &Names<'_>,
+    ) -> Result<(), Fault> {
         let (org, id) = (self.org, known.id);
         if let Some(phone) = self.phone(id, names).filter(|_| !known.has_phone) {
             store::contacts::learn_phone(tx, org, id, &phone).await?;
@@ -116,7 +122,7 @@ pub(crate) fn mac(key: &DataKey, peer: &Peer) -> [u8; 32] {
 }
 
 /// The names of a contact, opened.
-pub(crate) fn names(key: &DataKey, org: OrgId, known: &Known) -> Result<Peer, Fault> {
+pub(crate) fn names(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Peer, Fault> {
     let record = known.id.to_string();
     let open = |table, sealed: &Option<Vec<u8>>| {
         let opened = sealed

@@ -9,16 +9,15 @@ use passerelle_engine::{
 
 use crate::{
     error::Fault,
-    events::EventType,
-    model::{Listed, Page},
-    services::Services,
-    store,
-    webhook::{
+    model::{
+        Listed, Page,
         delivery::{Attempt, Delivery, Wanted},
         endpoint::{Endpoint, Secret},
-        guard::UrlNotAllowed,
-        sign,
+        event::EventType,
     },
+    services::Services,
+    store,
+    webhook::{guard::UrlNotAllowed, sign},
 };
 
 /// Endpoints an organisation may have.
@@ -58,11 +57,10 @@ pub async fn create(
     events: &[String],
     inline_media: bool,
 ) -> Result<(Endpoint, Secret), NotMade> {
-    let shared = &services.0;
-    let url = shared.settings.egress.check_url(url)?;
+    let url = services.settings().egress.check_url(url)?;
     let events = known(events)?;
     let endpoint = Endpoint {
-        id: EndpointId::new(&shared.clock),
+        id: EndpointId::new(services.clock()),
         org,
         url: url.into(),
         events,
@@ -70,12 +68,12 @@ pub async fn create(
         old_secret_until: None,
         disabled: None,
         failing_since: None,
-        created_at: shared.clock.now(),
+        created_at: services.clock().now(),
     };
     let secret = Secret(sign::new_secret(&mut services.chance()));
-    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let (made, signing) = (endpoint.clone(), secret.clone());
-    let work = shared.store.write(org, move |tx| {
+    let work = services.store().write(org, move |tx| {
         Box::pin(async move {
             if store::endpoints::count(tx, org).await? >= ENDPOINTS_MAX {
                 return Err(NotMade::TooMany);
@@ -107,9 +105,9 @@ pub async fn read(
     org: OrgId,
     id: EndpointId,
 ) -> Result<Option<Endpoint>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
-    store::endpoints::read(&mut conn, &key, org, id).await
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    Ok(store::endpoints::read(&mut conn, &key, org, id).await?)
 }
 
 /// The organisation's endpoints, newest first.
@@ -118,14 +116,14 @@ pub async fn list(
     org: OrgId,
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
-    store::endpoints::list(&mut conn, &key, org, page).await
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    Ok(store::endpoints::list(&mut conn, &key, org, page).await?)
 }
 
 /// Deletes the endpoint and what waits for it; whether there was one.
 pub async fn delete(services: &Services, org: OrgId, id: EndpointId) -> Result<bool, Fault> {
-    let work = services.0.store.write(org, move |tx| {
+    let work = services.store().write(org, move |tx| {
         Box::pin(store::endpoints::delete(tx, org, id))
     });
     Ok(work.await?)
@@ -138,13 +136,12 @@ pub async fn rotate_secret(
     org: OrgId,
     id: EndpointId,
 ) -> Result<Option<(Secret, Millis)>, Fault> {
-    let shared = &services.0;
     let secret = Secret(sign::new_secret(&mut services.chance()));
-    let key = shared.vault.org_key(org).await?;
+    let key = services.vault().org_key(org).await?;
     let signs = i64::try_from(OLD_SECRET_SIGNS.as_millis()).unwrap_or(i64::MAX);
-    let until = shared.clock.now() + signs;
+    let until = services.clock().now() + signs;
     let new = secret.clone();
-    let work = shared.store.write(org, move |tx| {
+    let work = services.store().write(org, move |tx| {
         Box::pin(async move { store::endpoints::rotate(tx, &key, org, id, &new, until).await })
     });
     Ok(work.await?.then_some((secret, until)))
@@ -157,7 +154,7 @@ pub async fn deliveries(
     wanted: &Wanted,
     page: &Page<DeliveryId>,
 ) -> Result<Listed<Delivery>, Fault> {
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     Ok(store::deliveries::list(&mut conn, org, wanted, page).await?)
 }
 
@@ -167,8 +164,8 @@ pub async fn delivery(
     org: OrgId,
     id: DeliveryId,
 ) -> Result<Option<(Delivery, Vec<Attempt>)>, Fault> {
-    let key = services.0.vault.org_key(org).await?;
-    let mut conn = services.0.store.read(org).await?;
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
     let Some(delivery) = store::deliveries::read(&mut conn, org, id).await? else {
         return Ok(None);
     };

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Clock,
-    content::{Content, Inbound},
-    event::InboundSink,
+    content::Content,
     ids::MessageId,
     lease::Lease,
     store::Tx,
     vault::DataKey,
+    whatsapp::inbound::{Inbound, InboundSink},
 };
 
 use crate::{
@@ -19,15 +19,17 @@ use crate::{
     error::Fault,
     events,
     media::incoming::Announcing,
-    messages::{self, content_place, seal_context, seal_side},
+    messages::{
+        self, opt_out,
+        sealed::{content_place, seal_context, seal_side},
+        target::{self, Chat},
+    },
     model::{Direction, Message, Status},
-    opt_out,
     services::Services,
     store::{
         self,
         messages::{New, Origin},
     },
-    target::{self, Chat},
 };
 
 /// Where one session's inbound messages go.
@@ -44,8 +46,7 @@ impl Inbox {
     fn is_wanted(&self) -> bool {
         let running = self
             .services
-            .0
-            .registry
+            .registry()
             .running(self.lease.session, self.lease.epoch);
         running.is_some_and(|running| !running.stop.is_cancelled())
     }
@@ -74,14 +75,13 @@ impl InboundSink for Inbox {
 /// Stores the batch in one transaction: each message once, its contact, its event and one delivery
 /// per endpoint. A message that was stored before changes nothing.
 async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Result<(), Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(lease.org).await?;
-    let (lease, clock) = (lease.clone(), shared.clock.clone());
-    let files = Announcing::now(&shared.settings.media);
+    let key = services.vault().org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.clock().clone());
+    let files = Announcing::now(&services.settings().media);
     let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
-    shared
-        .store
+    services
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
@@ -121,7 +121,7 @@ async fn receive(
     let group_mac = inbound
         .group
         .as_ref()
-        .map(|group| messages::group_mac(key, group));
+        .map(|group| messages::sealed::group_mac(key, group));
     let chat = Chat {
         org: lease.org,
         session: lease.session,
@@ -152,7 +152,7 @@ async fn receive(
     };
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
-        sender_mac: messages::sender_mac(key, &inbound.sender),
+        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
         group_mac,
         contact: writer.id,
     };
@@ -162,11 +162,13 @@ async fn receive(
     if message.group.is_none() {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
     }
-    target::apply(tx, key, &message, inbound.at).await?;
+    let sent_at = message.sent_at.unwrap_or(inbound.at);
+    target::apply(tx, key, &message, sent_at).await?;
     let file = files
         .announce(tx, key, &message, inbound.remote, now)
         .await?;
-    events::received(tx, key, &message, file.as_ref(), clock).await?;
+    let media = file.map(|file| file.json());
+    events::received(tx, key, &message, media, clock).await?;
     if message.group.is_none() {
         opt_out::take(tx, key, writer, &message, clock).await?;
     }
@@ -174,7 +176,8 @@ async fn receive(
 }
 
 /// Stores the message; false when it was stored before. One that could not be decrypted then, and can
-/// now, takes the place it has.
+/// now, takes the place it has. It keeps its times: a repeat carries the time at which it was repeated,
+/// but the message was sent when its first frame was.
 async fn keep(
     tx: &mut Tx,
     key: &DataKey,
@@ -189,10 +192,10 @@ async fn keep(
     if matches!(message.content, Content::Undecryptable {}) {
         return Ok(false);
     }
-    let Some((id, created_at)) = store::messages::undecryptable(tx, &new, origin).await? else {
+    let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
         return Ok(false);
     };
-    (message.id, message.created_at) = (id, created_at);
+    (message.id, message.created_at, message.sent_at) = first;
     store::messages::decrypted(tx, &sealed(key, message)?).await?;
     Ok(true)
 }

@@ -23,18 +23,17 @@ pub async fn create(
     public_id: &str,
     secret: &[u8],
 ) -> Result<Option<ApiKey>, Fault> {
-    let shared = services.0.clone();
     let key = ApiKey {
-        id: KeyId::new(&shared.clock),
+        id: KeyId::new(services.clock()),
         name: name.to_owned(),
         public_id: public_id.to_owned(),
-        created_at: shared.clock.now(),
+        created_at: services.clock().now(),
         revoked_at: None,
     };
-    let mac = shared.vault.secret_mac(API_KEY, secret);
+    let mac = services.vault().secret_mac(API_KEY, secret);
     let made = key.clone();
-    let kept = shared
-        .store
+    let kept = services
+        .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 if store::organisations::read(tx.conn(), org).await?.is_none() {
@@ -54,16 +53,15 @@ pub async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, Fault> {
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     Ok(store::keys::list(&mut conn, org, page).await?)
 }
 
 /// Revokes a key at once; whether there is such a key.
 pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool, Fault> {
-    let now = services.0.clock.now();
+    let now = services.clock().now();
     services
-        .0
-        .store
+        .store()
         .write(org, move |tx| {
             Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) })
         })
@@ -76,9 +74,9 @@ pub async fn find(
     public_id: &str,
     secret: &[u8],
 ) -> Result<Option<(OrgId, KeyId)>, Fault> {
-    let mut conn = services.0.store.read_system().await?;
+    let mut conn = services.store().read_system().await?;
     let found = store::system::find_key(&mut conn, public_id).await?;
-    let presented = services.0.vault.secret_mac(API_KEY, secret);
+    let presented = services.vault().secret_mac(API_KEY, secret);
     // An unknown key is compared all the same: its answer takes as long.
     let kept = found.as_ref().map_or(&[0; 32][..], |key| &key.secret_mac);
     let same = bool::from(presented[..].ct_eq(kept));
@@ -87,11 +85,10 @@ pub async fn find(
 
 /// Keeps an admin key at the first start; whether it was the first.
 pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
-    let mac = services.0.vault.secret_mac(ADMIN_KEY, secret);
-    let now = services.0.clock.now();
+    let mac = services.vault().secret_mac(ADMIN_KEY, secret);
+    let now = services.clock().now();
     services
-        .0
-        .store
+        .store()
         .write_system(move |tx| {
             Box::pin(async move { Ok(store::system::keep_admin_key(tx, &mac, now).await?) })
         })
@@ -100,8 +97,8 @@ pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Faul
 
 /// Whether this is the admin key made at the first start.
 pub async fn is_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
-    let mut conn = services.0.store.read_system().await?;
+    let mut conn = services.store().read_system().await?;
     let kept = store::system::admin_key(&mut conn).await?;
-    let presented = services.0.vault.secret_mac(ADMIN_KEY, secret);
+    let presented = services.vault().secret_mac(ADMIN_KEY, secret);
     Ok(kept.is_some_and(|kept| bool::from(presented[..].ct_eq(&kept))))
 }

@@ -2,18 +2,17 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`services`], [`roles`] | what every call stands on; what a process does |
-//! | [`model`], `store` | the domain's types; all product SQL |
-//! | [`organisations`], [`keys`], [`sessions`], [`messages`], [`endpoints`] | what a tenant or the operator handles |
-//! | [`outbound`], [`pacing`], [`host`] | accepting, pacing and sending a message |
+//! | [`services`], [`settings`], [`roles`] | what every call stands on; what a process does |
+//! | [`model`], `state`, `store` | the domain's types; what a process holds in memory; all product SQL |
+//! | [`organisations`], [`keys`], [`endpoints`] | what a tenant or the operator handles |
+//! | [`sessions`] | sessions, and what a live one is asked: number checks, groups, typing, read receipts |
+//! | [`messages`] | messages: how they are sealed and shown, messages about other messages, opting out |
+//! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: taking them in, keeping them, giving them out |
 //! | [`preview`] | link previews |
-//! | [`numbers`] | whether a phone number has WhatsApp |
-//! | [`target`], [`reading`], [`typing`] | messages about other messages; telling a contact what was read, and that one is typing |
-//! | `inbound`, `opt_out`, [`events`], [`webhook`] | what comes in, and telling it |
-//! | `commands`, `wake` | reaching what runs in another process |
+//! | `inbound`, `contacts`, [`events`], [`webhook`] | what comes in, from whom, and telling it |
+//! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
-//! | `rate` | how often a session may do what no lane paces |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
 //!
@@ -23,37 +22,31 @@
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
-mod commands;
 mod contacts;
 pub mod endpoints;
 pub mod error;
 pub mod events;
-pub mod groups;
 pub mod host;
 mod inbound;
 pub mod keys;
 pub mod media;
 pub mod messages;
 pub mod model;
-pub mod numbers;
-mod opt_out;
 pub mod organisations;
 pub mod outbound;
-pub mod pacing;
 pub mod preview;
 pub mod queue;
-mod rate;
-pub mod reading;
 pub mod roles;
+pub mod safety;
 pub mod services;
 pub mod sessions;
+pub mod settings;
+mod state;
 mod store;
 mod sweep;
-pub mod target;
 #[cfg(test)]
 mod testing;
 pub mod time;
-pub mod typing;
 mod wake;
 pub mod webhook;
 
@@ -64,4 +57,5 @@ pub use passerelle_engine::{
     vault::{KekRing, Vault},
     whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };
-pub use services::{Services, Settings};
+pub use services::Services;
+pub use settings::Settings;

@@ -6,25 +6,23 @@ use passerelle_engine::{ids::OrgId, store::Tx};
 
 use crate::{
     error::Fault,
-    model::{Listed, Organisation, Page},
-    pacing::millis,
+    model::{Listed, Organisation, Page, millis},
     services::Services,
     store,
 };
 
 /// Makes an organisation and its data key.
 pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fault> {
-    let shared = services.0.clone();
     let organisation = Organisation {
-        id: OrgId::new(&shared.clock),
+        id: OrgId::new(services.clock()),
         name: name.to_owned(),
         media_retention_hours: None,
-        created_at: shared.clock.now(),
+        created_at: services.clock().now(),
     };
     let made = organisation.clone();
-    let vault = shared.vault.clone();
-    shared
-        .store
+    let vault = services.vault().clone();
+    services
+        .store()
         .write(organisation.id, move |tx| {
             Box::pin(async move {
                 store::organisations::insert(tx, &made).await?;
@@ -38,7 +36,7 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
 
 /// One organisation.
 pub async fn read(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     Ok(store::organisations::read(&mut conn, org).await?)
 }
 
@@ -48,7 +46,7 @@ const MEDIA_RETENTION_MAX: u32 = 30 * 24;
 
 /// The longest time, in hours, that [`keep_media`] takes.
 pub fn media_retention_max(services: &Services) -> u32 {
-    let of_gateway = services.0.settings.media.retention.as_secs() / 3600;
+    let of_gateway = services.settings().media.retention.as_secs() / 3600;
     MEDIA_RETENTION_MAX.max(u32::try_from(of_gateway).unwrap_or(u32::MAX))
 }
 
@@ -60,9 +58,9 @@ pub async fn keep_media(
     org: OrgId,
     hours: Option<u32>,
 ) -> Result<Option<Organisation>, Fault> {
-    let of_gateway = services.0.settings.media.retention;
+    let of_gateway = services.settings().media.retention;
     let kept = hours.map_or(of_gateway, |hours| Duration::from_hours(hours.into()));
-    let write = services.0.store.write(org, move |tx: &mut Tx| {
+    let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move {
             if !store::organisations::keep_media(tx, org, hours).await? {
                 return Ok::<_, Fault>(None);
@@ -76,6 +74,6 @@ pub async fn keep_media(
 
 /// Every organisation, newest first.
 pub async fn list(services: &Services, page: &Page<OrgId>) -> Result<Listed<Organisation>, Fault> {
-    let mut conn = services.0.store.read_system().await?;
+    let mut conn = services.store().read_system().await?;
     Ok(store::system::organisations(&mut conn, page).await?)
 }

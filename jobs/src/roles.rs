@@ -6,15 +6,16 @@ use passerelle_engine::whatsapp::WhatsApp;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    host::{Host, lane},
+    host::{Host, claim, send},
     media::{fetch::Fetcher, retention},
     preview::job::{self as preview, Previewer, Previews},
     queue::{
-        tokens::{self, Link, Travels},
+        tokens::{self, Travels},
         transport::{self, Transport},
         worker::{self, Workload},
     },
     services::Services,
+    state::token_link::TokenLink,
     sweep, time, wake,
     webhook::deliver::Deliverer,
 };
@@ -63,65 +64,64 @@ impl Running {
         self.tasks.spawn(host.run());
         let sending = services.clone();
         let workload = Workload {
-            boot: services.0.boot.to_string(),
+            boot: services.boot().to_string(),
             concurrency: SENDS,
             timeout: NEVER,
         };
         self.tasks.spawn(worker::run(
-            Arc::new(lane::Lanes(services.clone())),
-            Arc::clone(&services.0.lanes),
+            Arc::new(claim::Lanes(services.clone())),
+            Arc::clone(services.lanes()),
             workload,
             self.tasks.clone(),
             self.stop.clone(),
-            move |job| lane::send(sending.clone(), job),
+            move |job| send::send(sending.clone(), job),
         ));
     }
 
     /// Delivers webhooks. Fails when the system's TLS roots cannot be read.
     pub fn deliver(&self, services: &Services) -> anyhow::Result<()> {
-        let shared = &services.0;
         let deliverer = Deliverer::new(
-            shared.store.clone(),
-            shared.vault.clone(),
-            shared.clock.clone(),
-            shared.settings.egress.clone(),
-            shared.settings.media.objects.clone(),
-            shared.settings.schedule,
+            services.store().clone(),
+            services.vault().clone(),
+            services.clock().clone(),
+            services.settings().egress.clone(),
+            services.settings().media.objects.clone(),
+            services.settings().schedule,
             services.chance(),
         )?;
-        self.work_on(services, deliverer, &shared.deliveries);
+        self.work_on(services, deliverer, services.deliveries());
         Ok(())
     }
 
     /// Fetches files. Fails when the system's TLS roots cannot be read.
     pub fn fetch(&self, services: &Services, whatsapp: WhatsApp) -> anyhow::Result<()> {
         let fetcher = Fetcher::new(services.clone(), whatsapp)?;
-        self.work_on(services, fetcher, &services.0.fetches);
+        self.work_on(services, fetcher, services.fetches());
         Ok(())
     }
 
     /// Works on jobs that are claimed from the store or travel as tokens.
-    fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<Link>) {
-        let (shared, kind) = (&services.0, Arc::new(kind));
+    fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<TokenLink>) {
+        let kind = Arc::new(kind);
         self.tasks.spawn(tokens::run(
             Arc::clone(&kind),
             Arc::clone(link),
-            shared.boot.to_string(),
+            services.boot().to_string(),
             self.tasks.clone(),
             self.stop.clone(),
         ));
-        let redis = shared.settings.redis.as_ref();
+        let redis = services.settings().redis.as_ref();
         let Some(url) = redis.filter(|_| services.is_shared()) else {
             return;
         };
         let transport = Transport {
             kind,
-            store: shared.store.clone(),
-            clock: shared.clock.clone(),
+            store: services.store().clone(),
+            clock: services.clock().clone(),
             url: Arc::clone(url),
             queue: format!("{}:{}", services.name_in_redis(), K::NAME),
-            host: Arc::clone(&shared.settings.host),
-            boot: Arc::clone(&shared.boot),
+            host: Arc::clone(&services.settings().host),
+            boot: Arc::clone(services.boot()),
             link: Arc::clone(link),
         };
         let running = transport::run(transport, self.tasks.clone(), self.stop.clone());
@@ -132,13 +132,13 @@ impl Running {
     pub fn preview(&self, services: &Services) -> anyhow::Result<()> {
         let previewer = Arc::new(Previewer::new(services.clone())?);
         let workload = Workload {
-            boot: services.0.boot.to_string(),
+            boot: services.boot().to_string(),
             concurrency: preview::CONCURRENCY,
             timeout: preview::TIMEOUT,
         };
         self.tasks.spawn(worker::run(
             Arc::new(Previews(services.clone())),
-            Arc::clone(&services.0.previews),
+            Arc::clone(services.previews()),
             workload,
             self.tasks.clone(),
             self.stop.clone(),

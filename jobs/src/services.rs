@@ -1,9 +1,6 @@
 //! What every call of the brain stands on.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use passerelle_engine::{
     clock::Clock,
@@ -15,86 +12,58 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    groups,
-    host::{Fence, Gathering, InHand, Registry},
-    media::{Decoding, MediaSettings, Turns},
-    numbers,
-    pacing::Pace,
-    queue::tokens::Link,
-    rate::Rate,
-    typing,
-    wake::{Bell, Topic},
-    webhook::{guard::Egress, schedule::Schedule},
+    settings::Settings,
+    state::{
+        decoding::Decoding,
+        fence::Fence,
+        gathering::Gathering,
+        in_hand::InHand,
+        rate_limit::Rates,
+        registry::Registry,
+        token_link::TokenLink,
+        upload_slots::UploadSlots,
+        wake_publisher::{Topic, WakePublisher},
+    },
 };
-
-/// What the operator decided, checked at start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// This host's name, the same over restarts.
-    pub host: Arc<str>,
-    /// The name of the address that it connects from: hosts of one name share how fast it may.
-    pub egress_name: Arc<str>,
-    /// The Redis server through which the processes of a cluster wake each other, and webhook deliveries
-    /// and files to fetch travel (`redis://…`). It holds no truth: without it everything works, a second later.
-    pub redis: Option<Arc<str>>,
-    /// The gap between two messages of a number.
-    pub pace: Pace,
-    /// How long WhatsApp's server may take to acknowledge a message.
-    pub ack_timeout: Duration,
-    /// How long a message may wait in its lane when the caller does not say.
-    pub message_ttl: Duration,
-    /// Messages that may wait in one lane.
-    pub lane_limit: i64,
-    /// Which addresses webhooks may go to, and files may be fetched from.
-    pub egress: Egress,
-    /// When a webhook delivery is tried again.
-    pub schedule: Schedule,
-    /// How files are kept.
-    pub media: MediaSettings,
-}
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]
-pub struct Services(pub(crate) Arc<Shared>);
+pub struct Services(Arc<Shared>);
 
-pub(crate) struct Shared {
-    pub(crate) store: Store,
-    pub(crate) vault: Vault,
-    pub(crate) clock: Clock,
-    pub(crate) settings: Settings,
-    pub(crate) registry: Registry,
+struct Shared {
+    store: Store,
+    vault: Vault,
+    clock: Clock,
+    settings: Settings,
+    registry: Registry,
     /// Messages that jobs of this process send.
-    pub(crate) in_hand: InHand,
+    in_hand: InHand,
     /// Messages that were taken, until they are settled.
-    pub(crate) taken: Gathering,
+    taken: Gathering,
     /// A lane may be due.
-    pub(crate) lanes: Arc<Notify>,
+    lanes: Arc<Notify>,
     /// Deliveries of webhooks.
-    pub(crate) deliveries: Arc<Link>,
+    deliveries: Arc<TokenLink>,
     /// Files to fetch.
-    pub(crate) fetches: Arc<Link>,
+    fetches: Arc<TokenLink>,
     /// A link preview may have to be fetched.
-    pub(crate) previews: Arc<Notify>,
-    /// How often each session may ask WhatsApp for numbers.
-    pub(crate) questions: Rate,
-    /// How often each session may ask WhatsApp for its groups.
-    pub(crate) group_questions: Rate,
-    /// How often each session may show that it is typing.
-    pub(crate) typing: Rate,
+    previews: Arc<Notify>,
+    /// How often each session may ask WhatsApp for something.
+    rates: Rates,
     /// Files that come in at once.
-    pub(crate) turns: Turns,
+    upload_slots: UploadSlots,
     /// Files that are decoded at once.
-    pub(crate) decoding: Decoding,
+    decoding: Decoding,
     /// A session should start or stop.
-    pub(crate) sessions: Arc<Notify>,
+    sessions: Arc<Notify>,
     /// The same, for the other processes.
-    pub(crate) bell: Bell,
+    wake_publisher: WakePublisher,
     /// Unique to this start of this process.
-    pub(crate) boot: Arc<str>,
+    boot: Arc<str>,
     /// How long this host may believe in its leases.
-    pub(crate) fence: Fence,
+    fence: Fence,
     /// Cancelled when another process took this host's name.
-    pub(crate) usurped: CancellationToken,
+    usurped: CancellationToken,
     chance: Mutex<StdRng>,
 }
 
@@ -121,18 +90,101 @@ impl Services {
             deliveries: Arc::default(),
             fetches: Arc::default(),
             previews: Arc::default(),
-            questions: numbers::rate(),
-            group_questions: groups::rate(),
-            typing: typing::rate(),
-            turns: Turns::default(),
+            rates: Rates::default(),
+            upload_slots: UploadSlots::default(),
             decoding: Decoding::default(),
             sessions: Arc::default(),
-            bell: Bell::default(),
+            wake_publisher: WakePublisher::default(),
             boot,
             fence: Fence::default(),
             usurped: CancellationToken::new(),
             chance: Mutex::new(chance),
         }))
+    }
+
+    /// The database.
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The keys.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// What the operator decided.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The sessions that run here.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Messages that jobs of this process send.
+    pub(crate) fn in_hand(&self) -> &InHand {
+        &self.0.in_hand
+    }
+
+    /// Messages that were taken, until they are settled.
+    pub(crate) fn taken(&self) -> &Gathering {
+        &self.0.taken
+    }
+
+    /// Notified when a lane may be due.
+    pub(crate) fn lanes(&self) -> &Arc<Notify> {
+        &self.0.lanes
+    }
+
+    /// Webhook deliveries.
+    pub(crate) fn deliveries(&self) -> &Arc<TokenLink> {
+        &self.0.deliveries
+    }
+
+    /// Files to fetch.
+    pub(crate) fn fetches(&self) -> &Arc<TokenLink> {
+        &self.0.fetches
+    }
+
+    /// Notified when a link preview may have to be fetched.
+    pub(crate) fn previews(&self) -> &Arc<Notify> {
+        &self.0.previews
+    }
+
+    /// How often each session may ask WhatsApp for something.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+
+    /// Slots for files that come in at once.
+    pub(crate) fn upload_slots(&self) -> &UploadSlots {
+        &self.0.upload_slots
+    }
+
+    /// Slots for files that are decoded at once.
+    pub(crate) fn decoding(&self) -> &Decoding {
+        &self.0.decoding
+    }
+
+    /// Notified when a session should start or stop.
+    pub(crate) fn sessions(&self) -> &Arc<Notify> {
+        &self.0.sessions
+    }
+
+    /// The wake-ups of other processes.
+    pub(crate) fn wake_publisher(&self) -> &WakePublisher {
+        &self.0.wake_publisher
+    }
+
+    /// Unique to this start of this process.
+    pub(crate) fn boot(&self) -> &Arc<str> {
+        &self.0.boot
+    }
+
+    /// How long this host may believe in its leases.
+    pub(crate) fn fence(&self) -> &Fence {
+        &self.0.fence
     }
 
     /// Whether the database answers.
@@ -152,7 +204,7 @@ impl Services {
             .settings
             .redis
             .as_ref()
-            .map(|_| self.0.bell.is_heard())
+            .map(|_| self.0.wake_publisher.is_connected())
     }
 
     /// Whether webhook deliveries and files to fetch travel through Redis at this moment; none where
@@ -178,6 +230,11 @@ impl Services {
         self.0.usurped.cancelled().await;
     }
 
+    /// Another process took this host's name.
+    pub(crate) fn usurp(&self) {
+        self.0.usurped.cancel();
+    }
+
     /// A lane may be due, here or at another host.
     pub(crate) fn wake_lanes(&self) {
         self.wake(Topic::Lanes);
@@ -201,7 +258,7 @@ impl Services {
     fn wake(&self, topic: Topic) {
         self.notify(topic);
         if self.0.settings.redis.is_some() {
-            self.0.bell.ring(topic);
+            self.0.wake_publisher.publish(topic);
         }
     }
 

@@ -6,7 +6,12 @@ use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::Fault, messages, model::Status, outbound, pacing::millis, services::Services, store,
+    error::Fault,
+    messages,
+    model::{Status, millis},
+    outbound,
+    services::Services,
+    store,
 };
 
 /// Between two looks for messages past their time.
@@ -32,10 +37,10 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
 }
 
 async fn sweep(services: &Services) -> Result<(), Fault> {
-    let now = services.0.clock.now();
+    let now = services.clock().now();
     expire(services, now).await?;
     let before = now.saturating_sub(millis(KEY_TTL));
-    let forget = services.0.store.write_system(move |tx| {
+    let forget = services.store().write_system(move |tx| {
         Box::pin(async move {
             store::system::forget_commands(tx, COMMAND_TTL).await?;
             store::system::forget_number_checks(tx, now.saturating_sub(millis(NUMBER_TTL))).await?;
@@ -49,7 +54,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
 /// Expires queued messages past their time, each with its event.
 pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
     let overdue = {
-        let mut conn = services.0.store.read_system().await?;
+        let mut conn = services.store().read_system().await?;
         store::system::overdue(&mut conn, now).await?
     };
     for (org, id, written) in overdue {

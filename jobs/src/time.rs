@@ -48,10 +48,12 @@ pub(crate) async fn keep(services: Services, stop: CancellationToken) {
 
 /// How many milliseconds this machine's clock is ahead; none when it took too long to tell.
 async fn look(services: &Services, within: Duration) -> Result<Option<Millis>, sqlx::Error> {
-    let shared = &services.0;
-    let mut conn = shared.store.read_system().await?;
-    let asked = shared.clock.monotonic();
-    let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
-    let took = shared.clock.monotonic().saturating_duration_since(asked);
-    Ok((took < within).then(|| shared.clock.follow(asked + took / 2, now)))
+    let mut conn = services.store().read_system().await?;
+    let asked = services.clock().monotonic();
+    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
+    let took = services
+        .clock()
+        .monotonic()
+        .saturating_duration_since(asked);
+    Ok((took < within).then(|| services.clock().follow(asked + took / 2, now)))
 }

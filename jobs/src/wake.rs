@@ -4,84 +4,21 @@
 //! A wake-up says "look", never what to find: the store has that. One that is lost costs a second,
 //! after which everybody looks anyway, so nothing here is ever waited for and Redis may come and go.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::StreamExt as _;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::services::Services;
+use crate::{services::Services, state::wake_publisher::Topic};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest a publication may take.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// What is to be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
-    /// A lane may be due.
-    Lanes,
-    /// A delivery may be due.
-    Deliveries,
-    /// A file may have to be fetched.
-    Fetches,
-    /// A session should start or stop, or is asked something.
-    Sessions,
-}
-
-impl Topic {
-    const ALL: [Self; 4] = [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
-
-    /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
-    fn channel(self, store: &str) -> String {
-        let topic = match self {
-            Self::Lanes => "lanes",
-            Self::Deliveries => "deliveries",
-            Self::Fetches => "fetches",
-            Self::Sessions => "sessions",
-        };
-        format!("{store}:{topic}")
-    }
-}
-
-/// What others are to be told, and whether they hear it.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rung: Mutex<BTreeSet<Topic>>,
-    ring: Notify,
-    heard: AtomicBool,
-}
-
-impl Bell {
-    /// Tells the others, some time soon; the same topic once.
-    pub(crate) fn ring(&self, topic: Topic) {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        if rung.insert(topic) {
-            self.ring.notify_one();
-        }
-    }
-
-    /// Whether this process hears the others.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
-    }
-
-    fn take(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// Publishes and hears wake-ups until stopped. Does nothing where no Redis is given.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
-    let Some(url) = services.0.settings.redis.clone() else {
+    let Some(url) = services.settings().redis.clone() else {
         return;
     };
     let store = services.name_in_redis();
@@ -90,10 +27,13 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
             ended = connected(&services, &url, &store) => ended,
             () = stop.cancelled() => return,
         };
-        let was_heard = services.0.bell.heard.swap(false, Ordering::Relaxed);
+        let was_connected = services
+            .wake_publisher()
+            .connected
+            .swap(false, Ordering::Relaxed);
         if let Err(error) = ended {
             // The address may hold a password: the error's kind is enough.
-            tracing::warn!(was_heard, error = %error.category(), "without Redis: wake-ups take a second");
+            tracing::warn!(was_connected, error = %error.category(), "without Redis: wake-ups take a second");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
@@ -109,7 +49,10 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
         heard.subscribe(topic.channel(store)).await?;
     }
     let mut publish = client.get_multiplexed_async_connection().await?;
-    services.0.bell.heard.store(true, Ordering::Relaxed);
+    services
+        .wake_publisher()
+        .connected
+        .store(true, Ordering::Relaxed);
     tracing::info!("Redis is reached");
     // What was missed until now.
     for topic in Topic::ALL {
@@ -130,9 +73,9 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
     };
     let publishing = async {
         loop {
-            services.0.bell.ring.notified().await;
+            services.wake_publisher().to_publish.notified().await;
             let mut pipe = redis::pipe();
-            for topic in services.0.bell.take() {
+            for topic in services.wake_publisher().take() {
                 pipe.publish(topic.channel(store), "").ignore();
             }
             let sent = tokio::time::timeout(WITHIN, pipe.exec_async(&mut publish));

@@ -40,7 +40,7 @@ async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
 
 /// The points at which a process is killed that takes up a message which no job has in hand, and that
 /// takes one out of its lane.
-pub(crate) const KILLED_AT: [&str; 2] = ["stray.before_commit", "leave.before_commit"];
+pub(crate) const KILLED_AT: [&str; 2] = ["orphans.before_commit", "leave.before_commit"];
 
 async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
     backing: Backing,

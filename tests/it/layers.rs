@@ -1,7 +1,10 @@
 //! Reads the sources: `api → jobs → engine`, never back, and each outside thing named in one place.
 
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -101,7 +104,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "engine/src/lease.rs",
         "engine/src/store.rs",
         "engine/src/store/writer.rs",
-        "jobs/src/host/lane.rs",
+        "jobs/src/host/claim.rs",
         "jobs/src/host/settle.rs",
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
@@ -109,17 +112,16 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
     const ASKED_FOR: [(&str, &str); 20] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
-        ("jobs/src/commands.rs", "claims of commands"),
         (
             "jobs/src/host/balance.rs",
             "how many sessions each host has",
         ),
-        ("jobs/src/host/hosted.rs", "a lease given back"),
-        ("jobs/src/host/lane.rs", "claims of due lanes"),
+        ("jobs/src/host/claim.rs", "claims of due lanes"),
         ("jobs/src/host/mod.rs", "heartbeats and leases"),
-        ("jobs/src/host/nowhere.rs", "leases, to measure lanes"),
+        ("jobs/src/host/null_sink.rs", "leases, to measure lanes"),
+        ("jobs/src/host/orphans.rs", "orphaned messages"),
+        ("jobs/src/host/session.rs", "a lease given back"),
         ("jobs/src/host/settle.rs", "outcomes in sets"),
-        ("jobs/src/host/stray.rs", "lanes that nobody flies"),
         ("jobs/src/keys.rs", "whose a presented key is"),
         ("jobs/src/media/claims.rs", "claims of files to fetch"),
         ("jobs/src/media/retention.rs", "files past their time"),
@@ -129,6 +131,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "jobs/src/queue/transport/relay.rs",
             "due rows become tokens",
         ),
+        ("jobs/src/sessions/commands.rs", "claims of commands"),
         ("jobs/src/store/plans.rs", "a test of SQLite's plans"),
         ("jobs/src/sweep.rs", "sweeps"),
         ("jobs/src/time.rs", "the database's clock"),
@@ -187,6 +190,198 @@ fn no_crate_imports_one_to_its_left() -> Result<()> {
     ] {
         for (file, code) in sources(folder)? {
             assert!(!code.contains(left), "{file} names {left}");
+        }
+    }
+    Ok(())
+}
+
+type Modules = BTreeMap<String, String>;
+
+/// The modules of a crate, tests left out: the code under each path.
+fn modules(src: &str) -> Result<Modules> {
+    let files = sources(src)?.into_iter().map(|(file, code)| {
+        let path = file.trim_start_matches(src).trim_end_matches(".rs");
+        let path = path.trim_end_matches("/lib").trim_end_matches("/mod");
+        (format!("crate{}", path.replace('/', "::")), product(&code))
+    });
+    Ok(files
+        .filter(|(module, _)| module != "crate::main")
+        .collect())
+}
+
+/// The code without the items that stand under `#[cfg(test)]`.
+fn product(code: &str) -> String {
+    let (mut kept, mut lines) = (Vec::new(), code.lines());
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept.push(line);
+        } else if lines.next().is_some_and(|item| item.ends_with('{')) {
+            let end = line.replace("#[cfg(test)]", "}");
+            lines.by_ref().find(|line| line.starts_with(&end));
+        }
+    }
+    kept.join("\n")
+}
+
+/// The paths that a tree of imports names: `a::{b, c::{self, d}}` names `a::b`, `a::c::self` and
+/// `a::c::d`.
+fn leaves(tree: &str) -> Vec<String> {
+    let Some((stem, branches)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
+    let branches = branches.rsplit_once('}').map_or(branches, |(all, _)| all);
+    let mut depth = 0;
+    let branches = branches.split(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    let branches = branches.filter(|branch| !branch.trim().is_empty());
+    let leaves = branches.flat_map(leaves);
+    leaves.map(|leaf| stem.trim().to_owned() + &leaf).collect()
+}
+
+/// The paths that stand in the code, in imports and elsewhere.
+fn paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for statement in code.split(';') {
+        let begins_a_line = |&(at, _): &(usize, &str)| {
+            let line = statement[..at].rsplit('\n').next().unwrap_or_default();
+            ["", "pub", "pub(crate)", "pub(super)"].contains(&line.trim())
+        };
+        let import = statement.match_indices("use ").find(begins_a_line);
+        let (body, tree) = statement.split_at(import.map_or(statement.len(), |(at, _)| at));
+        let words = body.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
+        paths.extend(words.filter(|word| word.contains("::")).map(str::to_owned));
+        paths.extend(leaves(tree.trim_start_matches("use ")));
+    }
+    paths
+}
+
+/// The module that a path leads to which `module` names; `None` when it leads out of the crate.
+fn module_of(modules: &Modules, module: &str, path: &str) -> Option<String> {
+    let path = path.split(" as ").next().unwrap_or_default().trim();
+    let (root, rest) = path.split_once("::")?;
+    let whole = match root {
+        "crate" => path.to_owned(),
+        "self" => format!("{module}::{rest}"),
+        "super" => {
+            let (mut from, mut path) = (module, path);
+            while let Some(up) = path.strip_prefix("super::") {
+                (from, path) = (from.rsplit_once("::")?.0, up);
+            }
+            format!("{from}::{path}")
+        }
+        child if modules.contains_key(&format!("{module}::{child}")) => format!("{module}::{path}"),
+        _ => return None,
+    };
+    let mut found = whole.as_str();
+    while !modules.contains_key(found) {
+        found = found.rsplit_once("::")?.0;
+    }
+    Some(found.to_owned())
+}
+
+/// Which modules each module imports. The crate's root is none of them.
+fn imports(modules: &Modules) -> BTreeMap<&str, BTreeSet<String>> {
+    let of = |(module, code): (&'_ String, &String)| {
+        let named = paths(code);
+        let named = named
+            .iter()
+            .filter_map(|path| module_of(modules, module, path));
+        named
+            .filter(|other| other != module && other != "crate")
+            .collect()
+    };
+    let imports = modules
+        .iter()
+        .map(|(module, code)| (module.as_str(), of((module, code))));
+    imports.collect()
+}
+
+/// What the module imports, and what that imports, and so on.
+fn reached<'m>(
+    imports: &'m BTreeMap<&str, BTreeSet<String>>,
+    module: &'m str,
+) -> BTreeSet<&'m str> {
+    let (mut reached, mut next) = (BTreeSet::new(), vec![module]);
+    while let Some(module) = next.pop() {
+        let imported = imports[module].iter().map(String::as_str);
+        next.extend(imported.filter(|module| reached.insert(*module)));
+    }
+    reached
+}
+
+/// The modules that import each other in a circle, each with itself at least.
+fn circles(modules: &Modules) -> BTreeSet<Vec<String>> {
+    let imports = imports(modules);
+    let reached: BTreeMap<_, _> = imports
+        .keys()
+        .map(|module| (*module, reached(&imports, module)))
+        .collect();
+    let circle = |(module, far): (&&str, &BTreeSet<&str>)| {
+        let back = far.iter().filter(|other| reached[*other].contains(module));
+        back.map(|other| (*other).to_owned()).collect()
+    };
+    reached.iter().map(circle).collect()
+}
+
+#[test]
+fn no_more_than_four_files_import_each_other_in_a_circle() -> Result<()> {
+    let mut too_large = Vec::new();
+    for src in ["api/src", "jobs/src", "engine/src", "engine/simulator/src"] {
+        let circles = circles(&modules(src)?).into_iter();
+        let large = circles.filter(|circle| circle.len() > 4);
+        too_large.extend(large.map(|circle| format!("{src}: {}", circle.join(" "))));
+    }
+    assert!(
+        too_large.is_empty(),
+        "circles of imports:\n{}",
+        too_large.join("\n")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_circle_of_imports_is_seen_in_every_way_to_write_one() {
+    let modules = [
+        ("crate", "mod a; mod b; mod c; mod d; pub use a::A;"),
+        (
+            "crate::a",
+            "use std::fmt;\npub(crate) use crate::{\n    b::{self, B},\n};",
+        ),
+        ("crate::a::e", "use super::A;"),
+        ("crate::b", "fn b() { super::c::c(); crate::d::D }"),
+        ("crate::c", "fn c() -> crate::a::A { A }"),
+        (
+            "crate::d",
+            "use crate::c as other;\n#[cfg(test)]\nmod tests {\n    use crate::a;\n}",
+        ),
+    ];
+    let modules = modules.map(|(module, code)| (module.to_owned(), product(code)));
+    let circle = ["crate::a", "crate::b", "crate::c", "crate::d"].map(str::to_owned);
+    let found = circles(&Modules::from(modules));
+    assert!(found.contains(circle.as_slice()), "{found:?}");
+    assert_eq!(found.iter().map(Vec::len).max(), Some(4), "{found:?}");
+}
+
+#[test]
+fn state_and_store_stand_below_the_services_and_the_store_speaks_only_the_model() -> Result<()> {
+    for folder in ["jobs/src/state", "jobs/src/store"] {
+        for (file, code) in sources(folder)? {
+            assert!(!code.contains("Services"), "{file} names Services");
+        }
+    }
+    let modules = modules("jobs/src")?;
+    let is_in = |module: &str, room: &str| {
+        let rest = module.strip_prefix(room);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    for (module, named) in imports(&modules) {
+        if is_in(module, "crate::store") {
+            for other in named {
+                let allowed = is_in(&other, "crate::store") || is_in(&other, "crate::model");
+                assert!(allowed, "{module} names {other}");
+            }
         }
     }
     Ok(())

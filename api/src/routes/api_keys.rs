@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Group, not_found};
 use crate::{
     auth::{self, Caller},
-    body::{Body, Created, Found, Gone},
+    body::{Body, Created, Gone, Success},
     list::{self, list_of},
     problem::Problem,
     types::{Id, Timestamp},
@@ -131,7 +131,7 @@ impl ApiKeys {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<ApiKeyList>, Problem> {
+    ) -> Result<Success<ApiKeyList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let listed = keys::list(&services, caller.0.org, &page).await?;
         let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
@@ -139,7 +139,7 @@ impl ApiKeys {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(ApiKeyList {
+        Ok(Success::of(ApiKeyList {
             data,
             has_more,
             next_cursor,

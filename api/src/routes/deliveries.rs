@@ -3,7 +3,7 @@
 use passerelle_jobs::{
     Services, endpoints,
     ids::{DeliveryId, EndpointId},
-    webhook::delivery as model,
+    model::delivery as model,
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
-    body::Found,
+    body::Success,
     list::{self, list_of},
     problem::Problem,
     types::{Id, Timestamp},
@@ -160,7 +160,7 @@ impl WebhookDeliveries {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<WebhookDeliveryList>, Problem> {
+    ) -> Result<Success<WebhookDeliveryList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let wanted = model::Wanted {
             endpoint: endpoint_id.0.map(|id| id.0),
@@ -172,7 +172,7 @@ impl WebhookDeliveries {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(WebhookDeliveryList {
+        Ok(Success::of(WebhookDeliveryList {
             data,
             has_more,
             next_cursor,
@@ -187,11 +187,11 @@ impl WebhookDeliveries {
         services: Data<&Services>,
         /// The delivery.
         id: Path<Id<DeliveryId>>,
-    ) -> Result<Found<WebhookDelivery>, Problem> {
+    ) -> Result<Success<WebhookDelivery>, Problem> {
         let found = endpoints::delivery(&services, caller.0.org, id.0.0).await?;
         let (delivery, attempts) = found.ok_or_else(not_found)?;
         let attempts = attempts.into_iter().map(Into::into).collect();
-        Ok(Found::of(WebhookDelivery {
+        Ok(Success::of(WebhookDelivery {
             attempts: Some(attempts),
             ..delivery.into()
         }))

@@ -3,9 +3,8 @@
 use passerelle_jobs::{
     Services,
     endpoints::{self, NotMade},
-    events::EventType,
     ids::EndpointId,
-    webhook::endpoint as model,
+    model::{endpoint as model, event::EventType},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
-    body::{Body, Created, Found, Gone},
+    body::{Body, Created, Gone, Success},
     list::{self, list_of},
     problem::{Code, Problem},
     types::{Id, Timestamp},
@@ -193,7 +192,7 @@ impl WebhookEndpoints {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<WebhookEndpointList>, Problem> {
+    ) -> Result<Success<WebhookEndpointList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let listed = endpoints::list(&services, caller.0.org, &page).await?;
         let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
@@ -201,7 +200,7 @@ impl WebhookEndpoints {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(WebhookEndpointList {
+        Ok(Success::of(WebhookEndpointList {
             data,
             has_more,
             next_cursor,
@@ -216,10 +215,10 @@ impl WebhookEndpoints {
         services: Data<&Services>,
         /// The endpoint.
         id: Path<Id<EndpointId>>,
-    ) -> Result<Found<WebhookEndpoint>, Problem> {
+    ) -> Result<Success<WebhookEndpoint>, Problem> {
         let endpoint = endpoints::read(&services, caller.0.org, id.0.0).await?;
         endpoint
-            .map(|endpoint| Found::of(endpoint.into()))
+            .map(|endpoint| Success::of(endpoint.into()))
             .ok_or_else(not_found)
     }
 
@@ -256,10 +255,10 @@ impl WebhookEndpoints {
         services: Data<&Services>,
         /// The endpoint.
         id: Path<Id<EndpointId>>,
-    ) -> Result<Found<RotatedSecret>, Problem> {
+    ) -> Result<Success<RotatedSecret>, Problem> {
         let rotated = endpoints::rotate_secret(&services, caller.0.org, id.0.0).await?;
         let (secret, until) = rotated.ok_or_else(not_found)?;
-        Ok(Found::of(RotatedSecret {
+        Ok(Success::of(RotatedSecret {
             secret: secret.reveal().to_owned(),
             old_secret_expires_at: Timestamp(until),
         }))

@@ -2,8 +2,8 @@
 
 use passerelle_jobs::{
     Services,
-    groups::{self, JoinedGroup},
     ids::SessionId,
+    sessions::groups::{self, JoinedGroup},
 };
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Group, of_ask};
 use crate::{
     auth::Caller,
-    body::Found,
+    body::Success,
     problem::{Code, Problem},
     types::Id,
 };
@@ -67,10 +67,10 @@ impl Groups {
         services: Data<&Services>,
         /// The session.
         id: Path<Id<SessionId>>,
-    ) -> Result<Found<GroupList>, Problem> {
+    ) -> Result<Success<GroupList>, Problem> {
         let joined = groups::list(&services, caller.0.org, id.0.0).await;
         let joined = joined.map_err(|error| of_ask(error, Code::GroupListPaced))?;
-        Ok(Found::of(GroupList {
+        Ok(Success::of(GroupList {
             data: joined.into_iter().map(Into::into).collect(),
         }))
     }

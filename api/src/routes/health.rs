@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Group;
-use crate::body::{Body, Found};
+use crate::body::{Body, Success};
 
 /// A store that does not answer within this is not ready.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
@@ -72,8 +72,8 @@ impl Probes {
     /// Tell that the process lives.
     #[expect(clippy::unused_async, reason = "an operation is async")]
     #[oai(path = "/healthz", method = "get", operation_id = "health")]
-    async fn health(&self) -> Found<Health> {
-        Found::of(Health::now())
+    async fn health(&self) -> Success<Health> {
+        Success::of(Health::now())
     }
 
     /// Tell whether requests can be served.

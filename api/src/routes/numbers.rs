@@ -1,6 +1,6 @@
 //! Phone numbers: whether one has WhatsApp.
 
-use passerelle_jobs::{Services, content::Phone, ids::SessionId, numbers};
+use passerelle_jobs::{Services, content::Phone, ids::SessionId, sessions::number_checks};
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Group, of_ask};
 use crate::{
     auth::Caller,
-    body::{Body, Found},
+    body::{Body, Success},
     problem::{Code, Problem},
     types::{Id, Timestamp},
 };
@@ -60,14 +60,14 @@ impl Numbers {
         /// The session.
         id: Path<Id<SessionId>>,
         body: Body<NewNumberCheck>,
-    ) -> Result<Found<NumberCheck>, Problem> {
+    ) -> Result<Success<NumberCheck>, Problem> {
         let phone = Phone::parse(&body.0.phone).ok_or_else(|| {
             let wanted = "a phone number in E.164, such as +491510000002";
             Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
         })?;
-        let checked = numbers::check(&services, caller.0.org, id.0.0, &phone).await;
+        let checked = number_checks::check(&services, caller.0.org, id.0.0, &phone).await;
         let checked = checked.map_err(|error| of_ask(error, Code::NumberCheckPaced))?;
-        Ok(Found::of(NumberCheck {
+        Ok(Success::of(NumberCheck {
             object: "number_check".to_owned(),
             phone: phone.as_str().to_owned(),
             on_whatsapp: checked.on_whatsapp,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::Operator,
-    body::{Body, Created, Found},
+    body::{Body, Created, Success},
     list::{self, list_of},
     problem::{Code, Problem},
     types::{Id, Timestamp},
@@ -70,9 +70,9 @@ list_of!(
     /// A page of organisations.
     OrganisationList, Organisation);
 
-fn found(organisation: Option<model::Organisation>) -> Result<Found<Organisation>, Problem> {
+fn found(organisation: Option<model::Organisation>) -> Result<Success<Organisation>, Problem> {
     let organisation = organisation.ok_or_else(not_found)?;
-    Ok(Found::of(organisation.into()))
+    Ok(Success::of(organisation.into()))
 }
 
 /// Hours that files may be kept.
@@ -118,7 +118,7 @@ impl Organisations {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<OrganisationList>, Problem> {
+    ) -> Result<Success<OrganisationList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let listed = organisations::list(&services, &page).await?;
         let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
@@ -126,7 +126,7 @@ impl Organisations {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(OrganisationList {
+        Ok(Success::of(OrganisationList {
             data,
             has_more,
             next_cursor,
@@ -141,7 +141,7 @@ impl Organisations {
         services: Data<&Services>,
         /// The organisation.
         id: Path<Id<OrgId>>,
-    ) -> Result<Found<Organisation>, Problem> {
+    ) -> Result<Success<Organisation>, Problem> {
         let organisation = organisations::read(&services, id.0.0).await?;
         found(organisation)
     }
@@ -162,7 +162,7 @@ impl Organisations {
         /// The organisation.
         id: Path<Id<OrgId>>,
         body: Body<NewMediaRetention>,
-    ) -> Result<Found<Organisation>, Problem> {
+    ) -> Result<Success<Organisation>, Problem> {
         let hours = retention(&services, body.0.hours)?;
         found(organisations::keep_media(&services, id.0.0, Some(hours)).await?)
     }
@@ -181,7 +181,7 @@ impl Organisations {
         services: Data<&Services>,
         /// The organisation.
         id: Path<Id<OrgId>>,
-    ) -> Result<Found<Organisation>, Problem> {
+    ) -> Result<Success<Organisation>, Problem> {
         found(organisations::keep_media(&services, id.0.0, None).await?)
     }
 

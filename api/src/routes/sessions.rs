@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
-    body::{Accepted, Body, Created, Found, Gone},
+    body::{Accepted, Body, Created, Gone, Success},
     list::{self, list_of},
     problem::{Code, Problem},
     types::{Id, Timestamp},
@@ -226,7 +226,7 @@ impl Sessions {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<SessionList>, Problem> {
+    ) -> Result<Success<SessionList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let listed = sessions::list(&services, caller.0.org, &page).await?;
         let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
@@ -234,7 +234,7 @@ impl Sessions {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(SessionList {
+        Ok(Success::of(SessionList {
             data,
             has_more,
             next_cursor,
@@ -249,10 +249,10 @@ impl Sessions {
         services: Data<&Services>,
         /// The session.
         id: Path<Id<SessionId>>,
-    ) -> Result<Found<Session>, Problem> {
+    ) -> Result<Success<Session>, Problem> {
         let session = sessions::read(&services, caller.0.org, id.0.0).await?;
         session
-            .map(|session| Found::of(session.into()))
+            .map(|session| Success::of(session.into()))
             .ok_or_else(not_found)
     }
 
@@ -314,7 +314,7 @@ impl Sessions {
         /// The session.
         id: Path<Id<SessionId>>,
         body: Body<NewPairingCode>,
-    ) -> Result<Found<PairingCode>, Problem> {
+    ) -> Result<Success<PairingCode>, Problem> {
         let phone = Phone::parse(&body.0.phone).ok_or_else(|| {
             Problem::new(Code::InvalidPhone).at(
                 "/phone",
@@ -323,7 +323,7 @@ impl Sessions {
             )
         })?;
         let code = sessions::pairing_code(&services, caller.0.org, id.0.0, &phone).await?;
-        Ok(Found::of(PairingCode { code }))
+        Ok(Success::of(PairingCode { code }))
     }
 
     /// Say what becomes of messages that may have been sent.
@@ -343,11 +343,11 @@ impl Sessions {
         /// The session.
         id: Path<Id<SessionId>>,
         body: Body<NewUncertainSends>,
-    ) -> Result<Found<Session>, Problem> {
+    ) -> Result<Success<Session>, Problem> {
         let uncertain = body.0.policy.into();
         let session = sessions::set_uncertain(&services, caller.0.org, id.0.0, uncertain).await?;
         session
-            .map(|session| Found::of(session.into()))
+            .map(|session| Success::of(session.into()))
             .ok_or_else(not_found)
     }
 

@@ -3,7 +3,7 @@
 use passerelle_jobs::{
     Services,
     ids::SessionId,
-    typing::{self, Typing, TypingError},
+    sessions::typing::{self, Typing, TypingError},
 };
 use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    body::{Body, Found},
+    body::{Body, Success},
     flaws::Flaws,
     problem::{Code, Problem},
     types::{Id, Timestamp},
@@ -98,14 +98,14 @@ impl TypingTold {
         /// The session.
         id: Path<Id<SessionId>>,
         body: Body<NewTyping>,
-    ) -> Result<Found<TypingShown>, Problem> {
+    ) -> Result<Success<TypingShown>, Problem> {
         let NewTyping { to, state } = body.0;
         let mut flaws = Flaws::default();
         let parsed = recipient(&to, &mut flaws);
         let parsed = flaws.judge(parsed)?;
         let parsed = parsed.ok_or_else(|| Problem::new(Code::InvalidRecipient))?;
         let until = typing::show(&services, caller.0.org, id.0.0, &parsed, state.into()).await?;
-        Ok(Found::of(TypingShown {
+        Ok(Success::of(TypingShown {
             object: "typing".to_owned(),
             to,
             state,

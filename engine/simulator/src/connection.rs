@@ -13,19 +13,20 @@ use wacore_binary::Node;
 use waproto::buffa::Message;
 use waproto::whatsapp::ClientPayload;
 
-use crate::account::{Address, Link, MAILBOX, Mail};
 use crate::dispatch::{Client, dispatch};
 use crate::frames::{Frames, wrap};
-use crate::login;
-use crate::noise::{self, Answer, Direction, Secured};
-use crate::pairing;
-use crate::routing::Verdict;
-use crate::world::{Read, World};
+use crate::next_step::NextStep;
+use crate::noise::{FrameCipher, HandshakeReply, SecureChannel};
+use crate::state::address::Address;
+use crate::state::device::{DeviceConnection, MAILBOX, Mail};
+use crate::state::ledger::FrameTime;
+use crate::state::world::World;
+use crate::{login, noise, pairing};
 
 /// A client that has not finished its handshake by then is cut off.
-const HANDSHAKE: Duration = Duration::from_secs(20);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to close after it was told to go.
-const FAREWELL: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Sink = SplitSink<WebSocketStream, Ws>;
 type Stream = SplitStream<WebSocketStream>;
@@ -44,15 +45,15 @@ pub(crate) async fn serve(world: Arc<World>, socket: WebSocketStream) {
 }
 
 /// Bytes from the socket, cut into frames.
-struct Input {
+struct FrameReader {
     stream: Stream,
     frames: Frames,
-    waiting: std::collections::VecDeque<(Vec<u8>, Read)>,
+    waiting: std::collections::VecDeque<(Vec<u8>, FrameTime)>,
 }
 
-impl Input {
+impl FrameReader {
     /// The next frame and when it was read; `None` at the end.
-    async fn next(&mut self, world: &World) -> anyhow::Result<Option<(Vec<u8>, Read)>> {
+    async fn next(&mut self, world: &World) -> anyhow::Result<Option<(Vec<u8>, FrameTime)>> {
         loop {
             if let Some(frame) = self.waiting.pop_front() {
                 return Ok(Some(frame));
@@ -60,7 +61,7 @@ impl Input {
             let Some(message) = self.stream.next().await else {
                 return Ok(None);
             };
-            let read = Read {
+            let read = FrameTime {
                 at_ms: world.clock.millis(),
                 wire_us: world.clock.micros(),
             };
@@ -80,14 +81,14 @@ impl Input {
 
 async fn connected(world: &Arc<World>, socket: WebSocketStream) -> anyhow::Result<()> {
     let (mut sink, stream) = socket.split();
-    let mut input = Input {
+    let mut input = FrameReader {
         stream,
         frames: Frames::default(),
         waiting: std::collections::VecDeque::new(),
     };
-    let secured = tokio::time::timeout(HANDSHAKE, handshake(world, &mut input, &mut sink));
+    let secured = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(world, &mut input, &mut sink));
     let secured = secured.await.context("the handshake took too long")??;
-    let Secured {
+    let SecureChannel {
         client_key,
         payload,
         receive,
@@ -96,12 +97,12 @@ async fn connected(world: &Arc<World>, socket: WebSocketStream) -> anyhow::Resul
     let payload = ClientPayload::decode_from_slice(&payload).context("decoding the payload")?;
     let (mail, letters) = mpsc::channel(MAILBOX);
     let gone = CancellationToken::new();
-    let link = Link {
-        connection: world.next_connection(),
+    let connection = DeviceConnection {
+        number: world.next_connection(),
         mail,
         gone: gone.clone(),
     };
-    let output = Output {
+    let output = FrameWriter {
         world: Arc::clone(world),
         sink,
         send,
@@ -109,24 +110,28 @@ async fn connected(world: &Arc<World>, socket: WebSocketStream) -> anyhow::Resul
     world
         .tasks
         .spawn(output.run(letters, gone.clone(), world.stop.clone()));
-    let client = admit(world, &link, client_key, payload).await;
+    let client = admit(world, &connection, client_key, payload).await;
     let outcome = match &client {
-        Some(client) => read(world, client, &link, input, receive, &gone).await,
-        None => farewell(input, &gone).await,
+        Some(client) => read(world, client, &connection, input, receive, &gone).await,
+        None => wait_for_close(input, &gone).await,
     };
-    leave(world, client.as_ref(), &link);
+    forget_connection(world, client.as_ref(), &connection);
     outcome
 }
 
-async fn handshake(world: &World, input: &mut Input, sink: &mut Sink) -> anyhow::Result<Secured> {
+async fn handshake(
+    world: &World,
+    input: &mut FrameReader,
+    sink: &mut Sink,
+) -> anyhow::Result<SecureChannel> {
     let (hello, _) = input.next(world).await?.context("no hello")?;
     let answer = noise::answer(&hello, &world.noise, &mut world.state().rng)?;
     match answer {
-        Answer::Done { reply, secured } => {
+        HandshakeReply::Done { reply, secured } => {
             sink.send(Ws::Binary(wrap(&reply))).await?;
             Ok(*secured)
         }
-        Answer::More { reply, half } => {
+        HandshakeReply::More { reply, half } => {
             sink.send(Ws::Binary(wrap(&reply))).await?;
             let (finish, _) = input.next(world).await?.context("no finish")?;
             half.finish(&finish)
@@ -137,18 +142,18 @@ async fn handshake(world: &World, input: &mut Input, sink: &mut Sink) -> anyhow:
 /// Begin a pairing or a login. `None` if the login was refused and the client told so.
 async fn admit(
     world: &Arc<World>,
-    link: &Link,
+    connection: &DeviceConnection,
     key: [u8; 32],
     mut payload: ClientPayload,
 ) -> Option<Client> {
     if let Some(data) = payload.device_pairing_data.take() {
-        pairing::begin(world, link.clone(), key, data);
-        return Some(Client::Pairing(link.connection));
+        pairing::begin(world, connection.clone(), key, data);
+        return Some(Client::Pairing(connection.number));
     }
-    match login::admit(world, link, &key, &payload).await {
+    match login::admit(world, connection, &key, &payload).await {
         Ok(address) => Some(Client::Device(address)),
         Err(refusal) => {
-            let _ = link.mail.try_send(Mail::Bye(refusal.map(Arc::new)));
+            let _ = connection.mail.try_send(Mail::Bye(refusal.map(Arc::new)));
             None
         }
     }
@@ -157,14 +162,14 @@ async fn admit(
 async fn read(
     world: &Arc<World>,
     client: &Client,
-    link: &Link,
-    mut input: Input,
-    mut receive: Direction,
+    connection: &DeviceConnection,
+    mut input: FrameReader,
+    mut receive: FrameCipher,
     gone: &CancellationToken,
 ) -> anyhow::Result<()> {
     loop {
         let next = tokio::select! {
-            () = gone.cancelled() => return farewell(input, gone).await,
+            () = gone.cancelled() => return wait_for_close(input, gone).await,
             next = input.next(world) => next?,
         };
         let Some((frame, read)) = next else {
@@ -173,17 +178,17 @@ async fn read(
         let node = decode(&receive.open(frame)?)?;
         world.stats.count("frames_in");
         match dispatch(world, client, &node, read) {
-            Verdict::Reply(reply) => {
-                let _ = link.mail.try_send(Mail::Stanza(Arc::new(reply)));
+            NextStep::Reply(reply) => {
+                let _ = connection.mail.try_send(Mail::Stanza(Arc::new(reply)));
             }
-            Verdict::Later(wait, reply) => later(world, link, wait, reply),
-            Verdict::Silence => {}
-            Verdict::Cut => {
+            NextStep::Later(wait, reply) => later(world, connection, wait, reply),
+            NextStep::Silence => {}
+            NextStep::Cut => {
                 gone.cancel();
                 return Ok(());
             }
-            Verdict::Goodbye(last) => {
-                let _ = link.mail.try_send(Mail::Bye(Some(Arc::new(last))));
+            NextStep::Goodbye(last) => {
+                let _ = connection.mail.try_send(Mail::Bye(Some(Arc::new(last))));
             }
         }
     }
@@ -194,8 +199,8 @@ fn decode(plain: &[u8]) -> anyhow::Result<Node> {
     Ok(wacore_binary::marshal::unmarshal_ref(&unpacked)?.to_owned())
 }
 
-fn later(world: &World, link: &Link, wait: Duration, reply: Node) {
-    let mail = link.mail.clone();
+fn later(world: &World, connection: &DeviceConnection, wait: Duration, reply: Node) {
+    let mail = connection.mail.clone();
     let stop = world.stop.clone();
     world.tasks.spawn(async move {
         tokio::select! {
@@ -208,15 +213,15 @@ fn later(world: &World, link: &Link, wait: Duration, reply: Node) {
 }
 
 /// The client was told to go: give it time to read that and to close.
-async fn farewell(mut input: Input, gone: &CancellationToken) -> anyhow::Result<()> {
+async fn wait_for_close(mut input: FrameReader, gone: &CancellationToken) -> anyhow::Result<()> {
     gone.cancelled().await;
     let closed = async { while let Some(Ok(_)) = input.stream.next().await {} };
-    let _ = tokio::time::timeout(FAREWELL, closed).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
     Ok(())
 }
 
 /// Forget the connection, unless a newer one has taken its place.
-fn leave(world: &World, client: Option<&Client>, link: &Link) {
+fn forget_connection(world: &World, client: Option<&Client>, connection: &DeviceConnection) {
     let mut state = world.state();
     match client {
         Some(Client::Pairing(connection)) => {
@@ -225,9 +230,9 @@ fn leave(world: &World, client: Option<&Client>, link: &Link) {
         Some(Client::Device(Address { pn, device })) => {
             let account = state.accounts.get_mut(pn);
             if let Some(device) = account.and_then(|account| account.devices.get_mut(device))
-                && device.link.as_ref().map(|known| known.connection) == Some(link.connection)
+                && device.connection.as_ref().map(|known| known.number) == Some(connection.number)
             {
-                device.link = None;
+                device.connection = None;
                 device.active = false;
             }
         }
@@ -236,13 +241,13 @@ fn leave(world: &World, client: Option<&Client>, link: &Link) {
 }
 
 /// The writing half.
-struct Output {
+struct FrameWriter {
     world: Arc<World>,
     sink: Sink,
-    send: Direction,
+    send: FrameCipher,
 }
 
-impl Output {
+impl FrameWriter {
     /// Write mail until told to stop, until the socket fails, or until nobody can send any more.
     async fn run(
         mut self,
@@ -260,7 +265,7 @@ impl Output {
             tracing::debug!(error = %format!("{error:#}"), "writing ended");
         }
         let close = Ws::Close(Some((CloseCode::Normal, String::new())));
-        let _ = tokio::time::timeout(FAREWELL, self.sink.send(close)).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(close)).await;
         gone.cancel();
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use wacore_binary::Node;
 
-use crate::account::Address;
-use crate::routing::{self, Verdict};
-use crate::stanza;
-use crate::world::{Read, World};
-use crate::{iq, pair_code, pairing, receipts};
+use crate::messages;
+use crate::next_step::NextStep;
+use crate::state::address::Address;
+use crate::state::ledger::FrameTime;
+use crate::state::world::World;
+use crate::{iq, pair_code, pairing, receipts, stanza};
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -20,16 +21,21 @@ pub(crate) enum Client {
 }
 
 /// Act on one stanza of a client.
-pub(crate) fn dispatch(world: &Arc<World>, client: &Client, node: &Node, read: Read) -> Verdict {
+pub(crate) fn dispatch(
+    world: &Arc<World>,
+    client: &Client,
+    node: &Node,
+    read: FrameTime,
+) -> NextStep {
     match client {
         Client::Pairing(connection) => unlinked(world, *connection, node),
         Client::Device(address) => linked(world, address, node, read),
     }
 }
 
-fn unlinked(world: &World, connection: u64, node: &Node) -> Verdict {
+fn unlinked(world: &World, connection: u64, node: &Node) -> NextStep {
     if node.tag != "iq" {
-        return Verdict::Silence;
+        return NextStep::Silence;
     }
     let id = stanza::text(node, "id").unwrap_or_default();
     if matches!(
@@ -37,20 +43,20 @@ fn unlinked(world: &World, connection: u64, node: &Node) -> Verdict {
         Some("result" | "error")
     ) {
         return match pairing::answered(world, connection, node) {
-            Some(last) => Verdict::Goodbye(last),
-            None => Verdict::Silence,
+            Some(last) => NextStep::Goodbye(last),
+            None => NextStep::Silence,
         };
     }
     match node.get_optional_child("link_code_companion_reg") {
         Some(child) => pair_code::companion(world, connection, &id, child),
-        None => Verdict::Reply(stanza::result(&id, Vec::new())),
+        None => NextStep::Reply(stanza::result(&id, Vec::new())),
     }
 }
 
-fn linked(world: &Arc<World>, address: &Address, node: &Node, read: Read) -> Verdict {
+fn linked(world: &Arc<World>, address: &Address, node: &Node, read: FrameTime) -> NextStep {
     let reply = match node.tag.as_ref() {
         "iq" => return iq::answer(world, address, node),
-        "message" => return routing::message(world, address, node, read),
+        "message" => return messages::message(world, address, node, read),
         "receipt" => receipts::receipt(world, address, node, read),
         "presence" => receipts::presence(world, address, node),
         "ack" => {
@@ -64,5 +70,5 @@ fn linked(world: &Arc<World>, address: &Address, node: &Node, read: Read) -> Ver
         // Telemetry and pacing of the offline queue (`ib`), and what this server does not know.
         _ => None,
     };
-    reply.map_or(Verdict::Silence, Verdict::Reply)
+    reply.map_or(NextStep::Silence, NextStep::Reply)
 }

@@ -10,17 +10,18 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | `server`, `cuts` | one port: TLS or not, WebSocket, media, control API; connections broken on purpose |
+//! | `server` | one port: TLS or not, WebSocket, media, control API |
 //! | `connection`, `noise`, `frames` | one client: handshake, frames, reading and writing |
-//! | `dispatch`, `login`, `pairing`, `pair_code` | what a stanza means; linking and logging in |
+//! | `dispatch`, `login`, `pairing`, `pair_code`, `verdict` | what a stanza means; linking and logging in |
 //! | `iq` | requests: keys, who has which devices, settings, the rest |
-//! | `media` | the media server; how media is sealed; asking for it again |
+//! | `messages`, `routing`, `receipts` | from device to device, at least once |
 //! | `group` | groups: members, requests about them, messages in them |
-//! | `routing`, `receipts`, `queue` | from device to device, at least once |
-//! | `phone` | a scripted phone: its keys, what it is sent and shows, how it answers |
+//! | `media` | the media server; how media is sealed |
+//! | `phone` | a scripted phone: what it is sent and shows, how it answers |
 //! | `speech`, `reading` | what it says, and what a message says to it |
-//! | `ledger`, `faults`, `stats`, `control` | what tests see and steer |
-//! | `world`, `account`, `chat`, `stanza`, `addon`, `certs`, `clock` | what all of them share |
+//! | `control` | what tests see and steer |
+//! | `state` | what the world holds: accounts, devices, queues, groups, ledger, faults; nothing here acts |
+//! | `stanza`, `addon`, `certs` | what all of them share |
 //!
 //! # Invariants
 //!
@@ -31,35 +32,29 @@
 //! - A phone shows one message per sender and id, as the official apps are believed to.
 //! - The world's lock is never held across an await.
 
-mod account;
 mod addon;
 mod certs;
-mod chat;
-mod clock;
 mod connection;
 mod control;
-mod cuts;
 mod dispatch;
-mod faults;
 mod frames;
 mod group;
 mod iq;
-mod ledger;
 mod login;
 mod media;
+mod messages;
+mod next_step;
 mod noise;
 mod pair_code;
 mod pairing;
 mod phone;
-mod queue;
 mod reading;
 mod receipts;
 mod routing;
 mod server;
 mod speech;
 mod stanza;
-mod stats;
-mod world;
+mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,13 +65,12 @@ use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-pub use crate::ledger::LEDGER_ENTRIES;
-pub use crate::media::store::MEDIA_BYTES;
-pub use crate::queue::QUEUE_STANZAS;
-
 use crate::certs::{NoiseIdentity, Tls};
-use crate::clock::Clock;
-use crate::world::{Made, World};
+use crate::state::clock::Clock;
+pub use crate::state::ledger::LEDGER_ENTRIES;
+pub use crate::state::media_store::MEDIA_BYTES;
+pub use crate::state::queue::QUEUE_STANZAS;
+use crate::state::world::{World, WorldParts};
 
 /// How a simulator is set up.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +121,7 @@ impl Simulator {
             None => rand::make_rng(),
         };
         let tls = Tls::generate()?;
-        let world = Arc::new(World::new(Made {
+        let world = Arc::new(World::new(WorldParts {
             noise: NoiseIdentity::generate(clock.seconds(), &mut rng)?,
             certificate: tls.pem,
             host: addr.to_string(),

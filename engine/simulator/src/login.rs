@@ -6,10 +6,11 @@ use std::time::Duration;
 use wacore_binary::{Node, Server};
 use waproto::whatsapp::ClientPayload;
 
-use crate::account::{Address, Link, Mail};
-use crate::faults::{Do, Fault, On};
 use crate::stanza::{self, el};
-use crate::world::{State, World, plus};
+use crate::state::address::{Address, plus};
+use crate::state::device::{DeviceConnection, Mail};
+use crate::state::faults::{Fault, FaultAction, FaultPoint};
+use crate::state::world::{State, World};
 
 /// How long a login that is not answered on purpose is kept waiting.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -18,7 +19,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// ends it without a word.
 pub(crate) async fn admit(
     world: &World,
-    link: &Link,
+    connection: &DeviceConnection,
     key: &[u8; 32],
     payload: &ClientPayload,
 ) -> Result<Address, Option<Node>> {
@@ -30,33 +31,36 @@ pub(crate) async fn admit(
             .and_then(|device| u16::try_from(device).ok())
             .unwrap_or_default(),
     };
-    if let Some(fault) = world.faults.strike(&plus(&address.pn), On::Login) {
-        struck(&fault).await?;
+    if let Some(fault) = world.faults.trigger(&plus(&address.pn), FaultPoint::Login) {
+        apply_fault(&fault).await?;
     }
     let now = world.clock.seconds();
     let success = {
         let mut state = world.state();
-        enter(&mut state, &address, link, key, now).ok_or_else(|| Some(failure(401, None, None)))?
+        enter(&mut state, &address, connection, key, now)
+            .ok_or_else(|| Some(failure(401, None, None)))?
     };
-    let _ = link.mail.try_send(Mail::Stanza(Arc::new(success)));
+    let _ = connection.mail.try_send(Mail::Stanza(Arc::new(success)));
     Ok(address)
 }
 
-async fn struck(fault: &Fault) -> Result<(), Option<Node>> {
-    match fault.act {
-        Do::Refuse => {
+async fn apply_fault(fault: &Fault) -> Result<(), Option<Node>> {
+    match fault.action {
+        FaultAction::Refuse => {
             let reason = fault.reason.unwrap_or(401);
             Err(Some(failure(reason, fault.code, fault.expire)))
         }
-        Do::Delay => {
+        FaultAction::Delay => {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
             Ok(())
         }
-        Do::Drop => {
+        FaultAction::Drop => {
             tokio::time::sleep(SILENCE).await;
             Err(None)
         }
-        Do::Cut | Do::Nack | Do::Duplicate | Do::Corrupt => Err(None),
+        FaultAction::Cut | FaultAction::Nack | FaultAction::Duplicate | FaultAction::Corrupt => {
+            Err(None)
+        }
     }
 }
 
@@ -77,7 +81,7 @@ fn failure(reason: u16, code: Option<u16>, expire: Option<u64>) -> Node {
 fn enter(
     state: &mut State,
     address: &Address,
-    link: &Link,
+    connection: &DeviceConnection,
     key: &[u8; 32],
     now: u64,
 ) -> Option<Node> {
@@ -88,8 +92,8 @@ fn enter(
     if device.noise.as_ref() != Some(key) {
         return None;
     }
-    device.hang_up(Some(stanza::conflict("replaced")));
-    device.link = Some(link.clone());
+    device.disconnect(Some(stanza::conflict("replaced")));
+    device.connection = Some(connection.clone());
     let success = el("success")
         .attr("t", now)
         .attr("creation", now)

@@ -15,41 +15,44 @@ use waproto::whatsapp::handshake_message::{ClientHello, ServerHello};
 use crate::certs::{NoiseIdentity, raw};
 
 /// A finished handshake.
-pub(crate) struct Secured {
+pub(crate) struct SecureChannel {
     /// The client's static Noise key, to be compared with the one stored at pairing.
     pub(crate) client_key: [u8; 32],
     /// The encoded `ClientPayload`.
     pub(crate) payload: Vec<u8>,
     /// Opens what the client sends.
-    pub(crate) receive: Direction,
+    pub(crate) receive: FrameCipher,
     /// Seals what the server sends.
-    pub(crate) send: Direction,
+    pub(crate) send: FrameCipher,
 }
 
 /// What follows the client's hello.
-pub(crate) enum Answer {
+pub(crate) enum HandshakeReply {
     /// IK: the hello held everything.
     Done {
         reply: Vec<u8>,
-        secured: Box<Secured>,
+        secured: Box<SecureChannel>,
     },
     /// XX or XXfallback: the client has one more flight.
-    More { reply: Vec<u8>, half: Box<Half> },
+    More {
+        reply: Vec<u8>,
+        half: Box<PendingHandshake>,
+    },
 }
 
 /// An XX handshake that waits for `ClientFinish`.
-pub(crate) struct Half {
+pub(crate) struct PendingHandshake {
     noise: NoiseHandshake,
     ephemeral: KeyPair,
 }
 
 /// One direction of the transport: AES-256-GCM with a counter as nonce.
-pub(crate) struct Direction {
+pub(crate) struct FrameCipher {
     cipher: NoiseCipher,
     counter: u32,
 }
 
-impl Direction {
+impl FrameCipher {
     fn new(cipher: NoiseCipher) -> Self {
         Self { cipher, counter: 0 }
     }
@@ -75,7 +78,7 @@ pub(crate) fn answer(
     frame: &[u8],
     identity: &NoiseIdentity,
     rng: &mut StdRng,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<HandshakeReply> {
     let hello = HandshakeMessage::decode_from_slice(frame)
         .context("decoding the hello")?
         .client_hello
@@ -96,7 +99,7 @@ fn xx(
     client: &[u8],
     identity: &NoiseIdentity,
     rng: &mut StdRng,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<HandshakeReply> {
     let ephemeral = KeyPair::generate(rng);
     let mut noise = NoiseHandshake::new(pattern, &WA_CONN_HEADER)?;
     noise.authenticate(client);
@@ -106,9 +109,9 @@ fn xx(
     noise.mix_shared_secret(identity.key.private_key.serialize(), client)?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
     let reply = server_hello(&ephemeral, Some(sealed_static), sealed_chain);
-    Ok(Answer::More {
+    Ok(HandshakeReply::More {
         reply,
-        half: Box::new(Half { noise, ephemeral }),
+        half: Box::new(PendingHandshake { noise, ephemeral }),
     })
 }
 
@@ -117,7 +120,7 @@ fn ik(
     client: &[u8],
     identity: &NoiseIdentity,
     rng: &mut StdRng,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<HandshakeReply> {
     let sealed_static = hello.r#static.as_deref().context("no client static")?;
     let sealed_payload = hello.payload.as_deref().context("no client payload")?;
     let mut noise = NoiseHandshake::new(NOISE_PATTERN_IK, &WA_CONN_HEADER)?;
@@ -133,15 +136,15 @@ fn ik(
     noise.mix_shared_secret(ephemeral.private_key.serialize(), client)?;
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_key)?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
-    Ok(Answer::Done {
+    Ok(HandshakeReply::Done {
         reply: server_hello(&ephemeral, None, sealed_chain),
         secured: Box::new(secured(noise, client_key, payload)?),
     })
 }
 
-impl Half {
+impl PendingHandshake {
     /// Take the client's second flight.
-    pub(crate) fn finish(mut self, frame: &[u8]) -> anyhow::Result<Secured> {
+    pub(crate) fn finish(mut self, frame: &[u8]) -> anyhow::Result<SecureChannel> {
         let finish = HandshakeMessage::decode_from_slice(frame)
             .context("decoding the finish")?
             .client_finish
@@ -162,13 +165,13 @@ fn secured(
     noise: NoiseHandshake,
     client_key: [u8; 32],
     payload: Vec<u8>,
-) -> anyhow::Result<Secured> {
+) -> anyhow::Result<SecureChannel> {
     let (from_client, to_client) = noise.finish()?;
-    Ok(Secured {
+    Ok(SecureChannel {
         client_key,
         payload,
-        receive: Direction::new(from_client),
-        send: Direction::new(to_client),
+        receive: FrameCipher::new(from_client),
+        send: FrameCipher::new(to_client),
     })
 }
 
@@ -215,7 +218,9 @@ mod tests {
         )
         .unwrap();
         let hello = state.build_client_hello().unwrap();
-        let Answer::Done { reply, mut secured } = answer(&hello, &server, &mut rng).unwrap() else {
+        let HandshakeReply::Done { reply, mut secured } =
+            answer(&hello, &server, &mut rng).unwrap()
+        else {
             panic!("a hello for this server's key was not accepted");
         };
         assert_eq!(secured.payload, b"login");
@@ -240,7 +245,8 @@ mod tests {
         )
         .unwrap();
         let hello = state.build_client_hello().unwrap();
-        let Answer::More { reply, half } = answer(&hello, &server, &mut rng).unwrap() else {
+        let HandshakeReply::More { reply, half } = answer(&hello, &server, &mut rng).unwrap()
+        else {
             panic!("a hello for a stranger's key was accepted");
         };
         let IkServerHelloOutcome::Fallback(inputs) = state.read_server_hello(&reply).unwrap()
@@ -259,7 +265,8 @@ mod tests {
         let (server, mut rng) = (identity(1), StdRng::seed_from_u64(9));
         let (ephemeral, client) = (KeyPair::generate(&mut rng), KeyPair::generate(&mut rng));
         let hello = HandshakeUtils::build_client_hello(&raw(&ephemeral)).encode_to_vec();
-        let Answer::More { reply, half } = answer(&hello, &server, &mut rng).unwrap() else {
+        let HandshakeReply::More { reply, half } = answer(&hello, &server, &mut rng).unwrap()
+        else {
             panic!("a bare hello was taken for a whole login");
         };
         let finish = finish_as_client(NOISE_PATTERN_XX, &ephemeral, &client, &reply);
@@ -293,8 +300,8 @@ mod tests {
 
     #[test]
     fn a_sealed_frame_opens_only_in_its_place() {
-        let mut out = Direction::new(NoiseCipher::new(&[7; 32]).unwrap());
-        let mut back = Direction::new(NoiseCipher::new(&[7; 32]).unwrap());
+        let mut out = FrameCipher::new(NoiseCipher::new(&[7; 32]).unwrap());
+        let mut back = FrameCipher::new(NoiseCipher::new(&[7; 32]).unwrap());
         let (first, second) = (out.seal(b"one").unwrap(), out.seal(b"two").unwrap());
         assert!(back.open(second.clone()).is_err());
         assert_eq!(back.open(first).unwrap(), b"one");

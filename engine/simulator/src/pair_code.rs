@@ -10,40 +10,24 @@ use wacore_binary::Node;
 use wacore_libsignal::crypto::aes_256_gcm_decrypt;
 use wacore_libsignal::protocol::{KeyPair, PublicKey};
 
-use crate::account::Pn;
 use crate::certs::raw;
-use crate::pairing::{Linked, fresh_id, linked, offer};
-use crate::receipts::notification;
-use crate::routing::Verdict;
-use crate::stanza::{self, el};
-use crate::world::{State, World, parse_phone};
-
-/// A device that shows a code for a phone.
-pub(crate) struct CodeRequest {
-    phone: Pn,
-    pairing_ref: Vec<u8>,
-    wrapped_ephemeral: Vec<u8>,
-    entered: Option<Entered>,
-}
-
-/// What the phone made when the code was entered.
-struct Entered {
-    /// The phone's ephemeral key.
-    own: KeyPair,
-    /// The device's, opened with the code; nonsense if the code was wrong.
-    theirs: [u8; 32],
-    done: oneshot::Sender<anyhow::Result<oneshot::Receiver<Result<Linked, String>>>>,
-}
+use crate::next_step::NextStep;
+use crate::pairing::{linked, offer};
+use crate::stanza::{self, el, notification};
+use crate::state::address::{Pn, parse_phone};
+use crate::state::pairing::LinkedDevice;
+use crate::state::pairing::{CodeRequest, EnteredCode};
+use crate::state::world::{State, World};
 
 /// A device's `link_code_companion_reg`: its hello or its finish.
-pub(crate) fn companion(world: &World, connection: u64, id: &str, node: &Node) -> Verdict {
+pub(crate) fn companion(world: &World, connection: u64, id: &str, node: &Node) -> NextStep {
     let outcome = match stanza::text(node, "stage").as_deref() {
         Some("companion_hello") => hello(world, connection, node)
-            .map(|reply| Verdict::Reply(stanza::result(id, vec![reply]))),
-        Some("companion_finish") => finish(world, connection, id, node).map(|()| Verdict::Silence),
+            .map(|reply| NextStep::Reply(stanza::result(id, vec![reply]))),
+        Some("companion_finish") => finish(world, connection, id, node).map(|()| NextStep::Silence),
         _ => None,
     };
-    outcome.unwrap_or_else(|| Verdict::Reply(stanza::refusal(id, 400, "bad-request")))
+    outcome.unwrap_or_else(|| NextStep::Reply(stanza::refusal(id, 400, "bad-request")))
 }
 
 fn hello(world: &World, connection: u64, node: &Node) -> Option<Node> {
@@ -64,7 +48,7 @@ fn hello(world: &World, connection: u64, node: &Node) -> Option<Node> {
 }
 
 /// The phone enters a code. Resolves when the device has signed.
-pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Result<Linked> {
+pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Result<LinkedDevice> {
     let code = code.replace('-', "").to_uppercase();
     if !PairCodeUtils::validate_code(&code) {
         bail!(
@@ -87,7 +71,7 @@ pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Resu
     });
     let (theirs, wrapped_own) = opened.await??;
     let (done, finished) = oneshot::channel();
-    let entered = Entered { own, theirs, done };
+    let entered = EnteredCode { own, theirs, done };
     primary_hello(world, phone, entered, &wrapped_own)?;
     let limit = std::time::Duration::from_secs(20);
     let offered = tokio::time::timeout(limit, finished).await;
@@ -113,14 +97,14 @@ fn request(state: &State, connection: u64) -> Option<&CodeRequest> {
 fn primary_hello(
     world: &World,
     phone: &Pn,
-    entered: Entered,
+    entered: EnteredCode,
     wrapped_own: &[u8; 80],
 ) -> anyhow::Result<()> {
     let now = world.clock.seconds();
     let mut state = world.state();
     let account = state.accounts.get(phone).context("no such phone")?;
     let identity = raw(&account.keys.identity);
-    let id = fresh_id(&mut state);
+    let id = state.fresh_id();
     let connection = newest(&state, phone).context("the device went away")?;
     let pairing = state.pairings.get_mut(&connection);
     let pairing = pairing.context("the device went away")?;
@@ -162,7 +146,7 @@ fn finish(world: &World, connection: u64, id: &str, node: &Node) -> Option<()> {
 
 /// The secret that both sides derive, from the bundle the device sealed for the phone.
 fn open_bundle(
-    entered: &Entered,
+    entered: &EnteredCode,
     identity: &KeyPair,
     companion: &[u8; 32],
     bundle: &[u8],
@@ -203,7 +187,7 @@ mod tests {
     use super::*;
 
     /// Both sides' keys, with the device's bundle made by the library's own client half.
-    fn exchange() -> (Entered, KeyPair, KeyPair, Vec<u8>, [u8; 32]) {
+    fn exchange() -> (EnteredCode, KeyPair, KeyPair, Vec<u8>, [u8; 32]) {
         let mut rng = StdRng::seed_from_u64(11);
         let mut pair = || KeyPair::generate(&mut rng);
         let (own, identity, device, device_ephemeral) = (pair(), pair(), pair(), pair());
@@ -217,7 +201,7 @@ mod tests {
         let (done, _) = oneshot::channel();
         let theirs = raw(&device_ephemeral);
         (
-            Entered { own, theirs, done },
+            EnteredCode { own, theirs, done },
             identity,
             device,
             bundle,

@@ -8,50 +8,23 @@ use tokio::sync::oneshot;
 use wacore::pair::PairUtils;
 use wacore_binary::{Jid, Node, SERVER_JID, Server};
 use waproto::buffa::Message;
+use waproto::whatsapp::ClientPairingProps;
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
-use waproto::whatsapp::{ADVSignedDeviceIdentity, ClientPairingProps};
 
-use crate::account::{Address, Device, LINKED_DEVICES, Link, Mail, Pn, SignedKey};
-use crate::pair_code::CodeRequest;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::{State, World};
+use crate::stanza::{self, el, notification};
+use crate::state::account::LINKED_DEVICES;
+use crate::state::address::{Address, Pn};
+use crate::state::device::{Device, DeviceConnection, SignedKey};
+use crate::state::pairing::{LinkOffer, LinkedDevice, Pairing};
+use crate::state::world::{State, World};
 
 /// Refs offered to one connection; clients show the first for 60 s and the others for 20 s each.
 const REFS: usize = 6;
 
-/// A connection that is not linked yet.
-pub(crate) struct Pairing {
-    link: Link,
-    noise: [u8; 32],
-    data: DevicePairingRegistrationData,
-    refs: Vec<String>,
-    pub(crate) code: Option<CodeRequest>,
-    offer: Option<Offer>,
-}
-
-/// A phone's offer that waits for the device's signature.
-struct Offer {
-    iq: String,
-    address: Address,
-    key_index: u32,
-    signed: ADVSignedDeviceIdentity,
-    done: oneshot::Sender<Result<Linked, String>>,
-}
-
-/// A device that was just linked.
-#[derive(Clone, Debug)]
-pub(crate) struct Linked {
-    /// Its address by phone number.
-    pub(crate) jid: Jid,
-    /// Its number on the account.
-    pub(crate) device: u16,
-}
-
 /// Begin with a connection whose payload asks for pairing: send it refs.
 pub(crate) fn begin(
     world: &World,
-    link: Link,
+    connection: DeviceConnection,
     noise: [u8; 32],
     data: DevicePairingRegistrationData,
 ) {
@@ -61,17 +34,17 @@ pub(crate) fn begin(
         .iter()
         .map(|text| el("ref").bytes(text.as_bytes()).build());
     let pair_device = el("pair-device").children(nodes).build();
-    let iq = server_iq(fresh_id(&mut state), world.clock.seconds(), pair_device);
+    let iq = server_iq(state.fresh_id(), world.clock.seconds(), pair_device);
     let pairing = Pairing {
         noise,
         data,
         refs,
         code: None,
         offer: None,
-        link,
+        connection,
     };
     pairing.send(iq);
-    state.pairings.insert(pairing.link.connection, pairing);
+    state.pairings.insert(pairing.connection.number, pairing);
 }
 
 fn fresh_ref(state: &mut State) -> String {
@@ -79,11 +52,6 @@ fn fresh_ref(state: &mut State) -> String {
     let bytes: [u8; 32] = state.rng.random();
     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
     format!("2@{}", text.replace(['+', '/', '='], "x"))
-}
-
-/// An id for a stanza of the server.
-pub(crate) fn fresh_id(state: &mut State) -> String {
-    format!("{:08x}", state.rng.random::<u32>())
 }
 
 fn server_iq(id: String, now: u64, child: Node) -> Node {
@@ -97,33 +65,20 @@ fn server_iq(id: String, now: u64, child: Node) -> Node {
         .build()
 }
 
-impl Pairing {
-    /// Send to the connection.
-    pub(crate) fn send(&self, node: Node) {
-        // A full mailbox ends the connection, and the pairing with it.
-        let _ = self.link.mail.try_send(Mail::Stanza(Arc::new(node)));
-    }
-
-    /// The device's own identity key.
-    pub(crate) fn identity(&self) -> Option<[u8; 32]> {
-        self.data.e_ident.as_deref()?.try_into().ok()
-    }
-}
-
 /// What a QR code holds.
-struct Qr {
+struct QrCode {
     text_ref: String,
     noise: [u8; 32],
     identity: [u8; 32],
     adv_secret: [u8; 32],
 }
 
-fn parse_qr(text: &str) -> anyhow::Result<Qr> {
+fn parse_qr(text: &str) -> anyhow::Result<QrCode> {
     use base64::Engine;
     let (text_ref, noise, identity) = PairUtils::parse_qr_code(text)?;
     let secret = text.split(',').nth(3).context("no secret in the QR")?;
     let secret = base64::engine::general_purpose::STANDARD.decode(secret)?;
-    Ok(Qr {
+    Ok(QrCode {
         text_ref,
         noise,
         identity,
@@ -134,7 +89,7 @@ fn parse_qr(text: &str) -> anyhow::Result<Qr> {
 }
 
 /// The phone scans a QR. Resolves when the device has signed.
-pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<Linked> {
+pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<LinkedDevice> {
     let qr = parse_qr(qr)?;
     let waiting = {
         let mut state = world.state();
@@ -143,7 +98,7 @@ pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<
                 && pairing.noise == qr.noise
                 && pairing.identity() == Some(qr.identity)
         });
-        let connection = found.context("nobody shows this QR now")?.link.connection;
+        let connection = found.context("nobody shows this QR now")?.connection.number;
         offer(world, &mut state, connection, phone, &qr.adv_secret)?
     };
     linked(waiting).await
@@ -151,8 +106,8 @@ pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<
 
 /// Wait for the device's signature.
 pub(crate) async fn linked(
-    waiting: oneshot::Receiver<Result<Linked, String>>,
-) -> anyhow::Result<Linked> {
+    waiting: oneshot::Receiver<Result<LinkedDevice, String>>,
+) -> anyhow::Result<LinkedDevice> {
     let limit = std::time::Duration::from_secs(20);
     match tokio::time::timeout(limit, waiting).await {
         Ok(Ok(Ok(linked))) => Ok(linked),
@@ -169,9 +124,9 @@ pub(crate) fn offer(
     connection: u64,
     phone: &Pn,
     adv_secret: &[u8; 32],
-) -> anyhow::Result<oneshot::Receiver<Result<Linked, String>>> {
+) -> anyhow::Result<oneshot::Receiver<Result<LinkedDevice, String>>> {
     let now = world.clock.seconds();
-    let iq = fresh_id(state);
+    let iq = state.fresh_id();
     let pairing = state.pairings.get_mut(&connection);
     let pairing = pairing.context("the device went away")?;
     let identity = pairing.identity().context("the device has no identity")?;
@@ -185,14 +140,14 @@ pub(crate) fn offer(
     let (container, signed) =
         account
             .keys
-            .vouch(&identity, key_index, adv_secret, now, &mut state.rng)?;
+            .sign_device(&identity, key_index, adv_secret, now, &mut state.rng)?;
     let node = pair_success(
         container,
         account.jid(Server::Pn, number),
         account.jid(Server::Lid, number),
     );
     let (done, waiting) = oneshot::channel();
-    pairing.offer = Some(Offer {
+    pairing.offer = Some(LinkOffer {
         iq: iq.clone(),
         address: Address {
             pn: Arc::clone(phone),
@@ -244,15 +199,15 @@ fn accept(
     world: &World,
     state: &mut State,
     connection: u64,
-    offer: &Offer,
+    offer: &LinkOffer,
     answer: Option<&[u8]>,
-) -> anyhow::Result<Linked> {
+) -> anyhow::Result<LinkedDevice> {
     let answer = answer.context("the device refused to be linked")?;
     let pairing = state.pairings.get(&connection).context("no such device")?;
     let identity = pairing.identity().context("the device has no identity")?;
     let account = state.accounts.get_mut(&offer.address.pn);
     let account = account.context("the phone is gone")?;
-    let proof = account.keys.accept(&offer.signed, &identity, answer);
+    let proof = account.keys.verify_device(&offer.signed, &identity, answer);
     let mut device = Device::new(offer.key_index, Some(pairing.noise));
     device.identity_proof = proof.context("the device's signature is wrong")?;
     device.identity = identity.to_vec();
@@ -265,7 +220,7 @@ fn accept(
     account.devices.insert(offer.address.device, device);
     let jid = account.jid(Server::Pn, offer.address.device);
     announce(world, state, &offer.address, true);
-    Ok(Linked {
+    Ok(LinkedDevice {
         jid,
         device: offer.address.device,
     })
@@ -274,7 +229,7 @@ fn accept(
 /// Tell an account's other devices that one came or went.
 pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came: bool) {
     let now = world.clock.seconds();
-    let id = fresh_id(state);
+    let id = state.fresh_id();
     let Some(account) = state.accounts.get_mut(&address.pn) else {
         return;
     };
@@ -294,7 +249,7 @@ pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came
         .attr("lid", account.jid(Server::Lid, 0))
         .children([change.build()])
         .build();
-    account.tell(&Arc::new(node), Some(address.device), true);
+    account.send_to_devices(&Arc::new(node), Some(address.device), true);
 }
 
 /// Take a device off its account: its connection ends as "device removed", a later login is
@@ -307,7 +262,7 @@ pub(crate) fn unlink(world: &World, address: &Address) -> bool {
     let Some(mut device) = account.devices.remove(&address.device) else {
         return false;
     };
-    device.hang_up(Some(stanza::conflict("device_removed")));
+    device.disconnect(Some(stanza::conflict("device_removed")));
     announce(world, &mut state, address, false);
     true
 }

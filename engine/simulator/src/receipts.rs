@@ -2,33 +2,36 @@
 
 use std::sync::Arc;
 
-use wacore_binary::{Jid, Node, NodeContent, SERVER_JID, Server};
+use wacore_binary::{Jid, Node, NodeContent, Server};
 
-use crate::account::Address;
-use crate::ledger::Kind;
-use crate::media::retry;
-use crate::routing;
 use crate::stanza::{self, el};
-use crate::world::{Line, Read, World};
+use crate::state::address::Address;
+use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
+use crate::state::world::World;
 
 /// Receipts that tell the server something and nobody else.
 const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
 
 /// A receipt from a device: settle what it speaks of, note it, pass it on; the reply is its
 /// acknowledgement.
-pub(crate) fn receipt(world: &Arc<World>, from: &Address, node: &Node, read: Read) -> Option<Node> {
+pub(crate) fn receipt(
+    world: &Arc<World>,
+    from: &Address,
+    node: &Node,
+    read: FrameTime,
+) -> Option<Node> {
     let id = stanza::text(node, "id")?;
     let to = stanza::jid(node, "to")?;
     let kind = stanza::text(node, "type").unwrap_or_default();
     world.stats.count("receipts");
     let ids = message_ids(node, &id);
-    settle(world, from, &ids);
-    if retry::is_request(node) {
+    acknowledge_messages(world, from, &ids);
+    if asks_for_media(node) {
         to_own_phone(world, from, node);
     }
     if !NOT_RELAYED.contains(&kind.as_str()) {
-        let target = Target::of(node, &to);
-        note(world, from, &target, &kind, &ids, read);
+        let target = ReceiptTarget::of(node, &to);
+        record(world, from, &target, &kind, &ids, read);
         relay(world, from, &target, &kind, node);
     }
     Some(acknowledgement(node, &to, &id, &kind))
@@ -60,24 +63,24 @@ fn message_ids(node: &Node, id: &str) -> Vec<String> {
     ids
 }
 
-fn settle(world: &World, from: &Address, ids: &[String]) {
+fn acknowledge_messages(world: &World, from: &Address, ids: &[String]) {
     if let Some(account) = world.state().accounts.get_mut(&from.pn)
         && let Some(device) = account.devices.get_mut(&from.device)
     {
         for id in ids {
-            device.queue.settle("message", id);
+            device.queue.acknowledge("message", id);
         }
     }
 }
 
 /// Where a receipt goes: in a group to the member it names, for the whole group otherwise.
-struct Target {
+struct ReceiptTarget {
     /// The address that decides: the member's in a group.
     jid: Jid,
     group: Option<Jid>,
 }
 
-impl Target {
+impl ReceiptTarget {
     fn of(node: &Node, to: &Jid) -> Self {
         let member = stanza::jid(node, "participant").filter(|_| to.server == Server::Group);
         match member {
@@ -93,18 +96,25 @@ impl Target {
     }
 }
 
-fn note(world: &World, from: &Address, to: &Target, kind: &str, ids: &[String], read: Read) {
-    let target = routing::name(&world.state(), &to.jid);
+fn record(
+    world: &World,
+    from: &Address,
+    to: &ReceiptTarget,
+    kind: &str,
+    ids: &[String],
+    read: FrameTime,
+) {
+    let target = world.state().ledger_name(&to.jid);
     let subtype = if kind.is_empty() { "delivery" } else { kind };
     for id in ids {
-        let line = Line {
+        let line = EntryDetails {
             id,
             subtype,
             read: Some(read),
             group: to.group.as_ref().map(Jid::to_string),
-            ..Line::default()
+            ..EntryDetails::default()
         };
-        world.note(Kind::Receipt, from, &target, line);
+        world.record(EntryKind::Receipt, from, &target, line);
     }
 }
 
@@ -124,7 +134,7 @@ fn acknowledgement(node: &Node, to: &Jid, id: &str, kind: &str) -> Node {
 
 /// Pass a receipt to the devices it is for: a retry to the one device that must send again,
 /// everything else to all devices of the account, but for the one it came from.
-fn relay(world: &Arc<World>, from: &Address, to: &Target, kind: &str, node: &Node) {
+fn relay(world: &Arc<World>, from: &Address, to: &ReceiptTarget, kind: &str, node: &Node) {
     let now = world.clock.seconds();
     let mut state = world.state();
     let (Some(target), Some(sender)) = (state.pn(&to.jid), state.accounts.get(&from.pn)) else {
@@ -163,7 +173,7 @@ fn relay(world: &Arc<World>, from: &Address, to: &Target, kind: &str, node: &Nod
         }
     } else {
         let except = (target == from.pn).then_some(from.device);
-        account.tell(&out, except, true);
+        account.send_to_devices(&out, except, true);
     }
 }
 
@@ -175,12 +185,12 @@ pub(crate) fn acknowledged(world: &World, from: &Address, node: &Node) {
     if let Some(account) = world.state().accounts.get_mut(&from.pn)
         && let Some(device) = account.devices.get_mut(&from.device)
     {
-        device.queue.settle(&class, &id);
+        device.queue.acknowledge(&class, &id);
     }
 }
 
 /// Typing: noted and passed on to whoever is connected.
-pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) {
+pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameTime) {
     let Some(to) = stanza::jid(node, "to") else {
         return;
     };
@@ -193,14 +203,14 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
     });
     let mut state = world.state();
     let target = state.pn(&to);
-    let name = routing::name(&state, &to);
-    let line = Line {
+    let name = state.ledger_name(&to);
+    let line = EntryDetails {
         subtype: &subtype,
         group: (to.server == Server::Group).then(|| name.clone()),
         read: Some(read),
-        ..Line::default()
+        ..EntryDetails::default()
     };
-    world.note(Kind::Chatstate, from, &name, line);
+    world.record(EntryKind::Chatstate, from, &name, line);
     let Some(sender) = state.accounts.get(&from.pn) else {
         return;
     };
@@ -210,7 +220,7 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: Read) 
         .build()
         .attrs;
     if let Some(account) = target.and_then(|pn| state.accounts.get_mut(&pn)) {
-        account.tell(&Arc::new(out), None, false);
+        account.send_to_devices(&Arc::new(out), None, false);
     }
 }
 
@@ -242,25 +252,14 @@ pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Nod
     let out = Arc::new(out.build());
     for watcher in account.watchers.clone() {
         if let Some(account) = state.accounts.get_mut(&watcher) {
-            account.tell(&out, None, false);
+            account.send_to_devices(&out, None, false);
         }
     }
     None
 }
 
-/// A notification of the server itself.
-pub(crate) fn notification(
-    kind: &'static str,
-    from: Option<Jid>,
-    id: String,
-    now: u64,
-) -> wacore_binary::builder::NodeBuilder {
-    let out = el("notification")
-        .attr("type", kind)
-        .attr("id", id)
-        .attr("t", now);
-    match from {
-        Some(jid) => out.attr("from", jid),
-        None => out.attr("from", SERVER_JID),
-    }
+/// Whether a receipt asks for lost media.
+fn asks_for_media(node: &Node) -> bool {
+    matches!(&node.content, Some(NodeContent::Nodes(_)))
+        && stanza::text(node, "type").as_deref() == Some("server-error")
 }

@@ -17,14 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection;
-use crate::control;
-use crate::cuts::{Cuts, Cuttable};
-use crate::media;
-use crate::world::World;
+use crate::state::cuts::{Cuts, Cuttable};
+use crate::state::world::World;
+use crate::{connection, control, media};
 
 /// A peer that has not said its first byte, or not finished TLS, by then is cut off.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections accepted and not yet picked up by the HTTP server.
 const BACKLOG: usize = 1024;
 /// Start of a TLS handshake record.
@@ -39,12 +37,12 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Accepted connections, TLS already off.
-struct Accepted {
+struct AcceptedStreams {
     local: SocketAddr,
     streams: mpsc::Receiver<(Box<dyn Duplex>, SocketAddr, Scheme)>,
 }
 
-impl Acceptor for Accepted {
+impl Acceptor for AcceptedStreams {
     type Io = Box<dyn Duplex>;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
@@ -76,7 +74,7 @@ pub(crate) fn start(
     world
         .tasks
         .spawn(accept(Arc::clone(world), listener, tls, intake));
-    let server = poem::Server::new_with_acceptor(Accepted { local, streams });
+    let server = poem::Server::new_with_acceptor(AcceptedStreams { local, streams });
     let app = routes(Arc::clone(world));
     let stop = world.stop.clone();
     world.tasks.spawn(async move {
@@ -134,8 +132,8 @@ async fn accept(
         let (tls, intake) = (tls.clone(), intake.clone());
         let cuts = Arc::clone(&world.cuts);
         world.tasks.spawn(async move {
-            let opened = open(stream, remote, &cuts, tls);
-            if let Ok(Ok((io, scheme))) = tokio::time::timeout(PATIENCE, opened).await {
+            let opened = detect_tls(stream, remote, &cuts, tls);
+            if let Ok(Ok((io, scheme))) = tokio::time::timeout(OPENING_TIMEOUT, opened).await {
                 let _ = intake.send((io, remote, scheme)).await;
             }
         });
@@ -143,7 +141,7 @@ async fn accept(
 }
 
 /// See what the peer speaks and take TLS off.
-async fn open(
+async fn detect_tls(
     stream: TcpStream,
     remote: SocketAddr,
     cuts: &Arc<Cuts>,

@@ -75,3 +75,20 @@ pub(crate) fn conflict(kind: &'static str) -> Node {
         .children([el("conflict").attr("type", kind).build()])
         .build()
 }
+
+/// A notification of the server itself.
+pub(crate) fn notification(
+    kind: &'static str,
+    from: Option<Jid>,
+    id: String,
+    now: u64,
+) -> NodeBuilder {
+    let out = el("notification")
+        .attr("type", kind)
+        .attr("id", id)
+        .attr("t", now);
+    match from {
+        Some(jid) => out.attr("from", jid),
+        None => out.attr("from", SERVER_JID),
+    }
+}

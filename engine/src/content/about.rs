@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::MessageId;
 
-/// Which message another one is about.
+/// The message that a content is about.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Our id of it, where it is known.
+    /// Our id of it, if we know the message.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message_id: Option<MessageId>,
     /// WhatsApp's id of it.
@@ -16,13 +16,13 @@ pub struct Target {
     /// Whether the session's own number wrote it.
     #[serde(default)]
     pub from_me: bool,
-    /// Who wrote it, of a message in a group, as the group names them (a JID). Absent of one of ours.
+    /// JID of the member who wrote it, in a group. Absent if the session's own number wrote it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub participant: Option<String>,
 }
 
 impl Target {
-    /// One that is known by our id and still has to be looked up.
+    /// Makes a target from our id. The other fields still have to be looked up.
     pub fn of(id: MessageId) -> Self {
         Self {
             message_id: Some(id),
@@ -31,42 +31,42 @@ impl Target {
     }
 }
 
-/// An emoji under a message. One writer has one reaction to a message at most.
+/// An emoji on a message. Each person has at most one reaction to a message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// To which message.
+    /// The message it reacts to.
     #[serde(flatten)]
     pub target: Target,
-    /// The emoji; empty takes the reaction back.
+    /// The emoji. Empty removes the reaction.
     pub emoji: String,
 }
 
-/// A new text in place of an older one.
+/// Replaces the text of an earlier message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// Of which message.
+    /// The message to edit.
     #[serde(flatten)]
     pub target: Target,
-    /// The text it has now; of a message with a file, the caption.
+    /// The new text. For a message with a file it is the caption.
     pub body: String,
 }
 
-/// A message is taken from everybody's chat.
+/// Deletes a message for everyone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delete {
-    /// Which message.
+    /// The message to delete.
     #[serde(flatten)]
     pub target: Target,
 }
 
-/// A vote in a poll. The newest of a voter counts.
+/// A vote in a poll. Only the latest vote of a person counts.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollVote {
-    /// In which poll.
+    /// The poll.
     #[serde(flatten)]
     pub target: Target,
-    /// The options that were chosen, none when the vote was taken back; absent when the poll is not
-    /// known here and the vote cannot be opened.
+    /// The chosen options; an empty list removes the vote. Absent if we do not know the poll and so
+    /// cannot decrypt the vote.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub options: Option<Vec<String>>,
 }

@@ -1,38 +1,38 @@
-//! What stands beside a content: what it answers, whom it mentions, whether it was passed on.
+//! What goes with a content: the message it answers, mentions, whether it is forwarded.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Content, Peer, Target};
 
-/// The longest text of a [`Summary`], in characters.
+/// Maximum length of a [`Summary`]'s text, in characters.
 const SUMMARY_MAX: usize = 300;
 
-/// What stands beside a content.
+/// What goes with a content.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// The message it answers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reply_to: Option<Reply>,
-    /// Whom its text mentions.
+    /// The people its text mentions.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub mentions: Vec<Peer>,
-    /// It is shown as passed on from another chat.
+    /// Whether it is shown as forwarded.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub forwarded: bool,
-    /// The chat of an inbound message as WhatsApp names it (a JID): receipts go there.
+    /// JID of an inbound message's chat. Receipts are sent there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat: Option<String>,
-    /// Who wrote an inbound message of a group, as the group names them (a JID).
+    /// JID of the group member who wrote an inbound message.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub participant: Option<String>,
-    /// What the votes in a poll are sealed under. It belongs to the poll for good, so that each try
-    /// to send it carries the same.
+    /// The secret that encrypts the votes of a poll. It belongs to the poll, so every attempt to
+    /// send the poll uses the same one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<[u8; 32]>,
 }
 
 impl Context {
-    /// Whether there is nothing to keep.
+    /// Returns whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -41,10 +41,10 @@ impl Context {
 /// The message that another one answers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Which one.
+    /// The answered message.
     #[serde(flatten)]
     pub target: Target,
-    /// What it said, as far as a quote shows it.
+    /// What a quote of it shows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub summary: Option<Summary>,
 }
@@ -52,7 +52,7 @@ pub struct Reply {
 /// What a quote shows of a message.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The quoted message's type, such as `text`.
+    /// Type of the quoted message, such as `text`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its text, caption, question or name, shortened.
@@ -61,7 +61,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of a message of this type with this text, which is shortened.
+    /// Makes a summary of a message of this type, with its text shortened.
     pub fn new(kind: &str, text: Option<&str>) -> Self {
         let text = text.filter(|text| !text.is_empty());
         Self {
@@ -70,7 +70,7 @@ impl Summary {
         }
     }
 
-    /// What a quote of this content shows.
+    /// Returns what a quote of this content shows.
     pub fn of(content: &Content) -> Self {
         let text = match content {
             Content::Text { body, .. } => Some(body.as_str()),

@@ -1,23 +1,37 @@
 //! A file in a message.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::Content;
 use crate::ids::MediaId;
 
-/// How a file is shown, which is also how WhatsApp keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How a file is shown. It also decides how WhatsApp encrypts the file.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MediaKind {
     /// A picture.
     Image,
-    /// A film.
+    /// A video.
     Video,
-    /// A file that plays.
+    /// An audio file that can be played.
     Audio,
     /// A voice note.
     Voice,
-    /// Any file.
+    /// A file of any type.
     Document,
     /// A sticker.
     Sticker,
@@ -25,33 +39,19 @@ pub enum MediaKind {
 
 impl MediaKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Image,
-        Self::Video,
-        Self::Audio,
-        Self::Voice,
-        Self::Document,
-        Self::Sticker,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// As the store and the API write it.
+    /// Returns the name used in the store and the API.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Voice => "voice",
-            Self::Document => "document",
-            Self::Sticker => "sticker",
-        }
+        self.into()
     }
 
-    /// Parses what [`MediaKind::as_str`] writes.
+    /// Parses the name that [`MediaKind::as_str`] returns.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+        text.parse().ok()
     }
 
-    /// The content that shows `media` this way.
+    /// Returns the content that shows `media` in this way.
     pub fn content(self, media: Media) -> Content {
         match self {
             Self::Image => Content::Image(media),
@@ -64,36 +64,36 @@ impl MediaKind {
     }
 }
 
-/// A file in a message, as a tenant sees it. What is not known yet, or does not apply, is absent.
+/// A file in a message, as the API shows it. Fields that are unknown or do not apply are absent.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
-    /// Under which its bytes are found.
+    /// The id to download its bytes with.
     pub media_id: MediaId,
-    /// What stands below it.
+    /// The text below it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub caption: Option<String>,
-    /// Its name, of a document.
+    /// File name. Only documents have one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file_name: Option<String>,
-    /// Its type, such as `image/jpeg`.
+    /// Media type, such as `image/jpeg`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mime_type: Option<String>,
-    /// Its size in bytes.
+    /// Size in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub size: Option<u64>,
-    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    /// SHA-256 of the bytes, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sha256: Option<String>,
-    /// Pixels from left to right.
+    /// Width in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub height: Option<u32>,
-    /// How long it plays.
+    /// Duration in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<u32>,
-    /// How many pages it has, of a document.
+    /// Number of pages. Only documents have it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<u32>,
 }
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Media {
 }
 
 impl Media {
-    /// A file of which nothing but its place is known.
+    /// Makes a file of which only the id is known.
     pub fn new(media_id: MediaId) -> Self {
         Self {
             media_id,
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_a_content_of_its_name() {
-        for kind in MediaKind::ALL {
+        for &kind in MediaKind::ALL {
             let media = Media::new(MediaId::new(&Clock::system()));
             let content = kind.content(media.clone());
             assert_eq!(content.kind(), kind.as_str());

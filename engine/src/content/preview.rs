@@ -1,25 +1,25 @@
-//! What is shown of a page beside the link that leads to it.
+//! What a message shows of the web page behind its link.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest title and description, in characters; a phone shows far fewer.
+/// Maximum lengths of title and description, in characters. A phone shows far less.
 const TITLE_MAX: usize = 300;
 const DESCRIPTION_MAX: usize = 600;
-/// The longest link, in bytes.
+/// Maximum length of the link, in bytes.
 const URL_MAX: usize = 2048;
 
-/// A preview of a link. Without a title nothing is shown: the page was not fetched, or says nothing.
+/// A preview of a link. Without a title nothing is shown: the page was not fetched or has no title.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkPreview {
-    /// The link, as it stands in the text.
+    /// The link, exactly as in the text.
     pub url: String,
-    /// What the page is called.
+    /// The page's title.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
-    /// What it says of itself.
+    /// The page's own description.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub description: Option<String>,
-    /// A small JPEG; empty without one.
+    /// A small JPEG. Empty if there is none.
     #[serde(
         with = "crate::media::text",
         skip_serializing_if = "Vec::is_empty",
@@ -29,7 +29,8 @@ pub struct LinkPreview {
 }
 
 impl LinkPreview {
-    /// Of this link, of which nothing is known yet; none when it is no link that could be shown.
+    /// Makes a preview without any details. Returns `None` if the link is too long or has control
+    /// characters.
     pub fn of(url: &str) -> Option<Self> {
         let fits = (1..=URL_MAX).contains(&url.len()) && !url.contains(char::is_control);
         fits.then(|| Self {
@@ -40,7 +41,7 @@ impl LinkPreview {
         })
     }
 
-    /// With what the page is called and says, made fit to be shown.
+    /// Sets title and description, after cleaning and shortening them.
     #[must_use]
     pub fn saying(mut self, title: Option<&str>, description: Option<&str>) -> Self {
         self.title = title.and_then(|text| line(text, TITLE_MAX));
@@ -48,20 +49,20 @@ impl LinkPreview {
         self
     }
 
-    /// Whether there is something to show.
+    /// Returns whether there is something to show.
     pub fn is_shown(&self) -> bool {
         self.title.is_some()
     }
 }
 
-/// The text as one line: no control characters, nothing that turns the reading direction, white space
-/// once; none when nothing is left.
+/// Returns the text as one line, without control characters and without characters that change the
+/// reading direction. Runs of white space become one space. Returns `None` if nothing is left.
 fn line(text: &str, max: usize) -> Option<String> {
     let shows = |c: char| {
         let turns = matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         !turns && (c.is_whitespace() || !c.is_control())
     };
-    // Twice as much as is kept leaves room for white space; what is beyond is not looked at.
+    // Reading twice as many characters as are kept leaves room for white space.
     let plain: String = text.chars().filter(|c| shows(*c)).take(max * 2).collect();
     let words: Vec<_> = plain.split_whitespace().collect();
     let line: String = words.join(" ").chars().take(max).collect();
@@ -102,7 +103,7 @@ mod tests {
         fn a_line_is_bounded_and_stays_as_it_is(text in any::<String>()) {
             if let Some(once) = line(&text, 10) {
                 prop_assert!((1..=10).contains(&once.chars().count()));
-                // Cut between two words, a blank may stand at its end.
+                // If the cut is between two words, the line may end with a space.
                 let again = line(&once, 10);
                 prop_assert_eq!(again.as_deref(), Some(once.trim_end()));
             }

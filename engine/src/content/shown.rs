@@ -1,4 +1,4 @@
-//! Contents that are shown as they are: a place, contact cards, a poll.
+//! Contents that stand alone: a location, contact cards, a poll.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub struct Location {
     pub latitude: f64,
     /// Degrees east, -180 to 180.
     pub longitude: f64,
-    /// What the place is called.
+    /// Name of the place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// Its address.
@@ -20,15 +20,15 @@ pub struct Location {
 /// A contact card.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
-    /// Whose card it is.
+    /// Name of the person or company.
     pub name: String,
-    /// Their numbers, as they stand on the card.
+    /// Phone numbers, as written on the card.
     #[serde(default)]
     pub phones: Vec<String>,
-    /// Where they work.
+    /// The company they work for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub organisation: Option<String>,
-    /// Their mail addresses.
+    /// E-mail addresses.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub emails: Vec<String>,
 }
@@ -36,10 +36,10 @@ pub struct Card {
 /// A question with options to choose from.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
-    /// What is asked.
+    /// The question.
     pub question: String,
-    /// What can be chosen, each once.
+    /// The options. Each occurs once.
     pub options: Vec<String>,
-    /// How many of them one voter may choose, 1 to all.
+    /// How many options one person may choose: 1 to the number of options.
     pub selectable_count: u32,
 }

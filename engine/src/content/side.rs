@@ -1,14 +1,16 @@
-//! Who messages go between: a person, or a group.
+//! Who messages go to and come from: a person or a group.
 
 use serde::{Deserialize, Serialize};
 
-/// A phone number in E.164: `+` and 7 to 15 digits, the first not 0 (ITU-T E.164).
+/// A phone number in E.164 format: `+` and 7 to 15 digits, of which the first is not 0 (ITU-T
+/// E.164).
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Phone(String);
 
 impl Phone {
-    /// Parses text from outside; `None` unless it is E.164 to the letter.
+    /// Parses a number from outside. Returns `None` unless it is exactly E.164, without spaces or
+    /// dashes.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('+')?;
         let sized = (7..=15).contains(&digits.len());
@@ -16,40 +18,42 @@ impl Phone {
         (sized && plain).then(|| Self(text.to_owned()))
     }
 
-    /// With the leading `+`.
+    /// Returns the number with the leading `+`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Without the leading `+`, as WhatsApp writes it.
+    /// Returns the number without the leading `+`, which is WhatsApp's format.
     pub fn digits(&self) -> &str {
         &self.0[1..]
     }
 }
 
-/// A person. At least one of the two names is known.
+/// A person. At least one of the two fields is set.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
-    /// The phone number, when WhatsApp or the caller told it.
+    /// The phone number, if WhatsApp or the caller gave it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub phone: Option<Phone>,
-    /// WhatsApp's own id of the account, digits only (`…@lid` without the server).
+    /// WhatsApp's own id of the account (LID): the digits before `@lid`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lid: Option<String>,
 }
 
-/// What stands after a group's id where WhatsApp names it.
+/// Ends the JID of every group.
 const GROUP_SERVER: &str = "@g.us";
-/// The longest id of a group, in bytes. Those of today have 18 digits, old ones a number and a time.
+/// Maximum length of a group's id, in bytes. New ids have 18 digits; old ones are a phone number, a
+/// dash and a time.
 const GROUP_MAX: usize = 40;
 
-/// A group, as WhatsApp names it: `120363…@g.us`, or with a dash between its maker's number and a time.
+/// JID of a group: `120363…@g.us`, or for old groups the creator's number, a dash and a time, then
+/// `@g.us`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Group(String);
 
 impl Group {
-    /// Parses text from outside.
+    /// Parses a JID from outside. Returns `None` if it is not a group's.
     pub fn parse(text: &str) -> Option<Self> {
         let id = text.strip_suffix(GROUP_SERVER)?;
         let (made_by, at) = id.split_once('-').unwrap_or((id, "0"));
@@ -58,12 +62,12 @@ impl Group {
         holds.then(|| Self(text.to_owned()))
     }
 
-    /// With the server.
+    /// Returns the whole JID.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Without it.
+    /// Returns the JID without `@g.us`.
     pub fn id(&self) -> &str {
         self.0.strip_suffix(GROUP_SERVER).unwrap_or(&self.0)
     }
@@ -75,7 +79,7 @@ impl Group {
 pub enum Recipient {
     /// One person.
     Person(Peer),
-    /// Everybody in a group.
+    /// All members of a group.
     Group(Group),
 }
 

@@ -1,4 +1,4 @@
-//! App-state sync: its keys, the version of each collection, and the entries' MACs.
+//! App-state sync: its keys, the version of each collection, and the MACs of the entries.
 
 use std::collections::HashMap;
 

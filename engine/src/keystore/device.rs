@@ -1,4 +1,4 @@
-//! The device itself: its keys and who it is linked to.
+//! The linked device: its keys, and the account it belongs to.
 
 use async_trait::async_trait;
 use wacore::{
@@ -8,7 +8,7 @@ use wacore::{
 
 use super::{SealedKeyStore, record::DEVICE};
 
-/// The library numbers devices of one backend; ours has one.
+/// The library can keep several devices in one backend. Ours has exactly one.
 const ONLY: i32 = 1;
 
 #[async_trait]
@@ -33,7 +33,7 @@ impl DeviceStore for SealedKeyStore {
     }
 
     async fn resource_report(&self) -> StorageResourceReport {
-        // The rows lie in the store, not in this process.
+        // The rows are in the database, not in this process.
         StorageResourceReport {
             memory_bytes: Some(0),
             ..StorageResourceReport::default()

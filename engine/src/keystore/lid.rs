@@ -1,4 +1,4 @@
-//! Which LID and which phone number are one account (`key_lid`).
+//! Which LID and which phone number belong to the same account (`key_lid`).
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl SealedKeyStore {
             .await
     }
 
-    /// The newest LID known for the phone number.
+    /// Returns the LID that was stored last for the phone number.
     pub(super) async fn lid_by_phone(&self, phone: &str) -> Result<Option<LidPnMappingEntry>> {
         const SELECT: &str = "SELECT lid_mac, sealed FROM key_lid \
              WHERE session_id = $1 AND phone_mac = $2 ORDER BY turn DESC LIMIT 1";

@@ -1,4 +1,5 @@
-//! Members of named sets (`key_member`): devices of a group, entries of an app-state collection.
+//! Members of named sets (`key_member`): the devices of a group, the entries of an app-state
+//! collection.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,11 @@ use super::{
 pub(super) const SENDER_KEY_DEVICE: &str = "sender_key_device";
 pub(super) const MUTATION_MAC: &str = "mutation_mac";
 
-/// Members read at most; far more than a group or a collection holds.
+/// Maximum number of members that are read. No group or collection has that many.
 const MOST: i64 = 1_000_000;
 
 impl SealedKeyStore {
-    /// Adds or replaces members in one statement.
+    /// Adds or replaces members, in one statement.
     pub(super) async fn put_members<'a>(
         &self,
         kind: &'static str,
@@ -46,7 +47,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// What every member of the set holds.
+    /// Returns the value of every member of the set.
     pub(super) async fn all_members(&self, kind: &'static str, set: &str) -> Result<Vec<Vec<u8>>> {
         const SELECT: &str = "SELECT member_mac, sealed FROM key_member \
              WHERE session_id = $1 AND kind = $2 AND set_mac = $3 LIMIT $4";
@@ -66,7 +67,8 @@ impl SealedKeyStore {
             .collect()
     }
 
-    /// What these members hold, beside their place in `members`; those that are not there are left out.
+    /// Returns the values of these members, each with its index in `members`. Members that do not
+    /// exist are left out.
     pub(super) async fn some_members(
         &self,
         kind: &'static str,
@@ -116,7 +118,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Deletes these devices from every group.
+    /// Deletes these devices from all groups.
     pub(super) async fn delete_devices_everywhere(&self, devices: &[&str]) -> Result<()> {
         const DELETE: &str = "DELETE FROM key_member \
              WHERE kind = 'sender_key_device' AND session_id = $1 AND member_mac IN";

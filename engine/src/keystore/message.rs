@@ -1,5 +1,5 @@
-//! Messages kept for a while (`key_message`): sent ones in case the other side asks again, received
-//! ones until the gateway has committed them.
+//! Messages that are kept for a while (`key_message`): sent messages, in case the other side asks
+//! for them again, and received messages until the gateway has committed them.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,8 @@ impl SealedKeyStore {
             .transpose()
     }
 
-    /// Reads and deletes in one statement: of two at once, one gets the message.
+    /// Reads and deletes in one statement, so that only one of two concurrent callers gets the
+    /// message.
     pub(super) async fn take_message(
         &self,
         kind: &'static str,
@@ -86,7 +87,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Deletes what was stored before `cutoff`, seconds UTC.
+    /// Deletes messages stored before `cutoff`, in seconds since 1970 UTC.
     pub(super) async fn expire_messages(&self, kind: &'static str, cutoff: i64) -> Result<u32> {
         const PROBE: &str = "SELECT kind FROM key_message \
              WHERE session_id = $1 AND kind = $2 AND stored_at < $3 LIMIT 1";

@@ -1,12 +1,12 @@
 //! The sealed key store: the WhatsApp library's storage traits over the store.
 //!
-//! One value per session, a few hundred bytes, no cache: the library has its own. Every write is
-//! durable when it returns and begins by reading the session's lease; a lost lease cancels the
-//! session's run. Writes of a session are made in the order in which they were asked for. Values are
-//! sealed under the session's data key, names are look-up HMACs.
+//! Each session has one small object and no cache; the library has its own cache. Every write is
+//! durable when it returns. It begins with a check of the session's lease; if the lease is lost,
+//! the session's run is cancelled. The writes of a session happen in the order of the calls. Values
+//! are sealed under the session's data key; names are look-up HMACs.
 //!
-//! The rows must never be restored from an older backup: a counter used twice makes the other side
-//! drop messages in silence. After a restore, [`wipe`] and link again.
+//! Never restore these rows from an older backup: when a message counter is used twice, the other
+//! side drops messages without an error. After a restore, [`wipe`] the session and link it again.
 //!
 //! | page | what it holds |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | [`signal`], [`prekey`] | identities, sessions, sender keys; pre-keys |
 //! | [`appsync`], [`member`] | app-state keys, versions and entries; members of sets |
 //! | [`protocol`], [`lid`], [`token`], [`message`] | the library's protocol state |
-//! | [`secret`], [`device`] | secrets of messages; the device itself |
+//! | [`secret`], [`device`] | secrets of messages; the linked device |
 //! | [`sql`] | statements over many rows |
 
 mod appsync;
@@ -59,10 +59,10 @@ use crate::{
     vault::{DataKey, Place, VaultError},
 };
 
-/// Between two tries while the database does not answer.
+/// Pause between two attempts while the database does not answer.
 const OUTAGE: Duration = Duration::from_millis(500);
 
-/// The keys of one session.
+/// The WhatsApp keys of one session.
 pub struct SealedKeyStore {
     store: Store,
     lease: Lease,
@@ -70,16 +70,18 @@ pub struct SealedKeyStore {
     clock: Clock,
     lost: CancellationToken,
     stop: CancellationToken,
-    /// Held by each write until it is done. The library may ask for two of one row at once, and on
-    /// PostgreSQL, where each has a connection of its own, the later one could be overtaken.
+    /// Held by each write until it is done. The library may write the same row twice at once. On
+    /// PostgreSQL each write has its own connection, so without this lock the older value could be
+    /// written last.
     writing: Mutex<()>,
-    /// The newest turn given out, see [`SealedKeyStore::turns`].
+    /// The newest number returned by [`SealedKeyStore::turns`].
     turn: AtomicI64,
 }
 
 impl SealedKeyStore {
-    /// The keys of the lease's session. A write that finds the lease lost cancels `lost`. While the
-    /// database does not answer, every call waits, until `stop` says that the session is to rest.
+    /// Opens the keys of the lease's session. A write that finds the lease lost cancels `lost`.
+    /// While the database does not answer, every call waits, until `stop` is cancelled because the
+    /// session is to stop.
     pub fn new(
         store: Store,
         lease: Lease,
@@ -100,7 +102,7 @@ impl SealedKeyStore {
         }
     }
 
-    /// Runs the statements in one transaction under the lease; the rows they changed.
+    /// Runs the statements in one transaction under the lease. Returns the number of changed rows.
     async fn execute(&self, statements: Vec<Statement>) -> Result<u64> {
         if statements.is_empty() {
             return Ok(0);
@@ -124,7 +126,7 @@ impl SealedKeyStore {
         .inspect(|_| crash::point("keys.after_commit"))
     }
 
-    /// Waits until what was asked for before is written. Fails at once where nothing more is to be.
+    /// Waits for the earlier writes. Fails at once if the lease is lost.
     async fn turn_to_write(&self) -> Result<MutexGuard<'_, ()>> {
         let turn = self.writing.lock().await;
         if self.lost.is_cancelled() {
@@ -133,7 +135,7 @@ impl SealedKeyStore {
         Ok(turn)
     }
 
-    /// Deletes one row under the lease and gives what it held.
+    /// Deletes one row under the lease. Returns its value.
     async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
         let _first_come = self.turn_to_write().await?;
         self.patiently(|| {
@@ -153,8 +155,8 @@ impl SealedKeyStore {
         .inspect(|_| crash::point("keys.after_commit"))
     }
 
-    /// Deletes rows only when `probe` finds one: the library sweeps often, mostly for nothing, and
-    /// a write for nothing would still queue for the one writer.
+    /// Deletes rows only if `probe` finds one. The library sweeps often and mostly finds nothing; a
+    /// write without effect would still have to wait for SQLite's single writer.
     async fn sweep(&self, probe: Statement, delete: Statement) -> Result<u32> {
         if self.fetch_one::<(String,)>(probe).await?.is_none() {
             return Ok(0);
@@ -187,9 +189,10 @@ impl SealedKeyStore {
         .await
     }
 
-    /// Repeats `work` while the database does not answer. An error would make the library tell
-    /// WhatsApp that a message cannot be read, and WhatsApp would let go of it. Where waiting must
-    /// end, `lost` is cancelled before the error is seen: nothing more is written to WhatsApp.
+    /// Retries `work` while the database does not answer. If it returned an error instead, the
+    /// library would report to WhatsApp that the message cannot be read, and WhatsApp would stop
+    /// delivering it. When waiting must end, `lost` is cancelled before the error is returned, so
+    /// nothing more is written to WhatsApp.
     async fn patiently<T, W>(&self, work: impl Fn() -> W) -> Result<T>
     where
         W: Future<Output = std::result::Result<T, LeaseError>>,
@@ -201,7 +204,7 @@ impl SealedKeyStore {
             };
             let passes = matches!(&error, LeaseError::Store(error) if store::is_outage(error));
             if passes && !self.lost.is_cancelled() && !self.stop.is_cancelled() {
-                tracing::warn!(session.id = %self.lease.session, %error, "the session's keys wait for the store");
+                tracing::warn!(session.id = %self.lease.session, %error, "the database does not answer; the session's keys wait for it");
                 tokio::select! {
                     () = tokio::time::sleep(OUTAGE) => {}
                     () = self.stop.cancelled() => {}
@@ -218,7 +221,8 @@ impl SealedKeyStore {
         Cell::Text(self.lease.session.to_string())
     }
 
-    /// The look-up HMAC of a name in parts, told apart by their lengths.
+    /// Returns the look-up HMAC of a name that has several parts. Each part goes in with its
+    /// length.
     fn mac(&self, kind: &'static str, parts: &[&[u8]]) -> [u8; 32] {
         let mut name = Vec::with_capacity(96);
         for part in parts {
@@ -269,7 +273,7 @@ impl SealedKeyStore {
         }
     }
 
-    /// The first of `count` numbers, each greater than all before it.
+    /// Reserves `count` numbers, each greater than all before. Returns the first.
     fn turns(&self, count: usize) -> i64 {
         let now = self.clock.now().saturating_mul(1000);
         let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -277,11 +281,11 @@ impl SealedKeyStore {
         let before = self
             .turn
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .expect("the closure always gives a number");
+            .expect("the closure always returns a number");
         before.max(now) + 1
     }
 
-    /// Seconds UTC, as the library counts.
+    /// Returns the time in seconds since 1970 UTC, the unit of the library.
     fn seconds(&self) -> i64 {
         self.clock.now().div_euclid(1000)
     }
@@ -293,7 +297,7 @@ impl fmt::Debug for SealedKeyStore {
     }
 }
 
-/// Deletes every key of a session: it logged out, is to be linked anew, or goes away.
+/// Deletes all WhatsApp keys of a session: it logged out, will be linked again, or is deleted.
 pub async fn wipe(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
     const TABLES: [&str; 7] = [
         "DELETE FROM key_record WHERE session_id = $1",
@@ -313,7 +317,8 @@ pub async fn wipe(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// A record's part of a [`Place`]: the HMAC of its name, which is all that a list of rows shows.
+/// The `record` of a [`Place`] is the HMAC of the name in hexadecimal, so that the name itself is
+/// not stored.
 use hex::encode as hex;
 
 fn unreadable(error: VaultError) -> StoreError {

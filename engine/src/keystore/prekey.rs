@@ -1,4 +1,4 @@
-//! Pre-keys (`key_prekey`): one-time and signed ones, named by numbers.
+//! Pre-keys (`key_prekey`), one-time and signed. Their names are numbers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use super::{
     sql::{Cell, among, insert, statement},
 };
 
-/// Which of the two sorts of pre-key.
+/// The kind of pre-key.
 #[derive(Clone, Copy)]
 pub(super) struct Sort {
     kind: &'static str,
@@ -27,7 +27,7 @@ pub(super) const SIGNED: Sort = Sort {
 };
 
 impl SealedKeyStore {
-    /// Stores a batch in one statement: 812 rows when a phone links.
+    /// Stores a batch in one statement. When a phone is linked, the batch has 812 rows.
     pub(super) async fn put_prekeys<'a>(
         &self,
         sort: Sort,
@@ -65,7 +65,8 @@ impl SealedKeyStore {
             .transpose()
     }
 
-    /// The one-time pre-keys of these numbers that there are, in the order asked for.
+    /// Returns the one-time pre-keys with these numbers, in the given order. Numbers without a key
+    /// are left out.
     pub(super) async fn get_prekeys(&self, ids: &[u32]) -> Result<Vec<(u32, Bytes)>> {
         const SELECT: &str = "SELECT number, sealed FROM key_prekey WHERE session_id = $1 AND signed = 0 AND number IN";
         let mut found = HashMap::with_capacity(ids.len());
@@ -79,7 +80,7 @@ impl SealedKeyStore {
         Ok(ids.iter().filter_map(named).collect())
     }
 
-    /// Changes rows that exist and makes none: a key used up meanwhile stays gone.
+    /// Updates existing rows and creates none: a key that was used in the meantime stays deleted.
     pub(super) async fn mark_uploaded(&self, ids: &[u32]) -> Result<()> {
         const UPDATE: &str = "UPDATE key_prekey SET uploaded = 1 \
              WHERE session_id = $1 AND signed = 0 AND uploaded = 0 AND number IN";
@@ -96,7 +97,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// The greatest number of a one-time pre-key, 0 when there is none.
+    /// Returns the greatest number of a one-time pre-key; 0 if there is none.
     pub(super) async fn greatest_prekey(&self) -> Result<u32> {
         const SELECT: &str = "SELECT number FROM key_prekey \
              WHERE session_id = $1 AND signed = 0 ORDER BY number DESC LIMIT 1";
@@ -105,7 +106,7 @@ impl SealedKeyStore {
     }
 
     pub(super) async fn all_signed_prekeys(&self) -> Result<Vec<(u32, Vec<u8>)>> {
-        // The library keeps a handful.
+        // The library keeps only a few.
         const SELECT: &str = "SELECT number, sealed FROM key_prekey \
              WHERE session_id = $1 AND signed = 1 ORDER BY number LIMIT 10000";
         let rows: Vec<(i64, Vec<u8>)> = self.fetch(statement(SELECT, [self.session()])).await?;

@@ -1,5 +1,5 @@
-//! The library's protocol state: sender-key devices, LIDs, base keys, device lists, group snapshots,
-//! contact tokens, and messages kept for a while.
+//! The library's protocol state: sender-key devices, LIDs, base keys, device lists, group
+//! snapshots, contact tokens, and messages that are kept for a while.
 
 use std::collections::BTreeMap;
 
@@ -246,7 +246,7 @@ impl ProtocolStore for SealedKeyStore {
     }
 }
 
-/// A device of a group: whether it has our sender key, then its name.
+/// Encodes a device of a group: whether it has our sender key, then its name.
 fn device_bytes(device: &str, has_key: bool) -> Vec<u8> {
     let mut bytes = vec![u8::from(has_key)];
     bytes.extend_from_slice(device.as_bytes());

@@ -50,7 +50,8 @@ impl SealedKeyStore {
         Ok(self.row(kind, mac, None, self.seal_json(kind, &hex(mac), value)?))
     }
 
-    /// A record under a Signal address, also found by the address's user.
+    /// Makes the row of a record under a Signal address. The row can also be found by the user in
+    /// the address.
     fn addressed(&self, kind: &'static str, address: &str, value: &[u8]) -> Row {
         let mac = self.mac(kind, &[address.as_bytes()]);
         let user = self.user_mac(user_of(address));
@@ -79,7 +80,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Stores a record unless there is one.
+    /// Stores a record unless it exists.
     pub(super) async fn found_record(&self, row: Row) -> Result<()> {
         let dialect = self.store.dialect();
         self.execute(insert(dialect, INSERT, KEEP, vec![row]))
@@ -87,13 +88,13 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Stores a batch of values under Signal addresses in one statement.
+    /// Stores a batch of values under Signal addresses, in one statement.
     pub(super) async fn put_addressed<'a>(
         &self,
         kind: &'static str,
         batch: impl Iterator<Item = (&'a str, &'a [u8])> + Send,
     ) -> Result<()> {
-        // One row a name, the last one given, in an order that keeps two batches from a deadlock.
+        // One row per name; the last value wins. Sorted, so that two batches cannot deadlock.
         let rows: BTreeMap<_, _> = batch
             .map(|(address, value)| (address, self.addressed(kind, address, value)))
             .collect();
@@ -152,7 +153,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Whether any identity or session stands under an address of this user.
+    /// Returns whether there is an identity or a session under an address of this user.
     pub(super) async fn knows_user(&self, user: &str) -> Result<bool> {
         const SELECT: &str =
             "SELECT kind FROM key_record WHERE session_id = $1 AND user_mac = $2 LIMIT 1";
@@ -168,7 +169,7 @@ impl SealedKeyStore {
     }
 }
 
-/// The user of a Signal address, `user@server` or `user:device@server`.
+/// Returns the user in a Signal address, which is `user@server` or `user:device@server`.
 fn user_of(address: &str) -> &str {
     address.split(['@', ':']).next().unwrap_or(address)
 }

@@ -22,7 +22,8 @@ impl MsgSecretStore for SealedKeyStore {
     async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize> {
         const INSERT: &str =
             "INSERT INTO key_secret (session_id, name_mac, expires_at, message_at, sealed)";
-        // The library's merge rules in SQL: the later deadline, 0 being the latest; the later time.
+        // The library's merge rules in SQL: keep the later deadline, where 0 means never, and the
+        // later time.
         const MERGE: &str = "ON CONFLICT (session_id, name_mac) DO UPDATE SET sealed = excluded.sealed, \
              expires_at = CASE WHEN key_secret.expires_at = 0 OR excluded.expires_at = 0 THEN 0 \
              WHEN key_secret.expires_at > excluded.expires_at THEN key_secret.expires_at ELSE excluded.expires_at END, \
@@ -87,7 +88,7 @@ impl SealedKeyStore {
         self.mac(SECRET, &[chat.as_bytes(), sender.as_bytes(), id.as_bytes()])
     }
 
-    /// One entry a name: one statement may not change a row twice.
+    /// Keeps one entry per name, because a statement cannot change the same row twice.
     fn merged(&self, entries: Vec<MsgSecretEntry>) -> BTreeMap<[u8; 32], MsgSecretEntry> {
         let mut merged = BTreeMap::new();
         for entry in entries {

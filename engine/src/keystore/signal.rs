@@ -1,4 +1,4 @@
-//! Signal identities, sessions and sender keys; pre-keys stand in [`super::prekey`].
+//! Signal identities, sessions and sender keys. Pre-keys are in [`super::prekey`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Statements over many rows: fixed texts with as many placeholders as there are values.
+//! Statements over many rows: fixed texts with one placeholder per value.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use sqlx::{Any, AssertSqlSafe, SqlSafeStr as _, SqlStr, any::AnyArguments, query
 
 use crate::store::Dialect;
 
-/// Placeholders in one statement at most: under SQLite's limit of 32,766
+/// Maximum number of placeholders in a statement. SQLite's limit is 32,766
 /// (<https://sqlite.org/limits.html#max_variable_number>).
 const PLACEHOLDERS: usize = 32_000;
 
-/// Statements with more values are not kept prepared: each length is a text of its own.
+/// Statements with more values are not kept prepared, because each number of values is another
+/// text.
 const KEPT: usize = 64;
 
-/// One value of a row.
+/// One value in a row.
 #[derive(Clone)]
 pub(super) enum Cell {
     Text(String),
@@ -29,7 +30,7 @@ impl From<[u8; 32]> for Cell {
     }
 }
 
-/// A statement with its values. It is kept as long as its call lasts, to be run again.
+/// A statement with its values. It is kept until its call ends, because it may have to run again.
 #[derive(Clone)]
 pub(super) struct Statement {
     text: SqlStr,
@@ -38,7 +39,7 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// The statement, to be run.
+    /// Returns the statement, ready to run.
     pub(super) fn query(&self) -> Bound {
         let cells = self.cells.iter().cloned();
         cells
@@ -47,7 +48,7 @@ impl Statement {
     }
 }
 
-/// A statement of fixed text.
+/// Makes a statement from a fixed text.
 pub(super) fn statement<const N: usize>(text: &'static str, cells: [Cell; N]) -> Statement {
     Statement {
         text: text.into_sql_str(),
@@ -56,10 +57,11 @@ pub(super) fn statement<const N: usize>(text: &'static str, cells: [Cell; N]) ->
     }
 }
 
-/// `head VALUES ($1, $2), ($3, $4) tail`: as few statements as the limit allows, mostly one.
+/// Builds `head VALUES ($1, $2), ($3, $4) tail`. Returns as few statements as the limit allows,
+/// usually one.
 ///
-/// SQLite takes every `$n` for a name and looks each up among all, which thousands of them make slow: to
-/// it they are plain `?`.
+/// SQLite treats each `$n` as a name and searches for it among all names, which is slow for
+/// thousands of them. So on SQLite they are plain `?`.
 pub(super) fn insert<const N: usize>(
     dialect: Dialect,
     head: &'static str,
@@ -83,7 +85,7 @@ pub(super) fn insert<const N: usize>(
         .collect()
 }
 
-/// `head ($3, $4, …)`, where `head` ends in `IN` and has its own placeholders for `fixed`.
+/// Builds `head ($3, $4, …)`. `head` ends in `IN` and has its own placeholders for `fixed`.
 pub(super) fn among<const N: usize>(
     head: &'static str,
     fixed: &[Cell; N],
@@ -100,7 +102,7 @@ pub(super) fn among<const N: usize>(
 
 fn finish(text: String, cells: impl Iterator<Item = Cell>) -> Statement {
     let cells: Vec<_> = cells.collect();
-    // Only fixed text and placeholders: every value is bound.
+    // The text has only fixed parts and placeholders; every value is bound.
     Statement {
         text: AssertSqlSafe(Arc::<str>::from(text)).into_sql_str(),
         kept: cells.len() <= KEPT,

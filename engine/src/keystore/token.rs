@@ -1,7 +1,7 @@
 //! Privacy tokens of contacts (`key_token`).
 //!
-//! Two writers share a row: who receives the contact's token and who gives ours. Each writes its
-//! own fields in one statement, so neither undoes the other.
+//! Two writers share a row: one stores the contact's token, the other records when we sent ours.
+//! Each writes its own fields in one statement, so neither overwrites the other.
 
 use wacore::store::{error::Result, traits::TcTokenEntry};
 
@@ -44,7 +44,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Notes when we gave the contact our token; the stamp only moves forward.
+    /// Records when we sent our token to the contact. The time only moves forward.
     pub(super) async fn touch_token(&self, jid: &str, sent_at: i64) -> Result<()> {
         const TOUCH: &str = "INSERT INTO key_token (session_id, name_mac, name_sealed, token_sealed, token_at, sender_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id, name_mac) DO UPDATE \
@@ -55,7 +55,7 @@ impl SealedKeyStore {
         Ok(())
     }
 
-    /// Keeps a token that a contact gave us, unless a newer one stands.
+    /// Stores a token from a contact, unless a newer one is stored.
     pub(super) async fn receive_token(&self, jid: &str, token: &[u8], at: i64) -> Result<()> {
         const RECEIVE: &str = "INSERT INTO key_token (session_id, name_mac, name_sealed, token_sealed, token_at, sender_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (session_id, name_mac) DO UPDATE \
@@ -107,7 +107,7 @@ impl SealedKeyStore {
             .collect()
     }
 
-    /// Deletes rows of which neither side is fresh.
+    /// Deletes rows in which both sides are expired.
     pub(super) async fn expire_tokens(&self, token_cutoff: i64, sender_cutoff: i64) -> Result<u32> {
         const PROBE: &str = "SELECT session_id FROM key_token WHERE session_id = $1 \
              AND (token_sealed IS NULL OR token_at < $2) AND (sender_at IS NULL OR sender_at < $3) LIMIT 1";

@@ -1,4 +1,4 @@
-//! Decrypting: a whole file, which is checked, and any part of a checked one.
+//! Decryption: of a whole file, which is checked, and of any part of a checked file.
 
 use std::ops::Range;
 
@@ -13,34 +13,34 @@ use subtle::ConstantTimeEq as _;
 
 use super::{BLOCK, FileKey, MAC, MediaClass, SealedFile};
 
-/// Bytes at the end of an encrypted file that are not decrypted before the end is seen.
+/// Bytes that are held back from decryption until the end of the file is seen.
 const HELD_BACK: usize = BLOCK + MAC;
 
-/// The bytes are not those of the file they were said to be.
+/// The bytes are not the expected file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadFile {
-    /// Not a whole number of blocks and a MAC: cut off, or no file at all.
-    #[error("cut off")]
+    /// Not a whole number of blocks and a MAC: the file is cut off, or is no encrypted file.
+    #[error("the encrypted file is cut off")]
     CutOff,
-    /// Changed on the way, or another key.
-    #[error("changed")]
+    /// The bytes were changed, or the key is wrong.
+    #[error("the encrypted file was changed, or the key is wrong")]
     Changed,
 }
 
-/// Decrypts a whole file, chunk by chunk. What it gives before [`Opener::finish`] has said so is not
-/// to be believed.
+/// Decrypts a whole file, chunk by chunk. Do not trust the output before [`Opener::finish`]
+/// succeeds.
 pub struct Opener {
     cipher: Decryptor<Aes256>,
     mac: Hmac<Sha256>,
     sealed: Sha256,
     plain: Sha256,
     size: u64,
-    /// Not decrypted yet.
+    /// Bytes that are not decrypted yet.
     held: Vec<u8>,
 }
 
 impl Opener {
-    /// Opens what was sealed under this key.
+    /// Starts to decrypt a file that was encrypted under this key.
     pub fn new(key: &FileKey, class: MediaClass) -> Self {
         let keys = key.expand(class);
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&keys.mac)
@@ -56,7 +56,7 @@ impl Opener {
         }
     }
 
-    /// The next decrypted bytes.
+    /// Returns the next decrypted bytes.
     pub fn update(&mut self, sealed: &[u8]) -> Vec<u8> {
         self.sealed.update(sealed);
         self.held.extend_from_slice(sealed);
@@ -67,8 +67,9 @@ impl Opener {
         self.give(blocks)
     }
 
-    /// The last bytes, and the file's size and two digests as they are.
-    pub fn finish(mut self) -> Result<(Vec<u8>, Found), BadFile> {
+    /// Returns the last bytes, and the size and digests of the file. Fails if the MAC does not
+    /// match.
+    pub fn finish(mut self) -> Result<(Vec<u8>, OpenedFile), BadFile> {
         let end = self.held.len().checked_sub(MAC).ok_or(BadFile::CutOff)?;
         let mac = self.held.split_off(end);
         if end == 0 || end % BLOCK != 0 {
@@ -84,7 +85,7 @@ impl Opener {
         let padding = padding(&blocks).ok_or(BadFile::Changed)?;
         blocks.truncate(blocks.len() - padding);
         let last = self.give(blocks);
-        let found = Found {
+        let found = OpenedFile {
             sha256: self.plain.finalize().to_vec(),
             enc_sha256: self.sealed.finalize().to_vec(),
             size: self.size,
@@ -99,19 +100,20 @@ impl Opener {
     }
 }
 
-/// What a file turned out to be.
+/// Digests and size of a file that was decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// SHA-256 of the file.
+pub struct OpenedFile {
+    /// SHA-256 of the plain file.
     pub sha256: Vec<u8>,
-    /// SHA-256 of its encrypted form.
+    /// SHA-256 of the encrypted file.
     pub enc_sha256: Vec<u8>,
-    /// Its size in bytes.
+    /// Size of the plain file, in bytes.
     pub size: u64,
 }
 
-impl Found {
-    /// Whether this is the file that was announced. A size of 0 was not announced.
+impl OpenedFile {
+    /// Returns whether this is the announced file. An announced size of 0 means that the sender
+    /// gave none.
     pub fn is(&self, announced: &SealedFile) -> bool {
         self.sha256 == announced.sha256
             && self.enc_sha256 == announced.enc_sha256
@@ -119,7 +121,8 @@ impl Found {
     }
 }
 
-/// How many bytes of padding stand at the end (PKCS #7).
+/// Returns the number of padding bytes at the end (PKCS #7). Returns `None` if the padding is
+/// wrong.
 fn padding(blocks: &[u8]) -> Option<usize> {
     let padding = usize::from(*blocks.last()?);
     let valid = (1..=BLOCK).contains(&padding)
@@ -129,7 +132,7 @@ fn padding(blocks: &[u8]) -> Option<usize> {
     valid.then_some(padding)
 }
 
-/// Decrypts whole blocks where they stand.
+/// Decrypts whole blocks in place.
 fn decrypt(cipher: &mut Decryptor<Aes256>, blocks: &mut [u8]) {
     for block in blocks.chunks_exact_mut(BLOCK) {
         let block = <&mut Block<Aes256>>::try_from(block).expect("a chunk has a block's length");
@@ -137,22 +140,23 @@ fn decrypt(cipher: &mut Decryptor<Aes256>, blocks: &mut [u8]) {
     }
 }
 
-/// A part of a file that was checked when it was stored.
+/// Decrypts a part of a file that was checked when it was stored.
 pub struct Part {
     file: SealedFile,
-    /// Of the file.
+    /// The wanted bytes of the plain file.
     wanted: Range<u64>,
     cipher: Option<Decryptor<Aes256>>,
-    /// Not decrypted yet.
+    /// Bytes that are not decrypted yet.
     held: Vec<u8>,
-    /// Bytes before the wanted ones that are still to be left out.
+    /// Decrypted bytes before the wanted ones, still to be dropped.
     skip: usize,
     /// Wanted bytes still to come.
     left: u64,
 }
 
 impl Part {
-    /// The bytes `wanted` of the file; what lies beyond its end is left out.
+    /// Starts to decrypt the bytes `wanted` of the plain file. The range is cut at the end of the
+    /// file.
     pub fn new(file: SealedFile, wanted: Range<u64>) -> Self {
         let end = wanted.end.min(file.size);
         let wanted = wanted.start.min(end)..end;
@@ -167,20 +171,20 @@ impl Part {
         }
     }
 
-    /// Bytes it gives.
+    /// Returns the number of bytes it will return in total.
     pub fn size(&self) -> u64 {
         self.wanted.end - self.wanted.start
     }
 
-    /// Which bytes of the encrypted form it takes: whole blocks, and the one before, with which the
-    /// first is chained.
+    /// Returns which bytes of the encrypted file it needs: whole blocks, and the block before them,
+    /// because CBC chains each block to the one before.
     pub fn sealed(&self) -> Range<u64> {
         let block = BLOCK as u64;
         let first = self.wanted.start / block * block;
         first.saturating_sub(block)..self.wanted.end.div_ceil(block) * block
     }
 
-    /// The wanted bytes in the next chunk of [`Part::sealed`].
+    /// Takes the next chunk of the range [`Part::sealed`], and returns the wanted bytes in it.
     pub fn update(&mut self, sealed: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(sealed);
         if self.cipher.is_none() && !self.start() {
@@ -200,7 +204,7 @@ impl Part {
         blocks
     }
 
-    /// Sets up the cipher; false while the block before has not come whole.
+    /// Sets up the cipher. Returns false until the whole block before the wanted ones has arrived.
     fn start(&mut self) -> bool {
         let mut keys = self.file.key.expand(self.file.class);
         if self.wanted.start >= BLOCK as u64 {

@@ -1,17 +1,17 @@
-//! Encrypting a file while its bytes come in.
+//! Encryption of a file as its bytes arrive.
 
 use wacore::upload::MediaEncryptor;
 
 use super::{FileKey, MediaClass, SealedFile};
 
-/// Encrypts one file under a fresh key.
+/// Encrypts one file under a new key.
 pub struct Sealer {
     class: MediaClass,
     encryptor: MediaEncryptor,
 }
 
 impl Sealer {
-    /// A fresh key from the operating system's random source.
+    /// Makes a new key from the operating system's random source.
     pub fn new(class: MediaClass) -> Self {
         let plays = matches!(class, MediaClass::Video | MediaClass::Audio);
         let encryptor = MediaEncryptor::new_with_sidecar(class.library(), plays)
@@ -19,20 +19,20 @@ impl Sealer {
         Self { class, encryptor }
     }
 
-    /// The encrypted bytes of the next chunk; they lag behind by less than a block.
+    /// Returns the next encrypted bytes. Less than one block is held back.
     pub fn update(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(chunk.len() + super::BLOCK);
         self.encryptor.update(chunk, &mut sealed);
         sealed
     }
 
-    /// The last encrypted bytes, and what opens the whole.
+    /// Returns the last encrypted bytes, and what opens the file.
     pub fn finish(self) -> (Vec<u8>, SealedFile) {
         let mut sealed = Vec::with_capacity(super::BLOCK + super::MAC);
         let info = self
             .encryptor
             .finalize(&mut sealed)
-            .expect("the keys were taken at the start");
+            .expect("the keys were accepted at the start");
         let file = SealedFile {
             class: self.class,
             key: FileKey::new(&info.media_key).expect("a file's key has 32 bytes"),

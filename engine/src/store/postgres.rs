@@ -1,16 +1,15 @@
-//! What only PostgreSQL has: row-level security, under roles that own nothing.
+//! PostgreSQL only: row-level security, under roles that own no tables.
 //!
-//! The user of the store's address connects and migrates. Statements run as `passerelle_app` or as
-//! `passerelle_system`, each on connections of its own: a role that changed from one transaction to the
-//! next would have the server plan every prepared statement anew. The organisation is set with the
-//! `BEGIN` and ends with the transaction, so the connection's next user does not have it.
+//! The user of the store's address connects and migrates. Statements run as the role
+//! `passerelle_app` or `passerelle_system`, each on its own connections: if the role changed
+//! between transactions, the server would have to plan every prepared statement again. The
+//! organisation is set together with `BEGIN` and ends with the transaction, so the next user of the
+//! connection does not see it.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction,
     any::AnyPoolOptions,
@@ -22,15 +21,15 @@ use tokio::time::Instant;
 use super::MIGRATIONS;
 use crate::ids::OrgId;
 
-/// A connection that lay idle for longer may have died since.
+/// A connection that was idle for longer is tested before it is used.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a connection is waited for.
+/// Maximum time to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// As every connection begins. A process that stands still, or that the network cut off, keeps its
-/// locks no longer than five seconds: a takeover of its sessions waits for them. Where the tables
-/// are is settled before the role changes, for `"$user"` in the search path means the role. What is
-/// committed is on the disk, whatever the server's default says.
+/// Runs on every new connection. If a process hangs or is cut off from the network, the server
+/// releases its locks after five seconds, because a takeover of its sessions waits for them. The
+/// search path is resolved before the role changes, because `"$user"` in it means the current role.
+/// Commits are always flushed to the disk, whatever the server's default is.
 macro_rules! session {
     ($role:literal) => {
         concat!(
@@ -43,30 +42,30 @@ macro_rules! session {
     };
 }
 
-/// When a connection was last seen dead: those that lay idle since before then may be dead as well.
-/// After a restart of the server most of a pool is.
+/// When a connection was last found dead. Connections that have been idle since before that time
+/// may be dead too: after a restart of the server, most of a pool is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
 
 impl Doubt {
-    /// A connection was dead.
+    /// Records that a connection was found dead.
     pub(super) fn cast(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
     }
 
-    /// Whether one that has lain idle for so long is to be tested before it is used.
+    /// Returns whether a connection that was idle for this long must be tested before it is used.
     fn falls_on(&self, idle_for: Duration) -> bool {
-        let cast = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cast = *self.0.lock();
         idle_for > IDLE || cast.is_some_and(|at| at.elapsed() <= idle_for)
     }
 }
 
-/// Connections whose transactions each name an organisation.
+/// Connections for transactions that each name an organisation.
 pub(super) fn tenants(url: &str, connections: u32, doubt: &Doubt) -> Result<AnyPool, sqlx::Error> {
     pool(connections, session!("passerelle_app"), doubt).connect_lazy(url)
 }
 
-/// Connections that see every organisation's rows.
+/// Connections that see the rows of all organisations.
 pub(super) fn system(url: &str, connections: u32, doubt: &Doubt) -> Result<AnyPool, sqlx::Error> {
     pool(connections, session!("passerelle_system"), doubt).connect_lazy(url)
 }
@@ -76,7 +75,7 @@ fn pool(connections: u32, session: &'static str, doubt: &Doubt) -> AnyPoolOption
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        // Every release is tested; only a connection that lay idle may have died since.
+        // The pool tests a connection at every release, so only an idle one can have died since.
         .test_before_acquire(false)
         .before_acquire(move |conn, lain| {
             let doubted = doubt.falls_on(lain.idle_for);
@@ -95,18 +94,19 @@ fn pool(connections: u32, session: &'static str, doubt: &Doubt) -> AnyPoolOption
         })
 }
 
-/// What a transaction may do with the rows it sees.
+/// Whether a transaction may change rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Access {
-    /// Read them.
+    /// It may only read.
     Read,
-    /// Change them.
+    /// It may read and write.
     Write,
 }
 
-/// Begins a transaction over the rows of one organisation. The organisation goes with the `BEGIN`, in
-/// one message: a round trip of its own would be paid by every transaction. Whoever began one before
-/// may have gone away without an answer, and left it open: it becomes this one, so all of it is said.
+/// Begins a transaction on the rows of one organisation. The organisation is sent in the same
+/// message as `BEGIN`, because a separate round trip would slow down every transaction. A cancelled
+/// caller may have left an open transaction on the connection; this `BEGIN` then continues it, so
+/// access mode and organisation are always set.
 pub(super) async fn begin_for(
     pool: &AnyPool,
     doubt: &Doubt,
@@ -117,12 +117,12 @@ pub(super) async fn begin_for(
         Access::Read => "READ ONLY",
         Access::Write => "READ WRITE",
     };
-    // An id's text is letters, digits and an underscore.
+    // The text of an id has only letters, digits and an underscore.
     let text = format!("BEGIN {access}; SET LOCAL passerelle.org = '{org}'");
     begin(pool, doubt, &text).await
 }
 
-/// Begins a transaction over every organisation's rows.
+/// Begins a transaction on the rows of all organisations.
 pub(super) async fn begin_for_all(
     pool: &AnyPool,
     doubt: &Doubt,
@@ -130,8 +130,9 @@ pub(super) async fn begin_for_all(
     begin(pool, doubt, "BEGIN").await
 }
 
-/// A connection that died since its last use shows it at its first statement, which has done nothing
-/// then. It leaves the pool, those beside it are doubted, and another one begins.
+/// Begins a transaction. If the connection died while idle, this first statement fails without any
+/// effect. Then the connection leaves the pool, the others are tested before use, and the
+/// transaction begins on another one.
 async fn begin(
     pool: &AnyPool,
     doubt: &Doubt,
@@ -146,7 +147,7 @@ async fn begin(
     }
 }
 
-/// Whether the connection was at fault: it broke, or the server had said farewell on it.
+/// Returns whether the connection was at fault: it broke, or the server had closed it.
 fn was_dead(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
@@ -155,21 +156,21 @@ fn was_dead(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The same migration text serves both engines: what SQLite calls blob, PostgreSQL calls bytea.
+/// Lets both engines run the same migrations: SQLite's type blob is PostgreSQL's bytea.
 pub(super) const BLOB: &str = "DO $$ BEGIN CREATE DOMAIN blob AS bytea; \
      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
-/// One process at a time. It ends with the connection.
+/// Lets one process migrate at a time. The lock is released when the connection closes.
 const ALONE: &str = "DO $$ BEGIN PERFORM pg_advisory_lock(hashtext('passerelle')); END $$";
 
-/// Row-level security binds the owner, too, so a migration that changes rows would find none, and say
-/// nothing. What this opens, `secure_tables` closes again.
+/// Row-level security applies to the owner too, so a migration that changes rows would silently
+/// find none. This switches it off for the owner; `secure_tables` switches it on again.
 pub(super) const LET_THE_OWNER_IN: &str = "DO $$ DECLARE t regclass; BEGIN \
      FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') \
      AND relnamespace = current_schema()::regnamespace AND row_security_active(oid) LOOP \
      EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', t); COMMIT; END LOOP; END $$";
 
-/// A connection of the store's user, who may not act as anybody yet.
+/// Returns a connection as the store's user, without any role set.
 async fn connect(pool: &AnyPool) -> Result<AnyConnection, sqlx::Error> {
     let options = pool.connect_options();
     let connect = AnyConnection::connect_with(&options);
@@ -177,14 +178,14 @@ async fn connect(pool: &AnyPool) -> Result<AnyConnection, sqlx::Error> {
     connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Whether the store's tables can be read as [`system`] reads them.
+/// Counts one if `passerelle_system` exists and may read the store's tables, as [`system`] does.
 const MADE: &str = "SELECT count(*) FROM pg_roles WHERE rolname = 'passerelle_system' \
      AND pg_has_role(session_user, oid, 'MEMBER') \
      AND has_table_privilege(oid, to_regclass('vault_check'), 'SELECT') \
      AND has_table_privilege(oid, to_regclass('data_key'), 'SELECT')";
 
-/// Whether the store was made before. Not while another process is making it, nor after one that was
-/// killed at it: then there are tables, and nobody may read them yet.
+/// Returns whether the store exists. Returns false while another process is creating it, and after
+/// a process was killed while creating it: the tables are there, but nobody may read them yet.
 pub(super) async fn is_made(pool: &AnyPool) -> Result<bool, sqlx::Error> {
     let mut conn = connect(pool).await?;
     let made: i64 = sqlx::query_scalar(MADE).fetch_one(&mut conn).await?;
@@ -192,7 +193,7 @@ pub(super) async fn is_made(pool: &AnyPool) -> Result<bool, sqlx::Error> {
     Ok(made == 1)
 }
 
-/// Brings the schema, the roles and the policies up to date, on a connection of the store's user.
+/// Brings schema, roles and policies up to date, on a connection of the store's user.
 pub(super) async fn migrate(pool: &AnyPool) -> anyhow::Result<()> {
     let mut conn = connect(pool).await?;
     conn.execute(ALONE).await?;
@@ -210,7 +211,7 @@ pub(super) async fn migrate(pool: &AnyPool) -> anyhow::Result<()> {
     Ok(conn.close().await?)
 }
 
-/// Whether a migration that both engines have is still to be run.
+/// Returns whether a migration for both engines has not run yet.
 async fn is_behind(conn: &mut AnyConnection) -> anyhow::Result<bool> {
     const TABLE: &str = "_sqlx_migrations";
     conn.ensure_migrations_table(TABLE).await?;
@@ -219,8 +220,8 @@ async fn is_behind(conn: &mut AnyConnection) -> anyhow::Result<bool> {
     Ok(MIGRATIONS.iter().any(|migration| is_new(migration.version)))
 }
 
-/// `passerelle_roles` passes nothing on by itself: without it, the store's user would be subject to
-/// the policies of both roles, and see every row.
+/// `passerelle_roles` does not inherit. If it did, the policies of both roles would apply to the
+/// store's user, who would see every row.
 const ROLES: [&str; 5] = [
     "CREATE ROLE passerelle_app NOLOGIN",
     "CREATE ROLE passerelle_system NOLOGIN",
@@ -229,16 +230,16 @@ const ROLES: [&str; 5] = [
     "GRANT passerelle_roles TO SESSION_USER",
 ];
 
-/// Makes the roles, and this user one who may act as them, unless that is so already. Roles belong
-/// to the server: processes of other stores may be making them at this moment.
+/// Creates the roles and allows this user to switch to them, unless that is already so. Roles
+/// belong to the whole server, so another process may be creating them at the same time.
 async fn make_roles(conn: &mut AnyConnection) -> anyhow::Result<()> {
     if may_act(conn).await.is_ok() {
         return Ok(());
     }
     for statement in ROLES {
         if let Err(error) = conn.execute(statement).await {
-            // Made before, or just now by another: what counts is the look below.
-            tracing::debug!(%error, statement, "a role was not made");
+            // It may exist already. The check below decides.
+            tracing::debug!(%error, statement, "could not create a role");
         }
     }
     let Err(error) = may_act(conn).await else {
@@ -249,7 +250,7 @@ async fn make_roles(conn: &mut AnyConnection) -> anyhow::Result<()> {
         .await?;
     let all = ROLES.join("; ").replace("SESSION_USER", &user);
     Err(anyhow::Error::from(error)).with_context(|| {
-        format!("the store's user may not make the roles that keep organisations apart; have an administrator of the server run, once: {all};")
+        format!("the store's user may not create the roles that separate organisations; ask an administrator of the server to run this once: {all};")
     })
 }
 

@@ -1,4 +1,4 @@
-//! What row-level security costs on the wire: the turns between client and server, counted between them.
+//! Counts the round trips that row-level security costs, with a proxy between client and server.
 
 use std::sync::{
     Arc,
@@ -17,16 +17,16 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::testing::stores;
 
-/// Turns of the client, and whose the next one is.
+/// Counts the round trips, and remembers which side spoke last.
 #[derive(Clone, Default)]
 pub(crate) struct Turns {
     taken: Arc<AtomicU64>,
-    /// The server spoke last.
+    /// Whether the server spoke last.
     answered: Arc<AtomicBool>,
 }
 
 impl Turns {
-    /// Passes on what comes from one side; a client that speaks after the server takes a turn.
+    /// Forwards one direction. When the client speaks after the server, that is a new round trip.
     async fn pass(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, of_client: bool) {
         let mut some = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut some).await {
@@ -39,12 +39,13 @@ impl Turns {
         }
     }
 
-    /// What `work` takes on the one connection that a store has for its tenants, with its release.
+    /// Returns the round trips of `work`, including the release, on the store's only connection for
+    /// tenants.
     pub(crate) async fn of_tenants<F: Future<Output = ()>>(&self, store: &Store, work: F) -> u64 {
         self.of(&store.reads, work).await
     }
 
-    /// What `work` takes on a pool's one connection, with its release.
+    /// Returns the round trips of `work`, including the release, on the pool's only connection.
     async fn of<F: Future<Output = ()>>(&self, pool: &AnyPool, work: F) -> u64 {
         let before = self.taken.load(Ordering::SeqCst);
         work.await;
@@ -59,7 +60,7 @@ impl Turns {
     }
 }
 
-/// Stands between a store and its server; the store's address by way of it.
+/// Starts a proxy between a store and its server. Returns the store's address through it.
 pub(crate) async fn between(url: &str, turns: Turns, tasks: TaskTracker) -> String {
     let (user, server) = url.rsplit_once('@').unwrap();
     let (server, name) = server.rsplit_once('/').unwrap();
@@ -94,7 +95,7 @@ async fn a_tenants_write_takes_as_many_round_trips_as_the_systems_and_a_read_one
     }
     let (turns, org) = (Turns::default(), OrgId::new(&fresh.clock));
     let url = between(&fresh.url, turns.clone(), TaskTracker::new()).await;
-    // A connection for tenants, and one for the system.
+    // One connection for tenants, one for the system.
     let store = Store::open_with(&url, 2).await.unwrap();
     let read = async || one(&mut store.read(org).await.unwrap()).await.unwrap();
     let read_system = async || one(&mut store.read_system().await.unwrap()).await.unwrap();
@@ -106,13 +107,14 @@ async fn a_tenants_write_takes_as_many_round_trips_as_the_systems_and_a_read_one
         let work = store.write_system(|tx| Box::pin(async move { one(tx.conn()).await }));
         work.await.unwrap();
     };
-    // Connections are made and the statement is prepared.
+    // The first run connects and prepares the statement.
     turns.of(&store.reads, read()).await;
     turns.of(&store.system, read_system()).await;
-    // BEGIN, the statement, COMMIT, and the test of a released connection.
+    // BEGIN, the statement, COMMIT, and the test of the released connection.
     assert_eq!(turns.of(&store.system, write_system()).await, 4);
     assert_eq!(turns.of(&store.reads, write()).await, 4);
-    // The statement and the test; a tenant's has a BEGIN, and its ROLLBACK goes with the test.
+    // The statement and the test. A tenant's read also has a BEGIN; its ROLLBACK is sent with the
+    // test.
     assert_eq!(turns.of(&store.system, read_system()).await, 2);
     assert_eq!(turns.of(&store.reads, read()).await, 3);
     store.close().await;

@@ -1,4 +1,5 @@
-//! Row-level security on a real PostgreSQL: what each role sees and may do, whatever a statement says.
+//! Row-level security on a real PostgreSQL: what each role sees and may do, whatever the statement
+//! is.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,7 @@ use crate::{
     vault::KekRing,
 };
 
-/// Rows of an organisation by its column, by its id, and by its session.
+/// Counts rows that name the organisation in a column, by id, or through a session.
 const COUNTS: [&str; 4] = [
     "SELECT count(*) FROM session",
     "SELECT count(*) FROM organisation",
@@ -23,10 +24,10 @@ const COUNTS: [&str; 4] = [
 ];
 const RENAME: &str = "UPDATE session SET name = 'taken' WHERE id = $1";
 const TENANT: &str = "SELECT coalesce(current_setting('passerelle.org', true), '')";
-/// PostgreSQL: not allowed to this role, or not in this row.
+/// PostgreSQL: the role has no privilege, or the row violates a policy.
 const FORBIDDEN: &str = "42501";
 
-/// Two organisations with a session each, on PostgreSQL where there is one.
+/// Creates two organisations with one session each. Returns `None` without a PostgreSQL.
 async fn two() -> Option<(Fresh, Lease, Lease)> {
     let fresh = stores().await.pop()?;
     if fresh.store.dialect() == Dialect::Sqlite {
@@ -144,7 +145,7 @@ async fn the_next_user_of_a_connection_has_nothing_of_the_one_before() {
     let Some((fresh, ours, theirs)) = two().await else {
         return;
     };
-    // One connection for every organisation.
+    // One connection serves all organisations.
     let store = Store::open_with(&fresh.url, 2).await.unwrap();
     let fails = |org| {
         let store = store.clone();
@@ -199,7 +200,7 @@ async fn a_transaction_whose_caller_went_away_at_its_begin_is_nobody_elses_troub
     let Some((fresh, ours, theirs)) = two().await else {
         return;
     };
-    // Nothing is answered before what stands between had its turn.
+    // The server answers only after the proxy has forwarded the request.
     let url = between(&fresh.url, Turns::default(), TaskTracker::new()).await;
     let store = Store::open_with(&url, 2).await.unwrap();
     drop(store.read(ours.org).await.unwrap());
@@ -215,7 +216,7 @@ async fn a_transaction_whose_caller_went_away_at_its_begin_is_nobody_elses_troub
     fresh.close().await;
 }
 
-/// A user of the server that may log in and nothing else, with a database of its own.
+/// Creates a user that may only log in, and a database that it owns.
 async fn plain_owner(fresh: &Fresh) -> (String, String) {
     let name = SessionId::new(&fresh.clock).to_string();
     for statement in [
@@ -249,7 +250,7 @@ async fn who_may_not_make_the_roles_is_told_what_an_administrator_has_to_run() {
     let told = format!("{:#}", store.migrate().await.unwrap_err());
     let (_, statements) = told.split_once("once: ").expect(&told);
     let (statements, _) = statements.rsplit_once(';').expect(&told);
-    // What is there already says so, which is no error of an administrator's.
+    // Some of it may exist already. That is no error.
     for statement in statements.split(';') {
         let mut conn = PgConnection::connect(&fresh.url).await.unwrap();
         drop(conn.execute(AssertSqlSafe(statement.to_owned())).await);
@@ -336,7 +337,7 @@ async fn a_store_from_before_goes_behind_it_with_its_rows() {
     fresh.close().await;
 }
 
-/// Ends every other connection to the store's database, and returns when they are gone.
+/// Closes all other connections to the store's database. Returns when they are gone.
 async fn drop_connections(fresh: &Fresh) {
     const OTHERS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -385,7 +386,7 @@ async fn connections_that_the_server_dropped_are_passed_over() {
                 assert_eq!(counted.await.unwrap(), [2, 2, 4, 2]);
             }
         }
-        // One was found out, so the others are tested, those of the other pool, too.
+        // One dead connection was found, so all others are tested, in the other pool too.
         assert_eq!(all(&store).await, [2, 2, 4, 2]);
         assert_eq!(seen(&store, ours.org).await, [1, 1, 2, 1]);
     }

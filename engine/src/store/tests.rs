@@ -1,4 +1,4 @@
-//! The promises of [`Store::write`], over every engine to be had.
+//! What [`Store::write`] guarantees, on every available engine.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ async fn ids(store: &Store) -> Vec<String> {
         .unwrap()
 }
 
-/// Keeps the one writer busy until it is let go, so that what follows gathers.
+/// Keeps the writer busy until it is released, so that the following work is committed together.
 async fn held(store: &Store) -> (Arc<Notify>, tokio::task::JoinHandle<()>) {
     let (began, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (store, running, wait) = (store.clone(), began.clone(), go.clone());
@@ -78,7 +78,7 @@ async fn gathered_pieces_share_one_commit() {
                 let inside: Vec<String> = sqlx::query_scalar("SELECT id FROM organisation")
                     .fetch_all(tx.conn())
                     .await?;
-                // Nothing is committed while the last piece runs, and all is after it.
+                // Nothing is committed while the last piece runs; afterwards everything is.
                 Ok::<_, sqlx::Error>((inside.len(), ids(&outside).await.len()))
             })
         })
@@ -201,7 +201,7 @@ async fn a_commit_that_fails_is_told_to_every_caller() {
         })
         .await;
     made.unwrap();
-    // A deferred key is checked at the commit, which fails for all that share it.
+    // A deferred key is checked at commit. It fails for all pieces in the commit.
     let orphan = store.write_system(|tx| {
         Box::pin(async move {
             let leaf = sqlx::query("INSERT INTO leaf (id) VALUES ('none')");
@@ -233,7 +233,7 @@ async fn a_caller_that_goes_away_takes_nobody_with_it() {
     go.notify_one();
     holder.await.unwrap();
     stays.await.unwrap().unwrap();
-    // Handed over or not, the work of the one that left is whole or absent.
+    // The caller left. Its work is complete or absent, never partial.
     let all = ids(&fresh.store).await;
     assert!(all.contains(&"stays".to_owned()), "{all:?}");
     add(&fresh.store, "next").await.unwrap();
@@ -258,7 +258,7 @@ async fn every_sqlite_connection_is_durable_and_reads_cannot_write() {
     assert_eq!(of_writer.unwrap(), ("wal".to_owned(), 2, 1));
 }
 
-/// Journal, `synchronous` (2 is FULL) and whether foreign keys hold.
+/// Returns the journal mode, `synchronous` (2 is FULL), and whether foreign keys are enforced.
 async fn pragmas(conn: &mut AnyConnection) -> (String, i64, i64) {
     let journal = sqlx::query_scalar("PRAGMA journal_mode")
         .fetch_one(&mut *conn)

@@ -1,5 +1,5 @@
-//! SQLite's one writer: it runs what has gathered in one transaction, each piece in its own
-//! savepoint, and answers every caller after the commit.
+//! SQLite's single writer. It runs all waiting pieces of work in one transaction, each in its own
+//! savepoint, and answers the callers after the commit.
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
 
@@ -9,24 +9,24 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Dialect, SystemTx, Tx, Work};
 
-/// Pieces of work the writer commits together at most.
+/// Maximum number of pieces in one commit.
 const GATHER: usize = 64;
-/// Pieces of work that may wait for the writer; further callers wait to hand theirs over.
+/// Maximum number of pieces in the queue. When it is full, callers wait to add theirs.
 const WAITING: usize = 1024;
 
-/// Where pieces of work are handed over.
+/// The writer's queue.
 #[derive(Clone, Debug)]
 pub(super) struct Writer(mpsc::Sender<Piece>);
 
 impl Writer {
-    /// Starts it on its one connection.
+    /// Starts the writer on its only connection.
     pub(super) fn start(pool: AnyPool) -> Self {
         let (writer, gathered) = mpsc::channel(WAITING);
         spawn_writer(write_gathered(pool, gathered));
         Self(writer)
     }
 
-    /// Has the work done, and returns when it is durable.
+    /// Queues the work, and returns when it is durable.
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut SystemTx) -> Work<'t, T, E> + Send + 'static,
@@ -35,7 +35,7 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let piece: Piece = Box::new(move |tx| Box::pin(run_piece(work, tx, answer)));
-        // The piece is dropped unanswered when the store does not take writes, and when it panics.
+        // The answer is dropped if the store accepts no writes, or if the piece panics.
         let unanswered = |_| E::from(sqlx::Error::WorkerCrashed);
         let handed_over = self.0.send(piece).await;
         handed_over.map_err(|_| E::from(sqlx::Error::PoolClosed))?;
@@ -43,7 +43,7 @@ impl Writer {
     }
 }
 
-/// What a piece leaves behind: whether its statements stay, and how to answer its caller.
+/// The outcome of a piece: whether its statements are kept, and how to answer its caller.
 struct Ran {
     keep: bool,
     answer: Box<dyn FnOnce(Result<(), String>) + Send>,
@@ -71,27 +71,29 @@ where
                 Ok(()) => result,
                 Err(why) => result.and_then(|_| Err(E::from(sqlx::Error::Protocol(why)))),
             };
-            // The caller may have gone away; the work stands all the same.
+            // The caller may be gone. The work is kept anyway.
             drop(answer.send(result));
         }),
     }
 }
 
-/// Runs what has gathered, until the last `Store` is dropped.
+/// Runs waiting pieces until the last `Store` is dropped.
 async fn write_gathered(pool: AnyPool, mut gathered: mpsc::Receiver<Piece>) {
     let mut batch = Vec::with_capacity(GATHER);
     while gathered.recv_many(&mut batch, GATHER).await > 0 {
         commit_together(&pool, &mut batch).await;
-        // Whatever was not run is dropped, which answers its caller with an error.
+        // Dropping a piece that did not run answers its caller with an error.
         batch.clear();
     }
 }
 
-/// Runs the pieces in one transaction. A piece that fails or panics is undone alone.
+/// Runs the pieces in one transaction. If a piece fails or panics, only that piece is rolled back.
 async fn commit_together(pool: &AnyPool, pieces: &mut Vec<Piece>) {
     let transaction = match pool.begin_with("BEGIN IMMEDIATE").await {
         Ok(transaction) => transaction,
-        Err(error) => return tracing::error!(%error, "the store does not take writes"),
+        Err(error) => {
+            return tracing::error!(%error, "could not begin a transaction; the store accepts no writes");
+        }
     };
     let mut tx = SystemTx(Tx {
         transaction,
@@ -104,19 +106,19 @@ async fn commit_together(pool: &AnyPool, pieces: &mut Vec<Piece>) {
         Err(error) => Err(error),
     };
     if let Err(error) = &committed {
-        tracing::error!(%error, "a commit failed");
+        tracing::error!(%error, "could not commit");
     }
     answer_all(ran, &committed.map_err(|error| error.to_string()));
 }
 
-/// Runs each piece; whether there is anything to commit.
+/// Runs each piece. Returns whether there is anything to commit.
 async fn run_all(
     tx: &mut SystemTx,
     pieces: &mut Vec<Piece>,
     ran: &mut Vec<Ran>,
 ) -> Result<bool, sqlx::Error> {
     if pieces.len() == 1 {
-        // Alone, a piece is the transaction and needs no savepoint.
+        // A single piece is the whole transaction and needs no savepoint.
         let kept = run_one(tx, pieces.remove(0), ran).await;
         return Ok(kept);
     }
@@ -136,7 +138,7 @@ async fn run_all(
     Ok(any)
 }
 
-/// Runs one piece; whether its statements are to stay. One that panics drops its caller's answer.
+/// Runs one piece. Returns whether to keep its statements. If it panics, its caller gets an error.
 async fn run_one(tx: &mut SystemTx, piece: Piece, ran: &mut Vec<Ran>) -> bool {
     let done = AssertUnwindSafe(piece(tx)).catch_unwind().await;
     let Ok(done) = done else {
@@ -150,7 +152,7 @@ async fn run_one(tx: &mut SystemTx, piece: Piece, ran: &mut Vec<Ran>) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the writer outlives every tracker, for shutdown itself writes; it ends with the last store"
+    reason = "the writer outlives every tracker, because shutdown itself writes; it ends with the last store"
 )]
 fn spawn_writer(writer: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(writer));

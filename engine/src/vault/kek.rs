@@ -1,40 +1,40 @@
-//! Key-encryption keys: given by the operator, never in the store.
-
-use std::fmt;
+//! Key-encryption keys. The operator gives them at start; they are never in the store.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
 use super::record::{self, KEY_LEN};
+use crate::sealed::sealed_debug;
 
-/// The key-encryption keys of one start: the first seals, every one opens.
+/// The key-encryption keys given at start. The first one seals; all of them can open.
 pub struct KekRing(Vec<Kek>);
 
-/// One key-encryption key and the name it has in the store.
+/// One key-encryption key, with its id in the store.
 pub(super) struct Kek {
     pub(super) id: String,
     key: Zeroizing<[u8; KEY_LEN]>,
 }
 
-/// Why a text is not a ring of key-encryption keys. Never holds key material.
+/// Why a text is not a valid list of key-encryption keys. Never contains key material.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KekError {
-    /// Nothing was given.
+    /// No key was given.
     #[error("no key-encryption key was given")]
     Empty,
-    /// An entry (counted from 1) is not `id:base64` with an id of 1 to 64 letters, digits, `-` or `_`.
-    #[error("key-encryption key {0} is not of the form id:base64")]
+    /// The entry with this number, counted from 1, is not `id:base64`, where the id has 1 to 64
+    /// letters, digits, `-` or `_`.
+    #[error("key-encryption key number {0} does not have the form id:base64")]
     Shape(usize),
-    /// The key of this id is not 32 bytes of standard base64.
-    #[error("key-encryption key `{0}` is not 32 bytes of standard base64")]
+    /// The key with this id is not 32 bytes in standard base64.
+    #[error("key-encryption key `{0}` is not 32 bytes in standard base64")]
     Length(String),
-    /// Two entries have this id.
-    #[error("key-encryption key `{0}` is given twice")]
+    /// Two entries have the same id.
+    #[error("the key-encryption key id `{0}` occurs twice")]
     Twice(String),
 }
 
 impl KekRing {
-    /// Parses `id:base64[,id:base64…]`, each key 32 bytes in standard base64.
+    /// Parses `id:base64[,id:base64…]`. Each key is 32 bytes in standard base64.
     pub fn parse(text: &str) -> Result<Self, KekError> {
         let mut ring: Vec<Kek> = Vec::new();
         for (at, entry) in text.split(',').map(str::trim).enumerate() {
@@ -50,25 +50,25 @@ impl KekRing {
         Ok(Self(ring))
     }
 
-    /// A ring of one fresh key, and the text that [`KekRing::parse`] reads it from: a secret, to be
-    /// shown to the operator once.
+    /// Makes a ring of one new key, and the text that [`KekRing::parse`] reads it from. The text is
+    /// a secret; show it to the operator once.
     pub fn generate() -> (Self, String) {
         let key = record::random_key();
-        // Part of a second random key names the first, so that a later one does not take its name.
+        // The id is random, so that a key made later gets another one.
         let id = format!("kek-{}", hex::encode(&record::random_key()[..4]));
         let encoded = Zeroizing::new(BASE64_STANDARD.encode(key.as_slice()));
         let line = format!("{id}:{}", encoded.as_str());
         (Self(vec![Kek { id, key }]), line)
     }
 
-    /// The key that seals.
+    /// Returns the key that seals.
     pub(super) fn first(&self) -> &Kek {
         self.0
             .first()
             .expect("parse and generate never make an empty ring")
     }
 
-    /// The key of this id, if it was given.
+    /// Returns the key with this id, if it was given.
     pub(super) fn get(&self, id: &str) -> Option<&Kek> {
         self.0.iter().find(|kek| kek.id == id)
     }
@@ -100,7 +100,7 @@ impl Kek {
         record::seal(&self.key, &self.bound(owner), key)
     }
 
-    /// `None` when this key did not wrap it, for that owner.
+    /// Returns `None` if this key did not wrap the data key for this owner.
     pub(super) fn unwrap(
         &self,
         owner: &[&[u8]],
@@ -112,18 +112,15 @@ impl Kek {
             .map(Zeroizing::new)
     }
 
-    /// A wrapped key names the key that wraps it, so that a row with another `kek_id` does not open.
+    /// Binds a wrapped key to the id of its key-encryption key, so that a row whose `kek_id` was
+    /// changed does not open.
     fn bound(&self, owner: &[&[u8]]) -> Vec<u8> {
         let parts: Vec<&[u8]> = owner.iter().copied().chain([self.id.as_bytes()]).collect();
         record::associated(&parts)
     }
 }
 
-impl fmt::Debug for KekRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KekRing[sealed]")
-    }
-}
+sealed_debug!(KekRing);
 
 #[cfg(test)]
 mod tests {

@@ -1,62 +1,40 @@
-//! The vault: what stands in the store is sealed, and only the operator's key opens it.
+//! The vault seals values in the store. Only the operator's key can open them.
 //!
-//! Each organisation and each session has a data key. It lies in `data_key`, wrapped by a
-//! key-encryption key (KEK) that is never stored. Deleting a data key's row makes everything sealed
-//! under it unreadable, in backups too.
+//! Each organisation and each session has a data key. It is stored in `data_key`, wrapped by a
+//! key-encryption key (KEK) that is never stored. After a data key's row is deleted, nothing sealed
+//! under it can be opened again. This includes copies of sealed values in backups that do not
+//! contain that row.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | opening the vault, the data keys and their bounded cache |
+//! | here | opens the vault; creates, caches and destroys data keys |
 //! | [`kek`](KekRing) | the operator's keys |
-//! | [`record`](DataKey) | the bytes of a sealed value, look-up HMACs |
+//! | [`record`](DataKey) | the format of a sealed value; look-up HMACs |
 
+mod error;
 mod kek;
 mod open;
 mod record;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
+pub use error::VaultError;
 pub use kek::{KekError, KekRing};
+use quick_cache::sync::Cache;
 pub use record::{DataKey, Place, SEAL_OVERHEAD};
 use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
     ids::{OrgId, SessionId},
+    sealed::sealed_debug,
     store::{Store, Tx},
 };
 
-/// Data keys kept opened at most.
+/// Maximum number of open data keys in memory.
 const CACHE: usize = 4096;
-
-/// Why the vault did not open or did not open something. Never holds a key or a plain text.
-#[derive(Debug, thiserror::Error)]
-pub enum VaultError {
-    /// The given key of this id is not the one this store was sealed with.
-    #[error("the key-encryption key `{0}` is not the one this store was sealed with")]
-    WrongKek(String),
-    /// The store was sealed with a key that was not given.
-    #[error("the store needs the key-encryption key `{0}`, which was not given")]
-    MissingKek(String),
-    /// The owner has no data key: deleted, never made, or another organisation's.
-    #[error("no data key for `{0}`")]
-    NoKey(String),
-    /// A sealed value in this column was altered, moved, or sealed under another key.
-    #[error("a sealed value in {0} does not open")]
-    DoesNotOpen(&'static str),
-    /// A value for or from this column is not the JSON it should be.
-    #[error("a sealed value in {0} is not the JSON it should be")]
-    NotJson(&'static str),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] sqlx::Error),
-}
 
 /// The open vault. Cheap to clone.
 #[derive(Clone)]
@@ -66,14 +44,15 @@ struct Opened {
     store: Store,
     ring: KekRing,
     clock: Clock,
-    /// The key of look-ups that belong to no organisation, such as API keys.
+    /// Key for look-ups that belong to no organisation, such as those of API keys.
     pepper: DataKey,
-    cache: Mutex<HashMap<String, Arc<DataKey>>>,
+    /// By organisation and owner, so that a cached key is never found for another organisation.
+    cache: Cache<(OrgId, String), Arc<DataKey>>,
 }
 
 impl Vault {
-    /// Brings the store's tables up to date for those who have the right ring: a ring that lacks a key
-    /// the store needs, or has a wrong one, is refused with nothing changed.
+    /// Brings the store's tables up to date. First it checks the ring: if a key that the store
+    /// needs is missing or wrong, it fails and changes nothing.
     pub async fn migrate(store: &Store, ring: &KekRing) -> anyhow::Result<()> {
         if store.is_made().await? {
             open::check(store, ring).await?;
@@ -81,8 +60,8 @@ impl Vault {
         store.migrate().await
     }
 
-    /// Opens the vault of a migrated store. A ring that lacks a key the store needs, or has a wrong
-    /// one, is refused with nothing changed; the first use of a key writes its check row.
+    /// Opens the vault of a migrated store. If a key that the store needs is missing or wrong, it
+    /// fails and changes nothing. When a key is used for the first time, its check row is written.
     pub async fn open(store: &Store, ring: KekRing, clock: Clock) -> Result<Self, VaultError> {
         let pepper = open::pepper(store, &ring, &clock).await?;
         Ok(Self(Arc::new(Opened {
@@ -90,11 +69,12 @@ impl Vault {
             ring,
             clock,
             pepper: DataKey::derive(&pepper),
-            cache: Mutex::default(),
+            cache: Cache::new(CACHE),
         })))
     }
 
-    /// Makes the data key of a new organisation, whose row must stand in the same transaction.
+    /// Makes the data key of a new organisation. The same transaction must have inserted the
+    /// organisation's row.
     pub async fn create_org_key(
         &self,
         tx: &mut Tx,
@@ -103,7 +83,7 @@ impl Vault {
         self.create(tx, org, &org.to_string()).await
     }
 
-    /// Makes the data key of a new session, whose organisation's row must stand.
+    /// Makes the data key of a new session. The organisation's row must exist.
     pub async fn create_session_key(
         &self,
         tx: &mut Tx,
@@ -113,12 +93,13 @@ impl Vault {
         self.create(tx, org, &session.to_string()).await
     }
 
-    /// The data key of an organisation.
+    /// Returns the data key of an organisation.
     pub async fn org_key(&self, org: OrgId) -> Result<Arc<DataKey>, VaultError> {
         self.key(org, org.to_string()).await
     }
 
-    /// The data key of a session; [`VaultError::NoKey`] when it is another organisation's.
+    /// Returns the data key of a session. Fails with [`VaultError::NoKey`] if the session belongs
+    /// to another organisation.
     pub async fn session_key(
         &self,
         org: OrgId,
@@ -127,14 +108,14 @@ impl Vault {
         self.key(org, session.to_string()).await
     }
 
-    /// Drops an opened key (by its owner's id) from memory: a deleted owner, a lost lease.
+    /// Removes an open key from memory, by its owner's id. Use it when the owner was deleted or the
+    /// lease was lost.
     pub fn forget(&self, id: &str) {
-        let mut cache = self.cache();
-        cache.retain(|key, _| owner_of(key) != id);
+        self.0.cache.retain(|(_, owner), _| owner != id);
     }
 
-    /// Destroys the data key of a session: what was sealed under it opens nowhere, never again.
-    /// Call [`Vault::forget`] after the commit.
+    /// Destroys the data key of a session. Nothing sealed under it can ever be opened again. Call
+    /// [`Vault::forget`] after the commit.
     pub async fn destroy_session_key(
         &self,
         tx: &mut Tx,
@@ -147,8 +128,8 @@ impl Vault {
         Ok(())
     }
 
-    /// The HMAC of a secret that belongs to no organisation yet, such as a presented API key. The
-    /// same over every change of key-encryption keys.
+    /// Returns the HMAC of a secret whose organisation is not known yet, such as an API key in a
+    /// request. It stays the same when key-encryption keys change.
     pub fn secret_mac(&self, purpose: &'static str, value: &[u8]) -> [u8; 32] {
         self.0.pepper.mac(purpose, value)
     }
@@ -167,24 +148,17 @@ impl Vault {
         .bind(self.0.clock.now())
         .execute(tx.conn())
         .await?;
-        // Not cached: the transaction may yet be undone.
+        // It is not cached, because the transaction may still be rolled back.
         Ok(Arc::new(DataKey::derive(&key)))
     }
 
     async fn key(&self, org: OrgId, id: String) -> Result<Arc<DataKey>, VaultError> {
-        // The organisation is part of the cache's key: a warm cache refuses strangers like a cold one.
-        let cached = format!("{org}/{id}");
-        if let Some(key) = self.cache().get(&cached) {
-            return Ok(Arc::clone(key));
+        let owner = (org, id);
+        if let Some(key) = self.0.cache.get(&owner) {
+            return Ok(key);
         }
-        let key = Arc::new(self.load(org, &id).await?);
-        let mut cache = self.cache();
-        if cache.len() >= CACHE {
-            cache.retain(|_, key| Arc::strong_count(key) > 1);
-        }
-        if cache.len() < CACHE {
-            cache.insert(cached, Arc::clone(&key));
-        }
+        let key = Arc::new(self.load(org, &owner.1).await?);
+        self.0.cache.insert(owner, Arc::clone(&key));
         Ok(key)
     }
 
@@ -206,23 +180,11 @@ impl Vault {
             .map(|key: Zeroizing<_>| DataKey::derive(&key))
             .ok_or(VaultError::DoesNotOpen("data_key.wrapped"))
     }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<DataKey>>> {
-        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// What a wrapped data key is bound to.
+/// Returns what a wrapped data key is bound to.
 fn owner<'a>(org: &'a str, id: &'a str) -> [&'a [u8]; 3] {
     [b"data_key.wrapped", org.as_bytes(), id.as_bytes()]
 }
 
-fn owner_of(cached: &str) -> &str {
-    cached.split_once('/').map_or(cached, |(_, id)| id)
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault[sealed]")
-    }
-}
+sealed_debug!(Vault);

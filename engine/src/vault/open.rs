@@ -1,15 +1,15 @@
-//! Opening the vault: the check rows tell a wrong key-encryption key before anything is written.
+//! Opens the vault. Check rows reveal a wrong key-encryption key before anything is written.
 //!
-//! Every key-encryption key that was ever used has a row in `vault_check`: the store's pepper,
-//! sealed under it. That it opens proves the key; that each holds the same pepper keeps
-//! [`Vault::secret_mac`](super::Vault::secret_mac) the same over a change of keys.
+//! Every key-encryption key that was ever used has a row in `vault_check`, which holds the store's
+//! pepper sealed under that key. If the row opens, the key is right. All rows hold the same pepper,
+//! so [`Vault::secret_mac`](super::Vault::secret_mac) stays the same when the keys change.
 
 use sqlx::AnyConnection;
 use zeroize::Zeroizing;
 
 use super::{
-    KekRing, VaultError,
-    kek::Kek,
+    error::VaultError,
+    kek::{Kek, KekRing},
     record::{self, KEY_LEN},
 };
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
 
 type Pepper = Zeroizing<[u8; KEY_LEN]>;
 
-/// Proves the ring against the store and gives the pepper; writes only what a first use needs.
+/// Checks the ring against the store and returns the pepper. Writes only the check row of a key
+/// that is used for the first time.
 pub(super) async fn pepper(
     store: &Store,
     ring: &KekRing,
@@ -34,12 +35,12 @@ pub(super) async fn pepper(
     let fresh = known.unwrap_or_else(record::random_key);
     let row = check_row(ring.first(), &fresh, clock.now());
     let checks = add_check(store, row, checks.len()).await?;
-    // Another process may have been first: what the store holds is the pepper.
+    // Another process may have been first. The pepper in the store counts.
     prove(ring, &checks)?.ok_or_else(|| VaultError::MissingKek(any_id(&checks)))
 }
 
-/// Proves the ring against the store: the pepper, unless this is the first use of any key, and the check
-/// rows. The store may be an older one, whose tables are still to be brought up to date.
+/// Checks the ring against the store. Returns the check rows and the pepper; the pepper is `None`
+/// if no key was ever used. The store's tables may be those of an older version.
 pub(super) async fn check(
     store: &Store,
     ring: &KekRing,
@@ -50,7 +51,7 @@ pub(super) async fn check(
     Ok((prove(ring, &checks)?, checks))
 }
 
-/// Opens every check row whose key was given. `None` when the store has none yet.
+/// Opens every check row whose key was given. Returns `None` if the store has no check row yet.
 fn prove(ring: &KekRing, checks: &[(String, Vec<u8>)]) -> Result<Option<Pepper>, VaultError> {
     let mut pepper = None;
     for kek in ring.iter() {
@@ -76,7 +77,8 @@ async fn checks(conn: &mut AnyConnection) -> Result<Vec<(String, Vec<u8>)>, sqlx
         .await
 }
 
-/// A data key wrapped by a key that was not given would fail at its first use: say so at the start.
+/// Fails if a data key is wrapped by a key that was not given. Otherwise it would fail later, at
+/// the first use of that data key.
 async fn needed_keys_are_given(conn: &mut AnyConnection, ring: &KekRing) -> Result<(), VaultError> {
     let used: Vec<String> = sqlx::query_scalar("SELECT DISTINCT kek_id FROM data_key LIMIT 1000")
         .fetch_all(conn)
@@ -95,8 +97,8 @@ fn check_row(kek: &Kek, pepper: &Pepper, at: Millis) -> (String, Vec<u8>, Millis
     )
 }
 
-/// Adds the row of a key used for the first time, unless another process came between: then the
-/// caller proves its ring against that process's rows.
+/// Adds the check row of a key that is used for the first time. If another process added a row
+/// since, nothing is added, and the caller checks its ring against the new rows.
 async fn add_check(
     store: &Store,
     (kek_id, sealed, at): (String, Vec<u8>, Millis),
@@ -106,7 +108,8 @@ async fn add_check(
         .write_system(move |tx| {
             Box::pin(async move {
                 if tx.dialect() == Dialect::Postgres {
-                    // Two first starts at once must not make two peppers. SQLite has one writer.
+                    // Two processes that start for the first time at once must not make two
+                    // peppers. SQLite has a single writer, so it needs no lock.
                     sqlx::query("LOCK TABLE vault_check IN EXCLUSIVE MODE")
                         .execute(tx.conn())
                         .await?;

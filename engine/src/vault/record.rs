@@ -1,10 +1,9 @@
-//! Sealed records and keyed HMACs: the bytes that stand in the store.
+//! The format of sealed values, and look-up HMACs.
 //!
-//! A record is `version (1 byte) | nonce (12, random) | ciphertext | tag (16)`, AES-256-GCM. Random
-//! 96-bit nonces are safe up to 2^32 records a key (NIST SP 800-38D §8.3). The associated data says
-//! where the record lies, so that one moved elsewhere does not open.
-
-use std::fmt;
+//! A sealed value is `version (1 byte) | nonce (12 bytes, random) | ciphertext | tag (16 bytes)`,
+//! encrypted with AES-256-GCM. Random 96-bit nonces are safe for up to 2^32 values per key (NIST SP
+//! 800-38D §8.3). The associated data names the place of the value, so a value that was moved to
+//! another place does not open.
 
 use aes_gcm::{AeadInOut as _, Aes256Gcm, Key, KeyInit as _, Nonce, Tag};
 use hkdf::Hkdf;
@@ -14,33 +13,46 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::VaultError;
-use crate::ids::{OrgId, SessionId};
+use super::error::VaultError;
+use crate::{
+    ids::{OrgId, SessionId},
+    sealed::sealed_debug,
+};
 
-/// Bytes of every key.
+/// Size of every key, in bytes.
 pub(super) const KEY_LEN: usize = 32;
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 const HEAD: usize = 1 + NONCE_LEN;
 
-/// Bytes that sealing adds to what is sealed.
+/// Number of bytes that sealing adds.
 pub const SEAL_OVERHEAD: usize = HEAD + TAG_LEN;
 
-/// Where a sealed value lies: it opens nowhere else.
+/// The place of a sealed value. The value opens only there.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The organisation that owns the row.
     pub org: OrgId,
-    /// The session, for what belongs to one.
+    /// The session, if the value belongs to one.
     pub session: Option<SessionId>,
-    /// `table.column`, without the column's `_sealed`: `message.content`.
+    /// Table and column, without the column's suffix `_sealed`, such as `message.content`.
     pub table: &'static str,
-    /// What tells the row from others of its table: its id.
+    /// Identifies the row in its table: usually its id.
     pub record: &'a str,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// The place of a value that belongs to the organisation, not to one of its sessions.
+    pub fn of(org: OrgId, table: &'static str, record: &'a str) -> Self {
+        Self {
+            org,
+            session: None,
+            table,
+            record,
+        }
+    }
+
     fn associated(&self) -> Vec<u8> {
         let org = self.org.to_string();
         let session = self.session.map(|id| id.to_string()).unwrap_or_default();
@@ -49,9 +61,9 @@ impl Place<'_> {
     }
 }
 
-/// The key of one organisation or one session: seals its values and makes its look-up HMACs.
+/// The data key of one organisation or one session. It seals values and makes look-up HMACs.
 ///
-/// Two keys derived from the stored one, so that sealing and look-ups share nothing.
+/// It holds two keys derived from the stored one, so that sealing and look-ups are independent.
 pub struct DataKey {
     seal: Zeroizing<[u8; KEY_LEN]>,
     look_up: Zeroizing<[u8; KEY_LEN]>,
@@ -65,12 +77,12 @@ impl DataKey {
         }
     }
 
-    /// Seals `plain` for one place; [`SEAL_OVERHEAD`] bytes longer than it.
+    /// Seals `plain` for one place. The result is [`SEAL_OVERHEAD`] bytes longer.
     pub fn seal(&self, place: &Place<'_>, plain: &[u8]) -> Vec<u8> {
         seal(&self.seal, &place.associated(), plain)
     }
 
-    /// Opens what was sealed for this place under this key.
+    /// Opens a value that was sealed under this key for this place.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         open(&self.seal, &place.associated(), sealed).ok_or(VaultError::DoesNotOpen(place.table))
     }
@@ -86,19 +98,19 @@ impl DataKey {
         Ok(self.seal(place, &plain))
     }
 
-    /// Opens what [`DataKey::seal_json`] sealed.
+    /// Opens a value that [`DataKey::seal_json`] sealed.
     pub fn open_json<T: DeserializeOwned>(
         &self,
         place: &Place<'_>,
         sealed: &[u8],
     ) -> Result<T, VaultError> {
         let plain = self.open(place, sealed)?;
-        // The cause would quote the plain text, so it is dropped.
+        // The original error would quote the plain text.
         serde_json::from_slice(&plain).map_err(|_| VaultError::NotJson(place.table))
     }
 
-    /// The look-up HMAC of a value in one column (`table.column`): equal values in one column under
-    /// one key give equal bytes, and nothing else does.
+    /// Returns the look-up HMAC of a value in one column (`table.column`). Equal values in the same
+    /// column under the same key give equal bytes; otherwise the bytes differ.
     pub fn mac(&self, column: &'static str, value: &[u8]) -> [u8; 32] {
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.look_up.as_slice())
             .expect("HMAC takes a key of any length");
@@ -108,13 +120,9 @@ impl DataKey {
     }
 }
 
-impl fmt::Debug for DataKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DataKey[sealed]")
-    }
-}
+sealed_debug!(DataKey);
 
-/// Joins parts so that no two lists give the same bytes: each with its length before it.
+/// Joins parts, each with its length first, so that different lists never give the same bytes.
 pub(super) fn associated(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(160);
     for part in [&b"passerelle-v1"[..]].iter().chain(parts) {
@@ -125,7 +133,7 @@ pub(super) fn associated(parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// A fresh key from the operating system's random source.
+/// Makes a new key from the operating system's random source.
 pub(super) fn random_key() -> Zeroizing<[u8; KEY_LEN]> {
     let mut key = Zeroizing::new([0; KEY_LEN]);
     fill_random(key.as_mut_slice());
@@ -133,10 +141,10 @@ pub(super) fn random_key() -> Zeroizing<[u8; KEY_LEN]> {
 }
 
 fn fill_random(bytes: &mut [u8]) {
-    // Without randomness nothing may be sealed, and a process on such a machine must not go on.
+    // Without random bytes nothing can be sealed, so the process must stop.
     SysRng
         .try_fill_bytes(bytes)
-        .expect("the operating system gives random bytes");
+        .expect("the operating system returns random bytes");
 }
 
 fn expand(stored: &[u8; KEY_LEN], purpose: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
@@ -169,7 +177,7 @@ pub(super) fn seal(key: &[u8; KEY_LEN], associated: &[u8], plain: &[u8]) -> Vec<
     sealed
 }
 
-/// `None` unless `sealed` was made by [`seal`] with the same key and associated data.
+/// Returns `None` unless `sealed` was made by [`seal`] with the same key and associated data.
 pub(super) fn open(
     key: &[u8; KEY_LEN],
     associated: &[u8],

@@ -1,4 +1,4 @@
-//! The vault over real stores: wrong keys, rotation, tenancy, destruction.
+//! The vault on real stores: wrong keys, key rotation, tenants, destroyed keys.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sqlx::{Connection as _, Executor as _};
@@ -10,7 +10,7 @@ fn ring(line: &str) -> KekRing {
     KekRing::parse(line).unwrap()
 }
 
-/// A key line made of one repeated byte.
+/// A ring's entry whose key is one repeated byte.
 fn line(id: &str, byte: u8) -> String {
     format!("{id}:{}", BASE64_STANDARD.encode([byte; 32]))
 }
@@ -72,7 +72,7 @@ async fn a_wrong_key_is_refused_with_nothing_changed() {
 async fn a_wrong_key_is_refused_before_the_tables_are_brought_up_to_date() {
     for fresh in stores().await {
         fresh.vault(ring(&line("a", 1))).await.unwrap();
-        // A store that the last migration has not been run on.
+        // A store on which the last migration has not run.
         let behind = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
         let mut conn = sqlx::AnyConnection::connect(&fresh.url).await.unwrap();
         conn.execute(behind).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_wrong_key_is_refused_before_the_tables_are_brought_up_to_date() {
         let refused = refused.unwrap_err().downcast::<VaultError>().unwrap();
         assert!(matches!(refused, VaultError::WrongKek(id) if id == "a"));
         assert_eq!(applied(&mut conn).await, before);
-        // With the right one the migration is run: again, here, which its tables refuse.
+        // With the right key the migration runs. It fails here, because its tables exist already.
         let run = Vault::migrate(&fresh.store, &ring(&line("a", 1))).await;
         assert!(run.unwrap_err().downcast::<VaultError>().is_err());
         conn.close().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_wrong_key_is_refused_before_the_tables_are_brought_up_to_date() {
 #[tokio::test]
 async fn many_first_starts_at_once_and_one_after_a_killed_one_make_the_store() {
     for fresh in stores().await {
-        // A store of PostgreSQL whose first migration was killed before its end.
+        // On PostgreSQL: the first migration was killed before its end.
         if fresh.folder.is_none() {
             let mut conn = sqlx::AnyConnection::connect(&fresh.url).await.unwrap();
             let unread = "REVOKE ALL ON vault_check, data_key FROM passerelle_system";
@@ -140,10 +140,10 @@ async fn a_new_first_key_seals_and_the_old_one_still_opens() {
             both.secret_mac("api_key", b"s")
         );
 
-        // Keys that the old one wraps are left: without it the store must not open.
+        // The old key still wraps some keys: without it the store must not open.
         let alone = fresh.vault(ring(&line("new", 2))).await.unwrap_err();
         assert!(matches!(alone, VaultError::MissingKek(id) if id == "old"));
-        // Once they are gone, the new one is enough and the pepper is the same.
+        // When those are gone, the new key is enough, and the pepper is the same.
         fresh
             .run("DELETE FROM data_key WHERE kek_id = $1", "old".to_owned())
             .await;

@@ -1,4 +1,4 @@
-//! Which server to talk to: WhatsApp's, or in a sandbox build one on this machine.
+//! The server to connect to: WhatsApp's, or in a sandbox build one on this machine.
 
 use url::Url;
 use wacore::net::WHATSAPP_WEB_WS_URL;
@@ -6,33 +6,33 @@ use wacore::net::WHATSAPP_WEB_WS_URL;
 /// The server's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// The server on loopback; none is WhatsApp's own.
+    /// A server on loopback. `None` means WhatsApp's own server.
     sandbox: Option<Url>,
 }
 
-/// An address this build does not talk to.
+/// Why this build does not connect to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// Not `ws://…` or `wss://…`.
+    /// It does not begin with `ws://` or `wss://`.
     #[error("not a WebSocket address: expected ws:// or wss://")]
     NotWebSocket,
-    /// This build was made for real numbers: the library checks the certificate chain of
-    /// WhatsApp's own servers, and no other server can have one.
-    #[error("this build talks to WhatsApp's servers only; another server needs a sandbox build")]
+    /// This build is for real numbers: the library checks the certificate chain of WhatsApp's own
+    /// servers, which no other server can have.
+    #[error("this build connects only to WhatsApp's servers; another server needs a sandbox build")]
     NotASandboxBuild,
-    /// A sandbox build checks no certificates, so it stays on this machine.
-    #[error("a sandbox build talks to servers on loopback only")]
+    /// A sandbox build checks no certificates, so it only connects to this machine.
+    #[error("a sandbox build connects only to servers on loopback")]
     NotLoopback,
 }
 
 impl ServerAddress {
-    /// WhatsApp's own.
+    /// WhatsApp's own server.
     pub fn real() -> Self {
         Self { sandbox: None }
     }
 
-    /// Parses an address from outside. Any but WhatsApp's own needs feature `sandbox`, and then it
-    /// must be a loopback IP address or `localhost`.
+    /// Parses an address from outside. Any address except WhatsApp's own needs the feature
+    /// `sandbox`, and must be a loopback IP address or `localhost`.
     pub fn parse(text: &str) -> Result<Self, NotAllowed> {
         let url = Url::parse(text).map_err(|_| NotAllowed::NotWebSocket)?;
         if !matches!(url.scheme(), "ws" | "wss") {
@@ -51,13 +51,13 @@ impl ServerAddress {
         Ok(Self { sandbox })
     }
 
-    /// Whether this is a server of our own on loopback.
+    /// Returns whether this is a sandbox server on loopback.
     pub fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
     }
 
-    /// Where a server of our own keeps files, as `host:port`; none for WhatsApp's own, which has hosts
-    /// for them.
+    /// Returns where a sandbox server keeps files, as `host:port`. Returns `None` for WhatsApp,
+    /// which has separate hosts for files.
     pub(super) fn media_host(&self) -> Option<String> {
         let url = self.sandbox.as_ref()?;
         Some(format!(
@@ -67,7 +67,7 @@ impl ServerAddress {
         ))
     }
 
-    /// The whole address.
+    /// Returns the whole address.
     pub fn as_str(&self) -> &str {
         self.sandbox
             .as_ref()
@@ -75,7 +75,7 @@ impl ServerAddress {
     }
 }
 
-/// `localhost` is taken as it stands: names under it never leave the machine (RFC 6761 §6.3).
+/// `localhost` is accepted without a look-up, because it never leaves the machine (RFC 6761 §6.3).
 fn is_loopback<S: AsRef<str>>(host: &url::Host<S>) -> bool {
     match host {
         url::Host::Domain(name) => name.as_ref() == "localhost",

@@ -1,4 +1,4 @@
-//! Opening a connection, running it until it is over, and stopping it.
+//! Opens a connection, runs it until it ends, and stops it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -11,85 +11,90 @@ use wacore::{
     store::traits::Backend,
 };
 use whatsapp_rust::{
-    CacheConfig, CacheEntryConfig, Client, IqError, TokioRuntime,
+    CacheConfig, CacheEntryConfig, IqError, TokioRuntime,
     bot::Bot,
     pair_code::{PairCodeError, PairCodeOptions, PairError},
 };
 
 use super::{
-    Link, WhatsApp, door::Urgency, listen::Hook, tell::Listener, transport::Dial, turn::Turn,
+    connect_limiter::Urgency,
+    connect_slot::ConnectSlot,
+    connection::Connection,
+    event::{ConnectionEvents, Ended, Outbox, PairingCode},
+    handle::WhatsApp,
+    inbound::InboundSink,
+    listen::Hook,
+    tell::Listener,
+    transport::Dial,
     version::WebVersion,
 };
-use crate::{
-    content::Phone,
-    event::{Ended, InboundSink, LinkEvents, Outbox, PairingCode},
-    ids::SessionId,
-};
+use crate::{content::Phone, ids::SessionId};
 
-/// How long going down may take before what is left is abandoned.
+/// Maximum time for a connection to stop. After that its remaining work is abandoned.
 const STOP: Duration = Duration::from_secs(15);
-/// How long WhatsApp may take to end the connection of a device it removed.
+/// Maximum time for WhatsApp to close the connection of a device that it removed.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// How long to wait for the socket before a pairing code is asked for.
+/// Maximum time to wait for the socket before a pairing code is requested.
 const SOCKET: Duration = Duration::from_secs(30);
 
 /// How to open a connection.
 #[derive(Debug, Clone)]
-pub struct LinkOptions {
-    /// Names the session in the logs.
+pub struct ConnectionOptions {
+    /// Identifies the session in the logs.
     pub label: SessionId,
-    /// Cancelled when the session's lease is lost; the same token that the key store has. The
-    /// connection then ends at once with [`Ended::LeaseLost`] and writes nothing more.
+    /// Cancelled when the session's lease is lost. The key store has the same token. The connection
+    /// then ends at once with [`Ended::LeaseLost`] and writes nothing more.
     pub lost: CancellationToken,
-    /// How soon it needs its connection.
+    /// How soon the session needs its connection.
     pub urgency: Urgency,
 }
 
-/// Why no pairing code could be had.
+/// Why there is no pairing code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PairingError {
     /// The session is linked already.
     #[error("already linked")]
     AlreadyLinked,
-    /// No connection to WhatsApp in time.
+    /// WhatsApp could not be reached in time.
     #[error("not connected to WhatsApp")]
     NotConnected,
-    /// A code for this session is out and still valid.
-    #[error("a pairing code is already out")]
+    /// An earlier code of this session is still valid.
+    #[error("an earlier pairing code is still valid")]
     AlreadyOut,
-    /// Asked too often. WhatsApp also answers this to some invalid numbers.
-    #[error("WhatsApp wants fewer requests for pairing codes")]
+    /// There were too many requests. WhatsApp also answers this for some invalid numbers.
+    #[error("too many requests for pairing codes")]
     TooMany,
-    /// WhatsApp does not link this number by code; the QR works.
-    #[error("WhatsApp does not link this number by code")]
+    /// WhatsApp does not allow this number to be linked by code. The QR code still works.
+    #[error("WhatsApp does not allow this number to be linked by code")]
     NotAvailable,
-    /// Refused, or not answered.
+    /// WhatsApp refused, or did not answer.
     #[error("WhatsApp gave no pairing code")]
     Refused,
 }
 
 impl WhatsApp {
-    /// Opens a connection with the keys in `backend` and runs it until it is over: an unlinked
-    /// session is shown QR codes first, a linked one logs in. Dropped connections are made anew.
+    /// Opens a connection with the keys in `backend` and runs it until it ends. A session that is
+    /// not linked gets QR codes first; a linked one logs in. If the connection drops, it is opened
+    /// again.
     ///
-    /// The run is a task on the tracker given to [`WhatsApp::new`]. Dropping the [`Link`] does not
-    /// stop it; [`Link::disconnect`] does. Fails when the key store does.
+    /// The run is a task on the tracker given to [`WhatsApp::new`]. Dropping the [`Connection`]
+    /// does not stop it; [`Connection::disconnect`] does. Fails if the key store fails.
     pub async fn open(
         &self,
         backend: Arc<dyn Backend>,
         inbound: Arc<dyn InboundSink>,
-        options: LinkOptions,
-    ) -> anyhow::Result<(Link, LinkEvents)> {
+        options: ConnectionOptions,
+    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
         let listener = Listener {
             outbox: outbox.clone(),
             clock: self.clock().clone(),
-            door: self.door().clone(),
+            limiter: self.limiter().clone(),
         };
         let ending = CancellationToken::new();
-        let turn = Turn::new(
-            self.door().clone(),
+        let slot = ConnectSlot::new(
+            self.limiter().clone(),
             options.label,
             options.urgency,
             ending.clone(),
@@ -97,7 +102,7 @@ impl WhatsApp {
         );
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial(&options, turn.clone())?)
+            .with_transport_factory(self.dial(&options, slot.clone())?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
@@ -110,63 +115,65 @@ impl WhatsApp {
             .build()
             .await
             .context("opening the session's keys")?;
-        let link = Link::new(bot.client(), ending, self.clock().clone());
-        turn.belongs_to(link.client());
+        let connection = Connection::new(bot.client(), ending, self.clock().clone());
+        slot.set_client(connection.client());
         let run = Run {
             whatsapp: self.clone(),
-            link: link.clone(),
+            connection: connection.clone(),
             outbox,
-            turn,
+            slot,
             lost: options.lost,
         };
-        let span = tracing::info_span!("link", session.id = %options.label);
+        let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
-        Ok((link, events))
+        Ok((connection, events))
     }
 
-    fn dial(&self, options: &LinkOptions, turn: Turn) -> anyhow::Result<Dial> {
+    fn dial(&self, options: &ConnectionOptions, slot: ConnectSlot) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
-            turn,
+            slot,
             lost: options.lost.clone(),
         })
     }
 
     async fn web_version(&self) -> (u32, u32, u32) {
         if self.address().is_sandbox() {
-            // The sandbox takes any version, and a sandbox asks nobody outside.
+            // The sandbox accepts any version, and must not contact servers outside this machine.
             return WebVersion::built_in();
         }
         self.version().newest(self.http()).await
     }
 }
 
-/// Smaller where the default is made for big groups; the rest as WhatsApp's web client.
+/// Smaller caches where the library's default is made for big groups. The rest is as in WhatsApp's
+/// web client.
 fn caches() -> CacheConfig {
     CacheConfig {
-        // A device list is one row in the key store: the memory of a few hundred recipients is
-        // enough, and an hour later a list is read from there again, not asked for.
+        // A device list is one row in the key store. Lists of a few hundred recipients are kept in
+        // memory for an hour; after that they are read from the key store again, not from WhatsApp.
         device_registry_cache: CacheEntryConfig::new(Some(Duration::from_hours(1)), 512),
-        // Secrets of old messages serve edits and poll votes on them, which are not read yet.
+        // Secrets of old messages are needed for edits and poll votes on them, which we do not
+        // read.
         seed_msg_secrets_from_history: false,
         ..CacheConfig::default()
     }
 }
 
-/// A connection's life. Its end is told even when the run panics.
+/// The life of a connection. Its end is reported even if the run panics.
 struct Run {
     whatsapp: WhatsApp,
-    link: Link,
+    connection: Connection,
     outbox: Arc<Outbox>,
-    turn: Turn,
+    slot: ConnectSlot,
     lost: CancellationToken,
 }
 
 impl Run {
     async fn until_over(self, bot: Bot) {
-        if self.turn.come().await.is_ok() {
+        if self.slot.acquire_ahead().await.is_ok() {
             self.run(bot).await;
         } else if self.lost.is_cancelled() {
             self.outbox.ending(Ended::LeaseLost);
@@ -182,37 +189,38 @@ impl Run {
         };
         if lost {
             self.outbox.ending(Ended::LeaseLost);
-            self.link.client().signal_shutdown_sync();
+            self.connection.client().signal_shutdown_sync();
             let _ = tokio::time::timeout(STOP, run).await;
         }
     }
 
-    /// Stops what the library still runs and flushes; after a logout or a ban its loop has ended
-    /// but its other tasks have not.
+    /// Stops the library's remaining tasks and flushes the keys. After a logout or a ban its main
+    /// loop has ended, but its other tasks have not.
     async fn settle(&self) {
         if self.outbox.why() == Some(Ended::Outdated) {
             self.whatsapp.version().forget().await;
         }
-        let down = self.link.client().disconnect();
+        let down = self.connection.client().disconnect();
         if tokio::time::timeout(STOP, down).await.is_err() {
-            tracing::warn!("the connection did not go down in time");
+            tracing::warn!("the connection did not stop in time; its remaining work is abandoned");
         }
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.turn.end();
+        self.slot.release();
         self.outbox.close();
-        self.link.over().cancel();
+        self.connection.over().cancel();
     }
 }
 
-impl Link {
-    /// A code to enter on `phone` to link this session to it, valid about 180 s; it is also told
-    /// as [`LinkEvent::PairingCode`]. Only one is out at a time. QR codes go on beside it.
+impl Connection {
+    /// Requests a code to enter on `phone`, which links this session to it. The code is valid for
+    /// about 180 s and is also sent as [`ConnectionEvent::PairingCode`]. Only one code can be valid
+    /// at a time. New QR codes are still sent.
     ///
-    /// [`LinkEvent::PairingCode`]: crate::event::LinkEvent::PairingCode
+    /// [`ConnectionEvent::PairingCode`]: super::event::ConnectionEvent::PairingCode
     pub async fn pairing_code(&self, phone: &Phone) -> Result<PairingCode, PairingError> {
         let client = self.client();
         if self.me().is_some() {
@@ -229,28 +237,28 @@ impl Link {
             .map_err(|error| pairing_error(&error))
     }
 
-    /// Stops the connection: what is in memory is flushed to the key store, the socket closed, and
-    /// the run waited for. The number stays linked.
+    /// Stops the connection: flushes what is in memory to the key store, closes the socket, and
+    /// waits until the run has ended. The number stays linked.
     pub async fn disconnect(self) {
-        self.0.ending.cancel();
+        self.ending().cancel();
         self.client().disconnect().await;
         self.over().cancelled().await;
     }
 
     /// Unlinks the number: WhatsApp removes this device from the phone's list, and the connection
-    /// ends with [`Ended::LoggedOut`]. Fails, with nothing changed, when not connected or when
-    /// WhatsApp does not answer; only then is the number still linked.
+    /// ends with [`Ended::LoggedOut`]. Fails without any change if not connected, or if WhatsApp
+    /// does not answer. After a failure the number is still linked.
     pub async fn logout(self) -> anyhow::Result<()> {
         let client = self.client();
         let me = client.pn().context("not linked")?;
         let unlink = RemoveCompanionDeviceSpec::new(&me);
         if let Err(error) = client.execute(unlink).await {
-            // WhatsApp may end a removed device's connection before its answer is read; a run that
-            // is over is not made anew.
+            // WhatsApp may close the connection of a removed device before its answer is read. If
+            // the run has ended, it is not started again.
             let over = tokio::time::timeout(GOODBYE, self.over().cancelled()).await;
             return over.map_err(|_| error).context("unlinking");
         }
-        // WhatsApp ends the connection of a removed device. If it does not, we do.
+        // WhatsApp closes the connection of a removed device. If it does not, we do.
         if tokio::time::timeout(GOODBYE, self.over().cancelled())
             .await
             .is_err()
@@ -261,7 +269,7 @@ impl Link {
         Ok(())
     }
 
-    /// Drops the socket and connects again at once.
+    /// Closes the socket and connects again at once.
     pub async fn reconnect(&self) {
         self.client().reconnect_immediately().await;
     }
@@ -279,19 +287,15 @@ fn pairing_error(error: &PairError) -> PairingError {
     }
 }
 
-/// Whether the client is logged in, not only connected.
-pub(super) fn is_ready(client: &Client) -> bool {
-    client.is_connected() && client.is_logged_in()
-}
-
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(feature = "sandbox")]
+#[cfg(test)]
 mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::{
         clock::Clock,
-        whatsapp::{Connects, ServerAddress},
+        whatsapp::{address::ServerAddress, connect_limiter::Connects},
     };
 
     #[tokio::test]

@@ -1,25 +1,26 @@
-//! The groups that this number is in.
+//! The groups that this number is a member of.
 
 use serde::{Deserialize, Serialize};
 
-use super::Link;
+use super::connection::Connection;
 use crate::content::Group;
 
-/// A group that the number is in.
+/// A group that this number is a member of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinedGroup {
-    /// As WhatsApp names it.
+    /// The group's JID.
     pub id: Group,
-    /// What its members call it.
+    /// The group's name.
     pub subject: String,
-    /// Members, this number among them.
+    /// Number of members, including this number.
     pub members: u32,
-    /// Only its admins may write.
+    /// Whether only admins may write.
     pub admins_only: bool,
 }
 
-impl Link {
-    /// The groups that the number is in, by name. Each call is a query, and its answer has every member of every group.
+impl Connection {
+    /// Returns the number's groups, sorted by name. Each call is a query, and its answer lists
+    /// every member of every group.
     pub async fn groups(&self) -> anyhow::Result<Vec<JoinedGroup>> {
         let told = self.client().groups().get_participating().await?;
         let mut groups: Vec<_> = told

@@ -1,4 +1,4 @@
-//! The library's HTTP, for media and history: one client of ours, shared by all links.
+//! The library's HTTP client, for media and history. All connections share it.
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use wacore::net::{HttpClient, HttpRequest, HttpResponse, StreamingHttpResponse, UploadBody};
 
-use super::ServerAddress;
+use super::address::ServerAddress;
 
-/// How long to wait for a host to answer the connect.
+/// Maximum time to connect to a host.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a transfer may stand still.
+/// Maximum time without progress in a transfer.
 const STILL: Duration = Duration::from_secs(30);
-/// How much of an upload is read at a time, and [`AHEAD`] of these wait to be sent.
+/// Size of the chunks that an upload is read in. Up to [`AHEAD`] chunks wait to be sent.
 const CHUNK: usize = 64 * 1024;
 const AHEAD: usize = 4;
-/// The most that is taken of an answer that is held in memory as a whole.
+/// Maximum size of an answer that is held in memory as a whole.
 const WHOLE_MAX: usize = 64 * 1024 * 1024;
 
 /// The shared clients. Cheap to clone.
@@ -30,12 +30,12 @@ const WHOLE_MAX: usize = 64 * 1024 * 1024;
 pub(super) struct Http {
     clients: Result<Clients, Arc<str>>,
     tasks: TaskTracker,
-    /// How long a transfer may stand still.
+    /// Maximum time without progress in a transfer.
     still: Duration,
 }
 
-/// A client counts from its request until it is answered, so an upload, which is answered when its
-/// last byte has come, needs one that does not count.
+/// Uploads need a client without a read timeout: that timeout runs from the request to the answer,
+/// and an upload is answered only after its last byte.
 #[derive(Clone, Debug)]
 struct Clients {
     plain: Client,
@@ -59,8 +59,8 @@ impl Clients {
 }
 
 impl Http {
-    /// Makes the client for `address`. Without usable root certificates it is made all the same,
-    /// and each request fails with the reason.
+    /// Makes the clients for `address`. If there are no usable root certificates, each request
+    /// fails with that reason.
     pub(super) fn new(address: &ServerAddress, tasks: TaskTracker) -> Self {
         let clients =
             super::tls::client_config(address).and_then(|tls| Ok(Clients::over(&tls, STILL)?));
@@ -71,13 +71,13 @@ impl Http {
         }
     }
 
-    /// Clients for plain HTTP: they believe no certificate.
+    /// Clients for plain HTTP. They accept no certificate.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self::hasty(STILL)
     }
 
-    /// The same, with less patience.
+    /// As [`Http::plain`], with a shorter limit for a transfer without progress.
     #[cfg(test)]
     fn hasty(still: Duration) -> Self {
         let provider = rustls::crypto::ring::default_provider().into();
@@ -103,7 +103,7 @@ impl Http {
         }
     }
 
-    /// The text of a page of at most `max` bytes; any status but 2xx is an error.
+    /// Returns the text of a page of at most `max` bytes. Any status other than 2xx is an error.
     pub(super) async fn page(&self, url: &str, max: usize) -> anyhow::Result<String> {
         let request = HttpRequest::get(url).with_header("sec-fetch-site", "none");
         let reply = sent(self.start(&request)?.timeout(self.still)).await?;
@@ -111,7 +111,7 @@ impl Http {
         String::from_utf8(page).context("reading the page as text")
     }
 
-    /// The answer to a request, its body still to be read.
+    /// Sends a request. The body of the answer is still to be read.
     pub(super) async fn stream(&self, request: &HttpRequest) -> anyhow::Result<Response> {
         Ok(sent(self.start(request)?).await?)
     }
@@ -135,12 +135,12 @@ fn shaped(client: &Client, request: &HttpRequest) -> anyhow::Result<RequestBuild
     Ok(builder)
 }
 
-/// Returns when nothing moved for so long.
+/// Returns when there was no progress for the time `still`.
 async fn stood_still(moved: &Notify, still: Duration) {
     while tokio::time::timeout(still, moved.notified()).await.is_ok() {}
 }
 
-/// A completed exchange is `Ok` whatever its status: the library reads 401 and 404 itself.
+/// An answer is `Ok` whatever its status is: the library handles 401 and 404 itself.
 #[async_trait]
 impl HttpClient for Http {
     async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
@@ -172,7 +172,7 @@ impl HttpClient for Http {
         true
     }
 
-    /// The request runs as a task of its own while this thread reads `body` and hands it over.
+    /// The request runs as a separate task, while this thread reads `body` and passes it on.
     fn execute_upload(
         &self,
         request: HttpRequest,
@@ -193,7 +193,7 @@ impl HttpClient for Http {
         let sending = async move {
             tokio::select! {
                 reply = async { answer(sent(request).await?).await } => reply,
-                () = stood_still(&moved, still) => bail!("the upload stood still"),
+                () = stood_still(&moved, still) => bail!("the upload made no progress"),
             }
         };
         let reply = self.tasks.spawn_on(sending, &runtime);
@@ -203,7 +203,7 @@ impl HttpClient for Http {
     }
 }
 
-/// Hands the body over chunk by chunk until it ends, fails, or nobody takes it any more.
+/// Passes the body on, chunk by chunk, until it ends, fails, or the receiver is gone.
 fn feed(body: &mut UploadBody, give: &mpsc::Sender<std::io::Result<Bytes>>) {
     loop {
         let chunk = read_chunk(body);
@@ -222,7 +222,7 @@ fn read_chunk(body: &mut UploadBody) -> std::io::Result<Bytes> {
     Ok(chunk.into())
 }
 
-/// Sends. An error does not name the address: those of media carry tokens.
+/// Sends a request. The URL is removed from errors, because media URLs contain tokens.
 async fn sent(request: RequestBuilder) -> reqwest::Result<Response> {
     request.send().await.map_err(reqwest::Error::without_url)
 }
@@ -234,7 +234,7 @@ async fn answer(reply: Response) -> anyhow::Result<HttpResponse> {
     })
 }
 
-/// The whole body, refused beyond `max` bytes before they are held.
+/// Reads the whole body. Fails before it holds more than `max` bytes.
 async fn whole(mut reply: Response, max: usize) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = reply.chunk().await.map_err(reqwest::Error::without_url)? {
@@ -247,7 +247,7 @@ async fn whole(mut reply: Response, max: usize) -> anyhow::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// A body read from a blocking thread, a chunk at a time.
+/// A body that a blocking thread reads, chunk by chunk.
 struct Download {
     runtime: Handle,
     reply: Response,
@@ -279,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes one request, answers it, and gives back its head and body.
+    /// Reads one request, answers it, and returns its head and body.
     async fn serve_one(listener: TcpListener, reply: Vec<u8>) -> (String, Vec<u8>) {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut head = Vec::new();
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(uploaded.unwrap().unwrap().body, b"{}");
     }
 
-    /// A body that comes little by little.
+    /// A body that arrives slowly.
     struct Slow(usize);
 
     impl Read for Slow {
@@ -351,7 +351,7 @@ mod tests {
                 http.execute_upload(HttpRequest::post(url), Box::new(Slow(10)), 10)
             })
         };
-        // It takes twice as long as it may stand still.
+        // The upload takes twice as long as it may go without progress.
         let (listener, url) = listen().await;
         let served = serve_one(listener, reply("200 OK", b"{}"));
         let ((_, body), uploaded) = tokio::join!(served, upload(url));
@@ -359,13 +359,13 @@ mod tests {
             (body.len(), uploaded.unwrap().unwrap().status_code),
             (10, 200)
         );
-        // Taken whole and never answered.
+        // The body is read completely, and no answer is sent.
         let (listener, url) = listen().await;
         let upload = upload(url);
         let (mut socket, _) = listener.accept().await.unwrap();
         let error = upload.await.unwrap().unwrap_err();
-        assert!(error.to_string().contains("stood still"), "{error:#}");
-        // The connection is given up, too.
+        assert!(error.to_string().contains("no progress"), "{error:#}");
+        // The connection is closed, too.
         let mut all = Vec::new();
         let read = socket.read_to_end(&mut all);
         let ended = tokio::time::timeout(Duration::from_secs(5), read).await;

@@ -1,19 +1,24 @@
-//! Messages that come beside the hook: what cannot be decrypted, and what WhatsApp recovered later.
+//! Messages that do not come through the durability hook: those that cannot be decrypted, and those
+//! that WhatsApp recovered later.
 //!
-//! WhatsApp is acknowledged for both without waiting for us: the library asks the sender, or this
-//! number's own phone, to say it again, and what is said again comes by the hook or by here.
+//! The library acknowledges both to WhatsApp without waiting for us. For a message that cannot be
+//! decrypted it asks the sender's phone, or this number's own phone, to send it again. The repeated
+//! message comes through the hook or through here.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use wacore::types::{
     events::{DecryptFailMode, InboundMessage, MessageBatch, UndecryptableMessage},
     message::MessageInfo,
 };
 
-use super::{Link, listen};
-use crate::content::{Content, Context, Inbound};
+use super::{connection::Connection, inbound::Inbound, listen, wire};
+use crate::{
+    content::{Content, Context},
+    sealed::sealed_debug,
+};
 
-/// A message that came beside the hook, as the library has it.
+/// A message that did not come through the hook, in the library's form.
 #[derive(Clone)]
 pub struct Late(What);
 
@@ -24,26 +29,22 @@ enum What {
 }
 
 impl Late {
-    /// None where a person would see nothing either.
+    /// Returns `None` if a phone would not show it either.
     pub(super) fn undecryptable(message: &UndecryptableMessage) -> Option<Self> {
         let shown = message.decrypt_fail_mode == DecryptFailMode::Show;
         shown.then(|| Self(What::Undecryptable(Arc::clone(&message.info))))
     }
 
-    /// What no hook has seen; the rest of a batch came by it.
+    /// Returns the messages of a batch that the hook has not committed.
     pub(super) fn recovered(batch: &MessageBatch) -> impl Iterator<Item = Self> {
         let beside = batch.iter().filter(|_| !batch.hook_committed);
         beside.map(|message| Self(What::Recovered(message.clone())))
     }
 }
 
-impl fmt::Debug for Late {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Late[sealed]")
-    }
-}
+sealed_debug!(Late);
 
-/// Each is one of its own.
+/// Two values are equal only if they are the same message in memory.
 impl PartialEq for Late {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -56,20 +57,20 @@ impl PartialEq for Late {
 
 impl Eq for Late {}
 
-impl Link {
-    /// The message in our words; none when it is nothing that comes in.
+impl Connection {
+    /// Converts the message. Returns `None` if it is not a message to this number.
     pub async fn read(&self, late: &Late) -> Option<Inbound> {
         match &late.0 {
             What::Recovered(message) => listen::read(self.client(), message, self.clock()).await,
             What::Undecryptable(info) => {
-                let nothing = listen::Read {
+                let nothing = wire::Read {
                     content: Content::Undecryptable {},
                     context: Context::default(),
                     answered: None,
                     vote: None,
                     remote: None,
                 };
-                listen::told(self.client(), info, nothing).await
+                listen::with_sender(self.client(), info, nothing).await
             }
         }
     }

@@ -1,33 +1,32 @@
-//! Incoming messages: from the library's durability hook to an [`InboundSink`].
+//! Passes incoming messages from the library's durability hook to an [`InboundSink`].
 //!
-//! The hook is called with each decrypted message before WhatsApp is told that it arrived. What
-//! this version does not carry (channels, status, what our own other devices wrote) and what is no
-//! message to a person (keys, history notices) is left out and so acknowledged.
+//! The library calls the hook with each decrypted message before it acknowledges the message to
+//! WhatsApp. Some messages are left out, and so acknowledged without being stored: those of
+//! channels, statuses and this number's other devices, which this version does not support, and
+//! those that carry nothing for a person, such as keys and history notices.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use sha2::{Digest as _, Sha256};
 use wacore::types::{
     events::InboundMessage,
     message::{MessageCategory, MessageInfo},
 };
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
-use super::wire;
-pub(super) use super::wire::Read;
+use super::{
+    inbound::{Inbound, InboundSink},
+    jid::{parse_peer, peer_of, phone},
+    wa_id::storable,
+    wire::{self, Read},
+};
 use crate::{
     clock::Clock,
-    content::{Group, Inbound, Peer, Phone, Target},
-    event::InboundSink,
+    content::{Group, Peer, Target},
     ids::MediaId,
 };
 
-/// The longest message id that is kept as it came, in bytes. WhatsApp's clients give 20 to 32.
-const ID_MAX: usize = 128;
-
-/// Stands between the library and the sink.
+/// Connects the library to the sink.
 pub(super) struct Hook {
     pub(super) sink: Arc<dyn InboundSink>,
     pub(super) clock: Clock,
@@ -35,8 +34,8 @@ pub(super) struct Hook {
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
-    /// The client is asked only for its own names and for the phone behind a LID, which it answers
-    /// from memory or the key store, never over the network.
+    /// Asks the client only for its own JIDs and for the phone number of a LID. It answers from
+    /// memory or the key store, never over the network.
     async fn on_messages(
         &self,
         client: Arc<Client>,
@@ -48,7 +47,7 @@ impl InboundDurabilityHook for Hook {
         }
         let skipped = batch.len() - messages.len();
         if skipped > 0 {
-            tracing::debug!(skipped, "left out what is no message to this number");
+            tracing::debug!(skipped, "left out messages that are not for this number");
         }
         if messages.is_empty() {
             return Ok(());
@@ -57,7 +56,7 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
-/// A decrypted message in our words; none when it is nothing that comes in.
+/// Converts a decrypted message. Returns `None` if it is not a message to this number.
 pub(super) async fn read(
     client: &Client,
     message: &InboundMessage,
@@ -67,24 +66,29 @@ pub(super) async fn read(
         return None;
     }
     let read = wire::read(&message.message, MediaId::new(clock))?;
-    told(client, &message.info, read).await
+    with_sender(client, &message.info, read).await
 }
 
-/// With who wrote it, and where; none of whom nobody could be answered.
-pub(super) async fn told(client: &Client, info: &MessageInfo, read: Read) -> Option<Inbound> {
+/// Adds sender and chat. Returns `None` if the sender has neither phone nor LID, because nobody
+/// could reply.
+pub(super) async fn with_sender(
+    client: &Client,
+    info: &MessageInfo,
+    read: Read,
+) -> Option<Inbound> {
     if !is_wanted(info) {
         return None;
     }
     let from = peer(client, info).await;
     if from.phone.is_none() && from.lid.is_none() {
-        tracing::warn!("left out a message of somebody with neither phone nor LID");
+        tracing::warn!("left out a message whose sender has neither phone nor LID");
         return None;
     }
-    let read = known(client, read).await;
+    let read = with_phones(client, read).await;
     Some(inbound(info, &own(client), from, read))
 }
 
-/// Whether another person wrote it, to this number alone or in a group.
+/// Returns whether another person wrote it, to this number or in a group.
 fn is_wanted(info: &MessageInfo) -> bool {
     let source = &info.source;
     let person = (source.chat.is_pn() || source.chat.is_lid()) && !source.is_group;
@@ -133,8 +137,9 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
     }
 }
 
-/// Says of a target, read from the writer's side, whose it is from this one. Between two it is the
-/// other one's or ours; in a group, where `writer` wrote, it may be a third one's.
+/// Corrects a target, which was read from the writer's point of view, to this number's point of
+/// view. In a chat of two, the message is ours or the other person's. In a group, where `writer`
+/// wrote, it may also be a third member's.
 fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
     let named = target.participant.take();
     let Some(writer) = writer else { return };
@@ -142,26 +147,27 @@ fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
         target.participant = Some(writer.to_owned());
         return;
     }
-    let author = named.as_deref().and_then(wire::peer);
+    let author = named.as_deref().and_then(parse_peer);
     target.from_me = author.is_some_and(|author| is_same(&author, me));
     target.participant = named.filter(|_| !target.from_me);
 }
 
-/// Who made a poll, if that was not its voter.
+/// Returns who made a poll, if it was not the voter.
 fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
     if poll.from_me {
         return Some(me.clone());
     }
-    poll.participant.as_deref().and_then(wire::peer)
+    poll.participant.as_deref().and_then(parse_peer)
 }
 
-/// Whether two are one account, as far as their names tell.
+/// Returns whether two peers are the same account, as far as their phones and LIDs show.
 fn is_same(one: &Peer, other: &Peer) -> bool {
     let phones = one.phone.is_some() && one.phone == other.phone;
     phones || (one.lid.is_some() && one.lid == other.lid)
 }
 
-/// A poll's maker and the voter, both by their LIDs or both by their phones, never mixed.
+/// Returns the JIDs of the poll's maker and the voter. They are both LIDs or both phones, never
+/// mixed.
 fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
     let lid = |peer: &Peer| peer.lid.as_deref().map(|lid| Jid::lid(lid).to_string());
     let phone = |peer: &Peer| {
@@ -176,11 +182,11 @@ fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
 
 fn own(client: &Client) -> Peer {
     let (phone, lid) = (client.pn(), client.lid());
-    own_words([&phone, &lid].into_iter().flatten())
+    peer_of([&phone, &lid].into_iter().flatten())
 }
 
-/// With the phones of those whom a text mentions by their LIDs.
-async fn known(client: &Client, mut read: Read) -> Read {
+/// Adds the phone numbers of people who are mentioned by LID.
+async fn with_phones(client: &Client, mut read: Read) -> Read {
     for mentioned in &mut read.context.mentions {
         if let (None, Some(lid)) = (&mentioned.phone, &mentioned.lid)
             && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
@@ -191,20 +197,10 @@ async fn known(client: &Client, mut read: Read) -> Read {
     read
 }
 
-/// The sender's client chooses a message's id: one that no database would take, or find again, is
-/// known by its digest.
-pub(super) fn storable(id: &str) -> String {
-    let plain = (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if plain {
-        return id.to_owned();
-    }
-    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(id))
-}
-
-/// Phone and LID of the sender, as far as the stanza or an earlier one told them.
+/// Returns phone and LID of the sender, as far as this stanza or an earlier one contained them.
 async fn peer(client: &Client, info: &MessageInfo) -> Peer {
     let named = [Some(&info.source.sender), info.source.sender_alt.as_ref()];
-    let mut peer = own_words(named.into_iter().flatten());
+    let mut peer = peer_of(named.into_iter().flatten());
     if peer.phone.is_some() == peer.lid.is_some() {
         return peer;
     }
@@ -218,43 +214,12 @@ async fn peer(client: &Client, info: &MessageInfo) -> Peer {
     peer
 }
 
-/// Puts the library's names of one account into ours.
-pub(super) fn own_words<'a>(names: impl Iterator<Item = &'a Jid>) -> Peer {
-    let mut peer = Peer {
-        phone: None,
-        lid: None,
-    };
-    for name in names {
-        if name.is_lid() {
-            peer.lid = Some(name.user_base().to_owned());
-        } else if name.is_pn() {
-            peer.phone = phone(name.user_base());
-        }
-    }
-    peer
-}
-
-fn phone(digits: &str) -> Option<Phone> {
-    Phone::parse(&format!("+{digits}"))
-}
-
 #[cfg(test)]
 mod tests {
     use wacore::types::message::MessageSource;
 
     use super::*;
     use crate::content::{Content, Context, Reply};
-
-    #[test]
-    fn an_id_that_no_database_takes_is_known_by_its_digest() {
-        assert_eq!(storable("3EB0C0FFEE"), "3EB0C0FFEE");
-        for bad in ["", "a\0b", "a b", "ä", &"x".repeat(129)] {
-            let kept = storable(bad);
-            assert_eq!(kept.len(), 43, "{bad:?} became {kept}");
-            assert_eq!(kept, storable(bad));
-        }
-        assert_ne!(storable("a\0b"), storable("a\0c"));
-    }
 
     fn from(chat: Jid) -> MessageInfo {
         MessageInfo {
@@ -293,7 +258,7 @@ mod tests {
         }
     }
 
-    /// What this member wrote in a group.
+    /// A message that this member wrote in a group.
     fn in_group(member: &str) -> MessageInfo {
         let mut info = from(Jid::group("120363000000000000"));
         info.source.sender = member.parse().unwrap();
@@ -303,8 +268,8 @@ mod tests {
 
     #[test]
     fn in_a_group_a_target_is_ours_its_writers_or_a_third_ones() {
-        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        // As the key says it: `from_me` of the writer, and who else wrote it.
+        let me = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        // As in the key: `from_me` of the writer, and who wrote it otherwise.
         let placed = |writers_own: bool, participant: Option<&str>| {
             let mut target = Target {
                 from_me: !writers_own,
@@ -329,9 +294,9 @@ mod tests {
     #[test]
     fn what_comes_in_in_a_group_names_the_group_and_who_wrote_it() {
         let info = in_group("88:3@lid");
-        let writer = own_words([&info.source.sender].into_iter());
-        let me = own_words([&Jid::lid("77")].into_iter());
-        let author = own_words([&Jid::lid("99")].into_iter());
+        let writer = peer_of([&info.source.sender].into_iter());
+        let me = peer_of([&Jid::lid("77")].into_iter());
+        let author = peer_of([&Jid::lid("99")].into_iter());
         let mut answer = said(Some(author));
         answer.context.reply_to.as_mut().unwrap().target.participant = Some("99@lid".into());
         let message = inbound(&info, &me, writer, answer);
@@ -365,22 +330,22 @@ mod tests {
 
     #[test]
     fn an_answer_tells_whether_it_answers_this_number() {
-        let me = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        let them = own_words([&Jid::pn("491510000002")].into_iter());
+        let me = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let them = peer_of([&Jid::pn("491510000002")].into_iter());
         let info = from(Jid::pn("491510000002"));
         let is_mine = |author: Peer| {
             let message = inbound(&info, &me, them.clone(), said(Some(author)));
             message.context.reply_to.unwrap().target.from_me
         };
         assert!(is_mine(me.clone()));
-        assert!(is_mine(own_words([&Jid::lid("77")].into_iter())));
+        assert!(is_mine(peer_of([&Jid::lid("77")].into_iter())));
         assert!(!is_mine(them.clone()));
     }
 
     #[test]
     fn a_vote_is_between_two_names_of_one_kind() {
-        let both = own_words([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
-        let phone = own_words([&Jid::pn("491510000002")].into_iter());
+        let both = peer_of([&Jid::pn("491510000001"), &Jid::lid("77")].into_iter());
+        let phone = peer_of([&Jid::pn("491510000002")].into_iter());
         let names = names_of_vote(&both, &phone);
         let expected = ("491510000001@s.whatsapp.net", "491510000002@s.whatsapp.net");
         assert_eq!(names, [(expected.0.to_owned(), expected.1.to_owned())]);
@@ -390,8 +355,8 @@ mod tests {
     #[test]
     fn chat_and_sender_are_named_without_the_device() {
         let info = from(Jid::lid_device("1234567890", 3));
-        let lid = own_words([&info.source.sender].into_iter());
-        let me = own_words([&Jid::pn("491510000001")].into_iter());
+        let lid = peer_of([&info.source.sender].into_iter());
+        let me = peer_of([&Jid::pn("491510000001")].into_iter());
         let message = inbound(&info, &me, lid, said(None));
         assert_eq!(message.chat, "1234567890@lid");
         assert_eq!(message.sender, "1234567890@lid");

@@ -1,19 +1,20 @@
-//! Telling the other side what became of its messages here.
+//! Receipts for incoming messages.
 
-use super::{Link, Named};
+use super::{connection::Connection, named::Named};
 
-/// What became of a message that came in.
+/// What happened to an incoming message here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Mark {
-    /// Somebody saw it.
+    /// A person read it.
     Read,
-    /// Somebody played it.
+    /// A person played it.
     Played,
 }
 
-impl Link {
-    /// Sends a receipt for a message that came in. `Ok` means written. Where the number's own settings
-    /// hide read receipts, WhatsApp tells its other devices alone.
+impl Connection {
+    /// Sends a receipt for an incoming message. `Ok` means that it was written to the socket. If
+    /// the number's settings hide read receipts, WhatsApp passes it only to the number's other
+    /// devices.
     pub async fn mark(&self, message: &Named, mark: Mark) -> anyhow::Result<()> {
         let (chat, member) = (message.chat()?, message.member()?);
         let (member, ids) = (member.as_ref(), [message.id.as_str()]);

@@ -1,4 +1,4 @@
-//! Files to and from WhatsApp's media hosts, always in their encrypted form.
+//! Files to and from WhatsApp's media hosts, always encrypted.
 
 use std::{
     fs::File,
@@ -16,26 +16,28 @@ use wacore::{
 };
 use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 
-use super::{Link, Named, SendError, WhatsApp};
+use super::{
+    connection::Connection, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
+};
 use crate::media::{FileKey, Remote, SealedFile};
 
-/// Why a file could not be had.
+/// Why a file could not be downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// WhatsApp keeps it no longer; its sender's phone may put it there again.
-    #[error("no longer kept by WhatsApp")]
+    /// WhatsApp has deleted it. The sender's phone may upload it again.
+    #[error("WhatsApp no longer has the file")]
     Expired,
-    /// It names no place on WhatsApp's media hosts.
-    #[error("not a place on WhatsApp's media hosts")]
+    /// The path is not one on WhatsApp's media hosts.
+    #[error("the path is not one on WhatsApp's media hosts")]
     NoPlace,
-    /// WhatsApp's media hosts did not answer, or not well.
+    /// WhatsApp's media hosts did not answer, or answered with an error.
     #[error("WhatsApp's media hosts did not answer")]
     Unreachable,
 }
 
 impl WhatsApp {
-    /// The encrypted bytes of a file that WhatsApp keeps. Needs no session: WhatsApp gives a file
-    /// to whoever knows its path, for without the key it says nothing.
+    /// Downloads the encrypted bytes of a file. Needs no session: WhatsApp gives a file to everyone
+    /// who knows its path, because it cannot be read without the key.
     pub async fn fetch(
         &self,
         remote: &Remote,
@@ -52,7 +54,7 @@ impl WhatsApp {
                 Ok(reply) => {
                     tracing::debug!(
                         http.status = reply.status().as_u16(),
-                        "a media host refused"
+                        "a media host refused a download"
                     );
                 }
                 Err(error) => tracing::debug!(error = %error, "a media host did not answer"),
@@ -61,7 +63,7 @@ impl WhatsApp {
         Err(worst)
     }
 
-    /// WhatsApp's media hosts; in a sandbox the simulator, which is its own.
+    /// Returns WhatsApp's media hosts; in a sandbox, the simulator.
     fn route(&self) -> MediaRoute {
         match self.address().media_host() {
             None => MediaRoute::default_hosts(),
@@ -70,7 +72,7 @@ impl WhatsApp {
     }
 }
 
-/// A path is signed and ends some weeks after the upload: these three mean that it did.
+/// Paths are signed and expire some weeks after the upload. These three statuses mean that.
 fn is_gone(status: StatusCode) -> bool {
     matches!(
         status,
@@ -78,7 +80,7 @@ fn is_gone(status: StatusCode) -> bool {
     )
 }
 
-/// A file as the library asks for it.
+/// A file in the form that the library needs for a download.
 struct Wanted<'r>(&'r Remote);
 
 impl Downloadable for Wanted<'_> {
@@ -107,17 +109,9 @@ impl Downloadable for Wanted<'_> {
     }
 }
 
-/// Where WhatsApp put a file of ours.
-#[derive(Debug, Clone)]
-pub struct Uploaded {
-    pub(super) url: String,
-    pub(super) direct_path: String,
-    pub(super) key_at: i64,
-}
-
-impl Link {
-    /// Gives WhatsApp the encrypted file at `path`. WhatsApp may have it already, then nothing is
-    /// sent. Nothing of it shows to anybody before a message names it.
+impl Connection {
+    /// Uploads the encrypted file at `path`. If WhatsApp has it already, nothing is sent. Nobody
+    /// can see the file until a message refers to it.
     pub async fn upload(&self, file: &SealedFile, path: PathBuf) -> Result<Uploaded, SendError> {
         let key = file.key.bytes().try_into();
         let sha256 = file.sha256.as_slice().try_into();
@@ -140,7 +134,7 @@ impl Link {
         let class = file.class.library();
         let sent = self.client().upload_stream(source, info, class).await;
         let sent = sent.map_err(|error| {
-            tracing::info!(error = %Causes(&error), "WhatsApp did not take a file");
+            tracing::info!(error = %Causes(&error), "could not upload a file to WhatsApp");
             SendError::NotOnWire("media_upload_failed")
         })?;
         Ok(Uploaded {
@@ -151,9 +145,9 @@ impl Link {
     }
 }
 
-impl Link {
-    /// Asks the phone of whoever sent a message with a file to put the file up again: its new path on
-    /// WhatsApp's media hosts; none when the phone does not have it either.
+impl Connection {
+    /// Asks the sender's phone to upload a file again. Returns its new path on WhatsApp's media
+    /// hosts; `None` if the phone does not have the file either.
     pub async fn put_up_again(
         &self,
         message: &Named,
@@ -170,14 +164,14 @@ impl Link {
         match self.client().media_reupload().request(&wanted).await? {
             MediaRetryResult::Success { direct_path } => Ok(Some(direct_path)),
             refused => {
-                tracing::debug!(?refused, "a file is not put up again");
+                tracing::debug!(?refused, "the sender's phone did not upload the file again");
                 Ok(None)
             }
         }
     }
 }
 
-/// What kind of failure it was, without addresses, which carry tokens.
+/// Displays the cause of an error. URLs are left out, because they contain tokens.
 struct Causes<'e>(&'e anyhow::Error);
 
 impl std::fmt::Display for Causes<'_> {

@@ -1,33 +1,31 @@
-//! A message that came in, as WhatsApp names it.
+//! How WhatsApp names an incoming message.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use whatsapp_rust::Jid;
 
-/// Which message, to WhatsApp and to whoever sent it.
+use crate::sealed::sealed_debug;
+
+/// Identifies a message to WhatsApp and to its sender.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Named {
-    /// The chat it came in by (a JID).
+    /// JID of the chat.
     pub chat: String,
-    /// In a group, the member who wrote it (a JID).
+    /// JID of the member who wrote it, in a group.
     pub member: Option<String>,
-    /// WhatsApp's id of it.
+    /// WhatsApp's message id.
     pub id: String,
 }
 
-impl std::fmt::Debug for Named {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Named[sealed]")
-    }
-}
+sealed_debug!(Named);
 
 impl Named {
     pub(super) fn chat(&self) -> anyhow::Result<Jid> {
-        self.chat.parse().context("reading a chat's name")
+        self.chat.parse().context("parsing the chat's JID")
     }
 
     pub(super) fn member(&self) -> anyhow::Result<Option<Jid>> {
         let member = self.member.as_deref().map(str::parse).transpose();
-        member.context("reading a member's name")
+        member.context("parsing the member's JID")
     }
 }

@@ -1,4 +1,4 @@
-//! Sending: who a message goes to on the wire, and what a failure means for trying again.
+//! Sends messages: finds the recipient's address, and decides what a failure means for a retry.
 
 use std::time::Duration;
 
@@ -10,37 +10,35 @@ use whatsapp_rust::{
 };
 
 use super::{
-    Link,
-    wire::{self, Attached, Sides},
+    connection::Connection,
+    outgoing::Outgoing,
+    wire::{self, sides::Sides},
 };
-use crate::{
-    clock::Millis,
-    content::{Content, Context, Peer, Recipient},
-};
+use crate::content::{Peer, Recipient};
 
-/// How long WhatsApp may take to tell its properties.
+/// Maximum time to wait for WhatsApp's properties.
 const PROPERTIES: Duration = Duration::from_secs(5);
 
-/// The code of a message to a group that this number is not in, or that is no more.
+/// Error code for a message to a group that this number is not in, or that no longer exists.
 pub const NOT_IN_GROUP: &str = "not_in_group";
 
-/// Why a message was not handed to the socket, and whether it might have been.
+/// Why a message was not sent, and whether it may have been sent anyway.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Certainly not written; the same message may be sent again.
+    /// It was certainly not written. The same message may be sent again.
     #[error("not sent: {0}")]
     NotOnWire(&'static str),
-    /// May have been written. Only the same message id may be used again, because a phone shows
-    /// one message for an id.
+    /// It may have been written. Retry only with the same message id: a phone shows only one
+    /// message for an id.
     #[error("may have been sent: {0}")]
     Unsure(&'static str),
-    /// Certainly not written, and trying again cannot help.
+    /// It was certainly not written, and a retry cannot help.
     #[error("cannot be sent: {0}")]
     Permanent(&'static str),
 }
 
 impl SendError {
-    /// The stable code.
+    /// Returns the stable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotOnWire(code) | Self::Unsure(code) | Self::Permanent(code) => code,
@@ -48,53 +46,29 @@ impl SendError {
     }
 }
 
-/// A new WhatsApp message id in the form WhatsApp's web client gives its own: `3EB0` and 18 upper
-/// hexadecimal digits.
-pub fn new_wa_id(rng: &mut impl rand::Rng) -> String {
-    let mut random = [0; 9];
-    rng.fill_bytes(&mut random);
-    random
-        .iter()
-        .fold(String::from("3EB0"), |id, byte| id + &format!("{byte:02X}"))
-}
-
-/// What a number is at, in a chat.
+/// What the chat shows that this number is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Typing {
     /// Typing.
     Text,
     /// Recording a voice note.
     Voice,
-    /// Neither, any more.
+    /// Neither of them any more.
     Paused,
 }
 
-/// What is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'m> {
-    /// What it carries.
-    pub content: &'m Content,
-    /// What stands beside it.
-    pub context: &'m Context,
-    /// The file that the content carries, as WhatsApp has it.
-    pub attached: Option<&'m Attached>,
-    /// When, for the kinds whose form has it.
-    pub at: Millis,
-}
-
-impl Link {
-    /// Encrypts a message and writes it to the socket under `wa_id`.
+impl Connection {
+    /// Encrypts a message and writes it to the socket, with the message id `wa_id`.
     ///
-    /// `Ok` means written, never sent: the server's answer comes as [`LinkEvent::Ack`] and may be a
-    /// refusal. The Signal keys it used are durable before it is written.
+    /// `Ok` means written, not delivered: the server's answer comes as [`ConnectionEvent::Ack`] and
+    /// may be a refusal. The Signal keys that were used are durable before the message is written.
     ///
-    /// The recipient is resolved once: the first send to a phone asks WhatsApp for its LID and its
-    /// devices and keys, and the answers are kept, in memory and in the key store, and are
-    /// brought up to date by WhatsApp's notifications. Later sends ask nothing. (Only for a phone
-    /// without a LID, which WhatsApp's own accounts no longer are, the library asks each time.) The same
-    /// goes for who is in a group.
+    /// The first send to a phone asks WhatsApp for its LID, devices and keys. The answers are kept
+    /// in memory and in the key store, and WhatsApp's notifications update them, so later sends ask
+    /// nothing. The same is true for the members of a group. (For a phone without a LID the library
+    /// asks every time, but current accounts all have one.)
     ///
-    /// [`LinkEvent::Ack`]: crate::event::LinkEvent::Ack
+    /// [`ConnectionEvent::Ack`]: super::event::ConnectionEvent::Ack
     pub async fn send(
         &self,
         to: &Recipient,
@@ -123,11 +97,11 @@ impl Link {
         }
     }
 
-    /// WhatsApp's properties say whether a message must show the privacy token of its recipient. The
-    /// library asks for them in the background after it is connected; a message that goes out before
-    /// it knows them goes without its token, and WhatsApp may refuse it (463). So the first one waits.
+    /// WhatsApp's properties say whether a message must contain the privacy token of its recipient.
+    /// The library asks for them in the background after it has connected. A message sent earlier
+    /// has no token, and WhatsApp may refuse it (463). So the first send waits for them.
     async fn know_properties(&self) {
-        let asking = self.0.properties.get_or_try_init(|| async {
+        let asking = self.properties().get_or_try_init(|| async {
             match tokio::time::timeout(PROPERTIES, self.client().fetch_props()).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(error.to_string()),
@@ -135,14 +109,17 @@ impl Link {
             }
         });
         if let Err(error) = asking.await {
-            tracing::info!(error, "sending without knowing WhatsApp's properties");
+            tracing::info!(
+                error,
+                "could not fetch WhatsApp's properties; sending without them"
+            );
         }
     }
 
-    /// Shows the recipient what this number is at. `Ok` means written; whether a phone shows it, and
-    /// for how long, is the phone's.
+    /// Shows the recipient what this number is doing. `Ok` means that it was written to the socket.
+    /// The recipient's phone decides whether and how long to show it.
     pub async fn typing(&self, to: &Recipient, typing: Typing) -> anyhow::Result<()> {
-        let to = address(to).context("a recipient with an address")?;
+        let to = address(to).context("the recipient has no valid address")?;
         let to = self.chat_of(to).await;
         let chatstate = self.client().chatstate();
         match typing {
@@ -153,7 +130,8 @@ impl Link {
         Ok(())
     }
 
-    /// The chat's two sides, looked up only for a message that names another one.
+    /// Returns the two sides of the chat. They are looked up only if the message refers to another
+    /// one.
     async fn sides(&self, to: &Jid, outgoing: Outgoing<'_>) -> Sides {
         let names_another =
             outgoing.content.target().is_some() || outgoing.context.reply_to.is_some();
@@ -173,7 +151,8 @@ impl Link {
         }
     }
 
-    /// Whether it is a group that names its members by their LIDs. A send asks the same, once.
+    /// Returns whether this is a group that names its members by LID. A send needs the same answer,
+    /// which is cached.
     async fn names_by_lid(&self, chat: &Jid) -> bool {
         if !chat.is_group() {
             return false;
@@ -182,7 +161,7 @@ impl Link {
         group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid)
     }
 
-    /// The chat as the server names it. A send does this by itself; typing does not.
+    /// Returns the chat's JID as the server uses it. A send converts it by itself; typing does not.
     async fn chat_of(&self, to: Jid) -> Jid {
         if !to.is_pn() || !self.client().is_lid_migrated().await {
             return to;
@@ -194,8 +173,8 @@ impl Link {
     }
 }
 
-/// The address to give to the library. The phone where it is known: the library turns it into the
-/// LID exactly when the account is addressed by LID, and the server refuses a mix of the two.
+/// Returns the JID to give to the library. Prefers the phone: the library converts it to the LID
+/// exactly when the account uses LIDs, and the server refuses a mix of both.
 fn address(to: &Recipient) -> Option<Jid> {
     match to {
         Recipient::Person(peer) => person(peer),
@@ -212,8 +191,8 @@ fn person(to: &Peer) -> Option<Jid> {
     digits.then(|| Jid::lid(lid))
 }
 
-/// Whether WhatsApp said that there is no such group, or that this number is not in it (whatsmeow,
-/// `getGroupInfo`: 404 and 403).
+/// Returns whether WhatsApp answered that the group does not exist or that this number is not in it
+/// (404 and 403, as in whatsmeow's `getGroupInfo`).
 fn is_closed(error: &LibraryError) -> bool {
     matches!(
         error,
@@ -224,9 +203,10 @@ fn is_closed(error: &LibraryError) -> bool {
     )
 }
 
-/// What the library's failure says about the wire. Up to the write everything it does is local or
-/// a query: only errors of the write itself leave doubt. (whatsapp-rust 0.7.0, `src/send/mod.rs`,
-/// `send_message_impl`: the keys are made durable, then the stanza is written, then nothing fails.)
+/// Decides from the library's error whether the message was written. Everything before the write is
+/// local or a query, so only an error of the write itself leaves doubt. (whatsapp-rust 0.7.0,
+/// `send_message_impl` in `src/send/mod.rs`: it makes the keys durable, then writes the stanza;
+/// nothing after that can fail.)
 fn meaning(error: &LibraryError) -> SendError {
     match error {
         LibraryError::Client(error) => meaning_of_client(error),
@@ -257,23 +237,10 @@ fn meaning_of_client(error: &ClientError) -> SendError {
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng as _;
     use whatsapp_rust::socket::error::{EncryptSendError, SocketError};
 
     use super::*;
     use crate::content::{Group, Phone};
-
-    #[test]
-    fn an_id_looks_like_the_web_clients_own_and_never_repeats() {
-        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-        let ids: std::collections::HashSet<_> = (0..1000).map(|_| new_wa_id(&mut rng)).collect();
-        assert_eq!(ids.len(), 1000);
-        for id in ids {
-            let hex = id.strip_prefix("3EB0").unwrap();
-            assert_eq!(hex.len(), 18);
-            assert!(hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F')));
-        }
-    }
 
     #[test]
     fn the_phone_is_the_address_and_the_lid_only_without_one() {

@@ -1,4 +1,4 @@
-//! The library's events in our own words.
+//! Converts the library's events to ours.
 
 use std::sync::Arc;
 
@@ -10,23 +10,25 @@ use wacore::types::{
     presence::ReceiptType,
 };
 
-use super::{door::Door, late::Late};
-use crate::{
-    clock::Clock,
-    event::{Ended, LinkEvent, Outbox, PairingCode, QrCode, ReceiptKind},
+use super::{
+    connect_limiter::ConnectLimiter,
+    event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
+    jid::peer_of,
+    late::Late,
 };
+use crate::clock::Clock;
 
-/// Hears the library's events. It is called while the socket is read, so it only queues.
+/// Receives the library's events. It is called while the socket is read, so it only queues them.
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: Clock,
-    pub(super) door: Door,
+    pub(super) limiter: ConnectLimiter,
 }
 
 /// What an event means for the connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
-    Tell(LinkEvent),
+    Event(ConnectionEvent),
     End(Ended),
 }
 
@@ -34,22 +36,22 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::Messages(batch) = &*event {
             for late in Late::recovered(batch) {
-                self.outbox.tell(LinkEvent::Late(late));
+                self.outbox.push(ConnectionEvent::Late(late));
             }
             return;
         }
         if is_too_much(&event) {
-            self.door.refused();
+            self.limiter.refused();
         }
         match meaning(&event, &self.clock) {
-            Some(Meaning::Tell(event)) => self.outbox.tell(event),
+            Some(Meaning::Event(event)) => self.outbox.push(event),
             Some(Meaning::End(why)) => self.outbox.ending(why),
             None => {}
         }
     }
 
-    /// Nothing else: the library builds the payload of an event only if somebody wants it, and a
-    /// history blob that nobody wants is let go of as soon as its tokens are read.
+    /// Only these events. The library builds an event only if someone wants it, so it drops history
+    /// as soon as it has read the tokens.
     fn interest(&self) -> EventInterest {
         EventInterest::of(&[
             EventKind::Connected,
@@ -74,7 +76,7 @@ impl EventHandler for Listener {
     }
 }
 
-/// Whether WhatsApp says that it has too many connections.
+/// Returns whether WhatsApp says that it has too many connections.
 fn is_too_much(event: &Event) -> bool {
     match event {
         Event::StreamError(error) => ["429", "503"].contains(&error.code.as_str()),
@@ -87,50 +89,55 @@ fn is_too_much(event: &Event) -> bool {
 
 fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
     let told = match event {
-        Event::Connected(_) => LinkEvent::Connected,
-        Event::Disconnected(_) => LinkEvent::Disconnected,
-        Event::PairSuccess(pair) => LinkEvent::Linked {
-            me: super::listen::own_words([&pair.id, &pair.lid].into_iter()),
+        Event::Connected(_) => ConnectionEvent::Connected,
+        Event::Disconnected(_) => ConnectionEvent::Disconnected,
+        Event::PairSuccess(pair) => ConnectionEvent::Linked {
+            me: peer_of([&pair.id, &pair.lid].into_iter()),
         },
-        Event::PairingQrCode(qr) => LinkEvent::Qr {
+        Event::PairingQrCode(qr) => ConnectionEvent::Qr {
             code: QrCode::new(qr.code.clone()),
             valid_for: qr.timeout,
         },
-        Event::PairingCode(pairing) => LinkEvent::PairingCode {
+        Event::PairingCode(pairing) => ConnectionEvent::PairingCode {
             code: PairingCode::new(pairing.code.clone()),
             valid_for: pairing.timeout,
         },
-        Event::PairingCodeRefresh(_) | Event::PairingCodeError(_) => LinkEvent::PairingCodeVoid,
+        Event::PairingCodeRefresh(_) | Event::PairingCodeError(_) => {
+            ConnectionEvent::PairingCodeVoid
+        }
         Event::PairingQrCodesExhausted(codes) if codes.disconnected => {
             return Some(Meaning::End(Ended::QrExhausted));
         }
-        Event::PairingQrCodesExhausted(_) => LinkEvent::QrExhausted,
+        Event::PairingQrCodesExhausted(_) => ConnectionEvent::QrExhausted,
         Event::ServerAck(ack) => acknowledgement(ack)?,
         Event::Receipt(receipt) => receipt_of_another(receipt)?,
-        Event::UndecryptableMessage(message) => LinkEvent::Late(Late::undecryptable(message)?),
+        Event::UndecryptableMessage(message) => {
+            ConnectionEvent::Late(Late::undecryptable(message)?)
+        }
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
-    Some(Meaning::Tell(told))
+    Some(Meaning::Event(told))
 }
 
-/// Acknowledgements of messages; other stanzas are acknowledged too.
-fn acknowledgement(ack: &ServerAck) -> Option<LinkEvent> {
-    (ack.class.as_deref() == Some("message")).then(|| LinkEvent::Ack {
+/// Converts acknowledgements of messages. WhatsApp acknowledges other stanzas, too.
+fn acknowledgement(ack: &ServerAck) -> Option<ConnectionEvent> {
+    (ack.class.as_deref() == Some("message")).then(|| ConnectionEvent::Ack {
         id: ack.id.clone(),
-        // A refusal stays a refusal when its code is no number.
+        // A code that is no number is still a refusal.
         error: ack.error.as_ref().map(|code| code.parse().unwrap_or(0)),
     })
 }
 
-/// Receipts by the other side, in a group by any member. Our own other devices send some as well.
-fn receipt_of_another(receipt: &Receipt) -> Option<LinkEvent> {
+/// Converts receipts of the other side; in a group, of any member. Receipts of this number's other
+/// devices are left out.
+fn receipt_of_another(receipt: &Receipt) -> Option<ConnectionEvent> {
     let kind = match receipt.r#type {
         ReceiptType::Delivered => ReceiptKind::Delivered,
         ReceiptType::Read => ReceiptKind::Read,
         ReceiptType::Played => ReceiptKind::Played,
         _ => return None,
     };
-    (!receipt.source.is_from_me).then(|| LinkEvent::Receipt {
+    (!receipt.source.is_from_me).then(|| ConnectionEvent::Receipt {
         ids: receipt
             .message_ids
             .iter()
@@ -148,10 +155,10 @@ fn ending(event: &Event, clock: &Clock) -> Option<Ended> {
         Event::ClientOutdated(_) => Ended::Outdated,
         Event::TemporaryBan(ban) => banned(ban, clock),
         Event::ConnectFailure(failure) => match failure.reason {
-            // The library connects again by itself after these two.
+            // The library reconnects by itself after these two.
             ConnectFailureReason::InternalServerError
             | ConnectFailureReason::ServiceUnavailable => return None,
-            // A ban that did not say for how long, or why.
+            // A ban without a duration or a reason.
             ConnectFailureReason::TempBanned => Ended::Banned {
                 code: 0,
                 until: None,
@@ -210,7 +217,7 @@ mod tests {
     fn only_messages_are_acknowledged_and_a_refusal_keeps_its_code() {
         let told = |error| {
             let id = "3EB0".into();
-            Some(Meaning::Tell(LinkEvent::Ack { id, error }))
+            Some(Meaning::Event(ConnectionEvent::Ack { id, error }))
         };
         assert_eq!(means(&ack("message", None)), told(None));
         assert_eq!(means(&ack("message", Some("463"))), told(Some(463)));
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn receipts_of_the_other_side_are_told_and_others_are_not() {
-        let read = Some(Meaning::Tell(LinkEvent::Receipt {
+        let read = Some(Meaning::Event(ConnectionEvent::Receipt {
             ids: vec!["3EB0".into()],
             kind: ReceiptKind::Read,
             at: 1_700_000_000_000,
@@ -260,7 +267,8 @@ mod tests {
             .business_name(String::new())
             .platform("android".into())
             .build();
-        let Some(Meaning::Tell(LinkEvent::Linked { me })) = means(&Event::PairSuccess(pair)) else {
+        let Some(Meaning::Event(ConnectionEvent::Linked { me })) = means(&Event::PairSuccess(pair))
+        else {
             panic!("not linked");
         };
         assert_eq!(me.phone.unwrap().as_str(), "+491711234567");
@@ -274,7 +282,10 @@ mod tests {
             .timeout(Duration::from_secs(20))
             .build();
         let told = means(&Event::PairingQrCode(qr));
-        assert!(matches!(told, Some(Meaning::Tell(LinkEvent::Qr { .. }))));
+        assert!(matches!(
+            told,
+            Some(Meaning::Event(ConnectionEvent::Qr { .. }))
+        ));
         let exhausted = |disconnected| {
             let codes = PairingQrCodesExhausted::builder()
                 .disconnected(disconnected)
@@ -284,7 +295,7 @@ mod tests {
         assert_eq!(exhausted(true), Some(Meaning::End(Ended::QrExhausted)));
         assert_eq!(
             exhausted(false),
-            Some(Meaning::Tell(LinkEvent::QrExhausted))
+            Some(Meaning::Event(ConnectionEvent::QrExhausted))
         );
     }
 

@@ -1,18 +1,17 @@
-//! TLS for the socket and for media: the system's root certificates, or in a sandbox none.
+//! TLS for the socket and for media. It uses the system's root certificates; a sandbox uses none.
 
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use super::ServerAddress;
+use super::address::ServerAddress;
 
-/// What certificates are believed when talking to `address`. The process's rustls provider must
-/// be installed.
+/// Returns the TLS configuration for `address`. The process's rustls provider must be installed.
 pub(super) fn client_config(address: &ServerAddress) -> anyhow::Result<ClientConfig> {
     #[cfg(feature = "sandbox")]
     if address.is_sandbox() {
-        return sandbox::client_config();
+        return sandbox::client_config(provider());
     }
     debug_assert!(
         !address.is_sandbox(),
@@ -28,8 +27,8 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The sandbox's server makes its certificates at start, so there is nothing to check them
-/// against. Names outside this machine are refused instead: a sandbox reaches nothing real.
+/// The sandbox's server makes its certificates at start, so they cannot be checked. Instead, every
+/// name except loopback is refused, so that a sandbox can reach nothing real.
 #[cfg(feature = "sandbox")]
 mod sandbox {
     use std::sync::Arc;
@@ -41,8 +40,7 @@ mod sandbox {
         pki_types::{CertificateDer, ServerName, UnixTime},
     };
 
-    pub(super) fn client_config() -> anyhow::Result<ClientConfig> {
-        let provider = super::provider();
+    pub(super) fn client_config(provider: Arc<CryptoProvider>) -> anyhow::Result<ClientConfig> {
         let loopback = Arc::new(Loopback(provider.clone()));
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

@@ -1,4 +1,4 @@
-//! The socket: a WebSocket over a TCP stream of ours, which never holds back small writes.
+//! The socket: a WebSocket over our own TCP stream, which sends small writes at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,22 +18,23 @@ use wacore::{
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
-use super::turn::Turn;
+use super::connect_slot::ConnectSlot;
 
-/// How long the server may take to be reached, and then to shake hands. Together with the wait for the
-/// link's turn this is less than the twenty seconds that the library allows.
+/// Maximum times to connect, and then for the handshakes. Together with the wait for a connect slot
+/// they are less than the twenty seconds that the library allows.
 const CONNECT: Duration = Duration::from_secs(7);
 const ANSWER: Duration = Duration::from_secs(6);
-/// The longest frame taken from the server. WhatsApp's frames carry a three-byte length.
+/// Maximum size of a frame from the server, in bytes. The length field of WhatsApp's frames has
+/// three bytes.
 const FRAME_MAX: usize = 16 * 1024 * 1024;
 
-/// Dials the server, once for each connection of a link.
+/// Connects to the server. It is used for each connect of a connection.
 #[derive(Clone)]
 pub(super) struct Dial {
     pub(super) url: Arc<Url>,
     pub(super) tls: Arc<rustls::ClientConfig>,
-    pub(super) turn: Turn,
-    /// Cancelled when the session is no longer ours: nothing is written to WhatsApp after that.
+    pub(super) slot: ConnectSlot,
+    /// Cancelled when the session's lease is lost. Nothing is written to WhatsApp after that.
     pub(super) lost: CancellationToken,
 }
 
@@ -42,12 +43,12 @@ impl TransportFactory for Dial {
     async fn create_transport(
         &self,
     ) -> anyhow::Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>)> {
-        self.turn.take().await?;
+        self.slot.acquire().await?;
         self.is_ours()?;
-        // The library tries again by itself and tells nobody, so it is told here.
+        // The library retries by itself without a log line, so it is logged here.
         let socket = self.open().await.inspect_err(|error| {
             if is_too_much(error) {
-                self.turn.refused();
+                self.slot.refused();
             }
             tracing::warn!(
                 error = format!("{error:#}"),
@@ -63,7 +64,7 @@ impl TransportFactory for Dial {
     }
 }
 
-/// Whether WhatsApp has too many connections to take this one, or does not answer.
+/// Returns whether WhatsApp has too many connections to accept this one, or does not answer.
 fn is_too_much(error: &anyhow::Error) -> bool {
     let upgrade = error.downcast_ref::<tokio_websockets::Error>();
     match upgrade {
@@ -74,7 +75,7 @@ fn is_too_much(error: &anyhow::Error) -> bool {
     }
 }
 
-/// A socket that writes nothing once the session is lost, whatever the library still wants to say.
+/// A socket that writes nothing after the lease is lost, whatever the library still sends.
 struct Fenced {
     socket: Arc<dyn Transport>,
     dial: Dial,
@@ -98,7 +99,7 @@ impl Transport for Fenced {
 
 impl Dial {
     fn is_ours(&self) -> anyhow::Result<()> {
-        ensure!(!self.lost.is_cancelled(), "the session is no longer ours");
+        ensure!(!self.lost.is_cancelled(), "the session's lease is lost");
         Ok(())
     }
 
@@ -115,14 +116,16 @@ impl Dial {
     }
 }
 
-/// The host as a socket address and a certificate name it: IPv6 without a URL's brackets.
+/// Returns the host as socket addresses and certificates name it: IPv6 without the brackets of a
+/// URL.
 fn bare_host(url: &Url) -> &str {
     let host = url.host_str().unwrap_or_default();
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Opens a TCP stream with `TCP_NODELAY`. A send is one small write that waits for the server's
-/// answer; held back until the acknowledgement of the write before it, it takes 40 ms instead of 2.
+/// answer. Without `TCP_NODELAY` it waits for the acknowledgement of the write before it, and takes
+/// 40 ms instead of 2 ms.
 async fn open_tcp(host: &str, port: u16) -> anyhow::Result<TcpStream> {
     let tcp = tokio::time::timeout(CONNECT, TcpStream::connect((host, port))).await??;
     tcp.set_nodelay(true)?;
@@ -131,7 +134,7 @@ async fn open_tcp(host: &str, port: u16) -> anyhow::Result<TcpStream> {
 
 type Socket = tokio_websockets::WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Upgrades the stream to a WebSocket, with the origin WhatsApp's own page has.
+/// Upgrades the stream to a WebSocket. The origin is that of WhatsApp's own page.
 async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> anyhow::Result<Socket> {
     let (socket, _) = ClientBuilder::new()
         .uri(url.as_str())?
@@ -169,7 +172,7 @@ mod tests {
         assert!(!is_too_much(&anyhow::anyhow!("no route")));
     }
 
-    /// Counts what is written.
+    /// Counts the writes.
     #[derive(Default)]
     struct Wire(std::sync::atomic::AtomicUsize);
 
@@ -186,10 +189,10 @@ mod tests {
     #[tokio::test]
     async fn a_lost_session_writes_nothing_and_connects_no_more() {
         let wire = Arc::new(Wire::default());
-        let address = super::super::ServerAddress::real();
+        let address = super::super::address::ServerAddress::real();
         let lost = CancellationToken::new();
         let dial = Dial {
-            turn: Turn::of_a_test(&lost),
+            slot: ConnectSlot::of_a_test(&lost),
             url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
             tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
             lost,
@@ -205,6 +208,6 @@ mod tests {
         let Err(refused) = dial.create_transport().await else {
             panic!("connected");
         };
-        assert!(refused.to_string().contains("no longer ours"));
+        assert!(refused.to_string().contains("lease is lost"));
     }
 }

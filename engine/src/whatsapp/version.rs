@@ -1,7 +1,7 @@
-//! Which version of WhatsApp's web client to present: the newest, asked for once a day.
+//! The version of WhatsApp's web client to present: the newest one, asked for once a day.
 //!
-//! The library would ask at every connect and fail the connect when the answer is missing. Here a
-//! missing answer costs nothing: the version built in stands in until the next try.
+//! The library would ask at every connect, and the connect would fail without an answer. Here a
+//! missing answer does no harm: the built-in version is used until the next attempt.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use wacore::version::parse_sw_js;
 use super::http::Http;
 use crate::clock::Clock;
 
-/// A version in WhatsApp's three parts.
+/// The three parts of a version.
 pub(super) type Version = (u32, u32, u32);
 
-/// Presented when the newest is not known: the one the library was made with.
+/// Used while the newest version is not known. It is the version that the library was made for.
 const BUILT_IN: Version = (2, 3000, 1_042_742_319);
-/// Where WhatsApp's own page tells the newest (as whatsapp-rust 0.7.0, `src/version.rs`).
+/// The page where WhatsApp publishes the newest version (as whatsapp-rust 0.7.0, `src/version.rs`).
 const SOURCE: &str = "https://web.whatsapp.com/sw.js";
-/// How long a fetched version is good.
+/// How long a fetched version is used.
 const FRESH: Duration = Duration::from_hours(24);
-/// How long to leave the source alone after it did not answer.
+/// Pause after a failed request.
 const RETRY: Duration = Duration::from_mins(10);
-/// The most that is read of the answer.
+/// Maximum size of the answer that is read, in bytes.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
-/// The version to present, remembered.
+/// The version to present, cached.
 #[derive(Debug)]
 pub(super) struct WebVersion {
     clock: Clock,
     source: String,
-    known: Mutex<Option<Known>>,
+    cached: Mutex<Option<CachedVersion>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct CachedVersion {
     version: Version,
     until: Instant,
 }
@@ -44,48 +44,48 @@ impl WebVersion {
         Self {
             clock,
             source: SOURCE.to_owned(),
-            known: Mutex::new(None),
+            cached: Mutex::new(None),
         }
     }
 
-    /// The version built into this program; asks nobody.
+    /// Returns the version built into this program. Sends no request.
     pub(super) fn built_in() -> Version {
         BUILT_IN
     }
 
-    /// Whether anybody was asked, or would be taken to have answered.
+    /// Returns whether a request was made.
     #[cfg(test)]
     pub(super) async fn has_asked(&self) -> bool {
-        self.known.lock().await.is_some()
+        self.cached.lock().await.is_some()
     }
 
-    /// The newest version as far as known. Callers at the same time share one request.
+    /// Returns the newest known version. Concurrent callers share one request.
     pub(super) async fn newest(&self, http: &Http) -> Version {
-        let mut known = self.known.lock().await;
+        let mut cached = self.cached.lock().await;
         let now = self.clock.monotonic();
-        if let Some(known) = known.filter(|known| known.until > now) {
-            return known.version;
+        if let Some(fresh) = cached.filter(|cached| cached.until > now) {
+            return fresh.version;
         }
         let next = match fetch(http, &self.source).await {
-            Ok(version) => Known {
+            Ok(version) => CachedVersion {
                 version,
                 until: now + FRESH,
             },
             Err(error) => {
-                tracing::warn!(%error, "the newest web version is not known; using an older one");
-                Known {
-                    version: known.map_or(BUILT_IN, |old| old.version),
+                tracing::warn!(%error, "could not fetch the newest web version; using an older one");
+                CachedVersion {
+                    version: cached.map_or(BUILT_IN, |old| old.version),
                     until: now + RETRY,
                 }
             }
         };
-        *known = Some(next);
+        *cached = Some(next);
         next.version
     }
 
-    /// Asks again at the next need, because WhatsApp called the version outdated.
+    /// Drops the cached version, because WhatsApp called it outdated. The next caller asks again.
     pub(super) async fn forget(&self) {
-        *self.known.lock().await = None;
+        *self.cached.lock().await = None;
     }
 }
 
@@ -94,7 +94,7 @@ async fn fetch(http: &Http, source: &str) -> anyhow::Result<Version> {
     let version = parse_sw_js(&page);
     version
         .filter(|(_, _, revision)| *revision > 0)
-        .ok_or_else(|| anyhow::anyhow!("the page names no version"))
+        .ok_or_else(|| anyhow::anyhow!("the page contains no version"))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with a page that names `revision`.
+    /// Answers one request with a page that contains `revision`.
     async fn answer(listener: &TcpListener, revision: u32) {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut head = Vec::new();
@@ -130,11 +130,12 @@ mod tests {
             ..WebVersion::new(Clock::system())
         };
         let newest = || version.newest(&http);
-        // Nobody answers a second request, so each further answer comes from memory.
+        // The server does not answer a second request, so every further result comes from the
+        // cache.
         let ((), one, other) = tokio::join!(answer(&listener, 1_042_800_123), newest(), newest());
         assert_eq!((one, other), ((2, 3000, 1_042_800_123), one));
         assert_eq!(newest().await, one);
-        version.known.lock().await.as_mut().unwrap().until -= FRESH;
+        version.cached.lock().await.as_mut().unwrap().until -= FRESH;
         let ((), next) = tokio::join!(answer(&listener, 1_042_800_124), newest());
         assert_eq!(
             next,
@@ -152,14 +153,14 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_answer_the_built_in_version_stands_in_and_the_source_is_left_alone() {
-        // No TLS configuration can be made for this client, so every request fails at once.
+        // This client has no TLS configuration, so every request fails at once.
         let http = Http::broken();
         let version = WebVersion::new(Clock::system());
         assert_eq!(version.newest(&http).await, BUILT_IN);
-        let until = version.known.lock().await.unwrap().until;
+        let until = version.cached.lock().await.unwrap().until;
         assert_eq!(version.newest(&http).await, BUILT_IN);
-        assert_eq!(version.known.lock().await.unwrap().until, until);
+        assert_eq!(version.cached.lock().await.unwrap().until, until);
         version.forget().await;
-        assert!(version.known.lock().await.is_none());
+        assert!(version.cached.lock().await.is_none());
     }
 }

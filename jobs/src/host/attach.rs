@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use passerelle_engine::{
     ids::MediaId,
-    whatsapp::{Attached, Link, SendError},
+    whatsapp::{Attached, Connection, SendError},
 };
 
 use super::outcome::Outcome;
 use crate::{
-    media::{self, ObjectsError},
+    media::{self, objects::ObjectsError},
     model::{MediaFile, MediaStatus, Message, StoredFile},
     services::Services,
 };
@@ -29,7 +29,7 @@ const DELETED: &str = "media_deleted";
 /// what becomes of the message instead.
 pub(super) async fn attach(
     services: &Services,
-    link: &Link,
+    link: &Connection,
     message: &Message,
 ) -> Result<Option<Attached>, Outcome> {
     let Some((_, shown)) = message.content.media() else {
@@ -37,7 +37,7 @@ pub(super) async fn attach(
     };
     let file = look(services, message, shown.media_id).await?;
     let stored = here(&file)?;
-    let objects = &services.0.settings.media.objects;
+    let objects = &services.settings().media.objects;
     let on_disk = objects.on_disk(message.org, stored.object).await;
     let on_disk = on_disk.map_err(|error| match error {
         ObjectsError::NotFound => Outcome::Failed(DELETED.to_owned()),

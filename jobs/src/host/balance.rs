@@ -5,8 +5,14 @@ use std::collections::HashMap;
 use passerelle_engine::ids::SessionId;
 use sha2::{Digest as _, Sha256};
 
-use super::{DEAD, registry::Running};
-use crate::{error::Fault, model::State, pacing::millis, services::Services, store};
+use crate::{
+    error::Fault,
+    model::{State, millis},
+    services::Services,
+    settings::DEAD,
+    state::registry::Running,
+    store,
+};
 
 /// A host with more than so many hundredths of its fair share has too many sessions.
 const TOO_MANY: usize = 120;
@@ -23,14 +29,13 @@ pub(super) fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
 /// Gives some sessions back, when this host has far more than its share, and those are meant for a host
 /// that has less than that. What is in flight lands first.
 pub(super) async fn level(services: &Services) -> Result<(), Fault> {
-    let shared = &services.0;
-    let running = shared.registry.all();
+    let running = services.registry().all();
     if !services.is_shared() || running.len() < 2 {
         return Ok(());
     }
     let (hosts, loads) = {
-        let mut conn = shared.store.read_system().await?;
-        let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+        let mut conn = services.store().read_system().await?;
+        let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
         let alive = now.saturating_sub(millis(DEAD));
         let hosts = store::system::hosts::open(&mut conn, alive).await?;
         (hosts, store::system::hosts::loads(&mut conn).await?)
@@ -39,12 +44,12 @@ pub(super) async fn level(services: &Services) -> Result<(), Fault> {
     let going = running.iter().filter(|one| one.stop.is_cancelled());
     let mine = running.len() - going.count();
     let connected = |one: &&Running| {
-        let state = shared.registry.state(one.lease.session);
+        let state = services.registry().state(one.lease.session);
         state == Some(State::Connected) && !one.stop.is_cancelled()
     };
     let movable: Vec<_> = running.iter().filter(connected).collect();
     let sessions: Vec<_> = movable.iter().map(|one| one.lease.session).collect();
-    for session in surplus(&shared.settings.host, mine, &hosts, &loads, &sessions) {
+    for session in surplus(&services.settings().host, mine, &hosts, &loads, &sessions) {
         let moved = movable.iter().find(|one| one.lease.session == session);
         if let Some(one) = moved {
             tracing::info!(session.id = %session, "given back: another host has far fewer sessions");

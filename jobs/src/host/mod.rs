@@ -3,30 +3,28 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`hosted`] | one session at work |
-//! | [`lane`] | the lanes as a queue, and sending one message |
-//! | [`flight`], [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
-//! | [`stray`] | lanes whose message in flight nobody flies |
+//! | [`session`] | one session at work |
+//! | [`claim`], [`job`] | the lanes as a queue, and its job |
+//! | [`send`], [`attach`] | sending one message, and its file |
+//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
+//! | [`orphans`] | messages in flight that no job has in hand |
 //! | [`balance`] | which host a session is meant for |
-//! | [`fence`] | how long this host may believe in its leases |
-//! | [`typing`] | to whom a session shows that it is typing |
-//! | [`registry`] | which sessions run here, live |
-//! | `nowhere` | the lanes alone, to measure them (sandbox builds) |
+//! | [`fence`] | dropping the sessions when the fence no longer holds |
+//! | `null_sink` | the lanes alone, to measure them (sandbox builds) |
 
 mod attach;
 mod balance;
+pub(crate) mod claim;
 mod fence;
-mod flight;
-mod hosted;
-pub(crate) mod lane;
+pub(crate) mod job;
 #[cfg(feature = "sandbox")]
-pub mod nowhere;
+pub mod null_sink;
+mod orphans;
 mod outcome;
 mod receipts;
-mod registry;
+pub(crate) mod send;
+mod session;
 mod settle;
-mod stray;
-mod typing;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -38,22 +36,18 @@ use passerelle_engine::{
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use fence::Fence;
-pub use lane::SendMessage;
-pub(crate) use registry::Registry;
-pub(crate) use settle::Gathering;
-pub(crate) use stray::InHand;
+pub use job::SendMessage;
 
-use self::{balance::preferred, hosted::Hosted};
-use crate::{commands, crash, error::Fault, pacing::millis, services::Services, store};
+use self::balance::preferred;
+use crate::{
+    crash, error::Fault, host::session::RunningSession, model::millis, services::Services,
+    sessions::commands, settings::DEAD, store,
+};
 
 /// Between two looks at which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
-/// A host not seen for so long is dead: its sessions may be taken.
-pub(crate) const DEAD: Duration = Duration::from_secs(15);
-
 /// A session that was written to within this time is in a conversation; one that was linked within it is
 /// looked at.
 const RECENT: Duration = Duration::from_hours(1);
@@ -91,17 +85,17 @@ impl Host {
 
     async fn work(&self) {
         let mut beaten: Option<Instant> = None;
-        let mut stray = HashSet::new();
+        let mut orphans = HashSet::new();
         // What this host held when it died is its own to take back at once; with each heartbeat, what
         // it could not give back.
         let mut booting = true;
         while !self.stop.is_cancelled() {
-            match self.look(&mut beaten, &mut stray, booting).await {
+            match self.look(&mut beaten, &mut orphans, booting).await {
                 Ok(()) => booting = false,
                 Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
             }
             tokio::select! {
-                () = self.services.0.sessions.notified() => {}
+                () = self.services.sessions().notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.stop.cancelled() => {}
             }
@@ -117,9 +111,12 @@ impl Host {
 
     /// Others are to take what is given back from now on.
     async fn drain(&self) -> Result<(), Fault> {
-        let shared = self.services.0.clone();
-        let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
-        let drain = shared.store.write_system(move |tx| {
+        let services = &self.services;
+        let (host, boot) = (
+            Arc::clone(&services.settings().host),
+            Arc::clone(services.boot()),
+        );
+        let drain = services.store().write_system(move |tx| {
             Box::pin(async move { store::system::hosts::drain(tx, &host, &boot).await })
         });
         Ok(drain.await?)
@@ -141,14 +138,14 @@ impl Host {
     async fn look(
         &self,
         beaten: &mut Option<Instant>,
-        stray: &mut HashSet<MessageId>,
+        orphans: &mut HashSet<MessageId>,
         booting: bool,
     ) -> Result<(), Fault> {
-        let now = self.services.0.clock.monotonic();
+        let now = self.services.clock().monotonic();
         let beats = beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
         if beats {
             self.beat(beaten.is_none()).await?;
-            *stray = stray::resolve(&self.services, stray).await?;
+            *orphans = orphans::resolve(&self.services, orphans).await?;
             *beaten = Some(now);
         }
         self.put_to_rest().await?;
@@ -165,11 +162,14 @@ impl Host {
     /// Keeps the heartbeat: the first one takes the host's name, from a process that may still run
     /// under it; one that finds its name taken runs nothing any more.
     async fn beat(&self, first: bool) -> Result<(), Fault> {
-        let shared = self.services.0.clone();
-        let began = shared.clock.monotonic();
-        let (host, boot) = (Arc::clone(&shared.settings.host), Arc::clone(&shared.boot));
-        let egress = Arc::clone(&shared.settings.egress_name);
-        let beat = shared.store.write_system(move |tx| {
+        let services = &self.services;
+        let began = services.clock().monotonic();
+        let (host, boot) = (
+            Arc::clone(&services.settings().host),
+            Arc::clone(services.boot()),
+        );
+        let egress = Arc::clone(&services.settings().egress_name);
+        let beat = services.store().write_system(move |tx| {
             Box::pin(async move {
                 if first {
                     store::system::hosts::register(tx, &host, &boot, &egress).await?;
@@ -179,25 +179,25 @@ impl Host {
             })
         });
         if beat.await? {
-            self.services.0.fence.renew(began);
+            self.services.fence().renew(began);
             return Ok(());
         }
         fence::drop_all(&self.services, "another process took this host's name");
-        self.services.0.usurped.cancel();
+        self.services.usurp();
         self.stop.cancel();
         Err(Fault::LeaseLost)
     }
 
     /// Hosts that connect from one address share how fast it may.
     async fn share_address(&self) -> Result<(), Fault> {
-        let shared = &self.services.0;
+        let services = &self.services;
         if !self.services.is_shared() {
             return Ok(());
         }
-        let mut conn = shared.store.read_system().await?;
-        let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+        let mut conn = services.store().read_system().await?;
+        let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
         let alive = now.saturating_sub(millis(DEAD));
-        let egress = &shared.settings.egress_name;
+        let egress = &services.settings().egress_name;
         let hosts = store::system::hosts::sharing(&mut conn, egress, alive).await?;
         self.whatsapp
             .share_address(u32::try_from(hosts).unwrap_or(1));
@@ -210,7 +210,7 @@ impl Host {
         if waiting.is_empty() {
             return Ok(());
         }
-        let store = &self.services.0.store;
+        let store = self.services.store();
         let mut conn = store.read_system().await?;
         let urgencies =
             store::system::hosts::urgencies(&mut conn, store.dialect(), &waiting, self.recent());
@@ -220,7 +220,7 @@ impl Host {
     }
 
     fn recent(&self) -> store::system::hosts::Since {
-        let at = self.services.0.clock.now().saturating_sub(millis(RECENT));
+        let at = self.services.clock().now().saturating_sub(millis(RECENT));
         store::system::hosts::Since {
             at,
             message: MessageId::earliest(at),
@@ -230,12 +230,12 @@ impl Host {
     /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host
     /// has the leases of and does not run.
     async fn take_leases(&self, own: bool) -> Result<(), Fault> {
-        let shared = &self.services.0;
+        let services = &self.services;
         let (free, hosts) = {
-            let mut conn = shared.store.read_system().await?;
-            let now = passerelle_engine::store::now(shared.store.dialect(), &mut conn).await?;
+            let mut conn = services.store().read_system().await?;
+            let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
             let alive = now.saturating_sub(millis(DEAD));
-            let own = if own { &*shared.settings.host } else { "" };
+            let own = if own { &*services.settings().host } else { "" };
             let free =
                 store::system::hosts::wanting_a_host(&mut conn, own, alive, self.recent()).await?;
             let hosts = if free.is_empty() {
@@ -256,10 +256,10 @@ impl Host {
             if self.stop.is_cancelled() {
                 break;
             }
-            let ours = host.as_deref() == Some(&*shared.settings.host);
+            let ours = host.as_deref() == Some(&*services.settings().host);
             let preferred = preferred(&hosts, session);
-            let another = preferred.is_some_and(|host| host != &*shared.settings.host);
-            if shared.registry.runs(session) || (another && !ours) {
+            let another = preferred.is_some_and(|host| host != &*services.settings().host);
+            if services.registry().runs(session) || (another && !ours) {
                 continue;
             }
             if let Some(lease) = take_lease(&self.services, org, session, epoch).await? {
@@ -272,19 +272,19 @@ impl Host {
     fn host(&self, lease: Lease, urgency: Urgency) {
         tracing::info!(session.id = %lease.session, epoch = lease.epoch, "this host runs the session");
         let stop = self.stop.child_token();
-        let hosted = Hosted::new(self.services.clone(), lease, urgency, stop);
-        self.tasks.spawn(hosted.run(self.whatsapp.clone()));
+        let running = RunningSession::new(self.services.clone(), lease, urgency, stop);
+        self.tasks.spawn(running.run(self.whatsapp.clone()));
     }
 
     /// Stops the sessions that run here and should not.
     async fn put_to_rest(&self) -> Result<(), Fault> {
-        let running = self.services.0.registry.all();
+        let running = self.services.registry().all();
         if running.is_empty() {
             return Ok(());
         }
         let wanted = {
-            let mut conn = self.services.0.store.read_system().await?;
-            store::system::hosts::still_wanted(&mut conn, &self.services.0.settings.host).await?
+            let mut conn = self.services.store().read_system().await?;
+            store::system::hosts::still_wanted(&mut conn, &self.services.settings().host).await?
         };
         let wanted: std::collections::HashMap<_, _> = wanted.into_iter().collect();
         for session in running {
@@ -297,10 +297,9 @@ impl Host {
 
     /// Waits until every session has put itself to rest: their stop tokens are children of ours.
     async fn rest(&self) {
-        for session in self.services.0.registry.all() {
+        for session in self.services.registry().all() {
             self.services
-                .0
-                .registry
+                .registry()
                 .stopped(session.lease.session, Duration::from_secs(25))
                 .await;
         }
@@ -314,12 +313,14 @@ async fn take_lease(
     session: SessionId,
     epoch: i64,
 ) -> Result<Option<Lease>, Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(org).await?;
-    let gap = shared.settings.pace.gap(&mut services.chance());
-    let (host, clock) = (Arc::clone(&shared.settings.host), shared.clock.clone());
-    let taken = shared
-        .store
+    let key = services.vault().org_key(org).await?;
+    let gap = services.settings().pace.gap(&mut services.chance());
+    let (host, clock) = (
+        Arc::clone(&services.settings().host),
+        services.clock().clone(),
+    );
+    let taken = services
+        .store()
         .write_system(move |tx| {
             Box::pin(async move {
                 let Some(lease) =

@@ -5,26 +5,25 @@ use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::{Clock, Millis},
-    event::ReceiptKind,
     lease::Lease,
     store::Tx,
     vault::DataKey,
-    whatsapp::NOT_IN_GROUP,
+    whatsapp::{NOT_IN_GROUP, event::ReceiptKind},
 };
 use tokio::time::Instant;
 
-use super::{
-    flight::Word,
-    lane::SendMessage,
-    settle::{Settled, Taken},
-};
 use crate::{
     crash,
     error::Fault,
-    events, messages,
-    model::{Message, Status, Uncertain},
-    pacing::millis,
+    events,
+    host::{job::SendMessage, settle},
+    messages::{self, target},
+    model::{Message, Status, Uncertain, millis},
     services::Services,
+    state::{
+        gathering::{Settled, Taken},
+        in_flight::ServerVerdict,
+    },
     store,
 };
 
@@ -49,7 +48,7 @@ pub(crate) enum Outcome {
     Written {
         wire_at: Instant,
         gap: Duration,
-        word: Option<Word>,
+        verdict: Option<ServerVerdict>,
     },
 }
 
@@ -87,15 +86,15 @@ pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Optio
 }
 
 async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
-    let key = services.0.vault.org_key(job.org).await?;
-    let mut conn = services.0.store.read(job.org).await?;
+    let key = services.vault().org_key(job.org).await?;
+    let mut conn = services.store().read(job.org).await?;
     let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
     drop(conn);
     claimed
         .map(|(stored, opted_out)| {
             Ok(Claimed {
                 resends: stored.resends,
-                message: messages::open(&key, stored)?,
+                message: messages::sealed::open(&key, stored)?,
                 opted_out,
             })
         })
@@ -113,7 +112,7 @@ pub(crate) async fn settle(
     let lease = Lease {
         org: job.org,
         session: job.session,
-        host: Arc::clone(&services.0.settings.host),
+        host: Arc::clone(&services.settings().host),
         epoch: job.epoch,
     };
     loop {
@@ -131,7 +130,7 @@ pub(crate) async fn settle(
         }
     }
     crash::point("complete.after_commit");
-    services.0.lanes.notify_one();
+    services.lanes().notify_one();
     services.wake_deliveries();
     Ok(())
 }
@@ -142,11 +141,11 @@ async fn commit(
     claimed: Claimed,
     outcome: Outcome,
 ) -> Result<(), Fault> {
-    let key = services.0.vault.org_key(lease.org).await?;
+    let key = services.vault().org_key(lease.org).await?;
     if let Outcome::Written {
         wire_at,
         gap,
-        word: Some(Word::Taken),
+        verdict: Some(ServerVerdict::Taken),
     } = outcome
     {
         let taken = Taken {
@@ -156,16 +155,19 @@ async fn commit(
             wire_at,
             gap,
         };
-        match services.0.taken.settle(services, taken).await {
+        match services
+            .taken()
+            .settle(taken, |set| settle::commit(services, set))
+            .await
+        {
             Settled::Committed => return Ok(()),
             Settled::LeaseLost => return Err(Fault::LeaseLost),
             Settled::Alone => {}
         }
     }
-    let (lease, clock) = (lease.clone(), services.0.clock.clone());
+    let (lease, clock) = (lease.clone(), services.clock().clone());
     services
-        .0
-        .store
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 let ago = since(&clock, &outcome);
@@ -209,18 +211,20 @@ async fn apply(
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
-        Outcome::Written { gap, word, .. } => match word {
+        Outcome::Written { gap, verdict, .. } => match verdict {
             // The same id once more, after the new connection; then nobody knows.
             None if resends == 0 && may_resend(tx, &message).await? => {
                 return put_back(tx, &message, 1, after(gap)).await;
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
-            Some(Word::Refused(code)) => {
+            Some(ServerVerdict::Refused(code)) => {
                 let code = Some(refusal(&message, code));
                 (after(gap), Reached::End(Status::Failed, code))
             }
-            Some(Word::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
-            Some(Word::Receipt(kind, at)) => (after(gap), Reached::At(of_receipt(kind), at)),
+            Some(ServerVerdict::Taken) => (after(gap), Reached::At(Status::Sent, clock.now())),
+            Some(ServerVerdict::Receipt(kind, at)) => {
+                (after(gap), Reached::At(of_receipt(kind), at))
+            }
         },
     };
     if !store::lanes::release(tx, message.org, message.session, message.id, next).await? {
@@ -322,7 +326,7 @@ async fn step(
     stamp.get_or_insert(at);
     events::message(tx, key, message, clock).await?;
     if status == Status::Sent {
-        events::taken(tx, key, message, clock).await?;
+        target::apply_taken(tx, key, message, clock).await?;
     }
     Ok(())
 }
@@ -358,7 +362,7 @@ pub(crate) async fn resolve(
         return Ok(());
     };
     let resends = stored.resends;
-    let mut message = messages::open(key, stored)?;
+    let mut message = messages::sealed::open(key, stored)?;
     if resends < DEATHS && may_resend(tx, &message).await? {
         return put_back(tx, &message, resends + 1, next).await;
     }

@@ -3,10 +3,10 @@
 
 use passerelle_engine::{
     clock::{Clock, Millis},
-    event::ReceiptKind,
     lease::Lease,
     store::Tx,
     vault::DataKey,
+    whatsapp::event::ReceiptKind,
 };
 
 use super::outcome::{advance, of_receipt, refusal};
@@ -14,15 +14,14 @@ use crate::{
     crash,
     error::Fault,
     events, messages,
-    model::{Message, Status},
-    pacing::millis,
+    model::{Message, Status, millis},
     services::Services,
     store,
 };
 
-/// News of a message.
+/// What WhatsApp says of a message that is no longer in flight.
 #[derive(Debug, Clone)]
-pub(crate) enum News {
+pub(crate) enum StatusUpdate {
     /// The server took it after all.
     Taken,
     /// The server refused it after all.
@@ -31,25 +30,24 @@ pub(crate) enum News {
     Receipt(ReceiptKind, Millis),
 }
 
-/// Commits news of messages; what is not newer than the status changes nothing.
+/// Commits an update of messages; what is not newer than the status changes nothing.
 pub(crate) async fn commit(
     services: &Services,
     lease: &Lease,
     wa_ids: Vec<String>,
-    news: News,
+    update: StatusUpdate,
 ) -> Result<(), Fault> {
-    let key = services.0.vault.org_key(lease.org).await?;
-    let (lease, clock) = (lease.clone(), services.0.clock.clone());
-    let gap = services.0.settings.pace.gap(&mut services.chance());
+    let key = services.vault().org_key(lease.org).await?;
+    let (lease, clock) = (lease.clone(), services.clock().clone());
+    let gap = services.settings().pace.gap(&mut services.chance());
     services
-        .0
-        .store
+        .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 let not_before = lease.check(tx).await?.saturating_add(millis(gap));
                 store::lanes::lock(tx, lease.org, lease.session).await?;
                 for wa_id in &wa_ids {
-                    apply(tx, &key, &clock, &lease, wa_id, &news, not_before).await?;
+                    apply(tx, &key, &clock, &lease, wa_id, &update, not_before).await?;
                 }
                 crash::point("receipt.before_commit");
                 Ok::<_, Fault>(())
@@ -67,26 +65,26 @@ async fn apply(
     clock: &Clock,
     lease: &Lease,
     wa_id: &str,
-    news: &News,
+    update: &StatusUpdate,
     not_before: Millis,
 ) -> Result<(), Fault> {
     let Some(stored) = store::messages::by_wa_id(tx, lease.org, lease.session, wa_id).await? else {
         return Ok(());
     };
-    let next = match news {
-        News::Taken => Status::Sent,
-        News::Refused(_) => Status::Failed,
-        News::Receipt(kind, _) => of_receipt(*kind),
+    let next = match update {
+        StatusUpdate::Taken => Status::Sent,
+        StatusUpdate::Refused(_) => Status::Failed,
+        StatusUpdate::Receipt(kind, _) => of_receipt(*kind),
     };
     if !stored.status.may_become(next) {
         return Ok(());
     }
-    let mut message = messages::open(key, stored)?;
+    let mut message = messages::sealed::open(key, stored)?;
     leave_lane(tx, &message, not_before).await?;
-    match news {
-        News::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
-        News::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
-        News::Refused(code) => {
+    match update {
+        StatusUpdate::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
+        StatusUpdate::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
+        StatusUpdate::Refused(code) => {
             let error = refusal(&message, *code);
             store::messages::end(tx, message.org, message.id, next, Some(&error)).await?;
             message.status = next;

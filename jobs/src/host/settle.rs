@@ -1,101 +1,44 @@
 //! Messages that WhatsApp's server took, settled in sets.
 //!
-//! Nearly every outcome is this one, and on a busy host many come at once: whoever comes first
-//! commits all that gathered while the set before was being committed. Nobody waits for a set to fill.
+//! Nearly every outcome is this one, and on a busy host many come at once: they gather
+//! ([`Gathering`](crate::state::gathering::Gathering)) and are committed together.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use passerelle_engine::{
-    clock::Clock,
-    lease::{self, Lease},
-    store::SystemTx,
-    vault::DataKey,
-};
-use tokio::{sync::oneshot, time::Instant};
+use passerelle_engine::{clock::Clock, lease, store::SystemTx};
 
 use crate::{
     crash,
     error::Fault,
-    events,
-    model::{Message, Status},
-    pacing::millis,
+    events::{self, emit::emit_in},
+    messages::target,
+    model::{Status, millis},
     services::Services,
+    state::gathering::{Settled, Taken},
     store,
 };
 
-/// A message that the server took.
-pub(crate) struct Taken {
-    pub(crate) lease: Lease,
-    pub(crate) key: Arc<DataKey>,
-    pub(crate) message: Message,
-    pub(crate) wire_at: Instant,
-    pub(crate) gap: Duration,
-}
-
-/// What became of it in its set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// It is committed.
-    Committed,
-    /// The session's lease is lost; its new owner resolves the message.
-    LeaseLost,
-    /// The set was not committed: it is to be tried alone.
-    Alone,
-}
-
-/// Where the taken ones of a host gather.
-#[derive(Default)]
-pub(crate) struct Gathering {
-    waiting: Mutex<Vec<(Taken, oneshot::Sender<Settled>)>>,
-    /// Held while a set is committed.
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Gathering {
-    fn waiting(&self) -> MutexGuard<'_, Vec<(Taken, oneshot::Sender<Settled>)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Settles this one, with whatever else has gathered.
-    pub(crate) async fn settle(&self, services: &Services, taken: Taken) -> Settled {
-        let (answer, mut answered) = oneshot::channel();
-        self.waiting().push((taken, answer));
-        let turn = self.turn.lock().await;
-        if let Ok(settled) = answered.try_recv() {
-            return settled;
-        }
-        let set = std::mem::take(&mut *self.waiting());
-        commit(services, set).await;
-        drop(turn);
-        answered.await.unwrap_or(Settled::Alone)
-    }
-}
-
-async fn commit(services: &Services, set: Vec<(Taken, oneshot::Sender<Settled>)>) {
-    let (set, answers): (Vec<_>, Vec<_>) = set.into_iter().unzip();
-    let shared = services.0.clone();
+/// Commits a set, and says of each what became of it.
+pub(super) async fn commit(services: &Services, set: Vec<Taken>) -> Vec<Settled> {
+    let count = set.len();
+    let (host, clock) = (
+        Arc::clone(&services.settings().host),
+        services.clock().clone(),
+    );
     let committed = services
-        .0
-        .store
+        .store()
         .write_system(move |tx| {
             Box::pin(async move {
-                let settled = settle(tx, &shared.settings.host, &shared.clock, set).await?;
+                let settled = settle(tx, &host, &clock, set).await?;
                 crash::point("complete.before_commit");
                 Ok::<_, Fault>(settled)
             })
         })
         .await;
-    let settled = committed.unwrap_or_else(|fault| {
+    committed.unwrap_or_else(|fault| {
         tracing::warn!(error = %fault, "a set of outcomes was not committed; each is tried alone");
-        vec![Settled::Alone; answers.len()]
-    });
-    for (answer, settled) in answers.into_iter().zip(settled) {
-        // Whoever waited may have been stopped; what is committed stands all the same.
-        let _ = answer.send(settled);
-    }
+        vec![Settled::Alone; count]
+    })
 }
 
 async fn settle(
@@ -124,23 +67,23 @@ async fn settle(
             (taken.lease.session, taken.message.id, next)
         })
         .collect();
-    let mut turns = store::system::settlements::release(tx, &done).await?;
+    let mut slots = store::system::settlements::release(tx, &done).await?;
     let released = set
         .iter()
-        .filter(|taken| is_held(taken) && turns.contains_key(&taken.lease.session));
+        .filter(|taken| is_held(taken) && slots.contains_key(&taken.lease.session));
     let released: Vec<_> = released.map(|taken| taken.message.id).collect();
     let at = clock.now();
     store::system::settlements::sent(tx, &released, at).await?;
     let mut settled = Vec::with_capacity(set.len());
     for mut taken in set {
         let is_held = is_held(&taken);
-        if is_held && let Some(turn) = turns.remove(&taken.lease.session) {
+        if is_held && let Some(slot) = slots.remove(&taken.lease.session) {
             taken.message.status = Status::Sent;
             taken.message.sent_at.get_or_insert(at);
             if let Some(told) = events::of_message(&taken.message) {
-                store::events::emit_in(turn, tx, &taken.key, told, clock).await?;
+                emit_in(slot, tx, &taken.key, told, clock).await?;
             }
-            events::taken(tx, &taken.key, &taken.message, clock).await?;
+            target::apply_taken(tx, &taken.key, &taken.message, clock).await?;
         }
         // A lane that no longer runs the message has settled it before.
         settled.push(if is_held {

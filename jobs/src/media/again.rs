@@ -5,9 +5,12 @@ use passerelle_engine::media::Remote;
 
 use super::source::NoFile;
 use crate::{
-    commands::{self, Answer, Command},
-    messages, reading,
+    messages,
     services::Services,
+    sessions::{
+        commands::{self, Answer, Command},
+        read_receipts,
+    },
     store::media::Stored,
 };
 
@@ -21,7 +24,7 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
         Ok(None) => return NoFile::Expired,
         Err(_) => return NoFile::Later,
     };
-    let Some(message) = reading::named(&message) else {
+    let Some(message) = read_receipts::named(&message) else {
         return NoFile::Expired;
     };
     let command = Command::PutUpAgain {

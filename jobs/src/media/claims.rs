@@ -10,11 +10,8 @@ use super::fetch::{FetchMedia, Fetcher, LAPSE};
 use crate::{
     crash,
     error::Fault,
-    pacing::{millis, until},
-    queue::{
-        Source,
-        tokens::{Known, Travels},
-    },
+    model::{millis, token::RowToken, until},
+    queue::{JobSource, tokens::Travels},
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,
@@ -24,16 +21,16 @@ use crate::{
 /// Between two looks for room on the disk.
 const ROOM: Duration = Duration::from_mins(1);
 
-impl Source for Fetcher {
+impl JobSource for Fetcher {
     type Job = FetchMedia;
     const NAME: &'static str = "media";
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchMedia)>> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
+        let services = &self.services;
+        let now = services.clock().now();
         let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
-        let full = shared.settings.media.is_full();
-        let claim = shared.store.write_system(move |tx| {
+        let full = services.settings().media.is_full();
+        let claim = services.store().write_system(move |tx| {
             Box::pin(async move {
                 if full {
                     media_claims::defer(tx, now, now.saturating_add(millis(ROOM))).await?;
@@ -58,8 +55,8 @@ impl Source for Fetcher {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        let now = self.services.0.clock.now();
-        let mut conn = self.services.0.store.read_system().await?;
+        let now = self.services.clock().now();
+        let mut conn = self.services.store().read_system().await?;
         let next = media_claims::next_at(&mut conn, now).await?;
         Ok(next.map(|at| until(at, now)))
     }
@@ -74,11 +71,11 @@ impl Travels for Fetcher {
 
     type Id = MediaId;
 
-    async fn claim_by_token(&self, token: Known<MediaId>) -> Result<Option<FetchMedia>, Fault> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
-        let full = shared.settings.media.is_full();
-        let claim = shared.store.write_system(move |tx| {
+    async fn claim_by_token(&self, token: RowToken<MediaId>) -> Result<Option<FetchMedia>, Fault> {
+        let services = &self.services;
+        let now = services.clock().now();
+        let full = services.settings().media.is_full();
+        let claim = services.store().write_system(move |tx| {
             Box::pin(async move {
                 if full {
                     let until = now.saturating_add(millis(ROOM));

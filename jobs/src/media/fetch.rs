@@ -18,15 +18,15 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Upload, View, again,
+    again,
     source::{self, NoFile},
 };
 use crate::{
     crash,
     error::Fault,
     events,
-    model::{MediaStatus, Origin, StoredFile},
-    pacing::millis,
+    media::{ingest::Upload, view::View},
+    model::{MediaStatus, Origin, StoredFile, millis},
     services::Services,
     store::{
         self,
@@ -75,7 +75,7 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// Fails when the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
-        let settings = &services.0.settings;
+        let settings = services.settings();
         let client = source::client(&settings.egress, settings.media.url_within);
         Ok(Self {
             client: client.context("the client for files")?,
@@ -87,20 +87,21 @@ impl Fetcher {
     /// Makes one try and records it. An error means that nothing was recorded: the claim lapses and
     /// the file is fetched again.
     pub(crate) async fn fetch(&self, job: FetchMedia) -> anyhow::Result<()> {
-        let key = match self.services.0.vault.org_key(job.org).await {
+        let key = match self.services.vault().org_key(job.org).await {
             Ok(key) => key,
             Err(VaultError::NoKey(_)) => return Ok(()),
             Err(error) => return Err(error).context("the organisation's key"),
         };
         let stored = {
-            let mut conn = self.services.0.store.read(job.org).await?;
+            let mut conn = self.services.store().read(job.org).await?;
             store::media::read(&mut conn, job.org, job.media).await?
         };
         let Some(stored) = stored.filter(|stored| is_this_try(stored, &job)) else {
             tracing::debug!(media.id = %job.media, "nothing to fetch any more");
             return Ok(());
         };
-        let origin = super::origin(&key, &stored)?.context("a file to fetch has an origin")?;
+        let origin =
+            super::sealed::origin(&key, &stored)?.context("a file to fetch has an origin")?;
         let brought = tokio::select! {
             brought = self.bring(&stored, &origin) => brought,
             () = self.hold(&job) => return Ok(()),
@@ -119,8 +120,8 @@ impl Fetcher {
         } = *job;
         loop {
             tokio::time::sleep(HOLD).await;
-            let lapse = self.services.0.clock.now().saturating_add(millis(LAPSE));
-            let hold = self.services.0.store.write(org, move |tx: &mut Tx| {
+            let lapse = self.services.clock().now().saturating_add(millis(LAPSE));
+            let hold = self.services.store().write(org, move |tx: &mut Tx| {
                 Box::pin(async move { store::media::hold(tx, org, media, attempt, lapse).await })
             });
             match hold.await {
@@ -168,28 +169,29 @@ impl Fetcher {
         origin: &Origin,
         brought: Result<StoredFile, NoFile>,
     ) -> anyhow::Result<()> {
-        let shared = &self.services.0;
-        let now = shared.clock.now();
+        let services = &self.services;
+        let now = services.clock().now();
         let outcome = match &brought {
             Ok(file) => {
                 let record = job.media.to_string();
-                let sealed = key.seal_json(&super::file_place(job.org, &record), file)?;
+                let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
                 here(file, sealed, now)
             }
             Err(no_file) => {
                 let moved = moved(no_file, origin);
                 let record = job.media.to_string();
-                let moved = moved
-                    .map(|origin| key.seal_json(&super::origin_place(job.org, &record), &origin));
+                let moved = moved.map(|origin| {
+                    key.seal_json(&super::sealed::origin_place(job.org, &record), &origin)
+                });
                 Outcome {
                     origin_sealed: moved.transpose()?,
                     ..not_here(no_file, origin, job.attempt, now)
                 }
             }
         };
-        let (clock, settings) = (shared.clock.clone(), shared.settings.media.clone());
+        let (clock, settings) = (services.clock().clone(), services.settings().media.clone());
         let (org, media, attempt) = (job.org, job.media, job.attempt);
-        let write = shared.store.write(org, move |tx: &mut Tx| {
+        let write = services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move {
                 if !store::media::settle(tx, org, media, attempt, &outcome).await? {
                     return Ok::<_, Fault>(false);
@@ -201,10 +203,11 @@ impl Fetcher {
                     file_sealed: outcome.file_sealed,
                     ..stored
                 };
-                let file = super::open(&key, &settled)?;
+                let file = super::sealed::open(&key, &settled)?;
                 if file.message.is_some() {
                     let view = View::of(&key, &settings, file, now);
-                    events::media(tx, &key, org, &view, &clock).await?;
+                    let shown = (view.session, view.status, view.json());
+                    events::media(tx, &key, org, shown, &clock).await?;
                 }
                 crash::point("media.before_commit");
                 Ok(true)
@@ -213,7 +216,12 @@ impl Fetcher {
         let counted = write.await.context("recording a fetch")?;
         crash::point("media.after_commit");
         if let (Ok(file), false) = (brought, counted) {
-            shared.settings.media.objects.forget(org, file.object).await;
+            services
+                .settings()
+                .media
+                .objects
+                .forget(org, file.object)
+                .await;
         }
         self.services.wake_lanes();
         self.services.wake_deliveries();

@@ -7,10 +7,11 @@ use passerelle_engine::{
     vault::DataKey,
 };
 
-use super::{MediaSettings, View};
 use crate::{
     error::Fault,
+    media::view::View,
     model::{MediaFile, MediaStatus, Message, Origin},
+    settings::MediaSettings,
     store,
 };
 
@@ -75,9 +76,9 @@ impl Announcing {
             error,
             stored: None,
             created_at: now,
-            delete_at: super::delete_at(tx, message.org, now, of_gateway).await?,
+            delete_at: super::sealed::delete_at(tx, message.org, now, of_gateway).await?,
         };
-        store::media::insert(tx, &super::row(key, &file, origin.as_ref())?).await?;
+        store::media::insert(tx, &super::sealed::row(key, &file, origin.as_ref())?).await?;
         Ok(Some(View::of(key, &self.settings, file, now)))
     }
 }

@@ -4,11 +4,7 @@
 //! lies on a disk in the clear. A picture, a voice note or a film is then made ready from there, when its
 //! turn comes, and stored anew where that changed it. A file that turns out to be none of its kind leaves nothing behind.
 
-use std::{
-    fs::File,
-    io::{Read as _, Seek as _, Write as _},
-    pin::pin,
-};
+use std::{fs::File, io::Read as _};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream::Fuse};
@@ -20,88 +16,25 @@ use passerelle_engine::{
 };
 
 use super::{
-    confined, film,
+    film,
     kinds::{self, HEAD},
-    objects::{Objects, ObjectsError, Writing},
+    objects::Writing,
     pages, recording,
 };
 use crate::{
     error::Fault,
+    media::{
+        error::{BadMedia, IngestError},
+        picture,
+        ready::Ready,
+        stored::{Sealed, plain},
+        voice,
+    },
     model::{MediaFile, MediaStatus, StoredFile},
     services::Services,
+    state::decoding::DecodingSlot,
     store,
 };
-
-/// Why the bytes are no file of their kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadMedia {
-    /// No bytes at all.
-    #[error("the file is empty")]
-    Empty,
-    /// More bytes than a file of its kind may have.
-    #[error("the file is larger than {0} bytes")]
-    TooLarge(u64),
-    /// Its first bytes are those of another type.
-    #[error("the file is {0}, which a message of this kind does not carry")]
-    Type(&'static str),
-    /// It would have to be converted.
-    #[error("the file would have to be converted: needed is {0}")]
-    Transcoding(&'static str),
-    /// Converting it takes more than is given for it.
-    #[error("converting the file takes too much time or memory: needed is {0}")]
-    TooCostly(&'static str),
-    /// It does not read as what its first bytes say.
-    #[error("the file is damaged")]
-    Damaged,
-    /// A voice note of more seconds than one may have.
-    #[error("a voice note has at most {0} seconds")]
-    TooLong(usize),
-    /// A picture of too many pixels, or a sticker of other than 512 by 512.
-    #[error("the picture has the wrong size in pixels")]
-    Dimensions,
-}
-
-impl BadMedia {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "media_empty",
-            Self::TooLarge(_) => "media_too_large",
-            Self::Type(_) => "media_type_not_supported",
-            Self::Transcoding(_) => "transcoding_unavailable",
-            Self::TooCostly(_) => "transcoding_limit",
-            Self::Damaged => "media_damaged",
-            Self::TooLong(_) => "media_too_long",
-            Self::Dimensions => "media_dimensions",
-        }
-    }
-}
-
-/// Why nothing was stored.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The bytes are no file of their kind.
-    #[error(transparent)]
-    Bad(#[from] BadMedia),
-    /// The bytes stopped coming.
-    #[error("the bytes stopped coming")]
-    BrokenOff,
-    /// Too many files come in at once.
-    #[error("too many files come in at once")]
-    Busy,
-    /// The disk has no room for files.
-    #[error("the disk has no room for files")]
-    Full,
-    /// The gateway is going down.
-    #[error("the gateway is going down")]
-    Stopping,
-    /// The object store failed.
-    #[error(transparent)]
-    Objects(#[from] ObjectsError),
-    /// Our side failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
 
 /// What is said of a file that comes in.
 #[derive(Debug, Clone)]
@@ -122,17 +55,20 @@ pub async fn ingest<S, E>(
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
-    let shared = &services.0;
-    if shared.settings.media.is_full() {
+    if services.settings().media.is_full() {
         return Err(IngestError::Full);
     }
-    let _turn = shared.turns.of(org).await.ok_or(IngestError::Busy)?;
+    let _slot = services
+        .upload_slots()
+        .of(org)
+        .await
+        .ok_or(IngestError::Busy)?;
     let kind = upload.kind;
     let stored = take_in(services, org, upload, bytes).await?;
     let object = stored.object;
-    let now = shared.clock.now();
+    let now = services.clock().now();
     let mut file = MediaFile {
-        id: MediaId::new(&shared.clock),
+        id: MediaId::new(services.clock()),
         org,
         session: None,
         message: None,
@@ -141,13 +77,13 @@ where
         error: None,
         stored: Some(stored),
         created_at: now,
-        delete_at: shared.settings.media.delete_at(now),
+        delete_at: services.settings().media.delete_at(now),
     };
-    let key = shared.vault.org_key(org).await.map_err(Fault::from)?;
-    let mut row = super::row(&key, &file, None)?;
-    let written = shared.store.write(org, move |tx: &mut Tx| {
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
+    let mut row = super::sealed::row(&key, &file, None)?;
+    let written = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move {
-            row.delete_at = super::delete_at(tx, org, now, row.delete_at).await?;
+            row.delete_at = super::sealed::delete_at(tx, org, now, row.delete_at).await?;
             store::media::insert(tx, &row).await?;
             Ok(row.delete_at)
         })
@@ -155,7 +91,7 @@ where
     match written.await {
         Ok(delete_at) => file.delete_at = delete_at,
         Err(error) => {
-            shared.settings.media.objects.forget(org, object).await;
+            services.settings().media.objects.forget(org, object).await;
             return Err(Fault::Store(error).into());
         }
     }
@@ -179,7 +115,7 @@ where
         return Err(BadMedia::Empty.into());
     }
     let mime_type = kinds::sniff(&head);
-    let converts = services.0.settings.media.ffmpeg.is_some();
+    let converts = services.settings().media.ffmpeg.is_some();
     check_type(kind, mime_type, converts)?;
     let came = Sealing::new(services, org, kind)
         .all(head, incoming)
@@ -188,7 +124,7 @@ where
     let (sealed, looks) = match looked {
         Ok((anew, looks)) => (anew.unwrap_or(came), looks),
         Err(error) => {
-            came.forget(services).await;
+            came.forget(&services.settings().media.objects).await;
             return Err(error);
         }
     };
@@ -231,16 +167,16 @@ async fn looks(
     kind: MediaKind,
     mime_type: &'static str,
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
-    let settings = &services.0.settings.media;
+    let settings = &services.settings().media;
     let objects = &settings.objects;
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
-            let turn = services.0.decoding.turn().await;
+            let slot = services.decoding().slot().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
             let whole = whole.await?;
-            let ready = turn.ready(kind, mime_type, whole).await?;
+            let ready = ready(slot, kind, mime_type, whole).await?;
             let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(ready.bytes)]);
-            let anew = came.replaced(services, kind, whole).await?;
+            let anew = replaced(came, services, kind, whole).await?;
             Ok((Some(anew), ready.looks))
         }
         MediaKind::Video => {
@@ -248,18 +184,37 @@ async fn looks(
             let Some(made) = made else {
                 return Ok((None, looks));
             };
-            let anew = came.replaced(services, kind, chunks(made)).await?;
+            let anew = replaced(came, services, kind, chunks(made)).await?;
             Ok((Some(anew), looks))
         }
         MediaKind::Audio => Ok((None, recording::looks(objects, came, mime_type).await)),
         MediaKind::Document => {
             let mut looks = plain(mime_type);
-            if pages::counts(mime_type, &came.file) {
-                looks.pages = pages::of(settings, &services.0.decoding, came).await;
+            if let Some(confinement) = &settings.confinement
+                && pages::counts(mime_type, &came.file)
+            {
+                let decoding = services.decoding();
+                looks.pages = pages::of(confinement, objects, decoding, came).await;
             }
             Ok((None, looks))
         }
     }
+}
+
+/// Makes a picture, a sticker or a voice note ready to be sent.
+async fn ready(
+    slot: DecodingSlot,
+    kind: MediaKind,
+    mime_type: &'static str,
+    bytes: Vec<u8>,
+) -> Result<Ready, BadMedia> {
+    let work = move || match kind {
+        MediaKind::Voice => voice::voice(&bytes),
+        MediaKind::Sticker => picture::sticker(bytes),
+        _ => picture::picture(mime_type, bytes),
+    };
+    // A decoder that panics says that the file is damaged.
+    slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))
 }
 
 /// How much is read at once of what lies in memory.
@@ -321,49 +276,21 @@ where
     }
 }
 
-/// An encrypted file in the object store.
-pub(super) struct Sealed {
-    pub(super) org: OrgId,
-    pub(super) object: ObjectId,
-    pub(super) file: SealedFile,
-}
-
-impl Sealed {
-    /// The whole file in the clear, in memory alone, read from the beginning.
-    pub(super) async fn in_memory(&self, objects: &Objects) -> Result<File, ObjectsError> {
-        let failed = ObjectsError::in_memory;
-        let mut file = confined::in_memory().map_err(failed)?;
-        let size = self.file.size;
-        let bytes = objects.part(self.org, self.object, self.file.clone(), 0..size);
-        let mut bytes = pin!(bytes.await?);
-        while let Some(chunk) = bytes.next().await {
-            file.write_all(&chunk?).map_err(failed)?;
-        }
-        file.rewind().map_err(failed)?;
-        Ok(file)
-    }
-
-    /// Stores what was made of it, and forgets what came.
-    async fn replaced<S>(
-        &self,
-        services: &Services,
-        kind: MediaKind,
-        made: S,
-    ) -> Result<Self, IngestError>
-    where
-        S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
-    {
-        let incoming = Incoming::new(made, u64::MAX);
-        let sealing = Sealing::new(services, self.org, kind);
-        let anew = sealing.all(Bytes::new(), incoming).await?;
-        self.forget(services).await;
-        Ok(anew)
-    }
-
-    async fn forget(&self, services: &Services) {
-        let objects = &services.0.settings.media.objects;
-        objects.forget(self.org, self.object).await;
-    }
+/// Stores what was made of it, and forgets what came.
+async fn replaced<S>(
+    came: &Sealed,
+    services: &Services,
+    kind: MediaKind,
+    made: S,
+) -> Result<Sealed, IngestError>
+where
+    S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
+{
+    let incoming = Incoming::new(made, u64::MAX);
+    let sealing = Sealing::new(services, came.org, kind);
+    let anew = sealing.all(Bytes::new(), incoming).await?;
+    came.forget(&services.settings().media.objects).await;
+    Ok(anew)
 }
 
 /// A file that is being encrypted and stored. Leaves nothing behind unless it comes to its end.
@@ -376,12 +303,12 @@ struct Sealing {
 
 impl Sealing {
     fn new(services: &Services, org: OrgId, kind: MediaKind) -> Self {
-        let object = ObjectId::new(&services.0.clock);
+        let object = ObjectId::new(services.clock());
         Self {
             org,
             object,
             sealer: Sealer::new(MediaClass::from(kind)),
-            writing: services.0.settings.media.objects.write(org, object),
+            writing: services.settings().media.objects.write(org, object),
         }
     }
 
@@ -424,12 +351,4 @@ where
     let (last, file) = sealer.finish();
     writing.write(last).await?;
     Ok(file)
-}
-
-/// A file of which only its type is known.
-pub(super) fn plain(mime_type: &str) -> Looks {
-    Looks {
-        mime_type: mime_type.to_owned(),
-        ..Looks::default()
-    }
 }

@@ -16,7 +16,7 @@ use crate::{error::Fault, services::Services};
 
 /// What a link opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
+pub struct SignedUrl {
     /// Whose.
     pub org: OrgId,
     /// Which file.
@@ -25,7 +25,7 @@ pub struct Link {
     pub until: Millis,
 }
 
-impl Link {
+impl SignedUrl {
     fn said(self) -> String {
         format!("{}.{}.{}", self.org, self.media, self.until)
     }
@@ -43,25 +43,25 @@ impl Link {
 }
 
 /// The whole address, `PUBLIC_URL/media/…`.
-pub(super) fn sign(key: &DataKey, public_url: &str, link: Link) -> String {
+pub(super) fn sign(key: &DataKey, public_url: &str, link: SignedUrl) -> String {
     let said = link.said();
     let mac = BASE64_URL_SAFE_NO_PAD.encode(key.mac("media.link", said.as_bytes()));
     format!("{public_url}/media/{said}.{mac}")
 }
 
 /// What a link's last part opens; none when it is not one of ours, or its time is over.
-pub async fn open(services: &Services, text: &str) -> Result<Option<Link>, Fault> {
+pub async fn open(services: &Services, text: &str) -> Result<Option<SignedUrl>, Fault> {
     let Some((said, mac)) = text.rsplit_once('.') else {
         return Ok(None);
     };
-    let (Some(link), Ok(mac)) = (Link::read(said), BASE64_URL_SAFE_NO_PAD.decode(mac)) else {
+    let (Some(link), Ok(mac)) = (SignedUrl::read(said), BASE64_URL_SAFE_NO_PAD.decode(mac)) else {
         return Ok(None);
     };
-    let key = match services.0.vault.org_key(link.org).await {
+    let key = match services.vault().org_key(link.org).await {
         Err(VaultError::NoKey(_)) => return Ok(None),
         key => key?,
     };
     let ours = key.mac("media.link", said.as_bytes());
-    let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.0.clock.now();
+    let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.clock().now();
     Ok(stands.then_some(link))
 }

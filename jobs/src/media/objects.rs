@@ -93,7 +93,7 @@ impl Objects {
     }
 
     /// How full the disk is on which the folder lies, in percent; none of a bucket.
-    pub(super) fn fullness(&self) -> Option<u8> {
+    pub(crate) fn fullness(&self) -> Option<u8> {
         let disk = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
         // As `df` counts: what only root may fill is no room.
         let used = disk.f_blocks.saturating_sub(disk.f_bfree);
@@ -222,7 +222,7 @@ impl Objects {
         age: Duration,
         now_ms: i64,
     ) -> impl Stream<Item = Result<(OrgId, ObjectId), ObjectsError>> + use<> {
-        let before = now_ms.saturating_sub(crate::pacing::millis(age));
+        let before = now_ms.saturating_sub(crate::model::millis(age));
         let depth = self.prefix.parts().count();
         let all = self.store.list(Some(&self.prefix));
         all.map_err(ObjectsError::from)

@@ -8,10 +8,13 @@ use passerelle_engine::{
     vault::DataKey,
 };
 
-use super::{BadMedia, IngestError, Upload, view};
+use super::view;
 use crate::{
-    model::{MediaFile, MediaStatus, Origin},
-    pacing::millis,
+    media::{
+        error::{BadMedia, IngestError},
+        ingest::Upload,
+    },
+    model::{MediaFile, MediaStatus, Origin, millis},
     services::Services,
     store::{self, media::Stored},
     webhook::guard::UrlNotAllowed,
@@ -22,7 +25,7 @@ const AFTER: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Where the file of a message is.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum MediaSource {
     /// Here.
     Kept(MediaId),
     /// At an address that is allowed; it is fetched while the message waits its turn.
@@ -68,17 +71,17 @@ pub(crate) async fn find(
     key: &DataKey,
     org: OrgId,
     (kind, media): (MediaKind, &mut Media),
-    source: Source,
+    source: MediaSource,
 ) -> Result<Result<File, SourceError>, IngestError> {
     match source {
-        Source::Kept(id) => {
+        MediaSource::Kept(id) => {
             let found = super::read(services, org, id).await?;
             Ok(usable(found, kind).map(|file| {
                 describe(media, &file);
                 File::Kept(id)
             }))
         }
-        Source::Bytes(bytes) => {
+        MediaSource::Bytes(bytes) => {
             let whole =
                 futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
             let upload = Upload {
@@ -94,17 +97,17 @@ pub(crate) async fn find(
                 Err(error) => Err(error),
             }
         }
-        Source::Url(url) => {
-            if let Err(refused) = services.0.settings.egress.check_url(&url) {
+        MediaSource::Url(url) => {
+            if let Err(refused) = services.settings().egress.check_url(&url) {
                 return Ok(Err(SourceError::Url(refused)));
             }
-            if services.0.settings.media.is_full() {
+            if services.settings().media.is_full() {
                 return Err(IngestError::Full);
             }
             let file_name = media.file_name.clone();
-            let now = services.0.clock.now();
+            let now = services.clock().now();
             let file = MediaFile {
-                id: MediaId::new(&services.0.clock),
+                id: MediaId::new(services.clock()),
                 org,
                 session: None,
                 message: None,
@@ -113,10 +116,10 @@ pub(crate) async fn find(
                 error: None,
                 stored: None,
                 created_at: now,
-                delete_at: services.0.settings.media.delete_at(now),
+                delete_at: services.settings().media.delete_at(now),
             };
             media.media_id = file.id;
-            let row = super::row(key, &file, Some(&Origin::Url { url, file_name }))?;
+            let row = super::sealed::row(key, &file, Some(&Origin::Url { url, file_name }))?;
             Ok(Ok(File::Fetched(Box::new(row))))
         }
     }
@@ -157,7 +160,7 @@ pub(crate) async fn accepted(
     match file {
         File::Kept(id) | File::Brought(id) => store::media::keep_until(tx, org, *id, until).await,
         File::Fetched(row) => {
-            let kept = super::delete_at(tx, org, row.created_at, row.delete_at).await?;
+            let kept = super::sealed::delete_at(tx, org, row.created_at, row.delete_at).await?;
             let row = Stored {
                 delete_at: kept.max(until),
                 needed_until: until,

@@ -8,11 +8,10 @@ use hayro_syntax::{
 };
 use passerelle_engine::media::SealedFile;
 
-use super::{
-    MediaSettings,
-    confined::{Limits, Task},
-    decoding::Decoding,
-    ingest::Sealed,
+use super::confined::{Limits, Task};
+use crate::{
+    media::{confined::Confinement, objects::Objects, stored::Sealed},
+    state::decoding::Decoding,
 };
 
 /// The longest PDF whose pages are counted, in bytes: it is held in memory meanwhile.
@@ -34,13 +33,13 @@ pub(super) fn counts(mime_type: &str, file: &SealedFile) -> bool {
 
 /// The pages of a stored PDF; none when they cannot be told.
 pub(super) async fn of(
-    settings: &MediaSettings,
+    confinement: &Confinement,
+    objects: &Objects,
     decoding: &Decoding,
     came: &Sealed,
 ) -> Option<u32> {
-    let confinement = settings.confinement.as_ref()?;
-    let _turn = decoding.document().await;
-    let pdf = came.in_memory(&settings.objects).await.ok()?;
+    let _slot = decoding.document().await;
+    let pdf = came.in_memory(objects).await.ok()?;
     match confinement.run(Task::CountPages, LIMITS, &pdf).await {
         Ok((told, _)) => read(told),
         Err(error) => {

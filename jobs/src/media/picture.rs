@@ -14,7 +14,7 @@ use image::{
 use img_parts::{DynImage, ImageEXIF as _, jpeg::markers, png::Png};
 use passerelle_engine::media::Looks;
 
-use super::{decoding::Ready, ingest::BadMedia};
+use crate::media::{error::BadMedia, ready::Ready};
 
 /// Pixels of a picture, at most: decoded, it is held in memory.
 const PIXELS_MAX: u64 = 50_000_000;

@@ -11,11 +11,8 @@ use passerelle_engine::{
 };
 use tokio::runtime::Handle;
 
-use super::{
-    film,
-    ingest::{Sealed, plain},
-    objects::Objects,
-};
+use super::{film, objects::Objects};
+use crate::media::stored::{Sealed, plain};
 
 /// What a voice note is made of.
 pub(super) const NEEDED_VOICE: &str = "Ogg with Opus, or MP3, M4A, AAC, FLAC, WAV or Ogg with Vorbis (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)";

@@ -25,14 +25,14 @@ const PAGE: i64 = 500;
 /// Sweeps and reconciles until stopped. The object store is slow next to the database, so nothing else
 /// waits for it here.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
-    let mut reconcile_at = services.0.clock.monotonic();
+    let mut reconcile_at = services.clock().monotonic();
     while !stop.is_cancelled() {
-        if let Err(fault) = sweep(&services, services.0.clock.now()).await {
+        if let Err(fault) = sweep(&services, services.clock().now()).await {
             tracing::warn!(error = %fault, "files past their time wait for the store");
         }
-        if services.0.clock.monotonic() >= reconcile_at {
+        if services.clock().monotonic() >= reconcile_at {
             told(reconcile(&services, COMING_IN).await);
-            reconcile_at = services.0.clock.monotonic() + RECONCILE;
+            reconcile_at = services.clock().monotonic() + RECONCILE;
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -60,7 +60,7 @@ fn told(reconciled: anyhow::Result<Reconciled>) {
 /// Deletes files past their time.
 pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault> {
     let overdue = {
-        let mut conn = services.0.store.read_system().await?;
+        let mut conn = services.store().read_system().await?;
         media_claims::overdue(&mut conn, now).await?
     };
     for (org, id) in overdue {
@@ -86,13 +86,13 @@ pub(super) async fn reconcile(services: &Services, age: Duration) -> anyhow::Res
 }
 
 async fn orphans(services: &Services, age: Duration) -> anyhow::Result<usize> {
-    let objects = services.0.settings.media.objects.clone();
-    let mut old = pin!(objects.older_than(age, services.0.clock.now()));
+    let objects = services.settings().media.objects.clone();
+    let mut old = pin!(objects.older_than(age, services.clock().now()));
     let mut deleted = 0;
     while let Some(found) = old.next().await {
         let (org, object) = found?;
         let known = {
-            let mut conn = services.0.store.read_system().await?;
+            let mut conn = services.store().read_system().await?;
             media_claims::is_known(&mut conn, object).await?
         };
         if !known {
@@ -107,7 +107,7 @@ async fn lost(services: &Services) -> anyhow::Result<usize> {
     let (mut after, mut lost) = (String::new(), 0);
     loop {
         let page = {
-            let mut conn = services.0.store.read_system().await?;
+            let mut conn = services.store().read_system().await?;
             media_claims::available(&mut conn, &after, PAGE).await?
         };
         let Some((_, last, _)) = page.last() else {
@@ -115,10 +115,10 @@ async fn lost(services: &Services) -> anyhow::Result<usize> {
         };
         after = last.to_string();
         for (org, id, object) in page {
-            if services.0.settings.media.objects.has(org, object).await? {
+            if services.settings().media.objects.has(org, object).await? {
                 continue;
             }
-            let mark = services.0.store.write(org, move |tx: &mut Tx| {
+            let mark = services.store().write(org, move |tx: &mut Tx| {
                 Box::pin(async move { store::media::lose(tx, org, id, object).await })
             });
             // False when the file was deleted meanwhile, as its bytes were.

@@ -11,11 +11,12 @@ use passerelle_engine::{
 use reqwest::{Client, Response, StatusCode, redirect};
 
 use super::{
-    ingest::{IngestError, Upload, take_in},
+    ingest::{Upload, take_in},
     kinds::{self, HEAD},
     objects::Writing,
 };
 use crate::{
+    media::error::IngestError,
     model::StoredFile,
     services::Services,
     webhook::{
@@ -87,7 +88,7 @@ pub(super) async fn from_url(
     upload: Upload,
     url: &str,
 ) -> Result<StoredFile, NoFile> {
-    let egress = &services.0.settings.egress;
+    let egress = &services.settings().egress;
     let url = egress.check_url(url).map_err(|_| NOT_ALLOWED)?;
     let reply = client.get(url).send().await.map_err(|error| why(&error))?;
     let reply = judged(reply)?;
@@ -144,8 +145,8 @@ pub(super) async fn from_whatsapp(
         FetchError::NoPlace => NoFile::Failed("media_incomplete"),
         FetchError::Unreachable => NoFile::Later,
     })?;
-    let objects = &services.0.settings.media.objects;
-    let object = ObjectId::new(&services.0.clock);
+    let objects = &services.settings().media.objects;
+    let object = ObjectId::new(services.clock());
     let mut writing = objects.write(org, object);
     let most = SealedFile::sealed_size(kinds::INBOUND_MAX);
     match checked(

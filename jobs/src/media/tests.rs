@@ -17,14 +17,16 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
 
 use super::{
-    MediaSettings, Objects, Upload, ingest, link,
+    ingest, link,
     retention::{self, Reconciled},
 };
 use crate::{
+    media::{ingest::Upload, objects::Objects},
     model::{MediaFile, MediaStatus},
     organisations,
-    pacing::Pace,
-    services::{Services, Settings},
+    safety::pace::Pace,
+    services::Services,
+    settings::{MediaSettings, Settings},
     store, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -140,7 +142,7 @@ async fn an_organisation_s_own_time_counts_for_what_is_here_and_what_comes() {
         let needed = world.document(b"needed").await;
         let until = needed.created_at + 20 * HOUR;
         let (org, id) = (world.org, needed.id);
-        let need = world.services.0.store.write(org, move |tx: &mut Tx| {
+        let need = world.services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::media::keep_until(tx, org, id, until).await })
         });
         let _: () = need.await.unwrap();
@@ -230,9 +232,9 @@ async fn bytes_that_no_row_knows_go_and_a_row_without_bytes_says_so() {
 async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() {
     for world in worlds().await {
         let file = world.document(b"an invoice").await;
-        let key = world.services.0.vault.org_key(world.org).await.unwrap();
+        let key = world.services.vault().org_key(world.org).await.unwrap();
         let opens = async |until| {
-            let link = link::Link {
+            let link = link::SignedUrl {
                 org: world.org,
                 media: file.id,
                 until,
@@ -245,7 +247,7 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
         assert_eq!(opens(now + 60_000).await.unwrap().media, file.id);
         assert_eq!(opens(now - 1).await, None);
         // No key, no digest: nothing opens a link of an organisation that is not there.
-        let elsewhere = link::Link {
+        let elsewhere = link::SignedUrl {
             org: OrgId::new(world.services.clock()),
             media: file.id,
             until: now + 60_000,
@@ -261,18 +263,18 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
 async fn a_link_opens_its_file_until_its_time_is_over() {
     for world in worlds().await {
         let file = world.document(b"an invoice").await;
-        let shared = &world.services.0;
-        let key = shared.vault.org_key(world.org).await.unwrap();
-        let link = link::Link {
+        let services = &world.services;
+        let key = services.vault().org_key(world.org).await.unwrap();
+        let link = link::SignedUrl {
             org: world.org,
             media: file.id,
-            until: shared.clock.now() + 60_000,
+            until: services.clock().now() + 60_000,
         };
         let address = link::sign(&key, "", link);
         let text = address.strip_prefix("/media/").unwrap();
         let opened = link::open(&world.services, text).await.unwrap();
         assert_eq!(opened.map(|link| link.media), Some(file.id));
-        shared.clock.advance(Duration::from_mins(1));
+        services.clock().advance(Duration::from_mins(1));
         assert!(link::open(&world.services, text).await.unwrap().is_none());
     }
 }

@@ -8,14 +8,10 @@ use passerelle_engine::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    MediaSettings,
-    link::{self, Link},
-};
+use super::link::{self, SignedUrl};
 use crate::{
-    messages::rfc3339,
-    model::{MediaFile, MediaStatus, StoredFile},
-    pacing::millis,
+    model::{MediaFile, MediaStatus, StoredFile, millis, rfc3339},
+    settings::MediaSettings,
 };
 
 /// How long a link opens its file.
@@ -55,7 +51,7 @@ impl View {
         now: Millis,
     ) -> Self {
         let until = now.saturating_add(millis(LINK)).min(file.delete_at);
-        let link = Link {
+        let link = SignedUrl {
             org: file.org,
             media: file.id,
             until,

@@ -6,7 +6,7 @@ use passerelle_engine::{
     ids::{OrgId, SessionId},
 };
 
-use super::State;
+use super::live::State;
 
 /// What the tenant wants of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

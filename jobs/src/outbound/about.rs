@@ -8,12 +8,12 @@ use passerelle_engine::{
 };
 use rand::RngExt as _;
 
-use super::{AcceptError, NewMessage};
 use crate::{
     error::Fault,
-    media::SourceError,
+    media::outgoing::SourceError,
+    messages::target::{self, Chat, TargetError},
+    outbound::request::{AcceptError, NewMessage},
     services::Services,
-    target::{self, Chat, TargetError},
 };
 
 /// What a message refers to and cannot.

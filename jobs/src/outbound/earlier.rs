@@ -8,8 +8,11 @@ use passerelle_engine::{
 };
 use sqlx::AnyConnection;
 
-use super::{AcceptError, Accepted};
-use crate::{error::Fault, store};
+use crate::{
+    error::Fault,
+    outbound::request::{AcceptError, Accepted},
+    store,
+};
 
 /// An `Idempotency-Key` and the request it came with.
 #[derive(Debug, Clone)]

@@ -7,24 +7,24 @@
 //! |---|---|
 //! | here | accepting and taking back |
 //! | `earlier` | the earlier answer to a request that comes again |
+//! | `request` | a message to send, and its answer |
 //! | `recipient` | to whom it goes |
 //! | `about` | the messages that a new one refers to |
 
 mod about;
 mod earlier;
-mod recipient;
+pub(crate) mod recipient;
+pub(crate) mod request;
 
 use std::sync::Arc;
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Content, Phone},
-    ids::{MessageId, OrgId, SessionId},
+    ids::{MessageId, OrgId},
     store::Tx,
     vault::DataKey,
     whatsapp::new_wa_id,
 };
-use serde::{Deserialize, Serialize};
 
 pub(crate) use self::recipient::address;
 use self::{
@@ -32,126 +32,31 @@ use self::{
     earlier::Macs,
     recipient::Recipient,
 };
-pub use self::{earlier::Idempotency, recipient::To};
+pub use self::{
+    earlier::Idempotency,
+    recipient::To,
+    request::{AcceptError, Accepted, NewMessage},
+};
 use crate::{
     crash,
     error::Fault,
     events,
     media::{
-        IngestError, Source, SourceError,
-        outgoing::{self, File},
+        error::IngestError,
+        outgoing::{self, File, MediaSource, SourceError},
     },
-    messages::{self, content_place, seal_context, seal_side},
-    model::{Direction, Message, Status},
-    pacing::millis,
+    messages::{
+        self,
+        sealed::{content_place, seal_context, seal_side},
+    },
+    model::{Direction, Message, Status, millis},
     preview,
     services::Services,
     store::{
         self,
         messages::{New, Outward},
     },
-    target::TargetError,
 };
-
-/// A message to send, parsed.
-#[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// Through which session.
-    pub session: SessionId,
-    /// To whom.
-    pub to: To,
-    /// What. A content that is about another message names it by our id.
-    pub content: Content,
-    /// Where the file is that it carries, of a content that carries one.
-    pub source: Option<Source>,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// Whom its text mentions.
-    pub mentions: Vec<Phone>,
-    /// It is shown as passed on from another chat.
-    pub forwarded: bool,
-    /// Not sent after this; a day from now when absent.
-    pub expires_at: Option<Millis>,
-}
-
-impl NewMessage {
-    /// A content and nothing beside it.
-    pub fn of(session: SessionId, to: To, content: Content) -> Self {
-        Self {
-            session,
-            to,
-            content,
-            source: None,
-            reply_to: None,
-            mentions: Vec::new(),
-            forwarded: false,
-            expires_at: None,
-        }
-    }
-}
-
-/// What the caller is answered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The message, `queued`.
-    pub message: Message,
-    /// Messages before it in the lane.
-    pub position: i64,
-    /// When it is likely to be sent, if the session stays connected.
-    pub estimated_send_at: Millis,
-    /// By when at the latest.
-    pub estimated_send_by: Millis,
-    /// Whether this repeats an earlier answer.
-    #[serde(skip)]
-    pub replayed: bool,
-}
-
-/// Why a message was not accepted. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum AcceptError {
-    /// No such session.
-    #[error("no such session")]
-    NoSession,
-    /// The lane holds as many messages as it may.
-    #[error("the session's queue is full")]
-    QueueFull,
-    /// No such contact.
-    #[error("no such contact")]
-    NoContact,
-    /// The recipient wants no more messages.
-    #[error("the recipient opted out")]
-    OptedOut,
-    /// It would have expired before it is sent.
-    #[error("the message has expired already")]
-    Expired,
-    /// It answers a message that cannot be answered.
-    #[error("the answered message: {0}")]
-    ReplyTo(TargetError),
-    /// It is about a message that this cannot be about.
-    #[error("the message it is about: {0}")]
-    Target(TargetError),
-    /// Its file cannot be sent.
-    #[error("its file: {0}")]
-    Source(SourceError),
-    /// Its file could not be taken in.
-    #[error(transparent)]
-    Ingest(#[from] IngestError),
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
-    /// A request beside this one took the key between our look and our commit.
-    #[error("the idempotency key is in use")]
-    KeyInUse,
-    /// Our side failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<sqlx::Error> for AcceptError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Fault(error.into())
-    }
-}
 
 /// Accepts a message. The answer stands once it is returned: it was committed.
 pub async fn accept(
@@ -160,11 +65,11 @@ pub async fn accept(
     new: NewMessage,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, AcceptError> {
-    let key = services.0.vault.org_key(org).await.map_err(Fault::from)?;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let macs = idempotency.map(|given| Macs::of(&key, &given));
     // A file that came before is not taken in again.
-    if let (Some(macs), Some(Source::Bytes(_))) = (macs, &new.source) {
-        let mut conn = services.0.store.read(org).await?;
+    if let (Some(macs), Some(MediaSource::Bytes(_))) = (macs, &new.source) {
+        let mut conn = services.store().read(org).await?;
         if let Some(earlier) = macs.answered(&mut conn, org, &key).await? {
             return Ok(earlier);
         }
@@ -207,8 +112,7 @@ impl Draft {
         mut new: NewMessage,
         idempotency: Option<Macs>,
     ) -> Result<Self, AcceptError> {
-        let shared = &services.0;
-        let now = shared.clock.now();
+        let now = services.clock().now();
         let to = Recipient::look_up(services, &key, org, &new.to).await?;
         let to = to.ok_or(AcceptError::NoContact)?;
         let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
@@ -221,10 +125,10 @@ impl Draft {
         };
         let expires_at = new
             .expires_at
-            .unwrap_or(now.saturating_add(millis(shared.settings.message_ttl)))
+            .unwrap_or(now.saturating_add(millis(services.settings().message_ttl)))
             .min(about.until);
         let message = Message {
-            id: MessageId::new(&shared.clock),
+            id: MessageId::new(services.clock()),
             org,
             session: new.session,
             direction: Direction::Outbound,
@@ -263,12 +167,11 @@ impl Draft {
     }
 
     async fn commit(mut self, services: &Services) -> Result<Accepted, AcceptError> {
-        let shared = services.0.clone();
-        let (pace, limit) = (shared.settings.pace, shared.settings.lane_limit);
+        let (pace, limit) = (services.settings().pace, services.settings().lane_limit);
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
-        let accepted = shared
-            .store
+        let accepted = services
+            .store()
             .write(self.message.org, move |tx| {
                 Box::pin(async move {
                     if let Some(macs) = self.idempotency
@@ -423,12 +326,11 @@ pub(crate) async fn leave_queue(
     message: &Message,
     status: Status,
 ) -> Result<bool, Fault> {
-    let shared = services.0.clone();
-    let key = shared.vault.org_key(message.org).await?;
+    let key = services.vault().org_key(message.org).await?;
     let mut message = message.clone();
-    let clock = shared.clock.clone();
-    let left = shared
-        .store
+    let clock = services.clock().clone();
+    let left = services
+        .store()
         .write(message.org, move |tx| {
             Box::pin(async move {
                 store::lanes::leave(tx, message.org, message.session).await?;

@@ -13,7 +13,7 @@ use crate::{
     error::Fault,
     messages,
     services::Services,
-    store::{self, contacts::Known},
+    store::{self, contacts::ContactRow},
 };
 
 /// To whom, as the caller says it.
@@ -66,13 +66,13 @@ impl Recipient {
         match to {
             To::Group(group) => Ok(Some(Self::group(key, group))),
             To::Contact(id) => {
-                let mut conn = services.0.store.read(org).await?;
+                let mut conn = services.store().read(org).await?;
                 let known = store::contacts::read(&mut conn, org, *id).await?;
                 known.map(|known| Self::known(key, org, &known)).transpose()
             }
             To::Phone(phone) => {
                 let mac = contacts::phone_mac(key, phone);
-                let mut conn = services.0.store.read(org).await?;
+                let mut conn = services.store().read(org).await?;
                 match store::contacts::by_phone(&mut conn, org, &mac).await? {
                     Some(known) => Self::known(key, org, &known).map(Some),
                     None => Ok(Some(Self {
@@ -82,7 +82,7 @@ impl Recipient {
                         },
                         group: None,
                         to_mac: mac,
-                        contact: Some(ContactId::new(&services.0.clock)),
+                        contact: Some(ContactId::new(services.clock())),
                         is_new: true,
                     })),
                 }
@@ -96,14 +96,14 @@ impl Recipient {
                 phone: None,
                 lid: None,
             },
-            to_mac: messages::group_mac(key, group),
+            to_mac: messages::sealed::group_mac(key, group),
             group: Some(group.clone()),
             contact: None,
             is_new: false,
         }
     }
 
-    fn known(key: &DataKey, org: OrgId, known: &Known) -> Result<Self, Fault> {
+    fn known(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Self, Fault> {
         let peer = contacts::names(key, org, known)?;
         Ok(Self {
             to_mac: contacts::mac(key, &peer),

@@ -30,14 +30,14 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// Fails when the system's TLS roots cannot be read.
     pub(super) fn new(services: Services) -> reqwest::Result<Self> {
-        let client = media::client(&services.0.settings.egress, WITHIN)?;
+        let client = media::client(&services.settings().egress, WITHIN)?;
         Ok(Self { services, client })
     }
 
     /// The preview with what the page says; none when it says nothing, or not in time. Without its
     /// picture when that cannot be had.
     pub(super) async fn fill(&self, wanted: LinkPreview) -> Option<LinkPreview> {
-        let end = self.services.0.clock.monotonic() + WITHIN;
+        let end = self.services.clock().monotonic() + WITHIN;
         let (base, page) = timeout_at(end, self.page(&wanted.url)).await.ok()??;
         let mut preview = wanted.saying(page.title.as_deref(), page.description.as_deref());
         if !preview.is_shown() {
@@ -65,8 +65,8 @@ impl Fetcher {
         let bytes = beginning(reply, PAGE_MAX).await?;
         let charset = charset(parameters).map(str::to_owned);
         // One for each core, like everything that somebody else's bytes keep busy.
-        let turn = self.services.0.decoding.turn().await;
-        let page = turn
+        let slot = self.services.decoding().slot().await;
+        let page = slot
             .work(move || page::read(&bytes, charset.as_deref()))
             .await?;
         Some((base, page))
@@ -80,12 +80,12 @@ impl Fetcher {
         if bytes.len() > PICTURE_MAX {
             return None;
         }
-        let turn = self.services.0.decoding.turn().await;
-        turn.work(move || media::thumbnail(&bytes)).await?
+        let slot = self.services.decoding().slot().await;
+        slot.work(move || media::thumbnail(&bytes)).await?
     }
 
     async fn get(&self, url: &str, wanted: &str) -> Option<Response> {
-        let url = self.services.0.settings.egress.check_url(url).ok()?;
+        let url = self.services.settings().egress.check_url(url).ok()?;
         let reply = self
             .client
             .get(url)

@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::{fetch::Fetcher, unfinished};
 use crate::{
     error::Fault,
-    messages::{self, content_place},
-    model::{Message, Status},
-    pacing::{millis, until},
-    queue::Source,
+    messages::{self, sealed::content_place},
+    model::{Message, Status, millis, until},
+    queue::JobSource,
     services::Services,
     store::{self, system::preview_claims},
 };
@@ -42,14 +41,14 @@ pub(crate) struct FetchPreview {
 /// Previews to fetch, as a queue.
 pub(crate) struct Previews(pub(crate) Services);
 
-impl Source for Previews {
+impl JobSource for Previews {
     type Job = FetchPreview;
     const NAME: &'static str = "preview";
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, FetchPreview)>> {
-        let now = self.0.0.clock.now();
+        let now = self.0.clock().now();
         let (lapse, limit) = (now.saturating_add(millis(LAPSE)), i64::try_from(k)?);
-        let claim = self.0.0.store.write_system(move |tx| {
+        let claim = self.0.store().write_system(move |tx| {
             Box::pin(async move { preview_claims::claim(tx, now, lapse, limit).await })
         });
         let claimed: Result<_, sqlx::Error> = claim.await;
@@ -61,8 +60,8 @@ impl Source for Previews {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
-        let now = self.0.0.clock.now();
-        let mut conn = self.0.0.store.read_system().await?;
+        let now = self.0.clock().now();
+        let mut conn = self.0.store().read_system().await?;
         let next = preview_claims::next_at(&mut conn, now).await?;
         Ok(next.map(|at| until(at, now)))
     }
@@ -100,8 +99,7 @@ impl Previewer {
         let waits = matches!(message.status, Status::Queued | Status::Sending);
         let age = self
             .services
-            .0
-            .clock
+            .clock()
             .now()
             .saturating_sub(message.created_at);
         waits && age < millis(YOUNG)
@@ -116,11 +114,11 @@ impl Previewer {
             }),
             _ => None,
         };
-        let key = self.services.0.vault.org_key(org).await?;
+        let key = self.services.vault().org_key(org).await?;
         let record = id.to_string();
         let sealed = content.map(|content| key.seal_json(&content_place(org, &record), &content));
         let sealed = sealed.transpose()?;
-        let write = self.services.0.store.write(org, move |tx: &mut Tx| {
+        let write = self.services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::previews::settle(tx, org, id, sealed).await })
         });
         write.await.context("recording a preview")

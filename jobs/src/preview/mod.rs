@@ -25,7 +25,13 @@ use passerelle_engine::{
     store::Tx,
 };
 
-use crate::{error::Fault, messages, model::Message, pacing::millis, services::Services, store};
+use crate::{
+    error::Fault,
+    messages,
+    model::{Message, millis},
+    services::Services,
+    store,
+};
 
 /// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, a
 /// second for a wake-up that was lost, and one to record it.
@@ -65,7 +71,7 @@ pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(
         return Ok(());
     }
     let (org, id) = (message.org, message.id);
-    let waited = || services.0.clock.now().saturating_sub(message.created_at);
+    let waited = || services.clock().now().saturating_sub(message.created_at);
     while waited() < millis(PATIENCE) && is_wanted(services, org, id).await? {
         tokio::time::sleep(LOOK).await;
     }
@@ -77,13 +83,13 @@ pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(
 }
 
 async fn is_wanted(services: &Services, org: OrgId, id: MessageId) -> Result<bool, Fault> {
-    let mut conn = services.0.store.read(org).await?;
+    let mut conn = services.store().read(org).await?;
     Ok(store::previews::is_wanted(&mut conn, org, id).await?)
 }
 
 /// What is fetched from now on changes the message no more.
 async fn forget(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fault> {
-    let write = services.0.store.write(org, move |tx: &mut Tx| {
+    let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::previews::settle(tx, org, id, None).await })
     });
     write.await.map_err(Fault::Store)

@@ -53,7 +53,7 @@ fn encoding(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim().as_bytes()).map(Encoding::output_encoding)
 }
 
-fn found(text: &str) -> Found {
+fn found(text: &str) -> PageMeta {
     let sink = Sink::default();
     let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
     let (queue, mut rest) = (BufferQueue::default(), text);
@@ -72,7 +72,7 @@ fn found(text: &str) -> Found {
 }
 
 #[derive(Default)]
-struct Found {
+struct PageMeta {
     /// From the page's head.
     title: Option<String>,
     shared_title: Option<String>,
@@ -82,7 +82,7 @@ struct Found {
     encoding: Option<&'static Encoding>,
 }
 
-impl Found {
+impl PageMeta {
     /// What is meant to be shown elsewhere (<https://ogp.me>) before what is not.
     fn page(self) -> Page {
         Page {
@@ -130,7 +130,7 @@ fn cut(text: &str) -> &str {
 /// Where a page's tokens go.
 #[derive(Default)]
 struct Sink {
-    found: RefCell<Found>,
+    found: RefCell<PageMeta>,
     /// Within the title.
     in_title: Cell<bool>,
     /// Past the head, where another `title` names a drawing.

@@ -2,9 +2,8 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | [`Source`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
+//! | here | [`JobSource`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
 //! | [`worker`] | one worker run until it is told to stop |
-//! | [`lanes`] | the queue of messages out |
 //! | [`tokens`], [`transport`] | queues whose jobs travel in a cluster, and how: as tokens through Redis |
 //!
 //! The row is the job: a claim is committed before the job runs, and the handler commits the
@@ -12,7 +11,6 @@
 //! woken, when the next row comes due, and after a second at the latest, so a lost wake costs a
 //! second. It claims no more than it has free slots for: nothing claimed ever waits in a buffer.
 
-pub mod lanes;
 pub(crate) mod tokens;
 pub(crate) mod transport;
 pub mod worker;
@@ -56,7 +54,7 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Rows of the store that are jobs.
-pub trait Source: Send + Sync + 'static {
+pub trait JobSource: Send + Sync + 'static {
     /// What the handler gets: ids, never contents.
     type Job: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static;
 
@@ -74,9 +72,9 @@ pub trait Source: Send + Sync + 'static {
     fn next_due(&self) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 }
 
-/// A [`Source`] as an apalis backend. It ends, after everything claimed has run, once `stop` is
+/// A [`JobSource`] as an apalis backend. It ends, after everything claimed has run, once `stop` is
 /// cancelled.
-pub struct SqlQueue<S: Source> {
+pub struct SqlQueue<S: JobSource> {
     claims: Persisted<Claims<S>>,
     wake: Arc<Notify>,
     /// Pending while there is nothing to look for.
@@ -86,7 +84,7 @@ pub struct SqlQueue<S: Source> {
 
 type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl<S: Source> SqlQueue<S> {
+impl<S: JobSource> SqlQueue<S> {
     /// A queue that runs at most `slots` jobs at once; `wake` makes it look.
     pub fn new(source: Arc<S>, wake: Arc<Notify>, slots: usize, stop: CancellationToken) -> Self {
         let claims = Claims {
@@ -123,7 +121,7 @@ impl<S: Source> SqlQueue<S> {
 #[derive(Debug, thiserror::Error)]
 pub enum Never {}
 
-impl<S: Source> Backend for SqlQueue<S> {
+impl<S: JobSource> Backend for SqlQueue<S> {
     type Task = Task<S::Job>;
     type Error = Never;
 
@@ -169,7 +167,7 @@ impl<S: Source> Backend for SqlQueue<S> {
     }
 }
 
-impl<S: Source> BackendConfig for SqlQueue<S> {
+impl<S: JobSource> BackendConfig for SqlQueue<S> {
     type Args = S::Job;
     type Id = String;
     type Kind = Ephemeral;
@@ -204,7 +202,7 @@ impl<S> Clone for Claims<S> {
     }
 }
 
-impl<S: Source> Claims<S> {
+impl<S: JobSource> Claims<S> {
     /// Asks when work is due and claims it if that is now. An empty answer means: rest.
     async fn look(&self, running: usize) -> anyhow::Result<Vec<(String, S::Job)>> {
         let due = self.source.next_due().await?.unwrap_or(LONGEST_REST);
@@ -230,7 +228,7 @@ impl<S: Source> Claims<S> {
     }
 }
 
-impl<S: Source> Persistence for Claims<S> {
+impl<S: JobSource> Persistence for Claims<S> {
     type Compact = S::Job;
     type Response = Value;
     type Error = Never;

@@ -44,7 +44,7 @@ impl Rows {
     }
 }
 
-impl Source for Rows {
+impl JobSource for Rows {
     type Job = Row;
     const NAME: &'static str = "rows";
 

@@ -2,28 +2,21 @@
 //! ([`transport`](super::transport)), and are claimed from the store elsewhere, and whenever tokens do
 //! not travel. The row is the job either way.
 
-use std::{
-    fmt,
-    future::Future,
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Source,
+    JobSource,
     worker::{self, Workload},
 };
-use crate::{error::Fault, store::system::dispatches::Rows};
+use crate::{
+    error::Fault, model::token::RowToken, state::token_link::TokenLink,
+    store::system::dispatches::Rows,
+};
 
 /// Jobs whose rows can be claimed by a token.
-pub(crate) trait Travels: Source {
+pub(crate) trait Travels: JobSource {
     /// What its tokens call themselves. They may outlive the process that pushed them.
     const KIND: &'static str;
     /// Jobs of this process at once.
@@ -42,7 +35,7 @@ pub(crate) trait Travels: Source {
     /// this token.
     fn claim_by_token(
         &self,
-        token: Known<Self::Id>,
+        token: RowToken<Self::Id>,
     ) -> impl Future<Output = Result<Option<Self::Job>, Fault>> + Send;
 
     /// Does a claimed job and commits its outcome. An error means that nothing was committed: the
@@ -50,58 +43,11 @@ pub(crate) trait Travels: Source {
     fn perform(&self, job: Self::Job) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// What a token says that this process can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known<Id> {
-    /// The row.
-    pub(crate) id: Id,
-    /// Attempts made before.
-    pub(crate) attempts: i64,
-    /// Which of the row's tokens this is.
-    pub(crate) generation: i64,
-}
-
-/// Both ends of one queue: who is woken when a row may be due, and whether tokens travel at this moment.
-#[derive(Debug, Default)]
-pub(crate) struct Link {
-    /// Whoever claims from the store.
-    pub(super) claims: Arc<Notify>,
-    /// Whoever makes tokens.
-    pub(super) dispatches: Arc<Notify>,
-    travels: AtomicU8,
-}
-
-impl Link {
-    const DOWN: u8 = 1;
-    const UP: u8 = 2;
-
-    /// A row may be due.
-    pub(crate) fn wake(&self) {
-        self.claims.notify_one();
-        self.dispatches.notify_one();
-    }
-
-    /// Whether tokens travel; none where this process works on no such jobs, or has no Redis.
-    pub(crate) fn travels(&self) -> Option<bool> {
-        match self.travels.load(Ordering::Relaxed) {
-            Self::DOWN => Some(false),
-            Self::UP => Some(true),
-            _ => None,
-        }
-    }
-
-    /// Says how it stands; whether tokens travelled before.
-    pub(super) fn set(&self, up: bool) -> bool {
-        let now = if up { Self::UP } else { Self::DOWN };
-        self.travels.swap(now, Ordering::Relaxed) == Self::UP
-    }
-}
-
 /// Works on due rows from the store's end until `stop` is cancelled and the jobs under way have ended.
 /// Rests while tokens travel. `boot` is unique to this start of the process.
 pub(crate) async fn run<K: Travels>(
     kind: Arc<K>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
     boot: String,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -126,10 +72,10 @@ pub(crate) async fn run<K: Travels>(
 /// The queue over the store, which rests while tokens travel.
 struct Resting<K> {
     kind: Arc<K>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
 }
 
-impl<K: Travels> Source for Resting<K> {
+impl<K: Travels> JobSource for Resting<K> {
     type Job = K::Job;
     const NAME: &'static str = K::NAME;
 

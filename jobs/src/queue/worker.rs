@@ -9,7 +9,7 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use super::{Source, SqlQueue};
+use super::{JobSource, SqlQueue};
 
 /// How a queue's jobs are run.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Workload {
 /// everything claimed has ended. Whatever goes wrong inside, the worker starts again.
 ///
 /// The handler commits the outcome of the row. Its error is for the log alone: a row it did not
-/// settle is found by its queue's own means — a delivery's claim lapses, a stray message is resolved.
+/// settle is found by its queue's own means — a delivery's claim lapses, an orphaned message is resolved.
 pub async fn run<S, H, F>(
     source: Arc<S>,
     wake: Arc<Notify>,
@@ -35,7 +35,7 @@ pub async fn run<S, H, F>(
     stop: CancellationToken,
     handle: H,
 ) where
-    S: Source,
+    S: JobSource,
     H: Fn(S::Job) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {

@@ -23,7 +23,7 @@ pub(crate) async fn find(
     org: OrgId,
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
-) -> Result<Vec<Found>, sqlx::Error> {
+) -> Result<Vec<ContactMatch>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
          ORDER BY phone_mac IS NULL, id LIMIT 2",
@@ -33,18 +33,18 @@ pub(crate) async fn find(
     .bind(lid_mac.map(|mac| mac.to_vec()))
     .fetch_all(tx.conn())
     .await?;
-    rows.iter().map(Found::from_row).collect()
+    rows.iter().map(ContactMatch::from_row).collect()
 }
 
 /// A contact, and which of its names are known.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
+pub(crate) struct ContactMatch {
     pub(crate) id: ContactId,
     pub(crate) has_phone: bool,
     pub(crate) has_lid: bool,
 }
 
-impl Found {
+impl ContactMatch {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let known = |column| {
             let mac: Option<Vec<u8>> = row.try_get(column)?;
@@ -93,13 +93,13 @@ pub(crate) async fn learn_lid(
 }
 
 /// A contact as a recipient is looked up, sealed values still sealed.
-pub(crate) struct Known {
+pub(crate) struct ContactRow {
     pub(crate) id: ContactId,
     pub(crate) phone_sealed: Option<Vec<u8>>,
     pub(crate) lid_sealed: Option<Vec<u8>>,
 }
 
-impl Known {
+impl ContactRow {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row::id(row, "id")?,
@@ -114,7 +114,7 @@ pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
     id: ContactId,
-) -> Result<Option<Known>, sqlx::Error> {
+) -> Result<Option<ContactRow>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND id = coalesce(\
          (SELECT merged_into FROM contact WHERE org_id = $1 AND id = $2), $2)",
@@ -123,7 +123,7 @@ pub(crate) async fn read(
     .bind(id.to_string())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(Known::from_row).transpose()
+    row.as_ref().map(ContactRow::from_row).transpose()
 }
 
 /// Whose phone this is.
@@ -131,7 +131,7 @@ pub(crate) async fn by_phone(
     conn: &mut AnyConnection,
     org: OrgId,
     phone_mac: &[u8; 32],
-) -> Result<Option<Known>, sqlx::Error> {
+) -> Result<Option<ContactRow>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND phone_mac = $2",
     )
@@ -139,7 +139,7 @@ pub(crate) async fn by_phone(
     .bind(phone_mac.to_vec())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(Known::from_row).transpose()
+    row.as_ref().map(ContactRow::from_row).transpose()
 }
 
 /// The owner of a phone that is written to for the first time: the contact of this id, unless another

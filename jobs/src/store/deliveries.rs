@@ -10,10 +10,9 @@ use passerelle_engine::{
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::{endpoints, events, row};
-use crate::{
-    error::Fault,
-    model::{Listed, Page},
-    webhook::delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+use crate::model::{
+    Listed, Page,
+    delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
 };
 
 fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {
@@ -26,7 +25,7 @@ fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {
 }
 
 /// Due at once. An event goes to an endpoint once.
-pub(super) async fn insert(
+pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
     id: DeliveryId,
@@ -66,7 +65,7 @@ pub(crate) async fn load(
     key: &DataKey,
     org: OrgId,
     id: DeliveryId,
-) -> Result<Option<Load>, Fault> {
+) -> Result<Option<Load>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.inline_media, e.body_sealed \
          FROM delivery d JOIN endpoint p ON p.id = d.endpoint_id JOIN event e ON e.id = d.event_id \
@@ -80,7 +79,8 @@ pub(crate) async fn load(
     let (event, endpoint): (EventId, EndpointId) =
         (row::id(&row, "event_id")?, row::id(&row, "endpoint_id")?);
     let sealed: Vec<u8> = row.try_get("body_sealed")?;
-    let body = key.open(&events::place(org, &event.to_string()), &sealed)?;
+    let body = key.open(&events::place(org, &event.to_string()), &sealed);
+    let body = body.map_err(|error| row::unreadable("body_sealed", error))?;
     Ok(Some(Load {
         event,
         endpoint,
@@ -217,7 +217,7 @@ pub(crate) async fn attempts(
     key: &DataKey,
     org: OrgId,
     delivery: DeliveryId,
-) -> Result<Vec<Attempt>, Fault> {
+) -> Result<Vec<Attempt>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, number, started_at, took_ms, http_status, error, reply_sealed FROM attempt \
          WHERE org_id = $1 AND delivery_id = $2 ORDER BY number LIMIT 100",
@@ -229,11 +229,14 @@ pub(crate) async fn attempts(
     rows.iter().map(|row| attempt(key, org, row)).collect()
 }
 
-fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, Fault> {
+fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Error> {
     let id: AttemptId = row::id(row, "id")?;
     let sealed: Option<Vec<u8>> = row.try_get("reply_sealed")?;
     let place_of = id.to_string();
-    let reply = sealed.map(|sealed| key.open(&reply_place(org, &place_of), &sealed));
+    let reply = sealed.map(|sealed| {
+        let reply = key.open(&reply_place(org, &place_of), &sealed);
+        reply.map_err(|error| row::unreadable("reply_sealed", error))
+    });
     Ok(Attempt {
         id,
         number: row.try_get("number")?,

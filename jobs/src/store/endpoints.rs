@@ -8,11 +8,11 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::{events::EventType, row};
-use crate::{
-    error::Fault,
-    model::{Listed, Page},
-    webhook::endpoint::{Disabled, Endpoint, Secret},
+use super::row;
+use crate::model::{
+    Listed, Page,
+    endpoint::{Disabled, Endpoint, Secret},
+    event::EventType,
 };
 
 fn place<'a>(org: OrgId, table: &'static str, endpoint: &'a str) -> Place<'a> {
@@ -33,7 +33,7 @@ pub(crate) async fn insert(
     key: &DataKey,
     endpoint: &Endpoint,
     secret: &Secret,
-) -> Result<(), Fault> {
+) -> Result<(), sqlx::Error> {
     let id = endpoint.id.to_string();
     sqlx::query(
         "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at) \
@@ -46,7 +46,7 @@ pub(crate) async fn insert(
         &place(endpoint.org, SECRET, &id),
         secret.reveal().as_bytes(),
     ))
-    .bind(serde_json::to_string(&endpoint.events)?)
+    .bind(serde_json::to_string(&endpoint.events).map_err(row::unwritable)?)
     .bind(i64::from(endpoint.inline_media))
     .bind(endpoint.created_at)
     .execute(tx.conn())
@@ -67,7 +67,7 @@ pub(crate) async fn read(
     key: &DataKey,
     org: OrgId,
     id: EndpointId,
-) -> Result<Option<Endpoint>, Fault> {
+) -> Result<Option<Endpoint>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id = $2",
@@ -84,7 +84,7 @@ pub(crate) async fn list(
     key: &DataKey,
     org: OrgId,
     page: &Page<EndpointId>,
-) -> Result<Listed<Endpoint>, Fault> {
+) -> Result<Listed<Endpoint>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
@@ -117,7 +117,7 @@ pub(crate) async fn rotate(
     id: EndpointId,
     secret: &Secret,
     old_until: Millis,
-) -> Result<bool, Fault> {
+) -> Result<bool, sqlx::Error> {
     let Some(keys) = secrets(tx.conn(), key, org, id).await? else {
         return Ok(false);
     };
@@ -160,7 +160,7 @@ pub(crate) async fn secrets(
     key: &DataKey,
     org: OrgId,
     id: EndpointId,
-) -> Result<Option<Secrets>, Fault> {
+) -> Result<Option<Secrets>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT secret_sealed, old_secret_sealed, old_secret_until FROM endpoint WHERE org_id = $1 AND id = $2",
     )
@@ -171,14 +171,15 @@ pub(crate) async fn secrets(
     let Some(row) = row else { return Ok(None) };
     let record = id.to_string();
     let open = |table, sealed: Vec<u8>| {
-        let plain = key.open(&place(org, table, &record), &sealed)?;
-        Ok::<_, Fault>(Secret(String::from_utf8_lossy(&plain).into_owned()))
+        let plain = key.open(&place(org, table, &record), &sealed);
+        let plain = plain.map_err(|error| row::unreadable(table, error))?;
+        Ok::<_, sqlx::Error>(Secret(String::from_utf8_lossy(&plain).into_owned()))
     };
     let old: Option<Vec<u8>> = row.try_get("old_secret_sealed")?;
     let until: Option<Millis> = row.try_get("old_secret_until")?;
     let old = old
         .zip(until)
-        .map(|(sealed, until)| Ok::<_, Fault>((open(OLD_SECRET, sealed)?, until)));
+        .map(|(sealed, until)| Ok::<_, sqlx::Error>((open(OLD_SECRET, sealed)?, until)));
     Ok(Some(Secrets {
         present: open(SECRET, row.try_get("secret_sealed")?)?,
         old: old.transpose()?,
@@ -197,11 +198,13 @@ macro_rules! listening {
 pub(super) use listening;
 
 /// Which of the `listening!` endpoints want this type.
-pub(super) fn wanting(
+pub(crate) fn wanting(
     listening: Option<&str>,
     kind: EventType,
-) -> Result<Vec<EndpointId>, serde_json::Error> {
-    let listening: Vec<(EndpointId, Vec<&str>)> = serde_json::from_str(listening.unwrap_or("[]"))?;
+) -> Result<Vec<EndpointId>, sqlx::Error> {
+    let listening: Vec<(EndpointId, Vec<&str>)> =
+        serde_json::from_str(listening.unwrap_or("[]"))
+            .map_err(|error| row::unreadable("listening", error))?;
     let wants = |types: &[&str]| types.is_empty() || types.contains(&kind.as_str());
     let wanting = listening.into_iter().filter(|(_, types)| wants(types));
     Ok(wanting.map(|(id, _)| id).collect())
@@ -264,13 +267,14 @@ pub(super) fn url(
     org: OrgId,
     endpoint: EndpointId,
     row: &AnyRow,
-) -> Result<String, Fault> {
+) -> Result<String, sqlx::Error> {
     let sealed: Vec<u8> = row.try_get("url_sealed")?;
-    let plain = key.open(&place(org, URL, &endpoint.to_string()), &sealed)?;
+    let plain = key.open(&place(org, URL, &endpoint.to_string()), &sealed);
+    let plain = plain.map_err(|error| row::unreadable(URL, error))?;
     Ok(String::from_utf8_lossy(&plain).into_owned())
 }
 
-fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, Fault> {
+fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::Error> {
     let id = row::id(row, "id")?;
     let why: Option<String> = row.try_get("disabled_why")?;
     let at: Option<Millis> = row.try_get("disabled_at")?;
@@ -278,7 +282,8 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, Fault> 
         id,
         org,
         url: url(key, org, id, row)?,
-        events: serde_json::from_str(&row.try_get::<String, _>("events")?)?,
+        events: serde_json::from_str(&row.try_get::<String, _>("events")?)
+            .map_err(|error| row::unreadable("events", error))?,
         inline_media: row.try_get::<i64, _>("inline_media")? == 1,
         old_secret_until: row.try_get("old_secret_until")?,
         disabled: at.zip(why.as_deref().and_then(Disabled::parse)),

@@ -134,14 +134,14 @@ pub(crate) async fn insert_inbound(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The row of a message that could not be decrypted when it came, and when that was.
+/// The row of a message that could not be decrypted when it came, when that was, and when it was sent.
 pub(crate) async fn undecryptable(
     tx: &mut Tx,
     new: &New,
     origin: &Origin,
-) -> Result<Option<(MessageId, Millis)>, sqlx::Error> {
+) -> Result<Option<(MessageId, Millis, Option<Millis>)>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT id, created_at FROM message WHERE org_id = $1 AND session_id = $2 AND chat_mac = $3 AND sender_mac = $4 \
+        "SELECT id, created_at, sent_at FROM message WHERE org_id = $1 AND session_id = $2 AND chat_mac = $3 AND sender_mac = $4 \
          AND wa_id = $5 AND direction = 'inbound' AND kind = 'undecryptable'",
     )
     .bind(new.org.to_string())
@@ -151,8 +151,11 @@ pub(crate) async fn undecryptable(
     .bind(new.wa_id.as_str())
     .fetch_optional(tx.conn())
     .await?;
-    row.map(|row| Ok((row::id(&row, "id")?, row.try_get("created_at")?)))
-        .transpose()
+    row.map(|row| {
+        let (created_at, sent_at) = (row.try_get("created_at")?, row.try_get("sent_at")?);
+        Ok((row::id(&row, "id")?, created_at, sent_at))
+    })
+    .transpose()
 }
 
 /// What it says is known now.

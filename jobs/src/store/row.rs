@@ -34,7 +34,8 @@ pub(super) fn word<T>(
     parse(&text).ok_or_else(|| unreadable(column, "not a word this version knows"))
 }
 
-fn unreadable(
+/// A column that does not read: it does not open, or holds what this version does not know.
+pub(super) fn unreadable(
     column: &str,
     why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> sqlx::Error {
@@ -42,4 +43,9 @@ fn unreadable(
         index: column.to_owned(),
         source: why.into(),
     }
+}
+
+/// Why a value is not written: it does not encode.
+pub(super) fn unwritable(why: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::Encode(why.into())
 }

@@ -23,10 +23,7 @@ use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{organisations, row};
-use crate::{
-    model::{Listed, Organisation, Page},
-    pacing::millis,
-};
+use crate::model::{Listed, Organisation, Page, millis};
 
 /// A key that works, found by its visible part.
 pub(crate) struct FoundKey {

@@ -9,11 +9,8 @@ use super::deliver::{DeliverWebhook, Deliverer};
 use crate::{
     crash,
     error::Fault,
-    pacing::until,
-    queue::{
-        Source,
-        tokens::{Known, Travels},
-    },
+    model::{token::RowToken, until},
+    queue::{JobSource, tokens::Travels},
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Rows},
@@ -23,7 +20,7 @@ use crate::{
 /// When a claim lapses because its worker must be dead: later than any attempt can take.
 const LAPSE_MS: Millis = 25_000;
 
-impl Source for Deliverer {
+impl JobSource for Deliverer {
     type Job = DeliverWebhook;
     const NAME: &'static str = "webhook";
 
@@ -64,7 +61,7 @@ impl Travels for Deliverer {
 
     async fn claim_by_token(
         &self,
-        token: Known<DeliveryId>,
+        token: RowToken<DeliveryId>,
     ) -> Result<Option<DeliverWebhook>, Fault> {
         let now = self.clock.now();
         let claim = self.store.write_system(move |tx| {

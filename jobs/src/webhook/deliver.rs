@@ -23,8 +23,6 @@ use serde_json::json;
 
 use super::{
     client::{self, Deadline, NoReply, Reply},
-    delivery::{Attempt, DeliveryStatus},
-    endpoint::Disabled,
     guard::{Egress, UrlNotAllowed},
     inline,
     schedule::Schedule,
@@ -33,11 +31,16 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    media::Objects,
+    events::emit::{NewEvent, emit},
+    media::objects::Objects,
+    model::{
+        delivery::{Attempt, DeliveryStatus},
+        endpoint::Disabled,
+        event::EventType,
+    },
     store::{
         deliveries::{self, Load},
         endpoints,
-        events::{self, EventType, Told},
     },
 };
 
@@ -227,13 +230,13 @@ impl Deliverer {
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
                 deliveries::bury(tx, job.org, endpoint).await?;
-                let told = Told {
+                let told = NewEvent {
                     org: job.org,
                     session: None,
                     kind: EventType::EndpointDisabled,
                     data: json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } }),
                 };
-                events::emit(tx, &key, told, &clock).await?;
+                emit(tx, &key, told, &clock).await?;
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
             crash::point("delivery.before_commit");

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Fault,
-    events::EventType,
-    media::{self, Objects},
+    media::{self, objects::Objects},
+    model::event::EventType,
     store,
 };
 
@@ -37,7 +37,9 @@ pub(super) async fn filled(
         let mut conn = store.read(org).await?;
         store::media::read(&mut conn, org, id).await?
     };
-    let file = stored.map(|stored| media::open(key, &stored)).transpose()?;
+    let file = stored
+        .map(|stored| media::sealed::open(key, &stored))
+        .transpose()?;
     let stored = file.and_then(|file| file.stored);
     let Some(stored) = stored.filter(|stored| stored.file.size <= INLINE_MAX) else {
         return Ok(body);

@@ -8,15 +8,12 @@
 //! | [`schedule`] | when to try again |
 //! | `claims` | deliveries as a queue |
 //! | [`deliver`], `inline` | the job: load, sign, post, record; a small file within an event |
-//! | [`endpoint`], [`delivery`] | what the front door shows of both |
 //!
 //! A delivery arrives at least once, always under its event's id, and in no promised order.
 
 mod claims;
 pub mod client;
 pub mod deliver;
-pub mod delivery;
-pub mod endpoint;
 pub mod guard;
 mod inline;
 pub mod schedule;

@@ -30,7 +30,7 @@ use self::{
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
-    body::{Created, Found, Gone},
+    body::{Created, Gone, Success},
     problem::{Code, Problem},
     types::{Id, Timestamp},
 };
@@ -229,10 +229,10 @@ impl MediaFiles {
         services: Data<&Services>,
         /// The file.
         id: Path<Id<MediaId>>,
-    ) -> Result<Found<Media>, Problem> {
+    ) -> Result<Success<Media>, Problem> {
         let file = media::read(&services, caller.0.org, id.0.0).await?;
         let file = file.ok_or_else(not_found)?;
-        Ok(Found::of(media::view(&services, file).await?.into()))
+        Ok(Success::of(media::view(&services, file).await?.into()))
     }
 
     /// Read a file's bytes.

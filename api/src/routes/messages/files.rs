@@ -6,7 +6,7 @@ use passerelle_jobs::{
     clock::Clock,
     content::{Media, MediaKind},
     ids::MediaId,
-    media::{INLINE_MAX, Source},
+    media::{INLINE_MAX, MediaSource},
 };
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -118,9 +118,9 @@ impl Given {
         media.caption = self.caption.filter(|caption| !caption.is_empty());
         media.file_name = file_name;
         let source = match (self.media_id, self.url, self.base64) {
-            (Some(id), None, None) => Some(Source::Kept(id.0)),
-            (None, Some(url), None) => Some(Source::Url(url)),
-            (None, None, Some(text)) => decode(&text, at("base64"), flaws).map(Source::Bytes),
+            (Some(id), None, None) => Some(MediaSource::Kept(id.0)),
+            (None, Some(url), None) => Some(MediaSource::Url(url)),
+            (None, None, Some(text)) => decode(&text, at("base64"), flaws).map(MediaSource::Bytes),
             _ => {
                 let wanted = "exactly one of media_id, url and base64";
                 flaws.unless(

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use passerelle_jobs::{
     content::{self, Content, Phone, TEXT_MAX},
     ids::MessageId,
-    media::Source,
+    media::MediaSource,
     preview,
 };
 use poem_openapi::Object;
@@ -33,7 +33,7 @@ pub(super) trait Shape {
 pub(super) struct Parsed {
     pub(super) content: Content,
     /// Where its file is.
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<MediaSource>,
 }
 
 impl From<Content> for Parsed {

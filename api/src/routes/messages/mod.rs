@@ -23,7 +23,7 @@ use passerelle_jobs::{
     ids::{MessageId, SessionId},
     messages::{self, Filter},
     outbound,
-    reading::{self, Mark},
+    sessions::read_receipts::{self, Mark},
 };
 use poem::{Request, web::Data};
 use poem_openapi::{
@@ -41,7 +41,7 @@ use self::{
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
-    body::{Accepted, Body, Found},
+    body::{Accepted, Body, Success},
     idempotency, list,
     problem::Problem,
     types::Id,
@@ -95,7 +95,7 @@ impl Messages {
         limit: Query<u32>,
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
-    ) -> Result<Found<MessageList>, Problem> {
+    ) -> Result<Success<MessageList>, Problem> {
         let page = list::page(&services, limit.0, cursor.as_deref())?;
         let filter = Filter {
             session: session_id.0.map(|id| id.0),
@@ -108,7 +108,7 @@ impl Messages {
             listed.items.into_iter().map(Into::into).collect(),
             listed.more,
         );
-        Ok(Found::of(MessageList {
+        Ok(Success::of(MessageList {
             data,
             has_more,
             next_cursor,
@@ -123,10 +123,10 @@ impl Messages {
         services: Data<&Services>,
         /// The message.
         id: Path<Id<MessageId>>,
-    ) -> Result<Found<Message>, Problem> {
+    ) -> Result<Success<Message>, Problem> {
         let message = messages::read(&services, caller.0.org, id.0.0).await?;
         message
-            .map(|message| Found::of(message.into()))
+            .map(|message| Success::of(message.into()))
             .ok_or_else(not_found)
     }
 
@@ -138,8 +138,8 @@ impl Messages {
         services: Data<&Services>,
         /// The message.
         id: Path<Id<MessageId>>,
-    ) -> Result<Found<Message>, Problem> {
-        Ok(Found::of(
+    ) -> Result<Success<Message>, Problem> {
+        Ok(Success::of(
             outbound::cancel(&services, caller.0.org, id.0.0)
                 .await?
                 .into(),
@@ -161,9 +161,9 @@ impl Messages {
         services: Data<&Services>,
         /// The message.
         id: Path<Id<MessageId>>,
-    ) -> Result<Found<Message>, Problem> {
-        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Read).await?;
-        Ok(Found::of(marked.into()))
+    ) -> Result<Success<Message>, Problem> {
+        let marked = read_receipts::mark(&services, caller.0.org, id.0.0, Mark::Read).await?;
+        Ok(Success::of(marked.into()))
     }
 
     /// Tell the contact that a voice note was played.
@@ -180,9 +180,9 @@ impl Messages {
         services: Data<&Services>,
         /// The message.
         id: Path<Id<MessageId>>,
-    ) -> Result<Found<Message>, Problem> {
-        let marked = reading::mark(&services, caller.0.org, id.0.0, Mark::Played).await?;
-        Ok(Found::of(marked.into()))
+    ) -> Result<Success<Message>, Problem> {
+        let marked = read_receipts::mark(&services, caller.0.org, id.0.0, Mark::Played).await?;
+        Ok(Success::of(marked.into()))
     }
 }
 

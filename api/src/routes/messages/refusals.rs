@@ -2,9 +2,9 @@
 
 use passerelle_jobs::{
     media::SourceError,
+    messages::target::TargetError,
     outbound::{AcceptError, CancelError},
-    reading::MarkError,
-    target::TargetError,
+    sessions::read_receipts::MarkError,
 };
 
 use crate::{

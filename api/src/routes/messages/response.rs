@@ -3,7 +3,7 @@
 use passerelle_jobs::{
     content::{self, Content},
     ids::{MessageId, SessionId},
-    messages::mention,
+    messages::shown::mention,
     model::{self, Direction},
     outbound,
 };

@@ -9,11 +9,11 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, known_group, make, missing, number, parse};
-use crate::account::Pn;
-use crate::group::Mode;
-use crate::group::members::{self, New};
-use crate::world::{World, plus};
+use super::call::{CallResult, WorldData, bad, known_group, make, missing, number, parse};
+use crate::group::members::{self, NewGroup};
+use crate::state::address::{Pn, plus};
+use crate::state::group::AddressingMode;
+use crate::state::world::World;
 
 /// The largest subject, in bytes.
 const SUBJECT: usize = 400;
@@ -30,11 +30,11 @@ struct GroupBody {
     #[serde(default)]
     admins: Vec<String>,
     #[serde(default)]
-    addressing_mode: Mode,
+    addressing_mode: AddressingMode,
 }
 
 /// Numbers, their phones made where missing.
-fn phones(world: &Arc<World>, numbers: &[String]) -> Outcome<Vec<Pn>> {
+fn phones(world: &Arc<World>, numbers: &[String]) -> CallResult<Vec<Pn>> {
     if numbers.len() > MEMBERS {
         return Err(bad("a group has at most 1024 members"));
     }
@@ -47,14 +47,14 @@ fn phones(world: &Arc<World>, numbers: &[String]) -> Outcome<Vec<Pn>> {
 }
 
 #[handler]
-pub(super) async fn create(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+pub(super) async fn create(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let body: GroupBody = parse(body).await?;
     if body.subject.len() > SUBJECT {
         return Err(bad("subject is at most 400 bytes"));
     }
     let creator = number(&body.creator)?;
     make(world, &creator)?;
-    let new = New {
+    let new = NewGroup {
         subject: body.subject,
         mode: body.addressing_mode,
         creator,
@@ -67,7 +67,7 @@ pub(super) async fn create(Data(world): Worlds<'_>, body: Body) -> Outcome<Respo
 }
 
 #[handler]
-pub(super) fn show(Data(world): Worlds<'_>, Path(group): Path<String>) -> Outcome<Response> {
+pub(super) fn show(Data(world): WorldData<'_>, Path(group): Path<String>) -> CallResult<Response> {
     let id = known_group(world, &group)?;
     let state = world.state();
     let group = state.groups.get(&id);
@@ -97,10 +97,10 @@ struct ChangeBody {
 
 #[handler]
 pub(super) async fn change(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(group): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: ChangeBody = parse(body).await?;
     let id = known_group(world, &group)?;
     let (add, remove) = (phones(world, &body.add)?, phones(world, &body.remove)?);

@@ -5,9 +5,9 @@ use poem::{IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, number};
-use crate::ledger::{Entry, Kind, Page};
-use crate::world::plus;
+use super::call::{CallResult, WorldData, bad, number};
+use crate::state::address::plus;
+use crate::state::ledger::{Entry, EntryKind, LedgerPage};
 
 /// Ledger entries one call returns at most.
 const MOST: usize = 10_000;
@@ -23,16 +23,16 @@ struct LedgerQuery {
 
 #[handler]
 pub(super) fn ledger(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     query: poem::Result<Query<LedgerQuery>>,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let Query(query) = query.map_err(|error| bad(error.to_string()))?;
     let phone = query.phone.as_deref().map(|text| {
         // A `+` in a query string may have become a space.
         number(text.trim_start()).map(|pn| plus(&pn))
     });
     let phone = phone.transpose()?;
-    let kind: Option<Kind> = match query.kind {
+    let kind: Option<EntryKind> = match query.kind {
         Some(text) => Some(
             serde_json::from_value(text.into())
                 .map_err(|_| bad("kind is not one of the ledger's"))?,
@@ -47,7 +47,7 @@ pub(super) fn ledger(
     };
     let limit = query.limit.unwrap_or(1000).clamp(1, MOST);
     let page = world.ledger.read(query.after.unwrap_or(0), limit, wanted);
-    let Page {
+    let LedgerPage {
         entries,
         next,
         forgotten,
@@ -56,7 +56,7 @@ pub(super) fn ledger(
 }
 
 #[handler]
-pub(super) fn stats(Data(world): Worlds<'_>) -> Response {
+pub(super) fn stats(Data(world): WorldData<'_>) -> Response {
     let mut counts = world.stats.read();
     let state = world.state();
     let devices = state.accounts.values().flat_map(|account| {
@@ -66,7 +66,7 @@ pub(super) fn stats(Data(world): Worlds<'_>) -> Response {
     let (mut linked, mut connected) = (0_u64, 0_u64);
     for (_, device) in devices {
         linked += 1;
-        connected += u64::from(device.link.is_some());
+        connected += u64::from(device.connection.is_some());
     }
     let pairings = state.pairings.len() as u64;
     counts.insert("phones".to_owned(), state.accounts.len() as u64);
@@ -79,11 +79,11 @@ pub(super) fn stats(Data(world): Worlds<'_>) -> Response {
 }
 
 #[handler]
-pub(super) fn certificate(Data(world): Worlds<'_>) -> Response {
+pub(super) fn certificate(Data(world): WorldData<'_>) -> Response {
     world.certificate.clone().into_response()
 }
 
 #[handler]
-pub(super) fn root(Data(world): Worlds<'_>) -> Response {
+pub(super) fn root(Data(world): WorldData<'_>) -> Response {
     hex::encode(world.noise.root).into_response()
 }

@@ -5,7 +5,7 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, missing, parse};
+use super::call::{CallResult, WorldData, bad, missing, parse};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +19,7 @@ struct MediaBody {
 }
 
 #[handler]
-pub(super) async fn change(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+pub(super) async fn change(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let body: MediaBody = parse(body).await?;
     if body
         .expire
@@ -28,9 +28,9 @@ pub(super) async fn change(Data(world): Worlds<'_>, body: Body) -> Outcome<Respo
         return Err(bad("expire is a status from 400 to 599"));
     }
     let found = world.media.change(&body.direct_path, |object| {
-        object.gone = body.expire.or(object.gone);
+        object.expired_status = body.expire.or(object.expired_status);
         object.lost |= body.lost;
-        object.spoiled |= body.corrupt;
+        object.corrupt |= body.corrupt;
     });
     if !found {
         return Err(missing("no such media"));

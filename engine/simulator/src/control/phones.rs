@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wacore_binary::Server;
 
-use super::{Outcome, Worlds, known, make, missing, number, parse, refusal};
-use crate::account::{Address, Pn};
-use crate::pair_code;
-use crate::pairing::{self, Linked};
-use crate::world::plus;
+use super::call::{CallResult, WorldData, known, make, missing, number, parse, refusal};
+use crate::state::address::{Address, Pn, plus};
+use crate::state::pairing::LinkedDevice;
+use crate::{pair_code, pairing};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,11 +26,13 @@ struct PhoneBody {
 }
 
 #[handler]
-pub(super) async fn put_phone(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let body: PhoneBody = parse(body).await?;
     let pn = number(&body.phone)?;
     let contacts = body.contacts.iter().flatten();
-    let contacts: Vec<Pn> = contacts.map(|text| number(text)).collect::<Outcome<_>>()?;
+    let contacts: Vec<Pn> = contacts
+        .map(|text| number(text))
+        .collect::<CallResult<_>>()?;
     make(world, &pn)?;
     for contact in &contacts {
         make(world, contact)?;
@@ -39,7 +40,7 @@ pub(super) async fn put_phone(Data(world): Worlds<'_>, body: Body) -> Outcome<Re
     let now = world.clock.seconds();
     let mut state = world.state();
     for contact in &contacts {
-        state.acquaint(&pn, contact, now);
+        state.exchange_tokens(&pn, contact, now);
     }
     let account = state.accounts.get_mut(&pn);
     let account = account.ok_or_else(|| missing("no such phone"))?;
@@ -65,7 +66,10 @@ struct DeviceView {
 }
 
 #[handler]
-pub(super) fn get_phone(Data(world): Worlds<'_>, Path(phone): Path<String>) -> Outcome<Response> {
+pub(super) fn get_phone(
+    Data(world): WorldData<'_>,
+    Path(phone): Path<String>,
+) -> CallResult<Response> {
     let pn = known(world, &phone)?;
     let state = world.state();
     let account = state.accounts.get(&pn);
@@ -75,7 +79,7 @@ pub(super) fn get_phone(Data(world): Worlds<'_>, Path(phone): Path<String>) -> O
         .map(|(number, device)| DeviceView {
             device: *number,
             jid: account.jid(Server::Pn, *number).to_string(),
-            online: device.link.is_some(),
+            online: device.connection.is_some(),
             queued: device.queue.len(),
         })
         .collect();
@@ -95,7 +99,7 @@ pub(super) fn get_phone(Data(world): Worlds<'_>, Path(phone): Path<String>) -> O
     .into_response())
 }
 
-fn linked(outcome: anyhow::Result<Linked>) -> Outcome<Response> {
+fn linked(outcome: anyhow::Result<LinkedDevice>) -> CallResult<Response> {
     let linked = outcome.map_err(|error| refusal(StatusCode::CONFLICT, format!("{error:#}")))?;
     let reply = json!({ "jid": linked.jid.to_string(), "device": linked.device });
     Ok(Json(reply).into_response())
@@ -109,10 +113,10 @@ struct ScanBody {
 
 #[handler]
 pub(super) async fn scan(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: ScanBody = parse(body).await?;
     let pn = number(&phone)?;
     make(world, &pn)?;
@@ -127,10 +131,10 @@ struct CodeBody {
 
 #[handler]
 pub(super) async fn enter_code(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: CodeBody = parse(body).await?;
     let pn = number(&phone)?;
     make(world, &pn)?;
@@ -145,10 +149,10 @@ struct UnlinkBody {
 
 #[handler]
 pub(super) async fn unlink(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: UnlinkBody = parse(body).await?;
     let address = Address {
         pn: known(world, &phone)?,

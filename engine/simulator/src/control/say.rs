@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{
-    Outcome, Worlds, bad, known, known_chat, known_group, missing, number, parse, parse_within,
-    refusal,
+use super::call::{
+    CallResult, WorldData, bad, known, known_chat, known_group, missing, number, parse,
+    parse_within, refusal,
 };
-use crate::account::Pn;
-use crate::phone::Order;
-use crate::speech::content::Content;
-use crate::speech::{Context, Speech};
-use crate::world::World;
+use crate::state::address::Pn;
+use crate::state::content::Content;
+use crate::state::order::Order;
+use crate::state::speech::{Speech, SpeechContext};
+use crate::state::world::World;
 
 /// Frames one `say` may send.
 const COPIES: u32 = 100;
@@ -36,14 +36,16 @@ struct SayBody {
     expires_seconds: Option<u32>,
     id: Option<String>,
     copies: Option<u32>,
+    #[serde(default)]
+    age_seconds: u64,
 }
 
 #[handler]
 pub(super) async fn say(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: SayBody = parse_within(body, BODY).await?;
     let pn = known(world, &phone)?;
     let (done, said) = oneshot::channel();
@@ -59,7 +61,7 @@ pub(super) async fn say(
     Ok(Json(reply).into_response())
 }
 
-fn speech(world: &World, body: SayBody) -> Outcome<Speech> {
+fn speech(world: &World, body: SayBody) -> CallResult<Speech> {
     let copies = body.copies.unwrap_or(1);
     if !(1..=COPIES).contains(&copies) {
         return Err(bad("copies is 1 to 100"));
@@ -77,19 +79,20 @@ fn speech(world: &World, body: SayBody) -> Outcome<Speech> {
     Ok(Speech {
         to: known_chat(world, &body.to)?,
         content: Content::parse(message).map_err(bad)?,
-        context: Context {
+        context: SpeechContext {
             quote: body.quote,
-            mentions: mentions.collect::<Outcome<_>>()?,
+            mentions: mentions.collect::<CallResult<_>>()?,
             forwarded: body.forwarded,
             expires: body.expires_seconds,
         },
         id: body.id,
         copies,
+        age: body.age_seconds,
         done: None,
     })
 }
 
-fn order(world: &World, pn: &Pn, order: Order) -> Outcome<()> {
+fn order(world: &World, pn: &Pn, order: Order) -> CallResult<()> {
     let state = world.state();
     let account = state.accounts.get(pn);
     let account = account.ok_or_else(|| missing("no such phone"))?;
@@ -112,28 +115,28 @@ struct ReceiptBody {
 
 #[handler]
 pub(super) async fn read(
-    world: Worlds<'_>,
+    world: WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     receipts(world, &phone, "read", body).await
 }
 
 #[handler]
 pub(super) async fn played(
-    world: Worlds<'_>,
+    world: WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     receipts(world, &phone, "played", body).await
 }
 
 async fn receipts(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     phone: &str,
     kind: &'static str,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: ReceiptBody = parse(body).await?;
     let pn = known(world, phone)?;
     let from = known(world, &body.from)?;
@@ -159,16 +162,16 @@ struct ChatQuery {
 
 #[handler]
 pub(super) async fn chat(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     query: poem::Result<Query<ChatQuery>>,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let Query(query) = query.map_err(|error| bad(error.to_string()))?;
     let pn = known(world, &phone)?;
     // A `+` in a query string may have become a space.
     let chat = known_chat(world, query.with.trim_start())?;
-    let (shown, told) = oneshot::channel();
-    order(world, &pn, Order::Look { chat, shown })?;
-    let messages = told.await.map_err(|_| missing("the phone is gone"))?;
+    let (shown, answer) = oneshot::channel();
+    order(world, &pn, Order::ReadChat { chat, shown })?;
+    let messages = answer.await.map_err(|_| missing("the phone is gone"))?;
     Ok(Json(json!({ "messages": messages })).into_response())
 }

@@ -6,14 +6,14 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Worlds, bad, known, missing, number, parse};
-use crate::account::TimeLock;
-use crate::faults::Fault;
+use super::call::{CallResult, WorldData, bad, known, missing, number, parse};
 use crate::stanza;
-use crate::world::plus;
+use crate::state::account::TimeLock;
+use crate::state::address::plus;
+use crate::state::faults::Fault;
 
 #[handler]
-pub(super) async fn add_fault(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+pub(super) async fn add_fault(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let mut fault: Fault = parse(body).await?;
     if let Some(phone) = &fault.phone {
         fault.phone = Some(plus(&number(phone)?));
@@ -24,13 +24,16 @@ pub(super) async fn add_fault(Data(world): Worlds<'_>, body: Body) -> Outcome<Re
 }
 
 #[handler]
-pub(super) fn clear_faults(Data(world): Worlds<'_>) -> Response {
+pub(super) fn clear_faults(Data(world): WorldData<'_>) -> Response {
     world.faults.clear();
     Json(json!({})).into_response()
 }
 
 #[handler]
-pub(super) fn remove_fault(Data(world): Worlds<'_>, Path(id): Path<u64>) -> Outcome<Response> {
+pub(super) fn remove_fault(
+    Data(world): WorldData<'_>,
+    Path(id): Path<u64>,
+) -> CallResult<Response> {
     if !world.faults.remove(id) {
         return Err(missing("no such fault"));
     }
@@ -39,7 +42,7 @@ pub(super) fn remove_fault(Data(world): Worlds<'_>, Path(id): Path<u64>) -> Outc
 
 /// How a connection ends.
 #[derive(Clone, Copy, Deserialize)]
-enum How {
+enum KickKind {
     #[serde(rename = "close")]
     Close,
     #[serde(rename = "503")]
@@ -62,7 +65,7 @@ enum How {
     DeviceRemoved,
 }
 
-impl How {
+impl KickKind {
     fn last(self) -> Option<wacore_binary::Node> {
         match self {
             Self::Close => None,
@@ -83,11 +86,11 @@ impl How {
 #[serde(deny_unknown_fields)]
 struct KickBody {
     phone: Option<String>,
-    how: How,
+    how: KickKind,
 }
 
 #[handler]
-pub(super) async fn kick(Data(world): Worlds<'_>, body: Body) -> Outcome<Response> {
+pub(super) async fn kick(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let body: KickBody = parse(body).await?;
     let only = match &body.phone {
         Some(text) => Some(known(world, text)?),
@@ -104,7 +107,7 @@ pub(super) async fn kick(Data(world): Worlds<'_>, body: Body) -> Outcome<Respons
             .iter_mut()
             .filter(|(number, _)| **number != 0);
         for (_, device) in linked {
-            kicked += usize::from(device.hang_up(body.how.last()));
+            kicked += usize::from(device.disconnect(body.how.last()));
         }
     }
     Ok(Json(json!({ "devices": kicked })).into_response())
@@ -120,10 +123,10 @@ struct TimeLockBody {
 
 #[handler]
 pub(super) async fn set_timelock(
-    Data(world): Worlds<'_>,
+    Data(world): WorldData<'_>,
     Path(phone): Path<String>,
     body: Body,
-) -> Outcome<Response> {
+) -> CallResult<Response> {
     let body: TimeLockBody = parse(body).await?;
     let pn = known(world, &phone)?;
     if let Some(account) = world.state().accounts.get_mut(&pn) {

@@ -3,14 +3,14 @@
 
 use wacore_binary::Node;
 
-use crate::account::Address;
-use crate::iq::Request;
+use crate::iq::request::IqRequest;
 use crate::stanza::{self, el};
-use crate::world::World;
+use crate::state::address::Address;
+use crate::state::world::World;
 
 /// Answer a `w:g2` request.
-pub(crate) fn answer(world: &World, from: &Address, request: &Request<'_>) -> Node {
-    match (request.kind.as_str(), request.asks()) {
+pub(crate) fn answer(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
+    match (request.kind.as_str(), request.tag()) {
         ("get", "participating") => participating(world, from, &request.id),
         ("get", "query") => query(world, from, request),
         ("get", _) => stanza::refusal(&request.id, 400, "bad-request"),
@@ -28,7 +28,7 @@ fn participating(world: &World, from: &Address, id: &str) -> Node {
     stanza::result(id, vec![el("groups").children(groups).build()])
 }
 
-fn query(world: &World, from: &Address, request: &Request<'_>) -> Node {
+fn query(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
     let id = request.id.as_str();
     let Some(to) = stanza::jid(request.node, "to") else {
         return stanza::refusal(id, 400, "bad-request");

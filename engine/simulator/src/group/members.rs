@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
+use rand::RngExt;
 use wacore_binary::Node;
 
-use super::{Group, GroupId, Mode, free_id};
-use crate::account::Pn;
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::el;
-use crate::world::{State, World};
+use crate::stanza::{el, notification};
+use crate::state::address::Pn;
+use crate::state::group::{AddressingMode, Group, GroupId};
+use crate::state::world::{State, World};
 
 /// A group to be made.
-pub(crate) struct New {
+pub(crate) struct NewGroup {
     pub(crate) subject: String,
-    pub(crate) mode: Mode,
+    pub(crate) mode: AddressingMode,
     pub(crate) creator: Pn,
     pub(crate) members: Vec<Pn>,
     pub(crate) admins: Vec<Pn>,
 }
 
 /// Make a group.
-pub(crate) fn create(world: &World, new: New) -> GroupId {
+pub(crate) fn create(world: &World, new: NewGroup) -> GroupId {
     let mut state = world.state();
     let id = free_id(&mut state);
     let mut group = Group {
@@ -39,7 +38,7 @@ pub(crate) fn create(world: &World, new: New) -> GroupId {
     let made = state.group_node(&group);
     let made = el("create").children([made]).build();
     let members: Vec<Pn> = group.members.keys().cloned().collect();
-    tell(&mut state, &group, &members, made, world.clock.seconds());
+    notify_members(&mut state, &group, &members, made, world.clock.seconds());
     id
 }
 
@@ -67,17 +66,17 @@ pub(crate) fn change(world: &World, id: &str, add: &[Pn], remove: &[Pn]) -> bool
         }
         let members = who.iter().filter_map(|pn| state.member_node(&group, pn));
         let action = el(tag).children(members.collect::<Vec<_>>()).build();
-        tell(&mut state, &group, &told, action, now);
+        notify_members(&mut state, &group, &told, action, now);
     }
     true
 }
 
 /// Tell all devices of these accounts what the group's creator did.
-fn tell(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u64) {
+fn notify_members(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u64) {
     let Some(by) = state.member_jid(group, &group.creator, 0) else {
         return;
     };
-    let id = fresh_id(state);
+    let id = state.fresh_id();
     let node = notification("w:gp2", Some(group.jid()), id, now)
         .attr("participant", by)
         .attr("addressing_mode", group.mode.name())
@@ -85,7 +84,18 @@ fn tell(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u6
     let node = Arc::new(node.build());
     for pn in accounts {
         if let Some(account) = state.accounts.get_mut(pn) {
-            account.tell(&node, None, true);
+            account.send_to_devices(&node, None, true);
+        }
+    }
+}
+
+/// A group id nobody has, of the shape that WhatsApp gives out.
+fn free_id(state: &mut State) -> GroupId {
+    loop {
+        let digits: u64 = state.rng.random_range(100_000_000_000..999_999_999_999);
+        let id: GroupId = format!("120363{digits}").into();
+        if !state.groups.contains_key(&id) {
+            return id;
         }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node};
 
-use super::Group;
-use crate::account::Address;
-use crate::routing::{notify, parts};
+use crate::routing::copy::{copy_children, push_name};
 use crate::stanza::{self, el};
-use crate::world::{State, World};
+use crate::state::address::Address;
+use crate::state::group::Group;
+use crate::state::world::{State, World};
 
 /// The refusal where there is no such group, the code that `w:g2` has for it.
 const NO_SUCH_GROUP: u16 = 404;
@@ -19,8 +19,13 @@ const NO_SUCH_GROUP: u16 = 404;
 const NOT_A_MEMBER: u16 = 401;
 
 /// Give every device of the group its copy. `Err` is the code of the refusal.
-pub(crate) fn fan_out(world: &World, from: &Address, to: &Jid, node: &Node) -> Result<(), u16> {
-    let now = world.clock.seconds();
+pub(crate) fn fan_out(
+    world: &World,
+    from: &Address,
+    to: &Jid,
+    node: &Node,
+    now: u64,
+) -> Result<(), u16> {
     let mut state = world.state();
     let group = state.group(to).ok_or(NO_SUCH_GROUP)?.clone();
     if !group.members.contains_key(&from.pn) {
@@ -105,7 +110,7 @@ fn copy(
         .attr("id", stanza::text(node, "id")?)
         .attr("t", now)
         .attr("type", kind)
-        .attr("notify", notify(account, from));
+        .attr("notify", push_name(account, from));
     if account.script.shows_number || other != "participant_pn" {
         out = out.attr(other, account.jid(server, 0));
     }
@@ -113,5 +118,8 @@ fn copy(
         out = out.attr("edit", edit);
     }
     let proof = device.identity_proof.as_slice();
-    Some(out.children(parts(node, ciphertexts, proof)).build())
+    Some(
+        out.children(copy_children(node, ciphertexts, proof))
+            .build(),
+    )
 }

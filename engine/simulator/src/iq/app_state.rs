@@ -7,20 +7,19 @@ use wacore_binary::Node;
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp::{SyncdPatch, SyncdVersion};
 
-use super::Request;
-use crate::account::{Account, Address, Collection};
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::World;
+use super::request::IqRequest;
+use crate::stanza::{self, el, notification};
+use crate::state::account::{Account, Collection};
+use crate::state::address::Address;
+use crate::state::world::World;
 
 /// Patches kept of one collection; a device further behind starts from what is left.
 const PATCHES: usize = 1000;
 
 /// Answer: store what was pushed, send what the device has not seen.
-pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Node {
+pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
     let mut state = world.state();
-    let id = fresh_id(&mut state);
+    let id = state.fresh_id();
     let Some(account) = state.accounts.get_mut(&from.pn) else {
         return stanza::refusal(&request.id, 404, "item-not-found");
     };
@@ -46,7 +45,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) 
 
 fn tell_siblings(account: &mut Account, from: &Address, id: String, changed: Vec<Node>, now: u64) {
     let node = notification("server_sync", None, id, now).children(changed);
-    account.tell(&Arc::new(node.build()), Some(from.device), true);
+    account.send_to_devices(&Arc::new(node.build()), Some(from.device), true);
 }
 
 /// One collection: the reply, and whether something was pushed.

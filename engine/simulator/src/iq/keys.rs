@@ -5,19 +5,22 @@ use std::sync::Arc;
 use wacore::prekeys::compute_key_bundle_digest;
 use wacore_binary::{Jid, Node};
 
-use super::Request;
-use crate::account::{Address, Device, SignedKey};
-use crate::phone::{self, Order};
-use crate::routing::Verdict;
-use crate::stanza::{self, el};
-use crate::world::{Bundle, State, World};
+use super::request::IqRequest;
+use crate::next_step::NextStep;
+use crate::stanza::el;
+use crate::state::address::Address;
+use crate::state::bundle::{bundle_nodes, signed_key_node};
+use crate::state::device::{Device, SignedKey};
+use crate::state::order::Order;
+use crate::state::world::{State, World};
+use crate::{phone, stanza};
 
 /// One-time keys kept for one device.
 const ONE_TIME_KEYS: usize = 20_000;
 
 /// Answer an `encrypt` request.
-pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Verdict {
-    let reply = match (request.kind.as_str(), request.asks()) {
+pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> NextStep {
+    let reply = match (request.kind.as_str(), request.tag()) {
         ("get", "count") => with_device(world, from, |device| {
             let count = el("count").attr("value", device.one_time.len());
             stanza::result(&request.id, vec![count.build()])
@@ -34,7 +37,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) 
         _ => Some(stanza::refusal(&request.id, 400, "bad-request")),
     };
     let none = || stanza::refusal(&request.id, 404, "item-not-found");
-    Verdict::Reply(reply.unwrap_or_else(none))
+    NextStep::Reply(reply.unwrap_or_else(none))
 }
 
 fn with_device(
@@ -48,7 +51,7 @@ fn with_device(
 }
 
 /// The first upload after linking makes the phone send what a new device needs.
-fn upload(world: &World, from: &Address, request: &Request<'_>) -> Option<Node> {
+fn upload(world: &World, from: &Address, request: &IqRequest<'_>) -> Option<Node> {
     world.stats.count("prekey_uploads");
     let mut state = world.state();
     let account = state.accounts.get_mut(&from.pn)?;
@@ -107,23 +110,13 @@ fn digest(id: &str, device: &Device) -> Node {
     stanza::result(id, vec![el("digest").children(children).build()])
 }
 
-fn signed_key_node(key: &SignedKey) -> Node {
-    el("skey")
-        .children([
-            el("id").bytes(key.id.clone()).build(),
-            el("value").bytes(key.value.clone()).build(),
-            el("signature").bytes(key.signature.clone()).build(),
-        ])
-        .build()
-}
-
-fn fetch(world: &Arc<World>, request: &Request<'_>) -> Node {
+fn fetch(world: &Arc<World>, request: &IqRequest<'_>) -> Node {
     world.stats.count("prekey_fetches");
     let users = request.child.into_iter();
     let users = users.flat_map(|child| child.get_children_by_tag("user"));
     let jids: Vec<Jid> = users.filter_map(|user| stanza::jid(user, "jid")).collect();
     for jid in &jids {
-        phone::ensure(world, jid);
+        phone::make::ensure(world, jid);
     }
     let now = world.clock.seconds();
     let mut state = world.state();
@@ -144,28 +137,4 @@ fn user(state: &mut State, jid: &Jid, now: u64) -> Node {
         return node.children([error.build()]).build();
     };
     node.children(bundle_nodes(&bundle)).build()
-}
-
-/// The children of `<user>` (and of a retry's `<keys>`, but for the registration).
-pub(crate) fn bundle_nodes(bundle: &Bundle) -> Vec<Node> {
-    let mut nodes = vec![
-        el("registration")
-            .bytes(bundle.registration.clone())
-            .build(),
-        el("type").bytes([5]).build(),
-        el("identity").bytes(bundle.identity.clone()).build(),
-        signed_key_node(&bundle.signed_key),
-    ];
-    if let Some((id, value)) = &bundle.one_time {
-        let key = [
-            el("id").bytes(id.clone()).build(),
-            el("value").bytes(value.clone()).build(),
-        ];
-        nodes.push(el("key").children(key).build());
-    }
-    if !bundle.identity_proof.is_empty() {
-        let proof = bundle.identity_proof.clone();
-        nodes.push(el("device-identity").bytes(proof).build());
-    }
-    nodes
 }

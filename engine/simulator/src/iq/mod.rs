@@ -2,6 +2,7 @@
 
 mod app_state;
 mod keys;
+pub(crate) mod request;
 mod small;
 mod usync;
 
@@ -9,36 +10,15 @@ use std::sync::Arc;
 
 use wacore_binary::Node;
 
-pub(crate) use self::keys::bundle_nodes;
-use crate::account::Address;
-use crate::group;
-use crate::login;
-use crate::pairing;
-use crate::routing::Verdict;
-use crate::stanza;
-use crate::world::World;
-
-/// A request, taken apart.
-pub(crate) struct Request<'a> {
-    pub(crate) id: String,
-    /// `get` or `set`.
-    pub(crate) kind: String,
-    pub(crate) xmlns: String,
-    /// The first child, which says what is asked.
-    pub(crate) child: Option<&'a Node>,
-    pub(crate) node: &'a Node,
-}
-
-impl Request<'_> {
-    /// Tag of the first child.
-    pub(crate) fn asks(&self) -> &str {
-        self.child.map_or("", |child| child.tag.as_ref())
-    }
-}
+use self::request::IqRequest;
+use crate::next_step::NextStep;
+use crate::state::address::Address;
+use crate::state::world::World;
+use crate::{group, login, pairing, stanza};
 
 /// Answer one request.
-pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict {
-    let request = Request {
+pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> NextStep {
+    let request = IqRequest {
         id: stanza::text(node, "id").unwrap_or_default(),
         kind: stanza::text(node, "type").unwrap_or_default(),
         xmlns: stanza::text(node, "xmlns").unwrap_or_default(),
@@ -46,13 +26,13 @@ pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict
         node,
     };
     if matches!(request.kind.as_str(), "result" | "error") {
-        return Verdict::Silence;
+        return NextStep::Silence;
     }
     world.stats.count(&format!("iq.{}", request.xmlns));
-    match (request.xmlns.as_str(), request.asks()) {
+    match (request.xmlns.as_str(), request.tag()) {
         ("passive", "active") => {
             login::activate(world, from, &request.id);
-            Verdict::Silence
+            NextStep::Silence
         }
         ("md", "remove-companion-device") => {
             // The reply is lost with the connection if the device removes itself, as in reality
@@ -61,14 +41,14 @@ pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> Verdict
             remove(world, from, request.child, reply)
         }
         ("encrypt", _) => keys::answer(world, from, &request),
-        ("usync", _) => Verdict::Reply(usync::answer(world, from, &request)),
-        ("w:g2", _) => Verdict::Reply(group::iq::answer(world, from, &request)),
-        ("w:sync:app:state", _) => Verdict::Reply(app_state::answer(world, from, &request)),
-        _ => Verdict::Reply(small::answer(world, from, &request)),
+        ("usync", _) => NextStep::Reply(usync::answer(world, from, &request)),
+        ("w:g2", _) => NextStep::Reply(group::iq::answer(world, from, &request)),
+        ("w:sync:app:state", _) => NextStep::Reply(app_state::answer(world, from, &request)),
+        _ => NextStep::Reply(small::answer(world, from, &request)),
     }
 }
 
-fn remove(world: &World, from: &Address, child: Option<&Node>, reply: Node) -> Verdict {
+fn remove(world: &World, from: &Address, child: Option<&Node>, reply: Node) -> NextStep {
     let named = child.and_then(|child| stanza::jid(child, "jid"));
     let address = named.and_then(|jid| world.state().address(&jid));
     let address = address.filter(|address| address.pn == from.pn && address.device != 0);
@@ -76,8 +56,8 @@ fn remove(world: &World, from: &Address, child: Option<&Node>, reply: Node) -> V
     if let Some(account) = world.state().accounts.get_mut(&from.pn)
         && let Some(device) = account.devices.get_mut(&from.device)
     {
-        device.push(crate::account::Mail::Stanza(Arc::new(reply)));
+        device.push(crate::state::device::Mail::Stanza(Arc::new(reply)));
     }
     pairing::unlink(world, &address);
-    Verdict::Silence
+    NextStep::Silence
 }

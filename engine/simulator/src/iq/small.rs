@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node, Server};
 
-use super::Request;
-use crate::account::Address;
-use crate::media::{FOLDERS, pass};
-use crate::pairing::fresh_id;
-use crate::receipts::notification;
-use crate::stanza::{self, el};
-use crate::world::{State, World};
+use super::request::IqRequest;
+use crate::media::FOLDERS;
+use crate::stanza::{self, el, notification};
+use crate::state::address::Address;
+use crate::state::world::{State, World};
 
 /// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0, `abprops`).
 const PRIVACY_TOKENS: u32 = 10_518;
@@ -31,13 +29,9 @@ fn privacy_tokens_on() -> Node {
 }
 
 /// Answer; what is not known gets an empty result, as pings and clean-ups do.
-pub(super) fn answer(world: &Arc<World>, from: &Address, request: &Request<'_>) -> Node {
+pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
     let id = request.id.as_str();
-    let children = match (
-        request.xmlns.as_str(),
-        request.kind.as_str(),
-        request.asks(),
-    ) {
+    let children = match (request.xmlns.as_str(), request.kind.as_str(), request.tag()) {
         ("abt" | "w", "get", "props") => vec![
             el("props")
                 .attr("protocol", "1")
@@ -78,7 +72,7 @@ fn category(name: &'static str, value: &'static str) -> Node {
 }
 
 fn media_hosts(world: &World, from: &Address) -> Node {
-    let pass = pass::give(&mut world.state(), from);
+    let pass = world.state().give_pass(from);
     let kinds = FOLDERS.map(|kind| el(kind).build());
     let node = el("host")
         .attr("hostname", world.host.as_str())
@@ -96,7 +90,7 @@ fn media_hosts(world: &World, from: &Address) -> Node {
         .build()
 }
 
-fn mex(world: &World, from: &Address, request: &Request<'_>) -> Node {
+fn mex(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
     let query = request
         .child
         .and_then(|child| stanza::text(child, "query_id"));
@@ -119,7 +113,7 @@ fn mex(world: &World, from: &Address, request: &Request<'_>) -> Node {
 }
 
 /// A device gives contacts a token that lets them write; each of a contact's devices is told.
-fn issue_tokens(world: &Arc<World>, from: &Address, request: &Request<'_>) {
+fn issue_tokens(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) {
     let tokens = request.child.into_iter();
     let tokens = tokens.flat_map(|child| child.get_children_by_tag("token"));
     let contacts: Vec<Jid> = tokens
@@ -128,7 +122,7 @@ fn issue_tokens(world: &Arc<World>, from: &Address, request: &Request<'_>) {
     let now = world.clock.seconds();
     let mut state = world.state();
     for contact in contacts {
-        let id = fresh_id(&mut state);
+        let id = state.fresh_id();
         issue_token(&mut state, from, &contact, id, now);
     }
 }
@@ -141,7 +135,7 @@ fn issue_token(
     now: u64,
 ) -> Option<()> {
     let pn = state.pn(contact)?;
-    state.acquaint(&from.pn, &pn, now);
+    state.exchange_tokens(&from.pn, &pn, now);
     let sender = state.accounts.get(&from.pn)?.jid(Server::Lid, 0);
     let account = state.accounts.get_mut(&pn)?;
     let token = account.contacts.get(&from.pn)?.bytes.clone();
@@ -154,6 +148,6 @@ fn issue_token(
     let node = notification("privacy_token", Some(sender.clone()), id, now)
         .attr("sender_lid", sender)
         .children([tokens]);
-    account.tell(&Arc::new(node.build()), None, true);
+    account.send_to_devices(&Arc::new(node.build()), None, true);
     Some(())
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 
-use super::Request;
-use crate::account::{Account, Address};
-use crate::phone;
-use crate::stanza::{self, el};
-use crate::world::{State, World, parse_phone};
+use super::request::IqRequest;
+use crate::stanza::el;
+use crate::state::account::Account;
+use crate::state::address::{Address, parse_phone};
+use crate::state::world::{State, World};
+use crate::{phone, stanza};
 
 /// What the client asked to know of each user.
-struct Wanted {
+struct UsyncQuery {
     devices: bool,
     contact: bool,
     lid: bool,
@@ -21,7 +22,7 @@ struct Wanted {
 }
 
 /// Answer a `usync` request.
-pub(super) fn answer(world: &Arc<World>, _from: &Address, request: &Request<'_>) -> Node {
+pub(super) fn answer(world: &Arc<World>, _from: &Address, request: &IqRequest<'_>) -> Node {
     world.stats.count("usync");
     let Some(usync) = request.child.filter(|child| child.tag == "usync") else {
         return stanza::refusal(&request.id, 400, "bad-request");
@@ -46,11 +47,11 @@ pub(super) fn answer(world: &Arc<World>, _from: &Address, request: &Request<'_>)
     stanza::result(&request.id, vec![reply.build()])
 }
 
-fn wanted(usync: &Node) -> Wanted {
+fn wanted(usync: &Node) -> UsyncQuery {
     let query = usync.get_optional_child("query").and_then(Node::children);
     let tags = query.unwrap_or_default().iter();
     let tags: Vec<String> = tags.map(|child| child.tag.to_string()).collect();
-    Wanted {
+    UsyncQuery {
         devices: tags.iter().any(|tag| tag == "devices"),
         contact: tags.iter().any(|tag| tag == "contact"),
         lid: tags.iter().any(|tag| tag == "lid"),
@@ -58,7 +59,7 @@ fn wanted(usync: &Node) -> Wanted {
     }
 }
 
-fn results(wanted: &Wanted) -> Node {
+fn results(wanted: &UsyncQuery) -> Node {
     let tags = wanted.tags.iter().cloned();
     el("result")
         .children(tags.map(|tag| NodeBuilder::new_dynamic(tag).build()))
@@ -66,7 +67,7 @@ fn results(wanted: &Wanted) -> Node {
 }
 
 /// One user of the list, named by an address or by a number.
-fn one(world: &Arc<World>, user: &Node, wanted: &Wanted) -> Option<Node> {
+fn one(world: &Arc<World>, user: &Node, wanted: &UsyncQuery) -> Option<Node> {
     let contact = user
         .get_optional_child("contact")
         .and_then(Node::content_as_string)
@@ -76,7 +77,7 @@ fn one(world: &Arc<World>, user: &Node, wanted: &Wanted) -> Option<Node> {
         (Some(number), None) => Jid::pn(&*parse_phone(number)?),
         (None, None) => return None,
     };
-    phone::ensure(world, &jid);
+    phone::make::ensure(world, &jid);
     let now = world.clock.seconds();
     let mut state = world.state();
     let pn = state.pn(&jid);

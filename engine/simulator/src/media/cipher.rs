@@ -30,7 +30,7 @@ pub(crate) struct Sums {
 
 /// Why media could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unopened {
+pub(crate) enum MediaError {
     #[error("the ciphertext is no whole number of blocks and a mac")]
     Length,
     #[error("the mac does not match")]
@@ -41,26 +41,26 @@ pub(crate) enum Unopened {
     Io(#[from] io::Error),
 }
 
-struct Keys {
+struct MediaKeys {
     iv: [u8; 16],
     cipher: [u8; 32],
     mac: [u8; 32],
 }
 
-fn keys(media_key: &[u8], kind: MediaKind) -> Keys {
+fn keys(media_key: &[u8], kind: MediaKind) -> MediaKeys {
     let mut out = [0; 112];
     Hkdf::<Sha256>::new(None, media_key)
         .expand(kind.key_info().as_bytes(), &mut out)
         .expect("112 bytes are fewer than HKDF can give");
     let part = |from: usize, to: usize| &out[from..to];
-    Keys {
+    MediaKeys {
         iv: part(0, 16).try_into().expect("16 bytes"),
         cipher: part(16, 48).try_into().expect("32 bytes"),
         mac: part(48, 80).try_into().expect("32 bytes"),
     }
 }
 
-fn authenticator(keys: &Keys) -> Hmac<Sha256> {
+fn authenticator(keys: &MediaKeys) -> Hmac<Sha256> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&keys.mac)
         .expect("HMAC takes keys of any length");
     mac.update(&keys.iv);
@@ -138,11 +138,11 @@ pub(crate) fn open(
     mut from: impl Read,
     size: u64,
     mut to: impl Write,
-) -> Result<Sums, Unopened> {
+) -> Result<Sums, MediaError> {
     let keys = keys(media_key, kind);
-    let mut left = size.checked_sub(MAC as u64).ok_or(Unopened::Length)?;
+    let mut left = size.checked_sub(MAC as u64).ok_or(MediaError::Length)?;
     if left == 0 || !left.is_multiple_of(BLOCK as u64) {
-        return Err(Unopened::Length);
+        return Err(MediaError::Length);
     }
     let mut cipher = cbc::Decryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into());
     let mut mac = authenticator(&keys);
@@ -172,9 +172,10 @@ pub(crate) fn open(
     let mut tag = [0; MAC];
     from.read_exact(&mut tag)?;
     hashes.sealed(&tag);
-    mac.verify_truncated_left(&tag).map_err(|_| Unopened::Mac)?;
+    mac.verify_truncated_left(&tag)
+        .map_err(|_| MediaError::Mac)?;
     if !padded {
-        return Err(Unopened::Padding);
+        return Err(MediaError::Padding);
     }
     Ok(hashes.sums())
 }
@@ -266,17 +267,17 @@ mod tests {
         assert!(open(&sealed, MediaKind::Audio, total).is_ok());
         assert!(matches!(
             open(&sealed, MediaKind::Document, total),
-            Err(Unopened::Mac)
+            Err(MediaError::Mac)
         ));
         assert!(matches!(
             open(&sealed, MediaKind::Audio, total - 1),
-            Err(Unopened::Length)
+            Err(MediaError::Length)
         ));
         for at in [0, 50, sealed.len() - 1] {
             sealed[at] ^= 1;
             assert!(matches!(
                 open(&sealed, MediaKind::Audio, total),
-                Err(Unopened::Mac)
+                Err(MediaError::Mac)
             ));
             sealed[at] ^= 1;
         }

@@ -10,13 +10,12 @@ use poem::http::{StatusCode, header};
 use poem::web::Data;
 use poem::{Body, IntoResponse, Request, Response, handler};
 
-use super::pass;
-use super::range::{self, Part};
-use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
-use super::store::Object;
-use super::transfer;
-use crate::faults::{Do, On};
-use crate::world::World;
+use super::range::Part;
+use super::server::{apply_fault, fault, internal_error, parameter, refuse, token, unauthorized};
+use super::{range, transfer};
+use crate::state::faults::{FaultAction, FaultPoint};
+use crate::state::media_store::MediaObject;
+use crate::state::world::World;
 
 /// Time for what was written to leave, before a connection is cut.
 const BEFORE_CUT: Duration = Duration::from_millis(50);
@@ -25,26 +24,26 @@ const BEFORE_CUT: Duration = Duration::from_millis(50);
 #[handler]
 pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let owner = parameter(query, "auth").map(|auth| pass::owner(&world.state(), auth));
+    let owner = parameter(query, "auth").map(|auth| world.state().pass_owner(auth));
     world.stats.count("downloads");
     let known = owner.as_ref().and_then(Option::as_ref);
-    let fault = fault(world, known, On::Download);
-    if let Some(refused) = struck(world, fault.as_ref()).await {
+    let fault = fault(world, known, FaultPoint::Download);
+    if let Some(refused) = apply_fault(world, fault.as_ref()).await {
         return refused;
     }
     if owner.is_some_and(|owner| owner.is_none()) {
-        return stranger();
+        return unauthorized();
     }
     let mut object = match wanted(world, request.uri().path(), parameter(query, "token")) {
         Ok(object) => object,
         Err((status, why)) => return refuse(status, why),
     };
-    let act = fault.map(|fault| fault.act);
-    object.spoiled |= act == Some(Do::Corrupt);
+    let act = fault.map(|fault| fault.action);
+    object.corrupt |= act == Some(FaultAction::Corrupt);
     let range = request.header(header::RANGE);
-    match give(object, range, act == Some(Do::Cut)).await {
+    match give(object, range, act == Some(FaultAction::Cut)).await {
         Ok(response) => response,
-        Err(error) => broken(&format!("{error:#}")),
+        Err(error) => internal_error(&format!("{error:#}")),
     }
 }
 
@@ -53,10 +52,10 @@ fn wanted(
     world: &World,
     path: &str,
     named: Option<&str>,
-) -> Result<Object, (StatusCode, &'static str)> {
+) -> Result<MediaObject, (StatusCode, &'static str)> {
     let object = world.media.find(path);
     let object = object.ok_or((StatusCode::NOT_FOUND, "no such media"))?;
-    if let Some(status) = object.gone {
+    if let Some(status) = object.expired_status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::GONE);
         return Err((status, "it has expired"));
     }
@@ -73,7 +72,7 @@ async fn reset((): ()) -> io::Result<Bytes> {
 }
 
 /// Cut, half of what is promised comes, then the connection breaks.
-async fn give(object: Object, range: Option<&str>, cut: bool) -> anyhow::Result<Response> {
+async fn give(object: MediaObject, range: Option<&str>, cut: bool) -> anyhow::Result<Response> {
     let (part, status) = match range::part(range, object.length) {
         Part::Whole => (0..object.length, StatusCode::OK),
         Part::Some(part) => (part, StatusCode::PARTIAL_CONTENT),
@@ -94,7 +93,7 @@ async fn give(object: Object, range: Option<&str>, cut: bool) -> anyhow::Result<
         let place = format!("bytes {}-{}/{}", part.start, part.end - 1, object.length);
         builder = builder.header(header::CONTENT_RANGE, place);
     }
-    let spoil = object.spoiled.then_some(object.length / 2);
+    let spoil = object.corrupt.then_some(object.length / 2);
     let half = part.start + (part.end - part.start) / 2;
     let end = if cut { half } else { part.end };
     let bytes = transfer::read(object.file, part.start..end, spoil).await?;

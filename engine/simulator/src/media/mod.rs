@@ -2,11 +2,8 @@
 
 pub(crate) mod cipher;
 pub(crate) mod download;
-pub(crate) mod pass;
 mod range;
-pub(crate) mod retry;
 mod server;
-pub(crate) mod store;
 pub(crate) mod transfer;
 pub(crate) mod upload;
 

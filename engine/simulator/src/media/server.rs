@@ -10,10 +10,10 @@ use poem::web::Json;
 use poem::{IntoResponse, Response};
 use serde_json::json;
 
-use super::store::Hash;
-use crate::account::Address;
-use crate::faults::{Do, Fault, On};
-use crate::world::{World, plus};
+use crate::state::address::{Address, plus};
+use crate::state::faults::{Fault, FaultAction, FaultPoint};
+use crate::state::media_store::Hash;
+use crate::state::world::World;
 
 /// Reads `name=value` pairs; clients put a `?` before their own even where the direct path has one.
 pub(super) fn parameter<'a>(query: &'a str, wanted: &str) -> Option<&'a str> {
@@ -37,7 +37,7 @@ pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
 }
 
 /// A refusal of whose pass nobody was given.
-pub(super) fn stranger() -> Response {
+pub(super) fn unauthorized() -> Response {
     refuse(
         StatusCode::UNAUTHORIZED,
         "auth is no pass of a linked device",
@@ -45,35 +45,37 @@ pub(super) fn stranger() -> Response {
 }
 
 /// The server's own failure.
-pub(super) fn broken(why: &str) -> Response {
+pub(super) fn internal_error(why: &str) -> Response {
     refuse(StatusCode::INTERNAL_SERVER_ERROR, why)
 }
 
 /// The fault that strikes a transfer of this device, if any.
-pub(super) fn fault(world: &World, owner: Option<&Address>, on: On) -> Option<Fault> {
+pub(super) fn fault(world: &World, owner: Option<&Address>, on: FaultPoint) -> Option<Fault> {
     let phone = owner.map_or_else(String::new, |own| plus(&own.pn));
-    world.faults.strike(&phone, on)
+    world.faults.trigger(&phone, on)
 }
 
 /// A fault that strikes before anything else happens; `None` to go on.
-pub(super) async fn struck(world: &World, fault: Option<&Fault>) -> Option<Response> {
+pub(super) async fn apply_fault(world: &World, fault: Option<&Fault>) -> Option<Response> {
     let fault = fault?;
-    match fault.act {
-        Do::Nack => {
+    match fault.action {
+        FaultAction::Nack => {
             let status = StatusCode::from_u16(fault.code.unwrap_or(500));
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Some(refuse(status, "refused on purpose"))
         }
-        Do::Drop => {
+        FaultAction::Drop => {
             // Until the client has enough.
             world.stop.cancelled().await;
-            Some(broken("the server is stopping"))
+            Some(internal_error("the server is stopping"))
         }
-        Do::Delay => {
+        FaultAction::Delay => {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
             None
         }
-        Do::Cut | Do::Refuse | Do::Duplicate | Do::Corrupt => None,
+        FaultAction::Cut | FaultAction::Refuse | FaultAction::Duplicate | FaultAction::Corrupt => {
+            None
+        }
     }
 }
 

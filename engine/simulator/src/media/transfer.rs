@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
-use super::store::{Hash, Store, remove};
+use crate::state::media_store::{Hash, MediaStore, remove};
 
 /// Bytes read from a file at a time.
 const CHUNK: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub(crate) struct Incoming {
 
 /// How taking an upload ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum UploadEnd {
     /// The client sent all it had.
     All,
     /// It stopped, or was stopped at the limit it was given.
@@ -37,9 +37,13 @@ pub(crate) enum Taken {
 
 impl Incoming {
     /// Begin, or go on from `offset` where an earlier upload stopped.
-    pub(crate) async fn begin(store: &Store, hash: &Hash, offset: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(
+        store: &MediaStore,
+        hash: &Hash,
+        offset: u64,
+    ) -> anyhow::Result<Self> {
         if offset == 0 {
-            let path = store.fresh_file()?;
+            let path = store.new_file()?;
             let file = File::create(&path).await.context("creating a media file")?;
             return Ok(Self {
                 path,
@@ -81,10 +85,10 @@ impl Incoming {
         &mut self,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
         limit: u64,
-    ) -> anyhow::Result<Taken> {
+    ) -> anyhow::Result<UploadEnd> {
         while let Some(chunk) = body.next().await {
             let Ok(chunk) = chunk else {
-                return Ok(Taken::Stopped);
+                return Ok(UploadEnd::Stopped);
             };
             let room = usize::try_from(limit - self.length).unwrap_or(usize::MAX);
             let part = &chunk[..chunk.len().min(room)];
@@ -92,14 +96,14 @@ impl Incoming {
             self.file.write_all(part).await?;
             self.length += part.len() as u64;
             if part.len() < chunk.len() || self.length == limit {
-                return Ok(Taken::Stopped);
+                return Ok(UploadEnd::Stopped);
             }
         }
-        Ok(Taken::All)
+        Ok(UploadEnd::All)
     }
 
     /// Keep it for the client to go on with.
-    pub(crate) async fn pause(mut self, store: &Store, hash: Hash) -> anyhow::Result<()> {
+    pub(crate) async fn pause(mut self, store: &MediaStore, hash: Hash) -> anyhow::Result<()> {
         self.file.flush().await?;
         store.keep_partial(hash, self.path, self.length);
         Ok(())
@@ -108,7 +112,7 @@ impl Incoming {
     /// Keep it as an object, if it is what it was said to be; its direct path.
     pub(crate) async fn finish(
         mut self,
-        store: &Store,
+        store: &MediaStore,
         hash: Hash,
         expires: u64,
     ) -> anyhow::Result<String> {

@@ -7,12 +7,12 @@ use poem::web::{Data, Json, Path, RemoteAddr};
 use poem::{Body, IntoResponse, Request, Response, handler};
 use serde_json::json;
 
-use super::server::{broken, fault, parameter, refuse, stranger, struck, token};
-use super::store::{Hash, Progress};
-use super::transfer::{Incoming, LARGEST, Taken};
-use super::{FOLDERS, GOOD_FOR, pass};
-use crate::faults::{Do, Fault, On};
-use crate::world::World;
+use super::server::{apply_fault, fault, internal_error, parameter, refuse, token, unauthorized};
+use super::transfer::{Incoming, LARGEST, UploadEnd};
+use super::{FOLDERS, GOOD_FOR};
+use crate::state::faults::{Fault, FaultAction, FaultPoint};
+use crate::state::media_store::{Hash, UploadProgress};
+use crate::state::world::World;
 
 /// Where an upload of unknown length is cut.
 const CUT_AT: u64 = 64 * 1024;
@@ -31,28 +31,28 @@ pub(crate) async fn upload(
         return refuse(StatusCode::NOT_FOUND, "no such folder or token");
     };
     let auth = parameter(query, "auth").unwrap_or_default();
-    let owner = pass::owner(&world.state(), auth);
+    let owner = world.state().pass_owner(auth);
     if parameter(query, "resume") == Some("1") {
-        return owner.map_or_else(stranger, |_| progress(world, &hash));
+        return owner.map_or_else(unauthorized, |_| progress(world, &hash));
     }
     world.stats.count("uploads");
-    let fault = fault(world, owner.as_ref(), On::Upload);
-    if let Some(refused) = struck(world, fault.as_ref()).await {
+    let fault = fault(world, owner.as_ref(), FaultPoint::Upload);
+    if let Some(refused) = apply_fault(world, fault.as_ref()).await {
         return refused;
     }
     if owner.is_none() {
-        return stranger();
+        return unauthorized();
     }
     let length = content_length(request);
     if length.is_some_and(|length| length > LARGEST) {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "more than 2 GiB");
     }
-    let told = Upload {
+    let plan = Upload {
         hash,
         offset: offset(query),
         limit: limit(fault.as_ref(), length),
     };
-    taken(world, told, body, remote).await
+    taken(world, plan, body, remote).await
 }
 
 /// What an upload is said to be.
@@ -71,45 +71,47 @@ fn offset(query: &str) -> u64 {
 
 /// Half of it, where the fault is to cut it.
 fn limit(fault: Option<&Fault>, length: Option<u64>) -> u64 {
-    match fault.map(|fault| fault.act) {
-        Some(Do::Cut) => length.map_or(CUT_AT, |length| length / 2),
+    match fault.map(|fault| fault.action) {
+        Some(FaultAction::Cut) => length.map_or(CUT_AT, |length| length / 2),
         _ => LARGEST,
     }
 }
 
 /// Take it in a task of its own: when the connection breaks, what came is still kept to be resumed.
-async fn taken(world: &Arc<World>, told: Upload, body: Body, remote: &RemoteAddr) -> Response {
+async fn taken(world: &Arc<World>, plan: Upload, body: Body, remote: &RemoteAddr) -> Response {
     let (world, remote) = (Arc::clone(world), remote.clone());
     let taking = world.tasks.clone().spawn(async move {
-        let outcome = take(&world, told, body).await;
-        if told.limit < LARGEST {
+        let outcome = take(&world, plan, body).await;
+        if plan.limit < LARGEST {
             world.cuts.cut(&remote);
         }
         outcome
     });
-    taking.await.unwrap_or_else(|_| broken("the upload failed"))
+    taking
+        .await
+        .unwrap_or_else(|_| internal_error("the upload failed"))
 }
 
-async fn take(world: &World, told: Upload, body: Body) -> Response {
+async fn take(world: &World, plan: Upload, body: Body) -> Response {
     let store = &world.media;
-    let mut incoming = match Incoming::begin(store, &told.hash, told.offset).await {
+    let mut incoming = match Incoming::begin(store, &plan.hash, plan.offset).await {
         Ok(incoming) => incoming,
         Err(error) => return refuse(StatusCode::RANGE_NOT_SATISFIABLE, &format!("{error:#}")),
     };
-    let limit = told.limit.max(incoming.length);
+    let limit = plan.limit.max(incoming.length);
     let body = Box::pin(body.into_bytes_stream());
     match incoming.take(body, limit).await {
-        Ok(Taken::All) => {}
-        Ok(Taken::Stopped) => {
-            return match incoming.pause(store, told.hash).await {
-                Ok(()) => broken("the upload stopped"),
-                Err(error) => broken(&format!("{error:#}")),
+        Ok(UploadEnd::All) => {}
+        Ok(UploadEnd::Stopped) => {
+            return match incoming.pause(store, plan.hash).await {
+                Ok(()) => internal_error("the upload stopped"),
+                Err(error) => internal_error(&format!("{error:#}")),
             };
         }
-        Err(error) => return broken(&format!("{error:#}")),
+        Err(error) => return internal_error(&format!("{error:#}")),
     }
     let expires = world.clock.seconds() + GOOD_FOR;
-    match incoming.finish(store, told.hash, expires).await {
+    match incoming.finish(store, plan.hash, expires).await {
         Ok(direct_path) => Json(address(world, &direct_path)).into_response(),
         Err(error) => refuse(StatusCode::BAD_REQUEST, &format!("{error:#}")),
     }
@@ -121,13 +123,13 @@ fn address(world: &World, direct_path: &str) -> serde_json::Value {
 
 fn progress(world: &World, hash: &Hash) -> Response {
     let reply = match world.media.progress(hash, world.clock.seconds() + GOOD_FOR) {
-        Progress::Complete(direct_path) => {
+        UploadProgress::Complete(direct_path) => {
             let mut reply = address(world, &direct_path);
             reply["resume"] = "complete".into();
             reply
         }
-        Progress::Partial(bytes) => json!({ "resume": bytes.to_string() }),
-        Progress::Nothing => json!({ "resume": "0" }),
+        UploadProgress::Partial(bytes) => json!({ "resume": bytes.to_string() }),
+        UploadProgress::Nothing => json!({ "resume": "0" }),
     };
     Json(reply).into_response()
 }

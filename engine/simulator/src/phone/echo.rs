@@ -5,11 +5,13 @@ use std::time::Duration;
 use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
 
-use super::{Order, Phone};
-use crate::chat::Chat;
-use crate::reading::{self, View};
-use crate::speech::content::{Content, Saying};
-use crate::speech::{Context, Speech};
+use super::Phone;
+use crate::reading;
+use crate::state::chat::Chat;
+use crate::state::content::{Content, TextContent};
+use crate::state::order::Order;
+use crate::state::speech::{Speech, SpeechContext};
+use crate::state::view::View;
 
 /// The kinds that are said back; what changes another message is not.
 const SAID_BACK: [&str; 10] = [
@@ -25,15 +27,16 @@ impl Phone {
             return;
         }
         let content = match &view.text {
-            Some(text) => Content::Text(Saying::plain(text.clone())),
+            Some(text) => Content::Text(TextContent::plain(text.clone())),
             None => Content::Again(Box::new(bare(message))),
         };
         let speech = Order::Say(Box::new(Speech {
             to: chat,
             content,
-            context: Context::default(),
+            context: SpeechContext::default(),
             id: None,
             copies: 1,
+            age: 0,
             done: None,
         }));
         let (orders, stop) = (self.orders.clone(), self.world.stop.clone());

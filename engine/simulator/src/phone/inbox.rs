@@ -6,15 +6,13 @@ use wacore::messages::decode_plaintext;
 use wacore_binary::{Jid, Node, Server};
 use waproto::whatsapp::Message;
 
-use super::signal::Unopened;
+use super::signal::DecryptError;
 use super::{Phone, REMEMBERED};
-use crate::account::{Address, Pn};
-use crate::chat::Chat;
-use crate::ledger::Kind;
-use crate::reading::{self, View};
-use crate::speech;
-use crate::stanza;
-use crate::world::plus;
+use crate::state::address::{Address, Pn, plus};
+use crate::state::chat::Chat;
+use crate::state::ledger::EntryKind;
+use crate::state::view::View;
+use crate::{reading, stanza};
 
 /// Where a message was said, and by which device.
 #[derive(Clone)]
@@ -24,7 +22,7 @@ pub(super) struct Origin {
 }
 
 /// How often the sender was asked for this message, with the next time.
-fn asks(enc: &Node) -> u8 {
+fn retry_count(enc: &Node) -> u8 {
     let count = stanza::text(enc, "count").and_then(|text| text.parse().ok());
     count.unwrap_or(0_u8).saturating_add(1)
 }
@@ -42,12 +40,18 @@ impl Phone {
             match self.open(&origin, enc) {
                 Ok(message) => self.opened(node, &origin, &id, &message).await,
                 // A group's key that comes again says nothing of the message behind it.
-                Err(Unopened::Duplicate) if sealed.peek().is_some() => {}
-                Err(Unopened::Duplicate) => self.repeated(node, &origin, &id, None),
-                Err(Unopened::Broken(error)) => {
+                Err(DecryptError::Duplicate) if sealed.peek().is_some() => {}
+                Err(DecryptError::Duplicate) => self.repeated(node, &origin, &id, None),
+                Err(DecryptError::Broken(error)) => {
                     tracing::debug!(%error, "a phone could not open a message");
                     // The rest waits for what could not be opened.
-                    return self.unreadable(node, &origin.sender, &origin.chat, &id, asks(enc));
+                    return self.unreadable(
+                        node,
+                        &origin.sender,
+                        &origin.chat,
+                        &id,
+                        retry_count(enc),
+                    );
                 }
             }
         }
@@ -67,19 +71,19 @@ impl Phone {
         Some(Origin { chat, sender })
     }
 
-    fn open(&mut self, origin: &Origin, enc: &Node) -> Result<Message, Unopened> {
+    fn open(&mut self, origin: &Origin, enc: &Node) -> Result<Message, DecryptError> {
         let kind = stanza::text(enc, "type").unwrap_or_default();
         let sealed = stanza::bytes(enc).unwrap_or_default();
         let plain = match (kind.as_str(), origin.chat.group()) {
             ("skmsg", Some(group)) => self.sender_keys.open(group, &origin.sender, &sealed),
             _ => self.signal.open(&origin.sender, &kind, &sealed),
         }?;
-        decode_plaintext(&plain, 2).map_err(Unopened::from)
+        decode_plaintext(&plain, 2).map_err(DecryptError::from)
     }
 
     /// A message was opened: show it, unless it was shown before or is not for showing.
     async fn opened(&mut self, node: &Node, origin: &Origin, id: &str, message: &Message) {
-        self.learn(origin, message);
+        self.store_sender_key(origin, message);
         let Origin { chat, sender } = origin;
         let own = sender.pn == self.own.pn;
         if own && chat.group().is_none() {
@@ -97,13 +101,13 @@ impl Phone {
         if !own {
             self.fetch(&mut view, message).await;
         }
-        self.name_people(&mut view);
+        self.replace_addresses(&mut view);
         self.count_vote(chat, &sender.pn, &mut view, message);
         self.on_screen(chat, &sender.pn, id, &mut view, message);
         if own {
             return self.acknowledge(node);
         }
-        self.note(Kind::Shown, sender, chat, id, Some(view.clone()));
+        self.record(EntryKind::Shown, sender, chat, id, Some(view.clone()));
         self.receipt(node, None);
         let script = self.script();
         if script.reads {
@@ -127,14 +131,14 @@ impl Phone {
     }
 
     /// Take a group's key that somebody hands over.
-    fn learn(&mut self, origin: &Origin, message: &Message) {
+    fn store_sender_key(&mut self, origin: &Origin, message: &Message) {
         let shared = message.sender_key_distribution_message.as_option();
         let key =
             shared.and_then(|shared| shared.axolotl_sender_key_distribution_message.as_deref());
         let (Some(group), Some(key)) = (origin.chat.group(), key) else {
             return;
         };
-        if let Err(error) = self.sender_keys.learn(group, &origin.sender, key) {
+        if let Err(error) = self.sender_keys.store_key(group, &origin.sender, key) {
             tracing::warn!(%error, "a group's key is unusable");
         }
     }
@@ -159,7 +163,7 @@ impl Phone {
             return;
         };
         let own = Arc::clone(&self.own.pn);
-        self.name_people(&mut view);
+        self.replace_addresses(&mut view);
         self.on_screen(&chat, &own, id, &mut view, &inner);
     }
 
@@ -172,13 +176,13 @@ impl Phone {
         let opening = self
             .world
             .tasks
-            .spawn_blocking(move || reading::open(&world.media, &wanted));
+            .spawn_blocking(move || reading::open_file(&world.media, &wanted));
         let outcome = opening.await.unwrap_or_else(|error| Err(error.to_string()));
         view.media = Some(reading::media_view(&attachment, &outcome));
     }
 
     /// Put numbers in place of addresses.
-    pub(crate) fn name_people(&self, view: &mut View) {
+    pub(crate) fn replace_addresses(&self, view: &mut View) {
         let state = self.world.state();
         let name = |text: &mut String| {
             let jid: Option<Jid> = text.parse().ok();
@@ -201,7 +205,8 @@ impl Phone {
         let (Some(update), Some(shown)) = (message.poll_update_message.as_option(), poll) else {
             return;
         };
-        let (Some(vote), Some(secret)) = (update.vote.as_option(), speech::secret(&shown.original))
+        let (Some(vote), Some(secret)) =
+            (update.vote.as_option(), reading::secret(&shown.original))
         else {
             return;
         };
@@ -215,7 +220,7 @@ impl Phone {
     }
 
     fn repeated(&mut self, node: &Node, origin: &Origin, id: &str, view: Option<View>) {
-        self.note(Kind::Repeat, &origin.sender, &origin.chat, id, view);
+        self.record(EntryKind::Repeat, &origin.sender, &origin.chat, id, view);
         self.receipt(node, None);
     }
 

@@ -8,17 +8,20 @@ use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use wacore_binary::{Jid, Server};
 
-use super::keys::PhoneKeys;
 use super::{ORDERS, Phone};
-use crate::account::{Account, Address, Device, MAILBOX, Pn, Script, TimeLock};
 use crate::certs::raw;
-use crate::world::{State, World};
+use crate::state::account::{Account, Script, TimeLock};
+use crate::state::address::parse_phone;
+use crate::state::address::{Address, Pn};
+use crate::state::device::{Device, MAILBOX};
+use crate::state::phone_keys::PhoneKeys;
+use crate::state::world::{State, World};
 
 /// Make the phone of an address if that is how this world is set up and nobody has it.
 pub(crate) fn ensure(world: &Arc<World>, jid: &Jid) {
     if world.any_number
         && jid.server == Server::Pn
-        && let Some(pn) = crate::world::parse_phone(jid.user_base())
+        && let Some(pn) = parse_phone(jid.user_base())
         && let Err(error) = create(world, &pn)
     {
         tracing::warn!(%error, "a phone could not be made");

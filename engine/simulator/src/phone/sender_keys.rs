@@ -11,8 +11,8 @@ use wacore_libsignal::protocol::{
 };
 use wacore_libsignal::store::sender_key_name::SenderKeyName;
 
-use super::signal::{Outcome, Unopened, name, now};
-use crate::account::Address;
+use super::signal::{DecryptError, SignalResult, name, now};
+use crate::state::address::Address;
 
 #[derive(Default)]
 struct Records(HashMap<String, SenderKeyRecord>);
@@ -23,12 +23,12 @@ impl SenderKeyStore for Records {
         &mut self,
         name: &SenderKeyName,
         record: SenderKeyRecord,
-    ) -> Outcome<()> {
+    ) -> SignalResult<()> {
         self.0.insert(key(name), record);
         Ok(())
     }
 
-    async fn load_sender_key(&self, name: &SenderKeyName) -> Outcome<Option<SenderKeyRecord>> {
+    async fn load_sender_key(&self, name: &SenderKeyName) -> SignalResult<Option<SenderKeyRecord>> {
         Ok(self.0.get(&key(name)).cloned())
     }
 }
@@ -113,7 +113,12 @@ impl SenderKeys {
     }
 
     /// Take the key of another device.
-    pub(crate) fn learn(&mut self, group: &str, of: &Address, shared: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn store_key(
+        &mut self,
+        group: &str,
+        of: &Address,
+        shared: &[u8],
+    ) -> anyhow::Result<()> {
         let message = SenderKeyDistributionMessage::try_from(shared)?;
         let chain = chain(group, of);
         now(process_sender_key_distribution_message(
@@ -130,11 +135,11 @@ impl SenderKeys {
         group: &str,
         of: &Address,
         sealed: &[u8],
-    ) -> Result<Vec<u8>, Unopened> {
+    ) -> Result<Vec<u8>, DecryptError> {
         let chain = chain(group, of);
         match now(group_decrypt(sealed, &mut self.records, &chain)) {
             Ok(plain) => Ok(plain),
-            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(Unopened::Duplicate),
+            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(DecryptError::Duplicate),
             Err(error) => Err(anyhow::Error::from(error).into()),
         }
     }
@@ -165,13 +170,13 @@ mod tests {
         let from = address("1", 0);
         assert!(matches!(
             bob.open("g", &from, &sealed),
-            Err(Unopened::Broken(_))
+            Err(DecryptError::Broken(_))
         ));
-        bob.learn("g", &from, &shared).unwrap();
+        bob.store_key("g", &from, &shared).unwrap();
         assert_eq!(bob.open("g", &from, &sealed).unwrap(), b"hello all");
         assert!(matches!(
             bob.open("g", &from, &sealed),
-            Err(Unopened::Duplicate)
+            Err(DecryptError::Duplicate)
         ));
     }
 
@@ -182,7 +187,7 @@ mod tests {
         let all = [bob.clone(), eve.clone()];
         assert_eq!(ada.lacking("g", &all), all);
         let mut left = keys("3");
-        left.learn("g", &address("1", 0), &ada.share("g").unwrap())
+        left.store_key("g", &address("1", 0), &ada.share("g").unwrap())
             .unwrap();
         for device in &all {
             ada.mark("g", device, true);

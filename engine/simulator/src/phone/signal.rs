@@ -17,18 +17,18 @@ use wacore_libsignal::protocol::{
     message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
-use super::keys::PhoneKeys;
-use crate::account::Address;
-use crate::world::Bundle;
+use crate::state::address::Address;
+use crate::state::bundle::Bundle;
+use crate::state::phone_keys::PhoneKeys;
 
-pub(super) type Outcome<T> = Result<T, SignalProtocolError>;
+pub(super) type SignalResult<T> = Result<T, SignalProtocolError>;
 
 /// Everything a phone needs to seal and open messages.
 pub(crate) struct Signal {
     sessions: Sessions,
     identities: Identities,
-    one_time: OneTime,
-    signed: Signed,
+    one_time: OneTimeStore,
+    signed: SignedStore,
     rng: StdRng,
 }
 
@@ -56,7 +56,7 @@ impl Sealed {
 
 /// Why a message could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unopened {
+pub(crate) enum DecryptError {
     /// The very same ciphertext was opened before.
     #[error("opened before")]
     Duplicate,
@@ -74,14 +74,14 @@ impl Signal {
                 own: Arc::clone(keys),
                 known: HashMap::new(),
             },
-            one_time: OneTime(Arc::clone(keys)),
-            signed: Signed(Arc::clone(keys)),
+            one_time: OneTimeStore(Arc::clone(keys)),
+            signed: SignedStore(Arc::clone(keys)),
             rng,
         }
     }
 
     /// Is there a session with this device?
-    pub(crate) fn knows(&self, device: &Address) -> bool {
+    pub(crate) fn has_session(&self, device: &Address) -> bool {
         self.sessions.0.contains_key(&name(device))
     }
 
@@ -129,7 +129,7 @@ impl Signal {
         device: &Address,
         kind: &str,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, Unopened> {
+    ) -> Result<Vec<u8>, DecryptError> {
         let message = match kind {
             "pkmsg" => PreKeySignalMessage::try_from(bytes)
                 .map(CiphertextMessage::PreKeySignalMessage)
@@ -152,11 +152,11 @@ impl Signal {
         match opened {
             Ok(opened) => {
                 if let Some(id) = opened.consumed_prekey_id {
-                    self.one_time.0.spend(id);
+                    self.one_time.0.remove_one_time_key(id);
                 }
                 Ok(opened.plaintext)
             }
-            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(Unopened::Duplicate),
+            Err(SignalProtocolError::DuplicatedMessage(..)) => Err(DecryptError::Duplicate),
             Err(error) => Err(anyhow::Error::from(error).into()),
         }
     }
@@ -211,11 +211,11 @@ struct Sessions(HashMap<ProtocolAddress, SessionRecord>);
 
 #[async_trait]
 impl SessionStore for Sessions {
-    async fn load_session(&self, address: &ProtocolAddress) -> Outcome<Option<SessionRecord>> {
+    async fn load_session(&self, address: &ProtocolAddress) -> SignalResult<Option<SessionRecord>> {
         Ok(self.0.get(address).cloned())
     }
 
-    async fn has_session(&self, address: &ProtocolAddress) -> Outcome<bool> {
+    async fn has_session(&self, address: &ProtocolAddress) -> SignalResult<bool> {
         Ok(self.0.contains_key(address))
     }
 
@@ -223,7 +223,7 @@ impl SessionStore for Sessions {
         &mut self,
         address: &ProtocolAddress,
         record: SessionRecord,
-    ) -> Outcome<()> {
+    ) -> SignalResult<()> {
         self.0.insert(address.clone(), record);
         Ok(())
     }
@@ -236,13 +236,13 @@ struct Identities {
 
 #[async_trait]
 impl IdentityKeyStore for Identities {
-    async fn get_identity_key_pair(&self) -> Outcome<IdentityKeyPair> {
+    async fn get_identity_key_pair(&self) -> SignalResult<IdentityKeyPair> {
         let pair = &self.own.identity;
         let public = IdentityKey::new(pair.public_key);
         Ok(IdentityKeyPair::new(public, pair.private_key.clone()))
     }
 
-    async fn get_local_registration_id(&self) -> Outcome<u32> {
+    async fn get_local_registration_id(&self) -> SignalResult<u32> {
         Ok(self.own.registration)
     }
 
@@ -250,7 +250,7 @@ impl IdentityKeyStore for Identities {
         &mut self,
         address: &ProtocolAddress,
         identity: &IdentityKey,
-    ) -> Outcome<IdentityChange> {
+    ) -> SignalResult<IdentityChange> {
         let before = self.known.insert(address.clone(), *identity);
         let changed = before.is_some_and(|before| before != *identity);
         Ok(IdentityChange::from_changed(changed))
@@ -261,41 +261,41 @@ impl IdentityKeyStore for Identities {
         _address: &ProtocolAddress,
         _identity: &IdentityKey,
         _direction: Direction,
-    ) -> Outcome<bool> {
+    ) -> SignalResult<bool> {
         // Phones accept a contact's new identity and say so in the chat.
         Ok(true)
     }
 
-    async fn get_identity(&self, address: &ProtocolAddress) -> Outcome<Option<IdentityKey>> {
+    async fn get_identity(&self, address: &ProtocolAddress) -> SignalResult<Option<IdentityKey>> {
         Ok(self.known.get(address).copied())
     }
 }
 
-struct OneTime(Arc<PhoneKeys>);
+struct OneTimeStore(Arc<PhoneKeys>);
 
 #[async_trait]
-impl PreKeyStore for OneTime {
-    async fn get_pre_key(&self, id: PreKeyId) -> Outcome<PreKeyRecord> {
+impl PreKeyStore for OneTimeStore {
+    async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
         self.0
             .one_time(id)
             .ok_or(SignalProtocolError::InvalidPreKeyId)
     }
 
-    async fn save_pre_key(&mut self, _id: PreKeyId, _record: &PreKeyRecord) -> Outcome<()> {
+    async fn save_pre_key(&mut self, _id: PreKeyId, _record: &PreKeyRecord) -> SignalResult<()> {
         Ok(())
     }
 
-    async fn remove_pre_key(&mut self, id: PreKeyId) -> Outcome<()> {
-        self.0.spend(id);
+    async fn remove_pre_key(&mut self, id: PreKeyId) -> SignalResult<()> {
+        self.0.remove_one_time_key(id);
         Ok(())
     }
 }
 
-struct Signed(Arc<PhoneKeys>);
+struct SignedStore(Arc<PhoneKeys>);
 
 #[async_trait]
-impl SignedPreKeyStore for Signed {
-    async fn get_signed_pre_key(&self, _id: SignedPreKeyId) -> Outcome<SignedPreKeyRecord> {
+impl SignedPreKeyStore for SignedStore {
+    async fn get_signed_pre_key(&self, _id: SignedPreKeyId) -> SignalResult<SignedPreKeyRecord> {
         Ok(self.0.signed())
     }
 
@@ -303,7 +303,7 @@ impl SignedPreKeyStore for Signed {
         &mut self,
         _id: SignedPreKeyId,
         _record: &SignedPreKeyRecord,
-    ) -> Outcome<()> {
+    ) -> SignalResult<()> {
         Ok(())
     }
 }
@@ -335,7 +335,7 @@ mod tests {
             registration: keys.registration.to_be_bytes().to_vec(),
             identity: raw(&keys.identity).to_vec(),
             signed_key: keys.published(),
-            one_time: Some(keys.mint(&mut rng)),
+            one_time: Some(keys.make_one_time_key(&mut rng)),
             identity_proof: Vec::new(),
         }
     }
@@ -356,7 +356,7 @@ mod tests {
         );
         assert!(matches!(
             ada.open(&to_bob, "msg", &reply.bytes),
-            Err(Unopened::Duplicate)
+            Err(DecryptError::Duplicate)
         ));
     }
 
@@ -369,7 +369,7 @@ mod tests {
         first.break_code();
         assert!(matches!(
             bob.open(&to_ada, first.kind, &first.bytes),
-            Err(Unopened::Broken(_))
+            Err(DecryptError::Broken(_))
         ));
         let next = ada.seal(&to_bob, b"whole").unwrap();
         assert_eq!(bob.open(&to_ada, next.kind, &next.bytes).unwrap(), b"whole");
@@ -384,7 +384,7 @@ mod tests {
             let sealed = ada.seal(&to_bob, text).unwrap();
             assert_eq!(bob.open(&to_ada, sealed.kind, &sealed.bytes).unwrap(), text);
             ada.forget(&to_bob);
-            assert!(!ada.knows(&to_bob));
+            assert!(!ada.has_session(&to_bob));
         }
     }
 }

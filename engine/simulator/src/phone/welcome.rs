@@ -17,10 +17,10 @@ use waproto::whatsapp::{
 };
 
 use super::Phone;
-use crate::account::Address;
+use super::outgoing::enc;
 use crate::routing;
-use crate::speech::seal::enc;
 use crate::stanza::el;
+use crate::state::address::Address;
 
 /// What every contact once wrote, as the history has it.
 const HISTORY: &str = "said long before the device was linked";

@@ -6,9 +6,9 @@ use std::io;
 use waproto::whatsapp::Message;
 
 use super::unwrapped;
-use crate::media::MediaKind;
-use crate::media::cipher::{self, Sums};
-use crate::media::store::Store;
+use crate::media::cipher::Sums;
+use crate::media::{MediaKind, cipher};
+use crate::state::media_store::MediaStore;
 
 /// What a message says about its file.
 #[derive(Clone, Debug)]
@@ -19,12 +19,6 @@ pub(crate) struct Attachment {
     sha256: Option<Vec<u8>>,
     enc_sha256: Option<Vec<u8>>,
     length: Option<u64>,
-}
-
-/// A file that was opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Opened {
-    pub(crate) sums: Sums,
 }
 
 /// The file of a message, if it is of a kind that has one.
@@ -58,17 +52,17 @@ pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
 
 /// Fetch the file and open it, as an official app does: every sum in the message must hold.
 /// Reads files: not for a thread that others wait for.
-pub(crate) fn open(store: &Store, attachment: &Attachment) -> Result<Opened, String> {
+pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<Sums, String> {
     let path = attachment.direct_path.as_deref().ok_or("no direct_path")?;
     let key = attachment.media_key.as_deref().ok_or("no media_key")?;
     if key.len() != 32 {
         return Err(format!("a media_key of {} bytes", key.len()));
     }
     let object = store.find(path).ok_or("not on the media server")?;
-    if let Some(status) = object.gone {
+    if let Some(status) = object.expired_status {
         return Err(format!("the media server answers {status}"));
     }
-    if object.spoiled {
+    if object.corrupt {
         return Err("the mac does not match".to_owned());
     }
     let file = File::open(&object.file).map_err(|error| error.to_string())?;
@@ -81,7 +75,7 @@ pub(crate) fn open(store: &Store, attachment: &Attachment) -> Result<Opened, Str
     )?;
     check("file_sha256", attachment.sha256.as_deref(), &sums.plain)?;
     match attachment.length {
-        Some(length) if length == sums.length => Ok(Opened { sums }),
+        Some(length) if length == sums.length => Ok(sums),
         Some(length) => Err(format!("file_length is {length}, not {}", sums.length)),
         None => Err("no file_length".to_owned()),
     }

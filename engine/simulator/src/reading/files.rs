@@ -2,7 +2,9 @@
 
 use waproto::whatsapp::Message;
 
-use super::{Attachment, Media, Opened, View, of};
+use super::{Attachment, of};
+use crate::media::cipher::Sums;
+use crate::state::view::{Media, View};
 
 pub(super) fn file(message: &Message) -> Option<View> {
     image(message)
@@ -86,16 +88,16 @@ pub(super) fn size(bytes: Option<&Vec<u8>>) -> Option<usize> {
 }
 
 /// What a phone made of a file, for the ledger.
-pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Opened, String>) -> Media {
+pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Sums, String>) -> Media {
     let mut media = Media {
         direct_path: attachment.direct_path.clone(),
         ..Media::default()
     };
     match outcome {
-        Ok(opened) => {
-            media.sha256 = Some(hex::encode(opened.sums.plain));
-            media.enc_sha256 = Some(hex::encode(opened.sums.sealed));
-            media.length = Some(opened.sums.length);
+        Ok(sums) => {
+            media.sha256 = Some(hex::encode(sums.plain));
+            media.enc_sha256 = Some(hex::encode(sums.sealed));
+            media.length = Some(sums.length);
         }
         Err(reason) => media.undecryptable = Some(reason.clone()),
     }

@@ -2,18 +2,16 @@
 
 mod attachment;
 mod files;
-mod view;
 
-pub(crate) use attachment::{Attachment, Opened, attachment, open};
+pub(crate) use attachment::{Attachment, attachment, open_file};
 pub(crate) use files::media_view;
-pub(crate) use view::{Media, Quote, View};
 
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::{ContactMessage, PollCreationMessage, ProtocolMessage};
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
 use self::files::{file, size};
-use self::view::{Card, Poll};
+use crate::state::view::{Card, Poll, Quote, View};
 
 /// Look through the envelopes of disappearing, view-once and captioned messages; and whether one of
 /// them says to show it once.
@@ -234,4 +232,10 @@ fn in_context(view: &mut View, context: &ContextInfo) {
     view.forwarded = context.is_forwarded.filter(|forwarded| *forwarded);
     view.forwarding_score = context.forwarding_score.filter(|score| *score > 0);
     view.expires_seconds = context.expiration.filter(|seconds| *seconds > 0);
+}
+
+/// The secret of a message.
+pub(crate) fn secret(message: &Message) -> Option<Vec<u8>> {
+    let context = message.message_context_info.as_option()?;
+    context.message_secret.clone()
 }

@@ -6,13 +6,13 @@ use std::io::{self, BufWriter, Read};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::content::Source;
-use crate::media::cipher::{self, Sums};
-use crate::media::{GOOD_FOR, MediaKind};
-use crate::world::World;
+use crate::media::cipher::Sums;
+use crate::media::{GOOD_FOR, MediaKind, cipher};
+use crate::state::content::FileSource;
+use crate::state::world::World;
 
 /// A file that is on the media server.
-pub(crate) struct Attached {
+pub(crate) struct UploadedFile {
     pub(crate) media_key: [u8; 32],
     pub(crate) sums: Sums,
     pub(crate) url: String,
@@ -20,7 +20,7 @@ pub(crate) struct Attached {
     pub(crate) now: u64,
 }
 
-impl Attached {
+impl UploadedFile {
     /// As the control API tells of it.
     pub(crate) fn view(&self) -> serde_json::Value {
         serde_json::json!({
@@ -37,14 +37,14 @@ impl Attached {
 pub(crate) fn attach(
     world: &World,
     kind: MediaKind,
-    source: &Source,
+    source: &FileSource,
     media_key: [u8; 32],
-) -> anyhow::Result<Attached> {
-    let path = world.media.fresh_file()?;
+) -> anyhow::Result<UploadedFile> {
+    let path = world.media.new_file()?;
     let to = BufWriter::new(File::create(&path)?);
     let sums = match source {
-        Source::Bytes(bytes) => cipher::seal(&media_key, kind, &**bytes, to)?,
-        Source::Seeded { size, seed } => {
+        FileSource::Bytes(bytes) => cipher::seal(&media_key, kind, &**bytes, to)?,
+        FileSource::Seeded { size, seed } => {
             let from = Seeded(StdRng::seed_from_u64(*seed)).take(*size);
             cipher::seal(&media_key, kind, from, to)?
         }
@@ -52,7 +52,7 @@ pub(crate) fn attach(
     let length = std::fs::metadata(&path)?.len();
     let now = world.clock.seconds();
     let direct_path = world.media.keep(path, sums.sealed, length, now + GOOD_FOR);
-    Ok(Attached {
+    Ok(UploadedFile {
         media_key,
         sums,
         url: world.media_url(&direct_path),

@@ -9,11 +9,11 @@ use waproto::whatsapp::message::{
 };
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
-use super::content::{Contact, Event, Location, Poll, Saying};
 use super::files::bytes;
+use crate::state::content::{Contact, Event, Location, Poll, TextContent};
 
 /// The context around what is said, where there is any.
-pub(super) type Around = Option<ContextInfo>;
+pub(super) type MessageContext = Option<ContextInfo>;
 
 /// A part that may be left out.
 pub(super) fn field<T: Default>(value: Option<T>) -> MessageField<T> {
@@ -21,8 +21,8 @@ pub(super) fn field<T: Default>(value: Option<T>) -> MessageField<T> {
 }
 
 /// A text: with context it is one of the extended kind, as phones send it.
-pub(super) fn text(text: String, around: Around) -> Message {
-    if around.is_none() {
+pub(super) fn text(text: String, context: MessageContext) -> Message {
+    if context.is_none() {
         return Message {
             conversation: Some(text),
             ..Default::default()
@@ -31,7 +31,7 @@ pub(super) fn text(text: String, around: Around) -> Message {
     Message {
         extended_text_message: MessageField::some(ExtendedTextMessage {
             text: Some(text),
-            context_info: field(around),
+            context_info: field(context),
             ..Default::default()
         }),
         ..Default::default()
@@ -39,9 +39,9 @@ pub(super) fn text(text: String, around: Around) -> Message {
 }
 
 /// A text with the preview it is said with, if it is.
-pub(super) fn said(body: Saying, around: Around) -> Result<Message, String> {
+pub(super) fn said(body: TextContent, context: MessageContext) -> Result<Message, String> {
     if body.link.is_none() {
-        return Ok(text(body.text, around));
+        return Ok(text(body.text, context));
     }
     Ok(Message {
         extended_text_message: MessageField::some(ExtendedTextMessage {
@@ -50,21 +50,21 @@ pub(super) fn said(body: Saying, around: Around) -> Result<Message, String> {
             title: body.title,
             description: body.description,
             jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
-            context_info: field(around),
+            context_info: field(context),
             ..Default::default()
         }),
         ..Default::default()
     })
 }
 
-pub(super) fn location(body: Location, around: Around) -> Message {
+pub(super) fn location(body: Location, context: MessageContext) -> Message {
     Message {
         location_message: MessageField::some(LocationMessage {
             degrees_latitude: Some(body.latitude),
             degrees_longitude: Some(body.longitude),
             name: body.name,
             address: body.address,
-            context_info: field(around),
+            context_info: field(context),
             ..Default::default()
         }),
         ..Default::default()
@@ -72,7 +72,7 @@ pub(super) fn location(body: Location, around: Around) -> Message {
 }
 
 /// One card, or several in one message.
-pub(super) fn contacts(cards: Vec<Contact>, around: Around) -> Message {
+pub(super) fn contacts(cards: Vec<Contact>, context: MessageContext) -> Message {
     let count = cards.len();
     let mut cards: Vec<ContactMessage> = cards
         .into_iter()
@@ -85,7 +85,7 @@ pub(super) fn contacts(cards: Vec<Contact>, around: Around) -> Message {
     if count == 1
         && let Some(mut card) = cards.pop()
     {
-        card.context_info = field(around);
+        card.context_info = field(context);
         return Message {
             contact_message: MessageField::some(card),
             ..Default::default()
@@ -95,14 +95,14 @@ pub(super) fn contacts(cards: Vec<Contact>, around: Around) -> Message {
         contacts_array_message: MessageField::some(ContactsArrayMessage {
             display_name: Some(format!("{count} contacts")),
             contacts: cards,
-            context_info: field(around),
+            context_info: field(context),
         }),
         ..Default::default()
     }
 }
 
 /// A poll of the version that clients make today: another where one option may be chosen.
-pub(super) fn poll(body: Poll, around: Around) -> Message {
+pub(super) fn poll(body: Poll, context: MessageContext) -> Message {
     let options = body.options.into_iter().map(|name| PollOption {
         option_name: Some(name),
         ..Default::default()
@@ -111,7 +111,7 @@ pub(super) fn poll(body: Poll, around: Around) -> Message {
         name: Some(body.name),
         options: options.collect(),
         selectable_options_count: Some(body.selectable),
-        context_info: field(around),
+        context_info: field(context),
         ..Default::default()
     };
     let mut message = Message::default();

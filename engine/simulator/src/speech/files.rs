@@ -6,10 +6,10 @@ use waproto::whatsapp::message::{
     AudioMessage, DocumentMessage, FutureProofMessage, ImageMessage, StickerMessage, VideoMessage,
 };
 
-use super::attach::Attached;
-use super::compose::{Around, field};
-use super::content::{Document, Picture, Shape, Sound, Sticker, base64};
+use super::attach::UploadedFile;
+use super::compose::{MessageContext, field};
 use crate::media::MediaKind;
+use crate::state::content::{Document, FileContent, Picture, Sound, Sticker, base64};
 
 /// Bytes given in base64, checked.
 pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
@@ -17,30 +17,34 @@ pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
 }
 
 /// What a file's keys are for.
-pub(super) fn kind(shape: &Shape) -> MediaKind {
+pub(super) fn kind(shape: &FileContent) -> MediaKind {
     match shape {
-        Shape::Image(_) | Shape::Sticker(_) => MediaKind::Image,
-        Shape::Video(_) => MediaKind::Video,
-        Shape::Audio(_) | Shape::Voice(_) => MediaKind::Audio,
-        Shape::Document(_) => MediaKind::Document,
+        FileContent::Image(_) | FileContent::Sticker(_) => MediaKind::Image,
+        FileContent::Video(_) => MediaKind::Video,
+        FileContent::Audio(_) | FileContent::Voice(_) => MediaKind::Audio,
+        FileContent::Document(_) => MediaKind::Document,
     }
 }
 
 /// A message with a file.
-pub(super) fn file(shape: Shape, file: &Attached, around: Around) -> Result<Message, String> {
+pub(super) fn file(
+    shape: FileContent,
+    file: &UploadedFile,
+    context: MessageContext,
+) -> Result<Message, String> {
     match shape {
-        Shape::Image(picture) => image(picture, file, around),
-        Shape::Video(picture) => video(picture, file, around),
-        Shape::Audio(sound) => audio(sound, file, around, false),
-        Shape::Voice(sound) => audio(sound, file, around, true),
-        Shape::Document(body) => document(body, file, around),
-        Shape::Sticker(body) => Ok(sticker(body, file, around)),
+        FileContent::Image(picture) => image(picture, file, context),
+        FileContent::Video(picture) => video(picture, file, context),
+        FileContent::Audio(sound) => audio(sound, file, context, false),
+        FileContent::Voice(sound) => audio(sound, file, context, true),
+        FileContent::Document(body) => document(body, file, context),
+        FileContent::Sticker(body) => Ok(sticker(body, file, context)),
     }
 }
 
 /// The fields that every kind of file has.
 macro_rules! filed {
-    ($kind:ident, $file:ident, $around:ident, { $($field:ident: $value:expr,)* }) => {
+    ($kind:ident, $file:ident, $context:ident, { $($field:ident: $value:expr,)* }) => {
         $kind {
             url: Some($file.url.clone()),
             direct_path: Some($file.direct_path.clone()),
@@ -49,15 +53,15 @@ macro_rules! filed {
             file_sha256: Some($file.sums.plain.to_vec()),
             file_enc_sha256: Some($file.sums.sealed.to_vec()),
             file_length: Some($file.sums.length),
-            context_info: field($around),
+            context_info: field($context),
             $($field: $value,)*
             ..Default::default()
         }
     };
 }
 
-fn image(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
-    let image = filed!(ImageMessage, file, around, {
+fn image(body: Picture, file: &UploadedFile, context: MessageContext) -> Result<Message, String> {
+    let image = filed!(ImageMessage, file, context, {
         mimetype: body.mimetype.or_else(|| Some("image/jpeg".to_owned())),
         caption: body.caption,
         width: body.width,
@@ -72,8 +76,8 @@ fn image(body: Picture, file: &Attached, around: Around) -> Result<Message, Stri
     Ok(once(message, body.view_once))
 }
 
-fn video(body: Picture, file: &Attached, around: Around) -> Result<Message, String> {
-    let video = filed!(VideoMessage, file, around, {
+fn video(body: Picture, file: &UploadedFile, context: MessageContext) -> Result<Message, String> {
+    let video = filed!(VideoMessage, file, context, {
         mimetype: body.mimetype.or_else(|| Some("video/mp4".to_owned())),
         caption: body.caption,
         width: body.width,
@@ -103,13 +107,18 @@ fn once(message: Message, wrap: bool) -> Message {
     }
 }
 
-fn audio(body: Sound, file: &Attached, around: Around, ptt: bool) -> Result<Message, String> {
+fn audio(
+    body: Sound,
+    file: &UploadedFile,
+    context: MessageContext,
+    ptt: bool,
+) -> Result<Message, String> {
     let usual = if ptt {
         "audio/ogg; codecs=opus"
     } else {
         "audio/mp4"
     };
-    let audio = filed!(AudioMessage, file, around, {
+    let audio = filed!(AudioMessage, file, context, {
         mimetype: body.mimetype.or_else(|| Some(usual.to_owned())),
         seconds: body.seconds,
         ptt: Some(ptt),
@@ -122,9 +131,13 @@ fn audio(body: Sound, file: &Attached, around: Around, ptt: bool) -> Result<Mess
 }
 
 /// Phones put a document with a caption into an envelope of its own.
-fn document(body: Document, file: &Attached, around: Around) -> Result<Message, String> {
+fn document(
+    body: Document,
+    file: &UploadedFile,
+    context: MessageContext,
+) -> Result<Message, String> {
     let captioned = body.caption.is_some();
-    let document = filed!(DocumentMessage, file, around, {
+    let document = filed!(DocumentMessage, file, context, {
         mimetype: body.mimetype.or_else(|| Some("application/pdf".to_owned())),
         title: body.title.or_else(|| body.file_name.clone()),
         file_name: body.file_name,
@@ -147,8 +160,8 @@ fn document(body: Document, file: &Attached, around: Around) -> Result<Message, 
     })
 }
 
-fn sticker(body: Sticker, file: &Attached, around: Around) -> Message {
-    let sticker = filed!(StickerMessage, file, around, {
+fn sticker(body: Sticker, file: &UploadedFile, context: MessageContext) -> Message {
+    let sticker = filed!(StickerMessage, file, context, {
         mimetype: body.mimetype.or_else(|| Some("image/webp".to_owned())),
         width: Some(body.width.unwrap_or(512)),
         height: Some(body.height.unwrap_or(512)),

@@ -7,12 +7,13 @@ use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
 use waproto::whatsapp::message::SenderKeyDistributionMessage;
 
-use super::seal::Outgoing;
-use crate::account::Address;
-use crate::group::GroupId;
 use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
+use crate::phone::outgoing::enc;
 use crate::phone::signal::Sealed;
 use crate::stanza::el;
+use crate::state::address::Address;
+use crate::state::group::GroupId;
 
 impl Phone {
     /// A stanza for all devices of the group. `None` if this phone is no member.
@@ -36,7 +37,7 @@ impl Phone {
             let Some(sealed) = self.seal(&address, &plain) else {
                 continue;
             };
-            let enc = super::seal::enc(sealed);
+            let enc = enc(sealed);
             given.push(el("to").attr("jid", jid).children([enc]).build());
             self.sender_keys.mark(group, &address, true);
         }
@@ -51,7 +52,7 @@ impl Phone {
     }
 
     /// A message of the group for the one device that could not open it, with the key it lacks.
-    pub(super) fn seal_again(
+    pub(super) fn seal_for_retry(
         &mut self,
         group: &GroupId,
         to: &Jid,

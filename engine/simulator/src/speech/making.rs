@@ -8,13 +8,15 @@ use wacore_binary::{Jid, Server};
 use waproto::buffa::MessageField;
 use waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey};
 
-use super::content::{self, Content, Poll, Vote};
 use super::vote::Ballot;
-use super::{Context, Speech, attach, compose, files};
-use crate::account::Pn;
-use crate::chat::Chat;
+use super::{attach, compose, files};
 use crate::phone::Phone;
-use crate::phone::screen::Shown;
+use crate::reading::secret;
+use crate::state::address::Pn;
+use crate::state::chat::Chat;
+use crate::state::content::{self, Content, Poll, Vote};
+use crate::state::screen::ScreenMessage;
+use crate::state::speech::{Speech, SpeechContext};
 
 /// A message before it is sealed.
 pub(super) struct Composed {
@@ -37,10 +39,10 @@ impl Composed {
         }
     }
 
-    fn poll(body: Poll, around: Option<ContextInfo>) -> Self {
+    fn poll(body: Poll, context: Option<ContextInfo>) -> Self {
         Self {
             polltype: Some("creation"),
-            ..Self::plain(compose::poll(body, around))
+            ..Self::plain(compose::poll(body, context))
         }
     }
 }
@@ -53,15 +55,15 @@ const DELETED_BY_ADMIN: &str = "8";
 
 impl Phone {
     pub(super) async fn compose(&mut self, speech: &Speech, to: &Jid) -> Result<Composed, String> {
-        let around = self.around(speech)?;
+        let context = self.context(speech)?;
         let now_ms = self.world.clock.millis();
         let chat = &speech.to;
         let composed = match speech.content.clone() {
-            Content::Text(body) => Composed::plain(compose::said(body, around)?),
-            Content::File(source, shape) => return self.with_file(source, shape, around).await,
-            Content::Location(body) => Composed::plain(compose::location(body, around)),
-            Content::Contacts(cards) => Composed::plain(compose::contacts(cards, around)),
-            Content::Poll(body) => Composed::poll(body, around),
+            Content::Text(body) => Composed::plain(compose::said(body, context)?),
+            Content::File(source, shape) => return self.with_file(source, shape, context).await,
+            Content::Location(body) => Composed::plain(compose::location(body, context)),
+            Content::Contacts(cards) => Composed::plain(compose::contacts(cards, context)),
+            Content::Poll(body) => Composed::poll(body, context),
             Content::Vote(body) => self.vote(chat, to, body)?,
             Content::Reaction(body) => {
                 let key = self.key(chat, to, &body.target)?;
@@ -116,9 +118,9 @@ impl Phone {
 
     async fn with_file(
         &mut self,
-        source: content::Source,
-        shape: content::Shape,
-        around: Option<ContextInfo>,
+        source: content::FileSource,
+        shape: content::FileContent,
+        context: Option<ContextInfo>,
     ) -> Result<Composed, String> {
         let (kind, media_key) = (files::kind(&shape), self.rng.random());
         let world = Arc::clone(&self.world);
@@ -128,7 +130,7 @@ impl Phone {
             .spawn_blocking(move || attach::attach(&world, kind, &source, media_key));
         let attached = attached.await.map_err(|error| error.to_string())?;
         let attached = attached.map_err(|error| format!("{error:#}"))?;
-        let message = files::file(shape, &attached, around)?;
+        let message = files::file(shape, &attached, context)?;
         let composed = Composed {
             media: Some(attached.view()),
             ..Composed::plain(message)
@@ -165,7 +167,12 @@ impl Phone {
     }
 
     /// The ballot of a poll on the screen, its people named in one way or the other.
-    pub(crate) fn ballot(&self, poll: &Shown, voter: &Pn, server: Server) -> Option<Ballot> {
+    pub(crate) fn ballot(
+        &self,
+        poll: &ScreenMessage,
+        voter: &Pn,
+        server: Server,
+    ) -> Option<Ballot> {
         let state = self.world.state();
         let name = |pn: &Pn| Some(state.accounts.get(pn)?.jid(server, 0).to_string());
         Some(Ballot {
@@ -175,7 +182,7 @@ impl Phone {
         })
     }
 
-    fn target(&self, chat: &Chat, id: &str) -> Result<&Shown, String> {
+    fn target(&self, chat: &Chat, id: &str) -> Result<&ScreenMessage, String> {
         self.screen
             .find(chat, id)
             .ok_or_else(|| format!("the phone shows no message {id} in this chat"))
@@ -221,8 +228,8 @@ impl Phone {
         Ok(message)
     }
 
-    fn around(&self, speech: &Speech) -> Result<Option<ContextInfo>, String> {
-        let Context {
+    fn context(&self, speech: &Speech) -> Result<Option<ContextInfo>, String> {
+        let SpeechContext {
             quote,
             mentions,
             forwarded,
@@ -254,10 +261,4 @@ impl Phone {
         }
         Ok(Some(context))
     }
-}
-
-/// The secret of a message.
-pub(crate) fn secret(message: &Message) -> Option<Vec<u8>> {
-    let context = message.message_context_info.as_option()?;
-    context.message_secret.clone()
 }

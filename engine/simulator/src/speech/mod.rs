@@ -2,62 +2,27 @@
 
 mod attach;
 mod compose;
-pub(crate) mod content;
 mod files;
 mod group;
 mod making;
-mod noise;
 mod own;
 pub(crate) mod seal;
+mod undecryptable;
 pub(crate) mod vote;
 
 use rand::RngExt;
-use serde_json::Value;
-use tokio::sync::oneshot;
 use wacore_binary::{Jid, Node, Server};
 
-use self::content::{Content, Undecryptable};
-pub(crate) use self::making::secret;
-use self::seal::Outgoing;
-use crate::account::Pn;
-use crate::chat::Chat;
 use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
 use crate::routing;
+use crate::state::address::Pn;
+use crate::state::chat::Chat;
+use crate::state::content::{Content, Undecryptable};
+use crate::state::speech::{SaidMessage, Speech};
 
 /// Own messages kept to be sealed again for a device that could not open them.
 const RESENDABLE: usize = 200;
-
-/// Something to say, and where.
-pub(crate) struct Speech {
-    pub(crate) to: Chat,
-    pub(crate) content: Content,
-    pub(crate) context: Context,
-    /// Message id; made up if absent.
-    pub(crate) id: Option<String>,
-    /// How many frames of it to send, each sealed on its own.
-    pub(crate) copies: u32,
-    /// Told what became of it.
-    pub(crate) done: Option<oneshot::Sender<Result<Said, String>>>,
-}
-
-/// What is around something that is said.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
-    /// Id of the message that is answered; it is on the phone's screen.
-    pub(crate) quote: Option<String>,
-    /// Numbers that are named.
-    pub(crate) mentions: Vec<Pn>,
-    pub(crate) forwarded: bool,
-    /// Disappears after so many seconds.
-    pub(crate) expires: Option<u32>,
-}
-
-/// Something that was said.
-pub(crate) struct Said {
-    pub(crate) id: String,
-    /// Its file, as the control API tells of it.
-    pub(crate) media: Option<Value>,
-}
 
 impl Phone {
     /// Say something, and tell who asked for it.
@@ -69,13 +34,13 @@ impl Phone {
         }
     }
 
-    async fn try_say(&mut self, speech: Speech) -> Result<Said, String> {
+    async fn try_say(&mut self, speech: Speech) -> Result<SaidMessage, String> {
         let id = speech.id.clone().unwrap_or_else(|| self.fresh_id());
         let to = self
             .address_of(&speech.to)
             .ok_or("no such phone, or not in this group")?;
         if let Content::Undecryptable(Undecryptable { text }) = &speech.content {
-            return Ok(self.say_unreadably(&speech, id, &to, text.as_deref()));
+            return Ok(self.send_undecryptable(&speech, id, &to, text.as_deref()));
         }
         let composed = self.compose(&speech, &to).await?;
         let out = Outgoing {
@@ -88,13 +53,18 @@ impl Phone {
         for _ in 0..speech.copies.max(1) {
             let node = self.sealed(&speech.to, &to, &out);
             let node = node.ok_or("nothing could be sealed")?;
-            let _ = routing::fan_out(&self.world, &self.own, &node);
+            let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
         }
         self.remember_said(out);
-        Ok(Said {
+        Ok(SaidMessage {
             id,
             media: composed.media,
         })
+    }
+
+    /// The server's time so many seconds ago.
+    fn ago(&self, age: u64) -> u64 {
+        self.world.clock.seconds().saturating_sub(age)
     }
 
     fn sealed(&mut self, chat: &Chat, to: &Jid, out: &Outgoing) -> Option<Node> {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use waproto::whatsapp::Message;
 
-use super::seal::Outgoing;
-use crate::account::Pn;
-use crate::chat::Chat;
-use crate::ledger::Kind;
 use crate::phone::Phone;
-use crate::phone::screen::Shown;
-use crate::reading::{self, Media, View};
-use crate::world::plus;
+use crate::phone::outgoing::Outgoing;
+use crate::reading;
+use crate::state::address::{Pn, plus};
+use crate::state::chat::Chat;
+use crate::state::ledger::EntryKind;
+use crate::state::screen::ScreenMessage;
+use crate::state::view::{Media, View};
 
 impl Phone {
     /// Write the ledger's line and put the message on the own screen.
@@ -29,10 +29,10 @@ impl Phone {
         };
         view.options = voted;
         view.media = media.map(said_media);
-        self.name_people(&mut view);
+        self.replace_addresses(&mut view);
         let own = Arc::clone(&self.own.pn);
         self.on_screen(chat, &own, &out.id, &mut view, &out.message);
-        self.note(Kind::Said, &self.own, chat, &out.id, Some(view));
+        self.record(EntryKind::Said, &self.own, chat, &out.id, Some(view));
     }
 
     /// Put a message on the screen, or let it change one there.
@@ -50,7 +50,7 @@ impl Phone {
             view.applied = Some(applied);
             return;
         }
-        self.screen.show(Shown {
+        self.screen.show(ScreenMessage {
             id: id.to_owned(),
             chat: chat.clone(),
             sender: Arc::clone(sender),

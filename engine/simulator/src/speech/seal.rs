@@ -3,70 +3,18 @@
 use std::sync::Arc;
 
 use wacore::messages::MessageUtils;
-use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
 use waproto::whatsapp::message::DeviceSentMessage;
 
-use crate::account::{Address, Pn};
 use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
 use crate::phone::signal::Sealed;
-use crate::routing;
-use crate::stanza::{self, el};
-use crate::world::Bundle;
-
-/// A message, and what the server is told of it.
-#[derive(Clone)]
-pub(crate) struct Outgoing {
-    pub(crate) id: String,
-    pub(crate) message: Message,
-    /// The stanza's `edit`.
-    pub(crate) edit: Option<&'static str>,
-    /// `polltype` of its `<meta>`.
-    pub(crate) polltype: Option<&'static str>,
-}
-
-impl Outgoing {
-    /// The stanza around ciphertexts.
-    pub(crate) fn stanza(&self, to: &Jid, mut children: Vec<Node>) -> Node {
-        if let Some(polltype) = self.polltype {
-            children.push(el("meta").attr("polltype", polltype).build());
-        }
-        let mut node = el("message")
-            .attr("to", to)
-            .attr("id", self.id.as_str())
-            .attr(
-                "type",
-                wacore::send::stanza_type_from_message(&self.message),
-            );
-        if let Some(edit) = self.edit {
-            node = node.attr("edit", edit);
-        }
-        node.children(children).build()
-    }
-
-    /// `<enc v="2" type=… [mediatype=…]>`
-    pub(crate) fn enc(&self, sealed: Sealed) -> Node {
-        let mediatype = wacore::send::media_type_from_message(&self.message);
-        match mediatype {
-            Some(mediatype) => enc_builder(sealed).attr("mediatype", mediatype).build(),
-            None => enc(sealed),
-        }
-    }
-}
-
-fn enc_builder(sealed: Sealed) -> NodeBuilder {
-    el("enc")
-        .attr("v", 2_u8)
-        .attr("type", sealed.kind)
-        .bytes(sealed.bytes)
-}
-
-/// `<enc v="2" type=…>`
-pub(crate) fn enc(sealed: Sealed) -> Node {
-    enc_builder(sealed).build()
-}
+use crate::stanza::el;
+use crate::state::address::{Address, Pn};
+use crate::state::bundle::Bundle;
+use crate::{routing, stanza};
 
 /// What the sender's own devices get: the message, and whom it went to.
 fn device_sent(to: &Jid, message: &Message) -> Message {
@@ -128,7 +76,7 @@ impl Phone {
 
     /// Seal for one device, starting a session if there is none. `None` if it has no keys yet.
     pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> Option<Sealed> {
-        if !self.signal.knows(device) {
+        if !self.signal.has_session(device) {
             let bundle: Bundle = self.world.state().bundle(device)?;
             if let Err(error) = self.signal.start(device, &bundle) {
                 tracing::warn!(%error, "a device's keys are unusable");
@@ -139,11 +87,11 @@ impl Phone {
     }
 
     /// A device could not open a message: seal it anew, for that device alone.
-    pub(crate) fn say_again(&mut self, node: &Node) -> Option<()> {
+    pub(crate) fn resend(&mut self, node: &Node) -> Option<()> {
         let id = stanza::text(node, "id")?;
         let from = stanza::jid(node, "from")?;
         if from.server == Server::Group {
-            return self.say_again_in_group(node, &id, &from);
+            return self.resend_to_group(node, &id, &from);
         }
         let device = self.world.state().address(&from)?;
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
@@ -159,14 +107,14 @@ impl Phone {
         routing::fan_out(&self.world, &self.own, &again).ok()
     }
 
-    fn say_again_in_group(&mut self, node: &Node, id: &str, to: &Jid) -> Option<()> {
+    fn resend_to_group(&mut self, node: &Node, id: &str, to: &Jid) -> Option<()> {
         let asks = stanza::jid(node, "participant")?;
         let (device, group) = {
             let state = self.world.state();
             (state.address(&asks)?, Arc::clone(&state.group(to)?.id))
         };
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
-        let again = self.seal_again(&group, to, &device, asks, &out)?;
+        let again = self.seal_for_retry(&group, to, &device, asks, &out)?;
         routing::fan_out(&self.world, &self.own, &again).ok()
     }
 }

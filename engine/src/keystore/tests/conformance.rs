@@ -1,4 +1,5 @@
-//! The same random operations on this store and on the library's in-memory one give the same answers.
+//! The same random operations give the same results on this store and on the library's in-memory
+//! store.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -24,7 +25,7 @@ const STEPS: u64 = 1500;
 async fn random_operations_answer_as_the_librarys_own_store() {
     for fresh in stores().await {
         let linked = Linked::on(&fresh).await;
-        // A neighbour under the same vault must never show.
+        // Another session under the same vault must never be visible.
         let neighbour = Linked::with(&fresh, linked.vault.clone()).await;
         let reference = InMemoryBackend::new();
         for seed in 0..STEPS {
@@ -39,7 +40,7 @@ async fn random_operations_answer_as_the_librarys_own_store() {
     }
 }
 
-/// One operation chosen by the seed, from a small world so that names meet again.
+/// Runs one operation that the seed chooses. There are few names, so that operations meet.
 async fn step(backend: &dyn Backend, seed: u64) -> String {
     let mut rng = StdRng::seed_from_u64(seed);
     match rng.random_range(0..6) {
@@ -53,7 +54,7 @@ async fn step(backend: &dyn Backend, seed: u64) -> String {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a hundred calls hand over what they were answered"
+    reason = "a hundred calls pass on their results"
 )]
 fn show<T: Debug, E: Debug>(what: &str, answer: Result<T, E>) -> String {
     format!("{what}: {answer:?}")
@@ -283,7 +284,8 @@ async fn groups(backend: &dyn Backend, rng: &mut StdRng) -> String {
 }
 
 async fn people(backend: &dyn Backend, rng: &mut StdRng) -> String {
-    // Each LID has phone numbers of its own: over shared ones the in-memory store forgets too much.
+    // Each LID has its own phone numbers: when they are shared, the in-memory store forgets too
+    // much.
     let (lid, phones) = *[
         ("77", ["491", "492"]),
         ("78", ["493", "494"]),
@@ -342,7 +344,8 @@ async fn messages(backend: &dyn Backend, rng: &mut StdRng) -> String {
     let chat = pick(rng, &["491@s.whatsapp.net", "1@g.us"]);
     let sender = pick(rng, &["491@s.whatsapp.net", "77@lid"]);
     let id = pick(rng, &["3EB01", "3EB02", "3EB03"]);
-    // Both stamp with the present: only a far past or a far future is the same for both.
+    // Both stores use the current time, so only a distant past or future gives the same result in
+    // both.
     let cutoff = if rng.random_ratio(1, 5) { i64::MAX } else { 0 };
     match rng.random_range(0..15) {
         0 => show(

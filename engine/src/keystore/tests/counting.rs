@@ -1,5 +1,5 @@
-//! What a batch costs on the wire: as much as one entry, and what it takes to prepare its statement.
-//! Counted between a store and its PostgreSQL.
+//! Counts the round trips of a batch between a store and its PostgreSQL: as many as for one entry,
+//! plus the preparation of its statement.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn secret(n: usize) -> MsgSecretEntry {
     }
 }
 
-/// The turns that each method takes which is given many entries, with so many.
+/// Returns the round trips of each method that takes many entries, for this number of entries.
 async fn turns_with(
     entries: usize,
     linked: &Linked,
@@ -152,7 +152,7 @@ async fn a_batch_is_one_statement() {
     }
     let turns = Turns::default();
     let url = between(&fresh.url, turns.clone(), TaskTracker::new()).await;
-    // A connection for tenants, and one for the system.
+    // One connection for tenants, one for the system.
     let store = Store::open_with(&url, 2).await.unwrap();
     let between = Fresh {
         store: store.clone(),
@@ -161,12 +161,12 @@ async fn a_batch_is_one_statement() {
         folder: None,
     };
     let linked = Linked::on(&between).await;
-    // The statements for one entry are prepared.
+    // The first run prepares the statements for one entry.
     turns_with(1, &linked, &store, &turns).await;
     let one = turns_with(1, &linked, &store, &turns).await;
     let many = turns_with(50, &linked, &store, &turns).await;
     for ((method, one), (_, many)) in one.into_iter().zip(many) {
-        // One for a statement of a length that is not kept prepared.
+        // One round trip more, for a statement whose length is not kept prepared.
         assert!(
             many <= one + 1,
             "{method} takes {one} turns, with fifty entries {many}"

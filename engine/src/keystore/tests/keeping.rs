@@ -1,4 +1,4 @@
-//! What is kept, for how long, and for whom.
+//! What is kept, how long, and for whom.
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ async fn of_two_writes_at_once_the_later_one_stays() {
         let linked = Linked::on(&fresh).await;
         let keys = &linked.keys;
         for n in 0..100u32 {
-            // Sealing and sending the first takes longer.
+            // Sealing and sending the first value takes longer.
             let (early, late) = (vec![0; 100_000], n.to_be_bytes());
             let both = tokio::join!(
                 keys.put_session("491@lid", &early),
@@ -203,7 +203,7 @@ async fn the_latest_lid_of_a_phone_number_counts() {
         assert_eq!(lid_of("491").await.as_deref(), Some("b"));
         keys.put_lid_mapping(&mapping("a", "491")).await.unwrap();
         assert_eq!(lid_of("491").await.as_deref(), Some("a"));
-        // The account moves to another number: the LID that is left has the old one again.
+        // The account moves to another number. The remaining LID gets the old number again.
         keys.put_lid_mapping(&mapping("a", "492")).await.unwrap();
         assert_eq!(lid_of("491").await.as_deref(), Some("b"));
         assert_eq!(lid_of("492").await.as_deref(), Some("a"));
@@ -238,7 +238,7 @@ async fn two_writers_of_a_token_do_not_undo_each_other() {
     }
 }
 
-/// Rows of the session in all tables of the key store.
+/// Counts the session's rows in all tables of the key store.
 async fn rows_of(fresh: &Fresh, linked: &Linked) -> Vec<i64> {
     const COUNTS: [&str; 7] = [
         "SELECT count(*) FROM key_record WHERE session_id = $1",
@@ -262,7 +262,7 @@ async fn rows_of(fresh: &Fresh, linked: &Linked) -> Vec<i64> {
     counted
 }
 
-/// A row in every table.
+/// Writes a row to every table.
 async fn fill(keys: &dyn Backend) {
     keys.put_session("491@lid", b"1").await.unwrap();
     keys.store_prekey(1, b"1", false).await.unwrap();

@@ -1,4 +1,4 @@
-//! The key store over every engine to be had.
+//! The key store on every available engine.
 
 mod conformance;
 mod counting;
@@ -13,7 +13,7 @@ use crate::{
     vault::{KekRing, Vault},
 };
 
-/// A session's key store on a fresh store.
+/// A session's key store on a new store.
 struct Linked {
     vault: Vault,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! Sealed, bound to its place, and written only under the lease.
+//! Values are sealed, bound to their place, and written only under the lease.
 
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ const GROUP: &str = "120363998877665544@g.us";
 const KEY: [u8; 32] = *b"canary-identity-key-of-32-bytes!";
 const TEXT: &[u8] = b"canary text of a message";
 
-/// Every write there is, each with what must not be seen; named, with its outcome.
+/// Makes every possible write, with values that must not be visible. Returns the name and result of
+/// each.
 #[expect(clippy::too_many_lines, reason = "a list")]
 async fn write_everything(keys: &dyn Backend) -> Vec<(&'static str, Result<(), StoreError>)> {
     let address: Arc<str> = Arc::from(ADDRESS);
@@ -253,7 +254,7 @@ async fn a_lost_lease_refuses_every_write_and_ends_the_run() {
         linked.keys.put_session(ADDRESS, b"before").await.unwrap();
         assert!(!linked.owner.lost.is_cancelled());
 
-        // Another host takes the session over.
+        // Another host takes over the session.
         let session = linked.owner.lease.session.to_string();
         fresh
             .run(
@@ -303,7 +304,7 @@ async fn a_value_moved_to_another_record_does_not_open() {
         keys.store_prekey(1, b"one", false).await.unwrap();
         keys.store_prekey(2, b"two", false).await.unwrap();
         let session = || linked.owner.lease.session.to_string();
-        // All identities and sessions get one and the same value, and so do the pre-keys.
+        // All identities and sessions get the same value, and so do the pre-keys.
         const SAME_RECORD: &str = "UPDATE key_record SET sealed = (SELECT sealed FROM key_record \
              WHERE session_id = $1 AND kind = 'signal_session')";
         const SAME_PREKEY: &str = "UPDATE key_prekey SET sealed = (SELECT sealed FROM key_prekey \

@@ -1,4 +1,4 @@
-//! Which message another one is about: keys, quotes, and what else stands beside a content.
+//! How a message refers to another one: keys, quotes, and the context info.
 
 use wacore::proto_helpers::MessageExt as _;
 use whatsapp_rust::{
@@ -7,11 +7,11 @@ use whatsapp_rust::{
     waproto::whatsapp::{ContextInfo, Message, MessageKey, message},
 };
 
-use super::{
-    super::listen::{own_words, storable},
-    Sides,
+use super::sides::Sides;
+use crate::{
+    content::{Context, Peer, Reply, Summary, Target},
+    whatsapp::{jid::parse_peer, wa_id::storable},
 };
-use crate::content::{Context, Peer, Reply, Summary, Target};
 
 pub(super) fn key(target: &Target, sides: &Sides) -> MessageField<MessageKey> {
     MessageField::some(MessageKey {
@@ -22,8 +22,8 @@ pub(super) fn key(target: &Target, sides: &Sides) -> MessageField<MessageKey> {
     })
 }
 
-/// The target of an inbound message; its key says `from_me` of what its writer wrote, and in a group
-/// names the writer of what another one wrote.
+/// Reads the target of an incoming message. Its key has `from_me` from the writer's point of view;
+/// in a group it names the author of someone else's message.
 pub(super) fn target(key: &MessageField<MessageKey>) -> Option<Target> {
     let key = key.as_option()?;
     Some(Target {
@@ -34,7 +34,7 @@ pub(super) fn target(key: &MessageField<MessageKey>) -> Option<Target> {
     })
 }
 
-/// What stands beside a content, if anything does.
+/// Builds the context info. Returns `None` if there is nothing in it.
 pub(super) fn context_info(context: &Context, sides: &Sides) -> Option<ContextInfo> {
     let mut info = ContextInfo {
         mentioned_jid: context.mentions.iter().filter_map(jid).collect(),
@@ -64,64 +64,35 @@ fn jid(peer: &Peer) -> Option<String> {
     peer.lid.as_deref().map(|lid| Jid::lid(lid).to_string())
 }
 
-/// The quoted message as far as a quote shows it. A phone that has the original shows that.
+/// Builds the quoted message, as far as a quote shows it. A phone that has the original shows the
+/// original.
 fn quoted(summary: Option<&Summary>) -> Message {
     let (kind, text) = summary.map_or(("text", None), |summary| {
         (summary.kind.as_str(), summary.text.clone())
     });
     let mut quoted = Message::default();
+    macro_rules! quote {
+        ($field:ident: $message:ident { $($shown:tt)* }) => {
+            quoted.$field = message::$message { $($shown)* ..Default::default() }.into()
+        };
+    }
     match kind {
-        "image" => {
-            quoted.image_message = MessageField::some(message::ImageMessage {
-                caption: text,
-                ..Default::default()
-            });
-        }
-        "video" => {
-            quoted.video_message = MessageField::some(message::VideoMessage {
-                caption: text,
-                ..Default::default()
-            });
-        }
-        "audio" | "voice" => {
-            quoted.audio_message = MessageField::some(message::AudioMessage {
-                ptt: Some(kind == "voice"),
-                ..Default::default()
-            });
-        }
-        "document" => {
-            quoted.document_message = MessageField::some(message::DocumentMessage {
-                file_name: text,
-                ..Default::default()
-            });
-        }
-        "sticker" => {
-            quoted.sticker_message = MessageField::some(message::StickerMessage::default());
-        }
-        "location" => {
-            quoted.location_message = MessageField::some(message::LocationMessage {
-                name: text,
-                ..Default::default()
-            });
-        }
-        "contacts" => {
-            quoted.contact_message = MessageField::some(message::ContactMessage {
-                display_name: text,
-                ..Default::default()
-            });
-        }
-        "poll" => {
-            quoted.poll_creation_message_v3 = MessageField::some(message::PollCreationMessage {
-                name: text,
-                ..Default::default()
-            });
-        }
+        "image" => quote!(image_message: ImageMessage { caption: text, }),
+        "video" => quote!(video_message: VideoMessage { caption: text, }),
+        "audio" => quote!(audio_message: AudioMessage { ptt: Some(false), }),
+        "voice" => quote!(audio_message: AudioMessage { ptt: Some(true), }),
+        "document" => quote!(document_message: DocumentMessage { file_name: text, }),
+        "sticker" => quote!(sticker_message: StickerMessage {}),
+        "location" => quote!(location_message: LocationMessage { name: text, }),
+        "contacts" => quote!(contact_message: ContactMessage { display_name: text, }),
+        "poll" => quote!(poll_creation_message_v3: PollCreationMessage { name: text, }),
         _ => quoted.conversation = Some(text.unwrap_or_default()),
     }
     quoted
 }
 
-/// What stands beside an inbound content, and who wrote the message it answers.
+/// Reads the context info of an incoming message. Also returns who wrote the message that it
+/// answers.
 pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
     let Some(info) = info else {
         return (Context::default(), None);
@@ -131,12 +102,12 @@ pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
         mentions: info
             .mentioned_jid
             .iter()
-            .filter_map(|jid| peer(jid))
+            .filter_map(|jid| parse_peer(jid))
             .collect(),
         forwarded: info.is_forwarded.unwrap_or(false),
         ..Context::default()
     };
-    (context, info.participant.as_deref().and_then(peer))
+    (context, info.participant.as_deref().and_then(parse_peer))
 }
 
 fn reply(info: &ContextInfo) -> Option<Reply> {
@@ -150,13 +121,6 @@ fn reply(info: &ContextInfo) -> Option<Reply> {
         },
         summary: info.quoted_message.as_option().map(summary),
     })
-}
-
-/// The person that a JID names.
-pub(in crate::whatsapp) fn peer(jid: &str) -> Option<Peer> {
-    let jid: Jid = jid.parse().ok()?;
-    let peer = own_words(std::iter::once(&jid));
-    (peer.phone.is_some() || peer.lid.is_some()).then_some(peer)
 }
 
 fn summary(quoted: &Message) -> Summary {

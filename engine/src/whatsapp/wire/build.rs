@@ -1,4 +1,4 @@
-//! A content of ours as a message of WhatsApp's.
+//! Builds WhatsApp's message from our content.
 
 use wacore::proto_helpers::{MessageBuilderExt as _, build_reaction_message};
 use whatsapp_rust::{
@@ -13,15 +13,16 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Attached, Sides, about, card, media, poll};
+use super::{about, card, media, poll, sides::Sides};
 use crate::{
     clock::Millis,
     content::{Card, Content, Delete, Edit, LinkPreview, Location},
-    whatsapp::Outgoing,
+    whatsapp::outgoing::{Attached, Outgoing},
 };
 
-/// The message; `None` for what is never sent, and for a file that WhatsApp does not have.
-pub(in crate::whatsapp) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> {
+/// Builds the message. Returns `None` for contents that are never sent, and for a file that was not
+/// uploaded.
+pub(crate) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> {
     let Outgoing {
         content,
         context,
@@ -55,10 +56,6 @@ pub(in crate::whatsapp) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Opt
     Some(message)
 }
 
-fn field<T: Default>(value: Option<T>) -> MessageField<T> {
-    value.map_or_else(MessageField::none, MessageField::some)
-}
-
 fn with_file(
     content: &Content,
     attached: Option<&Attached>,
@@ -75,7 +72,7 @@ fn text(body: &str, beside: Option<ContextInfo>) -> Message {
     }
 }
 
-/// A text with a preview of the link in it, as WhatsApp's web client sends it.
+/// Builds a text with a link preview, as WhatsApp's web client does.
 fn previewed(body: &str, preview: &LinkPreview, beside: Option<ContextInfo>) -> Message {
     let thumbnail = Some(&preview.thumbnail).filter(|bytes| !bytes.is_empty());
     Message {
@@ -86,7 +83,7 @@ fn previewed(body: &str, preview: &LinkPreview, beside: Option<ContextInfo>) -> 
             description: preview.description.clone(),
             jpeg_thumbnail: thumbnail.cloned(),
             preview_type: Some(PreviewType::None),
-            context_info: field(beside),
+            context_info: beside.into(),
             ..Default::default()
         }),
         ..Default::default()
@@ -100,14 +97,14 @@ fn location(place: &Location, beside: Option<ContextInfo>) -> Message {
             degrees_longitude: Some(place.longitude),
             name: place.name.clone(),
             address: place.address.clone(),
-            context_info: field(beside),
+            context_info: beside.into(),
             ..Default::default()
         }),
         ..Default::default()
     }
 }
 
-/// One card has a message kind of its own.
+/// WhatsApp has one message kind for a single card and another for several.
 fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
     let one = |card: &Card| ContactMessage {
         display_name: Some(card.name.clone()),
@@ -117,7 +114,7 @@ fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
     match cards {
         [card] => Message {
             contact_message: MessageField::some(ContactMessage {
-                context_info: field(beside),
+                context_info: beside.into(),
                 ..one(card)
             }),
             ..Default::default()
@@ -126,15 +123,15 @@ fn cards(cards: &[Card], beside: Option<ContextInfo>) -> Message {
             contacts_array_message: MessageField::some(ContactsArrayMessage {
                 display_name: Some(format!("{} contacts", cards.len())),
                 contacts: cards.iter().map(one).collect(),
-                context_info: field(beside),
+                context_info: beside.into(),
             }),
             ..Default::default()
         },
     }
 }
 
-/// As `Client::edit_message` of whatsapp-rust 0.7.0 builds it; the send derives the stanza's
-/// `edit` attribute from it.
+/// Built as in `Client::edit_message` of whatsapp-rust 0.7.0. The send derives the stanza's `edit`
+/// attribute from it.
 fn edited(edit: &Edit, beside: Option<ContextInfo>, sides: &Sides, at: Millis) -> Message {
     protocol(ProtocolMessage {
         key: about::key(&edit.target, sides),
@@ -145,7 +142,7 @@ fn edited(edit: &Edit, beside: Option<ContextInfo>, sides: &Sides, at: Millis) -
     })
 }
 
-/// As `Client::revoke_message` of whatsapp-rust 0.7.0 builds it.
+/// Built as in `Client::revoke_message` of whatsapp-rust 0.7.0.
 fn revoked(delete: &Delete, sides: &Sides) -> Message {
     protocol(ProtocolMessage {
         key: about::key(&delete.target, sides),

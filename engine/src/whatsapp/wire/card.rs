@@ -1,11 +1,12 @@
-//! Contact cards as vCard 3.0 (RFC 2426), the form WhatsApp's own apps write and read. Their one
-//! extension is the parameter `waid`: by it a phone knows that the number is on WhatsApp.
+//! Contact cards as vCard 3.0 (RFC 2426), the format of WhatsApp's own apps. They use one
+//! extension, the parameter `waid`: it tells a phone that the number is on WhatsApp.
 //!
-//! The crates for vCards aim at 4.0 and calendars; this is the little that a card of ours holds.
+//! There is no suitable crate: the vCard crates support version 4.0 and calendars, and we need only
+//! a few fields.
 
 use crate::content::{Card, Phone};
 
-/// The card as text.
+/// Returns the card as text.
 pub(super) fn write(card: &Card) -> String {
     let name = escaped(&card.name);
     let mut lines = vec![
@@ -41,7 +42,8 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Reads any vCard as far as a [`Card`] holds it; `shown` is the name beside it.
+/// Reads a vCard, as far as a [`Card`] can hold it. `shown` is the name that the message has for
+/// the card.
 pub(super) fn read(text: &str, shown: Option<&str>) -> Card {
     let mut card = Card {
         name: String::new(),
@@ -55,7 +57,7 @@ pub(super) fn read(text: &str, shown: Option<&str>) -> Card {
             continue;
         };
         let property = head.split(';').next().unwrap_or_default();
-        // A group may stand before the name: `item1.TEL`.
+        // A group name may precede the property: `item1.TEL`.
         let property = property.rsplit('.').next().unwrap_or_default();
         match property.to_ascii_uppercase().as_str() {
             "FN" => card.name = unescaped(value),
@@ -75,7 +77,7 @@ pub(super) fn read(text: &str, shown: Option<&str>) -> Card {
     card
 }
 
-/// A line that begins with white space goes on with the one before.
+/// A line that begins with white space continues the line before.
 fn unfolded(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in text.split('\n') {
@@ -88,7 +90,7 @@ fn unfolded(text: &str) -> Vec<String> {
     lines
 }
 
-/// The parts of a structured value that say something.
+/// Returns the parts of a structured value that are not empty.
 fn parts(value: &str) -> Vec<String> {
     let (mut parts, mut part, mut escape) = (Vec::new(), String::new(), false);
     for char in value.chars() {
@@ -110,7 +112,7 @@ fn parts(value: &str) -> Vec<String> {
     parts
 }
 
-/// A value that is one text: a bare `;` in it is meant.
+/// Reads a value that is a single text. A `;` in it is part of the text.
 fn unescaped(value: &str) -> String {
     let (mut text, mut escape) = (String::with_capacity(value.len()), false);
     for char in value.chars() {

@@ -1,4 +1,4 @@
-//! Messages that carry a file.
+//! Messages with a file.
 
 use whatsapp_rust::{
     buffa::MessageField,
@@ -10,22 +10,11 @@ use whatsapp_rust::{
 
 use crate::{
     content::{Media, MediaKind},
-    media::{FileKey, Looks, MediaClass, Remote, SealedFile},
-    whatsapp::Uploaded,
+    media::{FileKey, MediaClass, Remote, SealedFile},
+    whatsapp::outgoing::Attached,
 };
 
-/// A file to send.
-#[derive(Debug, Clone)]
-pub struct Attached {
-    /// What opens it.
-    pub file: SealedFile,
-    /// How it looks before it is loaded.
-    pub looks: Looks,
-    /// Where WhatsApp has it.
-    pub uploaded: Uploaded,
-}
-
-/// The fields that every message with a file has under the same names.
+/// Sets the fields that all messages with a file have.
 macro_rules! with_file {
     ($type:ident { $($own:tt)* }, $attached:expr, $beside:expr) => {{
         let Attached { file, looks, uploaded } = $attached;
@@ -38,7 +27,7 @@ macro_rules! with_file {
             file_enc_sha256: Some(file.enc_sha256.clone()),
             file_length: Some(file.size),
             media_key_timestamp: Some(uploaded.key_at),
-            context_info: $beside.map_or_else(MessageField::none, MessageField::some),
+            context_info: $beside.into(),
             $($own)*
             ..Default::default()
         }
@@ -47,7 +36,7 @@ macro_rules! with_file {
 
 type Beside = Option<ContextInfo>;
 
-/// The message that shows `attached` as `kind`.
+/// Builds the message that shows `attached` as `kind`.
 pub(super) fn build(
     kind: MediaKind,
     media: &Media,
@@ -56,18 +45,14 @@ pub(super) fn build(
 ) -> Message {
     let mut message = Message::default();
     match kind {
-        MediaKind::Image => message.image_message = field(image(media, attached, beside)),
-        MediaKind::Video => message.video_message = field(video(media, attached, beside)),
-        MediaKind::Audio => message.audio_message = field(audio(attached, false, beside)),
-        MediaKind::Voice => message.audio_message = field(audio(attached, true, beside)),
-        MediaKind::Document => message.document_message = field(document(media, attached, beside)),
-        MediaKind::Sticker => message.sticker_message = field(sticker(attached, beside)),
+        MediaKind::Image => message.image_message = image(media, attached, beside).into(),
+        MediaKind::Video => message.video_message = video(media, attached, beside).into(),
+        MediaKind::Audio => message.audio_message = audio(attached, false, beside).into(),
+        MediaKind::Voice => message.audio_message = audio(attached, true, beside).into(),
+        MediaKind::Document => message.document_message = document(media, attached, beside).into(),
+        MediaKind::Sticker => message.sticker_message = sticker(attached, beside).into(),
     }
     message
-}
-
-fn field<T: whatsapp_rust::buffa::Message>(value: T) -> MessageField<T> {
-    MessageField::some(value)
 }
 
 fn filled(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -151,7 +136,7 @@ pub(super) struct Shown {
     pub(super) remote: Option<Remote>,
 }
 
-/// Reads the fields of the same names.
+/// Reads the fields that all messages with a file have.
 macro_rules! shown {
     ($message:expr, $kind:expr, $id:expr) => {{
         let message = $message;
@@ -178,7 +163,7 @@ macro_rules! shown {
     }};
 }
 
-/// What the message shows if it carries a file, which is known as `id` from now on.
+/// Reads the message if it has a file. `id` is the id that the file gets.
 pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> {
     if let Some(image) = message.image_message.as_option() {
         let mut shown = shown!(image, MediaKind::Image, id);
@@ -219,7 +204,7 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
     Some(shown)
 }
 
-/// The longest caption that is kept, in bytes; a phone allows far fewer.
+/// Maximum length of a caption that is kept, in bytes. A phone allows far less.
 const CAPTION_MAX: usize = crate::content::TEXT_MAX;
 
 fn text(text: Option<&String>) -> Option<String> {
@@ -237,7 +222,7 @@ fn digest(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 32).then(|| hex::encode(bytes))
 }
 
-/// `None` when something is missing without which the file cannot be had.
+/// Returns `None` if something is missing that a download needs.
 fn remote(
     kind: MediaKind,
     [key, sha256, enc_sha256]: [&Option<Vec<u8>>; 3],
@@ -260,11 +245,11 @@ fn remote(
     })
 }
 
-/// The longest file name, in bytes.
+/// Maximum length of a file name, in bytes.
 const FILE_NAME_MAX: usize = 255;
 
-/// A file name that is one: no folders, no control characters, nothing that turns the reading
-/// direction; `None` when nothing is left.
+/// Cleans a file name: removes folders, control characters, and characters that change the reading
+/// direction. Returns `None` if nothing is left.
 pub fn clean_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
@@ -280,7 +265,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{clock::Clock, ids::MediaId, media::Sealer};
+    use crate::{
+        clock::Clock,
+        ids::MediaId,
+        media::{Looks, Sealer},
+        whatsapp::outgoing::Uploaded,
+    };
 
     fn attached(kind: MediaKind) -> Attached {
         let mut sealer = Sealer::new(kind.into());
@@ -306,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_built_reads_back() {
-        for kind in MediaKind::ALL {
+        for &kind in MediaKind::ALL {
             let mut media = Media::new(MediaId::new(&Clock::system()));
             media.caption = Some("look".into());
             media.file_name = Some("invoice.pdf".into());

@@ -1,12 +1,13 @@
-//! Contents as WhatsApp writes them, both ways. What [`build`] makes, [`read`] reads back.
+//! Contents in WhatsApp's format. [`build`] writes them and [`read`] reads them back.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | `build`, `read` | a whole message |
-//! | `about` | which message another one is about, and quotes |
+//! | `about` | how a message refers to another one; quotes |
 //! | `card` | contact cards (vCard) |
-//! | `media` | messages that carry a file |
-//! | `poll` | polls and the votes in them |
+//! | `media` | messages with a file |
+//! | `poll` | polls and votes |
+//! | `sides` | the two sides of a chat |
 
 mod about;
 mod build;
@@ -14,27 +15,12 @@ mod card;
 mod media;
 mod poll;
 mod read;
+pub(super) mod sides;
 #[cfg(test)]
 mod tests;
 
-use whatsapp_rust::Jid;
-
 pub(super) use self::{
-    about::peer,
     build::message,
-    poll::SealedVote,
     read::{Read, read},
 };
-pub use self::{
-    media::{Attached, clean_file_name},
-    poll::Ballot,
-};
-
-/// The two sides of a chat as WhatsApp names them in it.
-#[derive(Debug, Clone)]
-pub(super) struct Sides {
-    /// The other side, or the group: the chat's name.
-    pub(super) chat: Jid,
-    /// This number, named the same way.
-    pub(super) me: Option<Jid>,
-}
+pub use self::{media::clean_file_name, poll::Ballot};

@@ -1,5 +1,5 @@
-//! Polls, and the votes in them. A vote names its options by digest and is sealed under the poll's
-//! secret, by a key made from both names as they stand in the chat.
+//! Polls and votes. A vote names its options by digest. It is encrypted under a key that is derived
+//! from the poll's secret and from the JIDs of the poll's maker and the voter.
 
 use wacore::poll::{PollVoteCiphertext, compute_option_hash, decrypt_poll_vote_with_secret};
 use whatsapp_rust::{
@@ -12,9 +12,10 @@ use whatsapp_rust::{
     },
 };
 
-use crate::content::Poll;
+use crate::{content::Poll, sealed::sealed_debug};
 
-/// As whatsapp-rust 0.7.0 builds it (`features/polls.rs`): a poll with one choice has a field of its own.
+/// Built as in whatsapp-rust 0.7.0 (`features/polls.rs`): polls with a single choice use another
+/// field.
 pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
     let choice = |name: &String| Choice {
         option_name: Some(name.clone()),
@@ -24,7 +25,7 @@ pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
         name: Some(poll.question.clone()),
         options: poll.options.iter().map(choice).collect(),
         selectable_options_count: Some(poll.selectable_count),
-        context_info: beside.map_or_else(MessageField::none, MessageField::some),
+        context_info: beside.into(),
         ..Default::default()
     });
     if poll.selectable_count == 1 {
@@ -39,7 +40,7 @@ pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
     }
 }
 
-/// The poll in a message. WhatsApp writes "any number" as 0.
+/// Reads the poll of a message. WhatsApp writes "any number of choices" as 0.
 pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
     let fields = [
         &message.poll_creation_message,
@@ -67,10 +68,10 @@ pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
     Some((poll, creation))
 }
 
-/// A vote as it came.
+/// An encrypted vote.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::whatsapp) struct SealedVote {
-    /// WhatsApp's id of the poll.
+pub(crate) struct SealedVote {
+    /// WhatsApp's id of the poll message.
     poll: String,
     payload: Vec<u8>,
     iv: Vec<u8>,
@@ -87,14 +88,14 @@ impl SealedVote {
         })
     }
 
-    /// With the names that the poll's maker and the voter may have had in the chat: both phones, or
-    /// both LIDs.
-    pub(in crate::whatsapp) fn between(self, names: Vec<(String, String)>) -> Ballot {
+    /// Adds the JIDs that the poll's maker and the voter may have in the chat: both phones, or both
+    /// LIDs.
+    pub(crate) fn between(self, names: Vec<(String, String)>) -> Ballot {
         Ballot { vote: self, names }
     }
 }
 
-/// A sealed vote, and what it takes to open it but the poll's secret.
+/// An encrypted vote. Only the poll's secret is still needed to open it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ballot {
     vote: SealedVote,
@@ -102,7 +103,7 @@ pub struct Ballot {
 }
 
 impl Ballot {
-    /// Which of the poll's options were chosen; `None` when it does not open under this secret.
+    /// Returns the chosen options of the poll. Returns `None` if this is not the poll's secret.
     pub fn open(&self, secret: &[u8; 32], options: &[String]) -> Option<Vec<String>> {
         let chosen = self.names.iter().find_map(|(maker, voter)| {
             let sealed = PollVoteCiphertext {
@@ -119,8 +120,4 @@ impl Ballot {
     }
 }
 
-impl std::fmt::Debug for Ballot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ballot[sealed]")
-    }
-}
+sealed_debug!(Ballot);

@@ -1,5 +1,5 @@
-//! A message of WhatsApp's as a content of ours. Nothing a person would see is left out in silence:
-//! what is not read is told by the name of its field.
+//! Reads our content from WhatsApp's message. Nothing that a person would see is dropped: contents
+//! that we do not support are reported with the name of their field.
 
 use wacore::proto_helpers::MessageExt as _;
 use whatsapp_rust::{
@@ -10,7 +10,10 @@ use whatsapp_rust::{
     },
 };
 
-use super::{SealedVote, about, card, media, poll};
+use super::{
+    about, card, media,
+    poll::{self, SealedVote},
+};
 use crate::{
     content::{Content, Context, Delete, Edit, LinkPreview, Location, Peer, PollVote, Reaction},
     ids::MediaId,
@@ -18,19 +21,19 @@ use crate::{
 };
 
 /// What a message carries for a person.
-pub(in crate::whatsapp) struct Read {
-    pub(in crate::whatsapp) content: Content,
-    pub(in crate::whatsapp) context: Context,
+pub(crate) struct Read {
+    pub(crate) content: Content,
+    pub(crate) context: Context,
     /// Who wrote the message that it answers.
-    pub(in crate::whatsapp) answered: Option<Peer>,
-    pub(in crate::whatsapp) vote: Option<SealedVote>,
-    /// Where WhatsApp keeps the file it carries, if it can be had.
-    pub(in crate::whatsapp) remote: Option<Remote>,
+    pub(crate) answered: Option<Peer>,
+    pub(crate) vote: Option<SealedVote>,
+    /// Where WhatsApp keeps the file, if the message has one that can be downloaded.
+    pub(crate) remote: Option<Remote>,
 }
 
-/// What the message carries for a person; `None` when it is protocol only. A file that it carries is
-/// known as `media` from now on.
-pub(in crate::whatsapp) fn read(message: &Message, media: MediaId) -> Option<Read> {
+/// Reads what the message carries for a person. Returns `None` if it is only for the protocol.
+/// `media` is the id that its file gets.
+pub(crate) fn read(message: &Message, media: MediaId) -> Option<Read> {
     let inner = message.get_base_message();
     let (mut vote, mut remote) = (None, None);
     let content = if let Some((content, sealed)) = about_another(inner) {
@@ -55,7 +58,7 @@ pub(in crate::whatsapp) fn read(message: &Message, media: MediaId) -> Option<Rea
     })
 }
 
-/// A content that is about another message.
+/// Reads a content that is about another message.
 fn about_another(message: &Message) -> Option<(Content, Option<SealedVote>)> {
     if let Some(notice) = message.protocol_message.as_option() {
         return notice_of(notice).map(|content| (content, None));
@@ -72,7 +75,7 @@ fn about_another(message: &Message) -> Option<(Content, Option<SealedVote>)> {
     Some((Content::PollVote(PollVote { target, options }), Some(vote)))
 }
 
-/// Of the protocol's own notices only two change what a person sees.
+/// Reads a protocol notice. Only these two change what a person sees.
 fn notice_of(notice: &ProtocolMessage) -> Option<Content> {
     let target = about::target(&notice.key)?;
     match notice.r#type {
@@ -87,7 +90,7 @@ fn notice_of(notice: &ProtocolMessage) -> Option<Content> {
     }
 }
 
-/// A content without a file that is shown as it is.
+/// Reads a content that stands alone and has no file.
 pub(super) fn shown(message: &Message) -> Option<Content> {
     let text = message.text_content().filter(|text| !text.is_empty());
     if let Some(text) = text {
@@ -110,7 +113,7 @@ pub(super) fn shown(message: &Message) -> Option<Content> {
     location(message).map(Content::Location)
 }
 
-/// The preview that a text came with, without its picture.
+/// Reads the link preview of a text, without its picture.
 fn preview(message: &Message) -> Option<LinkPreview> {
     let text = message.extended_text_message.as_option()?;
     let preview = LinkPreview::of(text.matched_text.as_deref()?)?;
@@ -123,7 +126,7 @@ fn one_card(message: &ContactMessage) -> crate::content::Card {
     card::read(text, message.display_name.as_deref())
 }
 
-/// What is not on the map is no place: JSON has no words for it either.
+/// Reads a location. One outside the map is ignored; JSON could not represent all of its values.
 fn location(message: &Message) -> Option<Location> {
     let place = message.location_message.as_option()?;
     let (latitude, longitude) = (
@@ -144,7 +147,7 @@ fn secret(message: &Message) -> Option<[u8; 32]> {
     info.message_secret.as_deref()?.try_into().ok()
 }
 
-/// What stands beside the content, in whichever field carries it.
+/// Returns the context info, from whichever field carries it.
 fn context_info(message: &Message) -> Option<&ContextInfo> {
     macro_rules! first_set {
         ($($field:ident),* $(,)?) => {
@@ -185,7 +188,7 @@ fn unsupported(message: &Message) -> Option<Content> {
     Some(Content::Unsupported { kind })
 }
 
-/// The name of the field that carries the content, as in WhatsApp's protobuf definition.
+/// Returns the name of the field that carries the content, as in WhatsApp's protobuf definition.
 fn kind(message: &Message) -> Option<&'static str> {
     macro_rules! first_set {
         ($($field:ident => $name:literal),* $(,)?) => {
@@ -223,7 +226,7 @@ fn kind(message: &Message) -> Option<&'static str> {
         secret_encrypted_message => "secretEncryptedMessage",
     }
     if let Some(protocol) = message.protocol_message.as_option() {
-        // Of the protocol's own notices only these two change what a person sees.
+        // Of the protocol's notices, only these two change what a person sees.
         let visible = matches!(
             protocol.r#type,
             Some(ProtocolType::Revoke | ProtocolType::MessageEdit)
@@ -233,7 +236,7 @@ fn kind(message: &Message) -> Option<&'static str> {
     (!carries_nothing(message)).then_some("other")
 }
 
-/// Whether nothing is left without keys, context, and an empty text.
+/// Returns whether the message has nothing except keys, context and an empty text.
 fn carries_nothing(message: &Message) -> bool {
     let mut rest = message.clone();
     rest.conversation = None;

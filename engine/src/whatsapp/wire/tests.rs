@@ -9,7 +9,7 @@ use whatsapp_rust::{
     },
 };
 
-use super::{Read, Sides, build};
+use super::{build, read::Read, sides::Sides};
 use crate::{
     clock::Clock,
     content::{
@@ -17,7 +17,7 @@ use crate::{
         Reply, Summary, Target,
     },
     ids::MediaId,
-    whatsapp::Outgoing,
+    whatsapp::outgoing::Outgoing,
 };
 
 fn read(message: &Message) -> Option<Read> {
@@ -129,7 +129,7 @@ fn sides() -> Sides {
 
 fn sent(content: &Content, context: &Context) -> Message {
     let message = build::message(outgoing(content, context), &sides()).unwrap();
-    // Over the wire and back: what is not in the definition would be lost.
+    // Encoding and decoding loses everything that is not in the protobuf definition.
     let bytes = waproto::codec::message_to_vec(&message);
     waproto::codec::message_decode(&bytes).unwrap()
 }
@@ -139,7 +139,7 @@ fn words() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9äßé,;:\\\\ .\"'@-]{0,30}[a-z]".prop_map(|text| text)
 }
 
-/// One of ours, of the other side of a chat, or of a member of a group.
+/// A message of ours, of the other side, or of a group's member.
 fn target() -> impl Strategy<Value = Target> {
     let author = prop::option::of(prop::option::of("[1-9][0-9]{6}@lid"));
     ("3EB0[0-9A-F]{18}", author).prop_map(|(wa_message_id, author)| Target {
@@ -172,7 +172,7 @@ fn poll() -> impl Strategy<Value = Poll> {
     })
 }
 
-/// A preview, or none. Of one that came in the picture is left out.
+/// A link preview or none. Reading leaves out its picture.
 fn preview() -> impl Strategy<Value = Option<LinkPreview>> {
     let said = (words(), prop::option::of(words()));
     prop::option::of(said.prop_map(|(title, description)| {
@@ -181,7 +181,7 @@ fn preview() -> impl Strategy<Value = Option<LinkPreview>> {
     }))
 }
 
-/// A content that is shown as it is.
+/// A content that stands alone.
 fn plain() -> impl Strategy<Value = Content> {
     let place = (
         -90.0..=90.0_f64,
@@ -250,10 +250,10 @@ proptest! {
         prop_assert!(read.content == content);
         let mut back = read.context;
         if let Some(reply) = &mut back.reply_to {
-            // The quote names its writer, as the phones do; whether that is us is the listener's to say.
+            // As on a phone, the quote names the author. The listener decides whether that is us.
             let me = read.answered.unwrap().lid.as_deref() == Some("100");
             reply.target.from_me = me;
-            // Between two, who wrote what is answered is named as well.
+            // In a chat of two, the author of the answered message is named, too.
             let answered = context.reply_to.as_ref().unwrap();
             if answered.target.participant.is_none() {
                 reply.target.participant = None;
@@ -262,7 +262,7 @@ proptest! {
         prop_assert!(back == context);
     }
 
-    /// The other side reads `from_me` the other way round.
+    /// The other side has the opposite `from_me`.
     #[test]
     fn what_is_about_another_message_names_it(content in about()) {
         let mut read = read(&sent(&content, &Context::default())).unwrap().content;
@@ -278,7 +278,7 @@ proptest! {
         }
     }
 
-    /// A message that was bent on its way is told as something, or carries nothing.
+    /// A message that was damaged on its way is read as something, or carries nothing.
     #[test]
     fn a_bent_message_is_read_or_told(
         content in prop_oneof![plain(), about()],

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::media::{
     confined::{Confinement, Limits, NotDone, Task, in_memory},
-    ingest::IngestError,
+    error::IngestError,
     kinds,
 };
 

@@ -11,7 +11,7 @@
 //! pictures; any other is converted. Without ffmpeg these are refused, and told what is needed.
 
 mod facts;
-mod ffmpeg;
+pub(crate) mod ffmpeg;
 
 use std::{
     fs::File,
@@ -21,14 +21,15 @@ use std::{
 use passerelle_engine::{content::MediaKind, media::Looks};
 
 use self::facts::{Facts, Unread};
-pub use self::ffmpeg::Ffmpeg;
-use self::ffmpeg::STILL_MAX;
-use super::{
-    confined::NotDone,
-    ingest::{BadMedia, IngestError, Sealed},
-    kinds, picture,
+use self::ffmpeg::{Ffmpeg, STILL_MAX};
+use super::{confined::NotDone, kinds, picture};
+use crate::{
+    media::{
+        error::{BadMedia, IngestError},
+        stored::Sealed,
+    },
+    services::Services,
 };
-use crate::services::Services;
 
 /// What a film is that a phone plays, told to those who bring another one.
 pub(super) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
@@ -51,8 +52,8 @@ pub(super) async fn ready(
     came: &Sealed,
     mime_type: &'static str,
 ) -> Result<(Option<File>, Looks), IngestError> {
-    let settings = &services.0.settings.media;
-    let turn = services.0.decoding.film().await;
+    let settings = &services.settings().media;
+    let slot = services.decoding().film().await;
     let film = came.in_memory(&settings.objects).await?;
     let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
@@ -77,7 +78,7 @@ pub(super) async fn ready(
         Some(made) => of_made(made).ok_or(BadMedia::Damaged)?,
     };
     looks.thumbnail = thumbnail(ffmpeg, made.as_ref().unwrap_or(&film)).await;
-    drop(turn);
+    drop(slot);
     Ok((made, looks))
 }
 

@@ -11,8 +11,7 @@ use sqlx::Row as _;
 use super::*;
 use crate::{
     error::Fault,
-    model::Origin,
-    queue::tokens::Known,
+    model::{Origin, token::RowToken},
     store::system::{
         dispatches::{Dispatched, FILES, Room},
         media_claims,
@@ -29,14 +28,14 @@ async fn world() -> Option<World> {
 
 impl World {
     fn now(&self) -> Millis {
-        self.services.0.clock.now()
+        self.services.clock().now()
     }
 
     /// A file that is to be fetched.
     async fn pending(&self, org: OrgId) -> MediaId {
-        let (shared, now) = (&self.services.0, self.now());
+        let (services, now) = (&self.services, self.now());
         let file = MediaFile {
-            id: MediaId::new(&shared.clock),
+            id: MediaId::new(services.clock()),
             org,
             session: None,
             message: None,
@@ -51,9 +50,9 @@ impl World {
             url: "http://127.0.0.1:1/".to_owned(),
             file_name: None,
         };
-        let key = shared.vault.org_key(org).await.unwrap();
-        let row = super::super::row(&key, &file, Some(&origin)).unwrap();
-        let insert = shared.store.write(org, move |tx: &mut Tx| {
+        let key = services.vault().org_key(org).await.unwrap();
+        let row = super::super::sealed::row(&key, &file, Some(&origin)).unwrap();
+        let insert = services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::media::insert(tx, &row).await })
         });
         insert.await.unwrap();
@@ -70,8 +69,7 @@ impl World {
         };
         let dispatch = self
             .services
-            .0
-            .store
+            .store()
             .write_system(move |tx: &mut SystemTx| {
                 Box::pin(async move { Ok::<_, Fault>(FILES.dispatch(tx, room).await?) })
             });
@@ -80,15 +78,14 @@ impl World {
 
     /// Whether the token claims its file at `now`.
     async fn claims(&self, token: &Dispatched, now: Millis) -> bool {
-        let token = Known {
+        let token = RowToken {
             id: token.id.clone(),
             attempts: token.attempts,
             generation: token.generation,
         };
         let claim = self
             .services
-            .0
-            .store
+            .store()
             .write_system(move |tx: &mut SystemTx| {
                 Box::pin(async move {
                     Ok::<_, Fault>(FILES.claim(tx, token, (now, now + LAPSE)).await?)
@@ -98,7 +95,7 @@ impl World {
     }
 
     async fn status(&self, id: MediaId) -> (MediaStatus, i64, Millis) {
-        let mut conn = self.services.0.store.read_system().await.unwrap();
+        let mut conn = self.services.store().read_system().await.unwrap();
         let row = sqlx::query("SELECT status, attempts, due_at FROM media WHERE id = $1");
         let row = row.bind(id.to_string()).fetch_one(&mut *conn).await;
         let row = row.unwrap();
@@ -177,8 +174,7 @@ async fn a_file_that_was_claimed_without_its_token_or_put_off_leaves_the_token_n
     let generation = token_of(put_off).generation;
     let work = world
         .services
-        .0
-        .store
+        .store()
         .write_system(move |tx: &mut SystemTx| {
             Box::pin(async move {
                 media_claims::put_off(tx, put_off, generation, now + 60_000).await?;
@@ -203,8 +199,7 @@ async fn a_file_that_was_claimed_without_its_token_or_put_off_leaves_the_token_n
     let until = world.now() + 60_000;
     let defer = world
         .services
-        .0
-        .store
+        .store()
         .write_system(move |tx: &mut SystemTx| {
             Box::pin(async move { media_claims::defer(tx, until - 60_000, until).await })
         });

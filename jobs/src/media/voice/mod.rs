@@ -11,7 +11,7 @@ mod opus;
 
 use passerelle_engine::media::Looks;
 
-use super::{decoding::Ready, ingest::BadMedia};
+use crate::media::{error::BadMedia, ready::Ready};
 
 /// Samples a second of a voice note.
 const RATE: u32 = 16_000;

@@ -7,6 +7,7 @@
 //! | [`relay`] | due rows become tokens, lost tokens are pushed again |
 //! | [`work`] | tokens become jobs |
 //! | [`pulse`] | when the worker looks |
+//! | [`error`] | why tokens do not travel any more |
 //! | [`keys`] | the keys in Redis, and what is cleaned up behind apalis |
 //!
 //! The row is the truth: a token only says "try to claim this one". It may be lost, come twice or late;
@@ -14,6 +15,7 @@
 //! does not live, the process claims due rows itself ([`tokens`](super::tokens)).
 //! `docs/internals/apalis-redis.md` lists the defects of apalis-redis 1.0.0 that this room contains.
 
+mod error;
 mod keys;
 mod pulse;
 mod relay;
@@ -38,7 +40,8 @@ use self::{
     relay::Relay,
     work::{Names, Work},
 };
-use super::tokens::{Link, Travels};
+use super::tokens::Travels;
+use crate::{queue::transport::error::Broken, state::token_link::TokenLink};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -71,40 +74,7 @@ pub(crate) struct Transport<K> {
     /// Unique to this start of this process.
     pub(crate) boot: Arc<str>,
     /// Says whether tokens travel, and is woken when a row may be due.
-    pub(crate) link: Arc<Link>,
-}
-
-/// Why tokens do not travel any more.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    /// By its kind: the address may hold a password.
-    #[error("Redis: {}", .0.category())]
-    Redis(#[from] redis::RedisError),
-    #[error("apalis-redis: {0}")]
-    Queue(apalis_redis::Error),
-    #[error("the store: {0:#}")]
-    Store(#[from] anyhow::Error),
-    #[error("the token worker ended")]
-    Worker,
-    #[error("the token worker stands still")]
-    Stuck,
-    #[error("the token workers kept ending: the queue is thrown away and pushed again")]
-    Poisoned,
-}
-
-impl From<apalis_redis::Error> for Broken {
-    fn from(error: apalis_redis::Error) -> Self {
-        match error {
-            apalis_redis::Error::Database(error) => Self::Redis(error),
-            error => Self::Queue(error),
-        }
-    }
-}
-
-impl From<sqlx::Error> for Broken {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
+    pub(crate) link: Arc<TokenLink>,
 }
 
 /// Lets jobs travel until `stop` is cancelled and those under way have ended. Redis may come and go.
@@ -116,7 +86,7 @@ pub(crate) async fn run<K: Travels>(
     let (cut, pushed) = (CancellationToken::new(), Arc::new(Notify::new()));
     // What is dropped here takes its jobs along.
     let _cut = cut.clone().drop_guard();
-    let line = Line {
+    let transport = TokenTransport {
         keys: Keys::new(transport.queue.clone()),
         work: Arc::new(Work {
             kind: Arc::clone(&transport.kind),
@@ -131,23 +101,23 @@ pub(crate) async fn run<K: Travels>(
         transport,
         stop,
     };
-    line.travels(false);
-    while !line.stop.is_cancelled() {
-        let ended = line.serve().await;
-        let was_up = line.travels(false);
-        line.transport.link.claims.notify_one();
+    transport.travels(false);
+    while !transport.stop.is_cancelled() {
+        let ended = transport.serve().await;
+        let was_up = transport.travels(false);
+        transport.transport.link.claims.notify_one();
         if let Err(error) = ended {
             tracing::warn!(queue = K::NAME, was_up, %error, "tokens do not travel: rows are claimed from the store");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
-            () = line.stop.cancelled() => {}
+            () = transport.stop.cancelled() => {}
         }
     }
 }
 
 /// The way of the tokens, over one connection after the other.
-struct Line<K> {
+struct TokenTransport<K> {
     transport: Transport<K>,
     keys: Keys,
     work: Arc<Work<K>>,
@@ -156,7 +126,7 @@ struct Line<K> {
     stop: CancellationToken,
 }
 
-impl<K: Travels> Line<K> {
+impl<K: Travels> TokenTransport<K> {
     /// Says whether tokens travel; whether they did before.
     fn travels(&self, up: bool) -> bool {
         metrics::gauge!("passerelle_tokens_travel", "queue" => K::NAME)

@@ -16,15 +16,14 @@ use passerelle_engine::{
 use tokio::sync::Notify;
 
 use super::{
-    Broken,
     keys::{Keys, Seen},
     token::Token,
 };
 use crate::{
     crash,
     error::Fault,
-    pacing::until,
-    queue::tokens::Travels,
+    model::until,
+    queue::{tokens::Travels, transport::error::Broken},
     store::system::dispatches::{Dispatched, Room},
 };
 

@@ -4,8 +4,7 @@ use apalis_core::backend::codec::Codec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    queue::tokens::{Known, Travels},
-    store::system::dispatches::Dispatched,
+    model::token::RowToken, queue::tokens::Travels, store::system::dispatches::Dispatched,
 };
 
 const VERSION: u16 = 1;
@@ -39,10 +38,10 @@ impl Token {
     }
 
     /// What it says; none when it is of another version or kind, or no token at all.
-    pub(super) fn known<K: Travels>(&self) -> Option<Known<K::Id>> {
+    pub(super) fn known<K: Travels>(&self) -> Option<RowToken<K::Id>> {
         let ours = self.v == VERSION && self.kind == K::KIND;
         let id = self.id.parse().ok().filter(|_| ours)?;
-        Some(Known {
+        Some(RowToken {
             id,
             attempts: self.attempt.saturating_sub(1),
             generation: self.generation,

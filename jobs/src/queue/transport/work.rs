@@ -20,9 +20,9 @@ use super::{
     pulse::Pulse,
     token::{Forgiving, Token},
 };
-use crate::queue::{
-    tokens::{Known, Travels},
-    worker::WakeOnEnd,
+use crate::{
+    model::token::RowToken,
+    queue::{tokens::Travels, worker::WakeOnEnd},
 };
 
 /// Times a worker starts again on one connection. Then the connection is made anew, after a pause.
@@ -144,7 +144,7 @@ impl<K: Travels> Work<K> {
         }
     }
 
-    async fn work(&self, known: Known<K::Id>, token: &Token) -> anyhow::Result<()> {
+    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> anyhow::Result<()> {
         let claim = self.kind.claim_by_token(known);
         let Some(job) = claim.await.context("claiming a row")? else {
             metrics::counter!("passerelle_tokens_stale_total", "queue" => K::NAME).increment(1);

@@ -14,7 +14,7 @@ use passerelle_engine::{
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{delivery_claims, media_claims};
-use crate::{queue::tokens::Known, store::row};
+use crate::{model::token::RowToken, store::row};
 
 /// A row whose token is to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Rows {
     pub(crate) async fn claim(
         &self,
         tx: &mut SystemTx,
-        token: Known<impl Display>,
+        token: RowToken<impl Display>,
         (now, lapse): (Millis, Millis),
     ) -> Result<Option<OrgId>, sqlx::Error> {
         let id = token.id.to_string();

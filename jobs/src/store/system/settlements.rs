@@ -11,7 +11,7 @@ use passerelle_engine::{
 use serde_json::json;
 use sqlx::Row as _;
 
-use crate::store::{events::Turn, row};
+use crate::store::{events::EventSlot, row};
 
 /// As [`lanes::release`](crate::store::lanes::release) for a list of `(session, running, not_before)`, and
 /// takes the turn of each session's next event. A lane in which another message runs is left alone
@@ -19,7 +19,7 @@ use crate::store::{events::Turn, row};
 pub(crate) async fn release(
     tx: &mut SystemTx,
     done: &[(SessionId, MessageId, Millis)],
-) -> Result<HashMap<SessionId, Turn>, sqlx::Error> {
+) -> Result<HashMap<SessionId, EventSlot>, sqlx::Error> {
     // `listening!` of another organisation in each row.
     let sql = over_list!(
         tx.dialect(),
@@ -35,11 +35,11 @@ pub(crate) async fn release(
         .fetch_all(tx.conn())
         .await?;
     let released = rows.iter().map(|row| {
-        let turn = Turn {
+        let slot = EventSlot {
             sequence: row.try_get("last_event")?,
             listening: row.try_get("listening")?,
         };
-        Ok((row::id(row, "session_id")?, turn))
+        Ok((row::id(row, "session_id")?, slot))
     });
     released.collect()
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     error::Fault,
-    queue::tokens::Known,
+    model::token::RowToken,
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Dispatched, Room},
@@ -49,7 +49,7 @@ async fn by_token(
 ) -> bool {
     let claim = store.write_system(move |tx| {
         Box::pin(async move {
-            let token = Known {
+            let token = RowToken {
                 id: token.id,
                 attempts: token.attempts,
                 generation: token.generation,

@@ -19,23 +19,25 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use super::{
-    delivery::{Delivery, DeliveryStatus, Wanted},
-    endpoint::{Endpoint, Secret},
-    *,
-};
+use super::*;
 use crate::{
-    model::Page,
+    events::emit,
+    model::event::EventType,
+    model::{
+        Page,
+        delivery::{Delivery, DeliveryStatus, Wanted},
+        endpoint::{Endpoint, Secret},
+    },
     queue::{
-        tokens::{self, Link},
+        tokens,
         transport::{self, Transport},
     },
-    store::{deliveries, endpoints, events, organisations},
+    state::token_link::TokenLink,
+    store::{deliveries, endpoints, organisations},
     testing::database,
 };
 
 use super::{client::Deadline, deliver::*, guard::Egress, schedule::Schedule};
-use events::EventType;
 use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
 use receiver::{Receiver, SOON};
 use std::{sync::Arc, time::Duration};
@@ -51,7 +53,7 @@ struct World {
     egress: Egress,
     /// The Redis server through which its deliveries travel.
     redis: Option<String>,
-    link: Arc<Link>,
+    link: Arc<TokenLink>,
     _folder: Option<TempDir>,
 }
 
@@ -156,14 +158,14 @@ impl World {
     async fn emit(&self, kind: EventType) -> EventId {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
-        let told = events::Told {
+        let told = emit::NewEvent {
             org: self.org,
             session: None,
             kind,
             data: serde_json::json!({ "message": { "text": "grüße 👋" } }),
         };
         let work = self.store.write(self.org, move |tx| {
-            Box::pin(async move { events::emit(tx, &key, told, &clock).await })
+            Box::pin(async move { emit::emit(tx, &key, told, &clock).await })
         });
         let event = work.await.unwrap();
         self.wake();
@@ -244,7 +246,7 @@ impl World {
             .items
     }
 
-    async fn attempts(&self, delivery: &Delivery) -> Vec<delivery::Attempt> {
+    async fn attempts(&self, delivery: &Delivery) -> Vec<crate::model::delivery::Attempt> {
         let key = self.vault.org_key(self.org).await.unwrap();
         let mut conn = self.store.read(self.org).await.unwrap();
         deliveries::attempts(&mut conn, &key, self.org, delivery.id)

@@ -4,6 +4,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use standardwebhooks::Webhook;
 
 use super::{receiver::Answer, *};
+use crate::model;
 
 /// Checks the signature by the crate's own verifier and by hand.
 fn verify(got: &receiver::Got, secret: &Secret) {
@@ -193,7 +194,7 @@ async fn gone_disables_at_once_and_tells_the_other_endpoints() {
         assert_eq!(told["data"]["endpoint"]["id"], endpoint.to_string());
         assert_eq!(told["data"]["endpoint"]["disabled_reason"], "gone");
         let (_, why) = world.read_endpoint(endpoint).await.disabled.unwrap();
-        assert_eq!(why, endpoint::Disabled::Gone);
+        assert_eq!(why, model::endpoint::Disabled::Gone);
         world.emit(EventType::MessageSent).await;
         worker.stop().await;
         assert_eq!(gone.rest().len(), 0, "a disabled endpoint gets nothing");
@@ -245,7 +246,7 @@ async fn five_days_of_failure_disable_and_four_do_not() {
             .await
             .disabled
             .expect("disabled on the fifth day");
-        assert_eq!(why, endpoint::Disabled::Failing);
+        assert_eq!(why, model::endpoint::Disabled::Failing);
         worker.stop().await;
     }
 }

@@ -45,7 +45,7 @@ impl Story {
     async fn emit_dispatched(&self) -> EventId {
         let (org, clock) = (self.world.org, self.world.clock.clone());
         let key = self.world.vault.org_key(org).await.unwrap();
-        let told = events::Told {
+        let told = emit::NewEvent {
             org,
             session: None,
             kind: EventType::MessageSent,
@@ -53,7 +53,7 @@ impl Story {
         };
         let work = self.world.store.write_system(move |tx| {
             Box::pin(async move {
-                let event = events::emit(tx, &key, told, &clock).await?;
+                let event = emit::emit(tx, &key, told, &clock).await?;
                 let now = clock.now();
                 let room = Room {
                     now,

@@ -6,15 +6,15 @@ use passerelle_jobs::{
     KekRing, Services, Settings, Store, Vault,
     clock::Clock,
     content::{Content, Phone},
-    host::nowhere::{self, Written},
+    host::null_sink::{self, Written},
     ids::{OrgId, SessionId},
-    media::MediaSettings,
     organisations,
     outbound::{self, NewMessage, To},
-    pacing::Pace,
     queue::worker::Workload,
     roles::Running,
+    safety::pace::Pace,
     sessions,
+    settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -50,9 +50,9 @@ async fn main() -> Result<()> {
         concurrency: 512,
         timeout: Duration::from_mins(1),
     };
-    nowhere::run(&running, &services, workload, tell);
+    null_sink::run(&running, &services, workload, tell);
     stream::iter(lanes.chunks(500).map(Ok))
-        .try_for_each_concurrent(20, |some| nowhere::open(&services, org, some))
+        .try_for_each_concurrent(20, |some| null_sink::open(&services, org, some))
         .await?;
     let mut all = Vec::new();
     while all.len() < usize::try_from(LANES * EACH)? {

@@ -78,7 +78,7 @@ enum How {
 
 fn step() -> impl Strategy<Value = Step> {
     let (by, lane, nth) = (0..2_usize, 0..3_usize, 0..64_usize);
-    let words = vec![How::Taken, How::Refused, How::Delivered, How::Read];
+    let verdicts = vec![How::Taken, How::Refused, How::Delivered, How::Read];
     let outcome = select(vec![
         How::Taken,
         How::Taken,
@@ -100,7 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (by.clone(), nth.clone()).prop_map(|(by, nth)| Step::Write { by, nth }),
         8 => (by.clone(), nth.clone(), outcome).prop_map(|(by, nth, how)| Step::Settle { by, nth, how }),
         2 => by.clone().prop_map(|by| Step::SettleAll { by }),
-        3 => (by.clone(), nth.clone(), select(words)).prop_map(|(by, nth, how)| Step::Hear { by, nth, how }),
+        3 => (by.clone(), nth.clone(), select(verdicts)).prop_map(|(by, nth, how)| Step::Hear { by, nth, how }),
         1 => (by.clone(), nth).prop_map(|(by, nth)| Step::Lose { by, nth }),
         1 => by.clone().prop_map(|by| Step::Strays { by }),
         1 => by.clone().prop_map(|by| Step::Crash { by }),

@@ -10,15 +10,14 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use super::{How, world::Ground};
 use crate::{
     host::{
-        flight::Word,
-        lane::SendMessage,
+        job::SendMessage,
         outcome::{Claimed, Outcome},
-        receipts::News,
-        stray::Held,
+        receipts::StatusUpdate,
     },
     services::Services,
+    state::{in_flight::ServerVerdict, in_hand::Held},
 };
-use passerelle_engine::event::ReceiptKind;
+use passerelle_engine::whatsapp::event::ReceiptKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,7 +57,7 @@ impl Process {
     }
 
     pub(super) fn host(&self) -> Arc<str> {
-        Arc::clone(&self.services.0.settings.host)
+        Arc::clone(&self.services.settings().host)
     }
 
     /// Whether it believes that it runs the session under this epoch.
@@ -94,30 +93,30 @@ impl Flying {
         };
         let ago = Duration::from_millis(u64::try_from(now - wire).unwrap_or(0));
         let monotonic = Instant::now();
-        let word = match how {
+        let verdict = match how {
             How::Silence => None,
-            How::Taken => Some(Word::Taken),
-            How::Refused => Some(Word::Refused(463)),
-            How::Delivered => Some(Word::Receipt(ReceiptKind::Delivered, now)),
-            How::Read => Some(Word::Receipt(ReceiptKind::Read, now)),
+            How::Taken => Some(ServerVerdict::Taken),
+            How::Refused => Some(ServerVerdict::Refused(463)),
+            How::Delivered => Some(ServerVerdict::Receipt(ReceiptKind::Delivered, now)),
+            How::Read => Some(ServerVerdict::Receipt(ReceiptKind::Read, now)),
             _ => return None,
         };
         Some(Outcome::Written {
             // A machine that started a moment ago has no earlier one: then the gap is longer.
             wire_at: monotonic.checked_sub(ago).unwrap_or(monotonic),
             gap: Duration::from_millis(self.job.gap_ms),
-            word,
+            verdict,
         })
     }
 }
 
 /// What WhatsApp says of a message that is no longer in flight.
-pub(super) fn news(how: How, now: Millis) -> Option<News> {
+pub(super) fn update(how: How, now: Millis) -> Option<StatusUpdate> {
     Some(match how {
-        How::Taken => News::Taken,
-        How::Refused => News::Refused(463),
-        How::Delivered => News::Receipt(ReceiptKind::Delivered, now),
-        How::Read => News::Receipt(ReceiptKind::Read, now),
+        How::Taken => StatusUpdate::Taken,
+        How::Refused => StatusUpdate::Refused(463),
+        How::Delivered => StatusUpdate::Receipt(ReceiptKind::Delivered, now),
+        How::Read => StatusUpdate::Receipt(ReceiptKind::Read, now),
         _ => return None,
     })
 }

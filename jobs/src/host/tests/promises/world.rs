@@ -16,22 +16,25 @@ use tempfile::TempDir;
 use super::{
     How, Step,
     ledger::{Rows, Told, Wire},
-    process::{Flying, Process, news},
+    process::{Flying, Process, update},
 };
 use crate::{
     error::Fault,
     host::{
-        lane::Lanes,
+        claim::Lanes,
+        orphans,
         outcome::{self, Outcome},
-        receipts, stray, take_lease,
+        receipts, take_lease,
     },
-    media::MediaSettings,
+    model::millis,
     organisations,
-    outbound::{self, CancelError, Idempotency, NewMessage, To},
-    pacing::{Pace, millis},
-    queue::Source as _,
-    services::{Services, Settings},
-    sessions, store, sweep, testing,
+    outbound::{self, CancelError, Idempotency, recipient::To, request::NewMessage},
+    queue::JobSource as _,
+    safety::pace::Pace,
+    services::Services,
+    sessions,
+    settings::{MediaSettings, Settings},
+    store, sweep, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -191,8 +194,8 @@ impl<'g> World<'g> {
             }
             Step::Strays { by } => {
                 let services = &self.processes[by].services;
-                let stray = stray::resolve(services, &HashSet::new()).await?;
-                stray::resolve(services, &stray).await?;
+                let orphans = orphans::resolve(services, &HashSet::new()).await?;
+                orphans::resolve(services, &orphans).await?;
                 Ok(())
             }
             Step::Crash { by } => {
@@ -299,7 +302,7 @@ impl<'g> World<'g> {
             ensure!(next_at >= fixed, "a claim fixed no gap");
         }
         for (_, job) in jobs {
-            let held = services.0.in_hand.take(job.message);
+            let held = services.in_hand().take(job.message);
             let Some(claimed) = outcome::load(&services, &job).await? else {
                 continue;
             };
@@ -421,8 +424,8 @@ impl<'g> World<'g> {
         let Some(lease) = process.runs.get(&wire.session).filter(|_| !flies).cloned() else {
             return Ok(());
         };
-        let news = news(how, now).context("a word of WhatsApp's")?;
-        let heard = receipts::commit(&process.services, &lease, vec![wire.wa_id], news).await;
+        let update = update(how, now).context("a word of WhatsApp's")?;
+        let heard = receipts::commit(&process.services, &lease, vec![wire.wa_id], update).await;
         if how == How::Refused && heard.is_ok() {
             self.refused.insert(wire.message);
         }

@@ -1,0 +1,47 @@
+//! Groups and their members, as stanzas name them.
+
+use wacore_binary::{Node, Server};
+
+use crate::stanza::el;
+use crate::state::address::Pn;
+use crate::state::group::{AddressingMode, Group};
+use crate::state::world::State;
+
+impl State {
+    /// `<participant jid=… [phone_number|lid]=… [type]>`
+    pub(crate) fn member_node(&self, group: &Group, pn: &Pn) -> Option<Node> {
+        let account = self.accounts.get(pn)?;
+        let (other, server) = match group.mode {
+            AddressingMode::Lid => ("phone_number", Server::Pn),
+            AddressingMode::Pn => ("lid", Server::Lid),
+        };
+        let node = el("participant")
+            .attr("jid", account.jid(group.mode.server(), 0))
+            .attr(other, account.jid(server, 0));
+        let node = match (group.creator == *pn, group.is_admin(pn)) {
+            (true, true) => node.attr("type", "superadmin"),
+            (false, true) => node.attr("type", "admin"),
+            _ => node,
+        };
+        Some(node.build())
+    }
+
+    /// `<group id subject …><participant/>…</group>`
+    pub(crate) fn group_node(&self, group: &Group) -> Node {
+        let members = group.members.keys();
+        let members: Vec<Node> = members
+            .filter_map(|pn| self.member_node(group, pn))
+            .collect();
+        let mut node = el("group")
+            .attr("id", &*group.id)
+            .attr("subject", group.subject.as_str())
+            .attr("addressing_mode", group.mode.name())
+            .attr("creation", group.created)
+            .attr("s_t", group.created)
+            .attr("size", members.len());
+        if let Some(creator) = self.member_jid(group, &group.creator, 0) {
+            node = node.attr("creator", &creator).attr("s_o", creator);
+        }
+        node.children(members).build()
+    }
+}

@@ -1,0 +1,118 @@
+//! Receipts of a phone: that it has a message, that it was read or played, that it wants it again.
+
+use wacore_binary::{Jid, Node, Server};
+
+use super::Phone;
+use crate::stanza::el;
+use crate::state::address::{Address, Pn};
+use crate::state::bundle::bundle_nodes;
+use crate::state::chat::Chat;
+use crate::state::group::GroupId;
+use crate::state::ledger::{EntryKind, FrameTime};
+use crate::{receipts, stanza};
+
+/// How often a phone asks for the same message again.
+const RETRIES: u8 = 5;
+
+impl Phone {
+    /// A receipt for a stanza, of the kind given; without one a delivery receipt.
+    pub(super) fn receipt(&self, node: &Node, kind: Option<&'static str>) {
+        let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
+            return;
+        };
+        let mut receipt = el("receipt").attr("id", id).attr("to", from);
+        if let Some(member) = stanza::jid(node, "participant") {
+            receipt = receipt.attr("participant", member);
+        }
+        if let Some(kind) = kind {
+            receipt = receipt.attr("type", kind);
+        }
+        self.send_receipt(&receipt.build());
+    }
+
+    fn send_receipt(&self, receipt: &Node) {
+        let read = FrameTime {
+            at_ms: self.world.clock.millis(),
+            wire_us: self.world.clock.micros(),
+        };
+        receipts::receipt(&self.world, &self.own, receipt, read);
+    }
+
+    /// One receipt for several messages.
+    pub(super) fn receipts_for(
+        &self,
+        kind: &'static str,
+        from: &Pn,
+        group: Option<&GroupId>,
+        ids: &[String],
+    ) {
+        let to = self.receipt_to(from, group);
+        let (Some((to, member)), Some((last, rest))) = (to, ids.split_last()) else {
+            return;
+        };
+        let items = rest.iter().map(|id| el("item").attr("id", id).build());
+        let mut receipt = el("receipt")
+            .attr("id", last)
+            .attr("to", to)
+            .attr("type", kind);
+        if let Some(member) = member {
+            receipt = receipt.attr("participant", member);
+        }
+        let others = el("list").children(items).build();
+        self.send_receipt(&receipt.children([others]).build());
+    }
+
+    /// Where a receipt for a sender goes, and in a group the sender it names.
+    fn receipt_to(&self, from: &Pn, group: Option<&GroupId>) -> Option<(Jid, Option<Jid>)> {
+        let state = self.world.state();
+        match group {
+            None => Some((state.accounts.get(from)?.jid(Server::Lid, 0), None)),
+            Some(id) => {
+                let group = state.groups.get(id)?;
+                Some((group.jid(), Some(state.member_jid(group, from, 0)?)))
+            }
+        }
+    }
+
+    /// Ask the sender to seal the message again, and hand it fresh keys.
+    pub(super) fn unreadable(
+        &mut self,
+        node: &Node,
+        sender: &Address,
+        chat: &Chat,
+        id: &str,
+        count: u8,
+    ) {
+        self.record(EntryKind::Unreadable, sender, chat, id, None);
+        if count > RETRIES {
+            return self.acknowledge(node);
+        }
+        self.signal.forget(sender);
+        let (Some(from), Some(bundle)) = (
+            stanza::jid(node, "from"),
+            self.world.state().bundle(&self.own),
+        ) else {
+            return;
+        };
+        let retry = el("retry")
+            .attr("v", 1_u8)
+            .attr("count", count)
+            .attr("id", id)
+            .attr("t", stanza::text(node, "t").unwrap_or_default());
+        let mut keys = bundle_nodes(&bundle);
+        let registration = keys.remove(0);
+        let mut receipt = el("receipt")
+            .attr("id", id)
+            .attr("to", from)
+            .attr("type", "retry");
+        if let Some(member) = stanza::jid(node, "participant") {
+            receipt = receipt.attr("participant", member);
+        }
+        let receipt = receipt.children([
+            retry.build(),
+            registration,
+            el("keys").children(keys).build(),
+        ]);
+        self.send_receipt(&receipt.build());
+    }
+}

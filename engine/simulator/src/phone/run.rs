@@ -1,0 +1,64 @@
+//! A phone at work: what it is sent, and what it is told to do, one after the other.
+
+use tokio::sync::mpsc;
+use wacore_binary::Node;
+
+use super::{Phone, media_retry, welcome};
+use crate::stanza;
+use crate::state::device::Mail;
+use crate::state::order::Order;
+
+impl Phone {
+    pub(super) async fn run(
+        mut self,
+        mut letters: mpsc::Receiver<Mail>,
+        mut todo: mpsc::Receiver<Order>,
+    ) {
+        let stop = self.world.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(mail) = letters.recv() => {
+                    if let Mail::Stanza(node) = mail {
+                        self.receive(&node).await;
+                    }
+                }
+                Some(order) = todo.recv() => self.run_order(order).await,
+            }
+        }
+    }
+
+    async fn run_order(&mut self, order: Order) {
+        match order {
+            Order::Say(speech) => self.say(*speech).await,
+            Order::Receipt {
+                kind,
+                from,
+                group,
+                ids,
+            } => self.receipts_for(kind, &from, group.as_ref(), &ids),
+            Order::Welcome(device) => welcome::welcome(self, device),
+            Order::ReadChat { chat, shown } => {
+                let _ = shown.send(self.screen.chat(&chat));
+            }
+        }
+    }
+
+    async fn receive(&mut self, node: &Node) {
+        let kind = stanza::text(node, "type");
+        match (node.tag.as_ref(), kind.as_deref()) {
+            ("message", _) => self.message(node).await,
+            ("receipt", Some("retry")) => {
+                self.resend(node);
+                self.acknowledge(node);
+            }
+            ("receipt", Some("server-error")) => {
+                media_retry::answer(self, node).await;
+                self.acknowledge(node);
+            }
+            ("receipt" | "notification", _) => self.acknowledge(node),
+            // Typing and presence: nothing to do.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A message that nobody can open, as it happens when keys have gone astray.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use wacore_binary::{Jid, Node};
+
+use super::compose;
+use crate::phone::Phone;
+use crate::phone::outgoing::Outgoing;
+use crate::phone::outgoing::enc;
+use crate::phone::sender_keys::SenderKeys;
+use crate::phone::signal::Sealed;
+use crate::routing;
+use crate::stanza::el;
+use crate::state::address::Address;
+use crate::state::chat::Chat;
+use crate::state::group::GroupId;
+use crate::state::ledger::{EntryDetails, EntryKind};
+use crate::state::speech::{SaidMessage, Speech};
+
+impl Phone {
+    /// Send what no device can open. With a text, that is what it says when asked again.
+    pub(super) fn send_undecryptable(
+        &mut self,
+        speech: &Speech,
+        id: String,
+        to: &Jid,
+        text: Option<&str>,
+    ) -> SaidMessage {
+        let line = EntryDetails {
+            id: &id,
+            subtype: "undecryptable",
+            ..EntryDetails::default()
+        };
+        self.world
+            .record(EntryKind::Said, &self.own, &speech.to.ledger_name(), line);
+        let children = match &speech.to {
+            Chat::With(pn) => {
+                let devices = self.devices_of(pn).into_iter();
+                let copies = devices.filter_map(|(address, jid)| {
+                    let spoiled = enc(self.spoiled(&address)?);
+                    Some(el("to").attr("jid", jid).children([spoiled]).build())
+                });
+                let copies: Vec<Node> = copies.collect();
+                vec![el("participants").children(copies).build()]
+            }
+            Chat::Group(group) => self.sealed_for_nobody(group).into_iter().collect(),
+        };
+        let out = Outgoing {
+            id: id.clone(),
+            message: compose::text(text.unwrap_or_default().to_owned(), None),
+            edit: None,
+            polltype: None,
+        };
+        let node = out.stanza(to, children);
+        let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
+        if text.is_some() {
+            self.remember_said(out);
+        }
+        SaidMessage { id, media: None }
+    }
+
+    /// Sealed for a device, and then its authentication code broken.
+    fn spoiled(&mut self, device: &Address) -> Option<Sealed> {
+        let mut sealed = self.seal(device, b"nobody reads this")?;
+        sealed.break_code();
+        Some(sealed)
+    }
+
+    /// Sealed with a key that nobody is given.
+    fn sealed_for_nobody(&mut self, group: &GroupId) -> Option<Node> {
+        let mut keys = SenderKeys::new(self.own.clone(), StdRng::from_rng(&mut self.rng));
+        keys.share(group).ok()?;
+        let bytes = keys.seal(group, b"nobody reads this").ok()?;
+        Some(enc(Sealed {
+            kind: "skmsg",
+            bytes,
+        }))
+    }
+}

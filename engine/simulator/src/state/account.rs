@@ -1,0 +1,132 @@
+//! Accounts: a phone number, its LID, its phone and the devices linked to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use wacore_binary::{Jid, Node, Server};
+
+use super::address::Pn;
+use super::device::{Device, DeviceConnection, Mail};
+use super::order::Order;
+use super::phone_keys::PhoneKeys;
+
+/// One app-state collection: its version and the encoded patches that led there.
+#[derive(Default)]
+pub(crate) struct Collection {
+    pub(crate) version: u64,
+    pub(crate) patches: Vec<(u64, Vec<u8>)>,
+}
+
+/// What a scripted phone was told to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) name: String,
+    /// Says back what it is told.
+    pub(crate) echo: bool,
+    /// Sends a read receipt after the delivery receipt.
+    pub(crate) reads: bool,
+    /// Whether what it says by its LID names its number as well.
+    pub(crate) shows_number: bool,
+    pub(crate) echo_delay_ms: u64,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            name: "Phone".to_owned(),
+            echo: false,
+            reads: true,
+            shows_number: true,
+            echo_delay_ms: 0,
+        }
+    }
+}
+
+/// The reach-out time-lock of an account.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TimeLock {
+    pub(crate) active: bool,
+    pub(crate) until_ms: u64,
+}
+
+/// A privacy token one account gave another.
+#[derive(Clone)]
+pub(crate) struct PrivacyToken {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) at: u64,
+}
+
+/// A phone number on WhatsApp.
+pub(crate) struct Account {
+    pub(crate) pn: Pn,
+    pub(crate) lid: Pn,
+    pub(crate) script: Script,
+    /// Keys of the phone itself; the server asks them to sign devices.
+    pub(crate) keys: Arc<PhoneKeys>,
+    /// What the phone is told to do.
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// Where the phone's stanzas go while it is online.
+    pub(crate) mailbox: mpsc::Sender<Mail>,
+    pub(crate) devices: BTreeMap<u16, Device>,
+    pub(crate) next_device: u16,
+    pub(crate) app_state: BTreeMap<String, Collection>,
+    pub(crate) timelock: TimeLock,
+    /// Whom the phone has written with, and the token each gave; told to a new device.
+    pub(crate) contacts: BTreeMap<Pn, PrivacyToken>,
+    /// Accounts that asked for this one's presence.
+    pub(crate) watchers: BTreeSet<Pn>,
+}
+
+/// Devices an account may have linked at once, as WhatsApp allows companions.
+pub(crate) const LINKED_DEVICES: usize = 16;
+
+impl Account {
+    /// The address of one of its devices, by phone or by LID.
+    pub(crate) fn jid(&self, server: Server, device: u16) -> Jid {
+        if server == Server::Lid {
+            Jid::lid_device(&*self.lid, device)
+        } else {
+            Jid::pn_device(&*self.pn, device)
+        }
+    }
+
+    /// Send to every device but one.
+    pub(crate) fn send_to_devices(&mut self, node: &Arc<Node>, except: Option<u16>, keep: bool) {
+        for (number, device) in &mut self.devices {
+            if Some(*number) != except {
+                device.deliver(Arc::clone(node), keep);
+            }
+        }
+    }
+
+    /// Let the phone's stanzas through, what waited first, or hold them back.
+    pub(crate) fn set_online(&mut self, online: bool) {
+        let connection = DeviceConnection {
+            number: 0,
+            mail: self.mailbox.clone(),
+            gone: CancellationToken::new(),
+        };
+        let Some(phone) = self.devices.get_mut(&0) else {
+            return;
+        };
+        if online == phone.active {
+            return;
+        }
+        phone.active = online;
+        phone.connection = online.then_some(connection);
+        if online {
+            for node in phone.queue.redeliver().0 {
+                phone.push(Mail::Stanza(node));
+            }
+        }
+    }
+
+    /// The account's signed list of device indexes, and the time it was made.
+    pub(crate) fn key_index_list(&self, now: u64, rng: &mut StdRng) -> Vec<u8> {
+        let valid = self.devices.values().map(|device| device.key_index);
+        self.keys.sign_index_list(now, valid.collect(), rng)
+    }
+}

@@ -1,0 +1,31 @@
+//! Where something is said.
+
+use super::address::{Pn, plus};
+use super::group::GroupId;
+
+/// A conversation, as a phone sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Chat {
+    /// With one other account.
+    With(Pn),
+    /// In a group.
+    Group(GroupId),
+}
+
+impl Chat {
+    /// As the ledger names whom something is for.
+    pub(crate) fn ledger_name(&self) -> String {
+        match self {
+            Self::With(pn) => plus(pn),
+            Self::Group(id) => format!("{id}@g.us"),
+        }
+    }
+
+    /// The group, where it is one.
+    pub(crate) fn group(&self) -> Option<&GroupId> {
+        match self {
+            Self::With(_) => None,
+            Self::Group(id) => Some(id),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Groups: who is in them, and how their members are addressed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wacore_binary::{Jid, Server};
+
+use super::address::Pn;
+
+/// Digits of a group's address.
+pub(crate) type GroupId = Arc<str>;
+
+/// How a group names its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AddressingMode {
+    /// By LID, as new groups do.
+    #[default]
+    Lid,
+    /// By phone number, as old ones do.
+    Pn,
+}
+
+impl AddressingMode {
+    pub(crate) fn server(self) -> Server {
+        match self {
+            Self::Lid => Server::Lid,
+            Self::Pn => Server::Pn,
+        }
+    }
+
+    /// The value of `addressing_mode`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lid => "lid",
+            Self::Pn => "pn",
+        }
+    }
+
+    /// The attribute with a member's other address, and where that is.
+    pub(crate) fn other(self) -> (&'static str, Server) {
+        match self {
+            Self::Lid => ("participant_pn", Server::Pn),
+            Self::Pn => ("participant_lid", Server::Lid),
+        }
+    }
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    pub(crate) subject: String,
+    pub(crate) mode: AddressingMode,
+    pub(crate) creator: Pn,
+    pub(crate) created: u64,
+    /// The members; `true` for admins.
+    pub(crate) members: BTreeMap<Pn, bool>,
+}
+
+impl Group {
+    pub(crate) fn jid(&self) -> Jid {
+        Jid::group(&*self.id)
+    }
+
+    pub(crate) fn is_admin(&self, pn: &Pn) -> bool {
+        self.members.get(pn).copied().unwrap_or(false)
+    }
+}

@@ -1,0 +1,114 @@
+//! An event is written in the transaction of the change it reports, with a delivery for each endpoint
+//! that wants it. After the commit, wake the deliveries.
+
+use passerelle_engine::{
+    clock::Clock,
+    ids::{DeliveryId, EndpointId, EventId, OrgId, SessionId},
+    store::Tx,
+    vault::DataKey,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    error::Fault,
+    model::{event::EventType, rfc3339},
+    store::{self, events::EventSlot},
+};
+
+/// The version of the envelope and of what it carries.
+const API_VERSION: &str = "2026-12-01";
+
+/// The JSON that is posted.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    r#type: EventType,
+    timestamp: String,
+    id: EventId,
+    api_version: &'a str,
+    org_id: OrgId,
+    /// Absent, as `sequence` is, for events that belong to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<SessionId>,
+    /// Gap-free per session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<i64>,
+    data: Value,
+}
+
+/// What happened, and to whom.
+pub(crate) struct NewEvent {
+    pub(crate) org: OrgId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) kind: EventType,
+    /// What stands under `data` in the envelope.
+    pub(crate) data: Value,
+}
+
+/// Writes the event and its deliveries. After the commit, wake the deliveries.
+pub(crate) async fn emit(
+    tx: &mut Tx,
+    key: &DataKey,
+    event: NewEvent,
+    clock: &Clock,
+) -> Result<EventId, Fault> {
+    let slot = store::events::take_slot(tx, event.org, event.session).await?;
+    emit_in(slot, tx, key, event, clock).await
+}
+
+/// As [`emit`], in the turn that another statement has taken.
+pub(crate) async fn emit_in(
+    slot: EventSlot,
+    tx: &mut Tx,
+    key: &DataKey,
+    event: NewEvent,
+    clock: &Clock,
+) -> Result<EventId, Fault> {
+    let NewEvent {
+        org, session, kind, ..
+    } = event;
+    let (id, now) = (EventId::new(clock), clock.now());
+    let record = id.to_string();
+    let envelope = Envelope {
+        r#type: kind,
+        timestamp: rfc3339(now),
+        id,
+        api_version: API_VERSION,
+        org_id: org,
+        session_id: session,
+        sequence: slot.sequence,
+        data: event.data,
+    };
+    let place = store::events::place(org, &record);
+    let new = store::events::New {
+        id,
+        org,
+        session,
+        kind,
+        sequence: slot.sequence,
+        body_sealed: key.seal(&place, &serde_json::to_vec(&envelope)?),
+    };
+    store::events::insert(tx, new, now).await?;
+    for endpoint in store::endpoints::wanting(slot.listening.as_deref(), kind)? {
+        deliver(tx, org, id, endpoint, clock).await?;
+    }
+    Ok(id)
+}
+
+async fn deliver(
+    tx: &mut Tx,
+    org: OrgId,
+    event: EventId,
+    endpoint: EndpointId,
+    clock: &Clock,
+) -> Result<(), sqlx::Error> {
+    store::deliveries::insert(
+        tx,
+        org,
+        DeliveryId::new(clock),
+        event,
+        endpoint,
+        clock.now(),
+    )
+    .await
+}

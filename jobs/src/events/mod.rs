@@ -1,0 +1,194 @@
+//! What happened, told to the tenant's webhook endpoints: each event stands in the transaction of
+//! the change it reports.
+
+pub(crate) mod emit;
+
+use passerelle_engine::{
+    clock::Clock,
+    content::{Content, Peer},
+    ids::{ContactId, OrgId, SessionId},
+    store::Tx,
+    vault::DataKey,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    error::Fault,
+    events::emit::{NewEvent, emit},
+    messages::shown::shown,
+    model::{MediaStatus, Message, Status, event::EventType, rfc3339},
+};
+
+/// The event of a message's present status.
+pub(crate) async fn message(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    if let Some(event) = of_message(message) {
+        emit(tx, key, event, clock).await?;
+    }
+    Ok(())
+}
+
+/// The event of a message that came in, with the file that it announced.
+pub(crate) async fn received(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    media: Option<Value>,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    if let Some(mut event) = of_message(message) {
+        if let Some(media) = media {
+            event.data["media"] = media;
+        }
+        emit(tx, key, event, clock).await?;
+    }
+    Ok(())
+}
+
+/// The event of a file that is here now, or never will be; none while it may still come.
+pub(crate) async fn media(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    (session, status, media): (Option<SessionId>, MediaStatus, Value),
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let kind = match status {
+        MediaStatus::Available => EventType::MediaAvailable,
+        MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
+        MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
+    };
+    let event = NewEvent {
+        org,
+        session,
+        kind,
+        data: json!({ "media": media }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
+}
+
+/// What is told of a message in its present status. `queued` and `sending` are told by the answer
+/// to the request, not by events.
+pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
+    let kind = match message.status {
+        Status::Queued | Status::Sending => return None,
+        Status::Unknown => EventType::MessageUnknown,
+        Status::Sent => EventType::MessageSent,
+        Status::Delivered => EventType::MessageDelivered,
+        Status::Read => EventType::MessageRead,
+        Status::Played => EventType::MessagePlayed,
+        Status::Failed => EventType::MessageFailed,
+        Status::Expired => EventType::MessageExpired,
+        Status::Canceled => EventType::MessageCanceled,
+        Status::Received => of_content(&message.content).unwrap_or(EventType::MessageReceived),
+    };
+    Some(NewEvent {
+        org: message.org,
+        session: Some(message.session),
+        kind,
+        data: json!({ "message": shown(message) }),
+    })
+}
+
+/// What has an event of its own: what a message does to another one, told when it came in or when
+/// WhatsApp took it, and what cannot be read.
+pub(crate) fn of_content(content: &Content) -> Option<EventType> {
+    Some(match content {
+        Content::Reaction(_) => EventType::MessageReaction,
+        Content::Edit(_) => EventType::MessageEdited,
+        Content::Delete(_) => EventType::MessageDeleted,
+        Content::PollVote(_) => EventType::MessagePollVote,
+        Content::Undecryptable {} => EventType::MessageUndecryptable,
+        _ => return None,
+    })
+}
+
+/// Something about a session's connection.
+pub(crate) struct SessionChange {
+    pub(crate) kind: EventType,
+    pub(crate) state: &'static str,
+    /// Stable code of why, where there is one.
+    pub(crate) reason: Option<&'static str>,
+    /// Until when, where WhatsApp told it.
+    pub(crate) until: Option<i64>,
+}
+
+/// The event of a session's new state.
+pub(crate) async fn session(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+    change: &SessionChange,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let mut shown = json!({ "id": id, "object": "session", "state": change.state });
+    if let Some(reason) = change.reason {
+        shown["status_reason"] = json!({ "code": reason });
+    }
+    if let Some(until) = change.until {
+        shown["banned_until"] = json!(rfc3339(until));
+    }
+    let event = NewEvent {
+        org,
+        session: Some(id),
+        kind: change.kind,
+        data: json!({ "session": shown }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
+}
+
+/// The event of a contact who turned out to be the one who was known by another id.
+pub(crate) async fn merged(
+    tx: &mut Tx,
+    key: &DataKey,
+    (org, session): (OrgId, SessionId),
+    (one, other): (ContactId, ContactId),
+    names: &Peer,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let event = NewEvent {
+        org,
+        session: Some(session),
+        kind: EventType::ContactMerged,
+        data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
+}
+
+fn shown_contact(id: ContactId, names: &Peer) -> Value {
+    let mut shown = json!({ "id": id, "object": "contact" });
+    if let Some(phone) = &names.phone {
+        shown["phone"] = json!(phone.as_str());
+    }
+    if let Some(lid) = &names.lid {
+        shown["lid"] = json!(lid);
+    }
+    shown
+}
+
+/// The event of a contact's wish, with the two names that WhatsApp knows them by.
+pub(crate) async fn contact(
+    tx: &mut Tx,
+    key: &DataKey,
+    id: ContactId,
+    said: &Message,
+    kind: EventType,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let event = NewEvent {
+        org: said.org,
+        session: Some(said.session),
+        kind,
+        data: json!({ "contact": shown_contact(id, &said.peer) }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The lanes of this host as a queue. At most one message is claimed of each lane that is due, so that
+//! one queue keeps order and pace for every session.
+//!
+//! A claim fixes when the message is written and when the next one may be, and commits that before
+//! anything is sent.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, SessionId},
+    store::SystemTx,
+};
+use rand::rngs::StdRng;
+
+use super::job::SendMessage;
+use crate::{
+    crash,
+    error::Fault,
+    model::millis,
+    queue::JobSource,
+    safety::pace::Pace,
+    services::Services,
+    store::{self, system::DueLane},
+};
+
+/// Claims from the lanes of one host.
+pub(crate) struct Lanes(pub(crate) Services);
+
+impl JobSource for Lanes {
+    type Job = SendMessage;
+    const NAME: &'static str = "send";
+
+    async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, SendMessage)>> {
+        let services = &self.0;
+        let (pace, chance) = (services.settings().pace, self.0.chance());
+        let host = Arc::clone(&services.settings().host);
+        let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
+        let claimed = services
+            .store()
+            .write_system(move |tx| {
+                Box::pin(async move { claim(tx, &host, pace, chance, limit).await })
+            })
+            .await?;
+        crash::point("claim.after_commit");
+        Ok(claimed
+            .into_iter()
+            .map(|job| (job.message.to_string(), job))
+            .collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        let services = &self.0;
+        let mut conn = services.store().read_system().await?;
+        let Some(next_at) =
+            store::system::next_lane_at(&mut conn, &services.settings().host).await?
+        else {
+            return Ok(None);
+        };
+        let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
+        let wait = next_at
+            .saturating_sub(millis(services.settings().pace.typing()))
+            .saturating_sub(now);
+        Ok(Some(Duration::from_millis(
+            u64::try_from(wait).unwrap_or(0),
+        )))
+    }
+}
+
+/// Claims the head of each due lane. The message may be written at `send_at`, when typing has been
+/// shown, and the next one of that lane not before a whole gap later.
+async fn claim(
+    tx: &mut SystemTx,
+    host: &str,
+    pace: Pace,
+    mut chance: StdRng,
+    limit: i64,
+) -> Result<Vec<SendMessage>, Fault> {
+    let now = tx.now().await?;
+    let typing = millis(pace.typing());
+    let lanes = store::system::due_lanes(tx, host, now.saturating_add(typing), limit).await?;
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let drawn: Vec<Drawn> = lanes
+        .into_iter()
+        .map(|lane| Drawn {
+            send_at: lane.next_at.max(now.saturating_add(typing)),
+            gap: pace.gap(&mut chance),
+            lane,
+        })
+        .collect();
+    let next: Vec<_> = drawn.iter().map(Drawn::next).collect();
+    let heads = store::system::claim_heads(tx, &next).await?;
+    let mut claimed = Vec::with_capacity(drawn.len());
+    for drawn in drawn {
+        if let Some(message) = heads.get(&drawn.lane.session).copied().flatten() {
+            claimed.push(drawn.job(message, now));
+        } else {
+            tracing::error!(session.id = %drawn.lane.session, "a lane counts messages that are not there");
+            store::system::recount(tx, drawn.lane.session).await?;
+        }
+    }
+    crash::point("claim.before_commit");
+    Ok(claimed)
+}
+
+/// A due lane, with what its next message was given.
+struct Drawn {
+    lane: DueLane,
+    /// When the message may be written.
+    send_at: Millis,
+    /// From then to the next one.
+    gap: Duration,
+}
+
+impl Drawn {
+    /// When the lane's next message may be written.
+    fn next(&self) -> (SessionId, Millis) {
+        (
+            self.lane.session,
+            self.send_at.saturating_add(millis(self.gap)),
+        )
+    }
+
+    fn job(self, message: MessageId, now: Millis) -> SendMessage {
+        SendMessage {
+            org: self.lane.org,
+            session: self.lane.session,
+            message,
+            epoch: self.lane.epoch,
+            wait_ms: u64::try_from(self.send_at.saturating_sub(now)).unwrap_or(0),
+            gap_ms: u64::try_from(self.gap.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Lanes claimed in one set; the look is repeated while there are more.
+const CLAIMS: usize = 1024;

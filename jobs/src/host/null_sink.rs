@@ -1,0 +1,101 @@
+//! A host whose messages go nowhere: lanes, claims, gates and outcomes as they are, and a send that
+//! is written and acknowledged at once. It measures what the lanes can do. Sandbox builds only.
+
+use std::sync::Arc;
+
+use passerelle_engine::ids::{MessageId, OrgId, SessionId};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::outcome::{self, Outcome};
+use crate::{
+    error::Fault,
+    host::{claim::Lanes, job::SendMessage},
+    queue::worker::{self, Workload},
+    roles::Running,
+    services::Services,
+    state::in_flight::ServerVerdict,
+    store,
+};
+
+/// A message as it would have been written.
+#[derive(Debug, Clone, Copy)]
+pub struct Written {
+    /// Whose lane.
+    pub session: SessionId,
+    /// Which message; ids grow in the order of acceptance.
+    pub message: MessageId,
+    /// When.
+    pub at: Instant,
+    /// The lane's next one may be written so long after it, in milliseconds.
+    pub gap_ms: u64,
+}
+
+/// Takes the leases of these sessions and opens their lanes.
+pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Result<(), Fault> {
+    for &session in sessions {
+        let host = Arc::clone(&services.settings().host);
+        services
+            .store()
+            .write_system(move |tx| {
+                Box::pin(async move {
+                    let lease =
+                        store::system::hosts::take_lease(tx, &host, org, session, 0).await?;
+                    let lease = lease.ok_or(Fault::LeaseLost)?;
+                    store::lanes::open(tx, org, session, lease.epoch).await?;
+                    Ok::<_, Fault>(())
+                })
+            })
+            .await?;
+    }
+    services.lanes().notify_one();
+    Ok(())
+}
+
+/// Runs the lanes until `running` is shut down; `written` hears of each message.
+pub fn run(
+    running: &Running,
+    services: &Services,
+    workload: Workload,
+    written: mpsc::UnboundedSender<Written>,
+) {
+    let sending = services.clone();
+    running.tasks().spawn(worker::run(
+        Arc::new(Lanes(services.clone())),
+        Arc::clone(services.lanes()),
+        workload,
+        running.tasks().clone(),
+        running.stopping(),
+        move |job| send(sending.clone(), job, written.clone()),
+    ));
+}
+
+async fn send(
+    services: Services,
+    job: SendMessage,
+    written: mpsc::UnboundedSender<Written>,
+) -> anyhow::Result<()> {
+    let send_at = services.clock().monotonic() + std::time::Duration::from_millis(job.wait_ms);
+    let Some(claimed) = outcome::load(&services, &job).await? else {
+        return Ok(());
+    };
+    tokio::time::sleep_until(send_at).await;
+    let wire_at = services.clock().monotonic();
+    let gap = std::time::Duration::from_millis(job.gap_ms);
+    let verdict = Some(ServerVerdict::Taken);
+    let done = Outcome::Written {
+        wire_at,
+        gap,
+        verdict,
+    };
+    outcome::settle(&services, &job, &claimed, &done).await?;
+    let (session, message, gap_ms) = (job.session, job.message, job.gap_ms);
+    let told = Written {
+        session,
+        message,
+        at: wire_at,
+        gap_ms,
+    };
+    // Nobody listens any more when the measurement is over.
+    let _ = written.send(told);
+    Ok(())
+}

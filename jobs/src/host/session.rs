@@ -1,0 +1,516 @@
+//! One session at work: opens its connection, follows what it tells, and puts it to rest.
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    clock::Millis,
+    content::Peer,
+    keystore::{self, SealedKeyStore},
+    lease::Lease,
+    whatsapp::{
+        Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
+        event::{ConnectionEvent, ConnectionEvents, Ended},
+        inbound::InboundSink as _,
+    },
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    crash,
+    error::Fault,
+    events::{self, SessionChange},
+    host::receipts::{self, StatusUpdate},
+    inbound::Inbox,
+    model::{Live, Qr, State, event::EventType, millis},
+    services::Services,
+    sessions::sealed::{me_place, qr_place},
+    state::{
+        in_flight::{InFlight, ServerVerdict},
+        registry::Running,
+        typing::Shown,
+    },
+    store,
+};
+
+/// Between two tries while the database does not answer.
+const OUTAGE: Duration = Duration::from_millis(500);
+
+/// Messages whose receipts share a commit: one receipt may name any number of them.
+const RECEIPTS: usize = 100;
+
+/// One session at work under its lease.
+pub(crate) struct RunningSession {
+    services: Services,
+    lease: Lease,
+    urgency: Urgency,
+    in_flight: Arc<InFlight>,
+    typing: Arc<Shown>,
+    stop: CancellationToken,
+    lost: CancellationToken,
+}
+
+impl RunningSession {
+    /// Registers the session as running here.
+    pub(crate) fn new(
+        services: Services,
+        lease: Lease,
+        urgency: Urgency,
+        stop: CancellationToken,
+    ) -> Self {
+        let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
+        let typing = Arc::new(Shown::default());
+        services.registry().begin(Running {
+            lease: lease.clone(),
+            link: None,
+            in_flight: Arc::clone(&in_flight),
+            typing: Arc::clone(&typing),
+            stop: stop.clone(),
+            lost: lost.clone(),
+        });
+        Self {
+            services,
+            lease,
+            urgency,
+            in_flight,
+            typing,
+            stop,
+            lost,
+        }
+    }
+
+    /// Runs the session until it is to rest, ends for good, or the lease is lost.
+    pub(crate) async fn run(self, whatsapp: WhatsApp) {
+        if let Some((link, events)) = self.open(&whatsapp).await {
+            self.services
+                .registry()
+                .linked_up(self.lease.session, link.clone());
+            self.follow(link, events).await;
+        }
+        self.rest().await;
+        self.services
+            .registry()
+            .end(self.lease.session, self.lease.epoch);
+        // Another may be wanted at once: disconnect and connect in quick succession.
+        self.services.wake_hosts();
+    }
+
+    /// Opens the connection; none when the session is to rest before the store answers.
+    async fn open(&self, whatsapp: &WhatsApp) -> Option<(Connection, ConnectionEvents)> {
+        loop {
+            let error = match self.try_open(whatsapp).await {
+                Ok(opened) => return Some(opened),
+                Err(error) => error,
+            };
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session does not open yet");
+            tokio::select! {
+                () = tokio::time::sleep(OUTAGE) => {}
+                () = self.stop.cancelled() => return None,
+                () = self.lost.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn try_open(
+        &self,
+        whatsapp: &WhatsApp,
+    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
+        let services = &self.services;
+        let key = services
+            .vault()
+            .session_key(self.lease.org, self.lease.session)
+            .await?;
+        let keys = SealedKeyStore::new(
+            services.store().clone(),
+            self.lease.clone(),
+            key,
+            services.clock().clone(),
+            self.lost.clone(),
+            self.stop.clone(),
+        );
+        let options = ConnectionOptions {
+            label: self.lease.session,
+            lost: self.lost.clone(),
+            urgency: self.urgency,
+        };
+        whatsapp
+            .open(Arc::new(keys), Arc::new(self.inbox()), options)
+            .await
+    }
+
+    /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
+    /// flight any more.
+    async fn follow(&self, link: Connection, mut events: ConnectionEvents) {
+        let at_rest = link.clone();
+        let resting = async {
+            self.stop.cancelled().await;
+            self.close_lane().await;
+            self.wait_until_landed().await;
+            at_rest.disconnect().await;
+        };
+        let following = async {
+            while let Some(event) = events.recv().await {
+                if let Err(fault) = self.take(event).await {
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "an event of the connection was not kept");
+                }
+            }
+        };
+        tokio::pin!(following);
+        tokio::select! {
+            () = &mut following => {}
+            () = resting => following.await,
+            () = self.take_back_typing(&link) => {}
+        }
+    }
+
+    /// Takes back what is shown too long, for as long as it is polled.
+    async fn take_back_typing(&self, link: &Connection) {
+        loop {
+            for to in self.typing.wait(self.services.clock()).await {
+                if let Err(error) = link.typing(&to, Typing::Paused).await {
+                    tracing::debug!(%error, "typing is left to the phone to take back");
+                }
+            }
+        }
+    }
+
+    /// Takes one event. An outage of the store is waited for.
+    async fn take(&self, event: ConnectionEvent) -> Result<(), Fault> {
+        match event {
+            ConnectionEvent::Qr { code, valid_for } => {
+                let clock = self.services.clock();
+                let (code, until) = (code.as_str().to_owned(), clock.monotonic() + valid_for);
+                let qr = Qr {
+                    code: code.clone(),
+                    expires_at: clock.now().saturating_add(millis(valid_for)),
+                };
+                self.show(State::Qr, Some(qr));
+                if self.services.is_shared() {
+                    self.persist(Change::Qr { code, until }).await?;
+                }
+            }
+            ConnectionEvent::Linked { me } => {
+                self.show(State::Connecting, None);
+                self.persist(Change::Linked(me)).await?;
+            }
+            ConnectionEvent::Connected => {
+                self.persist(Change::Connected).await?;
+                self.show(State::Connected, None);
+                self.services.lanes().notify_one();
+            }
+            ConnectionEvent::Disconnected => {
+                self.show(State::Disconnected, None);
+                self.persist(Change::Disconnected).await?;
+            }
+            ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
+            ConnectionEvent::Receipt { ids, kind, at } => {
+                let others: Vec<String> = ids
+                    .into_iter()
+                    .filter(|id| !self.in_flight.tell(id, ServerVerdict::Receipt(kind, at)))
+                    .collect();
+                self.commit_update(others, StatusUpdate::Receipt(kind, at))
+                    .await?;
+            }
+            ConnectionEvent::Late(late) => self.came_late(&late).await,
+            ConnectionEvent::Ended(why) => self.ended(why).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps a message that came beside the hook.
+    async fn came_late(&self, late: &Late) {
+        let link = self.services.registry().link(self.lease.session);
+        let Some(link) = link else { return };
+        let Some(inbound) = link.read(late).await else {
+            return;
+        };
+        if let Err(error) = self.inbox().commit(vec![inbound]).await {
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a message that came late was not kept");
+        }
+    }
+
+    fn inbox(&self) -> Inbox {
+        Inbox {
+            services: self.services.clone(),
+            lease: self.lease.clone(),
+        }
+    }
+
+    /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.
+    fn show(&self, state: State, qr: Option<Qr>) {
+        let registry = self.services.registry();
+        registry.show(self.lease.session, Live { state, qr });
+    }
+
+    async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
+        let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
+        if self.in_flight.tell(&wa_id, verdict) {
+            return Ok(());
+        }
+        self.commit_update(
+            vec![wa_id],
+            error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
+        )
+        .await
+    }
+
+    async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
+        self.in_flight.settled(&wa_ids).await;
+        for some in wa_ids.chunks(RECEIPTS) {
+            self.patiently(|| {
+                receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn ended(&self, why: Ended) -> Result<(), Fault> {
+        let (code, until, kind) = match why {
+            Ended::Stopped | Ended::LeaseLost => return Ok(()),
+            Ended::LoggedOut => ("logged_out", None, EventType::SessionLoggedOut),
+            Ended::AccountLocked => ("account_locked", None, EventType::SessionLoggedOut),
+            Ended::Banned { until, .. } => ("banned", until, EventType::SessionBanned),
+            Ended::Replaced => ("replaced", None, EventType::SessionReplaced),
+            Ended::Outdated => ("outdated", None, EventType::SessionFailed),
+            Ended::QrExhausted => ("qr_exhausted", None, EventType::SessionDisconnected),
+            Ended::Failed(_) | _ => ("refused", None, EventType::SessionFailed),
+        };
+        tracing::info!(session.id = %self.lease.session, code, "the session ended");
+        let unlinked = kind == EventType::SessionLoggedOut;
+        self.persist(Change::Ended {
+            code,
+            until,
+            kind,
+            unlinked,
+        })
+        .await
+    }
+
+    /// Commits a change of the session.
+    async fn persist(&self, change: Change) -> Result<(), Fault> {
+        self.patiently(|| self.try_persist(change.clone())).await?;
+        self.services.wake_deliveries();
+        Ok(())
+    }
+
+    /// Commits, waiting for a database that does not answer. A lost lease ends the session.
+    async fn patiently<F>(&self, commit: impl Fn() -> F) -> Result<(), Fault>
+    where
+        F: Future<Output = Result<(), Fault>>,
+    {
+        loop {
+            match commit().await {
+                Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what the connection told waits for the store");
+                    tokio::time::sleep(OUTAGE).await;
+                }
+                Err(Fault::LeaseLost) => {
+                    self.lost.cancel();
+                    return Err(Fault::LeaseLost);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_persist(&self, change: Change) -> Result<(), Fault> {
+        let services = &self.services;
+        let key = services.vault().org_key(self.lease.org).await?;
+        let (lease, clock) = (self.lease.clone(), services.clock().clone());
+        let teller = self
+            .services
+            .is_shared()
+            .then(|| Arc::clone(services.boot()));
+        services
+            .store()
+            .write(lease.org, move |tx| {
+                Box::pin(async move {
+                    let now = lease.check(tx).await?;
+                    change
+                        .apply(tx, &key, &lease, &clock, teller.as_deref(), now)
+                        .await?;
+                    crash::point("session.before_commit");
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn close_lane(&self) {
+        if let Err(fault) = self.persist(Change::Closed).await {
+            tracing::debug!(error = %fault, "the lane was not closed");
+        }
+    }
+
+    /// Waits until the lane has nothing in flight: a claim may have been committed a moment before
+    /// the lane closed, so the store is asked, not memory.
+    async fn wait_until_landed(&self) {
+        let longest = self.services.settings().ack_timeout + Duration::from_secs(5);
+        let landed = async {
+            while self.has_in_flight().await.unwrap_or(true) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = landed => {}
+            () = self.lost.cancelled() => {}
+            () = tokio::time::sleep(longest) => {
+                tracing::warn!(session.id = %self.lease.session, "put to rest with a message in flight");
+            }
+        }
+    }
+
+    async fn has_in_flight(&self) -> Result<bool, Fault> {
+        let lease = self.lease.clone();
+        self.services
+            .store()
+            .write(lease.org, move |tx| {
+                Box::pin(async move {
+                    Ok(store::lanes::running(tx, lease.org, lease.session)
+                        .await?
+                        .is_some())
+                })
+            })
+            .await
+    }
+
+    /// Gives the lease back, so that whoever wants the session next need not wait for it to lapse.
+    /// A lease that was lost is another's, and so is the lane.
+    async fn rest(&self) {
+        let lease = self.lease.clone();
+        let released = self
+            .services
+            .store()
+            .write_system(move |tx| {
+                Box::pin(async move {
+                    lease.check(tx).await?;
+                    store::lanes::open(tx, lease.org, lease.session, 0).await?;
+                    Ok::<_, Fault>(store::system::hosts::release_lease(tx, &lease).await?)
+                })
+            })
+            .await;
+        match released {
+            Ok(()) | Err(Fault::LeaseLost) => {}
+            // The host takes it back with a later heartbeat.
+            Err(fault) => {
+                tracing::warn!(session.id = %self.lease.session, error = %fault, "the lease was not given back");
+            }
+        }
+    }
+}
+
+/// A change of what is stored of a session.
+#[derive(Clone)]
+enum Change {
+    /// The QR of the moment, for the processes that do not run the session.
+    Qr {
+        code: String,
+        until: Instant,
+    },
+    Linked(Peer),
+    Connected,
+    Disconnected,
+    /// The lane takes no more claims; nothing to tell.
+    Closed,
+    Ended {
+        code: &'static str,
+        until: Option<i64>,
+        kind: EventType,
+        unlinked: bool,
+    },
+}
+
+impl Change {
+    /// `in_store` is the moment by the database's clock.
+    async fn apply(
+        self,
+        tx: &mut passerelle_engine::store::Tx,
+        key: &passerelle_engine::vault::DataKey,
+        lease: &Lease,
+        clock: &passerelle_engine::clock::Clock,
+        teller: Option<&str>,
+        in_store: Millis,
+    ) -> Result<(), Fault> {
+        let (org, id, now) = (lease.org, lease.session, clock.now());
+        let told = match self {
+            Self::Qr { code, until } => {
+                let left = until.saturating_duration_since(clock.monotonic());
+                let expires_at = in_store.saturating_add(millis(left));
+                let qr = Qr { code, expires_at };
+                let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
+                return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
+            }
+            Self::Linked(me) => {
+                let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
+                store::links::linked(tx, org, id, sealed, now).await?;
+                SessionChange {
+                    kind: EventType::SessionLinked,
+                    state: "connecting",
+                    reason: None,
+                    until: None,
+                }
+            }
+            Self::Closed => {
+                store::lanes::open(tx, org, id, 0).await?;
+                return Ok(());
+            }
+            Self::Connected => {
+                store::lanes::open(tx, org, id, lease.epoch).await?;
+                SessionChange {
+                    kind: EventType::SessionConnected,
+                    state: "connected",
+                    reason: None,
+                    until: None,
+                }
+            }
+            Self::Disconnected => {
+                store::lanes::open(tx, org, id, 0).await?;
+                SessionChange {
+                    kind: EventType::SessionDisconnected,
+                    state: "disconnected",
+                    reason: None,
+                    until: None,
+                }
+            }
+            Self::Ended {
+                code,
+                until,
+                kind,
+                unlinked,
+            } => {
+                store::lanes::open(tx, org, id, 0).await?;
+                if unlinked {
+                    keystore::wipe(tx, id).await?;
+                    store::links::unlinked(tx, org, id, code, now).await?;
+                } else {
+                    store::links::ended(tx, org, id, code, until, now).await?;
+                }
+                SessionChange {
+                    kind,
+                    state: "stopped",
+                    reason: Some(code),
+                    until,
+                }
+            }
+        };
+        tell(tx, lease, teller, told.state, None).await?;
+        events::session(tx, key, org, id, &told, clock).await
+    }
+}
+
+/// Tells the processes that do not run the session, where there may be some, what it is; `teller` is
+/// this process's boot.
+async fn tell(
+    tx: &mut passerelle_engine::store::Tx,
+    lease: &Lease,
+    teller: Option<&str>,
+    state: &str,
+    qr_sealed: Option<Vec<u8>>,
+) -> Result<(), Fault> {
+    if let Some(boot) = teller {
+        store::live::tell(tx, lease, boot, state, qr_sealed).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What is sealed of a file, and its row.
+
+use std::time::Duration;
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::OrgId,
+    store::Tx,
+    vault::{DataKey, Place},
+};
+
+use crate::{
+    error::Fault,
+    model::{MediaFile, Origin, millis},
+    store::{self, media::Stored},
+};
+
+/// Where a file's origin lies.
+pub(super) fn origin_place(org: OrgId, record: &str) -> Place<'_> {
+    place(org, "media.origin", record)
+}
+
+/// Where what opens a file lies.
+pub(super) fn file_place(org: OrgId, record: &str) -> Place<'_> {
+    place(org, "media.file", record)
+}
+
+fn place<'a>(org: OrgId, table: &'static str, record: &'a str) -> Place<'a> {
+    Place {
+        org,
+        session: None,
+        table,
+        record,
+    }
+}
+
+/// Opens what is sealed of a file.
+pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
+    let record = stored.id.to_string();
+    let file = stored
+        .file_sealed
+        .as_ref()
+        .map(|sealed| key.open_json(&file_place(stored.org, &record), sealed));
+    Ok(MediaFile {
+        id: stored.id,
+        org: stored.org,
+        session: stored.session,
+        message: stored.message,
+        kind: stored.kind,
+        status: stored.status,
+        error: stored.error.clone(),
+        stored: file.transpose()?,
+        created_at: stored.created_at,
+        delete_at: stored.delete_at,
+    })
+}
+
+/// Opens where a file is to be fetched; none once it is here.
+pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, Fault> {
+    let record = stored.id.to_string();
+    let origin = stored
+        .origin_sealed
+        .as_ref()
+        .map(|sealed| key.open_json(&origin_place(stored.org, &record), sealed));
+    Ok(origin.transpose()?)
+}
+
+/// A new file as its row.
+pub(crate) fn row(
+    key: &DataKey,
+    file: &MediaFile,
+    origin: Option<&Origin>,
+) -> Result<Stored, Fault> {
+    let record = file.id.to_string();
+    let origin = origin.map(|origin| key.seal_json(&origin_place(file.org, &record), origin));
+    let stored = file
+        .stored
+        .as_ref()
+        .map(|stored| key.seal_json(&file_place(file.org, &record), stored));
+    Ok(Stored {
+        id: file.id,
+        org: file.org,
+        session: file.session,
+        message: file.message,
+        kind: file.kind,
+        status: file.status,
+        error: file.error.clone(),
+        origin_sealed: origin.transpose()?,
+        object: file.stored.as_ref().map(|stored| stored.object),
+        file_sealed: stored.transpose()?,
+        attempts: 0,
+        created_at: file.created_at,
+        delete_at: file.delete_at,
+        needed_until: 0,
+    })
+}
+
+/// When a file that came in at `created_at` is deleted: after its organisation's own time, or when the
+/// gateway would.
+pub(super) async fn delete_at(
+    tx: &mut Tx,
+    org: OrgId,
+    created_at: Millis,
+    of_gateway: Millis,
+) -> Result<Millis, sqlx::Error> {
+    let own = store::organisations::media_retention(tx, org).await?;
+    let after = |hours: u32| {
+        let kept = Duration::from_hours(hours.into());
+        created_at.saturating_add(millis(kept))
+    };
+    Ok(own.map_or(of_gateway, after))
+}

@@ -1,0 +1,56 @@
+//! Messages, as a tenant reads them.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | reading and listing |
+//! | [`sealed`], [`shown`] | a message as it is stored, and as events carry it |
+//! | [`target`] | messages about other messages |
+//! | [`opt_out`] | the words by which a contact opts out |
+
+pub(crate) mod opt_out;
+pub(crate) mod sealed;
+pub mod shown;
+pub mod target;
+
+use passerelle_engine::ids::{MessageId, OrgId};
+
+pub use crate::store::messages::Filter;
+use crate::{
+    error::Fault,
+    model::{Listed, Message, Page},
+    services::Services,
+    store,
+};
+
+/// One message.
+pub async fn read(
+    services: &Services,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<Message>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    let stored = store::messages::read(&mut conn, org, id).await?;
+    stored.map(|stored| sealed::open(&key, stored)).transpose()
+}
+
+/// The organisation's messages, newest first.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    filter: &Filter,
+    page: &Page<MessageId>,
+) -> Result<Listed<Message>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    let stored = store::messages::list(&mut conn, org, filter, page).await?;
+    let items = stored
+        .items
+        .into_iter()
+        .map(|row| sealed::open(&key, row))
+        .collect::<Result<_, _>>()?;
+    Ok(Listed {
+        items,
+        more: stored.more,
+    })
+}

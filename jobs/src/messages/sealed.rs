@@ -1,0 +1,114 @@
+//! What is sealed of a message, and by which macs it is found.
+
+use passerelle_engine::{
+    content::{Context, Group, Peer},
+    ids::OrgId,
+    vault::{DataKey, Place},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Fault, model::Message, store::messages::Stored};
+
+/// The other side of a message, as it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Side {
+    #[serde(flatten)]
+    peer: Peer,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    group: Option<Group>,
+}
+
+/// Where a message's other side lies.
+fn peer_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.peer",
+        record,
+    }
+}
+
+/// Where a message's content lies.
+pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.content",
+        record,
+    }
+}
+
+/// Where what stands beside a message's content lies.
+pub(crate) fn context_place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "message.context",
+        record,
+    }
+}
+
+/// The other side of a message, sealed.
+pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
+    let side = Side {
+        peer: message.peer.clone(),
+        group: message.group.clone(),
+    };
+    let record = message.id.to_string();
+    Ok(key.seal_json(&peer_place(message.org, &record), &side)?)
+}
+
+/// What stands beside a content, sealed; nothing when nothing does.
+pub(crate) fn seal_context(
+    key: &DataKey,
+    org: OrgId,
+    record: &str,
+    context: &Context,
+) -> Result<Option<Vec<u8>>, Fault> {
+    if context.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(key.seal_json(&context_place(org, record), context)?))
+}
+
+/// By which the messages of a group are found.
+pub(crate) fn group_mac(key: &DataKey, group: &Group) -> [u8; 32] {
+    key.mac("message.group", group.as_str().as_bytes())
+}
+
+/// By which what somebody wrote is found from how the chat names them.
+pub(crate) fn sender_mac(key: &DataKey, sender: &str) -> [u8; 32] {
+    key.mac("message.sender", sender.as_bytes())
+}
+
+/// Opens what is sealed of a message.
+pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
+    let record = stored.id.to_string();
+    let context = stored.context_sealed.as_deref();
+    let context = context
+        .map(|sealed| key.open_json(&context_place(stored.org, &record), sealed))
+        .transpose()?;
+    let side: Side = key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?;
+    Ok(Message {
+        context: context.unwrap_or_default(),
+        peer: side.peer,
+        group: side.group,
+        content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
+        id: stored.id,
+        org: stored.org,
+        session: stored.session,
+        direction: stored.direction,
+        status: stored.status,
+        contact: stored.contact,
+        wa_id: stored.wa_id,
+        error: stored.error,
+        created_at: stored.created_at,
+        expires_at: stored.expires_at,
+        sent_at: stored.sent_at,
+        delivered_at: stored.delivered_at,
+        read_at: stored.read_at,
+        played_at: stored.played_at,
+        edited_at: stored.edited_at,
+        deleted_at: stored.deleted_at,
+    })
+}

@@ -1,0 +1,417 @@
+//! Messages that are about other messages: what may be done to which, and what it changes.
+//!
+//! An answer, a reaction, an edit or a deletion names its target by our id. It is looked up at accept,
+//! within the chat that it goes to; the message then carries WhatsApp's id as well. What came in names
+//! its target by WhatsApp's id, and ours is filled in where it is known. An edit and a deletion change
+//! the target's row when WhatsApp took them, or when they came in from whoever wrote the target.
+
+use std::time::Duration;
+
+use passerelle_engine::{
+    clock::{Clock, Millis},
+    content::{Content, Edit, Reply, Summary, Target},
+    ids::{MessageId, OrgId, SessionId},
+    store::Tx,
+    vault::DataKey,
+    whatsapp::inbound::Inbound,
+};
+
+use crate::{
+    contacts::Met,
+    error::Fault,
+    events::{
+        self,
+        emit::{NewEvent, emit},
+    },
+    messages::{self, sealed::content_place, shown::shown},
+    model::{Direction, Message, millis},
+    services::Services,
+    store::{self, messages::Stored},
+};
+
+use serde_json::json;
+
+/// How long after it was sent a message can be edited (WhatsApp's Help Center, "How to edit
+/// messages": 15 minutes). Phones drop an edit that was made later.
+pub const EDIT_WINDOW: Duration = Duration::from_mins(15);
+
+/// How long after it was sent a message can be deleted for everybody (WhatsApp's Help Center, "How to
+/// delete messages": about two days).
+pub const DELETE_WINDOW: Duration = Duration::from_hours(48);
+
+/// Why a message cannot be about another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No such message in this chat.
+    #[error("no such message in this chat")]
+    NotFound,
+    /// It was not sent, or nobody knows.
+    #[error("the message was not sent")]
+    NotSent,
+    /// It was deleted for everybody.
+    #[error("the message was deleted")]
+    Deleted,
+    /// It is not ours, or not a text.
+    #[error("the message cannot be edited")]
+    NotEditable,
+    /// It was sent too long ago.
+    #[error("the message can no longer be edited")]
+    EditWindowOver,
+    /// It is not ours.
+    #[error("the message cannot be deleted")]
+    NotDeletable,
+    /// It was sent too long ago.
+    #[error("the message can no longer be deleted")]
+    DeleteWindowOver,
+}
+
+/// A chat of the organisation, with a person or of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct Chat<'c> {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+    pub(crate) to_mac: &'c [u8; 32],
+}
+
+/// Fills in what `content` is about. Until when it makes sense, where there is an end.
+pub(crate) async fn fill(
+    services: &Services,
+    key: &DataKey,
+    chat: Chat<'_>,
+    content: &mut Content,
+    now: Millis,
+) -> Result<Result<Option<Millis>, TargetError>, Fault> {
+    let Some(id) = content.target().and_then(|target| target.message_id) else {
+        return Ok(Ok(None));
+    };
+    let found = find(services, key, chat, id).await?;
+    let judged = found.and_then(|message| Ok((permitted(content, &message, now)?, message)));
+    Ok(judged.map(|(until, message)| {
+        if let Some(target) = content.target_mut() {
+            *target = named(&message);
+        }
+        until
+    }))
+}
+
+/// What an answer to the message shows.
+pub(crate) async fn reply(
+    services: &Services,
+    key: &DataKey,
+    chat: Chat<'_>,
+    id: MessageId,
+) -> Result<Result<Reply, TargetError>, Fault> {
+    let found = find(services, key, chat, id).await?;
+    Ok(found.map(|message| Reply {
+        target: named(&message),
+        summary: Some(Summary::of(&message.content)),
+    }))
+}
+
+fn named(message: &Message) -> Target {
+    Target {
+        message_id: Some(message.id),
+        wa_message_id: message.wa_id.clone(),
+        from_me: message.direction == Direction::Outbound,
+        participant: message.context.participant.clone(),
+    }
+}
+
+async fn find(
+    services: &Services,
+    key: &DataKey,
+    chat: Chat<'_>,
+    id: MessageId,
+) -> Result<Result<Message, TargetError>, Fault> {
+    let Chat {
+        org,
+        session,
+        to_mac,
+    } = chat;
+    let mut conn = services.store().read(org).await?;
+    let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
+        return Ok(Err(TargetError::NotFound));
+    };
+    Ok(standing(messages::sealed::open(key, stored)?))
+}
+
+/// A message that is shown in the chat.
+fn standing(message: Message) -> Result<Message, TargetError> {
+    if message.content.target().is_some() {
+        return Err(TargetError::NotFound);
+    }
+    if message.deleted_at.is_some() {
+        return Err(TargetError::Deleted);
+    }
+    if message.sent_at.is_none() {
+        return Err(TargetError::NotSent);
+    }
+    Ok(message)
+}
+
+/// Whether `content` may be about the message, and until when.
+fn permitted(
+    content: &Content,
+    about: &Message,
+    now: Millis,
+) -> Result<Option<Millis>, TargetError> {
+    let ours = about.direction == Direction::Outbound;
+    let until = |window| about.sent_at.map(|at| at.saturating_add(millis(window)));
+    let is_over = |until: Option<Millis>| until.is_some_and(|until| until <= now);
+    match content {
+        Content::Edit(_) => {
+            let text = matches!(about.content, Content::Text { .. });
+            let until = until(EDIT_WINDOW);
+            match ours && text {
+                false => Err(TargetError::NotEditable),
+                true if is_over(until) => Err(TargetError::EditWindowOver),
+                true => Ok(until),
+            }
+        }
+        Content::Delete(_) => {
+            let until = until(DELETE_WINDOW);
+            match ours {
+                false => Err(TargetError::NotDeletable),
+                true if is_over(until) => Err(TargetError::DeleteWindowOver),
+                true => Ok(until),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Fills in our ids of the messages that what came in is about, and opens a vote.
+pub(crate) async fn recognise(
+    tx: &mut Tx,
+    key: &DataKey,
+    chat: Chat<'_>,
+    writer: Met,
+    inbound: &mut Inbound,
+) -> Result<(), Fault> {
+    if let Some(reply) = &mut inbound.context.reply_to {
+        let known = known(tx, key, chat, writer, &reply.target).await?;
+        reply.target.message_id = known.map(|stored| stored.id);
+    }
+    let Some(target) = inbound.content.target() else {
+        return Ok(());
+    };
+    let Some(stored) = known(tx, key, chat, writer, target).await? else {
+        return Ok(());
+    };
+    if let Some(target) = inbound.content.target_mut() {
+        target.message_id = Some(stored.id);
+    }
+    if let (Content::PollVote(vote), Some(ballot)) = (&mut inbound.content, &inbound.ballot) {
+        let about = messages::sealed::open(key, stored)?;
+        if let (Content::Poll(poll), Some(secret)) = (about.content, about.context.secret) {
+            vote.options = ballot.open(&secret, &poll.options);
+        }
+    }
+    Ok(())
+}
+
+/// The target's row: of what we wrote in the chat, or they did, in a group whoever it was.
+async fn known(
+    tx: &mut Tx,
+    key: &DataKey,
+    chat: Chat<'_>,
+    writer: Met,
+    target: &Target,
+) -> Result<Option<Stored>, Fault> {
+    let Chat {
+        org,
+        session,
+        to_mac,
+    } = chat;
+    let id = &target.wa_message_id;
+    if target.from_me {
+        return Ok(store::targets::written_to(tx, org, session, id, to_mac).await?);
+    }
+    if let Some(member) = &target.participant {
+        let sender = messages::sealed::sender_mac(key, member);
+        return Ok(store::targets::written_in(tx, org, session, id, (to_mac, &sender)).await?);
+    }
+    for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
+        let found = store::targets::written_by(tx, org, session, id, contact).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// WhatsApp took the message: what it is about changes now, and is told.
+pub(crate) async fn apply_taken(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let Some(kind) = events::of_content(&message.content) else {
+        return Ok(());
+    };
+    apply(tx, key, message, clock.now()).await?;
+    let event = NewEvent {
+        org: message.org,
+        session: Some(message.session),
+        kind,
+        data: json!({ "message": shown(message) }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
+}
+
+/// What a message that WhatsApp took, or that came in, does to its target. Nobody changes what
+/// another one wrote.
+pub(crate) async fn apply(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    at: Millis,
+) -> Result<(), Fault> {
+    let Some(target) = message.content.target() else {
+        return Ok(());
+    };
+    let own = match message.direction {
+        Direction::Outbound => target.from_me,
+        Direction::Inbound => !target.from_me && target.participant == message.context.participant,
+    };
+    let (Some(id), true) = (target.message_id, own) else {
+        return Ok(());
+    };
+    match &message.content {
+        Content::Edit(edit) => edited(tx, key, message, id, edit, at).await,
+        Content::Delete(_) => {
+            let record = id.to_string();
+            let gone = key.seal_json(&content_place(message.org, &record), &Content::Deleted {})?;
+            store::media::delete_of(tx, message.org, id).await?;
+            Ok(store::targets::delete(tx, message.org, id, &gone, at).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn edited(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    id: MessageId,
+    edit: &Edit,
+    at: Millis,
+) -> Result<(), Fault> {
+    let org = message.org;
+    let Some(stored) = store::messages::read(tx.conn(), org, id).await? else {
+        return Ok(());
+    };
+    let mut about = messages::sealed::open(key, stored)?;
+    if !about.content.say(&edit.body) {
+        return Ok(());
+    }
+    let record = id.to_string();
+    let now = key.seal_json(&content_place(org, &record), &about.content)?;
+    Ok(store::targets::edit(tx, org, id, &now, message.id, at).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::{
+        clock::Clock,
+        content::{Delete, Peer, Reaction},
+    };
+
+    use super::*;
+    use crate::model::Status;
+
+    const SENT: Millis = 1_000_000;
+
+    fn message(direction: Direction, content: Content) -> Message {
+        let clock = Clock::system();
+        Message {
+            id: MessageId::new(&clock),
+            org: OrgId::new(&clock),
+            session: SessionId::new(&clock),
+            direction,
+            status: Status::Sent,
+            peer: Peer {
+                phone: None,
+                lid: None,
+            },
+            group: None,
+            contact: None,
+            content,
+            context: passerelle_engine::content::Context::default(),
+            wa_id: "3EB0".into(),
+            error: None,
+            created_at: SENT,
+            expires_at: None,
+            sent_at: Some(SENT),
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn text() -> Content {
+        Content::text("hi")
+    }
+
+    fn edit() -> Content {
+        Content::Edit(Edit {
+            target: Target::default(),
+            body: "ho".into(),
+        })
+    }
+
+    fn delete() -> Content {
+        Content::Delete(Delete {
+            target: Target::default(),
+        })
+    }
+
+    #[test]
+    fn an_edit_is_taken_for_fifteen_minutes_and_a_deletion_for_two_days() {
+        let ours = message(Direction::Outbound, text());
+        let (edit_end, delete_end) = (SENT + 15 * 60_000, SENT + 48 * 3_600_000);
+        assert_eq!(permitted(&edit(), &ours, edit_end - 1), Ok(Some(edit_end)));
+        let over = Err(TargetError::EditWindowOver);
+        assert_eq!(permitted(&edit(), &ours, edit_end), over);
+        let last = permitted(&delete(), &ours, delete_end - 1);
+        assert_eq!(last, Ok(Some(delete_end)));
+        let over = Err(TargetError::DeleteWindowOver);
+        assert_eq!(permitted(&delete(), &ours, delete_end), over);
+    }
+
+    #[test]
+    fn only_our_own_words_are_edited_and_only_our_own_messages_deleted() {
+        let theirs = message(Direction::Inbound, text());
+        let refused = permitted(&edit(), &theirs, SENT);
+        assert_eq!(refused, Err(TargetError::NotEditable));
+        let refused = permitted(&delete(), &theirs, SENT);
+        assert_eq!(refused, Err(TargetError::NotDeletable));
+        let contacts = Content::Contacts { contacts: vec![] };
+        let ours = message(Direction::Outbound, contacts);
+        let refused = permitted(&edit(), &ours, SENT);
+        assert_eq!(refused, Err(TargetError::NotEditable));
+        let reaction = Content::Reaction(Reaction {
+            target: Target::default(),
+            emoji: "👍".into(),
+        });
+        assert_eq!(permitted(&reaction, &theirs, Millis::MAX), Ok(None));
+    }
+
+    #[test]
+    fn what_is_not_shown_in_the_chat_is_no_target() {
+        let of = |message| standing(message).err();
+        assert_eq!(of(message(Direction::Outbound, text())), None);
+        let mut waiting = message(Direction::Outbound, text());
+        waiting.sent_at = None;
+        assert_eq!(of(waiting), Some(TargetError::NotSent));
+        let mut gone = message(Direction::Outbound, Content::Deleted {});
+        gone.deleted_at = Some(SENT);
+        assert_eq!(of(gone), Some(TargetError::Deleted));
+        let an_edit = message(Direction::Outbound, edit());
+        assert_eq!(of(an_edit), Some(TargetError::NotFound));
+    }
+}

@@ -1,0 +1,34 @@
+//! Why tokens do not travel any more.
+
+/// Why tokens do not travel any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// By its kind: the address may hold a password.
+    #[error("Redis: {}", .0.category())]
+    Redis(#[from] redis::RedisError),
+    #[error("apalis-redis: {0}")]
+    Queue(apalis_redis::Error),
+    #[error("the store: {0:#}")]
+    Store(#[from] anyhow::Error),
+    #[error("the token worker ended")]
+    Worker,
+    #[error("the token worker stands still")]
+    Stuck,
+    #[error("the token workers kept ending: the queue is thrown away and pushed again")]
+    Poisoned,
+}
+
+impl From<apalis_redis::Error> for Broken {
+    fn from(error: apalis_redis::Error) -> Self {
+        match error {
+            apalis_redis::Error::Database(error) => Self::Redis(error),
+            error => Self::Queue(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,3 @@
+//! Number safety: what a number may do, and how fast.
+
+pub mod pace;

@@ -1,0 +1,405 @@
+//! Sessions, as a tenant handles them. What should be is written to the store; the host that
+//! holds the session is woken and makes it so.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | here | what a tenant does with a session |
+//! | [`commands`] | reaching its connection, wherever it lives |
+//! | [`number_checks`], [`groups`] | asking WhatsApp: whether a number has it, which groups a number is in |
+//! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
+//! | [`sealed`] | where what is sealed of a session lies |
+
+pub(crate) mod commands;
+pub mod groups;
+pub mod number_checks;
+pub mod read_receipts;
+pub(crate) mod sealed;
+pub mod typing;
+
+use std::{sync::Arc, time::Duration};
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Peer, Phone},
+    ids::{OrgId, SessionId},
+    vault::DataKey,
+};
+use sqlx::AnyConnection;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use self::commands::{Answer, Command};
+use crate::{
+    error::Fault,
+    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis},
+    services::Services,
+    sessions::sealed::{me_place, qr_place},
+    settings::DEAD,
+    store::{self, sessions::Stored},
+};
+
+/// Makes a session, at rest until it is connected.
+pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
+    let id = SessionId::new(services.clock());
+    let created_at = services.clock().now();
+    let (stored_name, vault) = (name.to_owned(), services.vault().clone());
+    services
+        .store()
+        .write(org, move |tx| {
+            Box::pin(async move {
+                store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
+                vault.create_session_key(tx, org, id).await?;
+                Ok::<_, Fault>(())
+            })
+        })
+        .await?;
+    Ok(Session {
+        id,
+        org,
+        name: name.to_owned(),
+        desired: Desired::Stopped,
+        uncertain: Uncertain::Resend,
+        state: State::Stopped,
+        me: None,
+        linked_at: None,
+        ended: None,
+        banned_until: None,
+        pending: 0,
+        created_at,
+    })
+}
+
+/// One session.
+pub async fn read(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Session>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    let seen_since = seen_since(services, &mut conn).await?;
+    let stored = store::sessions::read(&mut conn, org, id, seen_since).await?;
+    stored
+        .map(|stored| open(services, &key, org, stored))
+        .transpose()
+}
+
+/// The organisation's sessions, newest first.
+pub async fn list(
+    services: &Services,
+    org: OrgId,
+    page: &Page<SessionId>,
+) -> Result<Listed<Session>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let mut conn = services.store().read(org).await?;
+    let seen_since = seen_since(services, &mut conn).await?;
+    let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
+    let items = stored
+        .items
+        .into_iter()
+        .map(|row| open(services, &key, org, row))
+        .collect::<Result<_, _>>()?;
+    Ok(Listed {
+        items,
+        more: stored.more,
+    })
+}
+
+/// The tenant wants it to run: it connects, or waits to be linked.
+pub async fn connect(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Session>, Fault> {
+    want(services, org, id, Desired::Running).await
+}
+
+/// The tenant wants it to rest: the connection closes, the link stays.
+pub async fn disconnect(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Session>, Fault> {
+    want(services, org, id, Desired::Stopped).await
+}
+
+async fn want(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    desired: Desired,
+) -> Result<Option<Session>, Fault> {
+    let found = services
+        .store()
+        .write(org, move |tx| {
+            Box::pin(async move {
+                let found = store::sessions::want(tx, org, id, desired).await?;
+                if found && desired == Desired::Running {
+                    store::links::clear_end(tx, org, id).await?;
+                }
+                Ok::<_, Fault>(found)
+            })
+        })
+        .await?;
+    services.wake_hosts();
+    if found {
+        read(services, org, id).await
+    } else {
+        Ok(None)
+    }
+}
+
+/// What is to become of the session's messages that may have been sent, from now on.
+pub async fn set_uncertain(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    uncertain: Uncertain,
+) -> Result<Option<Session>, Fault> {
+    let set = services.store().write(org, move |tx| {
+        Box::pin(async move {
+            Ok::<_, Fault>(store::sessions::set_uncertain(tx, org, id, uncertain).await?)
+        })
+    });
+    if set.await? {
+        read(services, org, id).await
+    } else {
+        Ok(None)
+    }
+}
+
+/// Follows a session's live state and QR, wherever it runs; none when there is no such session.
+pub async fn watch(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<watch::Receiver<Live>>, Fault> {
+    if read(services, org, id).await?.is_none() {
+        return Ok(None);
+    }
+    if !services.is_shared() {
+        return Ok(Some(services.registry().watch(id)));
+    }
+    let key = services.vault().org_key(org).await?;
+    let (told, live) = watch::channel(told(services, &key, org, id).await?);
+    // It ends with the last one who follows.
+    TaskTracker::new().spawn(follow(services.clone(), key, org, id, told));
+    Ok(Some(live))
+}
+
+/// Between two looks at what another process tells of a session that somebody follows.
+const FOLLOW: Duration = Duration::from_millis(250);
+
+async fn follow(
+    services: Services,
+    key: Arc<DataKey>,
+    org: OrgId,
+    id: SessionId,
+    live: watch::Sender<Live>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW) => {}
+            () = live.closed() => return,
+        }
+        // While the store does not answer, what was told last stands.
+        if let Ok(now) = told(&services, &key, org, id).await {
+            live.send_if_modified(|before| {
+                // The end of a code is told a moment earlier or later by each look.
+                let shown = |live: &Live| (live.state, live.qr.as_ref().map(|qr| qr.code.clone()));
+                let changed = shown(before) != shown(&now);
+                *before = now;
+                changed
+            });
+        }
+    }
+}
+
+/// What the process that runs the session told last.
+async fn told(
+    services: &Services,
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Live, Fault> {
+    let mut conn = services.store().read(org).await?;
+    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
+    let seen_since = now.saturating_sub(millis(DEAD));
+    let told = store::live::read(&mut conn, org, id, seen_since).await?;
+    let Some((state, sealed)) = told else {
+        return Ok(Live::default());
+    };
+    let record = id.to_string();
+    let qr = sealed.map(|sealed| key.open_json(&qr_place(org, &record), &sealed));
+    let mut qr: Option<Qr> = qr.transpose()?;
+    if let Some(qr) = &mut qr {
+        // Told by the database's clock: the hosts' own and ours may differ by as much as they like.
+        let ahead = services.clock().now().saturating_sub(now);
+        qr.expires_at = qr.expires_at.saturating_add(ahead);
+    }
+    Ok(Live {
+        state: State::parse(&state).unwrap_or_default(),
+        qr,
+    })
+}
+
+/// Hosts seen since then are alive, by the database's clock.
+async fn seen_since(services: &Services, conn: &mut AnyConnection) -> Result<Millis, Fault> {
+    if !services.is_shared() {
+        // Nobody else tells anything.
+        return Ok(Millis::MAX);
+    }
+    let now = passerelle_engine::store::now(services.store().dialect(), conn).await?;
+    Ok(now.saturating_sub(millis(DEAD)))
+}
+
+/// Why a command to a session's connection could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// No such session.
+    #[error("no such session")]
+    NotFound,
+    /// It is linked already: a pairing code would be for nothing.
+    #[error("the session is linked already")]
+    AlreadyLinked,
+    /// It has no connection at the moment.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// WhatsApp refused.
+    #[error("WhatsApp refused")]
+    Refused,
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Asks WhatsApp for a code to type on the phone instead of scanning a QR. The session must wait
+/// to be linked; it is waited for a moment after `connect`.
+pub async fn pairing_code(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    phone: &Phone,
+) -> Result<String, CommandError> {
+    let session = read(services, org, id)
+        .await?
+        .ok_or(CommandError::NotFound)?;
+    if session.linked_at.is_some() {
+        return Err(CommandError::AlreadyLinked);
+    }
+    if session.desired != Desired::Running {
+        return Err(CommandError::NotConnected);
+    }
+    let mut live = watch(services, org, id)
+        .await?
+        .ok_or(CommandError::NotFound)?;
+    let waiting = async {
+        let waits = |live: &Live| matches!(live.state, State::Qr | State::Pairing);
+        // The borrow that ends the wait is not Send, so it ends here.
+        live.wait_for(waits).await.map(drop)
+    };
+    let waited = tokio::time::timeout(commands::WAIT, waiting).await;
+    if !matches!(waited, Ok(Ok(()))) {
+        return Err(CommandError::NotConnected);
+    }
+    let command = Command::PairingCode(phone.clone());
+    match commands::ask(services, org, id, command).await? {
+        Answer::Told(code) => Ok(code),
+        Answer::Refused => Err(CommandError::Refused),
+        Answer::Done | Answer::Later(_) | Answer::NotConnected => Err(CommandError::NotConnected),
+    }
+}
+
+/// Unlinks the device from the phone and lets the session rest. Without a connection there is
+/// nobody to tell, so it is an error then; [`delete`] works all the same.
+pub async fn logout(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Session, CommandError> {
+    let session = read(services, org, id)
+        .await?
+        .ok_or(CommandError::NotFound)?;
+    if session.linked_at.is_some() {
+        if session.state != State::Connected {
+            return Err(CommandError::NotConnected);
+        }
+        match commands::ask(services, org, id, Command::Logout).await? {
+            Answer::Done | Answer::Told(_) => {}
+            Answer::Refused => return Err(CommandError::Refused),
+            Answer::Later(_) | Answer::NotConnected => return Err(CommandError::NotConnected),
+        }
+        rested(services, org, id).await?;
+    }
+    want(services, org, id, Desired::Stopped)
+        .await?
+        .ok_or(CommandError::NotFound)
+}
+
+/// Waits until nobody runs the session, for a while: one that goes down slowly is no reason to keep
+/// the caller, since its lease is checked.
+async fn rested(services: &Services, org: OrgId, id: SessionId) -> Result<(), Fault> {
+    if let Some(mut live) = watch(services, org, id).await? {
+        let rested = live.wait_for(|live| live.state == State::Stopped);
+        let _ = tokio::time::timeout(commands::WAIT, rested).await;
+    }
+    Ok(())
+}
+
+/// Deletes the session: its link, its keys, its lane and its messages. A connected one is
+/// unlinked from the phone first, as far as that works. Whether there was such a session.
+pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bool, Fault> {
+    match logout(services, org, id).await {
+        Ok(_) | Err(CommandError::NotConnected | CommandError::AlreadyLinked) => {}
+        Err(CommandError::NotFound) => return Ok(false),
+        Err(CommandError::Refused) => {
+            tracing::warn!(session.id = %id, "deleted without being unlinked");
+        }
+        Err(CommandError::Fault(fault)) => return Err(fault),
+    }
+    let vault = services.vault().clone();
+    let deleted = services
+        .store()
+        .write(org, move |tx| {
+            Box::pin(async move {
+                vault.destroy_session_key(tx, id).await?;
+                Ok::<_, Fault>(store::sessions::delete(tx, org, id).await?)
+            })
+        })
+        .await?;
+    services.vault().forget(&id.to_string());
+    services.wake_hosts();
+    Ok(deleted)
+}
+
+fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Result<Session, Fault> {
+    let record = stored.id.to_string();
+    let me: Option<Peer> = stored
+        .me_sealed
+        .as_deref()
+        .map(|sealed| key.open_json(&me_place(org, &record), sealed))
+        .transpose()?;
+    let live = if services.is_shared() {
+        stored.told.as_deref().and_then(State::parse)
+    } else {
+        services.registry().state(stored.id)
+    };
+    let state = match (stored.desired, live) {
+        (Desired::Running, None) if stored.ended.is_none() => State::Unhosted,
+        (_, live) => live.unwrap_or_default(),
+    };
+    Ok(Session {
+        id: stored.id,
+        org,
+        name: stored.name,
+        desired: stored.desired,
+        uncertain: stored.uncertain,
+        state,
+        me,
+        linked_at: stored.linked_at,
+        ended: stored.ended,
+        banned_until: stored.banned_until,
+        pending: stored.pending,
+        created_at: stored.created_at,
+    })
+}

@@ -1,0 +1,105 @@
+//! Whether a phone number has WhatsApp.
+//!
+//! A number that asks WhatsApp for many others looks like one that collects them. So an answer is kept
+//! for a day, and each session asks at a slow, even pace: what comes faster is refused, with when to
+//! come again.
+
+use std::time::Duration;
+
+use passerelle_engine::{
+    clock::Millis,
+    content::Phone,
+    ids::{OrgId, SessionId},
+    vault::Place,
+};
+
+use crate::{
+    contacts::{self, Book},
+    error::{AskError, Fault},
+    model::{
+        millis,
+        number::{Checked, NumberStatus},
+    },
+    services::Services,
+    sessions::{
+        self,
+        commands::{self, Command},
+    },
+    store,
+};
+
+/// How long an answer stands.
+const STANDS: Duration = Duration::from_hours(24);
+/// Checks the number, through this session if WhatsApp has to be asked.
+pub async fn check(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    phone: &Phone,
+) -> Result<Checked, AskError> {
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
+    let mac = contacts::phone_mac(&key, phone);
+    let record = hex::encode(mac);
+    let now = services.clock().now();
+    let known = {
+        let mut conn = services.store().read(org).await?;
+        store::number_checks::read(&mut conn, org, &mac, now.saturating_sub(millis(STANDS))).await?
+    };
+    if sessions::read(services, org, session).await?.is_none() {
+        return Err(AskError::NotFound);
+    }
+    if let Some((sealed, at)) = known {
+        let found: NumberStatus = key
+            .open_json(&place(org, &record), &sealed)
+            .map_err(Fault::from)?;
+        return Ok(found.at(at));
+    }
+    let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
+    let found: NumberStatus = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
+    let answer = (found, now);
+    match keep(services, org, session, phone, &answer).await {
+        // On PostgreSQL a message of theirs came in in this moment.
+        Err(fault) if fault.is_race() => keep(services, org, session, phone, &answer).await?,
+        kept => kept?,
+    }
+    services.wake_deliveries();
+    let (found, now) = answer;
+    Ok(found.at(now))
+}
+
+/// Keeps the answer. Whom both names belong to may have been known by each of them.
+async fn keep(
+    services: &Services,
+    org: OrgId,
+    session: SessionId,
+    phone: &Phone,
+    (found, at): &(NumberStatus, Millis),
+) -> Result<(), Fault> {
+    let at = *at;
+    let key = services.vault().org_key(org).await?;
+    let mac = contacts::phone_mac(&key, phone);
+    let sealed = key.seal_json(&place(org, &hex::encode(mac)), found)?;
+    let (clock, named) = (services.clock().clone(), found.names(phone));
+    let kept = services.store().write(org, move |tx| {
+        Box::pin(async move {
+            let book = Book {
+                org,
+                key: &key,
+                clock: &clock,
+                session,
+            };
+            book.recognise(tx, &named).await?;
+            Ok(store::number_checks::keep(tx, org, &mac, &sealed, at).await?)
+        })
+    });
+    kept.await
+}
+
+fn place(org: OrgId, record: &str) -> Place<'_> {
+    Place {
+        org,
+        session: None,
+        table: "number_check.answer",
+        record,
+    }
+}

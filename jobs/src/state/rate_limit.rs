@@ -1,0 +1,77 @@
+//! How often a session may do what is no message, so that no lane paces it.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{
+    DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use passerelle_engine::ids::SessionId;
+
+/// The rate of each session of this process.
+pub(crate) struct Rate {
+    limiter: DefaultKeyedRateLimiter<SessionId>,
+    clock: DefaultClock,
+}
+
+impl Rate {
+    /// So many at once, and then one in each `every`, which is not zero.
+    pub(crate) fn new(at_once: NonZeroU32, every: Duration) -> Self {
+        let quota = Quota::with_period(every).expect("every is not zero");
+        Self {
+            limiter: RateLimiter::keyed(quota.allow_burst(at_once)),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts one of the session; how long it has to wait instead, if it has to.
+    pub(crate) fn count(&self, session: SessionId) -> Result<(), Duration> {
+        let counted = self.limiter.check_key(&session);
+        counted.map_err(|until| until.wait_time_from(self.clock.now()))
+    }
+}
+
+/// What each session of this process may ask of WhatsApp, and how often.
+pub(crate) struct Rates {
+    /// Whether a number has WhatsApp.
+    pub(crate) numbers: Rate,
+    /// Which groups the session's number is in.
+    pub(crate) groups: Rate,
+    /// To show that it is typing.
+    pub(crate) typing: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let rate = |at_once, every| Rate::new(at_once, Duration::from_secs(every));
+        Self {
+            numbers: rate(const { NonZeroU32::new(10).expect("10 is not 0") }, 3),
+            groups: rate(const { NonZeroU32::new(6).expect("6 is not 0") }, 10),
+            // Several people may answer through one number.
+            typing: rate(const { NonZeroU32::new(20).expect("20 is not 0") }, 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_session_asks_ten_times_and_then_waits_and_no_other_waits_for_it() {
+        let every = Duration::from_secs(3);
+        let rate = Rate::new(NonZeroU32::new(10).unwrap(), every);
+        let (one, other) = (
+            SessionId::new(&Clock::system()),
+            SessionId::new(&Clock::system()),
+        );
+        for _ in 0..10 {
+            assert_eq!(rate.count(one), Ok(()));
+        }
+        let wait = rate.count(one).unwrap_err();
+        assert!(wait <= every && wait > Duration::ZERO, "{wait:?}");
+        assert_eq!(rate.count(other), Ok(()));
+    }
+}

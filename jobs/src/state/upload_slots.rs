@@ -1,0 +1,109 @@
+//! How many files come in at once: over all organisations, and of one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use passerelle_engine::ids::OrgId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Files that come in to this process at once.
+const ALL: usize = 32;
+/// Files of one organisation that come in at once.
+const PER_ORG: usize = 4;
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Who may bring a file in now.
+pub(crate) struct UploadSlots {
+    all: Arc<Semaphore>,
+    orgs: Mutex<HashMap<OrgId, Arc<Semaphore>>>,
+    patience: Duration,
+}
+
+impl Default for UploadSlots {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(ALL)),
+            orgs: Mutex::default(),
+            patience: PATIENCE,
+        }
+    }
+}
+
+/// A turn; others may come in when it is dropped.
+pub(crate) struct UploadSlot {
+    _permits: [OwnedSemaphorePermit; 2],
+}
+
+impl UploadSlots {
+    /// The organisation's next turn; none when it did not come in time.
+    pub(crate) async fn of(&self, org: OrgId) -> Option<UploadSlot> {
+        let own = self.semaphore(org);
+        let slot = async {
+            // First among its own, so that who waits for them takes no turn of the others.
+            let of_org = own.acquire_owned().await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+            Some(UploadSlot {
+                _permits: [of_org, of_all],
+            })
+        };
+        tokio::time::timeout(self.patience, slot)
+            .await
+            .ok()
+            .flatten()
+    }
+
+    fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
+        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only who brings something in right now is remembered.
+        orgs.retain(|_, own| Arc::strong_count(own) > 1);
+        let own = orgs.entry(org);
+        Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(PER_ORG))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    fn impatient() -> UploadSlots {
+        UploadSlots {
+            patience: Duration::from_millis(50),
+            ..UploadSlots::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_organisation_has_four_turns_and_takes_none_of_the_others() {
+        let slots = impatient();
+        let (one, other) = (OrgId::new(&Clock::system()), OrgId::new(&Clock::system()));
+        let mut held = Vec::new();
+        for _ in 0..PER_ORG {
+            held.push(slots.of(one).await.unwrap());
+        }
+        assert!(slots.of(one).await.is_none(), "a fifth waits in vain");
+        assert!(slots.of(other).await.is_some());
+        held.pop();
+        assert!(slots.of(one).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn all_together_have_thirty_two() {
+        let slots = impatient();
+        let mut held = Vec::new();
+        for _ in 0..ALL / PER_ORG {
+            let org = OrgId::new(&Clock::system());
+            for _ in 0..PER_ORG {
+                held.push(slots.of(org).await.unwrap());
+            }
+        }
+        assert!(slots.of(OrgId::new(&Clock::system())).await.is_none());
+        held.clear();
+        assert!(slots.of(OrgId::new(&Clock::system())).await.is_some());
+    }
+}

@@ -1,5 +1,5 @@
-//! The keys the simulator proves itself with: a Noise certificate chain and a TLS certificate,
-//! both made at start and forgotten at the end.
+//! The keys that identify the simulator: a Noise certificate chain and a TLS certificate. Both are
+//! made at start and never stored.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use waproto::whatsapp::CertChain;
 use waproto::whatsapp::cert_chain::NoiseCertificate;
 use waproto::whatsapp::cert_chain::noise_certificate::Details;
 
-/// Ten years on either side of now: clients only reuse a chain (Noise IK) whose dates bracket now.
+/// Ten years on either side of now. Clients reuse a chain (Noise IK) only while it is valid.
 const VALID_SECONDS: u64 = 10 * 365 * 24 * 3600;
 
-/// The server's long-lived Noise key and the certificate chain that vouches for it.
+/// The server's static Noise key and the certificate chain that signs it.
 pub(crate) struct NoiseIdentity {
-    /// The static key of every handshake.
+    /// The static key that every handshake uses.
     pub(crate) key: KeyPair,
-    /// An encoded `CertChain`: leaf over `key`, intermediate signed by `root`.
+    /// An encoded `CertChain`: a leaf for `key`, and an intermediate certificate signed by `root`.
     pub(crate) chain: Vec<u8>,
-    /// Public half of the root key: what a client must trust in place of WhatsApp's.
+    /// Public half of the root key. A client must trust it in place of WhatsApp's.
     pub(crate) root: [u8; 32],
 }
 
 impl NoiseIdentity {
-    /// Make root, intermediate and leaf.
+    /// Generates the root, the intermediate and the leaf certificate.
     pub(crate) fn generate(now: u64, rng: &mut StdRng) -> anyhow::Result<Self> {
         let root = KeyPair::generate(rng);
         let intermediate = KeyPair::generate(rng);
@@ -67,7 +67,7 @@ fn certificate(
     })
 }
 
-/// The 32 bytes of a public key, without Signal's type byte.
+/// Returns the 32 bytes of a public key, without Signal's type byte.
 pub(crate) fn raw(pair: &KeyPair) -> [u8; 32] {
     pair.public_key
         .public_key_bytes()
@@ -75,16 +75,16 @@ pub(crate) fn raw(pair: &KeyPair) -> [u8; 32] {
         .expect("a Curve25519 public key has 32 bytes")
 }
 
-/// A self-signed certificate for loopback.
+/// A self-signed TLS certificate for loopback.
 pub(crate) struct Tls {
-    /// The certificate, for clients that want to trust it.
+    /// The certificate as PEM, for clients that want to trust it.
     pub(crate) pem: String,
-    /// What the TLS acceptor needs.
+    /// The configuration for the TLS acceptor.
     pub(crate) config: Arc<ServerConfig>,
 }
 
 impl Tls {
-    /// Make a certificate for `localhost` and `127.0.0.1`.
+    /// Generates a certificate for `localhost` and `127.0.0.1`.
     pub(crate) fn generate() -> anyhow::Result<Self> {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("making the certificate")?;

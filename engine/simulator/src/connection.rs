@@ -1,4 +1,4 @@
-//! One client on its WebSocket: handshake, login or pairing, then stanzas until the end.
+//! One client on its WebSocket: handshake, then login or pairing, then stanzas until it closes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +23,15 @@ use crate::state::ledger::FrameTime;
 use crate::state::world::World;
 use crate::{login, noise, pairing};
 
-/// A client that has not finished its handshake by then is cut off.
+/// A client that needs longer for its handshake is disconnected.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client may take to close after it was told to go.
+/// How long the server waits for a client to close the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Sink = SplitSink<WebSocketStream, Ws>;
 type Stream = SplitStream<WebSocketStream>;
 
-/// Serve one WebSocket to its end.
+/// Serves one WebSocket until it closes.
 pub(crate) async fn serve(world: Arc<World>, socket: WebSocketStream) {
     let stop = world.stop.clone();
     tokio::select! {
@@ -44,7 +44,7 @@ pub(crate) async fn serve(world: Arc<World>, socket: WebSocketStream) {
     }
 }
 
-/// Bytes from the socket, cut into frames.
+/// Reads bytes from the socket and cuts them into frames.
 struct FrameReader {
     stream: Stream,
     frames: Frames,
@@ -52,7 +52,7 @@ struct FrameReader {
 }
 
 impl FrameReader {
-    /// The next frame and when it was read; `None` at the end.
+    /// Returns the next frame and when it was read. Returns `None` when the client has closed.
     async fn next(&mut self, world: &World) -> anyhow::Result<Option<(Vec<u8>, FrameTime)>> {
         loop {
             if let Some(frame) = self.waiting.pop_front() {
@@ -71,7 +71,7 @@ impl FrameReader {
                     self.waiting
                         .extend(whole.into_iter().map(|frame| (frame, read)));
                 }
-                Ws::Text(_) => bail!("text on a binary stream"),
+                Ws::Text(_) => bail!("the client sent text instead of binary"),
                 Ws::Close(_) => return Ok(None),
                 Ws::Ping(_) | Ws::Pong(_) => {}
             }
@@ -94,7 +94,8 @@ async fn connected(world: &Arc<World>, socket: WebSocketStream) -> anyhow::Resul
         receive,
         send,
     } = secured;
-    let payload = ClientPayload::decode_from_slice(&payload).context("decoding the payload")?;
+    let payload =
+        ClientPayload::decode_from_slice(&payload).context("decoding the client payload")?;
     let (mail, letters) = mpsc::channel(MAILBOX);
     let gone = CancellationToken::new();
     let connection = DeviceConnection {
@@ -124,7 +125,10 @@ async fn handshake(
     input: &mut FrameReader,
     sink: &mut Sink,
 ) -> anyhow::Result<SecureChannel> {
-    let (hello, _) = input.next(world).await?.context("no hello")?;
+    let (hello, _) = input
+        .next(world)
+        .await?
+        .context("the client sent no hello")?;
     let answer = noise::answer(&hello, &world.noise, &mut world.state().rng)?;
     match answer {
         HandshakeReply::Done { reply, secured } => {
@@ -133,13 +137,17 @@ async fn handshake(
         }
         HandshakeReply::More { reply, half } => {
             sink.send(Ws::Binary(wrap(&reply))).await?;
-            let (finish, _) = input.next(world).await?.context("no finish")?;
+            let (finish, _) = input
+                .next(world)
+                .await?
+                .context("the client sent no finish")?;
             half.finish(&finish)
         }
     }
 }
 
-/// Begin a pairing or a login. `None` if the login was refused and the client told so.
+/// Starts a pairing or a login. Returns `None` if the login was refused; the client has been sent
+/// the reason.
 async fn admit(
     world: &Arc<World>,
     connection: &DeviceConnection,
@@ -212,7 +220,7 @@ fn later(world: &World, connection: &DeviceConnection, wait: Duration, reply: No
     });
 }
 
-/// The client was told to go: give it time to read that and to close.
+/// Waits until the client has read the last stanza and closed the connection.
 async fn wait_for_close(mut input: FrameReader, gone: &CancellationToken) -> anyhow::Result<()> {
     gone.cancelled().await;
     let closed = async { while let Some(Ok(_)) = input.stream.next().await {} };
@@ -220,7 +228,7 @@ async fn wait_for_close(mut input: FrameReader, gone: &CancellationToken) -> any
     Ok(())
 }
 
-/// Forget the connection, unless a newer one has taken its place.
+/// Removes the connection from its device, unless a newer connection has replaced it.
 fn forget_connection(world: &World, client: Option<&Client>, connection: &DeviceConnection) {
     let mut state = world.state();
     match client {
@@ -240,7 +248,7 @@ fn forget_connection(world: &World, client: Option<&Client>, connection: &Device
     }
 }
 
-/// The writing half.
+/// The writing half of a connection.
 struct FrameWriter {
     world: Arc<World>,
     sink: Sink,
@@ -248,7 +256,7 @@ struct FrameWriter {
 }
 
 impl FrameWriter {
-    /// Write mail until told to stop, until the socket fails, or until nobody can send any more.
+    /// Writes stanzas until the simulator stops, the socket fails or every sender is dropped.
     async fn run(
         mut self,
         mut letters: mpsc::Receiver<Mail>,
@@ -256,13 +264,13 @@ impl FrameWriter {
         stop: CancellationToken,
     ) {
         let outcome = tokio::select! {
-            // Cut: not even a close frame.
+            // A cut connection gets no close frame.
             () = gone.cancelled() => return,
             () = stop.cancelled() => Ok(()),
             outcome = self.write(&mut letters) => outcome,
         };
         if let Err(error) = outcome {
-            tracing::debug!(error = %format!("{error:#}"), "writing ended");
+            tracing::debug!(error = %format!("{error:#}"), "writing to a client failed");
         }
         let close = Ws::Close(Some((CloseCode::Normal, String::new())));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(close)).await;

@@ -1,4 +1,4 @@
-//! From a stanza to the page that answers it.
+//! Passes each stanza to the code that answers it.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::state::ledger::FrameTime;
 use crate::state::world::World;
 use crate::{iq, pair_code, pairing, receipts, stanza};
 
-/// Who is at the other end.
+/// The client at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Client {
-    /// A connection, by number, that is not linked yet.
+    /// A connection that is not linked yet, by its number.
     Pairing(u64),
     /// A linked device.
     Device(Address),
 }
 
-/// Act on one stanza of a client.
+/// Handles one stanza from a client.
 pub(crate) fn dispatch(
     world: &Arc<World>,
     client: &Client,
@@ -67,7 +67,7 @@ fn linked(world: &Arc<World>, address: &Address, node: &Node, read: FrameTime) -
             receipts::chatstate(world, address, node, read);
             None
         }
-        // Telemetry and pacing of the offline queue (`ib`), and what this server does not know.
+        // Ignored: telemetry, the pacing of the offline queue (`ib`) and unknown stanzas.
         _ => None,
     };
     reply.map_or(NextStep::Silence, NextStep::Reply)

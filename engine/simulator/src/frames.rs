@@ -1,13 +1,13 @@
 //! Frames on the WebSocket: an optional routing preamble, WhatsApp's four-byte header, then
-//! payloads behind a three-byte length. One WebSocket message may hold any part of that.
+//! payloads, each after a three-byte length. A WebSocket message may hold any part of this stream.
 
 use anyhow::bail;
 use wacore_binary::consts::WA_CONN_HEADER;
 
-/// The largest frame a client may send. An upload of 812 pre-keys takes about 40 kB.
+/// The largest frame that a client may send. An upload of 812 pre-keys takes about 40 kB.
 const LARGEST: usize = 2 * 1024 * 1024;
 
-/// Puts frames together from what arrives.
+/// Assembles frames from the bytes that arrive.
 #[derive(Default)]
 pub(crate) struct Frames {
     buffer: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Add bytes and take every frame that is now whole.
+    /// Adds bytes and returns every frame that is now complete.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
         self.buffer.extend_from_slice(bytes);
         if !self.greeted && !self.greet()? {
@@ -24,7 +24,7 @@ impl Frames {
         let (mut frames, mut at) = (Vec::new(), 0);
         while let Some(length) = length(&self.buffer[at..]) {
             if length > LARGEST {
-                bail!("a frame of {length} bytes");
+                bail!("a frame of {length} bytes is too large");
             }
             let Some(frame) = self.buffer.get(at + 3..at + 3 + length) else {
                 break;
@@ -36,7 +36,7 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Skip the preamble and check the header; `false` while more is to come.
+    /// Skips the preamble and checks the header. Returns `false` until all of it has arrived.
     fn greet(&mut self) -> anyhow::Result<bool> {
         let mut at = 0;
         if self.buffer.starts_with(b"ED") {
@@ -62,7 +62,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
     Some(usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))
 }
 
-/// Put a length before a payload that goes to a client.
+/// Adds the length in front of a payload for a client.
 pub(crate) fn wrap(payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("frames are far below 16 MiB");
     let mut frame = Vec::with_capacity(3 + payload.len());

@@ -1,10 +1,12 @@
-//! A WhatsApp server on loopback, with scripted phones: the other side for the sandbox, the demo
-//! and the tests.
+//! A WhatsApp server on loopback, with scripted phones. The sandbox, the demo and the tests use it
+//! in place of WhatsApp.
 //!
-//! It speaks the real protocol — Noise handshakes, pairing by QR and by code, Signal end-to-end
-//! encryption, receipts, an offline queue — well enough that a client of another make cannot tell,
-//! within messages of all kinds with their media, to one and to groups, receipts, presence and what
-//! logging in needs. Nothing of it may depend on the engine: it is the engine's judge.
+//! It speaks the real protocol: Noise handshakes, pairing by QR and by code, Signal end-to-end
+//! encryption, receipts and an offline queue. It supports messages of all kinds with their media, to
+//! one person and to groups, receipts, presence, and everything that a login needs. In all of this a
+//! client cannot tell it from WhatsApp.
+//!
+//! It must not depend on the engine, because it judges the engine.
 //!
 //! # Map
 //!
@@ -12,24 +14,25 @@
 //! |---|---|
 //! | `server` | one port: TLS or not, WebSocket, media, control API |
 //! | `connection`, `noise`, `frames` | one client: handshake, frames, reading and writing |
-//! | `dispatch`, `login`, `pairing`, `pair_code`, `verdict` | what a stanza means; linking and logging in |
-//! | `iq` | requests: keys, who has which devices, settings, the rest |
+//! | `dispatch`, `next_step` | which code answers a stanza, and what the connection does next |
+//! | `login`, `pairing`, `pair_code` | linking a device and logging it in |
+//! | `iq` | requests: keys, devices of a user, settings, the rest |
 //! | `messages`, `routing`, `receipts` | from device to device, at least once |
 //! | `group` | groups: members, requests about them, messages in them |
-//! | `media` | the media server; how media is sealed |
-//! | `phone` | a scripted phone: what it is sent and shows, how it answers |
-//! | `speech`, `reading` | what it says, and what a message says to it |
-//! | `control` | what tests see and steer |
-//! | `state` | what the world holds: accounts, devices, queues, groups, ledger, faults; nothing here acts |
-//! | `stanza`, `addon`, `certs` | what all of them share |
+//! | `media` | the media server and media encryption |
+//! | `phone` | a scripted phone: what it receives, shows and answers |
+//! | `speech`, `reading` | the messages that a phone sends, and reading the messages it receives |
+//! | `control` | what tests read and control |
+//! | `state` | what the world holds: accounts, devices, queues, groups, ledger; nothing here acts |
+//! | `stanza`, `addon`, `certs` | small helpers for all of them |
 //!
 //! # Invariants
 //!
-//! - Only loopback: the control API has no password.
-//! - State is in memory and bounded: [`Options::ledger_entries`], [`QUEUE_STANZAS`];
-//!   media is in files of a temporary folder that goes with it: [`MEDIA_BYTES`].
+//! - It listens on loopback only, because the control API has no password.
+//! - State is in memory and bounded: [`Options::ledger_entries`], [`QUEUE_STANZAS`]. Media is in a
+//!   temporary folder that is deleted at the end: [`MEDIA_BYTES`].
 //! - A stanza stays in a device's queue until the device acknowledges it.
-//! - A phone shows one message per sender and id, as the official apps are believed to.
+//! - A phone shows one message per sender and id. We believe that the official apps do the same.
 //! - The world's lock is never held across an await.
 
 mod addon;
@@ -72,16 +75,18 @@ pub use crate::state::media_store::MEDIA_BYTES;
 pub use crate::state::queue::QUEUE_STANZAS;
 use crate::state::world::{World, WorldParts};
 
-/// How a simulator is set up.
+/// The settings of a simulator.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Where to listen; must be loopback. Port 0 takes a free one.
+    /// The address to listen on. It must be loopback. Port 0 picks a free port.
     pub listen: SocketAddr,
-    /// Seed of keys, ids and tokens; absent for other ones each time. TLS keys are never seeded.
+    /// Seed for keys, ids and tokens. `None` gives different ones each time. TLS keys are never
+    /// seeded.
     pub seed: Option<u64>,
-    /// Make a silent phone for any number that is asked for, instead of "not on WhatsApp".
+    /// Makes a silent phone for any number that a client asks for, instead of answering "not on
+    /// WhatsApp".
     pub any_number: bool,
-    /// Entries of the ledger that are kept, one at least.
+    /// How many ledger entries are kept, at least one.
     pub ledger_entries: usize,
 }
 
@@ -103,8 +108,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Listen and serve, in tasks of its own on the current Tokio runtime. Fails if the address is
-    /// not loopback or is taken.
+    /// Starts listening and serving, in tasks on the current Tokio runtime. Fails if the address is
+    /// in use or is not loopback.
     pub fn start(options: Options) -> anyhow::Result<Self> {
         ensure!(
             options.listen.ip().is_loopback(),
@@ -114,7 +119,9 @@ impl Simulator {
             .with_context(|| format!("listening on {}", options.listen))?;
         listener.set_nonblocking(true).context("opening the port")?;
         let listener = TcpListener::from_std(listener).context("opening the port")?;
-        let addr = listener.local_addr().context("reading the own address")?;
+        let addr = listener
+            .local_addr()
+            .context("reading the listening address")?;
         let clock = Clock::start();
         let mut rng = match options.seed {
             Some(seed) => StdRng::seed_from_u64(seed),
@@ -134,27 +141,27 @@ impl Simulator {
         Ok(Self { addr, world })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What a client connects to.
+    /// Returns the WebSocket URL for clients.
     pub fn ws_url(&self) -> String {
         format!("ws://{}/ws/chat", self.addr)
     }
 
-    /// The same behind TLS, with the certificate of `GET /control/cert`.
+    /// Returns the WebSocket URL over TLS, with the certificate of `GET /control/cert`.
     pub fn wss_url(&self) -> String {
         format!("wss://{}/ws/chat", self.addr)
     }
 
-    /// Root of the control API, without a slash at its end.
+    /// Returns the base URL of the control API, without a trailing slash.
     pub fn control_url(&self) -> String {
         format!("http://{}/control", self.addr)
     }
 
-    /// End all connections and tasks, and wait for them.
+    /// Closes all connections and waits until all tasks have ended.
     pub async fn stop(self) {
         self.world.stop.cancel();
         self.world.tasks.close();

@@ -1,4 +1,4 @@
-//! A linked device logs in, becomes active, and gets what waited for it.
+//! Logs a linked device in, activates it and sends it what is in its queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::state::device::{DeviceConnection, Mail};
 use crate::state::faults::{Fault, FaultAction, FaultPoint};
 use crate::state::world::{State, World};
 
-/// How long a login that is not answered on purpose is kept waiting.
+/// How long a login waits when a fault drops the answer.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// Check a login. `Err` holds what the client is told before its connection ends; `Err(None)`
-/// ends it without a word.
+/// Checks a login. `Err` holds the last stanza for the client; `Err(None)` closes the connection
+/// without one.
 pub(crate) async fn admit(
     world: &World,
     connection: &DeviceConnection,
@@ -64,7 +64,7 @@ async fn apply_fault(fault: &Fault) -> Result<(), Option<Node>> {
     }
 }
 
-/// `<failure reason=… [code=…] [expire=…]/>`
+/// Returns `<failure reason=… [code=…] [expire=…]/>`.
 fn failure(reason: u16, code: Option<u16>, expire: Option<u64>) -> Node {
     let mut node = el("failure").attr("reason", reason).attr("location", "sim");
     if let Some(code) = code {
@@ -76,8 +76,8 @@ fn failure(reason: u16, code: Option<u16>, expire: Option<u64>) -> Node {
     node.build()
 }
 
-/// Connect the device, in place of an older connection. `None` if there is no such device or it
-/// has another key.
+/// Connects the device and replaces an older connection. Returns `None` if the device does not
+/// exist or has another key.
 fn enter(
     state: &mut State,
     address: &Address,
@@ -105,8 +105,8 @@ fn enter(
     Some(success.build())
 }
 
-/// The device asked to be active: answer, then everything that waits, then how much it was.
-/// Under one lock, so that nothing new overtakes what is old.
+/// Activates a device: sends the answer, then its queue, then the number of queued stanzas. It
+/// holds the lock throughout, so that no new stanza overtakes an old one.
 pub(crate) fn activate(world: &World, address: &Address, iq: &str) {
     let mut state = world.state();
     let Some(account) = state.accounts.get_mut(&address.pn) else {
@@ -116,7 +116,7 @@ pub(crate) fn activate(world: &World, address: &Address, iq: &str) {
         return;
     };
     if device.active {
-        // Asked twice: everything is out already.
+        // A second request: the queue has been sent already.
         device.push(Mail::Stanza(Arc::new(stanza::result(iq, Vec::new()))));
         return;
     }

@@ -1,4 +1,5 @@
-//! A message from a linked device: noted, struck by faults, fanned out and acknowledged.
+//! A message from a linked device: it is recorded, delivered and acknowledged. Faults can change
+//! each step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
 use crate::state::world::{State, World};
 use crate::{phone, routing, stanza};
 
-/// A message from a linked device: note it, obey the faults, fan it out and acknowledge it.
+/// Records a message from a linked device, applies faults, delivers it and acknowledges it.
 pub(crate) fn message(
     world: &Arc<World>,
     from: &Address,
@@ -25,7 +26,7 @@ pub(crate) fn message(
         return NextStep::Silence;
     };
     if stanza::text(node, "category").as_deref() == Some("peer") {
-        // A device and its own phone talk; that is neither noted nor disturbed.
+        // A device talks to its own phone: this is not recorded, and no fault applies.
         let _ = deliver(world, from, node);
         return NextStep::Reply(ack(world, &to, &id, None));
     }
@@ -46,7 +47,7 @@ pub(crate) fn message(
     acknowledge(world, from, node, before.is_some())
 }
 
-/// Fan out and acknowledge, with the faults that strike an acknowledgement.
+/// Delivers a message and acknowledges it. Applies the faults of the acknowledgement.
 fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> NextStep {
     let (Some(to), Some(id)) = (stanza::jid(node, "to"), stanza::text(node, "id")) else {
         return NextStep::Silence;
@@ -71,8 +72,8 @@ fn acknowledge(world: &Arc<World>, from: &Address, node: &Node, twice: bool) -> 
     }
 }
 
-/// Take a message only after a while; the acknowledgement goes to whichever connection the
-/// device has then.
+/// Delivers a message after a delay. The acknowledgement goes to the connection that the device has
+/// at that time.
 fn deliver_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration) -> NextStep {
     let (world, from, node) = (Arc::clone(world), from.clone(), node.clone());
     world.tasks.clone().spawn(async move {
@@ -102,7 +103,7 @@ fn deliver_later(world: &Arc<World>, from: &Address, node: &Node, wait: Duration
     NextStep::Silence
 }
 
-/// On whatever connection the device has now.
+/// Does something with the device as it is connected now.
 fn to_device(world: &World, address: &Address, act: impl FnOnce(&mut Device)) {
     let mut state = world.state();
     let account = state.accounts.get_mut(&address.pn);
@@ -136,7 +137,8 @@ fn record_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: 
     world.record(EntryKind::Sent, from, &recipient, line);
 }
 
-/// Whether the message carries the privacy token that its recipient gave the sender's account.
+/// Returns whether the message carries the privacy token that its recipient gave the sender's
+/// account.
 fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
     let given = state.pn(to).and_then(|to| {
         let sender = state.accounts.get(&from.pn)?;
@@ -148,8 +150,8 @@ fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
     })
 }
 
-/// Whether the message answers a device that asked for it again: its one seal then tells how often it did
-/// (wacore 0.7.0, `prepare_pairwise_retry_stanza`).
+/// Returns whether the message answers a device that asked for a resend. Its only ciphertext then
+/// has a `count` (wacore 0.7.0, `prepare_pairwise_retry_stanza`).
 fn is_retry(node: &Node) -> bool {
     let enc = node.get_optional_child("enc");
     enc.is_some_and(|enc| enc.attrs.get("count").is_some())
@@ -167,7 +169,7 @@ fn ack(world: &World, to: &Jid, id: &str, error: Option<u16>) -> Node {
     }
 }
 
-/// Give the message out; in a world of any number, its recipient is made first.
+/// Delivers the message. With `any_number`, it makes a missing recipient first.
 fn deliver(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     phone::make::ensure(world, &to);

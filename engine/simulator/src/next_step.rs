@@ -1,4 +1,4 @@
-//! What a stanza leads to.
+//! What a connection does after a stanza.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use wacore_binary::Node;
 /// What the sender's connection does next.
 #[derive(Debug)]
 pub(crate) enum NextStep {
-    /// Send this.
+    /// Send this stanza.
     Reply(Node),
-    /// Send this, later.
+    /// Send this stanza after a delay.
     Later(Duration, Node),
-    /// Nothing.
+    /// Send nothing.
     Silence,
-    /// End the connection without a word.
+    /// Close the connection without a stanza.
     Cut,
-    /// Send this and end the connection.
+    /// Send this stanza and close the connection.
     Goodbye(Node),
 }

@@ -1,5 +1,5 @@
-//! The server's side of WhatsApp's Noise handshakes: XX, IK and, when an IK hello was made for
-//! another server key, XXfallback. Pure: bytes in, bytes out.
+//! The server's side of WhatsApp's Noise handshakes: XX, IK, and XXfallback if an IK hello used
+//! another server key. It takes bytes and returns bytes; it does no I/O.
 
 use anyhow::{Context, bail};
 use rand::rngs::StdRng;
@@ -14,26 +14,26 @@ use waproto::whatsapp::handshake_message::{ClientHello, ServerHello};
 
 use crate::certs::{NoiseIdentity, raw};
 
-/// A finished handshake.
+/// A completed handshake.
 pub(crate) struct SecureChannel {
-    /// The client's static Noise key, to be compared with the one stored at pairing.
+    /// The client's static Noise key. A login compares it with the key stored at pairing.
     pub(crate) client_key: [u8; 32],
     /// The encoded `ClientPayload`.
     pub(crate) payload: Vec<u8>,
-    /// Opens what the client sends.
+    /// Decrypts frames from the client.
     pub(crate) receive: FrameCipher,
-    /// Seals what the server sends.
+    /// Encrypts frames for the client.
     pub(crate) send: FrameCipher,
 }
 
-/// What follows the client's hello.
+/// The answer to the client's hello.
 pub(crate) enum HandshakeReply {
-    /// IK: the hello held everything.
+    /// IK: the hello contained everything.
     Done {
         reply: Vec<u8>,
         secured: Box<SecureChannel>,
     },
-    /// XX or XXfallback: the client has one more flight.
+    /// XX or XXfallback: the client must send one more message.
     More {
         reply: Vec<u8>,
         half: Box<PendingHandshake>,
@@ -46,7 +46,7 @@ pub(crate) struct PendingHandshake {
     ephemeral: KeyPair,
 }
 
-/// One direction of the transport: AES-256-GCM with a counter as nonce.
+/// The cipher of one direction: AES-256-GCM with a counter as nonce.
 pub(crate) struct FrameCipher {
     cipher: NoiseCipher,
     counter: u32,
@@ -57,23 +57,29 @@ impl FrameCipher {
         Self { cipher, counter: 0 }
     }
 
-    /// Seal one frame's payload.
+    /// Encrypts the payload of one frame.
     pub(crate) fn seal(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
         let sealed = self.cipher.encrypt_with_counter(self.counter, plain)?;
-        self.counter = self.counter.checked_add(1).context("frame counter spent")?;
+        self.counter = self
+            .counter
+            .checked_add(1)
+            .context("the frame counter is exhausted")?;
         Ok(sealed)
     }
 
-    /// Open one frame's payload.
+    /// Decrypts the payload of one frame.
     pub(crate) fn open(&mut self, mut sealed: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         self.cipher
             .decrypt_in_place_with_counter(self.counter, &mut sealed)?;
-        self.counter = self.counter.checked_add(1).context("frame counter spent")?;
+        self.counter = self
+            .counter
+            .checked_add(1)
+            .context("the frame counter is exhausted")?;
         Ok(sealed)
     }
 }
 
-/// Answer a client's first frame.
+/// Answers a client's first frame.
 pub(crate) fn answer(
     frame: &[u8],
     identity: &NoiseIdentity,
@@ -83,8 +89,11 @@ pub(crate) fn answer(
         .context("decoding the hello")?
         .client_hello
         .into_option()
-        .context("no client hello")?;
-    let client = hello.ephemeral.clone().context("no client ephemeral")?;
+        .context("the handshake message has no client hello")?;
+    let client = hello
+        .ephemeral
+        .clone()
+        .context("the hello has no ephemeral key")?;
     if hello.r#static.is_none() {
         return xx(NOISE_PATTERN_XX, &client, identity, rng);
     }
@@ -121,8 +130,14 @@ fn ik(
     identity: &NoiseIdentity,
     rng: &mut StdRng,
 ) -> anyhow::Result<HandshakeReply> {
-    let sealed_static = hello.r#static.as_deref().context("no client static")?;
-    let sealed_payload = hello.payload.as_deref().context("no client payload")?;
+    let sealed_static = hello
+        .r#static
+        .as_deref()
+        .context("the handshake message has no static key")?;
+    let sealed_payload = hello
+        .payload
+        .as_deref()
+        .context("the handshake message has no payload")?;
     let mut noise = NoiseHandshake::new(NOISE_PATTERN_IK, &WA_CONN_HEADER)?;
     noise.authenticate(&raw(&identity.key));
     noise.authenticate(client);
@@ -143,20 +158,24 @@ fn ik(
 }
 
 impl PendingHandshake {
-    /// Take the client's second flight.
+    /// Completes the handshake with the client's second message.
     pub(crate) fn finish(mut self, frame: &[u8]) -> anyhow::Result<SecureChannel> {
         let finish = HandshakeMessage::decode_from_slice(frame)
             .context("decoding the finish")?
             .client_finish
             .into_option()
-            .context("no client finish")?;
-        let sealed_static = finish.r#static.context("no client static")?;
+            .context("the handshake message has no client finish")?;
+        let sealed_static = finish
+            .r#static
+            .context("the handshake message has no static key")?;
         let client_key = key(&self.noise.decrypt(&sealed_static)?)?;
         self.noise
             .mix_shared_secret(self.ephemeral.private_key.serialize(), &client_key)?;
-        let payload = self
-            .noise
-            .decrypt(&finish.payload.context("no client payload")?)?;
+        let payload = self.noise.decrypt(
+            &finish
+                .payload
+                .context("the handshake message has no payload")?,
+        )?;
         secured(self.noise, client_key, payload)
     }
 }
@@ -267,13 +286,13 @@ mod tests {
         let hello = HandshakeUtils::build_client_hello(&raw(&ephemeral)).encode_to_vec();
         let HandshakeReply::More { reply, half } = answer(&hello, &server, &mut rng).unwrap()
         else {
-            panic!("a bare hello was taken for a whole login");
+            panic!("a hello without a key was accepted as a login");
         };
         let finish = finish_as_client(NOISE_PATTERN_XX, &ephemeral, &client, &reply);
         assert_eq!(half.finish(&finish).unwrap().client_key, raw(&client));
     }
 
-    /// The initiator's side of XX, without the check against WhatsApp's root.
+    /// Runs the initiator's side of XX, without the check against WhatsApp's root key.
     fn finish_as_client(
         pattern: &str,
         ephemeral: &KeyPair,

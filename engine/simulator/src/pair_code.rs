@@ -1,5 +1,5 @@
-//! Linking by the eight characters that a device shows and a person types into the phone.
-//! The cryptography is that of `wacore::pair_code`, from the phone's side.
+//! Linking by a code: the device shows eight characters, and a person enters them on the phone. The
+//! cryptography is the phone's side of `wacore::pair_code`.
 
 use anyhow::{Context, anyhow, bail};
 use rand::RngExt;
@@ -19,7 +19,7 @@ use crate::state::pairing::LinkedDevice;
 use crate::state::pairing::{CodeRequest, EnteredCode};
 use crate::state::world::{State, World};
 
-/// A device's `link_code_companion_reg`: its hello or its finish.
+/// Handles a device's `link_code_companion_reg`: its hello or its finish.
 pub(crate) fn companion(world: &World, connection: u64, id: &str, node: &Node) -> NextStep {
     let outcome = match stanza::text(node, "stage").as_deref() {
         Some("companion_hello") => hello(world, connection, node)
@@ -47,12 +47,12 @@ fn hello(world: &World, connection: u64, node: &Node) -> Option<Node> {
     Some(el("link_code_companion_reg").children([reply]).build())
 }
 
-/// The phone enters a code. Resolves when the device has signed.
+/// Enters a code on the phone. Resolves when the device has signed.
 pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Result<LinkedDevice> {
     let code = code.replace('-', "").to_uppercase();
     if !PairCodeUtils::validate_code(&code) {
         bail!(
-            "a code has eight characters of 1-9 and A-Z without I, O and U, or with a dash between"
+            "a code has eight characters from 1-9 and A-Z without I, O and U; a dash is optional"
         );
     }
     let wrapped = {
@@ -63,7 +63,7 @@ pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Resu
     };
     let own = KeyPair::generate(&mut world.state().rng);
     let own_public = raw(&own);
-    // Two derivations of 131,072 rounds: not for a thread that drives sockets.
+    // Two key derivations of 131,072 rounds would block a runtime thread.
     let opened = tokio::task::spawn_blocking(move || {
         let theirs = PairCodeUtils::decrypt_primary_ephemeral_pub(&wrapped, &code)?;
         let wrapped_own = PairCodeUtils::encrypt_ephemeral_pub(&own_public, &code);
@@ -77,11 +77,11 @@ pub(crate) async fn enter(world: &World, phone: &Pn, code: &str) -> anyhow::Resu
     let offered = tokio::time::timeout(limit, finished).await;
     let waiting = offered
         .map_err(|_| anyhow!("the device did not answer within 20 s"))?
-        .map_err(|_| anyhow!("the device went away while it was being linked"))??;
+        .map_err(|_| anyhow!("the device disconnected while it was being linked"))??;
     linked(waiting).await
 }
 
-/// The connection that asked last for this phone.
+/// Returns the newest connection that shows a code for this phone.
 fn newest(state: &State, phone: &Pn) -> Option<u64> {
     let asking = state.pairings.iter().filter(|(_, pairing)| {
         let request = pairing.code.as_ref();
@@ -105,10 +105,13 @@ fn primary_hello(
     let account = state.accounts.get(phone).context("no such phone")?;
     let identity = raw(&account.keys.identity);
     let id = state.fresh_id();
-    let connection = newest(&state, phone).context("the device went away")?;
+    let connection = newest(&state, phone).context("the device has disconnected")?;
     let pairing = state.pairings.get_mut(&connection);
-    let pairing = pairing.context("the device went away")?;
-    let request = pairing.code.as_mut().context("the device went away")?;
+    let pairing = pairing.context("the device has disconnected")?;
+    let request = pairing
+        .code
+        .as_mut()
+        .context("the device has disconnected")?;
     let registration = el("link_code_companion_reg")
         .attr("stage", "primary_hello")
         .children([
@@ -127,7 +130,8 @@ fn primary_hello(
     Ok(())
 }
 
-/// The device has sealed its bundle: acknowledge that, then vouch for it if the bundle opens.
+/// The device has sent its encrypted bundle. Acknowledges it, and signs the device if the bundle
+/// can be decrypted.
 fn finish(world: &World, connection: u64, id: &str, node: &Node) -> Option<()> {
     let bundle = stanza::child_bytes(node, "link_code_pairing_wrapped_key_bundle")?;
     let companion = stanza::child_key(node, "companion_identity_public")?;
@@ -144,7 +148,7 @@ fn finish(world: &World, connection: u64, id: &str, node: &Node) -> Option<()> {
     Some(())
 }
 
-/// The secret that both sides derive, from the bundle the device sealed for the phone.
+/// Returns the secret that both sides derive from the device's bundle.
 fn open_bundle(
     entered: &EnteredCode,
     identity: &KeyPair,
@@ -158,14 +162,20 @@ fn open_bundle(
     let mut key = [0; 32];
     let info = b"link_code_pairing_key_bundle_encryption_key";
     hkdf_sha256_into(&ephemeral, Some(&bundle[..32]), info, &mut key)?;
-    let nonce = bundle[32..44].try_into().expect("twelve bytes were taken");
+    let nonce = bundle[32..44]
+        .try_into()
+        .expect("the slice has twelve bytes");
     let mut opened = Vec::new();
     aes_256_gcm_decrypt(&key, &nonce, b"", &bundle[44..], &mut opened)
         .map_err(|_| anyhow!("the code is wrong"))?;
-    let (theirs, rest) = opened.split_at_checked(32).context("a torn bundle")?;
-    let (ours, random) = rest.split_at_checked(32).context("a torn bundle")?;
+    let (theirs, rest) = opened
+        .split_at_checked(32)
+        .context("the device's bundle is incomplete")?;
+    let (ours, random) = rest
+        .split_at_checked(32)
+        .context("the device's bundle is incomplete")?;
     if theirs != companion || ours != raw(identity) {
-        bail!("the bundle is for somebody else");
+        bail!("the bundle is for another phone or device");
     }
     let shared = agree(identity, companion)?;
     let secret = [&ephemeral[..], &shared, random].concat();
@@ -186,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// Both sides' keys, with the device's bundle made by the library's own client half.
+    /// Returns the keys of both sides and a bundle made by the library's client code.
     fn exchange() -> (EnteredCode, KeyPair, KeyPair, Vec<u8>, [u8; 32]) {
         let mut rng = StdRng::seed_from_u64(11);
         let mut pair = || KeyPair::generate(&mut rng);

@@ -1,4 +1,4 @@
-//! Linking a device: the server offers refs, the phone vouches, the device signs back.
+//! Links a device: the server offers refs, the phone signs the device, the device signs back.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::state::device::{Device, DeviceConnection, SignedKey};
 use crate::state::pairing::{LinkOffer, LinkedDevice, Pairing};
 use crate::state::world::{State, World};
 
-/// Refs offered to one connection; clients show the first for 60 s and the others for 20 s each.
+/// Refs offered to one connection. Clients show the first for 60 s and the others for 20 s each.
 const REFS: usize = 6;
 
-/// Begin with a connection whose payload asks for pairing: send it refs.
+/// Starts pairing on a connection: sends it refs.
 pub(crate) fn begin(
     world: &World,
     connection: DeviceConnection,
@@ -65,7 +65,7 @@ fn server_iq(id: String, now: u64, child: Node) -> Node {
         .build()
 }
 
-/// What a QR code holds.
+/// The contents of a QR code.
 struct QrCode {
     text_ref: String,
     noise: [u8; 32],
@@ -76,7 +76,10 @@ struct QrCode {
 fn parse_qr(text: &str) -> anyhow::Result<QrCode> {
     use base64::Engine;
     let (text_ref, noise, identity) = PairUtils::parse_qr_code(text)?;
-    let secret = text.split(',').nth(3).context("no secret in the QR")?;
+    let secret = text
+        .split(',')
+        .nth(3)
+        .context("the QR code has no secret")?;
     let secret = base64::engine::general_purpose::STANDARD.decode(secret)?;
     Ok(QrCode {
         text_ref,
@@ -84,11 +87,11 @@ fn parse_qr(text: &str) -> anyhow::Result<QrCode> {
         identity,
         adv_secret: secret
             .try_into()
-            .map_err(|_| anyhow!("the secret has 32 bytes"))?,
+            .map_err(|_| anyhow!("the secret in the QR code must have 32 bytes"))?,
     })
 }
 
-/// The phone scans a QR. Resolves when the device has signed.
+/// Scans a QR code with the phone. Resolves when the device has signed.
 pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<LinkedDevice> {
     let qr = parse_qr(qr)?;
     let waiting = {
@@ -98,13 +101,16 @@ pub(crate) async fn scan(world: &World, phone: &Pn, qr: &str) -> anyhow::Result<
                 && pairing.noise == qr.noise
                 && pairing.identity() == Some(qr.identity)
         });
-        let connection = found.context("nobody shows this QR now")?.connection.number;
+        let connection = found
+            .context("no device shows this QR code now")?
+            .connection
+            .number;
         offer(world, &mut state, connection, phone, &qr.adv_secret)?
     };
     linked(waiting).await
 }
 
-/// Wait for the device's signature.
+/// Waits for the device's signature.
 pub(crate) async fn linked(
     waiting: oneshot::Receiver<Result<LinkedDevice, String>>,
 ) -> anyhow::Result<LinkedDevice> {
@@ -112,12 +118,12 @@ pub(crate) async fn linked(
     match tokio::time::timeout(limit, waiting).await {
         Ok(Ok(Ok(linked))) => Ok(linked),
         Ok(Ok(Err(reason))) => Err(anyhow!(reason)),
-        Ok(Err(_)) => Err(anyhow!("the device went away while it was being linked")),
+        Ok(Err(_)) => Err(anyhow!("the device disconnected while it was being linked")),
         Err(_) => Err(anyhow!("the device did not answer within 20 s")),
     }
 }
 
-/// The phone vouches for the device behind a connection: send `pair-success`.
+/// Signs the device behind a connection with the phone's keys and sends `pair-success`.
 pub(crate) fn offer(
     world: &World,
     state: &mut State,
@@ -128,11 +134,11 @@ pub(crate) fn offer(
     let now = world.clock.seconds();
     let iq = state.fresh_id();
     let pairing = state.pairings.get_mut(&connection);
-    let pairing = pairing.context("the device went away")?;
+    let pairing = pairing.context("the device has disconnected")?;
     let identity = pairing.identity().context("the device has no identity")?;
     let account = state.accounts.get_mut(phone).context("no such phone")?;
     if account.devices.len() > LINKED_DEVICES {
-        bail!("the phone has {LINKED_DEVICES} linked devices already");
+        bail!("the phone already has {LINKED_DEVICES} linked devices");
     }
     let number = account.next_device;
     account.next_device += 1;
@@ -176,7 +182,7 @@ fn pair_success(container: Vec<u8>, jid: Jid, lid: Jid) -> Node {
         .build()
 }
 
-/// A device's answer to `pair-success`. Returns the stanza its connection ends with.
+/// Handles a device's answer to `pair-success`. Returns the last stanza of its connection.
 pub(crate) fn answered(world: &World, connection: u64, node: &Node) -> Option<Node> {
     let id = stanza::text(node, "id")?;
     let mut state = world.state();
@@ -206,7 +212,7 @@ fn accept(
     let pairing = state.pairings.get(&connection).context("no such device")?;
     let identity = pairing.identity().context("the device has no identity")?;
     let account = state.accounts.get_mut(&offer.address.pn);
-    let account = account.context("the phone is gone")?;
+    let account = account.context("the phone has stopped")?;
     let proof = account.keys.verify_device(&offer.signed, &identity, answer);
     let mut device = Device::new(offer.key_index, Some(pairing.noise));
     device.identity_proof = proof.context("the device's signature is wrong")?;
@@ -226,7 +232,7 @@ fn accept(
     })
 }
 
-/// Tell an account's other devices that one came or went.
+/// Notifies an account's other devices that a device was linked or removed.
 pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came: bool) {
     let now = world.clock.seconds();
     let id = state.fresh_id();
@@ -252,8 +258,8 @@ pub(crate) fn announce(world: &World, state: &mut State, address: &Address, came
     account.send_to_devices(&Arc::new(node), Some(address.device), true);
 }
 
-/// Take a device off its account: its connection ends as "device removed", a later login is
-/// refused. `false` if there is no such device.
+/// Removes a device from its account. Its connection is closed with "device removed", and a later
+/// login is refused. Returns `false` if the device does not exist.
 pub(crate) fn unlink(world: &World, address: &Address) -> bool {
     let mut state = world.state();
     let Some(account) = state.accounts.get_mut(&address.pn) else {

@@ -9,11 +9,11 @@ use crate::state::address::Address;
 use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
 use crate::state::world::World;
 
-/// Receipts that tell the server something and nobody else.
+/// Receipts that are for the server only.
 const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
 
-/// A receipt from a device: settle what it speaks of, note it, pass it on; the reply is its
-/// acknowledgement.
+/// Handles a receipt from a device: acknowledges the messages, records it and relays it. Returns
+/// the reply.
 pub(crate) fn receipt(
     world: &Arc<World>,
     from: &Address,
@@ -37,7 +37,7 @@ pub(crate) fn receipt(
     Some(acknowledgement(node, &to, &id, &kind))
 }
 
-/// A request for lost media: the account's phone has it.
+/// Passes a request for lost media to the account's phone, which has the file.
 fn to_own_phone(world: &World, from: &Address, node: &Node) {
     let mut state = world.state();
     let Some(account) = state.accounts.get_mut(&from.pn) else {
@@ -73,9 +73,9 @@ fn acknowledge_messages(world: &World, from: &Address, ids: &[String]) {
     }
 }
 
-/// Where a receipt goes: in a group to the member it names, for the whole group otherwise.
+/// The recipient of a receipt. In a group it is the member that the receipt names.
 struct ReceiptTarget {
-    /// The address that decides: the member's in a group.
+    /// The address of the account. In a group, the member's.
     jid: Jid,
     group: Option<Jid>,
 }
@@ -132,8 +132,8 @@ fn acknowledgement(node: &Node, to: &Jid, id: &str, kind: &str) -> Node {
     ack.build()
 }
 
-/// Pass a receipt to the devices it is for: a retry to the one device that must send again,
-/// everything else to all devices of the account, but for the one it came from.
+/// Relays a receipt. A retry goes to the one device that must send again. Everything else goes to
+/// all devices of the account, except the one that sent it.
 fn relay(world: &Arc<World>, from: &Address, to: &ReceiptTarget, kind: &str, node: &Node) {
     let now = world.clock.seconds();
     let mut state = world.state();
@@ -177,7 +177,7 @@ fn relay(world: &Arc<World>, from: &Address, to: &ReceiptTarget, kind: &str, nod
     }
 }
 
-/// A device has a stanza.
+/// Handles a device's acknowledgement of a stanza.
 pub(crate) fn acknowledged(world: &World, from: &Address, node: &Node) {
     let (Some(id), Some(class)) = (stanza::text(node, "id"), stanza::text(node, "class")) else {
         return;
@@ -189,7 +189,7 @@ pub(crate) fn acknowledged(world: &World, from: &Address, node: &Node) {
     }
 }
 
-/// Typing: noted and passed on to whoever is connected.
+/// Records a typing notice and relays it to the connected devices.
 pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameTime) {
     let Some(to) = stanza::jid(node, "to") else {
         return;
@@ -224,7 +224,7 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameT
     }
 }
 
-/// Presence: a name to remember, a state to tell those who asked, or the question itself.
+/// Handles presence: stores the name, tells the watchers, or adds a watcher.
 pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Node> {
     let kind = stanza::text(node, "type").unwrap_or_default();
     let mut state = world.state();
@@ -258,7 +258,7 @@ pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Nod
     None
 }
 
-/// Whether a receipt asks for lost media.
+/// Returns whether a receipt asks for lost media.
 fn asks_for_media(node: &Node) -> bool {
     matches!(&node.content, Some(NodeContent::Nodes(_)))
         && stanza::text(node, "type").as_deref() == Some("server-error")

@@ -1,5 +1,5 @@
-//! One port for everything: a first byte of 0x16 begins TLS; inside, an upgrade to WebSocket is a
-//! WhatsApp client, `/control` is the control API.
+//! One port for everything. A connection that starts with byte 0x16 is TLS. Inside it, a WebSocket
+//! upgrade is a WhatsApp client, and `/control` is the control API.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,22 +21,22 @@ use crate::state::cuts::{Cuts, Cuttable};
 use crate::state::world::World;
 use crate::{connection, control, media};
 
-/// A peer that has not said its first byte, or not finished TLS, by then is cut off.
+/// A peer that needs longer for its first byte and TLS is disconnected.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections accepted and not yet picked up by the HTTP server.
+/// The most connections that wait for the HTTP server.
 const BACKLOG: usize = 1024;
-/// Start of a TLS handshake record.
+/// The first byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// Buffers start small: hundreds of idle clients should cost little.
+/// Buffers start small, because hundreds of idle clients should use little memory.
 const SOCKET_BUFFER: usize = 4 * 1024;
-/// The largest WebSocket message, a little above the largest frame.
+/// The largest WebSocket message, slightly above the largest frame.
 const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// A stream of either kind.
+/// A plain or a TLS stream.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Accepted connections, TLS already off.
+/// Accepted connections, after TLS.
 struct AcceptedStreams {
     local: SocketAddr,
     streams: mpsc::Receiver<(Box<dyn Duplex>, SocketAddr, Scheme)>,
@@ -57,19 +57,21 @@ impl Acceptor for AcceptedStreams {
                 RemoteAddr(remote.into()),
                 scheme,
             )),
-            // The accept loop ended, so the server is stopping.
+            // The accept loop has ended, so the server is stopping.
             None => std::future::pending().await,
         }
     }
 }
 
-/// Serve until the world stops.
+/// Serves until the simulator stops.
 pub(crate) fn start(
     world: &Arc<World>,
     listener: TcpListener,
     tls: TlsAcceptor,
 ) -> anyhow::Result<()> {
-    let local = listener.local_addr().context("reading the own address")?;
+    let local = listener
+        .local_addr()
+        .context("reading the listening address")?;
     let (intake, streams) = mpsc::channel(BACKLOG);
     world
         .tasks
@@ -96,7 +98,7 @@ fn routes(world: Arc<World>) -> impl Endpoint {
         .data(world)
 }
 
-/// A WhatsApp client, on whatever path.
+/// Serves a WhatsApp client, on any path.
 #[handler]
 fn client(socket: WebSocket, Data(world): Data<&Arc<World>>) -> impl IntoResponse {
     let world = Arc::clone(world);
@@ -123,7 +125,7 @@ async fn accept(
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors, most likely: give some time to come back.
+                // The process is probably out of file descriptors: wait a little.
                 tracing::warn!(%error, "accepting a connection failed");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -140,7 +142,7 @@ async fn accept(
     }
 }
 
-/// See what the peer speaks and take TLS off.
+/// Detects TLS and removes it.
 async fn detect_tls(
     stream: TcpStream,
     remote: SocketAddr,

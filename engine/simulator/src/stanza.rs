@@ -1,24 +1,24 @@
-//! Small words for reading and writing binary XML.
+//! Helpers to read and write binary XML.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
 
-/// Start a node.
+/// Starts a node.
 pub(crate) fn el(tag: &'static str) -> NodeBuilder {
     NodeBuilder::new(tag)
 }
 
-/// An attribute as text.
+/// Returns an attribute as text.
 pub(crate) fn text(node: &Node, key: &str) -> Option<String> {
     node.attrs.get(key).map(|value| value.as_str().into_owned())
 }
 
-/// An attribute as an address.
+/// Returns an attribute as an address.
 pub(crate) fn jid(node: &Node, key: &str) -> Option<Jid> {
     node.attrs.get(key)?.to_jid()
 }
 
-/// The bytes inside a node, however the codec chose to write them.
+/// Returns the bytes inside a node. The codec may have decoded them as text.
 pub(crate) fn bytes(node: &Node) -> Option<Vec<u8>> {
     match node.content.as_ref()? {
         NodeContent::Bytes(bytes) => Some(bytes.clone()),
@@ -27,17 +27,17 @@ pub(crate) fn bytes(node: &Node) -> Option<Vec<u8>> {
     }
 }
 
-/// The bytes inside a child.
+/// Returns the bytes inside a child.
 pub(crate) fn child_bytes(node: &Node, tag: &str) -> Option<Vec<u8>> {
     bytes(node.get_optional_child(tag)?)
 }
 
-/// The 32-byte key inside a child.
+/// Returns the 32-byte key inside a child.
 pub(crate) fn child_key(node: &Node, tag: &str) -> Option<[u8; 32]> {
     child_bytes(node, tag)?.try_into().ok()
 }
 
-/// A successful reply to the IQ with this id.
+/// Returns a successful reply to the IQ with this id.
 pub(crate) fn result(id: &str, children: Vec<Node>) -> Node {
     let iq = el("iq")
         .attr("from", SERVER_JID)
@@ -50,7 +50,7 @@ pub(crate) fn result(id: &str, children: Vec<Node>) -> Node {
     }
 }
 
-/// A refusal of the IQ with this id.
+/// Returns an error reply to the IQ with this id.
 pub(crate) fn refusal(id: &str, code: u16, reason: &'static str) -> Node {
     el("iq")
         .attr("from", SERVER_JID)
@@ -60,12 +60,12 @@ pub(crate) fn refusal(id: &str, code: u16, reason: &'static str) -> Node {
         .build()
 }
 
-/// `<stream:error code=…/>`
+/// Returns `<stream:error code=…/>`.
 pub(crate) fn stream_error(code: u16) -> Node {
     el("stream:error").attr("code", code).build()
 }
 
-/// `<stream:error><conflict type=…/></stream:error>`, with WhatsApp's code for the kind.
+/// Returns `<stream:error><conflict type=…/></stream:error>`, with WhatsApp's code for this type.
 pub(crate) fn conflict(kind: &'static str) -> Node {
     let error = match kind {
         "device_removed" => el("stream:error").attr("code", 401_u16),
@@ -76,7 +76,7 @@ pub(crate) fn conflict(kind: &'static str) -> Node {
         .build()
 }
 
-/// A notification of the server itself.
+/// Starts a notification from the server.
 pub(crate) fn notification(
     kind: &'static str,
     from: Option<Jid>,

@@ -1,4 +1,4 @@
-//! What all calls of the control API have in common: how they are parsed and refused.
+//! What all calls of the control API share: how they are parsed and how they are refused.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::state::chat::Chat;
 use crate::state::group::GroupId;
 use crate::state::world::World;
 
-/// The largest body of a call.
+/// The largest body of most calls, in bytes.
 const BODY: usize = 256 * 1024;
 pub(super) type WorldData<'a> = Data<&'a Arc<World>>;
 pub(super) type CallResult<T> = Result<T, Refusal>;
 
-/// A call that was refused: `{"error": "…"}`.
+/// A refused call. The reply is `{"error": "…"}`.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct Refusal {
@@ -72,17 +72,17 @@ pub(super) async fn parse_within<T: DeserializeOwned>(body: Body, limit: usize) 
 }
 
 pub(super) fn number(text: &str) -> CallResult<Pn> {
-    parse_phone(text).ok_or_else(|| bad("a phone is + and 5 to 17 digits"))
+    parse_phone(text).ok_or_else(|| bad("a phone number is + and 5 to 17 digits"))
 }
 
-/// A number that must exist.
+/// Parses a phone number. The phone must exist.
 pub(super) fn known(world: &World, text: &str) -> CallResult<Pn> {
     let pn = number(text)?;
     let exists = world.state().accounts.contains_key(&pn);
     exists.then_some(pn).ok_or_else(|| missing("no such phone"))
 }
 
-/// A group that must exist, by its address.
+/// Parses a group's address. The group must exist.
 pub(super) fn known_group(world: &World, text: &str) -> CallResult<GroupId> {
     let id = text.strip_suffix("@g.us").unwrap_or(text);
     let state = world.state();
@@ -91,7 +91,7 @@ pub(super) fn known_group(world: &World, text: &str) -> CallResult<GroupId> {
     id.ok_or_else(|| missing("no such group"))
 }
 
-/// A number or a group, which must exist.
+/// Parses a phone number or a group's address. It must exist.
 pub(super) fn known_chat(world: &World, text: &str) -> CallResult<Chat> {
     if text.ends_with("@g.us") {
         return known_group(world, text).map(Chat::Group);

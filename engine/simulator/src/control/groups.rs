@@ -1,4 +1,4 @@
-//! Calls about groups: make one, look at it, change who is in it.
+//! Calls that make a group, return it or change its members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::state::address::{Pn, plus};
 use crate::state::group::AddressingMode;
 use crate::state::world::World;
 
-/// The largest subject, in bytes.
+/// The longest subject, in bytes.
 const SUBJECT: usize = 400;
-/// Members of one group, as WhatsApp allows.
+/// The most members of one group, as in WhatsApp.
 const MEMBERS: usize = 1024;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct GroupBody {
     addressing_mode: AddressingMode,
 }
 
-/// Numbers, their phones made where missing.
+/// Parses phone numbers and makes the phones that are missing.
 fn phones(world: &Arc<World>, numbers: &[String]) -> CallResult<Vec<Pn>> {
     if numbers.len() > MEMBERS {
         return Err(bad("a group has at most 1024 members"));
@@ -50,7 +50,7 @@ fn phones(world: &Arc<World>, numbers: &[String]) -> CallResult<Vec<Pn>> {
 pub(super) async fn create(Data(world): WorldData<'_>, body: Body) -> CallResult<Response> {
     let body: GroupBody = parse(body).await?;
     if body.subject.len() > SUBJECT {
-        return Err(bad("subject is at most 400 bytes"));
+        return Err(bad("subject must be at most 400 bytes"));
     }
     let creator = number(&body.creator)?;
     make(world, &creator)?;

@@ -1,4 +1,4 @@
-//! Calls that only look: ledger, counts, certificates.
+//! Calls that only read: the ledger, the counters and the certificates.
 
 use poem::web::{Data, Json, Query};
 use poem::{IntoResponse, Response, handler};
@@ -9,7 +9,7 @@ use super::call::{CallResult, WorldData, bad, number};
 use crate::state::address::plus;
 use crate::state::ledger::{Entry, EntryKind, LedgerPage};
 
-/// Ledger entries one call returns at most.
+/// The most ledger entries that one call returns.
 const MOST: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -28,14 +28,14 @@ pub(super) fn ledger(
 ) -> CallResult<Response> {
     let Query(query) = query.map_err(|error| bad(error.to_string()))?;
     let phone = query.phone.as_deref().map(|text| {
-        // A `+` in a query string may have become a space.
+        // Some clients send a `+` in a query string unescaped; it arrives as a space.
         number(text.trim_start()).map(|pn| plus(&pn))
     });
     let phone = phone.transpose()?;
     let kind: Option<EntryKind> = match query.kind {
         Some(text) => Some(
             serde_json::from_value(text.into())
-                .map_err(|_| bad("kind is not one of the ledger's"))?,
+                .map_err(|_| bad("kind is not a kind of ledger entry"))?,
         ),
         None => None,
     };

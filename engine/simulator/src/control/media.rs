@@ -1,4 +1,4 @@
-//! Calls about what the media server keeps.
+//! Changes what the media server does with a file.
 
 use poem::web::{Data, Json};
 use poem::{Body, IntoResponse, Response, handler};
@@ -25,7 +25,7 @@ pub(super) async fn change(Data(world): WorldData<'_>, body: Body) -> CallResult
         .expire
         .is_some_and(|status| !(400..600).contains(&status))
     {
-        return Err(bad("expire is a status from 400 to 599"));
+        return Err(bad("expire must be a status from 400 to 599"));
     }
     let found = world.media.change(&body.direct_path, |object| {
         object.expired_status = body.expire.or(object.expired_status);

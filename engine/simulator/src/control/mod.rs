@@ -1,4 +1,5 @@
-//! The control API: what tests and demos tell the simulator. `CONTROL.md` documents each call.
+//! The control API, which tests and demos use to control the simulator. `CONTROL.md` documents each
+//! call.
 
 mod call;
 mod groups;
@@ -13,7 +14,7 @@ use poem::{EndpointExt, Route, delete, get, post, put};
 
 use self::call::{Refusal, refuse};
 
-/// All calls.
+/// Returns the routes of all calls.
 pub(crate) fn routes() -> impl poem::Endpoint {
     Route::new()
         .at("/phones", post(phones::put_phone))

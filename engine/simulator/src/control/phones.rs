@@ -1,4 +1,4 @@
-//! Calls about phones: make them, link devices.
+//! Calls that make phones and link devices.
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};

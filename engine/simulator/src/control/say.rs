@@ -1,4 +1,4 @@
-//! Calls that make a phone speak, read, and show its screen.
+//! Calls that make a phone send messages and receipts, and return what it shows.
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path, Query};
@@ -17,9 +17,9 @@ use crate::state::order::Order;
 use crate::state::speech::{Speech, SpeechContext};
 use crate::state::world::World;
 
-/// Frames one `say` may send.
+/// The most frames that one `say` may send.
 const COPIES: u32 = 100;
-/// The largest body of a `say`: 16 MiB of a file in base64, and the rest.
+/// The largest body of a `say`: a file of 16 MiB in base64, and the other fields.
 const BODY: usize = 24 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ pub(super) async fn say(
     let mut speech = speech(world, body)?;
     speech.done = Some(done);
     order(world, &pn, Order::Say(Box::new(speech)))?;
-    let said = said.await.map_err(|_| missing("the phone is gone"))?;
+    let said = said.await.map_err(|_| missing("the phone has stopped"))?;
     let said = said.map_err(bad)?;
     let mut reply = json!({ "id": said.id });
     if let Some(media) = said.media {
@@ -64,16 +64,16 @@ pub(super) async fn say(
 fn speech(world: &World, body: SayBody) -> CallResult<Speech> {
     let copies = body.copies.unwrap_or(1);
     if !(1..=COPIES).contains(&copies) {
-        return Err(bad("copies is 1 to 100"));
+        return Err(bad("copies must be from 1 to 100"));
     }
     let id = body.id.as_ref();
     if id.is_some_and(|id| id.is_empty() || id.len() > 64) {
-        return Err(bad("id is 1 to 64 bytes"));
+        return Err(bad("id must have 1 to 64 bytes"));
     }
     let message = match (body.text, body.message) {
         (Some(text), None) => json!({ "type": "text", "text": text }),
         (None, Some(message)) => message,
-        _ => return Err(bad("one of text and message is wanted")),
+        _ => return Err(bad("give either text or message")),
     };
     let mentions = body.mentions.iter().map(|text| number(text));
     Ok(Speech {
@@ -99,7 +99,7 @@ fn order(world: &World, pn: &Pn, order: Order) -> CallResult<()> {
     let busy = |_| {
         refusal(
             StatusCode::TOO_MANY_REQUESTS,
-            "the phone has too much to do",
+            "the phone has too many orders waiting",
         )
     };
     account.orders.try_send(order).map_err(busy)
@@ -168,10 +168,10 @@ pub(super) async fn chat(
 ) -> CallResult<Response> {
     let Query(query) = query.map_err(|error| bad(error.to_string()))?;
     let pn = known(world, &phone)?;
-    // A `+` in a query string may have become a space.
+    // Some clients send a `+` in a query string unescaped; it arrives as a space.
     let chat = known_chat(world, query.with.trim_start())?;
     let (shown, answer) = oneshot::channel();
     order(world, &pn, Order::ReadChat { chat, shown })?;
-    let messages = answer.await.map_err(|_| missing("the phone is gone"))?;
+    let messages = answer.await.map_err(|_| missing("the phone has stopped"))?;
     Ok(Json(json!({ "messages": messages })).into_response())
 }

@@ -1,4 +1,4 @@
-//! Calls that make things go wrong: faults, kicks, the reach-out time-lock.
+//! Calls that cause failures: faults, closed connections, the reach-out time-lock.
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};
@@ -40,7 +40,7 @@ pub(super) fn remove_fault(
     Ok(Json(json!({})).into_response())
 }
 
-/// How a connection ends.
+/// How a connection is closed.
 #[derive(Clone, Copy, Deserialize)]
 enum KickKind {
     #[serde(rename = "close")]

@@ -1,5 +1,5 @@
-//! `w:g2`: what groups there are and who is in them. Changes go through the control API. Who is not
-//! in a group is refused with 403, where there is none with 404 (whatsmeow, `getGroupInfo`).
+//! `w:g2`: requests about groups and their members. Only the control API changes groups. A client
+//! that is not a member is refused with 403, an unknown group with 404 (whatsmeow, `getGroupInfo`).
 
 use wacore_binary::Node;
 
@@ -8,13 +8,14 @@ use crate::stanza::{self, el};
 use crate::state::address::Address;
 use crate::state::world::World;
 
-/// Answer a `w:g2` request.
+/// Answers a `w:g2` request.
 pub(crate) fn answer(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
     match (request.kind.as_str(), request.tag()) {
         ("get", "participating") => participating(world, from, &request.id),
         ("get", "query") => query(world, from, request),
         ("get", _) => stanza::refusal(&request.id, 400, "bad-request"),
-        // A client that changes groups is not served here, and not lied to either.
+        // Requests that change a group are not supported. The client gets an error rather than a
+        // false success.
         _ => stanza::refusal(&request.id, 403, "forbidden"),
     }
 }

@@ -1,4 +1,4 @@
-//! Groups are made and change; the linked devices of their members are told.
+//! Makes and changes groups, and notifies the linked devices of their members.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::state::address::Pn;
 use crate::state::group::{AddressingMode, Group, GroupId};
 use crate::state::world::{State, World};
 
-/// A group to be made.
+/// The settings of a new group.
 pub(crate) struct NewGroup {
     pub(crate) subject: String,
     pub(crate) mode: AddressingMode,
@@ -19,7 +19,7 @@ pub(crate) struct NewGroup {
     pub(crate) admins: Vec<Pn>,
 }
 
-/// Make a group.
+/// Makes a group.
 pub(crate) fn create(world: &World, new: NewGroup) -> GroupId {
     let mut state = world.state();
     let id = free_id(&mut state);
@@ -42,7 +42,7 @@ pub(crate) fn create(world: &World, new: NewGroup) -> GroupId {
     id
 }
 
-/// Add and remove members. `false` if there is no such group.
+/// Adds and removes members. Returns `false` if the group does not exist.
 pub(crate) fn change(world: &World, id: &str, add: &[Pn], remove: &[Pn]) -> bool {
     let now = world.clock.seconds();
     let mut state = world.state();
@@ -71,7 +71,7 @@ pub(crate) fn change(world: &World, id: &str, add: &[Pn], remove: &[Pn]) -> bool
     true
 }
 
-/// Tell all devices of these accounts what the group's creator did.
+/// Notifies all devices of these accounts of a change that the group's creator made.
 fn notify_members(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u64) {
     let Some(by) = state.member_jid(group, &group.creator, 0) else {
         return;
@@ -89,7 +89,7 @@ fn notify_members(state: &mut State, group: &Group, accounts: &[Pn], action: Nod
     }
 }
 
-/// A group id nobody has, of the shape that WhatsApp gives out.
+/// Returns an unused group id in WhatsApp's format.
 fn free_id(state: &mut State) -> GroupId {
     loop {
         let digits: u64 = state.rng.random_range(100_000_000_000..999_999_999_999);

@@ -1,4 +1,4 @@
-//! Groups: who is in them, and how their members are addressed.
+//! Groups: members, requests about them and messages to them.
 
 pub(crate) mod iq;
 pub(crate) mod members;

@@ -1,4 +1,4 @@
-//! Groups and their members, as stanzas name them.
+//! Groups and their members as nodes of a stanza.
 
 use wacore_binary::{Node, Server};
 
@@ -8,7 +8,7 @@ use crate::state::group::{AddressingMode, Group};
 use crate::state::world::State;
 
 impl State {
-    /// `<participant jid=… [phone_number|lid]=… [type]>`
+    /// Returns `<participant jid=… [phone_number|lid]=… [type]>`.
     pub(crate) fn member_node(&self, group: &Group, pn: &Pn) -> Option<Node> {
         let account = self.accounts.get(pn)?;
         let (other, server) = match group.mode {
@@ -26,7 +26,7 @@ impl State {
         Some(node.build())
     }
 
-    /// `<group id subject …><participant/>…</group>`
+    /// Returns `<group id subject …><participant/>…</group>`.
     pub(crate) fn group_node(&self, group: &Group) -> Node {
         let members = group.members.keys();
         let members: Vec<Node> = members

@@ -1,5 +1,5 @@
-//! A message in a group: every device of every member gets the one ciphertext for all, and what is
-//! sealed for it alone.
+//! Delivers a message to a group. Every device of every member gets the shared ciphertext and the
+//! ciphertexts that are for this device only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::state::address::Address;
 use crate::state::group::Group;
 use crate::state::world::{State, World};
 
-/// The refusal where there is no such group, the code that `w:g2` has for it.
+/// The error code for a group that does not exist, as in `w:g2`.
 const NO_SUCH_GROUP: u16 = 404;
-/// The refusal of who is not in the group. Seen in a client's log of a refused message to a group
-/// (tgalal/yowsup, issue 1402); `w:g2` says 403 to the same people.
+/// The error code for a sender that is not a member. It was seen in a client's log (tgalal/yowsup,
+/// issue 1402). `w:g2` answers 403 in the same case.
 const NOT_A_MEMBER: u16 = 401;
 
-/// Give every device of the group its copy. `Err` is the code of the refusal.
+/// Delivers a copy to every device of the group. `Err` holds the error code.
 pub(crate) fn fan_out(
     world: &World,
     from: &Address,
@@ -33,7 +33,7 @@ pub(crate) fn fan_out(
     }
     let shared: Vec<&Node> = node.get_children_by_tag("enc").collect();
     if let Some(only) = stanza::jid(node, "participant") {
-        // Sealed anew for the one device that asked.
+        // The message is a resend for the one device that asked for it.
         if let Some(address) = state.address(&only) {
             deliver(&mut state, &group, from, &address, node, shared, now);
         }
@@ -48,7 +48,7 @@ pub(crate) fn fan_out(
     Ok(())
 }
 
-/// What is sealed for single devices: the sender's key for those that do not have it.
+/// Returns the ciphertexts for single devices: the sender key, for devices that do not have it.
 fn alone<'a>(state: &State, node: &'a Node) -> HashMap<Address, Vec<&'a Node>> {
     let list = node.get_optional_child("participants");
     let all = list

@@ -1,5 +1,5 @@
-//! `w:sync:app:state`: settings that an account's devices share, as sealed patches the server
-//! only numbers.
+//! `w:sync:app:state`: settings that an account's devices share. The patches are encrypted; the
+//! server only numbers them.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::state::account::{Account, Collection};
 use crate::state::address::Address;
 use crate::state::world::World;
 
-/// Patches kept of one collection; a device further behind starts from what is left.
+/// The most patches kept of one collection. A device that is further behind gets only these.
 const PATCHES: usize = 1000;
 
-/// Answer: store what was pushed, send what the device has not seen.
+/// Stores the patches that the device pushed and returns those it does not have.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
     let mut state = world.state();
     let id = state.fresh_id();
@@ -48,7 +48,7 @@ fn tell_siblings(account: &mut Account, from: &Address, id: String, changed: Vec
     account.send_to_devices(&Arc::new(node.build()), Some(from.device), true);
 }
 
-/// One collection: the reply, and whether something was pushed.
+/// Handles one collection. Returns the reply and whether a patch was stored.
 fn sync(name: &str, node: &Node, collection: &mut Collection) -> (Node, bool) {
     let base = stanza::text(node, "version").and_then(|text| text.parse().ok());
     let base: u64 = base.unwrap_or(0);

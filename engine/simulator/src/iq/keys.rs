@@ -1,4 +1,5 @@
-//! `encrypt`: a device uploads its keys, counts and checks them, and fetches those of others.
+//! `encrypt`: a device uploads, counts and checks its own keys, and fetches the keys of other
+//! devices.
 
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use crate::state::order::Order;
 use crate::state::world::{State, World};
 use crate::{phone, stanza};
 
-/// One-time keys kept for one device.
+/// The most one-time keys kept for one device.
 const ONE_TIME_KEYS: usize = 20_000;
 
-/// Answer an `encrypt` request.
+/// Answers an `encrypt` request.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> NextStep {
     let reply = match (request.kind.as_str(), request.tag()) {
         ("get", "count") => with_device(world, from, |device| {
@@ -50,7 +51,7 @@ fn with_device(
     account.devices.get_mut(&from.device).map(act)
 }
 
-/// The first upload after linking makes the phone send what a new device needs.
+/// Stores uploaded keys. After the first upload, the phone sends the new device what it needs.
 fn upload(world: &World, from: &Address, request: &IqRequest<'_>) -> Option<Node> {
     world.stats.count("prekey_uploads");
     let mut state = world.state();

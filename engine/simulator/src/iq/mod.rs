@@ -1,4 +1,4 @@
-//! Requests (`<iq>`) of linked devices, one page per kind.
+//! Requests (`<iq>`) from linked devices, one page for each kind.
 
 mod app_state;
 mod keys;
@@ -16,7 +16,7 @@ use crate::state::address::Address;
 use crate::state::world::World;
 use crate::{group, login, pairing, stanza};
 
-/// Answer one request.
+/// Answers one request.
 pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> NextStep {
     let request = IqRequest {
         id: stanza::text(node, "id").unwrap_or_default(),
@@ -35,8 +35,8 @@ pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> NextSte
             NextStep::Silence
         }
         ("md", "remove-companion-device") => {
-            // The reply is lost with the connection if the device removes itself, as in reality
-            // the stream error follows at once.
+            // A device that removes itself may not get this reply, because its connection closes at
+            // once. WhatsApp does the same.
             let reply = stanza::result(&request.id, Vec::new());
             remove(world, from, request.child, reply)
         }

@@ -1,4 +1,4 @@
-//! The requests with short answers.
+//! Requests whose answers are short.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use crate::stanza::{self, el, notification};
 use crate::state::address::Address;
 use crate::state::world::{State, World};
 
-/// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0, `abprops`).
+/// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0,
+/// `abprops`).
 const PRIVACY_TOKENS: u32 = 10_518;
-/// `query_id` of WhatsApp Web's reach-out time-lock query (wacore 0.7.0, `mex_operations`).
+/// `query_id` of WhatsApp Web's query for the reach-out time-lock (wacore 0.7.0, `mex_operations`).
 const TIMELOCK_QUERY: &str = "23983697327930364";
-/// The field of the answer (also Baileys 7.0.0-rc14's `XWAPaths`).
+/// The field of the answer (also in Baileys 7.0.0-rc14, `XWAPaths`).
 const TIMELOCK_FIELD: &str = "xwa2_fetch_account_reachout_timelock";
 
-/// Seconds a client may keep the answer about media hosts.
+/// How many seconds a client may cache the answer about media hosts.
 const MEDIA_SECONDS: u32 = 3600;
 
-/// Devices show the token that a contact gave them with each message to them.
+/// Returns the property that makes devices send a contact's privacy token with each message.
 fn privacy_tokens_on() -> Node {
     el("prop")
         .attr("config_code", PRIVACY_TOKENS)
@@ -28,7 +29,7 @@ fn privacy_tokens_on() -> Node {
         .build()
 }
 
-/// Answer; what is not known gets an empty result, as pings and clean-ups do.
+/// Answers a request. An unknown request, such as a ping, gets an empty result.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
     let id = request.id.as_str();
     let children = match (request.xmlns.as_str(), request.kind.as_str(), request.tag()) {
@@ -112,7 +113,7 @@ fn mex(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
     stanza::result(&request.id, vec![result])
 }
 
-/// A device gives contacts a token that lets them write; each of a contact's devices is told.
+/// Issues a privacy token for each contact and notifies all devices of the contact.
 fn issue_tokens(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) {
     let tokens = request.child.into_iter();
     let tokens = tokens.flat_map(|child| child.get_children_by_tag("token"));

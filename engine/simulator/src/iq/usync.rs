@@ -1,4 +1,4 @@
-//! `usync`: who is on WhatsApp, under which LID, with which devices.
+//! `usync`: whether a user is on WhatsApp, with which LID and which devices.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::state::address::{Address, parse_phone};
 use crate::state::world::{State, World};
 use crate::{phone, stanza};
 
-/// What the client asked to know of each user.
+/// What the client asks about each user.
 struct UsyncQuery {
     devices: bool,
     contact: bool,
     lid: bool,
-    /// Names of all protocols asked for; the others are answered as "nothing known".
+    /// The names of all protocols asked for. The unsupported ones get an empty answer.
     tags: Vec<String>,
 }
 
-/// Answer a `usync` request.
+/// Answers a `usync` request.
 pub(super) fn answer(world: &Arc<World>, _from: &Address, request: &IqRequest<'_>) -> Node {
     world.stats.count("usync");
     let Some(usync) = request.child.filter(|child| child.tag == "usync") else {
@@ -66,7 +66,7 @@ fn results(wanted: &UsyncQuery) -> Node {
         .build()
 }
 
-/// One user of the list, named by an address or by a number.
+/// Answers for one user, named by an address or by a phone number.
 fn one(world: &Arc<World>, user: &Node, wanted: &UsyncQuery) -> Option<Node> {
     let contact = user
         .get_optional_child("contact")

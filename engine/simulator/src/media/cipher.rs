@@ -1,7 +1,7 @@
-//! How media is sealed: HKDF-SHA256 over the media key, AES-256-CBC, ten bytes of HMAC-SHA256
-//! (WhatsApp's security white paper, "Transmitting Media and Other Attachments"). Written here and
-//! not taken from the library under test, so that the two check each other. Memory is bounded
-//! whatever the size.
+//! Media encryption: HKDF-SHA256 over the media key, AES-256-CBC and ten bytes of HMAC-SHA256
+//! (WhatsApp's security white paper, "Transmitting Media and Other Attachments"). It is our own
+//! code and not the library's, so that each checks the other. Memory use does not grow with the
+//! file.
 
 use std::io::{self, Read, Write};
 
@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 
 use super::MediaKind;
 
-/// Bytes of authentication code behind the ciphertext.
+/// Bytes of the authentication code after the ciphertext.
 const MAC: usize = 10;
 const BLOCK: usize = 16;
-/// Bytes worked on at a time; whole blocks.
+/// Bytes processed at a time, a multiple of the block size.
 const CHUNK: usize = 64 * 1024;
 
-/// Both hashes and the length of what was sealed, as they stand in the message.
+/// The hashes and the length of a file, as its message states them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub(crate) plain: [u8; 32],
@@ -28,16 +28,16 @@ pub(crate) struct Sums {
     pub(crate) length: u64,
 }
 
-/// Why media could not be opened.
+/// Why a file could not be decrypted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MediaError {
-    #[error("the ciphertext is no whole number of blocks and a mac")]
+    #[error("the ciphertext is not whole blocks followed by a mac")]
     Length,
     #[error("the mac does not match")]
     Mac,
     #[error("the padding is wrong")]
     Padding,
-    #[error("reading it failed: {0}")]
+    #[error("reading the file failed: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -51,7 +51,7 @@ fn keys(media_key: &[u8], kind: MediaKind) -> MediaKeys {
     let mut out = [0; 112];
     Hkdf::<Sha256>::new(None, media_key)
         .expand(kind.key_info().as_bytes(), &mut out)
-        .expect("112 bytes are fewer than HKDF can give");
+        .expect("HKDF can produce 112 bytes");
     let part = |from: usize, to: usize| &out[from..to];
     MediaKeys {
         iv: part(0, 16).try_into().expect("16 bytes"),
@@ -67,7 +67,7 @@ fn authenticator(keys: &MediaKeys) -> Hmac<Sha256> {
     mac
 }
 
-/// Both hashes while they are taken.
+/// Computes both hashes while the file is read.
 #[derive(Default)]
 struct Hashes {
     plain: Sha256,
@@ -94,7 +94,7 @@ impl Hashes {
     }
 }
 
-/// Seal all of `from` into `to`.
+/// Encrypts all of `from` into `to`.
 pub(crate) fn seal(
     media_key: &[u8; 32],
     kind: MediaKind,
@@ -130,8 +130,8 @@ pub(crate) fn seal(
     Ok(hashes.sums())
 }
 
-/// Open `size` bytes of `from` into `to`, and hash both sides. What was written is only good if
-/// this succeeds: the authentication code stands at the end.
+/// Decrypts `size` bytes of `from` into `to` and hashes both. Do not use the output if this fails:
+/// the authentication code comes last.
 pub(crate) fn open(
     media_key: &[u8],
     kind: MediaKind,
@@ -148,7 +148,7 @@ pub(crate) fn open(
     let mut mac = authenticator(&keys);
     let mut hashes = Hashes::default();
     let mut chunk = vec![0; CHUNK];
-    // A wrong padding is told only where the authentication code holds.
+    // Wrong padding is reported only if the authentication code is right.
     let mut padded = true;
     while left > 0 {
         let take = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
@@ -180,7 +180,7 @@ pub(crate) fn open(
     Ok(hashes.sums())
 }
 
-/// Read until the buffer is full or the source ends.
+/// Reads until the buffer is full or the source ends.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -196,15 +196,15 @@ fn as_block(bytes: &mut [u8]) -> &mut Array<u8, U16> {
     bytes.try_into().expect("chunks are cut into whole blocks")
 }
 
-/// PKCS#7: so many bytes of that value; how many.
+/// Adds PKCS#7 padding and returns its length.
 fn pad(chunk: &mut [u8], at: usize) -> usize {
     let count = BLOCK - at % BLOCK;
-    let value = u8::try_from(count).expect("at most a block");
+    let value = u8::try_from(count).expect("the padding is at most a block");
     chunk[at..at + count].fill(value);
     count
 }
 
-/// Where the padding begins.
+/// Returns where the padding begins.
 fn unpad(chunk: &[u8]) -> Option<usize> {
     let value = *chunk.last()?;
     let count = usize::from(value);
@@ -225,7 +225,7 @@ mod tests {
         (0..size).map(|n| n.to_le_bytes()[0] ^ 0x5a).collect()
     }
 
-    /// Around a block, around a chunk, and nothing at all.
+    /// Around the size of a block, around the size of a chunk, and empty.
     const SIZES: [usize; 7] = [0, 1, 15, 16, CHUNK - 1, CHUNK, CHUNK + 17];
 
     #[test]

@@ -1,4 +1,4 @@
-//! Downloads: of the whole or of a range, with or without a pass.
+//! Downloads of a whole file or a range, with or without an upload pass.
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::state::faults::{FaultAction, FaultPoint};
 use crate::state::media_store::MediaObject;
 use crate::state::world::World;
 
-/// Time for what was written to leave, before a connection is cut.
+/// Time for written bytes to leave before the connection is cut.
 const BEFORE_CUT: Duration = Duration::from_millis(50);
 
-/// `GET {direct_path}…`, with or without a pass, as a whole or a `Range` of it.
+/// Handles `GET {direct_path}…`, with or without a pass, with or without a `Range`.
 #[handler]
 pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
@@ -47,7 +47,7 @@ pub(crate) async fn download(Data(world): Data<&Arc<World>>, request: &Request) 
     }
 }
 
-/// The object, unless it is not there, or not there any more, or the token is another's.
+/// Returns the object, or an error if it is missing, has expired or has another token.
 fn wanted(
     world: &World,
     path: &str,
@@ -57,28 +57,32 @@ fn wanted(
     let object = object.ok_or((StatusCode::NOT_FOUND, "no such media"))?;
     if let Some(status) = object.expired_status {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::GONE);
-        return Err((status, "it has expired"));
+        return Err((status, "the media has expired"));
     }
     if named.is_some_and(|text| token(text) != Some(object.hash)) {
-        return Err((StatusCode::FORBIDDEN, "the token is not this media's"));
+        return Err((StatusCode::FORBIDDEN, "the token belongs to other media"));
     }
     Ok(object)
 }
 
-/// Break the connection, once what was written before is on its way: an error drops what waits.
+/// Breaks the connection after a short wait, because an error drops the bytes that are not sent
+/// yet.
 async fn reset((): ()) -> io::Result<Bytes> {
     tokio::time::sleep(BEFORE_CUT).await;
     Err(io::ErrorKind::ConnectionReset.into())
 }
 
-/// Cut, half of what is promised comes, then the connection breaks.
+/// Sends the object or a range of it. With `cut`, it sends half and breaks the connection.
 async fn give(object: MediaObject, range: Option<&str>, cut: bool) -> anyhow::Result<Response> {
     let (part, status) = match range::part(range, object.length) {
         Part::Whole => (0..object.length, StatusCode::OK),
         Part::Some(part) => (part, StatusCode::PARTIAL_CONTENT),
         Part::Outside => {
             let all = format!("bytes */{}", object.length);
-            let refused = refuse(StatusCode::RANGE_NOT_SATISFIABLE, "nothing there");
+            let refused = refuse(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "the range is outside the file",
+            );
             return Ok(refused
                 .with_header(header::CONTENT_RANGE, all)
                 .into_response());

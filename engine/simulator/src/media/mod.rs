@@ -1,4 +1,5 @@
-//! Media: sealed by who sends it, kept by a server that cannot open it, opened by who gets it.
+//! Media: senders encrypt it, the server stores it without being able to read it, recipients
+//! decrypt it.
 
 pub(crate) mod cipher;
 pub(crate) mod download;
@@ -7,13 +8,13 @@ mod server;
 pub(crate) mod transfer;
 pub(crate) mod upload;
 
-/// Seconds that an address says it is good for; nobody checks.
+/// How many seconds an address claims to be valid. Nothing checks it.
 pub(crate) const GOOD_FOR: u64 = 30 * 24 * 3600;
 
-/// What media is, as far as its keys go.
+/// The kind of media, as far as its keys depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MediaKind {
-    /// Pictures, and stickers too.
+    /// Pictures and stickers.
     Image,
     Video,
     /// Audio files and voice notes.
@@ -22,7 +23,8 @@ pub(crate) enum MediaKind {
 }
 
 impl MediaKind {
-    /// What its keys are derived for (Baileys 7.0.0-rc14, `MEDIA_HKDF_KEY_MAPPING`).
+    /// Returns the text that the media keys are derived with (Baileys 7.0.0-rc14,
+    /// `MEDIA_HKDF_KEY_MAPPING`).
     pub(crate) fn key_info(self) -> &'static str {
         match self {
             Self::Image => "WhatsApp Image Keys",
@@ -33,7 +35,7 @@ impl MediaKind {
     }
 }
 
-/// The folders of the media server that take uploads (wacore 0.7.0, `MediaType::upload_path`).
+/// The folders of the media server that accept uploads (wacore 0.7.0, `MediaType::upload_path`).
 pub(crate) const FOLDERS: [&str; 9] = [
     "audio",
     "document",

@@ -1,19 +1,19 @@
-//! `Range` of a download: one range of bytes (RFC 9110, section 14).
+//! The `Range` header of a download: one range of bytes (RFC 9110, section 14).
 
 use std::ops::Range;
 
-/// What a download gets.
+/// What a download returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Everything: no range, or one that is not understood, which is to be ignored.
+    /// The whole file: there is no range, or it is not understood and must be ignored.
     Whole,
     /// These bytes.
     Some(Range<u64>),
-    /// Nothing there: 416.
+    /// The range is outside the file: status 416.
     Outside,
 }
 
-/// The part of `length` bytes that a `Range` header asks for.
+/// Returns the part of `length` bytes that a `Range` header asks for.
 pub(super) fn part(header: Option<&str>, length: u64) -> Part {
     let wanted = header
         .and_then(|text| text.trim().strip_prefix("bytes="))

@@ -1,5 +1,4 @@
-//! What uploads and downloads have in common: how they name things, how they are refused, and what
-//! goes wrong with them on purpose.
+//! What uploads and downloads share: parameters, refusals and faults.
 
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use crate::state::faults::{Fault, FaultAction, FaultPoint};
 use crate::state::media_store::Hash;
 use crate::state::world::World;
 
-/// Reads `name=value` pairs; clients put a `?` before their own even where the direct path has one.
+/// Returns a query parameter. Clients add theirs after a `?` even if the direct path already has
+/// one.
 pub(super) fn parameter<'a>(query: &'a str, wanted: &str) -> Option<&'a str> {
     query
         .split(['&', '?'])
@@ -23,49 +23,46 @@ pub(super) fn parameter<'a>(query: &'a str, wanted: &str) -> Option<&'a str> {
         .find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
-/// The hash a token is made of; its padding may be there, written either way.
+/// Parses a token, which is a hash in base64. Padding is optional and may be escaped.
 pub(super) fn token(text: &str) -> Option<Hash> {
     let text = text.trim_end_matches("%3D").trim_end_matches('=');
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
-/// A refusal, as JSON that says why.
+/// Returns an error response with a JSON body.
 pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
     Json(json!({ "error": why }))
         .with_status(status)
         .into_response()
 }
 
-/// A refusal of whose pass nobody was given.
+/// Returns the response to an unknown upload pass.
 pub(super) fn unauthorized() -> Response {
-    refuse(
-        StatusCode::UNAUTHORIZED,
-        "auth is no pass of a linked device",
-    )
+    refuse(StatusCode::UNAUTHORIZED, "auth is not a valid upload pass")
 }
 
-/// The server's own failure.
+/// Returns the response to a failure of the server itself.
 pub(super) fn internal_error(why: &str) -> Response {
     refuse(StatusCode::INTERNAL_SERVER_ERROR, why)
 }
 
-/// The fault that strikes a transfer of this device, if any.
+/// Returns the fault that applies to a transfer of this device, if there is one.
 pub(super) fn fault(world: &World, owner: Option<&Address>, on: FaultPoint) -> Option<Fault> {
     let phone = owner.map_or_else(String::new, |own| plus(&own.pn));
     world.faults.trigger(&phone, on)
 }
 
-/// A fault that strikes before anything else happens; `None` to go on.
+/// Applies a fault that acts before the transfer. Returns `None` if the transfer goes on.
 pub(super) async fn apply_fault(world: &World, fault: Option<&Fault>) -> Option<Response> {
     let fault = fault?;
     match fault.action {
         FaultAction::Nack => {
             let status = StatusCode::from_u16(fault.code.unwrap_or(500));
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Some(refuse(status, "refused on purpose"))
+            Some(refuse(status, "refused by a fault"))
         }
         FaultAction::Drop => {
-            // Until the client has enough.
+            // The client waits until it gives up.
             world.stop.cancelled().await;
             Some(internal_error("the server is stopping"))
         }

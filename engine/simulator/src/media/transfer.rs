@@ -1,4 +1,4 @@
-//! Bytes of media on their way to and from files, a chunk at a time.
+//! Copies media between the network and files, one chunk at a time.
 
 use std::io::SeekFrom;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use crate::state::media_store::{Hash, MediaStore, remove};
 
 /// Bytes read from a file at a time.
 const CHUNK: usize = 64 * 1024;
-/// The largest upload: WhatsApp's 2 GB, and what sealing adds.
+/// The largest upload: WhatsApp's 2 GB, and the overhead of encryption.
 pub(crate) const LARGEST: u64 = 2 * 1024 * 1024 * 1024 + 4096;
 
-/// An upload that is being taken.
+/// An upload in progress.
 pub(crate) struct Incoming {
     path: PathBuf,
     file: File,
@@ -26,17 +26,17 @@ pub(crate) struct Incoming {
     pub(crate) length: u64,
 }
 
-/// How taking an upload ended.
+/// How an upload ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UploadEnd {
-    /// The client sent all it had.
+    /// The client sent everything.
     All,
-    /// It stopped, or was stopped at the limit it was given.
+    /// The client stopped, or the limit was reached.
     Stopped,
 }
 
 impl Incoming {
-    /// Begin, or go on from `offset` where an earlier upload stopped.
+    /// Starts an upload, or resumes one at `offset`.
     pub(crate) async fn begin(
         store: &MediaStore,
         hash: &Hash,
@@ -52,10 +52,12 @@ impl Incoming {
                 length: 0,
             });
         }
-        let (path, length) = store.take_partial(hash).context("nothing to resume")?;
+        let (path, length) = store
+            .take_partial(hash)
+            .context("there is no upload to resume")?;
         if offset > length {
             store.keep_partial(*hash, path, length);
-            bail!("only {length} bytes were taken before");
+            bail!("only {length} bytes were uploaded before");
         }
         Self::go_on(path, offset).await
     }
@@ -80,7 +82,7 @@ impl Incoming {
         })
     }
 
-    /// Write what comes, up to `limit` bytes in all.
+    /// Writes what arrives, up to `limit` bytes in total.
     pub(crate) async fn take<E>(
         &mut self,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
@@ -102,14 +104,14 @@ impl Incoming {
         Ok(UploadEnd::All)
     }
 
-    /// Keep it for the client to go on with.
+    /// Keeps a partial upload, so that the client can resume it.
     pub(crate) async fn pause(mut self, store: &MediaStore, hash: Hash) -> anyhow::Result<()> {
         self.file.flush().await?;
         store.keep_partial(hash, self.path, self.length);
         Ok(())
     }
 
-    /// Keep it as an object, if it is what it was said to be; its direct path.
+    /// Stores the upload if its hash is right. Returns its direct path.
     pub(crate) async fn finish(
         mut self,
         store: &MediaStore,
@@ -125,7 +127,7 @@ impl Incoming {
     }
 }
 
-/// A part of a file as a stream; with `spoil` the middle byte of the file is another.
+/// Returns a part of a file as a stream. With `spoil`, the byte at that offset is wrong.
 pub(crate) async fn read(
     path: PathBuf,
     part: Range<u64>,

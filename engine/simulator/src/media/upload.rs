@@ -1,4 +1,4 @@
-//! Uploads: taken whole or resumed, kept under the hash of their bytes.
+//! Uploads, whole or resumed. Files are stored by the hash of their bytes.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::state::world::World;
 /// Where an upload of unknown length is cut.
 const CUT_AT: u64 = 64 * 1024;
 
-/// `POST /mms/{folder}/{token}?auth=…&token=…[&resume=1][&file_offset=…]`
+/// Handles `POST /mms/{folder}/{token}?auth=…&token=…[&resume=1][&file_offset=…]`.
 #[handler]
 pub(crate) async fn upload(
     Data(world): Data<&Arc<World>>,
@@ -45,7 +45,7 @@ pub(crate) async fn upload(
     }
     let length = content_length(request);
     if length.is_some_and(|length| length > LARGEST) {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "more than 2 GiB");
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "an upload is at most 2 GiB");
     }
     let plan = Upload {
         hash,
@@ -55,12 +55,12 @@ pub(crate) async fn upload(
     taken(world, plan, body, remote).await
 }
 
-/// What an upload is said to be.
+/// An upload as the client announced it.
 #[derive(Clone, Copy)]
 struct Upload {
     hash: Hash,
     offset: u64,
-    /// Bytes taken at most.
+    /// The most bytes that are accepted.
     limit: u64,
 }
 
@@ -69,7 +69,7 @@ fn offset(query: &str) -> u64 {
     offset.unwrap_or(0)
 }
 
-/// Half of it, where the fault is to cut it.
+/// Returns how many bytes to accept: half the upload if a fault cuts it.
 fn limit(fault: Option<&Fault>, length: Option<u64>) -> u64 {
     match fault.map(|fault| fault.action) {
         Some(FaultAction::Cut) => length.map_or(CUT_AT, |length| length / 2),
@@ -77,7 +77,8 @@ fn limit(fault: Option<&Fault>, length: Option<u64>) -> u64 {
     }
 }
 
-/// Take it in a task of its own: when the connection breaks, what came is still kept to be resumed.
+/// Runs the upload in its own task: if the connection breaks, the bytes are still kept for a
+/// resume.
 async fn taken(world: &Arc<World>, plan: Upload, body: Body, remote: &RemoteAddr) -> Response {
     let (world, remote) = (Arc::clone(world), remote.clone());
     let taking = world.tasks.clone().spawn(async move {

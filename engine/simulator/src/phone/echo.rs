@@ -1,4 +1,4 @@
-//! A phone that says back what it is shown.
+//! A phone that echoes what it receives.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::state::order::Order;
 use crate::state::speech::{Speech, SpeechContext};
 use crate::state::view::View;
 
-/// The kinds that are said back; what changes another message is not.
+/// The kinds that are echoed. Changes of other messages are not.
 const SAID_BACK: [&str; 10] = [
     "text", "image", "video", "audio", "voice", "document", "sticker", "location", "contact",
     "contacts",
 ];
 
 impl Phone {
-    /// Say it back: a text as a text, anything else as the very same message, whose file stays
-    /// where it is, as a forward does it.
+    /// Echoes a message. A text is sent as a text. Everything else is sent unchanged, as a forward
+    /// does, and its file stays where it is.
     pub(super) fn echo(&self, chat: Chat, view: &View, message: &Message, delay_ms: u64) {
         if !SAID_BACK.contains(&view.kind) {
             return;
@@ -55,7 +55,7 @@ impl Phone {
     }
 }
 
-/// Without what was only for the first time it was sent.
+/// Removes what belongs to the first sending only.
 fn bare(message: &Message) -> Message {
     let (inner, _) = reading::unwrapped(message);
     let mut inner = inner.clone();

@@ -1,4 +1,4 @@
-//! What a phone is sent: opened, shown once, and answered with receipts.
+//! Handles messages to a phone: decrypts them, shows each once and sends receipts.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::state::ledger::EntryKind;
 use crate::state::view::View;
 use crate::{reading, stanza};
 
-/// Where a message was said, and by which device.
+/// The chat of a message and the device that sent it.
 #[derive(Clone)]
 pub(super) struct Origin {
     chat: Chat,
     sender: Address,
 }
 
-/// How often the sender was asked for this message, with the next time.
+/// Returns how often the sender has been asked for this message, this time included.
 fn retry_count(enc: &Node) -> u8 {
     let count = stanza::text(enc, "count").and_then(|text| text.parse().ok());
     count.unwrap_or(0_u8).saturating_add(1)
@@ -39,12 +39,12 @@ impl Phone {
         while let Some(enc) = sealed.next() {
             match self.open(&origin, enc) {
                 Ok(message) => self.opened(node, &origin, &id, &message).await,
-                // A group's key that comes again says nothing of the message behind it.
+                // A repeated group key says nothing about the message that follows it.
                 Err(DecryptError::Duplicate) if sealed.peek().is_some() => {}
                 Err(DecryptError::Duplicate) => self.repeated(node, &origin, &id, None),
                 Err(DecryptError::Broken(error)) => {
-                    tracing::debug!(%error, "a phone could not open a message");
-                    // The rest waits for what could not be opened.
+                    tracing::debug!(%error, "a phone could not decrypt a message");
+                    // The remaining ciphertexts need the one that failed.
                     return self.unreadable(
                         node,
                         &origin.sender,
@@ -81,7 +81,7 @@ impl Phone {
         decode_plaintext(&plain, 2).map_err(DecryptError::from)
     }
 
-    /// A message was opened: show it, unless it was shown before or is not for showing.
+    /// Handles a decrypted message: shows it, unless it was shown before or is not for people.
     async fn opened(&mut self, node: &Node, origin: &Origin, id: &str, message: &Message) {
         self.store_sender_key(origin, message);
         let Origin { chat, sender } = origin;
@@ -113,13 +113,14 @@ impl Phone {
         if script.reads {
             self.receipt(node, Some("read"));
         }
-        // Two of them in one group would never come to an end.
+        // Two echoing phones in one group would never stop.
         if script.echo && chat.group().is_none() {
             self.echo(chat.clone(), &view, message, script.echo_delay_ms);
         }
     }
 
-    /// Keys, settings, history. A stanza that hands over a group's key goes on with the message.
+    /// Handles keys, settings and history. If the stanza also carries a group message, its receipt
+    /// is sent later.
     fn nothing_to_show(&self, node: &Node, message: &Message) {
         let goes_on = node
             .get_children_by_tag("enc")
@@ -130,7 +131,7 @@ impl Phone {
         }
     }
 
-    /// Take a group's key that somebody hands over.
+    /// Stores a group's sender key from a message.
     fn store_sender_key(&mut self, origin: &Origin, message: &Message) {
         let shared = message.sender_key_distribution_message.as_option();
         let key =
@@ -143,7 +144,7 @@ impl Phone {
         }
     }
 
-    /// What a linked device wrote: shown as the phone's own.
+    /// Shows what a linked device sent as the phone's own message.
     fn own_copy(&mut self, id: &str, message: &Message) {
         let Some(copy) = message.device_sent_message.as_option() else {
             return;
@@ -167,7 +168,7 @@ impl Phone {
         self.on_screen(&chat, &own, id, &mut view, &inner);
     }
 
-    /// Download the file of a message and open it.
+    /// Downloads and decrypts the file of a message.
     async fn fetch(&self, view: &mut View, message: &Message) {
         let Some(attachment) = reading::attachment(message) else {
             return;
@@ -181,7 +182,7 @@ impl Phone {
         view.media = Some(reading::media_view(&attachment, &outcome));
     }
 
-    /// Put numbers in place of addresses.
+    /// Replaces addresses by phone numbers.
     pub(crate) fn replace_addresses(&self, view: &mut View) {
         let state = self.world.state();
         let name = |text: &mut String| {
@@ -196,7 +197,8 @@ impl Phone {
         }
     }
 
-    /// Open a vote with the secret of its poll, whichever way its people are named.
+    /// Decrypts a vote with the secret of its poll. The voter and the creator may be named by LID
+    /// or by number.
     fn count_vote(&self, chat: &Chat, voter: &Pn, view: &mut View, message: &Message) {
         let poll = view
             .target

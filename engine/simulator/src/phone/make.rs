@@ -1,4 +1,4 @@
-//! Phones come into being.
+//! Makes phones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::state::device::{Device, MAILBOX};
 use crate::state::phone_keys::PhoneKeys;
 use crate::state::world::{State, World};
 
-/// Make the phone of an address if that is how this world is set up and nobody has it.
+/// Makes the phone of an address if `any_number` is set and the phone does not exist.
 pub(crate) fn ensure(world: &Arc<World>, jid: &Jid) {
     if world.any_number
         && jid.server == Server::Pn
@@ -28,7 +28,8 @@ pub(crate) fn ensure(world: &Arc<World>, jid: &Jid) {
     }
 }
 
-/// Make a phone, unless there is one. `true` if it is new. It is online and silent.
+/// Makes a phone if it does not exist. Returns `true` if it is new. A new phone is online and
+/// silent.
 pub(crate) fn create(world: &Arc<World>, pn: &Pn) -> anyhow::Result<bool> {
     let mut state = world.state();
     if state.accounts.contains_key(pn) {

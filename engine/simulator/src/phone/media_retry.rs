@@ -1,6 +1,6 @@
-//! A linked device asks its account's phone to put media up again that the media server has no
-//! more (`receipt type="server-error"`); the phone does, and answers with the new address
-//! (`notification type="mediaretry"`).
+//! A linked device asks its phone to upload a file again that the media server has lost (`receipt
+//! type="server-error"`). The phone does so and answers with the new address (`notification
+//! type="mediaretry"`).
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::reading::Attachment;
 use crate::stanza::{el, notification};
 use crate::{addon, reading, stanza};
 
-/// What the key of request and answer is derived for.
+/// The text that the key of request and answer is derived with.
 const INFO: &[u8] = b"WhatsApp Media Retry Notification";
-/// Codes of an answer without a box (wacore 0.7.0, `parse_media_retry_notification`).
+/// Codes of an answer that is not encrypted (wacore 0.7.0, `parse_media_retry_notification`).
 const NOT_FOUND: u8 = 2;
 const NOT_OPENED: u8 = 3;
 
-/// Answer a request of one of the account's devices.
+/// Answers a request from one of the account's devices.
 pub(crate) async fn answer(phone: &mut Phone, node: &Node) -> Option<()> {
     let id = stanza::text(node, "id")?;
     let about = node.get_optional_child("rmr")?.clone();
@@ -55,7 +55,7 @@ fn refused(code: u8) -> Node {
     el("error").attr("code", code).build()
 }
 
-/// Put it up again, if the request is of who knows the media's key.
+/// Uploads the file again if the request was encrypted with the media key.
 async fn again(phone: &mut Phone, id: &str, request: &Node, attachment: &Attachment) -> Node {
     let key = attachment.media_key.clone().unwrap_or_default();
     if !asked_properly(id, request, &key) {
@@ -92,7 +92,7 @@ fn asked_properly(id: &str, request: &Node, key: &[u8]) -> bool {
         .is_some_and(|receipt| receipt.stanza_id.as_deref() == Some(id))
 }
 
-/// Under a new address: the old one stays gone.
+/// Copies the file to a new address. The old address stays invalid.
 async fn reupload(phone: &Phone, attachment: &Attachment) -> Option<String> {
     let world = &phone.world;
     let object = world.media.find(attachment.direct_path.as_deref()?)?;

@@ -36,12 +36,12 @@ use crate::state::screen::Screen;
 use crate::state::view::View;
 use crate::state::world::World;
 
-/// Orders that wait for one phone.
+/// The most orders that wait for one phone.
 const ORDERS: usize = 10_000;
-/// Messages a phone remembers, to show each once.
+/// How many messages a phone remembers, to show each once.
 const REMEMBERED: usize = 10_000;
 
-/// A phone at work.
+/// A running phone.
 pub(crate) struct Phone {
     pub(crate) world: Arc<World>,
     pub(crate) own: Address,
@@ -53,7 +53,7 @@ pub(crate) struct Phone {
     seen: HashSet<(Pn, String)>,
     seen_order: VecDeque<(Pn, String)>,
     pub(crate) screen: Screen,
-    /// Own messages, newest last.
+    /// The phone's own messages, newest last.
     pub(crate) said: VecDeque<Outgoing>,
 }
 
@@ -79,7 +79,7 @@ impl Phone {
         }
     }
 
-    /// Tell the server that a stanza has arrived.
+    /// Acknowledges a stanza to the server.
     fn acknowledge(&self, node: &Node) {
         let ack = el("ack")
             .attr("class", node.tag.as_ref())
@@ -87,7 +87,7 @@ impl Phone {
         acknowledged(&self.world, &self.own, &ack.build());
     }
 
-    /// Write a line about a message that was sent by `sender`, in a chat of this phone.
+    /// Writes a ledger entry about a message that `sender` sent in a chat of this phone.
     pub(crate) fn record(
         &self,
         kind: EntryKind,

@@ -1,4 +1,4 @@
-//! A message on its way out, and the stanza around its ciphertexts.
+//! An outgoing message and the stanza around its ciphertexts.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -7,19 +7,19 @@ use waproto::whatsapp::Message;
 use super::signal::Sealed;
 use crate::stanza::el;
 
-/// A message, and what the server is told of it.
+/// A message and the attributes of its stanza.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) id: String,
     pub(crate) message: Message,
-    /// The stanza's `edit`.
+    /// The `edit` attribute of the stanza.
     pub(crate) edit: Option<&'static str>,
-    /// `polltype` of its `<meta>`.
+    /// The `polltype` of its `<meta>`.
     pub(crate) polltype: Option<&'static str>,
 }
 
 impl Outgoing {
-    /// The stanza around ciphertexts.
+    /// Returns the stanza with these ciphertexts.
     pub(crate) fn stanza(&self, to: &Jid, mut children: Vec<Node>) -> Node {
         if let Some(polltype) = self.polltype {
             children.push(el("meta").attr("polltype", polltype).build());
@@ -37,7 +37,7 @@ impl Outgoing {
         node.children(children).build()
     }
 
-    /// `<enc v="2" type=… [mediatype=…]>`
+    /// Returns `<enc v="2" type=… [mediatype=…]>`.
     pub(crate) fn enc(&self, sealed: Sealed) -> Node {
         let mediatype = wacore::send::media_type_from_message(&self.message);
         match mediatype {
@@ -54,7 +54,7 @@ fn enc_builder(sealed: Sealed) -> NodeBuilder {
         .bytes(sealed.bytes)
 }
 
-/// `<enc v="2" type=…>`
+/// Returns `<enc v="2" type=…>`.
 pub(crate) fn enc(sealed: Sealed) -> Node {
     enc_builder(sealed).build()
 }

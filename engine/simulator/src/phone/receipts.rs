@@ -1,4 +1,4 @@
-//! Receipts of a phone: that it has a message, that it was read or played, that it wants it again.
+//! Receipts that a phone sends: delivered, read, played and retry.
 
 use wacore_binary::{Jid, Node, Server};
 
@@ -15,7 +15,7 @@ use crate::{receipts, stanza};
 const RETRIES: u8 = 5;
 
 impl Phone {
-    /// A receipt for a stanza, of the kind given; without one a delivery receipt.
+    /// Sends a receipt for a stanza. Without a `kind` it is a delivery receipt.
     pub(super) fn receipt(&self, node: &Node, kind: Option<&'static str>) {
         let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
             return;
@@ -38,7 +38,7 @@ impl Phone {
         receipts::receipt(&self.world, &self.own, receipt, read);
     }
 
-    /// One receipt for several messages.
+    /// Sends one receipt for several messages.
     pub(super) fn receipts_for(
         &self,
         kind: &'static str,
@@ -62,7 +62,7 @@ impl Phone {
         self.send_receipt(&receipt.children([others]).build());
     }
 
-    /// Where a receipt for a sender goes, and in a group the sender it names.
+    /// Returns where a receipt for a sender goes and, in a group, the sender that it names.
     fn receipt_to(&self, from: &Pn, group: Option<&GroupId>) -> Option<(Jid, Option<Jid>)> {
         let state = self.world.state();
         match group {
@@ -74,7 +74,7 @@ impl Phone {
         }
     }
 
-    /// Ask the sender to seal the message again, and hand it fresh keys.
+    /// Asks the sender to encrypt the message again, and gives it new keys.
     pub(super) fn unreadable(
         &mut self,
         node: &Node,

@@ -1,4 +1,4 @@
-//! A phone at work: what it is sent, and what it is told to do, one after the other.
+//! The loop of a phone: it handles stanzas and orders one at a time.
 
 use tokio::sync::mpsc;
 use wacore_binary::Node;
@@ -57,7 +57,7 @@ impl Phone {
                 self.acknowledge(node);
             }
             ("receipt" | "notification", _) => self.acknowledge(node),
-            // Typing and presence: nothing to do.
+            // Typing and presence need no answer.
             _ => {}
         }
     }

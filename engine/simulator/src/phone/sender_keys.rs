@@ -1,4 +1,4 @@
-//! A scripted phone's sender keys: one chain of its own for each group, and those it was given.
+//! A scripted phone's sender keys: its own key for each group, and the keys that others gave it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,7 +37,7 @@ fn key(name: &SenderKeyName) -> String {
     format!("{}:{}", name.group_id(), name.sender_id())
 }
 
-/// Names the chain of a device in a group; opaque, as the library writes names into its logs.
+/// Returns the name of a device's chain in a group. It is opaque, because the library logs names.
 fn chain(group: &str, sender: &Address) -> SenderKeyName {
     SenderKeyName::from_parts(group, &name(sender).to_string())
 }
@@ -46,13 +46,13 @@ fn chain(group: &str, sender: &Address) -> SenderKeyName {
 pub(crate) struct SenderKeys {
     own: Address,
     records: Records,
-    /// Devices that have the own key of a group.
+    /// The devices that have the phone's own key of a group.
     given: HashMap<String, HashSet<Address>>,
     rng: StdRng,
 }
 
 impl SenderKeys {
-    /// None yet.
+    /// Returns an empty set of keys.
     pub(crate) fn new(own: Address, rng: StdRng) -> Self {
         Self {
             own,
@@ -62,8 +62,8 @@ impl SenderKeys {
         }
     }
 
-    /// Which of these devices do not have the own key of the group. If somebody has it who is not
-    /// among them any more, the key is made anew and nobody has it.
+    /// Returns the devices that do not have the phone's own key of the group. If a device outside
+    /// this list has it, the key is replaced and no device has the new one.
     pub(crate) fn lacking(&mut self, group: &str, devices: &[Address]) -> Vec<Address> {
         let given = self.given.entry(group.to_owned()).or_default();
         if given.iter().any(|device| !devices.contains(device)) {
@@ -79,7 +79,7 @@ impl SenderKeys {
             .collect()
     }
 
-    /// A device has the own key, or, asking again, has not.
+    /// Records whether a device has the phone's own key. A device that asks again does not have it.
     pub(crate) fn mark(&mut self, group: &str, device: &Address, has: bool) {
         let given = self.given.entry(group.to_owned()).or_default();
         if has {
@@ -89,7 +89,7 @@ impl SenderKeys {
         }
     }
 
-    /// The own key of the group as it is now, to be given to others.
+    /// Returns the phone's own key of the group, for distribution.
     pub(crate) fn share(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
         let chain = chain(group, &self.own);
         let message = now(create_sender_key_distribution_message(
@@ -100,7 +100,7 @@ impl SenderKeys {
         Ok(message.serialized().to_vec())
     }
 
-    /// Seal for everybody who has the own key.
+    /// Encrypts for every device that has the phone's own key.
     pub(crate) fn seal(&mut self, group: &str, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
         let chain = chain(group, &self.own);
         let sealed = now(group_encrypt(
@@ -112,7 +112,7 @@ impl SenderKeys {
         Ok(sealed.serialized().to_vec())
     }
 
-    /// Take the key of another device.
+    /// Stores the key of another device.
     pub(crate) fn store_key(
         &mut self,
         group: &str,
@@ -129,7 +129,7 @@ impl SenderKeys {
         Ok(())
     }
 
-    /// Open what a device sealed for the group.
+    /// Decrypts what a device encrypted for the group.
     pub(crate) fn open(
         &mut self,
         group: &str,

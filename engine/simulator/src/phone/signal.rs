@@ -1,5 +1,5 @@
-//! A scripted phone's Signal sessions, keyed by account and device: clients switch between phone
-//! and LID addresses, and the session must not notice.
+//! A scripted phone's Signal sessions, by account and device. Clients switch between phone number
+//! and LID addresses; the session stays the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::state::phone_keys::PhoneKeys;
 
 pub(super) type SignalResult<T> = Result<T, SignalProtocolError>;
 
-/// Everything a phone needs to seal and open messages.
+/// Everything a phone needs to encrypt and decrypt messages.
 pub(crate) struct Signal {
     sessions: Sessions,
     identities: Identities,
@@ -32,14 +32,14 @@ pub(crate) struct Signal {
     rng: StdRng,
 }
 
-/// A sealed message: the `type` of its `<enc>` and its bytes.
+/// A ciphertext and the `type` of its `<enc>`.
 pub(crate) struct Sealed {
     pub(crate) kind: &'static str,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Sealed {
-    /// Change the end of its authentication code; in a first message that stands in the middle.
+    /// Corrupts the authentication code. In a first message the code is in the middle.
     pub(crate) fn break_code(&mut self) {
         let inner = PreKeySignalMessage::try_from(&*self.bytes);
         let inner = inner.map(|first| first.message().serialized().to_vec());
@@ -54,19 +54,19 @@ impl Sealed {
     }
 }
 
-/// Why a message could not be opened.
+/// Why a message could not be decrypted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecryptError {
-    /// The very same ciphertext was opened before.
-    #[error("opened before")]
+    /// The same ciphertext was decrypted before.
+    #[error("decrypted before")]
     Duplicate,
-    /// Anything else: the sender must seal it anew.
+    /// Any other reason. The sender must encrypt it again.
     #[error(transparent)]
     Broken(#[from] anyhow::Error),
 }
 
 impl Signal {
-    /// No sessions yet.
+    /// Returns a store without sessions.
     pub(crate) fn new(keys: &Arc<PhoneKeys>, rng: StdRng) -> Self {
         Self {
             sessions: Sessions::default(),
@@ -80,12 +80,12 @@ impl Signal {
         }
     }
 
-    /// Is there a session with this device?
+    /// Returns whether there is a session with this device.
     pub(crate) fn has_session(&self, device: &Address) -> bool {
         self.sessions.0.contains_key(&name(device))
     }
 
-    /// Start a session from the keys the server hands out.
+    /// Starts a session from the keys that the server returned.
     pub(crate) fn start(&mut self, device: &Address, bundle: &Bundle) -> anyhow::Result<()> {
         let bundle = parse(bundle, device)?;
         now(process_prekey_bundle(
@@ -99,12 +99,12 @@ impl Signal {
         Ok(())
     }
 
-    /// Drop the session; the next message starts another.
+    /// Removes the session. The next message starts a new one.
     pub(crate) fn forget(&mut self, device: &Address) {
         self.sessions.0.remove(&name(device));
     }
 
-    /// Seal for a device there is a session with.
+    /// Encrypts for a device that has a session.
     pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> anyhow::Result<Sealed> {
         let address = name(device);
         let sealed = now(message_encrypt(
@@ -123,7 +123,7 @@ impl Signal {
         })
     }
 
-    /// Open what a device sealed.
+    /// Decrypts a message from a device.
     pub(crate) fn open(
         &mut self,
         device: &Address,
@@ -137,7 +137,7 @@ impl Signal {
             "msg" => SignalMessage::try_from(bytes)
                 .map(CiphertextMessage::SignalMessage)
                 .map_err(anyhow::Error::from)?,
-            other => return Err(anyhow!("sealed as {other}").into()),
+            other => return Err(anyhow!("unknown encryption type {other}").into()),
         };
         let opened = now(message_decrypt(
             &message,
@@ -162,15 +162,13 @@ impl Signal {
     }
 }
 
-/// The library's functions are asynchronous for stores on disk; these stores are in memory.
+/// Runs one of the library's async functions. It never waits, because these stores are in memory.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
-    future
-        .now_or_never()
-        .expect("stores in memory never make anybody wait")
+    future.now_or_never().expect("stores in memory never wait")
 }
 
-/// A session's address. The Signal library writes addresses into its logs, where no phone number
-/// may stand.
+/// Returns the address of a session. It hides the phone number, because the Signal library logs
+/// addresses.
 pub(super) fn name(device: &Address) -> ProtocolAddress {
     let digest = hmac_sha256(b"session address", device.pn.as_bytes());
     let (first, _) = digest.split_first_chunk().expect("a digest has 32 bytes");
@@ -199,7 +197,7 @@ fn key(bytes: &[u8]) -> anyhow::Result<PublicKey> {
     Ok(PublicKey::from_djb_public_key_bytes(bytes)?)
 }
 
-/// Big-endian ids of up to four bytes, as on the wire.
+/// Reads a big-endian id of up to four bytes.
 fn number(bytes: &[u8]) -> u32 {
     bytes
         .iter()
@@ -262,7 +260,7 @@ impl IdentityKeyStore for Identities {
         _identity: &IdentityKey,
         _direction: Direction,
     ) -> SignalResult<bool> {
-        // Phones accept a contact's new identity and say so in the chat.
+        // Phones accept a contact's new identity and mention it in the chat.
         Ok(true)
     }
 

@@ -1,5 +1,5 @@
-//! What a phone sends a device it has just linked: the key of the account's shared settings, and
-//! the history with the account's name and its contacts' privacy tokens.
+//! What a phone sends a device that it has just linked: the key of the account's shared settings,
+//! and the history with the account's name and its contacts' privacy tokens.
 
 use rand::RngExt;
 use wacore::messages::MessageUtils;
@@ -22,10 +22,10 @@ use crate::routing;
 use crate::stanza::el;
 use crate::state::address::Address;
 
-/// What every contact once wrote, as the history has it.
+/// The text of an old message from every contact in the history.
 const HISTORY: &str = "said long before the device was linked";
 
-/// Greet device `number`.
+/// Sends a new device the key and the history.
 pub(crate) fn welcome(phone: &mut Phone, number: u16) {
     let share = key_share(phone);
     send(phone, number, share);
@@ -33,7 +33,7 @@ pub(crate) fn welcome(phone: &mut Phone, number: u16) {
     send(phone, number, history);
 }
 
-/// Send a message that only the account's own device sees.
+/// Sends a message that only this device of the account receives.
 fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
     let message = Message {
         protocol_message: MessageField::some(protocol),
@@ -65,7 +65,7 @@ fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
     let _ = routing::fan_out(&phone.world, &phone.own, &node.build());
 }
 
-/// A fresh key for the account's app state. Devices keep all keys they were given.
+/// Returns a new key for the account's app state. Devices keep all keys that they were given.
 fn key_share(phone: &mut Phone) -> ProtocolMessage {
     let (id, key): ([u8; 6], [u8; 32]) = (phone.rng.random(), phone.rng.random());
     let now = i64::try_from(phone.world.clock.millis()).unwrap_or(i64::MAX);
@@ -93,7 +93,7 @@ fn key_share(phone: &mut Phone) -> ProtocolMessage {
     }
 }
 
-/// The history of chats: who they are with, the token each contact gave, and something that was said.
+/// Returns the history: the chats, the privacy token of each contact and one old message each.
 fn history(phone: &mut Phone) -> ProtocolMessage {
     let blob = zlib_stored(&contacts(phone).encode_to_vec());
     let notification = HistorySyncNotification {
@@ -122,7 +122,7 @@ fn contacts(phone: &Phone) -> HistorySync {
     let Some(own) = state.accounts.get(&phone.own.pn) else {
         return history;
     };
-    // Without its own name a device takes itself for half set up, and asks again at each login.
+    // Without its own name, a device considers itself half set up and asks again at each login.
     history.pushnames.push(Pushname {
         id: Some(own.jid(Server::Pn, 0).to_string()),
         pushname: Some(own.script.name.clone()),
@@ -155,7 +155,7 @@ fn contacts(phone: &Phone) -> HistorySync {
     history
 }
 
-/// What the phone keeps of a chat, and nobody but the phone should.
+/// Returns an old message that only the phone has. A gateway should ignore it.
 fn once_said(chat: &str) -> HistorySyncMsg {
     let said = WebMessageInfo {
         key: MessageKey {
@@ -174,7 +174,8 @@ fn once_said(chat: &str) -> HistorySyncMsg {
     }
 }
 
-/// A zlib stream (RFC 1950) of stored blocks: valid, only not smaller. History must be zlib.
+/// Returns a zlib stream (RFC 1950) of stored blocks: valid, but not compressed. History must be
+/// zlib.
 fn zlib_stored(data: &[u8]) -> Vec<u8> {
     let mut out = vec![0x78, 0x01];
     let mut blocks = data.chunks(0xffff).peekable();

@@ -1,4 +1,4 @@
-//! The file in a message: where it is, and whether it can be had and opened.
+//! The file of a message: where it is, and whether it can be downloaded and decrypted.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) struct Attachment {
     length: Option<u64>,
 }
 
-/// The file of a message, if it is of a kind that has one.
+/// Returns the file of a message, if its kind has one.
 pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
     let (message, _) = unwrapped(message);
     macro_rules! first {
@@ -50,13 +50,13 @@ pub(crate) fn attachment(message: &Message) -> Option<Attachment> {
     None
 }
 
-/// Fetch the file and open it, as an official app does: every sum in the message must hold.
-/// Reads files: not for a thread that others wait for.
+/// Downloads and decrypts the file, as an official app does. Every hash and length in the message
+/// must match. It reads files and blocks, so run it on a blocking thread.
 pub(crate) fn open_file(store: &MediaStore, attachment: &Attachment) -> Result<Sums, String> {
     let path = attachment.direct_path.as_deref().ok_or("no direct_path")?;
     let key = attachment.media_key.as_deref().ok_or("no media_key")?;
     if key.len() != 32 {
-        return Err(format!("a media_key of {} bytes", key.len()));
+        return Err(format!("media_key has {} bytes, not 32", key.len()));
     }
     let object = store.find(path).ok_or("not on the media server")?;
     if let Some(status) = object.expired_status {

@@ -1,4 +1,4 @@
-//! What a message says of its file, and what a phone made of it.
+//! What a message says about its file, and the result of downloading it.
 
 use waproto::whatsapp::Message;
 
@@ -82,12 +82,12 @@ fn sticker(message: &Message) -> Option<View> {
     })
 }
 
-/// Bytes of a part.
+/// Returns the number of bytes.
 pub(super) fn size(bytes: Option<&Vec<u8>>) -> Option<usize> {
     bytes.map(Vec::len)
 }
 
-/// What a phone made of a file, for the ledger.
+/// Returns the result of a download, as the ledger shows it.
 pub(crate) fn media_view(attachment: &Attachment, outcome: &Result<Sums, String>) -> Media {
     let mut media = Media {
         direct_path: attachment.direct_path.clone(),

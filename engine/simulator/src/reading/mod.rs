@@ -1,4 +1,4 @@
-//! What a message says, as the ledger and a phone's screen tell it.
+//! Reads a message into what the ledger and a phone's screen show.
 
 mod attachment;
 mod files;
@@ -13,8 +13,8 @@ use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 use self::files::{file, size};
 use crate::state::view::{Card, Poll, Quote, View};
 
-/// Look through the envelopes of disappearing, view-once and captioned messages; and whether one of
-/// them says to show it once.
+/// Removes the envelopes of disappearing, view-once and captioned messages. Also returns whether it
+/// is a view-once message.
 pub(crate) fn unwrapped(message: &Message) -> (&Message, bool) {
     let (mut inner, mut once) = (message, false);
     loop {
@@ -39,7 +39,7 @@ pub(crate) fn unwrapped(message: &Message) -> (&Message, bool) {
     }
 }
 
-/// What a message says; `None` for what is not for people: keys, settings, history.
+/// Returns what a message shows, or `None` if it is not for people: keys, settings or history.
 pub(crate) fn read(message: &Message) -> Option<View> {
     let (inner, once) = unwrapped(message);
     let mut view = protocol(inner)
@@ -141,7 +141,7 @@ fn card(contact: &ContactMessage) -> Card {
     }
 }
 
-/// The poll a message makes, in whichever of its versions.
+/// Returns the poll that a message creates, in any of the three versions.
 pub(crate) fn poll_of(message: &Message) -> Option<&PollCreationMessage> {
     let plain = message.poll_creation_message.as_option();
     plain
@@ -177,7 +177,7 @@ fn reaction(message: &Message) -> Option<View> {
     })
 }
 
-/// Something for people that these phones do not know.
+/// Recognises messages for people that these phones do not support.
 fn unknown(message: &Message) -> Option<View> {
     let mut rest = message.clone();
     rest.message_context_info = waproto::buffa::MessageField::none();
@@ -186,7 +186,7 @@ fn unknown(message: &Message) -> Option<View> {
     told.then(|| of("unsupported"))
 }
 
-/// The context of whichever kind it is.
+/// Returns the context of a message of any kind.
 pub(crate) fn context(message: &Message) -> Option<&ContextInfo> {
     macro_rules! first {
         ($($field:ident),+ $(,)?) => {
@@ -234,7 +234,7 @@ fn in_context(view: &mut View, context: &ContextInfo) {
     view.expires_seconds = context.expiration.filter(|seconds| *seconds > 0);
 }
 
-/// The secret of a message.
+/// Returns the secret of a message.
 pub(crate) fn secret(message: &Message) -> Option<Vec<u8>> {
     let context = message.message_context_info.as_option()?;
     context.message_secret.clone()

@@ -1,4 +1,4 @@
-//! What every copy of a message has, whoever it is for.
+//! What every copy of a message contains.
 
 use wacore_binary::{Node, NodeContent};
 
@@ -6,11 +6,11 @@ use crate::stanza::{self, el};
 use crate::state::account::Account;
 use crate::state::address::Address;
 
-/// Children of a message that are for the server alone.
+/// Children of a message that are only for the server.
 const FOR_THE_SERVER: [&str; 4] = ["participants", "enc", "device-identity", "tctoken"];
 
-/// The children of a copy: its ciphertexts, the sender's proof of identity where a session begins,
-/// and whatever else is for the recipient.
+/// Returns the children of a copy: its ciphertexts, the sender's identity proof if a session
+/// begins, and all children that are for the recipient.
 pub(crate) fn copy_children(node: &Node, ciphertexts: Vec<&Node>, proof: &[u8]) -> Vec<Node> {
     let first = ciphertexts
         .iter()

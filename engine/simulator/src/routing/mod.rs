@@ -1,4 +1,4 @@
-//! From a device to other devices: each gets its own copy of a message.
+//! Delivers a message from one device to others: each gets its own copy.
 
 pub(crate) mod copy;
 
@@ -12,8 +12,8 @@ use crate::state::address::Address;
 use crate::state::world::{State, World};
 use crate::{group, stanza};
 
-/// Give every addressed device its own copy. `Err` is the code of the refusal: the recipient does
-/// not exist, or the sender is not in that group.
+/// Delivers a copy to every addressed device. `Err` holds the error code: the recipient does not
+/// exist, or the sender is not in the group.
 pub(crate) fn fan_out(world: &World, from: &Address, node: &Node) -> Result<(), u16> {
     fan_out_at(world, from, node, world.clock.seconds())
 }
@@ -43,7 +43,7 @@ pub(crate) fn fan_out_at(world: &World, from: &Address, node: &Node, now: u64) -
     Ok(())
 }
 
-/// The addressed devices and what is sealed for each.
+/// Returns the addressed devices and the ciphertexts for each.
 fn copies<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, Vec<&'a Node>)> {
     let direct: Vec<&Node> = node.get_children_by_tag("enc").collect();
     let mut all = Vec::new();
@@ -62,7 +62,7 @@ fn copies<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, Vec<&'a Node>)> {
     all
 }
 
-/// One device's copy of a message, as it is kept and sent.
+/// Returns the copy of a message for one device.
 fn copy(
     state: &State,
     from: &Address,

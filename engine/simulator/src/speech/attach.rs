@@ -1,4 +1,4 @@
-//! A phone puts a file on the media server, sealed, before it says so.
+//! Uploads a phone's encrypted file to the media server before the message is sent.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
@@ -11,7 +11,7 @@ use crate::media::{GOOD_FOR, MediaKind, cipher};
 use crate::state::content::FileSource;
 use crate::state::world::World;
 
-/// A file that is on the media server.
+/// A file on the media server.
 pub(crate) struct UploadedFile {
     pub(crate) media_key: [u8; 32],
     pub(crate) sums: Sums,
@@ -21,7 +21,7 @@ pub(crate) struct UploadedFile {
 }
 
 impl UploadedFile {
-    /// As the control API tells of it.
+    /// Returns the file as the control API shows it.
     pub(crate) fn view(&self) -> serde_json::Value {
         serde_json::json!({
             "sha256": hex::encode(self.sums.plain),
@@ -33,7 +33,7 @@ impl UploadedFile {
     }
 }
 
-/// Seal and store. Writes files: not for a thread that others wait for.
+/// Encrypts and stores a file. It writes files and blocks, so run it on a blocking thread.
 pub(crate) fn attach(
     world: &World,
     kind: MediaKind,
@@ -61,7 +61,7 @@ pub(crate) fn attach(
     })
 }
 
-/// Bytes without end.
+/// An endless source of bytes.
 struct Seeded(StdRng);
 
 impl Read for Seeded {

@@ -1,4 +1,4 @@
-//! From what a phone is told to say to the message it sends.
+//! Turns the content of a `say` into a WhatsApp message.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp::message::poll_creation_message::Option as PollOption;
@@ -12,15 +12,15 @@ use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 use super::files::bytes;
 use crate::state::content::{Contact, Event, Location, Poll, TextContent};
 
-/// The context around what is said, where there is any.
+/// The context of a message, if it has any.
 pub(super) type MessageContext = Option<ContextInfo>;
 
-/// A part that may be left out.
+/// Returns a field that may be absent.
 pub(super) fn field<T: Default>(value: Option<T>) -> MessageField<T> {
     value.map_or_else(MessageField::none, MessageField::some)
 }
 
-/// A text: with context it is one of the extended kind, as phones send it.
+/// Returns a text message. With a context it is an extended text, as phones send it.
 pub(super) fn text(text: String, context: MessageContext) -> Message {
     if context.is_none() {
         return Message {
@@ -38,7 +38,7 @@ pub(super) fn text(text: String, context: MessageContext) -> Message {
     }
 }
 
-/// A text with the preview it is said with, if it is.
+/// Returns a text message with its link preview, if it has one.
 pub(super) fn said(body: TextContent, context: MessageContext) -> Result<Message, String> {
     if body.link.is_none() {
         return Ok(text(body.text, context));
@@ -71,7 +71,7 @@ pub(super) fn location(body: Location, context: MessageContext) -> Message {
     }
 }
 
-/// One card, or several in one message.
+/// Returns one contact card, or several in one message.
 pub(super) fn contacts(cards: Vec<Contact>, context: MessageContext) -> Message {
     let count = cards.len();
     let mut cards: Vec<ContactMessage> = cards
@@ -101,7 +101,8 @@ pub(super) fn contacts(cards: Vec<Contact>, context: MessageContext) -> Message 
     }
 }
 
-/// A poll of the version that clients make today: another where one option may be chosen.
+/// Returns a poll in the version that clients use today. It differs if only one option may be
+/// chosen.
 pub(super) fn poll(body: Poll, context: MessageContext) -> Message {
     let options = body.options.into_iter().map(|name| PollOption {
         option_name: Some(name),

@@ -1,4 +1,4 @@
-//! Messages with a file: pictures, sounds, documents, stickers.
+//! Messages with a file: images, videos, audio, documents and stickers.
 
 use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
@@ -11,12 +11,12 @@ use super::compose::{MessageContext, field};
 use crate::media::MediaKind;
 use crate::state::content::{Document, FileContent, Picture, Sound, Sticker, base64};
 
-/// Bytes given in base64, checked.
+/// Decodes base64.
 pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
     text.map(|text| base64(text)).transpose()
 }
 
-/// What a file's keys are for.
+/// Returns the kind of media that a file's keys are for.
 pub(super) fn kind(shape: &FileContent) -> MediaKind {
     match shape {
         FileContent::Image(_) | FileContent::Sticker(_) => MediaKind::Image,
@@ -26,7 +26,7 @@ pub(super) fn kind(shape: &FileContent) -> MediaKind {
     }
 }
 
-/// A message with a file.
+/// Returns a message with a file.
 pub(super) fn file(
     shape: FileContent,
     file: &UploadedFile,
@@ -42,7 +42,7 @@ pub(super) fn file(
     }
 }
 
-/// The fields that every kind of file has.
+/// Fills in the fields that every kind of file has.
 macro_rules! filed {
     ($kind:ident, $file:ident, $context:ident, { $($field:ident: $value:expr,)* }) => {
         $kind {
@@ -94,7 +94,7 @@ fn video(body: Picture, file: &UploadedFile, context: MessageContext) -> Result<
     Ok(once(message, body.view_once))
 }
 
-/// In the envelope of what may be looked at once.
+/// Wraps a message in the view-once envelope.
 fn once(message: Message, wrap: bool) -> Message {
     if !wrap {
         return message;
@@ -130,7 +130,7 @@ fn audio(
     })
 }
 
-/// Phones put a document with a caption into an envelope of its own.
+/// Returns a document message. Phones wrap a document with a caption in an envelope.
 fn document(
     body: Document,
     file: &UploadedFile,

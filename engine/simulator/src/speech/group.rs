@@ -1,5 +1,4 @@
-//! A message to a group on its way out: sealed once for all, with the key of that in the hands of
-//! every device first.
+//! Encrypts a message to a group: once for all members, after every device has the sender key.
 
 use wacore::messages::MessageUtils;
 use wacore_binary::{Jid, Node};
@@ -16,7 +15,7 @@ use crate::state::address::Address;
 use crate::state::group::GroupId;
 
 impl Phone {
-    /// A stanza for all devices of the group. `None` if this phone is no member.
+    /// Returns a stanza for all devices of the group. Returns `None` if this phone is not a member.
     pub(super) fn seal_for_group(
         &mut self,
         group: &GroupId,
@@ -26,7 +25,8 @@ impl Phone {
         let devices = self.devices_of_group(group)?;
         let addresses: Vec<Address> = devices.iter().map(|(one, _)| one.clone()).collect();
         let lacking = self.sender_keys.lacking(group, &addresses);
-        // Before anything is sealed: who is given the key now opens what is sealed with it.
+        // Take the key before encrypting: a device that gets it now must be able to decrypt this
+        // message.
         let key = self.key_of_group(group, to)?;
         let plain = MessageUtils::encode_and_pad(&key);
         let mut given = Vec::new();
@@ -51,7 +51,8 @@ impl Phone {
         Some(out.stanza(to, vec![given, all]))
     }
 
-    /// A message of the group for the one device that could not open it, with the key it lacks.
+    /// Encrypts a group message again for the one device that could not decrypt it, with the key
+    /// that it lacks.
     pub(super) fn seal_for_retry(
         &mut self,
         group: &GroupId,
@@ -72,7 +73,7 @@ impl Phone {
         Some(node)
     }
 
-    /// The message that hands over the own key.
+    /// Returns the message that distributes the phone's own key.
     fn key_of_group(&mut self, group: &GroupId, to: &Jid) -> Option<Message> {
         let key = self.sender_keys.share(group).ok()?;
         Some(Message {
@@ -84,7 +85,7 @@ impl Phone {
         })
     }
 
-    /// The devices of all members but this phone, as the group addresses them.
+    /// Returns the devices of all members except this phone, as the group addresses them.
     fn devices_of_group(&self, group: &GroupId) -> Option<Vec<(Address, Jid)>> {
         let state = self.world.state();
         let group = state.groups.get(group)?;

@@ -1,4 +1,4 @@
-//! What a phone is told to say becomes a message, with what is on its screen to refer to.
+//! Turns a `say` into a message. It uses the phone's screen for quotes and changes.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::state::content::{self, Content, Poll, Vote};
 use crate::state::screen::ScreenMessage;
 use crate::state::speech::{Speech, SpeechContext};
 
-/// A message before it is sealed.
+/// A message before encryption.
 pub(super) struct Composed {
     pub(super) message: Message,
     pub(super) media: Option<Value>,
     pub(super) edit: Option<&'static str>,
     pub(super) polltype: Option<&'static str>,
-    /// Options of a vote, which nobody can read off the message.
+    /// The options of a vote. They cannot be read from the message, which is encrypted.
     pub(super) voted: Option<Vec<String>>,
 }
 
@@ -47,8 +47,8 @@ impl Composed {
     }
 }
 
-/// The `edit` of an edited, a deleted and somebody else's deleted message (wacore 0.7.0,
-/// `EditAttribute`).
+/// The `edit` attribute of an edited message, a deleted one, and one that an admin deleted (wacore
+/// 0.7.0, `EditAttribute`).
 const EDITED: &str = "1";
 const DELETED: &str = "7";
 const DELETED_BY_ADMIN: &str = "8";
@@ -80,7 +80,9 @@ impl Phone {
             Content::Revoke(body) => self.revocation(chat, to, &body.target)?,
             Content::Event(body) => Composed::plain(compose::event(body, now_ms / 1000)),
             Content::Again(message) => Composed::plain(*message),
-            Content::Undecryptable(_) => return Err("it is said otherwise".to_owned()),
+            Content::Undecryptable(_) => {
+                return Err("an undecryptable message has no content to compose".to_owned());
+            }
         };
         let addition = matches!(
             speech.content,
@@ -106,7 +108,7 @@ impl Phone {
         })
     }
 
-    /// The secret that what is added to a message later is sealed with.
+    /// Adds the secret that later additions to the message are encrypted with.
     fn with_secret(&mut self, mut composed: Composed) -> Composed {
         let secret: [u8; 32] = self.rng.random();
         composed.message.message_context_info = MessageField::some(MessageContextInfo {
@@ -142,12 +144,16 @@ impl Phone {
         let key = self.key(chat, to, &body.target)?;
         let target = self.target(chat, &body.target)?;
         let secret = secret(&target.original).ok_or("the poll has no secret")?;
-        let poll = target.message.poll.as_ref().ok_or("no poll has this id")?;
+        let poll = target
+            .message
+            .poll
+            .as_ref()
+            .ok_or("this message is not a poll")?;
         if let Some(odd) = body.options.iter().find(|one| !poll.options.contains(*one)) {
             return Err(format!("the poll has no option {odd}"));
         }
         let ballot = self.ballot(target, &self.own.pn, self.naming(chat));
-        let ballot = ballot.ok_or("who made the poll is unknown")?;
+        let ballot = ballot.ok_or("the poll's creator is unknown")?;
         let vote = ballot.seal(&secret, self.rng.random(), &body.options);
         let update = waproto::whatsapp::message::PollUpdateMessage {
             poll_creation_message_key: MessageField::some(key),
@@ -166,7 +172,7 @@ impl Phone {
         })
     }
 
-    /// The ballot of a poll on the screen, its people named in one way or the other.
+    /// Returns the ballot of a poll on the screen. `server` decides how people are named.
     pub(crate) fn ballot(
         &self,
         poll: &ScreenMessage,
@@ -188,7 +194,7 @@ impl Phone {
             .ok_or_else(|| format!("the phone shows no message {id} in this chat"))
     }
 
-    /// The key of a message on the screen, as this phone names it to others.
+    /// Returns the key of a message on the screen, as this phone names it to others.
     fn key(&self, chat: &Chat, to: &Jid, id: &str) -> Result<MessageKey, String> {
         let target = self.target(chat, id)?;
         let server = self.naming(chat);
@@ -207,11 +213,11 @@ impl Phone {
         let key = self.key(chat, to, id)?;
         match key.from_me {
             Some(true) => Ok(key),
-            _ => Err(format!("message {id} is somebody else's")),
+            _ => Err(format!("message {id} is not this phone's own")),
         }
     }
 
-    /// An own message with another text or caption.
+    /// Returns one of the phone's own messages with a new text or caption.
     fn edited(&self, chat: &Chat, id: &str, text: String) -> Result<Message, String> {
         let target = self.target(chat, id)?;
         let mut message = target.original.clone();

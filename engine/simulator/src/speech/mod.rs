@@ -1,4 +1,4 @@
-//! What a scripted phone writes.
+//! Sends what a scripted phone is told to say.
 
 mod attach;
 mod compose;
@@ -21,11 +21,11 @@ use crate::state::chat::Chat;
 use crate::state::content::{Content, Undecryptable};
 use crate::state::speech::{SaidMessage, Speech};
 
-/// Own messages kept to be sealed again for a device that could not open them.
+/// How many own messages are kept for a resend.
 const RESENDABLE: usize = 200;
 
 impl Phone {
-    /// Say something, and tell who asked for it.
+    /// Sends a message and reports the result to the caller.
     pub(crate) async fn say(&mut self, mut speech: Speech) {
         let done = speech.done.take();
         let outcome = self.try_say(speech).await;
@@ -38,7 +38,7 @@ impl Phone {
         let id = speech.id.clone().unwrap_or_else(|| self.fresh_id());
         let to = self
             .address_of(&speech.to)
-            .ok_or("no such phone, or not in this group")?;
+            .ok_or("no such phone, or this phone is not in the group")?;
         if let Content::Undecryptable(Undecryptable { text }) = &speech.content {
             return Ok(self.send_undecryptable(&speech, id, &to, text.as_deref()));
         }
@@ -52,7 +52,7 @@ impl Phone {
         self.show_own(&speech.to, &out, composed.voted, composed.media.as_ref());
         for _ in 0..speech.copies.max(1) {
             let node = self.sealed(&speech.to, &to, &out);
-            let node = node.ok_or("nothing could be sealed")?;
+            let node = node.ok_or("the message could not be encrypted")?;
             let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
         }
         self.remember_said(out);
@@ -81,7 +81,7 @@ impl Phone {
         self.said.push_back(out);
     }
 
-    /// How a chat is addressed; a group only by its members.
+    /// Returns the address of a chat. Returns `None` for a group that this phone is not in.
     fn address_of(&self, chat: &Chat) -> Option<Jid> {
         let state = self.world.state();
         match chat {
@@ -93,21 +93,21 @@ impl Phone {
         }
     }
 
-    /// How people are named in a chat.
+    /// Returns how people are named in a chat.
     fn naming(&self, chat: &Chat) -> Server {
         let state = self.world.state();
         let group = chat.group().and_then(|id| state.groups.get(id));
         group.map_or(Server::Lid, |group| group.mode.server())
     }
 
-    /// Whether somebody may delete what others said.
+    /// Returns whether this account may delete other people's messages.
     fn is_admin(&self, chat: &Chat, pn: &Pn) -> bool {
         let state = self.world.state();
         let group = chat.group().and_then(|id| state.groups.get(id));
         group.is_some_and(|group| group.is_admin(pn))
     }
 
-    /// Message ids as an iPhone makes them.
+    /// Returns a new message id in the format of an iPhone.
     pub(crate) fn fresh_id(&mut self) -> String {
         let (high, low): (u16, u64) = (self.rng.random(), self.rng.random());
         format!("3A{high:02X}{low:016X}")

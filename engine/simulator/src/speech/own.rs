@@ -1,4 +1,4 @@
-//! What a phone says, on its own screen and in the ledger.
+//! Shows a phone's messages on its own screen and records them in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::state::screen::ScreenMessage;
 use crate::state::view::{Media, View};
 
 impl Phone {
-    /// Write the ledger's line and put the message on the own screen.
+    /// Shows a message that this phone sent and records it.
     pub(super) fn show_own(
         &mut self,
         chat: &Chat,
@@ -35,7 +35,7 @@ impl Phone {
         self.record(EntryKind::Said, &self.own, chat, &out.id, Some(view));
     }
 
-    /// Put a message on the screen, or let it change one there.
+    /// Shows a message on the screen, or applies its change to another message there.
     pub(crate) fn on_screen(
         &mut self,
         chat: &Chat,

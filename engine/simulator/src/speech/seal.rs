@@ -1,4 +1,4 @@
-//! A message on its way out: sealed for every device of both sides, and again if asked.
+//! Encrypts a message for every device of both sides, and again when a device asks.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::state::address::{Address, Pn};
 use crate::state::bundle::Bundle;
 use crate::{routing, stanza};
 
-/// What the sender's own devices get: the message, and whom it went to.
+/// Returns the copy for the sender's own devices: the message and its recipient.
 fn device_sent(to: &Jid, message: &Message) -> Message {
     Message {
         device_sent_message: MessageField::some(DeviceSentMessage {
@@ -30,7 +30,7 @@ fn device_sent(to: &Jid, message: &Message) -> Message {
 }
 
 impl Phone {
-    /// A stanza for all devices of an account and all of one's own.
+    /// Returns a stanza for all devices of an account and the phone's own linked devices.
     pub(super) fn seal_for_both(&mut self, target: &Pn, to: &Jid, out: &Outgoing) -> Node {
         let plain = MessageUtils::encode_and_pad(&out.message);
         let copy = MessageUtils::encode_and_pad(&device_sent(to, &out.message));
@@ -43,7 +43,7 @@ impl Phone {
         out.stanza(to, vec![participants])
     }
 
-    /// `<to>` nodes for every device of an account but this one.
+    /// Returns `<to>` nodes for every device of an account except this one.
     pub(crate) fn seal_for(&mut self, pn: &Pn, plain: &[u8], out: &Outgoing) -> Vec<Node> {
         let mut nodes = Vec::new();
         for (address, jid) in self.devices_of(pn) {
@@ -58,7 +58,7 @@ impl Phone {
         nodes
     }
 
-    /// The devices of an account, and how they are addressed.
+    /// Returns the devices of an account and their addresses.
     pub(crate) fn devices_of(&self, pn: &Pn) -> Vec<(Address, Jid)> {
         let state = self.world.state();
         let account = state.accounts.get(pn);
@@ -74,7 +74,8 @@ impl Phone {
         devices.collect()
     }
 
-    /// Seal for one device, starting a session if there is none. `None` if it has no keys yet.
+    /// Encrypts for one device and starts a session if there is none. Returns `None` if the device
+    /// has no keys yet.
     pub(crate) fn seal(&mut self, device: &Address, plain: &[u8]) -> Option<Sealed> {
         if !self.signal.has_session(device) {
             let bundle: Bundle = self.world.state().bundle(device)?;
@@ -86,7 +87,7 @@ impl Phone {
         self.signal.seal(device, plain).ok()
     }
 
-    /// A device could not open a message: seal it anew, for that device alone.
+    /// Encrypts a message again for a device that could not decrypt it.
     pub(crate) fn resend(&mut self, node: &Node) -> Option<()> {
         let id = stanza::text(node, "id")?;
         let from = stanza::jid(node, "from")?;

@@ -1,4 +1,4 @@
-//! A message that nobody can open, as it happens when keys have gone astray.
+//! A message that no device can decrypt, as if keys had been lost.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,7 +19,7 @@ use crate::state::ledger::{EntryDetails, EntryKind};
 use crate::state::speech::{SaidMessage, Speech};
 
 impl Phone {
-    /// Send what no device can open. With a text, that is what it says when asked again.
+    /// Sends a message that no device can decrypt. If there is a text, a resend delivers it.
     pub(super) fn send_undecryptable(
         &mut self,
         speech: &Speech,
@@ -60,14 +60,14 @@ impl Phone {
         SaidMessage { id, media: None }
     }
 
-    /// Sealed for a device, and then its authentication code broken.
+    /// Encrypts for a device and corrupts the authentication code.
     fn spoiled(&mut self, device: &Address) -> Option<Sealed> {
         let mut sealed = self.seal(device, b"nobody reads this")?;
         sealed.break_code();
         Some(sealed)
     }
 
-    /// Sealed with a key that nobody is given.
+    /// Encrypts with a key that no device gets.
     fn sealed_for_nobody(&mut self, group: &GroupId) -> Option<Node> {
         let mut keys = SenderKeys::new(self.own.clone(), StdRng::from_rng(&mut self.rng));
         keys.share(group).ok()?;

@@ -1,4 +1,4 @@
-//! Votes of a poll: hashes of the chosen options, sealed with the poll's secret (wacore 0.7.0,
+//! Poll votes: hashes of the chosen options, encrypted with the poll's secret (wacore 0.7.0,
 //! `secret_enc_addon`; Baileys 7.0.0-rc14, `decryptPollVote`).
 
 use sha2::{Digest, Sha256};
@@ -7,7 +7,7 @@ use waproto::whatsapp::message::{PollEncValue, PollVoteMessage};
 
 use crate::addon::{self, IV};
 
-/// The poll and who takes part, as the seal binds them; addresses without a device.
+/// The poll, its creator and the voter, which the encryption binds. Addresses have no device.
 #[derive(Clone, Debug)]
 pub(crate) struct Ballot {
     pub(crate) poll: String,
@@ -24,7 +24,7 @@ impl Ballot {
         format!("{}\0{}", self.poll, self.voter).into_bytes()
     }
 
-    /// Vote for these options.
+    /// Encrypts a vote for these options.
     pub(crate) fn seal(&self, secret: &[u8], iv: [u8; IV], options: &[String]) -> PollEncValue {
         let hashes = options.iter().map(|option| hash(option));
         let vote = PollVoteMessage {
@@ -38,7 +38,7 @@ impl Ballot {
         }
     }
 
-    /// Which of the options were voted for; `None` if it is not a vote of this ballot.
+    /// Returns the options that were voted for. Returns `None` if the vote is not for this ballot.
     pub(crate) fn open(
         &self,
         secret: &[u8],

@@ -1,4 +1,4 @@
-//! Accounts: a phone number, its LID, its phone and the devices linked to it.
+//! Accounts: a phone number, its LID, its phone and the linked devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use super::device::{Device, DeviceConnection, Mail};
 use super::order::Order;
 use super::phone_keys::PhoneKeys;
 
-/// One app-state collection: its version and the encoded patches that led there.
+/// One app-state collection: its version and its encoded patches.
 #[derive(Default)]
 pub(crate) struct Collection {
     pub(crate) version: u64,
     pub(crate) patches: Vec<(u64, Vec<u8>)>,
 }
 
-/// What a scripted phone was told to do.
+/// How a scripted phone behaves.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) name: String,
-    /// Says back what it is told.
+    /// Echoes every message to its sender.
     pub(crate) echo: bool,
     /// Sends a read receipt after the delivery receipt.
     pub(crate) reads: bool,
-    /// Whether what it says by its LID names its number as well.
+    /// Whether messages from its LID also name its phone number.
     pub(crate) shows_number: bool,
     pub(crate) echo_delay_ms: u64,
 }
@@ -52,7 +52,7 @@ pub(crate) struct TimeLock {
     pub(crate) until_ms: u64,
 }
 
-/// A privacy token one account gave another.
+/// A privacy token that one account gave another.
 #[derive(Clone)]
 pub(crate) struct PrivacyToken {
     pub(crate) bytes: Vec<u8>,
@@ -64,27 +64,28 @@ pub(crate) struct Account {
     pub(crate) pn: Pn,
     pub(crate) lid: Pn,
     pub(crate) script: Script,
-    /// Keys of the phone itself; the server asks them to sign devices.
+    /// Keys of the phone. The server uses them to sign devices.
     pub(crate) keys: Arc<PhoneKeys>,
-    /// What the phone is told to do.
+    /// Orders for the phone.
     pub(crate) orders: mpsc::Sender<Order>,
-    /// Where the phone's stanzas go while it is online.
+    /// Where stanzas for the phone go while it is online.
     pub(crate) mailbox: mpsc::Sender<Mail>,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) next_device: u16,
     pub(crate) app_state: BTreeMap<String, Collection>,
     pub(crate) timelock: TimeLock,
-    /// Whom the phone has written with, and the token each gave; told to a new device.
+    /// The accounts that the phone has exchanged messages with, and the privacy token of each. A
+    /// new device gets them.
     pub(crate) contacts: BTreeMap<Pn, PrivacyToken>,
-    /// Accounts that asked for this one's presence.
+    /// Accounts that subscribed to this account's presence.
     pub(crate) watchers: BTreeSet<Pn>,
 }
 
-/// Devices an account may have linked at once, as WhatsApp allows companions.
+/// The most linked devices of an account, as in WhatsApp.
 pub(crate) const LINKED_DEVICES: usize = 16;
 
 impl Account {
-    /// The address of one of its devices, by phone or by LID.
+    /// Returns the address of one of its devices, by phone number or by LID.
     pub(crate) fn jid(&self, server: Server, device: u16) -> Jid {
         if server == Server::Lid {
             Jid::lid_device(&*self.lid, device)
@@ -93,7 +94,7 @@ impl Account {
         }
     }
 
-    /// Send to every device but one.
+    /// Sends a stanza to every device except one.
     pub(crate) fn send_to_devices(&mut self, node: &Arc<Node>, except: Option<u16>, keep: bool) {
         for (number, device) in &mut self.devices {
             if Some(*number) != except {
@@ -102,7 +103,7 @@ impl Account {
         }
     }
 
-    /// Let the phone's stanzas through, what waited first, or hold them back.
+    /// Sets the phone online or offline. A phone that comes online gets its queue first.
     pub(crate) fn set_online(&mut self, online: bool) {
         let connection = DeviceConnection {
             number: 0,
@@ -124,7 +125,7 @@ impl Account {
         }
     }
 
-    /// The account's signed list of device indexes, and the time it was made.
+    /// Returns the account's signed list of device indexes, made at `now`.
     pub(crate) fn key_index_list(&self, now: u64, rng: &mut StdRng) -> Vec<u8> {
         let valid = self.devices.values().map(|device| device.key_index);
         self.keys.sign_index_list(now, valid.collect(), rng)

@@ -1,23 +1,23 @@
-//! Phone numbers, and the devices behind them.
+//! Phone numbers and devices.
 
 use std::sync::Arc;
 
-/// Digits of a phone number; names an account everywhere inside.
+/// The digits of a phone number. They identify an account in the simulator.
 pub(crate) type Pn = Arc<str>;
 
-/// A device of an account; device 0 is the phone.
+/// A device of an account. Device 0 is the phone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Address {
     pub(crate) pn: Pn,
     pub(crate) device: u16,
 }
 
-/// `+` and digits, as everybody outside writes a number.
+/// Returns `+` and the digits, the public form of a number.
 pub(crate) fn plus(pn: &str) -> String {
     format!("+{pn}")
 }
 
-/// The digits of a phone number: 5 to 17 of them, behind an optional `+`.
+/// Parses a phone number: 5 to 17 digits after an optional `+`.
 pub(crate) fn parse_phone(text: &str) -> Option<Pn> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let fits = (5..=17).contains(&digits.len())

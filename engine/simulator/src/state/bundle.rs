@@ -1,11 +1,11 @@
-//! The keys of a device, as the server hands them out.
+//! The keys of a device, as the server returns them.
 
 use wacore_binary::Node;
 
 use super::device::SignedKey;
 use crate::stanza::el;
 
-/// What the server hands out so that others can start a Signal session with a device.
+/// The keys that others need to start a Signal session with a device.
 pub(crate) struct Bundle {
     pub(crate) registration: Vec<u8>,
     pub(crate) identity: Vec<u8>,
@@ -14,7 +14,7 @@ pub(crate) struct Bundle {
     pub(crate) identity_proof: Vec<u8>,
 }
 
-/// The children of `<user>` (and of a retry's `<keys>`, but for the registration).
+/// Returns the children of `<user>`. A retry's `<keys>` has the same ones without the registration.
 pub(crate) fn bundle_nodes(bundle: &Bundle) -> Vec<Node> {
     let mut nodes = vec![
         el("registration")

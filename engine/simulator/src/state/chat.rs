@@ -1,4 +1,4 @@
-//! Where something is said.
+//! Conversations.
 
 use super::address::{Pn, plus};
 use super::group::GroupId;
@@ -13,7 +13,7 @@ pub(crate) enum Chat {
 }
 
 impl Chat {
-    /// As the ledger names whom something is for.
+    /// Returns the recipient as the ledger names it.
     pub(crate) fn ledger_name(&self) -> String {
         match self {
             Self::With(pn) => plus(pn),
@@ -21,7 +21,7 @@ impl Chat {
         }
     }
 
-    /// The group, where it is one.
+    /// Returns the group, if this is one.
     pub(crate) fn group(&self) -> Option<&GroupId> {
         match self {
             Self::With(_) => None,

@@ -1,4 +1,4 @@
-//! What a phone can be told to say, as the control API has it: `{"type": "image", …}`.
+//! What a phone can send, in the format of the control API: `{"type": "image", …}`.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use waproto::whatsapp::Message;
 
-/// The largest text, as WhatsApp's own limit.
+/// The longest text in bytes, as in WhatsApp.
 const TEXT: usize = 65_536;
-/// The largest file made from a seed: WhatsApp's limit for documents.
+/// The largest generated file: WhatsApp's limit for documents.
 const FILE: u64 = 2 * 1024 * 1024 * 1024;
 
-/// Something to say.
+/// The content of a message.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Text(TextContent),
@@ -24,16 +24,16 @@ pub(crate) enum Content {
     Reaction(Reaction),
     Edit(Edit),
     Revoke(Revoke),
-    /// A kind that gateways do not know.
+    /// A kind that gateways do not support.
     Event(Event),
-    /// Nobody can open it; with a text, that is what it says when asked again.
+    /// No device can decrypt it. If there is a text, a resend delivers it.
     Undecryptable(Undecryptable),
-    /// The same message once more, as a forward says it.
+    /// The same message again, as a forward.
     Again(Box<Message>),
 }
 
 impl TextContent {
-    /// A text alone.
+    /// Returns a text without a link preview.
     pub(crate) fn plain(text: String) -> Self {
         Self {
             text,
@@ -49,7 +49,7 @@ impl TextContent {
 #[derive(Clone)]
 pub(crate) enum FileSource {
     Bytes(Vec<u8>),
-    /// So many bytes, the same for the same seed.
+    /// This many bytes. The same seed gives the same bytes.
     Seeded {
         size: u64,
         seed: u64,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for FileSource {
     }
 }
 
-/// What a file is.
+/// The kind of a file and its fields.
 #[derive(Clone, Debug)]
 pub(crate) enum FileContent {
     Image(Picture),
@@ -90,10 +90,10 @@ macro_rules! bodies {
 }
 
 bodies! {
-    /// A text, perhaps with a preview of a link in it.
+    /// A text, with an optional link preview.
     TextContent {
         text: String,
-        /// The address a preview is of.
+        /// The address that the preview is for.
         link: Option<String>,
         title: Option<String>,
         description: Option<String>,
@@ -144,7 +144,7 @@ bodies! {
     }
     /// A contact card.
     Contact { name: String, vcard: String, }
-    /// Several of them.
+    /// Several contact cards.
     Contacts { contacts: Vec<Contact>, }
     /// A poll.
     Poll {
@@ -153,13 +153,13 @@ bodies! {
         #[serde(default)]
         selectable: u32,
     }
-    /// A vote in a poll that is on the phone's screen.
+    /// A vote in a poll on the phone's screen.
     Vote { target: String, options: Vec<String>, }
-    /// A reaction to a message on the phone's screen; an empty text takes it back.
+    /// A reaction to a message on the phone's screen. An empty text removes it.
     Reaction { target: String, text: String, }
-    /// Another text for an own message.
+    /// A new text for one of the phone's own messages.
     Edit { target: String, text: String, }
-    /// An own message, or as a group's admin any.
+    /// Deletes one of the phone's own messages, or any message if the phone is a group admin.
     Revoke { target: String, }
     /// An invitation to an event.
     Event { name: String, }
@@ -168,7 +168,7 @@ bodies! {
 }
 
 impl Content {
-    /// Parse the `message` of a `say`.
+    /// Parses the `message` of a `say`.
     pub(crate) fn parse(value: Value) -> Result<Self, String> {
         let Value::Object(mut body) = value else {
             return Err("message is not an object".to_owned());
@@ -192,13 +192,13 @@ impl Content {
             "revoke" => Self::Revoke(body_of(body)?),
             "event" => Self::Event(body_of(body)?),
             "undecryptable" => Self::Undecryptable(body_of(body)?),
-            other => return Err(format!("no type of message is called {other}")),
+            other => return Err(format!("no message type is called {other}")),
         };
         match &content {
             Self::Text(TextContent { text, .. }) | Self::Edit(Edit { text, .. })
                 if text.len() > TEXT =>
             {
-                Err("text is at most 65536 bytes".to_owned())
+                Err("text must be at most 65536 bytes".to_owned())
             }
             _ => Ok(content),
         }
@@ -224,7 +224,7 @@ fn body_of<T: DeserializeOwned>(body: Fields) -> Result<T, String> {
 }
 
 impl FileSource {
-    /// `bytes_base64`, or `size` with or without a `seed`.
+    /// Takes `bytes_base64`, or `size` and an optional `seed`.
     fn take(body: &mut Fields) -> Result<Self, String> {
         let (bytes, size, seed) = (
             body.remove("bytes_base64"),
@@ -238,15 +238,15 @@ impl FileSource {
                 let seed = seed.map_or(Some(0), |seed| seed.as_u64());
                 match (size, seed) {
                     (Some(size), Some(seed)) => Ok(Self::Seeded { size, seed }),
-                    _ => Err("size is at most 2 GiB, seed a number".to_owned()),
+                    _ => Err("size must be at most 2 GiB, and seed a number".to_owned()),
                 }
             }
-            _ => Err("a file has bytes_base64, or size and seed".to_owned()),
+            _ => Err("a file needs bytes_base64, or size and an optional seed".to_owned()),
         }
     }
 }
 
-/// Bytes written in base64.
+/// Decodes base64.
 pub(crate) fn base64(text: &str) -> Result<Vec<u8>, String> {
     BASE64_STANDARD
         .decode(text)

@@ -1,4 +1,4 @@
-//! Connections that can be broken from inside: the fault that no answer can express.
+//! Connections that the simulator can break without an answer.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,14 +12,14 @@ use poem::web::RemoteAddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// The open connections, by the client's end.
+/// The open connections, by the client's address.
 #[derive(Default)]
 pub(crate) struct Cuts {
     open: Mutex<HashMap<SocketAddr, CancellationToken>>,
 }
 
 impl Cuts {
-    /// Break a client's connection, without a word.
+    /// Breaks a client's connection without an answer.
     pub(crate) fn cut(&self, remote: &RemoteAddr) {
         let token = remote
             .as_socket_addr()
@@ -34,7 +34,7 @@ impl Cuts {
     }
 }
 
-/// A stream that fails once it was cut.
+/// A stream that fails after it was cut.
 pub(crate) struct Cuttable<S> {
     stream: S,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -43,7 +43,7 @@ pub(crate) struct Cuttable<S> {
 }
 
 impl<S> Cuttable<S> {
-    /// Let a client's connection be cut.
+    /// Registers a client's connection, so that it can be cut.
     pub(crate) fn new(stream: S, remote: SocketAddr, cuts: &Arc<Cuts>) -> Self {
         let token = CancellationToken::new();
         cuts.open().insert(remote, token.clone());

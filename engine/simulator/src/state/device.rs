@@ -1,4 +1,4 @@
-//! A device of an account, the keys the server holds for it and the way to it.
+//! A device of an account, its keys on the server and its connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use wacore_binary::Node;
 
 use super::queue::Queue;
 
-/// What goes to a device, over its socket or to the scripted phone.
+/// What is sent to a device, over its socket or to the scripted phone.
 #[derive(Clone, Debug)]
 pub(crate) enum Mail {
     /// A stanza.
     Stanza(Arc<Node>),
-    /// A last stanza, if any, and the end of the connection.
+    /// An optional last stanza. Then the connection closes.
     Bye(Option<Arc<Node>>),
 }
 
-/// Stanzas on their way to one device; a device that lets so many pile up is cut off.
+/// The most stanzas that wait for one connection. A device with more is disconnected.
 pub(crate) const MAILBOX: usize = 16_384;
 
-/// The way to a connected device.
+/// The connection of a device.
 #[derive(Clone)]
 pub(crate) struct DeviceConnection {
-    /// Number of the connection; 0 for a phone.
+    /// The number of the connection. A phone has 0.
     pub(crate) number: u64,
     pub(crate) mail: mpsc::Sender<Mail>,
-    /// Cancelled when the connection ends, or to end it.
+    /// Cancelled when the connection ends. Cancelling it ends the connection.
     pub(crate) gone: CancellationToken,
 }
 
@@ -39,30 +39,30 @@ pub(crate) struct SignedKey {
     pub(crate) signature: Vec<u8>,
 }
 
-/// A device and the keys the server holds for it.
+/// A device and the keys that the server holds for it.
 pub(crate) struct Device {
-    /// Position in the account's signed list of devices.
+    /// Its index in the account's signed list of devices.
     pub(crate) key_index: u32,
-    /// Noise key stored at pairing; a login with another is refused. `None` for phones.
+    /// The Noise key stored at pairing. A login with another key is refused. `None` for phones.
     pub(crate) noise: Option<[u8; 32]>,
     pub(crate) registration: Vec<u8>,
     pub(crate) identity: Vec<u8>,
     pub(crate) signed_key: SignedKey,
-    /// One-time pre-keys, id and public key, each handed out once.
+    /// One-time pre-keys: id and public key. Each is returned once.
     pub(crate) one_time: VecDeque<(Vec<u8>, Vec<u8>)>,
-    /// Encoded `ADVSignedDeviceIdentity`; empty for phones.
+    /// An encoded `ADVSignedDeviceIdentity`. Empty for phones.
     pub(crate) identity_proof: Vec<u8>,
     pub(crate) connection: Option<DeviceConnection>,
-    /// Stanzas flow only once the client has asked to be active.
+    /// Whether the client has asked to be active. Only then it gets stanzas.
     pub(crate) active: bool,
     pub(crate) queue: Queue,
-    /// The phone has sent it the keys and the history of a new device.
+    /// Whether the phone has sent it the keys and the history.
     pub(crate) welcomed: bool,
     pub(crate) push_name: String,
 }
 
 impl Device {
-    /// A device with keys and no connection.
+    /// Returns a device without keys and without a connection.
     pub(crate) fn new(key_index: u32, noise: Option<[u8; 32]>) -> Self {
         Self {
             key_index,
@@ -80,7 +80,8 @@ impl Device {
         }
     }
 
-    /// Send at once if connected and active; `keep` until acknowledged.
+    /// Sends a stanza if the device is connected and active. With `keep`, the stanza stays queued
+    /// until it is acknowledged.
     pub(crate) fn deliver(&mut self, node: Arc<Node>, keep: bool) {
         let sent = self.active && self.push(Mail::Stanza(Arc::clone(&node)));
         if keep {
@@ -88,7 +89,7 @@ impl Device {
         }
     }
 
-    /// Hand mail to the connection, if there is one that takes it.
+    /// Passes mail to the connection. Returns `false` if there is none, or if it is full.
     pub(crate) fn push(&mut self, mail: Mail) -> bool {
         let Some(connection) = &self.connection else {
             return false;
@@ -102,7 +103,8 @@ impl Device {
         false
     }
 
-    /// End the connection, with a last stanza if given.
+    /// Closes the connection, with an optional last stanza. Returns whether the device was
+    /// connected.
     pub(crate) fn disconnect(&mut self, last: Option<Node>) -> bool {
         let had = self.push(Mail::Bye(last.map(Arc::new)));
         self.connection = None;

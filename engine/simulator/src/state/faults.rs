@@ -1,75 +1,76 @@
-//! Faults on purpose: what tests ask the server to do wrong.
+//! Faults: what tests tell the server to do wrong.
 
 use parking_lot::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
-/// The step a fault strikes at.
+/// The step that a fault applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultPoint {
-    /// The server's acknowledgement of a message it has taken.
+    /// The acknowledgement of a message that the server accepted.
     Ack,
-    /// A message frame that was just read, before anybody gets it.
+    /// A message frame that was just read, before it is delivered.
     Message,
     /// A login.
     Login,
     /// An upload to the media server.
     Upload,
-    /// A download from it.
+    /// A download from the media server.
     Download,
 }
 
-/// What goes wrong.
+/// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultAction {
     /// Wait `delay_ms` first.
     Delay,
-    /// Do nothing, and say nothing.
+    /// Do nothing and answer nothing.
     Drop,
-    /// Refuse with `code`, delivering nothing.
+    /// Refuse with `code` and deliver nothing.
     Nack,
-    /// Cut the connection without a word.
+    /// Cut the connection without an answer.
     Cut,
     /// Refuse the login with `reason`, `code` and `expire`.
     Refuse,
     /// Deliver the frame twice.
     Duplicate,
-    /// Give out a wrong byte.
+    /// Send one wrong byte.
     Corrupt,
 }
 
-/// An order for a fault.
+/// A fault, as the control API takes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
-    /// The account whose linked devices it strikes; absent for all.
+    /// The account whose linked devices it applies to. `None` for all.
     #[serde(default)]
     pub(crate) phone: Option<String>,
-    /// Where.
+    /// The step it applies to.
     pub(crate) on: FaultPoint,
-    /// What.
+    /// What it does.
     #[serde(rename = "do")]
     pub(crate) action: FaultAction,
-    /// The `error` of a nack, or the status of a refused transfer, default 500; `code` of a refused login.
+    /// The `error` of a nack or the status of a refused transfer, default 500. For a refused login,
+    /// its `code`.
     #[serde(default)]
     pub(crate) code: Option<u16>,
     /// Milliseconds of a delay, at most 600,000.
     #[serde(default)]
     pub(crate) delay_ms: u64,
-    /// How often it strikes; absent for until deleted.
+    /// How often it applies. `None`: until it is deleted.
     #[serde(default)]
     pub(crate) times: Option<u32>,
-    /// `reason` of a refused login, default 401.
+    /// The `reason` of a refused login, default 401.
     #[serde(default)]
     pub(crate) reason: Option<u16>,
-    /// `expire` of a refused login, seconds.
+    /// The `expire` of a refused login, in seconds.
     #[serde(default)]
     pub(crate) expire: Option<u64>,
 }
 
-/// Faults kept at once.
+/// The most active faults.
 const LARGEST: usize = 1000;
 
 #[derive(Default)]
@@ -78,19 +79,19 @@ struct ActiveFaults {
     last: u64,
 }
 
-/// The faults in force.
+/// The active faults.
 #[derive(Default)]
 pub(crate) struct Faults {
     active: Mutex<ActiveFaults>,
 }
 
 impl Faults {
-    /// Put a fault in force and say its id.
+    /// Adds a fault and returns its id.
     pub(crate) fn add(&self, fault: Fault) -> Result<u64, &'static str> {
         fault.check()?;
         let mut active = self.active();
         if active.list.len() >= LARGEST {
-            return Err("too many faults at once");
+            return Err("at most 1000 faults can be active");
         }
         active.last += 1;
         let id = active.last;
@@ -98,7 +99,7 @@ impl Faults {
         Ok(id)
     }
 
-    /// Lift one; `false` if it is not in force.
+    /// Removes a fault. Returns `false` if it is not active.
     pub(crate) fn remove(&self, id: u64) -> bool {
         let mut active = self.active();
         let before = active.list.len();
@@ -106,12 +107,12 @@ impl Faults {
         active.list.len() < before
     }
 
-    /// Lift all.
+    /// Removes all faults.
     pub(crate) fn clear(&self) {
         self.active().list.clear();
     }
 
-    /// The oldest fault that strikes here, counted down.
+    /// Returns the oldest fault that applies here and counts it down.
     pub(crate) fn trigger(&self, phone: &str, on: FaultPoint) -> Option<Fault> {
         let mut active = self.active();
         let at = active.list.iter().position(|(_, fault)| {
@@ -156,13 +157,13 @@ impl Fault {
             }
         };
         if !fits {
-            return Err("this cannot be done there");
+            return Err("this `do` is not possible with this `on`");
         }
         if self.delay_ms > 600_000 {
-            return Err("delay_ms is at most 600000");
+            return Err("delay_ms must be at most 600000");
         }
         if self.times == Some(0) {
-            return Err("times is at least 1");
+            return Err("times must be at least 1");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Groups: who is in them, and how their members are addressed.
+//! A group and its members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use wacore_binary::{Jid, Server};
 
 use super::address::Pn;
 
-/// Digits of a group's address.
+/// The digits of a group's address.
 pub(crate) type GroupId = Arc<str>;
 
-/// How a group names its members.
+/// How a group addresses its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AddressingMode {
     /// By LID, as new groups do.
     #[default]
     Lid,
-    /// By phone number, as old ones do.
+    /// By phone number, as old groups do.
     Pn,
 }
 
@@ -30,7 +30,7 @@ impl AddressingMode {
         }
     }
 
-    /// The value of `addressing_mode`.
+    /// Returns the value of `addressing_mode`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lid => "lid",
@@ -38,7 +38,7 @@ impl AddressingMode {
         }
     }
 
-    /// The attribute with a member's other address, and where that is.
+    /// Returns the attribute for a member's other address, and the server of that address.
     pub(crate) fn other(self) -> (&'static str, Server) {
         match self {
             Self::Lid => ("participant_pn", Server::Pn),
@@ -55,7 +55,7 @@ pub(crate) struct Group {
     pub(crate) mode: AddressingMode,
     pub(crate) creator: Pn,
     pub(crate) created: u64,
-    /// The members; `true` for admins.
+    /// The members. The value is `true` for admins.
     pub(crate) members: BTreeMap<Pn, bool>,
 }
 

@@ -1,5 +1,5 @@
-//! The ledger: what reached the server and what phones were shown, in order and with times.
-//! It is what tests judge gaps, order and duplicates by.
+//! The ledger: what reached the server and what phones showed, in order and with times. Tests use
+//! it to check gaps, order and duplicates.
 
 use std::collections::VecDeque;
 
@@ -8,73 +8,75 @@ use serde::{Deserialize, Serialize};
 
 use super::view::View;
 
-/// Entries kept where nobody says otherwise; older ones are forgotten, their numbers never used again.
+/// The default number of entries. Older ones are dropped, and their numbers are never reused.
 pub const LEDGER_ENTRIES: usize = 100_000;
 
-/// What an entry tells of.
+/// What an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EntryKind {
-    /// A message frame of a linked device was read off the wire.
+    /// A message frame of a linked device was read from the socket.
     Sent,
     /// A phone decrypted a message and showed it.
     Shown,
-    /// A phone decrypted a message it has shown before, and did not show it again.
+    /// A phone decrypted a message that it has shown before, and did not show it again.
     Repeat,
     /// A phone could not decrypt a message and asked for it again.
     Unreadable,
-    /// A scripted phone wrote a message.
+    /// A scripted phone sent a message.
     Said,
-    /// A receipt reached the server; `type` says which.
+    /// A receipt reached the server. `type` says which kind.
     Receipt,
-    /// A typing notice of a linked device reached the server; `type` is composing, recording or paused.
+    /// A typing notice of a linked device reached the server. `type` is composing, recording or
+    /// paused.
     Chatstate,
 }
 
-/// One line of the ledger.
+/// One entry of the ledger.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
-    /// Number of the entry, from 1, without holes.
+    /// The number of the entry. Numbers start at 1 and have no gaps.
     pub(crate) n: u64,
     /// Milliseconds since the Unix epoch.
     pub(crate) at_ms: u64,
-    /// Monotonic microseconds since the simulator started; for frames, when they were read.
+    /// Monotonic microseconds since the simulator started. For frames: when they were read.
     pub(crate) wire_us: u64,
     /// What happened.
     pub(crate) kind: EntryKind,
-    /// Phone number of the sender, `+` and digits.
+    /// Phone number of the sender: `+` and digits.
     pub(crate) from: String,
-    /// The sender's device, 0 being the phone itself.
+    /// The sender's device. 0 is the phone.
     pub(crate) device: u16,
-    /// Phone number of the recipient, or what was addressed if no phone has it.
+    /// Phone number of the recipient, or the address itself if no phone has it.
     pub(crate) to: String,
     /// WhatsApp message id.
     pub(crate) id: String,
-    /// Text, where a phone could read it.
+    /// The text, if a phone could read it.
     pub(crate) text: Option<String>,
-    /// Kind of what was said or shown; stanza, receipt or typing type of the rest.
+    /// For what was said or shown: the message's kind. Otherwise: the type of the stanza, receipt
+    /// or typing notice.
     #[serde(rename = "type")]
     pub(crate) subtype: String,
-    /// Whether a frame carried the privacy token that its recipient once gave the sender's account.
+    /// Whether a frame carried the privacy token that its recipient gave the sender's account.
     pub(crate) token: bool,
-    /// Whether a frame answers a phone that could not open the message and asked for it again.
+    /// Whether a frame answers a phone that could not decrypt the message and asked for it again.
     pub(crate) retry: bool,
     /// What was said or shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<Box<View>>,
-    /// The group it happened in.
+    /// The group of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<String>,
 }
 
-/// When a frame was read off the wire.
+/// When a frame was read from the socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameTime {
     pub(crate) at_ms: u64,
     pub(crate) wire_us: u64,
 }
 
-/// The rest of a ledger line.
+/// The optional fields of an entry.
 #[derive(Default)]
 pub(crate) struct EntryDetails<'a> {
     pub(crate) id: &'a str,
@@ -93,23 +95,23 @@ struct KeptEntries {
     last: u64,
 }
 
-/// A bounded, append-only list.
+/// A bounded, append-only list of entries.
 pub(crate) struct Ledger {
     kept: Mutex<KeptEntries>,
     most: usize,
 }
 
-/// Some entries.
+/// A page of entries.
 pub(crate) struct LedgerPage {
     pub(crate) entries: Vec<Entry>,
-    /// The number to ask after next.
+    /// Pass this as `after` to get the next page.
     pub(crate) next: u64,
-    /// Entries up to this number are forgotten.
+    /// Entries up to this number have been dropped.
     pub(crate) forgotten: u64,
 }
 
 impl Ledger {
-    /// Keeps the newest `most` entries.
+    /// Returns a ledger that keeps the newest `most` entries.
     pub(crate) fn of(most: usize) -> Self {
         Self {
             kept: Mutex::default(),
@@ -117,7 +119,7 @@ impl Ledger {
         }
     }
 
-    /// Append; `entry.n` is set here.
+    /// Appends an entry and sets its number.
     pub(crate) fn write(&self, mut entry: Entry) {
         let mut kept = self.kept();
         kept.last += 1;
@@ -128,7 +130,7 @@ impl Ledger {
         kept.entries.push_back(entry);
     }
 
-    /// Up to `limit` entries numbered above `after` that `wanted` accepts.
+    /// Returns up to `limit` entries numbered above `after` that `wanted` accepts.
     pub(crate) fn read(
         &self,
         after: u64,

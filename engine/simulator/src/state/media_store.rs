@@ -1,5 +1,5 @@
-//! What the media server keeps: ciphertexts in files of a folder that goes with the simulator, and
-//! uploads that stopped half-way, to be resumed.
+//! What the media server stores: encrypted files in a temporary folder, and partial uploads that
+//! can be resumed.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -10,10 +10,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use parking_lot::{Mutex, MutexGuard};
 use tempfile::TempDir;
 
-/// Bytes kept; beyond it the oldest object is forgotten, with a warning.
+/// The most bytes stored. Beyond it the oldest object is deleted, with a warning.
 pub const MEDIA_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
-/// SHA-256 of a ciphertext: how the media server names things.
+/// SHA-256 of a ciphertext. The media server identifies files by it.
 pub(crate) type Hash = [u8; 32];
 
 /// An object of the media server.
@@ -23,20 +23,20 @@ pub(crate) struct MediaObject {
     pub(crate) hash: Hash,
     /// Bytes of ciphertext.
     pub(crate) length: u64,
-    /// The status of every download, once it has expired.
+    /// The status of every download, if the object has expired.
     pub(crate) expired_status: Option<u16>,
-    /// A byte of it is given out wrong.
+    /// Whether downloads contain one wrong byte.
     pub(crate) corrupt: bool,
-    /// Not even its phone has it any more.
+    /// Whether the phone has lost the file, too.
     pub(crate) lost: bool,
 }
 
-/// How far an upload has come.
+/// How much of an upload has arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UploadProgress {
-    /// All of it: where it can be had.
+    /// Everything. Holds the direct path.
     Complete(String),
-    /// So many bytes.
+    /// This many bytes.
     Partial(u64),
     Nothing,
 }
@@ -44,25 +44,25 @@ pub(crate) enum UploadProgress {
 #[derive(Default)]
 struct MediaIndex {
     folder: Option<TempDir>,
-    /// By the path part of the address clients are given.
+    /// Objects by the path part of their direct path.
     objects: HashMap<String, MediaObject>,
-    /// Oldest first.
+    /// Paths, oldest first.
     order: VecDeque<String>,
-    /// The newest object with a ciphertext.
+    /// The newest object with this ciphertext.
     by_hash: HashMap<Hash, String>,
-    /// Uploads that stopped: file and length.
+    /// Partial uploads: file and length.
     partial: HashMap<Hash, (PathBuf, u64)>,
     bytes: u64,
     last: u64,
 }
 
-/// The media server's files. They are deleted with it.
+/// The media server's files. They are deleted when it is dropped.
 #[derive(Default)]
 pub(crate) struct MediaStore {
     index: Mutex<MediaIndex>,
 }
 
-/// The path part of a direct path, which names an object.
+/// Returns the path part of a direct path, which identifies an object.
 pub(crate) fn name(direct_path: &str) -> &str {
     direct_path
         .split_once('?')
@@ -70,7 +70,7 @@ pub(crate) fn name(direct_path: &str) -> &str {
 }
 
 impl MediaStore {
-    /// A file to write to; the folder is made with the first.
+    /// Returns a path to write to. The first call makes the folder.
     pub(crate) fn new_file(&self) -> io::Result<PathBuf> {
         let mut index = self.index();
         index.last += 1;
@@ -79,17 +79,17 @@ impl MediaStore {
             index.folder = Some(TempDir::with_prefix("passerelle-media-")?);
         }
         let folder = index.folder.as_ref().map(TempDir::path);
-        Ok(folder.expect("made above").join(name))
+        Ok(folder.expect("the folder was made above").join(name))
     }
 
-    /// Take a whole ciphertext; the direct path clients get it by. `expires` is the second that
-    /// its address says.
+    /// Stores a complete ciphertext and returns its direct path. `expires` is the time that its
+    /// address claims, in seconds.
     pub(crate) fn keep(&self, file: PathBuf, hash: Hash, length: u64, expires: u64) -> String {
         let mut index = self.index();
         index.last += 1;
         let short = BASE64_URL_SAFE_NO_PAD.encode(&hash[..12]);
         let name = format!("/v/t62.7118-24/{}_{short}_n.enc", index.last);
-        // The signature and the expiry that real addresses carry; nobody checks them here.
+        // Real addresses carry a signature and an expiry. Nothing checks them here.
         let direct_path = format!("{name}?ccb=11-4&oh=01_sim&oe={expires:X}&_nc_sid=5e03e0");
         index.bytes += length;
         index.by_hash.insert(hash, name.clone());
@@ -107,7 +107,7 @@ impl MediaStore {
         direct_path
     }
 
-    /// Remember an upload that stopped.
+    /// Keeps a partial upload.
     pub(crate) fn keep_partial(&self, hash: Hash, file: PathBuf, length: u64) {
         let older = self.index().partial.insert(hash, (file, length));
         if let Some((file, _)) = older {
@@ -115,12 +115,12 @@ impl MediaStore {
         }
     }
 
-    /// Go on with an upload that stopped; nobody else can any more.
+    /// Takes a partial upload to resume it. No other client can resume it then.
     pub(crate) fn take_partial(&self, hash: &Hash) -> Option<(PathBuf, u64)> {
         self.index().partial.remove(hash)
     }
 
-    /// How far the upload of a ciphertext has come.
+    /// Returns how much of a ciphertext has been uploaded.
     pub(crate) fn progress(&self, hash: &Hash, expires: u64) -> UploadProgress {
         let index = self.index();
         let complete = index.by_hash.get(hash).and_then(|name| {
@@ -136,12 +136,12 @@ impl MediaStore {
         }
     }
 
-    /// The object at a direct path.
+    /// Returns the object at a direct path.
     pub(crate) fn find(&self, direct_path: &str) -> Option<MediaObject> {
         self.index().objects.get(name(direct_path)).cloned()
     }
 
-    /// Change the object at a direct path; `false` if there is none.
+    /// Changes the object at a direct path. Returns `false` if there is none.
     pub(crate) fn change(&self, direct_path: &str, change: impl FnOnce(&mut MediaObject)) -> bool {
         let mut index = self.index();
         index
@@ -153,7 +153,7 @@ impl MediaStore {
             })
     }
 
-    /// Objects and their bytes.
+    /// Returns the number of objects and their bytes.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let index = self.index();
         (index.objects.len() as u64, index.bytes)
@@ -171,7 +171,7 @@ impl MediaIndex {
             && let Some(oldest) = self.order.pop_front()
             && let Some(object) = self.objects.remove(&oldest)
         {
-            tracing::warn!("the media server is full, its oldest object is forgotten");
+            tracing::warn!("the media server is full; its oldest object is deleted");
             self.bytes -= object.length;
             if self.by_hash.get(&object.hash) == Some(&oldest) {
                 self.by_hash.remove(&object.hash);
@@ -181,7 +181,7 @@ impl MediaIndex {
     }
 }
 
-/// Delete a file; what stays behind goes with the folder.
+/// Deletes a file. If that fails, the file is deleted with the folder.
 pub(crate) fn remove(file: &Path) {
     if let Err(error) = std::fs::remove_file(file) {
         tracing::debug!(%error, "a media file could not be deleted");

@@ -1,6 +1,6 @@
-//! What the simulated world holds: data and small methods on it, and nothing that acts.
+//! What the simulated world holds: data and small methods on it. Nothing here acts.
 //!
-//! Pages here import each other, `stanza` and `certs`, and nothing else of this crate.
+//! These pages import each other, `stanza` and `certs`, and nothing else of this crate.
 
 pub(crate) mod account;
 pub(crate) mod address;

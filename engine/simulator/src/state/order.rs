@@ -1,4 +1,4 @@
-//! What a scripted phone can be told to do.
+//! Orders for a scripted phone.
 
 use tokio::sync::oneshot;
 
@@ -10,7 +10,7 @@ use super::speech::Speech;
 
 /// What a phone can be told to do.
 pub(crate) enum Order {
-    /// Say something.
+    /// Send a message.
     Say(Box<Speech>),
     /// Send a receipt of this kind for these messages.
     Receipt {
@@ -21,7 +21,7 @@ pub(crate) enum Order {
     },
     /// Send a newly linked device what it needs.
     Welcome(u16),
-    /// Tell what is on the screen in a chat.
+    /// Return the messages on the screen in a chat.
     ReadChat {
         chat: Chat,
         shown: oneshot::Sender<Vec<ScreenMessage>>,

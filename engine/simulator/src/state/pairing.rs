@@ -1,4 +1,4 @@
-//! Connections that are not linked yet, and how far their linking has come.
+//! Connections that are not linked yet, and the state of their linking.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) struct LinkOffer {
 pub(crate) struct LinkedDevice {
     /// Its address by phone number.
     pub(crate) jid: Jid,
-    /// Its number on the account.
+    /// Its number in the account.
     pub(crate) device: u16,
 }
 
@@ -51,20 +51,20 @@ pub(crate) struct CodeRequest {
 pub(crate) struct EnteredCode {
     /// The phone's ephemeral key.
     pub(crate) own: KeyPair,
-    /// The device's, opened with the code; nonsense if the code was wrong.
+    /// The device's ephemeral key, decrypted with the code. It is wrong if the code was wrong.
     pub(crate) theirs: [u8; 32],
     pub(crate) done:
         oneshot::Sender<anyhow::Result<oneshot::Receiver<Result<LinkedDevice, String>>>>,
 }
 
 impl Pairing {
-    /// Send to the connection.
+    /// Sends a stanza to the connection.
     pub(crate) fn send(&self, node: Node) {
-        // A full mailbox ends the connection, and the pairing with it.
+        // If the mailbox is full, the connection ends, and the pairing with it.
         let _ = self.connection.mail.try_send(Mail::Stanza(Arc::new(node)));
     }
 
-    /// The device's own identity key.
+    /// Returns the device's identity key.
     pub(crate) fn identity(&self) -> Option<[u8; 32]> {
         self.data.e_ident.as_deref()?.try_into().ok()
     }

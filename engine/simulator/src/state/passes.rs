@@ -1,14 +1,14 @@
-//! The passes that let a linked device upload: told with the media hosts, good as long as the
-//! device is linked.
+//! Upload passes. A device gets one with the list of media hosts. It is valid while the device is
+//! linked.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::address::Address;
 
-/// Passes of one device that are good at a time; each answer about hosts makes another.
+/// The most valid passes of one device. Each answer about media hosts adds one.
 const GOOD_AT_ONCE: usize = 8;
 
-/// All passes given out and not replaced.
+/// All valid passes.
 #[derive(Default)]
 pub(crate) struct Passes {
     owners: HashMap<String, Address>,
@@ -16,7 +16,7 @@ pub(crate) struct Passes {
 }
 
 impl Passes {
-    /// Keep a fresh pass of a device.
+    /// Stores a new pass of a device.
     pub(crate) fn keep(&mut self, pass: String, device: &Address) {
         let own = self.of.entry(device.clone()).or_default();
         if own.len() == GOOD_AT_ONCE
@@ -28,7 +28,7 @@ impl Passes {
         self.owners.insert(pass, device.clone());
     }
 
-    /// The device a pass was given to.
+    /// Returns the device that got this pass.
     pub(crate) fn owner(&self, pass: &str) -> Option<&Address> {
         self.owners.get(pass)
     }

@@ -1,4 +1,4 @@
-//! A scripted phone's own keys, and what it signs with them: devices and the list of devices.
+//! A scripted phone's keys, and its signatures over devices and lists of devices.
 
 use std::collections::HashMap;
 
@@ -19,18 +19,18 @@ use waproto::whatsapp::{
 use super::device::SignedKey;
 use crate::certs::raw;
 
-/// Domain of an account's signature over a device (WhatsApp's ADV).
+/// Prefix of an account's signature over a device (WhatsApp's ADV).
 const ACCOUNT_SIGNATURE: [u8; 2] = [6, 0];
-/// Domain of a device's signature over its account.
+/// Prefix of a device's signature over its account.
 const DEVICE_SIGNATURE: [u8; 2] = [6, 1];
-/// Domain of an account's signature over its list of devices.
+/// Prefix of an account's signature over its list of devices.
 const LIST_SIGNATURE: [u8; 2] = [6, 2];
 
-/// Identity, signed pre-key and one-time keys of a phone.
+/// The identity, the signed pre-key and the one-time keys of a phone.
 pub(crate) struct PhoneKeys {
     pub(crate) identity: KeyPair,
     pub(crate) registration: u32,
-    /// Names this generation of the account's devices in its signed lists.
+    /// Identifies this generation of the account's devices in its signed lists.
     raw_id: u32,
     signed: SignedPreKeyRecord,
     published: SignedKey,
@@ -43,11 +43,11 @@ struct OneTimeKeys {
     keys: HashMap<u32, KeyPair>,
 }
 
-/// One-time keys kept; the oldest that nobody used is forgotten first.
+/// The most one-time keys kept. The oldest unused one is dropped first.
 const ONE_TIME_KEYS: u32 = 4096;
 
 impl PhoneKeys {
-    /// Fresh keys.
+    /// Generates new keys.
     pub(crate) fn generate(now: u64, rng: &mut StdRng) -> anyhow::Result<Self> {
         let identity = KeyPair::generate(rng);
         let signed_pair = KeyPair::generate(rng);
@@ -72,17 +72,17 @@ impl PhoneKeys {
         })
     }
 
-    /// The signed pre-key as the server hands it out.
+    /// Returns the public signed pre-key.
     pub(crate) fn published(&self) -> SignedKey {
         self.published.clone()
     }
 
-    /// The signed pre-key with its private half.
+    /// Returns the signed pre-key with its private half.
     pub(crate) fn signed(&self) -> SignedPreKeyRecord {
         self.signed.clone()
     }
 
-    /// Make a one-time pre-key to hand out: id (3 bytes, big endian) and public key.
+    /// Generates a one-time pre-key. Returns its id (3 bytes, big endian) and public key.
     pub(crate) fn make_one_time_key(&self, rng: &mut StdRng) -> (Vec<u8>, Vec<u8>) {
         let pair = KeyPair::generate(rng);
         let public = raw(&pair).to_vec();
@@ -94,20 +94,20 @@ impl PhoneKeys {
         (id.to_be_bytes()[1..].to_vec(), public)
     }
 
-    /// A one-time pre-key that was handed out and not used yet.
+    /// Returns a one-time pre-key that was published and not used yet.
     pub(crate) fn one_time(&self, id: PreKeyId) -> Option<PreKeyRecord> {
         let one_time = self.one_time.lock();
         let pair = one_time.keys.get(&u32::from(id))?;
         Some(PreKeyRecord::new(id, pair))
     }
 
-    /// Forget a used one-time pre-key.
+    /// Removes a used one-time pre-key.
     pub(crate) fn remove_one_time_key(&self, id: PreKeyId) {
         let mut one_time = self.one_time.lock();
         one_time.keys.remove(&u32::from(id));
     }
 
-    /// Vouch for a device: the container of `pair-success`, and the signed identity inside it.
+    /// Signs a device. Returns the container for `pair-success` and the signed identity inside it.
     pub(crate) fn sign_device(
         &self,
         device_identity: &[u8; 32],
@@ -140,8 +140,8 @@ impl PhoneKeys {
         Ok((container.encode_to_vec(), signed))
     }
 
-    /// Check a device's answer to [`Self::sign_device`] and return the identity proof that others are
-    /// shown, which carries the account's key even if the device left it out.
+    /// Checks a device's answer to [`Self::sign_device`]. Returns the identity proof for other
+    /// devices. It contains the account's key even if the device left it out.
     pub(crate) fn verify_device(
         &self,
         offered: &ADVSignedDeviceIdentity,
@@ -161,7 +161,7 @@ impl PhoneKeys {
         })
     }
 
-    /// An encoded `ADVSignedKeyIndexList` over these devices.
+    /// Returns an encoded `ADVSignedKeyIndexList` over these devices.
     pub(crate) fn sign_index_list(&self, now: u64, valid: Vec<u32>, rng: &mut StdRng) -> Vec<u8> {
         let details = ADVKeyIndexList {
             raw_id: Some(self.raw_id),

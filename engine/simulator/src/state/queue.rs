@@ -1,4 +1,4 @@
-//! What a device has not acknowledged yet. Everything in it goes out again after the next login.
+//! Stanzas that a device has not acknowledged. They are sent again after the next login.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use wacore_binary::Node;
 
 use crate::stanza;
 
-/// Stanzas kept for one device; beyond it the oldest is forgotten, with a warning.
+/// The most stanzas queued for one device. Beyond it the oldest is dropped, with a warning.
 pub const QUEUE_STANZAS: usize = 10_000;
 
 struct Pending {
@@ -21,7 +21,7 @@ pub(crate) struct Queue {
     pending: VecDeque<Pending>,
 }
 
-/// How many of each kind wait, for `<offline_preview>`.
+/// How many stanzas of each kind are queued, for `<offline_preview>`.
 #[derive(Default)]
 pub(crate) struct Preview {
     pub(crate) messages: usize,
@@ -30,17 +30,17 @@ pub(crate) struct Preview {
 }
 
 impl Queue {
-    /// Keep a stanza; `sent` if it is going out right now.
+    /// Queues a stanza. `sent` says whether it is being sent now.
     pub(crate) fn keep(&mut self, node: Arc<Node>, sent: bool) {
         if self.pending.len() == QUEUE_STANZAS {
-            tracing::warn!("a device's queue is full, its oldest stanza is forgotten");
+            tracing::warn!("a device's queue is full; its oldest stanza is dropped");
             self.pending.pop_front();
         }
         self.pending.push_back(Pending { node, sent });
     }
 
-    /// The device has what it was sent under this tag and id: forget it. Of two stanzas with one
-    /// id (a duplicate on purpose) the older goes.
+    /// Removes the stanza that the device acknowledged, by tag and id. If two stanzas have the same
+    /// id (a duplicate on purpose), the older one is removed.
     pub(crate) fn acknowledge(&mut self, tag: &str, id: &str) {
         let at = self.pending.iter().position(|pending| {
             pending.sent
@@ -56,7 +56,7 @@ impl Queue {
         }
     }
 
-    /// Everything, marked as an offline delivery; from here on it can be settled.
+    /// Returns the whole queue, marked as an offline delivery. From now on it can be acknowledged.
     pub(crate) fn redeliver(&mut self) -> (Vec<Arc<Node>>, Preview) {
         let mut preview = Preview::default();
         let mut nodes = Vec::with_capacity(self.pending.len());
@@ -68,21 +68,21 @@ impl Queue {
                 _ => preview.notifications += 1,
             }
             let mut node = (*pending.node).clone();
-            // Clients only look whether the attribute is there.
+            // Clients only check whether the attribute exists.
             node.attrs.insert("offline", nodes.len() + 1);
             nodes.push(Arc::new(node));
         }
         (nodes, preview)
     }
 
-    /// How many stanzas wait.
+    /// Returns the number of queued stanzas.
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
     }
 }
 
 impl Preview {
-    /// `<ib><offline_preview …/></ib>`
+    /// Returns `<ib><offline_preview …/></ib>`.
     pub(crate) fn node(&self) -> Node {
         let preview = stanza::el("offline_preview")
             .attr("count", self.total())
@@ -95,7 +95,7 @@ impl Preview {
         stanza::el("ib").children([preview]).build()
     }
 
-    /// How many stanzas in all.
+    /// Returns the total number of stanzas.
     pub(crate) fn total(&self) -> usize {
         self.messages + self.receipts + self.notifications
     }

@@ -1,4 +1,4 @@
-//! What a phone shows: messages, with what became of them — edited, deleted, reacted to.
+//! A phone's screen: the messages that it shows, with their edits, deletions, reactions and votes.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use super::address::Pn;
 use super::chat::Chat;
 use super::view::View;
 
-/// Messages a phone keeps on its screen; the oldest goes first.
+/// How many messages a phone keeps on its screen. The oldest is dropped first.
 const MESSAGES: usize = 1000;
 
 /// A message on the screen.
@@ -20,18 +20,18 @@ pub(crate) struct ScreenMessage {
     pub(crate) chat: Chat,
     #[serde(skip)]
     pub(crate) sender: Pn,
-    /// Who wrote it, `+` and digits.
+    /// The author: `+` and digits.
     pub(crate) from: String,
     pub(crate) at_ms: u64,
-    /// As it reads now.
+    /// The message with all its edits.
     pub(crate) message: View,
     #[serde(skip)]
     pub(crate) original: Message,
     pub(crate) edited: bool,
     pub(crate) deleted: bool,
-    /// Emoji by number.
+    /// Emoji by phone number.
     pub(crate) reactions: BTreeMap<String, String>,
-    /// Options by number, of a poll.
+    /// Chosen options by phone number, for a poll.
     pub(crate) votes: BTreeMap<String, Vec<String>>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Show a new message.
+    /// Shows a new message.
     pub(crate) fn show(&mut self, message: ScreenMessage) {
         if self.messages.len() == MESSAGES {
             self.messages.pop_front();
@@ -50,18 +50,18 @@ impl Screen {
         self.messages.push_back(message);
     }
 
-    /// A message of a chat.
+    /// Returns a message of a chat.
     pub(crate) fn find(&self, chat: &Chat, id: &str) -> Option<&ScreenMessage> {
         let mut newest_first = self.messages.iter().rev();
         newest_first.find(|shown| shown.id == id && shown.chat == *chat)
     }
 
-    /// A message with this id, in whatever chat.
+    /// Returns the message with this id in any chat.
     pub(crate) fn anywhere(&self, id: &str) -> Option<&ScreenMessage> {
         self.messages.iter().rev().find(|shown| shown.id == id)
     }
 
-    /// The messages of a chat, oldest first.
+    /// Returns the messages of a chat, oldest first.
     pub(crate) fn chat(&self, chat: &Chat) -> Vec<ScreenMessage> {
         let messages = self.messages.iter();
         messages
@@ -70,8 +70,8 @@ impl Screen {
             .collect()
     }
 
-    /// Let a change take effect as an official app does: an edit by the author, a deletion by who
-    /// `may_delete`, a reaction or a vote by anybody. `false` if nothing changed.
+    /// Applies a change as an official app does: the author may edit, the author or an `admin` may
+    /// delete, everyone may react and vote. Returns `false` if nothing changed.
     pub(crate) fn apply(&mut self, chat: &Chat, from: &str, change: &View, admin: bool) -> bool {
         let Some(id) = change.target.as_deref() else {
             return false;

@@ -1,4 +1,4 @@
-//! Something a phone is told to say.
+//! A `say`: what a phone is told to send.
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -7,36 +7,36 @@ use super::address::Pn;
 use super::chat::Chat;
 use super::content::Content;
 
-/// Something to say, and where.
+/// A message to send, and its chat.
 pub(crate) struct Speech {
     pub(crate) to: Chat,
     pub(crate) content: Content,
     pub(crate) context: SpeechContext,
-    /// Message id; made up if absent.
+    /// The message id. `None` generates one.
     pub(crate) id: Option<String>,
-    /// How many frames of it to send, each sealed on its own.
+    /// How many frames to send. Each is encrypted separately.
     pub(crate) copies: u32,
     /// How many seconds ago the server took it.
     pub(crate) age: u64,
-    /// Told what became of it.
+    /// Gets the result.
     pub(crate) done: Option<oneshot::Sender<Result<SaidMessage, String>>>,
 }
 
-/// What is around something that is said.
+/// The context of a message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpeechContext {
-    /// Id of the message that is answered; it is on the phone's screen.
+    /// The id of the quoted message, which must be on the phone's screen.
     pub(crate) quote: Option<String>,
-    /// Numbers that are named.
+    /// Numbers that are mentioned.
     pub(crate) mentions: Vec<Pn>,
     pub(crate) forwarded: bool,
-    /// Disappears after so many seconds.
+    /// The message disappears after this many seconds.
     pub(crate) expires: Option<u32>,
 }
 
-/// Something that was said.
+/// The result of a `say`.
 pub(crate) struct SaidMessage {
     pub(crate) id: String,
-    /// Its file, as the control API tells of it.
+    /// Its file, as the control API shows it.
     pub(crate) media: Option<Value>,
 }

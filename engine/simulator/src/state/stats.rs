@@ -1,4 +1,4 @@
-//! Counts of what the server saw, for tests that check how often something was asked.
+//! Counters, for tests that check how often something was requested.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ pub(crate) struct Stats {
     counts: Mutex<BTreeMap<String, u64>>,
 }
 
-/// Counters that stand in the answer even at zero.
+/// Counters that are always returned, even if zero.
 pub(crate) const ALWAYS: [&str; 10] = [
     "downloads",
     "frames_in",
@@ -23,11 +23,11 @@ pub(crate) const ALWAYS: [&str; 10] = [
     "usync",
 ];
 
-/// Names kept: `iq.` counters carry a name the client chose.
+/// The most counters. The client chooses the names of `iq.` counters, so they must be bounded.
 const NAMES: usize = 500;
 
 impl Stats {
-    /// Add one.
+    /// Adds one to a counter.
     pub(crate) fn count(&self, name: &str) {
         let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(name) {
@@ -37,7 +37,7 @@ impl Stats {
         }
     }
 
-    /// All counters.
+    /// Returns all counters.
     pub(crate) fn read(&self) -> BTreeMap<String, u64> {
         let counts = self.counts.lock();
         let mut all: BTreeMap<_, _> = ALWAYS.map(|name| (name.to_owned(), 0)).into();

@@ -1,4 +1,4 @@
-//! The shape of a message in the ledger and on a screen. What does not apply is left out.
+//! A message as the ledger and a screen show it. Fields that do not apply are left out.
 
 use serde::Serialize;
 
@@ -9,27 +9,27 @@ pub(crate) struct Card {
     pub(crate) vcard: Option<String>,
 }
 
-/// A poll as it was asked.
+/// A poll with its question and options.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Poll {
     pub(crate) name: Option<String>,
     pub(crate) options: Vec<String>,
-    /// How many options one may choose; 0 for any number.
+    /// How many options a voter may choose. 0 means any number.
     pub(crate) selectable: Option<u32>,
 }
 
-/// The message that is answered.
+/// The quoted message.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Quote {
     pub(crate) id: String,
-    /// Who wrote it.
+    /// The author of the quoted message.
     pub(crate) from: Option<String>,
-    /// The kind of what is quoted.
+    /// The kind of the quoted message.
     #[serde(rename = "type")]
     pub(crate) kind: Option<&'static str>,
 }
 
-/// What came of downloading and opening a file.
+/// The result of downloading and decrypting a file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Media {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub(crate) struct Media {
     /// Bytes of plaintext.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) length: Option<u64>,
-    /// Why it could not be had or opened.
+    /// Why it could not be downloaded or decrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) undecryptable: Option<String>,
 }
@@ -66,51 +66,52 @@ macro_rules! view {
 }
 
 view! {
-    /// Of a text or an edit; the emoji of a reaction, empty where one is taken back.
+    /// The text of a text or an edit. For a reaction, the emoji; it is empty if the reaction was
+    /// removed.
     text: String,
     caption: String,
     mimetype: String,
     file_name: String,
-    /// Of a document, or of the page that a link leads to.
+    /// The title of a document, or of the page in a link preview.
     title: String,
-    /// Of that page.
+    /// The description of the page in a link preview.
     description: String,
-    /// Bytes, as the message says.
+    /// Bytes, as the message states.
     file_length: u64,
     width: u32,
     height: u32,
     seconds: u32,
     pages: u32,
-    /// Recorded to be sent, not a file.
+    /// Whether it is a voice note.
     ptt: bool,
-    /// Samples of the waveform.
+    /// The number of samples in the waveform.
     waveform: usize,
-    /// Bytes of the thumbnail.
+    /// The bytes of the thumbnail.
     thumbnail: usize,
     gif: bool,
     animated: bool,
     latitude: f64,
     longitude: f64,
-    /// Of a place.
+    /// The name of a place.
     name: String,
     address: String,
     contacts: Vec<Card>,
     poll: Poll,
-    /// What a vote chose.
+    /// The options that a vote chose.
     options: Vec<String>,
     /// The message that is edited, deleted, reacted to or voted in.
     target: String,
-    /// Whether that message was on the screen and may be changed by this sender.
+    /// Whether that message was on the screen and this sender may change it.
     applied: bool,
     quoted: Quote,
-    /// Numbers that are named.
+    /// Numbers that are mentioned.
     mentions: Vec<String>,
     forwarded: bool,
     forwarding_score: u32,
-    /// The address a preview was made for.
+    /// The address that the preview is for.
     link: String,
     view_once: bool,
-    /// Disappears after so long.
+    /// The message disappears after this many seconds.
     expires_seconds: u32,
     media: Media,
 }

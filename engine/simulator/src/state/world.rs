@@ -1,5 +1,5 @@
-//! Everything the server knows, behind one lock. Work under it is short and never waits; sockets
-//! and phones are reached through bounded mailboxes.
+//! Everything the server knows, behind one lock. Code holds the lock briefly and never waits under
+//! it. Sockets and phones are reached through bounded mailboxes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) stats: Stats,
     pub(crate) noise: NoiseIdentity,
-    /// PEM of the TLS certificate.
+    /// The TLS certificate as PEM.
     pub(crate) certificate: String,
-    /// `host:port` the server listens on, as told to clients for media.
+    /// The `host:port` that clients use for media.
     pub(crate) host: String,
     pub(crate) media: MediaStore,
     pub(crate) cuts: Arc<Cuts>,
-    /// A number that nobody made is made when somebody asks for it.
+    /// Whether a missing phone is made when a client asks for it.
     pub(crate) any_number: bool,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -49,7 +49,7 @@ pub(crate) struct World {
     connections: AtomicU64,
 }
 
-/// What is behind the lock.
+/// The data behind the lock.
 pub(crate) struct State {
     pub(crate) accounts: BTreeMap<Pn, Account>,
     /// LID to phone number.
@@ -57,7 +57,7 @@ pub(crate) struct State {
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
-    /// What lets devices upload media.
+    /// The passes that devices upload media with.
     pub(crate) passes: Passes,
     pub(crate) rng: StdRng,
 }
@@ -74,7 +74,7 @@ pub(crate) struct WorldParts {
 }
 
 impl World {
-    /// An empty world.
+    /// Returns an empty world.
     pub(crate) fn new(made: WorldParts) -> Self {
         Self {
             clock: made.clock,
@@ -101,22 +101,22 @@ impl World {
         }
     }
 
-    /// Take the lock. Never held across an await.
+    /// Takes the lock. Never hold it across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// A number no other connection has; from 1.
+    /// Returns a new connection number, starting at 1.
     pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Where media can be had, as a client is told.
+    /// Returns the URL of a direct path.
     pub(crate) fn media_url(&self, direct_path: &str) -> String {
         format!("https://{}{direct_path}", self.host)
     }
 
-    /// Write a line about something that happens now.
+    /// Writes a ledger entry about something that happens now.
     pub(crate) fn record(&self, kind: EntryKind, from: &Address, to: &str, line: EntryDetails<'_>) {
         self.ledger.write(Entry {
             n: 0,
@@ -142,7 +142,7 @@ impl World {
 }
 
 impl State {
-    /// The phone number behind an address of either kind.
+    /// Returns the phone number behind an address of either kind.
     pub(crate) fn pn(&self, jid: &Jid) -> Option<Pn> {
         match jid.server {
             Server::Lid => self.lids.get(jid.user_base()).cloned(),
@@ -154,7 +154,7 @@ impl State {
         }
     }
 
-    /// The device behind an address of either kind.
+    /// Returns the device behind an address of either kind.
     pub(crate) fn address(&self, jid: &Jid) -> Option<Address> {
         Some(Address {
             pn: self.pn(jid)?,
@@ -162,7 +162,7 @@ impl State {
         })
     }
 
-    /// A LID nobody has.
+    /// Returns an unused LID.
     pub(crate) fn free_lid(&mut self) -> Pn {
         loop {
             let lid: u64 = self
@@ -175,8 +175,8 @@ impl State {
         }
     }
 
-    /// The two have written with each other: each knows the other's privacy token, which a phone
-    /// tells the devices it links later.
+    /// Gives two accounts each other's privacy token, as if they had exchanged messages. A phone
+    /// passes the tokens to the devices that it links later.
     pub(crate) fn exchange_tokens(&mut self, one: &Pn, other: &Pn, now: u64) {
         for (own, contact) in [(one, other), (other, one)] {
             let bytes: [u8; 16] = self.rng.random();
@@ -190,25 +190,25 @@ impl State {
         }
     }
 
-    /// The group behind an address.
+    /// Returns the group behind an address.
     pub(crate) fn group(&self, jid: &Jid) -> Option<&Group> {
         (jid.server == Server::Group)
             .then(|| self.groups.get(jid.user_base()))
             .flatten()
     }
 
-    /// A member as a group names it.
+    /// Returns a member's address in a group.
     pub(crate) fn member_jid(&self, group: &Group, pn: &Pn, device: u16) -> Option<Jid> {
         let account = self.accounts.get(pn)?;
         Some(account.jid(group.mode.server(), device))
     }
 
-    /// An id for a stanza of the server.
+    /// Returns a new id for a stanza of the server.
     pub(crate) fn fresh_id(&mut self) -> String {
         format!("{:08x}", self.rng.random::<u32>())
     }
 
-    /// How the ledger names an address.
+    /// Returns an address as the ledger names it.
     pub(crate) fn ledger_name(&self, jid: &Jid) -> String {
         if jid.server == Server::Group {
             return jid.to_string();
@@ -217,14 +217,14 @@ impl State {
             .map_or_else(|| jid.user_base().to_owned(), |pn| plus(&pn))
     }
 
-    /// A fresh pass for a device.
+    /// Gives a device a new upload pass.
     pub(crate) fn give_pass(&mut self, device: &Address) -> String {
         let pass = hex::encode(self.rng.random::<[u8; 16]>());
         self.passes.keep(pass.clone(), device);
         pass
     }
 
-    /// The linked device a pass was given to.
+    /// Returns the linked device that has this pass.
     pub(crate) fn pass_owner(&self, pass: &str) -> Option<Address> {
         let device = self.passes.owner(pass)?;
         let account = self.accounts.get(&device.pn)?;
@@ -234,8 +234,8 @@ impl State {
             .then(|| device.clone())
     }
 
-    /// Keys to start a session with a device; takes one of its one-time keys. `None` if there is
-    /// no such device or it has not uploaded any keys.
+    /// Returns the keys to start a session with a device, and uses up one of its one-time keys.
+    /// Returns `None` if the device does not exist or has not uploaded keys.
     pub(crate) fn bundle(&mut self, address: &Address) -> Option<Bundle> {
         let account = self.accounts.get_mut(&address.pn)?;
         let device = account.devices.get_mut(&address.device)?;

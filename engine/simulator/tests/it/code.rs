@@ -1,4 +1,4 @@
-//! Linking by a code, with the library's own client half.
+//! Linking by a code, with the library's client code.
 
 use serde_json::json;
 use wacore::pair_code::PairCodeUtils;
@@ -47,7 +47,7 @@ fn bytes(node: &Node, tag: &str) -> Vec<u8> {
     }
 }
 
-/// The device's answer when the phone says that a code was entered.
+/// Answers as the device when the phone reports that a code was entered.
 async fn finish_code(companion: &mut Companion, code: &Code, phone: &str) {
     let notification = companion.expect("notification").await;
     let hello = notification

@@ -1,4 +1,4 @@
-//! The control API and the port it shares.
+//! The control API and the port that it shares.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -122,7 +122,7 @@ async fn a_stopped_simulator_frees_its_port() {
     tokio::net::TcpListener::bind(addr).await.unwrap();
 }
 
-/// The calls of a route, as the document writes them: `POST /control/groups/{group}`.
+/// Returns the calls of a route in the document's notation: `POST /control/groups/{group}`.
 fn calls(route: &str) -> Vec<String> {
     let (path, methods) = route.split_once("\",").expect("a path and its methods");
     let path: Vec<String> = path

@@ -1,4 +1,4 @@
-//! Acknowledgements, faults and what waits for a device.
+//! Acknowledgements, faults and the queue of a device.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn pair_of(sim: &Sim) -> Companion {
     sim.companion(OWN).await
 }
 
-/// A message from Bob to the linked device, as it arrives.
+/// Makes Bob's phone send a text to the linked device. Returns the reply.
 async fn say(sim: &Sim, text: &str) -> Value {
     let path = format!("/phones/{BOB}/say");
     sim.post(&path, json!({"to": OWN, "text": text})).await
@@ -154,7 +154,7 @@ async fn an_account_is_told_of_its_reach_out_time_lock() {
         let lock = json!({"active": active, "until_ms": until_ms});
         let (status, _) = sim.call("PUT", &path, Some(lock)).await;
         assert_eq!(status, 200);
-        // As WhatsApp Web asks (wacore 0.7.0, `mex_operations`).
+        // The query of WhatsApp Web (wacore 0.7.0, `mex_operations`).
         let query = NodeBuilder::new("query")
             .attr("query_id", "23983697327930364")
             .bytes(b"{}".to_vec())
@@ -181,7 +181,7 @@ async fn what_is_not_acknowledged_comes_again_and_what_is_does_not() {
     assert_eq!(attr(&first, "offline"), "");
     companion.acknowledge(&first).await;
     companion.expect("message").await;
-    // The ping's answer says that the acknowledgement was read.
+    // The answer to the ping proves that the acknowledgement was read.
     let ping = wacore_binary::builder::NodeBuilder::new("ping").build();
     companion.ask("w:p", "get", ping).await;
     companion.vanish();

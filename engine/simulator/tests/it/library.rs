@@ -1,5 +1,5 @@
-//! whatsapp-rust as a client of the simulator. It is linked by the bare client and logs in with the
-//! certificates that one was shown, so that it needs no build that trusts everybody.
+//! whatsapp-rust as a client of the simulator. A bare client links it. It logs in with the
+//! certificates that the bare client saw, so that it needs no build that trusts every certificate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::sim::Sim;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// HTTP that trusts the simulator's certificate.
+/// An HTTP client that trusts the simulator's certificate.
 struct Http(reqwest::Client);
 
 #[async_trait]
@@ -48,8 +48,8 @@ impl HttpClient for Http {
 type Sender<T> = mpsc::UnboundedSender<T>;
 type Receiver<T> = mpsc::UnboundedReceiver<T>;
 
-/// Where the client's events go.
-struct Teller {
+/// Sends the client's events to the test.
+struct EventSender {
     messages: Sender<InboundMessage>,
     unopened: Sender<String>,
     receipts: Sender<Receipt>,
@@ -57,7 +57,7 @@ struct Teller {
     groups: Sender<Jid>,
 }
 
-impl Teller {
+impl EventSender {
     const KINDS: [EventKind; 5] = [
         EventKind::Messages,
         EventKind::UndecryptableMessage,
@@ -66,7 +66,7 @@ impl Teller {
         EventKind::GroupUpdate,
     ];
 
-    fn tell(&self, event: &Event) {
+    fn send(&self, event: &Event) {
         for message in event.messages() {
             let _ = self.messages.send(message.clone());
         }
@@ -80,8 +80,8 @@ impl Teller {
     }
 }
 
-/// What the client told.
-struct Heard {
+/// The events of the client.
+struct EventReceiver {
     messages: Receiver<InboundMessage>,
     unopened: Receiver<String>,
     receipts: Receiver<Receipt>,
@@ -89,30 +89,30 @@ struct Heard {
     groups: Receiver<Jid>,
 }
 
-fn told() -> (Teller, Heard) {
-    let (messages, messages_heard) = mpsc::unbounded_channel();
-    let (unopened, unopened_heard) = mpsc::unbounded_channel();
-    let (receipts, receipts_heard) = mpsc::unbounded_channel();
-    let (acks, acks_heard) = mpsc::unbounded_channel();
-    let (groups, groups_heard) = mpsc::unbounded_channel();
-    let teller = Teller {
+fn event_channels() -> (EventSender, EventReceiver) {
+    let (messages, messages_out) = mpsc::unbounded_channel();
+    let (unopened, unopened_out) = mpsc::unbounded_channel();
+    let (receipts, receipts_out) = mpsc::unbounded_channel();
+    let (acks, acks_out) = mpsc::unbounded_channel();
+    let (groups, groups_out) = mpsc::unbounded_channel();
+    let sender = EventSender {
         messages,
         unopened,
         receipts,
         acks,
         groups,
     };
-    let heard = Heard {
-        messages: messages_heard,
-        unopened: unopened_heard,
-        receipts: receipts_heard,
-        acks: acks_heard,
-        groups: groups_heard,
+    let events = EventReceiver {
+        messages: messages_out,
+        unopened: unopened_out,
+        receipts: receipts_out,
+        acks: acks_out,
+        groups: groups_out,
     };
-    (teller, heard)
+    (sender, events)
 }
 
-/// What comes next that is `wanted`, in time.
+/// Returns the next item that `wanted` accepts. Fails after a deadline.
 async fn await_next<T>(from: &mut Receiver<T>, wanted: impl Fn(&T) -> bool) -> T {
     let wait = async {
         loop {
@@ -126,15 +126,15 @@ async fn await_next<T>(from: &mut Receiver<T>, wanted: impl Fn(&T) -> bool) -> T
     waited.expect("what was waited for, in time")
 }
 
-/// A linked device at work.
+/// A running linked device.
 pub(crate) struct Library {
     pub(crate) client: Arc<Client>,
-    heard: Heard,
+    events: EventReceiver,
     handle: BotHandle,
 }
 
 impl Library {
-    /// Link a device to a phone and log it in.
+    /// Links a device to a phone and logs it in.
     pub(crate) async fn link(sim: &Sim, phone: &str) -> Self {
         let companion = sim.link(phone).await;
         let mut device = companion.device.clone();
@@ -146,7 +146,7 @@ impl Library {
     async fn start(sim: &Sim, device: &Device) -> Self {
         let store = Arc::new(InMemoryBackend::new());
         store.save(device).await.unwrap();
-        let (teller, heard) = told();
+        let (sender, events) = event_channels();
         let bot = Bot::builder()
             .with_backend_arc(store)
             .with_transport_factory(
@@ -156,8 +156,8 @@ impl Library {
             .with_runtime(TokioRuntime)
             .with_version((2, 3000, 1_020_000_000))
             .with_event_delivery(EventDelivery::Ordered { capacity: 1000 })
-            .on_event_for(&Teller::KINDS, move |event, _| {
-                teller.tell(&event);
+            .on_event_for(&EventSender::KINDS, move |event, _| {
+                sender.send(&event);
                 async {}
             })
             .build()
@@ -168,41 +168,41 @@ impl Library {
         client.wait_for_connected(DEADLINE).await.unwrap();
         Self {
             client,
-            heard,
+            events,
             handle,
         }
     }
 
-    /// The next message that is not the account's own.
+    /// Returns the next message that is not the account's own.
     pub(crate) async fn next(&mut self) -> InboundMessage {
         let foreign = |message: &InboundMessage| !message.info.source.is_from_me;
-        await_next(&mut self.heard.messages, foreign).await
+        await_next(&mut self.events.messages, foreign).await
     }
 
-    /// The id of the next message that could not be opened.
+    /// Returns the id of the next message that could not be decrypted.
     pub(crate) async fn unopened(&mut self) -> String {
-        await_next(&mut self.heard.unopened, |_| true).await
+        await_next(&mut self.events.unopened, |_| true).await
     }
 
-    /// Wait for a receipt of one message that `wanted` takes.
+    /// Waits for a receipt of one message that `wanted` accepts.
     pub(crate) async fn receipt(&mut self, id: &str, wanted: impl Fn(&Receipt) -> bool) -> Receipt {
         let about = |receipt: &Receipt| receipt.message_ids.iter().any(|one| **one == *id);
-        let receipts = &mut self.heard.receipts;
+        let receipts = &mut self.events.receipts;
         await_next(receipts, |one| about(one) && wanted(one)).await
     }
 
-    /// The code a message was refused with, once it is answered.
+    /// Waits for the answer to a message and returns its error code.
     pub(crate) async fn refusal(&mut self, id: &str) -> Option<String> {
-        let ack = await_next(&mut self.heard.acks, |ack| *ack.id == *id).await;
+        let ack = await_next(&mut self.events.acks, |ack| *ack.id == *id).await;
         ack.error
     }
 
-    /// Wait until the client was told of a change in a group.
+    /// Waits until the client gets a change of a group.
     pub(crate) async fn group_changed(&mut self, group: &Jid) {
-        await_next(&mut self.heard.groups, |one| one == group).await;
+        await_next(&mut self.events.groups, |one| one == group).await;
     }
 
-    /// Send, and return the id.
+    /// Sends a message and returns its id.
     pub(crate) async fn send(&self, to: &str, message: waproto::whatsapp::Message) -> String {
         let sent = self.client.send_message(jid(to), message).await.unwrap();
         sent.message_id.clone()
@@ -213,7 +213,7 @@ impl Library {
     }
 }
 
-/// The address of a number.
+/// Returns the address of a number.
 pub(crate) fn jid(number: &str) -> Jid {
     Jid::pn(number.trim_start_matches('+'))
 }

@@ -147,7 +147,7 @@ async fn a_new_device_is_sent_keys_and_history_once() {
         assert_eq!(attr(&message, "category"), "peer");
         companion.acknowledge(&message).await;
     }
-    // A third would wait for an acknowledgement.
+    // A third message would wait for an acknowledgement.
     let wait = async {
         while sim.get("/phones/491510000001").await["devices"][0]["queued"] != 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -179,7 +179,7 @@ async fn every_way_to_end_a_connection_says_so_on_the_wire() {
     assert_eq!(last_words(&sim, &mut companion, "close").await, None);
 }
 
-/// The stream error with which a connection ends that is made and kicked.
+/// Logs the device in, closes its connection and returns the stream error.
 async fn last_words(sim: &Sim, companion: &mut Companion, how: &str) -> Option<Node> {
     companion.connect().await;
     companion.expect("success").await;

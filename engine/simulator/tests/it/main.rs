@@ -1,8 +1,7 @@
-//! The simulator from outside: the control API over HTTP, and a client that speaks the protocol in
-//! the open, stanza by stanza, so that tests can do what a well-behaved client would not; and the
-//! library that the gateway is built on, as a client of another make.
+//! Tests the simulator from outside, in three ways: the control API over HTTP; a bare client that
+//! sends single stanzas and can misbehave; and the library that the gateway is built on.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 mod code;
 mod control;

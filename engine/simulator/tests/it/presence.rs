@@ -1,4 +1,4 @@
-//! Typing and presence: who is told, and what is noted.
+//! Typing and presence: who receives them, and what is recorded.
 
 use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
@@ -14,7 +14,7 @@ fn number(phone: &str) -> Jid {
     Jid::pn(phone.trim_start_matches('+'))
 }
 
-/// Typing in the chat with somebody, or an end of it.
+/// Sends a typing notice, or its end.
 fn typing(to: &str, state: &'static str) -> Node {
     NodeBuilder::new("chatstate")
         .attr("to", number(to))
@@ -22,7 +22,7 @@ fn typing(to: &str, state: &'static str) -> Node {
         .build()
 }
 
-/// Recording, as the library says it.
+/// Sends a recording notice through the library.
 fn recording(to: &str) -> Node {
     let shown = NodeBuilder::new("composing").attr("media", "audio");
     NodeBuilder::new("chatstate")
@@ -38,8 +38,8 @@ async fn appear(companion: &mut Companion, state: &'static str) {
     companion.send(presence.build()).await;
 }
 
-/// When this returns, the server has acted on everything this device sent, and all that it told
-/// the device until then is there.
+/// Waits until the server has handled everything that this device sent, and everything that it sent
+/// the device has arrived.
 async fn settled(companion: &mut Companion) -> Node {
     let ping = NodeBuilder::new("ping").build();
     companion.ask("w:p", "get", ping).await

@@ -1,4 +1,4 @@
-//! A bare client: handshake, pairing and stanzas, with nothing done behind the test's back.
+//! A bare client: handshake, pairing and stanzas. It does nothing that the test does not ask for.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use waproto::whatsapp::ADVSignedDeviceIdentity;
 
 use crate::sim::Sim;
 
-/// Long enough for a busy machine, short enough to be a test.
+/// Long enough for a busy machine, short enough for a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -32,11 +32,11 @@ struct Wire {
     inbox: VecDeque<Node>,
 }
 
-/// A device that does only what it is told.
+/// A device that does only what the test tells it.
 pub(crate) struct Companion {
     url: String,
     pub(crate) device: Device,
-    /// The server's certificates, as they came with the last handshake.
+    /// The server's certificates from the last handshake.
     pub(crate) chain: Vec<u8>,
     wire: Option<Wire>,
 }
@@ -51,7 +51,7 @@ impl Companion {
         }
     }
 
-    /// Connect and shake hands: to pair, or to log in if it is linked.
+    /// Connects and does the handshake: pairs, or logs in if the device is linked.
     pub(crate) async fn connect(&mut self) {
         let (mut socket, _) = ClientBuilder::new()
             .uri(&self.url)
@@ -113,7 +113,7 @@ impl Companion {
             .unwrap();
     }
 
-    /// The next stanza; `None` when the server has closed.
+    /// Returns the next stanza. Returns `None` when the server has closed.
     pub(crate) async fn next(&mut self) -> Option<Node> {
         let wire = self.wire.as_mut().expect("connected");
         if let Some(node) = wire.inbox.pop_front() {
@@ -138,12 +138,12 @@ impl Companion {
         }
     }
 
-    /// Whether the server keeps silent, and the connection open, for so long.
+    /// Returns whether the server sends nothing and keeps the connection open for this long.
     pub(crate) async fn hears_nothing(&mut self, long: Duration) -> bool {
         tokio::time::timeout(long, self.next()).await.is_err()
     }
 
-    /// The next stanza with this tag, passing over others.
+    /// Returns the next stanza with this tag and skips others.
     pub(crate) async fn expect(&mut self, tag: &str) -> Node {
         loop {
             let node = self.next().await;
@@ -154,7 +154,7 @@ impl Companion {
         }
     }
 
-    /// Everything up to the close.
+    /// Returns everything until the server closes.
     pub(crate) async fn rest(&mut self) -> Vec<Node> {
         let mut nodes = Vec::new();
         while let Some(node) = self.next().await {
@@ -163,13 +163,13 @@ impl Companion {
         nodes
     }
 
-    /// Ask the server and wait for the answer.
+    /// Asks the server and waits for the answer.
     pub(crate) async fn ask(&mut self, xmlns: &str, kind: &str, child: Node) -> Node {
         self.ask_to("s.whatsapp.net", xmlns, kind, vec![child])
             .await
     }
 
-    /// Ask somebody and wait for the answer.
+    /// Sends a request to an address and waits for the answer.
     pub(crate) async fn ask_to(
         &mut self,
         to: &str,
@@ -197,12 +197,12 @@ impl Companion {
         }
     }
 
-    /// What came while it waited for an answer.
+    /// Returns what arrived while it waited for an answer.
     pub(crate) fn passed(&self) -> &VecDeque<Node> {
         &self.wire.as_ref().expect("connected").inbox
     }
 
-    /// The first QR the server offers.
+    /// Returns the first QR code that the server offers.
     pub(crate) async fn qr(&mut self) -> String {
         let offer = self.expect("iq").await;
         let list = offer.get_optional_child("pair-device").expect("refs");
@@ -223,7 +223,7 @@ impl Companion {
         }
     }
 
-    /// Answer the phone's `pair-success` and be sent away to log in.
+    /// Answers the phone's `pair-success`. The server then closes the connection.
     pub(crate) async fn sign(&mut self) {
         let iq = self.expect("iq").await;
         let success = iq.get_optional_child("pair-success").expect("pair-success");
@@ -245,7 +245,7 @@ impl Companion {
         assert!(self.next().await.is_none(), "the server hangs up after 515");
     }
 
-    /// Become active and return what waited, without the frames around it.
+    /// Becomes active. Returns the queued stanzas without the markers around them.
     pub(crate) async fn go_active(&mut self) -> Vec<Node> {
         let active = NodeBuilder::new("active").build();
         self.ask("passive", "set", active).await;
@@ -263,7 +263,7 @@ impl Companion {
         }
     }
 
-    /// Give the server keys for sessions with this device, one of them for one time.
+    /// Uploads keys for sessions with this device, one one-time key among them.
     pub(crate) async fn upload_keys(&mut self) {
         let device = &self.device;
         let part =
@@ -290,12 +290,12 @@ impl Companion {
         self.ask_to("s.whatsapp.net", "encrypt", "set", keys).await;
     }
 
-    /// Drop the connection without a word.
+    /// Drops the connection without a close frame.
     pub(crate) fn vanish(&mut self) {
         self.wire = None;
     }
 
-    /// Acknowledge a stanza.
+    /// Acknowledges a stanza.
     pub(crate) async fn acknowledge(&mut self, node: &Node) {
         let ack = NodeBuilder::new("ack")
             .attr("class", node.tag.to_string())
@@ -304,7 +304,7 @@ impl Companion {
         self.send(ack.build()).await;
     }
 
-    /// A message whose ciphertext nobody can open.
+    /// Sends a message whose ciphertext cannot be decrypted.
     pub(crate) async fn send_message(&mut self, to: &str, id: &str) {
         let to = Jid::pn(to.trim_start_matches('+'));
         let enc = NodeBuilder::new("enc")

@@ -8,7 +8,7 @@ use wacore_binary::Jid;
 
 use crate::raw::{Companion, DEADLINE};
 
-/// A simulator and a way to steer it.
+/// A simulator and an HTTP client for its control API.
 pub(crate) struct Sim {
     pub(crate) server: Simulator,
     http: reqwest::Client,
@@ -27,7 +27,7 @@ impl Sim {
         }
     }
 
-    /// A call that must succeed.
+    /// Posts a call that must succeed.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let (status, reply) = self.call("POST", path, Some(body)).await;
         assert!(status < 300, "{path}: {status} {reply}");
@@ -56,7 +56,7 @@ impl Sim {
         )
     }
 
-    /// A client of the media server, which trusts nobody else.
+    /// Returns a client of the media server that trusts only the simulator's certificate.
     pub(crate) async fn https(&self) -> reqwest::Client {
         let pem = self.get("/cert").await;
         let certificate = reqwest::Certificate::from_pem(pem.as_str().unwrap().as_bytes()).unwrap();
@@ -67,25 +67,25 @@ impl Sim {
             .unwrap()
     }
 
-    /// A phone says something; the reply.
+    /// Makes a phone send a message. Returns the reply.
     pub(crate) async fn say(&self, from: &str, to: &str, message: Value) -> Value {
         let path = format!("/phones/{from}/say");
         self.post(&path, json!({ "to": to, "message": message }))
             .await
     }
 
-    /// The ledger's entries of a kind, when there are `count` of them.
+    /// Returns the ledger's entries of a kind, when there are `count` of them.
     pub(crate) async fn ledger(&self, kind: &str, count: usize) -> Vec<Value> {
         self.ledger_where(kind, count, |_| true).await
     }
 
-    /// The ledger's entries of a kind about one message, when there are `count` of them.
+    /// Returns the ledger's entries of a kind about one message, when there are `count` of them.
     pub(crate) async fn ledger_of(&self, kind: &str, id: &str, count: usize) -> Vec<Value> {
         self.ledger_where(kind, count, |entry| entry["id"] == id)
             .await
     }
 
-    /// What one phone has shown, when it is `count` messages.
+    /// Returns what one phone has shown, when it is `count` messages.
     pub(crate) async fn shown_by(&self, phone: &str, count: usize) -> Vec<Value> {
         self.ledger_where("shown", count, |entry| entry["to"] == phone)
             .await
@@ -112,7 +112,7 @@ impl Sim {
         waited.expect("the ledger's entries in time")
     }
 
-    /// The number behind an address of either kind, of a phone that is known.
+    /// Returns the number of the phone with this address, among these phones.
     pub(crate) async fn number(&self, phones: &[&str], jid: &Jid) -> Option<String> {
         for phone in phones {
             let told = self.get(&format!("/phones/{phone}")).await;
@@ -123,7 +123,7 @@ impl Sim {
         None
     }
 
-    /// Link a device to a phone by QR.
+    /// Links a device to a phone by QR code.
     pub(crate) async fn link(&self, phone: &str) -> Companion {
         let mut companion = Companion::new(self);
         companion.connect().await;
@@ -137,7 +137,7 @@ impl Sim {
         companion
     }
 
-    /// Link a device and log it in, keys uploaded and active.
+    /// Links a device, logs it in and activates it.
     pub(crate) async fn companion(&self, phone: &str) -> Companion {
         let mut companion = self.link(phone).await;
         companion.connect().await;

@@ -1,4 +1,4 @@
-//! Who is in a group, and what changes when that changes.
+//! The members of a group, and what happens when they change.
 
 use serde_json::json;
 use whatsapp_rust::Jid;

@@ -1,4 +1,4 @@
-//! Groups, with the library as one of the members, and what of them stands on the wire.
+//! Groups, with the library as one of the members, and their stanzas.
 
 mod members;
 mod odd;
@@ -18,7 +18,7 @@ const EVE: &str = "+491510000003";
 const ADA: &str = "+491510000004";
 const MODES: [&str; 2] = ["lid", "pn"];
 
-/// A group that Bob made, with Eve and the number of the tests in it.
+/// Makes a group as Bob, with Eve and the tests' number in it.
 async fn group(sim: &Sim, mode: &str) -> (String, Jid) {
     let body = json!({
         "subject": "Team", "creator": BOB, "members": [OWN, EVE], "addressing_mode": mode,
@@ -49,7 +49,7 @@ async fn send(library: &Library, group: &Jid, words: &str) -> String {
     sent.unwrap().message_id
 }
 
-/// Who has shown a message, once `count` of them have.
+/// Returns who has shown a message, when `count` of them have.
 async fn showed(sim: &Sim, id: &str, count: usize) -> Vec<String> {
     let entries = sim.ledger_of("shown", id, count).await;
     let mut who: Vec<String> = entries
@@ -60,7 +60,7 @@ async fn showed(sim: &Sim, id: &str, count: usize) -> Vec<String> {
     who
 }
 
-/// That nobody met a message that could not be opened, neither a phone nor a linked device.
+/// Checks that every phone and every linked device could decrypt every message.
 async fn all_was_readable(sim: &Sim) {
     let odd = sim.get("/ledger?kind=unreadable").await;
     assert_eq!(odd["entries"], json!([]));

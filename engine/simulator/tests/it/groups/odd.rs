@@ -1,4 +1,4 @@
-//! What goes wrong in a group and heals, and what phones leave alone there.
+//! Failures in a group that repair themselves, and what phones ignore there.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ async fn a_phone_that_misses_the_key_asks_the_library_and_gets_the_message() {
     let sim = Sim::start();
     let library = Library::link(&sim, OWN).await;
     let (_, jid) = group(&sim, "lid").await;
-    // What hands out the key is lost on its way, so that the next cannot be opened.
+    // The stanza with the key is lost, so that the next message cannot be decrypted.
     let fault = json!({"on": "message", "do": "drop", "times": 1});
     sim.post("/faults", fault).await;
     send(&library, &jid, "lost").await;

@@ -1,4 +1,4 @@
-//! Who is not in a group is refused.
+//! A sender that is not a member of the group is refused.
 
 use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
@@ -11,7 +11,7 @@ use crate::sim::Sim;
 
 const NONE: &str = "120363000000000001@g.us";
 
-/// A message to a group, as far as the server looks at it.
+/// Returns a message to a group with everything that the server checks.
 async fn speak(companion: &mut Companion, group: &str, id: &str) -> String {
     let enc = NodeBuilder::new("enc")
         .attr("v", "2")
@@ -41,7 +41,7 @@ async fn a_message_of_a_stranger_reaches_nobody() {
     assert_eq!(speak(&mut companion, NONE, "3EB0B").await, "404");
     members(&sim, &id, json!({"add": [OWN]})).await;
     assert_eq!(speak(&mut companion, &id, "3EB0C").await, "");
-    // All three phones, the own one too, get what none of them can open.
+    // All three phones, the sender's own included, get a message that they cannot decrypt.
     assert_eq!(sim.ledger_of("unreadable", "3EB0C", 3).await.len(), 3);
     assert_eq!(sim.ledger("unreadable", 3).await.len(), 3);
     assert_eq!(
@@ -51,7 +51,7 @@ async fn a_message_of_a_stranger_reaches_nobody() {
     );
 }
 
-/// Ask a group something; the code of the refusal, if it is one.
+/// Asks about a group. Returns the error code, or an empty text.
 async fn asked(companion: &mut Companion, group: &str, kind: &str, child: &'static str) -> String {
     let child = NodeBuilder::new(child).build();
     let reply = companion.ask_to(group, "w:g2", kind, vec![child]).await;

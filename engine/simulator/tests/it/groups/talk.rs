@@ -1,4 +1,4 @@
-//! What is said in a group, both ways.
+//! Messages in a group, in both directions.
 
 use serde_json::json;
 use wacore::types::presence::ReceiptType;
@@ -14,7 +14,7 @@ async fn what_the_library_says_every_member_shows_once() {
         let sim = Sim::start();
         let library = Library::link(&sim, OWN).await;
         let (id, jid) = group(&sim, mode).await;
-        // The first hands out the key, the second only uses it.
+        // The first message distributes the key, the second uses it.
         for words in ["hello all", "again"] {
             let sent = send(&library, &jid, words).await;
             assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
@@ -38,7 +38,7 @@ async fn a_frame_that_comes_twice_is_shown_once() {
     let fault = json!({"on": "message", "do": "duplicate", "times": 1});
     sim.post("/faults", fault).await;
     let twice = send(&library, &jid, "hello all").await;
-    // The number's own phone gets it, too.
+    // The sender's own phone gets it, too.
     assert_eq!(sim.ledger_of("repeat", &twice, 3).await.len(), 3);
     let once = send(&library, &jid, "and on").await;
     assert_eq!(showed(&sim, &once, 2).await, [BOB, EVE]);
@@ -87,7 +87,7 @@ async fn a_played_receipt_names_the_group_and_who_played_it() {
     library.stop().await;
 }
 
-/// That a library's next message is this one.
+/// Checks the library's next message.
 async fn hears(library: &mut Library, group: &Jid, id: &str, words: &str, mode: &str) {
     let got = library.next().await;
     assert_eq!(got.message.conversation.as_deref(), Some(words));
@@ -122,7 +122,7 @@ async fn a_device_says_to_the_member_that_it_has_its_message() {
     let library = Library::link(&sim, OWN).await;
     let (id, _) = group(&sim, "lid").await;
     let said = say(&sim, BOB, &id, "hello all").await;
-    // Both phones, and the linked device.
+    // Both phones and the linked device.
     let mut entries = sim.ledger_of("receipt", &said, 5).await;
     entries.retain(|entry| entry["device"] == 1);
     let entry = &entries[0];
@@ -155,7 +155,7 @@ async fn an_answer_and_a_reaction_name_whose_message_they_are_for() {
     let reaction = got.message.reaction_message.as_option().unwrap();
     let key = reaction.key.as_option().unwrap();
     assert_eq!(key.participant.as_deref(), Some(&*own));
-    // The own phone has shown it, for it is a device like the library.
+    // The sender's own phone has shown it, because it is a device like the library.
     let reaction = sim.shown_by(OWN, 2).await;
     assert_eq!(reaction[1]["type"], "reaction");
     let screen = sim.get(&format!("/phones/{OWN}/chat?with={id}")).await;

@@ -1,4 +1,4 @@
-//! A group's stanzas, as a bare client gets them.
+//! A group's stanzas, as a bare client receives them.
 
 use serde_json::json;
 use wacore_binary::Node;
@@ -8,17 +8,17 @@ use crate::library::Library;
 use crate::raw::{Companion, attr};
 use crate::sim::Sim;
 
-/// How the ciphertexts of a message are sealed, in order.
+/// Returns the encryption types of a message's ciphertexts, in order.
 fn sealed(message: &Node) -> Vec<String> {
     let all = message.get_children_by_tag("enc");
     all.map(|enc| attr(enc, "type")).collect()
 }
 
-/// The next message of a group, and whether the sender's proof of identity came with it.
+/// Returns the next message of a group, and whether it carries the sender's identity proof.
 async fn message_of(companion: &mut Companion, group: &str) -> (Node, bool) {
     loop {
         let message = companion.expect("message").await;
-        // The own phone writes, too.
+        // The own phone sends messages, too.
         if attr(&message, "from") == group {
             let proof = message.get_optional_child("device-identity").is_some();
             return (message, proof);
@@ -88,7 +88,7 @@ async fn a_receipt_comes_from_the_group_and_names_the_member() {
     }
 }
 
-/// The next change of a group that a device is told of.
+/// Returns the next group notification of a device.
 async fn told(companion: &mut Companion, group: &str) -> (String, usize) {
     loop {
         let node = companion.expect("notification").await;

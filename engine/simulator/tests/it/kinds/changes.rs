@@ -58,7 +58,7 @@ async fn what_the_library_deletes_is_gone_from_the_phone_s_screen() {
     library.stop().await;
 }
 
-/// The library has said hello, Bob has said helo; both ids.
+/// The library sends "hello" and Bob sends "helo". Returns both ids.
 async fn greeted(sim: &Sim, library: &mut Library) -> (String, String) {
     let theirs = library.send(BOB, text("hello")).await;
     shown(sim, 1).await;

@@ -1,4 +1,4 @@
-//! Places, cards, and what stands around a message.
+//! Places, contact cards and the context of a message.
 
 use serde_json::{Value, json};
 use waproto::buffa::MessageField;
@@ -42,7 +42,7 @@ fn card() -> ContactMessage {
     }
 }
 
-/// A message with one part, what it is made of.
+/// Builds a message with one part.
 macro_rules! message {
     ($field:ident: $kind:ident { $($more:tt)* }) => {
         Message {
@@ -52,14 +52,14 @@ macro_rules! message {
     };
 }
 
-/// In the envelope of what disappears.
+/// Wraps a message in the envelope of disappearing messages.
 fn enveloped(message: Message) -> MessageField<FutureProofMessage> {
     MessageField::some(FutureProofMessage {
         message: MessageField::some(message),
     })
 }
 
-/// What a client may send that has no file, and what a phone reads in it.
+/// Messages without a file that a client may send, and what a phone reads from each.
 fn contents() -> Vec<(Message, Value)> {
     let told = |text: &str| Some(text.to_owned());
     let here = message!(location_message: LocationMessage {

@@ -1,4 +1,4 @@
-//! Files, byte for byte, and why one cannot be opened.
+//! Files, byte for byte, and why a file cannot be opened.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -65,7 +65,7 @@ const FILES: [(&str, MediaType); 6] = [
 #[tokio::test]
 async fn a_phone_opens_the_files_it_is_sent() {
     let (sim, library) = pair().await;
-    // Above the size from which the library asks first what the server has.
+    // Above this size the library first asks what the server has.
     let bytes = b"sent".repeat(1_500_000);
     for (count, (kind, media)) in FILES.into_iter().enumerate() {
         let up = uploaded(&library, media, &bytes).await;

@@ -1,4 +1,4 @@
-//! Every kind of message, both ways, with the library at the other end.
+//! Every kind of message in both directions, with the library as the other client.
 
 mod changes;
 mod contents;
@@ -41,12 +41,12 @@ async fn pair() -> (Sim, Library) {
     (sim, library)
 }
 
-/// What Bob's phone has shown, when it is `count` messages.
+/// Returns what Bob's phone has shown, when it is `count` messages.
 async fn shown(sim: &Sim, count: usize) -> Vec<Value> {
     sim.shown_by(BOB, count).await
 }
 
-/// The newest of them.
+/// Returns the newest of them.
 async fn newest(sim: &Sim, count: usize) -> Value {
     shown(sim, count).await[count - 1].clone()
 }
@@ -65,7 +65,7 @@ fn text(text: &str) -> Message {
     }
 }
 
-/// The part of a message that has a file.
+/// Returns the part of a message that has a file.
 fn part(message: &Message) -> &dyn Downloadable {
     if let Some(image) = message.image_message.as_option() {
         return image;
@@ -82,7 +82,7 @@ fn part(message: &Message) -> &dyn Downloadable {
     message.sticker_message.as_option().expect("a file")
 }
 
-/// A message of a kind around an upload.
+/// Returns a message of a kind with an uploaded file.
 fn with_file(kind: &str, up: UploadResponse) -> Message {
     let mut message = Message::default();
     macro_rules! file {

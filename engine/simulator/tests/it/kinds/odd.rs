@@ -1,4 +1,4 @@
-//! What cannot be opened, what gateways do not know, and receipts beyond delivery.
+//! Undecryptable messages, unsupported kinds, and receipts other than delivery.
 
 use serde_json::json;
 use wacore::download::MediaType;
@@ -9,7 +9,7 @@ use super::{BOB, OWN, pair, uploaded, with_file};
 #[tokio::test]
 async fn an_unreadable_message_is_asked_for_again_and_may_heal() {
     let (sim, mut library) = pair().await;
-    // A session first, so that the noise is not taken for a first message.
+    // Start a session first, so that the message is not taken for a first one.
     sim.say(BOB, OWN, json!({"type": "text", "text": "before"}))
         .await;
     library.next().await;

@@ -6,7 +6,7 @@ use waproto::whatsapp::message::PollEncValue;
 use super::{BOB, OWN, chat, newest, pair};
 use crate::library::jid;
 
-/// The hashes of the options a vote is for.
+/// Returns the hashes of the options that a vote chose.
 fn chosen(vote: &PollEncValue, secret: &[u8], poll: &str, by: &str, voter: &str) -> Vec<Vec<u8>> {
     let cipher = wacore::poll::PollVoteCiphertext {
         enc_payload: vote.enc_payload.as_deref().unwrap(),

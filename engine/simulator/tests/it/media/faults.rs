@@ -1,4 +1,4 @@
-//! What can go wrong on purpose with a transfer.
+//! Faults of a transfer.
 
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ async fn a_fault_of_one_account_spares_the_others() {
     assert_eq!(status, 403);
 }
 
-/// How long something takes.
+/// Returns how long something takes.
 async fn taken(doing: impl Future) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
     let begun = Instant::now();

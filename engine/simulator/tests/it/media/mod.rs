@@ -1,4 +1,4 @@
-//! The media server: passes, tokens, resumed uploads, ranges, and everything that can go wrong.
+//! The media server: passes, tokens, resumed uploads, ranges and faults.
 
 mod faults;
 mod objects;
@@ -17,7 +17,7 @@ use crate::sim::Sim;
 const OWN: &str = "+491510000001";
 const BOB: &str = "+491510000002";
 
-/// What a client of the media server has.
+/// A client of the media server.
 struct Client {
     http: reqwest::Client,
     base: String,
@@ -64,7 +64,7 @@ impl Client {
         (status, reply.json().await.unwrap())
     }
 
-    /// Upload, and return the address.
+    /// Uploads a file and returns its address.
     async fn upload(&self, bytes: &[u8]) -> String {
         let (status, reply) = self.post(self.url(&token(bytes)), bytes.to_vec()).await;
         assert_eq!(status, 200, "{reply}");

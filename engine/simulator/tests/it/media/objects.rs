@@ -1,4 +1,4 @@
-//! Downloads: the whole or a part, with or without a pass, of what is there or is not any more.
+//! Downloads of a whole file or a range, with or without a pass, also of expired and missing files.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn a_download_needs_no_pass_but_no_wrong_one_either() {
     let client = Client::new(&sim).await;
     let path = client.upload(b"sealed").await;
     let (token, pass) = (token(b"sealed"), &client.pass);
-    // As clients write it: with a second question mark.
+    // Clients write it this way, with a second question mark.
     assert_eq!(
         client
             .status(&format!("{path}?auth={pass}&token={token}"))

@@ -1,4 +1,4 @@
-//! Uploads: what they need, and how one that breaks off goes on.
+//! Uploads: what they need, and how an interrupted upload resumes.
 
 use serde_json::json;
 

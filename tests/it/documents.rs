@@ -369,6 +369,32 @@ fn a_block_says_its_language_and_a_console_block_what_it_needs() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_guide_lists_every_error_code_with_its_status() -> Result<()> {
+    let code = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let status: u16 = words.next()?.parse().ok()?;
+        let code = words.next()?.strip_prefix('"')?.strip_suffix('"')?;
+        Some((code.to_owned(), status))
+    };
+    let listed = |line: &str| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let status: u16 = cells.next()?.parse().ok()?;
+        let code = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((code.to_owned(), status))
+    };
+    let source = std::fs::read_to_string(root().join("api/src/problem.rs"))?;
+    let codes: BTreeMap<_, _> = source.lines().filter_map(code).collect();
+    assert!(codes.len() > 70, "{} codes were found", codes.len());
+    let guide = Page::read("docs/guide/errors.md")?;
+    let told: BTreeMap<_, _> = guide.text.lines().filter_map(listed).collect();
+    assert_eq!(
+        told, codes,
+        "docs/guide/errors.md and api/src/problem.rs differ"
+    );
+    Ok(())
+}
+
 /// The pages with blocks to run, as a reader comes to them.
 fn read_in_order() -> Result<Vec<Page>> {
     let guide = summary()?

@@ -5,7 +5,7 @@ use std::io;
 
 use waproto::whatsapp::Message;
 
-use super::unwrapped;
+use super::envelope::unwrapped;
 use crate::media::cipher::Sums;
 use crate::media::{MediaKind, cipher};
 use crate::state::media_store::MediaStore;

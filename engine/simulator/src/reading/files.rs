@@ -2,7 +2,7 @@
 
 use waproto::whatsapp::Message;
 
-use super::{Attachment, of};
+use super::attachment::Attachment;
 use crate::media::cipher::Sums;
 use crate::state::view::{Media, View};
 
@@ -23,7 +23,7 @@ fn image(message: &Message) -> Option<View> {
         height: image.height,
         file_length: image.file_length,
         thumbnail: size(image.jpeg_thumbnail.as_ref()),
-        ..of("image")
+        ..View::of("image")
     })
 }
 
@@ -38,7 +38,7 @@ fn video(message: &Message) -> Option<View> {
         file_length: video.file_length,
         thumbnail: size(video.jpeg_thumbnail.as_ref()),
         gif: video.gif_playback.filter(|gif| *gif),
-        ..of("video")
+        ..View::of("video")
     })
 }
 
@@ -51,7 +51,7 @@ fn sound(message: &Message) -> Option<View> {
         file_length: audio.file_length,
         ptt: Some(ptt),
         waveform: size(audio.waveform.as_ref()),
-        ..of(if ptt { "voice" } else { "audio" })
+        ..View::of(if ptt { "voice" } else { "audio" })
     })
 }
 
@@ -65,7 +65,7 @@ fn document(message: &Message) -> Option<View> {
         pages: document.page_count,
         file_length: document.file_length,
         thumbnail: size(document.jpeg_thumbnail.as_ref()),
-        ..of("document")
+        ..View::of("document")
     })
 }
 
@@ -78,7 +78,7 @@ fn sticker(message: &Message) -> Option<View> {
         file_length: sticker.file_length,
         animated: sticker.is_animated,
         thumbnail: size(sticker.png_thumbnail.as_ref()),
-        ..of("sticker")
+        ..View::of("sticker")
     })
 }
 

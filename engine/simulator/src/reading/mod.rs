@@ -1,9 +1,11 @@
 //! Reads a message into what the ledger and a phone's screen show.
 
 mod attachment;
+mod envelope;
 mod files;
 
 pub(crate) use attachment::{Attachment, attachment, open_file};
+pub(crate) use envelope::unwrapped;
 pub(crate) use files::media_view;
 
 use waproto::whatsapp::message::protocol_message::Type;
@@ -12,32 +14,6 @@ use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
 use self::files::{file, size};
 use crate::state::view::{Card, Poll, Quote, View};
-
-/// Removes the envelopes of disappearing, view-once and captioned messages. Also returns whether it
-/// is a view-once message.
-pub(crate) fn unwrapped(message: &Message) -> (&Message, bool) {
-    let (mut inner, mut once) = (message, false);
-    loop {
-        let layers = [
-            (&inner.ephemeral_message, false),
-            (&inner.document_with_caption_message, false),
-            (&inner.view_once_message, true),
-            (&inner.view_once_message_v2, true),
-            (&inner.view_once_message_v2_extension, true),
-        ];
-        let next = layers.into_iter().find_map(|(layer, marks)| {
-            let within = layer.as_option()?.message.as_option()?;
-            Some((within, marks))
-        });
-        match next {
-            Some((within, marks)) => {
-                inner = within;
-                once |= marks;
-            }
-            None => return (inner, once),
-        }
-    }
-}
 
 /// Returns what a message shows, or `None` if it is not for people: keys, settings or history.
 pub(crate) fn read(message: &Message) -> Option<View> {
@@ -58,13 +34,6 @@ pub(crate) fn read(message: &Message) -> Option<View> {
     Some(view)
 }
 
-fn of(kind: &'static str) -> View {
-    View {
-        kind,
-        ..View::default()
-    }
-}
-
 fn text(message: &Message) -> Option<View> {
     let extended = message.extended_text_message.as_option();
     let text = extended.map_or_else(|| message.conversation.clone(), |one| one.text.clone());
@@ -74,7 +43,7 @@ fn text(message: &Message) -> Option<View> {
         title: extended.and_then(|one| one.title.clone()),
         description: extended.and_then(|one| one.description.clone()),
         thumbnail: extended.and_then(|one| size(one.jpeg_thumbnail.as_ref())),
-        ..of("text")
+        ..View::of("text")
     })
 }
 
@@ -87,7 +56,7 @@ fn protocol(message: &Message) -> Option<View> {
     match protocol.r#type? {
         Type::REVOKE => Some(View {
             target: target(&protocol.key),
-            ..of("revoke")
+            ..View::of("revoke")
         }),
         Type::MESSAGE_EDIT => {
             let edited = protocol.edited_message.as_option()?;
@@ -95,7 +64,7 @@ fn protocol(message: &Message) -> Option<View> {
             Some(View {
                 target: target(&protocol.key),
                 text: inner.text.or(inner.caption),
-                ..of("edit")
+                ..View::of("edit")
             })
         }
         _ => None,
@@ -110,7 +79,7 @@ fn place_or_card(message: &Message) -> Option<View> {
             name: place.name.clone(),
             address: place.address.clone(),
             thumbnail: size(place.jpeg_thumbnail.as_ref()),
-            ..of("location")
+            ..View::of("location")
         });
     }
     if let Some(place) = message.live_location_message.as_option() {
@@ -118,19 +87,19 @@ fn place_or_card(message: &Message) -> Option<View> {
             latitude: place.degrees_latitude,
             longitude: place.degrees_longitude,
             caption: place.caption.clone(),
-            ..of("live_location")
+            ..View::of("live_location")
         });
     }
     if let Some(contact) = message.contact_message.as_option() {
         return Some(View {
             contacts: Some(vec![card(contact)]),
-            ..of("contact")
+            ..View::of("contact")
         });
     }
     let contacts = message.contacts_array_message.as_option()?;
     Some(View {
         contacts: Some(contacts.contacts.iter().map(card).collect()),
-        ..of("contacts")
+        ..View::of("contacts")
     })
 }
 
@@ -158,13 +127,13 @@ fn poll(message: &Message) -> Option<View> {
                 options: options.filter_map(|one| one.option_name.clone()).collect(),
                 selectable: poll.selectable_options_count,
             }),
-            ..of("poll")
+            ..View::of("poll")
         });
     }
     let update = message.poll_update_message.as_option()?;
     Some(View {
         target: target(&update.poll_creation_message_key),
-        ..of("poll_vote")
+        ..View::of("poll_vote")
     })
 }
 
@@ -173,7 +142,7 @@ fn reaction(message: &Message) -> Option<View> {
     Some(View {
         target: target(&reaction.key),
         text: Some(reaction.text.clone().unwrap_or_default()),
-        ..of("reaction")
+        ..View::of("reaction")
     })
 }
 
@@ -183,7 +152,7 @@ fn unknown(message: &Message) -> Option<View> {
     rest.message_context_info = waproto::buffa::MessageField::none();
     rest.sender_key_distribution_message = waproto::buffa::MessageField::none();
     let told = rest.protocol_message.is_unset() && rest != Message::default();
-    told.then(|| of("unsupported"))
+    told.then(|| View::of("unsupported"))
 }
 
 /// Returns the context of a message of any kind.

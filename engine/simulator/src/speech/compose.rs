@@ -1,173 +1,270 @@
-//! Turns the content of a `say` into a WhatsApp message.
+//! Turns a `say` into a message. It uses the phone's screen for quotes and changes.
 
+use std::sync::Arc;
+
+use rand::RngExt;
+use serde_json::Value;
+use wacore_binary::{Jid, Server};
 use waproto::buffa::MessageField;
-use waproto::whatsapp::message::poll_creation_message::Option as PollOption;
-use waproto::whatsapp::message::protocol_message::Type;
-use waproto::whatsapp::message::{
-    ContactMessage, ContactsArrayMessage, EventMessage, ExtendedTextMessage, LocationMessage,
-    PollCreationMessage, ProtocolMessage, ReactionMessage,
-};
-use waproto::whatsapp::{ContextInfo, Message, MessageKey};
+use waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey};
 
-use super::files::bytes;
-use crate::state::content::{Contact, Event, Location, Poll, TextContent};
+use super::vote::Ballot;
+use super::{attach, files, kinds};
+use crate::phone::Phone;
+use crate::reading::secret;
+use crate::state::address::Pn;
+use crate::state::chat::Chat;
+use crate::state::content::{self, Content, Poll, Vote};
+use crate::state::screen::ScreenMessage;
+use crate::state::speech::{Speech, SpeechContext};
 
-/// The context of a message, if it has any.
-pub(super) type MessageContext = Option<ContextInfo>;
-
-/// Returns a field that may be absent.
-pub(super) fn field<T: Default>(value: Option<T>) -> MessageField<T> {
-    value.map_or_else(MessageField::none, MessageField::some)
+/// A message before encryption.
+pub(super) struct Composed {
+    pub(super) message: Message,
+    pub(super) media: Option<Value>,
+    pub(super) edit: Option<&'static str>,
+    pub(super) polltype: Option<&'static str>,
+    /// The options of a vote. They cannot be read from the message, which is encrypted.
+    pub(super) voted: Option<Vec<String>>,
 }
 
-/// Returns a text message. With a context it is an extended text, as phones send it.
-pub(super) fn text(text: String, context: MessageContext) -> Message {
-    if context.is_none() {
-        return Message {
-            conversation: Some(text),
-            ..Default::default()
+impl Composed {
+    fn plain(message: Message) -> Self {
+        Self {
+            message,
+            media: None,
+            edit: None,
+            polltype: None,
+            voted: None,
+        }
+    }
+
+    fn poll(body: Poll, context: Option<ContextInfo>) -> Self {
+        Self {
+            polltype: Some("creation"),
+            ..Self::plain(kinds::poll(body, context))
+        }
+    }
+}
+
+/// The `edit` attribute of an edited message, a deleted one, and one that an admin deleted (wacore
+/// 0.7.0, `EditAttribute`).
+const EDITED: &str = "1";
+const DELETED: &str = "7";
+const DELETED_BY_ADMIN: &str = "8";
+
+impl Phone {
+    pub(super) async fn compose(&mut self, speech: &Speech, to: &Jid) -> Result<Composed, String> {
+        let context = self.context(speech)?;
+        let now_ms = self.world.clock.millis();
+        let chat = &speech.to;
+        let composed = match speech.content.clone() {
+            Content::Text(body) => Composed::plain(kinds::said(body, context)?),
+            Content::File(source, shape) => return self.with_file(source, shape, context).await,
+            Content::Location(body) => Composed::plain(kinds::location(body, context)),
+            Content::Contacts(cards) => Composed::plain(kinds::contacts(cards, context)),
+            Content::Poll(body) => Composed::poll(body, context),
+            Content::Vote(body) => self.vote(chat, to, body)?,
+            Content::Reaction(body) => {
+                let key = self.key(chat, to, &body.target)?;
+                Composed::plain(kinds::reaction(key, body.text, now_ms))
+            }
+            Content::Edit(body) => {
+                let key = self.own_key(chat, to, &body.target)?;
+                let edited = self.edited(chat, &body.target, body.text)?;
+                Composed {
+                    edit: Some(EDITED),
+                    ..Composed::plain(kinds::edit(key, edited, now_ms))
+                }
+            }
+            Content::Revoke(body) => self.revocation(chat, to, &body.target)?,
+            Content::Event(body) => Composed::plain(kinds::event(body, now_ms / 1000)),
+            Content::Again(message) => Composed::plain(*message),
+            Content::Undecryptable(_) => {
+                return Err("an undecryptable message has no content to compose".to_owned());
+            }
         };
+        let addition = matches!(
+            speech.content,
+            Content::Vote(_) | Content::Reaction(_) | Content::Edit(_) | Content::Revoke(_)
+        );
+        if addition {
+            return Ok(composed);
+        }
+        Ok(self.with_secret(composed))
     }
-    Message {
-        extended_text_message: MessageField::some(ExtendedTextMessage {
-            text: Some(text),
-            context_info: field(context),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
 
-/// Returns a text message with its link preview, if it has one.
-pub(super) fn said(body: TextContent, context: MessageContext) -> Result<Message, String> {
-    if body.link.is_none() {
-        return Ok(text(body.text, context));
-    }
-    Ok(Message {
-        extended_text_message: MessageField::some(ExtendedTextMessage {
-            text: Some(body.text),
-            matched_text: body.link,
-            title: body.title,
-            description: body.description,
-            jpeg_thumbnail: bytes(body.thumbnail_base64.as_ref())?,
-            context_info: field(context),
-            ..Default::default()
-        }),
-        ..Default::default()
-    })
-}
-
-pub(super) fn location(body: Location, context: MessageContext) -> Message {
-    Message {
-        location_message: MessageField::some(LocationMessage {
-            degrees_latitude: Some(body.latitude),
-            degrees_longitude: Some(body.longitude),
-            name: body.name,
-            address: body.address,
-            context_info: field(context),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-/// Returns one contact card, or several in one message.
-pub(super) fn contacts(cards: Vec<Contact>, context: MessageContext) -> Message {
-    let count = cards.len();
-    let mut cards: Vec<ContactMessage> = cards
-        .into_iter()
-        .map(|card| ContactMessage {
-            display_name: Some(card.name),
-            vcard: Some(card.vcard),
-            ..Default::default()
+    fn revocation(&self, chat: &Chat, to: &Jid, id: &str) -> Result<Composed, String> {
+        let (key, edit) = if self.is_admin(chat, &self.own.pn) {
+            let key = self.key(chat, to, id)?;
+            let own = key.from_me == Some(true);
+            (key, if own { DELETED } else { DELETED_BY_ADMIN })
+        } else {
+            (self.own_key(chat, to, id)?, DELETED)
+        };
+        Ok(Composed {
+            edit: Some(edit),
+            ..Composed::plain(kinds::revoke(key))
         })
-        .collect();
-    if count == 1
-        && let Some(mut card) = cards.pop()
-    {
-        card.context_info = field(context);
-        return Message {
-            contact_message: MessageField::some(card),
+    }
+
+    /// Adds the secret that later additions to the message are encrypted with.
+    fn with_secret(&mut self, mut composed: Composed) -> Composed {
+        let secret: [u8; 32] = self.rng.random();
+        composed.message.message_context_info = MessageField::some(MessageContextInfo {
+            message_secret: Some(secret.to_vec()),
+            ..Default::default()
+        });
+        composed
+    }
+
+    async fn with_file(
+        &mut self,
+        source: content::FileSource,
+        shape: content::FileContent,
+        context: Option<ContextInfo>,
+    ) -> Result<Composed, String> {
+        let (kind, media_key) = (files::kind(&shape), self.rng.random());
+        let world = Arc::clone(&self.world);
+        let attached = self
+            .world
+            .tasks
+            .spawn_blocking(move || attach::attach(&world, kind, &source, media_key));
+        let attached = attached.await.map_err(|error| error.to_string())?;
+        let attached = attached.map_err(|error| format!("{error:#}"))?;
+        let message = files::file(shape, &attached, context)?;
+        let composed = Composed {
+            media: Some(attached.view()),
+            ..Composed::plain(message)
+        };
+        Ok(self.with_secret(composed))
+    }
+
+    fn vote(&mut self, chat: &Chat, to: &Jid, body: Vote) -> Result<Composed, String> {
+        let key = self.key(chat, to, &body.target)?;
+        let target = self.target(chat, &body.target)?;
+        let secret = secret(&target.original).ok_or("the poll has no secret")?;
+        let poll = target
+            .message
+            .poll
+            .as_ref()
+            .ok_or("this message is not a poll")?;
+        if let Some(odd) = body.options.iter().find(|one| !poll.options.contains(*one)) {
+            return Err(format!("the poll has no option {odd}"));
+        }
+        let ballot = self.ballot(target, &self.own.pn, self.naming(chat));
+        let ballot = ballot.ok_or("the poll's creator is unknown")?;
+        let vote = ballot.seal(&secret, self.rng.random(), &body.options);
+        let update = waproto::whatsapp::message::PollUpdateMessage {
+            poll_creation_message_key: MessageField::some(key),
+            vote: MessageField::some(vote),
+            sender_timestamp_ms: i64::try_from(self.world.clock.millis()).ok(),
             ..Default::default()
         };
-    }
-    Message {
-        contacts_array_message: MessageField::some(ContactsArrayMessage {
-            display_name: Some(format!("{count} contacts")),
-            contacts: cards,
-            context_info: field(context),
-        }),
-        ..Default::default()
-    }
-}
-
-/// Returns a poll in the version that clients use today. It differs if only one option may be
-/// chosen.
-pub(super) fn poll(body: Poll, context: MessageContext) -> Message {
-    let options = body.options.into_iter().map(|name| PollOption {
-        option_name: Some(name),
-        ..Default::default()
-    });
-    let poll = PollCreationMessage {
-        name: Some(body.name),
-        options: options.collect(),
-        selectable_options_count: Some(body.selectable),
-        context_info: field(context),
-        ..Default::default()
-    };
-    let mut message = Message::default();
-    if body.selectable == 1 {
-        message.poll_creation_message_v3 = MessageField::some(poll);
-    } else {
-        message.poll_creation_message = MessageField::some(poll);
-    }
-    message
-}
-
-pub(super) fn reaction(key: MessageKey, text: String, now_ms: u64) -> Message {
-    Message {
-        reaction_message: MessageField::some(ReactionMessage {
-            key: MessageField::some(key),
-            text: Some(text),
-            sender_timestamp_ms: i64::try_from(now_ms).ok(),
+        let message = Message {
+            poll_update_message: MessageField::some(update),
             ..Default::default()
-        }),
-        ..Default::default()
+        };
+        Ok(Composed {
+            polltype: Some("vote"),
+            voted: Some(body.options),
+            ..Composed::plain(message)
+        })
     }
-}
 
-pub(super) fn edit(key: MessageKey, edited: Message, now_ms: u64) -> Message {
-    protocol(ProtocolMessage {
-        key: MessageField::some(key),
-        r#type: Some(Type::MESSAGE_EDIT),
-        edited_message: MessageField::some(edited),
-        timestamp_ms: i64::try_from(now_ms).ok(),
-        ..Default::default()
-    })
-}
-
-pub(super) fn revoke(key: MessageKey) -> Message {
-    protocol(ProtocolMessage {
-        key: MessageField::some(key),
-        r#type: Some(Type::REVOKE),
-        ..Default::default()
-    })
-}
-
-fn protocol(message: ProtocolMessage) -> Message {
-    Message {
-        protocol_message: MessageField::some(message),
-        ..Default::default()
+    /// Returns the ballot of a poll on the screen. `server` decides how people are named.
+    pub(crate) fn ballot(
+        &self,
+        poll: &ScreenMessage,
+        voter: &Pn,
+        server: Server,
+    ) -> Option<Ballot> {
+        let state = self.world.state();
+        let name = |pn: &Pn| Some(state.accounts.get(pn)?.jid(server, 0).to_string());
+        Some(Ballot {
+            poll: poll.id.clone(),
+            creator: name(&poll.sender)?,
+            voter: name(voter)?,
+        })
     }
-}
 
-pub(super) fn event(body: Event, now: u64) -> Message {
-    Message {
-        event_message: MessageField::some(EventMessage {
-            name: Some(body.name),
-            start_time: i64::try_from(now + 3600).ok(),
+    fn target(&self, chat: &Chat, id: &str) -> Result<&ScreenMessage, String> {
+        self.screen
+            .find(chat, id)
+            .ok_or_else(|| format!("the phone shows no message {id} in this chat"))
+    }
+
+    /// Returns the key of a message on the screen, as this phone names it to others.
+    fn key(&self, chat: &Chat, to: &Jid, id: &str) -> Result<MessageKey, String> {
+        let target = self.target(chat, id)?;
+        let server = self.naming(chat);
+        let state = self.world.state();
+        let author = state.accounts.get(&target.sender);
+        let author = author.map(|account| account.jid(server, 0).to_string());
+        Ok(MessageKey {
+            remote_jid: Some(to.to_string()),
+            from_me: Some(target.sender == self.own.pn),
+            id: Some(id.to_owned()),
+            participant: author.filter(|_| chat.group().is_some()),
+        })
+    }
+
+    fn own_key(&self, chat: &Chat, to: &Jid, id: &str) -> Result<MessageKey, String> {
+        let key = self.key(chat, to, id)?;
+        match key.from_me {
+            Some(true) => Ok(key),
+            _ => Err(format!("message {id} is not this phone's own")),
+        }
+    }
+
+    /// Returns one of the phone's own messages with a new text or caption.
+    fn edited(&self, chat: &Chat, id: &str, text: String) -> Result<Message, String> {
+        let target = self.target(chat, id)?;
+        let mut message = target.original.clone();
+        message.message_context_info = MessageField::none();
+        if let Some(image) = message.image_message.as_option_mut() {
+            image.caption = Some(text);
+        } else if let Some(video) = message.video_message.as_option_mut() {
+            video.caption = Some(text);
+        } else if target.message.kind == "text" {
+            message = kinds::text(text, None);
+        } else {
+            return Err(format!("message {id} has no text to edit"));
+        }
+        Ok(message)
+    }
+
+    fn context(&self, speech: &Speech) -> Result<Option<ContextInfo>, String> {
+        let SpeechContext {
+            quote,
+            mentions,
+            forwarded,
+            expires,
+        } = &speech.context;
+        if quote.is_none() && mentions.is_empty() && !forwarded && expires.is_none() {
+            return Ok(None);
+        }
+        let mut context = ContextInfo {
+            is_forwarded: forwarded.then_some(true),
+            forwarding_score: forwarded.then_some(1),
+            expiration: *expires,
             ..Default::default()
-        }),
-        ..Default::default()
+        };
+        let target = quote.as_ref().map(|id| self.target(&speech.to, id));
+        let server = self.naming(&speech.to);
+        let state = self.world.state();
+        let name = |pn: &Pn| {
+            let account = state.accounts.get(pn);
+            account.map(|account| account.jid(server, 0).to_string())
+        };
+        context.mentioned_jid = mentions.iter().filter_map(name).collect();
+        if let Some(target) = target.transpose()? {
+            let mut quoted = target.original.clone();
+            quoted.message_context_info = MessageField::none();
+            context.stanza_id = Some(target.id.clone());
+            context.participant = name(&target.sender);
+            context.quoted_message = MessageField::some(quoted);
+        }
+        Ok(Some(context))
     }
 }

@@ -7,14 +7,9 @@ use waproto::whatsapp::message::{
 };
 
 use super::attach::UploadedFile;
-use super::compose::{MessageContext, field};
+use super::kinds::{MessageContext, bytes, field};
 use crate::media::MediaKind;
-use crate::state::content::{Document, FileContent, Picture, Sound, Sticker, base64};
-
-/// Decodes base64.
-pub(super) fn bytes(text: Option<&String>) -> Result<Option<Vec<u8>>, String> {
-    text.map(|text| base64(text)).transpose()
-}
+use crate::state::content::{Document, FileContent, Picture, Sound, Sticker};
 
 /// Returns the kind of media that a file's keys are for.
 pub(super) fn kind(shape: &FileContent) -> MediaKind {

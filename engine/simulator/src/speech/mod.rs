@@ -4,7 +4,7 @@ mod attach;
 mod compose;
 mod files;
 mod group;
-mod making;
+mod kinds;
 mod own;
 pub(crate) mod seal;
 mod undecryptable;

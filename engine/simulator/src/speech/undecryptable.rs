@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wacore_binary::{Jid, Node};
 
-use super::compose;
+use super::kinds;
 use crate::phone::Phone;
 use crate::phone::outgoing::Outgoing;
 use crate::phone::outgoing::enc;
@@ -48,7 +48,7 @@ impl Phone {
         };
         let out = Outgoing {
             id: id.clone(),
-            message: compose::text(text.unwrap_or_default().to_owned(), None),
+            message: kinds::text(text.unwrap_or_default().to_owned(), None),
             edit: None,
             polltype: None,
         };

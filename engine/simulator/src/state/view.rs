@@ -115,3 +115,13 @@ view! {
     expires_seconds: u32,
     media: Media,
 }
+
+impl View {
+    /// Returns an empty view of this kind.
+    pub(crate) fn of(kind: &'static str) -> Self {
+        Self {
+            kind,
+            ..Self::default()
+        }
+    }
+}

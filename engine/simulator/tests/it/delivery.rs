@@ -184,7 +184,7 @@ async fn what_is_not_acknowledged_comes_again_and_what_is_does_not() {
     // The answer to the ping proves that the acknowledgement was read.
     let ping = wacore_binary::builder::NodeBuilder::new("ping").build();
     companion.ask("w:p", "get", ping).await;
-    companion.vanish();
+    companion.drop_connection();
     let three = say(&sim, "three").await;
     companion.connect().await;
     companion.expect("success").await;

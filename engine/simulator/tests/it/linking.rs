@@ -115,11 +115,11 @@ async fn a_login_that_is_dropped_gets_no_word_and_the_next_one_works() {
     let drop = json!({"on": "login", "do": "drop", "times": 1});
     sim.post("/faults", drop).await;
     companion.connect().await;
-    assert!(companion.hears_nothing(Duration::from_millis(300)).await);
+    assert!(companion.receives_nothing(Duration::from_millis(300)).await);
     assert_eq!(sim.get("/stats").await["logins"], 1, "the server read it");
     let phone = sim.get("/phones/491510000001").await;
     assert_eq!(phone["devices"][0]["online"], false);
-    companion.vanish();
+    companion.drop_connection();
     companion.connect().await;
     companion.expect("success").await;
     companion.go_active().await;
@@ -164,23 +164,26 @@ async fn every_way_to_end_a_connection_says_so_on_the_wire() {
     let sim = Sim::start();
     let mut companion = sim.link("+491510000001").await;
     for code in ["503", "429", "500", "515", "516", "401", "409"] {
-        let last = last_words(&sim, &mut companion, code)
+        let last = stream_error_after_kick(&sim, &mut companion, code)
             .await
             .expect("a stream error");
         assert_eq!(attr(&last, "code"), code);
     }
     for conflict in ["replaced", "device_removed"] {
-        let last = last_words(&sim, &mut companion, conflict)
+        let last = stream_error_after_kick(&sim, &mut companion, conflict)
             .await
             .expect("a conflict");
         let child = last.get_optional_child("conflict").expect("what it is");
         assert_eq!(attr(child, "type"), conflict);
     }
-    assert_eq!(last_words(&sim, &mut companion, "close").await, None);
+    assert_eq!(
+        stream_error_after_kick(&sim, &mut companion, "close").await,
+        None
+    );
 }
 
 /// Logs the device in, closes its connection and returns the stream error.
-async fn last_words(sim: &Sim, companion: &mut Companion, how: &str) -> Option<Node> {
+async fn stream_error_after_kick(sim: &Sim, companion: &mut Companion, how: &str) -> Option<Node> {
     companion.connect().await;
     companion.expect("success").await;
     companion.go_active().await;

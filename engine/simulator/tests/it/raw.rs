@@ -139,7 +139,7 @@ impl Companion {
     }
 
     /// Returns whether the server sends nothing and keeps the connection open for this long.
-    pub(crate) async fn hears_nothing(&mut self, long: Duration) -> bool {
+    pub(crate) async fn receives_nothing(&mut self, long: Duration) -> bool {
         tokio::time::timeout(long, self.next()).await.is_err()
     }
 
@@ -291,7 +291,7 @@ impl Companion {
     }
 
     /// Drops the connection without a close frame.
-    pub(crate) fn vanish(&mut self) {
+    pub(crate) fn drop_connection(&mut self) {
         self.wire = None;
     }
 

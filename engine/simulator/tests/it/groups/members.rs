@@ -3,7 +3,9 @@
 use serde_json::json;
 use whatsapp_rust::Jid;
 
-use super::{ADA, BOB, EVE, MODES, OWN, all_was_readable, group, members, say, send, showed};
+use super::{
+    ADA, BOB, EVE, MODES, OWN, all_was_readable, group, members, phones_that_showed, say, send,
+};
 use crate::library::Library;
 use crate::sim::Sim;
 
@@ -79,15 +81,15 @@ async fn who_joins_gets_the_key_and_who_leaves_gets_nothing_more() {
         let changed = async |library: &mut Library| library.group_changed(&jid).await;
         changed(&mut library).await;
         let first = send(&library, &jid, "we three").await;
-        assert_eq!(showed(&sim, &first, 2).await, [BOB, EVE]);
+        assert_eq!(phones_that_showed(&sim, &first, 2).await, [BOB, EVE]);
         members(&sim, &id, json!({"add": [ADA]})).await;
         changed(&mut library).await;
         let second = send(&library, &jid, "we four").await;
-        assert_eq!(showed(&sim, &second, 3).await, [BOB, EVE, ADA]);
+        assert_eq!(phones_that_showed(&sim, &second, 3).await, [BOB, EVE, ADA]);
         members(&sim, &id, json!({"remove": [EVE]})).await;
         changed(&mut library).await;
         let third = send(&library, &jid, "without Eve").await;
-        assert_eq!(showed(&sim, &third, 2).await, [BOB, ADA]);
+        assert_eq!(phones_that_showed(&sim, &third, 2).await, [BOB, ADA]);
         all_was_readable(&sim).await;
         library.stop().await;
     }
@@ -99,7 +101,7 @@ async fn a_phone_s_key_goes_to_who_joins_and_not_to_who_left() {
     let mut library = Library::link(&sim, ADA).await;
     let (id, _) = group(&sim, "lid").await;
     let before = say(&sim, BOB, &id, "before").await;
-    assert_eq!(showed(&sim, &before, 2).await, [OWN, EVE]);
+    assert_eq!(phones_that_showed(&sim, &before, 2).await, [OWN, EVE]);
     members(&sim, &id, json!({"add": [ADA]})).await;
     let with = say(&sim, BOB, &id, "with you").await;
     let got = library.next().await;

@@ -50,7 +50,7 @@ async fn send(library: &Library, group: &Jid, words: &str) -> String {
 }
 
 /// Returns who has shown a message, when `count` of them have.
-async fn showed(sim: &Sim, id: &str, count: usize) -> Vec<String> {
+async fn phones_that_showed(sim: &Sim, id: &str, count: usize) -> Vec<String> {
     let entries = sim.ledger_of("shown", id, count).await;
     let mut who: Vec<String> = entries
         .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{BOB, EVE, OWN, group, say, send, showed};
+use super::{BOB, EVE, OWN, group, phones_that_showed, say, send};
 use crate::library::Library;
 use crate::sim::Sim;
 
@@ -41,7 +41,7 @@ async fn a_phone_that_misses_the_key_asks_the_library_and_gets_the_message() {
     sim.post("/faults", fault).await;
     send(&library, &jid, "lost").await;
     let sent = send(&library, &jid, "hello all").await;
-    assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
+    assert_eq!(phones_that_showed(&sim, &sent, 2).await, [BOB, EVE]);
     let asked = sim.ledger_of("unreadable", &sent, 2).await;
     assert_eq!(asked.len(), 2);
     let frames = sim.ledger_of("sent", &sent, 3).await;
@@ -58,7 +58,7 @@ async fn a_phone_that_echoes_says_nothing_back_in_a_group() {
     sim.post("/phones", json!({"phone": BOB, "echo": true}))
         .await;
     let sent = send(&library, &jid, "hello all").await;
-    showed(&sim, &sent, 2).await;
+    phones_that_showed(&sim, &sent, 2).await;
     send(&library, &crate::library::jid(BOB), "hello Bob").await;
     let got = library.next().await;
     assert_eq!(got.message.conversation.as_deref(), Some("hello Bob"));

@@ -4,7 +4,7 @@ use serde_json::json;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{BOB, EVE, OWN, group, members, say, send, showed};
+use super::{BOB, EVE, OWN, group, members, phones_that_showed, say, send};
 use crate::library::Library;
 use crate::raw::{Companion, attr};
 use crate::sim::Sim;
@@ -83,7 +83,7 @@ async fn a_client_that_was_removed_is_told_by_the_acknowledgement() {
     library.group_changed(&jid).await;
     let sent = send(&library, &jid, "with you").await;
     assert_eq!(library.refusal(&sent).await, None);
-    assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
+    assert_eq!(phones_that_showed(&sim, &sent, 2).await, [BOB, EVE]);
     members(&sim, &id, json!({"remove": [OWN]})).await;
     library.group_changed(&jid).await;
     let sent = send(&library, &jid, "hello?").await;
@@ -120,5 +120,5 @@ async fn a_phone_that_is_not_in_a_group_cannot_speak_there() {
     let none = json!({"to": NONE, "text": "?"});
     assert_eq!(sim.call("POST", &path, Some(none)).await.0, 404);
     let said = say(&sim, BOB, &id, "without you").await;
-    assert_eq!(showed(&sim, &said, 1).await, [EVE]);
+    assert_eq!(phones_that_showed(&sim, &said, 1).await, [EVE]);
 }

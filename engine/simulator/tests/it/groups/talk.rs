@@ -4,7 +4,7 @@ use serde_json::json;
 use wacore::types::presence::ReceiptType;
 use whatsapp_rust::{Jid, RevokeType};
 
-use super::{BOB, EVE, MODES, OWN, all_was_readable, group, say, send, showed};
+use super::{BOB, EVE, MODES, OWN, all_was_readable, group, phones_that_showed, say, send};
 use crate::library::Library;
 use crate::sim::Sim;
 
@@ -17,7 +17,7 @@ async fn what_the_library_says_every_member_shows_once() {
         // The first message distributes the key, the second uses it.
         for words in ["hello all", "again"] {
             let sent = send(&library, &jid, words).await;
-            assert_eq!(showed(&sim, &sent, 2).await, [BOB, EVE]);
+            assert_eq!(phones_that_showed(&sim, &sent, 2).await, [BOB, EVE]);
             for entry in sim.ledger_of("shown", &sent, 2).await {
                 assert_eq!(entry["text"], words);
                 assert_eq!((&entry["group"], &entry["from"]), (&json!(id), &json!(OWN)));
@@ -41,8 +41,8 @@ async fn a_frame_that_comes_twice_is_shown_once() {
     // The sender's own phone gets it, too.
     assert_eq!(sim.ledger_of("repeat", &twice, 3).await.len(), 3);
     let once = send(&library, &jid, "and on").await;
-    assert_eq!(showed(&sim, &once, 2).await, [BOB, EVE]);
-    assert_eq!(showed(&sim, &twice, 2).await, [BOB, EVE]);
+    assert_eq!(phones_that_showed(&sim, &once, 2).await, [BOB, EVE]);
+    assert_eq!(phones_that_showed(&sim, &twice, 2).await, [BOB, EVE]);
     assert_eq!(sim.ledger("repeat", 3).await.len(), 3);
     library.stop().await;
 }
@@ -76,7 +76,7 @@ async fn a_played_receipt_names_the_group_and_who_played_it() {
     let mut library = Library::link(&sim, OWN).await;
     let (id, jid) = group(&sim, "pn").await;
     let sent = send(&library, &jid, "la la").await;
-    showed(&sim, &sent, 2).await;
+    phones_that_showed(&sim, &sent, 2).await;
     let body = json!({"from": OWN, "ids": [sent], "group": id});
     sim.post(&format!("/phones/{BOB}/played"), body).await;
     let receipt = library
@@ -88,7 +88,7 @@ async fn a_played_receipt_names_the_group_and_who_played_it() {
 }
 
 /// Checks the library's next message.
-async fn hears(library: &mut Library, group: &Jid, id: &str, words: &str, mode: &str) {
+async fn receives(library: &mut Library, group: &Jid, id: &str, words: &str, mode: &str) {
     let got = library.next().await;
     assert_eq!(got.message.conversation.as_deref(), Some(words));
     assert_eq!(*got.info.id, *id);
@@ -106,9 +106,9 @@ async fn what_a_phone_says_every_device_of_every_member_gets() {
         let (id, jid) = group(&sim, mode).await;
         for words in ["hello all", "again"] {
             let said = say(&sim, BOB, &id, words).await;
-            hears(&mut first, &jid, &said, words, mode).await;
-            hears(&mut second, &jid, &said, words, mode).await;
-            assert_eq!(showed(&sim, &said, 2).await, [OWN, EVE]);
+            receives(&mut first, &jid, &said, words, mode).await;
+            receives(&mut second, &jid, &said, words, mode).await;
+            assert_eq!(phones_that_showed(&sim, &said, 2).await, [OWN, EVE]);
         }
         all_was_readable(&sim).await;
         first.stop().await;
@@ -141,7 +141,7 @@ async fn an_answer_and_a_reaction_name_whose_message_they_are_for() {
     let (id, jid) = group(&sim, "lid").await;
     let own = library.client.lid().unwrap().to_non_ad().to_string();
     let sent = send(&library, &jid, "who comes?").await;
-    showed(&sim, &sent, 2).await;
+    phones_that_showed(&sim, &sent, 2).await;
     let answer = json!({"to": id, "text": "me", "quote": sent, "mentions": [OWN]});
     sim.post(&format!("/phones/{EVE}/say"), answer).await;
     let got = library.next().await;
@@ -169,15 +169,15 @@ async fn an_admin_deletes_what_others_said_and_nobody_else_does() {
     let mut library = Library::link(&sim, OWN).await;
     let (id, jid) = group(&sim, "lid").await;
     let sent = send(&library, &jid, "who comes?").await;
-    showed(&sim, &sent, 2).await;
+    phones_that_showed(&sim, &sent, 2).await;
     let eves = say(&sim, EVE, &id, "me").await;
     library.next().await;
-    showed(&sim, &eves, 2).await;
+    phones_that_showed(&sim, &eves, 2).await;
     sim.say(BOB, &id, json!({"type": "revoke", "target": eves}))
         .await;
     library.next().await;
     let bobs = say(&sim, BOB, &id, "no").await;
-    showed(&sim, &bobs, 2).await;
+    phones_that_showed(&sim, &bobs, 2).await;
     let forbidden = json!({"to": id, "message": {"type": "revoke", "target": bobs}});
     let path = format!("/phones/{EVE}/say");
     assert_eq!(sim.call("POST", &path, Some(forbidden)).await.0, 400);
@@ -187,7 +187,7 @@ async fn an_admin_deletes_what_others_said_and_nobody_else_does() {
     let revoked = revoke.await;
     revoked.unwrap();
     let last = say(&sim, BOB, &id, "done").await;
-    showed(&sim, &last, 2).await;
+    phones_that_showed(&sim, &last, 2).await;
     let screen = sim.get(&format!("/phones/{EVE}/chat?with={id}")).await;
     let deleted = screen["messages"].as_array().unwrap().iter();
     let deleted: Vec<bool> = deleted.map(|one| one["deleted"] == true).collect();

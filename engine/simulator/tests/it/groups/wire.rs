@@ -89,7 +89,7 @@ async fn a_receipt_comes_from_the_group_and_names_the_member() {
 }
 
 /// Returns the next group notification of a device.
-async fn told(companion: &mut Companion, group: &str) -> (String, usize) {
+async fn next_group_change(companion: &mut Companion, group: &str) -> (String, usize) {
     loop {
         let node = companion.expect("notification").await;
         if attr(&node, "type") == "w:gp2" {
@@ -106,10 +106,16 @@ async fn a_member_s_devices_are_told_what_changes() {
     let sim = Sim::start();
     let mut own = sim.companion(OWN).await;
     let (id, _) = group(&sim, "lid").await;
-    let (made, _) = told(&mut own, &id).await;
+    let (made, _) = next_group_change(&mut own, &id).await;
     assert_eq!(made, "create");
     members(&sim, &id, json!({"add": [super::ADA]})).await;
-    assert_eq!(told(&mut own, &id).await, ("add".to_owned(), 1));
+    assert_eq!(
+        next_group_change(&mut own, &id).await,
+        ("add".to_owned(), 1)
+    );
     members(&sim, &id, json!({"remove": [OWN, EVE]})).await;
-    assert_eq!(told(&mut own, &id).await, ("remove".to_owned(), 2));
+    assert_eq!(
+        next_group_change(&mut own, &id).await,
+        ("remove".to_owned(), 2)
+    );
 }

@@ -61,12 +61,12 @@ fn enveloped(message: Message) -> MessageField<FutureProofMessage> {
 
 /// Messages without a file that a client may send, and what a phone reads from each.
 fn contents() -> Vec<(Message, Value)> {
-    let told = |text: &str| Some(text.to_owned());
+    let some = |text: &str| Some(text.to_owned());
     let here = message!(location_message: LocationMessage {
-        degrees_latitude: Some(1.25), degrees_longitude: Some(-2.5), address: told("Street 1"),
+        degrees_latitude: Some(1.25), degrees_longitude: Some(-2.5), address: some("Street 1"),
     });
     let moving = message!(live_location_message: LiveLocationMessage {
-        degrees_latitude: Some(1.25), degrees_longitude: Some(-2.5), caption: told("on my way"),
+        degrees_latitude: Some(1.25), degrees_longitude: Some(-2.5), caption: some("on my way"),
     });
     let one = Message {
         contact_message: MessageField::some(card()),
@@ -76,13 +76,13 @@ fn contents() -> Vec<(Message, Value)> {
         contacts: vec![card(), card()],
     });
     let link = message!(extended_text_message: ExtendedTextMessage {
-        text: told("see https://a.example"), matched_text: told("https://a.example"),
+        text: some("see https://a.example"), matched_text: some("https://a.example"),
     });
     let vanishing = Message {
         ephemeral_message: enveloped(text("soon gone")),
         ..Default::default()
     };
-    let party = message!(event_message: EventMessage { name: told("Party"), });
+    let party = message!(event_message: EventMessage { name: some("Party"), });
     let bob = json!({"name": "Bob", "vcard": "BEGIN:VCARD"});
     vec![
         (

@@ -63,6 +63,21 @@ impl Fault {
         }
     }
 
+    /// Whether no later try can succeed: what is stored cannot be read.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Vault(VaultError::Store(error)) => matches!(
+                error,
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)
+            ),
+            Self::Vault(error) => {
+                matches!(error, VaultError::DoesNotOpen(_) | VaultError::NotJson(_))
+            }
+            Self::Json(_) => true,
+            Self::LeaseLost => false,
+        }
+    }
+
     /// Whether another transaction wrote the same thing first: the next try finds it.
     pub(crate) fn is_race(&self) -> bool {
         matches!(self, Self::Store(sqlx::Error::Database(error)) if error.is_unique_violation())

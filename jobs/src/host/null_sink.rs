@@ -10,7 +10,10 @@ use super::outcome::{self, Outcome};
 use crate::{
     error::Fault,
     host::{claim::Lanes, job::SendMessage},
-    queue::worker::{self, Workload},
+    queue::{
+        job_result::{Doing as _, Done, JobResult},
+        worker::{self, Workload},
+    },
     roles::Running,
     services::Services,
     state::in_flight::ServerVerdict,
@@ -73,10 +76,11 @@ async fn send(
     services: Services,
     job: SendMessage,
     written: mpsc::UnboundedSender<Written>,
-) -> anyhow::Result<()> {
+) -> JobResult {
     let send_at = services.clock().monotonic() + std::time::Duration::from_millis(job.wait_ms);
-    let Some(claimed) = outcome::load(&services, &job).await? else {
-        return Ok(());
+    let claimed = outcome::load(&services, &job).await;
+    let Some(claimed) = claimed.doing("loading a claimed message")? else {
+        return Ok(Done);
     };
     tokio::time::sleep_until(send_at).await;
     let wire_at = services.clock().monotonic();
@@ -97,5 +101,5 @@ async fn send(
     };
     // Nobody listens any more when the measurement is over.
     let _ = written.send(told);
-    Ok(())
+    Ok(Done)
 }

@@ -19,6 +19,7 @@ use crate::{
     host::{job::SendMessage, settle},
     messages::{self, target},
     model::{Message, Status, Uncertain, millis},
+    queue::job_result::{Doing as _, Done, JobResult, NotDone},
     services::Services,
     state::{
         gathering::{Settled, Taken},
@@ -108,31 +109,31 @@ pub(crate) async fn settle(
     job: &SendMessage,
     claimed: &Claimed,
     outcome: &Outcome,
-) -> anyhow::Result<()> {
+) -> JobResult {
     let lease = Lease {
         org: job.org,
         session: job.session,
         host: Arc::clone(&services.settings().host),
         epoch: job.epoch,
     };
-    loop {
+    let result = loop {
         match commit(services, &lease, claimed.clone(), outcome.clone()).await {
-            Ok(()) => break,
+            Ok(result) => break result,
             Err(Fault::LeaseLost) => {
                 tracing::info!(message.id = %job.message, "the lease is lost; its new owner resolves the message");
-                break;
+                break Ok(Done);
             }
             Err(fault) if fault.is_outage() => {
                 tracing::warn!(message.id = %job.message, error = %fault, "the outcome waits for the store");
                 tokio::time::sleep(OUTAGE).await;
             }
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(fault).doing("committing a message's outcome"),
         }
-    }
+    };
     crash::point("complete.after_commit");
     services.lanes().notify_one();
     services.wake_deliveries();
-    Ok(())
+    result
 }
 
 async fn commit(
@@ -140,7 +141,7 @@ async fn commit(
     lease: &Lease,
     claimed: Claimed,
     outcome: Outcome,
-) -> Result<(), Fault> {
+) -> Result<JobResult, Fault> {
     let key = services.vault().org_key(lease.org).await?;
     if let Outcome::Written {
         wire_at,
@@ -160,7 +161,7 @@ async fn commit(
             .settle(taken, |set| settle::commit(services, set))
             .await
         {
-            Settled::Committed => return Ok(()),
+            Settled::Committed => return Ok(Ok(Done)),
             Settled::LeaseLost => return Err(Fault::LeaseLost),
             Settled::Alone => {}
         }
@@ -173,9 +174,9 @@ async fn commit(
                 let ago = since(&clock, &outcome);
                 let now = lease.check(tx).await?;
                 let wire = now.saturating_sub(millis(ago));
-                apply(tx, &key, &clock, claimed, outcome, wire).await?;
+                let result = apply(tx, &key, &clock, claimed, outcome, wire).await?;
                 crash::point("outcome.before_commit");
-                Ok(())
+                Ok(result)
             })
         })
         .await
@@ -198,7 +199,7 @@ async fn apply(
     claimed: Claimed,
     outcome: Outcome,
     wire: Millis,
-) -> Result<(), Fault> {
+) -> Result<JobResult, Fault> {
     let Claimed {
         mut message,
         resends,
@@ -206,15 +207,22 @@ async fn apply(
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
     let (next, reached) = match outcome {
-        Outcome::PutBack => return put_back(tx, &message, resends, 0).await,
-        Outcome::Later(wait) => return put_back(tx, &message, resends, after(wait)).await,
+        Outcome::PutBack => {
+            put_back(tx, &message, resends, 0).await?;
+            return Ok(Err(NotDone::Snooze(Duration::ZERO)));
+        }
+        Outcome::Later(wait) => {
+            put_back(tx, &message, resends, after(wait)).await?;
+            return Ok(Err(NotDone::Snooze(wait)));
+        }
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
         Outcome::Written { gap, verdict, .. } => match verdict {
             // The same id once more, after the new connection; then nobody knows.
             None if resends == 0 && may_resend(tx, &message).await? => {
-                return put_back(tx, &message, 1, after(gap)).await;
+                put_back(tx, &message, 1, after(gap)).await?;
+                return Ok(Err(NotDone::Snooze(gap)));
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(ServerVerdict::Refused(code)) => {
@@ -229,11 +237,20 @@ async fn apply(
     };
     if !store::lanes::release(tx, message.org, message.session, message.id, next).await? {
         tracing::info!(message.id = %message.id, "the message was settled before");
-        return Ok(());
+        return Ok(Ok(Done));
     }
     match reached {
-        Reached::End(status, error) => end(tx, key, clock, &mut message, status, error).await,
-        Reached::At(status, at) => advance(tx, key, clock, &mut message, status, at).await,
+        Reached::End(status, error) => {
+            let failed = error
+                .clone()
+                .map_or(Ok(Done), |code| Err(NotDone::failed(code)));
+            end(tx, key, clock, &mut message, status, error).await?;
+            Ok(failed)
+        }
+        Reached::At(status, at) => {
+            advance(tx, key, clock, &mut message, status, at).await?;
+            Ok(Ok(Done))
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     messages::opt_out,
     model::Message,
     preview,
+    queue::job_result::{Doing as _, Done, JobResult},
     services::Services,
     state::{
         in_flight::{InFlight, ServerVerdict},
@@ -27,12 +28,14 @@ const WRITE: Duration = Duration::from_secs(30);
 
 /// Between two tries while the store does not tell what a message carries.
 const AWAY: Duration = Duration::from_secs(1);
+
 /// Sends one claimed message and settles it.
-pub(crate) async fn send(services: Services, job: SendMessage) -> anyhow::Result<()> {
+pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
     let _in_hand = services.in_hand().take(job.message);
-    let Some(mut claimed) = outcome::load(&services, &job).await? else {
+    let claimed = outcome::load(&services, &job).await;
+    let Some(mut claimed) = claimed.doing("loading a claimed message")? else {
         tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
-        return Ok(());
+        return Ok(Done);
     };
     let registry = services.registry();
     let Some(running) = registry.running(job.session, job.epoch) else {

@@ -11,7 +11,7 @@ use crate::{
     crash,
     error::Fault,
     model::{millis, token::RowToken, until},
-    queue::{JobSource, tokens::Travels},
+    queue::{JobSource, job_result::JobResult, tokens::Travels},
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,
@@ -96,7 +96,7 @@ impl Travels for Fetcher {
         }))
     }
 
-    async fn perform(&self, job: FetchMedia) -> anyhow::Result<()> {
+    async fn perform(&self, job: FetchMedia) -> JobResult {
         self.fetch(job).await
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use passerelle_engine::{
     clock::Millis,
     ids::{MediaId, OrgId},
@@ -26,7 +26,8 @@ use crate::{
     error::Fault,
     events,
     media::{ingest::Upload, view::View},
-    model::{MediaStatus, Origin, StoredFile, millis},
+    model::{MediaStatus, Origin, StoredFile, millis, until},
+    queue::job_result::{Doing as _, Done, JobResult, NotDone, OrNotDone as _},
     services::Services,
     store::{
         self,
@@ -84,31 +85,33 @@ impl Fetcher {
         })
     }
 
-    /// Makes one try and records it. An error means that nothing was recorded: the claim lapses and
-    /// the file is fetched again.
-    pub(crate) async fn fetch(&self, job: FetchMedia) -> anyhow::Result<()> {
+    /// Makes one try and records it.
+    pub(crate) async fn fetch(&self, job: FetchMedia) -> JobResult {
         let key = match self.services.vault().org_key(job.org).await {
             Ok(key) => key,
-            Err(VaultError::NoKey(_)) => return Ok(()),
-            Err(error) => return Err(error).context("the organisation's key"),
+            Err(VaultError::NoKey(_)) => return Ok(Done),
+            Err(error) => return Err(error).doing("opening the organisation's key"),
         };
-        let stored = {
-            let mut conn = self.services.store().read(job.org).await?;
-            store::media::read(&mut conn, job.org, job.media).await?
-        };
+        let stored = self.read(&job).await.doing("reading a file's row")?;
         let Some(stored) = stored.filter(|stored| is_this_try(stored, &job)) else {
             tracing::debug!(media.id = %job.media, "nothing to fetch any more");
-            return Ok(());
+            return Ok(Done);
         };
-        let origin =
-            super::sealed::origin(&key, &stored)?.context("a file to fetch has an origin")?;
+        let origin = super::sealed::origin(&key, &stored).doing("opening a file's origin")?;
+        let origin = origin.ok_or_else(|| anyhow!("a file to fetch has no origin"));
+        let origin = origin.or_fail("looking for a file's origin")?;
         let brought = tokio::select! {
             brought = self.bring(&stored, &origin) => brought,
-            () = self.hold(&job) => return Ok(()),
+            () = self.hold(&job) => return Ok(Done),
         };
         crash::point("media.fetched");
         tracing::debug!(media.id = %job.media, attempt = job.attempt, no_file = ?brought.as_ref().err(), "a fetch ended");
         self.settle(&job, key, stored, &origin, brought).await
+    }
+
+    async fn read(&self, job: &FetchMedia) -> Result<Option<Stored>, Fault> {
+        let mut conn = self.services.store().read(job.org).await?;
+        Ok(store::media::read(&mut conn, job.org, job.media).await?)
     }
 
     /// Holds on to the claim; returns when it is lost.
@@ -168,27 +171,12 @@ impl Fetcher {
         stored: Stored,
         origin: &Origin,
         brought: Result<StoredFile, NoFile>,
-    ) -> anyhow::Result<()> {
+    ) -> JobResult {
         let services = &self.services;
         let now = services.clock().now();
-        let outcome = match &brought {
-            Ok(file) => {
-                let record = job.media.to_string();
-                let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
-                here(file, sealed, now)
-            }
-            Err(no_file) => {
-                let moved = moved(no_file, origin);
-                let record = job.media.to_string();
-                let moved = moved.map(|origin| {
-                    key.seal_json(&super::sealed::origin_place(job.org, &record), &origin)
-                });
-                Outcome {
-                    origin_sealed: moved.transpose()?,
-                    ..not_here(no_file, origin, job.attempt, now)
-                }
-            }
-        };
+        let outcome =
+            outcome(job, &key, origin, &brought, now).doing("sealing what was fetched")?;
+        let result = result(&outcome, now);
         let (clock, settings) = (services.clock().clone(), services.settings().media.clone());
         let (org, media, attempt) = (job.org, job.media, job.attempt);
         let write = services.store().write(org, move |tx: &mut Tx| {
@@ -213,7 +201,7 @@ impl Fetcher {
                 Ok(true)
             })
         });
-        let counted = write.await.context("recording a fetch")?;
+        let counted = write.await.doing("recording a fetch")?;
         crash::point("media.after_commit");
         if let (Ok(file), false) = (brought, counted) {
             services
@@ -225,7 +213,41 @@ impl Fetcher {
         }
         self.services.wake_lanes();
         self.services.wake_deliveries();
-        Ok(())
+        result
+    }
+}
+
+/// What a try makes of the row.
+fn outcome(
+    job: &FetchMedia,
+    key: &DataKey,
+    origin: &Origin,
+    brought: &Result<StoredFile, NoFile>,
+    now: Millis,
+) -> Result<Outcome, VaultError> {
+    let record = job.media.to_string();
+    match brought {
+        Ok(file) => {
+            let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
+            Ok(here(file, sealed, now))
+        }
+        Err(no_file) => {
+            let place = super::sealed::origin_place(job.org, &record);
+            let moved = moved(no_file, origin).map(|origin| key.seal_json(&place, &origin));
+            Ok(Outcome {
+                origin_sealed: moved.transpose()?,
+                ..not_here(no_file, origin, job.attempt, now)
+            })
+        }
+    }
+}
+
+/// What becomes of the job whose row gets this outcome.
+fn result(outcome: &Outcome, now: Millis) -> JobResult {
+    match outcome.status {
+        MediaStatus::Pending => Err(NotDone::Snooze(until(outcome.due_at, now))),
+        MediaStatus::Failed => Err(NotDone::failed(outcome.error.clone().unwrap_or_default())),
+        _ => Ok(Done),
     }
 }
 

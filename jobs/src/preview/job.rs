@@ -17,7 +17,10 @@ use crate::{
     error::Fault,
     messages::{self, sealed::content_place},
     model::{Message, Status, millis, until},
-    queue::JobSource,
+    queue::{
+        JobSource,
+        job_result::{Doing as _, Done, JobResult},
+    },
     services::Services,
     store::{self, system::preview_claims},
 };
@@ -80,19 +83,21 @@ impl Previewer {
         Ok(Self { services, fetcher })
     }
 
-    /// Fetches one and records it. An error means that nothing was recorded: the claim lapses.
-    pub(crate) async fn fetch(&self, job: FetchPreview) -> anyhow::Result<()> {
+    /// Fetches one and records it.
+    pub(crate) async fn fetch(&self, job: FetchPreview) -> JobResult {
         let message = match messages::read(&self.services, job.org, job.message).await {
             Ok(Some(message)) => message,
-            Ok(None) | Err(Fault::Vault(VaultError::NoKey(_))) => return Ok(()),
-            Err(fault) => return Err(fault).context("the message with a link"),
+            Ok(None) | Err(Fault::Vault(VaultError::NoKey(_))) => return Ok(Done),
+            Err(fault) => return Err(fault).doing("reading a message with a link"),
         };
         let fetched = match unfinished(&message.content) {
             Some(wanted) if self.is_worth_it(&message) => self.fetcher.fill(wanted.clone()).await,
             _ => None,
         };
         tracing::debug!(message.id = %message.id, found = fetched.is_some(), "a link's page was looked at");
-        self.settle(message, fetched).await
+        let settled = self.settle(message, fetched).await;
+        settled.doing("recording a preview")?;
+        Ok(Done)
     }
 
     fn is_worth_it(&self, message: &Message) -> bool {
@@ -105,7 +110,7 @@ impl Previewer {
         waits && age < millis(YOUNG)
     }
 
-    async fn settle(&self, message: Message, fetched: Option<LinkPreview>) -> anyhow::Result<()> {
+    async fn settle(&self, message: Message, fetched: Option<LinkPreview>) -> Result<(), Fault> {
         let Message { org, id, .. } = message;
         let content = match (message.content, fetched) {
             (Content::Text { body, .. }, Some(preview)) => Some(Content::Text {
@@ -121,6 +126,6 @@ impl Previewer {
         let write = self.services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::previews::settle(tx, org, id, sealed).await })
         });
-        write.await.context("recording a preview")
+        Ok(write.await?)
     }
 }

@@ -11,6 +11,7 @@
 //! woken, when the next row comes due, and after a second at the latest, so a lost wake costs a
 //! second. It claims no more than it has free slots for: nothing claimed ever waits in a buffer.
 
+pub mod job_result;
 pub(crate) mod tokens;
 pub(crate) mod transport;
 pub mod worker;

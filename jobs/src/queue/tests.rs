@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use serde::Deserialize;
 use tokio::{
     sync::mpsc,
@@ -15,7 +16,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{worker::Workload, *};
+use super::{
+    job_result::{Done, JobResult, NotDone, OrNotDone as _},
+    worker::Workload,
+    *,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -88,7 +93,7 @@ impl Running {
     fn start<H, F>(concurrency: usize, time: Duration, handle: H) -> Self
     where
         H: Fn(Row) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+        F: Future<Output = JobResult> + Send + 'static,
     {
         let running = Self {
             rows: Arc::default(),
@@ -139,13 +144,13 @@ impl Running {
 
 /// A handler that says which row it ran.
 fn telling() -> (
-    impl Fn(Row) -> futures_util::future::Ready<anyhow::Result<()>> + Clone + Send + Sync,
+    impl Fn(Row) -> futures_util::future::Ready<JobResult> + Clone + Send + Sync,
     mpsc::UnboundedReceiver<u32>,
 ) {
     let (ran, runs) = mpsc::unbounded_channel();
     let handle = move |Row(row)| {
         ran.send(row).unwrap();
-        futures_util::future::ready(Ok(()))
+        futures_util::future::ready(Ok(Done))
     };
     (handle, runs)
 }
@@ -178,9 +183,9 @@ async fn a_claim_never_asks_for_more_than_the_free_slots() {
         move |Row(row)| {
             let (gate, ran) = (Arc::clone(&gate), ran.clone());
             async move {
-                ran.send(row)?;
-                gate.acquire().await?.forget();
-                Ok(())
+                ran.send(row).unwrap();
+                gate.acquire().await.unwrap().forget();
+                Ok(Done)
             }
         }
     };
@@ -299,19 +304,25 @@ async fn a_source_that_panics_does_not_end_the_worker() {
 }
 
 #[tokio::test]
-async fn a_job_that_panics_or_fails_frees_its_slot() {
+async fn a_job_that_panics_or_is_not_done_frees_its_slot() {
     let (ran, mut runs) = mpsc::unbounded_channel();
     let running = Running::start(1, SOON, move |Row(row)| {
         let ran = ran.clone();
         async move {
             assert!(row != 1, "a bug in the handler");
-            anyhow::ensure!(row != 2, "the store was away");
-            ran.send(row)?;
-            Ok(())
+            match row {
+                2 => return Err(NotDone::Retry(anyhow!("the store was away"))),
+                3 => return Err(NotDone::Snooze(SOON)),
+                4 => return Err(NotDone::failed("recorded")),
+                5 => Err(anyhow!("nobody can read this")).or_fail("reading it")?,
+                _ => {}
+            }
+            ran.send(row).unwrap();
+            Ok(Done)
         }
     });
-    running.put([1, 2, 3]);
-    assert_eq!(next(&mut runs).await, 3);
+    running.put([1, 2, 3, 4, 5, 6]);
+    assert_eq!(next(&mut runs).await, 6);
     running.stop().await;
 }
 
@@ -324,8 +335,8 @@ async fn a_job_that_hangs_is_dropped_at_its_time() {
             if row == 1 {
                 std::future::pending::<()>().await;
             }
-            ran.send(row)?;
-            Ok(())
+            ran.send(row).unwrap();
+            Ok(Done)
         }
     });
     let put = Instant::now();
@@ -345,10 +356,10 @@ async fn stopping_finishes_what_runs_and_claims_no_more() {
         move |Row(row)| {
             let (gate, ran) = (Arc::clone(&gate), ran.clone());
             async move {
-                ran.send(row)?;
+                ran.send(row).unwrap();
                 gate.notified().await;
-                ran.send(row + 100)?;
-                Ok(())
+                ran.send(row + 100).unwrap();
+                Ok(Done)
             }
         }
     };

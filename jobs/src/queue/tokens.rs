@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     JobSource,
+    job_result::JobResult,
     worker::{self, Workload},
 };
 use crate::{
@@ -40,7 +41,7 @@ pub(crate) trait Travels: JobSource {
 
     /// Does a claimed job and commits its outcome. An error means that nothing was committed: the
     /// claim lapses.
-    fn perform(&self, job: Self::Job) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn perform(&self, job: Self::Job) -> impl Future<Output = JobResult> + Send;
 }
 
 /// Works on due rows from the store's end until `stop` is cancelled and the jobs under way have ended.

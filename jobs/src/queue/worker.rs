@@ -9,7 +9,10 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use super::{JobSource, SqlQueue};
+use super::{
+    JobSource, SqlQueue,
+    job_result::{Done, JobResult, NotDone},
+};
 
 /// How a queue's jobs are run.
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ pub async fn run<S, H, F>(
 ) where
     S: JobSource,
     H: Fn(S::Job) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    F: Future<Output = JobResult> + Send + 'static,
 {
     let monitor = Monitor::new()
         .register(move |restart| {
@@ -78,21 +81,32 @@ impl Drop for WakeOnEnd {
     }
 }
 
-async fn settle(
-    queue: &'static str,
-    running: AbortOnDropHandle<anyhow::Result<()>>,
-    wake: WakeOnEnd,
-) {
+async fn settle(queue: &'static str, running: AbortOnDropHandle<JobResult>, wake: WakeOnEnd) {
     match running.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::error!(
-                queue,
-                error = format!("{error:#}"),
-                "a job did not settle its row"
-            );
+        Ok(Ok(Done)) => {}
+        Ok(Err(not_done)) => {
+            log(queue, not_done);
         }
         Err(error) => tracing::error!(queue, %error, "a job panicked"),
     }
     drop(wake);
+}
+
+/// Logs what became of a job that is not done. Returns the error of one that committed nothing.
+pub(super) fn log(queue: &'static str, not_done: NotDone) -> Option<anyhow::Error> {
+    match not_done.unrecorded() {
+        Ok(recorded) => {
+            tracing::debug!(queue, result = %recorded, "a job is not done");
+            None
+        }
+        Err((error, code)) => {
+            tracing::error!(
+                queue,
+                code = code.as_deref(),
+                error = format!("{error:#}"),
+                "a job did not settle its row"
+            );
+            Some(error)
+        }
+    }
 }

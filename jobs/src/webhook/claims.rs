@@ -10,7 +10,7 @@ use crate::{
     crash,
     error::Fault,
     model::{token::RowToken, until},
-    queue::{JobSource, tokens::Travels},
+    queue::{JobSource, job_result::JobResult, tokens::Travels},
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Rows},
@@ -78,7 +78,7 @@ impl Travels for Deliverer {
         }))
     }
 
-    async fn perform(&self, job: DeliverWebhook) -> anyhow::Result<()> {
+    async fn perform(&self, job: DeliverWebhook) -> JobResult {
         self.deliver(job).await
     }
 }

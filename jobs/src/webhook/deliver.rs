@@ -9,10 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use passerelle_engine::{
     clock::{Clock, Millis},
-    ids::{AttemptId, DeliveryId, OrgId},
+    ids::{AttemptId, DeliveryId, EndpointId, OrgId},
     store::{Store, Tx},
     vault::{DataKey, Vault, VaultError},
 };
@@ -37,10 +37,12 @@ use crate::{
         delivery::{Attempt, DeliveryStatus},
         endpoint::Disabled,
         event::EventType,
+        until,
     },
+    queue::job_result::{Doing as _, Done, JobResult, NotDone, OrNotDone as _},
     store::{
         deliveries::{self, Load},
-        endpoints,
+        endpoints::{self, Secrets},
     },
 };
 
@@ -107,18 +109,17 @@ impl Deliverer {
         self
     }
 
-    /// Makes one attempt of a claimed delivery and records it. An error means that nothing was
-    /// recorded: the claim lapses and the delivery is tried again.
-    pub async fn deliver(&self, job: DeliverWebhook) -> anyhow::Result<()> {
+    /// Makes one attempt of a claimed delivery and records it.
+    pub async fn deliver(&self, job: DeliverWebhook) -> JobResult {
         crash::point("delivery.claimed");
         let key = match self.vault.org_key(job.org).await {
             Ok(key) => key,
-            Err(VaultError::NoKey(_)) => return Ok(()),
-            Err(error) => return Err(error).context("the organisation's key"),
+            Err(VaultError::NoKey(_)) => return Ok(Done),
+            Err(error) => return Err(error).doing("opening the organisation's key"),
         };
-        let Some(load) = self.load(&key, &job).await.context("loading a delivery")? else {
+        let Some(load) = self.load(&key, &job).await.doing("loading a delivery")? else {
             tracing::debug!(delivery.id = %job.delivery, "nothing to deliver any more");
-            return Ok(());
+            return Ok(Done);
         };
         let (started_at, began) = (self.clock.now(), self.clock.monotonic());
         let reply = self.post(&key, &job, &load, started_at).await?;
@@ -133,9 +134,15 @@ impl Deliverer {
             took_ms = attempt.took_ms,
             "a webhook attempt ended"
         );
-        self.record(job, key, &load, attempt, verdict)
-            .await
-            .context("recording an attempt")
+        let (now, code) = (self.clock.now(), attempt.error.clone());
+        let next = self.next(verdict, attempt.number, now);
+        let recorded = self.record(job, key, &load, attempt, verdict, (now, next));
+        recorded.await.doing("recording an attempt")?;
+        match next {
+            (DeliveryStatus::Due, due_at) => Err(NotDone::Snooze(until(due_at, now))),
+            (DeliveryStatus::Dead, _) => Err(NotDone::failed(code.unwrap_or_default())),
+            _ => Ok(Done),
+        }
     }
 
     async fn load(&self, key: &DataKey, job: &DeliverWebhook) -> Result<Option<Load>, Fault> {
@@ -158,21 +165,31 @@ impl Deliverer {
         job: &DeliverWebhook,
         load: &Load,
         now: Millis,
-    ) -> anyhow::Result<Result<Reply, NoReply>> {
-        let secrets = {
-            let mut conn = self.store.read(job.org).await?;
-            endpoints::secrets(&mut conn, key, job.org, load.endpoint).await?
-        };
+    ) -> Result<Result<Reply, NoReply>, NotDone> {
+        let secrets = self.secrets(key, job.org, load.endpoint).await;
+        // An endpoint that was deleted since took its deliveries with it: the next look finds none.
         let secrets = secrets
-            .context("the endpoint was deleted meanwhile")?
+            .doing("reading the endpoint's secrets")?
+            .ok_or_else(|| NotDone::Retry(anyhow!("the endpoint was deleted")))?
             .at(now);
-        let headers = sign::headers(&secrets, load.event, now, &load.body)?;
+        let headers = sign::headers(&secrets, load.event, now, &load.body);
+        let headers = headers.or_fail("signing a webhook")?;
         // Judged again: what the operator opens may have changed since the endpoint was made.
         let Ok(url) = self.egress.check_url(&load.url) else {
             return Ok(Err(NoReply::from(UrlNotAllowed)));
         };
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now).unwrap_or(0));
         Ok(client::post(&self.client, url, headers, load.body.clone(), wall).await)
+    }
+
+    async fn secrets(
+        &self,
+        key: &DataKey,
+        org: OrgId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Secrets>, Fault> {
+        let mut conn = self.store.read(org).await?;
+        Ok(endpoints::secrets(&mut conn, key, org, endpoint).await?)
     }
 
     fn judge(
@@ -215,11 +232,9 @@ impl Deliverer {
         load: &Load,
         attempt: Attempt,
         verdict: Verdict,
+        (now, (status, due_at)): (Millis, (DeliveryStatus, Millis)),
     ) -> Result<(), Fault> {
-        let clock = self.clock.clone();
-        let now = clock.now();
-        let (status, due_at) = self.stand(verdict, attempt.number, now);
-        let (org, endpoint) = (job.org, load.endpoint);
+        let (clock, org, endpoint) = (self.clock.clone(), job.org, load.endpoint);
         let work = async move |tx: &mut Tx| {
             // The endpoint's row before the delivery's, as everywhere: the order of locks.
             let disabled = judge_endpoint(tx, &job, endpoint, verdict, now).await?;
@@ -249,8 +264,8 @@ impl Deliverer {
         Ok(())
     }
 
-    /// Where the delivery stands after this attempt, and when it is due.
-    fn stand(&self, verdict: Verdict, made: i64, now: Millis) -> (DeliveryStatus, Millis) {
+    /// Returns the delivery's status after this attempt, and when it is due.
+    fn next(&self, verdict: Verdict, made: i64, now: Millis) -> (DeliveryStatus, Millis) {
         let chance = {
             let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
             chance.random_range(0.0..1.0)
@@ -274,7 +289,7 @@ impl Deliverer {
 async fn judge_endpoint(
     tx: &mut Tx,
     job: &DeliverWebhook,
-    endpoint: passerelle_engine::ids::EndpointId,
+    endpoint: EndpointId,
     verdict: Verdict,
     now: Millis,
 ) -> Result<Option<Disabled>, Fault> {

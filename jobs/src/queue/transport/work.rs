@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use apalis_core::backend::ext::BackendExt as _;
 use apalis_redis::{ConnectionManager, RedisStorage};
@@ -22,7 +21,11 @@ use super::{
 };
 use crate::{
     model::token::RowToken,
-    queue::{tokens::Travels, worker::WakeOnEnd},
+    queue::{
+        job_result::{Doing as _, Done, JobResult},
+        tokens::Travels,
+        worker::{self, WakeOnEnd},
+    },
 };
 
 /// Times a worker starts again on one connection. Then the connection is made anew, after a pause.
@@ -122,20 +125,18 @@ impl<K: Travels> Work<K> {
             let _wake = WakeOnEnd(Arc::clone(&self.wake));
             tokio::select! {
                 done = self.work(known, &token) => done,
-                () = self.cut.cancelled() => Ok(()),
+                () = self.cut.cancelled() => Ok(Done),
             }
         });
         match done.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    queue = K::NAME,
-                    "a token did not settle its row"
-                );
-                tokio::time::sleep(BACK_OFF).await;
-                Err(error)
-            }
+            Ok(Ok(Done)) => Ok(()),
+            Ok(Err(not_done)) => match worker::log(K::NAME, not_done) {
+                Some(error) => {
+                    tokio::time::sleep(BACK_OFF).await;
+                    Err(error)
+                }
+                None => Ok(()),
+            },
             // Its claim lapses.
             Err(error) => {
                 tracing::error!(queue = K::NAME, %error, "a job panicked");
@@ -144,9 +145,9 @@ impl<K: Travels> Work<K> {
         }
     }
 
-    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> anyhow::Result<()> {
+    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> JobResult {
         let claim = self.kind.claim_by_token(known);
-        let Some(job) = claim.await.context("claiming a row")? else {
+        let Some(job) = claim.await.doing("claiming a row")? else {
             metrics::counter!("passerelle_tokens_stale_total", "queue" => K::NAME).increment(1);
             tracing::debug!(
                 queue = K::NAME,
@@ -155,12 +156,13 @@ impl<K: Travels> Work<K> {
                 dispatched.by = token.trace(),
                 "a token claimed nothing: it is not the last one, came twice, or has no room"
             );
-            return Ok(());
+            return Ok(Done);
         };
         let done = tokio::time::timeout(K::TIMEOUT, self.kind.perform(job)).await;
         done.unwrap_or_else(|_| {
             tracing::error!(queue = K::NAME, row.id = %known.id, "a job took too long");
-            Ok(())
+            // Its claim lapses, too.
+            Ok(Done)
         })
     }
 }

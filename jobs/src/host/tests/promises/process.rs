@@ -11,9 +11,10 @@ use super::{How, world::Ground};
 use crate::{
     host::{
         job::SendMessage,
-        outcome::{Claimed, Outcome},
+        outcome::{self, Claimed, Outcome},
         receipts::StatusUpdate,
     },
+    queue::job_result::{Done, NotDone},
     services::Services,
     state::{in_flight::ServerVerdict, in_hand::Held},
 };
@@ -76,7 +77,11 @@ impl Process {
     /// Commits what became of a message, as the end of its job does.
     pub(super) async fn settle(&self, flying: &Flying, outcome: Outcome) -> Result<()> {
         let outcome = flying.claimed.honestly(outcome);
-        crate::host::outcome::settle(&self.services, &flying.job, &flying.claimed, &outcome).await
+        let settle = outcome::settle(&self.services, &flying.job, &flying.claimed, &outcome);
+        match settle.await.map_err(NotDone::unrecorded) {
+            Err(Err((error, _))) => Err(error),
+            Ok(Done) | Err(Ok(_)) => Ok(()),
+        }
     }
 }
 

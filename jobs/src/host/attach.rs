@@ -1,4 +1,5 @@
-//! The file of a message that is about to go out: is it here, and does WhatsApp have it?
+//! Prepares the file of a message that is about to be sent: checks that it is stored here, and uploads it
+//! to WhatsApp.
 
 use std::time::Duration;
 
@@ -14,22 +15,22 @@ use crate::{
     services::Services,
 };
 
-/// Between two looks for a file that is still being fetched, at least.
+/// Minimum delay before checking again for a file that is still being fetched.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two tries to give WhatsApp a file.
+/// Delay between attempts to upload a file to WhatsApp.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long WhatsApp may take to take a file.
+/// Timeout for uploading a file to WhatsApp.
 const UPLOAD: Duration = Duration::from_mins(10);
-/// The disk had no room for the file.
+/// Error code: the disk had no room for the file.
 const FULL: &str = "storage_full";
-/// The file of a message was deleted before the message went out.
+/// Error code: the file was deleted before its message was sent.
 const DELETED: &str = "media_deleted";
 
-/// The file that the message carries, as WhatsApp has it; none of a message without one. An error is
-/// what becomes of the message instead.
+/// Uploads the message's file and returns it with its place at WhatsApp. Returns `None` for a message
+/// without a file. The error is the outcome of a message that cannot be sent now.
 pub(super) async fn attach(
     services: &Services,
-    link: &Connection,
+    connection: &Connection,
     message: &Message,
 ) -> Result<Option<Attached>, Outcome> {
     let Some((_, shown)) = message.content.media() else {
@@ -42,11 +43,11 @@ pub(super) async fn attach(
     let on_disk = on_disk.map_err(|error| match error {
         ObjectsError::NotFound => Outcome::Failed(DELETED.to_owned()),
         ObjectsError::Failed(error) => {
-            tracing::warn!(media.id = %file.id, %error, "a message waits for the object store");
+            tracing::warn!(media.id = %file.id, %error, "the object store does not answer; a message waits");
             Outcome::Later(AGAIN)
         }
     })?;
-    let upload = link.upload(&stored.file, on_disk.path());
+    let upload = connection.upload(&stored.file, on_disk.path());
     let uploaded = tokio::time::timeout(UPLOAD, upload).await;
     match uploaded.unwrap_or(Err(SendError::NotOnWire("media_upload_timeout"))) {
         Ok(uploaded) => Ok(Some(Attached {
@@ -56,7 +57,7 @@ pub(super) async fn attach(
         })),
         Err(SendError::Permanent(code)) => Err(Outcome::Failed(code.to_owned())),
         Err(SendError::NotOnWire(code) | SendError::Unsure(code)) => {
-            tracing::info!(message.id = %message.id, code, "a file is not with WhatsApp yet");
+            tracing::info!(message.id = %message.id, code, "a file was not uploaded to WhatsApp; it is tried again");
             Err(Outcome::Later(AGAIN))
         }
     }
@@ -67,7 +68,7 @@ async fn look(services: &Services, message: &Message, id: MediaId) -> Result<Med
         Ok(Some(file)) => Ok(file),
         Ok(None) => Err(Outcome::Failed(DELETED.to_owned())),
         Err(fault) => {
-            tracing::warn!(message.id = %message.id, error = %fault, "a message waits for the store");
+            tracing::warn!(message.id = %message.id, error = %fault, "the file of a message could not be read from the database; the message waits");
             Err(Outcome::Later(LOOK))
         }
     }
@@ -76,7 +77,7 @@ async fn look(services: &Services, message: &Message, id: MediaId) -> Result<Med
 fn here(file: &MediaFile) -> Result<&StoredFile, Outcome> {
     match (file.status, &file.stored) {
         (MediaStatus::Available, Some(stored)) => Ok(stored),
-        // What waits behind it in the lane is not to wait for room on a disk.
+        // The messages behind it must not wait until the disk has room again.
         (MediaStatus::Deferred, _) => Err(Outcome::Failed(FULL.to_owned())),
         (status, _) if status.is_awaited() => Err(Outcome::Later(LOOK)),
         _ => {

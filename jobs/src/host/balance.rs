@@ -1,4 +1,5 @@
-//! Which host a session is meant for, and giving it back to that one when this host has far too many.
+//! Balances sessions over the hosts: which host a session prefers, and releasing some of them when this
+//! host has far more than its share.
 
 use std::collections::HashMap;
 
@@ -14,20 +15,20 @@ use crate::{
     store,
 };
 
-/// A host with more than so many hundredths of its fair share has too many sessions.
+/// A host with more sessions than this percentage of its fair share has too many.
 const TOO_MANY: usize = 120;
-/// Sessions given back with each heartbeat: each of them connects anew.
+/// How many sessions are released per heartbeat. Few, because each of them has to connect again.
 const AT_ONCE: usize = 5;
 
-/// The host that a session should go to, out of those that take sessions: each host ranks them alike,
-/// and one host more or fewer moves no session but its own (rendezvous hashing).
+/// Returns the host that should run the session, out of those that take sessions. Every host computes the
+/// same ranking. When a host joins or leaves, only its own sessions move (rendezvous hashing).
 pub(super) fn preferred(hosts: &[String], session: SessionId) -> Option<&str> {
     let rank = |host: &&String| Sha256::digest(format!("{host}\n{session}"));
     hosts.iter().max_by_key(rank).map(String::as_str)
 }
 
-/// Gives some sessions back, when this host has far more than its share, and those are meant for a host
-/// that has less than that. What is in flight lands first.
+/// Releases some sessions if this host has far more than its share and they prefer a host with less than
+/// its share. Messages in flight are settled first.
 pub(super) async fn level(services: &Services) -> Result<(), Fault> {
     let running = services.registry().all();
     if !services.is_shared() || running.len() < 2 {
@@ -40,7 +41,7 @@ pub(super) async fn level(services: &Services) -> Result<(), Fault> {
         let hosts = store::system::hosts::open(&mut conn, alive).await?;
         (hosts, store::system::hosts::loads(&mut conn).await?)
     };
-    // Those that are given back already are not here any more, though their leases are.
+    // Sessions that are already being released do not count, though their leases are still held.
     let going = running.iter().filter(|one| one.stop.is_cancelled());
     let mine = running.len() - going.count();
     let connected = |one: &&Running| {
@@ -52,14 +53,14 @@ pub(super) async fn level(services: &Services) -> Result<(), Fault> {
     for session in surplus(&services.settings().host, mine, &hosts, &loads, &sessions) {
         let moved = movable.iter().find(|one| one.lease.session == session);
         if let Some(one) = moved {
-            tracing::info!(session.id = %session, "given back: another host has far fewer sessions");
+            tracing::info!(session.id = %session, "the session is released: another host has far fewer sessions");
             one.stop.cancel();
         }
     }
     Ok(())
 }
 
-/// Which of its sessions a host that runs `mine` should give back.
+/// Returns which of its sessions a host that runs `mine` of them should release.
 fn surplus(
     host: &str,
     mine: usize,
@@ -73,7 +74,7 @@ fn surplus(
     let load = |host: &str| usize::try_from(loads.get(host).copied().unwrap_or(0)).unwrap_or(0);
     let all: usize = hosts.iter().map(|host| load(host)).sum();
     let share = all.div_ceil(hosts.len());
-    // With one session more than its share nothing is out of balance.
+    // One session above the share is no imbalance.
     if mine * 100 <= share * TOO_MANY || mine <= share + 1 {
         return Vec::new();
     }
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_far_too_many_gives_back_what_is_meant_for_another_a_few_at_a_time() {
+    fn a_host_with_far_too_many_releases_sessions_that_prefer_another_a_few_at_a_time() {
         let (hosts, sessions) = (names(["a", "b"]), sessions(100));
         let loads = |a, b| HashMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
         let given = surplus("a", 100, &hosts, &loads(100, 0), &sessions);
@@ -127,9 +128,9 @@ mod tests {
         }
         assert_eq!(surplus("a", 60, &hosts, &loads(60, 40), &sessions), []);
         assert_eq!(surplus("b", 0, &hosts, &loads(100, 0), &sessions), []);
-        // Most of them are on their way, and their leases still stand.
+        // Most of them are being released, but their leases are still held.
         assert_eq!(surplus("a", 51, &hosts, &loads(100, 0), &sessions), []);
-        // Three hosts, and the one that a session is meant for has enough itself.
+        // With three hosts, nothing goes to the one that has enough itself.
         let three = names(["a", "b", "c"]);
         let mut crowded = loads(80, 40);
         crowded.insert("c".to_owned(), 0);
@@ -138,9 +139,9 @@ mod tests {
         }
         let (two, none) = (&sessions[..2], Vec::new());
         let small = surplus("a", 2, &hosts, &loads(2, 0), two);
-        assert_eq!(small, none, "one more is no imbalance");
+        assert_eq!(small, none, "one session more is no imbalance");
         let down = surplus("a", 100, &names(["b"]), &loads(100, 0), two);
-        assert_eq!(down, none, "it goes down");
+        assert_eq!(down, none, "a host that shuts down is not balanced");
         assert_eq!(surplus("a", 100, &[], &loads(100, 0), two), none);
     }
 }

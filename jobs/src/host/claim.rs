@@ -1,8 +1,8 @@
-//! The lanes of this host as a queue. At most one message is claimed of each lane that is due, so that
+//! Offers the lanes of this host as a job queue. From each due lane at most one message is claimed, so
 //! one queue keeps order and pace for every session.
 //!
-//! A claim fixes when the message is written and when the next one may be, and commits that before
-//! anything is sent.
+//! A claim fixes when the message may be written and when the next one may be. Both times are committed
+//! before anything is sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
     store::{self, system::DueLane},
 };
 
-/// Claims from the lanes of one host.
+/// The lanes of one host, as a source of jobs.
 pub(crate) struct Lanes(pub(crate) Services);
 
 impl JobSource for Lanes {
@@ -67,8 +67,8 @@ impl JobSource for Lanes {
     }
 }
 
-/// Claims the head of each due lane. The message may be written at `send_at`, when typing has been
-/// shown, and the next one of that lane not before a whole gap later.
+/// Claims the head of each due lane. The message may be written at `send_at`, after typing was shown. The
+/// next message of that lane may be written a whole gap later.
 async fn claim(
     tx: &mut SystemTx,
     host: &str,
@@ -97,7 +97,7 @@ async fn claim(
         if let Some(message) = heads.get(&drawn.lane.session).copied().flatten() {
             claimed.push(drawn.job(message, now));
         } else {
-            tracing::error!(session.id = %drawn.lane.session, "a lane counts messages that are not there");
+            tracing::error!(session.id = %drawn.lane.session, "a lane's count of pending messages was too high; it is counted again");
             store::system::recount(tx, drawn.lane.session).await?;
         }
     }
@@ -105,17 +105,17 @@ async fn claim(
     Ok(claimed)
 }
 
-/// A due lane, with what its next message was given.
+/// A due lane, with the times drawn for its next message.
 struct Drawn {
     lane: DueLane,
     /// When the message may be written.
     send_at: Millis,
-    /// From then to the next one.
+    /// From `send_at` to the message after it.
     gap: Duration,
 }
 
 impl Drawn {
-    /// When the lane's next message may be written.
+    /// Returns when the message after this one may be written.
     fn next(&self) -> (SessionId, Millis) {
         (
             self.lane.session,
@@ -135,5 +135,5 @@ impl Drawn {
     }
 }
 
-/// Lanes claimed in one set; the look is repeated while there are more.
+/// The most lanes claimed in one transaction. The claim is repeated while there are more.
 const CLAIMS: usize = 1024;

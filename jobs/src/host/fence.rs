@@ -1,32 +1,33 @@
-//! Dropping the sessions when this host may no longer believe in its leases.
+//! Drops the sessions when this host may no longer trust its leases.
 //!
-//! A host that could not renew its heartbeat puts its sessions down by itself, well before
-//! [`DEAD`](crate::settings::DEAD), when another may take them: it writes nothing to a socket any more,
-//! though WhatsApp may be reached.
+//! A host that cannot renew its heartbeat drops its sessions by itself, well before
+//! [`DEAD`](crate::settings::DEAD), when another host may take them. From then on it writes nothing to a
+//! socket, even if WhatsApp can still be reached.
 
 use std::{convert::Infallible, time::Duration};
 
 use crate::services::Services;
 
-/// Between two looks.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Whether this process may write to sockets. On SQLite nobody else could take its sessions.
+/// Returns whether this process may write to sockets. On SQLite always: no other process could take its
+/// sessions.
 pub(super) fn holds(services: &Services) -> bool {
     !services.is_shared() || services.fence().holds(services.clock().monotonic())
 }
 
-/// Drops every session when the fence no longer holds. Never ends.
+/// Drops every session whenever the fence no longer holds. Never returns.
 pub(super) async fn watch(services: &Services) -> Infallible {
     loop {
         if !holds(services) {
-            drop_all(services, "the store was not reached for ten seconds");
+            drop_all(services, "no heartbeat was written for ten seconds");
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Drops every session at once: nothing more is written to its socket, its keys are forgotten.
+/// Drops every session at once: nothing more is written to its socket, and its keys are forgotten.
 pub(super) fn drop_all(services: &Services, why: &'static str) {
     for running in services.registry().all() {
         if !running.lost.is_cancelled() {

@@ -3,16 +3,16 @@
 use passerelle_engine::ids::{MessageId, OrgId, SessionId};
 use serde::{Deserialize, Serialize};
 
-/// One message to send: ids, and what the claim fixed.
+/// One message to send: ids, and the times that the claim fixed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendMessage {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) message: MessageId,
-    /// The lease's epoch at the claim.
+    /// The lease's epoch when the message was claimed.
     pub(crate) epoch: i64,
-    /// From the claim to the earliest wire write.
+    /// Time from the claim to the earliest write to the socket.
     pub(crate) wait_ms: u64,
-    /// From the wire write to the next one of this lane.
+    /// Time from that write to the earliest next write of this lane.
     pub(crate) gap_ms: u64,
 }

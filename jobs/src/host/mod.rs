@@ -1,16 +1,16 @@
-//! A host: the process that runs sessions. It takes the leases of sessions that should run, puts
-//! to rest those that should not, and keeps its heartbeat.
+//! A host: the process that runs sessions. It takes the leases of sessions that should run, stops those
+//! that should not, and writes its heartbeat.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`session`] | one session at work |
+//! | [`session`] | runs one session |
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
-//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's word on messages, and what it changes |
-//! | [`orphans`] | messages in flight that no job has in hand |
-//! | [`balance`] | which host a session is meant for |
+//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's answers to messages, and what they change |
+//! | [`orphans`] | messages in flight without a running job |
+//! | [`balance`] | which host a session prefers |
 //! | [`fence`] | dropping the sessions when the fence no longer holds |
-//! | `null_sink` | the lanes alone, to measure them (sandbox builds) |
+//! | `null_sink` | the lanes without WhatsApp, to measure them (sandbox builds) |
 
 mod attach;
 mod balance;
@@ -44,15 +44,15 @@ use crate::{
     sessions::commands, settings::DEAD, store,
 };
 
-/// Between two looks at which sessions should run.
+/// Interval between two checks of which sessions should run.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two heartbeats.
+/// Interval between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
-/// A session that was written to within this time is in a conversation; one that was linked within it is
-/// looked at.
+/// A session that got a message within this time is in a conversation; one that was linked within it is
+/// being watched by a person. Both connect before idle ones.
 const RECENT: Duration = Duration::from_hours(1);
 
-/// The loop that gives sessions a home.
+/// The loop that decides which sessions run in this process.
 pub(crate) struct Host {
     services: Services,
     whatsapp: WhatsApp,
@@ -75,7 +75,7 @@ impl Host {
         }
     }
 
-    /// Runs until stopped, then puts every session to rest. The fence is watched to the very end.
+    /// Runs until stopped, then stops every session. The fence is watched until the last one has stopped.
     pub(crate) async fn run(self) {
         tokio::select! {
             () = self.work() => {}
@@ -84,15 +84,15 @@ impl Host {
     }
 
     async fn work(&self) {
-        let mut beaten: Option<Instant> = None;
+        let mut last_beat: Option<Instant> = None;
         let mut orphans = HashSet::new();
-        // What this host held when it died is its own to take back at once; with each heartbeat, what
-        // it could not give back.
+        // At boot the host takes back the leases it held when it died. With each heartbeat it takes back
+        // leases that it could not release.
         let mut booting = true;
         while !self.stop.is_cancelled() {
-            match self.look(&mut beaten, &mut orphans, booting).await {
+            match self.look(&mut last_beat, &mut orphans, booting).await {
                 Ok(()) => booting = false,
-                Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
+                Err(fault) => tracing::warn!(error = %fault, "the host waits for the database"),
             }
             tokio::select! {
                 () = self.services.sessions().notified() => {}
@@ -101,15 +101,15 @@ impl Host {
             }
         }
         if let Err(fault) = self.drain().await {
-            tracing::warn!(error = %fault, "the others are not told that this host goes down");
+            tracing::warn!(error = %fault, "the other hosts could not be notified that this host shuts down");
         }
         tokio::select! {
-            () = self.rest() => {}
+            () = self.wait_until_stopped() => {}
             () = self.keep_beating() => {}
         }
     }
 
-    /// Others are to take what is given back from now on.
+    /// Marks this host as draining: from now on other hosts take the sessions that it releases.
     async fn drain(&self) -> Result<(), Fault> {
         let services = &self.services;
         let (host, boot) = (
@@ -122,35 +122,36 @@ impl Host {
         Ok(drain.await?)
     }
 
-    /// A host whose sessions take their time to rest is not to be taken for dead meanwhile. Ends
-    /// only when another process took its name.
+    /// Writes heartbeats while the sessions stop, so that the host does not count as dead. Returns only if
+    /// another process took its name.
     async fn keep_beating(&self) {
         loop {
             match self.beat(false).await {
                 Err(Fault::LeaseLost) => return,
-                Err(fault) => tracing::warn!(error = %fault, "the host waits for the store"),
+                Err(fault) => tracing::warn!(error = %fault, "the host waits for the database"),
                 Ok(()) => {}
             }
             tokio::time::sleep(BEAT).await;
         }
     }
 
+    /// Does one round of the host's work.
     async fn look(
         &self,
-        beaten: &mut Option<Instant>,
+        last_beat: &mut Option<Instant>,
         orphans: &mut HashSet<MessageId>,
         booting: bool,
     ) -> Result<(), Fault> {
         let now = self.services.clock().monotonic();
-        let beats = beaten.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
+        let beats = last_beat.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
         if beats {
-            self.beat(beaten.is_none()).await?;
+            self.beat(last_beat.is_none()).await?;
             *orphans = orphans::resolve(&self.services, orphans).await?;
-            *beaten = Some(now);
+            *last_beat = Some(now);
         }
-        self.put_to_rest().await?;
+        self.stop_unwanted().await?;
         self.take_leases(booting || beats).await?;
-        self.order_who_waits().await?;
+        self.order_waiting().await?;
         commands::answer_open(&self.services, &self.tasks).await?;
         if beats {
             self.share_address().await?;
@@ -159,8 +160,8 @@ impl Host {
         Ok(())
     }
 
-    /// Keeps the heartbeat: the first one takes the host's name, from a process that may still run
-    /// under it; one that finds its name taken runs nothing any more.
+    /// Writes the heartbeat. The first one takes the host's name, even from a process that still runs under
+    /// it. If a later one finds the name taken, this process drops its sessions and shuts down.
     async fn beat(&self, first: bool) -> Result<(), Fault> {
         let services = &self.services;
         let began = services.clock().monotonic();
@@ -188,7 +189,7 @@ impl Host {
         Err(Fault::LeaseLost)
     }
 
-    /// Hosts that connect from one address share how fast it may.
+    /// Divides the connection rate by the number of hosts that connect from the same address.
     async fn share_address(&self) -> Result<(), Fault> {
         let services = &self.services;
         if !self.services.is_shared() {
@@ -204,8 +205,8 @@ impl Host {
         Ok(())
     }
 
-    /// What has become urgent since it began to wait for its connection goes first.
-    async fn order_who_waits(&self) -> Result<(), Fault> {
+    /// Reorders the sessions that wait to connect: some have become urgent since they began to wait.
+    async fn order_waiting(&self) -> Result<(), Fault> {
         let waiting = self.whatsapp.waiting();
         if waiting.is_empty() {
             return Ok(());
@@ -227,8 +228,8 @@ impl Host {
         }
     }
 
-    /// Takes the sessions that should run and that nobody runs; with `own`, also those that this host
-    /// has the leases of and does not run.
+    /// Takes the leases of sessions that should run and that no host runs. With `own`, also those whose
+    /// lease this host already holds without running them.
     async fn take_leases(&self, own: bool) -> Result<(), Fault> {
         let services = &self.services;
         let (free, hosts) = {
@@ -277,7 +278,7 @@ impl Host {
     }
 
     /// Stops the sessions that run here and should not.
-    async fn put_to_rest(&self) -> Result<(), Fault> {
+    async fn stop_unwanted(&self) -> Result<(), Fault> {
         let running = self.services.registry().all();
         if running.is_empty() {
             return Ok(());
@@ -295,8 +296,9 @@ impl Host {
         Ok(())
     }
 
-    /// Waits until every session has put itself to rest: their stop tokens are children of ours.
-    async fn rest(&self) {
+    /// Waits until every session has stopped. They stop by themselves, since their stop tokens are children
+    /// of this host's.
+    async fn wait_until_stopped(&self) {
         for session in self.services.registry().all() {
             self.services
                 .registry()
@@ -306,7 +308,7 @@ impl Host {
     }
 }
 
-/// Takes one lease, and resolves what its former owner left in flight in the same transaction.
+/// Takes one lease and, in the same transaction, resolves the message that the former owner left in flight.
 async fn take_lease(
     services: &Services,
     org: OrgId,

@@ -1,5 +1,5 @@
-//! A host whose messages go nowhere: lanes, claims, gates and outcomes as they are, and a send that
-//! is written and acknowledged at once. It measures what the lanes can do. Sandbox builds only.
+//! A host that sends nothing, to measure the throughput of the lanes. Lanes, claims and outcomes are
+//! real; each message counts as written and acknowledged at once. Sandbox builds only.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::{
     store,
 };
 
-/// A message as it would have been written.
+/// A message that would have been written.
 #[derive(Debug, Clone, Copy)]
 pub struct Written {
-    /// Whose lane.
+    /// The session whose lane it was in.
     pub session: SessionId,
-    /// Which message; ids grow in the order of acceptance.
+    /// Its id; ids grow in the order of acceptance.
     pub message: MessageId,
-    /// When.
+    /// When it would have been written.
     pub at: Instant,
-    /// The lane's next one may be written so long after it, in milliseconds.
+    /// The lane's next message may be written this many milliseconds later.
     pub gap_ms: u64,
 }
 
@@ -54,7 +54,7 @@ pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Re
     Ok(())
 }
 
-/// Runs the lanes until `running` is shut down; `written` hears of each message.
+/// Runs the lanes until `running` is shut down. Each message is reported to `written`.
 pub fn run(
     running: &Running,
     services: &Services,
@@ -93,13 +93,13 @@ async fn send(
     };
     outcome::settle(&services, &job, &claimed, &done).await?;
     let (session, message, gap_ms) = (job.session, job.message, job.gap_ms);
-    let told = Written {
+    let report = Written {
         session,
         message,
         at: wire_at,
         gap_ms,
     };
-    // Nobody listens any more when the measurement is over.
-    let _ = written.send(told);
+    // The receiver is gone when the measurement is over.
+    let _ = written.send(report);
     Ok(Done)
 }

@@ -1,8 +1,9 @@
-//! Messages in flight that no job has in hand.
+//! Recovers orphans: messages in flight without a running job.
 //!
-//! A claim whose answer was lost with the database's connection, a job that panicked or could not
-//! read its message: the row says `sending`, its lane waits for it, and no job settles it. What is
-//! found so twice, some seconds apart, is resolved as if its owner had died.
+//! Such a row says `sending` and its lane waits, but no job will settle it. This happens when the
+//! answer to a claim was lost with the database connection, or when a job panicked or could not read
+//! its message. A message found like this twice, some seconds apart, is resolved as if its owner had
+//! died.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -11,8 +12,8 @@ use passerelle_engine::{ids::MessageId, lease::Lease};
 use super::outcome;
 use crate::{crash, error::Fault, services::Services, store};
 
-/// Resolves what was an orphan at the last look and still is. Returns the orphans of now. Between two looks
-/// every claim's job has long begun.
+/// Resolves the orphans that were already orphans at the last check (`before`), and returns the new ones.
+/// A single check is not enough: a message that was just claimed may have no job yet.
 pub(crate) async fn resolve(
     services: &Services,
     before: &HashSet<MessageId>,
@@ -27,7 +28,7 @@ pub(crate) async fn resolve(
         .filter(|(_, message)| !in_hand.contains(message));
     let (old, new): (Vec<_>, Vec<_>) = orphans.partition(|(_, message)| before.contains(message));
     for ((org, session, epoch), message) in old {
-        tracing::warn!(message.id = %message, "nobody had a message in flight in hand");
+        tracing::warn!(message.id = %message, "a message in flight had no running job; it is resolved");
         let host = Arc::clone(&services.settings().host);
         let lease = Lease {
             org,
@@ -35,19 +36,19 @@ pub(crate) async fn resolve(
             host,
             epoch,
         };
-        take_up(services, lease, message).await?;
+        resolve_one(services, lease, message).await?;
     }
     Ok(new.into_iter().map(|(_, message)| message).collect())
 }
 
-async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Result<(), Fault> {
+async fn resolve_one(services: &Services, lease: Lease, message: MessageId) -> Result<(), Fault> {
     let key = services.vault().org_key(lease.org).await?;
     let gap = services.settings().pace.gap(&mut services.chance());
     let clock = services.clock().clone();
     let resolved = services.store().write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
-            // Another may run by now.
+            // By now another message may be in flight.
             if store::lanes::running(tx, lease.org, lease.session).await? == Some(message) {
                 outcome::resolve(tx, &key, &clock, &lease, gap).await?;
                 crash::point("orphans.before_commit");
@@ -58,7 +59,7 @@ async fn take_up(services: &Services, lease: Lease, message: MessageId) -> Resul
     match resolved.await {
         Err(fault) if fault.is_outage() => return Err(fault),
         Err(fault) => {
-            tracing::error!(message.id = %message, error = %fault, "a message in flight is not resolved");
+            tracing::error!(message.id = %message, error = %fault, "an orphaned message could not be resolved");
         }
         Ok(()) => {}
     }

@@ -1,4 +1,4 @@
-//! What became of a claimed message: its status, its event, its deliveries and the lane's release
+//! The outcome of a claimed message. Its status, its event, the deliveries and the release of the lane
 //! are one transaction.
 
 use std::{sync::Arc, time::Duration};
@@ -28,24 +28,24 @@ use crate::{
     store,
 };
 
-/// Between two tries to commit while the database does not answer.
+/// Delay between retries while the database is down.
 const OUTAGE: Duration = Duration::from_millis(500);
 
-/// What became of a claimed message.
+/// The outcome of a claimed message.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    /// Certainly not written: it stays the head of its lane.
+    /// Certainly not written. It stays at the head of its lane.
     PutBack,
-    /// Its file is not here or not with WhatsApp yet: it stays the head of its lane, and is tried again
-    /// after this time.
+    /// Not ready to be sent, for example because its file is not uploaded yet. It stays at the head of its
+    /// lane and is tried again after this time.
     Later(Duration),
-    /// Its time was over.
+    /// Its `expires_at` has passed.
     Expired,
-    /// It can never be written; the stable code says why.
+    /// It can never be sent. Carries the stable code of the reason.
     Failed(String),
-    /// It is not to be written again, and may have been written before.
+    /// It may have been written before and must not be written again.
     Unknown,
-    /// Written, or perhaps written; none as WhatsApp's word means that none came in time.
+    /// Written, or perhaps written. `verdict` is `None` if WhatsApp did not answer in time.
     Written {
         wire_at: Instant,
         gap: Duration,
@@ -53,18 +53,19 @@ pub(crate) enum Outcome {
     },
 }
 
-/// A message that a claim made `sending`.
+/// A claimed message; its status is `sending`.
 #[derive(Clone)]
 pub(crate) struct Claimed {
     pub(crate) message: Message,
     pub(crate) resends: i64,
-    /// The recipient opted out after it was accepted.
+    /// The recipient opted out after the message was accepted.
     pub(crate) opted_out: bool,
 }
 
 impl Claimed {
-    /// What may be said of it: it may have been shown when it went out before and nobody knows.
-    pub(crate) fn honestly(&self, outcome: Outcome) -> Outcome {
+    /// Turns `Expired` and `Failed` into `Unknown` if the message was sent before: that attempt may have
+    /// reached the recipient.
+    pub(crate) fn unknown_if_resent(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Expired | Outcome::Failed(_) if self.resends > 0 => Outcome::Unknown,
             outcome => outcome,
@@ -72,13 +73,13 @@ impl Claimed {
     }
 }
 
-/// Looks the claimed message up again, waiting for a database that does not answer; none when it is
-/// gone or no longer `sending`.
+/// Loads the claimed message, and retries while the database is down. Returns `None` if it was deleted or
+/// is no longer `sending`.
 pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
     loop {
         match try_load(services, job).await {
             Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "a claimed message waits for the store");
+                tracing::warn!(message.id = %job.message, error = %fault, "the database is down; a claimed message waits");
                 tokio::time::sleep(OUTAGE).await;
             }
             loaded => return loaded,
@@ -102,8 +103,8 @@ async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claim
         .transpose()
 }
 
-/// Commits the outcome, waiting for a database that does not answer: what WhatsApp said must not be
-/// lost while this process lives. A lost lease ends it, since the new owner resolves the message.
+/// Commits the outcome, and retries while the database is down: WhatsApp's answer must not be lost while
+/// this process lives. Stops if the lease is lost, because the new owner resolves the message.
 pub(crate) async fn settle(
     services: &Services,
     job: &SendMessage,
@@ -120,11 +121,11 @@ pub(crate) async fn settle(
         match commit(services, &lease, claimed.clone(), outcome.clone()).await {
             Ok(result) => break result,
             Err(Fault::LeaseLost) => {
-                tracing::info!(message.id = %job.message, "the lease is lost; its new owner resolves the message");
+                tracing::info!(message.id = %job.message, "the lease is lost; the new owner resolves the message");
                 break Ok(Done);
             }
             Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "the outcome waits for the store");
+                tracing::warn!(message.id = %job.message, error = %fault, "the database is down; an outcome waits");
                 tokio::time::sleep(OUTAGE).await;
             }
             Err(fault) => return Err(fault).doing("committing a message's outcome"),
@@ -182,8 +183,8 @@ async fn commit(
         .await
 }
 
-/// How long ago the message was written. Taken before the database tells its time, so that the gap
-/// from there on is never too short.
+/// Returns how long ago the message was written. Called before the database's clock is read, so that the
+/// gap is never too short.
 fn since(clock: &Clock, outcome: &Outcome) -> Duration {
     match outcome {
         Outcome::Written { wire_at, .. } => clock.monotonic().saturating_duration_since(*wire_at),
@@ -191,7 +192,7 @@ fn since(clock: &Clock, outcome: &Outcome) -> Duration {
     }
 }
 
-/// `wire` is when the message was written, by the database's clock.
+/// Writes the outcome. `wire` is the time of the write to the socket, by the database's clock.
 async fn apply(
     tx: &mut Tx,
     key: &DataKey,
@@ -219,7 +220,8 @@ async fn apply(
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
         Outcome::Written { gap, verdict, .. } => match verdict {
-            // The same id once more, after the new connection; then nobody knows.
+            // Without an answer it is sent once more with the same id, over a new connection. After that
+            // its status is unknown.
             None if resends == 0 && may_resend(tx, &message).await? => {
                 put_back(tx, &message, 1, after(gap)).await?;
                 return Ok(Err(NotDone::Snooze(gap)));
@@ -254,16 +256,16 @@ async fn apply(
     }
 }
 
-/// Where a message stands that has left its lane.
+/// The status of a message that has left its lane.
 enum Reached {
-    /// Not known as sent; with the code of a failure.
+    /// A final status other than sent; with the code of a failure.
     End(Status, Option<String>),
-    /// On its way, since when.
+    /// Sent or further, and since when.
     At(Status, Millis),
 }
 
-/// The stable code of a refusal by WhatsApp's server. A group that this number is not in, or that is no
-/// more, has a code of its own, which is also that of a group of which this is known before.
+/// Returns the stable code of a refusal by WhatsApp's server. A group that does not exist any more or that
+/// this number is not in has its own code; the same code is used when this is known before sending.
 pub(crate) fn refusal(message: &Message, code: u16) -> String {
     match code {
         401 | 403 | 404 if message.group.is_some() => NOT_IN_GROUP.to_owned(),
@@ -271,7 +273,7 @@ pub(crate) fn refusal(message: &Message, code: u16) -> String {
     }
 }
 
-/// The status a receipt stands for.
+/// Returns the status that a receipt means.
 pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
     match kind {
         ReceiptKind::Delivered => Status::Delivered,
@@ -280,7 +282,7 @@ pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
     }
 }
 
-/// The message stays the head of its lane, which takes it again not before `next`.
+/// Puts the message back to the head of its lane. It is not claimed again before `next`.
 async fn put_back(tx: &mut Tx, message: &Message, resends: i64, next: Millis) -> Result<(), Fault> {
     store::lanes::put_back(tx, message.org, message.session, message.id, next).await?;
     store::messages::requeue(tx, message.org, message.id, resends).await?;
@@ -301,8 +303,8 @@ async fn end(
     events::message(tx, key, message, clock).await
 }
 
-/// Moves the message on and tells it. A receipt stands for the acknowledgement too, which can come
-/// after it or be lost: whoever waits for `sent` is told of it first.
+/// Advances the message's status and emits its events. A receipt implies the acknowledgement, which can
+/// come later or be lost, so `sent` is emitted first if it is missing.
 pub(crate) async fn advance(
     tx: &mut Tx,
     key: &DataKey,
@@ -311,13 +313,13 @@ pub(crate) async fn advance(
     status: Status,
     at: Millis,
 ) -> Result<(), Fault> {
-    // A receipt's time is WhatsApp's, in whole seconds: it is never told as before what it follows.
+    // A receipt carries WhatsApp's time in whole seconds; it must not lie before the earlier steps.
     let before = [message.sent_at, message.delivered_at, message.read_at];
     let at = before.into_iter().flatten().fold(at, Millis::max);
     if status != Status::Sent && message.sent_at.is_none() {
         step(tx, key, clock, message, Status::Sent, at).await?;
     }
-    // Receipts may overtake each other: what was read was delivered.
+    // Receipts may overtake each other: a message that was read was also delivered.
     if matches!(status, Status::Read | Status::Played) && message.delivered_at.is_none() {
         step(tx, key, clock, message, Status::Delivered, at).await?;
     }
@@ -348,20 +350,20 @@ async fn step(
     Ok(())
 }
 
-/// How often a message may be in flight when its process dies, and go out again. It may not have
-/// been written at all, so the one resend that follows a missing acknowledgement is not enough; but a
-/// message that ends its process again and again must not do so for ever.
+/// How often a message is sent again after its process died. One resend, as after a missing
+/// acknowledgement, would not be enough, since the message may not have been written at all. But a message
+/// that crashes its process each time must not do so forever.
 const DEATHS: i64 = 5;
 
-/// Whether the tenant lets a message that may have been sent go out again by itself.
+/// Returns whether the tenant wants messages that may have been sent to be sent again automatically.
 async fn may_resend(tx: &mut Tx, message: &Message) -> Result<bool, Fault> {
     let uncertain = store::sessions::uncertain(tx, message.org, message.session).await?;
     Ok(uncertain == Uncertain::Resend)
 }
 
-/// Resolves a message that was left in flight, under the lease: the same id again, at most
-/// [`DEATHS`] times, then `unknown`; or that at once, where the tenant wants it so. It may have been written just before this moment, so the lane
-/// waits a gap from now.
+/// Resolves a message that was left in flight, under the lease. It is sent again with the same id, at most
+/// [`DEATHS`] times. After that, or if the tenant does not want resends, its status becomes `unknown`. The
+/// message may have been written just before this moment, so the lane waits a gap from now.
 pub(crate) async fn resolve(
     tx: &mut Tx,
     key: &DataKey,

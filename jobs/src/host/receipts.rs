@@ -1,5 +1,5 @@
-//! What WhatsApp says of messages that are no longer in flight: receipts, and acknowledgements that
-//! came late. Matched by session and message id, never by chat, which may be a LID or a phone.
+//! Status updates for messages that are no longer in flight: receipts, and late acknowledgements.
+//! They are matched by session and message id, never by chat, which may be a LID or a phone.
 
 use passerelle_engine::{
     clock::{Clock, Millis},
@@ -19,18 +19,18 @@ use crate::{
     store,
 };
 
-/// What WhatsApp says of a message that is no longer in flight.
+/// An update from WhatsApp for a message that is no longer in flight.
 #[derive(Debug, Clone)]
 pub(crate) enum StatusUpdate {
-    /// The server took it after all.
+    /// The server acknowledged it late.
     Taken,
-    /// The server refused it after all.
+    /// The server refused it late, with this code.
     Refused(u16),
-    /// The phone has it.
+    /// A receipt of the recipient's phone, and its time.
     Receipt(ReceiptKind, Millis),
 }
 
-/// Commits an update of messages; what is not newer than the status changes nothing.
+/// Commits an update of some messages. An update that is not newer than a message's status changes nothing.
 pub(crate) async fn commit(
     services: &Services,
     lease: &Lease,
@@ -94,15 +94,15 @@ async fn apply(
     }
 }
 
-/// A message that waits for its resend, or was claimed and that no job has in hand, is done with its
-/// lane, which takes the next one from `not_before` on.
+/// Takes the message out of its lane if it is still there: queued for a resend, or orphaned after its
+/// claim. The lane then sends its next message no earlier than `not_before`.
 async fn leave_lane(tx: &mut Tx, message: &Message, not_before: Millis) -> Result<(), Fault> {
     let Message {
         org, session, id, ..
     } = *message;
     match message.status {
         Status::Queued => store::lanes::leave(tx, org, session).await?,
-        // It may have been written just before, long after the time that its claim fixed.
+        // It may have been written a moment ago, long after the time that its claim fixed.
         Status::Sending => drop(store::lanes::release(tx, org, session, id, not_before).await?),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! Sending one message. Its outcome and the lane's release are one transaction.
+//! Sends one message. Its outcome and the release of its lane are one transaction.
 
 use std::time::Duration;
 
@@ -23,10 +23,9 @@ use crate::{
     },
 };
 
-/// How long the library may take to write one message; it may ask WhatsApp for the recipient first.
+/// Timeout for writing one message. The library may have to ask WhatsApp about the recipient first.
 const WRITE: Duration = Duration::from_secs(30);
-
-/// Between two tries while the store does not tell what a message carries.
+/// Delay before retrying a message whose preview could not be read from the database.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// Sends one claimed message and settles it.
@@ -34,7 +33,7 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
     let _in_hand = services.in_hand().take(job.message);
     let claimed = outcome::load(&services, &job).await;
     let Some(mut claimed) = claimed.doing("loading a claimed message")? else {
-        tracing::info!(message.id = %job.message, "a claimed message is gone or settled");
+        tracing::info!(message.id = %job.message, "a claimed message was deleted or settled before");
         return Ok(Done);
     };
     let registry = services.registry();
@@ -48,10 +47,10 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
         }
     };
     if let Err(fault) = ready {
-        tracing::warn!(message.id = %job.message, error = %fault, "a message waits for the store");
+        tracing::warn!(message.id = %job.message, error = %fault, "the preview of a message could not be read from the database; the message waits");
         return outcome::settle(&services, &job, &claimed, &Outcome::Later(AWAY)).await;
     }
-    // Until this is dropped, receipts of the message wait for its outcome to be committed.
+    // Until this guard is dropped, receipts of the message wait, so that its outcome is committed first.
     let (_in_flight, verdicts) = InFlight::begin(&running.in_flight, &claimed.message.wa_id);
     let sending = Send {
         services: &services,
@@ -64,11 +63,11 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
     } else {
         sending.run(verdicts).await
     };
-    let outcome = claimed.honestly(outcome);
+    let outcome = claimed.unknown_if_resent(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
 }
 
-/// One message on its way.
+/// One message that is being sent.
 struct Send<'t> {
     services: &'t Services,
     running: &'t Running,
@@ -78,24 +77,24 @@ struct Send<'t> {
 
 impl Send<'_> {
     async fn run(&self, verdicts: mpsc::Receiver<ServerVerdict>) -> Outcome {
-        let Some(link) = &self.running.link else {
+        let Some(connection) = &self.running.connection else {
             return Outcome::PutBack;
         };
         if self.is_expired() {
             return Outcome::Expired;
         }
-        let attached = match self.attach(link).await {
+        let attached = match self.attach(connection).await {
             Ok(attached) => attached,
             Err(outcome) => return outcome,
         };
-        if !self.wait_and_type(link).await {
+        if !self.wait_and_type(connection).await {
             return Outcome::PutBack;
         }
         if self.is_expired() {
             return Outcome::Expired;
         }
-        match self.write(link, attached.as_ref()).await {
-            Ok(wire_at) => self.hear(link, wire_at, verdicts).await,
+        match self.write(connection, attached.as_ref()).await {
+            Ok(wire_at) => self.wait_for_verdict(connection, wire_at, verdicts).await,
             Err(outcome) => outcome,
         }
     }
@@ -106,8 +105,9 @@ impl Send<'_> {
             .is_some_and(|at| at < self.services.clock().now())
     }
 
-    /// Shows typing until both gates are open; false when the session is to rest first.
-    async fn wait_and_type(&self, link: &Connection) -> bool {
+    /// Waits until both gates are open, and shows typing shortly before. Returns false if the session is
+    /// stopped first.
+    async fn wait_and_type(&self, connection: &Connection) -> bool {
         let send_at = self.services.clock().monotonic() + Duration::from_millis(self.job.wait_ms);
         let open_at = self
             .running
@@ -117,7 +117,9 @@ impl Send<'_> {
         let typing = async {
             let from = open_at.checked_sub(self.services.settings().pace.typing());
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
-            let shown = link.typing(&self.message.recipient(), Typing::Text).await;
+            let shown = connection
+                .typing(&self.message.recipient(), Typing::Text)
+                .await;
             if let Err(error) = shown {
                 tracing::debug!(%error, "typing was not shown");
             }
@@ -130,18 +132,19 @@ impl Send<'_> {
         }
     }
 
-    /// The message's file as WhatsApp has it, given to WhatsApp while the message waits for its turn.
-    async fn attach(&self, link: &Connection) -> Result<Option<Attached>, Outcome> {
+    /// Uploads the message's file to WhatsApp, unless the session is stopped first.
+    async fn attach(&self, connection: &Connection) -> Result<Option<Attached>, Outcome> {
         tokio::select! {
-            attached = attach::attach(self.services, link, self.message) => attached,
+            attached = attach::attach(self.services, connection, self.message) => attached,
             () = self.running.stop.cancelled() => Err(Outcome::PutBack),
         }
     }
 
-    /// Writes the message under its fixed id: when, or what became of it instead.
+    /// Writes the message to the socket under its fixed WhatsApp id. Returns the time of the write, or the
+    /// outcome if it was not written.
     async fn write(
         &self,
-        link: &Connection,
+        connection: &Connection,
         attached: Option<&Attached>,
     ) -> Result<Instant, Outcome> {
         if !fence::holds(self.services) {
@@ -155,16 +158,16 @@ impl Send<'_> {
             at: self.services.clock().now(),
         };
         let to = self.message.recipient();
-        let writing = link.send(&to, &self.message.wa_id, outgoing);
+        let writing = connection.send(&to, &self.message.wa_id, outgoing);
         let written = tokio::time::timeout(WRITE, writing).await;
         let wire_at = self.services.clock().monotonic();
         match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {
             Ok(()) => {}
             Err(SendError::Unsure(code)) => {
-                tracing::info!(message.id = %self.message.id, code, "may have been written");
+                tracing::info!(message.id = %self.message.id, code, "the message may or may not have been written");
             }
             Err(SendError::NotOnWire(code)) => {
-                tracing::debug!(message.id = %self.message.id, code, "not written, stays in its lane");
+                tracing::debug!(message.id = %self.message.id, code, "the message was not written; it stays at the head of its lane");
                 return Err(Outcome::PutBack);
             }
             Err(SendError::Permanent(code)) => return Err(Outcome::Failed(code.to_owned())),
@@ -174,10 +177,10 @@ impl Send<'_> {
         Ok(wire_at)
     }
 
-    /// Waits for WhatsApp's word on what was written.
-    async fn hear(
+    /// Waits for WhatsApp's answer to the written message. Reconnects if none comes in time.
+    async fn wait_for_verdict(
         &self,
-        link: &Connection,
+        connection: &Connection,
         wire_at: Instant,
         mut verdicts: mpsc::Receiver<ServerVerdict>,
     ) -> Outcome {
@@ -187,8 +190,8 @@ impl Send<'_> {
             .ok()
             .flatten();
         if verdict.is_none() && !self.running.stop.is_cancelled() {
-            tracing::warn!(message.id = %self.message.id, "WhatsApp's server did not answer in time; connecting again");
-            link.reconnect().await;
+            tracing::warn!(message.id = %self.message.id, "WhatsApp's server did not acknowledge the message in time; reconnecting");
+            connection.reconnect().await;
         }
         Outcome::Written {
             wire_at,

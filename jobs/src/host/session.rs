@@ -1,4 +1,4 @@
-//! One session at work: opens its connection, follows what it tells, and puts it to rest.
+//! Runs one session: opens its connection, handles its events, and stops it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,13 +33,13 @@ use crate::{
     store,
 };
 
-/// Between two tries while the database does not answer.
+/// Delay between retries while the database is down.
 const OUTAGE: Duration = Duration::from_millis(500);
 
-/// Messages whose receipts share a commit: one receipt may name any number of them.
+/// The most messages updated in one commit; a receipt may name any number of them.
 const RECEIPTS: usize = 100;
 
-/// One session at work under its lease.
+/// A session that runs here under its lease.
 pub(crate) struct RunningSession {
     services: Services,
     lease: Lease,
@@ -62,7 +62,7 @@ impl RunningSession {
         let typing = Arc::new(Shown::default());
         services.registry().begin(Running {
             lease: lease.clone(),
-            link: None,
+            connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
             stop: stop.clone(),
@@ -79,30 +79,30 @@ impl RunningSession {
         }
     }
 
-    /// Runs the session until it is to rest, ends for good, or the lease is lost.
+    /// Runs the session until it is stopped, ends for good, or loses its lease.
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
-        if let Some((link, events)) = self.open(&whatsapp).await {
+        if let Some((connection, events)) = self.open(&whatsapp).await {
             self.services
                 .registry()
-                .linked_up(self.lease.session, link.clone());
-            self.follow(link, events).await;
+                .set_connection(self.lease.session, connection.clone());
+            self.follow(connection, events).await;
         }
-        self.rest().await;
+        self.release_lease().await;
         self.services
             .registry()
             .end(self.lease.session, self.lease.epoch);
-        // Another may be wanted at once: disconnect and connect in quick succession.
+        // The session may be wanted again at once, after a disconnect and a connect in quick succession.
         self.services.wake_hosts();
     }
 
-    /// Opens the connection; none when the session is to rest before the store answers.
+    /// Opens the connection, and retries. Returns `None` if the session is stopped or its lease lost first.
     async fn open(&self, whatsapp: &WhatsApp) -> Option<(Connection, ConnectionEvents)> {
         loop {
             let error = match self.try_open(whatsapp).await {
                 Ok(opened) => return Some(opened),
                 Err(error) => error,
             };
-            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session does not open yet");
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session could not be opened; it is tried again");
             tokio::select! {
                 () = tokio::time::sleep(OUTAGE) => {}
                 () = self.stop.cancelled() => return None,
@@ -138,43 +138,43 @@ impl RunningSession {
             .await
     }
 
-    /// Follows the connection to its end. A connection that is to rest is closed when nothing is in
-    /// flight any more.
-    async fn follow(&self, link: Connection, mut events: ConnectionEvents) {
-        let at_rest = link.clone();
-        let resting = async {
+    /// Handles the connection's events until it ends. When the session is stopped, the connection is closed
+    /// once nothing is in flight any more.
+    async fn follow(&self, connection: Connection, mut events: ConnectionEvents) {
+        let closing = connection.clone();
+        let stopping = async {
             self.stop.cancelled().await;
             self.close_lane().await;
-            self.wait_until_landed().await;
-            at_rest.disconnect().await;
+            self.wait_until_settled().await;
+            closing.disconnect().await;
         };
         let following = async {
             while let Some(event) = events.recv().await {
                 if let Err(fault) = self.take(event).await {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "an event of the connection was not kept");
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "an event of the connection was not stored");
                 }
             }
         };
         tokio::pin!(following);
         tokio::select! {
             () = &mut following => {}
-            () = resting => following.await,
-            () = self.take_back_typing(&link) => {}
+            () = stopping => following.await,
+            () = self.clear_typing(&connection) => {}
         }
     }
 
-    /// Takes back what is shown too long, for as long as it is polled.
-    async fn take_back_typing(&self, link: &Connection) {
+    /// Clears typing indicators that have been shown long enough. Never returns.
+    async fn clear_typing(&self, connection: &Connection) {
         loop {
             for to in self.typing.wait(self.services.clock()).await {
-                if let Err(error) = link.typing(&to, Typing::Paused).await {
-                    tracing::debug!(%error, "typing is left to the phone to take back");
+                if let Err(error) = connection.typing(&to, Typing::Paused).await {
+                    tracing::debug!(%error, "typing was not cleared; the recipient's phone clears it");
                 }
             }
         }
     }
 
-    /// Takes one event. An outage of the store is waited for.
+    /// Handles one event. Waits while the database is down.
     async fn take(&self, event: ConnectionEvent) -> Result<(), Fault> {
         match event {
             ConnectionEvent::Qr { code, valid_for } => {
@@ -206,27 +206,27 @@ impl RunningSession {
             ConnectionEvent::Receipt { ids, kind, at } => {
                 let others: Vec<String> = ids
                     .into_iter()
-                    .filter(|id| !self.in_flight.tell(id, ServerVerdict::Receipt(kind, at)))
+                    .filter(|id| !self.in_flight.report(id, ServerVerdict::Receipt(kind, at)))
                     .collect();
                 self.commit_update(others, StatusUpdate::Receipt(kind, at))
                     .await?;
             }
-            ConnectionEvent::Late(late) => self.came_late(&late).await,
+            ConnectionEvent::Late(late) => self.keep_late(&late).await,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
         Ok(())
     }
 
-    /// Keeps a message that came beside the hook.
-    async fn came_late(&self, late: &Late) {
-        let link = self.services.registry().link(self.lease.session);
-        let Some(link) = link else { return };
-        let Some(inbound) = link.read(late).await else {
+    /// Stores an inbound message that came as an event instead of through the inbound hook.
+    async fn keep_late(&self, late: &Late) {
+        let connection = self.services.registry().connection(self.lease.session);
+        let Some(connection) = connection else { return };
+        let Some(inbound) = connection.read(late).await else {
             return;
         };
         if let Err(error) = self.inbox().commit(vec![inbound]).await {
-            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a message that came late was not kept");
+            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a late inbound message was not stored");
         }
     }
 
@@ -237,7 +237,7 @@ impl RunningSession {
         }
     }
 
-    /// Shows a new state in this process. Others see what [`Change::apply`] tells the store.
+    /// Shows a new state in this process. Other processes read what [`Change::apply`] stores.
     fn show(&self, state: State, qr: Option<Qr>) {
         let registry = self.services.registry();
         registry.show(self.lease.session, Live { state, qr });
@@ -245,7 +245,7 @@ impl RunningSession {
 
     async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
         let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
-        if self.in_flight.tell(&wa_id, verdict) {
+        if self.in_flight.report(&wa_id, verdict) {
             return Ok(());
         }
         self.commit_update(
@@ -258,7 +258,7 @@ impl RunningSession {
     async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
         self.in_flight.settled(&wa_ids).await;
         for some in wa_ids.chunks(RECEIPTS) {
-            self.patiently(|| {
+            self.commit_with_retry(|| {
                 receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
             })
             .await?;
@@ -290,20 +290,21 @@ impl RunningSession {
 
     /// Commits a change of the session.
     async fn persist(&self, change: Change) -> Result<(), Fault> {
-        self.patiently(|| self.try_persist(change.clone())).await?;
+        self.commit_with_retry(|| self.try_persist(change.clone()))
+            .await?;
         self.services.wake_deliveries();
         Ok(())
     }
 
-    /// Commits, waiting for a database that does not answer. A lost lease ends the session.
-    async fn patiently<F>(&self, commit: impl Fn() -> F) -> Result<(), Fault>
+    /// Commits, and retries while the database is down. If the lease is lost, the session ends.
+    async fn commit_with_retry<F>(&self, commit: impl Fn() -> F) -> Result<(), Fault>
     where
         F: Future<Output = Result<(), Fault>>,
     {
         loop {
             match commit().await {
                 Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what the connection told waits for the store");
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "the database is down; an event of the connection waits");
                     tokio::time::sleep(OUTAGE).await;
                 }
                 Err(Fault::LeaseLost) => {
@@ -319,7 +320,7 @@ impl RunningSession {
         let services = &self.services;
         let key = services.vault().org_key(self.lease.org).await?;
         let (lease, clock) = (self.lease.clone(), services.clock().clone());
-        let teller = self
+        let boot = self
             .services
             .is_shared()
             .then(|| Arc::clone(services.boot()));
@@ -329,7 +330,7 @@ impl RunningSession {
                 Box::pin(async move {
                     let now = lease.check(tx).await?;
                     change
-                        .apply(tx, &key, &lease, &clock, teller.as_deref(), now)
+                        .apply(tx, &key, &lease, &clock, boot.as_deref(), now)
                         .await?;
                     crash::point("session.before_commit");
                     Ok(())
@@ -344,20 +345,20 @@ impl RunningSession {
         }
     }
 
-    /// Waits until the lane has nothing in flight: a claim may have been committed a moment before
-    /// the lane closed, so the store is asked, not memory.
-    async fn wait_until_landed(&self) {
+    /// Waits until the lane has nothing in flight. Reads this from the database, not from memory, because a
+    /// claim may have been committed a moment before the lane closed.
+    async fn wait_until_settled(&self) {
         let longest = self.services.settings().ack_timeout + Duration::from_secs(5);
-        let landed = async {
+        let settled = async {
             while self.has_in_flight().await.unwrap_or(true) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         tokio::select! {
-            () = landed => {}
+            () = settled => {}
             () = self.lost.cancelled() => {}
             () = tokio::time::sleep(longest) => {
-                tracing::warn!(session.id = %self.lease.session, "put to rest with a message in flight");
+                tracing::warn!(session.id = %self.lease.session, "the session stops with a message in flight");
             }
         }
     }
@@ -376,9 +377,9 @@ impl RunningSession {
             .await
     }
 
-    /// Gives the lease back, so that whoever wants the session next need not wait for it to lapse.
-    /// A lease that was lost is another's, and so is the lane.
-    async fn rest(&self) {
+    /// Releases the lease, so that the next host need not wait until it lapses. Does nothing if the lease
+    /// was lost: then lease and lane belong to another host.
+    async fn release_lease(&self) {
         let lease = self.lease.clone();
         let released = self
             .services
@@ -393,18 +394,18 @@ impl RunningSession {
             .await;
         match released {
             Ok(()) | Err(Fault::LeaseLost) => {}
-            // The host takes it back with a later heartbeat.
+            // The lease stays ours: the host finds it at a later heartbeat and runs the session again.
             Err(fault) => {
-                tracing::warn!(session.id = %self.lease.session, error = %fault, "the lease was not given back");
+                tracing::warn!(session.id = %self.lease.session, error = %fault, "the lease was not released");
             }
         }
     }
 }
 
-/// A change of what is stored of a session.
+/// A change of a session that is stored.
 #[derive(Clone)]
 enum Change {
-    /// The QR of the moment, for the processes that do not run the session.
+    /// The current QR, for the processes that do not run the session.
     Qr {
         code: String,
         until: Instant,
@@ -412,7 +413,7 @@ enum Change {
     Linked(Peer),
     Connected,
     Disconnected,
-    /// The lane takes no more claims; nothing to tell.
+    /// The lane takes no more claims. Emits no event.
     Closed,
     Ended {
         code: &'static str,
@@ -423,24 +424,25 @@ enum Change {
 }
 
 impl Change {
-    /// `in_store` is the moment by the database's clock.
+    /// Writes the change. `boot` identifies this process, and is `None` if no other process shares the
+    /// store. `in_store` is the current time by the database's clock.
     async fn apply(
         self,
         tx: &mut passerelle_engine::store::Tx,
         key: &passerelle_engine::vault::DataKey,
         lease: &Lease,
         clock: &passerelle_engine::clock::Clock,
-        teller: Option<&str>,
+        boot: Option<&str>,
         in_store: Millis,
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
-        let told = match self {
+        let change = match self {
             Self::Qr { code, until } => {
                 let left = until.saturating_duration_since(clock.monotonic());
                 let expires_at = in_store.saturating_add(millis(left));
                 let qr = Qr { code, expires_at };
                 let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
-                return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
+                return publish(tx, lease, boot, State::Qr.as_str(), Some(sealed)).await;
             }
             Self::Linked(me) => {
                 let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
@@ -495,21 +497,21 @@ impl Change {
                 }
             }
         };
-        tell(tx, lease, teller, told.state, None).await?;
-        events::session(tx, key, org, id, &told, clock).await
+        publish(tx, lease, boot, change.state, None).await?;
+        events::session(tx, key, org, id, &change, clock).await
     }
 }
 
-/// Tells the processes that do not run the session, where there may be some, what it is; `teller` is
-/// this process's boot.
-async fn tell(
+/// Stores the session's live state for the processes that do not run it. Does nothing without a `boot`:
+/// then there are no such processes.
+async fn publish(
     tx: &mut passerelle_engine::store::Tx,
     lease: &Lease,
-    teller: Option<&str>,
+    boot: Option<&str>,
     state: &str,
     qr_sealed: Option<Vec<u8>>,
 ) -> Result<(), Fault> {
-    if let Some(boot) = teller {
+    if let Some(boot) = boot {
         store::live::tell(tx, lease, boot, state, qr_sealed).await?;
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! Messages that WhatsApp's server took, settled in sets.
+//! Settles messages that WhatsApp's server acknowledged, in sets.
 //!
-//! Nearly every outcome is this one, and on a busy host many come at once: they gather
-//! ([`Gathering`](crate::state::gathering::Gathering)) and are committed together.
+//! Nearly every outcome is an acknowledgement, and on a busy host many come at once. They gather in
+//! [`Gathering`](crate::state::gathering::Gathering) and are committed together.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     store,
 };
 
-/// Commits a set, and says of each what became of it.
+/// Commits a set, and returns one result per message, in its order.
 pub(super) async fn commit(services: &Services, set: Vec<Taken>) -> Vec<Settled> {
     let count = set.len();
     let (host, clock) = (
@@ -36,7 +36,7 @@ pub(super) async fn commit(services: &Services, set: Vec<Taken>) -> Vec<Settled>
         })
         .await;
     committed.unwrap_or_else(|fault| {
-        tracing::warn!(error = %fault, "a set of outcomes was not committed; each is tried alone");
+        tracing::warn!(error = %fault, "a set of outcomes was not committed; each one is tried alone");
         vec![Settled::Alone; count]
     })
 }
@@ -47,20 +47,20 @@ async fn settle(
     clock: &Clock,
     set: Vec<Taken>,
 ) -> Result<Vec<Settled>, Fault> {
-    // Taken before the database tells its time, so that the gap from there on is never too short.
-    let written = clock.monotonic();
+    // Read before the database's clock, so that the gap is never too short.
+    let before = clock.monotonic();
     let leases: Vec<_> = set
         .iter()
         .map(|taken| (taken.lease.session, taken.lease.epoch))
         .collect();
     let (now, held) = lease::check_all(tx, host, &leases).await?;
-    // A session that was lost and taken again may be among them twice: under one epoch it is held.
+    // A session that was lost and leased again may be in the set under two epochs; only one is held.
     let is_held = |taken: &Taken| held.contains(&(taken.lease.session, taken.lease.epoch));
     let done: Vec<_> = set
         .iter()
         .filter(|taken| is_held(taken))
         .map(|taken| {
-            let ago = written.saturating_duration_since(taken.wire_at);
+            let ago = before.saturating_duration_since(taken.wire_at);
             let next = now
                 .saturating_sub(millis(ago))
                 .saturating_add(millis(taken.gap));
@@ -80,12 +80,12 @@ async fn settle(
         if is_held && let Some(slot) = slots.remove(&taken.lease.session) {
             taken.message.status = Status::Sent;
             taken.message.sent_at.get_or_insert(at);
-            if let Some(told) = events::of_message(&taken.message) {
-                emit_in(slot, tx, &taken.key, told, clock).await?;
+            if let Some(event) = events::of_message(&taken.message) {
+                emit_in(slot, tx, &taken.key, event, clock).await?;
             }
             target::apply_taken(tx, &taken.key, &taken.message, clock).await?;
         }
-        // A lane that no longer runs the message has settled it before.
+        // If the lane no longer runs the message, it was settled before. That counts as committed.
         settled.push(if is_held {
             Settled::Committed
         } else {

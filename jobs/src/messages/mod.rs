@@ -1,11 +1,11 @@
-//! Messages, as a tenant reads them.
+//! Messages, from a tenant's view.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | here | reading and listing |
-//! | [`sealed`], [`shown`] | a message as it is stored, and as events carry it |
+//! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as events carry it |
 //! | [`target`] | messages about other messages |
-//! | [`opt_out`] | the words by which a contact opts out |
+//! | [`opt_out`] | the words with which a contact opts out |
 
 pub(crate) mod opt_out;
 pub(crate) mod sealed;
@@ -22,7 +22,7 @@ use crate::{
     store,
 };
 
-/// One message.
+/// Returns one message, or `None` if it does not exist.
 pub async fn read(
     services: &Services,
     org: OrgId,
@@ -34,7 +34,7 @@ pub async fn read(
     stored.map(|stored| sealed::open(&key, stored)).transpose()
 }
 
-/// The organisation's messages, newest first.
+/// Returns the organisation's messages that pass the filter, newest first.
 pub async fn list(
     services: &Services,
     org: OrgId,

@@ -1,10 +1,10 @@
-//! Opting out: who writes one of these words and nothing else gets no more messages from the
-//! organisation, through whichever of its sessions, until they write a word that lifts it. What is said
-//! in a group is said to the group.
+//! Opting out. A contact who writes one of these words, and nothing else, gets no more messages from the
+//! organisation, through any of its sessions, until the contact writes a word that opts in again. Words
+//! written in a group do not count.
 //!
-//! The whole message must be the word ("stop please" is conversation). Words that answer an
-//! everyday question as well, such as "cancel" or "yes", are left out: an appointment is cancelled
-//! with them. Carriers' practice for SMS, in the languages WhatsApp is written in most.
+//! The whole message must be the word: "stop please" is conversation. Words that also answer an everyday
+//! question are left out, such as "cancel" or "yes", with which people cancel or confirm an appointment.
+//! The list follows the carriers' practice for SMS, in the languages most used on WhatsApp.
 
 use passerelle_engine::{clock::Clock, content::Content, store::Tx, vault::DataKey};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
@@ -17,7 +17,7 @@ use crate::{
     store,
 };
 
-/// The code of a message that was not sent for it.
+/// The error code of a message that was not sent because its recipient opted out.
 pub(crate) const CODE: &str = "recipient_opted_out";
 
 const OUT: [&str; 26] = [
@@ -51,7 +51,7 @@ const OUT: [&str; 26] = [
 
 const IN: [&str; 4] = ["start", "unstop", "optin", "opt in"];
 
-/// The longest word has far fewer characters; a longer text is not looked at.
+/// A text longer than this, in bytes, cannot be one of the words.
 const LONGEST: usize = 64;
 
 /// What a contact asks for.
@@ -63,7 +63,7 @@ pub(crate) enum Wish {
     In,
 }
 
-/// The wish that a message is, if it is one.
+/// Returns the wish that the content expresses, if it is one of the words.
 pub(crate) fn wish(content: &Content) -> Option<Wish> {
     let body = match content {
         Content::Text { body, .. } => body,
@@ -73,16 +73,16 @@ pub(crate) fn wish(content: &Content) -> Option<Wish> {
     if body.len() > LONGEST {
         return None;
     }
-    let said = plain(body);
-    let among = |words: &[&str]| words.iter().any(|word| plain(word) == said);
-    if among(&OUT) {
+    let text = plain(body);
+    let is_one_of = |words: &[&str]| words.iter().any(|word| plain(word) == text);
+    if is_one_of(&OUT) {
         Some(Wish::Out)
     } else {
-        among(&IN).then_some(Wish::In)
+        is_one_of(&IN).then_some(Wish::In)
     }
 }
 
-/// Without case, accents, invisible characters, punctuation and spare white space.
+/// Removes case, accents, invisible characters, punctuation and extra white space.
 fn plain(text: &str) -> String {
     let letters: String = text
         .nfkd()
@@ -93,7 +93,8 @@ fn plain(text: &str) -> String {
     letters.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Takes the wish of a contact's message: from this commit on, and told once.
+/// Applies the wish that a contact's message expresses, as part of this transaction. Emits an event only if
+/// something changed.
 pub(crate) async fn take(
     tx: &mut Tx,
     key: &DataKey,

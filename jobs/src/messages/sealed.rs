@@ -1,4 +1,4 @@
-//! What is sealed of a message, and by which macs it is found.
+//! The encrypted parts of a message, and the MACs by which it is found.
 
 use passerelle_engine::{
     content::{Context, Group, Peer},
@@ -58,7 +58,7 @@ pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fau
     Ok(key.seal_json(&peer_place(message.org, &record), &side)?)
 }
 
-/// What stands beside a content, sealed; nothing when nothing does.
+/// Encrypts the context of a message. Returns `None` if the context is empty.
 pub(crate) fn seal_context(
     key: &DataKey,
     org: OrgId,
@@ -71,17 +71,17 @@ pub(crate) fn seal_context(
     Ok(Some(key.seal_json(&context_place(org, record), context)?))
 }
 
-/// By which the messages of a group are found.
+/// Returns the MAC by which the messages of a group are found.
 pub(crate) fn group_mac(key: &DataKey, group: &Group) -> [u8; 32] {
     key.mac("message.group", group.as_str().as_bytes())
 }
 
-/// By which what somebody wrote is found from how the chat names them.
+/// Returns the MAC by which a sender's messages are found. `sender` is their name in the chat.
 pub(crate) fn sender_mac(key: &DataKey, sender: &str) -> [u8; 32] {
     key.mac("message.sender", sender.as_bytes())
 }
 
-/// Opens what is sealed of a message.
+/// Decrypts a stored message.
 pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let record = stored.id.to_string();
     let context = stored.context_sealed.as_deref();

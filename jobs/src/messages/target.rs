@@ -1,9 +1,9 @@
-//! Messages that are about other messages: what may be done to which, and what it changes.
+//! Messages about other messages: what is allowed, and what they change.
 //!
-//! An answer, a reaction, an edit or a deletion names its target by our id. It is looked up at accept,
-//! within the chat that it goes to; the message then carries WhatsApp's id as well. What came in names
-//! its target by WhatsApp's id, and ours is filled in where it is known. An edit and a deletion change
-//! the target's row when WhatsApp took them, or when they came in from whoever wrote the target.
+//! A message to send, such as an answer, a reaction, an edit or a deletion, names its target by our id. The
+//! target is looked up at accept, within the recipient's chat, and WhatsApp's id is added. An inbound
+//! message names its target by WhatsApp's id; ours is added if it is known. An edit or a deletion changes
+//! the target's row when WhatsApp acknowledged it, or when it came in from the target's author.
 
 use std::time::Duration;
 
@@ -45,19 +45,19 @@ pub enum TargetError {
     /// No such message in this chat.
     #[error("no such message in this chat")]
     NotFound,
-    /// It was not sent, or nobody knows.
+    /// It was not sent, or its status is unknown.
     #[error("the message was not sent")]
     NotSent,
     /// It was deleted for everybody.
     #[error("the message was deleted")]
     Deleted,
-    /// It is not ours, or not a text.
+    /// It was not sent by us, or is not a text.
     #[error("the message cannot be edited")]
     NotEditable,
     /// It was sent too long ago.
     #[error("the message can no longer be edited")]
     EditWindowOver,
-    /// It is not ours.
+    /// It was not sent by us.
     #[error("the message cannot be deleted")]
     NotDeletable,
     /// It was sent too long ago.
@@ -65,7 +65,7 @@ pub enum TargetError {
     DeleteWindowOver,
 }
 
-/// A chat of the organisation, with a person or of a group.
+/// A chat of the organisation, with a person or a group.
 #[derive(Clone, Copy)]
 pub(crate) struct Chat<'c> {
     pub(crate) org: OrgId,
@@ -73,7 +73,7 @@ pub(crate) struct Chat<'c> {
     pub(crate) to_mac: &'c [u8; 32],
 }
 
-/// Fills in what `content` is about. Until when it makes sense, where there is an end.
+/// Fills in the target of `content`. Returns until when the content may be sent, if there is a limit.
 pub(crate) async fn fill(
     services: &Services,
     key: &DataKey,
@@ -85,16 +85,16 @@ pub(crate) async fn fill(
         return Ok(Ok(None));
     };
     let found = find(services, key, chat, id).await?;
-    let judged = found.and_then(|message| Ok((permitted(content, &message, now)?, message)));
-    Ok(judged.map(|(until, message)| {
+    let allowed = found.and_then(|message| Ok((permitted(content, &message, now)?, message)));
+    Ok(allowed.map(|(until, message)| {
         if let Some(target) = content.target_mut() {
-            *target = named(&message);
+            *target = target_of(&message);
         }
         until
     }))
 }
 
-/// What an answer to the message shows.
+/// Returns what an answer to the message quotes.
 pub(crate) async fn reply(
     services: &Services,
     key: &DataKey,
@@ -103,12 +103,12 @@ pub(crate) async fn reply(
 ) -> Result<Result<Reply, TargetError>, Fault> {
     let found = find(services, key, chat, id).await?;
     Ok(found.map(|message| Reply {
-        target: named(&message),
+        target: target_of(&message),
         summary: Some(Summary::of(&message.content)),
     }))
 }
 
-fn named(message: &Message) -> Target {
+fn target_of(message: &Message) -> Target {
     Target {
         message_id: Some(message.id),
         wa_message_id: message.wa_id.clone(),
@@ -132,11 +132,11 @@ async fn find(
     let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
         return Ok(Err(TargetError::NotFound));
     };
-    Ok(standing(messages::sealed::open(key, stored)?))
+    Ok(visible(messages::sealed::open(key, stored)?))
 }
 
-/// A message that is shown in the chat.
-fn standing(message: Message) -> Result<Message, TargetError> {
+/// Returns the message if the chat shows it.
+fn visible(message: Message) -> Result<Message, TargetError> {
     if message.content.target().is_some() {
         return Err(TargetError::NotFound);
     }
@@ -149,7 +149,7 @@ fn standing(message: Message) -> Result<Message, TargetError> {
     Ok(message)
 }
 
-/// Whether `content` may be about the message, and until when.
+/// Checks whether `content` may be about the message. Returns until when, if there is a limit.
 fn permitted(
     content: &Content,
     about: &Message,
@@ -180,7 +180,7 @@ fn permitted(
     }
 }
 
-/// Fills in our ids of the messages that what came in is about, and opens a vote.
+/// Fills in our ids of the messages that an inbound message refers to, and decrypts a poll vote.
 pub(crate) async fn recognise(
     tx: &mut Tx,
     key: &DataKey,
@@ -210,7 +210,8 @@ pub(crate) async fn recognise(
     Ok(())
 }
 
-/// The target's row: of what we wrote in the chat, or they did, in a group whoever it was.
+/// Returns the target's row: a message that we wrote in the chat, that the other side wrote, or that the
+/// named member wrote in a group.
 async fn known(
     tx: &mut Tx,
     key: &DataKey,
@@ -240,7 +241,7 @@ async fn known(
     Ok(None)
 }
 
-/// WhatsApp took the message: what it is about changes now, and is told.
+/// Called when WhatsApp acknowledged the message: changes its target and emits the event of the change.
 pub(crate) async fn apply_taken(
     tx: &mut Tx,
     key: &DataKey,
@@ -261,8 +262,7 @@ pub(crate) async fn apply_taken(
     Ok(())
 }
 
-/// What a message that WhatsApp took, or that came in, does to its target. Nobody changes what
-/// another one wrote.
+/// Applies an acknowledged or inbound message to its target. Only the target's author can change it.
 pub(crate) async fn apply(
     tx: &mut Tx,
     key: &DataKey,
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_words_are_edited_and_only_our_own_messages_deleted() {
+    fn only_our_own_texts_are_edited_and_only_our_own_messages_deleted() {
         let theirs = message(Direction::Inbound, text());
         let refused = permitted(&edit(), &theirs, SENT);
         assert_eq!(refused, Err(TargetError::NotEditable));
@@ -402,16 +402,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shown_in_the_chat_is_no_target() {
-        let of = |message| standing(message).err();
-        assert_eq!(of(message(Direction::Outbound, text())), None);
+    fn a_message_that_the_chat_does_not_show_is_no_target() {
+        let error = |message| visible(message).err();
+        assert_eq!(error(message(Direction::Outbound, text())), None);
         let mut waiting = message(Direction::Outbound, text());
         waiting.sent_at = None;
-        assert_eq!(of(waiting), Some(TargetError::NotSent));
+        assert_eq!(error(waiting), Some(TargetError::NotSent));
         let mut gone = message(Direction::Outbound, Content::Deleted {});
         gone.deleted_at = Some(SENT);
-        assert_eq!(of(gone), Some(TargetError::Deleted));
+        assert_eq!(error(gone), Some(TargetError::Deleted));
         let an_edit = message(Direction::Outbound, edit());
-        assert_eq!(of(an_edit), Some(TargetError::NotFound));
+        assert_eq!(error(an_edit), Some(TargetError::NotFound));
     }
 }

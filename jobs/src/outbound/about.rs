@@ -1,4 +1,5 @@
-//! What a new message is about: the message it answers, changes or stands under, looked up at accept.
+//! Looks up, at accept, the messages that a new message refers to: the one it answers, edits, deletes or
+//! reacts to.
 
 use passerelle_engine::{
     clock::Millis,
@@ -16,7 +17,7 @@ use crate::{
     services::Services,
 };
 
-/// What a message refers to and cannot.
+/// Why a new message is refused: its file, or a message that it refers to.
 #[derive(Clone)]
 pub(super) enum Refused {
     Source(SourceError),
@@ -34,10 +35,10 @@ impl From<Refused> for AcceptError {
     }
 }
 
-/// What a new message is about, looked up.
+/// The result of the look-up.
 pub(super) struct About {
     pub(super) context: Context,
-    /// An edit or a deletion is worthless later.
+    /// Until when the message may be sent: an edit or a deletion has no effect later.
     pub(super) until: Millis,
     pub(super) refused: Option<Refused>,
 }

@@ -1,4 +1,4 @@
-//! The earlier answer to a request that comes again under its key.
+//! Idempotency: returns the earlier answer when a request is repeated with its key.
 
 use passerelle_engine::{
     clock::Millis,
@@ -14,12 +14,12 @@ use crate::{
     store,
 };
 
-/// An `Idempotency-Key` and the request it came with.
+/// An `Idempotency-Key` with its request.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
     /// The caller's key.
     pub key: String,
-    /// Route and body: another request under the same key is refused.
+    /// Route and body. A different request with the same key is refused.
     pub request: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Macs {
         }
     }
 
-    /// The earlier answer, if there is one.
+    /// Returns the earlier answer, if there is one.
     pub(super) async fn answered(
         &self,
         conn: &mut AnyConnection,
@@ -58,7 +58,7 @@ impl Macs {
         Ok(Some(accepted))
     }
 
-    /// Keeps the answer for when the request comes again.
+    /// Stores the answer, for when the request is repeated.
     pub(super) async fn remember(
         &self,
         tx: &mut Tx,

@@ -1,14 +1,14 @@
-//! Accepting a message to send, and taking it back.
+//! Accepts a message to send, and cancels it.
 //!
-//! One transaction holds the idempotency row, the place in the lane and the message with the
-//! WhatsApp id it will go out under. What is answered was committed.
+//! One transaction writes the idempotency row, the place in the lane and the message with the WhatsApp id
+//! that it will be sent with. The caller is answered after the commit.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | accepting and taking back |
-//! | `earlier` | the earlier answer to a request that comes again |
+//! | here | accepting and canceling |
+//! | `earlier` | the earlier answer to a repeated request |
 //! | `request` | a message to send, and its answer |
-//! | `recipient` | to whom it goes |
+//! | `recipient` | the recipient of a message |
 //! | `about` | the messages that a new one refers to |
 
 mod about;
@@ -58,7 +58,7 @@ use crate::{
     },
 };
 
-/// Accepts a message. The answer stands once it is returned: it was committed.
+/// Accepts a message. When it returns, the message is committed.
 pub async fn accept(
     services: &Services,
     org: OrgId,
@@ -67,7 +67,7 @@ pub async fn accept(
 ) -> Result<Accepted, AcceptError> {
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let macs = idempotency.map(|given| Macs::of(&key, &given));
-    // A file that came before is not taken in again.
+    // Looked up here as well, so that the file of a repeated request is not processed again.
     if let (Some(macs), Some(MediaSource::Bytes(_))) = (macs, &new.source) {
         let mut conn = services.store().read(org).await?;
         if let Some(earlier) = macs.answered(&mut conn, org, &key).await? {
@@ -76,7 +76,7 @@ pub async fn accept(
     }
     let draft = Draft::new(services, org, key, new, macs).await?;
     let done = match draft.clone().commit(services).await {
-        // The request beside this one has committed: its answer is there now.
+        // A concurrent request with the same key has committed; the second try finds its answer.
         Err(AcceptError::KeyInUse) => draft.clone().commit(services).await,
         done => done,
     };
@@ -87,7 +87,7 @@ pub async fn accept(
     done
 }
 
-/// Everything of a message that needs no database.
+/// A message prepared before the transaction, so that the transaction stays short.
 #[derive(Clone)]
 struct Draft {
     message: Message,
@@ -96,9 +96,9 @@ struct Draft {
     peer_sealed: Vec<u8>,
     content_sealed: Vec<u8>,
     context_sealed: Option<Vec<u8>>,
-    /// The file it carries.
+    /// The message's file.
     file: Option<File>,
-    /// What is wrong with its file, or with the messages it is about. An earlier answer under its key comes first.
+    /// Why it is refused. Kept here because an earlier answer under its key takes precedence.
     refused: Option<Refused>,
     key: Arc<DataKey>,
     idempotency: Option<Macs>,
@@ -213,7 +213,7 @@ impl Draft {
         if is_fetched {
             services.wake_fetches();
         }
-        // Behind others it changes nothing of when its lane is due.
+        // A message behind others does not change when its lane is due.
         if accepted.position == 0 {
             services.wake_lanes();
         }
@@ -253,7 +253,7 @@ impl Draft {
         Ok(place)
     }
 
-    /// Why the lane gave no place.
+    /// Returns why the lane had no place for the message.
     async fn no_place(&self, tx: &mut Tx) -> Result<AcceptError, AcceptError> {
         let Message { org, session, .. } = self.message;
         if !store::lanes::exists(tx, org, session).await? {
@@ -268,7 +268,7 @@ impl Draft {
     }
 }
 
-/// The file that a new message carries, found or taken in.
+/// Finds or stores the file of a new message. Returns `None` for a message without a file.
 async fn file(
     services: &Services,
     key: &DataKey,
@@ -282,22 +282,22 @@ async fn file(
     Ok(found.map(Some))
 }
 
-/// Why a message was not taken back.
+/// Why a message was not canceled.
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError {
     /// No such message.
     #[error("no such message")]
     NotFound,
-    /// It is no longer queued.
+    /// The message is no longer queued.
     #[error("the message is no longer queued")]
     TooLate(Status),
-    /// Our side failed.
+    /// The gateway failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
-/// Takes back a message that no host has claimed yet. One that went out without an answer and waits
-/// to go out again was claimed.
+/// Cancels a message that no host has claimed yet. A message that waits for its resend was claimed, so it
+/// cannot be canceled.
 pub async fn cancel(
     services: &Services,
     org: OrgId,
@@ -320,7 +320,7 @@ pub async fn cancel(
     }
 }
 
-/// Takes a queued message out of its lane; false when it was claimed meanwhile.
+/// Takes a queued message out of its lane. Returns false if it was claimed in the meantime.
 pub(crate) async fn leave_queue(
     services: &Services,
     message: &Message,
@@ -352,7 +352,7 @@ pub(crate) async fn leave_queue(
     }
 }
 
-/// Undoes the transaction: the message was no longer queued.
+/// The error that rolls the transaction back: the message was no longer queued, or the gateway failed.
 enum NotQueued {
     Claimed,
     Fault(Fault),

@@ -1,4 +1,4 @@
-//! To whom a message goes: a phone number, a contact of ours, or a group.
+//! The recipient of a message: a phone number, a contact, or a group.
 
 use passerelle_engine::{
     clock::Millis,
@@ -16,18 +16,19 @@ use crate::{
     store::{self, contacts::ContactRow},
 };
 
-/// To whom, as the caller says it.
+/// The recipient, as the caller names it.
 #[derive(Debug, Clone)]
 pub enum To {
-    /// Whose number this is.
+    /// The owner of this number.
     Phone(Phone),
     /// A contact, by our id.
     Contact(ContactId),
-    /// Everybody in a group that the number is in.
+    /// All members of a group that the session's number is in.
     Group(Group),
 }
 
-/// To whom something goes that is no message, and by which they are found.
+/// Looks up the recipient of something that is not a message. Returns its address at WhatsApp and the MAC
+/// under which it is stored, or `None` if there is no such contact.
 pub(crate) async fn address(
     services: &Services,
     key: &DataKey,
@@ -44,19 +45,19 @@ pub(crate) async fn address(
     }))
 }
 
-/// To whom, looked up.
+/// The recipient, looked up.
 #[derive(Clone)]
 pub(super) struct Recipient {
     pub(super) peer: Peer,
     pub(super) group: Option<Group>,
     pub(super) to_mac: [u8; 32],
     pub(super) contact: Option<ContactId>,
-    /// The contact is not there yet: nobody wrote to them or heard of them.
+    /// There is no contact for this phone number yet.
     is_new: bool,
 }
 
 impl Recipient {
-    /// None when there is no such contact.
+    /// Looks up the recipient. Returns `None` if there is no such contact.
     pub(super) async fn look_up(
         services: &Services,
         key: &DataKey,
@@ -114,8 +115,8 @@ impl Recipient {
         })
     }
 
-    /// Makes the contact if it is not there. Called before the lane is touched: what comes in meets a
-    /// contact first as well.
+    /// Creates the contact if it is new. Called before the lane's row is written, because inbound messages
+    /// write contact and lane in the same order.
     pub(super) async fn keep(
         &self,
         tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! A message to send, and what the caller is answered.
+//! A message to send, and the answer to its caller.
 
 use passerelle_engine::{
     clock::Millis,
@@ -18,29 +18,29 @@ use crate::{
     model::Message,
 };
 
-/// A message to send, parsed.
+/// A parsed request to send a message.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Through which session.
+    /// The session that sends it.
     pub session: SessionId,
-    /// To whom.
+    /// The recipient.
     pub to: To,
-    /// What. A content that is about another message names it by our id.
+    /// The content. If it is about another message, it names that message by our id.
     pub content: Content,
-    /// Where the file is that it carries, of a content that carries one.
+    /// Where its file comes from, for content with a file.
     pub source: Option<MediaSource>,
-    /// The message it answers.
+    /// The message that it answers.
     pub reply_to: Option<MessageId>,
-    /// Whom its text mentions.
+    /// The people whom its text mentions.
     pub mentions: Vec<Phone>,
-    /// It is shown as passed on from another chat.
+    /// Whether phones show it as forwarded.
     pub forwarded: bool,
-    /// Not sent after this; a day from now when absent.
+    /// It is not sent after this time. The default is a day from now.
     pub expires_at: Option<Millis>,
 }
 
 impl NewMessage {
-    /// A content and nothing beside it.
+    /// Creates a request with this content and no options.
     pub fn of(session: SessionId, to: To, content: Content) -> Self {
         Self {
             session,
@@ -55,18 +55,18 @@ impl NewMessage {
     }
 }
 
-/// What the caller is answered.
+/// The answer to the caller.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Accepted {
-    /// The message, `queued`.
+    /// The message, with status `queued`.
     pub message: Message,
-    /// Messages before it in the lane.
+    /// How many messages are before it in the lane.
     pub position: i64,
     /// When it is likely to be sent, if the session stays connected.
     pub estimated_send_at: Millis,
-    /// By when at the latest.
+    /// When it will be sent at the latest, under the same condition.
     pub estimated_send_by: Millis,
-    /// Whether this repeats an earlier answer.
+    /// Whether this is the answer to an earlier request with the same key.
     #[serde(skip)]
     pub replayed: bool,
 }
@@ -77,37 +77,37 @@ pub enum AcceptError {
     /// No such session.
     #[error("no such session")]
     NoSession,
-    /// The lane holds as many messages as it may.
+    /// The lane is full.
     #[error("the session's queue is full")]
     QueueFull,
     /// No such contact.
     #[error("no such contact")]
     NoContact,
-    /// The recipient wants no more messages.
+    /// The recipient opted out.
     #[error("the recipient opted out")]
     OptedOut,
-    /// It would have expired before it is sent.
+    /// The message would expire before it could be sent.
     #[error("the message has expired already")]
     Expired,
-    /// It answers a message that cannot be answered.
+    /// The message that it answers cannot be answered.
     #[error("the answered message: {0}")]
     ReplyTo(TargetError),
-    /// It is about a message that this cannot be about.
+    /// The message that it is about does not allow this.
     #[error("the message it is about: {0}")]
     Target(TargetError),
     /// Its file cannot be sent.
     #[error("its file: {0}")]
     Source(SourceError),
-    /// Its file could not be taken in.
+    /// Its file could not be stored.
     #[error(transparent)]
     Ingest(#[from] IngestError),
-    /// The idempotency key was used with another request.
+    /// The idempotency key was used with a different request.
     #[error("the idempotency key was used with another request")]
     KeyReused,
-    /// A request beside this one took the key between our look and our commit.
+    /// A concurrent request took the key between the look-up and the commit.
     #[error("the idempotency key is in use")]
     KeyInUse,
-    /// Our side failed.
+    /// The gateway failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }

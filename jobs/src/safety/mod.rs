@@ -1,3 +1,3 @@
-//! Number safety: what a number may do, and how fast.
+//! Number safety: limits on what a number may do, and how fast.
 
 pub mod pace;

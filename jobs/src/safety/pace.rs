@@ -1,4 +1,4 @@
-//! Pacing: the random gap between two messages of one number, which no tenant can switch off.
+//! Pacing: the random gap between two messages of one number. No tenant can switch it off.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rand::{Rng, RngExt as _};
 
 use crate::model::millis;
 
-/// How a number paces itself. Checked once at start.
+/// The pace of a number: floor and ceiling of the gap, and typing. Checked once, when it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     floor: Duration,
@@ -15,27 +15,27 @@ pub struct Pace {
     typing: Duration,
 }
 
-/// The smallest floor a build for real numbers accepts.
+/// The smallest floor that a build for real numbers accepts.
 const FLOOR_MIN: Duration = Duration::from_secs(1);
-/// The largest ceiling any build accepts.
+/// The largest ceiling that any build accepts.
 const CEILING_MAX: Duration = Duration::from_mins(10);
 
-/// A pace that cannot be.
+/// Why a pace is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PaceError {
-    /// Under a second, in a build for real numbers.
+    /// The floor is under a second, in a build for real numbers.
     #[error("the gap's floor must be at least 1000 ms")]
     FloorTooLow,
-    /// The ceiling is under the floor or absurd.
+    /// The ceiling is below the floor or above ten minutes.
     #[error("the gap's ceiling must lie between its floor and 600000 ms")]
     Ceiling,
-    /// Typing would not fit into the gap.
+    /// Typing does not fit into the smallest gap.
     #[error("typing must not last longer than the gap's floor")]
     Typing,
 }
 
 impl Default for Pace {
-    /// 2 to 8 seconds, one of them typing.
+    /// Returns a gap of 2 to 8 seconds, one second of it typing.
     fn default() -> Self {
         Self {
             floor: Duration::from_secs(2),
@@ -46,7 +46,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// A pace with the gap between `floor` and `ceiling`. Only a sandbox build takes a floor under a second.
+    /// Creates a pace with a gap between `floor` and `ceiling`. Only a sandbox build accepts a floor under a
+    /// second.
     pub fn new(floor: Duration, ceiling: Duration, typing: Duration) -> Result<Self, PaceError> {
         if floor < FLOOR_MIN && !cfg!(feature = "sandbox") {
             return Err(PaceError::FloorTooLow);
@@ -64,25 +65,25 @@ impl Pace {
         })
     }
 
-    /// A gap drawn evenly between floor and ceiling.
+    /// Draws a gap, uniformly between floor and ceiling.
     pub fn gap(&self, rng: &mut impl Rng) -> Duration {
         let (floor, ceiling) = (self.floor.as_millis(), self.ceiling.as_millis());
         let drawn = rng.random_range(floor..=ceiling);
         Duration::from_millis(u64::try_from(drawn).expect("the ceiling is at most ten minutes"))
     }
 
-    /// How long the recipient sees the number typing before a message.
+    /// Returns how long the recipient sees the number typing before a message.
     pub fn typing(&self) -> Duration {
         self.typing
     }
 
-    /// The smallest gap.
+    /// Returns the smallest gap.
     pub fn floor(&self) -> Duration {
         self.floor
     }
 
-    /// When the message at `position` (0 = next) is likely to go out, and by when at the latest,
-    /// if the session stays connected: (likely, latest).
+    /// Estimates when the message at `position` (0 = next) is sent, if the session stays connected. Returns
+    /// the likely and the latest time.
     pub fn estimate(&self, now: Millis, next_at: Millis, position: i64) -> (Millis, Millis) {
         let first = next_at.max(now.saturating_add(millis(self.typing)));
         let mean = millis(self.floor).midpoint(millis(self.ceiling));
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_that_cannot_be_is_refused() {
+    fn an_invalid_pace_is_refused() {
         let s = Duration::from_secs;
         assert_eq!(Pace::new(s(3), s(2), s(0)), Err(PaceError::Ceiling));
         assert_eq!(Pace::new(s(2), s(8), s(3)), Err(PaceError::Typing));

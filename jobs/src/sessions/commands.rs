@@ -1,9 +1,9 @@
-//! Commands to a session's connection, wherever it lives.
+//! Commands to a session's connection, in whichever process it runs.
 //!
-//! On SQLite the session runs in this process or nowhere. On PostgreSQL another may run it: the
-//! command is a row, the host that holds the session takes it under its lease, and whoever asked
-//! waits for the answer in the row. A host that dies with a command leaves it unanswered, which is
-//! told as "not connected".
+//! On SQLite the session runs in this process or nowhere. On PostgreSQL another process may run it. Then
+//! the command is a row: the host that holds the session's lease takes it, and the caller waits for the
+//! answer in the same row. If the host dies, the command stays unanswered and the caller gets "not
+//! connected".
 
 use std::time::Duration;
 
@@ -25,46 +25,46 @@ use crate::{
     store,
 };
 
-/// How long a command waits for its answer, and may wait to be taken.
+/// How long the caller waits for an answer. A command older than this is not carried out any more.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
-/// Between two looks for the answer.
+/// Interval between two checks for the answer.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// What is asked of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Command {
-    /// A code to type on this phone.
+    /// Request a pairing code, to be typed on this phone.
     PairingCode(Phone),
-    /// Whether a phone number has WhatsApp.
+    /// Check whether a phone number has WhatsApp.
     Find(Phone),
-    /// Which groups the number is in.
+    /// List the groups that the number is in.
     Groups,
     /// Unlink the device.
     Logout,
-    /// The file of a message that came in, put up again by its sender's phone.
+    /// Ask the sender's phone to upload the file of an inbound message again.
     PutUpAgain { message: Named, key: FileKey },
-    /// A receipt for a message that came in.
+    /// Send a receipt for an inbound message.
     Mark { message: Named, mark: Mark },
-    /// What the number is at, shown to a contact.
+    /// Show a recipient that the number is typing or recording, or no longer is.
     Typing { to: Recipient, typing: Typing },
 }
 
-/// What came of it.
+/// The answer to a command.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    /// A pairing code, a file's new path, what is known of a number, or its groups; all are secrets.
+    /// A pairing code, a file's new path, a number's status, or a list of groups. All are secrets.
     Told(String),
-    /// Not now: in so many milliseconds.
+    /// The rate limit is reached; allowed again after this many milliseconds.
     Later(u64),
     NotConnected,
-    /// WhatsApp refused; the log of whoever carried it out says why.
+    /// WhatsApp refused; the log of the process that carried it out says why.
     Refused,
 }
 
 impl Answer {
-    /// What was told, nothing where it was done without a word; or why it was not done.
-    pub(crate) fn or_why(self) -> Result<String, AskError> {
+    /// Returns the answer's text, which is empty for `Done`, or why the command was not done.
+    pub(crate) fn into_text(self) -> Result<String, AskError> {
         match self {
             Self::Told(text) => Ok(text),
             Self::Done => Ok(String::new()),
@@ -74,7 +74,7 @@ impl Answer {
     }
 }
 
-/// Has the command carried out by whoever runs the session.
+/// Has the command carried out by the process that runs the session, and returns its answer.
 pub(crate) async fn ask(
     services: &Services,
     org: OrgId,
@@ -108,13 +108,13 @@ pub(crate) async fn ask(
         Box::pin(async move { store::commands::delete(tx, org, id).await })
     });
     if let Err(error) = delete.await {
-        // What it answers counts; the sweep deletes the row later.
-        tracing::warn!(session.id = %session, %error, "an answered command is not deleted");
+        // The answer is still good; the sweep deletes the row later.
+        tracing::warn!(session.id = %session, %error, "an answered command was not deleted");
     }
     answer.unwrap_or(Ok(Answer::NotConnected))
 }
 
-/// Takes the open commands to sessions of this host, and answers each in a task of its own.
+/// Takes the open commands for sessions of this host, and answers each in its own task.
 pub(crate) async fn answer_open(services: &Services, tasks: &TaskTracker) -> Result<(), Fault> {
     if !services.is_shared() {
         return Ok(());
@@ -152,53 +152,53 @@ async fn answer(
     Ok(write.await?)
 }
 
-/// Carries the command out on a connection of this process.
+/// Carries out the command on a connection of this process.
 async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answer {
     let registry = services.registry();
-    let Some(link) = registry.link(id) else {
+    let Some(connection) = registry.connection(id) else {
         return Answer::NotConnected;
     };
     let done = match command {
-        Command::PairingCode(phone) => match link.pairing_code(&phone).await {
+        Command::PairingCode(phone) => match connection.pairing_code(&phone).await {
             Ok(code) => {
                 registry.set_state(id, State::Pairing);
-                tell_pairing(services, id).await;
+                publish_pairing(services, id).await;
                 Ok(Answer::Told(code.as_str().to_owned()))
             }
             Err(error) => Err(error.into()),
         },
-        Command::Mark { message, mark } if link.is_connected() => {
-            link.mark(&message, mark).await.map(|()| Answer::Done)
+        Command::Mark { message, mark } if connection.is_connected() => {
+            connection.mark(&message, mark).await.map(|()| Answer::Done)
         }
         Command::Logout if registry.state(id) == Some(State::Connected) => {
-            link.logout().await.map(|()| Answer::Done)
+            connection.logout().await.map(|()| Answer::Done)
         }
-        Command::Find(phone) if link.is_connected() => {
+        Command::Find(phone) if connection.is_connected() => {
             if let Err(wait) = services.rates().numbers.count(id) {
                 return later(wait);
             }
-            let found = link.find(&phone).await.map(NumberStatus::of);
+            let found = connection.find(&phone).await.map(NumberStatus::of);
             found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
         }
-        Command::Groups if link.is_connected() => {
+        Command::Groups if connection.is_connected() => {
             if let Err(wait) = services.rates().groups.count(id) {
                 return later(wait);
             }
-            let groups = link.groups().await;
+            let groups = connection.groups().await;
             groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
         }
-        Command::PutUpAgain { message, key } if link.is_connected() => {
-            let path = link.put_up_again(&message, &key).await;
+        Command::PutUpAgain { message, key } if connection.is_connected() => {
+            let path = connection.put_up_again(&message, &key).await;
             path.map(|path| path.map_or(Answer::Refused, Answer::Told))
         }
-        Command::Typing { to, typing } if link.is_connected() => {
+        Command::Typing { to, typing } if connection.is_connected() => {
             if let Err(wait) = services.rates().typing.count(id) {
                 return later(wait);
             }
-            let told = link.typing(&to, typing).await;
+            let shown = connection.typing(&to, typing).await;
             let until = services.clock().monotonic() + SHOWN;
             registry.typing(id, to, (typing != Typing::Paused).then_some(until));
-            told.map(|()| Answer::Done)
+            shown.map(|()| Answer::Done)
         }
         Command::Find(_)
         | Command::Groups
@@ -217,8 +217,8 @@ fn later(wait: Duration) -> Answer {
     Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Tells those who do not run the session that it waits for its pairing code.
-async fn tell_pairing(services: &Services, id: SessionId) {
+/// Publishes to the other processes that the session waits for its pairing code.
+async fn publish_pairing(services: &Services, id: SessionId) {
     let Some(lease) = services
         .registry()
         .lease(id)
@@ -227,15 +227,15 @@ async fn tell_pairing(services: &Services, id: SessionId) {
         return;
     };
     let boot = services.boot().clone();
-    let told = services.store().write(lease.org, move |tx| {
+    let published = services.store().write(lease.org, move |tx| {
         Box::pin(async move {
             lease.check(tx).await?;
             store::live::tell(tx, &lease, &boot, State::Pairing.as_str(), None).await?;
             Ok::<_, Fault>(())
         })
     });
-    if let Err(fault) = told.await {
-        tracing::debug!(session.id = %id, error = %fault, "the next change of the session is told");
+    if let Err(fault) = published.await {
+        tracing::debug!(session.id = %id, error = %fault, "a session's state was not published; its next change will be");
     }
 }
 

@@ -1,7 +1,7 @@
-//! The groups that a session's number is in. WhatsApp knows them, nothing of them is kept here.
+//! The groups that a session's number is in. Only WhatsApp knows them; nothing about them is stored here.
 //!
-//! Asking is dear to WhatsApp: each session asks at a slow, even pace, and a group's id stays the same,
-//! so whoever writes to one need ask for it only once.
+//! The query is expensive for WhatsApp, so each session's rate is limited. A group's id does not change,
+//! so a caller needs to look it up only once.
 
 use passerelle_engine::ids::{OrgId, SessionId};
 pub use passerelle_engine::whatsapp::JoinedGroup;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The groups that the session's number is in, by name.
+/// Returns the groups that the session's number is in, sorted by name.
 pub async fn list(
     services: &Services,
     org: OrgId,
@@ -24,6 +24,6 @@ pub async fn list(
     if sessions::read(services, org, session).await?.is_none() {
         return Err(AskError::NotFound);
     }
-    let told = commands::ask(services, org, session, Command::Groups).await?;
-    Ok(serde_json::from_str(&told.or_why()?).map_err(Fault::from)?)
+    let answer = commands::ask(services, org, session, Command::Groups).await?;
+    Ok(serde_json::from_str(&answer.into_text()?).map_err(Fault::from)?)
 }

@@ -1,11 +1,11 @@
-//! Sessions, as a tenant handles them. What should be is written to the store; the host that
-//! holds the session is woken and makes it so.
+//! Sessions, from a tenant's view. The desired state is written to the store and the hosts are woken. The
+//! host that holds the session's lease then starts or stops it.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a session |
-//! | [`commands`] | reaching its connection, wherever it lives |
-//! | [`number_checks`], [`groups`] | asking WhatsApp: whether a number has it, which groups a number is in |
+//! | [`commands`] | reaching its connection, in whichever process it runs |
+//! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 //! | [`sealed`] | where what is sealed of a session lies |
 
@@ -38,7 +38,7 @@ use crate::{
     store::{self, sessions::Stored},
 };
 
-/// Makes a session, at rest until it is connected.
+/// Creates a session. It stays stopped until the tenant connects it.
 pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
@@ -69,7 +69,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
     })
 }
 
-/// One session.
+/// Returns one session, or `None` if it does not exist.
 pub async fn read(
     services: &Services,
     org: OrgId,
@@ -84,7 +84,7 @@ pub async fn read(
         .transpose()
 }
 
-/// The organisation's sessions, newest first.
+/// Returns the organisation's sessions, newest first.
 pub async fn list(
     services: &Services,
     org: OrgId,
@@ -105,7 +105,7 @@ pub async fn list(
     })
 }
 
-/// The tenant wants it to run: it connects, or waits to be linked.
+/// Requests that the session runs: it connects, or waits to be linked.
 pub async fn connect(
     services: &Services,
     org: OrgId,
@@ -114,7 +114,7 @@ pub async fn connect(
     want(services, org, id, Desired::Running).await
 }
 
-/// The tenant wants it to rest: the connection closes, the link stays.
+/// Requests that the session stops: its connection closes, the device stays linked.
 pub async fn disconnect(
     services: &Services,
     org: OrgId,
@@ -149,7 +149,7 @@ async fn want(
     }
 }
 
-/// What is to become of the session's messages that may have been sent, from now on.
+/// Sets what happens from now on to uncertain sends: messages of the session that may have been sent.
 pub async fn set_uncertain(
     services: &Services,
     org: OrgId,
@@ -168,7 +168,8 @@ pub async fn set_uncertain(
     }
 }
 
-/// Follows a session's live state and QR, wherever it runs; none when there is no such session.
+/// Returns a receiver of the session's live state and QR, in whichever process it runs. Returns `None` if
+/// there is no such session.
 pub async fn watch(
     services: &Services,
     org: OrgId,
@@ -181,15 +182,16 @@ pub async fn watch(
         return Ok(Some(services.registry().watch(id)));
     }
     let key = services.vault().org_key(org).await?;
-    let (told, live) = watch::channel(told(services, &key, org, id).await?);
-    // It ends with the last one who follows.
-    TaskTracker::new().spawn(follow(services.clone(), key, org, id, told));
+    let (sender, live) = watch::channel(published(services, &key, org, id).await?);
+    // The task ends when the last receiver is dropped.
+    TaskTracker::new().spawn(follow(services.clone(), key, org, id, sender));
     Ok(Some(live))
 }
 
-/// Between two looks at what another process tells of a session that somebody follows.
+/// Interval between two reads of a session's live state while somebody watches it.
 const FOLLOW: Duration = Duration::from_millis(250);
 
+/// Reads the live state regularly and sends its changes to `live`.
 async fn follow(
     services: Services,
     key: Arc<DataKey>,
@@ -202,10 +204,10 @@ async fn follow(
             () = tokio::time::sleep(FOLLOW) => {}
             () = live.closed() => return,
         }
-        // While the store does not answer, what was told last stands.
-        if let Ok(now) = told(&services, &key, org, id).await {
+        // While the database is down, the last state stays.
+        if let Ok(now) = published(&services, &key, org, id).await {
             live.send_if_modified(|before| {
-                // The end of a code is told a moment earlier or later by each look.
+                // The expiry of a code is left out: it differs by some milliseconds with each read.
                 let shown = |live: &Live| (live.state, live.qr.as_ref().map(|qr| qr.code.clone()));
                 let changed = shown(before) != shown(&now);
                 *before = now;
@@ -215,8 +217,8 @@ async fn follow(
     }
 }
 
-/// What the process that runs the session told last.
-async fn told(
+/// Returns the live state that the process which runs the session published last.
+async fn published(
     services: &Services,
     key: &DataKey,
     org: OrgId,
@@ -225,15 +227,15 @@ async fn told(
     let mut conn = services.store().read(org).await?;
     let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
     let seen_since = now.saturating_sub(millis(DEAD));
-    let told = store::live::read(&mut conn, org, id, seen_since).await?;
-    let Some((state, sealed)) = told else {
+    let row = store::live::read(&mut conn, org, id, seen_since).await?;
+    let Some((state, sealed)) = row else {
         return Ok(Live::default());
     };
     let record = id.to_string();
     let qr = sealed.map(|sealed| key.open_json(&qr_place(org, &record), &sealed));
     let mut qr: Option<Qr> = qr.transpose()?;
     if let Some(qr) = &mut qr {
-        // Told by the database's clock: the hosts' own and ours may differ by as much as they like.
+        // The row uses the database's clock, because the hosts' clocks may differ. Convert it to ours.
         let ahead = services.clock().now().saturating_sub(now);
         qr.expires_at = qr.expires_at.saturating_add(ahead);
     }
@@ -243,10 +245,10 @@ async fn told(
     })
 }
 
-/// Hosts seen since then are alive, by the database's clock.
+/// Returns the time, by the database's clock, since when a live host must have written a heartbeat.
 async fn seen_since(services: &Services, conn: &mut AnyConnection) -> Result<Millis, Fault> {
     if !services.is_shared() {
-        // Nobody else tells anything.
+        // No other process publishes anything.
         return Ok(Millis::MAX);
     }
     let now = passerelle_engine::store::now(services.store().dialect(), conn).await?;
@@ -259,22 +261,22 @@ pub enum CommandError {
     /// No such session.
     #[error("no such session")]
     NotFound,
-    /// It is linked already: a pairing code would be for nothing.
+    /// The session is already linked, so a pairing code would have no use.
     #[error("the session is linked already")]
     AlreadyLinked,
-    /// It has no connection at the moment.
+    /// The session has no connection at the moment.
     #[error("the session is not connected")]
     NotConnected,
     /// WhatsApp refused.
     #[error("WhatsApp refused")]
     Refused,
-    /// Our side failed.
+    /// The gateway failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
-/// Asks WhatsApp for a code to type on the phone instead of scanning a QR. The session must wait
-/// to be linked; it is waited for a moment after `connect`.
+/// Requests a pairing code, which is typed on the phone instead of scanning a QR. The session must wait to
+/// be linked. Just after `connect`, this function waits until it does.
 pub async fn pairing_code(
     services: &Services,
     org: OrgId,
@@ -295,7 +297,7 @@ pub async fn pairing_code(
         .ok_or(CommandError::NotFound)?;
     let waiting = async {
         let waits = |live: &Live| matches!(live.state, State::Qr | State::Pairing);
-        // The borrow that ends the wait is not Send, so it ends here.
+        // The returned borrow is not `Send`, so it is dropped here.
         live.wait_for(waits).await.map(drop)
     };
     let waited = tokio::time::timeout(commands::WAIT, waiting).await;
@@ -310,8 +312,8 @@ pub async fn pairing_code(
     }
 }
 
-/// Unlinks the device from the phone and lets the session rest. Without a connection there is
-/// nobody to tell, so it is an error then; [`delete`] works all the same.
+/// Unlinks the device from the phone and stops the session. Without a connection this is an error, because
+/// WhatsApp cannot be asked; [`delete`] still works.
 pub async fn logout(
     services: &Services,
     org: OrgId,
@@ -329,31 +331,31 @@ pub async fn logout(
             Answer::Refused => return Err(CommandError::Refused),
             Answer::Later(_) | Answer::NotConnected => return Err(CommandError::NotConnected),
         }
-        rested(services, org, id).await?;
+        wait_until_stopped(services, org, id).await?;
     }
     want(services, org, id, Desired::Stopped)
         .await?
         .ok_or(CommandError::NotFound)
 }
 
-/// Waits until nobody runs the session, for a while: one that goes down slowly is no reason to keep
-/// the caller, since its lease is checked.
-async fn rested(services: &Services, org: OrgId, id: SessionId) -> Result<(), Fault> {
+/// Waits until no process runs the session, at most for [`commands::WAIT`]. The caller may go on after
+/// that: every write of a session that still runs is checked against its lease.
+async fn wait_until_stopped(services: &Services, org: OrgId, id: SessionId) -> Result<(), Fault> {
     if let Some(mut live) = watch(services, org, id).await? {
-        let rested = live.wait_for(|live| live.state == State::Stopped);
-        let _ = tokio::time::timeout(commands::WAIT, rested).await;
+        let stopped = live.wait_for(|live| live.state == State::Stopped);
+        let _ = tokio::time::timeout(commands::WAIT, stopped).await;
     }
     Ok(())
 }
 
-/// Deletes the session: its link, its keys, its lane and its messages. A connected one is
-/// unlinked from the phone first, as far as that works. Whether there was such a session.
+/// Deletes the session with its link, keys, lane and messages. If it is connected, its device is unlinked
+/// from the phone first, if WhatsApp allows. Returns whether the session existed.
 pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bool, Fault> {
     match logout(services, org, id).await {
         Ok(_) | Err(CommandError::NotConnected | CommandError::AlreadyLinked) => {}
         Err(CommandError::NotFound) => return Ok(false),
         Err(CommandError::Refused) => {
-            tracing::warn!(session.id = %id, "deleted without being unlinked");
+            tracing::warn!(session.id = %id, "the session is deleted, but its device could not be unlinked");
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }

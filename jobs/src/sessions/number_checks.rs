@@ -1,8 +1,8 @@
-//! Whether a phone number has WhatsApp.
+//! Checks whether a phone number has WhatsApp.
 //!
-//! A number that asks WhatsApp for many others looks like one that collects them. So an answer is kept
-//! for a day, and each session asks at a slow, even pace: what comes faster is refused, with when to
-//! come again.
+//! To WhatsApp, a number that looks up many others looks like one that collects numbers. So an answer is
+//! kept for a day, and each session's rate is limited. A request above the limit is refused, with the time
+//! to wait.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::{
     store,
 };
 
-/// How long an answer stands.
+/// How long a stored answer is used.
 const STANDS: Duration = Duration::from_hours(24);
 /// Checks the number, through this session if WhatsApp has to be asked.
 pub async fn check(
@@ -54,11 +54,11 @@ pub async fn check(
             .map_err(Fault::from)?;
         return Ok(found.at(at));
     }
-    let told = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
-    let found: NumberStatus = serde_json::from_str(&told.or_why()?).map_err(Fault::from)?;
+    let answer = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
+    let found: NumberStatus = serde_json::from_str(&answer.into_text()?).map_err(Fault::from)?;
     let answer = (found, now);
     match keep(services, org, session, phone, &answer).await {
-        // On PostgreSQL a message of theirs came in in this moment.
+        // On PostgreSQL this can race with an inbound message of the same contact.
         Err(fault) if fault.is_race() => keep(services, org, session, phone, &answer).await?,
         kept => kept?,
     }
@@ -67,7 +67,7 @@ pub async fn check(
     Ok(found.at(now))
 }
 
-/// Keeps the answer. Whom both names belong to may have been known by each of them.
+/// Stores the answer. If phone and LID were known as two contacts until now, they are merged.
 async fn keep(
     services: &Services,
     org: OrgId,

@@ -1,5 +1,5 @@
-//! Telling a contact that their message was read, or played. It is no message: it takes no place in
-//! the lane and is not paced, as on a phone.
+//! Read and played receipts for inbound messages. A receipt is not a message: as on a phone, it takes no
+//! place in the lane and is not paced.
 
 pub use passerelle_engine::whatsapp::Mark;
 use passerelle_engine::{
@@ -22,18 +22,18 @@ pub enum MarkError {
     /// No such message.
     #[error("no such message")]
     NotFound,
-    /// It did not come in, or is nothing that could be marked so.
+    /// The message is not inbound, or its kind cannot be marked like this.
     #[error("the message cannot be marked")]
     NotMarkable,
     /// The session has no connection at the moment.
     #[error("the session is not connected")]
     NotConnected,
-    /// Our side failed.
+    /// The gateway failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
-/// Sends the receipt and keeps that it was sent. A message that was marked before is left alone.
+/// Sends the receipt and stores that it was sent. Does nothing if the message was marked before.
 pub async fn mark(
     services: &Services,
     org: OrgId,
@@ -69,14 +69,16 @@ pub async fn mark(
         .ok_or(MarkError::NotFound)
 }
 
-/// Only what came in and is shown; played is only what plays.
+/// Returns whether the mark fits the message: only inbound messages that a chat shows can be marked, and
+/// only voice, audio and video as played.
 fn is_markable(message: &Message, mark: Mark) -> bool {
     let shown = message.direction == Direction::Inbound && message.content.target().is_none();
     let plays = matches!(message.content.kind(), "voice" | "audio" | "video");
     shown && (mark == Mark::Read || plays)
 }
 
-/// A message that came in, as WhatsApp names it. Older rows did not keep the chat it came in by.
+/// Returns the names by which WhatsApp knows an inbound message. The chat is derived from the sender for
+/// older rows, which did not store it. Returns `None` if the sender has neither LID nor phone.
 pub(crate) fn named(message: &Message) -> Option<Named> {
     let Message { context, peer, .. } = message;
     let kept = context.chat.clone();

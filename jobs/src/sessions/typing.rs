@@ -1,8 +1,8 @@
-//! Telling a contact that the number is typing, or recording a voice note. It is no message: it takes
-//! no place in the lane, and it is refused where a message would be.
+//! Typing indicators: a contact sees that the number is typing, or recording a voice note. An indicator
+//! is not a message: it takes no place in the lane. It is refused where a message would be refused.
 //!
-//! A phone takes it back by itself after some 25 seconds, which is the phone's to decide. So the
-//! session's host takes it back before that, unless it was told again.
+//! The recipient's phone clears an indicator after about 25 seconds, but each phone decides that itself.
+//! So the session's host clears it earlier, unless it is shown again.
 
 pub use passerelle_engine::whatsapp::Typing;
 use passerelle_engine::{
@@ -23,16 +23,16 @@ use crate::{
     store,
 };
 
-/// Why a contact was not told.
+/// Why an indicator was not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum TypingError {
     /// No such contact.
     #[error("no such contact")]
     NoContact,
-    /// The contact wants nothing more from this organisation.
+    /// The contact opted out of this organisation's messages.
     #[error("the recipient opted out")]
     OptedOut,
-    /// The connection did not tell them.
+    /// The connection did not show it.
     #[error(transparent)]
     Ask(#[from] AskError),
 }
@@ -49,8 +49,8 @@ impl From<sqlx::Error> for TypingError {
     }
 }
 
-/// Tells the contact, through the session's connection. When it will be taken back, unless it is told
-/// again: none of what takes it back.
+/// Shows or clears an indicator through the session's connection. Returns when it will be cleared if it is
+/// not shown again; `None` if this call clears it.
 pub async fn show(
     services: &Services,
     org: OrgId,
@@ -71,8 +71,8 @@ pub async fn show(
     if opted_out {
         return Err(TypingError::OptedOut);
     }
-    let told = commands::ask(services, org, session, Command::Typing { to, typing }).await?;
-    told.or_why()?;
+    let answer = commands::ask(services, org, session, Command::Typing { to, typing }).await?;
+    answer.into_text()?;
     let until = services.clock().now().saturating_add(millis(SHOWN));
     Ok((typing != Typing::Paused).then_some(until))
 }

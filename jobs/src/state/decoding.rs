@@ -1,16 +1,17 @@
-//! Files that are decoded whole: at most one for each core, so that memory stays bounded.
+//! Slots for decoding: at most one whole file per core and kind, so that memory stays bounded.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Whose turn it is to be decoded.
+/// The decoding slots of this process.
 #[derive(Debug)]
 pub(crate) struct Decoding {
     files: Arc<Semaphore>,
-    /// A film takes half a minute, in a process that is politer than this one: no picture waits for it.
+    /// Separate, so that no picture waits for a film. A film takes half a minute, in a process with a lower
+    /// priority than this one.
     films: Arc<Semaphore>,
-    /// A document may take as long as its process may.
+    /// Separate, because a document may use the whole time limit of its process.
     documents: Arc<Semaphore>,
 }
 
@@ -26,23 +27,23 @@ impl Default for Decoding {
 }
 
 impl Decoding {
-    /// The turn of the next file. A whole file is held only while it has one.
+    /// Waits for a file's slot. A whole file may be in memory only while its slot is held.
     pub(crate) async fn slot(&self) -> DecodingSlot {
         DecodingSlot::of(&self.files).await
     }
 
-    /// The turn of the next film.
+    /// Waits for a film's slot.
     pub(crate) async fn film(&self) -> DecodingSlot {
         DecodingSlot::of(&self.films).await
     }
 
-    /// The turn of the next document.
+    /// Waits for a document's slot.
     pub(crate) async fn document(&self) -> DecodingSlot {
         DecodingSlot::of(&self.documents).await
     }
 }
 
-/// A file's turn.
+/// The right to decode one file; released on drop.
 pub(crate) struct DecodingSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -54,8 +55,8 @@ impl DecodingSlot {
         }
     }
 
-    /// Does some work on somebody else's bytes; none when it panics. Whoever waits for it may go: the
-    /// work has its turn until it ends.
+    /// Runs `work` on untrusted bytes in a blocking thread. Returns `None` if it panics. The slot is held
+    /// until the work ends, even if the caller stops waiting.
     pub(crate) async fn work<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -1,7 +1,7 @@
-//! When this host last wrote its heartbeat, and how long it may believe in its leases.
+//! The fence: how long this host may trust its leases after its last heartbeat.
 //!
-//! It goes by its own monotonic clock from before the heartbeat was written, so the database's clock
-//! and its own wall clock may step as they like.
+//! The time is measured on the host's monotonic clock, from the moment before the heartbeat was
+//! written. So a jump of the database's clock or of the wall clock does no harm.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,10 +10,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Without a heartbeat for so long, the host takes itself for dead.
+/// After this time without a heartbeat the host must stop writing to sockets.
 const FENCED: Duration = Duration::from_secs(10);
 
-/// When the last heartbeat that was written began.
+/// The start of the last heartbeat that was written.
 #[derive(Debug, Default)]
 pub(crate) struct Fence(Mutex<Option<Instant>>);
 
@@ -22,12 +22,12 @@ impl Fence {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A heartbeat that began at `began` was written.
+    /// Records that a heartbeat which began at `began` was written.
     pub(crate) fn renew(&self, began: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
     }
 
-    /// Whether leases may be believed in at `now`.
+    /// Returns whether leases may be trusted at `now`.
     pub(crate) fn holds(&self, now: Instant) -> bool {
         self.beaten()
             .is_none_or(|at| now.saturating_duration_since(at) < FENCED)
@@ -41,7 +41,10 @@ mod tests {
     #[test]
     fn the_fence_falls_ten_seconds_after_the_last_heartbeat_began() {
         let (fence, began) = (Fence::default(), Instant::now());
-        assert!(fence.holds(began), "nothing is held before the first one");
+        assert!(
+            fence.holds(began),
+            "the fence holds before the first heartbeat"
+        );
         fence.renew(began);
         assert!(fence.holds(began + FENCED - Duration::from_millis(1)));
         assert!(!fence.holds(began + FENCED));

@@ -1,7 +1,7 @@
-//! Messages that WhatsApp's server took, gathered until they are committed together.
+//! Group commit of acknowledged messages.
 //!
-//! Whoever comes first commits all that gathered while the set before was being committed. Nobody
-//! waits for a set to fill.
+//! While one set is committed, further messages gather. The first waiting job then commits all of them
+//! as the next set. No job waits for a set to fill.
 
 use std::{
     future::Future,
@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::model::Message;
 
-/// A message that the server took.
+/// A message that WhatsApp's server acknowledged.
 pub(crate) struct Taken {
     pub(crate) lease: Lease,
     pub(crate) key: Arc<DataKey>,
@@ -23,18 +23,18 @@ pub(crate) struct Taken {
     pub(crate) gap: Duration,
 }
 
-/// What became of it in its set.
+/// The result for one message of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// It is committed.
+    /// The outcome is committed.
     Committed,
-    /// The session's lease is lost; its new owner resolves the message.
+    /// The session's lease is lost; the new owner resolves the message.
     LeaseLost,
-    /// The set was not committed: it is to be tried alone.
+    /// The set was not committed; the message must be tried alone.
     Alone,
 }
 
-/// Where the taken ones of a host gather.
+/// The acknowledged messages of a host that wait for their commit.
 #[derive(Default)]
 pub(crate) struct Gathering {
     waiting: Mutex<Vec<(Taken, oneshot::Sender<Settled>)>>,
@@ -47,8 +47,8 @@ impl Gathering {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Settles this one by `commit`, with whatever else has gathered. `commit` says of each of its set,
-    /// in order, what became of it.
+    /// Settles this message with `commit`, together with the others that have gathered. `commit` returns
+    /// one result per message, in the order of its set.
     pub(crate) async fn settle<F>(
         &self,
         taken: Taken,
@@ -66,7 +66,7 @@ impl Gathering {
         let set = std::mem::take(&mut *self.waiting());
         let (set, answers): (Vec<_>, Vec<_>) = set.into_iter().unzip();
         for (answer, settled) in answers.into_iter().zip(commit(set).await) {
-            // Whoever waited may have been stopped; what is committed stands all the same.
+            // The waiting job may have been stopped. Its outcome is committed either way.
             let _ = answer.send(settled);
         }
         drop(turn);

@@ -1,5 +1,5 @@
-//! The one message of a session that is in flight: who waits for WhatsApp's word on it, and from
-//! when on the next one may be written.
+//! The one message of a session that is in flight: the channel for WhatsApp's answer to it, and the
+//! earliest time for the next message.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,14 @@ use tokio::{
     time::Instant,
 };
 
-/// WhatsApp's word on the message in flight.
+/// WhatsApp's answer to the message in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerVerdict {
-    /// The server took it.
+    /// The server acknowledged it.
     Taken,
     /// The server refused it with this code.
     Refused(u16),
-    /// No acknowledgement was seen, yet the phone has it.
+    /// A receipt came without an acknowledgement before it.
     Receipt(ReceiptKind, Millis),
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum ServerVerdict {
 pub(crate) struct InFlight {
     waiting: Mutex<Option<Waiting>>,
     gate: Mutex<Option<Instant>>,
-    /// The WhatsApp id in flight, for those who wait until it is settled.
+    /// The WhatsApp id in flight; watched by tasks that wait until it is settled.
     current: watch::Sender<Option<String>>,
 }
 
@@ -39,13 +39,13 @@ impl InFlight {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A message takes off: WhatsApp's words on it come out of the receiver. It is settled when
-    /// the guard is dropped.
+    /// Puts a message in flight and returns the receiver of WhatsApp's answer. The message counts as
+    /// settled when the guard is dropped.
     pub(crate) fn begin(
         in_flight: &Arc<Self>,
         wa_id: &str,
     ) -> (InFlightGuard, mpsc::Receiver<ServerVerdict>) {
-        let (verdicts, heard) = mpsc::channel(1);
+        let (verdicts, receiver) = mpsc::channel(1);
         *in_flight.waiting() = Some(Waiting {
             wa_id: wa_id.to_owned(),
             verdicts,
@@ -56,21 +56,20 @@ impl InFlight {
                 in_flight: Arc::clone(in_flight),
                 wa_id: wa_id.to_owned(),
             },
-            heard,
+            receiver,
         )
     }
 
-    /// Passes WhatsApp's first word on a message to whoever waits for it. False when nobody does:
-    /// the message is not in flight, or has heard a word already. What comes after the first word,
-    /// as a receipt does that follows its acknowledgement at once, is news to be kept once the
-    /// message is settled.
-    pub(crate) fn tell(&self, wa_id: &str, verdict: ServerVerdict) -> bool {
+    /// Passes WhatsApp's first answer to the job that waits for it. Returns false if no job waits: the
+    /// message is not in flight, or was answered already. The caller then stores the answer itself, once
+    /// the message is settled. An example is a receipt that follows its acknowledgement at once.
+    pub(crate) fn report(&self, wa_id: &str, verdict: ServerVerdict) -> bool {
         self.waiting()
             .take_if(|waiting| waiting.wa_id == wa_id)
             .is_some_and(|waiting| waiting.verdicts.try_send(verdict).is_ok())
     }
 
-    /// Waits while one of these is in flight, so that what follows is written after its outcome.
+    /// Waits while one of these messages is in flight, so that its outcome is committed first.
     pub(crate) async fn settled(&self, wa_ids: &[String]) {
         let mut current = self.current.subscribe();
         let settled =
@@ -79,19 +78,19 @@ impl InFlight {
         let _ = settled.await;
     }
 
-    /// From when on the next message may be written, by the local monotonic clock: the second gate
-    /// behind the lane's `next_at`.
+    /// Returns the earliest time for the next message, on the local monotonic clock. This gate comes in
+    /// addition to the lane's `next_at`, which is on the database's clock.
     pub(crate) fn gate(&self) -> Option<Instant> {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the next message back until `until`.
+    /// Holds the next message back until `until`.
     pub(crate) fn close_gate(&self, until: Instant) {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
 }
 
-/// While it lives, its message is in flight.
+/// Keeps its message in flight until dropped.
 pub(crate) struct InFlightGuard {
     in_flight: Arc<InFlight>,
     wa_id: String,
@@ -99,7 +98,7 @@ pub(crate) struct InFlightGuard {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        // The lane was released with the outcome, so the next message may have taken off already.
+        // The outcome released the lane, so the next message may already be in flight here.
         self.in_flight
             .waiting()
             .take_if(|waiting| waiting.wa_id == self.wa_id);
@@ -116,33 +115,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_word_reaches_only_the_message_it_is_about() {
+    async fn an_answer_reaches_only_the_message_it_is_about() {
         let in_flight = Arc::new(InFlight::default());
-        let (_in_flight, mut heard) = InFlight::begin(&in_flight, "A");
-        assert!(!in_flight.tell("B", ServerVerdict::Taken));
-        assert!(in_flight.tell("A", ServerVerdict::Refused(463)));
-        assert_eq!(heard.recv().await, Some(ServerVerdict::Refused(463)));
+        let (_in_flight, mut receiver) = InFlight::begin(&in_flight, "A");
+        assert!(!in_flight.report("B", ServerVerdict::Taken));
+        assert!(in_flight.report("A", ServerVerdict::Refused(463)));
+        assert_eq!(receiver.recv().await, Some(ServerVerdict::Refused(463)));
     }
 
     #[tokio::test]
-    async fn only_the_first_word_is_taken_and_the_next_is_left_to_be_kept() {
+    async fn only_the_first_answer_is_passed_on_and_the_next_is_left_to_the_caller() {
         let in_flight = Arc::new(InFlight::default());
-        let (_in_flight, mut heard) = InFlight::begin(&in_flight, "A");
-        assert!(in_flight.tell("A", ServerVerdict::Taken));
-        assert!(!in_flight.tell("A", ServerVerdict::Receipt(ReceiptKind::Read, 1)));
-        assert_eq!(heard.recv().await, Some(ServerVerdict::Taken));
-        let (_in_flight, heard) = InFlight::begin(&in_flight, "B");
-        drop(heard);
+        let (_in_flight, mut receiver) = InFlight::begin(&in_flight, "A");
+        assert!(in_flight.report("A", ServerVerdict::Taken));
+        assert!(!in_flight.report("A", ServerVerdict::Receipt(ReceiptKind::Read, 1)));
+        assert_eq!(receiver.recv().await, Some(ServerVerdict::Taken));
+        let (_in_flight, receiver) = InFlight::begin(&in_flight, "B");
+        drop(receiver);
         assert!(
-            !in_flight.tell("B", ServerVerdict::Taken),
-            "nobody listened any more"
+            !in_flight.report("B", ServerVerdict::Taken),
+            "no job waits any more"
         );
     }
 
     #[tokio::test]
-    async fn what_follows_a_message_waits_until_it_is_settled() {
+    async fn a_receipt_of_a_message_in_flight_waits_until_it_is_settled() {
         let in_flight = Arc::new(InFlight::default());
-        let (current, _heard) = InFlight::begin(&in_flight, "A");
+        let (current, _receiver) = InFlight::begin(&in_flight, "A");
         let ids = ["A".to_owned()];
         assert!(in_flight.settled(&ids).now_or_never().is_none());
         assert!(

@@ -1,4 +1,4 @@
-//! The messages that jobs of this process have in hand.
+//! Tracks which messages have a running job in this process.
 
 use std::{
     collections::HashSet,
@@ -7,7 +7,7 @@ use std::{
 
 use passerelle_engine::ids::MessageId;
 
-/// The messages that jobs of this process have in hand.
+/// The messages that have a running job in this process.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct InHand(Arc<Mutex<HashSet<MessageId>>>);
 
@@ -16,12 +16,12 @@ impl InHand {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of them.
+    /// Returns a copy of the whole set.
     pub(crate) fn all(&self) -> HashSet<MessageId> {
         self.messages().clone()
     }
 
-    /// In hand until the answer is dropped.
+    /// Adds the message until the returned guard is dropped.
     pub(crate) fn take(&self, message: MessageId) -> Held {
         self.messages().insert(message);
         Held {
@@ -31,7 +31,7 @@ impl InHand {
     }
 }
 
-/// While it lives, a job has its message in hand.
+/// Marks its message as having a running job, until dropped.
 pub(crate) struct Held {
     in_hand: InHand,
     message: MessageId,

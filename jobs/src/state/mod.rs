@@ -1,5 +1,5 @@
-//! What a process holds in memory. Data and its small methods: nothing here does I/O, and nothing
-//! names `Services`, which stands on it.
+//! The in-memory state of a process: data and small methods. Nothing here does I/O. Nothing here names
+//! `Services`, which is built from these types.
 
 pub(crate) mod decoding;
 pub(crate) mod fence;

@@ -1,4 +1,4 @@
-//! How often a session may do what is no message, so that no lane paces it.
+//! Rate limits of a session for requests that are not messages, which no lane paces.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -8,14 +8,14 @@ use governor::{
 };
 use passerelle_engine::ids::SessionId;
 
-/// The rate of each session of this process.
+/// A rate limit, counted per session of this process.
 pub(crate) struct Rate {
     limiter: DefaultKeyedRateLimiter<SessionId>,
     clock: DefaultClock,
 }
 
 impl Rate {
-    /// So many at once, and then one in each `every`, which is not zero.
+    /// Allows a burst of `at_once`, then one request per `every`, which must not be zero.
     pub(crate) fn new(at_once: NonZeroU32, every: Duration) -> Self {
         let quota = Quota::with_period(every).expect("every is not zero");
         Self {
@@ -24,20 +24,20 @@ impl Rate {
         }
     }
 
-    /// Counts one of the session; how long it has to wait instead, if it has to.
+    /// Counts one request of the session. Returns the time to wait if the limit is reached.
     pub(crate) fn count(&self, session: SessionId) -> Result<(), Duration> {
         let counted = self.limiter.check_key(&session);
         counted.map_err(|until| until.wait_time_from(self.clock.now()))
     }
 }
 
-/// What each session of this process may ask of WhatsApp, and how often.
+/// The rate limits of what each session may ask WhatsApp for.
 pub(crate) struct Rates {
-    /// Whether a number has WhatsApp.
+    /// Checks whether a number has WhatsApp.
     pub(crate) numbers: Rate,
-    /// Which groups the session's number is in.
+    /// Lists of the groups that the session's number is in.
     pub(crate) groups: Rate,
-    /// To show that it is typing.
+    /// Typing indicators.
     pub(crate) typing: Rate,
 }
 
@@ -47,7 +47,7 @@ impl Default for Rates {
         Self {
             numbers: rate(const { NonZeroU32::new(10).expect("10 is not 0") }, 3),
             groups: rate(const { NonZeroU32::new(6).expect("6 is not 0") }, 10),
-            // Several people may answer through one number.
+            // Generous, because several people may answer through one number.
             typing: rate(const { NonZeroU32::new(20).expect("20 is not 0") }, 1),
         }
     }

@@ -1,4 +1,4 @@
-//! The sessions that run in this process, and what is known of them live.
+//! The sessions that run in this process, with their live state.
 
 use std::{
     collections::HashMap,
@@ -15,14 +15,15 @@ use crate::{
     state::{in_flight::InFlight, typing::Shown},
 };
 
-/// A session at work here.
+/// A session that runs in this process.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) lease: Lease,
-    pub(crate) link: Option<Connection>,
+    /// `None` until the connection was opened.
+    pub(crate) connection: Option<Connection>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
-    /// Cancelled to make it rest.
+    /// Cancelled to stop the session.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the lease is lost: nothing more is written to its socket.
     pub(crate) lost: CancellationToken,
@@ -33,7 +34,7 @@ struct Entry {
     running: Option<Running>,
 }
 
-/// Every session this process runs or is asked about.
+/// Every session that this process runs or that somebody watches here.
 #[derive(Default)]
 pub(crate) struct Registry(Mutex<HashMap<SessionId, Entry>>);
 
@@ -42,10 +43,10 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows a session's live state; it may begin to run later.
+    /// Returns a receiver of the session's live state. The session may start later.
     pub(crate) fn watch(&self, id: SessionId) -> watch::Receiver<Live> {
         let mut entries = self.entries();
-        // Those that nobody runs or follows any more need no place.
+        // Forgets sessions that do not run and that nobody watches any more.
         entries.retain(|_, entry| entry.running.is_some() || entry.live.receiver_count() > 0);
         let entry = entries.entry(id).or_insert_with(|| Entry {
             live: watch::Sender::default(),
@@ -54,37 +55,42 @@ impl Registry {
         entry.live.subscribe()
     }
 
-    /// The live state, while the session runs here.
+    /// Returns the live state, `None` if the session does not run here.
     pub(crate) fn state(&self, id: SessionId) -> Option<State> {
         let entries = self.entries();
         let entry = entries.get(&id).filter(|entry| entry.running.is_some())?;
         Some(entry.live.borrow().state)
     }
 
-    /// Whether the session runs here, under any epoch.
+    /// Returns whether the session runs here, under any epoch.
     pub(crate) fn runs(&self, id: SessionId) -> bool {
         self.entries()
             .get(&id)
             .is_some_and(|entry| entry.running.is_some())
     }
 
-    /// The session at work under this epoch.
+    /// Returns the session if it runs here under this epoch.
     pub(crate) fn running(&self, id: SessionId, epoch: i64) -> Option<Running> {
         let running = self.entries().get(&id)?.running.clone();
         running.filter(|running| running.lease.epoch == epoch)
     }
 
-    /// The lease under which the session runs here.
+    /// Returns the lease under which the session runs here.
     pub(crate) fn lease(&self, id: SessionId) -> Option<Lease> {
         Some(self.entries().get(&id)?.running.as_ref()?.lease.clone())
     }
 
-    /// The session's connection, whatever its state.
-    pub(crate) fn link(&self, id: SessionId) -> Option<Connection> {
-        self.entries().get(&id)?.running.as_ref()?.link.clone()
+    /// Returns the session's connection, which may be in any state.
+    pub(crate) fn connection(&self, id: SessionId) -> Option<Connection> {
+        self.entries()
+            .get(&id)?
+            .running
+            .as_ref()?
+            .connection
+            .clone()
     }
 
-    /// The session shows a contact that it is typing until then; none when it no longer does.
+    /// Records until when the session shows typing to a contact; `None` if it no longer does.
     pub(crate) fn typing(&self, id: SessionId, to: Recipient, until: Option<Instant>) {
         let running = self
             .entries()
@@ -95,7 +101,7 @@ impl Registry {
         }
     }
 
-    /// The session begins to run here.
+    /// Records that the session runs here.
     pub(crate) fn begin(&self, running: Running) {
         let id = running.lease.session;
         let mut entries = self.entries();
@@ -110,18 +116,18 @@ impl Registry {
         });
     }
 
-    /// The session has a connection of its own now.
-    pub(crate) fn linked_up(&self, id: SessionId, link: Connection) {
+    /// Records the session's connection.
+    pub(crate) fn set_connection(&self, id: SessionId, connection: Connection) {
         if let Some(running) = self
             .entries()
             .get_mut(&id)
             .and_then(|entry| entry.running.as_mut())
         {
-            running.link = Some(link);
+            running.connection = Some(connection);
         }
     }
 
-    /// The session no longer runs here.
+    /// Records that the session no longer runs here under this epoch.
     pub(crate) fn end(&self, id: SessionId, epoch: i64) {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(&id) else {
@@ -140,29 +146,29 @@ impl Registry {
         }
     }
 
-    /// Shows a new live state.
+    /// Publishes a new live state to the watchers in this process.
     pub(crate) fn show(&self, id: SessionId, live: Live) {
         if let Some(entry) = self.entries().get(&id) {
             entry.live.send_replace(live);
         }
     }
 
-    /// Shows a new state, leaving the QR.
+    /// Publishes a new state and keeps the QR.
     pub(crate) fn set_state(&self, id: SessionId, state: State) {
         if let Some(entry) = self.entries().get(&id) {
             entry.live.send_modify(|live| live.state = state);
         }
     }
 
-    /// Waits until the session no longer runs here, for so long at most.
+    /// Waits until the session no longer runs here, at most for `wait`.
     pub(crate) async fn stopped(&self, id: SessionId, wait: Duration) {
         let mut live = self.watch(id);
         let stopped = live.wait_for(|live| live.state == State::Stopped);
-        // A session that goes down slowly is no reason to keep the caller: its lease is checked.
+        // The caller may go on after the timeout: a session that still runs has its lease checked.
         let _ = tokio::time::timeout(wait, stopped).await;
     }
 
-    /// Every session at work here, with the epoch it runs under.
+    /// Returns every session that runs here.
     pub(crate) fn all(&self) -> Vec<Running> {
         self.entries()
             .values()

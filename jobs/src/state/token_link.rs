@@ -1,4 +1,4 @@
-//! Both ends of a queue whose jobs may travel as tokens.
+//! What connects the two ends of a token queue: the relay, which pushes tokens, and the workers.
 
 use std::sync::{
     Arc,
@@ -7,12 +7,12 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Both ends of one queue: who is woken when a row may be due, and whether tokens travel at this moment.
+/// The wake-ups of both ends of one queue, and whether tokens are used at this moment.
 #[derive(Debug, Default)]
 pub(crate) struct TokenLink {
-    /// Whoever claims from the store.
+    /// Wakes the task that claims rows from the store.
     pub(crate) claims: Arc<Notify>,
-    /// Whoever makes tokens.
+    /// Wakes the relay, which pushes tokens for due rows.
     pub(crate) dispatches: Arc<Notify>,
     travels: AtomicU8,
 }
@@ -21,13 +21,14 @@ impl TokenLink {
     const DOWN: u8 = 1;
     const UP: u8 = 2;
 
-    /// A row may be due.
+    /// Wakes both ends, because a row may be due.
     pub(crate) fn wake(&self) {
         self.claims.notify_one();
         self.dispatches.notify_one();
     }
 
-    /// Whether tokens travel; none where this process works on no such jobs, or has no Redis.
+    /// Returns whether tokens are used now. Returns `None` if this process does not work on this queue or
+    /// has no Redis.
     pub(crate) fn travels(&self) -> Option<bool> {
         match self.travels.load(Ordering::Relaxed) {
             Self::DOWN => Some(false),
@@ -36,7 +37,7 @@ impl TokenLink {
         }
     }
 
-    /// Says how it stands; whether tokens travelled before.
+    /// Sets whether tokens are used. Returns whether they were used before.
     pub(crate) fn set(&self, up: bool) -> bool {
         let now = if up { Self::UP } else { Self::DOWN };
         self.travels.swap(now, Ordering::Relaxed) == Self::UP

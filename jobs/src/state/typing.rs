@@ -1,5 +1,5 @@
-//! To whom a session shows that it is typing, and until when: what nobody takes back is taken back
-//! here. What a process that dies leaves is taken back by the phones.
+//! Typing indicators of a session, and when each one ends. An indicator that the caller does not clear
+//! is cleared by this process. If the process dies, the recipients' phones clear it.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,10 +9,11 @@ use std::{
 use passerelle_engine::{clock::Clock, content::Recipient};
 use tokio::{sync::Notify, time::Instant};
 
-/// How long it is shown.
+/// How long an indicator is shown.
 pub(crate) const SHOWN: Duration = Duration::from_secs(20);
 
-/// Shown by one session. Some forty at most: twenty at once, then one a second, each for twenty seconds.
+/// The indicators that one session shows. The rate limit keeps them to about forty: twenty at once, then
+/// one per second, each for twenty seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     to: Mutex<Vec<(Recipient, Instant)>>,
@@ -24,7 +25,7 @@ impl Shown {
         self.to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is shown to them until then; none when it was taken back.
+    /// Records until when typing is shown to a recipient; `None` if it was cleared.
     pub(crate) fn set(&self, to: Recipient, until: Option<Instant>) {
         let mut shown = self.to();
         shown.retain(|(other, _)| *other != to);
@@ -33,19 +34,20 @@ impl Shown {
         self.changed.notify_one();
     }
 
-    /// Those to whom it was shown long enough, who are shown it no more.
+    /// Removes and returns the recipients whose indicator has ended.
     fn over(&self, now: Instant) -> Vec<Recipient> {
         let mut shown = self.to();
         let over = shown.extract_if(.., |(_, until)| *until <= now);
         over.map(|(to, _)| to).collect()
     }
 
-    /// When the next of them is over.
+    /// Returns when the next indicator ends.
     fn next(&self) -> Option<Instant> {
         self.to().iter().map(|(_, until)| *until).min()
     }
 
-    /// Waits for those to whom it was shown long enough, or for a change: there may be none of them.
+    /// Waits until an indicator ends or the set changes. Returns the recipients whose indicator has ended,
+    /// possibly none.
     pub(crate) async fn wait(&self, clock: &Clock) -> Vec<Recipient> {
         let next = self.next();
         let due = async {
@@ -84,11 +86,11 @@ mod tests {
         shown.set(bob.clone(), Some(at(25)));
         assert_eq!(shown.next(), Some(at(20)));
         assert_eq!(shown.over(at(19)), []);
-        // Told again, it is shown longer.
+        // Shown again, it lasts longer.
         shown.set(ada.clone(), Some(at(30)));
         assert_eq!(shown.over(at(25)), [bob]);
         assert_eq!(shown.over(at(29)), []);
-        // Taken back, nothing is left to take back.
+        // Once cleared, nothing is left to end.
         shown.set(ada, None);
         assert_eq!((shown.over(at(99)), shown.next()), (Vec::new(), None));
     }

@@ -1,4 +1,4 @@
-//! How many files come in at once: over all organisations, and of one.
+//! Limits how many uploads run at once: in total, and per organisation.
 
 use std::{
     collections::HashMap,
@@ -9,14 +9,14 @@ use std::{
 use passerelle_engine::ids::OrgId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Files that come in to this process at once.
+/// Concurrent uploads of this process.
 const ALL: usize = 32;
-/// Files of one organisation that come in at once.
+/// Concurrent uploads of one organisation.
 const PER_ORG: usize = 4;
-/// How long one waits for its turn.
+/// How long an upload waits for its slot.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// Who may bring a file in now.
+/// The upload slots of this process.
 pub(crate) struct UploadSlots {
     all: Arc<Semaphore>,
     orgs: Mutex<HashMap<OrgId, Arc<Semaphore>>>,
@@ -33,17 +33,17 @@ impl Default for UploadSlots {
     }
 }
 
-/// A turn; others may come in when it is dropped.
+/// The right to upload one file; released on drop.
 pub(crate) struct UploadSlot {
     _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl UploadSlots {
-    /// The organisation's next turn; none when it did not come in time.
+    /// Waits for a slot of the organisation. Returns `None` if none is free in time.
     pub(crate) async fn of(&self, org: OrgId) -> Option<UploadSlot> {
         let own = self.semaphore(org);
         let slot = async {
-            // First among its own, so that who waits for them takes no turn of the others.
+            // The organisation's own limit comes first: while waiting for it, no shared slot is held.
             let of_org = own.acquire_owned().await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
             Some(UploadSlot {
@@ -58,7 +58,7 @@ impl UploadSlots {
 
     fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
         let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only who brings something in right now is remembered.
+        // Only organisations with an upload at this moment are kept.
         orgs.retain(|_, own| Arc::strong_count(own) > 1);
         let own = orgs.entry(org);
         Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(PER_ORG))))
@@ -79,21 +79,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_organisation_has_four_turns_and_takes_none_of_the_others() {
+    async fn an_organisation_has_four_slots_and_takes_none_of_the_others() {
         let slots = impatient();
         let (one, other) = (OrgId::new(&Clock::system()), OrgId::new(&Clock::system()));
         let mut held = Vec::new();
         for _ in 0..PER_ORG {
             held.push(slots.of(one).await.unwrap());
         }
-        assert!(slots.of(one).await.is_none(), "a fifth waits in vain");
+        assert!(slots.of(one).await.is_none(), "a fifth gets no slot");
         assert!(slots.of(other).await.is_some());
         held.pop();
         assert!(slots.of(one).await.is_some());
     }
 
     #[tokio::test]
-    async fn all_together_have_thirty_two() {
+    async fn all_organisations_share_thirty_two_slots() {
         let slots = impatient();
         let mut held = Vec::new();
         for _ in 0..ALL / PER_ORG {

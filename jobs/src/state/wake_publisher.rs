@@ -1,4 +1,4 @@
-//! What other processes are to be told to look at.
+//! Wake-ups that wait to be published to the other processes.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// What is to be looked at.
+/// What a wake-up asks the others to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
     /// A lane may be due.
@@ -19,7 +19,7 @@ pub(crate) enum Topic {
     Deliveries,
     /// A file may have to be fetched.
     Fetches,
-    /// A session should start or stop, or is asked something.
+    /// A session should start or stop, or has a command waiting.
     Sessions,
 }
 
@@ -27,7 +27,8 @@ impl Topic {
     pub(crate) const ALL: [Self; 4] =
         [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
 
-    /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
+    /// Returns the topic's Redis channel. It contains `store`, so that two gateways on one Redis do not wake
+    /// each other.
     pub(crate) fn channel(self, store: &str) -> String {
         let topic = match self {
             Self::Lanes => "lanes",
@@ -39,7 +40,7 @@ impl Topic {
     }
 }
 
-/// What others are to be told, and whether they hear it.
+/// The topics to publish, and whether the connection to Redis is up.
 #[derive(Default)]
 pub(crate) struct WakePublisher {
     pending: Mutex<BTreeSet<Topic>>,
@@ -48,7 +49,7 @@ pub(crate) struct WakePublisher {
 }
 
 impl WakePublisher {
-    /// Tells the others, some time soon; the same topic once.
+    /// Queues a topic to be published soon. A topic that is already queued is published once.
     pub(crate) fn publish(&self, topic: Topic) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.insert(topic) {
@@ -56,12 +57,12 @@ impl WakePublisher {
         }
     }
 
-    /// Whether this process hears the others.
+    /// Returns whether this process receives the wake-ups of the others.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Takes what is to be told.
+    /// Takes the queued topics.
     pub(crate) fn take(&self) -> BTreeSet<Topic> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }

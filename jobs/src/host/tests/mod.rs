@@ -1,3 +1,3 @@
-//! What lanes keep whatever happens.
+//! Tests of the lanes' promises.
 
 mod promises;

@@ -1,4 +1,4 @@
-//! What the rows say, and what they must say.
+//! Reads the rows of the store and checks them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use sqlx::Row as _;
 
 use crate::model::Status;
 
-/// Everything that the store knows of one organisation's lanes.
+/// All rows of one organisation's lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rows {
     pub(super) messages: BTreeMap<MessageId, MessageRow>,
@@ -34,7 +34,7 @@ pub(super) struct LaneRow {
     pub(super) next_at: Millis,
     pub(super) running: Option<MessageId>,
     pub(super) last_event: i64,
-    /// Who holds its session, under which epoch.
+    /// The host that holds the session's lease, and the epoch.
     pub(super) host: Option<String>,
     pub(super) epoch: i64,
 }
@@ -48,7 +48,7 @@ pub(super) struct Wire {
     pub(super) at: Millis,
 }
 
-/// A text as its type writes it.
+/// Parses an id.
 fn id<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse().ok().context("an id")
 }
@@ -98,8 +98,8 @@ impl Rows {
             .filter(move |(_, message)| message.session == session)
     }
 
-    /// What holds at every moment.
-    pub(super) fn stand(&self) -> Result<()> {
+    /// Checks what must hold at every moment.
+    pub(super) fn check_state(&self) -> Result<()> {
         for (session, lane) in &self.lanes {
             let waiting = self
                 .of(*session)
@@ -107,31 +107,31 @@ impl Rows {
             let (pending, waiting) = (lane.pending, waiting.count());
             ensure!(
                 usize::try_from(pending).is_ok_and(|pending| pending == waiting),
-                "a lane says that {pending} messages wait, and {waiting} do"
+                "a lane's `pending` is {pending}, but {waiting} messages wait"
             );
-            let flying: Vec<_> = self
+            let in_flight: Vec<_> = self
                 .of(*session)
                 .filter(|(_, message)| message.status == Status::Sending)
                 .map(|(id, _)| *id)
                 .collect();
             ensure!(
-                flying == lane.running.into_iter().collect::<Vec<_>>(),
-                "{flying:?} are in flight and the lane says {:?}",
+                in_flight == lane.running.into_iter().collect::<Vec<_>>(),
+                "{in_flight:?} are in flight, but the lane's row says {:?}",
                 lane.running
             );
             let mut seqs: Vec<_> = self.of(*session).map(|(_, message)| message.seq).collect();
             seqs.sort_unstable();
             ensure!(
                 seqs == (1..=lane.last_seq).collect::<Vec<_>>(),
-                "the places of a lane are {seqs:?}, its last is {}",
+                "the places of a lane are {seqs:?}, the last place is {}",
                 lane.last_seq
             );
         }
         Ok(())
     }
 
-    /// What holds between two moments: `passed` is by how much the lanes' time was moved meanwhile.
-    pub(super) fn follow(&self, before: &Self, passed: Millis) -> Result<()> {
+    /// Checks what must hold between two states. `passed` is how far the lanes' time was moved between them.
+    pub(super) fn check_change(&self, before: &Self, passed: Millis) -> Result<()> {
         for (message, old) in &before.messages {
             let new = self
                 .messages
@@ -155,9 +155,9 @@ impl Rows {
         Ok(())
     }
 
-    /// What the phones saw: each lane's messages in their order, the gap between two of them kept.
-    pub(super) fn on_the_wire(&self, wires: &[Wire], floor: Millis) -> Result<()> {
-        /// Stamps are whole milliseconds, of three clock readings.
+    /// Checks the writes to the wire: each lane's messages are in their order, at least `floor` apart.
+    pub(super) fn check_wire(&self, wires: &[Wire], floor: Millis) -> Result<()> {
+        /// Tolerance: a time is in whole milliseconds and made of three clock readings.
         const SLACK: Millis = 5;
         let mut last: HashMap<SessionId, (i64, Millis)> = HashMap::new();
         for wire in wires {
@@ -177,8 +177,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Everything stands in its one final state, and was told as what it is.
-    pub(super) fn are_done(&self, told: &Told) -> Result<()> {
+    /// Checks the end: every message has one final status, and its events say the same.
+    pub(super) fn check_end(&self, events: &Events) -> Result<()> {
         for (message, row) in &self.messages {
             let status = row.status;
             ensure!(
@@ -186,22 +186,22 @@ impl Rows {
                 "{message} is still {}",
                 status.as_str()
             );
-            let told = told.statuses.get(message).map_or(&[][..], Vec::as_slice);
+            let statuses = events.statuses.get(message).map_or(&[][..], Vec::as_slice);
             ensure!(
-                told.last() == Some(&status),
-                "{message} is {} and was told as {told:?}",
+                statuses.last() == Some(&status),
+                "{message} is {}, but its events say {statuses:?}",
                 status.as_str()
             );
             ensure!(
-                told.windows(2).all(|two| two[0].may_become(two[1])),
-                "{message} was told as {told:?}"
+                statuses.windows(2).all(|two| two[0].may_become(two[1])),
+                "the events of {message} say {statuses:?}"
             );
         }
         for (session, lane) in &self.lanes {
-            let sequences = told.sequences.get(session).map_or(&[][..], Vec::as_slice);
+            let sequences = events.sequences.get(session).map_or(&[][..], Vec::as_slice);
             ensure!(
                 sequences == (1..=lane.last_event).collect::<Vec<_>>(),
-                "the events of a lane are {sequences:?} of {}",
+                "the events of a lane are numbered {sequences:?}, the last number is {}",
                 lane.last_event
             );
         }
@@ -209,7 +209,7 @@ impl Rows {
     }
 }
 
-/// Still to be sent, or being sent.
+/// Returns whether the message is queued or in flight.
 fn is_waiting(status: Status) -> bool {
     matches!(status, Status::Queued | Status::Sending)
 }
@@ -225,21 +225,21 @@ fn may_become(old: Status, new: Status) -> bool {
         || (is_waiting(old) && ends)
 }
 
-/// What was told of an organisation's messages, in order.
+/// The events of an organisation's messages, in order.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Events {
     pub(super) statuses: HashMap<MessageId, Vec<Status>>,
     pub(super) sequences: HashMap<SessionId, Vec<i64>>,
 }
 
-impl Told {
+impl Events {
     pub(super) async fn read(store: &Store, key: &DataKey, org: OrgId) -> Result<Self> {
         let mut conn = store.read(org).await?;
-        let events = sqlx::query(
+        let rows = sqlx::query(
             "SELECT id, session_id, sequence, body_sealed FROM event WHERE org_id = $1 ORDER BY session_id, sequence",
         );
-        let mut told = Self::default();
-        for row in events.bind(org.to_string()).fetch_all(&mut *conn).await? {
+        let mut events = Self::default();
+        for row in rows.bind(org.to_string()).fetch_all(&mut *conn).await? {
             let event: EventId = id(row.try_get("id")?)?;
             let place = Place {
                 org,
@@ -252,14 +252,15 @@ impl Told {
             let message = &body["data"]["message"];
             let text = |field: &str| message[field].as_str().context("a message's field");
             let status = Status::parse(text("status")?).context("a status")?;
-            told.statuses
+            events
+                .statuses
                 .entry(id(text("id")?)?)
                 .or_default()
                 .push(status);
             let session = id(row.try_get("session_id")?)?;
-            let sequences = told.sequences.entry(session).or_default();
+            let sequences = events.sequences.entry(session).or_default();
             sequences.push(row.try_get("sequence")?);
         }
-        Ok(told)
+        Ok(events)
     }
 }

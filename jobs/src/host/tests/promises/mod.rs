@@ -1,17 +1,17 @@
-//! What lanes keep whatever happens, in whatever order: a property test over the store.
+//! The promises that lanes keep in any order of events: a property test over the store.
 //!
-//! Steps are drawn at random: messages are accepted and taken back, two processes claim, write and
-//! settle, WhatsApp answers late or not at all, jobs get lost, processes die and take each other's
-//! sessions over, and the one that was taken over writes all the same. Every step calls what the
-//! product calls, on a real database. After each of them [`ledger`] reads the rows:
+//! Steps are drawn at random. Messages are accepted and canceled. Two processes claim, write and settle.
+//! WhatsApp answers late or not at all. Jobs get lost. Processes die and take over each other's sessions,
+//! and a process that lost its sessions still tries to write. Every step calls the product's own
+//! functions, on a real database. After each step [`ledger`] reads the rows and checks:
 //!
-//! - `pending` is the count of what is queued or in flight, and at most one message of a lane is in flight;
-//! - places are given without a gap, and messages go out in their order;
-//! - between two writes to the wire lies the floor of the gap;
-//! - a status never goes back, and who lost the lease changes nothing;
-//! - in the end everything accepted stands in exactly one final state, as its events told.
+//! - `pending` counts the messages that are queued or in flight, and a lane has at most one in flight;
+//! - places in a lane are given without a gap, and messages go out in their order;
+//! - two writes to the wire are at least the floor of the gap apart;
+//! - a status never goes back, and a process that lost the lease changes nothing;
+//! - at the end every accepted message has exactly one final status, and its events say the same.
 //!
-//! `PASSERELLE_TEST_LONG` runs many more of them. A failure prints a short list of steps that still fails.
+//! `PASSERELLE_TEST_LONG` runs many more cases. A failure prints a short list of steps that still fails.
 
 mod ledger;
 mod process;
@@ -25,52 +25,52 @@ use proptest::{
 
 use self::world::World;
 
-/// One thing that happens. A number chooses among what there is by then; where there is nothing of
-/// the kind, nothing happens.
+/// One step of a case. Numbers choose among the objects that exist at that moment; a step without an
+/// object does nothing.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A message is accepted; one that is brief expires in seconds.
+    /// A message is accepted; a brief one expires in seconds.
     Accept { lane: usize, brief: bool },
-    /// The last request comes again under its idempotency key.
-    Again,
-    /// The tenant takes a message back.
+    /// The last request is repeated with its idempotency key.
+    Repeat,
+    /// The tenant cancels a message.
     Cancel { nth: usize },
     /// Time passes.
     Pass { ms: u32 },
-    /// The sweep looks for messages past their time.
+    /// The sweep expires messages that are past their time.
     Expire,
-    /// A process claims what is due.
+    /// A process claims messages that are due.
     Claim { by: usize },
-    /// A process writes a message that it claimed, when its gates are open.
+    /// A process writes a message that it claimed, once its gates are open.
     Write { by: usize, nth: usize },
-    /// A process commits what became of a message that it claimed.
+    /// A process commits the outcome of a message that it claimed.
     Settle { by: usize, nth: usize, how: How },
-    /// WhatsApp took everything that a process wrote; what gathers meanwhile is settled in sets.
+    /// WhatsApp acknowledged everything that a process wrote; the outcomes are settled in sets.
     SettleAll { by: usize },
-    /// WhatsApp says something of a message that was written, late.
-    Hear { by: usize, nth: usize, how: How },
-    /// The job that had a message in hand is gone; its process lives.
+    /// WhatsApp's answer to a written message comes late.
+    LateUpdate { by: usize, nth: usize, how: How },
+    /// The job of a message is lost, but its process lives.
     Lose { by: usize, nth: usize },
-    /// A process looks for messages that nobody has in hand.
-    Strays { by: usize },
+    /// A process resolves its orphans.
+    Orphans { by: usize },
     /// A process dies and starts again, with nothing in memory.
     Crash { by: usize },
     /// A process takes every session that it does not run.
     TakeOver { by: usize },
-    /// A session's connection is up, or down.
+    /// A session's connection comes up or goes down.
     Connect { by: usize, lane: usize, up: bool },
 }
 
-/// What becomes of a message: of one that was written, what WhatsApp says.
+/// How a message ends. The first five are for a message that was written: WhatsApp's answer to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
     Taken,
     Refused,
     Delivered,
     Read,
-    /// No word in time.
+    /// No answer in time.
     Silence,
-    /// Not written, like all that follow: it goes back to the head of its lane.
+    /// The message was not written, as in all that follow. It goes back to the head of its lane.
     PutBack,
     Later,
     Failed,
@@ -92,7 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]);
     prop_oneof![
         8 => (lane.clone(), prop::bool::weighted(0.2)).prop_map(|(lane, brief)| Step::Accept { lane, brief }),
-        1 => Just(Step::Again),
+        1 => Just(Step::Repeat),
         2 => nth.clone().prop_map(|nth| Step::Cancel { nth }),
         4 => (0..12_000_u32).prop_map(|ms| Step::Pass { ms }),
         1 => Just(Step::Expire),
@@ -100,16 +100,16 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (by.clone(), nth.clone()).prop_map(|(by, nth)| Step::Write { by, nth }),
         8 => (by.clone(), nth.clone(), outcome).prop_map(|(by, nth, how)| Step::Settle { by, nth, how }),
         2 => by.clone().prop_map(|by| Step::SettleAll { by }),
-        3 => (by.clone(), nth.clone(), select(verdicts)).prop_map(|(by, nth, how)| Step::Hear { by, nth, how }),
+        3 => (by.clone(), nth.clone(), select(verdicts)).prop_map(|(by, nth, how)| Step::LateUpdate { by, nth, how }),
         1 => (by.clone(), nth).prop_map(|(by, nth)| Step::Lose { by, nth }),
-        1 => by.clone().prop_map(|by| Step::Strays { by }),
+        1 => by.clone().prop_map(|by| Step::Orphans { by }),
         1 => by.clone().prop_map(|by| Step::Crash { by }),
         2 => by.clone().prop_map(|by| Step::TakeOver { by }),
         1 => (by, lane, prop::bool::weighted(0.7)).prop_map(|(by, lane, up)| Step::Connect { by, lane, up }),
     ]
 }
 
-/// Plays lists of steps, each in an organisation of its own, on one store.
+/// Plays random lists of steps on one store, each in an organisation of its own.
 fn play(open: impl Future<Output = Option<world::Ground>>) {
     let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -158,8 +158,8 @@ const ACCEPT: Step = Step::Accept {
 /// Longer than any gap.
 const PASS: Step = Step::Pass { ms: 12_000 };
 
-/// Plays a list of steps on each database: what chance comes to too rarely to be waited for.
-async fn tell(steps: &[Step]) {
+/// Plays a fixed list of steps on each database, for cases that random lists reach too rarely.
+async fn replay(steps: &[Step]) {
     for ground in [
         world::Ground::sqlite().await,
         world::Ground::postgres().await,
@@ -175,18 +175,18 @@ async fn tell(steps: &[Step]) {
 }
 
 #[tokio::test]
-async fn a_late_word_on_a_message_that_nobody_has_in_hand_leaves_the_gap_as_it_was() {
+async fn a_late_acknowledgement_of_an_orphan_leaves_the_gap_as_it_was() {
     let (by, nth, how) = (0, 0, How::Taken);
-    tell(&[
+    replay(&[
         ACCEPT,
         ACCEPT,
         Step::Claim { by },
-        // It is written later than its claim had meant it to be, and its job is gone.
+        // The message is written later than its claim had planned, and its job is lost.
         PASS,
         Step::Write { by, nth },
         Step::Lose { by, nth },
-        Step::Hear { by, nth, how },
-        // Who takes it over knows of no gate.
+        Step::LateUpdate { by, nth, how },
+        // The new owner does not know the old owner's gate.
         Step::TakeOver { by: 1 },
         Step::Claim { by: 1 },
         Step::Write { by: 1, nth },
@@ -195,7 +195,7 @@ async fn a_late_word_on_a_message_that_nobody_has_in_hand_leaves_the_gap_as_it_w
 }
 
 #[tokio::test]
-async fn who_lost_the_lease_settles_nothing_that_its_new_owner_has_claimed() {
+async fn a_process_that_lost_the_lease_settles_nothing_that_the_new_owner_has_claimed() {
     for (written, how) in [
         (false, How::Failed),
         (false, How::PutBack),
@@ -210,13 +210,13 @@ async fn who_lost_the_lease_settles_nothing_that_its_new_owner_has_claimed() {
             Step::Claim { by: 1 },
             Step::Settle { by: 0, nth: 0, how },
         ]);
-        tell(&steps).await;
+        replay(&steps).await;
     }
 }
 
 #[tokio::test]
-async fn a_takeover_waits_a_gap_for_what_was_written_late() {
-    tell(&[
+async fn a_takeover_waits_a_gap_after_a_message_that_was_written_late() {
+    replay(&[
         ACCEPT,
         Step::Claim { by: 0 },
         PASS,
@@ -228,10 +228,9 @@ async fn a_takeover_waits_a_gap_for_what_was_written_late() {
     .await;
 }
 
-/// Each session stands twice in the set: as it was before it was lost, and as it is since it was taken
-/// again.
+/// Each session is in the set twice: once under the epoch that was lost, once under the new one.
 #[tokio::test]
-async fn in_a_set_what_was_flown_before_the_lease_was_lost_is_told_from_what_is_flown_now() {
+async fn a_set_tells_messages_of_a_lost_epoch_from_those_of_the_current_one() {
     let mut steps = Vec::new();
     for lane in [0, 0, 1, 1, 2, 2] {
         steps.push(Step::Accept { lane, brief: false });
@@ -245,5 +244,5 @@ async fn in_a_set_what_was_flown_before_the_lease_was_lost_is_told_from_what_is_
     steps.extend([Step::TakeOver { by: 0 }, PASS, Step::Claim { by: 0 }]);
     steps.extend(writes(0, 3));
     steps.push(Step::SettleAll { by: 0 });
-    tell(&steps).await;
+    replay(&steps).await;
 }

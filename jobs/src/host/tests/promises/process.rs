@@ -1,5 +1,5 @@
-//! A host as far as the store can tell: it runs sessions, has claimed messages in hand, and forgets
-//! all of it when it dies.
+//! A host as the store sees it: it runs sessions, holds claimed messages, and forgets everything when it
+//! dies.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,24 +22,24 @@ use passerelle_engine::whatsapp::event::ReceiptKind;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A process. What it believes may be out of date: another may have taken its sessions.
+/// A process. Its view may be stale: another process may have taken its sessions.
 pub(super) struct Process {
     pub(super) services: Services,
     /// The sessions that it runs.
     pub(super) runs: HashMap<SessionId, Lease>,
-    /// From when on each may write again: the gate on its own clock.
+    /// When each session may write again: the gate on the process's own clock.
     pub(super) gates: HashMap<SessionId, Millis>,
-    /// What it claimed and has not settled.
-    pub(super) flying: Vec<Flying>,
+    /// The messages that it claimed and has not settled.
+    pub(super) unsettled: Vec<Unsettled>,
 }
 
-/// A claimed message.
-pub(super) struct Flying {
+/// A claimed message that is not settled yet.
+pub(super) struct Unsettled {
     pub(super) job: SendMessage,
     pub(super) claimed: Claimed,
-    /// From when on it may be written.
+    /// The earliest time at which it may be written.
     pub(super) send_at: Millis,
-    /// When it was written.
+    /// When it was written; `None` until then.
     pub(super) wire: Option<Millis>,
     pub(super) _held: Held,
 }
@@ -53,7 +53,7 @@ impl Process {
             services: Services::new(store, vault, ground.clock.clone(), settings, chance),
             runs: HashMap::new(),
             gates: HashMap::new(),
-            flying: Vec::new(),
+            unsettled: Vec::new(),
         }
     }
 
@@ -61,23 +61,23 @@ impl Process {
         Arc::clone(&self.services.settings().host)
     }
 
-    /// Whether it believes that it runs the session under this epoch.
+    /// Returns whether the process believes that it runs the session under this epoch.
     pub(super) fn believes_in(&self, session: SessionId, epoch: i64) -> bool {
         self.runs
             .get(&session)
             .is_some_and(|lease| lease.epoch == epoch)
     }
 
-    /// Takes a claimed message out of its hands.
-    pub(super) fn take(&mut self, nth: usize) -> Option<Flying> {
-        let count = self.flying.len();
-        (count > 0).then(|| self.flying.remove(nth % count))
+    /// Removes one of the unsettled messages and returns it.
+    pub(super) fn take(&mut self, nth: usize) -> Option<Unsettled> {
+        let count = self.unsettled.len();
+        (count > 0).then(|| self.unsettled.remove(nth % count))
     }
 
-    /// Commits what became of a message, as the end of its job does.
-    pub(super) async fn settle(&self, flying: &Flying, outcome: Outcome) -> Result<()> {
-        let outcome = flying.claimed.honestly(outcome);
-        let settle = outcome::settle(&self.services, &flying.job, &flying.claimed, &outcome);
+    /// Commits the outcome of a message, as the end of its job does.
+    pub(super) async fn settle(&self, message: &Unsettled, outcome: Outcome) -> Result<()> {
+        let outcome = message.claimed.unknown_if_resent(outcome);
+        let settle = outcome::settle(&self.services, &message.job, &message.claimed, &outcome);
         match settle.await.map_err(NotDone::unrecorded) {
             Err(Err((error, _))) => Err(error),
             Ok(Done) | Err(Ok(_)) => Ok(()),
@@ -85,8 +85,8 @@ impl Process {
     }
 }
 
-impl Flying {
-    /// What became of it, if that can become of it; `now` is the moment.
+impl Unsettled {
+    /// Returns the outcome of the message, or `None` if it cannot end like this.
     pub(super) fn outcome(&self, how: How, now: Millis) -> Option<Outcome> {
         let Some(wire) = self.wire else {
             return Some(match how {
@@ -107,7 +107,7 @@ impl Flying {
             _ => return None,
         };
         Some(Outcome::Written {
-            // A machine that started a moment ago has no earlier one: then the gap is longer.
+            // A machine that started a moment ago has no earlier instant; then the gap is longer.
             wire_at: monotonic.checked_sub(ago).unwrap_or(monotonic),
             gap: Duration::from_millis(self.job.gap_ms),
             verdict,
@@ -115,7 +115,7 @@ impl Flying {
     }
 }
 
-/// What WhatsApp says of a message that is no longer in flight.
+/// Returns WhatsApp's update for a message that is no longer in flight, or `None` if it cannot say this.
 pub(super) fn update(how: How, now: Millis) -> Option<StatusUpdate> {
     Some(match how {
         How::Taken => StatusUpdate::Taken,

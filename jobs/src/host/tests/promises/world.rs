@@ -1,4 +1,4 @@
-//! A store with three lanes, two processes that work on it, and what happens to them.
+//! The world of a case: a store with three lanes, and two processes that work on it.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::{
     How, Step,
-    ledger::{Rows, Told, Wire},
-    process::{Flying, Process, update},
+    ledger::{Events, Rows, Wire},
+    process::{Process, Unsettled, update},
 };
 use crate::{
     error::Fault,
@@ -38,7 +38,7 @@ use crate::{
     webhook::{guard::Egress, schedule::Schedule},
 };
 
-/// An open store on which worlds stand one after the other.
+/// An open store, used by one world after the other.
 pub(super) struct Ground {
     pub(super) store: Store,
     pub(super) vault: Vault,
@@ -53,7 +53,7 @@ impl Ground {
         Some(Self::open(&url, Some(folder)).await)
     }
 
-    /// None where `PASSERELLE_TEST_POSTGRES` names no server.
+    /// Returns `None` if `PASSERELLE_TEST_POSTGRES` names no server.
     pub(super) async fn postgres() -> Option<Self> {
         Some(Self::open(&testing::database().await?, None).await)
     }
@@ -97,11 +97,11 @@ pub(super) struct World<'g> {
     org: OrgId,
     sessions: Vec<SessionId>,
     processes: Vec<Process>,
-    /// By how much time was moved on.
+    /// How far time was moved on so far.
     passed: Millis,
     accepted: Vec<MessageId>,
     wires: Vec<Wire>,
-    /// What WhatsApp refused, at some time.
+    /// The messages that WhatsApp refused.
     refused: HashSet<MessageId>,
     rows: Rows,
 }
@@ -133,7 +133,7 @@ impl<'g> World<'g> {
         Ok(world)
     }
 
-    /// One step, and a look at what it left.
+    /// Performs one step and checks the rows after it.
     pub(super) async fn take(&mut self, step: Step) -> Result<()> {
         let (rows, passed) = (self.rows.clone(), self.passed);
         self.perform(step).await?;
@@ -144,28 +144,29 @@ impl<'g> World<'g> {
 
     async fn look(&mut self, before: &Rows, passed: Millis) -> Result<()> {
         let rows = Rows::read(&self.ground.store, self.org).await?;
-        rows.stand()?;
-        rows.follow(before, passed)?;
+        rows.check_state()?;
+        rows.check_change(before, passed)?;
         for message in &self.accepted {
             ensure!(
                 rows.messages.contains_key(message),
-                "{message} was accepted and is not there"
+                "{message} was accepted but has no row"
             );
         }
-        rows.on_the_wire(&self.wires, millis(Pace::default().floor()))?;
+        rows.check_wire(&self.wires, millis(Pace::default().floor()))?;
         self.rows = rows;
-        self.nothing_shown_is_denied()
+        self.check_written()
     }
 
-    /// What was written is called failed only if WhatsApp refused it, and neither expired nor canceled.
-    fn nothing_shown_is_denied(&self) -> Result<()> {
+    /// Checks that a written message is `failed` only if WhatsApp refused it, and never `expired` or
+    /// `canceled`: the recipient may have seen it.
+    fn check_written(&self) -> Result<()> {
         use crate::model::Status::{Canceled, Expired, Failed};
         for wire in &self.wires {
             let status = self.rows.messages[&wire.message].status;
             let refused = status == Failed && self.refused.contains(&wire.message);
             ensure!(
                 refused || ![Failed, Expired, Canceled].contains(&status),
-                "{} was written and is {}",
+                "{} was written but is {}",
                 wire.message,
                 status.as_str()
             );
@@ -176,7 +177,7 @@ impl<'g> World<'g> {
     async fn perform(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Accept { lane, brief } => self.accept(lane, brief).await,
-            Step::Again => self.accept_again().await,
+            Step::Repeat => self.accept_again().await,
             Step::Cancel { nth } => self.cancel(nth).await,
             Step::Pass { ms } => self.pass(ms.into()).await,
             Step::Expire => {
@@ -187,12 +188,12 @@ impl<'g> World<'g> {
             Step::Write { by, nth } => self.write(by, nth).await,
             Step::Settle { by, nth, how } => self.settle(by, nth, how).await,
             Step::SettleAll { by } => self.settle_all(by).await,
-            Step::Hear { by, nth, how } => self.hear(by, nth, how).await,
+            Step::LateUpdate { by, nth, how } => self.late_update(by, nth, how).await,
             Step::Lose { by, nth } => {
                 drop(self.processes[by].take(nth));
                 Ok(())
             }
-            Step::Strays { by } => {
+            Step::Orphans { by } => {
                 let services = &self.processes[by].services;
                 let orphans = orphans::resolve(services, &HashSet::new()).await?;
                 orphans::resolve(services, &orphans).await?;
@@ -208,7 +209,7 @@ impl<'g> World<'g> {
         }
     }
 
-    /// The moment, by the time of the lanes.
+    /// Returns the current time of the lanes.
     async fn now(&self) -> Result<Millis> {
         let store = &self.ground.store;
         let mut conn = store.read_system().await?;
@@ -216,7 +217,8 @@ impl<'g> World<'g> {
         Ok(now + self.passed)
     }
 
-    /// Moves wall time on, and the lanes' time back: neither database's clock can be moved.
+    /// Lets time pass: moves the wall clock on and the lanes' times back, because the databases' clocks
+    /// cannot be moved.
     async fn pass(&mut self, ms: Millis) -> Result<()> {
         let org = self.org;
         self.ground
@@ -299,14 +301,14 @@ impl<'g> World<'g> {
         for (_, job) in &jobs {
             let fixed = began + i64::try_from(job.wait_ms + job.gap_ms)?;
             let next_at = rows.lanes[&job.session].next_at + self.passed;
-            ensure!(next_at >= fixed, "a claim fixed no gap");
+            ensure!(next_at >= fixed, "a claim did not fix the gap");
         }
         for (_, job) in jobs {
             let held = services.in_hand().take(job.message);
             let Some(claimed) = outcome::load(&services, &job).await? else {
                 continue;
             };
-            let flying = Flying {
+            let message = Unsettled {
                 send_at: now + i64::try_from(job.wait_ms)?,
                 job,
                 claimed,
@@ -314,17 +316,18 @@ impl<'g> World<'g> {
                 _held: held,
             };
             let process = &mut self.processes[by];
-            if process.believes_in(flying.job.session, flying.job.epoch) {
-                process.flying.push(flying);
+            if process.believes_in(message.job.session, message.job.epoch) {
+                process.unsettled.push(message);
             } else {
-                // It started a moment ago and holds a lease of its life before.
-                process.settle(&flying, Outcome::PutBack).await?;
+                // The process has just restarted and still has a lease from before.
+                process.settle(&message, Outcome::PutBack).await?;
             }
         }
         Ok(())
     }
 
-    /// Whether it is the process's own still. One whose sessions were taken has fenced itself before.
+    /// Returns whether the process really holds the lease. A process that lost it is fenced and writes
+    /// nothing.
     fn holds(&self, by: usize, session: SessionId, epoch: i64) -> bool {
         let (process, lane) = (&self.processes[by], &self.rows.lanes[&session]);
         process.believes_in(session, epoch)
@@ -333,53 +336,54 @@ impl<'g> World<'g> {
     }
 
     async fn write(&mut self, by: usize, nth: usize) -> Result<()> {
-        let Some(mut flying) = self.processes[by].take(nth) else {
+        let Some(mut message) = self.processes[by].take(nth) else {
             return Ok(());
         };
-        let (session, epoch) = (flying.job.session, flying.job.epoch);
-        if flying.wire.is_some() || !self.holds(by, session, epoch) {
-            self.processes[by].flying.push(flying);
+        let (session, epoch) = (message.job.session, message.job.epoch);
+        if message.wire.is_some() || !self.holds(by, session, epoch) {
+            self.processes[by].unsettled.push(message);
             return Ok(());
         }
         let gate = self.processes[by].gates.get(&session).copied();
-        let opens = gate.map_or(flying.send_at, |gate| gate.max(flying.send_at));
+        let opens = gate.map_or(message.send_at, |gate| gate.max(message.send_at));
         let now = self.now().await?;
         if opens > now {
             self.pass(opens - now).await?;
         }
-        let expires_at = flying.claimed.message.expires_at;
+        let expires_at = message.claimed.message.expires_at;
         if expires_at.is_some_and(|at| at < self.ground.clock.now()) {
-            return self.processes[by].settle(&flying, Outcome::Expired).await;
+            return self.processes[by].settle(&message, Outcome::Expired).await;
         }
         let at = self.now().await?;
-        flying.wire = Some(at);
-        let gap = i64::try_from(flying.job.gap_ms)?;
+        message.wire = Some(at);
+        let gap = i64::try_from(message.job.gap_ms)?;
         self.wires.push(Wire {
             session,
-            message: flying.job.message,
-            wa_id: flying.claimed.message.wa_id.clone(),
+            message: message.job.message,
+            wa_id: message.claimed.message.wa_id.clone(),
             at,
         });
         let process = &mut self.processes[by];
         process.gates.insert(session, at + gap);
-        process.flying.push(flying);
+        process.unsettled.push(message);
         Ok(())
     }
 
     async fn settle(&mut self, by: usize, nth: usize, how: How) -> Result<()> {
-        let Some(flying) = self.processes[by].take(nth) else {
+        let Some(message) = self.processes[by].take(nth) else {
             return Ok(());
         };
-        let Some(outcome) = flying.outcome(how, self.now().await?) else {
-            self.processes[by].flying.push(flying);
+        let Some(outcome) = message.outcome(how, self.now().await?) else {
+            self.processes[by].unsettled.push(message);
             return Ok(());
         };
-        self.processes[by].settle(&flying, outcome).await?;
-        if !self.holds(by, flying.job.session, flying.job.epoch) {
-            return self.nothing_changed("who lost the lease settled").await;
+        self.processes[by].settle(&message, outcome).await?;
+        if !self.holds(by, message.job.session, message.job.epoch) {
+            let what = "a process that lost the lease settled a message";
+            return self.nothing_changed(what).await;
         }
         if how == How::Refused {
-            self.refused.insert(flying.job.message);
+            self.refused.insert(message.job.message);
         }
         Ok(())
     }
@@ -387,60 +391,69 @@ impl<'g> World<'g> {
     async fn settle_all(&mut self, by: usize) -> Result<()> {
         let now = self.now().await?;
         let process = &mut self.processes[by];
-        let (written, left): (Vec<_>, Vec<_>) = std::mem::take(&mut process.flying)
+        let (written, left): (Vec<_>, Vec<_>) = std::mem::take(&mut process.unsettled)
             .into_iter()
-            .partition(|flying| flying.wire.is_some());
-        process.flying = left;
+            .partition(|message| message.wire.is_some());
+        process.unsettled = left;
         let of = |held| {
-            let there = written.iter().map(|flying| &flying.job);
-            let there = there.filter(|job| self.holds(by, job.session, job.epoch) == held);
-            there.map(|job| job.session).collect::<HashSet<_>>()
+            let jobs = written.iter().map(|message| &message.job);
+            let jobs = jobs.filter(|job| self.holds(by, job.session, job.epoch) == held);
+            jobs.map(|job| job.session).collect::<HashSet<_>>()
         };
         let lost: Vec<_> = of(false).difference(&of(true)).copied().collect();
         let process = &self.processes[by];
-        let all = written.iter().filter_map(|flying| {
-            let outcome = flying.outcome(How::Taken, now)?;
-            Some(process.settle(flying, outcome))
+        let all = written.iter().filter_map(|message| {
+            let outcome = message.outcome(How::Taken, now)?;
+            Some(process.settle(message, outcome))
         });
         futures_util::future::try_join_all(all).await?;
         let rows = Rows::read(&self.ground.store, self.org).await?;
         for session in lost {
             let same = rows.lanes[&session] == self.rows.lanes[&session];
-            ensure!(same, "who lost the lease settled in a set");
+            ensure!(
+                same,
+                "a process that lost the lease settled a message in a set"
+            );
         }
         Ok(())
     }
 
-    async fn hear(&mut self, by: usize, nth: usize, how: How) -> Result<()> {
+    async fn late_update(&mut self, by: usize, nth: usize, how: How) -> Result<()> {
         let now = self.now().await?;
         let Some(wire) = self.wires.get(nth % self.wires.len().max(1)).cloned() else {
             return Ok(());
         };
         let process = &self.processes[by];
-        let flies = process
-            .flying
+        let is_unsettled = process
+            .unsettled
             .iter()
-            .any(|flying| flying.job.message == wire.message);
-        let Some(lease) = process.runs.get(&wire.session).filter(|_| !flies).cloned() else {
+            .any(|message| message.job.message == wire.message);
+        let lease = process.runs.get(&wire.session);
+        let Some(lease) = lease.filter(|_| !is_unsettled).cloned() else {
             return Ok(());
         };
-        let update = update(how, now).context("a word of WhatsApp's")?;
-        let heard = receipts::commit(&process.services, &lease, vec![wire.wa_id], update).await;
-        if how == How::Refused && heard.is_ok() {
+        let update = update(how, now).context("an update from WhatsApp")?;
+        let committed = receipts::commit(&process.services, &lease, vec![wire.wa_id], update).await;
+        if how == How::Refused && committed.is_ok() {
             self.refused.insert(wire.message);
         }
-        self.leased(by, &lease, heard).await
+        self.check_leased(by, &lease, committed).await
     }
 
-    /// The end of what was done under a lease: it was done, or the lease was lost and nothing changed.
-    async fn leased(&mut self, by: usize, lease: &Lease, done: Result<(), Fault>) -> Result<()> {
+    /// Checks a write under a lease: it succeeded, or the lease was lost and nothing changed.
+    async fn check_leased(
+        &mut self,
+        by: usize,
+        lease: &Lease,
+        done: Result<(), Fault>,
+    ) -> Result<()> {
         let holds = self.holds(by, lease.session, lease.epoch);
         match done {
-            Ok(()) => ensure!(holds, "who lost the lease wrote"),
+            Ok(()) => ensure!(holds, "a process that lost the lease wrote"),
             Err(Fault::LeaseLost) => {
-                ensure!(!holds, "who holds the lease was refused");
+                ensure!(!holds, "the holder of the lease was refused");
                 self.processes[by].runs.remove(&lease.session);
-                self.nothing_changed("who lost the lease was refused")
+                self.nothing_changed("a process that lost the lease was refused")
                     .await?;
             }
             Err(fault) => return Err(fault.into()),
@@ -450,11 +463,11 @@ impl<'g> World<'g> {
 
     async fn nothing_changed(&self, what: &str) -> Result<()> {
         let rows = Rows::read(&self.ground.store, self.org).await?;
-        ensure!(rows == self.rows, "{what}, and rows changed");
+        ensure!(rows == self.rows, "{what}, but rows changed");
         Ok(())
     }
 
-    /// Takes every session that the process does not run. Whoever had them fenced itself before.
+    /// Takes every session that the process does not run. The former owner is fenced by then.
     async fn take_over(&mut self, by: usize) -> Result<()> {
         for session in self.sessions.clone() {
             let lane = &self.rows.lanes[&session];
@@ -464,7 +477,7 @@ impl<'g> World<'g> {
             }
             let services: &Services = &self.processes[by].services;
             let lease = take_lease(services, self.org, session, epoch).await?;
-            let lease = lease.context("nobody else takes it meanwhile")?;
+            let lease = lease.context("no other process takes the lease at the same time")?;
             let process = &mut self.processes[by];
             process.gates.remove(&session);
             process.runs.insert(session, lease);
@@ -489,10 +502,10 @@ impl<'g> World<'g> {
             })
         });
         let done = done.await;
-        self.leased(by, &lease, done).await
+        self.check_leased(by, &lease, done).await
     }
 
-    /// Everybody dies; one starts again and sends whatever is left.
+    /// Ends the case: both processes die, then one takes all sessions and sends what is left.
     pub(super) async fn end(mut self) -> Result<()> {
         for by in [0, 1] {
             self.take(Step::Crash { by }).await?;
@@ -502,13 +515,13 @@ impl<'g> World<'g> {
         for _ in 0..100 {
             if self.rows.lanes.values().all(|lane| lane.pending == 0) {
                 let key = self.ground.vault.org_key(self.org).await?;
-                let told = Told::read(&self.ground.store, &key, self.org).await?;
-                return self.rows.are_done(&told);
+                let events = Events::read(&self.ground.store, &key, self.org).await?;
+                return self.rows.check_end(&events);
             }
             for step in [Step::Pass { ms: 10_000 }, Step::Claim { by: 0 }] {
                 self.take(step).await?;
             }
-            for _ in 0..self.processes[0].flying.len() {
+            for _ in 0..self.processes[0].unsettled.len() {
                 self.take(Step::Write { by: 0, nth: 0 }).await?;
             }
             self.take(Step::SettleAll { by: 0 }).await?;

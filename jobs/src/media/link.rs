@@ -1,8 +1,8 @@
-//! Signed links: whoever has one may read one file until a moment. For receivers of webhooks, which
-//! need no API key then, and for browsers.
+//! Signed links. Anyone who has a link may read one file until the link expires. Receivers of webhooks
+//! and browsers need no API key then.
 //!
-//! A link holds organisation, file and end, and a MAC over them under the organisation's key: a link
-//! of an organisation that was deleted opens nothing.
+//! A link contains the organisation, the file and the end, and a MAC over them with a key of the
+//! organisation. A link of a deleted organisation opens nothing.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use passerelle_engine::{
@@ -17,11 +17,11 @@ use crate::{error::Fault, services::Services};
 /// What a link opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedUrl {
-    /// Whose.
+    /// The organisation.
     pub org: OrgId,
-    /// Which file.
+    /// The file.
     pub media: MediaId,
-    /// Until when, milliseconds UTC.
+    /// The end, in milliseconds UTC.
     pub until: Millis,
 }
 
@@ -37,19 +37,19 @@ impl SignedUrl {
             media: MediaId::parse(parts.next()?).ok()?,
             until: parts.next()?.parse().ok()?,
         };
-        // One text a link: no sign before the number, no zeros.
+        // Only one text per link is valid: no sign before the number, no leading zeros.
         (link.said() == said).then_some(link)
     }
 }
 
-/// The whole address, `PUBLIC_URL/media/…`.
+/// Returns the whole address, `PUBLIC_URL/media/…`.
 pub(super) fn sign(key: &DataKey, public_url: &str, link: SignedUrl) -> String {
     let said = link.said();
     let mac = BASE64_URL_SAFE_NO_PAD.encode(key.mac("media.link", said.as_bytes()));
     format!("{public_url}/media/{said}.{mac}")
 }
 
-/// What a link's last part opens; none when it is not one of ours, or its time is over.
+/// Checks the last part of a link. Returns `None` if it is not valid or has expired.
 pub async fn open(services: &Services, text: &str) -> Result<Option<SignedUrl>, Fault> {
     let Some((said, mac)) = text.rsplit_once('.') else {
         return Ok(None);

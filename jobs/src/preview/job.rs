@@ -1,5 +1,6 @@
-//! The job that fetches previews of messages that wait. One try each: a claim lapses when its worker
-//! died, and is claimed again while the message is young. Like every job it carries ids and looks again.
+//! The job that fetches the previews of waiting messages. Each claim makes one try. If the worker dies,
+//! the claim lapses and is made again while the message is young. Like every job it carries ids only and
+//! reads the row again.
 
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ use crate::{
 
 /// Previews that this process fetches at once.
 pub(crate) const CONCURRENCY: usize = 32;
-/// How long a job may take, its commit included.
+/// The longest time that a job may take, including its commit.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
-/// When a claim lapses that nobody holds any more.
+/// A claim lapses after this time.
 const LAPSE: Duration = Duration::from_secs(15);
-/// A message that has waited so long has been given up by whoever was to fetch its preview.
+/// An older message no longer gets a preview: its send has stopped waiting for one.
 const YOUNG: Duration = Duration::from_mins(2);
 
 /// One preview to fetch.
@@ -80,7 +81,7 @@ impl Previewer {
         Ok(Self { services, fetcher })
     }
 
-    /// Fetches one and records it. An error means that nothing was recorded: the claim lapses.
+    /// Fetches one preview and records it. An error means that nothing was recorded: the claim lapses.
     pub(crate) async fn fetch(&self, job: FetchPreview) -> anyhow::Result<()> {
         let message = match messages::read(&self.services, job.org, job.message).await {
             Ok(Some(message)) => message,

@@ -13,7 +13,7 @@ pub struct Page<Id> {
 }
 
 impl<Id: ToString> Page<Id> {
-    /// Returns one row more than wanted, which shows whether there are more.
+    /// Returns how many rows to read: one more than wanted, which shows whether there are more.
     pub(crate) fn fetch(&self) -> i64 {
         self.limit.clamp(1, PAGE_MAX) + 1
     }

@@ -272,7 +272,7 @@ pub(crate) async fn running_here(
         .collect()
 }
 
-/// Counts a lane's messages again, after it claimed to have some and had none.
+/// Counts a lane's messages again: its counter said that some wait, but none does.
 pub(crate) async fn recount(tx: &mut SystemTx, session: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE lane SET pending = (SELECT count(*) FROM message WHERE session_id = $1 AND status IN ('queued', 'sending')) \

@@ -93,7 +93,7 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Returns whether the address is public. Special-purpose ranges after
+/// Returns whether the address is public. The special-purpose ranges are those of
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>.
 fn is_public(ip: IpAddr) -> bool {

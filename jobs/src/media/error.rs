@@ -58,7 +58,7 @@ pub enum IngestError {
     #[error("the bytes stopped coming")]
     BrokenOff,
     /// Too many files are being uploaded at once.
-    #[error("too many files come in at once")]
+    #[error("too many files are being uploaded at once")]
     Busy,
     /// The disk has no room for files.
     #[error("the disk has no room for files")]

@@ -74,7 +74,7 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
         let settings = services.settings();
         let client = source::client(&settings.egress, settings.media.url_within);
@@ -112,7 +112,7 @@ impl Fetcher {
         self.settle(&job, key, stored, &origin, brought).await
     }
 
-    /// Holds on to the claim; returns when it is lost.
+    /// Extends the claim until it is lost.
     async fn hold(&self, job: &FetchMedia) {
         let FetchMedia {
             org,
@@ -245,7 +245,7 @@ fn here(file: &StoredFile, file_sealed: Vec<u8>, now: Millis) -> Outcome {
     }
 }
 
-/// Where it is to be fetched from now on, if it was put up again.
+/// Returns the new origin, if the file was uploaded again.
 fn moved(no_file: &NoFile, origin: &Origin) -> Option<Origin> {
     let NoFile::Moved(path) = no_file else {
         return None;

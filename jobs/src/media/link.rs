@@ -26,42 +26,43 @@ pub struct SignedUrl {
 }
 
 impl SignedUrl {
-    fn said(self) -> String {
+    fn payload(self) -> String {
         format!("{}.{}.{}", self.org, self.media, self.until)
     }
 
-    fn read(said: &str) -> Option<Self> {
-        let mut parts = said.split('.');
+    fn read(payload: &str) -> Option<Self> {
+        let mut parts = payload.split('.');
         let link = Self {
             org: OrgId::parse(parts.next()?).ok()?,
             media: MediaId::parse(parts.next()?).ok()?,
             until: parts.next()?.parse().ok()?,
         };
         // Only one text per link is valid: no sign before the number, no leading zeros.
-        (link.said() == said).then_some(link)
+        (link.payload() == payload).then_some(link)
     }
 }
 
 /// Returns the whole address, `PUBLIC_URL/media/…`.
 pub(super) fn sign(key: &DataKey, public_url: &str, link: SignedUrl) -> String {
-    let said = link.said();
-    let mac = BASE64_URL_SAFE_NO_PAD.encode(key.mac("media.link", said.as_bytes()));
-    format!("{public_url}/media/{said}.{mac}")
+    let payload = link.payload();
+    let mac = BASE64_URL_SAFE_NO_PAD.encode(key.mac("media.link", payload.as_bytes()));
+    format!("{public_url}/media/{payload}.{mac}")
 }
 
 /// Checks the last part of a link. Returns `None` if it is not valid or has expired.
 pub async fn open(services: &Services, text: &str) -> Result<Option<SignedUrl>, Fault> {
-    let Some((said, mac)) = text.rsplit_once('.') else {
+    let Some((payload, mac)) = text.rsplit_once('.') else {
         return Ok(None);
     };
-    let (Some(link), Ok(mac)) = (SignedUrl::read(said), BASE64_URL_SAFE_NO_PAD.decode(mac)) else {
+    let (Some(link), Ok(mac)) = (SignedUrl::read(payload), BASE64_URL_SAFE_NO_PAD.decode(mac))
+    else {
         return Ok(None);
     };
     let key = match services.vault().org_key(link.org).await {
         Err(VaultError::NoKey(_)) => return Ok(None),
         key => key?,
     };
-    let ours = key.mac("media.link", said.as_bytes());
+    let ours = key.mac("media.link", payload.as_bytes());
     let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.clock().now();
     Ok(stands.then_some(link))
 }

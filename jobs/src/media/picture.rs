@@ -1,7 +1,8 @@
 //! Pictures: reads their facts and removes their metadata.
 //!
-//! A camera writes where and with what it took a picture. This is removed. A picture that is upright
-//! keeps its pixels bit by bit; another is rotated and encoded again.
+//! A camera writes where and with what it took a picture. This is removed. A JPEG or PNG that is
+//! upright, has 8 bits and is not too large keeps its pixels bit by bit. Any other picture is encoded
+//! again.
 
 use std::io::Cursor;
 
@@ -66,13 +67,13 @@ pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, 
         && !large
         && eight_bits;
     let (bytes, mime_type) = if as_is {
-        (bare(format, bytes)?, mime_type)
+        (without_metadata(format, bytes)?, mime_type)
     } else {
         picture.apply_orientation(orientation);
         if large {
             picture = picture.resize(SIDE_MAX, SIDE_MAX, image::imageops::FilterType::Triangle);
         }
-        anew(&picture)?
+        reencode(&picture)?
     };
     let looks = Looks {
         mime_type: mime_type.to_owned(),
@@ -93,7 +94,7 @@ fn is_cut_off(jpeg: &[u8]) -> bool {
 
 /// Removes what the camera wrote: EXIF and XMP (APP1), IPTC (APP13), comments, and the same in PNG.
 /// Colour profiles stay.
-fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
+fn without_metadata(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
     let parsed = DynImage::from_bytes(bytes.into()).map_err(damaged)?;
     match parsed.ok_or(BadMedia::Damaged)? {
         DynImage::Jpeg(mut jpeg) => {
@@ -110,7 +111,7 @@ fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
             Ok(png.encoder().bytes())
         }
         DynImage::WebP(_) => {
-            debug_assert!(false, "{format:?} is written anew");
+            debug_assert!(false, "{format:?} is encoded again");
             Err(BadMedia::Damaged)
         }
     }
@@ -121,7 +122,7 @@ fn remove_chunks(png: &mut Png, kind: [u8; 4]) {
 }
 
 /// Encodes the picture as PNG if it is transparent, else as JPEG.
-fn anew(picture: &DynamicImage) -> Result<(Bytes, &'static str), BadMedia> {
+fn reencode(picture: &DynamicImage) -> Result<(Bytes, &'static str), BadMedia> {
     let mut bytes = Vec::new();
     if picture.color().has_alpha() {
         let eight = DynamicImage::ImageRgba8(picture.to_rgba8());
@@ -221,7 +222,7 @@ mod tests {
         assert!(has_canary(&taken));
         let ready = picture("image/jpeg", taken).unwrap();
         assert!(!has_canary(&ready.bytes));
-        assert_eq!(ready.bytes, plain, "not written anew");
+        assert_eq!(ready.bytes, plain, "not encoded again");
         assert_eq!(
             (ready.looks.width, ready.looks.height),
             (Some(300), Some(200))

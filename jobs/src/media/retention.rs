@@ -31,7 +31,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
             tracing::warn!(error = %fault, "expired files could not be deleted; trying again later");
         }
         if services.clock().monotonic() >= reconcile_at {
-            told(reconcile(&services, COMING_IN).await);
+            log_result(reconcile(&services, COMING_IN).await);
             reconcile_at = services.clock().monotonic() + RECONCILE;
         }
         tokio::select! {
@@ -41,7 +41,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     }
 }
 
-fn told(reconciled: anyhow::Result<Reconciled>) {
+fn log_result(reconciled: anyhow::Result<Reconciled>) {
     match reconciled {
         Ok(Reconciled {
             orphans: 0,

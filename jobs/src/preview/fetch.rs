@@ -28,7 +28,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(super) fn new(services: Services) -> reqwest::Result<Self> {
         let client = media::client(&services.settings().egress, WITHIN)?;
         Ok(Self { services, client })

@@ -75,7 +75,7 @@ pub(crate) struct Previewer {
 }
 
 impl Previewer {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services) -> anyhow::Result<Self> {
         let fetcher = Fetcher::new(services.clone()).context("the client for link previews")?;
         Ok(Self { services, fetcher })

@@ -75,7 +75,7 @@ pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(
     while waited() < millis(PATIENCE) && is_wanted(services, org, id).await? {
         tokio::time::sleep(LOOK).await;
     }
-    forget(services, org, id).await?;
+    give_up(services, org, id).await?;
     if let Some(now) = messages::read(services, org, id).await? {
         message.content = now.content;
     }
@@ -88,7 +88,7 @@ async fn is_wanted(services: &Services, org: OrgId, id: MessageId) -> Result<boo
 }
 
 /// Gives up the preview: a fetch that ends later no longer changes the message.
-async fn forget(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fault> {
+async fn give_up(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fault> {
     let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::previews::settle(tx, org, id, None).await })
     });

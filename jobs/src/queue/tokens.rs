@@ -43,8 +43,8 @@ pub(crate) trait Travels: JobSource {
     fn perform(&self, job: Self::Job) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Works on due rows from the store's end until `stop` is cancelled and the jobs under way have ended.
-/// Rests while tokens travel. `boot` is unique to this start of the process.
+/// Claims due rows from the store and runs their jobs, until `stop` is cancelled and the running jobs have
+/// ended. Rests while tokens travel. `boot` is unique to this start of the process.
 pub(crate) async fn run<K: Travels>(
     kind: Arc<K>,
     link: Arc<TokenLink>,

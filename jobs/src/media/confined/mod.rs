@@ -159,7 +159,7 @@ impl Confinement {
             done = tokio::time::timeout(limits.within, done) => done.map_err(|_| NotDone::TooLong)?,
             () = self.stop.cancelled() => return Err(NotDone::Stopping),
         };
-        group.let_go();
+        group.disarm();
         let said = judge(status?, said)?;
         output.rewind()?;
         Ok((output, said))
@@ -182,7 +182,7 @@ impl Group {
     }
 
     /// Call once the process has ended and was waited for: its id may already belong to another process.
-    fn let_go(mut self) {
+    fn disarm(mut self) {
         self.0 = None;
     }
 }

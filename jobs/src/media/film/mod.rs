@@ -58,10 +58,10 @@ pub(super) async fn ready(
     let film = came.in_memory(&settings.objects).await?;
     let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
-        return Ok((None, as_it_is(facts, mime_type)?));
+        return Ok((None, unchanged(facts, mime_type)?));
     };
     if !ffmpeg.works().await? {
-        return Ok((None, as_it_is(facts, mime_type)?));
+        return Ok((None, unchanged(facts, mime_type)?));
     }
     let made = match need(facts, mime_type)? {
         Need::Nothing => None,
@@ -75,8 +75,8 @@ pub(super) async fn ready(
     };
     let made = made.transpose().map_err(not_made)?;
     let mut looks = match &made {
-        None => as_it_is(facts, mime_type)?,
-        Some(made) => of_made(made).ok_or(BadMedia::Damaged)?,
+        None => unchanged(facts, mime_type)?,
+        Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
     };
     looks.thumbnail = thumbnail(ffmpeg, made.as_ref().unwrap_or(&film)).await;
     drop(slot);
@@ -96,7 +96,7 @@ fn need(facts: Result<Facts, Unread>, mime_type: &str) -> Result<Need, BadMedia>
 }
 
 /// Returns the facts of the unchanged video, or an error if no phone plays it.
-fn as_it_is(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Looks, BadMedia> {
+fn unchanged(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Looks, BadMedia> {
     if !kinds::takes(MediaKind::Video, mime_type) {
         return Err(BadMedia::Transcoding(NEEDED));
     }
@@ -108,7 +108,7 @@ fn as_it_is(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Loo
 }
 
 /// Reads back a video that ffmpeg made.
-fn of_made(mut film: &File) -> Option<Looks> {
+fn read_back(mut film: &File) -> Option<Looks> {
     let facts = facts::read(&mut film).ok().filter(|facts| facts.plays);
     let rewound = film.rewind().is_ok();
     if facts.is_none() || !rewound {

@@ -45,7 +45,7 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
         if packet.track_id() != id {
             continue;
         }
-        if hear(&mut *decoder, &packet, &mut sound)? {
+        if decode_packet(&mut *decoder, &packet, &mut sound)? {
             bad = 0;
         } else {
             bad += 1;
@@ -66,7 +66,11 @@ fn next(format: &mut dyn FormatReader) -> Result<Option<Packet>, BadMedia> {
 }
 
 /// Decodes a packet; returns whether it was sound. A damaged packet is left out, as players do.
-fn hear(decoder: &mut dyn Decoder, packet: &Packet, sound: &mut Sound) -> Result<bool, BadMedia> {
+fn decode_packet(
+    decoder: &mut dyn Decoder,
+    packet: &Packet,
+    sound: &mut Sound,
+) -> Result<bool, BadMedia> {
     let heard = match decoder.decode(packet) {
         Ok(heard) => heard,
         Err(Error::DecodeError(_)) => return Ok(false),

@@ -1,6 +1,5 @@
-//! Why tokens do not travel any more.
+//! Why tokens no longer travel.
 
-/// Why tokens do not travel any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     /// Shows only the kind of error, because the address may contain a password.

@@ -30,7 +30,7 @@ end
 return gone";
 
 /// Returns a worker's tokens to the queue and removes its name from the list of living workers.
-const FAREWELL: &str = r"
+const REMOVE_WORKER: &str = r"
 local held = redis.call('SMEMBERS', KEYS[1])
 for _, id in ipairs(held) do
     redis.call('RPUSH', KEYS[2], id)
@@ -146,13 +146,13 @@ impl Keys {
     }
 
     /// Removes a worker that has ended.
-    pub(super) async fn farewell(
+    pub(super) async fn remove_worker(
         &self,
         conn: &mut ConnectionManager,
         worker: &str,
     ) -> RedisResult<()> {
         let inflight = format!("{}:{worker}", self.config.inflight_jobs_set());
-        Script::new(FAREWELL)
+        Script::new(REMOVE_WORKER)
             .key(inflight)
             .key(self.config.active_jobs_list())
             .key(self.config.workers_set())

@@ -57,7 +57,7 @@ const TEND: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 6;
 const WITHIN: Duration = Duration::from_mins(2);
 /// The longest time that removing a worker from Redis may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+const REMOVAL: Duration = Duration::from_secs(2);
 
 /// What the transport of one kind of job needs.
 pub(crate) struct Transport<K> {
@@ -158,7 +158,7 @@ impl<K: Travels> TokenTransport<K> {
         }
         drop(ending.shutdown());
         drop(working.await);
-        self.farewell(conn).await;
+        self.remove_worker(conn).await;
         Ok(())
     }
 
@@ -231,10 +231,10 @@ impl<K: Travels> TokenTransport<K> {
         too_often
     }
 
-    async fn farewell(&self, mut conn: ConnectionManager) {
+    async fn remove_worker(&self, mut conn: ConnectionManager) {
         let worker = self.work.names.current();
-        let said = self.keys.farewell(&mut conn, &worker);
-        if !matches!(tokio::time::timeout(FAREWELL, said).await, Ok(Ok(()))) {
+        let removed = self.keys.remove_worker(&mut conn, &worker);
+        if !matches!(tokio::time::timeout(REMOVAL, removed).await, Ok(Ok(()))) {
             tracing::debug!(
                 "the worker was not removed from Redis; it stays there until it counts as dead"
             );

@@ -132,7 +132,7 @@ impl Services {
         &self.0.taken
     }
 
-    /// Notified when a lane may be due.
+    /// Returns the signal that a lane may be due.
     pub(crate) fn lanes(&self) -> &Arc<Notify> {
         &self.0.lanes
     }
@@ -147,7 +147,7 @@ impl Services {
         &self.0.fetches
     }
 
-    /// Notified when a link preview may have to be fetched.
+    /// Returns the signal that a link preview may have to be fetched.
     pub(crate) fn previews(&self) -> &Arc<Notify> {
         &self.0.previews
     }
@@ -167,7 +167,7 @@ impl Services {
         &self.0.decoding
     }
 
-    /// Notified when a session should start or stop.
+    /// Returns the signal that a session should start or stop.
     pub(crate) fn sessions(&self) -> &Arc<Notify> {
         &self.0.sessions
     }

@@ -33,7 +33,7 @@ pub enum ObjectsError {
 }
 
 impl ObjectsError {
-    /// A copy in memory could not be made.
+    /// Returns the error of a copy in memory that could not be made.
     pub(super) fn in_memory(error: std::io::Error) -> Self {
         Self::Failed(object_store::Error::Generic {
             store: "memory",

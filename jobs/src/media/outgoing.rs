@@ -148,7 +148,7 @@ fn describe(media: &mut Media, file: &MediaFile) {
     };
 }
 
-/// The message was accepted and is sent before `expires_at`: keeps its file until then. Wake the fetches
+/// Keeps the file of an accepted message, which is sent before `expires_at`. Wake the fetches
 /// after the commit.
 pub(crate) async fn accepted(
     tx: &mut Tx,
@@ -171,7 +171,7 @@ pub(crate) async fn accepted(
     }
 }
 
-/// The message was not accepted: deletes the file that came with it.
+/// Deletes the file that came with a message, because the message was not accepted.
 pub(crate) async fn refused(services: &Services, org: OrgId, file: &File) {
     let File::Brought(id) = file else { return };
     if let Err(error) = super::delete(services, org, *id).await {

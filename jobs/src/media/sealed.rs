@@ -15,12 +15,12 @@ use crate::{
     store::{self, media::Stored},
 };
 
-/// Where a file's origin is stored.
+/// Returns where a file's origin is sealed.
 pub(super) fn origin_place(org: OrgId, record: &str) -> Place<'_> {
     place(org, "media.origin", record)
 }
 
-/// Where the encrypted facts and the key of a file are stored.
+/// Returns where a file's key and facts are sealed.
 pub(super) fn file_place(org: OrgId, record: &str) -> Place<'_> {
     place(org, "media.file", record)
 }

@@ -45,7 +45,7 @@ impl Sealed {
     }
 }
 
-/// The facts of a file of which only the type is known.
+/// Returns the facts of a file of which only the type is known.
 pub(super) fn plain(mime_type: &str) -> Looks {
     Looks {
         mime_type: mime_type.to_owned(),

@@ -47,7 +47,7 @@ pub(crate) async fn take_slot(
     query.fetch_one(tx.conn()).await
 }
 
-/// Where an event's body is sealed: with the organisation's key.
+/// Returns where an event's body is sealed: with the organisation's key.
 pub(crate) fn place(org: OrgId, event: &str) -> Place<'_> {
     Place {
         org,

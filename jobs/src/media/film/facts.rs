@@ -152,7 +152,7 @@ fn duration(track: &Track) -> Option<u32> {
     whole_seconds(ticks as f64 / scale as f64)
 }
 
-/// Whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
+/// Returns whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
 fn describes_itself_first(film: &mut (impl Read + Seek)) -> bool {
     for _ in 0..BOXES_MAX {
         let mut head = [0; 8];

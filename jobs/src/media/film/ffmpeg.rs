@@ -168,7 +168,7 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// A filter contains spaces in its options, so it is passed as one argument.
+/// Returns the arguments for a filter, whose text may contain spaces and is one argument.
 fn filtered(by: &str) -> Vec<&str> {
     vec!["-vf", by]
 }

@@ -83,7 +83,7 @@ impl Keys {
         self.config.orphaned_duration()
     }
 
-    /// A key that exists as long as the queue, with the id of the server's start.
+    /// Returns the name of a key that exists as long as the queue and holds the id of the server's start.
     fn sentinel(&self) -> String {
         format!("{}:run", self.name)
     }

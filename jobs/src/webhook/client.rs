@@ -68,7 +68,7 @@ pub struct Reply {
 /// Why there is no reply. The tenant sees only this text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoReply {
-    /// The address is in a private range.
+    /// The gateway does not connect to this address.
     #[error("url_not_allowed")]
     UrlNotAllowed,
     /// The deadline passed.

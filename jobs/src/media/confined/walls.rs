@@ -38,7 +38,7 @@ const READ: [&str; 12] = [
 /// What it may write.
 const WRITTEN: [&str; 1] = ["/dev/null"];
 
-/// Applies both to this thread, for good. `program` is the program that will run.
+/// Applies the limits on files and system calls to this thread, for good. `program` is the program that will run.
 pub(super) fn raise(program: Option<&Path>) -> anyhow::Result<()> {
     files(program).context("closing the file system")?;
     for filter in [calls()?, thread_call()?] {

@@ -168,7 +168,7 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// Returns the arguments for a filter, whose text may contain spaces and is one argument.
+/// Returns the arguments for a filter. Its text is one argument.
 fn filtered(by: &str) -> Vec<&str> {
     vec!["-vf", by]
 }

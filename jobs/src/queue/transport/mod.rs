@@ -11,8 +11,8 @@
 //! | [`error`] | why tokens do not travel |
 //! | [`keys`] | the keys in Redis, and what is cleaned up after apalis |
 //!
-//! The row is the truth: a token only says "try to claim this row". It may be lost, late or repeated,
-//! because the claim is one statement that checks the row first. While Redis cannot be used or the
+//! The row is the truth: a token only says "try to claim this row". It may safely be lost, late or
+//! repeated, because the claim is one statement that checks the row first. While Redis cannot be used or the
 //! worker is not alive, the process claims due rows itself ([`tokens`](super::tokens)).
 //! `docs/internals/apalis-redis.md` lists the defects of apalis-redis 1.0.0 that this module works
 //! around.

@@ -26,7 +26,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Looks once every `every`.
+    /// Looks at the interval `every`.
     pub(super) fn new(every: Duration, wake: Arc<Notify>) -> Self {
         let mut interval = interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);

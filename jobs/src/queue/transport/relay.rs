@@ -35,7 +35,7 @@ pub(super) const MOST: u64 = 1_500;
 const PUSHED: u64 = 256;
 /// A token that has claimed nothing for this long counts as lost.
 pub(super) const LOST: Duration = Duration::from_secs(30);
-/// The longest rest: the cost of a lost wake-up, and of noticing a flush.
+/// The longest rest: the cost of a lost wake-up, and how long a flush of Redis may go unnoticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// The pause when another process dispatches, or when the store fails.
 const BACK_OFF: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Webhooks: events posted to the tenant's endpoints, signed after Standard Webhooks 1.0.
+//! Webhooks: events posted to the tenant's endpoints, signed as Standard Webhooks 1.0 specifies.
 //!
 //! | page | what it holds |
 //! |---|---|

@@ -65,7 +65,7 @@ fn next(format: &mut dyn FormatReader) -> Result<Option<Packet>, BadMedia> {
     }
 }
 
-/// Decodes a packet; returns whether it was sound. A damaged packet is left out, as players do.
+/// Decodes a packet; returns whether that was possible. A damaged packet is left out, as players do.
 fn decode_packet(
     decoder: &mut dyn Decoder,
     packet: &Packet,

@@ -1,8 +1,9 @@
-//! Who is who: our own stable id over a phone number and a LID, of which WhatsApp tells one or both.
+//! Contacts: a stable id of ours for a phone number and a LID. WhatsApp may name a person by one or
+//! both.
 //!
-//! A contact is met under the names that are known at the moment; a name that is told later is kept.
-//! Where two contacts turn out to be one they become one, and the id that is given up leads to the
-//! other from then on.
+//! A contact is found by the names known so far; a name that is learned later is added. If two contacts
+//! turn out to be one person, they are merged, and the id that is given up leads to the other from then
+//! on.
 
 use passerelle_engine::{
     clock::Clock,
@@ -21,25 +22,25 @@ use crate::{
     },
 };
 
-/// The contact of some names. A `twin` has one of them beside another name of its own: the number has
-/// changed hands, and the two are not one.
+/// The contact with some names. A `twin` shares one of the names but has another name of its own: the
+/// number changed hands, and the two are different people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Met {
     pub(crate) id: ContactId,
     pub(crate) twin: Option<ContactId>,
 }
 
-/// An organisation's contacts, as they are looked up within its transactions.
+/// Looks up and updates an organisation's contacts inside its transactions.
 pub(crate) struct Book<'b> {
     pub(crate) org: OrgId,
     pub(crate) key: &'b DataKey,
     pub(crate) clock: &'b Clock,
-    /// Through which session what is known now was told.
+    /// The session that the names came through.
     pub(crate) session: SessionId,
 }
 
 impl Book<'_> {
-    /// The contact who is called so, made when nobody is.
+    /// Returns the contact with these names, and creates it if there is none.
     pub(crate) async fn meet(&self, tx: &mut Tx, peer: &Peer) -> Result<Met, Fault> {
         if let Some(met) = self.recognise(tx, peer).await? {
             return Ok(met);
@@ -52,7 +53,7 @@ impl Book<'_> {
         Ok(Met { id, twin: None })
     }
 
-    /// The contact who is called so, if there is one; a name that was not known is kept.
+    /// Returns the contact with these names, if there is one. Adds a name that was not known.
     pub(crate) async fn recognise(&self, tx: &mut Tx, peer: &Peer) -> Result<Option<Met>, Fault> {
         let names = Names::of(self.key, peer);
         let known = store::contacts::find(tx, self.org, names.phone_mac(), names.lid_mac()).await?;
@@ -104,24 +105,24 @@ impl Book<'_> {
     }
 }
 
-/// By which a contact is found from a phone number.
+/// Returns the look-up form of a phone number.
 pub(crate) fn phone_mac(key: &DataKey, phone: &Phone) -> [u8; 32] {
     key.mac(PHONE, phone.as_str().as_bytes())
 }
 
-/// By which a contact is found from a LID.
+/// Returns the look-up form of a LID.
 pub(crate) fn lid_mac(key: &DataKey, lid: &str) -> [u8; 32] {
     key.mac(LID, lid.as_bytes())
 }
 
-/// By which the chat with a person is found: the phone where it is known, else the LID.
+/// Returns the look-up form of the chat with a person: by phone if it is known, else by LID.
 pub(crate) fn mac(key: &DataKey, peer: &Peer) -> [u8; 32] {
     let phone = peer.phone.as_ref().map(|phone| phone_mac(key, phone));
     let lid = || peer.lid.as_deref().map(|lid| lid_mac(key, lid));
     phone.or_else(lid).unwrap_or_default()
 }
 
-/// The names of a contact, opened.
+/// Decrypts a contact's names.
 pub(crate) fn names(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Peer, Fault> {
     let record = known.id.to_string();
     let open = |table, sealed: &Option<Vec<u8>>| {
@@ -138,16 +139,16 @@ pub(crate) fn names(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Pee
     })
 }
 
-/// A phone number that is written to for the first time.
+/// Returns both stored forms of a phone number that is written to for the first time.
 pub(crate) fn first_written_to(key: &DataKey, org: OrgId, id: ContactId, phone: &Phone) -> Address {
     sealed(key, (org, id), PHONE, phone.as_str(), phone_mac(key, phone))
 }
 
-/// Where names lie, and under which labels they are looked up.
+/// Labels for both the sealed and the look-up form of a name.
 const PHONE: &str = "contact.phone";
 const LID: &str = "contact.lid";
 
-/// The names that were told, with their look-up forms.
+/// The names of a person, with their look-up forms.
 struct Names<'p> {
     phone: Option<(&'p Phone, [u8; 32])>,
     lid: Option<(&'p str, [u8; 32])>,

@@ -1,4 +1,4 @@
-//! Webhook endpoints and what was delivered to them.
+//! Webhook endpoints and their deliveries.
 
 use std::time::Duration;
 
@@ -20,22 +20,22 @@ use crate::{
     webhook::{guard::UrlNotAllowed, sign},
 };
 
-/// Endpoints an organisation may have.
+/// The most endpoints of an organisation.
 pub const ENDPOINTS_MAX: i64 = 20;
-/// How long the secret before a rotation also signs.
+/// How long the previous secret also signs after a rotation.
 const OLD_SECRET_SIGNS: Duration = Duration::from_hours(24);
 
-/// Why an endpoint was not made.
+/// Why an endpoint was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum NotMade {
-    /// The address is not one the gateway dials.
+    /// The gateway does not connect to this address.
     #[error(transparent)]
     UrlNotAllowed(#[from] UrlNotAllowed),
-    /// There is no such event type; this one was given.
+    /// There is no such event type.
     #[error("there is no event type `{0}`")]
     NoSuchEvent(String),
-    /// The organisation has [`ENDPOINTS_MAX`] already.
-    #[error("the organisation has {ENDPOINTS_MAX} endpoints already")]
+    /// The organisation already has [`ENDPOINTS_MAX`].
+    #[error("the organisation already has {ENDPOINTS_MAX} endpoints")]
     TooMany,
     /// Our side failed.
     #[error(transparent)]
@@ -48,8 +48,8 @@ impl From<sqlx::Error> for NotMade {
     }
 }
 
-/// Makes an endpoint and the secret its deliveries are signed with, which is shown this once.
-/// `events` are types as `message.received`, a repeated one counting once; none means all.
+/// Creates an endpoint and the secret that signs its deliveries. The secret is shown only this once.
+/// `events` are types such as `message.received`; repeated ones count once, and none means all.
 pub async fn create(
     services: &Services,
     org: OrgId,
@@ -85,7 +85,7 @@ pub async fn create(
     Ok((endpoint, secret))
 }
 
-/// Each type once.
+/// Returns each type once.
 fn known(events: &[String]) -> Result<Vec<String>, NotMade> {
     let mut known: Vec<String> = Vec::new();
     for kind in events {
@@ -99,7 +99,7 @@ fn known(events: &[String]) -> Result<Vec<String>, NotMade> {
     Ok(known)
 }
 
-/// One endpoint.
+/// Reads one endpoint.
 pub async fn read(
     services: &Services,
     org: OrgId,
@@ -110,7 +110,7 @@ pub async fn read(
     Ok(store::endpoints::read(&mut conn, &key, org, id).await?)
 }
 
-/// The organisation's endpoints, newest first.
+/// Lists the organisation's endpoints, newest first.
 pub async fn list(
     services: &Services,
     org: OrgId,
@@ -121,7 +121,7 @@ pub async fn list(
     Ok(store::endpoints::list(&mut conn, &key, org, page).await?)
 }
 
-/// Deletes the endpoint and what waits for it; whether there was one.
+/// Deletes an endpoint and its waiting deliveries. Returns whether there was one.
 pub async fn delete(services: &Services, org: OrgId, id: EndpointId) -> Result<bool, Fault> {
     let work = services.store().write(org, move |tx| {
         Box::pin(store::endpoints::delete(tx, org, id))
@@ -129,7 +129,7 @@ pub async fn delete(services: &Services, org: OrgId, id: EndpointId) -> Result<b
     Ok(work.await?)
 }
 
-/// Makes a new secret. The old one also signs for a day, until the moment returned. `None` when
+/// Creates a new secret. The old one also signs for a day, until the returned time. Returns `None` if
 /// there is no such endpoint.
 pub async fn rotate_secret(
     services: &Services,
@@ -147,7 +147,7 @@ pub async fn rotate_secret(
     Ok(work.await?.then_some((secret, until)))
 }
 
-/// The organisation's deliveries, newest first.
+/// Lists the organisation's deliveries, newest first.
 pub async fn deliveries(
     services: &Services,
     org: OrgId,
@@ -158,7 +158,7 @@ pub async fn deliveries(
     Ok(store::deliveries::list(&mut conn, org, wanted, page).await?)
 }
 
-/// One delivery with its attempts, the first one first.
+/// Returns one delivery with its attempts, the first one first.
 pub async fn delivery(
     services: &Services,
     org: OrgId,

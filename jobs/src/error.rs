@@ -1,5 +1,4 @@
-//! Why a call of the brain could not be done. What a tenant did wrong has an error of its own
-//! where it can happen; this is what went wrong on our side.
+//! Errors on our side. A mistake of the tenant has an error type of its own where it can happen.
 
 use std::time::Duration;
 
@@ -8,21 +7,21 @@ use passerelle_engine::{lease::LeaseError, store, vault::VaultError};
 /// Our side failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// The database cannot be reached or refused: the same call may work later.
+    /// The database cannot be reached, or refused: the same call may work later.
     #[error("the store failed")]
     Store(#[from] sqlx::Error),
-    /// A sealed value does not open, or a key is missing.
+    /// A sealed value cannot be decrypted, or a key is missing.
     #[error("the vault failed")]
     Vault(#[from] VaultError),
     /// Another process holds the session now.
     #[error("the lease of the session is lost")]
     LeaseLost,
-    /// A stored value does not read.
-    #[error("a stored value does not read")]
+    /// A stored value cannot be read.
+    #[error("a stored value cannot be read")]
     Json(#[from] serde_json::Error),
 }
 
-/// Why a session's connection did not do what it was asked.
+/// Why a session's connection did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No such session.
@@ -31,7 +30,7 @@ pub enum AskError {
     /// The session has no connection, or WhatsApp did not answer.
     #[error("not connected")]
     NotConnected,
-    /// The session has asked enough for now.
+    /// The session has made too many requests for now.
     #[error("the session may ask again in {0:?}")]
     Paced(Duration),
     /// Our side failed.
@@ -55,7 +54,7 @@ impl From<LeaseError> for Fault {
 }
 
 impl Fault {
-    /// Whether the database is what failed: answered 503, and worth another try.
+    /// Returns whether the database failed: answered with 503, and worth a retry.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Store(error) | Self::Vault(VaultError::Store(error)) => store::is_outage(error),
@@ -63,7 +62,7 @@ impl Fault {
         }
     }
 
-    /// Whether no later try can succeed: what is stored cannot be read.
+    /// Returns whether no later try can succeed, because a stored value cannot be read.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Store(error) | Self::Vault(VaultError::Store(error)) => matches!(
@@ -78,7 +77,7 @@ impl Fault {
         }
     }
 
-    /// Whether another transaction wrote the same thing first: the next try finds it.
+    /// Returns whether another transaction wrote the same row first: a retry will find it.
     pub(crate) fn is_race(&self) -> bool {
         matches!(self, Self::Store(sqlx::Error::Database(error)) if error.is_unique_violation())
     }

@@ -1,5 +1,5 @@
-//! Committing what comes in. WhatsApp is acknowledged only after this returned without an error;
-//! until then it keeps the message and redelivers it.
+//! Commits inbound messages. WhatsApp gets an acknowledgement only after this has returned without an
+//! error; until then it keeps the message and delivers it again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// Where one session's inbound messages go.
+/// Stores the inbound messages of one session.
 pub(crate) struct Inbox {
     pub(crate) services: Services,
     pub(crate) lease: Lease,
@@ -42,7 +42,7 @@ pub(crate) struct Inbox {
 const OUTAGE: Duration = Duration::from_millis(500);
 
 impl Inbox {
-    /// Whether the session is to go on running here.
+    /// Returns whether the session should go on running here.
     fn is_wanted(&self) -> bool {
         let running = self
             .services
@@ -58,12 +58,13 @@ impl InboundSink for Inbox {
         let mut raced = false;
         loop {
             match commit(&self.services, &self.lease, batch.clone()).await {
-                // On PostgreSQL another session of the organisation met the same contact in this moment.
+                // On PostgreSQL another session of the organisation may create the same contact at the
+                // same time.
                 Err(fault) if fault.is_race() && !raced => raced = true,
-                // Refusing would leave the messages with WhatsApp until the next connect, which may
-                // be hours away; reading on could not store anything either.
+                // A refusal would leave the messages with WhatsApp until the next connect, which may be
+                // hours away. To read on makes no sense either, because nothing could be stored.
                 Err(fault) if fault.is_outage() && self.is_wanted() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what came in waits for the store");
+                    tracing::warn!(session.id = %self.lease.session, error = %fault, "inbound messages wait because the store failed");
                     tokio::time::sleep(OUTAGE).await;
                 }
                 done => return Ok(done?),
@@ -72,7 +73,7 @@ impl InboundSink for Inbox {
     }
 }
 
-/// Stores the batch in one transaction: each message once, its contact, its event and one delivery
+/// Stores the batch in one transaction: each message once, with its contact, its event and one delivery
 /// per endpoint. A message that was stored before changes nothing.
 async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Result<(), Fault> {
     let key = services.vault().org_key(lease.org).await?;
@@ -175,9 +176,9 @@ async fn receive(
     Ok(())
 }
 
-/// Stores the message; false when it was stored before. One that could not be decrypted then, and can
-/// now, takes the place it has. It keeps its times: a repeat carries the time at which it was repeated,
-/// but the message was sent when its first frame was.
+/// Stores the message; returns false if it was stored before. A message that could not be decrypted at
+/// first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
+/// the time of the repetition, but the message was sent when its first frame was.
 async fn keep(
     tx: &mut Tx,
     key: &DataKey,

@@ -1,6 +1,6 @@
-//! API keys and the admin key. What a key looks like is the front door's; here it is a visible
-//! part to find it by and a secret part of which only an HMAC is kept. The secret has 256 random
-//! bits, so a slow hash would add nothing.
+//! API keys and the admin key. The API decides what a key looks like. Here it is a public part to find
+//! it by, and a secret part of which only an HMAC is stored. The secret has 256 random bits, so a slow
+//! hash would add nothing.
 
 use passerelle_engine::ids::{KeyId, OrgId};
 use subtle::ConstantTimeEq as _;
@@ -15,7 +15,7 @@ use crate::{
 const API_KEY: &str = "api key";
 const ADMIN_KEY: &str = "admin key";
 
-/// Keeps a new key; none when there is no such organisation.
+/// Stores a new key. Returns `None` if there is no such organisation.
 pub async fn create(
     services: &Services,
     org: OrgId,
@@ -47,7 +47,7 @@ pub async fn create(
     Ok(kept.then_some(key))
 }
 
-/// The organisation's keys, newest first, revoked ones too.
+/// Lists the organisation's keys, newest first, including revoked ones.
 pub async fn list(
     services: &Services,
     org: OrgId,
@@ -57,7 +57,7 @@ pub async fn list(
     Ok(store::keys::list(&mut conn, org, page).await?)
 }
 
-/// Revokes a key at once; whether there is such a key.
+/// Revokes a key at once. Returns whether there is such a key.
 pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool, Fault> {
     let now = services.clock().now();
     services
@@ -68,7 +68,7 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
         .await
 }
 
-/// Whose key it is, if it works.
+/// Returns the organisation of a key, if the key is valid.
 pub async fn find(
     services: &Services,
     public_id: &str,
@@ -77,13 +77,13 @@ pub async fn find(
     let mut conn = services.store().read_system().await?;
     let found = store::system::find_key(&mut conn, public_id).await?;
     let presented = services.vault().secret_mac(API_KEY, secret);
-    // An unknown key is compared all the same: its answer takes as long.
+    // An unknown key is compared too, so that its answer takes as long.
     let kept = found.as_ref().map_or(&[0; 32][..], |key| &key.secret_mac);
     let same = bool::from(presented[..].ct_eq(kept));
     Ok(found.filter(|_| same).map(|key| (key.org, key.id)))
 }
 
-/// Keeps an admin key at the first start; whether it was the first.
+/// Stores the admin key at the first start. Returns whether it was the first.
 pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
     let mac = services.vault().secret_mac(ADMIN_KEY, secret);
     let now = services.clock().now();
@@ -95,7 +95,7 @@ pub async fn keep_admin(services: &Services, secret: &[u8]) -> Result<bool, Faul
         .await
 }
 
-/// Whether this is the admin key made at the first start.
+/// Returns whether this is the admin key from the first start.
 pub async fn is_admin(services: &Services, secret: &[u8]) -> Result<bool, Fault> {
     let mut conn = services.store().read_system().await?;
     let kept = store::system::admin_key(&mut conn).await?;

@@ -2,23 +2,27 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`services`], [`settings`], [`roles`] | what every call stands on; what a process does |
+//! | [`services`], [`settings`], [`roles`] | what every call needs; what a process does |
 //! | [`model`], `state`, `store` | the domain's types; what a process holds in memory; all product SQL |
-//! | [`organisations`], [`keys`], [`endpoints`] | what a tenant or the operator handles |
-//! | [`sessions`] | sessions, and what a live one is asked: number checks, groups, typing, read receipts |
+//! | [`organisations`], [`keys`], [`endpoints`] | what a tenant or the operator manages |
+//! | [`sessions`] | sessions, and requests to a live one: number checks, groups, typing, read receipts |
 //! | [`messages`] | messages: how they are sealed and shown, messages about other messages, opting out |
 //! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
-//! | [`media`] | files: taking them in, keeping them, giving them out |
+//! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
-//! | `inbound`, `contacts`, [`events`], [`webhook`] | what comes in, from whom, and telling it |
+//! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
 //! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
 //! | [`crash`] | named crash points |
 //!
-//! Invariants: what is answered as accepted is committed; a lane has one message in flight and keeps
-//! its order; a status never goes back; each event stands in the transaction of its change; every
-//! write of a host for a session begins with its lease.
+//! Invariants:
+//!
+//! - A message that was answered as accepted is committed.
+//! - A lane has one message in flight and keeps its order.
+//! - A status never goes back.
+//! - Each event is written in the transaction of its change.
+//! - Every write of a host for a session begins with its lease.
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
@@ -50,7 +54,7 @@ pub mod time;
 mod wake;
 pub mod webhook;
 
-/// What the front door needs of the muscle: it names no other page of it.
+/// What the API needs of the engine. It names no other page of it.
 pub use passerelle_engine::{
     clock, content, ids,
     store::Store,

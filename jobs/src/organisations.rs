@@ -11,7 +11,7 @@ use crate::{
     store,
 };
 
-/// Makes an organisation and its data key.
+/// Creates an organisation and its data key.
 pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fault> {
     let organisation = Organisation {
         id: OrgId::new(services.clock()),
@@ -34,25 +34,25 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
     Ok(organisation)
 }
 
-/// One organisation.
+/// Reads one organisation.
 pub async fn read(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
     let mut conn = services.store().read(org).await?;
     Ok(store::organisations::read(&mut conn, org).await?)
 }
 
-/// The longest time that an organisation's files may be kept, in hours, unless the gateway keeps all
-/// files longer.
+/// The longest retention of an organisation's files, in hours, unless the gateway's own is longer.
 const MEDIA_RETENTION_MAX: u32 = 30 * 24;
 
-/// The longest time, in hours, that [`keep_media`] takes.
+/// Returns the longest retention, in hours, that [`keep_media`] accepts.
 pub fn media_retention_max(services: &Services) -> u32 {
     let of_gateway = services.settings().media.retention.as_secs() / 3600;
     MEDIA_RETENTION_MAX.max(u32::try_from(of_gateway).unwrap_or(u32::MAX))
 }
 
-/// Keeps the organisation's files so many hours from when they came in, or as long as the gateway keeps
-/// files: those that come and those that are here. What is past its time by it is deleted with the next
-/// sweep, but for what a message that waits still needs. None when there is no such organisation.
+/// Sets how many hours the organisation's files are kept after their creation; `None` means as long as
+/// the gateway's own setting. It applies to new and existing files. Files that are then expired are
+/// deleted by the next sweep, except those that a waiting message needs. Returns `None` if there is no
+/// such organisation.
 pub async fn keep_media(
     services: &Services,
     org: OrgId,
@@ -72,7 +72,7 @@ pub async fn keep_media(
     write.await
 }
 
-/// Every organisation, newest first.
+/// Lists every organisation, newest first.
 pub async fn list(services: &Services, page: &Page<OrgId>) -> Result<Listed<Organisation>, Fault> {
     let mut conn = services.store().read_system().await?;
     Ok(store::system::organisations(&mut conn, page).await?)

@@ -20,21 +20,21 @@ use crate::{
     webhook::deliver::Deliverer,
 };
 
-/// Messages on their way at once, over all sessions of a host: one that waits for a silent server
-/// holds up its own lane alone.
+/// The most messages being sent at once, over all sessions of a host. A message that waits for a silent
+/// server delays only its own lane.
 const SENDS: usize = 8192;
-/// A job is never dropped by the clock: every wait inside it is bounded, but for a database outage,
-/// which it must outlast.
+/// No timeout ends a job: every wait inside it is bounded, except during a database outage, which the
+/// job must outlast.
 const NEVER: Duration = Duration::from_hours(24);
 
-/// The work of this process, running.
+/// The running work of this process.
 pub struct Running {
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Running {
-    /// Nothing runs yet.
+    /// Starts with no work.
     pub fn idle() -> Self {
         Self {
             stop: CancellationToken::new(),
@@ -42,12 +42,12 @@ impl Running {
         }
     }
 
-    /// The tracker of every task of this process.
+    /// Returns the tracker of every task of this process.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Cancelled when the process is to stop.
+    /// Returns the token that is cancelled when the process has to stop.
     #[cfg(feature = "sandbox")]
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.stop.clone()
@@ -78,7 +78,7 @@ impl Running {
         ));
     }
 
-    /// Delivers webhooks. Fails when the system's TLS roots cannot be read.
+    /// Delivers webhooks. Fails if the system's TLS roots cannot be read.
     pub fn deliver(&self, services: &Services) -> anyhow::Result<()> {
         let deliverer = Deliverer::new(
             services.store().clone(),
@@ -93,14 +93,14 @@ impl Running {
         Ok(())
     }
 
-    /// Fetches files. Fails when the system's TLS roots cannot be read.
+    /// Fetches files. Fails if the system's TLS roots cannot be read.
     pub fn fetch(&self, services: &Services, whatsapp: WhatsApp) -> anyhow::Result<()> {
         let fetcher = Fetcher::new(services.clone(), whatsapp)?;
         self.work_on(services, fetcher, services.fetches());
         Ok(())
     }
 
-    /// Works on jobs that are claimed from the store or travel as tokens.
+    /// Runs jobs that are claimed from the store or travel as tokens.
     fn work_on<K: Travels>(&self, services: &Services, kind: K, link: &Arc<TokenLink>) {
         let kind = Arc::new(kind);
         self.tasks.spawn(tokens::run(
@@ -128,7 +128,7 @@ impl Running {
         self.tasks.spawn(running);
     }
 
-    /// Fetches link previews. Fails when the system's TLS roots cannot be read.
+    /// Fetches link previews. Fails if the system's TLS roots cannot be read.
     pub fn preview(&self, services: &Services) -> anyhow::Result<()> {
         let previewer = Arc::new(Previewer::new(services.clone())?);
         let workload = Workload {
@@ -150,19 +150,19 @@ impl Running {
         Ok(())
     }
 
-    /// Goes by the time that all processes go by.
+    /// Follows the clock that all processes share.
     pub fn keep_time(&self, services: &Services) {
         self.tasks
             .spawn(time::keep(services.clone(), self.stop.clone()));
     }
 
-    /// Wakes the other processes, and is woken by them.
+    /// Wakes the other processes and is woken by them.
     pub fn wake(&self, services: &Services) {
         self.tasks
             .spawn(wake::run(services.clone(), self.stop.clone()));
     }
 
-    /// Sweeps.
+    /// Runs the sweeps.
     pub fn sweep(&self, services: &Services) {
         self.tasks
             .spawn(sweep::run(services.clone(), self.stop.clone()));
@@ -170,8 +170,8 @@ impl Running {
             .spawn(retention::run(services.clone(), self.stop.clone()));
     }
 
-    /// Stops claiming, lets what is in flight finish, puts sessions to rest, and returns when all
-    /// is done or `grace` is over.
+    /// Stops claiming, lets messages in flight finish, disconnects the sessions, and returns when all
+    /// work has ended or `grace` is over.
     pub async fn shutdown(self, grace: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -179,7 +179,10 @@ impl Running {
             .await
             .is_err()
         {
-            tracing::warn!(left = self.tasks.len(), "stopped before all was done");
+            tracing::warn!(
+                left = self.tasks.len(),
+                "stopped before all tasks had ended"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every call of the brain stands on.
+//! What every call needs: store, keys, settings and the state of this process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,31 +36,31 @@ struct Shared {
     clock: Clock,
     settings: Settings,
     registry: Registry,
-    /// Messages that jobs of this process send.
+    /// Messages that jobs of this process are sending.
     in_hand: InHand,
-    /// Messages that were taken, until they are settled.
+    /// Messages that WhatsApp has accepted, until they are settled.
     taken: Gathering,
-    /// A lane may be due.
+    /// Notified when a lane may be due.
     lanes: Arc<Notify>,
-    /// Deliveries of webhooks.
+    /// Whether webhook deliveries travel as tokens, and what wakes them.
     deliveries: Arc<TokenLink>,
-    /// Files to fetch.
+    /// The same for files to fetch.
     fetches: Arc<TokenLink>,
-    /// A link preview may have to be fetched.
+    /// Notified when a link preview may have to be fetched.
     previews: Arc<Notify>,
-    /// How often each session may ask WhatsApp for something.
+    /// How often each session may make requests to WhatsApp.
     rates: Rates,
-    /// Files that come in at once.
+    /// Limits how many files are uploaded at once.
     upload_slots: UploadSlots,
-    /// Files that are decoded at once.
+    /// Limits how many files are decoded at once.
     decoding: Decoding,
-    /// A session should start or stop.
+    /// Notified when a session should start or stop.
     sessions: Arc<Notify>,
-    /// The same, for the other processes.
+    /// Wakes the other processes.
     wake_publisher: WakePublisher,
     /// Unique to this start of this process.
     boot: Arc<str>,
-    /// How long this host may believe in its leases.
+    /// How long this host may rely on its leases.
     fence: Fence,
     /// Cancelled when another process took this host's name.
     usurped: CancellationToken,
@@ -68,8 +68,8 @@ struct Shared {
 }
 
 impl Services {
-    /// The brain over an open store and vault. It accepts and lists from now on; sessions run once
-    /// a [`Host`](crate::host::Host) is started on it, webhooks once a worker is.
+    /// Makes the services over an open store and vault. They accept and list from now on; sessions run
+    /// once a [`Host`](crate::host::Host) is started on them, webhooks once a worker is.
     pub fn new(
         store: Store,
         vault: Vault,
@@ -102,103 +102,104 @@ impl Services {
         }))
     }
 
-    /// The database.
+    /// Returns the database.
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
 
-    /// The keys.
+    /// Returns the vault.
     pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
-    /// What the operator decided.
+    /// Returns the operator's settings.
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// The sessions that run here.
+    /// Returns the sessions that run here.
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
     }
 
-    /// Messages that jobs of this process send.
+    /// Returns the messages that jobs of this process are sending.
     pub(crate) fn in_hand(&self) -> &InHand {
         &self.0.in_hand
     }
 
-    /// Messages that were taken, until they are settled.
+    /// Returns the messages that WhatsApp has accepted and that are not settled yet.
     pub(crate) fn taken(&self) -> &Gathering {
         &self.0.taken
     }
 
-    /// Notified when a lane may be due.
+    /// Returns the signal that a lane may be due.
     pub(crate) fn lanes(&self) -> &Arc<Notify> {
         &self.0.lanes
     }
 
-    /// Webhook deliveries.
+    /// Returns the token link of webhook deliveries.
     pub(crate) fn deliveries(&self) -> &Arc<TokenLink> {
         &self.0.deliveries
     }
 
-    /// Files to fetch.
+    /// Returns the token link of files to fetch.
     pub(crate) fn fetches(&self) -> &Arc<TokenLink> {
         &self.0.fetches
     }
 
-    /// Notified when a link preview may have to be fetched.
+    /// Returns the signal that a link preview may have to be fetched.
     pub(crate) fn previews(&self) -> &Arc<Notify> {
         &self.0.previews
     }
 
-    /// How often each session may ask WhatsApp for something.
+    /// Returns how often each session may make requests to WhatsApp.
     pub(crate) fn rates(&self) -> &Rates {
         &self.0.rates
     }
 
-    /// Slots for files that come in at once.
+    /// Returns the slots for files that are uploaded at once.
     pub(crate) fn upload_slots(&self) -> &UploadSlots {
         &self.0.upload_slots
     }
 
-    /// Slots for files that are decoded at once.
+    /// Returns the slots for files that are decoded at once.
     pub(crate) fn decoding(&self) -> &Decoding {
         &self.0.decoding
     }
 
-    /// Notified when a session should start or stop.
+    /// Returns the signal that a session should start or stop.
     pub(crate) fn sessions(&self) -> &Arc<Notify> {
         &self.0.sessions
     }
 
-    /// The wake-ups of other processes.
+    /// Returns what wakes the other processes.
     pub(crate) fn wake_publisher(&self) -> &WakePublisher {
         &self.0.wake_publisher
     }
 
-    /// Unique to this start of this process.
+    /// Returns the id of this start of the process.
     pub(crate) fn boot(&self) -> &Arc<str> {
         &self.0.boot
     }
 
-    /// How long this host may believe in its leases.
+    /// Returns how long this host may rely on its leases.
     pub(crate) fn fence(&self) -> &Fence {
         &self.0.fence
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         self.0.store.ping().await
     }
 
-    /// Whether other processes may work on this store: then they are told what runs here, and asked
-    /// what does not.
+    /// Returns whether other processes may use this store. Then this process publishes what runs here,
+    /// and asks the others about what does not.
     pub(crate) fn is_shared(&self) -> bool {
         self.0.store.dialect() == Dialect::Postgres
     }
 
-    /// Whether this process hears the others through Redis; none where it was given none.
+    /// Returns whether this process is connected to Redis for wake-ups; `None` if no Redis is
+    /// configured.
     pub fn hears_others(&self) -> Option<bool> {
         self.0
             .settings
@@ -207,9 +208,9 @@ impl Services {
             .map(|_| self.0.wake_publisher.is_connected())
     }
 
-    /// Whether webhook deliveries and files to fetch travel through Redis at this moment; none where
-    /// this process works on neither, or was given no Redis. When they do not, they are claimed from the
-    /// store.
+    /// Returns whether webhook deliveries and files to fetch travel through Redis at this moment. If
+    /// they do not, they are claimed from the store. `None` if this process works on neither, or no
+    /// Redis is configured.
     pub fn tokens_travel(&self) -> Option<bool> {
         let links = [&self.0.deliveries, &self.0.fetches];
         links
@@ -218,39 +219,39 @@ impl Services {
             .reduce(|all, travels| all && travels)
     }
 
-    /// The store's name among those that share a Redis server.
+    /// Returns the store's name among those that share a Redis server.
     pub(crate) fn name_in_redis(&self) -> String {
         let digest = self.mac("redis.channel", b"");
         let digest: [u8; 8] = std::array::from_fn(|n| digest[n]);
         format!("passerelle:{:016x}", u64::from_be_bytes(digest))
     }
 
-    /// Returns when another process took this host's name: this one runs nothing any more.
+    /// Returns once another process has taken this host's name: this process must run nothing any more.
     pub async fn usurped(&self) {
         self.0.usurped.cancelled().await;
     }
 
-    /// Another process took this host's name.
+    /// Records that another process took this host's name.
     pub(crate) fn usurp(&self) {
         self.0.usurped.cancel();
     }
 
-    /// A lane may be due, here or at another host.
+    /// Wakes the lanes, here and on other hosts.
     pub(crate) fn wake_lanes(&self) {
         self.wake(Topic::Lanes);
     }
 
-    /// A delivery may be due.
+    /// Wakes the deliveries.
     pub(crate) fn wake_deliveries(&self) {
         self.wake(Topic::Deliveries);
     }
 
-    /// A file or a link preview may have to be fetched.
+    /// Wakes the fetches of files and link previews.
     pub(crate) fn wake_fetches(&self) {
         self.wake(Topic::Fetches);
     }
 
-    /// A session should start or stop, or is asked something.
+    /// Wakes the hosts: a session should start or stop, or there is a command for it.
     pub(crate) fn wake_hosts(&self) {
         self.wake(Topic::Sessions);
     }
@@ -262,7 +263,7 @@ impl Services {
         }
     }
 
-    /// Makes this process look.
+    /// Wakes this process only.
     pub(crate) fn notify(&self, topic: Topic) {
         match topic {
             Topic::Lanes => self.0.lanes.notify_one(),
@@ -275,17 +276,17 @@ impl Services {
         }
     }
 
-    /// Time, for what is shown.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// A keyed digest that only this store can make, for cursors.
+    /// Returns a keyed digest that only this store can make, for cursors.
     pub fn mac(&self, purpose: &'static str, value: &[u8]) -> [u8; 32] {
         self.0.vault.secret_mac(purpose, value)
     }
 
-    /// A random source of one's own.
+    /// Returns a new random generator.
     pub fn chance(&self) -> StdRng {
         let mut chance = self.0.chance.lock().unwrap_or_else(PoisonError::into_inner);
         StdRng::from_rng(&mut *chance)

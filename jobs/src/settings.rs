@@ -1,4 +1,4 @@
-//! What the operator decided.
+//! The operator's settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,30 +11,30 @@ use crate::{
     webhook::{guard::Egress, schedule::Schedule},
 };
 
-/// A host not seen for so long is dead: its sessions may be taken.
+/// A host that was not seen for this long is dead: its sessions may be taken.
 pub(crate) const DEAD: Duration = Duration::from_secs(15);
 
-/// What the operator decided, checked at start.
+/// The operator's settings, checked at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// This host's name, the same over restarts.
     pub host: Arc<str>,
-    /// The name of the address that it connects from: hosts of one name share how fast it may.
+    /// A name for the address that it connects from: hosts with the same one share one connect rate.
     pub egress_name: Arc<str>,
-    /// The Redis server through which the processes of a cluster wake each other, and webhook deliveries
-    /// and files to fetch travel (`redis://…`). It holds no truth: without it everything works, a second later.
+    /// The Redis server (`redis://…`) that carries wake-ups between processes, webhook deliveries and
+    /// files to fetch. It holds no durable state: without it work is delayed by a second.
     pub redis: Option<Arc<str>>,
     /// The gap between two messages of a number.
     pub pace: Pace,
     /// How long WhatsApp's server may take to acknowledge a message.
     pub ack_timeout: Duration,
-    /// How long a message may wait in its lane when the caller does not say.
+    /// How long a message may wait in its lane if the caller does not say.
     pub message_ttl: Duration,
-    /// Messages that may wait in one lane.
+    /// The most messages that may wait in one lane.
     pub lane_limit: i64,
-    /// Which addresses webhooks may go to, and files may be fetched from.
+    /// Which addresses webhooks may go to and files may be fetched from.
     pub egress: Egress,
-    /// When a webhook delivery is tried again.
+    /// When a webhook delivery is retried.
     pub schedule: Schedule,
     /// How files are kept.
     pub media: MediaSettings,
@@ -43,24 +43,24 @@ pub struct Settings {
 /// How files are kept.
 #[derive(Debug, Clone)]
 pub struct MediaSettings {
-    /// Where.
+    /// Where files are stored.
     pub objects: Objects,
-    /// For how long.
+    /// How long files are kept.
     pub retention: Duration,
-    /// How long a file at an address may take, from the look-up to its last byte.
+    /// The longest time that a file at an address may take, from the DNS look-up to its last byte.
     pub url_within: Duration,
-    /// Where callers reach this gateway (`https://…`, without a slash at the end), for links.
+    /// The base URL of file links (`https://…`, without a slash at the end).
     pub public_url: Arc<str>,
-    /// How full the disk may be, in percent, before no more files come in.
+    /// How full the disk may be, in percent, before no more files are stored.
     pub disk_max: u8,
-    /// How work on a stranger's bytes is confined; none where there is no such work.
+    /// How work on untrusted bytes is confined; `None` if this process does no such work.
     pub confinement: Option<Confinement>,
-    /// What converts films, where it is installed.
+    /// Converts videos, if it is installed.
     pub ffmpeg: Option<Ffmpeg>,
 }
 
 impl MediaSettings {
-    /// Of a process that keeps no files.
+    /// Returns the settings of a process that keeps no files.
     pub fn nowhere() -> Self {
         Self {
             objects: Objects::nowhere(),
@@ -73,13 +73,13 @@ impl MediaSettings {
         }
     }
 
-    /// Whether no more files come in. Texts flow all the same.
+    /// Returns whether the disk is too full for more files. Text messages are not affected.
     pub(crate) fn is_full(&self) -> bool {
         let fullness = self.objects.fullness();
         fullness.is_some_and(|percent| percent > self.disk_max)
     }
 
-    /// When a file that comes in now is deleted.
+    /// Returns when a file that is created now is deleted.
     pub(crate) fn delete_at(&self, now: Millis) -> Millis {
         now.saturating_add(millis(self.retention))
     }

@@ -1,4 +1,4 @@
-//! Sweeps: what becomes due by the mere passing of time.
+//! Sweeps: what becomes due with the passing of time.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{
     store,
 };
 
-/// Between two looks for messages past their time.
+/// Between two sweeps.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an idempotency key is remembered.
 const KEY_TTL: Duration = Duration::from_hours(24);
-/// How long an answer about a number is kept: it stands for a day.
+/// How long the answer of a number check is kept. It is valid for a day.
 const NUMBER_TTL: Duration = Duration::from_hours(25);
-/// How long a command is kept that nobody deleted: longer than anybody waits for its answer.
+/// How long a command stays that nobody deleted: longer than any caller waits for its answer.
 const COMMAND_TTL: Duration = Duration::from_mins(5);
 
 /// Sweeps until stopped.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(fault) = sweep(&services).await {
-            tracing::warn!(error = %fault, "the sweep waits for the store");
+            tracing::warn!(error = %fault, "the sweep failed; trying again");
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -58,7 +58,7 @@ pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
         store::system::overdue(&mut conn, now).await?
     };
     for (org, id, written) in overdue {
-        // What went out before and was never acknowledged may have been shown.
+        // A message that was sent before and never acknowledged may have been shown.
         let status = if written {
             Status::Unknown
         } else {
@@ -66,9 +66,9 @@ pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
         };
         match end(services, org, id, status).await {
             Err(fault) if fault.is_outage() => return Err(fault),
-            // One that cannot be read holds up nobody else.
+            // A message that cannot be read must not delay the others.
             Err(fault) => {
-                tracing::error!(message.id = %id, error = %fault, "a message does not expire");
+                tracing::error!(message.id = %id, error = %fault, "a message could not be expired");
             }
             Ok(()) => {}
         }

@@ -2,8 +2,8 @@
 
 use sqlx::Connection as _;
 
-/// The address of an empty database of a test's own, where `PASSERELLE_TEST_POSTGRES` names a server's
-/// database beside which others may be made.
+/// Creates an empty database for one test and returns its address; `None` unless
+/// `PASSERELLE_TEST_POSTGRES` names a database beside which others may be created.
 pub(crate) async fn database() -> Option<String> {
     let url = std::env::var("PASSERELLE_TEST_POSTGRES").ok()?;
     let name = format!("jobs_{:016x}", rand::random::<u64>());

@@ -1,7 +1,7 @@
-//! The processes of a cluster go by the database's clock: what one of them writes as due, or as over, is
-//! so for all, though a machine's own clock be minutes ahead or behind.
+//! The processes of a cluster follow the database's clock: what one of them writes as due or expired is
+//! so for all, even if a machine's own clock is minutes ahead or behind.
 //!
-//! On SQLite there is one process, and its machine's clock.
+//! On SQLite there is one process, which uses its machine's clock.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
-/// Between two looks at the database's clock.
+/// Between two reads of the database's clock.
 const LOOK: Duration = Duration::from_secs(10);
-/// An answer that took longer tells the time more roughly than it is known already.
+/// A slower answer is less exact than the time that is already known.
 const PROMPT: Duration = Duration::from_secs(1);
-/// A machine whose clock is so far off, in milliseconds, is worth a warning.
+/// A larger difference to the machine's own clock is logged as a warning, in milliseconds.
 const OFF: Millis = 2_000;
 
-/// Takes over the database's time. Fails when the database does not answer.
+/// Sets the clock to the database's time. Fails if the database does not answer.
 pub async fn set(services: &Services) -> anyhow::Result<()> {
     if services.is_shared() {
         let ahead = look(services, Duration::MAX).await;
@@ -26,14 +26,14 @@ pub async fn set(services: &Services) -> anyhow::Result<()> {
         if ahead.is_some_and(|ahead| ahead.abs() > OFF) {
             tracing::warn!(
                 ahead_ms = ahead,
-                "this machine's clock is not the database's, which counts"
+                "this machine's clock differs from the database's clock, which is used"
             );
         }
     }
     Ok(())
 }
 
-/// Keeps to it until `stop` is cancelled: no two clocks run alike, and a machine may have slept.
+/// Follows the database's clock until `stop` is cancelled: clocks drift, and a machine may have slept.
 pub(crate) async fn keep(services: Services, stop: CancellationToken) {
     while services.is_shared() {
         tokio::select! {
@@ -41,12 +41,12 @@ pub(crate) async fn keep(services: Services, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         if let Err(error) = look(&services, PROMPT).await {
-            tracing::debug!(%error, "the database did not tell the time");
+            tracing::debug!(%error, "the database's clock could not be read");
         }
     }
 }
 
-/// How many milliseconds this machine's clock is ahead; none when it took too long to tell.
+/// Returns how many milliseconds this machine's clock is ahead; `None` if the answer took too long.
 async fn look(services: &Services, within: Duration) -> Result<Option<Millis>, sqlx::Error> {
     let mut conn = services.store().read_system().await?;
     let asked = services.clock().monotonic();

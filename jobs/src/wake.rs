@@ -1,8 +1,9 @@
-//! Waking the other processes of a cluster, by Redis publish/subscribe. (The tokens of deliveries are
-//! another matter: [`queue::transport`](crate::queue::transport).)
+//! Wakes the other processes of a cluster, with Redis publish/subscribe. (The tokens of deliveries are
+//! something else: [`queue::transport`](crate::queue::transport).)
 //!
-//! A wake-up says "look", never what to find: the store has that. One that is lost costs a second,
-//! after which everybody looks anyway, so nothing here is ever waited for and Redis may come and go.
+//! A wake-up says "look now", not what to find: that is in the store. A lost wake-up costs one second,
+//! because everything looks after that time anyway. So nothing waits for a wake-up, and Redis may fail
+//! and return.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -13,10 +14,10 @@ use crate::{services::Services, state::wake_publisher::Topic};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
-/// The longest a publication may take.
+/// The longest time that a publication may take.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Publishes and hears wake-ups until stopped. Does nothing where no Redis is given.
+/// Publishes and receives wake-ups until stopped. Does nothing if no Redis is configured.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
     let Some(url) = services.settings().redis.clone() else {
         return;
@@ -32,8 +33,8 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
             .connected
             .swap(false, Ordering::Relaxed);
         if let Err(error) = ended {
-            // The address may hold a password: the error's kind is enough.
-            tracing::warn!(was_connected, error = %error.category(), "without Redis: wake-ups take a second");
+            // The address may contain a password, so only the kind of error is logged.
+            tracing::warn!(was_connected, error = %error.category(), "Redis cannot be reached: work may be delayed by a second");
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
@@ -53,8 +54,8 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
         .wake_publisher()
         .connected
         .store(true, Ordering::Relaxed);
-    tracing::info!("Redis is reached");
-    // What was missed until now.
+    tracing::info!("connected to Redis for wake-ups");
+    // Wake-ups may have been missed until now.
     for topic in Topic::ALL {
         services.notify(topic);
     }

@@ -1,5 +1,5 @@
-//! An event is written in the transaction of the change it reports, with a delivery for each endpoint
-//! that wants it. After the commit, wake the deliveries.
+//! Writes an event, and a delivery for each endpoint that wants it, in the transaction of the change
+//! that it reports. Wake the deliveries after the commit.
 
 use passerelle_engine::{
     clock::Clock,
@@ -16,7 +16,7 @@ use crate::{
     store::{self, events::EventSlot},
 };
 
-/// The version of the envelope and of what it carries.
+/// The version of the envelope and of its data.
 const API_VERSION: &str = "2026-12-01";
 
 /// The JSON that is posted.
@@ -27,25 +27,25 @@ struct Envelope<'a> {
     id: EventId,
     api_version: &'a str,
     org_id: OrgId,
-    /// Absent, as `sequence` is, for events that belong to none.
+    /// Absent, like `sequence`, for events without a session.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
-    /// Gap-free per session.
+    /// Without gaps, per session.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<i64>,
     data: Value,
 }
 
-/// What happened, and to whom.
+/// An event that is to be written.
 pub(crate) struct NewEvent {
     pub(crate) org: OrgId,
     pub(crate) session: Option<SessionId>,
     pub(crate) kind: EventType,
-    /// What stands under `data` in the envelope.
+    /// The value of `data` in the envelope.
     pub(crate) data: Value,
 }
 
-/// Writes the event and its deliveries. After the commit, wake the deliveries.
+/// Writes the event and its deliveries. Wake the deliveries after the commit.
 pub(crate) async fn emit(
     tx: &mut Tx,
     key: &DataKey,
@@ -56,7 +56,7 @@ pub(crate) async fn emit(
     emit_in(slot, tx, key, event, clock).await
 }
 
-/// As [`emit`], in the turn that another statement has taken.
+/// Like [`emit`], with a sequence number that another statement has taken.
 pub(crate) async fn emit_in(
     slot: EventSlot,
     tx: &mut Tx,

@@ -1,5 +1,5 @@
-//! What happened, told to the tenant's webhook endpoints: each event stands in the transaction of
-//! the change it reports.
+//! Events for the tenant's webhook endpoints. Each is written in the transaction of the change that it
+//! reports.
 
 pub(crate) mod emit;
 
@@ -19,7 +19,7 @@ use crate::{
     model::{MediaStatus, Message, Status, event::EventType, rfc3339},
 };
 
-/// The event of a message's present status.
+/// Writes the event of a message's present status.
 pub(crate) async fn message(
     tx: &mut Tx,
     key: &DataKey,
@@ -32,7 +32,7 @@ pub(crate) async fn message(
     Ok(())
 }
 
-/// The event of a message that came in, with the file that it announced.
+/// Writes the event of an inbound message, with the file that it announced.
 pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
@@ -49,7 +49,7 @@ pub(crate) async fn received(
     Ok(())
 }
 
-/// The event of a file that is here now, or never will be; none while it may still come.
+/// Writes the event of a file that is stored, or will never be; none while it may still arrive.
 pub(crate) async fn media(
     tx: &mut Tx,
     key: &DataKey,
@@ -72,8 +72,8 @@ pub(crate) async fn media(
     Ok(())
 }
 
-/// What is told of a message in its present status. `queued` and `sending` are told by the answer
-/// to the request, not by events.
+/// Returns the event of a message's present status. `queued` and `sending` have no event: the response
+/// to the request already says so.
 pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
     let kind = match message.status {
         Status::Queued | Status::Sending => return None,
@@ -95,8 +95,8 @@ pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
     })
 }
 
-/// What has an event of its own: what a message does to another one, told when it came in or when
-/// WhatsApp took it, and what cannot be read.
+/// Returns the type of a content with an event of its own: a change of another message (sent when it was
+/// received, or when WhatsApp accepted ours) and a message that cannot be decrypted.
 pub(crate) fn of_content(content: &Content) -> Option<EventType> {
     Some(match content {
         Content::Reaction(_) => EventType::MessageReaction,
@@ -108,17 +108,17 @@ pub(crate) fn of_content(content: &Content) -> Option<EventType> {
     })
 }
 
-/// Something about a session's connection.
+/// A change of a session's connection.
 pub(crate) struct SessionChange {
     pub(crate) kind: EventType,
     pub(crate) state: &'static str,
-    /// Stable code of why, where there is one.
+    /// Stable code of the reason, if there is one.
     pub(crate) reason: Option<&'static str>,
-    /// Until when, where WhatsApp told it.
+    /// When a temporary ban ends, if WhatsApp said so.
     pub(crate) until: Option<i64>,
 }
 
-/// The event of a session's new state.
+/// Writes the event of a session's new state.
 pub(crate) async fn session(
     tx: &mut Tx,
     key: &DataKey,
@@ -144,7 +144,7 @@ pub(crate) async fn session(
     Ok(())
 }
 
-/// The event of a contact who turned out to be the one who was known by another id.
+/// Writes the event of two contacts that turned out to be one.
 pub(crate) async fn merged(
     tx: &mut Tx,
     key: &DataKey,
@@ -174,7 +174,8 @@ fn shown_contact(id: ContactId, names: &Peer) -> Value {
     shown
 }
 
-/// The event of a contact's wish, with the two names that WhatsApp knows them by.
+/// Writes the event of a contact's opt-out or opt-in, with both names that WhatsApp knows the contact
+/// by.
 pub(crate) async fn contact(
     tx: &mut Tx,
     key: &DataKey,

@@ -1,5 +1,5 @@
-//! A file that WhatsApp keeps no longer: its sender's phone may have it, and is asked once to put it up
-//! again.
+//! A file that WhatsApp no longer keeps: its sender's phone may still have it, and is asked once to
+//! upload it again.
 
 use passerelle_engine::media::Remote;
 
@@ -14,7 +14,7 @@ use crate::{
     store::media::Stored,
 };
 
-/// Where it is now, or why it is nowhere. Whoever runs the session asks.
+/// Asks the sender's phone, through the session's host. Returns the new path, or why there is none.
 pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -> NoFile {
     let (Some(session), Some(message)) = (stored.session, stored.message) else {
         return NoFile::Expired;

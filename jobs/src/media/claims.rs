@@ -1,6 +1,7 @@
-//! Files to fetch as a queue: claimed when they are due, by token or without. A claim counts a try.
+//! The queue of files to fetch: a due row is claimed with a token or without one. Each claim counts as
+//! one try.
 //!
-//! A process whose disk is full puts off what it would claim.
+//! While the disk is full, due files are postponed and nothing is claimed.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-/// Between two looks for room on the disk.
+/// How long due files are postponed when the disk is full.
 const ROOM: Duration = Duration::from_mins(1);
 
 impl JobSource for Fetcher {

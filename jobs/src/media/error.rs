@@ -1,39 +1,39 @@
-//! Why bytes are no file, and why none was stored.
+//! Why bytes are not a valid file, and why nothing was stored.
 
 use super::objects::ObjectsError;
 use crate::error::Fault;
 
-/// Why the bytes are no file of their kind.
+/// Why the bytes are not a valid file of their kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadMedia {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the file is empty")]
     Empty,
-    /// More bytes than a file of its kind may have.
+    /// More bytes than the maximum for its kind.
     #[error("the file is larger than {0} bytes")]
     TooLarge(u64),
-    /// Its first bytes are those of another type.
+    /// Its content is of another type.
     #[error("the file is {0}, which a message of this kind does not carry")]
     Type(&'static str),
-    /// It would have to be converted.
+    /// It would have to be converted, and nothing here converts it.
     #[error("the file would have to be converted: needed is {0}")]
     Transcoding(&'static str),
-    /// Converting it takes more than is given for it.
+    /// Converting it takes more time or memory than is allowed.
     #[error("converting the file takes too much time or memory: needed is {0}")]
     TooCostly(&'static str),
-    /// It does not read as what its first bytes say.
+    /// It cannot be read as the type that its first bytes announce.
     #[error("the file is damaged")]
     Damaged,
-    /// A voice note of more seconds than one may have.
+    /// The voice note is longer than the maximum.
     #[error("a voice note has at most {0} seconds")]
     TooLong(usize),
-    /// A picture of too many pixels, or a sticker of other than 512 by 512.
+    /// A picture with too many pixels, or a sticker that is not 512 by 512.
     #[error("the picture has the wrong size in pixels")]
     Dimensions,
 }
 
 impl BadMedia {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "media_empty",
@@ -51,19 +51,19 @@ impl BadMedia {
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The bytes are no file of their kind.
+    /// The bytes are not a valid file of their kind.
     #[error(transparent)]
     Bad(#[from] BadMedia),
-    /// The bytes stopped coming.
+    /// The upload broke off.
     #[error("the bytes stopped coming")]
     BrokenOff,
-    /// Too many files come in at once.
-    #[error("too many files come in at once")]
+    /// Too many files are being uploaded at once.
+    #[error("too many files are being uploaded at once")]
     Busy,
     /// The disk has no room for files.
     #[error("the disk has no room for files")]
     Full,
-    /// The gateway is going down.
+    /// The gateway is shutting down.
     #[error("the gateway is going down")]
     Stopping,
     /// The object store failed.

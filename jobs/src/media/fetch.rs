@@ -1,8 +1,9 @@
-//! The job that fetches files: what a message that waits will need, and what one that came in announced.
+//! The job that fetches files: those that a waiting message needs, and those that an inbound message
+//! announced.
 //!
-//! A claim ([`claims`](super::claims)) counts a try; it lapses half a minute after its worker has died. Each try writes to a name of
-//! its own in the object store, and the row takes only what the try that it counts brought: a late one
-//! clears away after itself. Like every job it carries ids and looks again.
+//! A claim ([`claims`](super::claims)) counts as a try and lapses 30 s after its worker died. Each try
+//! writes its own object in the object store. The row takes only the result of its current try; a late
+//! try deletes its own object. Like every job it carries ids only and reads the row again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,19 +36,19 @@ use crate::{
     },
 };
 
-/// How long a file of WhatsApp's may take.
+/// The longest time that one file from WhatsApp may take.
 const WHATSAPP_WITHIN: Duration = Duration::from_mins(10);
-/// When a claim lapses that nobody holds any more.
+/// A claim lapses after this time unless it is extended.
 pub(super) const LAPSE: Duration = Duration::from_secs(30);
-/// How often a claim is held on to.
+/// How often a running fetch extends its claim.
 const HOLD: Duration = Duration::from_secs(10);
-/// The waits before further tries of an address: a message waits for it.
+/// The waits before further tries of a tenant's address. Short, because a message waits for the file.
 const URL_AGAIN: &[Duration] = &[
     Duration::from_secs(2),
     Duration::from_secs(10),
     Duration::from_secs(30),
 ];
-/// The same of WhatsApp, which keeps a file for weeks.
+/// The waits before further tries at WhatsApp, which keeps a file for weeks.
 const WHATSAPP_AGAIN: &[Duration] = &[
     Duration::from_secs(2),
     Duration::from_secs(10),
@@ -58,7 +59,7 @@ const WHATSAPP_AGAIN: &[Duration] = &[
     Duration::from_hours(24),
 ];
 
-/// One file to fetch: ids, and which try it is.
+/// One file to fetch: its ids, and the number of the try.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FetchMedia {
     pub(super) org: OrgId,
@@ -74,7 +75,7 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services, whatsapp: WhatsApp) -> anyhow::Result<Self> {
         let settings = services.settings();
         let client = source::client(&settings.egress, settings.media.url_within);
@@ -114,7 +115,7 @@ impl Fetcher {
         Ok(store::media::read(&mut conn, job.org, job.media).await?)
     }
 
-    /// Holds on to the claim; returns when it is lost.
+    /// Extends the claim until it is lost.
     async fn hold(&self, job: &FetchMedia) {
         let FetchMedia {
             org,
@@ -266,7 +267,7 @@ fn here(file: &StoredFile, file_sealed: Vec<u8>, now: Millis) -> Outcome {
     }
 }
 
-/// Where it is to be fetched from now on, if it was put up again.
+/// Returns the new origin, if the file was uploaded again.
 fn moved(no_file: &NoFile, origin: &Origin) -> Option<Origin> {
     let NoFile::Moved(path) = no_file else {
         return None;

@@ -1,4 +1,4 @@
-//! The file of a message that comes in: announced with the message, fetched by a job of its own.
+//! The file of an inbound message: announced with the message, fetched by a job of its own.
 
 use passerelle_engine::{
     clock::Millis,
@@ -15,17 +15,18 @@ use crate::{
     store,
 };
 
-/// Why a file will never be here that was announced without what is needed to have it.
+/// The code of a file that was announced without what is needed to fetch it; it is never fetched.
 const INCOMPLETE: &str = "media_incomplete";
 
-/// How what comes in is to be kept. The disk is looked at before the transaction, which waits for none.
+/// How inbound files are kept. The disk's free space is read before the transaction, which must not wait
+/// for a disk.
 pub(crate) struct Announcing {
     settings: MediaSettings,
     is_full: bool,
 }
 
 impl Announcing {
-    /// As it is at this moment.
+    /// Reads the settings and the free space at this moment.
     pub(crate) fn now(settings: &MediaSettings) -> Self {
         Self {
             is_full: settings.is_full(),
@@ -33,8 +34,8 @@ impl Announcing {
         }
     }
 
-    /// Stores the file that the message announces, if it announces one. After the commit, wake the
-    /// fetches.
+    /// Stores the row of the file that the message announces, if there is one. Wake the fetches after
+    /// the commit.
     pub(crate) async fn announce(
         &self,
         tx: &mut Tx,

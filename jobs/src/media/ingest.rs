@@ -1,8 +1,9 @@
-//! From bytes that come in to a stored file.
+//! Turns uploaded bytes into a stored file.
 //!
-//! Every file is encrypted and stored while it comes in; nothing of it is held as a whole, and nothing
-//! lies on a disk in the clear. A picture, a voice note or a film is then made ready from there, when its
-//! turn comes, and stored anew where that changed it. A file that turns out to be none of its kind leaves nothing behind.
+//! Every file is encrypted and stored while it is uploaded; no file is held in memory as a whole, and
+//! none is written to a disk in the clear. A picture, a voice note or a video is then processed from the
+//! store when a slot is free, and stored again if that changed it. A file that is not valid for its kind
+//! leaves nothing behind.
 
 use std::{fs::File, io::Read as _};
 
@@ -36,16 +37,16 @@ use crate::{
     store,
 };
 
-/// What is said of a file that comes in.
+/// What the client says about an upload.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// As what it will be sent.
+    /// The kind of message that it is for.
     pub kind: MediaKind,
-    /// Its name, cleaned.
+    /// Its file name, cleaned.
     pub file_name: Option<String>,
 }
 
-/// Takes a tenant's file in: checks it, makes it ready for its kind, and stores it.
+/// Stores a tenant's file: checks it and makes it ready for its kind.
 pub async fn ingest<S, E>(
     services: &Services,
     org: OrgId,
@@ -98,7 +99,7 @@ where
     Ok(file)
 }
 
-/// Checks and stores the bytes; no row tells of them yet.
+/// Checks and stores the bytes, without a row.
 pub(super) async fn take_in<S, E>(
     services: &Services,
     org: OrgId,
@@ -136,7 +137,7 @@ where
     })
 }
 
-/// Refuses what cannot become a file of this kind. Whether films are converted is told by `converts`.
+/// Refuses a type that cannot become a file of this kind. `converts`: whether videos are converted here.
 fn check_type(kind: MediaKind, mime_type: &'static str, converts: bool) -> Result<(), BadMedia> {
     let (recorded, filmed) = (
         mime_type.starts_with("audio/") || mime_type == "application/ogg",
@@ -160,7 +161,7 @@ fn check_type(kind: MediaKind, mime_type: &'static str, converts: bool) -> Resul
     })
 }
 
-/// How the file looks; and the file anew, where it had to be changed.
+/// Returns the file's facts, and a new file if it had to be changed.
 async fn looks(
     services: &Services,
     came: &Sealed,
@@ -213,14 +214,14 @@ async fn ready(
         MediaKind::Sticker => picture::sticker(bytes),
         _ => picture::picture(mime_type, bytes),
     };
-    // A decoder that panics says that the file is damaged.
+    // If the decoder panics, the file counts as damaged.
     slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))
 }
 
-/// How much is read at once of what lies in memory.
+/// How much of a file in memory is read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// The bytes of a file that lies in memory: reading it waits for no disk.
+/// Returns the bytes of a file in memory; reading them waits for no disk.
 fn chunks(mut file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
     futures_util::stream::iter(std::iter::from_fn(move || {
         let mut chunk = vec![0; CHUNK];
@@ -235,7 +236,7 @@ fn chunks(mut file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send +
     }))
 }
 
-/// The bytes as they come, and no more than may be.
+/// The uploaded bytes, with a limit on their number.
 struct Incoming<S> {
     bytes: Fuse<S>,
     seen: u64,
@@ -263,7 +264,7 @@ where
         Ok(Some(chunk))
     }
 
-    /// At least `enough` bytes, unless they end before.
+    /// Returns at least `enough` bytes, unless the upload ends before.
     async fn gather(&mut self, enough: usize) -> Result<Bytes, IngestError> {
         let mut gathered = BytesMut::new();
         while gathered.len() < enough {
@@ -276,7 +277,7 @@ where
     }
 }
 
-/// Stores what was made of it, and forgets what came.
+/// Stores the processed file and deletes the original.
 async fn replaced<S>(
     came: &Sealed,
     services: &Services,
@@ -293,7 +294,7 @@ where
     Ok(anew)
 }
 
-/// A file that is being encrypted and stored. Leaves nothing behind unless it comes to its end.
+/// A file that is being encrypted and stored. Leaves nothing behind unless it is completed.
 struct Sealing {
     org: OrgId,
     object: ObjectId,

@@ -1,19 +1,19 @@
-//! What each kind of file may be: WhatsApp's types, and sizes that its phones take.
+//! What each kind of file may be: WhatsApp's types, and the sizes that its phones accept.
 //!
-//! <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media#supported-media-types>;
-//! where WhatsApp's own apps take more than the Cloud API, theirs.
+//! <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media#supported-media-types>.
+//! Where WhatsApp's own apps accept more than the Cloud API, their limits apply.
 
 use passerelle_engine::content::MediaKind;
 
 const MB: u64 = 1024 * 1024;
 
-/// The biggest file that a request brings along, in bytes.
+/// The largest file inside a JSON request, in bytes.
 pub const INLINE_MAX: usize = 5 * 1024 * 1024;
 
-/// The biggest film, in bytes.
+/// The largest video, in bytes.
 pub(super) const VIDEO_MAX: u64 = 64 * MB;
 
-/// The biggest file of a kind, in bytes.
+/// Returns the largest file of a kind, in bytes.
 pub(super) fn size_max(kind: MediaKind) -> u64 {
     match kind {
         MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
@@ -23,10 +23,10 @@ pub(super) fn size_max(kind: MediaKind) -> u64 {
     }
 }
 
-/// The biggest file that is fetched from WhatsApp, in bytes, whatever kind it is said to be.
+/// The largest file that is fetched from WhatsApp, in bytes, whatever kind it claims to be.
 pub(super) const INBOUND_MAX: u64 = 2048 * MB;
 
-/// The types a file of a kind may have; empty means any.
+/// Returns the types that a file of a kind may have; empty means any.
 fn types(kind: MediaKind) -> &'static [&'static str] {
     match kind {
         MediaKind::Image => &["image/jpeg", "image/png", "image/webp"],
@@ -38,17 +38,17 @@ fn types(kind: MediaKind) -> &'static [&'static str] {
             "audio/amr",
             "audio/ogg",
         ],
-        // What else is a recording becomes this.
+        // Other recordings are converted to this.
         MediaKind::Voice => &["audio/ogg; codecs=opus"],
         MediaKind::Document => &[],
         MediaKind::Sticker => &["image/webp"],
     }
 }
 
-/// How many bytes of a file tell its type.
+/// How many bytes are needed to detect a type.
 pub(super) const HEAD: usize = 8192;
 
-/// The type of a file by its first bytes, in WhatsApp's words.
+/// Detects the type of a file from its first bytes, in WhatsApp's words.
 pub(super) fn sniff(head: &[u8]) -> &'static str {
     if head.starts_with(b"OggS") {
         let opus = head.windows(8).any(|bytes| bytes == b"OpusHead");
@@ -73,7 +73,8 @@ pub(super) fn sniff(head: &[u8]) -> &'static str {
     }
 }
 
-/// Whether the text is a type, such as `text/csv`, and nothing a header would choke on.
+/// Returns whether the text is a type such as `text/csv`, without characters that are not allowed in a
+/// header.
 pub(super) fn is_type(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "!#$&^_.+-; =".contains(c);
     let (main, sub) = text.split_once('/').unwrap_or_default();
@@ -81,7 +82,7 @@ pub(super) fn is_type(text: &str) -> bool {
     fits && !main.is_empty() && !sub.is_empty() && !sub.contains('/')
 }
 
-/// Whether it is text: UTF-8, perhaps cut in a character, without control characters.
+/// Returns whether this is text: UTF-8 without control characters. The last character may be cut.
 fn is_text(head: &[u8]) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
@@ -93,7 +94,7 @@ fn is_text(head: &[u8]) -> bool {
     !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace())
 }
 
-/// Whether a file of this type may be shown as this kind.
+/// Returns whether a file of this type may be sent as this kind.
 pub(super) fn takes(kind: MediaKind, mime_type: &str) -> bool {
     let types = types(kind);
     let bare = mime_type.split(';').next().unwrap_or_default();

@@ -1,20 +1,20 @@
-//! Files: taking them in, keeping them, giving them out.
+//! Files: storing, keeping and serving them.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a file |
 //! | `kinds` | what each kind of file may be: types and sizes |
-//! | `ingest`, `stored`, `error` | from bytes that come in to a stored file, and why there is none |
-//! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and films, made ready |
+//! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
+//! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
 //! | `recording`, `pages` | how long a recording plays; how many pages a document has |
-//! | `confined` | work on a stranger's bytes in a process that can do nothing else |
-//! | `objects` | the object store; bytes lie there encrypted, each file under a key of its own |
+//! | `confined` | work on untrusted bytes in a process with almost no rights |
+//! | `objects` | the object store; it holds encrypted bytes only, each file with a key of its own |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |
-//! | `source`, `again` | where they come from: an address, WhatsApp; what WhatsApp no longer keeps |
-//! | `outgoing`, `incoming` | the file of a message that goes out; of one that comes in |
-//! | `view`, `sealed` | a file as it is shown; what is sealed of it, and its row |
+//! | `source`, `again` | where files are fetched: an address, WhatsApp; files that WhatsApp no longer keeps |
+//! | `outgoing`, `incoming` | the file of an outbound message; of an inbound one |
+//! | `view`, `sealed` | a file as it is shown; its encrypted parts and its row |
 //! | `link` | signed links, which open one file for a while |
-//! | `retention` | deleting what is past its time, and what nobody knows |
+//! | `retention` | deletes expired files and orphaned bytes |
 
 mod again;
 mod claims;
@@ -70,19 +70,19 @@ use crate::{
     store,
 };
 
-/// A small JPEG of a picture; none when it is none, or cannot be made small.
+/// Returns a small JPEG of a picture; `None` if it is no picture or cannot be made small.
 pub(crate) fn thumbnail(bytes: &[u8]) -> Option<Vec<u8>> {
     picture::small(kinds::sniff(bytes), bytes)
 }
 
-/// One file, to be shown.
+/// Returns a file as it is shown.
 pub async fn view(services: &Services, file: MediaFile) -> Result<View, Fault> {
     let key = services.vault().org_key(file.org).await?;
     let now = services.clock().now();
     Ok(View::of(&key, &services.settings().media, file, now))
 }
 
-/// One file.
+/// Reads one file.
 pub async fn read(
     services: &Services,
     org: OrgId,
@@ -94,7 +94,7 @@ pub async fn read(
     stored.map(|stored| sealed::open(&key, &stored)).transpose()
 }
 
-/// The bytes `wanted` of a file that is here.
+/// Returns the bytes `wanted` of an available file.
 pub async fn bytes(
     services: &Services,
     file: &MediaFile,
@@ -107,7 +107,7 @@ pub async fn bytes(
         .await
 }
 
-/// Deletes a file; false when there is none. Messages that carried it say so still.
+/// Deletes a file. Returns false if there is none. Messages that carried it still name it.
 pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool, Fault> {
     let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::media::delete(tx, org, id).await })
@@ -115,7 +115,7 @@ pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool
     let deleted: Result<_, sqlx::Error> = write.await;
     let deleted = deleted?;
     if let Some(Some(object)) = deleted {
-        // Without its row nothing opens it; the reconciler finds what is left here.
+        // Without its row nothing can open the bytes; the reconciler deletes them if this fails.
         services.settings().media.objects.forget(org, object).await;
     }
     Ok(deleted.is_some())

@@ -1,4 +1,4 @@
-//! The object store: a folder, or a bucket that speaks S3. Only encrypted bytes lie in it.
+//! The object store: a folder or an S3 bucket. Only encrypted bytes are stored in it.
 
 use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,24 +16,24 @@ use passerelle_engine::{
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 
-/// How much of a file is held while it is written to a folder.
+/// How much of a file is buffered while it is written to a folder.
 const FOLDER_CHUNK: usize = 128 * 1024;
-/// The same for a bucket: S3 takes no smaller part.
+/// The same for a bucket: S3 accepts no smaller part.
 const BUCKET_CHUNK: usize = 5 * 1024 * 1024;
 
-/// The object store failed, or does not have it.
+/// The object store failed, or does not have the object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectsError {
-    /// The bytes are not there.
+    /// The object does not exist.
     #[error("the object store does not have it")]
     NotFound,
-    /// It cannot be reached, is full, or refused.
+    /// The store cannot be reached, is full, or refused the request.
     #[error("the object store failed")]
     Failed(#[source] object_store::Error),
 }
 
 impl ObjectsError {
-    /// A copy in memory could not be made.
+    /// Returns the error of a copy in memory that could not be made.
     pub(super) fn in_memory(error: std::io::Error) -> Self {
         Self::Failed(object_store::Error::Generic {
             store: "memory",
@@ -57,20 +57,20 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     chunk: usize,
-    /// Where it is a folder.
+    /// The folder, if the store is one.
     folder: Option<PathBuf>,
 }
 
 impl Objects {
-    /// Opens `s3://bucket[/prefix]` or a folder, which is made. Access to a bucket is set in the
-    /// environment, by the names AWS gives them: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_REGION`, and `AWS_ENDPOINT` for a server other than Amazon's.
+    /// Opens `s3://bucket[/prefix]`, or a folder, which is created if needed. Access to a bucket is
+    /// configured with AWS's environment variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_REGION`, and `AWS_ENDPOINT` for a server that is not Amazon's.
     pub fn open(place: &str) -> anyhow::Result<Self> {
         if place.starts_with("s3://") {
-            return Self::bucket(&Url::parse(place).context("reading the address of the bucket")?);
+            return Self::bucket(&Url::parse(place).context("reading the bucket's address")?);
         }
         let folder = PathBuf::from(place.strip_prefix("file:").unwrap_or(place));
-        std::fs::create_dir_all(&folder).context("making the folder for files")?;
+        std::fs::create_dir_all(&folder).context("creating the folder for files")?;
         let store = LocalFileSystem::new_with_prefix(&folder)
             .context("opening the folder for files")?
             .with_automatic_cleanup(true);
@@ -82,7 +82,7 @@ impl Objects {
         })
     }
 
-    /// Of a process that keeps no files: it forgets what it is given.
+    /// Returns a store for a process that keeps no files: it discards what is written.
     pub fn nowhere() -> Self {
         Self {
             store: Arc::new(object_store::memory::InMemory::new()),
@@ -92,10 +92,10 @@ impl Objects {
         }
     }
 
-    /// How full the disk is on which the folder lies, in percent; none of a bucket.
+    /// Returns how full the folder's disk is, in percent; `None` for a bucket.
     pub(crate) fn fullness(&self) -> Option<u8> {
         let disk = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
-        // As `df` counts: what only root may fill is no room.
+        // As `df` counts: space reserved for root is not free.
         let used = disk.f_blocks.saturating_sub(disk.f_bfree);
         let whole = used.saturating_add(disk.f_bavail).max(1);
         u8::try_from(used.saturating_mul(100).div_ceil(whole)).ok()
@@ -126,7 +126,7 @@ impl Objects {
             .collect()
     }
 
-    /// A new object, to be written and then finished.
+    /// Starts writing a new object.
     pub(super) fn write(&self, org: OrgId, object: ObjectId) -> Writing {
         let store = Arc::clone(&self.store);
         Writing(
@@ -135,7 +135,7 @@ impl Objects {
         )
     }
 
-    /// The bytes `wanted` of a file, decrypted while they are read.
+    /// Returns the bytes `wanted` of a file, decrypted while they are read.
     pub(super) async fn part(
         &self,
         org: OrgId,
@@ -162,7 +162,7 @@ impl Objects {
             .try_filter(|chunk| std::future::ready(!chunk.is_empty())))
     }
 
-    /// The whole file, which is small.
+    /// Returns the whole file. Only for small files.
     pub(crate) async fn whole(
         &self,
         org: OrgId,
@@ -178,8 +178,8 @@ impl Objects {
         all.await
     }
 
-    /// The whole encrypted file in a file of its own: where it lies, in a folder; a copy that is
-    /// deleted when this is dropped, of a bucket.
+    /// Returns the whole encrypted file as a file on this machine. For a folder that is the object
+    /// itself; for a bucket it is a copy that is deleted when this is dropped.
     pub(crate) async fn on_disk(
         &self,
         org: OrgId,
@@ -206,17 +206,17 @@ impl Objects {
         Ok(OnDisk::Copy(copy))
     }
 
-    /// Deletes the bytes; what fails is found by the sweep.
+    /// Deletes the object. If that fails, the reconciler finds it later.
     pub(super) async fn forget(&self, org: OrgId, object: ObjectId) {
         match self.store.delete(&self.path(org, object)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => {
-                tracing::warn!(object.id = %object, %error, "a file's bytes were not deleted");
+                tracing::warn!(object.id = %object, %error, "an object could not be deleted");
             }
         }
     }
 
-    /// Every object older than `age`, by whose and which it is.
+    /// Lists every object older than `age`.
     pub(super) fn older_than(
         &self,
         age: Duration,
@@ -232,7 +232,7 @@ impl Objects {
             })
     }
 
-    /// Whether the bytes are there.
+    /// Returns whether the object exists.
     pub(super) async fn has(&self, org: OrgId, object: ObjectId) -> Result<bool, ObjectsError> {
         match self.store.head(&self.path(org, object)).await {
             Ok(_) => Ok(true),
@@ -242,7 +242,7 @@ impl Objects {
     }
 }
 
-/// Whose file lies there, and which; none for an object that is none of ours.
+/// Returns the ids in an object's path; `None` if the object is not ours.
 fn ids(path: &Path, depth: usize) -> Option<(OrgId, ObjectId)> {
     let parts: Vec<_> = path.parts().skip(depth).collect();
     let [org, object] = parts.as_slice() else {
@@ -254,7 +254,7 @@ fn ids(path: &Path, depth: usize) -> Option<(OrgId, ObjectId)> {
     ))
 }
 
-/// An object that is being written. It is not there before it is finished.
+/// An object that is being written. It does not exist before it is finished.
 pub(super) struct Writing(BufWriter);
 
 impl Writing {
@@ -272,10 +272,10 @@ impl Writing {
         self.0.shutdown().await.map_err(failed)
     }
 
-    /// Leaves nothing behind.
+    /// Gives up the object; nothing stays behind.
     pub(super) async fn abort(mut self) {
         if let Err(error) = self.0.abort().await {
-            tracing::debug!(%error, "a half-written object was not taken back");
+            tracing::debug!(%error, "a half-written object could not be deleted");
         }
     }
 }
@@ -283,7 +283,7 @@ impl Writing {
 /// An encrypted file on this machine.
 #[derive(Debug)]
 pub(crate) enum OnDisk {
-    /// In the folder of files.
+    /// The object in the folder of files.
     Own(PathBuf),
     /// A copy.
     Copy(tempfile::NamedTempFile),

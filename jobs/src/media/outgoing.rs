@@ -1,4 +1,4 @@
-//! The file of a message that goes out: where the tenant says it is, and what that means at accept.
+//! The file of an outbound message: where the tenant says it is, and what happens with it at accept.
 
 use passerelle_engine::{
     clock::Millis,
@@ -20,17 +20,17 @@ use crate::{
     webhook::guard::UrlNotAllowed,
 };
 
-/// A file is kept this long after its message must have gone out.
+/// A file is kept this long after its message's deadline.
 const AFTER: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// Where the file of a message is.
 #[derive(Debug, Clone)]
 pub enum MediaSource {
-    /// Here.
+    /// It is already stored.
     Kept(MediaId),
-    /// At an address that is allowed; it is fetched while the message waits its turn.
+    /// At an allowed address; it is fetched while the message waits in its lane.
     Url(String),
-    /// Its bytes.
+    /// In the request.
     Bytes(Vec<u8>),
 }
 
@@ -40,16 +40,16 @@ pub enum SourceError {
     /// There is no such file.
     #[error("no such file")]
     NotFound,
-    /// It failed, or WhatsApp keeps it no longer.
+    /// Fetching it failed, or WhatsApp no longer keeps it.
     #[error("the file is not available")]
     NotAvailable,
-    /// It was brought in as another kind.
+    /// It was uploaded as another kind.
     #[error("the file is of another kind: {}", .0.as_str())]
     Kind(MediaKind),
-    /// The address is not one the gateway calls.
+    /// The gateway does not call this address.
     #[error(transparent)]
     Url(UrlNotAllowed),
-    /// It is no file of the message's kind.
+    /// It is not a valid file of the message's kind.
     #[error(transparent)]
     Bad(BadMedia),
 }
@@ -57,15 +57,15 @@ pub enum SourceError {
 /// The file of a message that is being accepted.
 #[derive(Clone)]
 pub(crate) enum File {
-    /// It is here.
+    /// It was stored before.
     Kept(MediaId),
-    /// It was brought in with this very message.
+    /// It was stored with this message.
     Brought(MediaId),
-    /// It is to be fetched.
+    /// It still has to be fetched.
     Fetched(Box<Stored>),
 }
 
-/// Finds the file of a message, or takes it in, and fills in what is known of it.
+/// Finds or stores the file of a message, and adds the known facts to the message.
 pub(crate) async fn find(
     services: &Services,
     key: &DataKey,
@@ -134,7 +134,7 @@ fn usable(found: Option<MediaFile>, kind: MediaKind) -> Result<MediaFile, Source
     usable.then_some(file).ok_or(SourceError::NotAvailable)
 }
 
-/// The message keeps its own caption and name.
+/// Adds the file's facts; the message keeps its own caption and name.
 fn describe(media: &mut Media, file: &MediaFile) {
     let known = file.stored.as_ref();
     let known = known.map_or_else(
@@ -148,8 +148,8 @@ fn describe(media: &mut Media, file: &MediaFile) {
     };
 }
 
-/// The message was accepted, to be sent before `expires_at`: its file stays as long. After the commit,
-/// wake the fetches.
+/// Keeps the file of an accepted message, which is sent before `expires_at`. Wake the fetches
+/// after the commit.
 pub(crate) async fn accepted(
     tx: &mut Tx,
     org: OrgId,
@@ -171,10 +171,10 @@ pub(crate) async fn accepted(
     }
 }
 
-/// The message was not accepted: what came with it goes.
+/// Deletes the file that came with a message, because the message was not accepted.
 pub(crate) async fn refused(services: &Services, org: OrgId, file: &File) {
     let File::Brought(id) = file else { return };
     if let Err(error) = super::delete(services, org, *id).await {
-        tracing::debug!(media.id = %id, %error, "a refused message's file waits for the sweep");
+        tracing::debug!(media.id = %id, %error, "the file of a refused message could not be deleted; the sweep will delete it");
     }
 }

@@ -1,4 +1,4 @@
-//! How many pages a document has, which a phone shows before it loads it.
+//! Counts the pages of a document, which a phone shows before it loads the file.
 
 use std::{fs::File, io::Read as _, time::Duration};
 
@@ -14,11 +14,11 @@ use crate::{
     state::decoding::Decoding,
 };
 
-/// The longest PDF whose pages are counted, in bytes: it is held in memory meanwhile.
+/// The longest PDF whose pages are counted, in bytes: it is held in memory.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
-/// More pages than this are no document.
+/// A document with more pages is not counted.
 const PAGES_MAX: u32 = 100_000;
-/// A PDF can be made to take any time and memory, and a deep one ends the process that follows it.
+/// A PDF can be built to take any time and memory, and deep nesting crashes the process that follows it.
 const LIMITS: Limits = Limits {
     cpu_seconds: 5,
     memory: 256 * 1024 * 1024,
@@ -26,12 +26,12 @@ const LIMITS: Limits = Limits {
     within: Duration::from_secs(15),
 };
 
-/// Whether the pages of such a file are counted.
+/// Returns whether the pages of such a file are counted.
 pub(super) fn counts(mime_type: &str, file: &SealedFile) -> bool {
     mime_type == "application/pdf" && file.size <= SIZE_MAX
 }
 
-/// The pages of a stored PDF; none when they cannot be told.
+/// Returns the number of pages of a stored PDF; `None` if it cannot be found out.
 pub(super) async fn of(
     confinement: &Confinement,
     objects: &Objects,
@@ -43,7 +43,7 @@ pub(super) async fn of(
     match confinement.run(Task::CountPages, LIMITS, &pdf).await {
         Ok((told, _)) => read(told),
         Err(error) => {
-            tracing::debug!(%error, "a document's pages were not counted");
+            tracing::debug!(%error, "the pages of a document could not be counted");
             None
         }
     }
@@ -55,12 +55,12 @@ fn read(told: File) -> Option<u32> {
     text.parse().ok().filter(|count| *count <= PAGES_MAX)
 }
 
-/// The pages of a PDF; none of one that is encrypted, damaged, or at odds with itself. It may take
-/// any time and memory, or end the process: only for one that is confined.
+/// Returns the number of pages of a PDF; `None` if it is encrypted, damaged or inconsistent. May take
+/// any time and memory, or crash: call it only in a confined process.
 pub(super) fn count(pdf: Vec<u8>) -> Option<u32> {
     let pdf = Pdf::new(pdf).ok()?;
     let found = u32::try_from(pdf.pages().len()).ok()?;
-    // What was mended by guessing has other pages than it says.
+    // A file that the parser repaired by guessing may have other pages than it says.
     let root: Dict<'_> = pdf.xref().get(pdf.xref().root_id())?;
     let said: u32 = root.get::<Dict<'_>>(keys::PAGES)?.get(keys::COUNT)?;
     (found > 0 && found == said).then_some(found)
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// A PDF of so many pages (ISO 32000-1, 7.5).
+    /// Returns a PDF with that many pages (ISO 32000-1, 7.5).
     fn pdf(pages: usize) -> Vec<u8> {
         let kids = (0..pages).fold(String::new(), |kids, n| format!("{kids}{} 0 R ", n + 3));
         let mut objects = vec![
@@ -119,7 +119,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a byte was bent to, counting ends, with an answer.
+        /// Whatever byte was changed, counting ends with an answer.
         #[test]
         fn a_bent_document_is_counted_or_not(
             bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),

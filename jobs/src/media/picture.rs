@@ -1,7 +1,8 @@
-//! Pictures: what is read off them, and what is taken out of them before anybody sees them.
+//! Pictures: reads their facts and removes their metadata.
 //!
-//! A camera writes where and with what it took a picture. That goes, without touching the picture
-//! where it stands upright already; otherwise it is turned and written anew.
+//! A camera writes where and with what it took a picture. This is removed. A JPEG or PNG that is
+//! upright, has 8 bits and is not too large keeps its pixels bit by bit. Any other picture is encoded
+//! again.
 
 use std::io::Cursor;
 
@@ -16,16 +17,16 @@ use passerelle_engine::media::Looks;
 
 use crate::media::{error::BadMedia, ready::Ready};
 
-/// Pixels of a picture, at most: decoded, it is held in memory.
+/// The most pixels of a picture, because a decoded picture is held in memory.
 const PIXELS_MAX: u64 = 50_000_000;
-/// Memory that decoding one may take.
+/// Memory that decoding one picture may take.
 const ALLOC_MAX: u64 = 256 * 1024 * 1024;
-/// The longest side of a picture that is sent; a phone shows no more.
+/// The longest side of a picture that is sent; phones show no more.
 const SIDE_MAX: u32 = 4096;
 /// The longest side of a thumbnail, and its size in bytes.
 const THUMBNAIL_SIDE: u32 = 100;
 const THUMBNAIL_MAX: usize = 10 * 1024;
-/// A sticker's sides, and its bytes when it does not move.
+/// A sticker's sides, and the size in bytes of one that does not move.
 const STICKER_SIDE: u32 = 512;
 const STICKER_MAX: usize = 100 * 1024;
 
@@ -37,7 +38,7 @@ fn format(mime_type: &str) -> Result<ImageFormat, BadMedia> {
     ImageFormat::from_mime_type(mime_type).ok_or(BadMedia::Damaged)
 }
 
-/// A picture, and how its camera was held.
+/// Decodes a picture and reads its orientation.
 fn decode(format: ImageFormat, bytes: &[u8]) -> Result<(DynamicImage, Orientation), BadMedia> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -66,13 +67,13 @@ pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, 
         && !large
         && eight_bits;
     let (bytes, mime_type) = if as_is {
-        (bare(format, bytes)?, mime_type)
+        (without_metadata(format, bytes)?, mime_type)
     } else {
         picture.apply_orientation(orientation);
         if large {
             picture = picture.resize(SIDE_MAX, SIDE_MAX, image::imageops::FilterType::Triangle);
         }
-        anew(&picture)?
+        reencode(&picture)?
     };
     let looks = Looks {
         mime_type: mime_type.to_owned(),
@@ -84,16 +85,16 @@ pub(super) fn picture(mime_type: &'static str, bytes: Vec<u8>) -> Result<Ready, 
     Ok(Ready { bytes, looks })
 }
 
-/// Whether a JPEG ends before its end (ITU-T T.81, B.1.1.3: EOI after the last SOS). The decoder shows
-/// what there is of it, and grey.
+/// Returns whether a JPEG is cut off (ITU-T T.81, B.1.1.3: EOI after the last SOS). The decoder would
+/// fill the missing part with grey.
 fn is_cut_off(jpeg: &[u8]) -> bool {
     let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
     last(markers::EOI) < last(markers::SOS)
 }
 
-/// The same picture without what its camera wrote: EXIF and XMP (APP1), IPTC (APP13), comments, and
-/// their like in PNG. Colour profiles stay.
-fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
+/// Removes what the camera wrote: EXIF and XMP (APP1), IPTC (APP13), comments, and the same in PNG.
+/// Colour profiles stay.
+fn without_metadata(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
     let parsed = DynImage::from_bytes(bytes.into()).map_err(damaged)?;
     match parsed.ok_or(BadMedia::Damaged)? {
         DynImage::Jpeg(mut jpeg) => {
@@ -110,7 +111,7 @@ fn bare(format: ImageFormat, bytes: Vec<u8>) -> Result<Bytes, BadMedia> {
             Ok(png.encoder().bytes())
         }
         DynImage::WebP(_) => {
-            debug_assert!(false, "{format:?} is written anew");
+            debug_assert!(false, "{format:?} is encoded again");
             Err(BadMedia::Damaged)
         }
     }
@@ -120,8 +121,8 @@ fn remove_chunks(png: &mut Png, kind: [u8; 4]) {
     png.chunks_mut().retain(|chunk| chunk.kind() != kind);
 }
 
-/// The picture as PNG where it is see-through, else as JPEG.
-fn anew(picture: &DynamicImage) -> Result<(Bytes, &'static str), BadMedia> {
+/// Encodes the picture as PNG if it is transparent, else as JPEG.
+fn reencode(picture: &DynamicImage) -> Result<(Bytes, &'static str), BadMedia> {
     let mut bytes = Vec::new();
     if picture.color().has_alpha() {
         let eight = DynamicImage::ImageRgba8(picture.to_rgba8());
@@ -138,7 +139,7 @@ fn jpeg(picture: &DynamicImage, quality: u8, into: &mut Vec<u8>) -> image::Image
     JpegEncoder::new_with_quality(into, quality).encode_image(&picture.to_rgb8())
 }
 
-/// A small JPEG; empty when none can be made, which a phone does not mind.
+/// Returns a small JPEG; empty if none can be made, which phones accept.
 fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
     let small = picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE);
     for quality in [60, 30] {
@@ -150,7 +151,7 @@ fn thumbnail(picture: &DynamicImage) -> Vec<u8> {
     Vec::new()
 }
 
-/// A thumbnail of a picture that is not kept.
+/// Returns a thumbnail of a picture that is not kept.
 pub(super) fn small(mime_type: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let (mut picture, orientation) = decode(format(mime_type).ok()?, bytes).ok()?;
     picture.apply_orientation(orientation);
@@ -200,7 +201,7 @@ mod tests {
         bytes
     }
 
-    /// An EXIF block that says how the camera was held, and holds a word to look for.
+    /// Adds an EXIF block with an orientation and a word to look for.
     fn with_exif(bytes: Vec<u8>, orientation: u8) -> Vec<u8> {
         let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -221,7 +222,7 @@ mod tests {
         assert!(has_canary(&taken));
         let ready = picture("image/jpeg", taken).unwrap();
         assert!(!has_canary(&ready.bytes));
-        assert_eq!(ready.bytes, plain, "not written anew");
+        assert_eq!(ready.bytes, plain, "not encoded again");
         assert_eq!(
             (ready.looks.width, ready.looks.height),
             (Some(300), Some(200))
@@ -249,7 +250,7 @@ mod tests {
             (ready.looks.width, ready.looks.height),
             (Some(4096), Some(82))
         );
-        // 30,000 by 30,000 in 100 bytes: only its head is read.
+        // 30,000 by 30,000 pixels in 100 bytes: only its head is read.
         let mut png = Vec::new();
         drawn(1, 1)
             .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
@@ -275,7 +276,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever a byte was bent to, decoding ends, with an answer; a panic counts as damage.
+        /// Whatever byte was changed, decoding ends with an answer; a panic counts as damage.
         #[test]
         fn a_bent_picture_is_shown_or_refused(
             at in proptest::prelude::any::<proptest::sample::Index>(),

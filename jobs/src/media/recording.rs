@@ -1,4 +1,4 @@
-//! Recordings: how long they play.
+//! Reads how long a recording plays.
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -14,10 +14,10 @@ use tokio::runtime::Handle;
 use super::{film, objects::Objects};
 use crate::media::stored::{Sealed, plain};
 
-/// What a voice note is made of.
+/// What a voice note can be made of.
 pub(super) const NEEDED_VOICE: &str = "Ogg with Opus, or MP3, M4A, AAC, FLAC, WAV or Ogg with Vorbis (ffmpeg -i IN -ac 1 -ar 16000 -c:a libopus OUT.ogg)";
 
-/// What a message of this kind carries, told to those who bring something else.
+/// Returns what a message of this kind can carry; part of the error for anything else.
 pub(super) fn needed(kind: MediaKind) -> &'static str {
     match kind {
         MediaKind::Voice => NEEDED_VOICE,
@@ -26,7 +26,7 @@ pub(super) fn needed(kind: MediaKind) -> &'static str {
     }
 }
 
-/// How a stored recording looks, read back piece by piece.
+/// Returns the facts of a stored recording, reading it piece by piece.
 pub(super) async fn looks(objects: &Objects, came: &Sealed, mime_type: &'static str) -> Looks {
     let reader = BufReader::with_capacity(WINDOW, Reader::of(objects, came));
     let read = tokio::task::spawn_blocking(move || seconds(reader)).await;
@@ -36,13 +36,13 @@ pub(super) async fn looks(objects: &Objects, came: &Sealed, mime_type: &'static 
     }
 }
 
-/// How long a recording plays; none when it does not say, as AMR does not.
+/// Returns how long a recording plays; `None` if the file does not say, as AMR does not.
 fn seconds(reader: impl Read + Seek) -> Option<u32> {
     let read = Probe::new(reader).guess_file_type().ok()?.read().ok()?;
     whole_seconds(read.properties().duration().as_secs_f64())
 }
 
-/// Started seconds count.
+/// Rounds up to whole seconds.
 pub(super) fn whole_seconds(seconds: f64) -> Option<u32> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -57,7 +57,7 @@ pub(super) fn whole_seconds(seconds: f64) -> Option<u32> {
 /// How much is read from the store at once.
 const WINDOW: usize = 64 * 1024;
 
-/// A stored file, read and sought like one on disk, on a thread that may wait.
+/// A stored file that is read and seeked like one on disk, on a thread that may block.
 struct Reader {
     runtime: Handle,
     objects: Objects,
@@ -68,7 +68,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// From its beginning. Made where there is a runtime, for a thread of it that may wait.
+    /// Starts at the beginning. Must be called inside a runtime, and used on a thread of it that may
+    /// block.
     fn of(objects: &Objects, came: &Sealed) -> Self {
         Self {
             runtime: Handle::current(),
@@ -134,7 +135,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a byte was bent to, reading ends, with an answer.
+        /// Whatever byte was changed, reading ends with an answer.
         #[test]
         fn a_bent_recording_is_read_or_refused(
             at in any::<prop::sample::Index>(),
@@ -142,7 +143,7 @@ mod tests {
             cut in any::<prop::sample::Index>(),
         ) {
             let mut bent = SONG.to_vec();
-            // The head has all that counts.
+            // Everything that matters is in the first bytes.
             bent[at.index(600)] = byte;
             bent.truncate(cut.index(bent.len()) + 1);
             let _ = seconds(Cursor::new(&bent));

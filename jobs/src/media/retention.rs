@@ -1,5 +1,5 @@
-//! Deleting what is past its time, and bringing rows and bytes together again: bytes that no row knows
-//! are deleted, rows whose bytes are gone say so.
+//! Deletes expired files, and reconciles rows with objects: an object without a row is deleted, a row
+//! without its object is marked as failed.
 
 use std::{pin::pin, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
     store::{self, system::media_claims},
 };
 
-/// Between two looks for files past their time.
+/// Between two sweeps for expired files.
 const LOOK: Duration = Duration::from_secs(10);
-/// Between two looks through the whole object store.
+/// Between two passes through the whole object store.
 const RECONCILE: Duration = Duration::from_hours(6);
-/// Bytes without a row are left alone while they may still be coming in.
+/// Younger objects without a row are left alone: they may still be uploading.
 const COMING_IN: Duration = Duration::from_hours(2);
-/// Rows looked at in one go.
+/// How many rows are read at once.
 const PAGE: i64 = 500;
 
-/// Sweeps and reconciles until stopped. The object store is slow next to the database, so nothing else
-/// waits for it here.
+/// Sweeps and reconciles until stopped. A task of its own, because the object store is slow compared
+/// with the database.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
     let mut reconcile_at = services.clock().monotonic();
     while !stop.is_cancelled() {
         if let Err(fault) = sweep(&services, services.clock().now()).await {
-            tracing::warn!(error = %fault, "files past their time wait for the store");
+            tracing::warn!(error = %fault, "expired files could not be deleted; trying again later");
         }
         if services.clock().monotonic() >= reconcile_at {
-            told(reconcile(&services, COMING_IN).await);
+            log_result(reconcile(&services, COMING_IN).await);
             reconcile_at = services.clock().monotonic() + RECONCILE;
         }
         tokio::select! {
@@ -41,23 +41,23 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     }
 }
 
-fn told(reconciled: anyhow::Result<Reconciled>) {
+fn log_result(reconciled: anyhow::Result<Reconciled>) {
     match reconciled {
         Ok(Reconciled {
             orphans: 0,
             lost: 0,
         }) => {}
         Ok(Reconciled { orphans, lost }) => {
-            tracing::info!(orphans, lost, "files and their bytes were brought together");
+            tracing::info!(orphans, lost, "rows and objects of files were reconciled");
         }
         Err(error) => {
             let error = format!("{error:#}");
-            tracing::warn!(error, "the object store was not looked through");
+            tracing::warn!(error, "the object store could not be reconciled");
         }
     }
 }
 
-/// Deletes files past their time.
+/// Deletes expired files.
 pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault> {
     let overdue = {
         let mut conn = services.store().read_system().await?;
@@ -69,12 +69,12 @@ pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault>
     Ok(())
 }
 
-/// What was not together.
+/// What a reconciliation found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reconciled {
-    /// Bytes that no row knew; they were deleted.
+    /// Objects without a row; they were deleted.
     pub(super) orphans: usize,
-    /// Rows whose bytes were gone; they are failed now.
+    /// Rows without their object; they are marked as failed.
     pub(super) lost: usize,
 }
 
@@ -121,9 +121,9 @@ async fn lost(services: &Services) -> anyhow::Result<usize> {
             let mark = services.store().write(org, move |tx: &mut Tx| {
                 Box::pin(async move { store::media::lose(tx, org, id, object).await })
             });
-            // False when the file was deleted meanwhile, as its bytes were.
+            // False if the file was deleted in between.
             if mark.await.map_err(Fault::Store)? {
-                tracing::error!(media.id = %id, "the bytes of a file are gone");
+                tracing::error!(media.id = %id, "the object of a file is missing");
                 lost += 1;
             }
         }

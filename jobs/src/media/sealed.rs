@@ -1,4 +1,4 @@
-//! What is sealed of a file, and its row.
+//! The encrypted parts of a file, and its row.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::{
     store::{self, media::Stored},
 };
 
-/// Where a file's origin lies.
+/// Returns where a file's origin is sealed.
 pub(super) fn origin_place(org: OrgId, record: &str) -> Place<'_> {
     place(org, "media.origin", record)
 }
 
-/// Where what opens a file lies.
+/// Returns where a file's key and facts are sealed.
 pub(super) fn file_place(org: OrgId, record: &str) -> Place<'_> {
     place(org, "media.file", record)
 }
@@ -34,7 +34,7 @@ fn place<'a>(org: OrgId, table: &'static str, record: &'a str) -> Place<'a> {
     }
 }
 
-/// Opens what is sealed of a file.
+/// Decrypts the stored parts of a file.
 pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
     let record = stored.id.to_string();
     let file = stored
@@ -55,7 +55,7 @@ pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
     })
 }
 
-/// Opens where a file is to be fetched; none once it is here.
+/// Decrypts where a file has to be fetched from; `None` once it is stored.
 pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, Fault> {
     let record = stored.id.to_string();
     let origin = stored
@@ -65,7 +65,7 @@ pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, F
     Ok(origin.transpose()?)
 }
 
-/// A new file as its row.
+/// Returns the row of a new file.
 pub(crate) fn row(
     key: &DataKey,
     file: &MediaFile,
@@ -95,8 +95,8 @@ pub(crate) fn row(
     })
 }
 
-/// When a file that came in at `created_at` is deleted: after its organisation's own time, or when the
-/// gateway would.
+/// Returns when a file that was created at `created_at` is deleted: after its organisation's own
+/// retention, or else the gateway's.
 pub(super) async fn delete_at(
     tx: &mut Tx,
     org: OrgId,

@@ -1,4 +1,4 @@
-//! Where files are fetched: an address that a tenant gave, or WhatsApp.
+//! Fetches files from an address that a tenant gave, or from WhatsApp.
 
 use std::time::Duration;
 
@@ -31,13 +31,13 @@ const REDIRECTS: usize = 3;
 /// Why there is no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoFile {
-    /// For good; the stable code says why.
+    /// It failed for good, with a stable code.
     Failed(&'static str),
-    /// WhatsApp keeps it no longer.
+    /// WhatsApp no longer keeps it.
     Expired,
-    /// It was put up again, under this path.
+    /// It was uploaded again, under this path.
     Moved(String),
-    /// The other side did not answer, or not well: perhaps later.
+    /// The other side did not answer, or not properly: retry later.
     Later,
 }
 
@@ -46,15 +46,15 @@ impl From<IngestError> for NoFile {
         match error {
             IngestError::Bad(bad) => Self::Failed(bad.code()),
             error => {
-                tracing::debug!(%error, "a file was not taken in");
+                tracing::debug!(%error, "a file could not be stored");
                 Self::Later
             }
         }
     }
 }
 
-/// The client for addresses that tenants gave: each hop is judged as the first address was, and
-/// nothing is said about where a redirect came from. `within` is from the look-up to the last byte.
+/// The HTTP client for addresses that tenants gave. Each redirect is checked like the first address, and
+/// no `Referer` is sent. `within` counts from the DNS look-up to the last byte.
 pub(crate) fn client(egress: &Egress, within: Duration) -> reqwest::Result<Client> {
     let judge = egress.clone();
     let hops = redirect::Policy::custom(move |hop| {
@@ -80,7 +80,7 @@ pub(crate) fn client(egress: &Egress, within: Duration) -> reqwest::Result<Clien
 #[error("more than {REDIRECTS} redirects")]
 struct TooManyRedirects;
 
-/// A file from an address.
+/// Fetches a file from an address.
 pub(super) async fn from_url(
     services: &Services,
     client: &Client,
@@ -133,7 +133,7 @@ fn why(error: &reqwest::Error) -> NoFile {
     NoFile::Later
 }
 
-/// A file that WhatsApp keeps, checked while it is stored as it is.
+/// Fetches a file from WhatsApp and checks it while it is stored unchanged.
 pub(super) async fn from_whatsapp(
     services: &Services,
     whatsapp: &WhatsApp,
@@ -171,7 +171,7 @@ pub(super) async fn from_whatsapp(
     }
 }
 
-/// A file of WhatsApp's that is stored.
+/// A stored file that came from WhatsApp.
 pub(super) struct Kept {
     object: ObjectId,
     file: SealedFile,
@@ -180,7 +180,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// With what its sender said of it. Its type is told by its bytes, where they tell one.
+    /// Adds what its sender said about it. The type is detected from the content where possible.
     pub(super) fn stored(self, looks: &Looks, file_name: Option<String>) -> StoredFile {
         let sniffed = kinds::sniff(&self.head);
         let vague = matches!(sniffed, "text/plain" | "application/octet-stream");
@@ -225,7 +225,7 @@ async fn checked(
         let written = writing.write(chunk.to_vec()).await;
         written.map_err(|error| NoFile::from(IngestError::from(error)))?;
     }
-    // Cut off or bent on the way, it may come whole another time.
+    // A file that was cut off or damaged on the way may arrive whole on a retry.
     let (last, found) = opener.finish().map_err(|_| NoFile::Later)?;
     taste(&last);
     if !found.is(&remote.file) {

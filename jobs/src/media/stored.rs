@@ -25,7 +25,7 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// The whole file in the clear, in memory alone, read from the beginning.
+    /// Decrypts the whole file into a file in memory, rewound.
     pub(super) async fn in_memory(&self, objects: &Objects) -> Result<File, ObjectsError> {
         let failed = ObjectsError::in_memory;
         let mut file = confined::in_memory().map_err(failed)?;
@@ -45,7 +45,7 @@ impl Sealed {
     }
 }
 
-/// A file of which only its type is known.
+/// Returns the facts of a file of which only the type is known.
 pub(super) fn plain(mime_type: &str) -> Looks {
     Looks {
         mime_type: mime_type.to_owned(),

@@ -1,5 +1,5 @@
-//! What a file leaves behind, and what becomes of rows and bytes that lost each other. On SQLite, and
-//! on PostgreSQL where `PASSERELLE_TEST_POSTGRES` names a database beside which others may be made.
+//! Files: what deletion leaves behind, and the reconciliation of rows and objects. On SQLite, and on
+//! PostgreSQL if `PASSERELLE_TEST_POSTGRES` names a database beside which others may be created.
 
 mod claims;
 
@@ -138,7 +138,7 @@ async fn an_organisation_s_own_time_counts_for_what_is_here_and_what_comes() {
             .id;
         let before = world.document(b"before").await;
         assert_eq!(before.delete_at - before.created_at, 72 * HOUR);
-        // Shorter: what is here goes earlier, and a message that waits keeps what it needs.
+        // Shorter: existing files are deleted earlier, and a waiting message keeps the file it needs.
         let needed = world.document(b"needed").await;
         let until = needed.created_at + 20 * HOUR;
         let (org, id) = (world.org, needed.id);
@@ -158,12 +158,12 @@ async fn an_organisation_s_own_time_counts_for_what_is_here_and_what_comes() {
             .unwrap();
         assert!(world.read(&before).await.is_none() && world.read(&after).await.is_none());
         assert!(world.read(&needed).await.is_some());
-        // Longer, and as the gateway keeps all.
+        // Longer, and then the gateway's own retention.
         assert_eq!(keep(Some(700)).await, Some(700));
         assert_eq!(at(&needed).await, needed.created_at + 700 * HOUR);
         assert_eq!(keep(None).await, None);
         assert_eq!(at(&needed).await, needed.created_at + 72 * HOUR);
-        // Nobody else's.
+        // Another organisation's file is not touched.
         let theirs = organisations::read(&world.services, other)
             .await
             .unwrap()
@@ -192,7 +192,7 @@ async fn bytes_that_no_row_knows_go_and_a_row_without_bytes_says_so() {
         std::fs::rename(folder.join(&object), folder.join("not one of ours")).unwrap();
         let stray = passerelle_engine::ids::ObjectId::new(world.services.clock());
         std::fs::write(folder.join(stray.to_string()), b"left by a kill").unwrap();
-        // What may still be coming in is left alone.
+        // An object that may still be uploading is left alone.
         let young = retention::reconcile(&world.services, Duration::from_hours(2))
             .await
             .unwrap();
@@ -246,7 +246,7 @@ async fn a_link_ends_at_its_moment_and_opens_nothing_where_no_organisation_is() 
         let now = world.services.clock().now();
         assert_eq!(opens(now + 60_000).await.unwrap().media, file.id);
         assert_eq!(opens(now - 1).await, None);
-        // No key, no digest: nothing opens a link of an organisation that is not there.
+        // No key, no digest: a link of an organisation that does not exist opens nothing.
         let elsewhere = link::SignedUrl {
             org: OrgId::new(world.services.clock()),
             media: file.id,

@@ -14,36 +14,36 @@ use crate::{
     settings::MediaSettings,
 };
 
-/// How long a link opens its file.
+/// How long a link is valid.
 const LINK: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// A file as the API and the webhooks show it. What is not known, or does not apply, is absent.
+/// A file as the API and the webhooks show it. A field that is unknown or does not apply is absent.
 #[derive(Debug, Clone)]
 pub struct View {
     /// `med_…`
     pub id: MediaId,
-    /// Through which session it came in.
+    /// The session that received it.
     pub session: Option<SessionId>,
     /// The inbound message that carries it.
     pub message: Option<MessageId>,
-    /// As what it is sent, or came in.
+    /// The kind of message that it is for, or came with.
     pub kind: MediaKind,
-    /// Whether its bytes are here.
+    /// Whether its bytes are stored.
     pub status: MediaStatus,
-    /// Stable code, when it failed.
+    /// Stable code, if it failed.
     pub error: Option<String>,
-    /// What is known of it, once it is here.
+    /// Its facts, once it is stored.
     pub facts: Option<Media>,
-    /// Who has this may read it, until then.
+    /// A link to the file, and when the link expires.
     pub link: Option<(String, Millis)>,
-    /// When it was brought in or announced.
+    /// When it was uploaded or announced.
     pub created_at: Millis,
-    /// It is deleted after this.
+    /// When it is deleted.
     pub delete_at: Millis,
 }
 
 impl View {
-    /// A file with a link that opens it for a day, or until it is deleted.
+    /// Returns a file with a link that opens it for a day, or until it is deleted.
     pub(crate) fn of(
         key: &DataKey,
         settings: &MediaSettings,
@@ -71,7 +71,7 @@ impl View {
         }
     }
 
-    /// As a webhook carries it.
+    /// Returns the JSON of a webhook.
     pub(crate) fn json(&self) -> Value {
         let mut shown = self.facts.as_ref().map_or_else(
             || json!({}),
@@ -103,7 +103,7 @@ impl View {
     }
 }
 
-/// What is known of a file that is here.
+/// Returns the facts of a stored file.
 pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
     let StoredFile {
         file,
@@ -124,7 +124,7 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
     }
 }
 
-/// SHA-256 of a file, 64 hexadecimal digits.
+/// Returns the SHA-256 of a file, as 64 hexadecimal digits.
 pub fn sha256(stored: &StoredFile) -> String {
     hex::encode(&stored.file.sha256)
 }

@@ -1,16 +1,16 @@
-//! A delivery and its attempts, as they are shown.
+//! A delivery and its attempts.
 
 use passerelle_engine::{
     clock::Millis,
     ids::{AttemptId, DeliveryId, EndpointId, EventId},
 };
 
-/// Where a delivery stands.
+/// The status of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryStatus {
     /// It waits for its next attempt.
     Due,
-    /// An attempt is under way.
+    /// An attempt is running.
     Running,
     /// The endpoint answered 2xx.
     Delivered,
@@ -21,7 +21,7 @@ pub enum DeliveryStatus {
 impl DeliveryStatus {
     const ALL: [Self; 4] = [Self::Due, Self::Running, Self::Delivered, Self::Dead];
 
-    /// As the store and the API write it.
+    /// Returns the text that the store and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Due => "due",
@@ -31,7 +31,7 @@ impl DeliveryStatus {
         }
     }
 
-    /// Parses what [`DeliveryStatus::as_str`] writes.
+    /// Parses the text of [`DeliveryStatus::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
@@ -44,42 +44,42 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The event, and the `webhook-id` of every attempt.
     pub event: EventId,
-    /// The event's type, as `message.received`.
+    /// The event's type, such as `message.received`.
     pub event_type: String,
-    /// Where it goes.
+    /// The endpoint.
     pub endpoint: EndpointId,
-    /// Where it stands.
+    /// The status.
     pub status: DeliveryStatus,
     /// Attempts made.
     pub attempts: i64,
-    /// When the next attempt is made; none once it is delivered or dead.
+    /// When the next attempt is made; `None` once it is delivered or dead.
     pub next_attempt_at: Option<Millis>,
     /// Milliseconds UTC.
     pub created_at: Millis,
 }
 
-/// One POST and what came of it.
+/// One POST and its outcome.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// `att_…`
     pub id: AttemptId,
-    /// 1 for the first.
+    /// The first is 1.
     pub number: i64,
     /// When it began.
     pub started_at: Millis,
     /// How long it took, in milliseconds.
     pub took_ms: i64,
-    /// The reply's status; none when no reply came.
+    /// The reply's status; `None` if no reply came.
     pub http_status: Option<i64>,
-    /// Why it failed, as a stable code: `http_status`, `timeout`, `connection_failed`,
-    /// `url_not_allowed`; none when it succeeded.
+    /// Why it failed, as a stable code (`http_status`, `timeout`, `connection_failed`,
+    /// `url_not_allowed`); `None` if it succeeded.
     pub error: Option<String>,
-    /// The first 16 KiB of the reply, when one came.
+    /// The first 16 KiB of the reply, if one came.
     pub reply: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Attempt {
-    /// Without the reply: a receiver may echo what it was sent.
+    /// Omits the reply, because a receiver may echo what it received.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Attempt")
             .field("id", &self.id)
@@ -95,6 +95,6 @@ impl std::fmt::Debug for Attempt {
 pub struct Wanted {
     /// Only those to this endpoint.
     pub endpoint: Option<EndpointId>,
-    /// Only those that stand so.
+    /// Only those with this status.
     pub status: Option<DeliveryStatus>,
 }

@@ -1,28 +1,28 @@
-//! A webhook endpoint as it is shown.
+//! A webhook endpoint.
 
 use passerelle_engine::{
     clock::Millis,
     ids::{EndpointId, OrgId},
 };
 
-/// Where an organisation wants its events.
+/// Where an organisation's events are posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `whe_…`
     pub id: EndpointId,
-    /// Whose it is.
+    /// The organisation.
     pub org: OrgId,
-    /// Where events are posted.
+    /// The address that events are posted to.
     pub url: String,
-    /// Types that are wanted, as `message.received`; empty means all.
+    /// The wanted types, such as `message.received`; empty means all.
     pub events: Vec<String>,
-    /// Whether a small file is to be in the event that tells of it.
+    /// Whether the bytes of a small file are put into its event.
     pub inline_media: bool,
-    /// Until when the secret before the last rotation also signs.
+    /// Until when the previous secret also signs.
     pub old_secret_until: Option<Millis>,
-    /// When deliveries ended, and why.
+    /// When it was disabled, and why.
     pub disabled: Option<(Millis, Disabled)>,
-    /// The first failure since the last success.
+    /// When it first failed since the last success.
     pub failing_since: Option<Millis>,
     /// Milliseconds UTC.
     pub created_at: Millis,
@@ -38,7 +38,7 @@ pub enum Disabled {
 }
 
 impl Disabled {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
@@ -53,12 +53,12 @@ impl Disabled {
     }
 }
 
-/// A signing secret, `whsec_…`. Shown once, when it is made.
+/// A signing secret, `whsec_…`. Shown once, when it is created.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub(crate) String);
 
 impl Secret {
-    /// The secret itself, for the answer that shows it.
+    /// Returns the secret itself, for the response that shows it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,23 +1,23 @@
-//! What happens, and what endpoints filter by.
+//! Event types.
 
 use serde::{Serialize, Serializer};
 
 macro_rules! event_types {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// What happened. The text is what endpoints filter by and receivers branch on.
+        /// The type of an event: the text that endpoints filter by and receivers branch on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum EventType { $($(#[$doc])* $name,)* }
 
         impl EventType {
-            /// Every type there is.
+            /// Every type.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// As the store, the envelope and an endpoint's filter write it.
+            /// Returns the text that the store, the envelope and an endpoint's filter use.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
             }
 
-            /// Parses what [`EventType::as_str`] writes.
+            /// Parses the text of [`EventType::as_str`].
             pub fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
             }
@@ -26,59 +26,59 @@ macro_rules! event_types {
 }
 
 event_types! {
-    /// A message came in.
+    /// A message was received.
     MessageReceived = "message.received";
-    /// A contact put an emoji under a message or took it back, or WhatsApp took one of ours.
+    /// A contact added or removed a reaction, or WhatsApp accepted one of ours.
     MessageReaction = "message.reaction";
-    /// A message says something else now: a contact edited theirs, or WhatsApp took an edit of ours.
+    /// A message was edited: a contact edited theirs, or WhatsApp accepted an edit of ours.
     MessageEdited = "message.edited";
     /// A message was deleted for everybody: by the contact who wrote it, or by us.
     MessageDeleted = "message.deleted";
     /// A contact voted in a poll.
     MessagePollVote = "message.poll_vote";
-    /// A message came in that cannot be decrypted: it was asked for again.
+    /// A message was received that cannot be decrypted. It was requested again.
     MessageUndecryptable = "message.undecryptable";
     /// WhatsApp's server acknowledged a message.
     MessageSent = "message.sent";
-    /// It reached a device of the recipient.
+    /// The message reached a device of the recipient.
     MessageDelivered = "message.delivered";
-    /// The recipient saw it.
+    /// The recipient saw the message.
     MessageRead = "message.read";
-    /// The recipient played it.
+    /// The recipient played the message.
     MessagePlayed = "message.played";
-    /// It will not be sent.
+    /// The message will not be sent.
     MessageFailed = "message.failed";
-    /// It was written, and WhatsApp never said what became of it.
+    /// The message was written, but WhatsApp never confirmed or refused it.
     MessageUnknown = "message.unknown";
-    /// It waited past its time.
+    /// The message was not sent before its deadline.
     MessageExpired = "message.expired";
-    /// The tenant took it back.
+    /// The tenant cancelled the message.
     MessageCanceled = "message.canceled";
-    /// The file of a message that came in is here.
+    /// The file of an inbound message is stored.
     MediaAvailable = "media.available";
-    /// The file of a message that came in cannot be had.
+    /// The file of an inbound message cannot be fetched.
     MediaFailed = "media.failed";
     /// A number was linked.
     SessionLinked = "session.linked";
     /// The session is online.
     SessionConnected = "session.connected";
-    /// The session is offline and will come back by itself.
+    /// The session is offline and will reconnect by itself.
     SessionDisconnected = "session.disconnected";
     /// The number was unlinked.
     SessionLoggedOut = "session.logged_out";
     /// WhatsApp banned the number.
     SessionBanned = "session.banned";
-    /// Another client took the session's place.
+    /// Another client replaced the session's connection.
     SessionReplaced = "session.replaced";
     /// The session ended for another reason, which `status_reason` names.
     SessionFailed = "session.failed";
-    /// A contact wants no more messages: what is sent to them is refused.
+    /// A contact opted out: messages to them are refused.
     ContactOptedOut = "contact.opted_out";
-    /// A contact who had opted out wants messages again.
+    /// A contact who had opted out opted in again.
     ContactOptedIn = "contact.opted_in";
-    /// Two contacts turned out to be one person: the id that was given up leads to the other.
+    /// Two contacts turned out to be one person. The id that was given up leads to the other.
     ContactMerged = "contact.merged";
-    /// An endpoint of the organisation gets no more deliveries.
+    /// An endpoint of the organisation was disabled.
     EndpointDisabled = "endpoint.disabled";
 }
 

@@ -1,5 +1,5 @@
-//! What the process that holds a session knows of it at this moment. Stored only where another
-//! process may be asked, and believed there no longer than the lease stands.
+//! The present state of a session, as its host knows it. Stored only if other processes may ask for it,
+//! and valid only as long as the lease.
 
 use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ pub enum State {
     /// Not wanted, or ended for good until it is connected again.
     #[default]
     Stopped,
-    /// On its way to WhatsApp's server.
+    /// Connecting to WhatsApp's server.
     Connecting,
     /// Not linked: a QR code waits to be scanned.
     Qr,
@@ -18,14 +18,14 @@ pub enum State {
     Pairing,
     /// Linked and connected.
     Connected,
-    /// Linked, the connection is lost and being made again.
+    /// Linked; the connection was lost and is being restored.
     Disconnected,
-    /// Wanted, and no host runs it at the moment.
+    /// Wanted, but no host runs it at the moment.
     Unhosted,
 }
 
 impl State {
-    /// As the API writes it.
+    /// Returns the text that the API uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
@@ -38,7 +38,7 @@ impl State {
         }
     }
 
-    /// Parses what [`State::as_str`] writes.
+    /// Parses the text of [`State::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         let all = [
             Self::Stopped,
@@ -53,12 +53,12 @@ impl State {
     }
 }
 
-/// A code a phone scans. It holds a pairing secret, so it never shows in logs.
+/// A code that a phone scans. It contains a pairing secret, so it is never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qr {
-    /// What the QR image encodes.
+    /// The content of the QR image.
     pub code: String,
-    /// After this WhatsApp no longer takes it.
+    /// WhatsApp refuses the code after this time.
     pub expires_at: Millis,
 }
 
@@ -73,6 +73,6 @@ impl std::fmt::Debug for Qr {
 pub struct Live {
     /// The state.
     pub state: State,
-    /// The QR of the moment.
+    /// The current QR.
     pub qr: Option<Qr>,
 }

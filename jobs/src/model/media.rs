@@ -1,4 +1,4 @@
-//! A file, and whether its bytes are here.
+//! A file and its status.
 
 use passerelle_engine::{
     clock::Millis,
@@ -8,20 +8,20 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Whether a file's bytes are here.
+/// Whether a file is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaStatus {
-    /// They are to be fetched.
+    /// It has to be fetched.
     Pending,
-    /// They are being fetched.
+    /// It is being fetched.
     Fetching,
-    /// They are fetched as soon as the disk has room.
+    /// It is fetched once the disk has room.
     Deferred,
-    /// They are here.
+    /// It is stored.
     Available,
-    /// They could not be had, or are no file of the kind; the error code says why.
+    /// It could not be fetched, or is not valid for its kind; the error code says why.
     Failed,
-    /// WhatsApp keeps them no longer.
+    /// WhatsApp no longer keeps it.
     Expired,
 }
 
@@ -35,7 +35,7 @@ impl MediaStatus {
         Self::Expired,
     ];
 
-    /// As the store writes it.
+    /// Returns the text that the store uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -47,7 +47,7 @@ impl MediaStatus {
         }
     }
 
-    /// As the API writes it: whether a try is under way is nobody's business.
+    /// Returns the text that the API uses, which does not show whether a try is running.
     pub fn shown(self) -> &'static str {
         match self {
             Self::Fetching => Self::Pending.as_str(),
@@ -55,12 +55,12 @@ impl MediaStatus {
         }
     }
 
-    /// Parses what [`MediaStatus::as_str`] writes.
+    /// Parses the text of [`MediaStatus::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// Whether the bytes may still come.
+    /// Returns whether the file may still become available.
     pub fn is_awaited(self) -> bool {
         matches!(self, Self::Pending | Self::Fetching | Self::Deferred)
     }
@@ -71,60 +71,60 @@ impl MediaStatus {
 pub struct MediaFile {
     /// `med_…`
     pub id: MediaId,
-    /// Whose it is.
+    /// The organisation.
     pub org: OrgId,
-    /// Through which session it came in; none of the tenant's own.
+    /// The session that received it; `None` for an upload of the tenant.
     pub session: Option<SessionId>,
     /// The inbound message that carries it.
     pub message: Option<MessageId>,
-    /// What it was checked and made ready for.
+    /// The kind that it was checked and prepared for.
     pub kind: MediaKind,
-    /// Whether its bytes are here.
+    /// Its status.
     pub status: MediaStatus,
-    /// Stable code, when it failed.
+    /// Stable code, if it failed.
     pub error: Option<String>,
-    /// What is known of it, once it is here.
+    /// Its facts, once it is stored.
     pub stored: Option<StoredFile>,
     /// Milliseconds UTC.
     pub created_at: Millis,
-    /// It is deleted after this.
+    /// When it is deleted.
     pub delete_at: Millis,
 }
 
-/// A file whose bytes are here.
+/// A stored file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredFile {
-    /// Under which name its bytes lie.
+    /// The name of its object.
     pub object: ObjectId,
-    /// What opens it.
+    /// The key and digests that decrypt and check it.
     pub file: SealedFile,
-    /// How it looks.
+    /// What a phone shows before it has downloaded the file.
     pub looks: Looks,
-    /// Its name, when the tenant or the sender gave one.
+    /// Its name, if the tenant or the sender gave one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file_name: Option<String>,
 }
 
-/// Where the bytes of a file are to be fetched.
+/// Where a file has to be fetched from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// From an address that the tenant gave.
+    /// An address that the tenant gave.
     Url {
-        /// The address, judged again at each try.
+        /// The address; checked again at each try.
         url: String,
-        /// The file's name, when the tenant gave one.
+        /// The file's name, if the tenant gave one.
         file_name: Option<String>,
     },
     /// From WhatsApp.
     WhatsApp {
         /// Where WhatsApp keeps it.
         remote: Box<Remote>,
-        /// How its sender says that it looks.
+        /// The facts that its sender stated.
         looks: Box<Looks>,
-        /// Its name, when the sender gave one.
+        /// Its name, if the sender gave one.
         file_name: Option<String>,
-        /// Whether its sender's phone was asked to put it up again.
+        /// Whether its sender's phone was asked to upload it again.
         #[serde(default)]
         asked_again: bool,
     },

@@ -7,7 +7,7 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -18,7 +18,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As the store and the API write it.
+    /// Returns the text that the store and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Outbound => "outbound",
@@ -26,7 +26,7 @@ impl Direction {
         }
     }
 
-    /// Parses what [`Direction::as_str`] writes.
+    /// Parses the text of [`Direction::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Outbound, Self::Inbound]
             .into_iter()
@@ -34,7 +34,7 @@ impl Direction {
     }
 }
 
-/// Where a message stands. A status never goes back.
+/// The status of a message. It never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -42,7 +42,7 @@ pub enum Status {
     Queued,
     /// Claimed by the host: typing, written, or waiting for the acknowledgement.
     Sending,
-    /// Written, and WhatsApp's server never said what became of it.
+    /// Written, but WhatsApp's server never confirmed or refused it.
     Unknown,
     /// WhatsApp's server acknowledged it.
     Sent,
@@ -56,9 +56,9 @@ pub enum Status {
     Failed,
     /// It waited in its lane past its `expires_at`.
     Expired,
-    /// The tenant took it back before it was claimed.
+    /// The tenant cancelled it before it was claimed.
     Canceled,
-    /// It came in.
+    /// It was received.
     Received,
 }
 
@@ -78,7 +78,7 @@ impl Status {
         Self::Received,
     ];
 
-    /// As the store and the API write it.
+    /// Returns the text that the store and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -95,12 +95,12 @@ impl Status {
         }
     }
 
-    /// Parses what [`Status::as_str`] writes.
+    /// Parses the text of [`Status::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// How far along a message is that was written to the wire.
+    /// Returns how far a message that was written has come.
     fn rank(self) -> Option<u8> {
         match self {
             Self::Queued | Self::Sending => Some(0),
@@ -113,8 +113,8 @@ impl Status {
         }
     }
 
-    /// Whether WhatsApp's word may move a message from this status to `next`.
-    /// A late `delivered` never overwrites `read`; nothing leaves `failed`.
+    /// Returns whether a report of WhatsApp may change this status to `next`. A late `delivered` never
+    /// overwrites `read`; nothing leaves `failed`.
     pub fn may_become(self, next: Self) -> bool {
         match (self.rank(), next.rank()) {
             (Some(now), Some(then)) => then > now,
@@ -124,57 +124,57 @@ impl Status {
     }
 }
 
-/// A message as it is shown.
+/// A message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// `msg_…`
     pub id: MessageId,
-    /// Whose it is.
+    /// The organisation.
     pub org: OrgId,
-    /// Through which session it goes or came.
+    /// The session.
     pub session: SessionId,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// The other side: to whom, or who wrote. Nobody of what goes out to a group.
+    /// The recipient or the sender; empty for a message to a group.
     pub peer: Peer,
-    /// The group it goes out to, or came in in.
+    /// The group that it goes to, or came from.
     #[serde(default)]
     pub group: Option<Group>,
-    /// Our stable id of the other side, where it is known.
+    /// Our stable id of the other side, if known.
     pub contact: Option<ContactId>,
-    /// What it carries.
+    /// The content.
     pub content: Content,
-    /// What stands beside it.
+    /// What goes with the content, such as the message it replies to.
     #[serde(default)]
     pub context: Context,
     /// WhatsApp's message id.
     pub wa_id: String,
-    /// Stable code, when it failed.
+    /// Stable code, if it failed.
     pub error: Option<String>,
     /// Milliseconds UTC, like all that follow.
     pub created_at: Millis,
-    /// Not sent after this.
+    /// Not sent after this time.
     pub expires_at: Option<Millis>,
     /// WhatsApp's server acknowledged it.
     pub sent_at: Option<Millis>,
-    /// It reached a device.
+    /// It reached a device of the recipient.
     pub delivered_at: Option<Millis>,
     /// It was seen.
     pub read_at: Option<Millis>,
     /// It was played.
     pub played_at: Option<Millis>,
-    /// Its writer last edited it.
+    /// Its author last edited it.
     #[serde(default)]
     pub edited_at: Option<Millis>,
-    /// Its writer deleted it for everybody.
+    /// Its author deleted it for everybody.
     #[serde(default)]
     pub deleted_at: Option<Millis>,
 }
 
 impl Message {
-    /// To whom it goes.
+    /// Returns the recipient.
     pub fn recipient(&self) -> Recipient {
         match &self.group {
             Some(group) => Recipient::Group(group.clone()),

@@ -1,4 +1,4 @@
-//! The domain's own types, as the store keeps them and the front door shows them.
+//! The domain's own types, as the store keeps them and the API shows them.
 
 pub mod delivery;
 pub mod endpoint;

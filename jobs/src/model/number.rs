@@ -1,4 +1,4 @@
-//! A phone number, as WhatsApp knows it.
+//! What WhatsApp says about a phone number.
 
 use passerelle_engine::{
     clock::Millis,
@@ -6,18 +6,18 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of a number.
+/// The result of a number check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Whether it has WhatsApp.
     pub on_whatsapp: bool,
-    /// WhatsApp's own id of the account, when it told it.
+    /// WhatsApp's own id of the account, if WhatsApp returned it.
     pub lid: Option<String>,
-    /// When WhatsApp was asked, milliseconds UTC.
+    /// When WhatsApp was asked, in milliseconds UTC.
     pub at: Millis,
 }
 
-/// WhatsApp's answer, as it is kept and as it travels between processes.
+/// WhatsApp's answer, as it is stored and sent between processes.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct NumberStatus {
     on_whatsapp: bool,
@@ -33,7 +33,7 @@ impl NumberStatus {
         }
     }
 
-    /// Both names of whose number it is.
+    /// Returns the phone and the LID of the number's owner.
     pub(crate) fn names(&self, phone: &Phone) -> Peer {
         Peer {
             phone: Some(phone.clone()),

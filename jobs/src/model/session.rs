@@ -18,7 +18,7 @@ pub enum Desired {
 }
 
 impl Desired {
-    /// As the store and the API write it.
+    /// Returns the text that the store and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -35,18 +35,18 @@ impl Desired {
     }
 }
 
-/// What becomes of a message that may have been sent: its process died with it in hand, or WhatsApp did
-/// not say that it took it.
+/// What happens to an uncertain send: its process died in the middle of it, or WhatsApp did not
+/// acknowledge it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uncertain {
-    /// It goes out once more under its id, which a phone shows once.
+    /// It is sent again with the same id; phones deduplicate by id.
     Resend,
-    /// It is `unknown` at once, and the tenant decides.
+    /// It becomes `unknown` at once, and the tenant decides.
     Hold,
 }
 
 impl Uncertain {
-    /// As the store and the API write it.
+    /// Returns the text that the store and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resend => "resend",
@@ -61,18 +61,18 @@ impl Uncertain {
     }
 }
 
-/// A session as it is shown.
+/// A session.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// `ses_…`
     pub id: SessionId,
-    /// Whose it is.
+    /// The organisation.
     pub org: OrgId,
     /// The tenant's name for it.
     pub name: String,
-    /// The tenant's will.
+    /// What the tenant wants.
     pub desired: Desired,
-    /// What the process that holds it says now.
+    /// The state that its host reports now.
     pub state: State,
     /// The linked number, while linked.
     pub me: Option<Peer>,
@@ -80,9 +80,9 @@ pub struct Session {
     pub linked_at: Option<Millis>,
     /// Why the last link or run ended: `logged_out`, `banned`, …
     pub ended: Option<String>,
-    /// End of a temporary ban, when WhatsApp told it.
+    /// The end of a temporary ban, if WhatsApp stated it.
     pub banned_until: Option<Millis>,
-    /// What becomes of its messages that may have been sent.
+    /// What happens to its uncertain sends.
     pub uncertain: Uncertain,
     /// Messages waiting in its lane.
     pub pending: i64,

@@ -10,25 +10,25 @@ use passerelle_engine::{
 pub struct Organisation {
     /// `org_…`
     pub id: OrgId,
-    /// Chosen by the operator.
+    /// Its name, chosen by the operator.
     pub name: String,
-    /// How long its files are kept, in hours; none: as long as the gateway keeps files.
+    /// How long its files are kept, in hours; `None` means as long as the gateway's own setting.
     pub media_retention_hours: Option<u32>,
     /// Milliseconds UTC.
     pub created_at: Millis,
 }
 
-/// An API key as it is listed: never the key itself.
+/// An API key as it is listed, without the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// `key_…`
     pub id: KeyId,
-    /// What the tenant calls it.
+    /// The tenant's name for it.
     pub name: String,
-    /// The key's visible part.
+    /// The key's public part.
     pub public_id: String,
     /// Milliseconds UTC.
     pub created_at: Millis,
-    /// Null while the key works.
+    /// `None` while the key is valid.
     pub revoked_at: Option<Millis>,
 }

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use passerelle_engine::clock::Millis;
 
-/// A duration in the store's milliseconds.
+/// Returns a duration in the store's milliseconds.
 pub(crate) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// How long it is until `at`; zero when that is past.
+/// Returns how long it is until `at`; zero if that is past.
 pub(crate) fn until(at: Millis, now: Millis) -> Duration {
     Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
 
-/// A stamp as the API writes it: RFC 3339, UTC, milliseconds.
+/// Returns a time as the API writes it: RFC 3339, UTC, milliseconds.
 pub fn rfc3339(at: Millis) -> String {
     chrono::DateTime::from_timestamp_millis(at)
         .unwrap_or_default()

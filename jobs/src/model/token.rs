@@ -1,12 +1,12 @@
-//! What a token of the queue says.
+//! The content of a queue token.
 
-/// What a token says that this process can read.
+/// The content of a token that this process can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowToken<Id> {
     /// The row.
     pub(crate) id: Id,
-    /// Attempts made before.
+    /// How many attempts were made before.
     pub(crate) attempts: i64,
-    /// Which of the row's tokens this is.
+    /// The generation of this token.
     pub(crate) generation: i64,
 }

@@ -1,5 +1,5 @@
-//! From a link to its preview. Every address, that of the page, of each redirect and of the picture,
-//! is judged as that of a file is, and what is read is bounded in bytes and in time.
+//! Fetches the preview of a link. Every address (the page, each redirect, the picture) is checked like
+//! the address of a file. Bytes and time are limited.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use tokio::time::timeout_at;
 use super::page::{self, Page};
 use crate::{media, services::Services};
 
-/// From the first look-up to the picture's last byte.
+/// From the first DNS look-up to the picture's last byte.
 const WITHIN: Duration = Duration::from_secs(5);
-/// Bytes of a page that are read: what it says of itself stands at its beginning.
+/// Bytes of a page that are read: its metadata comes first.
 const PAGE_MAX: usize = 512 * 1024;
-/// Bytes of its picture, at most.
+/// The most bytes of its picture.
 const PICTURE_MAX: usize = 5 * 1024 * 1024;
 
-/// Fetches previews; cheap to clone.
+/// Fetches previews. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Fetcher {
     services: Services,
@@ -28,14 +28,14 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(super) fn new(services: Services) -> reqwest::Result<Self> {
         let client = media::client(&services.settings().egress, WITHIN)?;
         Ok(Self { services, client })
     }
 
-    /// The preview with what the page says; none when it says nothing, or not in time. Without its
-    /// picture when that cannot be had.
+    /// Returns the preview with the page's texts; `None` if the page has none or was too slow. Without a
+    /// picture if that cannot be fetched.
     pub(super) async fn fill(&self, wanted: LinkPreview) -> Option<LinkPreview> {
         let end = self.services.clock().monotonic() + WITHIN;
         let (base, page) = timeout_at(end, self.page(&wanted.url)).await.ok()??;
@@ -53,7 +53,7 @@ impl Fetcher {
         Some(preview)
     }
 
-    /// What the page says, and its address after all redirects.
+    /// Fetches the page. Returns its address after all redirects, and its metadata.
     async fn page(&self, url: &str) -> Option<(Url, Page)> {
         let reply = self.get(url, "text/html").await?;
         let declared = reply.headers().get(CONTENT_TYPE)?.to_str().ok()?.to_owned();
@@ -64,7 +64,7 @@ impl Fetcher {
         let base = reply.url().clone();
         let bytes = beginning(reply, PAGE_MAX).await?;
         let charset = charset(parameters).map(str::to_owned);
-        // One for each core, like everything that somebody else's bytes keep busy.
+        // At most one per core, like all work on untrusted bytes.
         let slot = self.services.decoding().slot().await;
         let page = slot
             .work(move || page::read(&bytes, charset.as_deref()))
@@ -97,7 +97,7 @@ impl Fetcher {
     }
 }
 
-/// At most so many bytes of the body, from its beginning; none when it breaks off before.
+/// Returns at most `most` bytes from the start of the body; `None` if it breaks off before.
 async fn beginning(mut reply: Response, most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while bytes.len() < most {
@@ -110,7 +110,7 @@ async fn beginning(mut reply: Response, most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The charset among the parameters of a media type.
+/// Returns the charset among the parameters of a media type.
 pub(super) fn charset(parameters: &str) -> Option<&str> {
     let mut parameters = parameters.split(';').filter_map(|one| one.split_once('='));
     let (_, label) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;

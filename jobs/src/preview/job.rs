@@ -1,5 +1,6 @@
-//! The job that fetches previews of messages that wait. One try each: a claim lapses when its worker
-//! died, and is claimed again while the message is young. Like every job it carries ids and looks again.
+//! The job that fetches the previews of waiting messages. Each claim makes one try. If the worker dies,
+//! the claim lapses and is made again while the message is young. Like every job it carries ids only and
+//! reads the row again.
 
 use std::time::Duration;
 
@@ -27,11 +28,11 @@ use crate::{
 
 /// Previews that this process fetches at once.
 pub(crate) const CONCURRENCY: usize = 32;
-/// How long a job may take, its commit included.
+/// The longest time that a job may take, including its commit.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
-/// When a claim lapses that nobody holds any more.
+/// A claim lapses after this time.
 const LAPSE: Duration = Duration::from_secs(15);
-/// A message that has waited so long has been given up by whoever was to fetch its preview.
+/// An older message no longer gets a preview: its send has stopped waiting for one.
 const YOUNG: Duration = Duration::from_mins(2);
 
 /// One preview to fetch.
@@ -77,13 +78,13 @@ pub(crate) struct Previewer {
 }
 
 impl Previewer {
-    /// Fails when the system's TLS roots cannot be read.
+    /// Fails if the system's TLS roots cannot be read.
     pub(crate) fn new(services: Services) -> anyhow::Result<Self> {
         let fetcher = Fetcher::new(services.clone()).context("the client for link previews")?;
         Ok(Self { services, fetcher })
     }
 
-    /// Fetches one and records it.
+    /// Fetches one preview and records it.
     pub(crate) async fn fetch(&self, job: FetchPreview) -> JobResult {
         let message = match messages::read(&self.services, job.org, job.message).await {
             Ok(Some(message)) => message,

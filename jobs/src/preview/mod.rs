@@ -1,16 +1,16 @@
-//! Link previews: what a page says of itself is shown beside the link that leads to it.
+//! Link previews: the title, description and picture of a page, shown beside the link to it.
 //!
-//! Only where the caller asks for it, because the gateway then calls an address that stands in a text.
-//! The page is fetched by a job, as files at addresses are, while the message waits its turn; the
-//! message's row is the job. At the head of its lane the message waits for it a little, and goes out
-//! as plain text where the preview could not be had.
+//! Only at the caller's request, because the gateway then calls an address found in a text. A job
+//! fetches the page while the message waits in its lane; the message's row is the job. At the head of
+//! its lane the message waits a few seconds for the preview. It is sent as plain text if there is none
+//! by then.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | finding the link; what the head of a lane asks |
+//! | here | finding the link; waiting at the head of a lane |
 //! | `job` | the job that fetches previews |
 //! | `fetch` | from a link to a preview, over the network |
-//! | `page` | what an HTML page says of itself |
+//! | `page` | the metadata of an HTML page |
 
 mod fetch;
 pub(crate) mod job;
@@ -33,14 +33,14 @@ use crate::{
     store,
 };
 
-/// How long after it was accepted a message waits for its preview at the head of its lane: a fetch, a
-/// second for a wake-up that was lost, and one to record it.
+/// How long after its accept a message waits for its preview at the head of its lane: the time of a
+/// fetch, one second for a lost wake-up, and one to record it.
 const PATIENCE: Duration = Duration::from_secs(7);
-/// Between two looks of a message that waits.
+/// Between two checks while a message waits.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// A preview that is still to be fetched of the first `http` or `https` link in the text; none when
-/// there is none.
+/// Returns an unfetched preview of the first `http` or `https` link in the text; `None` if there is no
+/// link.
 pub fn of_first_link(body: &str) -> Option<LinkPreview> {
     let mut finder = LinkFinder::new();
     finder.kinds(&[LinkKind::Url]);
@@ -54,7 +54,7 @@ pub fn of_first_link(body: &str) -> Option<LinkPreview> {
     LinkPreview::of(links.find(|link| is_web(link))?)
 }
 
-/// The preview that is still to be fetched, of a content with one.
+/// Returns the preview that the content still waits for.
 pub(crate) fn unfinished(content: &Content) -> Option<&LinkPreview> {
     match content {
         Content::Text { link_preview, .. } => {
@@ -64,8 +64,8 @@ pub(crate) fn unfinished(content: &Content) -> Option<&LinkPreview> {
     }
 }
 
-/// Waits, at the head of the message's lane, until its preview is there or is not to be had. The message
-/// is then as it goes out, with its preview or without.
+/// Waits at the head of the message's lane until its preview is stored or given up. The message then has
+/// its final content.
 pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(), Fault> {
     if unfinished(&message.content).is_none() {
         return Ok(());
@@ -75,7 +75,7 @@ pub(crate) async fn wait(services: &Services, message: &mut Message) -> Result<(
     while waited() < millis(PATIENCE) && is_wanted(services, org, id).await? {
         tokio::time::sleep(LOOK).await;
     }
-    forget(services, org, id).await?;
+    give_up(services, org, id).await?;
     if let Some(now) = messages::read(services, org, id).await? {
         message.content = now.content;
     }
@@ -87,8 +87,8 @@ async fn is_wanted(services: &Services, org: OrgId, id: MessageId) -> Result<boo
     Ok(store::previews::is_wanted(&mut conn, org, id).await?)
 }
 
-/// What is fetched from now on changes the message no more.
-async fn forget(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fault> {
+/// Gives up the preview: a fetch that ends later no longer changes the message.
+async fn give_up(services: &Services, org: OrgId, id: MessageId) -> Result<(), Fault> {
     let write = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move { store::previews::settle(tx, org, id, None).await })
     });

@@ -1,8 +1,7 @@
-//! What an HTML page says of itself: its title, its description, its picture.
+//! Reads the title, description and picture of an HTML page.
 //!
-//! The page is somebody else's and may be made to do harm. It is read by the tokenizer of a browser's
-//! parser, which keeps no tree, in one pass; what it may hold at once, and the time that one tag may
-//! cost, are bounded.
+//! The page is untrusted. The tokenizer of a browser's parser reads it in one pass and builds no tree.
+//! The memory it holds at once and the time that one tag can cost are limited.
 
 use std::cell::{Cell, RefCell};
 
@@ -18,24 +17,24 @@ use html5ever::{
 
 use super::fetch::charset;
 
-/// Bytes that are handed over at once.
+/// Bytes that are passed to the tokenizer at once.
 const PIECE: usize = 4 * 1024;
-/// The longest tag or comment, in bytes; beyond it nothing more is read. The tokenizer compares each
-/// attribute of a tag with each other one.
+/// The longest tag or comment, in bytes. After a longer one nothing more is read, because the tokenizer
+/// compares each attribute of a tag with every other.
 const TAG_MAX: usize = 32 * 1024;
 /// Bytes that are kept of each text.
 const TEXT_MAX: usize = 4 * 1024;
 
-/// What a page says of itself. Texts are as they stand there, cut to a bound.
+/// The metadata of a page. Texts are unchanged, but cut to a maximum length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) title: Option<String>,
     pub(super) description: Option<String>,
-    /// An address, perhaps relative to the page's.
+    /// An address, which may be relative to the page's.
     pub(super) image: Option<String>,
 }
 
-/// Reads a page, written as its server declared, or as the page itself does.
+/// Reads a page in the encoding that its server or the page itself declares.
 pub(super) fn read(bytes: &[u8], declared: Option<&str>) -> Page {
     let declared = declared.and_then(encoding);
     let found = found(&declared.unwrap_or(UTF_8).decode(bytes).0);
@@ -48,7 +47,7 @@ pub(super) fn read(bytes: &[u8], declared: Option<&str>) -> Page {
     }
 }
 
-/// The encoding of this name. One that ASCII cannot be read in declares itself in vain.
+/// Returns the encoding of this name. One that is not a superset of ASCII is replaced by UTF-8.
 fn encoding(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim().as_bytes()).map(Encoding::output_encoding)
 }
@@ -60,7 +59,7 @@ fn found(text: &str) -> PageMeta {
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
         queue.push_back(StrTendril::from_slice(piece));
-        // Nothing in `Sink` makes it stop before its end.
+        // `Sink` never makes it stop early.
         let _ = tokenizer.feed(&queue);
         if tokenizer.sink.is_stuck(piece.len()) {
             return tokenizer.sink.found.take();
@@ -83,7 +82,7 @@ struct PageMeta {
 }
 
 impl PageMeta {
-    /// What is meant to be shown elsewhere (<https://ogp.me>) before what is not.
+    /// Prefers the texts meant for sharing (<https://ogp.me>).
     fn page(self) -> Page {
         Page {
             title: self.shared_title.or(self.title),
@@ -118,7 +117,7 @@ impl PageMeta {
             "og:image" | "og:image:url" | "og:image:secure_url" => &mut self.image,
             _ => return,
         };
-        // The first of several counts.
+        // The first of several values is used.
         place.get_or_insert_with(|| cut(content).to_owned());
     }
 }
@@ -127,20 +126,20 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_MAX)]
 }
 
-/// Where a page's tokens go.
+/// Receives the page's tokens.
 #[derive(Default)]
 struct Sink {
     found: RefCell<PageMeta>,
-    /// Within the title.
+    /// Inside the title.
     in_title: Cell<bool>,
-    /// Past the head, where another `title` names a drawing.
+    /// After the head. A `title` there belongs to a drawing.
     past_head: Cell<bool>,
-    /// Bytes handed over since the last token.
+    /// Bytes passed on since the last token.
     silent: Cell<usize>,
 }
 
 impl Sink {
-    /// Whether this piece, too, belongs to a tag that is too long.
+    /// Returns whether this piece makes the current tag too long.
     fn is_stuck(&self, piece: usize) -> bool {
         self.silent.set(self.silent.get() + piece);
         self.silent.get() > TAG_MAX
@@ -182,7 +181,7 @@ impl TokenSink for Sink {
 
     fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
         match token {
-            // Flaws are told while a tag goes on.
+            // Parse errors are reported in the middle of a tag.
             Token::ParseError(_) => return TokenSinkResult::Continue,
             Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
                 self.silent.set(0);
@@ -280,14 +279,14 @@ mod tests {
         }
         let start = Clock::system().monotonic();
         assert_eq!(page(&html).title, some("Order"));
-        // All of them compared with each other are two thousand million.
+        // To compare all of them with each other takes two thousand million steps.
         let took = start.elapsed();
         assert!(took < Duration::from_secs(2), "{took:?}");
         let long = format!("<title>{}", "x".repeat(512 * 1024));
         assert_eq!(page(&long).title.map(|title| title.len()), Some(TEXT_MAX));
     }
 
-    /// Pieces of pages, whole and broken.
+    /// Returns pieces of pages, whole and broken.
     fn soup() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             any::<String>(),

@@ -1,15 +1,15 @@
-//! Queues: rows of the store as one apalis backend. The only room that names apalis.
+//! Queues: rows of the store as an apalis backend. Only this module names apalis.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | [`JobSource`], what a queue's rows must answer, and [`SqlQueue`], the backend over it |
-//! | [`worker`] | one worker run until it is told to stop |
+//! | here | [`JobSource`], what a queue asks of its rows, and [`SqlQueue`], the backend over it |
+//! | [`worker`] | runs one worker until it is stopped |
 //! | [`tokens`], [`transport`] | queues whose jobs travel in a cluster, and how: as tokens through Redis |
 //!
-//! The row is the job: a claim is committed before the job runs, and the handler commits the
-//! outcome, so apalis carries no truth and a crash loses none. The queue looks for work when it is
-//! woken, when the next row comes due, and after a second at the latest, so a lost wake costs a
-//! second. It claims no more than it has free slots for: nothing claimed ever waits in a buffer.
+//! The row is the job. A claim is committed before the job runs, and the handler commits the outcome. So
+//! apalis holds no state that matters, and a crash loses nothing. The queue looks for work when it is
+//! woken, when the next row becomes due, and after one second at the latest; a lost wake-up therefore
+//! costs a second. It claims only as many jobs as it has free slots: no claimed job waits in a buffer.
 
 pub mod job_result;
 pub(crate) mod tokens;
@@ -47,38 +47,38 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The longest a queue rests without looking: what a lost wake costs.
+/// The longest rest between two looks: the cost of a lost wake-up.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// The pause after the store failed, or after due rows could not be claimed.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// How often apalis counts the worker alive. Nothing of ours depends on it.
+/// How often apalis marks the worker as alive. Nothing of ours depends on it.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Rows of the store that are jobs.
 pub trait JobSource: Send + Sync + 'static {
-    /// What the handler gets: ids, never contents.
+    /// What the handler receives: ids, never contents.
     type Job: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static;
 
-    /// The queue's name, in worker names and logs.
+    /// The queue's name in worker names and logs.
     const NAME: &'static str;
 
-    /// Claims at most `k` due rows and commits the claim. Each job comes with its row's id.
+    /// Claims at most `k` due rows and commits the claim. Returns each job with its row's id.
     fn claim(
         &self,
         k: usize,
     ) -> impl Future<Output = anyhow::Result<Vec<(String, Self::Job)>>> + Send;
 
-    /// How long until a row can be claimed: zero when one can be now, `None` when none is known.
-    /// A read; it is asked before every claim.
+    /// Returns how long until a row can be claimed: zero if one can be now, `None` if none is known.
+    /// Only reads; called before every claim.
     fn next_due(&self) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 }
 
-/// A [`JobSource`] as an apalis backend. It ends, after everything claimed has run, once `stop` is
-/// cancelled.
+/// A [`JobSource`] as an apalis backend. After `stop` is cancelled it ends once everything claimed has
+/// run.
 pub struct SqlQueue<S: JobSource> {
     claims: Persisted<Claims<S>>,
     wake: Arc<Notify>,
-    /// Pending while there is nothing to look for.
+    /// Pending while the queue rests.
     rest: Option<Rest>,
     stopped: Rest,
 }
@@ -86,7 +86,7 @@ pub struct SqlQueue<S: JobSource> {
 type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<S: JobSource> SqlQueue<S> {
-    /// A queue that runs at most `slots` jobs at once; `wake` makes it look.
+    /// Makes a queue that runs at most `slots` jobs at once; `wake` makes it look.
     pub fn new(source: Arc<S>, wake: Arc<Notify>, slots: usize, stop: CancellationToken) -> Self {
         let claims = Claims {
             source,
@@ -101,7 +101,7 @@ impl<S: JobSource> SqlQueue<S> {
         }
     }
 
-    /// Whether neither a look nor a claimed job is at hand.
+    /// Returns whether no look is running and no claimed job is waiting.
     fn is_idle(&self) -> bool {
         matches!(self.claims.state(), State::Ready)
     }
@@ -118,7 +118,7 @@ impl<S: JobSource> SqlQueue<S> {
     }
 }
 
-/// A store that fails is waited for, never reported to apalis, which would end the worker.
+/// The queue waits out a failing store and never reports it to apalis, which would end the worker.
 #[derive(Debug, thiserror::Error)]
 pub enum Never {}
 
@@ -142,8 +142,8 @@ impl<S: JobSource> Backend for SqlQueue<S> {
         loop {
             if self.is_idle() {
                 if self.stopped.as_mut().poll(cx).is_ready() {
-                    // Stopped between claims, so that no claim is dropped half way and every job
-                    // that was claimed has been handed out.
+                    // It stops between two claims: no claim is dropped half way, and every claimed job
+                    // has been handed out.
                     drop(worker.stop());
                     return Poll::Ready(None);
                 }
@@ -180,12 +180,12 @@ impl<S: JobSource> BackendConfig for SqlQueue<S> {
     }
 
     fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
-        // Neither locks nor results: the handler's own transaction has both.
+        // Neither locks nor results: the handler's own transaction covers both.
         self.claims.layer(JsonCodec::default(), 1)
     }
 }
 
-/// How [`Persisted`] gets at the rows.
+/// Gives [`Persisted`] access to the rows.
 pub struct Claims<S> {
     source: Arc<S>,
     slots: usize,
@@ -204,7 +204,7 @@ impl<S> Clone for Claims<S> {
 }
 
 impl<S: JobSource> Claims<S> {
-    /// Asks when work is due and claims it if that is now. An empty answer means: rest.
+    /// Asks when work is due, and claims it if that is now. An empty result means: rest.
     async fn look(&self, running: usize) -> anyhow::Result<Vec<(String, S::Job)>> {
         let due = self.source.next_due().await?.unwrap_or(LONGEST_REST);
         if !due.is_zero() {
@@ -222,7 +222,7 @@ impl<S: JobSource> Claims<S> {
     }
 
     fn rest_for(&self, rest: Duration) {
-        // Rounded up: a timer that fires early would find nothing.
+        // Rounded up, because a timer that fires early would find nothing.
         let ms = rest.as_micros().div_ceil(1000);
         self.rest_ms
             .store(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -254,7 +254,7 @@ impl<S: JobSource> Persistence for Claims<S> {
             error = format!("{error:#}"),
             "looking for work failed"
         );
-        // Waited for here, where no wake cuts it short: wakes go on while a store is down.
+        // A plain sleep, which no wake-up cuts short: wake-ups continue while a store is down.
         tokio::time::sleep(BACK_OFF).await;
         self.rest_for(Duration::ZERO);
         Ok(Vec::new())
@@ -265,7 +265,7 @@ impl<S: JobSource> Persistence for Claims<S> {
         tasks: Vec<Task<S::Job>>,
         _: &WorkerContext,
     ) -> Result<u64, Never> {
-        // The worker stops only between claims; were one left here, its row's claim would lapse.
+        // The worker stops only between claims. If a job were left here, its claim would lapse.
         Ok(tasks.len() as u64)
     }
 
@@ -278,7 +278,7 @@ impl<S: JobSource> Persistence for Claims<S> {
     }
 
     async fn push_tasks(&mut self, _: Vec<Task<S::Job>>) -> Result<(), Never> {
-        // Rows are written by the transaction that makes the work, never through the queue.
+        // Rows are written in the transaction that creates the work, never through the queue.
         Ok(())
     }
 }

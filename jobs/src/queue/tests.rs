@@ -1,4 +1,4 @@
-//! The queue over rows held in memory: what it promises whatever the store.
+//! The queue over rows in memory: what it guarantees with any store.
 
 use std::{
     sync::{
@@ -27,7 +27,7 @@ const SOON: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Row(u32);
 
-/// Rows with the moment from which each may be claimed.
+/// Rows, each with the time from which it may be claimed.
 #[derive(Default)]
 struct Rows {
     waiting: Mutex<Vec<(Instant, u32)>>,
@@ -142,7 +142,7 @@ impl Running {
     }
 }
 
-/// A handler that says which row it ran.
+/// Returns a handler that reports which row it ran.
 fn telling() -> (
     impl Fn(Row) -> futures_util::future::Ready<JobResult> + Clone + Send + Sync,
     mpsc::UnboundedReceiver<u32>,
@@ -196,7 +196,7 @@ async fn a_claim_never_asks_for_more_than_the_free_slots() {
     running.put(2..40);
     next(&mut runs).await;
     next(&mut runs).await;
-    // All four slots are taken: nothing more is claimed until one ends.
+    // All four slots are taken: nothing more is claimed until a job ends.
     assert_eq!(running.rows.waiting.lock().unwrap().len(), 36);
     for _ in 4..40 {
         gate.add_permits(1);
@@ -222,7 +222,7 @@ async fn a_wake_dispatches_at_once() {
         took.push(put.elapsed());
     }
     took.sort();
-    // The timer alone would take a second; the middle of twenty is robust on a busy machine.
+    // The timer alone takes a second. The median of twenty is robust on a busy machine.
     assert!(took[10] < Duration::from_millis(50), "{took:?}");
     running.stop().await;
 }
@@ -279,7 +279,7 @@ async fn a_store_that_fails_does_not_end_the_worker() {
     running.rests().await;
     let (since, before) = (Instant::now(), running.rows.looks.load(Ordering::SeqCst));
     while since.elapsed() < Duration::from_secs(1) {
-        // Wakes go on while the store is down; they must not make it spin.
+        // Wake-ups continue while the store is down; they must not make it spin.
         running.wake.notify_one();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -1,6 +1,6 @@
-//! Queues that are worked from both ends: their jobs travel as tokens where a cluster has Redis
-//! ([`transport`](super::transport)), and are claimed from the store elsewhere, and whenever tokens do
-//! not travel. The row is the job either way.
+//! Queues with two ways to claim. Where a cluster has Redis, jobs travel as tokens
+//! ([`transport`](super::transport)). Elsewhere, and while tokens do not travel, rows are claimed from
+//! the store. The row is the job either way.
 
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
@@ -16,24 +16,24 @@ use crate::{
     store::system::dispatches::Rows,
 };
 
-/// Jobs whose rows can be claimed by a token.
+/// Jobs whose rows can be claimed with a token.
 pub(crate) trait Travels: JobSource {
-    /// What its tokens call themselves. They may outlive the process that pushed them.
+    /// The kind written into its tokens. Tokens may outlive the process that pushed them.
     const KIND: &'static str;
-    /// Jobs of this process at once.
+    /// How many jobs this process runs at once.
     const CONCURRENCY: usize;
-    /// How long a job may take, its commit included.
+    /// The longest time that a job may take, including its commit.
     const TIMEOUT: Duration;
-    /// How long a token that another process pushed may lie. Each look costs Redis some commands.
+    /// How often a worker looks for tokens that other processes pushed. Each look costs Redis some
+    /// commands.
     const LOOK: Duration;
     /// Its rows.
     const ROWS: Rows;
 
-    /// Names a row.
+    /// The id of a row.
     type Id: FromStr + fmt::Display + Copy + Send + Sync + 'static;
 
-    /// Claims the row that a token names and commits the claim; none when there is nothing to do for
-    /// this token.
+    /// Claims the row that a token names and commits the claim; `None` if the token is stale.
     fn claim_by_token(
         &self,
         token: RowToken<Self::Id>,
@@ -44,8 +44,8 @@ pub(crate) trait Travels: JobSource {
     fn perform(&self, job: Self::Job) -> impl Future<Output = JobResult> + Send;
 }
 
-/// Works on due rows from the store's end until `stop` is cancelled and the jobs under way have ended.
-/// Rests while tokens travel. `boot` is unique to this start of the process.
+/// Claims due rows from the store and runs their jobs, until `stop` is cancelled and the running jobs have
+/// ended. Rests while tokens travel. `boot` is unique to this start of the process.
 pub(crate) async fn run<K: Travels>(
     kind: Arc<K>,
     link: Arc<TokenLink>,

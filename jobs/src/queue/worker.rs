@@ -1,4 +1,4 @@
-//! One worker over one queue, run under apalis's monitor until it is told to stop.
+//! Runs one worker over one queue, under apalis's monitor, until it is stopped.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -17,19 +17,19 @@ use super::{
 /// How a queue's jobs are run.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    /// Unique to this start of this process: apalis takes two workers of one name for one.
+    /// Unique to this start of the process: apalis treats two workers of one name as one.
     pub boot: String,
-    /// Jobs that run at once, at most.
+    /// The most jobs that run at once.
     pub concurrency: usize,
     /// A job that takes longer is dropped and logged; its row's claim lapses.
     pub timeout: Duration,
 }
 
-/// Runs the queue's jobs, each as a task of its own on `tasks`, until `stop` is cancelled and
-/// everything claimed has ended. Whatever goes wrong inside, the worker starts again.
+/// Runs the queue's jobs, each as its own task on `tasks`, until `stop` is cancelled and everything
+/// claimed has ended. The worker is restarted after any failure inside.
 ///
-/// The handler commits the outcome of the row. Its error is for the log alone: a row it did not
-/// settle is found by its queue's own means — a delivery's claim lapses, an orphaned message is resolved.
+/// The handler commits the outcome of the row; its error is only logged. A row that it did not settle is
+/// recovered by its queue: a delivery's claim lapses, an orphaned message is resolved.
 pub async fn run<S, H, F>(
     source: Arc<S>,
     wake: Arc<Notify>,

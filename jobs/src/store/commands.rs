@@ -1,4 +1,5 @@
-//! Commands to a session's connection. Claiming them, which serves every tenant at once, is in `system`.
+//! Commands to a session's connection. The claim of commands serves every tenant at once and is in
+//! `system`.
 
 use passerelle_engine::{
     ids::{CommandId, OrgId, SessionId},
@@ -42,7 +43,7 @@ pub(crate) async fn answer(
     Ok(())
 }
 
-/// The sealed answer, once there is one.
+/// Returns the sealed answer, once there is one.
 pub(crate) async fn answered(
     conn: &mut AnyConnection,
     org: OrgId,

@@ -1,4 +1,4 @@
-//! Contacts: our own stable id over a phone number and a LID.
+//! Contacts: a stable id of ours for a phone number and a LID.
 
 use passerelle_engine::{
     clock::Millis,
@@ -10,14 +10,14 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row;
 
-/// One side of a contact: its look-up form and its sealed form.
+/// A phone or a LID of a contact: its look-up form and its sealed form.
 pub(crate) struct Address {
     pub(crate) mac: [u8; 32],
     pub(crate) sealed: Vec<u8>,
 }
 
-/// Who has this phone or this LID: none, one, or two of whom nobody knew that they are one. The one
-/// with the phone first.
+/// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
+/// one person. The one with the phone comes first.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
@@ -36,7 +36,7 @@ pub(crate) async fn find(
     rows.iter().map(ContactMatch::from_row).collect()
 }
 
-/// A contact, and which of its names are known.
+/// A contact, and whether its phone and its LID are known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ContactMatch {
     pub(crate) id: ContactId,
@@ -58,7 +58,7 @@ impl ContactMatch {
     }
 }
 
-/// The phone of a contact who was known by a LID alone.
+/// Stores the phone of a contact that was known by a LID alone.
 pub(crate) async fn learn_phone(
     tx: &mut Tx,
     org: OrgId,
@@ -75,7 +75,7 @@ pub(crate) async fn learn_phone(
     Ok(())
 }
 
-/// The LID of a contact who was known by a phone alone.
+/// Stores the LID of a contact that was known by a phone alone.
 pub(crate) async fn learn_lid(
     tx: &mut Tx,
     org: OrgId,
@@ -92,7 +92,7 @@ pub(crate) async fn learn_lid(
     Ok(())
 }
 
-/// A contact as a recipient is looked up, sealed values still sealed.
+/// A contact as it is looked up for a recipient, with sealed values.
 pub(crate) struct ContactRow {
     pub(crate) id: ContactId,
     pub(crate) phone_sealed: Option<Vec<u8>>,
@@ -109,7 +109,7 @@ impl ContactRow {
     }
 }
 
-/// The contact of this id, or the one that it led to when two became one.
+/// Returns the contact with this id, or the one that it was merged into.
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -126,7 +126,7 @@ pub(crate) async fn read(
     row.as_ref().map(ContactRow::from_row).transpose()
 }
 
-/// Whose phone this is.
+/// Returns the contact with this phone.
 pub(crate) async fn by_phone(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -142,8 +142,8 @@ pub(crate) async fn by_phone(
     row.as_ref().map(ContactRow::from_row).transpose()
 }
 
-/// The owner of a phone that is written to for the first time: the contact of this id, unless another
-/// one took the phone meanwhile.
+/// Stores the contact of a phone that is written to for the first time, with this id, unless another
+/// contact took the phone in the meantime.
 pub(crate) async fn write_to(
     tx: &mut Tx,
     org: OrgId,
@@ -169,8 +169,8 @@ pub(crate) async fn write_to(
     Ok(there.map_or(id, |known| known.id))
 }
 
-/// The two are one person: `one` stands for both from now on. It takes what `other` knew but the
-/// names, which the caller gives it.
+/// Merges two contacts that are one person: `one` stands for both from now on. It takes what `other`
+/// knew except phone and LID, which the caller gives it.
 pub(crate) async fn merge(
     tx: &mut Tx,
     org: OrgId,
@@ -195,7 +195,7 @@ pub(crate) async fn merge(
     Ok(())
 }
 
-/// What one of the two refused, both refuse.
+/// If one of the two has opted out, opts out both.
 pub(crate) async fn refuse_alike(
     tx: &mut Tx,
     org: OrgId,
@@ -214,7 +214,7 @@ pub(crate) async fn refuse_alike(
     Ok(())
 }
 
-/// A new contact.
+/// Inserts a contact.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
@@ -239,7 +239,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The contact wrote to the number alone: the customer-service window opens again.
+/// Records that the contact wrote to the number in a one-to-one chat: the customer-service window opens
+/// again.
 pub(crate) async fn touch(
     tx: &mut Tx,
     org: OrgId,
@@ -255,7 +256,7 @@ pub(crate) async fn touch(
     Ok(())
 }
 
-/// The contact wants no more messages; whether that is new.
+/// Opts the contact out; returns whether that is new.
 pub(crate) async fn opt_out(
     tx: &mut Tx,
     org: OrgId,
@@ -273,7 +274,7 @@ pub(crate) async fn opt_out(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The contact wants messages again; whether that is new.
+/// Opts the contact in; returns whether that is new.
 pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
         "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id = $2 AND opted_out_at IS NOT NULL",
@@ -285,7 +286,7 @@ pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<boo
     Ok(changed.rows_affected() == 1)
 }
 
-/// Whether the recipient wants no more messages: the owner of this phone, or of this LID.
+/// Returns whether the owner of this phone or LID has opted out.
 pub(crate) async fn is_opted_out(
     conn: &mut AnyConnection,
     org: OrgId,

@@ -1,4 +1,4 @@
-//! Deliveries and their attempts. The claim, which serves every tenant at once, is in
+//! Deliveries and their attempts. The claim serves every tenant at once and is in
 //! [`delivery_claims`](super::system::delivery_claims).
 
 use passerelle_engine::{
@@ -24,7 +24,7 @@ fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {
     }
 }
 
-/// Due at once. An event goes to an endpoint once.
+/// Inserts a delivery that is due at once. An event has one delivery per endpoint.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
@@ -47,19 +47,19 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// What an attempt needs.
+/// What an attempt needs to know.
 pub(crate) struct Load {
     pub(crate) event: EventId,
     pub(crate) endpoint: EndpointId,
     pub(crate) url: String,
     pub(crate) body: Vec<u8>,
-    /// Whether a small file is to be in its event.
+    /// Whether the bytes of a small file are put into its event.
     pub(crate) inline_media: bool,
-    /// Attempts made before.
+    /// How many attempts were made before.
     pub(crate) attempts: i64,
 }
 
-/// The delivery that was claimed, or none when it is no longer running or its endpoint is disabled.
+/// Returns the claimed delivery; `None` if it is no longer running or its endpoint is disabled.
 pub(crate) async fn load(
     conn: &mut AnyConnection,
     key: &DataKey,
@@ -91,8 +91,8 @@ pub(crate) async fn load(
     }))
 }
 
-/// Settles a running delivery after attempt number `made`: where it stands now, and when it is due
-/// if it is to be tried again. False when another worker settled it first.
+/// Settles a running delivery after attempt number `made`: sets its status and, for a retry, when it is
+/// due. Returns false if another worker settled it first.
 pub(crate) async fn settle(
     tx: &mut Tx,
     org: OrgId,
@@ -115,7 +115,7 @@ pub(crate) async fn settle(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Keeps what came of an attempt.
+/// Stores the outcome of an attempt.
 pub(crate) async fn record(
     tx: &mut Tx,
     key: &DataKey,
@@ -143,7 +143,7 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Gives up what waits for an endpoint that takes no more.
+/// Marks an endpoint's waiting deliveries as dead.
 pub(crate) async fn bury(tx: &mut Tx, org: OrgId, endpoint: EndpointId) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE delivery SET status = 'dead', dispatched_at = NULL \
@@ -167,7 +167,7 @@ macro_rules! listed {
     };
 }
 
-// An empty text stands for "any": neither engine can tell the type of a null that is only compared.
+// An empty text means "any": neither engine can infer the type of a null that is only compared.
 pub(super) const LIST: &str = listed!("$3 = ''");
 pub(super) const LIST_OF_ENDPOINT: &str = listed!("d.endpoint_id = $3");
 
@@ -211,7 +211,7 @@ pub(crate) async fn read(
     .transpose()
 }
 
-/// A delivery's attempts, the first one first.
+/// Returns a delivery's attempts, the first one first.
 pub(crate) async fn attempts(
     conn: &mut AnyConnection,
     key: &DataKey,

@@ -54,7 +54,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// How many endpoints the organisation has.
+/// Returns how many endpoints the organisation has.
 pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT count(*) FROM endpoint WHERE org_id = $1")
         .bind(org.to_string())
@@ -98,7 +98,7 @@ pub(crate) async fn list(
     Ok(Listed::cut(items.collect::<Result<_, _>>()?, page))
 }
 
-/// Whether there was such an endpoint. Its deliveries go with it.
+/// Deletes an endpoint and its deliveries. Returns whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query("DELETE FROM endpoint WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
@@ -108,8 +108,8 @@ pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<bo
     Ok(changed.rows_affected() == 1)
 }
 
-/// Puts a new secret in the place of the present one, which also signs until `old_until`.
-/// Whether there is such an endpoint.
+/// Replaces the present secret, which also signs until `old_until`. Returns whether there is such an
+/// endpoint.
 pub(crate) async fn rotate(
     tx: &mut Tx,
     key: &DataKey,
@@ -139,14 +139,14 @@ pub(crate) async fn rotate(
     Ok(true)
 }
 
-/// What signs an endpoint's deliveries.
+/// The secrets that sign an endpoint's deliveries.
 pub(crate) struct Secrets {
     present: Secret,
     old: Option<(Secret, Millis)>,
 }
 
 impl Secrets {
-    /// Those that sign at `now`, the present one first.
+    /// Returns the secrets that sign at `now`, the present one first.
     pub(crate) fn at(self, now: Millis) -> Vec<Secret> {
         let old = self.old.filter(|(_, until)| now < *until);
         std::iter::once(self.present)
@@ -186,9 +186,9 @@ pub(crate) async fn secrets(
     }))
 }
 
-/// The endpoints of organisation `$1` that take deliveries, with the types they want, as JSON that
-/// both engines can put together: `[["whe_…",["message.sent"]],…]`. An organisation has few, and
-/// each event asks for them within another statement.
+/// SQL for the enabled endpoints of organisation `$1`, with the types that each wants, as JSON that both
+/// engines can build: `[["whe_…",["message.sent"]],…]`. An organisation has few endpoints, and each
+/// event reads them inside another statement.
 macro_rules! listening {
     () => {
         "(SELECT '[' || string_agg('[\"' || id || '\",' || events || ']', ',') || ']' FROM endpoint \
@@ -197,7 +197,7 @@ macro_rules! listening {
 }
 pub(super) use listening;
 
-/// Which of the `listening!` endpoints want this type.
+/// Returns the endpoints of a `listening!` result that want this type.
 pub(crate) fn wanting(
     listening: Option<&str>,
     kind: EventType,
@@ -210,9 +210,9 @@ pub(crate) fn wanting(
     Ok(wanting.map(|(id, _)| id).collect())
 }
 
-/// The endpoint answered well.
+/// Records a success.
 pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<(), sqlx::Error> {
-    // Told apart in the condition, so that the usual success writes nothing.
+    // The condition saves the write for the usual success.
     sqlx::query(
         "UPDATE endpoint SET failing_since = NULL WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL",
     )
@@ -223,7 +223,7 @@ pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result
     Ok(())
 }
 
-/// The endpoint failed: since when it does, or `None` when it is gone or disabled already.
+/// Records a failure. Returns since when the endpoint fails; `None` if it is deleted or disabled.
 pub(crate) async fn failed(
     tx: &mut Tx,
     org: OrgId,
@@ -241,7 +241,7 @@ pub(crate) async fn failed(
     .await
 }
 
-/// Ends the endpoint's deliveries.
+/// Disables the endpoint.
 pub(crate) async fn disable(
     tx: &mut Tx,
     org: OrgId,
@@ -261,7 +261,7 @@ pub(crate) async fn disable(
     Ok(())
 }
 
-/// An endpoint's address out of any row that has `endpoint.url_sealed`.
+/// Decrypts an endpoint's address from a row with `endpoint.url_sealed`.
 pub(super) fn url(
     key: &DataKey,
     org: OrgId,

@@ -1,4 +1,4 @@
-//! Events: written in the transaction of the change they report.
+//! Events: each is written in the transaction of the change that it reports.
 
 use passerelle_engine::{
     clock::Millis,
@@ -10,19 +10,19 @@ use passerelle_engine::{
 use super::endpoints;
 use crate::model::event::EventType;
 
-/// Where an event's body is sealed.
+/// The label under which an event's body is sealed.
 pub(super) const BODY: &str = "event.body";
 
-/// An event's place among its session's events, and who is to hear of it.
+/// An event's sequence number within its session, and the endpoints that listen.
 #[derive(sqlx::FromRow)]
 pub(crate) struct EventSlot {
-    /// None for an event that belongs to no session.
+    /// `None` for an event without a session.
     pub(crate) sequence: Option<i64>,
-    /// As [`endpoints::wanting`] reads it.
+    /// In the form that [`endpoints::wanting`] reads.
     pub(crate) listening: Option<String>,
 }
 
-/// Takes the next turn. One statement, for each change of each message pays for it.
+/// Takes the next sequence number. One statement, because every change of a message pays for it.
 pub(crate) async fn take_slot(
     tx: &mut Tx,
     org: OrgId,
@@ -47,7 +47,7 @@ pub(crate) async fn take_slot(
     query.fetch_one(tx.conn()).await
 }
 
-/// Where the body of an event is sealed: under the organisation's key.
+/// Returns where an event's body is sealed: with the organisation's key.
 pub(crate) fn place(org: OrgId, event: &str) -> Place<'_> {
     Place {
         org,
@@ -57,7 +57,7 @@ pub(crate) fn place(org: OrgId, event: &str) -> Place<'_> {
     }
 }
 
-/// A new event, sealed.
+/// A new event with a sealed body.
 pub(crate) struct New {
     pub(crate) id: EventId,
     pub(crate) org: OrgId,

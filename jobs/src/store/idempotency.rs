@@ -1,9 +1,9 @@
-//! Idempotency keys, each in the transaction of its effect.
+//! Idempotency keys. Each is written in the transaction of its effect.
 
 use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
 use sqlx::{AnyConnection, Row as _};
 
-/// What was answered under a key before.
+/// The earlier answer under a key.
 pub(crate) struct Earlier {
     pub(crate) request_mac: Vec<u8>,
     pub(crate) answer_sealed: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// Whether the key was free; false means that a request beside this one took it meanwhile.
+/// Returns whether the key was free; false if a concurrent request took it.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,

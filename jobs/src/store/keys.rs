@@ -1,4 +1,4 @@
-//! API keys of one organisation. Finding a key's organisation is in `system`.
+//! API keys of one organisation. Finding the organisation of a key is in `system`.
 
 use passerelle_engine::{
     clock::Millis,
@@ -48,7 +48,7 @@ pub(crate) async fn list(
     Ok(Listed::cut(items, page))
 }
 
-/// Whether there was such a key. A second call leaves the first one's time.
+/// Revokes a key. Returns whether there is one. A second call keeps the time of the first.
 pub(crate) async fn revoke(
     tx: &mut Tx,
     org: OrgId,

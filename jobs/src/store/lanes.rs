@@ -1,4 +1,4 @@
-//! Lanes: a session's single-file send queue.
+//! Lanes: the send queue of one session, which sends one message at a time.
 
 use passerelle_engine::{
     clock::Millis,
@@ -11,13 +11,14 @@ use sqlx::Row as _;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) seq: i64,
-    /// Messages before this one.
+    /// How many messages are before this one.
     pub(crate) position: i64,
     pub(crate) next_at: Millis,
 }
 
-/// Takes the next place in the lane for a message to `to`, or none when there is no such session,
-/// `limit` wait already, or the recipient opted out. One statement, for each accept pays for it.
+/// Takes the next place in the lane for a message to `to`. Returns `None` if there is no such session,
+/// `limit` messages already wait, or the recipient has opted out. One statement, because every accept
+/// pays for it.
 pub(crate) async fn enter(
     tx: &mut Tx,
     org: OrgId,
@@ -47,7 +48,7 @@ pub(crate) async fn enter(
     .transpose()
 }
 
-/// Whether the session exists; asked when [`enter`] found no place.
+/// Returns whether the session exists. Called when [`enter`] found no place.
 pub(crate) async fn exists(
     tx: &mut Tx,
     org: OrgId,
@@ -61,8 +62,8 @@ pub(crate) async fn exists(
     Ok(found.is_some())
 }
 
-/// Keeps other transactions from the lane until this one ends, so that where its messages stand
-/// can be read and changed. SQLite's one writer does the same.
+/// Locks the lane until the transaction ends, so that its messages can be read and changed. SQLite needs
+/// no lock because it has one writer.
 pub(crate) async fn lock(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<(), sqlx::Error> {
     if tx.dialect() == Dialect::Postgres {
         sqlx::query("SELECT pending FROM lane WHERE org_id = $1 AND session_id = $2 FOR UPDATE")
@@ -74,8 +75,8 @@ pub(crate) async fn lock(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<
     Ok(())
 }
 
-/// One message fewer waits, without having been claimed (cancelled or expired). Called before the
-/// message row is touched: the lane is always locked first.
+/// Counts one waiting message less: it was cancelled or expired without having been claimed. Call this
+/// before changing the message's row, because the lane is always locked first.
 pub(crate) async fn leave(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE lane SET pending = pending - 1 WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
@@ -85,7 +86,7 @@ pub(crate) async fn leave(tx: &mut Tx, org: OrgId, session: SessionId) -> Result
     Ok(())
 }
 
-/// The message in flight is done: the lane takes the next one from `not_before` on.
+/// Ends the message in flight. The lane may take the next one from `not_before` on.
 pub(crate) async fn release(
     tx: &mut Tx,
     org: OrgId,
@@ -93,7 +94,7 @@ pub(crate) async fn release(
     running: MessageId,
     not_before: Millis,
 ) -> Result<bool, sqlx::Error> {
-    // Neither engine has the other's two-argument maximum (max / greatest).
+    // Neither engine has the other's two-argument maximum (`max` / `greatest`).
     let changed = sqlx::query(
         "UPDATE lane SET running_id = NULL, pending = pending - 1, \
          next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
@@ -108,7 +109,7 @@ pub(crate) async fn release(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The message in flight goes back to the head of the lane, which takes it not before `not_before`.
+/// Puts the message in flight back at the head of the lane, which may take it from `not_before` on.
 pub(crate) async fn put_back(
     tx: &mut Tx,
     org: OrgId,
@@ -129,7 +130,7 @@ pub(crate) async fn put_back(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The message in flight, if one is.
+/// Returns the message in flight, if there is one.
 pub(crate) async fn running(
     tx: &mut Tx,
     org: OrgId,

@@ -1,5 +1,5 @@
-//! What the connection learned of a session's link. Called under the lease, but for `clear_end`,
-//! which is part of the tenant's wish to connect.
+//! What the connection learned about a session's link. Called under the lease, except `clear_end`, which
+//! is part of the tenant's request to connect.
 
 use passerelle_engine::{
     clock::Millis,
@@ -7,7 +7,8 @@ use passerelle_engine::{
     store::Tx,
 };
 
-/// The device was linked: `me_sealed` is the number's own [`Peer`](passerelle_engine::content::Peer).
+/// Records that the device was linked. `me_sealed` is the number's own
+/// [`Peer`](passerelle_engine::content::Peer).
 pub(crate) async fn linked(
     tx: &mut Tx,
     org: OrgId,
@@ -28,7 +29,7 @@ pub(crate) async fn linked(
     Ok(())
 }
 
-/// The run ended for good; the link stays.
+/// Records that the run ended for good; the link stays.
 pub(crate) async fn ended(
     tx: &mut Tx,
     org: OrgId,
@@ -48,7 +49,7 @@ pub(crate) async fn ended(
     Ok(())
 }
 
-/// The link is gone: a new one needs a new QR.
+/// Records that the link is gone: a new one needs a new QR.
 pub(crate) async fn unlinked(
     tx: &mut Tx,
     org: OrgId,
@@ -68,7 +69,7 @@ pub(crate) async fn unlinked(
     Ok(())
 }
 
-/// The tenant asked to connect again, whatever ended the last run.
+/// Forgets why the last run ended, because the tenant asked to connect again.
 pub(crate) async fn clear_end(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE link SET ended = NULL, ended_at = NULL, banned_until = NULL WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())

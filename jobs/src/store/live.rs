@@ -1,4 +1,4 @@
-//! What the process that runs a session tells those that do not.
+//! The state that the process running a session publishes for the other processes.
 
 use passerelle_engine::{
     clock::Millis,
@@ -8,8 +8,8 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _};
 
-/// The last word on a session whose lease is `e`, told by a host seen since the statement's `$3`.
-/// A host that has just taken it has told nothing yet.
+/// SQL for the last published value of a session whose lease is `e`, if its host was seen since the
+/// statement's `$3`. A host that has just taken the lease has published nothing yet.
 macro_rules! told {
     ($column:literal) => {
         concat!(
@@ -22,7 +22,7 @@ macro_rules! told {
 }
 pub(super) use told;
 
-/// Tells the state and the QR, in the transaction that checked the lease.
+/// Publishes the state and the QR, in the transaction that checked the lease.
 pub(crate) async fn tell(
     tx: &mut Tx,
     lease: &Lease,
@@ -46,7 +46,7 @@ pub(crate) async fn tell(
     Ok(())
 }
 
-/// The state and the sealed QR; none while nobody who is seen runs the session.
+/// Returns the state and the sealed QR; `None` if no live host runs the session.
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::row;
 use crate::model::MediaStatus;
 
-/// A file's row, sealed values still sealed.
+/// A file's row, with sealed values.
 #[derive(Clone)]
 pub(crate) struct Stored {
     pub(crate) id: MediaId,
@@ -27,11 +27,11 @@ pub(crate) struct Stored {
     pub(crate) attempts: i64,
     pub(crate) created_at: Millis,
     pub(crate) delete_at: Millis,
-    /// A message that waits needs it until then; 0 for none.
+    /// A waiting message needs the file until then; 0 if none does.
     pub(crate) needed_until: Millis,
 }
 
-/// A new file: of which the bytes are here already, or which is to be fetched.
+/// Inserts a file that is already stored, or that has to be fetched.
 pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO media (id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, \
@@ -57,7 +57,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// One file.
+/// Reads one file.
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -93,7 +93,7 @@ fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {
     })
 }
 
-/// Holds the claim of try number `attempts` until `lapse`. False when that is over.
+/// Extends the claim of try number `attempts` until `lapse`. Returns false if that try is over.
 pub(crate) async fn hold(
     tx: &mut Tx,
     org: OrgId,
@@ -113,20 +113,20 @@ pub(crate) async fn hold(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Where a try to fetch it ended.
+/// The outcome of a try to fetch a file.
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) status: MediaStatus,
     pub(crate) error: Option<String>,
     pub(crate) object: Option<ObjectId>,
     pub(crate) file_sealed: Option<Vec<u8>>,
-    /// Where it is to be fetched from now on, if that changed.
+    /// The new origin, if it changed.
     pub(crate) origin_sealed: Option<Vec<u8>>,
     pub(crate) due_at: Millis,
 }
 
-/// Records try number `attempts` to fetch it. False when that is over: the file was deleted, or
-/// another try has begun since. Where it was to be fetched is forgotten with the last try.
+/// Records the outcome of try number `attempts`. Returns false if that try is over: the file was
+/// deleted, or another try has begun. The origin is deleted unless another try follows.
 pub(crate) async fn settle(
     tx: &mut Tx,
     org: OrgId,
@@ -153,7 +153,7 @@ pub(crate) async fn settle(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Keeps a file that a message will need until then.
+/// Keeps a file until then, because a message needs it.
 pub(crate) async fn keep_until(
     tx: &mut Tx,
     org: OrgId,
@@ -172,8 +172,8 @@ pub(crate) async fn keep_until(
     Ok(())
 }
 
-/// Keeps every file of the organisation so many milliseconds from when it came in, and as long as a
-/// message needs it.
+/// Keeps every file of the organisation for `kept` milliseconds from its creation, and at least as long
+/// as a message needs it.
 pub(crate) async fn keep(tx: &mut Tx, org: OrgId, kept: Millis) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE media SET delete_at = CASE WHEN created_at + $2 < needed_until THEN needed_until ELSE created_at + $2 END \
@@ -186,7 +186,7 @@ pub(crate) async fn keep(tx: &mut Tx, org: OrgId, kept: Millis) -> Result<(), sq
     Ok(())
 }
 
-/// Deletes the row; none when there is none, else the name of its bytes if they are here.
+/// Deletes the row. Returns `None` if there is none, else the name of its object if it was stored.
 pub(crate) async fn delete(
     tx: &mut Tx,
     org: OrgId,
@@ -200,8 +200,8 @@ pub(crate) async fn delete(
     row.map(|row| row::id_or_null(&row, "object")).transpose()
 }
 
-/// Deletes the file that came in with this message. Its bytes, which nothing opens then, are found by
-/// the reconciler.
+/// Deletes the file of this inbound message. Nothing can decrypt its object any more; the reconciler
+/// deletes it.
 pub(crate) async fn delete_of(
     tx: &mut Tx,
     org: OrgId,
@@ -215,7 +215,7 @@ pub(crate) async fn delete_of(
     Ok(())
 }
 
-/// The file's bytes are gone from the object store. False when the file is gone, too.
+/// Records that the file's object is missing. Returns false if the file was deleted, too.
 pub(crate) async fn lose(
     tx: &mut Tx,
     org: OrgId,

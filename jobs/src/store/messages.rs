@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::row;
 use crate::model::{Direction, Listed, Page, Status};
 
-/// A message's row, sealed values still sealed.
+/// A message's row, with sealed values.
 pub(crate) struct Stored {
     pub(crate) id: MessageId,
     pub(crate) org: OrgId,
@@ -34,7 +34,7 @@ pub(crate) struct Stored {
     pub(crate) deleted_at: Option<Millis>,
 }
 
-/// What [`Stored`] is read from. A contact that became another one shows as that one.
+/// The columns of [`Stored`]. A merged contact is shown as the one that it was merged into.
 macro_rules! columns {
     () => {
         "id, org_id, session_id, direction, status, wa_id, \
@@ -44,7 +44,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A new message's sealed parts and place.
+/// The sealed parts of a new message, and its ids.
 pub(crate) struct New {
     pub(crate) id: MessageId,
     pub(crate) org: OrgId,
@@ -65,7 +65,7 @@ pub(crate) struct Outward {
     pub(crate) expires_at: Millis,
 }
 
-/// Puts an outbound message at its place in the lane.
+/// Inserts an outbound message at its place in the lane.
 pub(crate) async fn insert_outbound(
     tx: &mut Tx,
     new: &New,
@@ -102,7 +102,7 @@ pub(crate) struct Origin {
     pub(crate) contact: ContactId,
 }
 
-/// Stores an inbound message once per (session, chat, sender, WhatsApp id); whether it was new.
+/// Stores an inbound message once per (session, chat, sender, WhatsApp id). Returns whether it was new.
 pub(crate) async fn insert_inbound(
     tx: &mut Tx,
     new: &New,
@@ -134,7 +134,8 @@ pub(crate) async fn insert_inbound(
     Ok(changed.rows_affected() == 1)
 }
 
-/// The row of a message that could not be decrypted when it came, when that was, and when it was sent.
+/// Returns the id of a message that could not be decrypted at first, when it was received, and when it
+/// was sent.
 pub(crate) async fn undecryptable(
     tx: &mut Tx,
     new: &New,
@@ -158,7 +159,7 @@ pub(crate) async fn undecryptable(
     .transpose()
 }
 
-/// What it says is known now.
+/// Stores the content of a message that could not be decrypted at first.
 pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6 \
@@ -178,11 +179,11 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error>
 /// Which messages a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only this session's.
+    /// Only this session.
     pub session: Option<SessionId>,
-    /// Only with this status.
+    /// Only this status.
     pub status: Option<Status>,
-    /// Only this way.
+    /// Only this direction.
     pub direction: Option<Direction>,
 }
 
@@ -205,8 +206,8 @@ pub(crate) async fn read(
     .transpose()
 }
 
-/// A message that a claim made `sending`, and whether its recipient has opted out since it was
-/// accepted. None when it is gone or no longer `sending`.
+/// Returns a message that a claim set to `sending`, and whether its recipient has opted out since the
+/// accept. `None` if it is deleted or no longer `sending`.
 pub(crate) async fn claimed(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -241,7 +242,7 @@ macro_rules! listed {
     };
 }
 
-// An empty text stands for "any": neither engine can tell the type of a null that is only compared.
+// An empty text means "any": neither engine can infer the type of a null that is only compared.
 pub(super) const LIST: &str = listed!("$3 = ''");
 pub(super) const LIST_OF_SESSION: &str = listed!("session_id = $3");
 
@@ -268,7 +269,7 @@ pub(crate) async fn list(
     Ok(Listed::cut(items, page))
 }
 
-/// The outbound message that went out under this WhatsApp id.
+/// Returns the outbound message with this WhatsApp id.
 pub(crate) async fn by_wa_id(
     tx: &mut Tx,
     org: OrgId,
@@ -290,7 +291,7 @@ pub(crate) async fn by_wa_id(
     .transpose()
 }
 
-/// Moves a message to `status`, with the stamp that belongs to it. The caller has asked
+/// Sets the status of a message and the time that belongs to it. The caller has checked
 /// [`Status::may_become`].
 pub(crate) async fn advance(
     tx: &mut Tx,
@@ -323,7 +324,7 @@ pub(crate) async fn advance(
     Ok(())
 }
 
-/// Ends a message without it being known as sent: `failed` with its code, `unknown` or `expired`.
+/// Ends a message that is not known to be sent: `failed` with its code, `unknown` or `expired`.
 pub(crate) async fn end(
     tx: &mut Tx,
     org: OrgId,
@@ -341,7 +342,7 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Puts a claimed message back at the head of its lane, counting the resend.
+/// Puts a claimed message back at the head of its lane and counts the resend.
 pub(crate) async fn requeue(
     tx: &mut Tx,
     org: OrgId,
@@ -357,8 +358,8 @@ pub(crate) async fn requeue(
     Ok(())
 }
 
-/// Takes a message out of the queue; whether it was still queued. Only as `unknown` when it went
-/// out before and waits for its resend.
+/// Takes a message out of the queue. Returns whether it was still queued. A message that was sent before
+/// and waits for its resend can only become `unknown`.
 pub(crate) async fn unqueue(
     tx: &mut Tx,
     org: OrgId,

@@ -1,5 +1,5 @@
-//! All product SQL, one page per table. A function here cannot be called without an `OrgId`,
-//! except those of [`system`]: the few statements that serve every tenant at once.
+//! All product SQL, one page per table. Every function here takes an `OrgId`, except the few in
+//! [`system`] that serve every tenant at once.
 
 pub(crate) mod commands;
 pub(crate) mod contacts;

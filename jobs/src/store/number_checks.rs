@@ -1,9 +1,9 @@
-//! Whether phone numbers have WhatsApp, as it was last asked.
+//! The last answer to whether a phone number has WhatsApp.
 
 use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
 use sqlx::{AnyConnection, Row as _};
 
-/// The last answer, and when it was given, if that is not before `since`.
+/// Returns the last answer and its time, if it is not older than `since`.
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -22,7 +22,7 @@ pub(crate) async fn read(
         .transpose()
 }
 
-/// Keeps an answer in place of an older one.
+/// Stores an answer and replaces an older one.
 pub(crate) async fn keep(
     tx: &mut Tx,
     org: OrgId,

@@ -45,8 +45,8 @@ pub(super) fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {
     })
 }
 
-/// How long its files are kept from now on; none: as long as the gateway keeps files. False when there
-/// is no such organisation.
+/// Sets how long the organisation's files are kept; `None` means as long as the gateway's own setting.
+/// Returns false if there is no such organisation.
 pub(crate) async fn keep_media(
     tx: &mut Tx,
     org: OrgId,
@@ -60,9 +60,9 @@ pub(crate) async fn keep_media(
     Ok(changed.rows_affected() == 1)
 }
 
-/// How long its files are kept, for a file that comes in with this transaction; none: as long as the
-/// gateway keeps files. PostgreSQL alone has to be told that a change of it waits, lest the file of this
-/// moment be left out.
+/// Returns how long files are kept, for a file that is created in this transaction; `None` means as long
+/// as the gateway's own setting. On PostgreSQL the lock makes a concurrent change wait, so that the
+/// change also covers this file.
 pub(crate) async fn media_retention(tx: &mut Tx, org: OrgId) -> Result<Option<u32>, sqlx::Error> {
     const HOURS: &str = "SELECT media_retention_hours FROM organisation WHERE id = $1";
     const HOURS_LOCKED: &str =

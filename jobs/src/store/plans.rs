@@ -1,5 +1,5 @@
-//! SQLite knows nothing of how many rows there are: it must be led along what is due, what waits
-//! and what is asked for, however much rests beside it.
+//! SQLite has no statistics on how many rows there are. Each statement must walk an index of what is
+//! due, waiting or asked for, however many other rows there are.
 
 use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -83,7 +83,7 @@ async fn walks(statement: &'static str, index: &str) {
     store.close().await;
 }
 
-/// The plan does not depend on the values.
+/// Returns the query plan, which does not depend on the values.
 async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let mut query = sqlx::query(explain);

@@ -1,4 +1,4 @@
-//! Link previews that are still to be fetched, of one organisation. The message's row is the job.
+//! Link previews of one organisation that have to be fetched. The message's row is the job.
 
 use passerelle_engine::{
     clock::Millis,
@@ -7,7 +7,7 @@ use passerelle_engine::{
 };
 use sqlx::AnyConnection;
 
-/// The message's preview is to be fetched, from then on.
+/// Marks the message's preview as due.
 pub(crate) async fn want(
     tx: &mut Tx,
     org: OrgId,
@@ -23,7 +23,7 @@ pub(crate) async fn want(
     Ok(())
 }
 
-/// Whether it is still to be fetched.
+/// Returns whether the preview still has to be fetched.
 pub(crate) async fn is_wanted(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -39,8 +39,8 @@ pub(crate) async fn is_wanted(
     Ok(found.is_some())
 }
 
-/// Ends it, with the message's content as it is with its preview, or without one; unless that was over:
-/// the message has gone out, or another fetch was faster.
+/// Ends the fetch and stores the content with its preview, if there is one. Does nothing if the fetch
+/// was already over: the message was sent, or another fetch was faster.
 pub(crate) async fn settle(
     tx: &mut Tx,
     org: OrgId,

@@ -1,11 +1,11 @@
-//! Reading our own types out of a row.
+//! Reads our own types from a row.
 
 use std::str::FromStr;
 
 use passerelle_engine::ids::InvalidId;
 use sqlx::{Row as _, any::AnyRow};
 
-/// An id column.
+/// Reads an id.
 pub(super) fn id<T: FromStr<Err = InvalidId>>(
     row: &AnyRow,
     column: &str,
@@ -14,7 +14,7 @@ pub(super) fn id<T: FromStr<Err = InvalidId>>(
     text.parse().map_err(|error| unreadable(column, error))
 }
 
-/// An id column that may be null.
+/// Reads an id that may be null.
 pub(super) fn id_or_null<T: FromStr<Err = InvalidId>>(
     row: &AnyRow,
     column: &str,
@@ -24,17 +24,17 @@ pub(super) fn id_or_null<T: FromStr<Err = InvalidId>>(
         .transpose()
 }
 
-/// A column whose text is one of a closed list.
+/// Reads a text that is one of a closed list.
 pub(super) fn word<T>(
     row: &AnyRow,
     column: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
-    parse(&text).ok_or_else(|| unreadable(column, "not a word this version knows"))
+    parse(&text).ok_or_else(|| unreadable(column, "not a value that this version knows"))
 }
 
-/// A column that does not read: it does not open, or holds what this version does not know.
+/// Returns the error for a column that cannot be decrypted, or that this version does not know.
 pub(super) fn unreadable(
     column: &str,
     why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -45,7 +45,7 @@ pub(super) fn unreadable(
     }
 }
 
-/// Why a value is not written: it does not encode.
+/// Returns the error for a value that cannot be encoded.
 pub(super) fn unwritable(why: serde_json::Error) -> sqlx::Error {
     sqlx::Error::Encode(why.into())
 }

@@ -1,4 +1,4 @@
-//! Sessions: the tenant's will, with the link and the lane beside it.
+//! Sessions: what the tenant wants, together with the link and the lane.
 
 use passerelle_engine::{
     clock::Millis,
@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use super::{live::told, row};
 use crate::model::{Desired, Listed, Page, Uncertain};
 
-/// A session's row, its link's and its lane's, sealed values still sealed.
+/// The row of a session, its link and its lane, with sealed values.
 pub(crate) struct Stored {
     pub(crate) id: SessionId,
     pub(crate) name: String,
@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     pub(crate) ended: Option<String>,
     pub(crate) banned_until: Option<Millis>,
     pub(crate) pending: i64,
-    /// What the process that runs it told, where it is seen.
+    /// The state that its host published, if that host is alive.
     pub(crate) told: Option<String>,
 }
 
@@ -36,7 +36,7 @@ macro_rules! listed {
     };
 }
 
-/// Makes the session with its link, lease and lane, all at rest.
+/// Inserts the session with its link, lease and lane, all inactive.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
@@ -102,7 +102,7 @@ pub(crate) async fn list(
     Ok(Listed::cut(items, page))
 }
 
-/// Writes the tenant's will; whether there is such a session.
+/// Stores what the tenant wants. Returns whether there is such a session.
 pub(crate) async fn want(
     tx: &mut Tx,
     org: OrgId,
@@ -118,7 +118,7 @@ pub(crate) async fn want(
     Ok(changed.rows_affected() == 1)
 }
 
-/// What is to become of its messages that may have been sent; whether there is such a session.
+/// Sets what happens to its uncertain sends. Returns whether there is such a session.
 pub(crate) async fn set_uncertain(
     tx: &mut Tx,
     org: OrgId,
@@ -134,7 +134,7 @@ pub(crate) async fn set_uncertain(
     Ok(changed.rows_affected() == 1)
 }
 
-/// What is to become of its messages that may have been sent.
+/// Returns what happens to its uncertain sends.
 pub(crate) async fn uncertain(
     tx: &mut Tx,
     org: OrgId,
@@ -148,7 +148,7 @@ pub(crate) async fn uncertain(
     row::word(&row, "uncertain", Uncertain::parse)
 }
 
-/// Deletes the session and all that hangs on it; whether there was one.
+/// Deletes the session and everything that belongs to it. Returns whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())

@@ -1,8 +1,8 @@
-//! The few statements that serve every tenant at once: finding a key's organisation, leases,
-//! claims, sweeps. Nothing here returns a sealed value to anyone but the code that acts on it.
+//! The few statements that serve every tenant at once: finding the organisation of a key, leases,
+//! claims, sweeps. They return sealed values only to the code that acts on them.
 //!
-//! They demand a [`SystemTx`] or a [`SystemRead`], under which PostgreSQL shows every row; all other
-//! statements are given one organisation's. Nothing outside this module and its pages does.
+//! They need a [`SystemTx`] or a [`SystemRead`], which see every row on PostgreSQL. All other statements
+//! see the rows of one organisation. Only this module and its pages use these two.
 
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
@@ -25,7 +25,7 @@ use sqlx::{Row as _, any::AnyRow};
 use super::{organisations, row};
 use crate::model::{Listed, Organisation, Page, millis};
 
-/// A key that works, found by its visible part.
+/// A key that is not revoked, found by its public part.
 pub(crate) struct FoundKey {
     pub(crate) id: KeyId,
     pub(crate) org: OrgId,
@@ -52,7 +52,7 @@ pub(crate) async fn find_key(
     .transpose()
 }
 
-/// Every organisation, for the operator alone.
+/// Returns every organisation, for the operator only.
 pub(crate) async fn organisations(
     conn: &mut SystemRead,
     page: &Page<OrgId>,
@@ -71,14 +71,14 @@ pub(crate) async fn organisations(
     Ok(Listed::cut(items, page))
 }
 
-/// The admin key's HMAC, when one was made at the first start.
+/// Returns the admin key's HMAC, if one was stored at the first start.
 pub(crate) async fn admin_key(conn: &mut SystemRead) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar("SELECT secret_mac FROM admin_key WHERE id = 'admin'")
         .fetch_optional(&mut **conn)
         .await
 }
 
-/// Keeps the admin key's HMAC unless there is one; whether this one was kept.
+/// Stores the admin key's HMAC unless there is one. Returns whether it was stored.
 pub(crate) async fn keep_admin_key(
     tx: &mut SystemTx,
     secret_mac: &[u8],
@@ -97,7 +97,7 @@ pub(crate) async fn keep_admin_key(
 /// A command that was taken, still sealed.
 pub(crate) type TakenCommand = (OrgId, SessionId, CommandId, Vec<u8>);
 
-/// Takes the open commands to sessions of this host, but for those nobody waits for any more.
+/// Takes the open commands for this host's sessions, except those whose caller no longer waits.
 pub(crate) async fn take_commands(
     tx: &mut SystemTx,
     host: &str,
@@ -125,7 +125,7 @@ pub(crate) async fn take_commands(
     rows.iter().map(taken).collect()
 }
 
-/// Forgets what was asked of numbers before `before`, some at a time.
+/// Deletes number checks made before `before`, some at a time.
 pub(crate) async fn forget_number_checks(
     tx: &mut SystemTx,
     before: Millis,
@@ -140,7 +140,7 @@ pub(crate) async fn forget_number_checks(
     Ok(())
 }
 
-/// Forgets commands older than `age`, whose askers died.
+/// Deletes commands older than `age`, whose callers died.
 pub(crate) async fn forget_commands(tx: &mut SystemTx, age: Duration) -> Result<(), sqlx::Error> {
     let before = tx.now().await?.saturating_sub(millis(age));
     sqlx::query("DELETE FROM command WHERE created_at < $1")
@@ -158,8 +158,8 @@ pub(crate) struct DueLane {
     pub(crate) next_at: Millis,
 }
 
-// `CROSS JOIN` is PostgreSQL's `JOIN`, and keeps SQLite to the order of the tables: along the lanes
-// that are due, instead of all that this host holds, sorted at every look.
+// `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
+// first, instead of all leases of this host, sorted at every look.
 pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
@@ -168,9 +168,9 @@ const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
      FOR UPDATE OF l SKIP LOCKED";
 
-/// Lanes of this host, connected and with nothing in flight, whose next message may be written by
-/// `until`; the longest due first. On PostgreSQL the rows stay locked and those that another
-/// transaction works on are passed over.
+/// Returns lanes of this host that are connected, have nothing in flight, and may send by `until`; the
+/// longest due first. On PostgreSQL the rows stay locked, and rows locked by other transactions are
+/// skipped.
 pub(crate) async fn due_lanes(
     tx: &mut SystemTx,
     host: &str,
@@ -199,7 +199,7 @@ pub(crate) async fn due_lanes(
         .collect()
 }
 
-/// Over a list of `[session, next_at]`.
+/// Takes a list of `[session, next_at]`.
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
@@ -209,8 +209,8 @@ pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     )
 }
 
-/// Claims the head of each of these lanes, whose next message waits for the time given with it:
-/// which message it was, or none where a lane counts messages that are not there.
+/// Claims the head of each of these lanes, given with the time of its next message. Returns the claimed
+/// message, or `None` for a lane that counts messages that do not exist.
 pub(crate) async fn claim_heads(
     tx: &mut SystemTx,
     lanes: &[(SessionId, Millis)],
@@ -247,7 +247,7 @@ async fn sending(
     Ok(())
 }
 
-/// The messages in flight in the open lanes of this host, each with its session's lease.
+/// Returns the messages in flight in this host's open lanes, each with its session's lease.
 pub(crate) async fn running_here(
     conn: &mut SystemRead,
     host: &str,
@@ -272,7 +272,7 @@ pub(crate) async fn running_here(
         .collect()
 }
 
-/// The lane said that messages wait and none does: counts again.
+/// Counts a lane's messages again: its counter said that some wait, but none does.
 pub(crate) async fn recount(tx: &mut SystemTx, session: SessionId) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE lane SET pending = (SELECT count(*) FROM message WHERE session_id = $1 AND status IN ('queued', 'sending')) \
@@ -288,7 +288,7 @@ pub(super) const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease 
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 ORDER BY l.next_at LIMIT 1";
 
-/// When the next lane of this host may be written, if any waits.
+/// Returns when the next lane of this host may send, if a message waits.
 pub(crate) async fn next_lane_at(
     conn: &mut SystemRead,
     host: &str,
@@ -299,7 +299,7 @@ pub(crate) async fn next_lane_at(
         .await
 }
 
-/// Queued messages past their time, and whether each may have gone out before.
+/// Returns queued messages past their time, and whether each may have been sent before.
 pub(crate) async fn overdue(
     conn: &mut SystemRead,
     now: Millis,
@@ -318,7 +318,7 @@ pub(crate) async fn overdue(
         .collect()
 }
 
-/// Forgets idempotency keys older than `before`, some at a time.
+/// Deletes idempotency keys older than `before`, some at a time.
 pub(crate) async fn forget_idempotency(
     tx: &mut SystemTx,
     before: Millis,

@@ -1,4 +1,4 @@
-//! Messages that other messages are about: finding them, and what is done to them.
+//! Messages that other messages refer to: finding them and changing them.
 
 use passerelle_engine::{
     clock::Millis,
@@ -9,8 +9,8 @@ use sqlx::AnyConnection;
 
 use super::messages::{Stored, columns, from_row};
 
-/// The message, if it stands in the session's chat with this recipient: a person by their phone, or by
-/// their LID; or a group.
+/// Returns the message if it is in the session's chat with this recipient: a person by phone or by LID,
+/// or a group.
 pub(crate) async fn in_chat(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -40,7 +40,7 @@ pub(crate) async fn in_chat(
     .transpose()
 }
 
-/// The inbound message that this contact wrote to the number alone under this WhatsApp id.
+/// Returns the inbound message with this WhatsApp id that this contact wrote in a one-to-one chat.
 pub(crate) async fn written_by(
     tx: &mut Tx,
     org: OrgId,
@@ -66,7 +66,7 @@ pub(crate) async fn written_by(
     .transpose()
 }
 
-/// The inbound message that this member wrote in a group under this WhatsApp id.
+/// Returns the inbound message with this WhatsApp id that this member wrote in a group.
 pub(crate) async fn written_in(
     tx: &mut Tx,
     org: OrgId,
@@ -92,7 +92,7 @@ pub(crate) async fn written_in(
     .transpose()
 }
 
-/// The message that went out to this recipient under this WhatsApp id.
+/// Returns the outbound message with this WhatsApp id to this recipient.
 pub(crate) async fn written_to(
     tx: &mut Tx,
     org: OrgId,
@@ -117,7 +117,7 @@ pub(crate) async fn written_to(
     .transpose()
 }
 
-/// The message says something else now, unless it is deleted or a later edit was here first.
+/// Stores an edit, unless the message is deleted or a later edit was stored first.
 pub(crate) async fn edit(
     tx: &mut Tx,
     org: OrgId,
@@ -140,7 +140,7 @@ pub(crate) async fn edit(
     Ok(())
 }
 
-/// The message is deleted for everybody; what it said, and what stood beside it, is gone.
+/// Marks the message as deleted for everybody, and deletes its content and context.
 pub(crate) async fn delete(
     tx: &mut Tx,
     org: OrgId,
@@ -161,7 +161,7 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-/// A receipt for an inbound message was written: it was seen here.
+/// Records that a read receipt was written for an inbound message.
 pub(crate) async fn seen(
     tx: &mut Tx,
     org: OrgId,
@@ -179,7 +179,7 @@ pub(crate) async fn seen(
     Ok(())
 }
 
-/// As [`seen`], and it was played.
+/// Like [`seen`], and that it was played.
 pub(crate) async fn played(
     tx: &mut Tx,
     org: OrgId,

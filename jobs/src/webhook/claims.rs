@@ -1,5 +1,5 @@
-//! Deliveries as a queue: claimed when they are due, by token or without. They go by wall time: a step
-//! of the clock moves retries, nothing else.
+//! The queue of deliveries: a due row is claimed with a token or without one. Due times are wall time: a
+//! step of the clock moves retries, nothing else.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// When a claim lapses because its worker must be dead: later than any attempt can take.
+/// A claim lapses after this time. It is longer than any attempt can take, so its worker must be dead.
 const LAPSE_MS: Millis = 25_000;
 
 impl JobSource for Deliverer {

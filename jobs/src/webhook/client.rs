@@ -1,4 +1,4 @@
-//! One POST to an endpoint: no redirect followed, no proxy, one deadline, a bounded reply.
+//! One POST to an endpoint: no redirects, no proxy, one deadline, a reply of limited size.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,9 +17,9 @@ pub const REPLY_MAX: usize = 16 * 1024;
 /// How long an attempt may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    /// To connect.
+    /// The longest time to connect.
     pub connect: Duration,
-    /// From the look-up to the reply's last byte.
+    /// From the DNS look-up to the reply's last byte.
     pub total: Duration,
 }
 
@@ -32,12 +32,12 @@ impl Default for Deadline {
     }
 }
 
-/// The guarded client. Make one and clone it: it keeps connections.
+/// Returns the guarded client. Make one and clone it, because it keeps connections open.
 pub fn client(egress: &Egress, deadline: Deadline) -> reqwest::Result<Client> {
     builder(egress, deadline).build()
 }
 
-/// A guarded client that is still to be built; it follows no redirect unless told to.
+/// Returns a builder for a guarded client. It follows no redirects unless told to.
 pub(crate) fn builder(egress: &Egress, deadline: Deadline) -> ClientBuilder {
     over(Guarded::new(egress.clone()), deadline)
 }
@@ -54,27 +54,27 @@ pub(super) fn over(resolver: Guarded, deadline: Deadline) -> ClientBuilder {
         .pool_max_idle_per_host(4)
 }
 
-/// What came back.
+/// The reply of an endpoint.
 #[derive(Debug)]
 pub struct Reply {
-    /// Any status, also 3xx: redirects are not followed.
+    /// Any status, including 3xx: redirects are not followed.
     pub status: StatusCode,
-    /// What `Retry-After` asked for, in seconds or as a date.
+    /// The wait that `Retry-After` asked for, in seconds or as a date.
     pub retry_after: Option<Duration>,
     /// The first [`REPLY_MAX`] bytes.
     pub body: Vec<u8>,
 }
 
-/// Why no reply came. The words are all the tenant is told.
+/// Why there is no reply. The tenant sees only this text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoReply {
-    /// The address leads inside.
+    /// The gateway does not connect to this address.
     #[error("url_not_allowed")]
     UrlNotAllowed,
-    /// It took longer than the deadline.
+    /// The deadline passed.
     #[error("timeout")]
     Timeout,
-    /// No connection, or it broke.
+    /// No connection, or a broken one.
     #[error("connection_failed")]
     ConnectionFailed,
 }
@@ -85,7 +85,7 @@ impl From<UrlNotAllowed> for NoReply {
     }
 }
 
-/// Posts `body` as JSON with `headers`. `now` is what a date in `Retry-After` is measured from.
+/// Posts `body` as JSON with `headers`. A date in `Retry-After` is measured from `now`.
 pub async fn post(
     client: &Client,
     url: Url,
@@ -101,8 +101,8 @@ pub async fn post(
         retry_after: retry_after(response.headers(), now),
         body: Vec::new(),
     };
-    // Read piece by piece: a reply without end must not grow in memory. Its status has come, so a
-    // body that breaks off or runs late changes nothing about the outcome but what is kept of it.
+    // The body is read piece by piece, so that an endless reply does not fill the memory. The status has
+    // already arrived: a body that breaks off or is late changes only what is kept of it.
     while let Ok(Some(piece)) = response.chunk().await {
         let room = REPLY_MAX - reply.body.len();
         reply

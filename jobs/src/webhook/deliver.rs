@@ -1,8 +1,8 @@
 //! One attempt of a delivery: load, sign, post, record.
 //!
-//! The outcome — the attempt, where the delivery stands, how the endpoint does — is one
-//! transaction. A crash between the POST and that commit leaves the row claimed; its claim lapses
-//! and the same event goes out again under the same id.
+//! One transaction records the outcome: the attempt, the delivery's new status and the endpoint's
+//! health. A crash between the POST and that commit leaves the row claimed. The claim lapses, and the
+//! same event is sent again with the same id.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -46,19 +46,19 @@ use crate::{
     },
 };
 
-/// An endpoint that fails for so long without one success is disabled.
+/// An endpoint that fails this long without a success is disabled.
 const FAILING_MAX: Duration = Duration::from_hours(5 * 24);
 
 /// The job: ids only, the rest is looked up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeliverWebhook {
-    /// Which delivery.
+    /// The delivery.
     pub delivery: DeliveryId,
-    /// Whose.
+    /// Its organisation.
     pub org: OrgId,
 }
 
-/// Makes attempts. One per process.
+/// Makes attempts; one per process.
 pub struct Deliverer {
     pub(super) store: Store,
     vault: Vault,
@@ -70,7 +70,7 @@ pub struct Deliverer {
     chance: Mutex<StdRng>,
 }
 
-/// What an attempt says about its delivery.
+/// What the outcome of an attempt means for its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Delivered,
@@ -79,7 +79,7 @@ enum Verdict {
 }
 
 impl Deliverer {
-    /// Over an open store and vault. Fails when the system's TLS roots cannot be read.
+    /// Takes an open store and vault. Fails if the system's TLS roots cannot be read.
     pub fn new(
         store: Store,
         vault: Vault,
@@ -102,7 +102,7 @@ impl Deliverer {
         })
     }
 
-    /// The same with other deadlines, for tests that must not wait.
+    /// Sets other deadlines, so that tests need not wait.
     #[cfg(test)]
     pub(crate) fn with_deadline(mut self, deadline: Deadline) -> Self {
         self.client = client::client(&self.egress, deadline).unwrap();
@@ -285,7 +285,7 @@ impl Deliverer {
     }
 }
 
-/// Keeps how the endpoint does; why it is to be disabled, if it is.
+/// Updates the endpoint's health. Returns why it must be disabled, if it must.
 async fn judge_endpoint(
     tx: &mut Tx,
     job: &DeliverWebhook,

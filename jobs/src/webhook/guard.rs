@@ -1,8 +1,9 @@
-//! Which addresses the gateway dials on a tenant's word: public ones, and what the operator opened.
+//! Which addresses the gateway connects to for a tenant: public ones, and ranges that the operator
+//! allowed.
 //!
-//! A name is judged by the addresses it resolves to, in the resolver the connection itself uses, so
-//! that the address vetted is the address dialled. The resolver is not asked for addresses written
-//! as such, so those are judged in the URL. Neither answer tells whether anything listens there.
+//! A name is checked by the addresses it resolves to, inside the resolver that the connection uses. So
+//! the checked address is the one that is dialled. Literal addresses never reach the resolver, so they
+//! are checked in the URL. Neither answer reveals whether something listens there.
 
 use std::{
     io,
@@ -15,36 +16,36 @@ use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// The longest address a tenant may give, in bytes.
+/// The longest URL a tenant may give, in bytes.
 const URL_MAX: usize = 2048;
 
-/// The address is not one the gateway dials. It never says which of the reasons it was.
+/// The gateway does not connect to this address. The error never says for which reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address is not a public http or https address")]
 pub struct UrlNotAllowed;
 
-/// What may be dialled.
+/// Which addresses may be dialled.
 #[derive(Debug, Clone, Default)]
 pub struct Egress {
     allow: Arc<[IpNet]>,
 }
 
 impl Egress {
-    /// Public addresses, and those in the ranges the operator opened.
+    /// Allows public addresses, and those in the ranges of the operator.
     pub fn new(allow: Vec<IpNet>) -> Self {
         Self {
             allow: allow.into(),
         }
     }
 
-    /// Says in the log which private ranges stand open, if any do: tenants reach what is there.
+    /// Logs the private ranges that are allowed, because tenants can reach what is there.
     pub fn warn(&self) {
         for range in self.allow.iter() {
-            tracing::warn!(%range, "webhooks, files and link previews may reach inside a private range (--egress-allow)");
+            tracing::warn!(%range, "webhooks, files and link previews may reach this private range (--egress-allow)");
         }
     }
 
-    /// Parses an address given by a tenant. What a name resolves to is judged at each connection.
+    /// Parses a tenant's URL. The addresses of a name are checked at each connection.
     pub fn check_url(&self, text: &str) -> Result<Url, UrlNotAllowed> {
         if text.len() > URL_MAX {
             return Err(UrlNotAllowed);
@@ -65,14 +66,14 @@ impl Egress {
         }
     }
 
-    /// Whether this address may be dialled.
+    /// Returns whether this address may be dialled.
     pub fn admits(&self, ip: IpAddr) -> bool {
-        // An IPv4 address in IPv6 clothing counts as opened when the IPv4 address is.
+        // An IPv4 address mapped to IPv6 is allowed if the IPv4 address is.
         let opened = |net: &IpNet| net.contains(&ip) || net.contains(&ip.to_canonical());
         self.allow.iter().any(opened) || is_public(ip)
     }
 
-    /// The well-known ports of other services stay closed, so that no request is smuggled to them.
+    /// Refuses the well-known ports of other services, so that no request can be smuggled to them.
     fn admits_port(&self, url: &Url) -> bool {
         let opened = match url.host() {
             Some(Host::Ipv4(ip)) => self.opens(ip.into()),
@@ -92,7 +93,7 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Whether the address is one of the public internet. Special-purpose ranges after
+/// Returns whether the address is public. The special-purpose ranges are those of
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>.
 fn is_public(ip: IpAddr) -> bool {
@@ -123,14 +124,14 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
     if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = segments {
-        // NAT64 leads to the IPv4 address inside.
+        // A NAT64 address leads to the IPv4 address inside it.
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
         return is_public_v4(Ipv4Addr::new(a, b, c, d));
     }
     let isatap = segments[4] & 0xfdff == 0 && segments[5] == 0x5efe;
-    // 2000::/3 is all that is handed out as global unicast, less the special ranges inside it:
-    // protocol assignments and Teredo, documentation twice, 6to4.
+    // 2000::/3 is all of the global unicast space in use. Excluded are the special ranges inside it:
+    // protocol assignments and Teredo, documentation (two ranges), 6to4.
     let special = matches!(
         (segments[0], segments[1]),
         (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0..=0x0fff)
@@ -138,11 +139,11 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     segments[0] & 0xe000 == 0x2000 && !isatap && !special
 }
 
-/// Looks a name up: the system's resolver, or a test's.
+/// Looks up a name: with the system's resolver, or with a test's.
 pub(super) type LookUp =
     Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// The resolver of every connection that is made on a tenant's word.
+/// The resolver of every connection to a tenant's address.
 #[derive(Clone)]
 pub(super) struct Guarded {
     egress: Egress,
@@ -150,7 +151,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Over the system's resolver.
+    /// Uses the system's resolver.
     pub(super) fn new(egress: Egress) -> Self {
         Self::over(egress, Arc::new(|name| Box::pin(system_look_up(name))))
     }
@@ -175,7 +176,7 @@ impl Resolve for Guarded {
             if found.is_empty() {
                 return Err(UrlNotAllowed.into());
             }
-            // Port 0 stands for the port of the URL.
+            // Port 0 means the port of the URL.
             let addresses = found.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(Box::new(addresses) as Addrs)
         })

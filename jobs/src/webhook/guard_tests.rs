@@ -1,4 +1,4 @@
-//! The guard, row by row.
+//! The guard, address by address.
 
 use super::*;
 

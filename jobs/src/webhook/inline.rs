@@ -1,5 +1,5 @@
-//! The bytes of a small file in the event that tells of it, for an endpoint that wants them there. They
-//! are put in when the event is posted, so that no event is stored with a file in it.
+//! Puts the bytes of a small file into its event, for endpoints that ask for it. This happens when the
+//! event is posted, so that no event is stored with a file in it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use passerelle_engine::{
@@ -16,10 +16,10 @@ use crate::{
     store,
 };
 
-/// The biggest file that is put into an event, in bytes.
+/// The largest file that is put into an event, in bytes.
 const INLINE_MAX: u64 = 1 << 20;
 
-/// The event with its file's bytes, if it tells of one that is here and small.
+/// Returns the event with the bytes of its file, if that file is stored and small.
 pub(super) async fn filled(
     store: &Store,
     objects: &Objects,
@@ -50,8 +50,8 @@ pub(super) async fn filled(
             Ok(serde_json::to_vec(&event)?)
         }
         Err(error) => {
-            // The link in the event leads to it, when it can be read again.
-            tracing::warn!(media.id = %id, %error, "a file is not in its event");
+            // The event still has the link, which works once the file can be read again.
+            tracing::warn!(media.id = %id, %error, "a file could not be put into its event");
             Ok(body)
         }
     }

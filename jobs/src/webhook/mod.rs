@@ -1,15 +1,15 @@
-//! Webhooks: what happened, posted to the tenant's endpoints, signed after Standard Webhooks 1.0.
+//! Webhooks: events posted to the tenant's endpoints, signed as Standard Webhooks 1.0 specifies.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | [`guard`] | which addresses may be dialled |
-//! | [`client`] | one POST: no redirect, one deadline, a bounded reply |
+//! | [`client`] | one POST: no redirects, one deadline, a reply of limited size |
 //! | [`sign`] | secrets and the three headers |
-//! | [`schedule`] | when to try again |
+//! | [`schedule`] | when to retry |
 //! | `claims` | deliveries as a queue |
-//! | [`deliver`], `inline` | the job: load, sign, post, record; a small file within an event |
+//! | [`deliver`], `inline` | the job: load, sign, post, record; a small file inside an event |
 //!
-//! A delivery arrives at least once, always under its event's id, and in no promised order.
+//! A delivery arrives at least once, always with its event's id, in no guaranteed order.
 
 mod claims;
 pub mod client;

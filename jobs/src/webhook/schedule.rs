@@ -1,9 +1,10 @@
-//! When a delivery is tried again: a pure function.
+//! When a delivery is retried: a pure function.
 
 use std::time::Duration;
 
-/// The wait before each attempt, after the last of which a delivery is dead, as the Standard Webhooks specification 1.0 suggests
-/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+/// The wait before each attempt, as the Standard Webhooks specification 1.0 suggests
+/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). After
+/// the last attempt the delivery is dead.
 const WAITS: [Duration; 10] = [
     Duration::ZERO,
     Duration::from_secs(5),
@@ -17,13 +18,14 @@ const WAITS: [Duration; 10] = [
     Duration::from_hours(24),
 ];
 
-/// The most a receiver can ask to wait by `Retry-After`.
+/// The longest wait that a receiver can ask for with `Retry-After`.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// How far a wait is drawn to either side, so that what failed together does not return together.
+/// How far a wait varies to either side, so that deliveries that failed together are not retried
+/// together.
 const JITTER: f64 = 0.2;
 
-/// The waits, and by what factor they are shortened in a sandbox.
+/// The waits, and the factor that shortens them in a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     scale: f64,
@@ -36,7 +38,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The same waits by a factor, 0 to 1, for tests that must not wait for hours.
+    /// Multiplies the waits by a factor from 0 to 1, for tests that cannot wait for hours.
     #[cfg(any(test, feature = "sandbox"))]
     pub fn scaled(scale: f64) -> Self {
         Self {
@@ -44,9 +46,9 @@ impl Schedule {
         }
     }
 
-    /// How long to wait after attempt number `made` (1 for the first) failed, or `None` when it was
-    /// the last. `chance` is drawn from 0 to 1. A receiver's `Retry-After` can only lengthen the
-    /// wait, and never beyond a day.
+    /// Returns how long to wait after attempt number `made` (1 for the first) failed, or `None` if it
+    /// was the last. `chance` is drawn from 0 to 1. A receiver's `Retry-After` can only lengthen the
+    /// wait, to at most one day.
     pub fn next_attempt(
         &self,
         made: i64,

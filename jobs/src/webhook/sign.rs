@@ -12,15 +12,15 @@ use standardwebhooks::{
 /// Bytes of a secret; the specification asks for 24 to 64.
 const SECRET_BYTES: usize = 32;
 
-/// A new secret as the receiver is shown it: `whsec_` and standard base64.
+/// Returns a new secret as the receiver is shown it: `whsec_` and standard base64.
 pub fn new_secret(chance: &mut impl CryptoRng) -> String {
     let mut secret = [0; SECRET_BYTES];
     chance.fill_bytes(&mut secret);
     format!("whsec_{}", STANDARD.encode(secret))
 }
 
-/// The headers of an attempt made `now`. While a rotation lasts there are two secrets and so two
-/// signatures, divided by a space; a receiver accepts if either is its own.
+/// Returns the headers of an attempt made `now`. During a rotation there are two secrets and so two
+/// signatures, separated by a space; a receiver accepts if one of them is its own.
 pub fn headers(
     secrets: &[impl AsRef<str>],
     event: EventId,

@@ -1,16 +1,16 @@
-//! Work on bytes that a stranger made, in a process of its own with nothing in its hands.
+//! Runs work on untrusted bytes in a separate process with almost no rights.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | starting such a process, waiting for it, ending it |
-//! | `within` | what it does first: it takes on its limits, then becomes another program or counts pages |
+//! | here | starts such a process, waits for it, kills it |
+//! | `within` | what the process does first: it sets its limits, then runs another program or counts pages |
 //! | `walls` | what it may not touch: files, the network, other processes |
 //!
-//! The process is this program once more (`passerelle confined ORDER`): it limits itself, by calls
-//! that are safe to make, and only then runs another program or reads a byte. What goes in and comes
-//! out are files that lie in memory alone, so nothing is on a disk in the clear and nothing is left to
-//! clear away; it gets them as its standard input and output. Its environment is empty. It ends with
-//! its deadline, with whoever waits for it, and with the gateway, however that ends.
+//! The process is this program started again (`passerelle confined ORDER`). It limits itself with calls
+//! that are safe to make, and only then runs another program or reads a byte. Input and output are files
+//! in memory, passed as its standard input and output: nothing is written to a disk in the clear and
+//! nothing has to be deleted later. Its environment is empty. It is killed at its deadline, when the
+//! task that waits for it is dropped, and when the gateway ends, in whatever way.
 
 mod walls;
 mod within;
@@ -39,7 +39,7 @@ pub use self::within::obey;
 
 /// The exit code of a process that could not begin its work.
 const NOT_BEGUN: u8 = 125;
-/// How much is kept of what it says, in bytes.
+/// How much of its standard error is kept, in bytes.
 const SAID_MAX: usize = 2048;
 
 /// What a confined process may take.
@@ -47,18 +47,18 @@ const SAID_MAX: usize = 2048;
 pub(super) struct Limits {
     /// Seconds of one core, over all its threads.
     pub(super) cpu_seconds: u64,
-    /// Address space in bytes, the program's own text and libraries included.
+    /// Address space in bytes, including the program itself and its libraries.
     pub(super) memory: u64,
-    /// The longest file it writes, in bytes.
+    /// The longest file it may write, in bytes.
     pub(super) file: u64,
-    /// From its start to its end.
+    /// Wall-clock time from its start to its end.
     pub(super) within: Duration,
 }
 
-/// What a confined process is to do.
+/// What a confined process has to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Task {
-    /// Become another program.
+    /// Run another program in its place.
     Program {
         path: PathBuf,
         arguments: Vec<String>,
@@ -67,31 +67,31 @@ pub(super) enum Task {
     CountPages,
 }
 
-/// What a confined process is told, as JSON on its command line.
+/// The order to a confined process, as JSON on its command line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
-    /// The process that waits for it.
+    /// The process that started it and waits for it.
     parent: u32,
     limits: Limits,
     task: Task,
 }
 
-/// Why a confined process brought nothing.
+/// Why a confined process returned no output.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotDone {
-    /// It could not be started, or not be confined.
+    /// It could not be started or confined.
     #[error("it could not be started: {0}")]
     NotStarted(String),
-    /// It gave up; what it said last.
+    /// It failed. Holds the end of its standard error.
     #[error("it failed: {0}")]
     Failed(String),
-    /// It took as much time as it may.
+    /// It ran longer than it may.
     #[error("it took too long")]
     TooLong,
-    /// It wrote as much as it may.
+    /// It wrote more than it may.
     #[error("it wrote too much")]
     TooMuch,
-    /// The gateway is going down.
+    /// The gateway is shutting down.
     #[error("the gateway is going down")]
     Stopping,
 }
@@ -110,8 +110,8 @@ pub struct Confinement {
 }
 
 impl Default for Confinement {
-    /// By this very program, which must know the command `confined`. It is found even where its file
-    /// was replaced meanwhile.
+    /// Starts this same program, which must know the command `confined`. `/proc/self/exe` finds it even
+    /// after its file was replaced.
     fn default() -> Self {
         Self {
             program: PathBuf::from("/proc/self/exe"),
@@ -121,13 +121,13 @@ impl Default for Confinement {
 }
 
 impl Confinement {
-    /// Ends every process that runs, and those that would be started.
+    /// Kills every confined process, and any that would be started later.
     pub fn end(&self) {
         self.stop.cancel();
     }
 
-    /// Runs `task` on `input`; gives what it wrote, from the beginning, and what it said. Dropped, it
-    /// ends the process.
+    /// Runs `task` on `input`. Returns its output, rewound, and the end of its standard error. Kills the
+    /// process when dropped.
     pub(super) async fn run(
         &self,
         task: Task,
@@ -159,20 +159,20 @@ impl Confinement {
             done = tokio::time::timeout(limits.within, done) => done.map_err(|_| NotDone::TooLong)?,
             () = self.stop.cancelled() => return Err(NotDone::Stopping),
         };
-        group.let_go();
+        group.disarm();
         let said = judge(status?, said)?;
         output.rewind()?;
         Ok((output, said))
     }
 }
 
-/// A file that lies in memory alone, and is gone with the last who has it open.
+/// Makes a file in memory. It is gone when the last handle is closed.
 pub(super) fn in_memory() -> io::Result<File> {
     Ok(memfd_create(c"passerelle", MemfdFlags::CLOEXEC)?.into())
 }
 
-/// The process and whatever it might have started, which end when this is dropped. It cannot start any
-/// (see `walls`): this is a second wall.
+/// The process group of a confined process; killed on drop. The filter in `walls` already forbids child
+/// processes, so this is a second barrier.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -181,8 +181,8 @@ impl Group {
         Self(pid.and_then(Pid::from_raw))
     }
 
-    /// It ended and was waited for: its number may be another's by now.
-    fn let_go(mut self) {
+    /// Call once the process has ended and was waited for: its id may already belong to another process.
+    fn disarm(mut self) {
         self.0 = None;
     }
 }
@@ -190,13 +190,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It may have ended this moment.
+            // It may have just ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// The end of what it says, without what would bend a log line.
+/// Reads standard error and returns its end, without characters that would break a log line.
 async fn last_words(said: Option<ChildStderr>) -> String {
     let mut last = Vec::new();
     if let Some(mut said) = said {
@@ -215,7 +215,7 @@ fn judge(status: ExitStatus, said: String) -> Result<String, NotDone> {
     let signal = status.signal().and_then(Signal::from_named_raw);
     Err(match signal {
         Some(Signal::XFSZ) => NotDone::TooMuch,
-        // The kernel's word for too many seconds of a core, and for a machine that has no memory left.
+        // The kernel sends these for too much CPU time, and KILL also when the machine is out of memory.
         Some(Signal::KILL | Signal::XCPU) => NotDone::TooLong,
         _ if status.success() => return Ok(said),
         _ if status.code() == Some(NOT_BEGUN.into()) => NotDone::NotStarted(said),

@@ -1,9 +1,10 @@
 //! What a confined process may not touch.
 //!
-//! Files by Landlock (Linux 5.13 or newer; elsewhere its user's rights alone stand there): it reads the
-//! system's programs and libraries and writes nothing but what it was handed open, nor looks into
-//! another process. Sockets, further processes, signals to others and memory beyond its limit by a
-//! filter of system calls, without which nothing is run.
+//! Files are closed off by Landlock (Linux 5.13 or newer; on other kernels only the user's own rights
+//! limit it). The process reads the system's programs and libraries, writes only to the files it was
+//! handed open, and cannot look into other processes. A system call filter refuses sockets, new
+//! processes, signals to other processes and memory beyond the limit. Without that filter nothing is
+//! run.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -17,9 +18,9 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-/// The newest Landlock that is used; an older kernel does what it can of it.
+/// The newest Landlock version that is used. An older kernel applies the part that it knows.
 const LANDLOCK: ABI = ABI::V6;
-/// What it may read: programs, libraries, and how many cores there are.
+/// What the process may read: programs, libraries, and the number of cores.
 const READ: [&str; 12] = [
     "/usr",
     "/bin",
@@ -37,7 +38,7 @@ const READ: [&str; 12] = [
 /// What it may write.
 const WRITTEN: [&str; 1] = ["/dev/null"];
 
-/// Raises them around this thread, for good. `program` is what it will run.
+/// Applies the limits on files and system calls to this thread, for good. `program` is the program that will run.
 pub(super) fn raise(program: Option<&Path>) -> anyhow::Result<()> {
     files(program).context("closing the file system")?;
     for filter in [calls()?, thread_call()?] {
@@ -47,7 +48,7 @@ pub(super) fn raise(program: Option<&Path>) -> anyhow::Result<()> {
 }
 
 fn files(program: Option<&Path>) -> anyhow::Result<()> {
-    // A program from elsewhere brings its libraries along, beside its folder.
+    // A program outside the system folders has its libraries beside its own folder.
     let beside = program
         .and_then(Path::parent)
         .and_then(Path::parent)
@@ -66,10 +67,10 @@ fn files(program: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is refused.
+/// Returns the filter of refused system calls.
 fn calls() -> anyhow::Result<BpfProgram> {
     let refused = [
-        // The network, also by way of a ring.
+        // The network, also through io_uring.
         libc::SYS_socket,
         libc::SYS_socketpair,
         libc::SYS_io_uring_setup,
@@ -82,19 +83,19 @@ fn calls() -> anyhow::Result<BpfProgram> {
         libc::SYS_ptrace,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
-        // Out of the group that is ended as one, out of its limits, or into a world of its own.
+        // Leaving the process group that is killed as one, its limits, or its namespaces.
         libc::SYS_setsid,
         libc::SYS_setpgid,
         libc::SYS_setrlimit,
         libc::SYS_unshare,
         libc::SYS_setns,
-        // Memory that is not of its address space.
+        // Memory outside of its address space.
         libc::SYS_memfd_create,
         libc::SYS_shmget,
         libc::SYS_msgget,
         libc::SYS_semget,
         libc::SYS_mq_open,
-        // What widens the kernel's surface, and no film needs.
+        // Calls that widen the kernel's attack surface and that no video needs.
         libc::SYS_bpf,
         libc::SYS_userfaultfd,
         libc::SYS_perf_event_open,
@@ -107,14 +108,14 @@ fn calls() -> anyhow::Result<BpfProgram> {
     ];
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         refused.into_iter().map(|call| (call, Vec::new())).collect();
-    // What depends on an argument: which one, and when the call is refused.
+    // Calls that are refused depending on an argument: the argument's index, and when it is refused.
     let thread = u64::try_from(libc::CLONE_THREAD)?;
     let own = u64::from(std::process::id());
     for (call, argument, refused, value) in [
-        // A thread is no process.
+        // Threads are allowed, processes are not.
         (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), 0),
         (libc::SYS_tgkill, 0, SeccompCmpOp::Ne, own),
-        // Of another process; to change its own.
+        // Limits of another process; changes of its own limits.
         (libc::SYS_prlimit64, 0, SeccompCmpOp::Ne, 0),
         (libc::SYS_prlimit64, 2, SeccompCmpOp::Ne, 0),
     ] {
@@ -125,7 +126,8 @@ fn calls() -> anyhow::Result<BpfProgram> {
     filter(rules, libc::EPERM)
 }
 
-/// `clone3` hides what it makes from a filter: not there, it says, and libraries fall back on `clone`.
+/// `clone3` hides its flags from a filter. It answers "not implemented", so that libraries fall back on
+/// `clone`.
 fn thread_call() -> anyhow::Result<BpfProgram> {
     filter(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),

@@ -1,4 +1,5 @@
-//! What a confined process does: it gives up what it does not need, then does what it is told.
+//! What a confined process does: it gives up the rights that it does not need, then carries out its
+//! order.
 
 use std::{
     convert::Infallible,
@@ -15,30 +16,31 @@ use rustix::process::{
 use super::{Limits, NOT_BEGUN, Order, Task, walls};
 use crate::media::pages;
 
-/// Politer than the gateway, which has messages to send.
+/// Lower priority than the gateway, which has messages to send.
 const NICE: i32 = 10;
 /// Files it may have open.
 const FILES: u64 = 64;
 
-/// Does what `order` says and ends with its exit code. For a process that was started to do this.
+/// Carries out `order` and returns the exit code. Only for a process that was started for this.
 pub fn obey(order: &str) -> ExitCode {
     let Err(why) = try_to_obey(order);
-    // Whoever waits for it reads this, or is gone.
+    // The gateway reads this, unless it is gone.
     let _ = writeln!(stderr(), "{why:#}");
     ExitCode::from(NOT_BEGUN)
 }
 
-/// Does not return once the work has begun.
+/// Returns only on failure: once the work has begun, the process ends with it.
 fn try_to_obey(order: &str) -> anyhow::Result<Infallible> {
     let Order {
         parent,
         limits,
         task,
     } = serde_json::from_str(order).context("reading the order")?;
-    set_parent_process_death_signal(Some(Signal::KILL)).context("dying with the gateway")?;
-    anyhow::ensure!(parent_id() == parent, "the gateway is gone already");
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .context("asking to be killed with the gateway")?;
+    anyhow::ensure!(parent_id() == parent, "the gateway is already gone");
     limit(limits).context("setting limits")?;
-    setpriority_process(None, NICE).context("being polite")?;
+    setpriority_process(None, NICE).context("lowering the priority")?;
     match task {
         Task::Program { path, arguments } => {
             walls::raise(Some(&path))?;
@@ -58,10 +60,11 @@ fn limit(limits: Limits) -> rustix::io::Result<()> {
         (Resource::As, limits.memory),
         (Resource::Fsize, limits.file),
         (Resource::Nofile, FILES),
-        // What it has in memory is somebody's file.
+        // A core dump would contain somebody's file.
         (Resource::Core, 0),
     ] {
-        // No second, softer limit: a program may catch that one's signal and go on for a while.
+        // The soft limit equals the hard one: a program can catch the soft limit's signal and go on for
+        // a while.
         let most = Rlimit {
             current: Some(most),
             maximum: Some(most),

@@ -1,4 +1,4 @@
-//! What a film says of itself, and whether a phone plays it.
+//! What a video file says about itself, and whether a phone plays it.
 
 use std::{
     fs::File,
@@ -13,21 +13,21 @@ use passerelle_engine::media::Looks;
 
 use crate::media::recording::whole_seconds;
 
-/// H.264 as phones play it: 8 bits, 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
+/// The H.264 profiles that phones play, with 8 bits and 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
 const PROFILES: [u8; 3] = [66, 77, 100];
-/// Boxes that may come before what counts.
+/// How many boxes are looked at before `moov` or `mdat`.
 const BOXES_MAX: usize = 64;
 
-/// What a film says of itself.
+/// What a video file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) seconds: u32,
-    /// As it is shown: turned, if its camera was held upright.
+    /// The size as shown, after the rotation that the file asks for.
     pub(super) width: u32,
     pub(super) height: u32,
-    /// H.264, and AAC if it has sound.
+    /// Whether a phone plays it: H.264, with AAC if there is sound.
     pub(super) plays: bool,
-    /// It describes itself whole and first, so that a phone shows it while it loads.
+    /// Its description is complete and comes first, so that a phone can play it while it loads.
     pub(super) begins_at_once: bool,
 }
 
@@ -43,16 +43,16 @@ impl Facts {
     }
 }
 
-/// Why it says nothing.
+/// Why nothing could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// It ends before its end.
+    /// The file is cut off.
     CutOff,
-    /// It is no MP4, or a strange one.
+    /// It is not MP4, or an MP4 that the parser does not know.
     Other,
 }
 
-/// Of a film in memory, which stands at its beginning again.
+/// Reads a video file in memory and rewinds it.
 pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
     if !is_mp4(mime_type) {
         return Err(Unread::Other);
@@ -62,11 +62,11 @@ pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
         let facts = read(&mut film);
         film.rewind().map_err(|_| Unread::Other).and(facts)
     });
-    // What makes the parser panic is no film.
+    // A file that makes the parser panic counts as damaged.
     reading.await.unwrap_or(Err(Unread::CutOff))
 }
 
-/// MP4, or one of the containers that are much the same.
+/// MP4, or one of the containers that share its format.
 fn is_mp4(mime_type: &str) -> bool {
     matches!(
         mime_type,
@@ -91,14 +91,14 @@ pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
         _ => None,
     });
     let plays = entry.is_some() && entries(video).all(is_h264) && of(TrackType::Audio).all(is_aac);
-    // Of a codec that the parser does not know, which does not play, there is no size.
+    // There is no size for a codec that the parser does not know; a phone does not play it anyway.
     let (width, height) = entry.map_or((0, 0), |entry| shown(entry, video));
     Ok(Facts {
         seconds: duration(video).unwrap_or(1),
         width,
         height,
         plays,
-        // One in fragments says as it goes how long it is.
+        // A fragmented file states its duration only as it goes on.
         begins_at_once: begins_at_once && context.mvex.is_none(),
     })
 }
@@ -133,8 +133,8 @@ fn is_aac(track: &Track) -> bool {
     entries(track).next().is_some() && entries(track).all(aac)
 }
 
-/// Its size as it is shown. A camera that is held upright writes lying pictures and a matrix that
-/// turns them (ISO/IEC 14496-12, 8.3.2).
+/// Returns the size as shown. A camera that is held upright writes landscape pictures and a matrix that
+/// rotates them (ISO/IEC 14496-12, 8.3.2).
 fn shown(entry: &VideoSampleEntry, track: &Track) -> (u32, u32) {
     let (width, height) = (entry.width.into(), entry.height.into());
     let matrix = track.tkhd.as_ref().map(|tkhd| tkhd.matrix);
@@ -152,7 +152,7 @@ fn duration(track: &Track) -> Option<u32> {
     whole_seconds(ticks as f64 / scale as f64)
 }
 
-/// Whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
+/// Returns whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
 fn describes_itself_first(film: &mut (impl Read + Seek)) -> bool {
     for _ in 0..BOXES_MAX {
         let mut head = [0; 8];
@@ -220,11 +220,11 @@ mod tests {
 
     #[test]
     fn a_film_that_no_phone_shows_well_is_known() {
-        // Ten bits: the profile is the sixth byte of `avcC`, its size and name counted.
+        // Ten bits per sample: the profile is the sixth byte of `avcC`, counted with its size and name.
         let mut deep = FILM.to_vec();
         deep[place(b"avcC") + 5] = 110;
         assert!(!of(&deep).unwrap().plays);
-        // A matrix that turns by 90 degrees, of the first track.
+        // A matrix on the first track that rotates by 90 degrees.
         let mut turned = FILM.to_vec();
         let at = place(b"tkhd") + 4 + 40;
         turned[at..at + 20].copy_from_slice(&[
@@ -232,7 +232,7 @@ mod tests {
         ]);
         let facts = of(&turned).unwrap();
         assert_eq!((facts.width, facts.height), (120, 160));
-        // One that describes itself last.
+        // A file whose `moov` comes last.
         let (moov, mdat) = (place(b"moov") - 4, place(b"mdat") - 4);
         assert!(moov < mdat, "the test's film is a good one");
         let late = [&FILM[..moov], &FILM[mdat..], &FILM[moov..mdat]].concat();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a byte was bent to, reading ends, with an answer.
+        /// Whatever byte was changed, reading ends with an answer.
         #[test]
         fn a_bent_film_is_read_or_refused(
             at in any::<prop::sample::Index>(),
@@ -249,7 +249,7 @@ mod tests {
             cut in any::<prop::sample::Index>(),
         ) {
             let mut bent = FILM.to_vec();
-            // The head has all that counts.
+            // Everything that matters is in the first bytes.
             bent[at.index(600)] = byte;
             bent.truncate(cut.index(bent.len()) + 1);
             let _ = of(&bent);

@@ -1,5 +1,4 @@
-//! ffmpeg, which converts films: found at start, tried before it is first needed, asked in a confined
-//! process.
+//! ffmpeg, which converts videos: found at start, tried before its first use, run in a confined process.
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,18 +12,18 @@ use crate::media::{
 
 const MIB: u64 = 1024 * 1024;
 
-/// What converting one film may take. ffmpeg 5.1 of Debian 12, on one thread, maps 270 MiB of libraries
-/// before it does anything; 2160 lines of HEVC then want 512 MiB in all, and 576 MiB in ten bits, as
-/// telephones record them.
+/// Limits for converting one video. ffmpeg 5.1 of Debian 12, on one thread, maps 270 MiB of libraries
+/// before it does anything. HEVC of 2160 lines then needs 512 MiB in all, and 576 MiB with ten bits, as
+/// telephones record it.
 const CONVERTING: Limits = Limits {
     cpu_seconds: 30,
     memory: 640 * MIB,
     file: kinds::VIDEO_MAX,
     within: Duration::from_mins(1),
 };
-/// The longest picture of a film, in bytes; it has at most 100 by 100 pixels.
+/// The longest still of a video, in bytes; it has at most 100 by 100 pixels.
 pub(super) const STILL_MAX: u64 = MIB;
-/// What one picture of it may take.
+/// Limits for taking one still.
 const STILL: Limits = Limits {
     cpu_seconds: 10,
     file: STILL_MAX,
@@ -32,31 +31,32 @@ const STILL: Limits = Limits {
     ..CONVERTING
 };
 
-/// Every time: it asks nothing, tells errors alone, and works on one thread.
+/// Options of every run: no questions, only errors on standard error, one thread.
 const ALWAYS: &str = "-nostdin -hide_banner -loglevel error -filter_threads 1 -y";
-/// A film to read: its standard input, by a name that can be sought in, for it is a file. A fault in it
-/// is the end. Whatever it claims to be, it is none of the formats that are a list of other files.
+/// Reads the video from standard input, under a name that can be seeked because it is a file. The first
+/// fault ends the run. The allowed formats leave out those that list other files, whatever the file
+/// claims to be.
 const READ: &str = "-xerror -threads 1 -protocol_whitelist file \
     -format_whitelist mov,mp4,matroska,webm,avi,mpeg,mpegvideo,flv,asf -i file:/proc/self/fd/0";
-/// What of it is kept: pictures and sound, and nothing that a camera wrote.
+/// Keeps pictures and sound, and no metadata.
 const KEPT: &str = "-map 0:V:0 -map 0:a:0? -sn -dn -map_metadata -1 -map_chapters -1";
-/// Every phone plays this.
+/// An encoding that every phone plays.
 const ENCODED: &str = "-c:v libx264 -preset veryfast -profile:v high -crf 23 -maxrate 2500k \
     -bufsize 5000k -fpsmax 60 -threads 1 -c:a aac -b:a 128k -ac 2 -ar 48000";
-/// To its standard output, which is a file, too.
+/// Writes to standard output, which is a file too.
 const PACKED: &str = "-movflags +faststart -f mp4 file:/proc/self/fd/1";
-/// Square pixels, no more than 1280 on the longer side: WhatsApp's own apps send no more, and phones
-/// show no more of it. Even sides, because 4:2:0 halves them.
+/// Square pixels, at most 1280 on the longer side: WhatsApp's own apps send no more, and phones show no
+/// more. Even sides, because 4:2:0 halves them.
 const SHOWN: &str = "scale=w='iw*sar':h=ih,setsar=1,\
     scale=w='min(1280,iw)':h='min(1280,ih)':force_original_aspect_ratio=decrease:force_divisible_by=2,\
     format=yuv420p";
-/// The clearest of the first pictures, lest it be the black one before the film begins; as large as a
+/// Picks the most typical of the first pictures, to avoid the black one at the start. As large as a
 /// picture's thumbnail.
 const CLEAREST: &str = "scale=w='iw*sar':h=ih,setsar=1,\
     scale=w=100:h=100:force_original_aspect_ratio=decrease,thumbnail=30";
 const STILL_OUT: &str =
     "-frames:v 1 -c:v png -pix_fmt rgb24 -threads 1 -f image2pipe file:/proc/self/fd/1";
-/// A film of its own making, with sound.
+/// A test video made by ffmpeg itself, with sound.
 const TRIAL: &str =
     "-f lavfi -i testsrc2=size=64x64:rate=5:duration=0.4 -f lavfi -i sine=duration=0.4";
 
@@ -69,7 +69,7 @@ pub struct Ffmpeg {
 }
 
 impl Ffmpeg {
-    /// Looks for it: on the path, or where `named` says; an empty name is nowhere.
+    /// Looks for ffmpeg on the path, or where `named` says. An empty name means no ffmpeg.
     pub fn find(named: Option<&str>, confinement: &Confinement) -> Option<Self> {
         let name = named.unwrap_or("ffmpeg");
         if name.is_empty() {
@@ -78,7 +78,7 @@ impl Ffmpeg {
         let found = which::which(name).map(|path| path.canonicalize().unwrap_or(path));
         match found {
             Ok(program) => {
-                tracing::info!(program = %program.display(), "films are converted by ffmpeg");
+                tracing::info!(program = %program.display(), "ffmpeg found: videos are converted");
                 Some(Self {
                     program,
                     confinement: confinement.clone(),
@@ -86,18 +86,18 @@ impl Ffmpeg {
                 })
             }
             Err(_) if named.is_none() => {
-                tracing::info!("ffmpeg is not installed: no film is converted");
+                tracing::info!("ffmpeg is not installed: videos are not converted");
                 None
             }
             Err(error) => {
-                tracing::warn!(%error, "no ffmpeg where --ffmpeg says: no film is converted");
+                tracing::warn!(%error, "no ffmpeg at the path given with --ffmpeg: videos are not converted");
                 None
             }
         }
     }
 
-    /// Whether it can do here what it is for: it has the encoders, and works within its limits. Tried
-    /// until it does.
+    /// Returns whether ffmpeg can convert here: it has the encoders and works within its limits. Tried
+    /// again at each call until it succeeds.
     pub(super) async fn works(&self) -> Result<bool, IngestError> {
         let trial = async || {
             let arguments = [words(TRIAL), words(ENCODED), words(PACKED)];
@@ -108,13 +108,13 @@ impl Ffmpeg {
             Ok(()) => Ok(true),
             Err(NotDone::Stopping) => Err(IngestError::Stopping),
             Err(error) => {
-                tracing::warn!(%error, "ffmpeg is installed, and cannot convert films here");
+                tracing::warn!(%error, "ffmpeg is installed but cannot convert videos here");
                 Ok(false)
             }
         }
     }
 
-    /// Makes an MP4 with H.264 and AAC of any film.
+    /// Converts any video to MP4 with H.264 and AAC.
     pub(super) async fn convert(&self, film: &File) -> Result<File, NotDone> {
         let arguments = [
             words(READ),
@@ -126,13 +126,13 @@ impl Ffmpeg {
         self.run(&arguments, CONVERTING, film).await
     }
 
-    /// Packs pictures and sound into an MP4 as they are, described at its beginning.
+    /// Copies pictures and sound unchanged into an MP4 whose description comes first.
     pub(super) async fn pack(&self, film: &File) -> Result<File, NotDone> {
         let arguments = [words(READ), words(KEPT), words("-c copy"), words(PACKED)];
         self.run(&arguments, CONVERTING, film).await
     }
 
-    /// One of the first pictures, as PNG.
+    /// Returns one of the first pictures, as PNG.
     pub(super) async fn still(&self, film: &File) -> Result<File, NotDone> {
         let arguments = [
             words("-t 2"),
@@ -156,7 +156,7 @@ impl Ffmpeg {
             arguments: arguments.into_iter().map(str::to_owned).collect(),
         };
         let (made, said) = self.confinement.run(task, limits, film).await?;
-        // Of some containers it says so, and makes do with what there is.
+        // For some containers ffmpeg only reports this and converts what there is.
         if said.contains("File ended prematurely") {
             return Err(NotDone::Failed(said));
         }
@@ -168,12 +168,12 @@ fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// A filter's text is one word.
+/// Returns the arguments for a filter. Its text is one argument.
 fn filtered(by: &str) -> Vec<&str> {
     vec!["-vf", by]
 }
 
-/// Whether what it said last means that its memory was not enough.
+/// Returns whether the error text means that it ran out of memory.
 pub(super) fn lacked_memory(said: &str) -> bool {
     said.contains("Cannot allocate memory") || said.contains("malloc of size")
 }

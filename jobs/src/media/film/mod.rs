@@ -1,14 +1,15 @@
-//! Films, made ready for a phone.
+//! Makes videos ready for a phone.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | what becomes of a film that came in |
-//! | `facts` | what a film says of itself, and whether a phone plays it |
-//! | `ffmpeg` | the program that converts: found, tried, asked |
+//! | here | what happens to a video that was uploaded |
+//! | `facts` | what a video file says about itself, and whether a phone plays it |
+//! | `ffmpeg` | the program that converts: finding it, trying it, running it |
 //!
-//! A film that a phone plays stays as it is. Where ffmpeg is installed, it gets a thumbnail; what only
-//! lies in the wrong container, or describes itself at its end, is packed anew without touching its
-//! pictures; any other is converted. Without ffmpeg these are refused, and told what is needed.
+//! A video that a phone plays stays unchanged. Where ffmpeg is installed, the video gets a thumbnail. A
+//! video that is only in the wrong container, or has its description at the end, is repacked without a
+//! change to its pictures. Any other video is converted. Without ffmpeg these are refused with a text
+//! that says what is needed.
 
 mod facts;
 pub(crate) mod ffmpeg;
@@ -31,22 +32,22 @@ use crate::{
     services::Services,
 };
 
-/// What a film is that a phone plays, told to those who bring another one.
+/// What a phone plays; part of the error for any other video.
 pub(super) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
 
-/// What every film is that was made here.
+/// The type of every video that was made here.
 const MP4: &str = "video/mp4";
 
-/// What has to be done before a phone plays it.
+/// What has to be done before a phone plays the video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
-    /// The same pictures and sounds, packed anew.
+    /// Repacking the same pictures and sound.
     Packing,
     Converting,
 }
 
-/// How the film looks; and the film anew, where it had to be changed.
+/// Returns the video's facts, and a new file if the video had to be changed.
 pub(super) async fn ready(
     services: &Services,
     came: &Sealed,
@@ -57,16 +58,16 @@ pub(super) async fn ready(
     let film = came.in_memory(&settings.objects).await?;
     let facts = facts::of(&film, mime_type).await;
     let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
-        return Ok((None, as_it_is(facts, mime_type)?));
+        return Ok((None, unchanged(facts, mime_type)?));
     };
     if !ffmpeg.works().await? {
-        return Ok((None, as_it_is(facts, mime_type)?));
+        return Ok((None, unchanged(facts, mime_type)?));
     }
     let made = match need(facts, mime_type)? {
         Need::Nothing => None,
         Need::Packing => match ffmpeg.pack(&film).await {
             Err(NotDone::Stopping) => return Err(IngestError::Stopping),
-            // It could be sent before, and still can.
+            // It could be sent before, so it is sent unchanged.
             Err(_) if kinds::takes(MediaKind::Video, mime_type) => None,
             packed => Some(packed),
         },
@@ -74,8 +75,8 @@ pub(super) async fn ready(
     };
     let made = made.transpose().map_err(not_made)?;
     let mut looks = match &made {
-        None => as_it_is(facts, mime_type)?,
-        Some(made) => of_made(made).ok_or(BadMedia::Damaged)?,
+        None => unchanged(facts, mime_type)?,
+        Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
     };
     looks.thumbnail = thumbnail(ffmpeg, made.as_ref().unwrap_or(&film)).await;
     drop(slot);
@@ -94,8 +95,8 @@ fn need(facts: Result<Facts, Unread>, mime_type: &str) -> Result<Need, BadMedia>
     })
 }
 
-/// The film as it came, if a phone plays it so.
-fn as_it_is(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Looks, BadMedia> {
+/// Returns the facts of the unchanged video, or an error if no phone plays it.
+fn unchanged(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Looks, BadMedia> {
     if !kinds::takes(MediaKind::Video, mime_type) {
         return Err(BadMedia::Transcoding(NEEDED));
     }
@@ -106,22 +107,22 @@ fn as_it_is(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Loo
     Ok(facts.looks(mime_type))
 }
 
-/// A film that was made here says what it is like any other.
-fn of_made(mut film: &File) -> Option<Looks> {
+/// Reads back a video that ffmpeg made.
+fn read_back(mut film: &File) -> Option<Looks> {
     let facts = facts::read(&mut film).ok().filter(|facts| facts.plays);
     let rewound = film.rewind().is_ok();
     if facts.is_none() || !rewound {
-        tracing::error!("ffmpeg made a film that no phone plays");
+        tracing::error!("ffmpeg made a video that phones do not play");
     }
     Some(facts?.looks(MP4))
 }
 
-/// A small JPEG; empty when none can be made, which a phone does not mind.
+/// Returns a small JPEG; empty if none can be made, which phones accept.
 async fn thumbnail(ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
     let still = match ffmpeg.still(film).await {
         Ok(still) => still,
         Err(error) => {
-            tracing::info!(%error, "a film has no thumbnail");
+            tracing::info!(%error, "no thumbnail could be made of a video");
             return Vec::new();
         }
     };
@@ -132,7 +133,7 @@ async fn thumbnail(ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
             .and_then(|_| picture::small("image/png", &png))
             .unwrap_or_default()
     });
-    // A decoder that panics makes none.
+    // A decoder that panics makes no thumbnail.
     small.await.unwrap_or_default()
 }
 
@@ -140,11 +141,11 @@ fn not_made(error: NotDone) -> IngestError {
     match error {
         NotDone::Stopping => IngestError::Stopping,
         NotDone::NotStarted(_) => {
-            tracing::error!(%error, "ffmpeg did not start");
+            tracing::error!(%error, "ffmpeg could not be started");
             BadMedia::Transcoding(NEEDED).into()
         }
         error => {
-            tracing::info!(%error, "a film was not converted");
+            tracing::info!(%error, "a video could not be converted");
             match error {
                 NotDone::TooMuch => BadMedia::TooLarge(kinds::size_max(MediaKind::Video)).into(),
                 NotDone::TooLong => BadMedia::TooCostly(NEEDED).into(),

@@ -1,4 +1,4 @@
-//! Claims of files by token, and beside it: on PostgreSQL alone, for no other store has tokens.
+//! Claims of files with a token and without one. On PostgreSQL alone, because no other store has tokens.
 
 use passerelle_engine::{
     clock::Millis,
@@ -20,7 +20,7 @@ use crate::{
 
 const LAPSE: Millis = 30_000;
 
-/// None where there is no PostgreSQL to test with.
+/// Returns `None` if there is no PostgreSQL to test with.
 async fn world() -> Option<World> {
     let url = testing::database().await?;
     Some(World::open(&url, tempfile::tempdir().unwrap()).await)
@@ -31,7 +31,7 @@ impl World {
         self.services.clock().now()
     }
 
-    /// A file that is to be fetched.
+    /// Stores a file that has to be fetched.
     async fn pending(&self, org: OrgId) -> MediaId {
         let (services, now) = (&self.services, self.now());
         let file = MediaFile {
@@ -59,7 +59,7 @@ impl World {
         file.id
     }
 
-    /// Marks what the relay would push at `now`.
+    /// Marks the rows that the relay would push at `now`.
     async fn dispatch(&self, now: Millis) -> Vec<Dispatched> {
         let room = Room {
             now,
@@ -76,7 +76,7 @@ impl World {
         dispatch.await.unwrap()
     }
 
-    /// Whether the token claims its file at `now`.
+    /// Returns whether the token claims its file at `now`.
     async fn claims(&self, token: &Dispatched, now: Millis) -> bool {
         let token = RowToken {
             id: token.id.clone(),
@@ -122,7 +122,7 @@ async fn an_organisation_has_no_more_tokens_than_files_that_are_fetched_at_once(
     let tokens = world.dispatch(now).await;
     assert_eq!(tokens.len(), 6, "four of the one, two of the other");
     assert_eq!(world.dispatch(now).await, Vec::new());
-    // A claim makes no room, for the fetch is under way.
+    // A claim makes no room, because the fetch is running.
     assert!(world.claims(&tokens[0], now).await);
     assert_eq!(world.dispatch(now).await, Vec::new());
 }
@@ -144,7 +144,7 @@ async fn a_token_claims_its_file_once_and_counts_the_try() {
     let again = world.dispatch(later).await.remove(0);
     assert_eq!((again.attempts, again.generation), (1, 2));
     assert!(!world.claims(&token, later).await, "it comes late");
-    // The second is taken for lost as well, and comes when there is a third.
+    // The second token counts as lost as well, and arrives after the third was dispatched.
     let later = later + 30_000;
     let third = world.dispatch(later).await.remove(0);
     assert_eq!((third.attempts, third.generation), (1, 3));
@@ -193,7 +193,7 @@ async fn a_file_that_was_claimed_without_its_token_or_put_off_leaves_the_token_n
         world.status(put_off).await,
         (MediaStatus::Deferred, 0, now + 60_000)
     );
-    // Everything else that is due when the disk has no room.
+    // Everything else that is due is put off when the disk is full.
     let file = world.pending(world.org).await;
     let token = world.dispatch(world.now()).await.remove(0);
     let until = world.now() + 60_000;

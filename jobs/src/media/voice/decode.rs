@@ -1,4 +1,4 @@
-//! Any recording as one channel of 16,000 samples a second.
+//! Decodes any recording to one channel of 16,000 samples a second.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -16,16 +16,16 @@ use symphonia::core::{
 use super::{BadMedia, Pcm, RATE, holds, opus::mix};
 use crate::media::recording::NEEDED_VOICE;
 
-/// Samples that are brought to another rate at once.
+/// Samples that are resampled at once.
 const CHUNK: usize = 1024;
-/// Packets in a row that may be damaged before the recording is.
+/// Damaged packets in a row after which the recording counts as damaged.
 const DAMAGED_MAX: usize = 100;
 
 fn damaged<E>(_: E) -> BadMedia {
     BadMedia::Damaged
 }
 
-/// The sound of a recording in a form that is known here.
+/// Decodes a recording in one of the supported formats.
 pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
     let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), <_>::default());
     let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
@@ -45,7 +45,7 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
         if packet.track_id() != id {
             continue;
         }
-        if hear(&mut *decoder, &packet, &mut sound)? {
+        if decode_packet(&mut *decoder, &packet, &mut sound)? {
             bad = 0;
         } else {
             bad += 1;
@@ -65,8 +65,12 @@ fn next(format: &mut dyn FormatReader) -> Result<Option<Packet>, BadMedia> {
     }
 }
 
-/// Whether the packet could be heard. One that is damaged is left out, as players do.
-fn hear(decoder: &mut dyn Decoder, packet: &Packet, sound: &mut Sound) -> Result<bool, BadMedia> {
+/// Decodes a packet; returns whether that was possible. A damaged packet is left out, as players do.
+fn decode_packet(
+    decoder: &mut dyn Decoder,
+    packet: &Packet,
+    sound: &mut Sound,
+) -> Result<bool, BadMedia> {
     let heard = match decoder.decode(packet) {
         Ok(heard) => heard,
         Err(Error::DecodeError(_)) => return Ok(false),
@@ -79,10 +83,10 @@ fn hear(decoder: &mut dyn Decoder, packet: &Packet, sound: &mut Sound) -> Result
     Ok(true)
 }
 
-/// What was heard so far.
+/// What was decoded so far.
 #[derive(Default)]
 struct Sound {
-    /// One channel, as it was recorded: what does not fill a chunk yet.
+    /// One channel at the recording's rate: the samples that do not fill a chunk yet.
     waiting: Pcm,
     at_rate: Option<AtRate>,
     done: Pcm,
@@ -129,7 +133,7 @@ impl Sound {
         Ok(())
     }
 
-    /// All of it, without what the resampler was behind.
+    /// Returns all of it, without the resampler's delay.
     fn end(mut self) -> Result<Pcm, BadMedia> {
         let Some(at) = &self.at_rate else {
             return Err(BadMedia::Damaged);
@@ -138,7 +142,7 @@ impl Sound {
         let chunk = at.resampler.input_frames_next();
         let sound = (at.taken + self.waiting.len()) as u64 * u64::from(RATE) / rate;
         let sound = usize::try_from(sound).map_err(damaged)?;
-        // Silence behind the end, until its last sample has come out.
+        // Feeds silence until the last sample has come out of the resampler.
         while self.done.len() < sound + delay {
             let filled = self.waiting.len().next_multiple_of(chunk).max(chunk);
             self.waiting.resize(filled, 0.0);

@@ -1,10 +1,10 @@
-//! Voice notes: one channel of Opus in Ogg, as phones record them, with the picture of how loud they are.
+//! Voice notes: one channel of Opus in Ogg, as phones record them, with a waveform of the loudness.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | what makes a recording a voice note |
+//! | here | converts a recording to a voice note |
 //! | `decode` | any recording as one channel of 16,000 samples a second |
-//! | `opus` | Opus in and out, and the packets that every phone plays |
+//! | `opus` | Opus in and out, and packets that every phone plays |
 
 mod decode;
 mod opus;
@@ -17,13 +17,13 @@ use crate::media::{error::BadMedia, ready::Ready};
 const RATE: u32 = 16_000;
 /// The longest voice note, in seconds.
 const SECONDS_MAX: usize = 15 * 60;
-/// How many numbers say how loud a voice note is, as WhatsApp's clients draw it.
+/// How many numbers make up the waveform, as WhatsApp's clients draw it.
 const WAVEFORM: usize = 64;
 
 /// One channel, [`RATE`] samples a second.
 type Pcm = Vec<f32>;
 
-/// Makes a recording a voice note. One that is one channel of Opus already keeps its sound bit by bit.
+/// Converts a recording to a voice note. One channel of Opus keeps its sound bit by bit.
 pub(super) fn voice(bytes: &[u8]) -> Result<Ready, BadMedia> {
     let (coded, pcm) = match opus::read(bytes) {
         Some(read) => read?,
@@ -48,14 +48,14 @@ pub(super) fn voice(bytes: &[u8]) -> Result<Ready, BadMedia> {
     })
 }
 
-/// Whether more of it may come.
+/// Returns an error once the recording is too long.
 fn holds(pcm: &Pcm) -> Result<(), BadMedia> {
     let most = SECONDS_MAX * RATE as usize;
     let fits = pcm.len() <= most;
     fits.then_some(()).ok_or(BadMedia::TooLong(SECONDS_MAX))
 }
 
-/// How loud it is: 64 numbers of 0 to 100, the loudest part 100.
+/// Returns the loudness as 64 numbers from 0 to 100; the loudest part is 100.
 fn waveform(pcm: &Pcm) -> Vec<u8> {
     let loudness = |part: usize| {
         let (from, to) = (
@@ -95,7 +95,7 @@ mod tests {
         let waveform = &ready.looks.waveform;
         assert_eq!(waveform.len(), 64);
         assert!(waveform.contains(&100) && waveform.iter().all(|loud| *loud <= 100));
-        // It swells once a second.
+        // The sound swells once a second.
         let (loudest, softest) = (waveform.iter().max(), waveform.iter().min());
         assert!(loudest.unwrap() - softest.unwrap() > 50, "{waveform:?}");
     }

@@ -1,9 +1,9 @@
 //! Opus in Ogg (RFC 7845).
 //!
-//! Phones record voice notes as packets of several frames, of code 3 (RFC 6716, section 3.2.5). Of what
-//! encoders write, one frame a packet, an iPhone was reported to say that it is no longer available
-//! (<https://github.com/WhiskeySockets/Baileys/pull/2648>); we have no iPhone to see it on. So frames are
-//! gathered to 60 ms, without touching one.
+//! Phones record voice notes as packets of several frames, of code 3 (RFC 6716, section 3.2.5). Encoders
+//! write one frame a packet; for such a file an iPhone was reported to say that it is no longer
+//! available (<https://github.com/WhiskeySockets/Baileys/pull/2648>). We have no iPhone to check this.
+//! So frames are gathered into packets of 60 ms; no frame is changed.
 
 use std::io::Cursor;
 
@@ -14,26 +14,27 @@ use opus_pure::{
 
 use super::{BadMedia, Pcm, RATE, holds};
 
-/// Samples in 60 ms, at the 48,000 a second by which Ogg counts.
+/// Samples in 60 ms, at the 48,000 a second that Ogg counts in.
 const PACKET: usize = 2880;
 /// Samples of a frame of 20 ms.
 const FRAME: usize = RATE as usize / 50;
-/// Bits a second of what is encoded here, as phones record.
+/// Bits a second for encoding, as phones record.
 const BITRATE: i32 = 20_000;
 
 fn damaged<E>(_: E) -> BadMedia {
     BadMedia::Damaged
 }
 
-/// The packets of one channel of Opus, with its head.
+/// The packets of one channel of Opus, with its header.
 pub(super) struct Coded {
     head: OpusHead,
     packets: Vec<Vec<u8>>,
-    /// Samples at the end that are no sound: what a whole number of packets has too much.
+    /// Samples at the end that are no sound, because the file holds whole packets.
     surplus: u64,
 }
 
-/// What Opus in Ogg holds; none when it is not that. Of several channels the sound alone.
+/// Reads Opus in Ogg; `None` if it is something else. For several channels only the decoded sound is
+/// returned.
 pub(super) fn read(bytes: &[u8]) -> Option<Result<(Option<Coded>, Pcm), BadMedia>> {
     let reader = OggOpusReader::new(Cursor::new(bytes)).ok()?;
     Some(read_all(reader))
@@ -69,7 +70,7 @@ fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Coded>, 
     Ok((packets, pcm))
 }
 
-/// The mean of the channels.
+/// Appends the mean of the channels.
 pub(super) fn mix(samples: &[f32], channels: usize, into: &mut Pcm) {
     #[expect(clippy::cast_precision_loss, reason = "a handful of channels")]
     let share = 1.0 / channels as f32;
@@ -77,7 +78,7 @@ pub(super) fn mix(samples: &[f32], channels: usize, into: &mut Pcm) {
     into.extend(frames.map(|frame| frame.iter().sum::<f32>() * share));
 }
 
-/// The same frames, 60 ms of them a packet.
+/// Returns the same frames in packets of 60 ms.
 pub(super) fn repacked(read: &Coded) -> Result<Vec<u8>, BadMedia> {
     let mut writer = OggOpusWriter::new(Vec::new(), read.head.clone()).map_err(damaged)?;
     let packets = gathered(&read.packets)?;
@@ -93,13 +94,13 @@ pub(super) fn repacked(read: &Coded) -> Result<Vec<u8>, BadMedia> {
     writer.finish().map_err(damaged)
 }
 
-/// Gathers frames of one kind to packets of code 3 of at most 60 ms.
+/// Gathers frames of one kind into packets of code 3 of at most 60 ms.
 fn gathered(packets: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BadMedia> {
     let (mut done, mut open, mut held) = (Vec::new(), Repacketizer::new(), 0);
     for packet in packets {
         let samples = samples_48k(packet).map_err(damaged)?;
         let fits = held + samples <= PACKET;
-        // Frames of another kind, such as a pause's, are refused by the open packet.
+        // The open packet refuses frames of another kind, such as those of a pause.
         if !fits || open.cat(packet).is_err() {
             close(&mut open, &mut done)?;
             open.cat(packet).map_err(damaged)?;
@@ -117,7 +118,7 @@ fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedi
     }
     let mut packet = open.out().map_err(damaged)?;
     if packet[0] & 3 != 3 {
-        // One or two frames: padding, of which there may be none, is of code 3 alone.
+        // One or two frames: padding, even of length zero, exists only in code 3.
         let padded = packet.len() + 2;
         pad_packet(&mut packet, padded).map_err(damaged)?;
     }
@@ -126,14 +127,14 @@ fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedi
     Ok(())
 }
 
-/// The sound as Opus in Ogg.
+/// Encodes the sound as Opus in Ogg.
 pub(super) fn encoded(pcm: &Pcm) -> Result<Vec<u8>, BadMedia> {
     let rate = i32::try_from(RATE).map_err(damaged)?;
     let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(damaged)?;
     encoder.bitrate_bps = BITRATE;
     let head = OpusHead::for_encoder(&encoder, RATE);
     let ticks = 48_000 / RATE as usize;
-    // What the encoder is behind is flushed by silence (RFC 7845, section 4.4).
+    // Silence flushes the encoder's delay (RFC 7845, section 4.4).
     let behind = usize::from(head.pre_skip).div_ceil(ticks);
     let frames = (pcm.len() + behind).div_ceil(FRAME);
     let mut packets = Vec::with_capacity(frames);
@@ -162,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// Packets of one frame each: a kind (RFC 6716, table 2) and its bytes.
+    /// Returns packets of one frame each: a kind (RFC 6716, table 2) and its bytes.
     fn packets() -> impl Strategy<Value = Vec<Vec<u8>>> {
         let kind = prop_oneof![4 => Just(9_u8), 1 => 0..32_u8];
         let packet = (kind, prop::collection::vec(any::<u8>(), 1..400));
@@ -174,7 +175,7 @@ mod tests {
         })
     }
 
-    /// Each frame, with its kind.
+    /// Returns each frame, with its kind.
     fn frames(packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         for packet in packets {
@@ -196,7 +197,7 @@ mod tests {
                 prop_assert_eq!(packet[0] & 3, 3);
                 prop_assert!(samples_48k(packet).unwrap() <= PACKET);
             }
-            // Frames of one kind are gathered as far as they go.
+            // Frames of one kind are gathered as far as possible.
             let of_one = packets.iter().all(|packet| packet[0] == packets[0][0]);
             if of_one && packets[0][0] >> 3 == 9 {
                 prop_assert_eq!(gathered.len(), packets.len().div_ceil(3));

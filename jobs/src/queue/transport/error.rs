@@ -1,9 +1,8 @@
-//! Why tokens do not travel any more.
+//! Why tokens no longer travel.
 
-/// Why tokens do not travel any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
-    /// By its kind: the address may hold a password.
+    /// Shows only the kind of error, because the address may contain a password.
     #[error("Redis: {}", .0.category())]
     Redis(#[from] redis::RedisError),
     #[error("apalis-redis: {0}")]
@@ -12,9 +11,9 @@ pub(super) enum Broken {
     Store(#[from] anyhow::Error),
     #[error("the token worker ended")]
     Worker,
-    #[error("the token worker stands still")]
+    #[error("the token worker is stuck")]
     Stuck,
-    #[error("the token workers kept ending: the queue is thrown away and pushed again")]
+    #[error("the token workers kept ending: the queue is deleted and its tokens are pushed again")]
     Poisoned,
 }
 

@@ -1,22 +1,22 @@
-//! The queue's keys in Redis, and what apalis-redis leaves to be done with them.
+//! The queue's keys in Redis, and the cleaning that apalis-redis leaves to us.
 
 use std::time::Duration;
 
 use apalis_redis::{Config, ConnectionManager};
 use redis::{AsyncCommands as _, InfoDict, RedisResult, Script};
 
-/// How often a worker tells Redis that it lives, and how often it may fail to before its tokens are
-/// given to another.
+/// How often a worker writes its heartbeat, and how many it may miss before its tokens go to another
+/// worker.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const MISSED: usize = 3;
-/// How long the push of one token is remembered. A repeated push is seconds away, if it comes.
+/// How long the push of one token is remembered. A repeated push comes within seconds, if at all.
 const REMEMBERED: Duration = Duration::from_mins(10);
-/// Done tokens thrown away in one step: Redis does nothing else meanwhile.
+/// Finished tokens deleted in one step. Redis serves nothing else during a step.
 const CHUNK: usize = 500;
-/// What a worker that died leaves of its name is forgotten after this.
+/// The metadata of a dead worker's name expires after this many seconds.
 const NAME_KEPT: i64 = 3600;
 
-/// Throws done and dead tokens away: their ids, their arguments, their results.
+/// Deletes done and dead tokens: their ids, arguments and results.
 const SWEEP: &str = r"
 local gone = 0
 for n = 1, 2 do
@@ -29,8 +29,8 @@ for n = 1, 2 do
 end
 return gone";
 
-/// Gives back what a worker still holds, and takes its name off the list of the living.
-const FAREWELL: &str = r"
+/// Returns a worker's tokens to the queue and removes its name from the list of living workers.
+const REMOVE_WORKER: &str = r"
 local held = redis.call('SMEMBERS', KEYS[1])
 for _, id in ipairs(held) do
     redis.call('RPUSH', KEYS[2], id)
@@ -39,21 +39,22 @@ redis.call('DEL', KEYS[1], KEYS[4])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return #held";
 
-/// One queue's keys. `name` is unique to the store.
+/// The keys of one queue. `name` is unique to the store.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     config: Config,
     name: String,
 }
 
-/// What Redis shows of the queue.
+/// The state of the queue in Redis.
 #[derive(Debug)]
 pub(super) struct Seen {
     /// Tokens that no worker has taken yet.
     pub(super) waiting: u64,
-    /// Whether this is not the Redis, or not the content of it, that the tokens were pushed to.
+    /// Whether this is another Redis server than the tokens were pushed to, or a flushed or restarted
+    /// one.
     pub(super) wiped: bool,
-    /// Names this start of the server.
+    /// The id of this start of the server.
     run: String,
 }
 
@@ -72,22 +73,22 @@ impl Keys {
         Self { config, name }
     }
 
-    /// How apalis is to use them.
+    /// Returns how apalis uses the keys.
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// How long after its last heartbeat a worker is taken for dead.
+    /// Returns how long after its last heartbeat a worker counts as dead.
     pub(super) fn orphaned_after(&self) -> Duration {
         self.config.orphaned_duration()
     }
 
-    /// Stands as long as the queue does, and says which start of the server it was set in.
+    /// Returns the name of a key that exists as long as the queue and holds the id of the server's start.
     fn sentinel(&self) -> String {
         format!("{}:run", self.name)
     }
 
-    /// Looks at the queue.
+    /// Reads the state of the queue.
     pub(super) async fn look(&self, conn: &mut ConnectionManager) -> RedisResult<Seen> {
         let (info, known, active, scheduled): (InfoDict, Option<String>, u64, u64) = redis::pipe()
             .cmd("INFO")
@@ -105,12 +106,12 @@ impl Keys {
         })
     }
 
-    /// Marks the queue as this one, from now on. Also proves that Redis takes writes.
+    /// Writes the mark that `look` checks. Also proves that Redis accepts writes.
     pub(super) async fn mark(&self, conn: &mut ConnectionManager, seen: &Seen) -> RedisResult<()> {
         conn.set(self.sentinel(), &seen.run).await
     }
 
-    /// The worker's last heartbeat, by its own clock; none while it is not registered.
+    /// Returns the worker's last heartbeat, by the worker's clock; `None` if it is not registered.
     pub(super) async fn heartbeat(
         &self,
         conn: &mut ConnectionManager,
@@ -125,8 +126,8 @@ impl Keys {
         Ok(beat)
     }
 
-    /// Throws away what is done; apalis keeps it for ever, and its `vacuum` reads all of it at once
-    /// and takes away what waits for another try.
+    /// Deletes finished tokens, which apalis would keep for ever. apalis's own `vacuum` reads all of
+    /// them at once and also deletes tokens that wait for a retry.
     pub(super) async fn sweep(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
         let script = Script::new(SWEEP);
         loop {
@@ -144,14 +145,14 @@ impl Keys {
         }
     }
 
-    /// Lets a worker go that has ended.
-    pub(super) async fn farewell(
+    /// Removes a worker that has ended.
+    pub(super) async fn remove_worker(
         &self,
         conn: &mut ConnectionManager,
         worker: &str,
     ) -> RedisResult<()> {
         let inflight = format!("{}:{worker}", self.config.inflight_jobs_set());
-        Script::new(FAREWELL)
+        Script::new(REMOVE_WORKER)
             .key(inflight)
             .key(self.config.active_jobs_list())
             .key(self.config.workers_set())
@@ -162,7 +163,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Throws the whole queue away, its mark included: what was in it will be pushed again.
+    /// Deletes the whole queue and its mark. Its tokens will be pushed again.
     pub(super) async fn throw_away(&self, conn: &mut ConnectionManager) -> RedisResult<()> {
         let mut cursor = 0_u64;
         loop {

@@ -1,19 +1,21 @@
-//! Typed jobs of a cluster that travel through Redis, by apalis-redis: webhook deliveries, files to fetch.
+//! Jobs that travel through Redis in a cluster, with apalis-redis: webhook deliveries and files to
+//! fetch.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | here | one connection's life |
+//! | here | the life of one connection |
 //! | [`token`] | what travels: ids |
-//! | [`relay`] | due rows become tokens, lost tokens are pushed again |
-//! | [`work`] | tokens become jobs |
+//! | [`relay`] | pushes tokens for due rows, again if one was lost |
+//! | [`work`] | turns tokens into jobs |
 //! | [`pulse`] | when the worker looks |
-//! | [`error`] | why tokens do not travel any more |
-//! | [`keys`] | the keys in Redis, and what is cleaned up behind apalis |
+//! | [`error`] | why tokens do not travel |
+//! | [`keys`] | the keys in Redis, and what is cleaned up after apalis |
 //!
-//! The row is the truth: a token only says "try to claim this one". It may be lost, come twice or late;
-//! the claim is one statement that compares the row first. While Redis cannot be used, or the worker
-//! does not live, the process claims due rows itself ([`tokens`](super::tokens)).
-//! `docs/internals/apalis-redis.md` lists the defects of apalis-redis 1.0.0 that this room contains.
+//! The row is the truth: a token only says "try to claim this row". It may safely be lost, late or
+//! repeated, because the claim is one statement that checks the row first. While Redis cannot be used or the
+//! worker is not alive, the process claims due rows itself ([`tokens`](super::tokens)).
+//! `docs/internals/apalis-redis.md` lists the defects of apalis-redis 1.0.0 that this module works
+//! around.
 
 mod error;
 mod keys;
@@ -45,46 +47,46 @@ use crate::{queue::transport::error::Broken, state::token_link::TokenLink};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long Redis may take to answer: a shorter stall is waited out.
+/// The longest time that Redis may take to answer: a shorter stall is waited out.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a connection may take to be made.
+/// The longest time to connect.
 const CONNECT: Duration = Duration::from_secs(2);
-/// Between two rounds of cleaning up.
+/// Between two rounds of cleaning.
 const TEND: Duration = Duration::from_secs(1);
-/// So many restarts within so long mean that something in the queue ends the workers.
+/// This many restarts within this time mean that something in the queue ends the workers.
 const RESTARTS: usize = 6;
 const WITHIN: Duration = Duration::from_mins(2);
-/// How long a worker may take to say farewell.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The longest time that removing a worker from Redis may take.
+const REMOVAL: Duration = Duration::from_secs(2);
 
-/// What the transport of one kind of job stands on.
+/// What the transport of one kind of job needs.
 pub(crate) struct Transport<K> {
     /// The jobs.
     pub(crate) kind: Arc<K>,
     /// The store.
     pub(crate) store: Store,
-    /// Time.
+    /// The clock.
     pub(crate) clock: Clock,
     /// The Redis server.
     pub(crate) url: Arc<str>,
     /// The queue's name in Redis, unique to the store and the kind.
     pub(crate) queue: String,
-    /// This host.
+    /// The name of this host.
     pub(crate) host: Arc<str>,
     /// Unique to this start of this process.
     pub(crate) boot: Arc<str>,
-    /// Says whether tokens travel, and is woken when a row may be due.
+    /// Records whether tokens travel, and is woken when a row may be due.
     pub(crate) link: Arc<TokenLink>,
 }
 
-/// Lets jobs travel until `stop` is cancelled and those under way have ended. Redis may come and go.
+/// Transports jobs until `stop` is cancelled and the running ones have ended. Redis may fail and return.
 pub(crate) async fn run<K: Travels>(
     transport: Transport<K>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
     let (cut, pushed) = (CancellationToken::new(), Arc::new(Notify::new()));
-    // What is dropped here takes its jobs along.
+    // Dropping this function cancels its jobs.
     let _cut = cut.clone().drop_guard();
     let transport = TokenTransport {
         keys: Keys::new(transport.queue.clone()),
@@ -116,7 +118,7 @@ pub(crate) async fn run<K: Travels>(
     }
 }
 
-/// The way of the tokens, over one connection after the other.
+/// Carries tokens, over one connection after the other.
 struct TokenTransport<K> {
     transport: Transport<K>,
     keys: Keys,
@@ -127,14 +129,14 @@ struct TokenTransport<K> {
 }
 
 impl<K: Travels> TokenTransport<K> {
-    /// Says whether tokens travel; whether they did before.
+    /// Records whether tokens travel. Returns whether they did before.
     fn travels(&self, up: bool) -> bool {
         metrics::gauge!("passerelle_tokens_travel", "queue" => K::NAME)
             .set(f64::from(u8::from(up)));
         self.transport.link.set(up)
     }
 
-    /// One connection's life.
+    /// Serves one connection until it fails or the process stops.
     async fn serve(&self) -> Result<(), Broken> {
         let conn = self.connect().await?;
         let mut relay = self.relay(conn.clone());
@@ -156,7 +158,7 @@ impl<K: Travels> TokenTransport<K> {
         }
         drop(ending.shutdown());
         drop(working.await);
-        self.farewell(conn).await;
+        self.remove_worker(conn).await;
         Ok(())
     }
 
@@ -183,7 +185,7 @@ impl<K: Travels> TokenTransport<K> {
         }
     }
 
-    /// Cleans up behind apalis, and watches the worker, until something is wrong.
+    /// Cleans up after apalis and watches the worker, until something is wrong.
     async fn tend(&self, mut conn: ConnectionManager) -> Broken {
         let mut last = (None, Instant::now());
         loop {
@@ -218,7 +220,7 @@ impl<K: Travels> TokenTransport<K> {
         Ok(())
     }
 
-    /// Whether workers ended so often lately that the queue itself must be the reason.
+    /// Returns whether workers ended so often lately that the queue itself must be the cause.
     fn keeps_ending(&self) -> bool {
         let mut restarts = lock(&self.restarts);
         restarts.retain(|at| at.elapsed() < WITHIN);
@@ -229,11 +231,13 @@ impl<K: Travels> TokenTransport<K> {
         too_often
     }
 
-    async fn farewell(&self, mut conn: ConnectionManager) {
+    async fn remove_worker(&self, mut conn: ConnectionManager) {
         let worker = self.work.names.current();
-        let said = self.keys.farewell(&mut conn, &worker);
-        if !matches!(tokio::time::timeout(FAREWELL, said).await, Ok(Ok(()))) {
-            tracing::debug!("the worker's name stays until it is taken for dead");
+        let removed = self.keys.remove_worker(&mut conn, &worker);
+        if !matches!(tokio::time::timeout(REMOVAL, removed).await, Ok(Ok(()))) {
+            tracing::debug!(
+                "the worker was not removed from Redis; it stays there until it counts as dead"
+            );
         }
     }
 }

@@ -13,11 +13,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-/// A look that was under way when this process pushed may have missed it: there is one more after this.
+/// A look that was already running when this process pushed may have missed the token: one more follows
+/// after this time.
 const ONCE_MORE: Duration = Duration::from_millis(20);
 
-/// Looks at every interval, and when woken. Unlike apalis's own interval it cannot lose its wake-up:
-/// each poll leaves the timer pending, so the task is always registered with it.
+/// Looks at every interval and when woken. Unlike apalis's own interval it cannot lose a wake-up: each
+/// poll leaves the timer pending, so the task is always registered with it.
 pub(super) struct Pulse {
     interval: Interval,
     woken: Pin<Box<OwnedNotified>>,
@@ -25,7 +26,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Looks every so often.
+    /// Looks at the interval `every`.
     pub(super) fn new(every: Duration, wake: Arc<Notify>) -> Self {
         let mut interval = interval(every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,7 +82,8 @@ mod tests {
         let wake = Arc::new(Notify::new());
         let mut pulse = Pulse::new(EVERY, Arc::clone(&wake));
         for look in 0..6 {
-            // One poll, and nobody polls again until woken. (The timer may need a moment for its first.)
+            // One poll; nothing polls again until woken. (The timer may need a moment for its first
+            // tick.)
             let count = Arc::new(Count::default());
             let waker = Waker::from(Arc::clone(&count));
             let polled = pulse.poll_drive(&mut Context::from_waker(&waker), &PollSnapshot::new());

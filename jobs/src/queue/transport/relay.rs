@@ -1,8 +1,8 @@
-//! Finds the rows whose time has come and pushes their tokens: again, when one was lost.
+//! Finds due rows and pushes their tokens, again if one was lost.
 //!
-//! Marked and committed first, pushed then: a token stands for a row that says so. What is lost in
-//! between, or later in Redis, is found by its row: at once when Redis is not the one it was, else
-//! when the token has claimed nothing for [`LOST`].
+//! A row is marked and committed before its token is pushed. So a token that is lost before or after the
+//! push is found by its row: at once if Redis was flushed or replaced, otherwise when the token has
+//! claimed nothing for [`LOST`].
 
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -27,17 +27,17 @@ use crate::{
     store::system::dispatches::{Dispatched, Room},
 };
 
-/// Redis is filled up to so many waiting tokens. What another process pushes between a look and what
-/// comes of it adds [`PUSHED`] at most, for each that does; at some 8,000 due ones a fetch of
-/// apalis-redis fails for ever.
+/// No more tokens are pushed while this many wait in Redis. Each other process that pushes between a
+/// look and its push adds at most [`PUSHED`]. At some 8,000 due tokens a fetch of apalis-redis fails for
+/// ever.
 pub(super) const MOST: u64 = 1_500;
 /// Tokens pushed in one step.
 const PUSHED: u64 = 256;
-/// When a token that claimed nothing is taken for lost.
+/// A token that has claimed nothing for this long counts as lost.
 pub(super) const LOST: Duration = Duration::from_secs(30);
-/// The longest rest: what a lost wake-up costs, and how soon a wipe is seen.
+/// The longest rest: the cost of a lost wake-up, and how long a flush of Redis may go unnoticed.
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// The pause when another process dispatches, and when the store fails.
+/// The pause when another process dispatches, or when the store fails.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(super) struct Relay<K> {
@@ -45,26 +45,26 @@ pub(super) struct Relay<K> {
     pub(super) clock: Clock,
     pub(super) keys: Keys,
     pub(super) conn: ConnectionManager,
-    /// This process, for the log of whoever takes the token.
+    /// This process, for the log of the one that takes the token.
     pub(super) boot: Arc<str>,
-    /// A row may be due.
+    /// Notified when a row may be due.
     pub(super) wake: Arc<Notify>,
-    /// A token was pushed.
+    /// Notified after a push.
     pub(super) pushed: Arc<Notify>,
     pub(super) kind: PhantomData<K>,
 }
 
-/// What a look came to.
+/// The result of a look.
 enum Look {
-    /// Something was pushed; there may be more.
+    /// Tokens were pushed; there may be more.
     Pushed,
-    /// Nothing can be before this is over.
+    /// Nothing can be due before this time has passed.
     Rest(Duration),
 }
 
 impl<K: Travels> Relay<K> {
-    /// Makes Redis the queue's: what another one held, or this one before it was emptied, is to be
-    /// pushed again.
+    /// Prepares Redis for the queue: tokens that another Redis held, or this one before it was flushed,
+    /// are pushed again.
     pub(super) async fn begin(&mut self) -> Result<(), Broken> {
         let seen = self.keys.look(&mut self.conn).await?;
         if seen.wiped {
@@ -73,7 +73,7 @@ impl<K: Travels> Relay<K> {
         Ok(self.keys.mark(&mut self.conn, &seen).await?)
     }
 
-    /// Pushes until Redis fails. A store that fails is waited for.
+    /// Pushes tokens until Redis fails. Waits while the store fails.
     pub(super) async fn run(mut self) -> Broken {
         loop {
             let rest = match self.look().await {
@@ -82,7 +82,8 @@ impl<K: Travels> Relay<K> {
                 Err(Broken::Store(error)) => {
                     let error = format!("{error:#}");
                     tracing::error!(queue = K::NAME, error, "dispatching failed");
-                    // Waited for where no wake cuts it short: wakes go on while a store is down.
+                    // A plain sleep, which no wake-up cuts short: wake-ups continue while a store is
+                    // down.
                     tokio::time::sleep(BACK_OFF).await;
                     continue;
                 }
@@ -100,7 +101,7 @@ impl<K: Travels> Relay<K> {
         if seen.wiped {
             tracing::warn!(
                 queue = K::NAME,
-                "Redis was emptied or restarted: what it held is pushed again"
+                "Redis was flushed or restarted: its tokens are pushed again"
             );
             self.start_over().await?;
             self.keys.mark(&mut self.conn, &seen).await?;
@@ -130,7 +131,7 @@ impl<K: Travels> Relay<K> {
         Ok(next.map_or(LONGEST_REST, |at| until(at, now)))
     }
 
-    /// Marks what is to be pushed; none when another process is at it.
+    /// Marks the rows to push; `None` if another process is dispatching.
     async fn dispatch(&self, now: Millis, seen: &Seen) -> Result<Option<Vec<Dispatched>>, Fault> {
         let free = MOST.saturating_sub(seen.waiting).min(PUSHED);
         let room = Room {
@@ -176,7 +177,7 @@ impl<K: Travels> Relay<K> {
         Ok(())
     }
 
-    /// If this fails as well, the tokens are taken for lost later.
+    /// Unmarks rows whose push failed. If this fails too, their tokens count as lost later.
     async fn take_back(&self, rows: Vec<Dispatched>) {
         let taken = self.store.write_system(move |tx| {
             Box::pin(async move {
@@ -187,7 +188,7 @@ impl<K: Travels> Relay<K> {
             })
         });
         if let Err(error) = taken.await {
-            tracing::error!(queue = K::NAME, %error, "what could not be pushed waits until it is taken for lost");
+            tracing::error!(queue = K::NAME, %error, "tokens could not be pushed or taken back; they are pushed again once they count as lost");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What travels through Redis: ids, and which of a row's tokens this is.
+//! What travels through Redis: ids, and the generation of the token.
 
 use apalis_core::backend::codec::Codec;
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,8 @@ use crate::{
 
 const VERSION: u16 = 1;
 
-/// A token. Every field has a default, so that whatever was pushed by whichever version decodes:
-/// apalis ends the worker at a job that does not.
+/// A token. Every field has a default, so that a token of any version decodes: a job that does not
+/// decode makes apalis end the worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Token {
@@ -37,7 +37,7 @@ impl Token {
         }
     }
 
-    /// What it says; none when it is of another version or kind, or no token at all.
+    /// Returns what the token says; `None` if it is of another version or kind, or no token at all.
     pub(super) fn known<K: Travels>(&self) -> Option<RowToken<K::Id>> {
         let ours = self.v == VERSION && self.kind == K::KIND;
         let id = self.id.parse().ok().filter(|_| ours)?;
@@ -48,7 +48,7 @@ impl Token {
         })
     }
 
-    /// The same push twice is one token.
+    /// Returns the same key for a repeated push, which makes it one token.
     pub(super) fn idempotency_key(&self) -> String {
         format!("{}:{}:{}", self.id, self.attempt, self.generation)
     }
@@ -62,7 +62,7 @@ impl Token {
     }
 }
 
-/// JSON that never fails to decode: what is no token is one of version 0.
+/// JSON that never fails to decode: anything else becomes a token of version 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Forgiving;
 

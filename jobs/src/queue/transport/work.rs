@@ -1,4 +1,4 @@
-//! Takes tokens from Redis and does their jobs: one apalis worker under its monitor.
+//! Takes tokens from Redis and runs their jobs: one apalis worker under its monitor.
 
 use std::{
     sync::{
@@ -28,35 +28,36 @@ use crate::{
     },
 };
 
-/// Times a worker starts again on one connection. Then the connection is made anew, after a pause.
+/// How often a worker is restarted on one connection. After that a new connection is made, after a
+/// pause.
 const RESTARTS: usize = 3;
-/// The pause of a slot when the store failed.
+/// The pause of a slot after the store failed.
 const BACK_OFF: Duration = Duration::from_millis(200);
-/// The worker's own limit lies so far behind the job's, which has ended before.
+/// How much longer the worker's own limit is than the job's, so that the job's limit always comes first.
 const BEYOND: Duration = Duration::from_secs(10);
 
 /// The worker's side of the queue.
 pub(super) struct Work<K> {
     pub(super) kind: Arc<K>,
-    /// A row may be due: a job has ended.
+    /// Notified when a job has ended, because a row may be due.
     pub(super) wake: Arc<Notify>,
-    /// A token was pushed.
+    /// Notified after a push.
     pub(super) pushed: Arc<Notify>,
     pub(super) tasks: TaskTracker,
-    /// Cuts off every job.
+    /// Cancels every job.
     pub(super) cut: CancellationToken,
     pub(super) names: Names,
 }
 
-/// The names of this process's workers. A name is never used twice: apalis refuses one that it
-/// believes alive, and takes two workers of one name for one.
+/// The names of this process's workers. A name is never reused: apalis refuses a name that it considers
+/// alive, and treats two workers of one name as one.
 pub(super) struct Names {
     process: String,
     started: AtomicUsize,
 }
 
 impl Names {
-    /// Those for `queue`, of the process that was started as `host` and names this start of it `boot`.
+    /// Makes names for `queue`. `host` is this host, `boot` this start of the process.
     pub(super) fn new(queue: &str, host: &str, boot: &str) -> Self {
         Self {
             process: format!("{queue}-{host}-{boot}"),
@@ -69,14 +70,14 @@ impl Names {
         format!("{}-{start}", self.process)
     }
 
-    /// The worker that runs, or ran last.
+    /// Returns the worker that is running, or ran last.
     pub(super) fn current(&self) -> String {
         let started = self.started.load(Ordering::Relaxed);
         format!("{}-{}", self.process, started.saturating_sub(1))
     }
 }
 
-/// The worker, not yet running. `restarted` hears each restart.
+/// Returns the worker, not yet running. `restarted` is called at each restart.
 pub(super) fn monitor<K: Travels>(
     work: &Arc<Work<K>>,
     keys: &Keys,
@@ -101,22 +102,22 @@ pub(super) fn monitor<K: Travels>(
         .should_restart(move |worker, error| {
             metrics::counter!("passerelle_token_worker_restarts_total", "queue" => K::NAME)
                 .increment(1);
-            tracing::error!(worker = worker.name(), %error, "a token worker ended and starts again");
+            tracing::error!(worker = worker.name(), %error, "a token worker ended and is restarted");
             restarted();
             worker.restarts() < RESTARTS
         })
 }
 
 impl<K: Travels> Work<K> {
-    /// Takes a token: its job is done by a task of its own, which a worker that ends does not cut off.
-    ///  An error means that the store failed.
+    /// Takes a token and runs its job in a task of its own, which outlives the worker. An error means
+    /// that the store failed.
     async fn take(self: Arc<Self>, token: Token) -> anyhow::Result<()> {
         let Some(known) = token.known::<K>() else {
             metrics::counter!("passerelle_tokens_unknown_total", "queue" => K::NAME).increment(1);
             tracing::warn!(
                 version = token.version(),
                 queue = K::NAME,
-                "a token of another version is passed over: its row is dispatched again"
+                "a token of another version is skipped; its row is dispatched again"
             );
             return Ok(());
         };
@@ -137,7 +138,7 @@ impl<K: Travels> Work<K> {
                 }
                 None => Ok(()),
             },
-            // Its claim lapses.
+            // The job's claim lapses.
             Err(error) => {
                 tracing::error!(queue = K::NAME, %error, "a job panicked");
                 Ok(())
@@ -154,7 +155,7 @@ impl<K: Travels> Work<K> {
                 row.id = %known.id,
                 generation = known.generation,
                 dispatched.by = token.trace(),
-                "a token claimed nothing: it is not the last one, came twice, or has no room"
+                "a token claimed nothing: it is stale or repeated, or its group has no room"
             );
             return Ok(Done);
         };

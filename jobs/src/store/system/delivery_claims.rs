@@ -1,9 +1,9 @@
 //! The claim of due deliveries.
 //!
-//! Due is a row whose time has come, and a running one whose claim has lapsed: its worker died.
-//! An endpoint that has all its attempts under way is passed over, so that one that hangs holds up
-//! nobody else. The limit is kept here, where a row becomes running: whoever claims, by token or
-//! without, first makes itself the one that claims for the endpoint ([`reserve_due`]).
+//! A row is due when its time has come, or when it is running and its claim has lapsed because its
+//! worker died. An endpoint whose attempts are all in use is skipped, so that an endpoint that hangs
+//! delays no other. The limit is enforced here, where a row becomes running: each claim, with a token or
+//! without, first locks the endpoint ([`reserve_due`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,10 +16,10 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use crate::store::row;
 
-/// Attempts under way to one endpoint, at most.
+/// The most attempts to one endpoint at once.
 pub(crate) const PER_ENDPOINT: i64 = 4;
 
-/// Endpoints that have all their attempts under way at `$1`; `$2` is how many those are.
+/// SQL for the endpoints that have `$2` running attempts at `$1`.
 macro_rules! full {
     () => {
         "(SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
@@ -27,7 +27,7 @@ macro_rules! full {
     };
 }
 
-/// What may be claimed at `$1`, the longest due first, at most `$3`.
+/// SQL for the rows that may be claimed at `$1`, the longest due first, at most `$3`.
 macro_rules! due {
     ($columns:literal) => {
         concat!(
@@ -48,7 +48,7 @@ pub(crate) async fn claim(
     limit: i64,
 ) -> Result<Vec<(OrgId, DeliveryId)>, sqlx::Error> {
     let reserved = match tx.dialect() {
-        // The one writer claims.
+        // SQLite has one writer, so nothing else claims.
         Dialect::Sqlite => None,
         Dialect::Postgres => Some(reserve_due(tx, now, limit).await?),
     };
@@ -74,14 +74,15 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// Makes this the one transaction that claims for the endpoints of what is due, until it ends.
-/// PostgreSQL's alone. Which those are. What was claimed before is seen by a statement after this one.
+/// Locks the endpoints of due deliveries until the transaction ends, so that no other transaction claims
+/// for them. Returns these endpoints. For PostgreSQL only. A statement after this one sees all earlier
+/// claims.
 async fn reserve_due(
     tx: &mut SystemTx,
     now: Millis,
     limit: i64,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    // Locked in the order of their keys, so that two who claim never wait for each other.
+    // Locked in the order of their keys, so that two claims cannot deadlock.
     let rows = sqlx::query(concat!(
         "SELECT endpoint_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
            SELECT DISTINCT endpoint_id, hashtext(endpoint_id) AS key FROM (",
@@ -96,7 +97,7 @@ async fn reserve_due(
     rows.iter().map(|row| row.try_get("endpoint_id")).collect()
 }
 
-/// When the next delivery to an endpoint with room can be claimed.
+/// Returns when the next delivery to an endpoint with room can be claimed.
 pub(crate) async fn next_at(
     conn: &mut SystemRead,
     now: Millis,
@@ -112,7 +113,7 @@ pub(crate) async fn next_at(
     .await
 }
 
-/// How many attempts are under way to each endpoint that has some.
+/// Returns how many attempts are running to each endpoint.
 async fn running(
     conn: &mut AnyConnection,
     now: Millis,
@@ -128,7 +129,7 @@ async fn running(
     rows.iter().map(count).collect()
 }
 
-/// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
+/// Returns rows that may be claimed. PostgreSQL must be told to skip rows that others are claiming.
 async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
     const DUE: &str = due!("id, org_id, endpoint_id");
     const DUE_LOCKED: &str = concat!(due!("id, org_id, endpoint_id"), " FOR UPDATE SKIP LOCKED");

@@ -1,8 +1,8 @@
-//! Tokens of rows: which are under way, and the claim by one. Of every tenant at once, and
-//! PostgreSQL's alone: only a cluster has tokens.
+//! Tokens of rows: which rows are dispatched, and the claim with a token. For every tenant at once, and
+//! on PostgreSQL only, because only a cluster has tokens.
 //!
-//! A row with `dispatched_at` waits for its last token. Whoever claims it clears that, by token or
-//! without, so every other token of it finds nothing to change.
+//! A row with `dispatched_at` waits for its last token. A claim clears that column, with a token or
+//! without, so every other token of the row is stale.
 
 use std::fmt::Display;
 
@@ -16,32 +16,32 @@ use sqlx::{Row as _, any::AnyRow};
 use super::{delivery_claims, media_claims};
 use crate::{model::token::RowToken, store::row};
 
-/// A row whose token is to be pushed.
+/// A row whose token has to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dispatched {
     pub(crate) id: String,
-    /// Attempts made before.
+    /// How many attempts were made before.
     pub(crate) attempts: i64,
-    /// Which of the row's tokens this is.
+    /// The generation of this token.
     pub(crate) generation: i64,
-    /// Whether the token before was lost.
+    /// Whether the previous token was lost.
     pub(crate) again: bool,
 }
 
-/// What may be dispatched now.
+/// How much may be dispatched now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) now: Millis,
-    /// A token that was pushed before this and claimed nothing is lost.
+    /// A token that was pushed before this time and has claimed nothing is lost.
     pub(crate) lost_before: Millis,
-    /// Tokens under way at most.
+    /// The most tokens on their way.
     pub(crate) most: i64,
-    /// Tokens pushed now at most.
+    /// The most tokens to push now.
     pub(crate) pushed: i64,
 }
 
-/// The rows of one table, as tokens have them. No more than `per_group` rows of a group (the deliveries
-/// to an endpoint, the files of an organisation) are under way at once.
+/// The token statements of one table. At most `per_group` rows of a group (the deliveries to an
+/// endpoint, the files of an organisation) are claimed or dispatched at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     per_group: i64,
@@ -54,8 +54,8 @@ pub(crate) struct Rows {
     take_back_all: &'static str,
 }
 
-/// A table's statements. `alone` and `reserve` are numbers that no other use of advisory locks in this
-/// database takes.
+/// Builds a table's statements. `alone` and `reserve` are advisory lock numbers that nothing else in
+/// this database uses.
 macro_rules! rows {
     (
         table: $table:literal, group: $group:literal, per_group: $per_group:expr,
@@ -112,7 +112,7 @@ macro_rules! rows {
             take_back: concat!(
                 "UPDATE ", $table, " SET dispatched_at = NULL WHERE id = $1 AND generation = $2"
             ),
-            // What another transaction holds at this moment, it claims or ends.
+            // Rows that another transaction has locked now are claimed or ended by it.
             take_back_all: concat!(
                 "UPDATE ", $table, " SET dispatched_at = NULL WHERE id IN \
                  (SELECT id FROM ", $table, " WHERE dispatched_at IS NOT NULL FOR UPDATE SKIP LOCKED)"
@@ -128,7 +128,7 @@ pub(crate) const DELIVERIES: Rows = rows!(
     alone: 7030261, reserve: 7030262,
 );
 
-/// Files to fetch. Their claim counts the try.
+/// Files to fetch. Their claim counts a try.
 pub(crate) const FILES: Rows = rows!(
     table: "media", group: "org_id", per_group: media_claims::PER_ORG,
     claimable: "'pending', 'deferred', 'fetching'", claimed: "'fetching'", claiming: ", attempts = attempts + 1",
@@ -136,15 +136,15 @@ pub(crate) const FILES: Rows = rows!(
 );
 
 impl Rows {
-    /// Makes this the one process that dispatches them until the transaction ends; false when another
-    /// does.
+    /// Makes this the only process that dispatches these rows until the transaction ends. Returns false
+    /// if another process already is.
     pub(crate) async fn alone(&self, tx: &mut SystemTx) -> Result<bool, sqlx::Error> {
         let taken: i64 = sqlx::query_scalar(self.alone).fetch_one(tx.conn()).await?;
         Ok(taken == 1)
     }
 
-    /// Marks rows that are due, or whose claim lapsed, as dispatched, the longest due first; of a group
-    /// no more than may be under way at once.
+    /// Marks rows that are due, or whose claim lapsed, as dispatched: the longest due first, and of each
+    /// group no more than its limit allows.
     pub(crate) async fn dispatch(
         &self,
         tx: &mut SystemTx,
@@ -161,7 +161,7 @@ impl Rows {
         rows.iter().map(dispatched).collect()
     }
 
-    /// When the next row of a group with room can be dispatched.
+    /// Returns when the next row of a group with room can be dispatched.
     pub(crate) async fn next_at(
         &self,
         conn: &mut SystemRead,
@@ -176,9 +176,9 @@ impl Rows {
             .await
     }
 
-    /// Claims a row by its token from `now` until `lapse`: whose it is, or none when the token is not
-    /// the last one or the row is claimed already. Where its group has no room the token is taken back:
-    /// the row is dispatched again when there is.
+    /// Claims a row with its token from `now` until `lapse`. Returns the row's organisation; `None` if
+    /// the token is stale or the row is already claimed. If the group has no room, the token is taken
+    /// back and the row is dispatched again later.
     pub(crate) async fn claim(
         &self,
         tx: &mut SystemTx,
@@ -186,7 +186,7 @@ impl Rows {
         (now, lapse): (Millis, Millis),
     ) -> Result<Option<OrgId>, sqlx::Error> {
         let id = token.id.to_string();
-        // What was claimed before is seen by a statement after this one.
+        // A statement after this one sees all earlier claims.
         sqlx::query(self.reserve)
             .bind(&id)
             .execute(tx.conn())
@@ -202,7 +202,7 @@ impl Rows {
             .await?;
         match row {
             Some(row) => row::id(&row, "org_id").map(Some),
-            // Of a token that is not the last one this finds nothing.
+            // A stale token changes nothing here.
             None => self
                 .take_back(tx, &id, token.generation)
                 .await
@@ -210,7 +210,7 @@ impl Rows {
         }
     }
 
-    /// Takes back what could not be pushed.
+    /// Takes back a token that could not be pushed.
     pub(crate) async fn take_back(
         &self,
         tx: &mut SystemTx,
@@ -225,7 +225,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Takes back everything that is under way: the transport lost it all. How much that was.
+    /// Takes back every token, because the transport lost them all. Returns how many there were.
     pub(crate) async fn take_back_all(&self, tx: &mut SystemTx) -> Result<u64, sqlx::Error> {
         let taken = sqlx::query(self.take_back_all).execute(tx.conn()).await?;
         Ok(taken.rows_affected())

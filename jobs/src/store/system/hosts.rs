@@ -1,4 +1,5 @@
-//! Hosts, and who may run which session. Of every tenant at once: a host runs anybody's sessions.
+//! Hosts, and which host may run which session. For every tenant at once, because a host runs the
+//! sessions of all.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,7 +16,7 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::{lanes, row};
 
-/// The process `boot` runs under this host's name from now on, and connects from the address `egress`.
+/// Registers the process `boot` under this host's name, connecting from the address `egress`.
 pub(crate) async fn register(
     tx: &mut SystemTx,
     host: &str,
@@ -36,7 +37,8 @@ pub(crate) async fn register(
     Ok(())
 }
 
-/// Writes the host's heartbeat by the database's clock; false when another process runs under its name.
+/// Writes the host's heartbeat with the database's clock. Returns false if another process has taken the
+/// name.
 pub(crate) async fn beat(tx: &mut SystemTx, host: &str, boot: &str) -> Result<bool, sqlx::Error> {
     let now = tx.now().await?;
     let changed = sqlx::query("UPDATE host SET seen_at = $3 WHERE id = $1 AND boot_id = $2")
@@ -48,7 +50,8 @@ pub(crate) async fn beat(tx: &mut SystemTx, host: &str, boot: &str) -> Result<bo
     Ok(changed.rows_affected() == 1)
 }
 
-/// The host takes no more sessions. Its name may be another process's by now, which goes on.
+/// Marks the host as draining: it takes no more sessions. Does nothing if another process has taken its
+/// name.
 pub(crate) async fn drain(tx: &mut SystemTx, host: &str, boot: &str) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE host SET draining = 1 WHERE id = $1 AND boot_id = $2")
         .bind(host)
@@ -58,7 +61,7 @@ pub(crate) async fn drain(tx: &mut SystemTx, host: &str, boot: &str) -> Result<(
     Ok(())
 }
 
-/// How many hosts that are seen connect from this address.
+/// Returns how many live hosts connect from this address.
 pub(crate) async fn sharing(
     conn: &mut SystemRead,
     egress: &str,
@@ -71,7 +74,7 @@ pub(crate) async fn sharing(
         .await
 }
 
-/// The hosts that take sessions.
+/// Returns the hosts that take sessions.
 pub(crate) async fn open(
     conn: &mut SystemRead,
     seen_since: Millis,
@@ -82,7 +85,7 @@ pub(crate) async fn open(
         .await
 }
 
-/// How many sessions each host has the leases of.
+/// Returns how many leases each host has.
 pub(crate) async fn loads(conn: &mut SystemRead) -> Result<HashMap<String, i64>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT host_id, count(*) AS held FROM lease WHERE host_id IS NOT NULL GROUP BY host_id LIMIT 1000",
@@ -93,15 +96,15 @@ pub(crate) async fn loads(conn: &mut SystemRead) -> Result<HashMap<String, i64>,
     rows.iter().map(load).collect()
 }
 
-/// Since when something counts as recent: the moment, and the first message id that could be made then.
+/// From when something counts as recent: the time, and the smallest message id of that time.
 #[derive(Clone, Copy)]
 pub(crate) struct Since {
     pub(crate) at: Millis,
     pub(crate) message: MessageId,
 }
 
-/// How soon the session `e`, with its link `k`, needs its connection, as [`urgency`] reads it. The bound
-/// parameters are those of [`Since`].
+/// SQL for how soon the session `e` with its link `k` needs its connection, as [`urgency`] reads it. The
+/// bound parameters are those of [`Since`].
 macro_rules! urgency {
     ($at:literal, $message:literal) => {
         concat!(
@@ -122,7 +125,7 @@ fn urgency(row: &AnyRow) -> Result<Urgency, sqlx::Error> {
     })
 }
 
-/// How soon each of these sessions needs its connection.
+/// Returns how soon each of these sessions needs its connection.
 pub(crate) async fn urgencies(
     conn: &mut SystemRead,
     dialect: Dialect,
@@ -151,13 +154,13 @@ pub(crate) struct Free {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) epoch: i64,
-    /// Who had it last and did not give it back.
+    /// The host that had it last and did not release it.
     pub(crate) host: Option<String>,
     pub(crate) urgency: Urgency,
 }
 
-/// Sessions that should run and that this host may take: nobody's, its own from an earlier boot,
-/// or those of a host not seen since `dead_before`. The most urgent first.
+/// Returns sessions that should run and that this host may take: those without a host, its own from an
+/// earlier boot, and those of a host not seen since `dead_before`. The most urgent first.
 pub(crate) async fn wanting_a_host(
     conn: &mut SystemRead,
     host: &str,
@@ -192,8 +195,8 @@ pub(crate) async fn wanting_a_host(
         .collect()
 }
 
-/// Takes the lease if it still stands at `epoch`: the new epoch, or none when someone was faster.
-/// The lane is closed until the session is connected.
+/// Takes the lease if its epoch is still `epoch`. Returns the new epoch; `None` if another host was
+/// faster. The lane is closed until the session is connected.
 pub(crate) async fn take_lease(
     tx: &mut SystemTx,
     host: &Arc<str>,
@@ -220,7 +223,7 @@ pub(crate) async fn take_lease(
     }))
 }
 
-/// Gives the lease back, if this is still it.
+/// Releases the lease, if it is still this one.
 pub(crate) async fn release_lease(tx: &mut SystemTx, lease: &Lease) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE lease SET host_id = NULL WHERE session_id = $1 AND host_id = $2 AND epoch = $3",
@@ -233,7 +236,7 @@ pub(crate) async fn release_lease(tx: &mut SystemTx, lease: &Lease) -> Result<()
     Ok(())
 }
 
-/// Which of this host's sessions should no longer run: stopped by the tenant, or deleted.
+/// Returns this host's sessions that should run, with their epochs.
 pub(crate) async fn still_wanted(
     conn: &mut SystemRead,
     host: &str,

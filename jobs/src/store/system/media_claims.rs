@@ -1,7 +1,7 @@
-//! Files of every organisation: which are to be fetched and which are to go.
+//! Files of every organisation: which have to be fetched, and which have to be deleted.
 //!
-//! Due is a file whose time has come, and one being fetched whose claim has lapsed: its worker died. An
-//! organisation that has all its fetches under way is passed over, so that it holds up nobody else.
+//! A file is due when its time has come, or when it is being fetched and its claim has lapsed because
+//! its worker died. An organisation whose fetches are all in use is skipped, so that it delays no other.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::row;
 
-/// Files of one organisation that are fetched at once, at most.
+/// The most files of one organisation that are fetched at once.
 pub(crate) const PER_ORG: i64 = 4;
 
 /// A file to fetch, and the number of this try.
@@ -59,7 +59,7 @@ async fn fetching(tx: &mut SystemTx, now: Millis) -> Result<HashMap<OrgId, i64>,
     rows.iter().map(count).collect()
 }
 
-/// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
+/// Returns rows that may be claimed. PostgreSQL must be told to skip rows that others are claiming.
 async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
     const DUE: &str = "SELECT id, org_id, attempts FROM media \
          WHERE status IN ('pending', 'deferred', 'fetching') AND due_at <= $1 AND org_id NOT IN \
@@ -98,7 +98,7 @@ async fn take(
     Ok(())
 }
 
-/// Puts off what is due until the disk may have room again.
+/// Postpones due files until the disk may have room again.
 pub(crate) async fn defer(
     tx: &mut SystemTx,
     now: Millis,
@@ -114,7 +114,7 @@ pub(crate) async fn defer(
     Ok(())
 }
 
-/// The same for one of them, whose token `generation` is.
+/// Postpones one file, whose token has this `generation`.
 pub(crate) async fn put_off(
     tx: &mut SystemTx,
     id: MediaId,
@@ -133,7 +133,7 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// When the next file can be claimed.
+/// Returns when the next file can be claimed.
 pub(crate) async fn next_at(
     conn: &mut SystemRead,
     now: Millis,
@@ -149,7 +149,7 @@ pub(crate) async fn next_at(
     .await
 }
 
-/// Files whose time is over.
+/// Returns expired files.
 pub(crate) async fn overdue(
     conn: &mut SystemRead,
     now: Millis,
@@ -164,7 +164,7 @@ pub(crate) async fn overdue(
     rows.iter().map(ids).collect()
 }
 
-/// Whether a file's bytes have this name.
+/// Returns whether a file has this object.
 pub(crate) async fn is_known(conn: &mut SystemRead, object: ObjectId) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT id FROM media WHERE object = $1")
         .bind(object.to_string())
@@ -173,7 +173,7 @@ pub(crate) async fn is_known(conn: &mut SystemRead, object: ObjectId) -> Result<
     Ok(found.is_some())
 }
 
-/// Some files that are said to be here, after `after` in the order of their ids.
+/// Returns some files with an object, after `after` in the order of their ids.
 pub(crate) async fn available(
     conn: &mut SystemRead,
     after: &str,

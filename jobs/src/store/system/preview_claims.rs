@@ -1,6 +1,6 @@
-//! Link previews of every organisation that are to be fetched. Due is one whose time has come, be it
-//! that nobody fetched it yet or that a claim has lapsed. An organisation that has all its fetches
-//! under way is passed over, so that slow pages hold up nobody else's.
+//! Link previews of every organisation that have to be fetched. A preview is due when its time has come:
+//! nothing has fetched it yet, or a claim has lapsed. An organisation whose fetches are all in use is
+//! skipped, so that slow pages delay no other.
 
 use passerelle_engine::{
     clock::Millis,
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use crate::store::row;
 
-/// Previews of one organisation that are fetched at once, at most.
+/// The most previews of one organisation that are fetched at once.
 const PER_ORG: i64 = 4;
 
 /// Claims at most `limit` previews until `lapse`, the longest due first.
@@ -40,7 +40,7 @@ pub(crate) async fn claim(
     Ok(claimed)
 }
 
-/// What may be claimed.
+/// Rows that may be claimed.
 pub(in crate::store) const DUE: &str = "SELECT id, org_id FROM message WHERE preview_due_at <= $1 AND org_id NOT IN \
      (SELECT org_id FROM message WHERE preview_due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
      ORDER BY preview_due_at LIMIT $3";
@@ -48,7 +48,7 @@ const DUE_LOCKED: &str = "SELECT id, org_id FROM message WHERE preview_due_at <=
      (SELECT org_id FROM message WHERE preview_due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
      ORDER BY preview_due_at LIMIT $3 FOR UPDATE SKIP LOCKED";
 
-/// Rows that may be claimed. PostgreSQL alone has to be told to pass over what others are claiming.
+/// Returns rows that may be claimed. PostgreSQL must be told to skip rows that others are claiming.
 async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
     let sql = match tx.dialect() {
         Dialect::Sqlite => DUE,
@@ -82,12 +82,12 @@ async fn take(tx: &mut SystemTx, id: MessageId, lapse: Millis) -> Result<(), sql
     Ok(())
 }
 
-/// When the next one may be claimed.
+/// When the next row may be claimed.
 pub(in crate::store) const NEXT_AT: &str = "SELECT preview_due_at FROM message WHERE preview_due_at IS NOT NULL AND org_id NOT IN \
      (SELECT org_id FROM message WHERE preview_due_at > $1 GROUP BY org_id HAVING count(*) >= $2) \
      ORDER BY preview_due_at LIMIT 1";
 
-/// When the next preview can be claimed.
+/// Returns when the next preview can be claimed.
 pub(crate) async fn next_at(
     conn: &mut SystemRead,
     now: Millis,

@@ -1,4 +1,4 @@
-//! Messages that are done, in sets.
+//! Settles messages, many at once.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use sqlx::Row as _;
 
 use crate::store::{events::EventSlot, row};
 
-/// As [`lanes::release`](crate::store::lanes::release) for a list of `(session, running, not_before)`, and
-/// takes the turn of each session's next event. A lane in which another message runs is left alone
-/// and is not in the answer.
+/// Like [`lanes::release`](crate::store::lanes::release) for a list of `(session, running, not_before)`.
+/// Also takes the sequence number of each session's next event. A lane in which another message is in
+/// flight is left alone and is missing in the result.
 pub(crate) async fn release(
     tx: &mut SystemTx,
     done: &[(SessionId, MessageId, Millis)],
 ) -> Result<HashMap<SessionId, EventSlot>, sqlx::Error> {
-    // `listening!` of another organisation in each row.
+    // The subquery is `listening!`, with the organisation of each row.
     let sql = over_list!(
         tx.dialect(),
         "UPDATE lane SET running_id = NULL, pending = pending - 1, last_event = last_event + 1, next_at = CASE \
@@ -44,7 +44,7 @@ pub(crate) async fn release(
     released.collect()
 }
 
-/// As [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages.
+/// Like [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages.
 pub(crate) async fn sent(
     tx: &mut SystemTx,
     messages: &[MessageId],

@@ -1,4 +1,4 @@
-//! Claims made at once, by tokens and without: an endpoint has four attempts under way, whoever claims.
+//! Concurrent claims, with tokens and without: an endpoint never has more than four attempts running.
 
 use super::*;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 const LAPSE_MS: i64 = 25_000;
 const RUNNING: &str = "SELECT count(*) FROM delivery WHERE status = 'running'";
 
-/// A world of a cluster with one endpoint and so many due deliveries; none where there is no
+/// Opens a cluster's world with one endpoint and this many due deliveries; `None` if there is no
 /// PostgreSQL to test with.
 async fn with_due(deliveries: usize) -> Option<World> {
     let world = World::open(&database().await?, None).await;
@@ -25,7 +25,7 @@ async fn with_due(deliveries: usize) -> Option<World> {
     Some(world)
 }
 
-/// Marks what the relay would push.
+/// Marks the rows that the relay would push.
 async fn dispatch(world: &World) -> Vec<Dispatched> {
     let now = world.clock.now();
     let room = Room {
@@ -40,7 +40,7 @@ async fn dispatch(world: &World) -> Vec<Dispatched> {
     dispatch.await.unwrap()
 }
 
-/// Claims by a token; what the claim is held open for ends before its commit.
+/// Claims with a token. The transaction stays open until `open` has ended.
 async fn by_token(
     store: Store,
     now: i64,
@@ -63,7 +63,7 @@ async fn by_token(
     claim.await.unwrap()
 }
 
-/// Claims what is due.
+/// Claims the due rows without tokens.
 async fn directly(store: Store, now: i64) -> usize {
     let claim = store.write_system(move |tx| {
         Box::pin(async move {
@@ -91,7 +91,7 @@ async fn a_claim_that_is_not_yet_committed_counts() {
     let first = tasks.spawn(by_token(world.store.clone(), now, token, open));
     is_claimed.await.unwrap();
     let second = tasks.spawn(directly(world.store.clone(), now));
-    // It waits for the first, or has passed it over.
+    // It waits for the first claim, or has passed it over.
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     while !second.is_finished() && count(&world, waiting).await == 0 {
@@ -109,7 +109,7 @@ async fn a_token_whose_endpoint_has_no_room_is_taken_back() {
         return;
     };
     let token = dispatch(&world).await.remove(0);
-    // Others are due before it and claimed without a token.
+    // The others become due earlier and are claimed without a token.
     let later = "UPDATE delivery SET due_at = due_at + 1000";
     let postpone = world.store.write_system(move |tx| {
         Box::pin(async move {

@@ -1,5 +1,5 @@
-//! The whole way of a webhook: an event emitted into a real store, the real worker and client, and
-//! a receiver of our own on loopback.
+//! Webhooks from end to end: an event in a real store, the real worker and client, and our own receiver
+//! on loopback.
 
 mod claims_story;
 mod receiver;
@@ -51,14 +51,15 @@ struct World {
     deadline: Deadline,
     schedule: Schedule,
     egress: Egress,
-    /// The Redis server through which its deliveries travel.
+    /// The Redis server that carries its tokens.
     redis: Option<String>,
     link: Arc<TokenLink>,
     _folder: Option<TempDir>,
 }
 
-/// The shapes every story runs in: SQLite; PostgreSQL when `PASSERELLE_TEST_POSTGRES` names a server's
-/// database beside which others may be made; and that with the Redis of `PASSERELLE_TEST_REDIS`.
+/// The worlds that every story runs in: SQLite; PostgreSQL, if `PASSERELLE_TEST_POSTGRES` names a
+/// database beside which others may be created; and PostgreSQL with the Redis of
+/// `PASSERELLE_TEST_REDIS`.
 async fn worlds() -> Vec<World> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
@@ -73,7 +74,7 @@ async fn worlds() -> Vec<World> {
 }
 
 impl World {
-    /// On PostgreSQL and a Redis server, where there is PostgreSQL.
+    /// Opens a world on PostgreSQL and Redis; `None` if there is no PostgreSQL.
     async fn with_redis(redis: String) -> Option<Self> {
         let mut world = Self::open(&database().await?, None).await;
         world.redis = Some(redis);
@@ -154,7 +155,7 @@ impl World {
             .unwrap()
     }
 
-    /// Emits an event of no session and wakes the worker, as every caller does after its commit.
+    /// Emits an event without a session and wakes the worker, as every caller does after its commit.
     async fn emit(&self, kind: EventType) -> EventId {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
@@ -216,7 +217,7 @@ impl World {
         }
     }
 
-    /// The name of its queue in Redis.
+    /// Returns the name of its queue in Redis.
     fn queue(&self) -> String {
         format!("test:{}", self.org)
     }
@@ -254,7 +255,7 @@ impl World {
             .unwrap()
     }
 
-    /// Waits until every delivery stands as `status`.
+    /// Waits until every delivery has this status.
     async fn all_stand(&self, status: DeliveryStatus) -> Vec<Delivery> {
         let settled = async {
             loop {
@@ -270,7 +271,7 @@ impl World {
             .expect("the deliveries settle")
     }
 
-    /// Makes every claim and wait look as old as `by`: what a crash and an hour leave behind.
+    /// Makes all claims and waits older by `by`, as a crash and the passing of time would.
     fn age_deliveries(&self, by: Duration) {
         self.clock.advance(by);
         self.wake();
@@ -284,7 +285,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// What a kill leaves: attempts cut off wherever they are, nothing recorded.
+    /// Leaves what a kill leaves: attempts cut off anywhere, nothing recorded.
     async fn kill(self) {
         drop(self.running);
         self.ended.close();
@@ -302,7 +303,7 @@ impl Worker {
     }
 }
 
-/// Counts rows, for what no public function shows.
+/// Counts rows that no public function shows.
 async fn count(world: &World, sql: &'static str) -> i64 {
     let mut conn = world.store.read_system().await.unwrap();
     let row = sqlx::query(sql).fetch_one(&mut *conn).await.unwrap();

@@ -1,4 +1,4 @@
-//! A receiver on loopback that answers as it is told and tells what it got.
+//! A receiver on loopback that answers as scripted and returns what it received.
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,7 +13,7 @@ use poem::{
 };
 use tokio::{sync::mpsc, task::AbortHandle};
 
-/// Every wait's deadline.
+/// The deadline of every wait.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// How the receiver answers.
@@ -22,13 +22,13 @@ pub(super) enum Answer {
     Status(u16),
     /// A status with one header.
     With(u16, &'static str, String),
-    /// Never.
+    /// Never answers.
     Hang,
-    /// A body of so many bytes.
+    /// A body of this many bytes.
     Body(usize),
 }
 
-/// One POST as it came.
+/// One POST as it arrived.
 #[derive(Debug)]
 pub(super) struct Got {
     pub(super) headers: HeaderMap,
@@ -50,13 +50,13 @@ pub(super) struct Receiver {
 
 #[derive(Clone)]
 struct Desk {
-    /// What is answered next is last; the first one stays.
+    /// The answers, the next one last. The final one is kept.
     script: Arc<Mutex<Vec<Answer>>>,
     got: mpsc::UnboundedSender<Got>,
 }
 
 impl Receiver {
-    /// Gives each answer once, and the last one for ever.
+    /// Gives each answer once, and repeats the last one.
     pub(super) async fn start(mut answers: Vec<Answer>) -> Self {
         answers.reverse();
         let script = Arc::new(Mutex::new(answers));
@@ -82,7 +82,7 @@ impl Receiver {
         }
     }
 
-    /// From now on, this answer.
+    /// Gives this answer from now on.
     pub(super) fn answer(&self, answer: Answer) {
         *self.script.lock().unwrap() = vec![answer];
     }
@@ -94,7 +94,7 @@ impl Receiver {
             .unwrap()
     }
 
-    /// What has arrived and was not looked at.
+    /// Returns the requests that were not read yet.
     pub(super) fn rest(&mut self) -> Vec<Got> {
         std::iter::from_fn(|| self.got.try_recv().ok()).collect()
     }

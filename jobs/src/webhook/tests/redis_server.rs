@@ -1,4 +1,4 @@
-//! A Redis server of a test's own, which may be emptied, stopped and killed.
+//! A test's own Redis server, which can be flushed, stopped and killed.
 
 use std::{
     net::TcpListener,
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::SOON;
 
-/// The server. It ends with this.
+/// The server; it ends when this is dropped.
 pub(super) struct RedisServer {
     port: u16,
     process: Child,
@@ -19,7 +19,7 @@ pub(super) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one on a free port; none where no Redis server is installed for tests.
+    /// Starts one on a free port; `None` if the tests have no Redis server.
     pub(super) async fn start() -> Option<Self> {
         std::env::var_os("PASSERELLE_TEST_REDIS")?;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,7 +52,7 @@ impl RedisServer {
         self.answers().await;
     }
 
-    /// Makes it stand still (`STOP`) or go on (`CONT`).
+    /// Suspends it (`STOP`) or resumes it (`CONT`).
     pub(super) fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();
         let sent = Command::new("kill")
@@ -61,7 +61,7 @@ impl RedisServer {
         assert!(sent.unwrap().success());
     }
 
-    /// Runs a command given as words.
+    /// Runs a command, given as words.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let mut words = command.split(' ');
         let mut asked = redis::cmd(words.next().unwrap());

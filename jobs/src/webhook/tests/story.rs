@@ -1,4 +1,4 @@
-//! What a tenant's receiver may rely on.
+//! What a tenant's receiver can rely on.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use standardwebhooks::Webhook;
@@ -6,7 +6,7 @@ use standardwebhooks::Webhook;
 use super::{receiver::Answer, *};
 use crate::model;
 
-/// Checks the signature by the crate's own verifier and by hand.
+/// Checks the signature with the crate's own verifier and by hand.
 fn verify(got: &receiver::Got, secret: &Secret) {
     let own = Webhook::new(secret.reveal()).unwrap();
     own.verify(&got.body, &got.headers).unwrap();
@@ -149,7 +149,7 @@ async fn the_waits_are_the_schedules_and_the_tenth_attempt_is_the_last() {
                 wait + Duration::from_secs(3) >= named.mul_f64(0.8),
                 "{attempt}: {wait:?}"
             );
-            // Not a moment before: the receiver stays quiet until the clock is there.
+            // Not earlier: the receiver gets nothing before the clock is there.
             assert_eq!(receiver.rest().len(), 0);
             world.age_deliveries(wait);
         }
@@ -271,7 +271,7 @@ async fn after_a_rotation_both_secrets_verify_for_a_day() {
         let got = receiver.next().await;
         verify(&got, &old);
         verify(&got, &new);
-        // Time stands a day later for the gateway; what it signed then is not checked by age here.
+        // The gateway's clock is a day ahead; the age of the signature is not checked here.
         world.age_deliveries(Duration::from_hours(24));
         world.emit(EventType::MessageSent).await;
         let later = receiver.next().await;

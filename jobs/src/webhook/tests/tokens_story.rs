@@ -1,12 +1,12 @@
-//! Deliveries that travel through Redis: what may happen to Redis, and to a token, without anybody
-//! missing or getting twice a webhook.
+//! Deliveries with tokens in Redis: whatever happens to Redis or to a token, no webhook is lost and none
+//! is posted twice.
 
 use std::collections::BTreeSet;
 
 use super::{receiver::Answer, redis_server::RedisServer, *};
 use crate::store::system::dispatches::{DELIVERIES, Room};
 
-/// A Redis of the test's own, a world on it, a receiver that takes everything and its one endpoint.
+/// A test's own Redis, a world on it, a receiver that accepts everything, and its one endpoint.
 struct Story {
     redis: RedisServer,
     world: World,
@@ -14,7 +14,7 @@ struct Story {
 }
 
 impl Story {
-    /// None where there is no PostgreSQL or Redis to test with.
+    /// Returns `None` if there is no PostgreSQL or Redis to test with.
     async fn start() -> Option<Self> {
         let redis = RedisServer::start().await?;
         let world = World::with_redis(redis.url()).await?;
@@ -41,7 +41,7 @@ impl Story {
         self.world.all_stand(DeliveryStatus::Delivered).await;
     }
 
-    /// Emits an event whose delivery is marked as dispatched, though no token of it is pushed.
+    /// Emits an event whose delivery is marked as dispatched, but pushes no token for it.
     async fn emit_dispatched(&self) -> EventId {
         let (org, clock) = (self.world.org, self.world.clock.clone());
         let key = self.world.vault.org_key(org).await.unwrap();
@@ -68,7 +68,7 @@ impl Story {
         work.await.unwrap()
     }
 
-    /// Puts a job into the queue whose argument is `data`, or has none.
+    /// Puts a job into the queue with the argument `data`, or without one.
     async fn put(&self, id: &str, data: Option<&[u8]>) {
         let queue = self.world.queue();
         let mut conn = self.redis.connection().await.unwrap();
@@ -106,13 +106,13 @@ impl Story {
         left.await.expect("every token is taken and swept away");
     }
 
-    /// The worker that Redis believes alive.
+    /// Returns the worker that Redis considers alive.
     async fn worker(&self) -> Option<String> {
         let workers = format!("ZRANGE {}:workers -1 -1", self.world.queue());
         self.redis.ask::<Vec<String>>(&workers).await.pop()
     }
 
-    /// Every delivery was delivered by its first attempt, and posted once.
+    /// Checks that every delivery succeeded on its first attempt and was posted once.
     async fn each_once(&mut self, events: BTreeSet<String>) {
         let count_of = i64::try_from(events.len()).unwrap();
         let mut got = Vec::new();
@@ -167,7 +167,7 @@ async fn a_token_that_comes_twice_or_late_changes_nothing() {
     story.travels(true).await;
     story.delivers().await;
     let done = story.world.deliveries(Wanted::default()).await.remove(0);
-    // One that is under way, as well.
+    // One that is running, as well.
     let (slow, _) = story
         .world
         .endpoint(&hanging.url, &[EventType::MessageRead])
@@ -245,7 +245,7 @@ async fn what_an_emptied_redis_held_is_pushed_again_without_waiting_until_it_is_
     // Stands for a token that was still in Redis.
     let event = story.emit_dispatched().await;
     story.redis.ask::<String>("FLUSHALL").await;
-    // It would be taken for lost after 30 s.
+    // Otherwise it would count as lost only after 30 s.
     let arrived = tokio::time::timeout(Duration::from_secs(15), story.receiver.next());
     let arrived = arrived.await.expect("it is pushed again at once");
     assert_eq!(arrived.id(), event.to_string());
@@ -350,7 +350,7 @@ async fn tokens_that_nobody_can_read_stop_nothing() {
     story.delivers().await;
     story.nothing_left().await;
     assert_eq!(story.worker().await, name, "none of them ended the worker");
-    // A job without its argument, as an evicting Redis leaves it: apalis cannot fetch it.
+    // Jobs without an argument, as an evicting Redis leaves them: apalis cannot fetch them.
     for n in 0..10 {
         story.put(&format!("hollow{n}"), None).await;
     }
@@ -380,7 +380,7 @@ async fn an_attempt_that_panics_ends_alone_and_is_made_again() {
     let event = story.world.emit(EventType::MessageSent).await;
     assert_eq!(story.receiver.next().await.id(), event.to_string());
     assert_eq!(story.worker().await, name, "the worker lives on");
-    // What was received may still be on its way to the store, and must not age.
+    // The outcome may not be stored yet, and must not be aged.
     let recorded = eventually(async || {
         let delivered = "SELECT count(*) FROM delivery WHERE status = 'delivered'";
         (count(&story.world, delivered).await == 1).then_some(())
@@ -400,7 +400,7 @@ async fn a_token_that_was_never_pushed_is_taken_for_lost() {
     let worker = story.world.start();
     story.travels(true).await;
     story.delivers().await;
-    // What a process leaves that is killed after the commit and before the push.
+    // What remains of a process that was killed between the commit and the push.
     let event = story.emit_dispatched().await;
     story.world.age_deliveries(Duration::from_secs(31));
     assert_eq!(story.receiver.next().await.id(), event.to_string());
@@ -433,7 +433,7 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
     let drained = eventually(async || {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut conn = story.redis.connection().await.unwrap();
-        // At one moment: a token that is pushed between two looks would count as one too many.
+        // In one step: a token pushed between two reads would be counted twice.
         let waiting: (u64, u64) = redis::pipe()
             .atomic()
             .llen(format!("{queue}:active"))

@@ -1,5 +1,7 @@
-//! `/docs`: Swagger UI and the list of problems, from files in the binary, without any request to
-//! another host. `/openapi.json`: the document.
+//! Pages for people, from files in the binary, without any request to another host: `/` leads to all
+//! others, `/docs` is Swagger UI, `/docs/problems` lists the error codes. `/openapi.json` is the document.
+//!
+//! None of them is an operation of the document: an SDK made from it would get methods that return HTML.
 
 use poem::{
     Endpoint, IntoResponse, Response, Route,
@@ -15,7 +17,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The paths this page serves beside the document's own.
-pub const PATHS: [&str; 6] = [
+pub const PATHS: [&str; 7] = [
+    "/",
     "/openapi.json",
     "/docs",
     "/docs/swagger-ui.js",
@@ -40,6 +43,34 @@ const PAGE: &str = r#"<!doctype html>
 </body>
 </html>
 "#;
+
+const WELCOME: &str = concat!(
+    r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Passerelle</title>
+<link rel="icon" href="data:,">
+<style>body { font-family: sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; line-height: 1.5 }</style>
+</head>
+<body>
+<h1>Passerelle "#,
+    env!("CARGO_PKG_VERSION"),
+    r#"</h1>
+<p>A WhatsApp gateway is running here.</p>
+<ul>
+<li><a href="/docs">API reference</a>: read about every operation and try it with your API key</li>
+<li><a href="/openapi.json">OpenAPI document</a>: to generate a client from</li>
+<li><a href="/docs/problems">Problems</a>: every error code and what it means</li>
+<li><a href="/healthz">Health</a>, <a href="/readyz">readiness</a>, <a href="/metrics">metrics</a>: for the operator</li>
+</ul>
+<p>The guide explains installation, sessions, sending, media, webhooks, groups, errors and limits. It is in the folder
+<code>docs/guide</code> of Passerelle's source code.</p>
+</body>
+</html>
+"#
+);
 
 const START: &str = "SwaggerUIBundle({
   url: '/openapi.json',
@@ -82,6 +113,7 @@ pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
     let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test here looks");
     let document = serde_json::to_string(document).expect("JSON serialises");
     route
+        .at("/", page(WELCOME.to_owned()))
         .at("/openapi.json", file("application/json", document))
         .at("/docs", page(PAGE.to_owned()))
         .at("/docs/problems", page(problems()))

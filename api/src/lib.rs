@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`cli`], [`config`] | flags and environment, checked at start |
 //! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
+//! | `next_steps` | what a start ends with: lines to paste into a shell |
 //! | `waiting`, `watchdog` | a process whose database is not reached yet; one that stands still |
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
 //! | [`server`], [`edge`], `intake`, [`limits`] | sockets; what every request passes; how its body is taken in; sizes and deadlines |
@@ -32,6 +33,7 @@ mod intake;
 pub mod lifecycle;
 pub mod limits;
 mod list;
+mod next_steps;
 pub mod problem;
 pub mod qr;
 pub mod quota;

@@ -35,6 +35,7 @@ use crate::{
     auth::{self, AdminKey},
     cli::StoreFlag,
     config::Config,
+    next_steps,
     quota::Quotas,
     server,
     surface::{self, Parts},
@@ -75,15 +76,18 @@ pub fn logs() {
         .filter(|filter| !filter.is_empty())
         .unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::builder().parse_lossy(quiet(&wanted));
-    let json = std::env::var("PASSERELLE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    if json {
+    if logs_are_json() {
         lines.json().init();
     } else {
         lines.with_ansi(std::io::stderr().is_terminal()).init();
     }
+}
+
+fn logs_are_json() -> bool {
+    std::env::var("PASSERELLE_LOG_FORMAT").is_ok_and(|format| format == "json")
 }
 
 /// The wanted directives without those that would have the last word over ours: the directive with
@@ -375,6 +379,10 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     };
     let gateway = Gateway::on(listener, store, config, role, metrics()?).await?;
     tell(&gateway)?;
+    // Lines for people would not be JSON; a host and a worker of a cluster serve no operation.
+    if matches!(role, Role::All | Role::Api) && !logs_are_json() {
+        next_steps::print(&next_steps::serve(&next_steps::local_url(gateway.addr())))?;
+    }
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;
     }

@@ -12,6 +12,7 @@ use crate::{
     cli::{Gateway as Flags, Sandbox, Simulator},
     config::Config,
     lifecycle::{self, Gateway, Role},
+    next_steps,
 };
 
 /// What `--database-url` is when nobody said anything.
@@ -91,6 +92,9 @@ pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
     lifecycle::tell(&pair.gateway)?;
     let control = pair.simulator.control_url();
     tracing::info!(control, "the WhatsApp server's control API is at {control}");
+    let api = next_steps::local_url(pair.gateway.addr());
+    let made = pair.gateway.made_admin_key();
+    next_steps::print(&next_steps::sandbox(&api, made, &control))?;
     if let Some(file) = announce {
         lifecycle::announce(&file, &pair.gateway, Some(&control))?;
     }

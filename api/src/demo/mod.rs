@@ -18,7 +18,7 @@ use crate::{
         CONNECTS_PER_SECOND, DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX,
         MEDIA_RETENTION_HOURS, MEDIA_URL_TIMEOUT_MS, StoreFlag,
     },
-    lifecycle,
+    lifecycle, next_steps,
     qr::Picture,
     sandbox::Pair,
 };
@@ -283,12 +283,8 @@ async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
 }
 
 fn invite(api: &str, key: &str, session: &str, screen: Screen) -> anyhow::Result<()> {
-    screen.line(&format!("\nTry it: {api}/docs\nAPI key: {key}\n"))?;
-    let body =
-        json!({ "session_id": session, "type": "text", "to": ADA, "text": { "body": "Hello" } });
-    screen.line(&format!(
-        "curl -X POST {api}/v1/messages -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n"
-    ))
+    screen.line(&format!("\nTry it: {api}/docs\nAPI key: {key}"))?;
+    screen.line(&next_steps::demo(api, key, session, ADA))
 }
 
 /// Polls until there is a result.

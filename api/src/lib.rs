@@ -10,7 +10,7 @@
 //! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
 //! | [`server`], [`edge`], `intake`, [`limits`] | sockets; what every request passes; how its body is taken in; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
-//! | [`body`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; scalars; refusals, with everything that is wrong at once |
+//! | [`body`], [`json`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; scalars; refusals, with everything that is wrong at once |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
 //! | `sandbox`, `demo` | the gateway with a WhatsApp server of its own; the whole product in one command, in sandbox builds |
 //!
@@ -30,6 +30,7 @@ pub mod events;
 mod flaws;
 pub mod idempotency;
 mod intake;
+pub mod json;
 pub mod lifecycle;
 pub mod limits;
 mod list;

@@ -14,7 +14,7 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::body::WRONG_ID;
+use crate::json::WRONG_ID;
 
 /// What an id type says of itself.
 pub trait Named: FromStr + ToString + Send + Sync {

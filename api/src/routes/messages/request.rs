@@ -13,15 +13,15 @@ use poem_openapi::{
     types::Type,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
     kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, NewText, Poll, Shape as _},
 };
 use crate::{
-    body::{self, Read},
+    body::Read,
     flaws::Flaws,
+    json::Json,
     problem::{Code, Problem},
     types::{Id, Timestamp},
     word::{Said, Word},
@@ -190,10 +190,10 @@ macro_rules! sendable {
                 }
             }
 
-            fn of_kind(kind: &str, bytes: &[u8]) -> Option<Result<Self, Problem>> {
+            fn of_kind(kind: &str, json: &Json) -> Option<Result<Self, Problem>> {
                 Some(match kind {
-                    $($shown_word => body::parse::<$shown_new>(bytes).map(Self::$shown),)*
-                    $($about_word => body::parse::<$about_new>(bytes).map(Self::$about),)*
+                    $($shown_word => json.read().map(Self::$shown),)*
+                    $($about_word => json.read().map(Self::$about),)*
                     _ => return None,
                 })
             }
@@ -272,10 +272,9 @@ impl Type for NewMessage {
 
 impl Read for NewMessage {
     /// By its `type`. A body without one that could be meant is told what a text lacks.
-    fn read(bytes: &[u8]) -> Result<Self, Problem> {
-        let json: Value = body::json(bytes)?;
-        let kind = json.get("type").and_then(Value::as_str).unwrap_or("text");
-        Self::of_kind(kind, bytes).unwrap_or_else(|| {
+    fn read(json: &Json) -> Result<Self, Problem> {
+        let kind = json.text("type").unwrap_or("text");
+        Self::of_kind(kind, json).unwrap_or_else(|| {
             let words: Vec<_> = Self::KINDS.iter().map(|(word, _)| *word).collect();
             let wanted = format!("expected one of {}", words.join(", "));
             Err(Problem::new(Code::ValidationFailed).at("/type", "unknown_value", wanted))
@@ -329,7 +328,7 @@ mod tests {
         clock::Clock,
         content::{Content, TEXT_MAX},
     };
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -339,7 +338,7 @@ mod tests {
         if body.get("to").is_none() {
             body["to"] = json!("+491510000002");
         }
-        NewMessage::read(body.to_string().as_bytes())?.parse()
+        NewMessage::read(&Json::parse(body.to_string().as_bytes())?)?.parse()
     }
 
     fn text(to: &str, body: &str) -> Value {

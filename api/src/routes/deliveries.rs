@@ -161,22 +161,14 @@ impl WebhookDeliveries {
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Found<WebhookDeliveryList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
         let wanted = model::Wanted {
             endpoint: endpoint_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
         };
-        let listed = endpoints::deliveries(&services, caller.0.org, &wanted, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Found::of(WebhookDeliveryList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move {
+            endpoints::deliveries(services.0, caller.0.org, &wanted, &page).await
+        };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a delivery with its attempts.

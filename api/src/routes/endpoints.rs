@@ -194,18 +194,8 @@ impl WebhookEndpoints {
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Found<WebhookEndpointList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = endpoints::list(&services, caller.0.org, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Found::of(WebhookEndpointList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { endpoints::list(services.0, caller.0.org, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a webhook endpoint.

@@ -119,18 +119,8 @@ impl Organisations {
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Found<OrganisationList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = organisations::list(&services, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Found::of(OrganisationList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { organisations::list(services.0, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read an organisation.

@@ -96,23 +96,14 @@ impl Messages {
         /// Where the page before ended: its `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Found<MessageList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
         let filter = Filter {
             session: session_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
             direction: direction.0.map(Into::into),
         };
-        let listed = messages::list(&services, caller.0.org, &filter, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Found::of(MessageList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load =
+            |page| async move { messages::list(services.0, caller.0.org, &filter, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a message.

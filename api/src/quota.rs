@@ -5,12 +5,7 @@
 //! at once, and they come back evenly. Every answer says where the organisation stands, in the
 //! `RateLimit` headers of draft-ietf-httpapi-ratelimit-headers-10.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -18,6 +13,7 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
+use parking_lot::Mutex;
 use passerelle_jobs::ids::OrgId;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -90,7 +86,7 @@ impl Quotas {
 
     /// Room for one more stream, given back when the answer is dropped.
     pub(crate) fn stream(&self, org: OrgId) -> Result<StreamOpen, Problem> {
-        let mut streams = self.streams();
+        let mut streams = self.0.streams.lock();
         let open = streams.entry(org).or_default();
         if *open >= STREAMS_MAX {
             return Err(Problem::new(Code::LimitReached).detail(format!(
@@ -102,13 +98,6 @@ impl Quotas {
             quotas: self.clone(),
             org,
         })
-    }
-
-    fn streams(&self) -> MutexGuard<'_, HashMap<OrgId, usize>> {
-        self.0
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +139,7 @@ pub(crate) struct StreamOpen {
 
 impl Drop for StreamOpen {
     fn drop(&mut self) {
-        let mut streams = self.quotas.streams();
+        let mut streams = self.quotas.0.streams.lock();
         if let Some(open) = streams.get_mut(&self.org) {
             *open -= 1;
             if *open == 0 {
@@ -214,6 +203,6 @@ mod tests {
         open.pop();
         quotas.stream(org).unwrap();
         open.clear();
-        assert!(quotas.streams().is_empty());
+        assert!(quotas.0.streams.lock().is_empty());
     }
 }

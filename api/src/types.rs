@@ -155,6 +155,20 @@ impl<T: Named> ToJSON for Id<T> {
     }
 }
 
+/// Converts an enum of the document into the one of `jobs` that has the same variants.
+macro_rules! same_variants {
+    ($ours:ident => $theirs:ty: $($variant:ident)*) => {
+        impl From<$ours> for $theirs {
+            fn from(ours: $ours) -> Self {
+                match ours {
+                    $($ours::$variant => Self::$variant,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use same_variants;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use self::{client::Client, receiver::Receiver, screen::Screen};
+use self::{client::Client, receiver::Receiver, screen::line};
 use crate::{
     cli::{
         CONNECTS_PER_SECOND, DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX,
@@ -43,21 +43,20 @@ const STILL: Duration = Duration::from_secs(3);
 
 /// Plays the story. Without `--once` it then keeps the gateway running until it is asked to stop.
 pub async fn run(flags: Demo) -> anyhow::Result<()> {
-    let screen = Screen;
-    screen.line(
+    line(
         "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.\n\n\
          1/6 Starting the WhatsApp server and the gateway.",
     )?;
     let pair = Pair::start(gateway(flags.listen), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    let told = tell(&pair, screen).await;
+    let told = tell(&pair).await;
     if told.is_ok() && !flags.once {
-        screen.line("The demo keeps running. Press Ctrl-C to end it.")?;
+        line("The demo keeps running. Press Ctrl-C to end it.")?;
         lifecycle::asked_to_stop().await?;
     }
-    screen.line("\nStopping the gateway and the WhatsApp server.")?;
+    line("\nStopping the gateway and the WhatsApp server.")?;
     pair.stop().await;
     told?;
-    screen.line("Every step held.")
+    line("Every step held.")
 }
 
 /// Takes nothing from the environment, so the demo never touches a store or a number in use.
@@ -92,7 +91,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
     }
 }
 
-async fn tell(pair: &Pair, screen: Screen) -> anyhow::Result<()> {
+async fn tell(pair: &Pair) -> anyhow::Result<()> {
     let api = format!("http://{}", pair.gateway.addr());
     let admin = pair
         .gateway
@@ -101,38 +100,34 @@ async fn tell(pair: &Pair, screen: Screen) -> anyhow::Result<()> {
     let operator = Client::new(&api, admin)?;
     let phones = Client::new(&pair.simulator.control_url(), "")?;
 
-    screen.line("\n2/6 Creating an organisation, its API key and a webhook endpoint.")?;
-    let key = tenant(&operator, screen).await?;
+    line("\n2/6 Creating an organisation, its API key and a webhook endpoint.")?;
+    let key = tenant(&operator).await?;
     let tenant = Client::new(&api, &key)?;
     let mut receiver = Receiver::start(&tenant)
         .await
         .context("starting the webhook receiver")?;
-    screen.line(&format!(
+    line(&format!(
         "  The webhook receiver listens at {}.",
         receiver.url()
     ))?;
-    let session = link(&tenant, &phones, screen)
-        .await
-        .context("linking the number")?;
+    let session = link(&tenant, &phones).await.context("linking the number")?;
     let echoing =
         json!({ "phone": ADA, "name": "Ada", "echo": true, "reads": true, "echo_delay_ms": 300 });
     phones
         .post("/phones", &echoing)
         .await
         .context("making Ada's phone")?;
-    let sent = send(&tenant, &session, screen).await.context("sending")?;
-    follow(&tenant, &sent, screen)
+    let sent = send(&tenant, &session).await.context("sending")?;
+    follow(&tenant, &sent)
         .await
         .context("following the messages")?;
-    gaps(&phones, screen).await.context("measuring the gaps")?;
-    hear(&mut receiver, screen)
-        .await
-        .context("receiving the answers")?;
+    gaps(&phones).await.context("measuring the gaps")?;
+    hear(&mut receiver).await.context("receiving the answers")?;
     receiver.stop().await;
-    invite(&api, &key, &session, screen)
+    invite(&api, &key, &session)
 }
 
-async fn tenant(operator: &Client, screen: Screen) -> anyhow::Result<String> {
+async fn tenant(operator: &Client) -> anyhow::Result<String> {
     let made = operator
         .post("/v1/organisations", &json!({ "name": "Demo shop" }))
         .await
@@ -143,12 +138,12 @@ async fn tenant(operator: &Client, screen: Screen) -> anyhow::Result<String> {
         .post(&path, &json!({ "name": "demo" }))
         .await
         .context("making the API key")?;
-    screen.line(&format!("  Organisation {org} has an API key."))?;
+    line(&format!("  Organisation {org} has an API key."))?;
     Ok(client::text(&made, "key")?.to_owned())
 }
 
-async fn link(tenant: &Client, phones: &Client, screen: Screen) -> anyhow::Result<String> {
-    screen.line("\n3/6 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
+async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
+    line("\n3/6 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
     let made = tenant
         .post("/v1/sessions", &json!({ "name": "demo number" }))
         .await?;
@@ -157,33 +152,33 @@ async fn link(tenant: &Client, phones: &Client, screen: Screen) -> anyhow::Resul
     tenant
         .post(&format!("{path}/connect"), &Value::Null)
         .await?;
-    let qr = until("a QR code", screen, || async {
+    let qr = until("a QR code", || async {
         tenant.find(&format!("{path}/qr")).await
     })
     .await?;
     let qr = client::text(&qr, "qr")?;
-    screen.line(&format!(
+    line(&format!(
         "  Session {session} has this QR code. With a real phone: Linked devices, Link a device.\n"
     ))?;
-    for line in Picture::of(qr)?.lines() {
-        screen.line(&line)?;
+    for row in Picture::of(qr)?.lines() {
+        line(&row)?;
     }
     phones
         .post(&format!("/phones/{SHOP}/scan"), &json!({ "qr": qr }))
         .await
         .context("scanning")?;
-    screen.line("\n  A simulated phone has scanned it.")?;
-    let connected = until("the connection", screen, || async {
+    line("\n  A simulated phone has scanned it.")?;
+    let connected = until("the connection", || async {
         let session = tenant.get(&path).await?;
         Ok((session["state"] == "connected" && session["phone"] == SHOP).then_some(session))
     });
     connected.await?;
-    screen.line(&format!("  Linked as {SHOP} and connected."))?;
+    line(&format!("  Linked as {SHOP} and connected."))?;
     Ok(session)
 }
 
-async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<Vec<String>> {
-    screen.line(&format!(
+async fn send(tenant: &Client, session: &str) -> anyhow::Result<Vec<String>> {
+    line(&format!(
         "\n4/6 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
     ))?;
     let mut sent = Vec::new();
@@ -201,7 +196,7 @@ async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<
             message["status"]
         );
         let id = client::text(&message, "id")?.to_owned();
-        screen.line(&format!(
+        line(&format!(
             "  accepted {id}: position {position}, to be sent about {}",
             at.as_str().unwrap_or("?")
         ))?;
@@ -211,13 +206,13 @@ async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<
 }
 
 /// Prints each status of each message until all are read.
-async fn follow(tenant: &Client, sent: &[String], screen: Screen) -> anyhow::Result<()> {
-    screen.line("")?;
+async fn follow(tenant: &Client, sent: &[String]) -> anyhow::Result<()> {
+    line("")?;
     for (number, id) in sent.iter().enumerate() {
         let path = format!("/v1/messages/{id}");
         let mut shown = String::new();
         while shown != "read" {
-            shown = until("the next status", screen, || async {
+            shown = until("the next status", || async {
                 let message = tenant.get(&path).await?;
                 let status = client::text(&message, "status")?;
                 ensure!(
@@ -227,15 +222,15 @@ async fn follow(tenant: &Client, sent: &[String], screen: Screen) -> anyhow::Res
                 Ok((status != shown).then(|| status.to_owned()))
             })
             .await?;
-            screen.line(&format!("  text {}: {shown}", number + 1))?;
+            line(&format!("  text {}: {shown}", number + 1))?;
         }
     }
     Ok(())
 }
 
 /// Prints the gaps between the texts as the WhatsApp server measured them.
-async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
-    screen.line("\n5/6 Asking the WhatsApp server when each text arrived.")?;
+async fn gaps(phones: &Client) -> anyhow::Result<()> {
+    line("\n5/6 Asking the WhatsApp server when each text arrived.")?;
     let ledger = phones.get("/ledger?kind=sent&limit=100").await?;
     let entries = ledger["entries"]
         .as_array()
@@ -253,7 +248,7 @@ async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
         .windows(2)
         .map(|pair| (pair[1] - pair[0]) / 1000)
         .collect();
-    screen.line(&format!("  Gaps on the wire, in ms: {gaps:?}"))?;
+    line(&format!("  Gaps on the wire, in ms: {gaps:?}"))?;
     let floor = i64::try_from(GAP_FLOOR_MS).expect("a small literal");
     ensure!(
         gaps.iter().all(|gap| *gap >= floor),
@@ -263,17 +258,17 @@ async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
 }
 
 /// Prints Ada's answers. Her phone sends every text back, and each answer arrives as a signed webhook.
-async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
-    screen.line("\n6/6 Reading Ada's answers: webhooks whose signature was verified.")?;
+async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
+    line("\n6/6 Reading Ada's answers: webhooks whose signature was verified.")?;
     let mut missing: BTreeSet<&str> = TEXTS.into_iter().collect();
     while !missing.is_empty() {
-        let event = wait("a webhook", screen, receiver.next()).await?;
+        let event = wait("a webhook", receiver.next()).await?;
         let message = &event["data"]["message"];
         let text = client::text(&message["text"], "body")?;
         let from = client::text(message, "from")?;
         ensure!(from == ADA, "a message came from another number");
         if missing.remove(text) {
-            screen.line(&format!(
+            line(&format!(
                 "  {} from {from}: {text}",
                 client::text(&event, "type")?
             ))?;
@@ -282,13 +277,13 @@ async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn invite(api: &str, key: &str, session: &str, screen: Screen) -> anyhow::Result<()> {
-    screen.line(&format!("\nTry it: {api}/docs\nAPI key: {key}"))?;
-    screen.line(&next_steps::demo(api, key, session, ADA))
+fn invite(api: &str, key: &str, session: &str) -> anyhow::Result<()> {
+    line(&format!("\nTry it: {api}/docs\nAPI key: {key}"))?;
+    line(&next_steps::demo(api, key, session, ADA))
 }
 
 /// Polls until there is a result.
-async fn until<T, F>(what: &str, screen: Screen, look: impl Fn() -> F) -> anyhow::Result<T>
+async fn until<T, F>(what: &str, look: impl Fn() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,
 {
@@ -300,15 +295,11 @@ where
             tokio::time::sleep(LOOK).await;
         }
     };
-    wait(what, screen, looking).await
+    wait(what, looking).await
 }
 
 /// Waits for `work` and prints, every few seconds, what it waits for.
-async fn wait<T>(
-    what: &str,
-    screen: Screen,
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
+async fn wait<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut work = std::pin::pin!(work);
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
@@ -316,7 +307,7 @@ async fn wait<T>(
             return done;
         }
         waited += STILL;
-        screen.line(&format!("  … waiting for {what}, {} s", waited.as_secs()))?;
+        line(&format!("  … waiting for {what}, {} s", waited.as_secs()))?;
     }
     bail!("waited {} s for {what}", PATIENCE.as_secs())
 }

@@ -18,7 +18,7 @@ use crate::{
     body::Found,
     list::{self, list_of},
     problem::Problem,
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
 /// Where a delivery stands.
@@ -35,16 +35,7 @@ pub enum DeliveryStatus {
     Dead,
 }
 
-impl From<DeliveryStatus> for model::DeliveryStatus {
-    fn from(status: DeliveryStatus) -> Self {
-        match status {
-            DeliveryStatus::Due => Self::Due,
-            DeliveryStatus::Running => Self::Running,
-            DeliveryStatus::Delivered => Self::Delivered,
-            DeliveryStatus::Dead => Self::Dead,
-        }
-    }
-}
+same_variants!(DeliveryStatus => model::DeliveryStatus: Due Running Delivered Dead);
 
 /// One POST and what came of it.
 #[derive(Debug, Serialize, Object)]

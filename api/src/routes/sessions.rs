@@ -20,7 +20,7 @@ use crate::{
     body::{Accepted, Body, Created, Found, Gone},
     list::{self, list_of},
     problem::{Code, Problem},
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
 /// A session to make.
@@ -52,14 +52,7 @@ impl From<model::Uncertain> for UncertainSends {
     }
 }
 
-impl From<UncertainSends> for model::Uncertain {
-    fn from(uncertain: UncertainSends) -> Self {
-        match uncertain {
-            UncertainSends::Resend => Self::Resend,
-            UncertainSends::Hold => Self::Hold,
-        }
-    }
-}
+same_variants!(UncertainSends => model::Uncertain: Resend Hold);
 
 /// What is to become of messages that may have been sent.
 #[derive(Debug, Deserialize, Object)]

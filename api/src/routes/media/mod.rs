@@ -32,7 +32,7 @@ use crate::{
     auth::Caller,
     body::{Created, Found, Gone},
     problem::{Code, Problem},
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
 /// As what a file is sent.
@@ -55,18 +55,7 @@ pub enum Kind {
     Sticker,
 }
 
-impl From<Kind> for MediaKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Image => Self::Image,
-            Kind::Video => Self::Video,
-            Kind::Audio => Self::Audio,
-            Kind::Voice => Self::Voice,
-            Kind::Document => Self::Document,
-            Kind::Sticker => Self::Sticker,
-        }
-    }
-}
+same_variants!(Kind => MediaKind: Image Video Audio Voice Document Sticker);
 
 /// Why a file is not here.
 #[derive(Debug, Serialize, Object)]

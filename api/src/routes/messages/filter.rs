@@ -3,6 +3,8 @@
 use passerelle_jobs::model::{self, Direction};
 use poem_openapi::Enum;
 
+use crate::types::same_variants;
+
 /// Which statuses a list can be asked for.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
@@ -31,23 +33,8 @@ pub enum MessageStatus {
     Received,
 }
 
-impl From<MessageStatus> for model::Status {
-    fn from(status: MessageStatus) -> Self {
-        match status {
-            MessageStatus::Queued => Self::Queued,
-            MessageStatus::Sending => Self::Sending,
-            MessageStatus::Unknown => Self::Unknown,
-            MessageStatus::Sent => Self::Sent,
-            MessageStatus::Delivered => Self::Delivered,
-            MessageStatus::Read => Self::Read,
-            MessageStatus::Played => Self::Played,
-            MessageStatus::Failed => Self::Failed,
-            MessageStatus::Expired => Self::Expired,
-            MessageStatus::Canceled => Self::Canceled,
-            MessageStatus::Received => Self::Received,
-        }
-    }
-}
+same_variants!(MessageStatus => model::Status:
+    Queued Sending Unknown Sent Delivered Read Played Failed Expired Canceled Received);
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, Enum)]
@@ -59,11 +46,4 @@ pub enum MessageDirection {
     Inbound,
 }
 
-impl From<MessageDirection> for Direction {
-    fn from(direction: MessageDirection) -> Self {
-        match direction {
-            MessageDirection::Outbound => Self::Outbound,
-            MessageDirection::Inbound => Self::Inbound,
-        }
-    }
-}
+same_variants!(MessageDirection => Direction: Outbound Inbound);

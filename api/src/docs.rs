@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::problem::Code;
 
-/// Only this server's own files; pictures may also be data URLs, and Swagger UI sets styles inline.
+/// Allows only files of this server. Images may also be data URLs, and Swagger UI sets styles inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The paths this page serves beside the document's own.
+/// The paths of these pages, which are not in the document.
 pub const PATHS: [&str; 7] = [
     "/",
     "/openapi.json",
@@ -84,15 +84,15 @@ const START: &str = "SwaggerUIBundle({
 });
 ";
 
-/// Swagger UI's two files, as poem-openapi carries them.
+/// The two files of Swagger UI in poem-openapi.
 struct Assets {
     script: String,
     style: String,
 }
 
 impl Assets {
-    /// poem-openapi gives them only inside a whole page with everything inline, which a strict
-    /// policy would refuse; they are cut out of it.
+    /// Cuts the files out of a page. poem-openapi offers only a page with both inline, which a strict policy
+    /// refuses.
     fn cut(page: &str) -> Option<Self> {
         let style = between(page, "<style charset=\"UTF-8\">", "</style>")?;
         let script = between(page, "<script charset=\"UTF-8\">", "</script>\n</head>")?;
@@ -110,7 +110,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
 
 /// Adds the pages to `route`. `inlined` is `OpenApiService::swagger_ui_html`.
 pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
-    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test here looks");
+    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test checks it");
     let document = serde_json::to_string(document).expect("JSON serialises");
     route
         .at("/", page(WELCOME.to_owned()))
@@ -164,8 +164,8 @@ fn problems() -> String {
     let rows = rows.concat();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Problems</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<h1>Problems</h1>\n<p>Every refusal has a body of type \
-         <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>; a code keeps its meaning.</p>\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<h1>Problems</h1>\n<p>Every error has a body of type \
+         <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>: its meaning never changes.</p>\n\
          <table>\n<tr><th>code</th><th>status</th><th>meaning</th></tr>\n{rows}</table>\n</body>\n</html>\n"
     )
 }

@@ -1,6 +1,6 @@
-//! What `serve`, `sandbox` and `demo` print once they run: lines to paste into a shell.
+//! The lines that `serve`, `sandbox` and `demo` print after their start, to paste into a shell.
 //!
-//! The lines of `serve` read the operator's key from a variable, because its output is often kept as a log.
+//! The lines of `serve` read the operator's key from a variable, because its output is often stored as a log.
 
 use std::{io::Write as _, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 const JSON: &str = "-H 'Content-Type: application/json'";
 const QR: &str = "curl -sf --retry 20 --retry-delay 1 --retry-all-errors $API/v1/sessions/$SES/qr";
 
-/// The address by which this machine reaches a gateway that listens on `listen`.
+/// Returns the URL by which this machine reaches a gateway that listens on `listen`.
 pub(crate) fn local_url(mut listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         listen.set_ip([127, 0, 0, 1].into());
@@ -55,7 +55,7 @@ pub(crate) fn demo(api: &str, key: &str, session: &str, to: &str) -> String {
     ))
 }
 
-/// From the operator's key to a session that waits to be linked.
+/// Returns the lines from the operator's key to a session that waits to be linked.
 fn linking(api: &str, admin: &str) -> String {
     let create = |variable: &str, path: &str, key: &str, name: &str, answer: &str| {
         format!(

@@ -3,8 +3,10 @@
 //!
 //! None of them is an operation of the document: an SDK made from it would get methods that return HTML.
 
+use std::sync::Arc;
+
 use poem::{
-    Endpoint, IntoResponse, Response, Route,
+    Endpoint, EndpointExt as _, IntoResponse, Response, Route,
     endpoint::make_sync,
     http::{HeaderValue, header},
 };
@@ -113,7 +115,6 @@ pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
     let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test checks it");
     let document = serde_json::to_string(document).expect("JSON serialises");
     route
-        .at("/", page(WELCOME.to_owned()))
         .at("/openapi.json", file("application/json", document))
         .at("/docs", page(PAGE.to_owned()))
         .at("/docs/problems", page(problems()))
@@ -129,6 +130,23 @@ pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
             "/docs/swagger-ui.css",
             file("text/css; charset=utf-8", assets.style),
         )
+}
+
+/// Answers `/` before `inner`. It is no route beside the others: poem's router gives `/` to the endpoint that is
+/// nested there.
+pub fn welcome(
+    inner: impl Endpoint<Output = Response> + 'static,
+) -> impl Endpoint<Output = Response> {
+    let page = Arc::new(page(WELCOME.to_owned()));
+    inner.around(move |inner, request| {
+        let page = Arc::clone(&page);
+        async move {
+            match request.uri().path() {
+                "/" => page.call(request).await,
+                _ => inner.call(request).await,
+            }
+        }
+    })
 }
 
 fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {

@@ -402,7 +402,7 @@ mod tests {
             ),
             (
                 r#"{"outer":{"text":{"body":"","x":1}}}"#,
-                "/outer/text",
+                "/outer/text/x",
                 "unknown_field",
                 "expected `body`",
             ),

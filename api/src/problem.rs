@@ -135,7 +135,7 @@ codes! {
     /// The file cannot be read as the type that its first bytes announce.
     MediaDamaged 422 "media_damaged" "The file is damaged";
     /// The voice note is longer than 15 minutes.
-    MediaTooLong 422 "media_too_long" "The recording is too long";
+    MediaTooLong 422 "media_too_long" "The voice note is too long";
     /// The image has more than 50 million pixels, or the sticker is not 512 by 512 pixels.
     MediaDimensions 422 "media_dimensions" "The image has the wrong dimensions";
     /// The text is not a single emoji.

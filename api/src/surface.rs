@@ -115,7 +115,8 @@ pub fn surface(parts: Parts) -> Surface {
     let paths = Arc::new(Paths::of(&document, &docs::PATHS));
     let service = service();
     let inlined = service.swagger_ui_html();
-    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", service);
+    let operations = docs::welcome(service.into_endpoint());
+    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", operations);
     let clock = parts.services.clock().clone();
     let route = route
         .into_endpoint()

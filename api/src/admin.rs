@@ -1,4 +1,4 @@
-//! The operator's commands, straight on the store. Each prints one line of JSON.
+//! The operator's commands, which work directly on the store. Each prints one line of JSON.
 
 use std::{io::Write as _, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     store,
 };
 
-/// Carries out a command and prints what it made.
+/// Runs a command and prints its result.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
     let store = store::open(&admin.store, &kek).await?;
@@ -40,7 +40,7 @@ pub async fn run(admin: Admin) -> anyhow::Result<()> {
     print(&made?)
 }
 
-/// Of no gateway but for how long it keeps files.
+/// Returns the settings of a command. Only the retention of files matters here.
 fn settings(command: &AdminCommand) -> Settings {
     let mut settings = config::at_rest();
     if let AdminCommand::SetMediaRetention {
@@ -59,7 +59,7 @@ async fn carry_out(services: &Services, command: AdminCommand) -> anyhow::Result
             let name = routes::name(&name).map_err(|problem| told(&problem))?;
             let made = organisations::create(services, &name)
                 .await
-                .context("making the organisation")?;
+                .context("creating the organisation")?;
             Ok(serde_json::to_value(Organisation::from(made))?)
         }
         AdminCommand::ListOrganisations => {
@@ -82,7 +82,7 @@ async fn carry_out(services: &Services, command: AdminCommand) -> anyhow::Result
             let hours = hours.map(|hours| routes::organisations::retention(services, hours));
             let hours = hours.transpose().map_err(|problem| told(&problem))?;
             let kept = organisations::keep_media(services, org, hours).await;
-            let kept = kept.context("keeping the files")?;
+            let kept = kept.context("setting the retention")?;
             let kept = kept.ok_or_else(|| anyhow!("there is no such organisation"))?;
             Ok(serde_json::to_value(Organisation::from(kept))?)
         }

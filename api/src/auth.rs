@@ -1,9 +1,9 @@
-//! Keys, and who a request comes from.
+//! API keys, and the organisation that a request comes from.
 //!
-//! An API key is `psl_`, 12 base62 characters (the public id, by which it is found), 43 base62
-//! characters (the secret, 256 bits) and 6 base62 characters (the CRC-32, as in zip, of all before them, by
-//! which a secret scanner knows a key offline). The operator's key is `padm_` and a secret of the
-//! operator's choice, or 43 base62 characters when the gateway made it.
+//! An API key has these parts: `psl_`; 12 base62 characters, the public id, by which the key is found; 43
+//! base62 characters, the secret of 256 bits; 6 base62 characters, the CRC-32 (as in zip) of everything before,
+//! by which a secret scanner recognises a key offline. An operator's key that the gateway creates is `padm_` and
+//! 43 base62 characters.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,13 +25,13 @@ use crate::{
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "psl_";
-/// What the operator's key begins with.
+/// The prefix of an operator's key that the gateway creates.
 pub const ADMIN_PREFIX: &str = "padm_";
 const PUBLIC_LEN: usize = 12;
 const SECRET_LEN: usize = 43;
 const CHECK_LEN: usize = 6;
 
-/// An API key, whole. It is shown once, when it is made.
+/// A whole API key. It is shown only once, when it is created.
 pub struct ApiKey {
     public: String,
     secret: Zeroizing<String>,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
-    /// A new key.
+    /// Creates a key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self {
             public: base62(rng, PUBLIC_LEN),
@@ -52,7 +52,7 @@ impl ApiKey {
         }
     }
 
-    /// Parses what a caller sent; `None` unless format and check digits are right.
+    /// Parses a key. Returns `None` if the format or the check digits are wrong.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(PREFIX)?;
         let sized = rest.len() == PUBLIC_LEN + SECRET_LEN + CHECK_LEN;
@@ -67,24 +67,24 @@ impl ApiKey {
         })
     }
 
-    /// The part by which the key is found; no secret.
+    /// Returns the part by which the key is found. It is not secret.
     pub fn public(&self) -> &str {
         &self.public
     }
 
-    /// The part that proves it.
+    /// Returns the secret part.
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// The whole key, to be shown once.
+    /// Returns the whole key, to show it once.
     pub fn reveal(&self) -> String {
         let body = format!("{PREFIX}{}{}", self.public, self.secret.as_str());
         format!("{body}{}", checksum(&body))
     }
 }
 
-/// A new operator's key.
+/// Creates an operator's key.
 pub fn new_admin_key(rng: &mut impl CryptoRng) -> String {
     format!("{ADMIN_PREFIX}{}", base62(rng, SECRET_LEN))
 }
@@ -105,12 +105,12 @@ fn checksum(body: &str) -> String {
     digits.iter().map(|&digit| char::from(digit)).collect()
 }
 
-/// The operator's key as the configuration gave it; without one, the key of the first start counts.
+/// The operator's key from the configuration. Without one, the key from the first start is valid.
 #[derive(Clone, Default)]
 pub struct AdminKey(Option<Zeroizing<String>>);
 
 impl AdminKey {
-    /// The configured key.
+    /// Wraps the configured key.
     pub fn new(key: Option<String>) -> Self {
         Self(key.map(Zeroizing::new))
     }
@@ -129,12 +129,12 @@ impl std::fmt::Debug for AdminKey {
     }
 }
 
-/// The tenant a request comes from. A handler has no other way to an organisation.
+/// The tenant that a request comes from. A handler has no other way to get an organisation.
 #[derive(Debug, Clone, Copy)]
 pub struct Tenant {
     /// The organisation.
     pub org: OrgId,
-    /// The key it called with.
+    /// The key of the request.
     pub key: KeyId,
 }
 
@@ -148,7 +148,7 @@ pub struct Tenant {
 )]
 pub struct Caller(pub Tenant);
 
-/// The operator's key: `Authorization: Bearer padm_…`, as configured or as printed at the first start.
+/// The operator's key, as configured or as printed at the first start: `Authorization: Bearer padm_…`.
 #[derive(SecurityScheme)]
 #[oai(
     ty = "bearer",
@@ -165,7 +165,11 @@ async fn tenant(request: &Request, bearer: Bearer) -> poem::Result<Tenant> {
         return Ok(tenant);
     }
     let known = admin.fits(services, &bearer.token).await?;
-    Err(refusal(known, "This operation needs an organisation's API key.").into())
+    Err(refusal(
+        known,
+        "This operation needs the API key of an organisation.",
+    )
+    .into())
 }
 
 async fn operator(request: &Request, bearer: Bearer) -> poem::Result<()> {
@@ -177,12 +181,12 @@ async fn operator(request: &Request, bearer: Bearer) -> poem::Result<()> {
     Err(refusal(known, "This operation needs the operator's key.").into())
 }
 
-/// Where the organisation that called stands with its requests, for the headers of the answer.
+/// The request budget of the calling organisation, for the headers of the answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metered(Arc<OnceLock<Standing>>);
 
 impl Metered {
-    /// None when no organisation called.
+    /// Returns `None` if the request has no organisation.
     pub(crate) fn standing(&self) -> Option<Standing> {
         self.0.get().copied()
     }
@@ -192,13 +196,13 @@ fn meter(request: &Request, org: OrgId) -> Result<(), Problem> {
     let quotas: &Quotas = request.data().expect("the surface carries the quotas");
     let (standing, passed) = quotas.request(org);
     if let Some(metered) = request.data::<Metered>() {
-        // An operation asks for its caller once.
+        // An operation extracts its caller only once.
         let _ = metered.0.set(standing);
     }
     passed
 }
 
-/// A key that works elsewhere is told apart from one that works nowhere.
+/// Returns a different problem for a valid key of the wrong kind than for an invalid key.
 fn refusal(known: bool, needed: &str) -> Problem {
     if known {
         Problem::new(Code::InsufficientScope).detail(needed)

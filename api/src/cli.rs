@@ -1,5 +1,5 @@
-//! The command line. `--help` is the reference: every flag says what it does, its unit, its
-//! default and its variable.
+//! The command line. `--help` is the reference: for every flag it says what the flag does, its unit, its
+//! default and its environment variable.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,7 +16,7 @@ use url::Url;
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
-    /// What to do; `serve` when absent.
+    /// The command. `serve` when absent.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of `serve`.
@@ -29,50 +29,50 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway, all in one process (the default)
     Serve(Gateway),
-    /// Run the gateway together with a WhatsApp server of its own, to try it without a phone
+    /// Run the gateway with a simulated WhatsApp server, to try it without a phone
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
-    /// Show the whole product at work: link, send, receive; no phone needed
+    /// Show the whole product at work without a phone: link, send, receive
     #[cfg(feature = "sandbox")]
     Demo(Demo),
-    /// Run only the WhatsApp server, for other clients
+    /// Run only the simulated WhatsApp server, for other clients
     #[cfg(feature = "sandbox")]
     Simulator(Simulator),
-    /// Bring the store's tables up to date and end
+    /// Migrate the database to the current schema, then exit
     Migrate(StoreFlag),
     /// Print the OpenAPI document
     Openapi,
-    /// Make organisations and keys without HTTP
+    /// Create organisations and keys without HTTP
     Admin(Admin),
-    /// Run the HTTP front door of a cluster (PostgreSQL)
+    /// Run the HTTP API of a cluster (needs PostgreSQL)
     Api(Gateway),
-    /// Run sessions of a cluster (PostgreSQL)
+    /// Run the WhatsApp sessions of a cluster (needs PostgreSQL)
     Host(Gateway),
-    /// Deliver webhooks of a cluster (PostgreSQL)
+    /// Deliver webhooks and fetch files for a cluster (needs PostgreSQL)
     Worker(Gateway),
-    /// What the gateway starts itself as, to work on a file that a stranger made
+    /// Process a file from outside in a confined child process; the gateway starts this itself
     #[command(hide = true)]
     Confined {
-        /// What to do, and what it may take
+        /// What to do, and within which limits
         order: String,
     },
 }
 
-/// Connections to PostgreSQL unless the operator says otherwise.
+/// Default number of connections to PostgreSQL.
 pub(crate) const DATABASE_CONNECTIONS: u32 = 32;
-/// Connections to WhatsApp opened a second unless the operator says otherwise.
+/// Default number of connections to WhatsApp that are opened per second.
 pub(crate) const CONNECTS_PER_SECOND: u32 = 5;
-/// Hours that a file is kept unless the operator says otherwise.
+/// Default retention of files, in hours.
 pub(crate) const MEDIA_RETENTION_HOURS: u32 = 72;
-/// How long a file at an address may take unless the operator says otherwise.
+/// Default time limit for fetching a file from a URL.
 pub(crate) const MEDIA_URL_TIMEOUT_MS: u64 = 30_000;
-/// How full the disk may be unless the operator says otherwise.
+/// Default limit of the used disk space, in percent.
 pub(crate) const MEDIA_DISK_MAX: u8 = 85;
 
-/// Where the store is.
+/// The flags of the database.
 #[derive(Debug, Clone, Args)]
 pub struct StoreFlag {
-    /// `sqlite:FILE` or `postgres://user:password@host/database`
+    /// The database: `sqlite:FILE` or `postgres://user:password@host/database`
     #[arg(
         long,
         env = "PASSERELLE_DATABASE_URL",
@@ -81,7 +81,7 @@ pub struct StoreFlag {
         value_name = "URL"
     )]
     pub database_url: String,
-    /// Connections that this process opens to PostgreSQL, at most
+    /// Maximum number of connections to PostgreSQL that this process opens
     #[arg(
         long,
         env = "PASSERELLE_DATABASE_CONNECTIONS",
@@ -92,10 +92,10 @@ pub struct StoreFlag {
     pub database_connections: u32,
 }
 
-/// The key-encryption keys.
+/// The flag of the key-encryption keys.
 #[derive(Debug, Clone, Args)]
 pub struct KekFlag {
-    /// Key-encryption keys as `id:base64[,id:base64…]`, 32 bytes each; the first one seals. Prefer the variable
+    /// Key-encryption keys as `id:base64[,id:base64…]`, 32 bytes each. The first one encrypts, the others only decrypt. Prefer the variable: other users of the machine can see flags
     #[arg(
         long,
         env = "PASSERELLE_KEK",
@@ -108,7 +108,7 @@ pub struct KekFlag {
 /// The flags of a running gateway.
 #[derive(Debug, Clone, Args)]
 pub struct Gateway {
-    /// Address and port to serve HTTP on; port 0 takes a free one
+    /// Address and port of the HTTP server; port 0 takes a free one
     #[arg(
         long,
         env = "PASSERELLE_LISTEN",
@@ -120,7 +120,7 @@ pub struct Gateway {
     pub store: StoreFlag,
     #[command(flatten)]
     pub kek: KekFlag,
-    /// The operator's key, at least 20 characters. Without it one is made and printed at the first start. Prefer the variable
+    /// The operator's key, at least 20 characters. Without this flag a key is created and printed at the first start. Prefer the variable: other users of the machine can see flags
     #[arg(
         long,
         env = "PASSERELLE_ADMIN_KEY",
@@ -128,10 +128,10 @@ pub struct Gateway {
         value_name = "KEY"
     )]
     pub admin_key: Option<String>,
-    /// Where files are kept: a folder, or `s3://bucket[/prefix]` with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for a server other than Amazon's, `AWS_ENDPOINT`. The processes of a cluster share it [default: `passerelle-media`; none for a role of a cluster]
+    /// Where media files are stored: a folder, or `s3://bucket[/prefix]` with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for a server other than Amazon's, `AWS_ENDPOINT`. All processes of a cluster share it [default: `passerelle-media`; a role of a cluster has no default]
     #[arg(long, env = "PASSERELLE_MEDIA_STORE", value_name = "PLACE")]
     pub media_store: Option<String>,
-    /// How long a file is kept, in hours
+    /// How long a media file is kept, in hours
     #[arg(
         long,
         env = "PASSERELLE_MEDIA_RETENTION_HOURS",
@@ -140,7 +140,7 @@ pub struct Gateway {
         value_name = "HOURS"
     )]
     pub media_retention_hours: u32,
-    /// How long a file at an address that a tenant gave may take, in milliseconds
+    /// Time limit for fetching a file from a URL that a tenant gave, in milliseconds
     #[arg(
         long,
         env = "PASSERELLE_MEDIA_URL_TIMEOUT_MS",
@@ -149,7 +149,7 @@ pub struct Gateway {
         value_name = "MS"
     )]
     pub media_url_timeout_ms: u64,
-    /// How full the disk of the folder may be, in percent: beyond it no file is taken in, and texts go on
+    /// How full the disk of the media folder may be, in percent. Above this no file is accepted; texts still work
     #[arg(
         long,
         env = "PASSERELLE_MEDIA_DISK_MAX",
@@ -158,13 +158,13 @@ pub struct Gateway {
         value_name = "PERCENT"
     )]
     pub media_disk_max: u8,
-    /// The program that converts films and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
+    /// The program that converts videos and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
     #[arg(long, env = "PASSERELLE_FFMPEG", value_name = "PROGRAM")]
     pub ffmpeg: Option<String>,
-    /// Where the outside reaches this gateway, as `https://…`: links to files begin with it [default: the address it listens on; for a role of a cluster links are told without it]
+    /// Public base URL of this gateway, `https://…`, for links to files [default: the address of the HTTP server; without it a role of a cluster returns links as paths]
     #[arg(long, env = "PASSERELLE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,
-    /// Networks inside which webhooks may be posted and files fetched, in spite of being private; may be repeated
+    /// Private network to which webhooks may be posted and from which files may be fetched; may be repeated
     #[arg(
         long,
         env = "PASSERELLE_EGRESS_ALLOW",
@@ -172,7 +172,7 @@ pub struct Gateway {
         value_name = "CIDR"
     )]
     pub egress_allow: Vec<IpNet>,
-    /// Least time between two messages of a number, in milliseconds; at least 1000
+    /// Minimum time between two messages of a number, in milliseconds; at least 1000
     #[arg(
         long,
         env = "PASSERELLE_GAP_FLOOR_MS",
@@ -180,7 +180,7 @@ pub struct Gateway {
         value_name = "MS"
     )]
     pub gap_floor_ms: u64,
-    /// Most time between two messages of a number that is behind, in milliseconds
+    /// Maximum time between two messages of a number whose queue is not empty, in milliseconds
     #[arg(
         long,
         env = "PASSERELLE_GAP_CEILING_MS",
@@ -188,10 +188,10 @@ pub struct Gateway {
         value_name = "MS"
     )]
     pub gap_ceiling_ms: u64,
-    /// How long "typing" is shown before a message, in milliseconds; at most the gap's floor [default: 1000]
+    /// How long "typing" is shown before a message, in milliseconds; at most the minimum gap [default: 1000]
     #[arg(long, env = "PASSERELLE_TYPING_MS", value_name = "MS")]
     pub typing_ms: Option<u64>,
-    /// How long WhatsApp may take to acknowledge a message, in milliseconds; at least 20000
+    /// How long to wait for WhatsApp to acknowledge a message, in milliseconds; at least 20000
     #[arg(
         long,
         env = "PASSERELLE_ACK_TIMEOUT_MS",
@@ -199,7 +199,7 @@ pub struct Gateway {
         value_name = "MS"
     )]
     pub ack_timeout_ms: u64,
-    /// Messages that may wait in the lane of one session
+    /// Maximum number of messages in the queue of one session
     #[arg(
         long,
         env = "PASSERELLE_LANE_LIMIT",
@@ -207,7 +207,7 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub lane_limit: i64,
-    /// Requests an organisation may make in a minute to one process; a tenth of them may come at once
+    /// Requests per minute that an organisation may send to one process; a tenth of them may come at once
     #[arg(
         long,
         env = "PASSERELLE_REQUESTS_PER_MINUTE",
@@ -215,10 +215,10 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub requests_per_minute: u32,
-    /// This host's name, the same over restarts and no other's in the cluster [default: `embedded`; for a role of a cluster the machine's name]
+    /// Name of this host: stable across restarts, and unique in the cluster [default: `embedded`; for a role of a cluster the name of the machine]
     #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
     pub host: Option<String>,
-    /// The Redis server through which the processes of a cluster wake each other and share out webhooks and files to fetch, as `redis://[user:password@]host[:port][/db]`. Without one each looks for itself once a second
+    /// Redis server through which the processes of a cluster wake each other and distribute webhooks and files to fetch: `redis://[user:password@]host[:port][/db]`. Without it every process polls the database once per second
     #[arg(
         long,
         env = "PASSERELLE_REDIS_URL",
@@ -226,7 +226,7 @@ pub struct Gateway {
         value_name = "URL"
     )]
     pub redis_url: Option<String>,
-    /// Connections to WhatsApp that are opened a second, at first; halved when WhatsApp refuses, and raised again up to four times this
+    /// Connections to WhatsApp that are opened per second at first. The rate is halved when WhatsApp refuses, and rises again to at most four times this value
     #[arg(
         long,
         env = "PASSERELLE_CONNECTS_PER_SECOND",
@@ -234,13 +234,13 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub connects_per_second: u32,
-    /// A name for the address that this host connects from: hosts that are given the same one share its connections a second [default: the host's own name]
+    /// Name of the public IP address that this host connects from. Hosts with the same name share one connection rate [default: the name of the host]
     #[arg(long, env = "PASSERELLE_EGRESS_NAME", value_name = "NAME")]
     pub egress_name: Option<String>,
-    /// The WhatsApp server to talk to, on loopback: `ws://127.0.0.1:PORT/ws/chat`
+    /// WhatsApp server on loopback to connect to: `ws://127.0.0.1:PORT/ws/chat`
     #[arg(long, env = "PASSERELLE_WHATSAPP_URL", value_name = "URL", hide = !cfg!(feature = "sandbox"))]
     pub whatsapp_url: Option<String>,
-    /// Once ready, write addresses and the operator's key to this file as JSON, for scripts
+    /// File to which the addresses and the operator's key are written as JSON once the gateway is ready, for scripts
     #[arg(long, env = "PASSERELLE_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
 }
@@ -251,7 +251,7 @@ pub struct Gateway {
 pub struct Sandbox {
     #[command(flatten)]
     pub gateway: Gateway,
-    /// Address and port of the WhatsApp server, on loopback; port 0 takes a free one
+    /// Address and port of the simulated WhatsApp server, on loopback; port 0 takes a free one
     #[arg(
         long,
         env = "PASSERELLE_SIMULATOR_LISTEN",
@@ -265,25 +265,25 @@ pub struct Sandbox {
 #[cfg(feature = "sandbox")]
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
-    /// End after the last step; exit status 0 only if every step held
+    /// Exit after the last step; the exit status is 0 only if every step succeeded
     #[arg(long)]
     pub once: bool,
-    /// Address and port to serve HTTP on; port 0 takes a free one
+    /// Address and port of the HTTP server; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 }
 
-/// The flags of the WhatsApp server.
+/// The flags of the simulated WhatsApp server.
 #[cfg(feature = "sandbox")]
 #[derive(Debug, Clone, Args)]
 pub struct Simulator {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Once ready, write its addresses to this file as JSON
+    /// File to which the addresses are written as JSON once the server is ready
     #[arg(long, value_name = "FILE")]
     pub announce: Option<PathBuf>,
-    /// Entries that the ledger keeps, the newest ones
+    /// Number of ledger entries to keep; the oldest are dropped
     #[arg(long, value_name = "N", default_value_t = passerelle_simulator::LEDGER_ENTRIES)]
     pub ledger_entries: usize,
 }
@@ -299,26 +299,26 @@ pub struct Admin {
     pub command: AdminCommand,
 }
 
-/// What the operator can do without HTTP.
+/// The operator's commands, one by one.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AdminCommand {
-    /// Make an organisation
+    /// Create an organisation
     CreateOrganisation {
-        /// 1 to 100 characters
+        /// Name of the organisation, 1 to 100 characters
         #[arg(long)]
         name: String,
     },
-    /// List the newest hundred organisations
+    /// List the 100 newest organisations
     ListOrganisations,
-    /// Keep an organisation's files for a time of its own, those that are here, too
+    /// Set how long the files of an organisation are kept, including existing files
     SetMediaRetention {
-        /// `org_…`
+        /// Id of the organisation, `org_…`
         #[arg(long)]
         organisation: String,
-        /// From when a file came in; left out: as long as the gateway keeps files
+        /// Retention in hours; without it the files are kept as long as those of every organisation
         #[arg(long)]
         hours: Option<u32>,
-        /// How long the gateway keeps files, in hours
+        /// The gateway's own retention of files, in hours
         #[arg(
             long,
             env = "PASSERELLE_MEDIA_RETENTION_HOURS",
@@ -328,12 +328,12 @@ pub enum AdminCommand {
         )]
         media_retention_hours: u32,
     },
-    /// Make an API key of an organisation; it is printed once
+    /// Create an API key of an organisation; it is printed only once
     CreateKey {
-        /// `org_…`
+        /// Id of the organisation, `org_…`
         #[arg(long)]
         organisation: String,
-        /// What it is for, 1 to 100 characters
+        /// What the key is for, 1 to 100 characters
         #[arg(long)]
         name: String,
     },

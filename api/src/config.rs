@@ -1,4 +1,4 @@
-//! The configuration: flags and environment, parsed and checked before anything is opened.
+//! The configuration: flags and environment variables, checked before anything is opened.
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,102 +13,103 @@ use url::Url;
 
 use crate::cli::{Gateway, KekFlag, StoreFlag};
 
-/// WhatsApp's servers answer within seconds; waiting less would call sent messages unknown.
+/// The minimum wait for an acknowledgement. WhatsApp answers within seconds; a shorter wait would mark sent
+/// messages as `unknown`.
 const ACK_TIMEOUT_MIN: Duration = Duration::from_secs(20);
-/// The longest wait for an acknowledgement: the lane stands still meanwhile.
+/// The maximum wait for an acknowledgement, during which the queue of the session is blocked.
 const ACK_TIMEOUT_MAX: Duration = Duration::from_mins(5);
-/// How long a message may wait in its lane when the caller does not say.
+/// How long a message may wait in the queue if the caller sets no expiry.
 const MESSAGE_TTL: Duration = Duration::from_hours(24);
-/// Where files are kept when nobody says.
+/// The default place of media files.
 const MEDIA_STORE: &str = "passerelle-media";
-/// A shorter operator's key could be guessed.
+/// The minimum length of the operator's key, so that it cannot be guessed.
 const ADMIN_KEY_MIN: usize = 20;
 
-/// What is wrong with the configuration; each names its flag.
+/// Errors in the configuration. Each names its flag.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No key-encryption key.
     #[error(
-        "a key-encryption key is needed: it seals every WhatsApp key and message in the store, and without it nothing there can be read again.\n\
-         Make one, keep it somewhere safe, and start again:\n\n  \
+        "a key-encryption key is required. It encrypts every WhatsApp key and message in the database, which cannot be read without it.\n\
+         Create one, store it in a safe place, and start again:\n\n  \
          export PASSERELLE_KEK=\"k1:$(head -c 32 /dev/urandom | base64)\"\n"
     )]
     NoKek,
     /// A key-encryption key that does not parse.
     #[error("--kek (PASSERELLE_KEK): {0}")]
     Kek(String),
-    /// The pace cannot be.
+    /// The gaps contradict each other.
     #[error("--gap-floor-ms, --gap-ceiling-ms, --typing-ms: {0}")]
     Pace(#[from] passerelle_jobs::safety::pace::PaceError),
-    /// Too short or too long.
-    #[error("--ack-timeout-ms: must lie between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
+    /// The wait is out of range.
+    #[error("--ack-timeout-ms: must be between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
     AckTimeout,
-    /// No request could be taken.
+    /// No request would be allowed.
     #[error("--requests-per-minute: must be at least 1")]
     Requests,
-    /// No message could be accepted, or no end of them.
-    #[error("--lane-limit: must lie between 1 and 1000000")]
+    /// The limit is out of range.
+    #[error("--lane-limit: must be between 1 and 1000000")]
     LaneLimit,
-    /// The server is not WhatsApp's.
+    /// The address is not allowed.
     #[error("--whatsapp-url: {0}")]
     WhatsApp(String),
-    /// The operator's key could be guessed.
+    /// The operator's key is too short.
     #[error(
         "--admin-key (PASSERELLE_ADMIN_KEY): at least {ADMIN_KEY_MIN} printable ASCII characters without spaces"
     )]
     AdminKey,
-    /// The host's name is empty or absurd.
+    /// The name of the host is empty or too long.
     #[error("--host: 1 to 100 characters")]
     Host,
-    /// The address's name is empty or absurd.
+    /// The name of the address is empty or too long.
     #[error("--egress-name: 1 to 100 characters")]
     Egress,
-    /// No connection could be opened, or no end of them.
-    #[error("--connects-per-second: must lie between 1 and 1000")]
+    /// The rate is out of range.
+    #[error("--connects-per-second: must be between 1 and 1000")]
     Connects,
-    /// Not the address of a Redis server.
+    /// The URL is not one of a Redis server.
     #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
     Redis,
-    /// A cluster's processes share their files.
+    /// The processes of a cluster share their files.
     #[error(
-        "`{0}` is a role of a cluster, whose processes share files: name a bucket, or a folder that all of them see (--media-store, PASSERELLE_MEDIA_STORE)"
+        "`{0}` is a role of a cluster. All processes of a cluster share the media files: set a bucket, or a folder that all of them can access (--media-store, PASSERELLE_MEDIA_STORE)"
     )]
     NeedsMediaStore(&'static str),
-    /// Links would lead nowhere.
+    /// The URL is not a valid base URL.
     #[error("--public-url: http:// or https:// and a host")]
     PublicUrl,
-    /// A cluster needs a server that many processes can share.
+    /// A cluster needs a database server.
     #[error(
-        "`{0}` is a role of a cluster and needs PostgreSQL (--database-url postgres://…); with SQLite run `passerelle serve`, which does everything in one process"
+        "`{0}` is a role of a cluster and needs PostgreSQL (--database-url postgres://…). With SQLite, run `passerelle serve`, which does everything in one process"
     )]
     NeedsPostgres(&'static str),
 }
 
 /// A checked configuration.
 pub struct Config {
-    /// Where HTTP is served.
+    /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// The store.
     pub store: StoreFlag,
     /// The key-encryption keys.
     pub kek: KekRing,
-    /// The operator's key, when it was given.
+    /// The operator's key, if it was given.
     pub admin_key: Option<String>,
-    /// Which WhatsApp server.
+    /// The WhatsApp server.
     pub whatsapp: ServerAddress,
-    /// How fast connections to it are opened.
+    /// The rate of new connections to it.
     pub connects: Connects,
-    /// Requests an organisation may make.
+    /// Requests per minute of an organisation.
     pub requests_per_minute: NonZeroU32,
-    /// Where files are kept.
+    /// Where media files are stored.
     pub media_store: String,
-    /// The program that converts films, when it was told; empty for none.
+    /// The program that converts videos, if it was given; empty for none.
     pub ffmpeg: Option<String>,
-    /// Where the outside reaches this gateway, without a slash at the end, when it was told.
+    /// The public base URL, without a slash at the end, if it was given.
     pub public_url: Option<Arc<str>>,
-    /// Where to write the addresses once ready.
+    /// The file to write the addresses to once the gateway is ready.
     pub announce: Option<PathBuf>,
-    /// What the brain decides by.
+    /// The settings of `jobs`.
     pub settings: Settings,
 }
 
@@ -167,7 +168,7 @@ impl Config {
     }
 }
 
-/// The brain's settings where it only keeps books and nothing runs.
+/// Returns settings for commands that run no sessions.
 pub fn at_rest() -> Settings {
     Settings {
         host: Arc::from("admin"),
@@ -183,7 +184,7 @@ pub fn at_rest() -> Settings {
     }
 }
 
-/// The key-encryption keys; there must be one.
+/// Parses the key-encryption keys. At least one is required.
 pub fn kek(flag: &KekFlag) -> Result<KekRing, ConfigError> {
     let text = flag
         .kek
@@ -243,21 +244,21 @@ fn admin_key(key: Option<&str>) -> Result<Option<String>, ConfigError> {
         .ok_or(ConfigError::AdminKey)
 }
 
-/// What a host of a cluster is called when nobody says: the machine's name, which Fly and container
-/// engines make unique and keep over restarts of the process.
+/// Returns the default name of a host in a cluster: the name of the machine. Fly and container engines make it
+/// unique, and keep it across restarts of the process.
 pub fn machine() -> Option<String> {
     let told = std::env::var("FLY_MACHINE_ID").ok();
     let name = told.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Refuses a cluster's role that would keep files where no other process finds them.
+/// Refuses a role of a cluster without a shared place for media files.
 pub fn needs_media_store(role: &'static str, flags: &Gateway) -> Result<(), ConfigError> {
     let told = flags.media_store.is_some();
     told.then_some(()).ok_or(ConfigError::NeedsMediaStore(role))
 }
 
-/// Refuses a cluster's role over SQLite.
+/// Refuses a role of a cluster with SQLite.
 pub fn needs_postgres(role: &'static str, database_url: &str) -> Result<(), ConfigError> {
     let shared = database_url.starts_with("postgres:") || database_url.starts_with("postgresql:");
     shared.then_some(()).ok_or(ConfigError::NeedsPostgres(role))

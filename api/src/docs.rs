@@ -1,8 +1,12 @@
-//! `/docs`: Swagger UI and the list of problems, from files in the binary, without any request to
-//! another host. `/openapi.json`: the document.
+//! Pages for people, from files in the binary, without any request to another host: `/` leads to all
+//! others, `/docs` is Swagger UI, `/docs/problems` lists the error codes. `/openapi.json` is the document.
+//!
+//! None of them is an operation of the document: an SDK made from it would get methods that return HTML.
+
+use std::sync::Arc;
 
 use poem::{
-    Endpoint, IntoResponse, Response, Route,
+    Endpoint, EndpointExt as _, IntoResponse, Response, Route,
     endpoint::make_sync,
     http::{HeaderValue, header},
 };
@@ -10,12 +14,13 @@ use serde_json::Value;
 
 use crate::problem::Code;
 
-/// Only this server's own files; pictures may also be data URLs, and Swagger UI sets styles inline.
+/// Allows only files of this server. Images may also be data URLs, and Swagger UI sets styles inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The paths this page serves beside the document's own.
-pub const PATHS: [&str; 6] = [
+/// The paths of these pages, which are not in the document.
+pub const PATHS: [&str; 7] = [
+    "/",
     "/openapi.json",
     "/docs",
     "/docs/swagger-ui.js",
@@ -41,6 +46,34 @@ const PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
+const WELCOME: &str = concat!(
+    r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Passerelle</title>
+<link rel="icon" href="data:,">
+<style>body { font-family: sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; line-height: 1.5 }</style>
+</head>
+<body>
+<h1>Passerelle "#,
+    env!("CARGO_PKG_VERSION"),
+    r#"</h1>
+<p>A WhatsApp gateway is running here.</p>
+<ul>
+<li><a href="/docs">API reference</a>: read about every operation and try it with your API key</li>
+<li><a href="/openapi.json">OpenAPI document</a>: to generate a client from</li>
+<li><a href="/docs/problems">Problems</a>: every error code and what it means</li>
+<li><a href="/healthz">Health</a>, <a href="/readyz">readiness</a>, <a href="/metrics">metrics</a>: for the operator</li>
+</ul>
+<p>The guide explains installation, sessions, sending, media, webhooks, groups, errors and limits. It is in the folder
+<code>docs/guide</code> of Passerelle's source code.</p>
+</body>
+</html>
+"#
+);
+
 const START: &str = "SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#ui',
@@ -53,15 +86,15 @@ const START: &str = "SwaggerUIBundle({
 });
 ";
 
-/// Swagger UI's two files, as poem-openapi carries them.
+/// The two files of Swagger UI in poem-openapi.
 struct Assets {
     script: String,
     style: String,
 }
 
 impl Assets {
-    /// poem-openapi gives them only inside a whole page with everything inline, which a strict
-    /// policy would refuse; they are cut out of it.
+    /// Cuts the files out of a page. poem-openapi offers only a page with both inline, which a strict policy
+    /// refuses.
     fn cut(page: &str) -> Option<Self> {
         let style = between(page, "<style charset=\"UTF-8\">", "</style>")?;
         let script = between(page, "<script charset=\"UTF-8\">", "</script>\n</head>")?;
@@ -79,7 +112,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
 
 /// Adds the pages to `route`. `inlined` is `OpenApiService::swagger_ui_html`.
 pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
-    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test here looks");
+    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test checks it");
     let document = serde_json::to_string(document).expect("JSON serialises");
     route
         .at("/openapi.json", file("application/json", document))
@@ -97,6 +130,23 @@ pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
             "/docs/swagger-ui.css",
             file("text/css; charset=utf-8", assets.style),
         )
+}
+
+/// Answers `/` before `inner`. It is no route beside the others: poem's router gives `/` to the endpoint that is
+/// nested there.
+pub fn welcome(
+    inner: impl Endpoint<Output = Response> + 'static,
+) -> impl Endpoint<Output = Response> {
+    let page = Arc::new(page(WELCOME.to_owned()));
+    inner.around(move |inner, request| {
+        let page = Arc::clone(&page);
+        async move {
+            match request.uri().path() {
+                "/" => page.call(request).await,
+                _ => inner.call(request).await,
+            }
+        }
+    })
 }
 
 fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {
@@ -132,8 +182,8 @@ fn problems() -> String {
     let rows = rows.concat();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Problems</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<h1>Problems</h1>\n<p>Every refusal has a body of type \
-         <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>; a code keeps its meaning.</p>\n\
+         <link rel=\"icon\" href=\"data:,\">\n</head>\n<body>\n<h1>Problems</h1>\n<p>Every error has a body of type \
+         <code>application/problem+json</code> (RFC 9457). Branch on <code>code</code>: its meaning never changes.</p>\n\
          <table>\n<tr><th>code</th><th>status</th><th>meaning</th></tr>\n{rows}</table>\n</body>\n</html>\n"
     )
 }

@@ -1,7 +1,7 @@
-//! The edge: what every request passes on its way in and every answer on its way out.
+//! The edge: every request and every answer passes through it.
 //!
-//! One request id, one bounded body, one deadline, no panic that leaves the process, and whatever
-//! goes wrong beneath, in our code or the framework's, leaves as a problem body.
+//! It gives each request an id, a bounded body and a deadline, and catches panics. Every error, of our code or
+//! of the framework, becomes a problem body.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -32,17 +32,17 @@ use crate::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Wraps the whole surface.
+/// Wraps the endpoint of all routes.
 pub struct Edge<E> {
     inner: E,
     clock: Clock,
     paths: Arc<Paths>,
-    /// Bytes of bodies that may still be held.
+    /// The bytes that are still free for request bodies.
     room: Semaphore,
 }
 
 impl<E: Endpoint<Output = Response>> Edge<E> {
-    /// `paths` tells which methods a path has, for the `Allow` of a 405.
+    /// Wraps `inner`. `paths` has the methods of each path, for the `Allow` of a 405.
     pub fn new(inner: E, clock: Clock, paths: Arc<Paths>) -> Self {
         Self {
             inner,
@@ -69,7 +69,7 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
         let announced = request.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
         let gathered = limits::gather(request.take_body(), announced, max, &self.room).await;
-        // The room is given back with the answer.
+        // The permit is released with the answer.
         let _held = match gathered {
             Ok((body, held)) => {
                 request.set_body(Body::from(body));
@@ -89,11 +89,11 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
         let calling = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         match tokio::time::timeout(deadline, calling).await {
             Err(_) => (Err(Problem::new(Code::DeadlineExceeded)), None),
-            // The panic hook has told where and why; its payload may hold user data.
+            // The panic hook has logged it. The payload may contain user data.
             Ok(Err(_panic)) => (Err(Problem::new(Code::Internal)), None),
             Ok(Ok(Ok(response))) => {
                 let operation = response.data::<OperationId>().copied();
-                (self.judge(response, &method, &path), operation)
+                (self.checked(response, &method, &path), operation)
             }
             Ok(Ok(Err(error))) => {
                 let operation = error.data::<OperationId>().copied();
@@ -102,8 +102,13 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
         }
     }
 
-    /// Answers of the framework that came as plain responses, such as a bare 404.
-    fn judge(&self, response: Response, method: &Method, path: &str) -> Result<Response, Problem> {
+    /// Turns a plain error response of the framework, such as a bare 404, into a problem.
+    fn checked(
+        &self,
+        response: Response,
+        method: &Method,
+        path: &str,
+    ) -> Result<Response, Problem> {
         let status = response.status();
         if status.as_u16() < 400 || response.content_type().is_some() || *method == Method::HEAD {
             return Ok(response);
@@ -176,7 +181,7 @@ fn parameter(name: &str) -> Problem {
     } else {
         code.as_str()
     };
-    Problem::new(code).parameter(name, flaw, "missing, or not of the right shape")
+    Problem::new(code).parameter(name, flaw, "missing, or of the wrong type")
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
@@ -186,7 +191,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         let started = self.clock.monotonic();
         let id = RequestId::new(&self.clock).to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        // The path holds ids only; the query may hold a cursor, so it stays out.
+        // The path has only ids. The query may have a cursor, so it is not logged.
         let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.path = %path);
         let metered = Metered::default();
         request.set_data(metered.clone());
@@ -205,7 +210,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
             standing.tell(response.headers_mut());
         }
         if path.starts_with("/v1/") || path.starts_with("/media/") {
-            // Answers hold messages and, now and then, a key: no cache keeps them.
+            // Answers contain messages and sometimes a key, so no cache may keep them.
             let no_store = HeaderValue::from_static("no-store");
             response
                 .headers_mut()

@@ -1,5 +1,5 @@
-//! Webhooks, as the document types them. What is sent is written by the brain; a test there and
-//! one here keep the two alike.
+//! The schemas of webhooks in the document. `jobs` builds the events themselves; a test there and one here
+//! keep the two equal.
 
 use passerelle_jobs::model::event::EventType;
 use poem::http::Method;
@@ -21,9 +21,9 @@ use crate::{
 macro_rules! event {
     ($(#[$doc:meta])* $name:ident of a session, $body:ident { $($data:tt)* }) => {
         event!($(#[$doc])* $name [
-            /// The session it happened to.
+            /// The session of the event.
             session_id: String,
-            /// Counts the session's events without a gap: sort by it, and know what is missing.
+            /// The number of the event in its session, without gaps. Sort by it, and detect missing events.
             sequence: i64,
         ] $body { $($data)* });
     };
@@ -35,24 +35,24 @@ macro_rules! event {
         $(#[$doc])*
         #[derive(Debug, Serialize, Object)]
         pub struct $name {
-            /// What happened.
+            /// The type of the event.
             #[oai(rename = "type")]
             #[serde(rename = "type")]
             pub kind: String,
             /// When it happened.
             pub timestamp: Timestamp,
-            /// The event's id, also its `webhook-id`: drop what you have seen.
+            /// The id of the event, also in the header `webhook-id`. Ignore events that you have already processed.
             pub id: String,
             /// The version of this envelope and of `data`.
             pub api_version: String,
             /// Your organisation.
             pub org_id: String,
             $($(#[$own_doc])* pub $own: $own_type,)*
-            /// What it happened to.
+            /// The subject of the event.
             pub data: $body,
         }
 
-        /// What the event happened to.
+        /// The subject of the event.
         #[derive(Debug, Serialize, Object)]
         pub struct $body {
             $($(#[$what])*
@@ -62,39 +62,39 @@ macro_rules! event {
 }
 
 event!(
-/// Something about a message.
+/// An event about a message.
 MessageEvent of a session, MessageEventBody {
-    /// The message, as it was then.
+    /// The message at the time of the event.
     message: Message,
-    /// The file that it announces, of a message that came in with one.
+    /// The file of an inbound message.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     media: Option<Media>
 });
 event!(
-/// Something about the file of a message that came in.
+/// An event about the file of an inbound message.
 MediaEvent of a session, MediaEventBody {
-    /// The file, as it is now.
+    /// The file at the time of the event.
     media: Media
 });
 event!(
-/// Something about a session.
+/// An event about a session.
 SessionEvent of a session, SessionEventBody {
-    /// The session, as it was then.
+    /// The session at the time of the event.
     session: SessionShown
 });
 event!(
-/// Something about a contact.
+/// An event about a contact.
 ContactEvent of a session, ContactEventBody {
     /// The contact.
     contact: ContactShown,
-    /// Of `contact.merged`: the id that was given up and leads to this contact from now on.
+    /// Only in `contact.merged`: the old id, which now leads to this contact.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     merged_contact_id: Option<String>
 });
 event!(
-/// Something about a webhook endpoint.
+/// An event about a webhook endpoint.
 EndpointEvent of the organisation, EndpointEventBody {
     /// The endpoint.
     endpoint: EndpointShown
@@ -109,11 +109,11 @@ pub struct SessionShown {
     pub object: String,
     /// Its state, as in the session resource.
     pub state: String,
-    /// Why, where there is a reason.
+    /// Why the session ended, if it did.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<StatusReason>,
-    /// End of a temporary ban, when WhatsApp told it.
+    /// End of a temporary ban, if WhatsApp announced it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_until: Option<Timestamp>,
@@ -122,15 +122,15 @@ pub struct SessionShown {
 /// A contact in an event.
 #[derive(Debug, Serialize, Object)]
 pub struct ContactShown {
-    /// Our stable id of the contact.
+    /// The stable id of the contact in this gateway.
     pub id: String,
     /// Always `contact`.
     pub object: String,
-    /// The phone number, E.164, when WhatsApp told it.
+    /// The phone number in E.164, if WhatsApp shared it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    /// WhatsApp's own id of them, when it is known.
+    /// WhatsApp's own id of the contact (LID), if it is known.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
@@ -145,8 +145,8 @@ pub struct EndpointShown {
     pub disabled_reason: String,
 }
 
-/// What is posted to webhook endpoints. poem-openapi's derive takes one webhook a method only, so
-/// the table is written here.
+/// The events that are posted to webhook endpoints. poem-openapi's derive allows only one webhook per method,
+/// so the table is written by hand.
 pub struct Events;
 
 impl Webhook for Events {
@@ -165,17 +165,17 @@ impl Webhook for Events {
 
 fn webhook(kind: EventType) -> MetaWebhook {
     let (summary, schema) = match kind {
-        EventType::MessageReceived => ("A message came in.", MessageEvent::schema_ref()),
+        EventType::MessageReceived => ("A message was received.", MessageEvent::schema_ref()),
         EventType::MessageReaction => (
-            "A contact put an emoji under a message or took it back, or WhatsApp took a reaction of yours.",
+            "A contact reacted to a message or removed a reaction, or WhatsApp acknowledged a reaction of yours.",
             MessageEvent::schema_ref(),
         ),
         EventType::MessageEdited => (
-            "A contact edited a message of theirs, or WhatsApp took an edit of yours. The message in it is the edit; `edit.message_id` names the one that says something else now.",
+            "A contact edited a message, or WhatsApp acknowledged an edit of yours. The message in the event is the edit; `edit.message_id` is the edited message.",
             MessageEvent::schema_ref(),
         ),
         EventType::MessageDeleted => (
-            "A contact deleted a message of theirs for everybody, or WhatsApp took a deletion of yours. The message in it is the deletion; `delete.message_id` names the one that is gone.",
+            "A contact deleted a message for everyone, or WhatsApp acknowledged a deletion of yours. The message in the event is the deletion; `delete.message_id` is the deleted message.",
             MessageEvent::schema_ref(),
         ),
         EventType::MessagePollVote => ("A contact voted in a poll.", MessageEvent::schema_ref()),
@@ -194,36 +194,36 @@ fn webhook(kind: EventType) -> MetaWebhook {
         ),
         EventType::MessageFailed => ("A message will not be sent.", MessageEvent::schema_ref()),
         EventType::MessageUnknown => (
-            "A message was written, and WhatsApp never said what became of it.",
+            "A message was written, and WhatsApp did not acknowledge it.",
             MessageEvent::schema_ref(),
         ),
         EventType::MessageUndecryptable => (
-            "A message came in that cannot be decrypted. It was asked for again: if it comes, it is told as `message.received`, or what else it is, under the same id.",
+            "A message was received that could not be decrypted. The gateway requested it again. If it arrives, there is a `message.received`, or another event for its kind, with the same message id.",
             MessageEvent::schema_ref(),
         ),
         EventType::MessageExpired => (
-            "A message waited past its time.",
+            "A message expired before it was sent.",
             MessageEvent::schema_ref(),
         ),
-        EventType::MessageCanceled => ("A message was taken back.", MessageEvent::schema_ref()),
+        EventType::MessageCanceled => ("A message was canceled.", MessageEvent::schema_ref()),
         EventType::MediaAvailable => (
-            "The file of a message that came in is here.",
+            "The file of an inbound message is available.",
             MediaEvent::schema_ref(),
         ),
         EventType::MediaFailed => (
-            "The file of a message that came in cannot be had; `media.status` says whether it failed or expired.",
+            "The file of an inbound message is not available. `media.status` says whether it failed or expired.",
             MediaEvent::schema_ref(),
         ),
         EventType::SessionLinked => ("A number was linked.", SessionEvent::schema_ref()),
         EventType::SessionConnected => ("A session is online.", SessionEvent::schema_ref()),
         EventType::SessionDisconnected => (
-            "A session is offline and comes back by itself.",
+            "A session is offline. The gateway reconnects.",
             SessionEvent::schema_ref(),
         ),
         EventType::SessionLoggedOut => ("A number was unlinked.", SessionEvent::schema_ref()),
         EventType::SessionBanned => ("WhatsApp banned a number.", SessionEvent::schema_ref()),
         EventType::SessionReplaced => (
-            "Another client took a session's place.",
+            "Another client replaced the session.",
             SessionEvent::schema_ref(),
         ),
         EventType::SessionFailed => (
@@ -231,7 +231,7 @@ fn webhook(kind: EventType) -> MetaWebhook {
             SessionEvent::schema_ref(),
         ),
         EventType::ContactOptedOut => (
-            "A contact wants no more messages: what is sent to them is refused.",
+            "A contact opted out. Messages to this contact are refused.",
             ContactEvent::schema_ref(),
         ),
         EventType::ContactOptedIn => (
@@ -239,11 +239,11 @@ fn webhook(kind: EventType) -> MetaWebhook {
             ContactEvent::schema_ref(),
         ),
         EventType::ContactMerged => (
-            "Two contacts turned out to be one person; `merged_contact_id` leads to the other.",
+            "Two contacts are the same person and were merged. `merged_contact_id` is the old id.",
             ContactEvent::schema_ref(),
         ),
         EventType::EndpointDisabled => (
-            "A webhook endpoint gets no more deliveries.",
+            "A webhook endpoint was disabled and gets no more deliveries.",
             EndpointEvent::schema_ref(),
         ),
     };

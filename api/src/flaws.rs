@@ -1,13 +1,13 @@
-//! Everything that is wrong with a body of the right shape, told at once.
+//! All errors in the values of a body, reported at once.
 
 use crate::problem::{Code, Problem};
 
-/// The flaws that were found so far.
+/// The errors that were found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Flaws(Vec<(Code, String, &'static str)>);
 
 impl Flaws {
-    /// One more, unless `holds`: where, and what is wanted there.
+    /// Adds an error with its place and what is expected there, unless `holds`.
     pub(crate) fn unless(
         &mut self,
         holds: bool,
@@ -20,7 +20,7 @@ impl Flaws {
         }
     }
 
-    /// The value, if nothing is wrong; the first flaw names the problem.
+    /// Returns the value if there are no errors. Otherwise the first error decides the code of the problem.
     pub(crate) fn judge<T>(self, value: T) -> Result<T, Problem> {
         let Some((code, _, _)) = self.0.first() else {
             return Ok(value);

@@ -1,5 +1,5 @@
-//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header). The keys are kept by
-//! the brain, each in the transaction of its effect; here the header is read.
+//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header). This module reads the header.
+//! `jobs` stores each key in the transaction of its effect.
 
 use passerelle_jobs::outbound::Idempotency;
 use poem::http::{HeaderMap, HeaderValue};
@@ -7,15 +7,14 @@ use serde::Serialize;
 
 use crate::problem::{Code, Problem};
 
-/// The header's name.
+/// The name of the header.
 pub const HEADER: &str = "idempotency-key";
-/// On the answer of an earlier request: `true`.
+/// The header of a repeated answer, with the value `true`.
 pub const REPLAYED: &str = "idempotency-replayed";
 const KEY_MAX: usize = 255;
 
-/// The key and what it stands for: route and body as parsed, so that white space and the order of
-/// fields make no other request. Read off the header itself: one that is no text must be refused,
-/// not overlooked.
+/// Returns the key and a digest of the route and the parsed body, so that white space and the order of fields
+/// make no difference. It reads the header itself, because a header that is not text must be refused.
 pub(crate) fn of(
     headers: &HeaderMap,
     route: &str,

@@ -1,5 +1,4 @@
-//! How a request's body is taken in: gathered before its operation runs, or by the operation while it
-//! comes.
+//! How the body of a request is read: completely before its operation runs, or as a stream by the operation.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -10,17 +9,17 @@ use tokio::sync::Mutex;
 
 use crate::limits::{BODY_MAX, BODY_WITH_FILE_MAX, BODY_WITHIN, DISCARD_MAX};
 
-/// How a request's body is taken in.
+/// How the body of a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intake {
-    /// Before the operation runs; at most so many bytes.
+    /// Completely, before the operation runs, with this maximum of bytes.
     Gathered(usize),
-    /// By the operation, while it comes.
+    /// As a stream, by the operation.
     Streamed,
 }
 
 impl Intake {
-    /// By what is called.
+    /// Returns how the body for this method and path is read.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         let posted = *method == Method::POST;
         match path.trim_end_matches('/') {
@@ -34,8 +33,8 @@ impl Intake {
     }
 }
 
-/// A body that is taken in while it comes, and what will be left of it.
-/// A chunk that takes longer than `pause` breaks it off.
+/// Splits a body into a stream and the rest that the operation does not read. The stream ends with an error
+/// if a chunk takes longer than `pause`.
 pub(crate) fn stream(body: Body, pause: Duration) -> (Body, Rest) {
     let bytes = Arc::new(Mutex::new(body.into_bytes_stream().fuse().boxed()));
     let rest = Rest(Arc::clone(&bytes));
@@ -48,12 +47,11 @@ pub(crate) fn stream(body: Body, pause: Duration) -> (Body, Rest) {
     (Body::from_bytes_stream(chunks), rest)
 }
 
-/// What an operation left of a body.
+/// The part of a body that an operation did not read.
 pub(crate) struct Rest(Arc<Mutex<BoxStream<'static, io::Result<Bytes>>>>);
 
 impl Rest {
-    /// Reads it and throws it away, so that the caller, who may only read after it has written
-    /// everything, gets to see why it was refused.
+    /// Reads and drops it. Some clients read the answer only after they have sent the whole body.
     pub(crate) async fn discard(self) {
         let all = async {
             let (mut bytes, mut seen) = (self.0.lock().await, 0);
@@ -64,7 +62,7 @@ impl Rest {
                 }
             }
         };
-        // Whoever does not stop writing is cut off.
+        // A client that does not stop sending is disconnected.
         let _ = tokio::time::timeout(BODY_WITHIN, all).await;
     }
 }

@@ -1,20 +1,21 @@
-//! The front door: the HTTP surface, keys, the document, problem bodies, and the command line of
-//! the binary `passerelle`.
+//! The HTTP API, its keys, its OpenAPI document and its problem bodies, and the command line of the binary
+//! `passerelle`.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | [`cli`], [`config`] | flags and environment, checked at start |
 //! | [`lifecycle`], [`admin`] | a process from start to stop; the operator's commands |
-//! | `waiting`, `watchdog` | a process whose database is not reached yet; one that stands still |
-//! | [`surface`], [`routes`] | everything that is served; the operations, one group a page |
-//! | [`server`], [`edge`], `intake`, [`limits`] | sockets; what every request passes; how its body is taken in; sizes and deadlines |
-//! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests a minute; repeated requests; cursors |
-//! | [`body`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; scalars; refusals, with everything that is wrong at once |
-//! | [`spec`], [`events`], [`docs`], [`qr`] | the document, typed webhooks, Swagger UI, QR pictures |
-//! | `sandbox`, `demo` | the gateway with a WhatsApp server of its own; the whole product in one command, in sandbox builds |
+//! | `next_steps` | lines to paste into a shell, printed after a start |
+//! | `waiting`, `watchdog` | waits for a database that cannot be reached; aborts a process that hangs |
+//! | [`surface`], [`routes`] | all routes as one endpoint; the operations, one group per file |
+//! | [`server`], [`edge`], `intake`, [`limits`] | sockets; the layer that every request passes; how its body is read; sizes and deadlines |
+//! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests per minute; repeated requests; lists and cursors |
+//! | [`body`], [`json`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; ids, times and constants; refusals, with all errors at once |
+//! | [`spec`], [`events`], [`docs`], [`qr`] | the document; webhook schemas; pages for people; QR codes as images |
+//! | `sandbox`, `demo` | the gateway with a simulated WhatsApp server; the demo; both only in sandbox builds |
 //!
-//! Invariants: a handler gets its organisation only from [`auth::Caller`]; nothing leaves but through
-//! [`edge`], and nothing goes wrong but as a [`problem`]; no SQL and no queue is named here.
+//! Invariants: a handler gets its organisation only from [`auth::Caller`]; every answer passes through [`edge`];
+//! every error is a [`problem`]; this crate names no SQL and no queue.
 
 pub mod admin;
 pub mod auth;
@@ -29,9 +30,11 @@ pub mod events;
 mod flaws;
 pub mod idempotency;
 mod intake;
+pub mod json;
 pub mod lifecycle;
 pub mod limits;
 mod list;
+mod next_steps;
 pub mod problem;
 pub mod qr;
 pub mod quota;

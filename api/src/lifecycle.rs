@@ -1,8 +1,10 @@
 //! A process from start to stop.
 //!
-//! Start: port, store, migrations, vault, brain, roles, HTTP; what fails, fails before anything is
-//! served, but for a PostgreSQL that is not reached, which is waited for ([`waiting`]). Stop: no new connections, streams end, requests finish; then the roles finish what is in
-//! flight and sessions disconnect (never log out); then the store closes. At most 25 seconds.
+//! Start: port, store, migrations, vault, services, roles, HTTP. A failure ends the process before it serves
+//! anything, except that it waits for a PostgreSQL that cannot be reached ([`waiting`]).
+//!
+//! Stop: no new connections, streams end, requests finish. Then the roles finish the work in flight and the
+//! sessions disconnect (they never log out). Then the store closes. This takes at most 25 seconds.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -34,38 +36,39 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     auth::{self, AdminKey},
     config::Config,
+    next_steps,
     quota::Quotas,
     server,
     surface::{self, Parts},
     waiting, watchdog,
 };
 
-/// For requests in flight.
+/// Time for requests in flight at a stop.
 const HTTP_GRACE: Duration = Duration::from_secs(8);
-/// For messages in flight and sessions.
+/// Time for messages in flight and sessions at a stop.
 const ROLES_GRACE: Duration = Duration::from_secs(16);
-/// Between two clean-ups of the metrics' samples.
+/// Time between two clean-ups of the samples of the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// Seconds; bounds of the histogram of answer times.
+/// The bounds of the histogram of response times, in seconds.
 const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
-/// Libraries that show what passes through them when asked for detail: never below this level.
+/// Libraries that log request data at finer levels. They are never below this level.
 const QUIET: &str = "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info,poem=info,sqlx=warn,tungstenite=info";
 
-/// What a process does of the whole.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything, embedded.
+    /// Everything in one process.
     All,
-    /// HTTP.
+    /// The HTTP API.
     Api,
-    /// Sessions and their lanes.
+    /// The sessions and their queues.
     Host,
-    /// Webhooks and files.
+    /// The webhooks and the files to fetch.
     Worker,
 }
 
-/// Logs to stderr: `PASSERELLE_LOG` (or `RUST_LOG`) filters, `PASSERELLE_LOG_FORMAT=json` for machines.
-/// The WhatsApp library's own lines name phone numbers and stay off whatever the filter says.
+/// Logs to stderr. `PASSERELLE_LOG` (or `RUST_LOG`) sets the filter, `PASSERELLE_LOG_FORMAT=json` the format.
+/// The lines of the WhatsApp library contain phone numbers and are always off.
 pub fn logs() {
     let wanted = ["PASSERELLE_LOG", "RUST_LOG"]
         .into_iter()
@@ -74,19 +77,21 @@ pub fn logs() {
         .filter(|filter| !filter.is_empty())
         .unwrap_or_else(|| "info".to_owned());
     let filter = EnvFilter::builder().parse_lossy(quiet(&wanted));
-    let json = std::env::var("PASSERELLE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    if json {
+    if logs_are_json() {
         lines.json().init();
     } else {
         lines.with_ansi(std::io::stderr().is_terminal()).init();
     }
 }
 
-/// The wanted directives without those that would have the last word over ours: the directive with
-/// the longest target counts, wherever it stands.
+fn logs_are_json() -> bool {
+    std::env::var("PASSERELLE_LOG_FORMAT").is_ok_and(|format| format == "json")
+}
+
+/// Removes directives that would override ours. The directive with the longest target wins, at any position.
 fn quiet(wanted: &str) -> String {
     let ours = format!("{QUIET},{LOG_FILTER}");
     let targets: Vec<_> = ours
@@ -105,7 +110,7 @@ fn quiet(wanted: &str) -> String {
     left.join(",")
 }
 
-/// The process's metrics. Once a process.
+/// Installs the metrics recorder. Must be called only once per process.
 pub fn metrics() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets(&SECONDS)
@@ -115,7 +120,7 @@ pub fn metrics() -> anyhow::Result<PrometheusHandle> {
         .context("installing the metrics recorder")
 }
 
-/// A gateway at work.
+/// A running gateway.
 pub struct Gateway {
     addr: SocketAddr,
     admin_key: Option<String>,
@@ -129,7 +134,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it; when this returns it serves.
+    /// Starts the gateway. When this returns, it serves requests.
     pub async fn start(
         config: Config,
         role: Role,
@@ -170,7 +175,7 @@ impl Gateway {
             Admin::Given(_) => false,
             Admin::Made(key) => keys::keep_admin(&services, key.as_bytes())
                 .await
-                .context("keeping the operator's key")?,
+                .context("storing the operator's key")?,
         };
         let stop = CancellationToken::new();
         let running = Running::idle();
@@ -226,29 +231,29 @@ impl Gateway {
         })
     }
 
-    /// Where it serves.
+    /// Returns the address of the HTTP server.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The operator's key, where this process knows it.
+    /// Returns the operator's key if this process knows it.
     pub fn admin_key(&self) -> Option<&str> {
         self.admin_key.as_deref()
     }
 
-    /// The operator's key to print, when it was made at this start.
+    /// Returns the operator's key if it was created at this start.
     pub fn made_admin_key(&self) -> Option<&str> {
         self.admin_key().filter(|_| self.made_admin_key)
     }
 
-    /// Stops it in order.
+    /// Stops the gateway in order.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
-        // A film would take longer than a stop may.
+        // Converting a video would take longer than a stop may.
         self.confinement.end();
         if let Err(error) = self.http.await {
-            tracing::error!(%error, "the HTTP server ended badly");
+            tracing::error!(%error, "the HTTP server failed");
         }
         self.running.shutdown(ROLES_GRACE).await;
         self.store.close().await;
@@ -261,7 +266,7 @@ async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("listening on {}", config.listen))
 }
 
-/// With what links to files begin when nobody says.
+/// Returns the default base URL of file links.
 fn own_url(role: Role, addr: SocketAddr) -> Arc<str> {
     match role {
         Role::All => format!("http://{addr}").into(),
@@ -278,7 +283,7 @@ fn admin_key(given: Option<String>, chance: &mut StdRng) -> Admin {
     given.map_or_else(|| Admin::Made(auth::new_admin_key(chance)), Admin::Given)
 }
 
-/// The process's one seed of chance; everything else is handed a source made from it.
+/// Returns the random source of the process. All other sources are made from it.
 pub fn chance() -> StdRng {
     #[expect(
         clippy::disallowed_methods,
@@ -287,10 +292,10 @@ pub fn chance() -> StdRng {
     StdRng::from_rng(&mut rand::rng())
 }
 
-/// Tells on stderr why the process ends.
+/// Prints on stderr why the process ends.
 pub fn complain(error: &anyhow::Error) {
     let mut out = std::io::stderr().lock();
-    // There is nobody left to tell that stderr is closed.
+    // If stderr is closed, there is no other place to report it.
     let _ = writeln!(out, "passerelle: {error:#}");
 }
 
@@ -306,15 +311,15 @@ fn upkeep(running: &Running, metrics: PrometheusHandle, stop: CancellationToken)
     });
 }
 
-/// The wish that the process ends: SIGTERM or SIGINT. Heard from here on, so one that comes while
-/// the process starts ends it in order, too.
+/// The signals that ask the process to stop: SIGTERM and SIGINT. It listens from its creation on, so that a
+/// signal during the start also stops the process in order.
 pub struct Asked {
     term: Signal,
     int: Signal,
 }
 
 impl Asked {
-    /// Listens.
+    /// Starts to listen.
     pub fn listen() -> anyhow::Result<Self> {
         Ok(Self {
             term: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
@@ -322,7 +327,7 @@ impl Asked {
         })
     }
 
-    /// Returns when the process is asked to end.
+    /// Returns when the process is asked to stop.
     pub async fn to_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
@@ -331,7 +336,7 @@ impl Asked {
     }
 }
 
-/// Returns when the process is asked to end: SIGTERM or SIGINT.
+/// Returns when the process is asked to stop by SIGTERM or SIGINT.
 pub async fn asked_to_stop() -> anyhow::Result<()> {
     Asked::listen()?.to_stop().await;
     Ok(())
@@ -348,6 +353,10 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     };
     let gateway = Gateway::on(listener, store, config, role, metrics()?).await?;
     tell(&gateway)?;
+    // These lines are not JSON. The host and the worker of a cluster serve no operations.
+    if matches!(role, Role::All | Role::Api) && !logs_are_json() {
+        next_steps::print(&next_steps::serve(&next_steps::local_url(gateway.addr())))?;
+    }
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;
     }
@@ -363,7 +372,8 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the operator's key, the one time it can be. Not a log line: logs are kept and read by others.
+/// Prints the operator's key if it was created at this start. It is not a log line, because logs are stored
+/// and read by others.
 pub fn tell(gateway: &Gateway) -> anyhow::Result<()> {
     let Some(key) = gateway.made_admin_key() else {
         return Ok(());
@@ -373,7 +383,7 @@ pub fn tell(gateway: &Gateway) -> anyhow::Result<()> {
         .context("printing the operator's key")
 }
 
-/// Writes the addresses to `file`, whole or not at all, so that a script may wait for the file.
+/// Writes the addresses to `file` in one step, so that a script can wait for the file.
 pub fn announce(file: &Path, gateway: &Gateway, control: Option<&str>) -> anyhow::Result<()> {
     let told = serde_json::json!({
         "api": format!("http://{}", gateway.addr()),
@@ -383,7 +393,7 @@ pub fn announce(file: &Path, gateway: &Gateway, control: Option<&str>) -> anyhow
     place(file, &told)
 }
 
-/// Writes JSON to `file` by way of a file beside it.
+/// Writes JSON to a temporary file and renames it to `file`.
 pub fn place(file: &Path, told: &serde_json::Value) -> anyhow::Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".tmp");

@@ -1,4 +1,4 @@
-//! What a request may cost: sizes, deadlines, and reading a body in bounded memory.
+//! The limits of a request: sizes, deadlines, and how a body is read in bounded memory.
 
 use std::time::Duration;
 
@@ -9,34 +9,34 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::{Code, Problem};
 
-/// The longest body of JSON, in bytes.
+/// The maximum size of a JSON body, in bytes.
 pub const BODY_MAX: usize = 1 << 20;
-/// The longest body that may hold a file in base64, in bytes: 5 MiB of it, and all that stands beside it.
+/// The maximum size of a JSON body with a file in base64, in bytes: a file of 5 MiB and the other fields.
 pub const BODY_WITH_FILE_MAX: usize = 8 << 20;
-/// The longest pause in a body that is taken in while it comes.
+/// The longest pause in a streamed body.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// From the headers to the answer, of such a body.
+/// The time from the headers to the answer, for a streamed body.
 pub const UPLOAD_WITHIN: Duration = Duration::from_hours(1);
-/// Bytes of bodies held at once, over all connections. What comes on top is refused as `overloaded`.
+/// The bytes of all bodies that are held at once. Further bodies are refused as `overloaded`.
 pub const BODIES_MAX: usize = 64 << 20;
-/// From the end of one request (or the start of the connection) to the end of the next one's headers.
+/// The time from the end of a request (or the start of the connection) to the end of the next headers.
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(20);
-/// How long whoever sent half a request may take to read why its connection ends.
+/// The time that a client has to read why its connection ends.
 pub const GOODBYE: Duration = Duration::from_secs(1);
-/// The longest header section, in bytes.
+/// The maximum size of the headers, in bytes.
 pub const HEADERS_MAX: usize = 32 << 10;
-/// From the end of the headers to the end of the body.
+/// The time from the end of the headers to the end of the body.
 pub const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// From the end of the body to the start of the answer.
+/// The time from the end of the body to the start of the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Connections that are open at once; further ones wait in the listener's queue.
+/// The maximum number of open connections. Further ones wait in the queue of the listener.
 pub const CONNECTIONS_MAX: usize = 8192;
-/// Bytes of a refused body that are still read and thrown away, so that the caller, who may only
-/// read after it has written everything, gets to see the refusal.
+/// The bytes of a refused body that are still read and dropped. Some clients read the answer only after they
+/// have sent the whole body.
 pub(crate) const DISCARD_MAX: usize = 256 << 20;
 
-/// Reads a body of at most `max` bytes, however it is framed; never holds more than that,
-/// nor more than there is `room` for. The permit is what the body takes of the room.
+/// Reads a body of at most `max` bytes, with or without a content length. It never holds more than that, nor
+/// more than `room` allows. The permit is the part of `room` that the body uses.
 pub(crate) async fn gather(
     body: Body,
     announced: Option<u64>,
@@ -105,7 +105,9 @@ fn nothing(room: &Semaphore) -> SemaphorePermit<'_> {
 }
 
 fn too_large(max: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge).detail(format!("A body may have at most {max} bytes here."))
+    Problem::new(Code::BodyTooLarge).detail(format!(
+        "The body of this operation may have at most {max} bytes."
+    ))
 }
 
 #[cfg(test)]

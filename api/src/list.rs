@@ -1,12 +1,14 @@
-//! Lists: a page at a time, newest first, by an opaque cursor.
+//! Lists: newest first, one page at a time, with an opaque cursor.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use passerelle_jobs::{
     Services,
+    error::Fault,
     model::{Listed, Page},
 };
 
 use crate::{
+    body::Success,
     problem::{Code, Problem},
     types::Named,
 };
@@ -14,27 +16,56 @@ use crate::{
 const PURPOSE: &str = "cursor";
 const MAC_LEN: usize = 8;
 
-/// The page that `limit` and `cursor` ask for. A cursor is an id and a digest of it: one that
-/// this gateway did not make is refused, so its form can change.
-pub(crate) fn page<Id: Named>(
+/// The answer of an operation that lists something.
+pub(crate) trait List {
+    /// The items of the list.
+    type Item;
+
+    /// Returns the id of an item, for the cursor.
+    fn id(item: &Self::Item) -> String;
+
+    fn of(data: Vec<Self::Item>, has_more: bool, next_cursor: Option<String>) -> Self;
+}
+
+/// Answers with the page that `limit` and `cursor` request. `load` reads it from the store.
+pub(crate) async fn answer<L, Id, Row, Loading>(
     services: &Services,
     limit: u32,
     cursor: Option<&str>,
-) -> Result<Page<Id>, Problem> {
-    let after = match cursor {
-        None => None,
-        Some(cursor) => Some(open(services, cursor).ok_or_else(|| {
+    load: impl FnOnce(Page<Id>) -> Loading,
+) -> Result<Success<L>, Problem>
+where
+    L: List,
+    Id: Named,
+    Row: Into<L::Item>,
+    Loading: Future<Output = Result<Listed<Row>, Fault>>,
+{
+    let after = cursor.map(|cursor| {
+        open(services, cursor).ok_or_else(|| {
             Problem::new(Code::InvalidCursor).parameter(
                 "cursor",
                 "invalid_cursor",
                 "not a `next_cursor` of this list",
             )
-        })?),
-    };
-    Ok(Page {
+        })
+    });
+    let page = Page {
         limit: i64::from(limit),
-        after,
-    })
+        after: after.transpose()?,
+    };
+    let listed = load(page).await?;
+    let data: Vec<_> = listed.items.into_iter().map(Into::into).collect();
+    let last = data.last().filter(|_| listed.more);
+    let next_cursor = last.map(|last| seal(services, L::id(last)));
+    Ok(Success::of(L::of(data, listed.more, next_cursor)))
+}
+
+/// Returns a cursor: an id and a digest of it. Other cursors are refused, so the format can change.
+fn seal(services: &Services, id: String) -> String {
+    let mac = services.mac(PURPOSE, id.as_bytes());
+    let mut bytes = id.into_bytes();
+    bytes.extend_from_slice(&mac[..MAC_LEN]);
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn open<Id: Named>(services: &Services, cursor: &str) -> Option<Id> {
@@ -44,33 +75,32 @@ fn open<Id: Named>(services: &Services, cursor: &str) -> Option<Id> {
     std::str::from_utf8(id).ok()?.parse().ok()
 }
 
-/// The cursor of the page after this one.
-pub(crate) fn next<T>(
-    services: &Services,
-    listed: &Listed<T>,
-    id: impl Fn(&T) -> String,
-) -> Option<String> {
-    let last = listed.items.last().filter(|_| listed.more)?;
-    let id = id(last);
-    let mut bytes = id.clone().into_bytes();
-    bytes.extend_from_slice(&services.mac(PURPOSE, id.as_bytes())[..MAC_LEN]);
-    Some(BASE64_URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// The JSON of a list.
+/// Defines the JSON of a list.
 macro_rules! list_of {
     ($(#[$doc:meta])* $name:ident, $item:ty) => {
         $(#[$doc])*
         #[derive(Debug, serde::Serialize, poem_openapi::Object)]
         pub struct $name {
-            /// Newest first.
+            /// The items, newest first.
             pub data: Vec<$item>,
-            /// Whether there are older ones.
+            /// Whether there are older items.
             pub has_more: bool,
-            /// The `cursor` of the next page, when there is one.
+            /// The `cursor` of the next page, if there is one.
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none")]
             pub next_cursor: Option<String>,
+        }
+
+        impl crate::list::List for $name {
+            type Item = $item;
+
+            fn id(item: &$item) -> String {
+                item.id.0.to_string()
+            }
+
+            fn of(data: Vec<$item>, has_more: bool, next_cursor: Option<String>) -> Self {
+                Self { data, has_more, next_cursor }
+            }
         }
     };
 }

@@ -14,7 +14,7 @@ use passerelle::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Before there is a thread, a log or a secret in this process.
+    // This must come before there is a thread, a log or a secret in this process.
     if let Some(Command::Confined { order }) = &cli.command {
         return passerelle_jobs::media::obey(order);
     }
@@ -36,7 +36,7 @@ async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn start(cli: Cli) -> anyhow::Result<()> {
-    // Two TLS providers, or none installed, panic at the first connection.
+    // Without exactly one TLS provider the first connection panics.
     let installed = rustls::crypto::ring::default_provider().install_default();
     installed.map_err(|_| anyhow::anyhow!("a TLS provider was installed before ours"))?;
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
@@ -48,7 +48,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         #[cfg(feature = "sandbox")]
         Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
         Command::Migrate(store) => store::migrate(&store).await,
-        Command::Confined { .. } => anyhow::bail!("a confined process has begun before this"),
+        Command::Confined { .. } => anyhow::bail!("a confined process does not get here"),
         Command::Openapi => surface::print().context("printing the document"),
         Command::Admin(command) => admin::run(command).await,
         Command::Api(flags) => role("api", flags, Role::Api).await,

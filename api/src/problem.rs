@@ -1,4 +1,4 @@
-//! Problem bodies: what every refusal looks like (RFC 9457), each with a stable `code`.
+//! Problem bodies: the form of every refusal (RFC 9457), each with a stable `code`.
 //!
 //! A detail never repeats what the caller sent: no message text, number, key or file path.
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $status:literal $code:literal $title:literal;)*) => {
-        /// The stable codes. A code keeps its meaning and its status for ever.
+        /// The stable codes. The meaning and the status of a code never change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[$doc])* $name,)* }
 
@@ -23,17 +23,17 @@ macro_rules! codes {
             /// Every code, in the order of their statuses.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// As it stands in the body.
+            /// Returns the code as it is written in the body.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }
             }
 
-            /// The HTTP status that always goes with it.
+            /// Returns the HTTP status of every problem with this code.
             pub fn status(self) -> u16 {
                 match self { $(Self::$name => $status,)* }
             }
 
-            /// One line for people.
+            /// Returns one line for people.
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
@@ -44,168 +44,168 @@ macro_rules! codes {
 codes! {
     /// The body is not JSON.
     MalformedJson 400 "malformed_json" "The body is not valid JSON";
-    /// A field this operation does not have.
-    UnknownField 400 "unknown_field" "The body has a field that is not known";
-    /// A field or parameter is missing or of the wrong shape.
-    ValidationFailed 400 "validation_failed" "The request does not have the right shape";
-    /// Not an id of the wanted kind.
-    InvalidId 400 "invalid_id" "That is not an id of this kind";
-    /// Not a cursor this API gave.
-    InvalidCursor 400 "invalid_cursor" "The cursor was not made by this API";
+    /// The body has a field that this operation does not know.
+    UnknownField 400 "unknown_field" "The body has an unknown field";
+    /// A field or parameter is missing or has the wrong type.
+    ValidationFailed 400 "validation_failed" "A field or parameter is missing or has the wrong type";
+    /// The text is not an id of the expected kind.
+    InvalidId 400 "invalid_id" "The id is not valid for this kind of resource";
+    /// The cursor is not a `next_cursor` of this API.
+    InvalidCursor 400 "invalid_cursor" "The cursor was not issued by this API";
     /// The `Idempotency-Key` header is empty, too long or not printable ASCII.
-    IdempotencyKeyInvalid 400 "idempotency_key_invalid" "The idempotency key cannot be used";
+    IdempotencyKeyInvalid 400 "idempotency_key_invalid" "The idempotency key is not valid";
     /// The body ended too early or could not be read.
-    IncompleteBody 400 "incomplete_body" "The request ended before its body did";
-    /// No `Authorization: Bearer` header.
-    MissingCredentials 401 "missing_credentials" "An API key is needed";
-    /// The key is not one of ours, or was revoked.
+    IncompleteBody 400 "incomplete_body" "The request body is incomplete";
+    /// The request has no `Authorization: Bearer` header.
+    MissingCredentials 401 "missing_credentials" "An API key is required";
+    /// The key does not exist, or it was revoked.
     InvalidApiKey 401 "invalid_api_key" "The API key is not valid";
-    /// The key is valid and not for this operation.
-    InsufficientScope 403 "insufficient_scope" "This key may not do that";
-    /// No such thing, or it belongs to somebody else: the answer is the same.
+    /// The key is valid, but not for this operation.
+    InsufficientScope 403 "insufficient_scope" "This key is not allowed to do this";
+    /// The resource does not exist, or it belongs to another organisation. Both get the same answer.
     NotFound 404 "not_found" "Not found";
     /// The path exists, the method does not.
     MethodNotAllowed 405 "method_not_allowed" "This method is not allowed here";
-    /// None of the accepted media types can be made.
-    NotAcceptable 406 "not_acceptable" "None of the accepted media types is offered";
+    /// The gateway offers none of the accepted media types.
+    NotAcceptable 406 "not_acceptable" "None of the accepted media types is available";
     /// The request did not arrive in time.
     RequestTimeout 408 "request_timeout" "The request took too long to arrive";
-    /// The session has no QR at this moment.
-    QrNotAvailable 409 "qr_not_available" "There is no QR code to scan now";
-    /// The session is linked already.
-    SessionAlreadyLinked 409 "session_already_linked" "The session is linked already";
-    /// The session is not running, or not as far as this needs.
-    SessionNotReady 409 "session_not_ready" "The session is not ready for this";
-    /// The message was claimed or is done.
-    MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be taken back";
-    /// It did not come in, or is nothing that could be marked so.
-    MessageNotMarkable 409 "message_not_markable" "Only a message that came in can be marked, as played only one that plays";
+    /// The session has no QR code at the moment.
+    QrNotAvailable 409 "qr_not_available" "The session has no QR code to scan at the moment";
+    /// The session is already linked.
+    SessionAlreadyLinked 409 "session_already_linked" "The session is already linked";
+    /// The session is not running, or has not reached the state that this operation needs.
+    SessionNotReady 409 "session_not_ready" "The session is not ready for this operation";
+    /// The message is being sent, or has reached a final status.
+    MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be canceled";
+    /// The message is outbound, or its kind cannot be marked in this way.
+    MessageNotMarkable 409 "message_not_markable" "Only an inbound message can be marked as read, and only an inbound voice note, audio or video as played";
     /// The first request with this key has not finished.
     IdempotencyInProgress 409 "idempotency_in_progress" "The first request with this key is still running";
-    /// The file is being fetched; `Retry-After` says when to ask again.
-    MediaPending 409 "media_pending" "The file is not here yet";
-    /// It failed or expired; the file's `error` says why.
-    MediaUnavailable 410 "media_unavailable" "The file cannot be had";
-    /// More than the limit of bytes.
+    /// The file is being fetched. `Retry-After` says when to ask again.
+    MediaPending 409 "media_pending" "The file is still being fetched";
+    /// The file could not be fetched, or it expired. Its `error` says why.
+    MediaUnavailable 410 "media_unavailable" "The file is not available";
+    /// The body has more bytes than allowed.
     BodyTooLarge 413 "body_too_large" "The body is too large";
-    /// Not `application/json`.
+    /// The `Content-Type` is not `application/json`.
     UnsupportedMediaType 415 "unsupported_media_type" "The body must be application/json";
-    /// The file has fewer bytes than the range begins at.
-    RangeNotSatisfiable 416 "range_not_satisfiable" "The file has no such part";
-    /// The same key came with another request before.
-    IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was used for another request";
-    /// `to` is no phone number in E.164, no id of a contact and none of a group.
-    InvalidRecipient 422 "invalid_recipient" "The recipient is no phone number, contact or group";
-    /// No contact with this id.
+    /// The range begins after the end of the file.
+    RangeNotSatisfiable 416 "range_not_satisfiable" "The file does not have the requested range";
+    /// The key was used before, with another request.
+    IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was already used for another request";
+    /// `to` is not a phone number in E.164, a contact id or a group id.
+    InvalidRecipient 422 "invalid_recipient" "The recipient is not a phone number, a contact or a group";
+    /// There is no contact with this id.
     ContactNotFound 422 "contact_not_found" "There is no such contact";
-    /// The recipient wrote a word such as "stop" and wants no more messages from you.
+    /// The recipient wrote a word such as "stop" and does not want messages from you.
     RecipientOptedOut 422 "recipient_opted_out" "The recipient opted out";
-    /// Nothing to say.
+    /// The text is empty or only white space.
     TextEmpty 422 "text_empty" "The text is empty";
-    /// More than 65,536 bytes.
+    /// The text has more than 65,536 bytes.
     TextTooLong 422 "text_too_long" "The text is too long";
-    /// `to` is a channel, status or a call; this version writes to persons and groups.
-    RecipientKindUnsupported 422 "recipient_kind_unsupported" "This kind of recipient is not sent to yet";
-    /// `mentions` holds more than 100, or something that is no phone number in E.164.
-    InvalidMention 422 "invalid_mention" "The mentions cannot be used";
-    /// A place off the map, or a name that is too long.
-    InvalidLocation 422 "invalid_location" "The location cannot be used";
-    /// No card, more than ten, or one whose name or numbers cannot be used.
-    InvalidContact 422 "invalid_contact" "The contact cards cannot be used";
-    /// A poll wants a question, 2 to 12 different options, and no more choices than options.
-    InvalidPoll 422 "invalid_poll" "The poll cannot be used";
-    /// More than one of `media_id`, `url` and `base64`, or none.
-    MediaSource 422 "media_source" "A file comes from exactly one of media_id, url and base64";
-    /// Not base64 with padding.
-    InvalidBase64 422 "invalid_base64" "That is not base64";
-    /// No file with this id.
+    /// `to` is a channel, a status or a call. This version sends to people and groups only.
+    RecipientKindUnsupported 422 "recipient_kind_unsupported" "This kind of recipient is not supported";
+    /// `mentions` has more than 100 entries, or an entry that is not a phone number in E.164.
+    InvalidMention 422 "invalid_mention" "The mentions are not valid";
+    /// The coordinates are out of range, or the name or address is not valid.
+    InvalidLocation 422 "invalid_location" "The location is not valid";
+    /// There is no card, more than ten cards, or a card with a name or number that is not valid.
+    InvalidContact 422 "invalid_contact" "The contact cards are not valid";
+    /// A poll needs a question, 2 to 12 different options, and at most as many choices as options.
+    InvalidPoll 422 "invalid_poll" "The poll is not valid";
+    /// The request has more than one of `media_id`, `url` and `base64`, or none.
+    MediaSource 422 "media_source" "Give exactly one of media_id, url and base64";
+    /// The text is not base64 with padding.
+    InvalidBase64 422 "invalid_base64" "The file is not valid base64";
+    /// There is no file with this id.
     MediaNotFound 422 "media_not_found" "There is no such file";
-    /// The file was uploaded, or came in, as another kind.
-    MediaKindMismatch 422 "media_kind_mismatch" "The file is of another kind than the message";
+    /// The file was uploaded or received as another kind.
+    MediaKindMismatch 422 "media_kind_mismatch" "The file and the message are of different kinds";
     /// The file has no bytes.
     MediaEmpty 422 "media_empty" "The file is empty";
-    /// More bytes than a file of its kind may have.
+    /// The file has more bytes than its kind may have.
     MediaTooLarge 422 "media_too_large" "The file is too large for its kind";
-    /// Its bytes are of a type that a message of this kind does not carry.
-    MediaTypeNotSupported 422 "media_type_not_supported" "The file is not of a type that this kind carries";
-    /// It would have to be converted, and this gateway cannot; the detail says what is needed.
-    TranscodingUnavailable 422 "transcoding_unavailable" "The file would have to be converted";
-    /// Converting it takes more time or memory than this gateway gives; the detail says what is needed.
-    TranscodingLimit 422 "transcoding_limit" "Converting the file takes more than is given for it";
-    /// It does not read as what its first bytes say.
+    /// The content is of a type that a message of this kind cannot carry.
+    MediaTypeNotSupported 422 "media_type_not_supported" "The file type is not supported for this kind of message";
+    /// The file must be converted, and this gateway cannot do that. The detail says what is needed.
+    TranscodingUnavailable 422 "transcoding_unavailable" "The file must be converted, which this gateway cannot do";
+    /// The conversion exceeds the limits of this gateway in time or memory. The detail says what is needed.
+    TranscodingLimit 422 "transcoding_limit" "The conversion of the file exceeds the limits";
+    /// The file cannot be read as the type that its first bytes announce.
     MediaDamaged 422 "media_damaged" "The file is damaged";
-    /// A voice note has at most 15 minutes.
-    MediaTooLong 422 "media_too_long" "The recording is too long";
-    /// More than 50 million pixels, or a sticker of other than 512 by 512.
-    MediaDimensions 422 "media_dimensions" "The picture has the wrong size in pixels";
-    /// Not one emoji.
-    InvalidEmoji 422 "invalid_emoji" "A reaction is one emoji, or nothing";
-    /// No message with this id in the chat with this recipient through this session.
+    /// The voice note is longer than 15 minutes.
+    MediaTooLong 422 "media_too_long" "The voice note is too long";
+    /// The image has more than 50 million pixels, or the sticker is not 512 by 512 pixels.
+    MediaDimensions 422 "media_dimensions" "The image has the wrong dimensions";
+    /// The text is not a single emoji.
+    InvalidEmoji 422 "invalid_emoji" "A reaction is a single emoji or an empty text";
+    /// This session has no message with this id in the chat with this recipient.
     TargetNotFound 422 "target_not_found" "There is no such message in this chat";
-    /// The message waits, failed, or nobody knows what became of it.
+    /// The message is still queued, failed, or its status is `unknown`.
     TargetNotSent 422 "target_not_sent" "The message was not sent";
-    /// The message was deleted for everybody.
+    /// The message was deleted for everyone.
     TargetDeleted 422 "target_deleted" "The message was deleted";
     /// Only a text that you sent can be edited.
     TargetNotEditable 422 "target_not_editable" "Only a text that you sent can be edited";
-    /// WhatsApp takes an edit for 15 minutes after the message was sent.
+    /// WhatsApp accepts an edit for 15 minutes after the message was sent.
     EditWindowOver 422 "edit_window_over" "A text can be edited for 15 minutes after it was sent";
-    /// Only what you sent can be deleted for everybody.
-    TargetNotDeletable 422 "target_not_deletable" "Only a message that you sent can be deleted for everybody";
-    /// WhatsApp takes a deletion for two days after the message was sent.
-    DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everybody for two days after it was sent";
-    /// `expires_at` is not in the future, or too far in it.
-    InvalidExpiry 422 "invalid_expiry" "The expiry cannot be used";
-    /// Less than an hour, or longer than files may be kept.
-    InvalidRetention 422 "invalid_retention" "Files cannot be kept so long, or so briefly";
-    /// A name is empty, too long or holds control characters.
-    InvalidName 422 "invalid_name" "The name cannot be used";
-    /// Not a phone number in E.164.
-    InvalidPhone 422 "invalid_phone" "That is not an E.164 phone number";
-    /// The address is not one this gateway may call.
-    UrlNotAllowed 422 "url_not_allowed" "This address may not be called";
-    /// Not an event type this version has.
+    /// Only a message that you sent can be deleted for everyone.
+    TargetNotDeletable 422 "target_not_deletable" "Only a message that you sent can be deleted for everyone";
+    /// WhatsApp accepts a deletion for two days after the message was sent.
+    DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everyone for two days after it was sent";
+    /// `expires_at` is in the past, or too far in the future.
+    InvalidExpiry 422 "invalid_expiry" "The expiry is not valid";
+    /// The retention is shorter than an hour, or longer than the maximum.
+    InvalidRetention 422 "invalid_retention" "The retention is out of range";
+    /// A name is empty, too long, or contains control characters.
+    InvalidName 422 "invalid_name" "The name is not valid";
+    /// The text is not a phone number in E.164.
+    InvalidPhone 422 "invalid_phone" "The phone number is not in E.164 format";
+    /// The gateway is not allowed to call this URL.
+    UrlNotAllowed 422 "url_not_allowed" "This URL is not allowed";
+    /// This version has no event type of this name.
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
-    /// The organisation asks more often than it may; `Retry-After` says when to go on.
+    /// The organisation exceeds its request rate. `Retry-After` says when to continue.
     RateLimited 429 "rate_limited" "Too many requests";
-    /// The session has asked WhatsApp for enough numbers; `Retry-After` says when to go on.
-    NumberCheckPaced 429 "number_check_paced" "The session has checked enough numbers for now";
-    /// The session has asked WhatsApp for its groups often enough; `Retry-After` says when to go on.
-    GroupListPaced 429 "group_list_paced" "The session has listed its groups often enough for now";
-    /// The session has shown enough typing; `Retry-After` says when to go on.
-    TypingPaced 429 "typing_paced" "The session has shown typing often enough for now";
-    /// The lane holds as many messages as it may.
+    /// The session exceeds the rate of number checks. `Retry-After` says when to continue.
+    NumberCheckPaced 429 "number_check_paced" "Too many number checks for this session";
+    /// The session exceeds the rate of group lists. `Retry-After` says when to continue.
+    GroupListPaced 429 "group_list_paced" "Too many group lists for this session";
+    /// The session exceeds the rate of typing indicators. `Retry-After` says when to continue.
+    TypingPaced 429 "typing_paced" "Too many typing indicators for this session";
+    /// The queue of the session holds the maximum number of messages.
     QueueFull 429 "queue_full" "The session's queue is full";
-    /// As many of them as an organisation may have.
-    LimitReached 429 "limit_reached" "The organisation has as many as it may have";
-    /// A fault of ours; the cause is in the log under the request id.
-    Internal 500 "internal" "Something went wrong on our side";
-    /// The store cannot be reached: nothing was accepted.
+    /// The organisation has the maximum number of this resource.
+    LimitReached 429 "limit_reached" "The organisation has reached its limit";
+    /// An error in the gateway. The log has the cause, under the request id.
+    Internal 500 "internal" "Internal error";
+    /// The store cannot be reached. Nothing was accepted.
     DependencyDown 503 "dependency_down" "The store cannot be reached";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
-    /// As many bytes of requests are being read as memory allows.
-    Overloaded 503 "overloaded" "The gateway is taking in too much at once";
-    /// The disk is as full as it may be: no file is taken in, everything else goes on.
-    StorageFull 507 "storage_full" "There is no room for files";
-    /// The gateway is going down.
+    /// The request bodies in progress use the memory that is available for them.
+    Overloaded 503 "overloaded" "The gateway is overloaded";
+    /// The disk is full up to its limit. No file is accepted; everything else works.
+    StorageFull 507 "storage_full" "There is no storage left for files";
+    /// The gateway is shutting down.
     ShuttingDown 503 "shutting_down" "The gateway is shutting down";
     /// The request was not answered within its deadline.
     DeadlineExceeded 503 "deadline_exceeded" "The request took too long";
 }
 
-/// One fault in a request.
+/// One error in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, Object)]
 pub struct Flaw {
-    /// JSON Pointer into the body (RFC 6901); absent when a parameter or header is at fault.
+    /// JSON Pointer into the body (RFC 6901). Absent when a parameter or a header is wrong.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// The query, path or header parameter at fault.
+    /// The name of the query, path or header parameter that is wrong.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// What is wrong, stable.
+    /// Stable code of the error.
     pub code: String,
     /// What is wrong, for people.
     pub detail: String,
@@ -215,23 +215,23 @@ pub struct Flaw {
 #[derive(Debug, Clone, Serialize, serde::Deserialize, Object)]
 #[oai(rename = "Problem")]
 pub struct ProblemBody {
-    /// Where this code is described, relative to this server.
+    /// Path on this server that describes the code.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     pub kind: String,
-    /// The code in words; the same for every problem of this code.
+    /// The code in words. The same for every problem with this code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened here, for people. It never repeats what was sent.
+    /// What happened, for people. It never repeats what was sent.
     pub detail: String,
     /// The path that was called.
     pub instance: String,
     /// The stable code to branch on.
     pub code: String,
-    /// The request, as in the `x-request-id` header and our logs.
+    /// Id of the request, as in the `x-request-id` header and in the logs.
     pub request_id: String,
-    /// Each fault that was found, when there are several or their place matters.
+    /// Every error that was found, with its place.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<Flaw>>,
@@ -241,7 +241,7 @@ pub struct ProblemBody {
     pub state: Option<String>,
 }
 
-/// A refusal on its way to the caller.
+/// A refusal before it becomes a response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -252,7 +252,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this code, its title as detail.
+    /// Creates a problem with this code and its title as the detail.
     pub fn new(code: Code) -> Self {
         Self {
             code,
@@ -263,19 +263,19 @@ impl Problem {
         }
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Says more than the title. Never with anything the caller sent.
+    /// Sets a detail that says more than the title. It must not repeat what the caller sent.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// Adds a fault at a place of the body.
+    /// Adds an error at a place in the body.
     #[must_use]
     pub fn at(mut self, pointer: &str, code: &str, detail: impl Into<String>) -> Self {
         self.flaws.push(Flaw {
@@ -287,7 +287,7 @@ impl Problem {
         self
     }
 
-    /// Adds a fault of a query, path or header parameter.
+    /// Adds an error of a query, path or header parameter.
     #[must_use]
     pub fn parameter(mut self, name: &str, code: &str, detail: impl Into<String>) -> Self {
         self.flaws.push(Flaw {
@@ -299,7 +299,7 @@ impl Problem {
         self
     }
 
-    /// Tells the session's state.
+    /// Sets the state of the session.
     #[must_use]
     pub fn state(mut self, state: &str) -> Self {
         self.state = Some(state.to_owned());
@@ -313,7 +313,7 @@ impl Problem {
         self
     }
 
-    /// The response, with the request it answers.
+    /// Builds the response to a request.
     pub fn response(self, instance: &str, request_id: &str) -> Response {
         let status = StatusCode::from_u16(self.code.status()).expect("the table holds statuses");
         let body = ProblemBody {
@@ -364,14 +364,14 @@ impl ResponseError for Problem {
         StatusCode::from_u16(self.code.status()).expect("the table holds statuses")
     }
 
-    // Only reached outside the edge, which knows the request and renders problems itself.
+    // Only called outside the edge. The edge knows the request and renders problems itself.
     fn as_response(&self) -> Response {
         self.clone().response("", "").into_response()
     }
 }
 
 impl From<Fault> for Problem {
-    /// Our side failed: the cause is logged here, once, and never told.
+    /// Logs the cause, once. The caller does not see it.
     fn from(fault: Fault) -> Self {
         let outage = fault.is_outage();
         let cause = anyhow::Error::from(fault);
@@ -379,12 +379,15 @@ impl From<Fault> for Problem {
             tracing::warn!(error = format!("{cause:#}"), "the store cannot be reached");
             return Self::new(Code::DependencyDown);
         }
-        tracing::error!(error = format!("{cause:#}"), "a request failed on our side");
+        tracing::error!(
+            error = format!("{cause:#}"),
+            "a request failed with an internal error"
+        );
         Self::new(Code::Internal)
     }
 }
 
-/// Which problems an operation has stands in `spec::CODES`, so that they read at one place.
+/// `spec::codes` lists the problems of all operations in one place.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         MetaResponses {

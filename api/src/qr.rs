@@ -1,9 +1,9 @@
-//! QR codes as pictures. What they encode lets a phone link: it never goes into a log.
+//! QR codes as images. Their content links a phone, so it is never logged.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use qrcode::{Color, EcLevel, QrCode, render::svg};
 
-/// Pixels a module has in the PNG.
+/// Pixels per module in the PNG.
 const SCALE: usize = 8;
 /// Light modules around the code (ISO/IEC 18004 wants four).
 const QUIET: usize = 4;
@@ -12,13 +12,13 @@ const QUIET: usize = 4;
 pub struct Picture(QrCode);
 
 impl Picture {
-    /// Lays out `text`; an error when it is longer than a QR code can hold (2,953 bytes).
+    /// Encodes `text`. An error means that it is longer than a QR code can hold (2,953 bytes).
     pub fn of(text: &str) -> anyhow::Result<Self> {
-        // A screen has no dirt: low correction keeps the modules large.
+        // Codes on a screen are clean, so a low error correction is enough and keeps the modules large.
         Ok(Self(QrCode::with_error_correction_level(text, EcLevel::L)?))
     }
 
-    /// As PNG, one bit a pixel.
+    /// Returns a PNG, one bit per pixel.
     pub fn png(&self) -> anyhow::Result<Vec<u8>> {
         let side = (self.0.width() + 2 * QUIET) * SCALE;
         let mut rows = Vec::with_capacity(side * side.div_ceil(8));
@@ -40,7 +40,7 @@ impl Picture {
         Ok(file)
     }
 
-    /// As a `data:` URL of the PNG.
+    /// Returns the PNG as a `data:` URL.
     pub fn png_data_url(&self) -> anyhow::Result<String> {
         Ok(format!(
             "data:image/png;base64,{}",
@@ -48,7 +48,7 @@ impl Picture {
         ))
     }
 
-    /// As SVG.
+    /// Returns an SVG.
     pub fn svg(&self) -> String {
         self.0
             .render::<svg::Color<'_>>()
@@ -56,7 +56,7 @@ impl Picture {
             .build()
     }
 
-    /// As lines of half blocks for a terminal.
+    /// Returns lines of half blocks for a terminal.
     pub fn lines(&self) -> Vec<String> {
         let side = self.0.width() + 2 * QUIET;
         (0..side)
@@ -69,14 +69,14 @@ impl Picture {
             .collect()
     }
 
-    /// Whether the module at this place, the quiet zone included, is dark.
+    /// Whether the module at this position is dark. The position includes the quiet zone.
     fn dark(&self, x: usize, y: usize) -> bool {
         let inside = QUIET..QUIET + self.0.width();
         inside.contains(&x) && inside.contains(&y) && self.0[(x - QUIET, y - QUIET)] == Color::Dark
     }
 }
 
-/// Light is drawn, so that the code reads on the usual dark terminal.
+/// Returns the character for two modules. Light modules are drawn, for a dark terminal.
 fn half(upper_dark: bool, lower_dark: bool) -> char {
     match (upper_dark, lower_dark) {
         (false, false) => '█',

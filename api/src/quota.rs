@@ -1,16 +1,10 @@
-//! What an organisation may ask for: requests a minute, and streams at once. Each process counts
-//! for itself.
+//! The limits of an organisation: requests per minute, and open streams. Each process counts for itself.
 //!
-//! Requests are metered by the generic cell rate algorithm: a tenth of a minute's requests may come
-//! at once, and they come back evenly. Every answer says where the organisation stands, in the
-//! `RateLimit` headers of draft-ietf-httpapi-ratelimit-headers-10.
+//! Requests are limited by the generic cell rate algorithm: a tenth of the requests of a minute may come at
+//! once, and the budget is refilled evenly. Every answer has the `RateLimit` headers of
+//! draft-ietf-httpapi-ratelimit-headers-10.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -18,14 +12,15 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
+use parking_lot::Mutex;
 use passerelle_jobs::ids::OrgId;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::problem::{Code, Problem};
 
-/// Event streams an organisation may have open at once.
+/// The maximum number of open event streams of an organisation.
 pub const STREAMS_MAX: usize = 200;
-/// The part of a minute's requests that may come at once.
+/// The requests of a minute divided by this may come at once.
 const BURST: u32 = 10;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -40,13 +35,13 @@ pub struct Quotas(Arc<Meters>);
 struct Meters {
     requests: Meter,
     burst: NonZeroU32,
-    /// From one request to the next at the even rate.
+    /// Time between two requests at the even rate.
     every: Duration,
     clock: DefaultClock,
     streams: Mutex<HashMap<OrgId, usize>>,
 }
 
-/// Where an organisation stands after a request.
+/// The budget of an organisation after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     burst: u32,
@@ -55,7 +50,7 @@ pub(crate) struct Standing {
 }
 
 impl Quotas {
-    /// So many requests a minute for each organisation.
+    /// Allows `a_minute` requests per minute to each organisation.
     pub fn new(a_minute: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(a_minute.get() / BURST).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(a_minute).allow_burst(burst);
@@ -90,7 +85,7 @@ impl Quotas {
 
     /// Room for one more stream, given back when the answer is dropped.
     pub(crate) fn stream(&self, org: OrgId) -> Result<StreamOpen, Problem> {
-        let mut streams = self.streams();
+        let mut streams = self.0.streams.lock();
         let open = streams.entry(org).or_default();
         if *open >= STREAMS_MAX {
             return Err(Problem::new(Code::LimitReached).detail(format!(
@@ -102,13 +97,6 @@ impl Quotas {
             quotas: self.clone(),
             org,
         })
-    }
-
-    fn streams(&self) -> MutexGuard<'_, HashMap<OrgId, usize>> {
-        self.0
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +138,7 @@ pub(crate) struct StreamOpen {
 
 impl Drop for StreamOpen {
     fn drop(&mut self) {
-        let mut streams = self.quotas.streams();
+        let mut streams = self.quotas.0.streams.lock();
         if let Some(open) = streams.get_mut(&self.org) {
             *open -= 1;
             if *open == 0 {
@@ -214,6 +202,6 @@ mod tests {
         open.pop();
         quotas.stream(org).unwrap();
         open.clear();
-        assert!(quotas.streams().is_empty());
+        assert!(quotas.0.streams.lock().is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! The gateway together with a WhatsApp server of its own on loopback. The code path is the one of
-//! real numbers; only the server's address differs.
+//! The gateway together with a simulated WhatsApp server on loopback. The code path is the same as for real
+//! numbers; only the address of the server differs.
 
 use std::{io::Write as _, net::SocketAddr};
 
@@ -12,23 +12,24 @@ use crate::{
     cli::{Gateway as Flags, Sandbox, Simulator},
     config::Config,
     lifecycle::{self, Gateway, Role},
+    next_steps,
 };
 
-/// What `--database-url` is when nobody said anything.
+/// The default of `--database-url`.
 const UNTOLD: &str = "sqlite:passerelle.db";
 
-/// A simulator and a gateway on it.
+/// A simulated WhatsApp server and a gateway that uses it.
 pub struct Pair {
     /// The gateway.
     pub gateway: Gateway,
-    /// The WhatsApp server.
+    /// The simulated WhatsApp server.
     pub simulator: WhatsAppServer,
-    /// The store's folder, deleted at the end, unless a store was given.
+    /// The folder of the store, deleted at the end. `None` if a store was given.
     _folder: Option<TempDir>,
 }
 
 impl Pair {
-    /// Starts both. What is not told is made: keys, and a store in a temporary folder.
+    /// Starts both. Creates the keys and a store in a temporary folder if they were not given.
     pub async fn start(mut flags: Flags, simulator: SocketAddr) -> anyhow::Result<Self> {
         let options = Options {
             listen: simulator,
@@ -73,10 +74,10 @@ fn own_kek(flags: &mut Flags, store_stays: bool) -> anyhow::Result<()> {
     }
     let (_, text) = KekRing::generate();
     if store_stays {
-        // Without it the store could not be opened a second time.
+        // Without this key the store cannot be opened again.
         writeln!(
             std::io::stderr().lock(),
-            "This store's key: PASSERELLE_KEK={text}"
+            "The key of this store: PASSERELLE_KEK={text}"
         )
         .context("printing the key")?;
     }
@@ -84,13 +85,16 @@ fn own_kek(flags: &mut Flags, store_stays: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `passerelle sandbox`.
+/// Runs `passerelle sandbox`.
 pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
     let announce = flags.gateway.announce.clone();
     let pair = Pair::start(flags.gateway, flags.simulator_listen).await?;
     lifecycle::tell(&pair.gateway)?;
     let control = pair.simulator.control_url();
     tracing::info!(control, "the WhatsApp server's control API is at {control}");
+    let api = next_steps::local_url(pair.gateway.addr());
+    let made = pair.gateway.made_admin_key();
+    next_steps::print(&next_steps::sandbox(&api, made, &control))?;
     if let Some(file) = announce {
         lifecycle::announce(&file, &pair.gateway, Some(&control))?;
     }
@@ -99,7 +103,7 @@ pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `passerelle simulator`.
+/// Runs `passerelle simulator`.
 pub async fn simulator(flags: Simulator) -> anyhow::Result<()> {
     let listen = SocketAddr::from(([127, 0, 0, 1], flags.port));
     let simulator = WhatsAppServer::start(Options {

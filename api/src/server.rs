@@ -1,7 +1,7 @@
-//! The HTTP server: one hyper connection a socket, with a deadline for headers.
+//! The HTTP server: one hyper connection per socket, with a deadline for headers.
 //!
-//! poem's own server has no such deadline, so half a header would hold its connection for ever.
-//! HTTP/1.1 only; what speaks HTTP/2 and TLS stands in front.
+//! poem's own server has no such deadline, so an incomplete header would keep its connection open for ever.
+//! HTTP/1.1 only: a reverse proxy in front adds HTTP/2 and TLS.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The whole surface as one endpoint.
+/// All routes as one endpoint.
 pub type Surface = Arc<BoxEndpoint<'static>>;
 
-/// Serves `surface` on `listener` until `stop`, then lets what is in flight finish for at most `grace`.
+/// Serves `surface` on `listener` until `stop`. Requests in flight then have at most `grace` to finish.
 pub async fn serve(
     listener: TcpListener,
     surface: Surface,
@@ -72,7 +72,7 @@ pub async fn serve(
     }
 }
 
-/// Out of file descriptors or the like: tell it and do not spin.
+/// Logs an error such as "too many open files", and waits a moment before the next attempt.
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "could not accept a connection");
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -112,7 +112,7 @@ async fn connection(
     if let Err(error) = done {
         tracing::debug!(%error, "a connection ended early");
         let parts = serving.into_parts();
-        // One that only rests is not told: it may be asking at this very moment.
+        // An idle connection gets no answer: its next request may be on the way.
         if error.is_timeout() && !parts.read_buf.is_empty() {
             let told = tell(parts.io.into_inner());
             let _ = tokio::time::timeout(limits::GOODBYE, told).await;
@@ -120,7 +120,7 @@ async fn connection(
     }
 }
 
-/// Tells why its connection ends to whoever sent half a head, of which hyper says nothing.
+/// Answers an incomplete header with the reason why the connection ends. hyper itself answers nothing.
 async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
     let mut response = Problem::new(Code::RequestTimeout).response("", "");
     let body = response.take_body().into_bytes().await?;

@@ -1,8 +1,8 @@
-//! The document: what poem-openapi derives from the code, finished into a valid OpenAPI 3.1.0.
+//! The OpenAPI document: poem-openapi derives it from the code, and this module turns it into valid 3.1.0.
 //!
-//! poem-openapi writes 3.0.0 with 3.1 keys in it, media types with a charset, no nulls, no
-//! examples and no problem bodies; every step here undoes one of these, and nothing else edits
-//! the document. `openapi/openapi.json` is its committed copy.
+//! poem-openapi writes 3.0.0 with keys of 3.1, media types with a charset, no nulls, no examples and no
+//! problem bodies. Every step here corrects one of these, and nothing else edits the document.
+//! `openapi/openapi.json` is the committed copy.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,12 @@ mod codes;
 mod examples;
 mod kinds;
 
-/// Which methods each path of the surface has.
+/// The methods of each path.
 #[derive(Debug, Default)]
 pub struct Paths(Vec<(Vec<String>, Vec<String>)>);
 
 impl Paths {
-    /// From path templates (`/v1/sessions/{id}`) and their methods in capitals.
+    /// Creates it from path templates (`/v1/sessions/{id}`) and their methods in capitals.
     pub fn new(paths: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
         let split = |path: String| path.split('/').map(str::to_owned).collect();
         Self(
@@ -32,7 +32,7 @@ impl Paths {
         )
     }
 
-    /// From a finished document, and further paths that it does not list.
+    /// Creates it from a finished document and further paths with `GET`.
     pub fn of(document: &Value, further: &[&str]) -> Self {
         let listed = document["paths"]
             .as_object()
@@ -51,7 +51,7 @@ impl Paths {
         Self::new(listed.chain(further))
     }
 
-    /// The methods of the templates that `path` fits; GET brings HEAD with it.
+    /// Returns the methods of the templates that match `path`. GET includes HEAD.
     pub fn methods(&self, path: &str) -> Vec<String> {
         let parts: Vec<_> = path.split('/').collect();
         let fits = |template: &[String]| {
@@ -74,7 +74,7 @@ impl Paths {
     }
 }
 
-/// Finishes what poem-openapi wrote.
+/// Finishes the document of poem-openapi.
 pub fn finish(raw: &str) -> Value {
     let mut document: Value = serde_json::from_str(raw).expect("poem-openapi writes JSON");
     document["openapi"] = json!("3.1.0");
@@ -95,7 +95,7 @@ pub fn finish(raw: &str) -> Value {
     document
 }
 
-/// What goes for every object of the document.
+/// Corrects every object of the document.
 fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -136,7 +136,7 @@ fn whole(object: &mut Map<String, Value>, key: &str) {
     }
 }
 
-/// 3.0's `nullable` in 3.1's words.
+/// Replaces `nullable` of 3.0 by a type of 3.1.
 fn nullable(object: &mut Map<String, Value>) {
     if object.remove("nullable") != Some(json!(true)) {
         return;
@@ -153,8 +153,8 @@ fn nullable(object: &mut Map<String, Value>) {
     }
 }
 
-/// The body of every refusal. poem-openapi leaves out what no operation names, and the operations
-/// name it only from [`operations`] on.
+/// Adds the schema of problems. poem-openapi leaves out schemas that no operation names, and only
+/// [`operations`] adds the problems to the operations.
 fn add_problem(document: &mut Value) {
     let mut registry = Registry::new();
     ProblemBody::register(&mut registry);
@@ -165,7 +165,7 @@ fn add_problem(document: &mut Value) {
     }
 }
 
-/// Request bodies refuse unknown fields, all the way down.
+/// Declares that request bodies refuse unknown fields, at every level.
 fn strict_bodies(document: &mut Value) {
     let mut wanted = Vec::new();
     for_each_operation(document, |_, operation| {
@@ -201,7 +201,7 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
-/// The example of an object is also the example of each of its fields.
+/// Adds the example of each object, and the same values to its fields.
 fn schemas(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
         return;
@@ -239,7 +239,7 @@ fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&str, &mut Val
     }
 }
 
-/// Examples and problem responses of every operation.
+/// Adds examples and problem responses to every operation.
 fn operations(document: &mut Value) {
     for_each_operation(document, |id, operation| {
         if operation.get("description").is_none() {
@@ -279,11 +279,11 @@ fn operations(document: &mut Value) {
     });
     document["components"]["headers"] = json!({
         "RequestId": {
-            "description": "The request's id, as in problem bodies and our logs.",
+            "description": "The id of the request, as in problem bodies and in the logs.",
             "schema": { "type": "string", "examples": ["req_01kaq6h3zve9qbw4r2t8n5c7xd"] }
         },
         "IdempotencyReplayed": {
-            "description": "`true` when this is the answer of an earlier request with the same key.",
+            "description": "`true` if this is the answer of an earlier request with the same key.",
             "schema": { "type": "string", "enum": ["true"] }
         }
     });
@@ -291,10 +291,10 @@ fn operations(document: &mut Value) {
 
 fn meaning(status: &str) -> &'static str {
     match status {
-        "200" => "Found, or done.",
+        "200" => "Success.",
         "201" => "Created.",
-        "202" => "Accepted, and durable; it is carried out from here.",
-        "204" => "Done; there is nothing to say.",
+        "202" => "Accepted and committed to disk. The work follows.",
+        "204" => "Success, without a body.",
         _ => "See the body.",
     }
 }
@@ -304,7 +304,7 @@ fn refuse(operation: &mut Value, code: Code) {
     let response = &mut operation["responses"][&status];
     if response.is_null() {
         *response = json!({
-            "description": format!("Refused; `code` is one of the examples'. {}.", code.title()),
+            "description": format!("Refused. The examples show every possible `code`. {}.", code.title()),
             "headers": { "X-Request-Id": { "$ref": "#/components/headers/RequestId" } },
             "content": { "application/problem+json": {
                 "schema": { "$ref": "#/components/schemas/Problem" }, "examples": {}
@@ -330,7 +330,7 @@ fn train_case(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// What a receiver gets, with the headers of Standard Webhooks 1.0, and what it should answer.
+/// Adds the headers of Standard Webhooks 1.0 and the possible answers to the webhooks.
 fn webhooks(document: &mut Value) {
     for (name, item) in document["webhooks"].as_object_mut().into_iter().flatten() {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
@@ -339,23 +339,23 @@ fn webhooks(document: &mut Value) {
             operation["parameters"] = json!([
                 header(
                     "Webhook-Id",
-                    "The event's id, the same on every attempt: drop what you have seen.",
+                    "The id of the event, the same for every attempt. Ignore events that you have already processed.",
                     "evt_01kaq6h3zve9qbw4r2t8n5c7xd"
                 ),
                 header(
                     "Webhook-Timestamp",
-                    "When this attempt was made, Unix seconds. Refuse what is more than five minutes off.",
+                    "When this attempt was made, in Unix seconds. Refuse it if it differs from your clock by more than five minutes.",
                     "1795334400"
                 ),
                 header(
                     "Webhook-Signature",
-                    "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; two, space separated, while a secret is rotated.",
+                    "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`. Two of them, separated by a space, for a day after the secret was rotated.",
                     "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="
                 ),
             ]);
             operation["responses"] = json!({
-                "2XX": { "description": "Taken. Answer within 15 seconds; anything else is tried again." },
-                "410": { "description": "Never again: the endpoint is disabled." }
+                "2XX": { "description": "Accepted. Answer within 15 seconds; after any other answer the delivery is retried." },
+                "410": { "description": "The endpoint no longer exists. It is disabled and gets no more deliveries." }
             });
         }
     }

@@ -5,27 +5,24 @@ use passerelle_jobs::{KekRing, Store, Vault};
 
 use crate::cli::StoreFlag;
 
-/// Opens the store and brings its tables up to date. Where the keys are wrong nothing is changed.
+/// Opens and migrates the store. If the keys are wrong, nothing is changed.
 pub async fn open(flag: &StoreFlag, kek: &KekRing) -> anyhow::Result<Store> {
-    let store = open_as_it_is(flag).await?;
+    let store = connect(flag).await?;
     Vault::migrate(&store, kek)
         .await
-        .context("bringing the store's tables up to date")?;
+        .context("migrating the store")?;
     Ok(store)
 }
 
-/// Opens the store, brings its tables up to date and closes it.
+/// Opens, migrates and closes the store.
 pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
-    let store = open_as_it_is(flag).await?;
-    store
-        .migrate()
-        .await
-        .context("bringing the store's tables up to date")?;
+    let store = connect(flag).await?;
+    store.migrate().await.context("migrating the store")?;
     store.close().await;
     Ok(())
 }
 
-async fn open_as_it_is(flag: &StoreFlag) -> anyhow::Result<Store> {
+async fn connect(flag: &StoreFlag) -> anyhow::Result<Store> {
     Store::open_with(&flag.database_url, flag.database_connections)
         .await
         .context("opening the store (--database-url)")

@@ -1,4 +1,4 @@
-//! Everything that is served, as one endpoint, and the document of it.
+//! All routes as one endpoint, and their OpenAPI document.
 
 use std::{io::Write as _, sync::Arc};
 
@@ -51,12 +51,13 @@ type Api = (
 );
 
 const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by scanning a QR code, send texts, \
-    pictures, recordings and documents through one API, receive what comes in as signed webhooks.\n\nWhat is accepted is committed to disk before the \
-    answer, and each number sends one message at a time with a random gap that cannot be switched off.\n\n\
-    An organisation may make 600 requests a minute, sixty of them at once, unless the operator set another number: the \
-    headers `RateLimit` and `RateLimit-Policy` of an answer say what is left, and `rate_limited` comes with \
-    `Retry-After`.\n\nThis is an \
-    unofficial client: WhatsApp may ban a number that is used through one.";
+    images, audio, videos and documents through one API, and receive inbound messages as signed webhooks.\n\n\
+    An accepted message is committed to disk before the answer. Each number sends one message at a time, with a \
+    random gap that cannot be switched off.\n\n\
+    An organisation may send 600 requests per minute, 60 of them at once, unless the operator set another limit. The \
+    headers `RateLimit` and `RateLimit-Policy` say how many are left, and `rate_limited` comes with \
+    `Retry-After`.\n\n\
+    Passerelle is an unofficial client: WhatsApp may ban a number that is used with it.";
 
 fn service() -> OpenApiService<Api, Events> {
     let api = (
@@ -83,7 +84,7 @@ fn service() -> OpenApiService<Api, Events> {
         .webhooks::<Events>()
 }
 
-/// The finished document.
+/// Returns the finished document.
 pub fn document() -> Value {
     spec::finish(&service().spec())
 }
@@ -93,28 +94,29 @@ pub fn print() -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{:#}", document())
 }
 
-/// What the operations stand on.
+/// What the operations use.
 #[derive(Clone)]
 pub struct Parts {
-    /// The brain.
+    /// The services of `jobs`.
     pub services: Services,
     /// The operator's key.
     pub admin: AdminKey,
-    /// What organisations may ask for.
+    /// The request limits of organisations.
     pub quotas: Quotas,
-    /// Cancelled when the gateway goes down: streams end, readiness turns false.
+    /// Cancelled when the gateway shuts down: streams end, readiness becomes false.
     pub stop: CancellationToken,
-    /// What `/metrics` shows.
+    /// The metrics for `/metrics`.
     pub metrics: PrometheusHandle,
 }
 
-/// The whole surface.
+/// Builds the endpoint of all routes.
 pub fn surface(parts: Parts) -> Surface {
     let document = document();
     let paths = Arc::new(Paths::of(&document, &docs::PATHS));
     let service = service();
     let inlined = service.swagger_ui_html();
-    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", service);
+    let operations = docs::welcome(service.into_endpoint());
+    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", operations);
     let clock = parts.services.clock().clone();
     let route = route
         .into_endpoint()
@@ -146,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Looking for what is not there, by index, puts a null in its place.
+    /// Indexing a field that is missing adds a null.
     #[test]
     fn nothing_in_the_document_is_null() {
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Scalars of the surface: ids and times, as the document describes them and serde parses them.
+//! Ids and times in requests and answers, as the document describes them and serde parses them.
 
 use std::{borrow::Cow, str::FromStr};
 
@@ -14,13 +14,13 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::body::WRONG_ID;
+use crate::json::WRONG_ID;
 
-/// What an id type says of itself.
+/// An id type in the document.
 pub trait Named: FromStr + ToString + Send + Sync {
-    /// As it stands in the document.
+    /// The pattern of the ids.
     const PATTERN: &'static str;
-    /// An example of it.
+    /// An example of an id.
     const EXAMPLE: &'static str;
 }
 
@@ -48,19 +48,19 @@ impl<T: Serialize> Serialize for Id<T> {
 impl<'de, T: Named> Deserialize<'de> for Id<T> {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        // serde shows what was found; an id is not a secret, but what stands in its place may be.
+        // The error must not repeat the text: an id is not secret, but a text in its place may be.
         T::from_str(&text)
             .map(Self)
             .map_err(|_| serde::de::Error::custom(WRONG_ID))
     }
 }
 
-/// A moment, RFC 3339 in UTC with milliseconds.
+/// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Millis);
 
 impl Timestamp {
-    /// As it is written: `2026-11-22T08:00:00.000Z`.
+    /// Returns the text, such as `2026-11-22T08:00:00.000Z`.
     pub fn text(self) -> String {
         let moment = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
         moment.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -84,11 +84,11 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
         Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom("expected a date and time as RFC 3339 has it"))
+            .ok_or_else(|| serde::de::Error::custom("expected a date and time in RFC 3339 format"))
     }
 }
 
-/// The traits poem-openapi wants of a type that is text in JSON.
+/// Implements the traits of poem-openapi for a type that is text in JSON.
 macro_rules! text_type {
     ([$($generics:tt)*] $name:ty, $title:expr, $schema:expr, $parse:expr) => {
         impl<$($generics)*> Type for $name {
@@ -154,6 +154,20 @@ impl<T: Named> ToJSON for Id<T> {
         Some(Value::from(self.0.to_string()))
     }
 }
+
+/// Converts an enum of the document into the one of `jobs` that has the same variants.
+macro_rules! same_variants {
+    ($ours:ident => $theirs:ty: $($variant:ident)*) => {
+        impl From<$ours> for $theirs {
+            fn from(ours: $ours) -> Self {
+                match ours {
+                    $($ours::$variant => Self::$variant,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use same_variants;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! A process whose database is not reached yet: it says so, and begins its work once it is.
+//! A process that cannot reach its database yet: it reports this, and starts to work once it can.
 
 use std::{os::fd::AsFd as _, sync::Arc, time::Duration};
 
@@ -19,13 +19,13 @@ use crate::{
     server, store,
 };
 
-/// Between two tries.
+/// Time between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
-/// For requests in flight when the wait is over.
+/// Time for requests in flight when the wait is over.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Opens the store, however long its server is not there. Meanwhile `/healthz` answers 200 on `port`,
-/// `/readyz` 503, and whatever else is asked is refused. Anything else that is wrong is an error.
+/// Opens the store, and waits while its server cannot be reached. Until then `port` answers `/healthz` with 200
+/// and everything else with 503. Any other failure is an error.
 pub(crate) async fn open(
     flag: &StoreFlag,
     kek: &KekRing,
@@ -39,7 +39,7 @@ pub(crate) async fn open(
                     let address = port.local_addr().context("reading the own address")?;
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        "waiting for the store, serving on http://{address}"
+                        "the store cannot be reached, waiting for it; serving health checks on http://{address}"
                     );
                     room = Some(Room::open(port)?);
                 }
@@ -55,7 +55,7 @@ pub(crate) async fn open(
     }
 }
 
-/// What answers meanwhile.
+/// The HTTP server during the wait.
 struct Room {
     serving: TaskTracker,
     open: DropGuard,

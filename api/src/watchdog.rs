@@ -1,8 +1,8 @@
-//! Ends a process that stands still, so that whatever runs it starts another: a check that fails
-//! restarts nothing everywhere.
+//! Aborts the process when the runtime makes no progress for 60 s, because some platforms do not restart a
+//! process whose health check fails.
 //!
-//! A task on the runtime counts up, a thread beside it looks whether it does. The thread goes by its own
-//! looks, not by a clock: a process that was stopped as a whole and goes on has missed none.
+//! A task on the runtime increments a counter, and a thread checks that it grows. The thread counts its own
+//! checks and reads no clock: a process that was suspended and continues has missed none.
 
 use std::{
     sync::{
@@ -16,15 +16,15 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Between two looks.
+/// Time between two checks.
 const LOOK: Duration = Duration::from_secs(1);
-/// After so many looks in vain the process is ended.
+/// The process is aborted after this many checks without progress.
 const PATIENCE: u32 = 60;
 
 #[derive(Default)]
 struct Pulse {
     beats: AtomicU64,
-    /// The process ends by itself: nobody beats any more.
+    /// Whether the process is shutting down, so that the counter no longer grows.
     over: AtomicBool,
 }
 
@@ -36,7 +36,9 @@ pub(crate) fn start(tasks: &TaskTracker, stop: CancellationToken) -> anyhow::Res
         .name("watchdog".to_owned())
         .spawn(move || {
             if stands_still(&pulse, LOOK, PATIENCE) {
-                tracing::error!("nothing has run for a minute: the process is ended");
+                tracing::error!(
+                    "the runtime has made no progress for a minute: aborting the process"
+                );
                 std::process::abort();
             }
         })
@@ -58,7 +60,7 @@ async fn beat(pulse: Arc<Pulse>, every: Duration, stop: CancellationToken) {
     pulse.over.store(true, Relaxed);
 }
 
-/// Looks until the pulse is over (false), or did not change for so many looks (true).
+/// Checks until the process shuts down (returns `false`) or made no progress for `patience` checks (`true`).
 fn stands_still(pulse: &Pulse, look: Duration, patience: u32) -> bool {
     let (mut last, mut in_vain) = (0, 0);
     while in_vain < patience {
@@ -79,7 +81,7 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(5);
 
-    /// A runtime of one thread, watched from beside; what became of the watch.
+    /// Runs `work` on a runtime of one thread and returns what the watchdog found.
     fn watched(work: impl Future<Output = ()>) -> bool {
         let pulse = Arc::<Pulse>::default();
         let watching = thread::spawn({

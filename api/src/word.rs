@@ -9,13 +9,13 @@ use poem_openapi::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
-/// Which word.
+/// The word of a field.
 pub trait Said: Send + Sync {
-    /// The word, and a list of it alone.
+    /// The word, as a list with one item.
     const WORD: &'static [&'static str; 1];
 }
 
-/// The word `T` and no other.
+/// A field that is always the word `T`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word<T>(PhantomData<T>);
 

@@ -118,6 +118,30 @@ async fn a_plain_build_keeps_the_gaps() -> Result<()> {
     Ok(())
 }
 
+/// The steps that a process printed, as one script.
+fn next_steps(log: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(log)?;
+    let (_, steps) = text
+        .split_once("Next steps, to paste into a shell:\n\n")
+        .with_context(|| format!("no next steps in\n{text}"))?;
+    // Lines of the log may stand between them.
+    let lines = steps.lines().take_while(|line| !line.is_empty());
+    let lines = lines.filter_map(|line| line.strip_prefix("  "));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Runs lines as a person pastes them, and returns what they print.
+async fn pasted(lines: &str, env: &[(&str, &str)]) -> Result<String> {
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-euc", lines]).envs(env.iter().copied());
+    let output = tokio::time::timeout(Duration::from_mins(1), shell.output()).await;
+    let output = output.context("the lines did not end")??;
+    let [out, error] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    anyhow::ensure!(output.status.success(), "{lines}\n{out}\n{error}");
+    Ok(out)
+}
+
 /// Starts a gateway of a plain build and gives what it announces.
 async fn served(folder: &Path, flags: &[&str], env: &[(&str, &str)]) -> Result<(Process, Value)> {
     let announce = folder.join("announce.json");
@@ -190,6 +214,37 @@ async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
     assert_eq!(api.create_session("a").await?.state, "stopped");
     gateway.terminate()?;
     assert!(gateway.ended(Duration::from_secs(30)).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn serve_ends_its_start_with_steps_that_make_a_key_and_shows_no_secret() -> Result<()> {
+    install_tls();
+    let own = Own::new()?;
+    let mut env = own.env().to_vec();
+    env.push(("PASSERELLE_ADMIN_KEY", ADMIN_KEY));
+    let (mut gateway, _) = served(own.folder.path(), &[], &env).await?;
+    let log = own.folder.path().join("log");
+    let steps = next_steps(&log)?;
+    assert!(steps.contains("/qr"), "{steps}");
+    // A plain build would connect the session to WhatsApp itself.
+    let (to_the_key, _) = steps.split_once("\nSES=").context("a session")?;
+    let key = pasted(&format!("{to_the_key}\necho $KEY"), &env).await?;
+    assert!(key.starts_with("psl_"), "{key}");
+    gateway.terminate()?;
+    assert!(gateway.ended(Duration::from_secs(30)).await?.success());
+    let text = std::fs::read_to_string(&log)?;
+    for secret in [ADMIN_KEY, &own.key, key.trim()] {
+        assert!(!text.contains(secret), "a secret is in the log: {text}");
+    }
+
+    std::fs::remove_file(&log)?;
+    env.push(("PASSERELLE_LOG_FORMAT", "json"));
+    let (mut gateway, _) = served(own.folder.path(), &[], &env).await?;
+    gateway.terminate()?;
+    assert!(gateway.ended(Duration::from_secs(30)).await?.success());
+    let text = std::fs::read_to_string(&log)?;
+    assert!(text.lines().all(|line| line.starts_with('{')), "{text}");
     Ok(())
 }
 
@@ -351,6 +406,12 @@ async fn the_sandbox_runs_gateway_and_simulator_together_and_ends_when_asked() -
     )?;
     let api = admin.tenant("Acme").await?;
     assert_eq!(api.create_session("a").await?.state, "stopped");
+    let shown = pasted(&next_steps(&folder.path().join("log"))?, &[]).await?;
+    assert!(
+        shown.contains(r#""jid":"491510000001:1@s.whatsapp.net""#),
+        "{shown}"
+    );
+    assert!(shown.contains(r#""status":"queued""#), "{shown}");
     sandbox.terminate()?;
     assert!(sandbox.ended(Duration::from_secs(30)).await?.success());
     Ok(())
@@ -406,14 +467,16 @@ async fn the_demo_stays_up_until_it_is_asked_to_end() -> Result<()> {
         let page = text
             .split_once("Try it: ")
             .and_then(|(_, rest)| rest.split_once('\n'));
-        // The curl line is the last of the invitation.
         Ok(page
-            .filter(|(_, rest)| rest.contains("curl "))
+            .filter(|(_, rest)| rest.contains("Press Ctrl-C"))
             .map(|(page, _)| page.trim().to_owned()))
     })
     .await?;
     let shown = reqwest::get(&page).await?;
     assert!(shown.status().is_success(), "{page}");
+    let answers = pasted(&next_steps(&log)?, &[]).await?;
+    assert!(answers.contains(r#""status":"queued""#), "{answers}");
+    assert!(answers.contains(r#""state":"connected""#), "{answers}");
     demo.terminate()?;
     assert!(demo.ended(Duration::from_secs(30)).await?.success());
     Ok(())

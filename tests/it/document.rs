@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 on_every_shape!(
     the_served_document_is_the_committed_one,
+    the_first_page_leads_to_the_reference_health_and_the_guide,
     the_docs_page_asks_nothing_of_other_hosts,
     a_browser_shows_every_operation_and_asks_no_other_host,
     health_and_metrics_answer_without_a_key,
@@ -47,6 +48,41 @@ async fn the_served_document_is_the_committed_one(backing: Backing) -> Result<Fi
             );
         }
     }
+    world.finish().await
+}
+
+async fn the_first_page_leads_to_the_reference_health_and_the_guide(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::start(backing).await?;
+    let base = world.api.base().get();
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let page = http.get(format!("{base}/")).send().await?;
+    assert_eq!(page.status().as_u16(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str()?;
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    let html = page.text().await?;
+    let links: Vec<_> = html
+        .split("<a href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    for link in ["/docs", "/openapi.json", "/healthz"] {
+        assert!(links.contains(&link), "no {link} in {links:?}");
+    }
+    for link in links {
+        assert!(link.starts_with('/'), "the page leads to {link}");
+        let reply = http.get(format!("{base}{link}")).send().await?;
+        assert_eq!(reply.status().as_u16(), 200, "{link}");
+    }
+    assert!(
+        html.contains("docs/guide") && !html.contains("//"),
+        "{html}"
+    );
+    let post = http.post(format!("{base}/")).send().await?;
+    assert_eq!(post.status().as_u16(), 405);
+    assert_eq!(post.headers()["allow"], "GET, HEAD");
     world.finish().await
 }
 

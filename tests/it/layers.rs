@@ -428,6 +428,7 @@ fn no_manifest_turns_the_sandbox_on() -> Result<()> {
         "engine/simulator",
         "tests",
         "tests/bench",
+        "tests/demo",
     ] {
         let text = std::fs::read_to_string(root().join(manifest).join("Cargo.toml"))?;
         for line in text

@@ -1,4 +1,4 @@
-//! HTTP as an outside user speaks it.
+//! An HTTP client, as an outside user would write it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
-/// One server and what to show it.
+/// A server and the key for it.
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
@@ -15,7 +15,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base: &str, key: &str) -> anyhow::Result<Self> {
-        // The demo speaks to this machine alone, so no proxy of the environment may step between.
+        // The demo talks only to this machine, so a proxy from the environment must not be used.
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(30))
@@ -36,7 +36,7 @@ impl Client {
         }
     }
 
-    /// Posts a body, or nothing when it is null; any answer but 2xx is an error.
+    /// Posts a body, or nothing if it is null. Any answer but 2xx is an error.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self.request(Method::POST, path);
         let request = if body.is_null() {
@@ -48,13 +48,13 @@ impl Client {
         good(path, status, answer)
     }
 
-    /// Any answer but 2xx is an error.
+    /// Gets a resource. Any answer but 2xx is an error.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, answer) = answer(self.request(Method::GET, path)).await?;
         good(path, status, answer)
     }
 
-    /// None while the answer is 409: not yet.
+    /// Gets a resource. Returns `None` if the answer is 409, which means "not yet".
     pub(super) async fn find(&self, path: &str) -> anyhow::Result<Option<Value>> {
         let (status, answer) = answer(self.request(Method::GET, path)).await?;
         if status == StatusCode::CONFLICT {
@@ -78,7 +78,7 @@ fn good(path: &str, status: StatusCode, answer: Value) -> anyhow::Result<Value> 
     bail!("{path} answered {status}: {answer}")
 }
 
-/// A text field that must be there.
+/// Returns a text field. It is an error if it is missing.
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> anyhow::Result<&'a str> {
     value[field]
         .as_str()

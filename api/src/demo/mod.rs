@@ -1,7 +1,7 @@
 //! The demo: the whole product at work in one command, without a phone.
 //!
-//! It is an outside user: it speaks to the gateway over HTTP alone, and receives webhooks as any
-//! receiver would. Only the phones are ours.
+//! It uses the gateway as an outside user does: over HTTP alone, with a webhook receiver of its own.
+//! Only the phones are simulated. It prints each step before it begins, and says what it waits for.
 
 mod client;
 mod receiver;
@@ -12,13 +12,13 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use self::{client::Client, receiver::Receiver, screen::Screen};
+use self::{client::Client, receiver::Receiver, screen::line};
 use crate::{
     cli::{
         CONNECTS_PER_SECOND, DATABASE_CONNECTIONS, Demo, Gateway, KekFlag, MEDIA_DISK_MAX,
         MEDIA_RETENTION_HOURS, MEDIA_URL_TIMEOUT_MS, StoreFlag,
     },
-    lifecycle,
+    lifecycle, next_steps,
     qr::Picture,
     sandbox::Pair,
 };
@@ -34,29 +34,32 @@ const TEXTS: [&str; 5] = [
     "It will wait for you until Saturday.",
     "Thank you for shopping with us!",
 ];
-/// One step may take this long; on a machine at work most take milliseconds.
+/// The longest a step may wait. Most take milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two looks.
+/// Time between two polls.
 const LOOK: Duration = Duration::from_millis(100);
+/// Time between two lines that say what the demo waits for.
+const STILL: Duration = Duration::from_secs(3);
 
-/// Plays the story, and unless it is to end there, stays up to be tried.
+/// Plays the story. Without `--once` it then keeps the gateway running until it is asked to stop.
 pub async fn run(flags: Demo) -> anyhow::Result<()> {
-    let screen = Screen;
-    screen.line(
-        "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.",
+    line(
+        "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.\n\n\
+         1/6 Starting the WhatsApp server and the gateway.",
     )?;
     let pair = Pair::start(gateway(flags.listen), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-    let told = tell(&pair, screen).await;
+    let told = tell(&pair).await;
     if told.is_ok() && !flags.once {
-        screen.line("\nIt stays up; end it with Ctrl-C.")?;
+        line("The demo keeps running. Press Ctrl-C to end it.")?;
         lifecycle::asked_to_stop().await?;
     }
+    line("\nStopping the gateway and the WhatsApp server.")?;
     pair.stop().await;
     told?;
-    screen.line("Every step held.")
+    line("Every step held.")
 }
 
-/// Nothing of the environment: the demo never touches a store or a number that somebody uses.
+/// Takes nothing from the environment, so the demo never touches a store or a number in use.
 fn gateway(listen: SocketAddr) -> Gateway {
     Gateway {
         listen,
@@ -88,7 +91,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
     }
 }
 
-async fn tell(pair: &Pair, screen: Screen) -> anyhow::Result<()> {
+async fn tell(pair: &Pair) -> anyhow::Result<()> {
     let api = format!("http://{}", pair.gateway.addr());
     let admin = pair
         .gateway
@@ -97,37 +100,34 @@ async fn tell(pair: &Pair, screen: Screen) -> anyhow::Result<()> {
     let operator = Client::new(&api, admin)?;
     let phones = Client::new(&pair.simulator.control_url(), "")?;
 
-    let key = tenant(&operator, screen).await?;
+    line("\n2/6 Creating an organisation, its API key and a webhook endpoint.")?;
+    let key = tenant(&operator).await?;
     let tenant = Client::new(&api, &key)?;
     let mut receiver = Receiver::start(&tenant)
         .await
         .context("starting the webhook receiver")?;
-    screen.line(&format!(
-        "A webhook receiver listens at {}.",
+    line(&format!(
+        "  The webhook receiver listens at {}.",
         receiver.url()
     ))?;
-    let session = link(&tenant, &phones, screen)
-        .await
-        .context("linking the number")?;
+    let session = link(&tenant, &phones).await.context("linking the number")?;
     let echoing =
         json!({ "phone": ADA, "name": "Ada", "echo": true, "reads": true, "echo_delay_ms": 300 });
     phones
         .post("/phones", &echoing)
         .await
         .context("making Ada's phone")?;
-    let sent = send(&tenant, &session, screen).await.context("sending")?;
-    follow(&tenant, &sent, screen)
+    let sent = send(&tenant, &session).await.context("sending")?;
+    follow(&tenant, &sent)
         .await
         .context("following the messages")?;
-    gaps(&phones, screen).await.context("measuring the gaps")?;
-    hear(&mut receiver, screen)
-        .await
-        .context("receiving the answers")?;
+    gaps(&phones).await.context("measuring the gaps")?;
+    hear(&mut receiver).await.context("receiving the answers")?;
     receiver.stop().await;
-    invite(&api, &key, &session, screen)
+    invite(&api, &key, &session)
 }
 
-async fn tenant(operator: &Client, screen: Screen) -> anyhow::Result<String> {
+async fn tenant(operator: &Client) -> anyhow::Result<String> {
     let made = operator
         .post("/v1/organisations", &json!({ "name": "Demo shop" }))
         .await
@@ -138,11 +138,12 @@ async fn tenant(operator: &Client, screen: Screen) -> anyhow::Result<String> {
         .post(&path, &json!({ "name": "demo" }))
         .await
         .context("making the API key")?;
-    screen.line(&format!("\nOrganisation {org} has an API key."))?;
+    line(&format!("  Organisation {org} has an API key."))?;
     Ok(client::text(&made, "key")?.to_owned())
 }
 
-async fn link(tenant: &Client, phones: &Client, screen: Screen) -> anyhow::Result<String> {
+async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
+    line("\n3/6 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
     let made = tenant
         .post("/v1/sessions", &json!({ "name": "demo number" }))
         .await?;
@@ -151,34 +152,34 @@ async fn link(tenant: &Client, phones: &Client, screen: Screen) -> anyhow::Resul
     tenant
         .post(&format!("{path}/connect"), &Value::Null)
         .await?;
-    let qr = until("a QR", || async {
+    let qr = until("a QR code", || async {
         tenant.find(&format!("{path}/qr")).await
     })
     .await?;
     let qr = client::text(&qr, "qr")?;
-    screen.line(&format!(
-        "Session {session} waits to be linked. On a real phone: Linked devices, Link a device.\n"
+    line(&format!(
+        "  Session {session} has this QR code. With a real phone: Linked devices, Link a device.\n"
     ))?;
-    for line in Picture::of(qr)?.lines() {
-        screen.line(&line)?;
+    for row in Picture::of(qr)?.lines() {
+        line(&row)?;
     }
     phones
         .post(&format!("/phones/{SHOP}/scan"), &json!({ "qr": qr }))
         .await
         .context("scanning")?;
-    screen.line("\nA simulated phone has scanned it.")?;
+    line("\n  A simulated phone has scanned it.")?;
     let connected = until("the connection", || async {
         let session = tenant.get(&path).await?;
         Ok((session["state"] == "connected" && session["phone"] == SHOP).then_some(session))
     });
     connected.await?;
-    screen.line(&format!("Linked as {SHOP} and connected."))?;
+    line(&format!("  Linked as {SHOP} and connected."))?;
     Ok(session)
 }
 
-async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<Vec<String>> {
-    screen.line(&format!(
-        "\nFive texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms:"
+async fn send(tenant: &Client, session: &str) -> anyhow::Result<Vec<String>> {
+    line(&format!(
+        "\n4/6 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
     ))?;
     let mut sent = Vec::new();
     for text in TEXTS {
@@ -195,7 +196,7 @@ async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<
             message["status"]
         );
         let id = client::text(&message, "id")?.to_owned();
-        screen.line(&format!(
+        line(&format!(
             "  accepted {id}: position {position}, to be sent about {}",
             at.as_str().unwrap_or("?")
         ))?;
@@ -204,14 +205,14 @@ async fn send(tenant: &Client, session: &str, screen: Screen) -> anyhow::Result<
     Ok(sent)
 }
 
-/// Shows each change of each message until all are read.
-async fn follow(tenant: &Client, sent: &[String], screen: Screen) -> anyhow::Result<()> {
-    screen.line("")?;
+/// Prints each status of each message until all are read.
+async fn follow(tenant: &Client, sent: &[String]) -> anyhow::Result<()> {
+    line("")?;
     for (number, id) in sent.iter().enumerate() {
         let path = format!("/v1/messages/{id}");
         let mut shown = String::new();
         while shown != "read" {
-            shown = until("a message to be read", || async {
+            shown = until("the next status", || async {
                 let message = tenant.get(&path).await?;
                 let status = client::text(&message, "status")?;
                 ensure!(
@@ -221,14 +222,15 @@ async fn follow(tenant: &Client, sent: &[String], screen: Screen) -> anyhow::Res
                 Ok((status != shown).then(|| status.to_owned()))
             })
             .await?;
-            screen.line(&format!("  text {}: {shown}", number + 1))?;
+            line(&format!("  text {}: {shown}", number + 1))?;
         }
     }
     Ok(())
 }
 
-/// What the server saw on the wire.
-async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
+/// Prints the gaps between the texts as the WhatsApp server measured them.
+async fn gaps(phones: &Client) -> anyhow::Result<()> {
+    line("\n5/6 Asking the WhatsApp server when each text arrived.")?;
     let ledger = phones.get("/ledger?kind=sent&limit=100").await?;
     let entries = ledger["entries"]
         .as_array()
@@ -246,7 +248,7 @@ async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
         .windows(2)
         .map(|pair| (pair[1] - pair[0]) / 1000)
         .collect();
-    screen.line(&format!("\nGaps on the wire, in ms: {gaps:?}"))?;
+    line(&format!("  Gaps on the wire, in ms: {gaps:?}"))?;
     let floor = i64::try_from(GAP_FLOOR_MS).expect("a small literal");
     ensure!(
         gaps.iter().all(|gap| *gap >= floor),
@@ -255,20 +257,18 @@ async fn gaps(phones: &Client, screen: Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ada says every text back: each comes as a signed webhook.
-async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
-    screen.line("\nAda's answers, each a webhook whose signature was verified:")?;
+/// Prints Ada's answers. Her phone sends every text back, and each answer arrives as a signed webhook.
+async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
+    line("\n6/6 Reading Ada's answers: webhooks whose signature was verified.")?;
     let mut missing: BTreeSet<&str> = TEXTS.into_iter().collect();
     while !missing.is_empty() {
-        let event = tokio::time::timeout(PATIENCE, receiver.next())
-            .await
-            .context("waiting for a webhook")??;
+        let event = wait("a webhook", receiver.next()).await?;
         let message = &event["data"]["message"];
         let text = client::text(&message["text"], "body")?;
         let from = client::text(message, "from")?;
-        ensure!(from == ADA, "a message came from somebody else");
+        ensure!(from == ADA, "a message came from another number");
         if missing.remove(text) {
-            screen.line(&format!(
+            line(&format!(
                 "  {} from {from}: {text}",
                 client::text(&event, "type")?
             ))?;
@@ -277,16 +277,12 @@ async fn hear(receiver: &mut Receiver, screen: Screen) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn invite(api: &str, key: &str, session: &str, screen: Screen) -> anyhow::Result<()> {
-    screen.line(&format!("\nTry it: {api}/docs\nAPI key: {key}\n"))?;
-    let body =
-        json!({ "session_id": session, "type": "text", "to": ADA, "text": { "body": "Hello" } });
-    screen.line(&format!(
-        "curl -X POST {api}/v1/messages -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n"
-    ))
+fn invite(api: &str, key: &str, session: &str) -> anyhow::Result<()> {
+    line(&format!("\nTry it: {api}/docs\nAPI key: {key}"))?;
+    line(&next_steps::demo(api, key, session, ADA))
 }
 
-/// Looks until there is something to see.
+/// Polls until there is a result.
 async fn until<T, F>(what: &str, look: impl Fn() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<Option<T>>>,
@@ -299,8 +295,19 @@ where
             tokio::time::sleep(LOOK).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, looking).await {
-        Ok(seen) => seen,
-        Err(_) => bail!("waited {} s for {what}", PATIENCE.as_secs()),
+    wait(what, looking).await
+}
+
+/// Waits for `work` and prints, every few seconds, what it waits for.
+async fn wait<T>(what: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut work = std::pin::pin!(work);
+    let mut waited = Duration::ZERO;
+    while waited < PATIENCE {
+        if let Ok(done) = tokio::time::timeout(STILL, &mut work).await {
+            return done;
+        }
+        waited += STILL;
+        line(&format!("  … waiting for {what}, {} s", waited.as_secs()))?;
     }
+    bail!("waited {} s for {what}", PATIENCE.as_secs())
 }

@@ -1,4 +1,4 @@
-//! A webhook receiver, as a customer would write one: verify, remember, answer at once.
+//! A webhook receiver, as a customer would write it: verify, store, answer immediately.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::client::{self, Client};
 use crate::server;
 
-/// Events that wait to be looked at.
+/// The maximum number of events that wait to be read.
 const WAITING: usize = 64;
 
 /// The running receiver.
@@ -31,7 +31,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Listens on a free port and makes an endpoint for it.
+    /// Listens on a free port and creates a webhook endpoint for it.
     pub(super) async fn start(tenant: &Client) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -54,7 +54,7 @@ impl Receiver {
                 } else {
                     StatusCode::UNAUTHORIZED
                 };
-                // Nobody listens any more: the demo is over.
+                // This fails only when the demo is over.
                 let _ = told.send(event).await;
                 status
             }
@@ -82,12 +82,12 @@ impl Receiver {
         })
     }
 
-    /// Where it listens.
+    /// Returns its URL.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The next event; an error when a signature was wrong.
+    /// Returns the next event. A wrong signature is an error.
     pub(super) async fn next(&mut self) -> anyhow::Result<Value> {
         self.events.recv().await.context("the receiver ended")?
     }

@@ -1,16 +1,10 @@
-//! What the demo shows.
+//! The output of the demo.
 
 use std::io::Write as _;
 
-/// Standard output, a line at a time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Screen;
-
-impl Screen {
-    #[expect(clippy::unused_self, reason = "who writes holds the screen")]
-    pub(super) fn line(self, text: &str) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}")?;
-        Ok(out.flush()?)
-    }
+/// Prints a line on standard output.
+pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
 }

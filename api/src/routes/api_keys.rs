@@ -21,26 +21,26 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// An API key to make.
+/// An API key to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewApiKey {
-    /// What it is for: 1 to 100 characters.
+    /// What the key is for, 1 to 100 characters.
     pub name: String,
 }
 
-/// A new API key. `key` is shown here and never again.
+/// A new API key. Only this answer contains `key`.
 #[derive(Debug, Serialize, Object)]
 pub struct MadeApiKey {
     /// Its id.
     pub id: Id<KeyId>,
     /// Always `api_key`.
     pub object: String,
-    /// As given.
+    /// The name that was given.
     pub name: String,
-    /// The key itself, for `Authorization: Bearer`.
+    /// The key itself, for the header `Authorization: Bearer`.
     pub key: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -51,13 +51,13 @@ pub struct ApiKey {
     pub id: Id<KeyId>,
     /// Always `api_key`.
     pub object: String,
-    /// As given.
+    /// The name that was given.
     pub name: String,
-    /// The first twelve characters after `psl_`, to know a key by.
+    /// The first twelve characters after `psl_`, to recognise a key.
     pub public_id: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it stopped working, once it has.
+    /// When it was revoked.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
@@ -80,7 +80,7 @@ list_of!(
     /// A page of API keys.
     ApiKeyList, ApiKey);
 
-/// Makes a key; none when there is no such organisation.
+/// Creates a key. Returns `None` if there is no such organisation.
 pub(crate) async fn make(
     services: &Services,
     org: OrgId,
@@ -103,9 +103,9 @@ pub struct ApiKeys;
 
 #[OpenApi(prefix_path = "/v1/api-keys", tag = "Group::ApiKeys")]
 impl ApiKeys {
-    /// Make an API key.
+    /// Create an API key.
     ///
-    /// The key is shown in this answer and never again.
+    /// Only this answer contains the key.
     #[oai(path = "/", method = "post", operation_id = "create_api_key")]
     async fn create_api_key(
         &self,
@@ -117,38 +117,28 @@ impl ApiKeys {
         made.map(Created::of).ok_or_else(not_found)
     }
 
-    /// List the API keys, revoked ones too.
+    /// List the API keys, including revoked ones.
     #[oai(path = "/", method = "get", operation_id = "list_api_keys")]
     async fn list_api_keys(
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// Keys wanted.
+        /// Maximum number of keys to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<ApiKeyList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = keys::list(&services, caller.0.org, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(ApiKeyList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { keys::list(services.0, caller.0.org, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Revoke an API key.
     ///
-    /// It stops working at once, also when it is the key of this request.
+    /// It stops working immediately, even if it is the key of this request.
     #[oai(path = "/:id", method = "delete", operation_id = "revoke_api_key")]
     async fn revoke_api_key(
         &self,

@@ -1,4 +1,4 @@
-//! Webhook deliveries: what became of each event on its way to each endpoint.
+//! Webhook deliveries: the state of each event for each endpoint.
 
 use passerelle_jobs::{
     Services, endpoints,
@@ -18,16 +18,16 @@ use crate::{
     body::Success,
     list::{self, list_of},
     problem::Problem,
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
-/// Where a delivery stands.
+/// The status of a delivery.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// It waits for its next attempt.
+    /// Waits for the next attempt.
     Due,
-    /// An attempt is under way.
+    /// An attempt is in progress.
     Running,
     /// The endpoint answered 2xx.
     Delivered,
@@ -35,27 +35,18 @@ pub enum DeliveryStatus {
     Dead,
 }
 
-impl From<DeliveryStatus> for model::DeliveryStatus {
-    fn from(status: DeliveryStatus) -> Self {
-        match status {
-            DeliveryStatus::Due => Self::Due,
-            DeliveryStatus::Running => Self::Running,
-            DeliveryStatus::Delivered => Self::Delivered,
-            DeliveryStatus::Dead => Self::Dead,
-        }
-    }
-}
+same_variants!(DeliveryStatus => model::DeliveryStatus: Due Running Delivered Dead);
 
-/// One POST and what came of it.
+/// One attempt to post an event.
 #[derive(Debug, Serialize, Object)]
 pub struct WebhookAttempt {
-    /// 1 for the first.
+    /// The number of the attempt, from 1.
     pub number: i64,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
     /// How long it took, in milliseconds.
     pub took_ms: i64,
-    /// The reply's status, when there was a reply.
+    /// The HTTP status of the reply, if there was one.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i64>,
@@ -84,30 +75,30 @@ impl From<model::Attempt> for WebhookAttempt {
     }
 }
 
-/// One event on its way to one endpoint.
+/// The delivery of one event to one endpoint.
 #[derive(Debug, Serialize, Object)]
 pub struct WebhookDelivery {
     /// Its id.
     pub id: Id<DeliveryId>,
     /// Always `webhook_delivery`.
     pub object: String,
-    /// Where it goes.
+    /// The endpoint.
     pub endpoint_id: Id<EndpointId>,
-    /// The event, and the `webhook-id` of every attempt.
+    /// The id of the event, which is also the `webhook-id` of every attempt.
     pub event_id: String,
-    /// The event's type.
+    /// The type of the event.
     pub event_type: String,
     /// `due`, `running`, `delivered` or `dead`.
     pub status: String,
-    /// Attempts made.
+    /// The number of attempts so far.
     pub attempts_made: i64,
-    /// When the next attempt is made.
+    /// When the next attempt starts.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
     /// When the event happened.
     pub created_at: Timestamp,
-    /// Each attempt, when one delivery is read.
+    /// Every attempt. Present only when a single delivery is read.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<WebhookAttempt>>,
@@ -148,35 +139,27 @@ impl WebhookDeliveries {
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// Only those to this endpoint.
+        /// Only deliveries to this endpoint.
         endpoint_id: Query<Option<Id<EndpointId>>>,
-        /// Only those that stand so.
+        /// Only deliveries with this status.
         status: Query<Option<DeliveryStatus>>,
-        /// Deliveries wanted.
+        /// Maximum number of deliveries to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<WebhookDeliveryList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
         let wanted = model::Wanted {
             endpoint: endpoint_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
         };
-        let listed = endpoints::deliveries(&services, caller.0.org, &wanted, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(WebhookDeliveryList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move {
+            endpoints::deliveries(services.0, caller.0.org, &wanted, &page).await
+        };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a delivery with its attempts.

@@ -1,4 +1,4 @@
-//! Webhook endpoints: where an organisation wants its events.
+//! Webhook endpoints: the URLs to which events of an organisation are posted.
 
 use passerelle_jobs::{
     Services,
@@ -22,36 +22,36 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// An endpoint to make.
+/// A webhook endpoint to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhookEndpoint {
-    /// Where events are posted: `https://` or `http://`, to a public address.
+    /// The URL to which events are posted: `https://` or `http://`, on a public address.
     pub url: String,
-    /// The event types that are wanted; all when empty or absent.
+    /// The event types to deliver. All types when empty or absent.
     #[oai(default)]
     #[serde(default)]
     pub events: Vec<String>,
-    /// Whether `media.available` carries the file itself, in base64, when it has at most 1 MiB.
+    /// Whether `media.available` contains the file itself, in base64, if it has at most 1 MiB.
     #[oai(default)]
     #[serde(default)]
     pub inline_media: bool,
 }
 
-/// An endpoint.
+/// A webhook endpoint.
 #[derive(Debug, Serialize, Object)]
 pub struct WebhookEndpoint {
     /// Its id.
     pub id: Id<EndpointId>,
     /// Always `webhook_endpoint`.
     pub object: String,
-    /// Where events are posted.
+    /// The URL to which events are posted.
     pub url: String,
-    /// The event types that are wanted; all when empty.
+    /// The event types to deliver. All types when empty.
     pub events: Vec<String>,
-    /// Whether `media.available` carries a small file itself.
+    /// Whether `media.available` contains a small file itself.
     pub inline_media: bool,
-    /// `enabled`, or `disabled` when it gets no more deliveries.
+    /// `enabled`, or `disabled` if it gets no more deliveries.
     pub status: String,
     /// Why it was disabled: `gone` (it answered 410) or `failing` (for five days).
     #[oai(skip_serializing_if_is_none)]
@@ -61,19 +61,19 @@ pub struct WebhookEndpoint {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
-    /// The first failure since the last success.
+    /// When the first failure since the last success happened.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
-    /// Until when the secret before the last rotation also signs.
+    /// When the secret from before the last rotation stops signing.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_secret_expires_at: Option<Timestamp>,
-    /// The signing secret, only in the answer that makes the endpoint.
+    /// The signing secret, only in the answer that creates the endpoint.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -108,13 +108,13 @@ list_of!(
 /// A new signing secret.
 #[derive(Debug, Serialize, Object)]
 pub struct RotatedSecret {
-    /// The new secret, shown here and never again.
+    /// The new secret. Only this answer contains it.
     pub secret: String,
-    /// Until then every event carries a signature with each of the two secrets.
+    /// Until this time every event is signed with both secrets.
     pub old_secret_expires_at: Timestamp,
 }
 
-/// Every unknown event type is told at once.
+/// Reports all unknown event types at once.
 fn known(events: &[String]) -> Result<(), Problem> {
     let unknown = events
         .iter()
@@ -125,7 +125,7 @@ fn known(events: &[String]) -> Result<(), Problem> {
         Some(problem.at(
             &format!("/events/{index}"),
             "unknown_event_type",
-            "an event type of the document's `webhooks`",
+            "an event type from `webhooks` in the OpenAPI document",
         ))
     });
     problem.map_or(Ok(()), Err)
@@ -137,7 +137,7 @@ impl From<NotMade> for Problem {
             NotMade::UrlNotAllowed(_) => Self::new(Code::UrlNotAllowed).at(
                 "/url",
                 "url_not_allowed",
-                "an http or https address without user name, on a public network",
+                "an http or https URL without a user name, on a public network",
             ),
             NotMade::NoSuchEvent(_) => Self::new(Code::UnknownEventType),
             NotMade::TooMany => Self::new(Code::LimitReached).detail(format!(
@@ -154,9 +154,9 @@ pub struct WebhookEndpoints;
 
 #[OpenApi(prefix_path = "/v1/webhook-endpoints", tag = "Group::WebhookEndpoints")]
 impl WebhookEndpoints {
-    /// Make a webhook endpoint.
+    /// Create a webhook endpoint.
     ///
-    /// Its signing secret is shown in this answer and never again. What happens from now on is posted to it.
+    /// Only this answer contains the signing secret. Events from now on are posted to the URL.
     #[oai(path = "/", method = "post", operation_id = "create_webhook_endpoint")]
     async fn create_webhook_endpoint(
         &self,
@@ -184,27 +184,17 @@ impl WebhookEndpoints {
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// Endpoints wanted.
+        /// Maximum number of endpoints to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<WebhookEndpointList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = endpoints::list(&services, caller.0.org, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(WebhookEndpointList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { endpoints::list(services.0, caller.0.org, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a webhook endpoint.
@@ -224,7 +214,7 @@ impl WebhookEndpoints {
 
     /// Delete a webhook endpoint.
     ///
-    /// What is still on its way to it is dropped.
+    /// Pending deliveries to it are dropped.
     #[oai(
         path = "/:id",
         method = "delete",
@@ -243,7 +233,7 @@ impl WebhookEndpoints {
 
     /// Rotate the signing secret of a webhook endpoint.
     ///
-    /// For a day events carry two signatures, so that the receiver can change over without a gap.
+    /// For one day every event is signed with both secrets, so that the receiver can change over without a gap.
     #[oai(
         path = "/:id/secret/rotate",
         method = "post",

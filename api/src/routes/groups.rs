@@ -1,4 +1,4 @@
-//! Groups: those that a session's number is in.
+//! The groups that a session's number is in.
 
 use passerelle_jobs::{
     Services,
@@ -20,22 +20,22 @@ use crate::{
 /// A group that the session's number is in.
 #[derive(Debug, Serialize, Object)]
 pub struct WhatsAppGroup {
-    /// Its id, for `to`: `…@g.us`.
+    /// Its id, `…@g.us`. Use it as `to`.
     pub id: String,
     /// Always `group`.
     pub object: String,
-    /// What its members call it.
+    /// The name of the group.
     pub subject: String,
-    /// How many are in it, this number among them.
+    /// The number of members, including this number.
     pub members: u32,
-    /// Whether only its admins may write.
+    /// Whether only admins can send messages.
     pub admins_only: bool,
 }
 
 /// The groups of a session's number.
 #[derive(Debug, Serialize, Object)]
 pub struct GroupList {
-    /// By name.
+    /// The groups, sorted by name.
     pub data: Vec<WhatsAppGroup>,
 }
 
@@ -58,8 +58,8 @@ pub struct Groups;
 impl Groups {
     /// List the groups that the session's number is in.
     ///
-    /// WhatsApp is asked, at most six times at once and then once in ten seconds. A group's id does not
-    /// change: keep it. A number joins and leaves groups on its phone.
+    /// The gateway asks WhatsApp each time: at most six times at once and then once every ten seconds. The id of
+    /// a group does not change, so you can store it. A number joins and leaves groups on its phone.
     #[oai(path = "/:id/groups", method = "get", operation_id = "list_groups")]
     async fn list_groups(
         &self,

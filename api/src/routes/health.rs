@@ -1,4 +1,4 @@
-//! Whether this gateway is well: for load balancers, orchestrators and Prometheus.
+//! Health and metrics, for load balancers, orchestrators and Prometheus.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use tokio_util::sync::CancellationToken;
 use super::Group;
 use crate::body::{Body, Success};
 
-/// A store that does not answer within this is not ready.
+/// A store that needs longer to answer is not ready.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The process lives.
+/// The process runs.
 #[derive(Debug, Serialize, Object)]
 pub struct Health {
     /// Always true.
     pub ok: bool,
-    /// This gateway's version.
+    /// The version of this gateway.
     pub version: String,
 }
 
 impl Health {
-    /// Of this process, which lives.
+    /// Returns the health of this process.
     pub fn now() -> Self {
         Self {
             ok: true,
@@ -34,49 +34,49 @@ impl Health {
     }
 }
 
-/// Whether requests can be served.
+/// Whether this gateway can serve requests.
 #[derive(Debug, Default, Serialize, Object)]
 pub struct Readiness {
-    /// The store answers, and the process is not going down.
+    /// Whether the store answers and the process is not shutting down.
     pub ready: bool,
-    /// The store answers.
+    /// Whether the store answers.
     pub store: bool,
-    /// Whether the other processes of a cluster are heard through Redis; absent where none is
-    /// configured. Without it everything works a second later, so readiness does not hang on it.
+    /// Whether the connection to the other processes of a cluster through Redis works; absent if no Redis is
+    /// configured. Without it work is delayed by about a second, so `ready` does not depend on it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<bool>,
-    /// Whether webhook deliveries and files to fetch travel through Redis; absent where this process
-    /// works on neither, or no Redis is configured. When they do not, it claims them from the store.
+    /// Whether webhook deliveries and files to fetch are distributed through Redis; absent if this process
+    /// works on neither, or no Redis is configured. If false, the process takes them from the store.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<bool>,
 }
 
-/// Ready or not.
+/// The answer of the readiness check.
 #[derive(ApiResponse)]
 pub enum Ready {
-    /// It can serve.
+    /// The gateway can serve requests.
     #[oai(status = 200)]
     Yes(Body<Readiness>),
-    /// It cannot at the moment.
+    /// The gateway cannot serve requests at the moment.
     #[oai(status = 503)]
     No(Body<Readiness>),
 }
 
-/// The operator's probes. They need no key and tell nothing of tenants.
+/// The operator's probes. They need no key and contain nothing about tenants.
 pub struct Probes;
 
 #[OpenApi(tag = "Group::Operations")]
 impl Probes {
-    /// Tell that the process lives.
+    /// Check that the process runs.
     #[expect(clippy::unused_async, reason = "an operation is async")]
     #[oai(path = "/healthz", method = "get", operation_id = "health")]
     async fn health(&self) -> Success<Health> {
         Success::of(Health::now())
     }
 
-    /// Tell whether requests can be served.
+    /// Check whether the gateway can serve requests.
     #[oai(path = "/readyz", method = "get", operation_id = "readiness")]
     async fn readiness(&self, services: Data<&Services>, stop: Data<&CancellationToken>) -> Ready {
         let store = matches!(

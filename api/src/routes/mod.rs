@@ -1,4 +1,4 @@
-//! The operations, one group a page. A function's name is its operationId and what SDKs call it.
+//! The operations, one group per file. The name of a function is its operationId and its name in SDKs.
 
 use passerelle_jobs::error::AskError;
 use poem::http::{HeaderValue, header};
@@ -19,30 +19,30 @@ pub mod qr;
 pub mod sessions;
 pub mod typing;
 
-/// How the document groups the operations.
+/// The groups of operations in the document.
 #[derive(Tags)]
 pub enum Group {
-    /// Tenants, for the operator of this gateway.
+    /// Tenants of this gateway. Only the operator can manage them.
     Organisations,
-    /// The keys an organisation's software calls with.
+    /// The keys with which the software of an organisation calls the API.
     ApiKeys,
-    /// WhatsApp numbers linked to this gateway, each as a device of its phone.
+    /// WhatsApp numbers that are linked to this gateway. The gateway is a linked device of each phone.
     Sessions,
-    /// Messages out and in. What is accepted is paced: one message of a number at a time, with a random gap.
+    /// Outbound and inbound messages. Each number sends one message at a time, with a random gap between two.
     Messages,
-    /// Pictures, films, recordings and documents: what is to be sent, and what came in.
+    /// Images, videos, audio files and documents, outbound and inbound.
     Media,
-    /// Where events are posted, signed as Standard Webhooks 1.0.
+    /// The URLs to which events are posted, signed as in Standard Webhooks 1.0.
     WebhookEndpoints,
-    /// What became of each event on its way to each endpoint.
+    /// The delivery of each event to each endpoint, with every attempt.
     WebhookDeliveries,
-    /// Whether this gateway is well.
+    /// Health and metrics of this gateway.
     Operations,
 }
 
 const NAME_MAX: usize = 100;
 
-/// A name a person chose: 1 to 100 characters, none of them a control character.
+/// Parses a name: 1 to 100 characters, none of them a control character.
 pub(crate) fn name(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     let sized = (1..=NAME_MAX).contains(&text.chars().count());
@@ -61,12 +61,12 @@ pub(crate) fn not_found() -> Problem {
     Problem::new(Code::NotFound)
 }
 
-/// Why a session's connection did not do what it was asked; `paced` is the code of asking too often.
+/// Returns the problem for a failed request to a session's connection. `paced` is the code of too many requests.
 fn of_ask(error: AskError, paced: Code) -> Problem {
     match error {
         AskError::NotFound => not_found(),
         AskError::NotConnected => Problem::new(Code::SessionNotReady)
-            .detail("The session has no connection for this now; connect it first."),
+            .detail("The session is not connected. Connect it first."),
         AskError::Paced(wait) => {
             let seconds = wait.as_secs() + 1;
             Problem::new(paced).header(header::RETRY_AFTER, HeaderValue::from(seconds))

@@ -1,4 +1,4 @@
-//! Phone numbers: whether one has WhatsApp.
+//! Phone numbers: whether they are registered on WhatsApp.
 
 use passerelle_jobs::{Services, content::Phone, ids::SessionId, sessions::number_checks};
 use poem::web::Data;
@@ -13,28 +13,28 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// A number to check.
+/// A phone number to check.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewNumberCheck {
-    /// In E.164: `+`, country code and number, 7 to 15 digits.
+    /// The number in E.164: `+`, country code and number, 7 to 15 digits.
     pub phone: String,
 }
 
-/// What is known of a number.
+/// The result of a number check.
 #[derive(Debug, Serialize, Object)]
 pub struct NumberCheck {
     /// Always `number_check`.
     pub object: String,
-    /// The number, in E.164.
+    /// The number in E.164.
     pub phone: String,
-    /// Whether it has WhatsApp.
+    /// Whether it is registered on WhatsApp.
     pub on_whatsapp: bool,
-    /// WhatsApp's own id of the account, when it told it.
+    /// WhatsApp's own id of the account (LID), if WhatsApp shared it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
-    /// When WhatsApp was asked: now, or in the day before.
+    /// When WhatsApp answered: now, or within the last day.
     pub checked_at: Timestamp,
 }
 
@@ -43,11 +43,11 @@ pub struct Numbers;
 
 #[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
 impl Numbers {
-    /// Check whether a phone number has WhatsApp.
+    /// Check whether a phone number is registered on WhatsApp.
     ///
-    /// Through this session, at most ten at once and then one in three seconds: WhatsApp restricts numbers
-    /// that ask much. An answer is kept for a day. Sending needs no check; a message to a number without
-    /// WhatsApp fails.
+    /// A session can check ten numbers at once and then one every three seconds, because WhatsApp restricts
+    /// numbers that check too many. A result is cached for one day. You need no check before you send: a message
+    /// to a number that is not on WhatsApp fails.
     #[oai(
         path = "/:id/number-checks",
         method = "post",

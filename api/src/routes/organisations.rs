@@ -21,36 +21,36 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// An organisation to make.
+/// An organisation to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrganisation {
-    /// For the operator's eyes: 1 to 100 characters.
+    /// A name for the operator, 1 to 100 characters.
     pub name: String,
 }
 
-/// How long files are to be kept.
+/// How long files are kept.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewMediaRetention {
-    /// Hours from when a file came in: 1 to 720, or to as many as the gateway keeps files if these are more.
+    /// Hours after the file arrived: 1 to 720, or up to the retention of the gateway if that is longer.
     pub hours: u32,
 }
 
-/// A tenant.
+/// An organisation: a tenant of the gateway.
 #[derive(Debug, Serialize, Object)]
 pub struct Organisation {
     /// Its id.
     pub id: Id<OrgId>,
     /// Always `organisation`.
     pub object: String,
-    /// As given.
+    /// The name that was given.
     pub name: String,
-    /// How long its files are kept, in hours; absent: as long as the gateway keeps files.
+    /// How long its files are kept, in hours. When absent, the retention of the gateway applies.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_retention_hours: Option<u32>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -75,7 +75,7 @@ fn found(organisation: Option<model::Organisation>) -> Result<Success<Organisati
     Ok(Success::of(organisation.into()))
 }
 
-/// Hours that files may be kept.
+/// Checks a retention in hours.
 pub(crate) fn retention(services: &Services, hours: u32) -> Result<u32, Problem> {
     let most = organisations::media_retention_max(services);
     if (1..=most).contains(&hours) {
@@ -90,7 +90,7 @@ pub struct Organisations;
 
 #[OpenApi(prefix_path = "/v1/organisations", tag = "Group::Organisations")]
 impl Organisations {
-    /// Make an organisation.
+    /// Create an organisation.
     #[oai(path = "/", method = "post", operation_id = "create_organisation")]
     async fn create_organisation(
         &self,
@@ -110,27 +110,17 @@ impl Organisations {
         &self,
         _operator: Operator,
         services: Data<&Services>,
-        /// Organisations wanted.
+        /// Maximum number of organisations to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<OrganisationList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = organisations::list(&services, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(OrganisationList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { organisations::list(services.0, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read an organisation.
@@ -146,10 +136,10 @@ impl Organisations {
         found(organisation)
     }
 
-    /// Keep an organisation's files for a time of its own.
+    /// Set how long the files of an organisation are kept.
     ///
-    /// It counts for the files that are here, too: those that are past it are deleted within seconds, but
-    /// for a file that a message in the queue needs.
+    /// It also applies to existing files. Files that are older are deleted within seconds, except those
+    /// that a queued message needs.
     #[oai(
         path = "/:id/media-retention",
         method = "put",
@@ -167,9 +157,9 @@ impl Organisations {
         found(organisations::keep_media(&services, id.0.0, Some(hours)).await?)
     }
 
-    /// Keep an organisation's files as long as the gateway keeps files.
+    /// Keep the files of an organisation for the retention of the gateway.
     ///
-    /// It counts for the files that are here, too.
+    /// It also applies to existing files.
     #[oai(
         path = "/:id/media-retention",
         method = "delete",
@@ -185,9 +175,9 @@ impl Organisations {
         found(organisations::keep_media(&services, id.0.0, None).await?)
     }
 
-    /// Make an API key of an organisation.
+    /// Create an API key of an organisation.
     ///
-    /// The key is shown in this answer and never again.
+    /// Only this answer contains the key.
     #[oai(
         path = "/:id/api-keys",
         method = "post",

@@ -1,4 +1,4 @@
-//! The QR a phone scans to link a session: once, or as a stream while it rotates.
+//! The QR code that a phone scans to link a session, once or as a stream of new codes.
 
 use std::time::Duration;
 
@@ -29,66 +29,66 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// A comment line this often keeps proxies from closing the stream.
+/// Interval of comment lines, which keep proxies from closing the stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A QR code to scan: WhatsApp, Linked devices, Link a device.
 #[derive(Debug, Serialize, Object)]
 pub struct Qr {
-    /// What the code encodes. It links a device: treat it as a secret.
+    /// The content of the code. It links a device, so treat it as a secret.
     pub qr: String,
-    /// After this WhatsApp no longer takes it and there is a new one.
+    /// When the code expires and a new one replaces it.
     pub expires_at: Timestamp,
-    /// The code as a picture, for an `<img>`.
+    /// The code as a PNG image in a data URL, for an `<img>`.
     pub png_data_url: String,
 }
 
-/// What an event of the stream carries.
+/// The data of an event of the stream.
 #[derive(Debug, Serialize, Object)]
 pub struct QrStreamEvent {
-    /// In events named `qr`: what the code encodes.
+    /// In events named `qr`: the content of the code.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<String>,
-    /// In events named `qr`: after this there is a new one.
+    /// In events named `qr`: when the code expires.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// In events named `state`: the session's state.
+    /// In events named `state`: the state of the session.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// The forms a QR comes in.
+/// The formats of a QR code.
 #[derive(ResponseContent)]
 pub enum QrContent {
-    /// JSON, with the picture in it.
+    /// JSON, with the image in it.
     Json(Body<Qr>),
-    /// A PNG picture.
+    /// A PNG image.
     #[oai(content_type = "image/png")]
     Png(Binary<Vec<u8>>),
-    /// An SVG picture.
+    /// An SVG image.
     #[oai(content_type = "image/svg+xml")]
     Svg(PlainText<String>),
 }
 
-/// The QR of the moment.
+/// The current QR code.
 #[derive(ApiResponse)]
 pub enum QrAnswer {
-    /// In the form that `Accept` asked for.
+    /// In the format that `Accept` requests.
     #[oai(status = 200)]
     Qr(QrContent),
 }
 
-/// The QR of a session.
+/// The QR code of a session.
 pub struct QrCodes;
 
 #[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
 impl QrCodes {
-    /// Read the QR of a session that waits to be linked.
+    /// Read the QR code of a session that waits to be linked.
     ///
-    /// As JSON, or as a picture when `Accept` asks for `image/png` or `image/svg+xml`.
+    /// The answer is JSON, or an image if `Accept` requests `image/png` or `image/svg+xml`.
     #[oai(path = "/:id/qr", method = "get", operation_id = "read_qr")]
     async fn read_qr(
         &self,
@@ -113,9 +113,9 @@ impl QrCodes {
         })
     }
 
-    /// Follow the QR of a session while it rotates, as server-sent events.
+    /// Follow the QR codes of a session, as server-sent events.
     ///
-    /// Events named `qr` carry a new code, events named `state` the session's state. The stream
+    /// Events named `qr` carry a new code. Events named `state` carry the state of the session. The stream
     /// ends when the session is linked or stops.
     #[oai(path = "/:id/qr/stream", method = "get", operation_id = "stream_qr")]
     async fn stream_qr(
@@ -134,7 +134,7 @@ impl QrCodes {
         let told = follow(live)
             .take_until(stop.0.clone().cancelled_owned())
             .inspect(move |_| {
-                // Given back when the stream is dropped.
+                // Released when the stream is dropped.
                 let _held = &open;
             });
         Ok(EventStream::new(told.boxed())
@@ -155,7 +155,7 @@ enum Form {
 }
 
 impl Form {
-    /// The first form that the header names; JSON when it names none in particular.
+    /// Returns the first format that the header names; JSON if it names none in particular.
     fn of(accept: Option<&str>) -> Option<Self> {
         let Some(accept) = accept else {
             return Some(Self::Json);
@@ -191,14 +191,14 @@ fn draw(qr: &Shown, form: Form) -> anyhow::Result<QrContent> {
     })
 }
 
-/// What was told last, so that nothing is told twice.
+/// The last event that was sent, so that no event is sent twice.
 struct Following {
     live: watch::Receiver<Live>,
     told: Option<Live>,
     done: bool,
 }
 
-/// Each change of the session as an event, from its present state on, until it is linked or stops.
+/// Returns each change of the session as an event, from the present state until it is linked or stops.
 fn follow(live: watch::Receiver<Live>) -> impl Stream<Item = QrStreamEvent> + Send {
     let from = Following {
         live,

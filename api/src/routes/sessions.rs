@@ -20,26 +20,26 @@ use crate::{
     body::{Accepted, Body, Created, Gone, Success},
     list::{self, list_of},
     problem::{Code, Problem},
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
-/// A session to make.
+/// A session to create.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {
-    /// Your name for it: 1 to 100 characters.
+    /// Your name for the session, 1 to 100 characters.
     pub name: String,
 }
 
-/// What becomes of a message that may have been sent: its process died with it in hand, or WhatsApp did
-/// not say that it took it.
+/// What the gateway does with a message that may have been sent: its process died in the middle of the
+/// send, or WhatsApp did not acknowledge it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum UncertainSends {
-    /// It goes out once more, under the same WhatsApp id: a phone shows it once.
+    /// Sends it again with the same WhatsApp id. Phones deduplicate by id.
     Resend,
-    /// It is `unknown` at once, and you decide.
+    /// Sets its status to `unknown` immediately, and you decide.
     Hold,
 }
 
@@ -52,44 +52,37 @@ impl From<model::Uncertain> for UncertainSends {
     }
 }
 
-impl From<UncertainSends> for model::Uncertain {
-    fn from(uncertain: UncertainSends) -> Self {
-        match uncertain {
-            UncertainSends::Resend => Self::Resend,
-            UncertainSends::Hold => Self::Hold,
-        }
-    }
-}
+same_variants!(UncertainSends => model::Uncertain: Resend Hold);
 
-/// What is to become of messages that may have been sent.
+/// What to do with messages that may have been sent.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewUncertainSends {
-    /// What becomes of them.
+    /// What the gateway does with them.
     pub policy: UncertainSends,
 }
 
-/// A WhatsApp number linked as a device, or on its way to be.
+/// A WhatsApp number that is linked as a device, or that waits to be linked.
 #[derive(Debug, Serialize, Object)]
 pub struct Session {
     /// Its id.
     pub id: Id<SessionId>,
     /// Always `session`.
     pub object: String,
-    /// As given.
+    /// The name that was given.
     pub name: String,
-    /// What you asked for: `running` or `stopped`.
+    /// The state that you requested: `running` or `stopped`.
     pub desired: String,
-    /// How it is: `stopped`, `connecting`, `qr` (a QR waits to be scanned), `pairing` (a pairing
-    /// code waits to be typed), `connected`, `disconnected` (the connection is being made again),
-    /// `unhosted` (no host runs it at the moment), or why it ended for good: `logged_out`,
-    /// `banned`, `replaced`, `account_locked`, `outdated`, `failed`, `qr_exhausted`.
+    /// The actual state: `stopped`, `connecting`, `qr` (waits for a QR code to be scanned), `pairing` (waits
+    /// for a pairing code to be typed), `connected`, `disconnected` (the gateway reconnects), `unhosted`
+    /// (no host runs it at the moment), or the reason why it ended: `logged_out`, `banned`, `replaced`,
+    /// `account_locked`, `outdated`, `failed`, `qr_exhausted`.
     pub state: String,
-    /// The linked number in E.164, once it is linked.
+    /// The linked number in E.164. Absent until the session is linked.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    /// WhatsApp's own id of the account.
+    /// WhatsApp's own id of the account (LID).
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
@@ -97,33 +90,33 @@ pub struct Session {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linked_at: Option<Timestamp>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Why the last link or run ended.
+    /// Why the session ended.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<StatusReason>,
-    /// End of a temporary ban, when WhatsApp told it.
+    /// End of a temporary ban, if WhatsApp announced it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_until: Option<Timestamp>,
-    /// What becomes of its messages that may have been sent.
+    /// What the gateway does with messages that may have been sent.
     pub uncertain_sends: UncertainSends,
-    /// Its lane.
+    /// Its queue of outbound messages.
     pub queue: SessionQueue,
 }
 
-/// Why a session is as it is.
+/// Why a session ended.
 #[derive(Debug, Serialize, Object)]
 pub struct StatusReason {
-    /// Stable: `logged_out`, `banned`, `replaced`, …
+    /// Stable code: `logged_out`, `banned`, `replaced`, …
     pub code: String,
 }
 
-/// A session's lane, in which its messages wait their turn.
+/// The queue of a session's outbound messages.
 #[derive(Debug, Serialize, Object)]
 pub struct SessionQueue {
-    /// Messages queued or being sent.
+    /// Number of messages that are queued or being sent.
     pub pending: i64,
 }
 
@@ -159,15 +152,15 @@ list_of!(
     /// A page of sessions.
     SessionList, Session);
 
-/// Which phone is to be linked by a code.
+/// The phone to link by a pairing code.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewPairingCode {
-    /// The number to link, in E.164.
+    /// The phone number to link, in E.164.
     pub phone: String,
 }
 
-/// A code to type on the phone: WhatsApp, Linked devices, Link with phone number.
+/// A code to type on the phone: WhatsApp, Linked devices, Link with phone number instead.
 #[derive(Debug, Serialize, Object)]
 pub struct PairingCode {
     /// Eight characters.
@@ -180,9 +173,9 @@ impl From<CommandError> for Problem {
             CommandError::NotFound => not_found(),
             CommandError::AlreadyLinked => Self::new(Code::SessionAlreadyLinked),
             CommandError::NotConnected => Self::new(Code::SessionNotReady)
-                .detail("The session has no connection for this now; connect it first."),
+                .detail("The session is not connected. Connect it first."),
             CommandError::Refused => {
-                Self::new(Code::SessionNotReady).detail("WhatsApp refused this.")
+                Self::new(Code::SessionNotReady).detail("WhatsApp refused the request.")
             }
             CommandError::Fault(fault) => fault.into(),
         }
@@ -194,9 +187,9 @@ pub struct Sessions;
 
 #[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
 impl Sessions {
-    /// Make a session.
+    /// Create a session.
     ///
-    /// It rests until it is connected.
+    /// It is stopped until you connect it.
     #[oai(path = "/", method = "post", operation_id = "create_session")]
     async fn create_session(
         &self,
@@ -218,27 +211,17 @@ impl Sessions {
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// Sessions wanted.
+        /// Maximum number of sessions to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<SessionList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
-        let listed = sessions::list(&services, caller.0.org, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(SessionList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load = |page| async move { sessions::list(services.0, caller.0.org, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a session.
@@ -258,8 +241,8 @@ impl Sessions {
 
     /// Connect a session.
     ///
-    /// A linked one connects; another shows QR codes until a phone scans one. It stays so, over
-    /// restarts too, until `disconnect` or `logout`.
+    /// A linked session connects. Otherwise the session offers QR codes until a phone scans one. It stays
+    /// connected, also across restarts, until `disconnect` or `logout`.
     #[oai(
         path = "/:id/connect",
         method = "post",
@@ -280,7 +263,7 @@ impl Sessions {
 
     /// Disconnect a session.
     ///
-    /// The phone stays linked; messages are accepted and wait.
+    /// The number stays linked. Messages are still accepted, and wait in the queue.
     #[oai(
         path = "/:id/disconnect",
         method = "post",
@@ -299,9 +282,9 @@ impl Sessions {
             .ok_or_else(not_found)
     }
 
-    /// Link a session by a code instead of a QR.
+    /// Link a session by a pairing code instead of a QR code.
     ///
-    /// Connect the session first. The person types the code on the phone.
+    /// Connect the session first. Then type the code on the phone.
     #[oai(
         path = "/:id/pairing-code",
         method = "post",
@@ -326,11 +309,11 @@ impl Sessions {
         Ok(Success::of(PairingCode { code }))
     }
 
-    /// Say what becomes of messages that may have been sent.
+    /// Set what the gateway does with messages that may have been sent.
     ///
-    /// A process can die after a message was written and before WhatsApp said that it took it. By
-    /// default it goes out once more under its id. With `hold` it is `unknown` at once, and so is one
-    /// that WhatsApp does not acknowledge in time.
+    /// A process can die after it wrote a message and before WhatsApp acknowledged it. By default the
+    /// message is sent again with the same WhatsApp id. With `hold` its status becomes `unknown`
+    /// immediately, and so does a message that WhatsApp does not acknowledge in time.
     #[oai(
         path = "/:id/uncertain-sends",
         method = "put",
@@ -353,7 +336,7 @@ impl Sessions {
 
     /// Log a session out.
     ///
-    /// The device disappears from the phone's list of linked devices; a new QR is needed afterwards.
+    /// The device disappears from the phone's list of linked devices. To link it again, scan a new QR code.
     #[oai(path = "/:id/logout", method = "post", operation_id = "logout_session")]
     async fn logout_session(
         &self,
@@ -368,7 +351,7 @@ impl Sessions {
 
     /// Delete a session.
     ///
-    /// Its keys are destroyed and its messages deleted; a connected one is unlinked from the phone first.
+    /// Its keys are destroyed and its messages are deleted. If it is connected, it is first unlinked from the phone.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_session")]
     async fn delete_session(
         &self,

@@ -1,4 +1,4 @@
-//! Typing: a contact is shown that somebody writes to them.
+//! Typing indicators.
 
 use passerelle_jobs::{
     Services,
@@ -22,16 +22,16 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// What the number is at.
+/// The typing indicator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum TypingState {
-    /// Typing.
+    /// Somebody is typing.
     Typing,
-    /// Recording a voice note.
+    /// Somebody is recording a voice note.
     Recording,
-    /// Neither, any more.
+    /// Neither of them any more.
     Paused,
 }
 
@@ -45,26 +45,26 @@ impl From<TypingState> for Typing {
     }
 }
 
-/// What to show to a contact.
+/// A typing indicator to show.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewTyping {
-    /// To whom, as a message's `to`.
+    /// The recipient, as in the `to` of a message.
     pub to: String,
-    /// What the number is at.
+    /// The typing indicator.
     pub state: TypingState,
 }
 
-/// What a contact is shown.
+/// A typing indicator that is shown.
 #[derive(Debug, Serialize, Object)]
 pub struct TypingShown {
     /// Always `typing`.
     pub object: String,
-    /// To whom.
+    /// The recipient.
     pub to: String,
-    /// What the number is at.
+    /// The typing indicator.
     pub state: TypingState,
-    /// When it is taken back unless it is shown again; absent of `paused`.
+    /// When it ends unless it is shown again. Absent for `paused`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -85,11 +85,11 @@ pub struct TypingTold;
 
 #[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Sessions")]
 impl TypingTold {
-    /// Show a contact that somebody is typing.
+    /// Show a typing indicator to a person or a group.
     ///
-    /// It needs the session's connection, and is no message: it does not wait in the queue. After 20 seconds
-    /// it is taken back, so show it again while somebody goes on typing. A session shows at most twenty at
-    /// once and then one in a second. Before each message typing is shown by itself.
+    /// The session must be connected. A typing indicator is not a message and does not wait in the queue. It
+    /// ends after 20 seconds, so show it again while somebody is still typing. A session can show twenty at once
+    /// and then one per second. The gateway itself shows typing before each message.
     #[oai(path = "/:id/typing", method = "post", operation_id = "show_typing")]
     async fn show_typing(
         &self,

@@ -1,9 +1,9 @@
-//! The bounds of a message's fields, as the document tells them. The brain of the routes holds to them
-//! (`routes/messages/kinds.rs`), where each flaw is told with its place.
+//! The limits of a message's fields in the document. `routes/messages/kinds.rs` enforces them, and reports
+//! each error with its place.
 
 use serde_json::{Value, json};
 
-/// Schema, field, and what is said of it.
+/// Schema, field, and the limits of the field.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let mut bounds = vec![
         (
@@ -44,11 +44,11 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     bounds
 }
 
-/// Adds them.
+/// Adds the limits to the document.
 pub(super) fn add(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     for (schema, field, bound) in bounds() {
-        // Looked up by pointer: indexing would add what is not there.
+        // Looked up by pointer, because indexing would add a field that is missing.
         let place = format!("/{schema}/properties/{field}");
         let property = schemas.pointer_mut(&place).and_then(Value::as_object_mut);
         if let (Some(property), Some(bound)) = (property, bound.as_object()) {

@@ -1,10 +1,10 @@
-//! Which problems an operation can answer with.
+//! The problems that each operation can answer with.
 
 use serde_json::Value;
 
 use crate::problem::Code;
 
-/// What follows from an operation's shape, and what only it has.
+/// Returns the problems that follow from the schema of an operation, and those of the operation itself.
 pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     let mut codes = vec![Code::Internal, Code::DeadlineExceeded];
     let open = operation["security"].as_array().is_none_or(Vec::is_empty);

@@ -1,5 +1,5 @@
-//! Examples, one object a schema and named ones for request bodies. They stand here and not in
-//! the code beside the types, because one story runs through them: Ada's order.
+//! Examples: one object per schema, and named ones for request bodies. They are in one file and not beside
+//! the types, because they tell one story: Ada's order.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ const IN_THREE_DAYS: &str = "2026-11-25T08:00:00.000Z";
 const PHONE: &str = "+491510000001";
 pub(super) const CONTACT: &str = "+491510000002";
 
-/// The example of a schema, if it is an object with one.
+/// Returns the example of a schema, if it has one.
 pub(super) fn of_schema(name: &str) -> Option<Value> {
     tenancy(name)
         .or_else(|| session(name))
@@ -32,7 +32,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
         .map(present)
 }
 
-/// What is absent is left out, as in the answers themselves.
+/// Leaves out absent fields, as answers do.
 fn present(example: Value) -> Value {
     match example {
         Value::Object(fields) => {
@@ -198,7 +198,7 @@ fn event(name: &str) -> Option<Value> {
     )
 }
 
-/// A file that came in.
+/// Returns an inbound file.
 fn arrived() -> Option<Value> {
     let mut media = of_schema("Media")?;
     media["session_id"] = json!(SESSION);
@@ -217,7 +217,7 @@ fn list(item: &Value) -> Value {
     json!({ "data": [item], "has_more": false, "next_cursor": null })
 }
 
-/// One message of each kind.
+/// Returns one message of each kind.
 fn messages() -> Value {
     let mut named = serde_json::Map::new();
     for (kind, summary, ..) in super::kinds::KINDS {
@@ -244,7 +244,7 @@ fn messages() -> Value {
     Value::Object(named)
 }
 
-/// Named examples of a request body; the first is what `/docs` fills in.
+/// Returns the named examples of a request body. `/docs` fills in the first one.
 pub(super) fn of_request(operation: &str) -> Option<Value> {
     let schema = match operation {
         "create_organisation" => "NewOrganisation",

@@ -6,17 +6,12 @@ use super::examples::{CONTACT, MEDIA, MESSAGE, SESSION, SHA256, of_schema};
 
 const WA_ID: &str = "3EB0A1B2C3D4E5F6A7B8C9";
 
-/// Every kind that can be sent: its type, what it is called, and the schemas of its two shapes.
+/// Every kind that can be sent: its type, its name, and its two schemas.
 pub(super) const KINDS: [(&str, &str, &str, &str); 13] = [
     ("text", "A text", "NewTextMessage", "TextMessage"),
-    ("image", "A picture", "NewImageMessage", "ImageMessage"),
-    ("video", "A film", "NewVideoMessage", "VideoMessage"),
-    (
-        "audio",
-        "A recording, as a file that plays",
-        "NewAudioMessage",
-        "AudioMessage",
-    ),
+    ("image", "An image", "NewImageMessage", "ImageMessage"),
+    ("video", "A video", "NewVideoMessage", "VideoMessage"),
+    ("audio", "An audio file", "NewAudioMessage", "AudioMessage"),
     ("voice", "A voice note", "NewVoiceMessage", "VoiceMessage"),
     (
         "document",
@@ -32,7 +27,7 @@ pub(super) const KINDS: [(&str, &str, &str, &str); 13] = [
     ),
     (
         "location",
-        "A place on the map",
+        "A location",
         "NewLocationMessage",
         "LocationMessage",
     ),
@@ -45,25 +40,25 @@ pub(super) const KINDS: [(&str, &str, &str, &str); 13] = [
     ("poll", "A poll", "NewPollMessage", "PollMessage"),
     (
         "reaction",
-        "An emoji under a message",
+        "A reaction to a message",
         "NewReactionMessage",
         "ReactionMessage",
     ),
     (
         "edit",
-        "A new text in place of an older one",
+        "An edit of a sent text",
         "NewEditMessage",
         "EditMessage",
     ),
     (
         "delete",
-        "A deletion for everybody",
+        "A deletion for everyone",
         "NewDeleteMessage",
         "DeleteMessage",
     ),
 ];
 
-/// What a message of this type carries.
+/// Returns the content of a message of this type.
 fn carried(kind: &str) -> Value {
     let schema = match kind {
         "text" => "NewText",
@@ -83,21 +78,21 @@ fn carried(kind: &str) -> Value {
     json!(of_schema(schema))
 }
 
-/// A message to send.
+/// Returns a message to send.
 pub(super) fn whole(kind: &str) -> Value {
     let mut whole = json!({ "session_id": SESSION, "type": kind, "to": CONTACT });
     whole[kind] = carried(kind);
     whole
 }
 
-/// The same without what the path of its own route says.
+/// Returns the same message without the fields that the path of its own route names.
 pub(super) fn bare(kind: &str) -> Value {
     let mut bare = json!({ "to": CONTACT });
     bare[kind] = carried(kind);
     bare
 }
 
-/// The example of a schema of this page.
+/// Returns the example of a schema in this file.
 pub(super) fn of(name: &str) -> Option<Value> {
     if let Some((kind, ..)) = KINDS.iter().find(|(_, _, new, _)| *new == name) {
         return Some(whole(kind));

@@ -1,5 +1,5 @@
-//! A file's bytes as they go out: whole, or the part that `Range` asks for (RFC 9110, section 14),
-//! decrypted while they are sent. Always as a download: what a browser would run, it saves.
+//! The content of a file: whole, or the part that `Range` requests (RFC 9110, section 14), decrypted while it
+//! is sent. Always as a download, so that a browser saves the file and never runs it.
 
 use std::{io, ops::Range};
 
@@ -22,18 +22,18 @@ use poem_openapi::{
 
 use crate::problem::{Code, Problem};
 
-/// A file's bytes.
+/// The bytes of a file.
 pub(super) struct Content {
     bytes: Body,
     size: u64,
-    /// None: all of them.
+    /// `None` means the whole file.
     part: Option<Range<u64>>,
     mime_type: String,
     disposition: String,
     etag: String,
 }
 
-/// The bytes that the request asks for.
+/// Returns the bytes that the request asks for.
 pub(super) async fn of(
     services: &Services,
     file: MediaFile,
@@ -72,7 +72,7 @@ fn here(file: &MediaFile) -> Result<&StoredFile, Problem> {
     }
 }
 
-/// The part that is asked for. Several parts, or what is no range, ask for the whole.
+/// Returns the requested part. Several parts, or a header that is not a range, mean the whole file.
 fn wanted(request: &Request, size: u64) -> Result<Option<Range<u64>>, Problem> {
     let Some(asked) = request.headers().get(header::RANGE) else {
         return Ok(None);
@@ -91,7 +91,7 @@ fn not_satisfiable(size: u64) -> Problem {
     Problem::new(Code::RangeNotSatisfiable).header(header::CONTENT_RANGE, whole)
 }
 
-/// As RFC 6266 and RFC 8187 have it.
+/// Returns the header of RFC 6266, with the name as in RFC 8187.
 fn disposition(file_name: Option<&str>) -> String {
     file_name.map_or_else(
         || "attachment".to_owned(),
@@ -109,7 +109,7 @@ impl IntoResponse for Content {
             .header(header::CONTENT_DISPOSITION, self.disposition)
             .header(header::ACCEPT_RANGES, "bytes")
             .header(header::ETAG, self.etag)
-            // Whatever it is, it runs nothing here.
+            // A browser must not run anything in it.
             .header(
                 header::CONTENT_SECURITY_POLICY,
                 "sandbox; default-src 'none'",

@@ -1,4 +1,4 @@
-//! The two forms in which a file comes in: a form of HTML, and nothing but its bytes. Neither is held.
+//! The two forms of an upload: an HTML form, and a body that is the file. Both are streamed, not held in memory.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::problem::{Code, Problem};
 
-/// A file's bytes as they come.
+/// The bytes of a file as they arrive.
 pub(super) type Stream = BoxStream<'static, io::Result<Bytes>>;
 
 /// The field of a form that holds the file.
@@ -23,7 +23,7 @@ const FIELD: &str = "file";
 pub(super) struct Form(Multipart);
 
 impl Form {
-    /// The file, and its name when the form gives one.
+    /// Returns the file, and its name if the form has one.
     pub(super) async fn open(mut self) -> Result<(Stream, Option<String>), Problem> {
         let broken = |_| Problem::new(Code::IncompleteBody);
         while let Some(field) = self.0.next_field().await.map_err(broken)? {
@@ -31,7 +31,7 @@ impl Form {
                 let name = field.file_name().map(str::to_owned);
                 let form = self.0;
                 let bytes = ReaderStream::new(field.into_async_read());
-                // The form stays open as long as its field is read.
+                // The form must stay open while its field is read.
                 let bytes = bytes.map(move |chunk| {
                     let _open = &form;
                     chunk

@@ -1,10 +1,10 @@
-//! Files: bring one in, read it, give it to somebody by a link.
+//! Files: upload, read, delete, and open by a link.
 //!
 //! | page | what it holds |
 //! |---|---|
 //! | here | the operations |
-//! | `incoming` | the two forms in which bytes come in |
-//! | `content` | bytes as they go out, whole or in part |
+//! | `incoming` | the two forms of an upload |
+//! | `content` | the bytes of a file, whole or in part |
 
 mod content;
 mod incoming;
@@ -32,22 +32,22 @@ use crate::{
     auth::Caller,
     body::{Created, Gone, Success},
     problem::{Code, Problem},
-    types::{Id, Timestamp},
+    types::{Id, Timestamp, same_variants},
 };
 
-/// As what a file is sent.
+/// The kind of message that a file is for.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename = "MediaKind", rename_all = "snake_case")]
 pub enum Kind {
-    /// A picture: JPEG, PNG or WebP, at most 16 MiB.
+    /// An image: JPEG, PNG or WebP, at most 16 MiB.
     Image,
-    /// A film, at most 64 MiB: MP4 with H.264 and AAC. Where ffmpeg is installed, MOV, WebM, Matroska, AVI, MPEG, FLV, WMV
-    /// and MP4 with other codecs become one, at most 1280 pixels on the longer side.
+    /// A video, at most 64 MiB: MP4 with H.264 and AAC. If ffmpeg is installed, the gateway converts MOV, WebM, Matroska,
+    /// AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side.
     Video,
-    /// A file that plays: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
+    /// An audio file: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
     Audio,
-    /// A voice note, at most 16 MiB and 15 minutes: Ogg with Opus; MP3, M4A, AAC, FLAC, WAV and Ogg with Vorbis become
-    /// one.
+    /// A voice note, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, AAC, FLAC, WAV and Ogg
+    /// with Vorbis.
     Voice,
     /// Any file, at most 2 GiB.
     Document,
@@ -55,97 +55,86 @@ pub enum Kind {
     Sticker,
 }
 
-impl From<Kind> for MediaKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Image => Self::Image,
-            Kind::Video => Self::Video,
-            Kind::Audio => Self::Audio,
-            Kind::Voice => Self::Voice,
-            Kind::Document => Self::Document,
-            Kind::Sticker => Self::Sticker,
-        }
-    }
-}
+same_variants!(Kind => MediaKind: Image Video Audio Voice Document Sticker);
 
-/// Why a file is not here.
+/// Why a file is not available.
 #[derive(Debug, Serialize, Object)]
 pub struct MediaError {
-    /// Stable.
+    /// Stable code of the reason.
     pub code: String,
 }
 
-/// A file. What is not known yet, or does not apply, is absent.
+/// A file. Fields that are not known yet, or do not apply, are absent.
 #[derive(Debug, Serialize, Object)]
 pub struct Media {
     /// Its id.
     pub id: Id<MediaId>,
     /// Always `media`.
     pub object: String,
-    /// Through which session it came in.
+    /// The session that received it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Id<SessionId>>,
-    /// The message that it came in with.
+    /// The inbound message that it belongs to.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Id<MessageId>>,
     /// `image`, `video`, `audio`, `voice`, `document` or `sticker`.
     pub kind: String,
-    /// `pending` (it is being fetched), `deferred` (it is fetched as soon as the disk has room),
-    /// `available`, `failed`, or `expired` (WhatsApp keeps it no longer).
+    /// `pending` (it is being fetched), `deferred` (it will be fetched when the disk has room),
+    /// `available`, `failed`, or `expired` (WhatsApp no longer has it).
     pub status: String,
     /// Why it failed.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<MediaError>,
-    /// Its name.
+    /// The name of the file.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// Its type, told by its bytes.
+    /// The media type, detected from the content.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// Its size in bytes. A picture may have become smaller on its way in.
+    /// The size in bytes. An image can be smaller than the upload, because metadata is stripped.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    /// SHA-256 of the content, 64 hexadecimal digits.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Pixels from left to right.
+    /// The width in pixels.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// How long it plays.
+    /// The duration in seconds.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
-    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
-    /// Where it can be read without an API key; whoever has this address may read it.
+    /// A URL of the content that needs no API key. Anyone who has the URL can read the file.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Until when.
+    /// When `url` expires.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_expires_at: Option<Timestamp>,
-    /// The file itself, in an event to an endpoint that wants small files there.
+    /// The content in base64, only in an event to an endpoint with `inline_media`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
-    /// When it was brought in, or announced.
+    /// When it was uploaded or announced.
     pub created_at: Timestamp,
-    /// It is deleted after this. A message that waits for it keeps it longer.
+    /// When it is deleted. A queued message that needs the file keeps it longer.
     pub expires_at: Timestamp,
 }
 
@@ -183,19 +172,19 @@ pub struct MediaFiles;
 
 #[OpenApi(prefix_path = "/v1/media", tag = "Group::Media")]
 impl MediaFiles {
-    /// Upload a file, as a form.
+    /// Upload a file as a form.
     ///
-    /// It is checked and made ready for its kind now: its type is told by its bytes, a picture loses
-    /// what its camera wrote about it and is turned upright, a film that a phone would not play is
-    /// converted. A message of the same type may name it then.
+    /// The file is checked and prepared for its kind during the upload: the type is detected from the content,
+    /// EXIF, XMP and GPS metadata is stripped from images and they are rotated upright, and a video that phones do
+    /// not play is converted. Messages of the same kind can then use the file by its id.
     #[oai(path = "/", method = "post", operation_id = "upload_media")]
     async fn upload_media(
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// As what it will be sent.
+        /// The kind of message that the file is for.
         kind: Query<Kind>,
-        /// Its name, in place of the form's.
+        /// The name of the file, instead of the name in the form.
         file_name: Query<Option<String>>,
         body: Form,
     ) -> Result<Created<Media>, Problem> {
@@ -204,24 +193,24 @@ impl MediaFiles {
         take(&services, caller, kind.0, name, bytes).await
     }
 
-    /// Upload a file, as it is.
+    /// Upload a file as the body.
     ///
-    /// The same for a body that is the file and nothing else, whatever `Content-Type` it has.
+    /// The body is the file itself, with any `Content-Type`. Everything else is as for `upload_media`.
     #[oai(path = "/stream", method = "post", operation_id = "stream_media")]
     async fn stream_media(
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// As what it will be sent.
+        /// The kind of message that the file is for.
         kind: Query<Kind>,
-        /// Its name.
+        /// The name of the file.
         file_name: Query<Option<String>>,
         body: Raw,
     ) -> Result<Created<Media>, Problem> {
         take(&services, caller, kind.0, file_name.0, body.open()).await
     }
 
-    /// Read what is known of a file.
+    /// Read the description of a file.
     #[oai(path = "/:id", method = "get", operation_id = "read_media")]
     async fn read_media(
         &self,
@@ -235,9 +224,9 @@ impl MediaFiles {
         Ok(Success::of(media::view(&services, file).await?.into()))
     }
 
-    /// Read a file's bytes.
+    /// Read the content of a file.
     ///
-    /// `Range` is honoured. While the file is being fetched the answer is `media_pending`.
+    /// The header `Range` is supported. While the file is being fetched the answer is `media_pending`.
     #[oai(
         path = "/:id/content",
         method = "get",
@@ -257,7 +246,7 @@ impl MediaFiles {
 
     /// Delete a file.
     ///
-    /// Messages that carried it stay as they are; one that still waits for it fails.
+    /// Messages that were sent with it do not change. A queued message that needs it fails.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_media")]
     async fn delete_media(
         &self,
@@ -271,19 +260,19 @@ impl MediaFiles {
     }
 }
 
-/// Files by link.
+/// The links to files.
 pub struct MediaLinks;
 
 #[OpenApi(prefix_path = "/media", tag = "Group::Media")]
 impl MediaLinks {
-    /// Read a file's bytes by a link.
+    /// Read the content of a file by a link.
     ///
-    /// The `url` of a file: it needs no API key, opens this file alone, and ends.
+    /// This is the `url` of a file. It needs no API key, opens only this file, and expires.
     #[oai(path = "/:link", method = "get", operation_id = "open_media_link")]
     async fn open_media_link(
         &self,
         services: Data<&Services>,
-        /// The link's last part.
+        /// The last part of the link.
         link: Path<String>,
         request: &Request,
     ) -> Result<Content, Problem> {
@@ -328,7 +317,7 @@ impl From<media::IngestError> for Problem {
     }
 }
 
-/// Why the bytes are no file of their kind.
+/// Returns the problem for bytes that are not a valid file of their kind.
 pub(super) fn of_file(bad: &media::BadMedia) -> Problem {
     use media::BadMedia;
     let code = match bad {

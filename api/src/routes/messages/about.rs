@@ -1,4 +1,4 @@
-//! Contents that are about another message, as they are answered.
+//! Contents that are about another message, in an answer.
 
 use passerelle_jobs::{
     content::{self, Target},
@@ -14,16 +14,16 @@ macro_rules! about {
         $(#[$doc])*
         #[derive(Debug, Serialize, Object)]
         pub struct $name {
-            /// Our id of that message, where it is known.
+            /// The id of that message in this gateway, if it is known.
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none")]
             pub message_id: Option<Id<MessageId>>,
-            /// WhatsApp's id of it.
+            /// WhatsApp's id of that message.
             pub wa_message_id: String,
-            /// Whether the session's own number wrote it.
+            /// Whether the session's own number sent that message.
             pub from_me: bool,
-            /// Who wrote it, of a message in a group that another member wrote, as the group names them:
-            /// `…@lid` or `…@s.whatsapp.net`.
+            /// The sender of that message, if another member of a group sent it, as the group names the
+            /// member: `…@lid` or `…@s.whatsapp.net`.
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none")]
             pub participant: Option<String>,
@@ -45,42 +45,42 @@ macro_rules! about {
 }
 
 about!(
-/// An emoji under a message.
+/// A reaction to a message.
 Reaction {
-    /// The emoji; an empty text took the reaction back.
+    /// The emoji. An empty text removed the reaction.
     emoji: String,
 });
 about!(
-/// A new text in place of an older one.
+/// An edit of a message.
 Edit {
-    /// The text now; of a message with a file, its caption.
+    /// The new text, or the new caption of a message with a file.
     body: String,
 });
 about!(
-/// A message was taken from everybody's chat.
+/// A deletion of a message for everyone.
 Delete {});
 about!(
-/// A vote in a poll. The newest of a voter counts.
+/// A vote in a poll. The newest vote of a voter counts.
 PollVote {
-    /// The options that were chosen, none when the vote was taken back; absent when the poll is not
-    /// known here, and the vote cannot be opened.
+    /// The chosen options; empty if the vote was removed. Absent if this gateway does not know the poll and
+    /// cannot decrypt the vote.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Vec<String>>,
 });
 about!(
-/// The message that another one answers.
+/// The message that a reply is about.
 Reply {
-    /// What it said, as far as a quote shows it.
+    /// The content of the quoted message, as the reply shows it.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<QuoteSummary>,
 });
 
-/// What a quote shows of a message.
+/// The quoted part of a message.
 #[derive(Debug, Serialize, Object)]
 pub struct QuoteSummary {
-    /// The quoted message's type, such as `text`.
+    /// The type of the quoted message, such as `text`.
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     pub kind: String,

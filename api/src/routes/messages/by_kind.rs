@@ -1,4 +1,4 @@
-//! One route for each kind, through the session in the path: [`NewMessage`] without what the path says.
+//! One route for each kind of message. The path names the session and the kind, so the body does not.
 
 use passerelle_jobs::{Services, ids::SessionId};
 use poem::{Request, web::Data};
@@ -27,7 +27,7 @@ use crate::{
 
 macro_rules! by_kind {
     ($($(#[$doc:meta])* $name:ident $operation:literal $path:literal $body:ty;)*) => {
-        /// Messages, a route for each kind.
+        /// Messages, one route for each kind.
         pub struct MessagesByKind;
 
         #[OpenApi(prefix_path = "/v1/sessions", tag = "Group::Messages")]
@@ -38,9 +38,9 @@ macro_rules! by_kind {
                 &self,
                 caller: Caller,
                 services: Data<&Services>,
-                /// Through which session.
+                /// The session that sends the message.
                 id: Path<Id<SessionId>>,
-                /// 1 to 255 printable ASCII characters, new for each message.
+                /// 1 to 255 printable ASCII characters, different for each message.
                 #[oai(name = "Idempotency-Key")]
                 _key: Header<Option<String>>,
                 request: &Request,
@@ -54,30 +54,30 @@ macro_rules! by_kind {
 }
 
 by_kind! {
-    /// Send a text to one person.
+    /// Send a text to a person or a group.
     send_text "send_text" "/:id/messages/text" TextMessage;
-    /// Send a picture to one person.
+    /// Send an image to a person or a group.
     send_image "send_image" "/:id/messages/image" ImageMessage;
-    /// Send a film to one person.
+    /// Send a video to a person or a group.
     send_video "send_video" "/:id/messages/video" VideoMessage;
-    /// Send a recording to one person, as a file that plays.
+    /// Send an audio file to a person or a group.
     send_audio "send_audio" "/:id/messages/audio" AudioMessage;
-    /// Send a voice note to one person.
+    /// Send a voice note to a person or a group.
     send_voice "send_voice" "/:id/messages/voice" VoiceMessage;
-    /// Send any file to one person.
+    /// Send any file to a person or a group.
     send_document "send_document" "/:id/messages/document" DocumentMessage;
-    /// Send a sticker to one person.
+    /// Send a sticker to a person or a group.
     send_sticker "send_sticker" "/:id/messages/sticker" StickerMessage;
-    /// Send a place on the map to one person.
+    /// Send a location to a person or a group.
     send_location "send_location" "/:id/messages/location" LocationMessage;
-    /// Send contact cards to one person.
+    /// Send contact cards to a person or a group.
     send_contacts "send_contacts" "/:id/messages/contacts" ContactsMessage;
-    /// Send a poll to one person. Their votes come in as `message.poll_vote`.
+    /// Send a poll to a person or a group. Each vote is an event `message.poll_vote`.
     send_poll "send_poll" "/:id/messages/poll" PollMessage;
-    /// Put an emoji under a message, or take it back.
+    /// React to a message with an emoji, or remove the reaction.
     send_reaction "send_reaction" "/:id/messages/reaction" ReactionMessage;
-    /// Edit a text that was sent.
+    /// Edit a text that you sent.
     send_edit "send_edit" "/:id/messages/edit" EditMessage;
-    /// Delete a message that was sent, for everybody.
+    /// Delete a message that you sent, for everyone.
     send_delete "send_delete" "/:id/messages/delete" DeleteMessage;
 }

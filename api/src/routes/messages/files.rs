@@ -1,4 +1,4 @@
-//! The kinds of a message that carry a file: where the file is, and what stands beside it.
+//! The kinds of message that carry a file: the source of the file, its caption and its name.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use passerelle_jobs::{
@@ -16,10 +16,10 @@ use crate::{flaws::Flaws, problem::Code, types::Id};
 
 /// The longest caption, in bytes of UTF-8.
 const CAPTION_MAX: usize = 4096;
-/// The longest name that is given, in bytes; a longer one is no name.
+/// The longest file name, in bytes.
 const FILE_NAME_MAX: usize = 1024;
 
-/// Where a file is, as a request says it.
+/// A file in a request.
 struct Given {
     media_id: Option<Id<MediaId>>,
     url: Option<String>,
@@ -35,16 +35,16 @@ macro_rules! carrying {
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            /// A file that you uploaded as this kind. Exactly one of `media_id`, `url` and `base64`.
+            /// The id of a file that you uploaded as this kind. Give exactly one of `media_id`, `url` and `base64`.
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub media_id: Option<Id<MediaId>>,
-            /// A public address, http or https, from which the file is fetched while the message waits its
-            /// turn: at most 3 redirects and 30 seconds. If it cannot be had, the message fails.
+            /// A public `http` or `https` URL. The gateway fetches the file while the message is queued, with
+            /// at most 3 redirects and within 30 seconds. If this fails, the message fails.
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub url: Option<String>,
-            /// The file itself, at most 5 MiB, in base64 with padding (RFC 4648, section 4).
+            /// The content of the file, at most 5 MiB, in base64 with padding (RFC 4648, section 4).
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub base64: Option<String>,
@@ -70,30 +70,30 @@ macro_rules! carrying {
 }
 
 carrying! {
-    /// A picture to send: JPEG, PNG or WebP, at most 16 MiB and 50 million pixels.
+    /// An image to send: JPEG, PNG or WebP, at most 16 MiB and 50 million pixels.
     NewImage "image" Image {
-        /// The text below it, at most 4096 bytes of UTF-8.
+        /// The caption, at most 4096 bytes of UTF-8.
         caption
     } { file_name }
-    /// A film to send, at most 64 MiB: MP4 with H.264 and AAC. Where ffmpeg is installed, MOV, WebM, Matroska, AVI, MPEG,
-    /// FLV, WMV and MP4 with other codecs become one, at most 1280 pixels on the longer side.
+    /// A video to send, at most 64 MiB: MP4 with H.264 and AAC. If ffmpeg is installed, the gateway converts MOV, WebM,
+    /// Matroska, AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side.
     NewVideo "video" Video {
-        /// The text below it, at most 4096 bytes of UTF-8.
+        /// The caption, at most 4096 bytes of UTF-8.
         caption
     } { file_name }
-    /// A recording to send as a file that plays: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
+    /// An audio file to send: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
     NewAudio "audio" Audio {} { caption, file_name }
-    /// A voice note to send, at most 16 MiB and 15 minutes: Ogg with Opus; MP3, M4A, AAC, FLAC, WAV and Ogg with Vorbis
-    /// become one.
+    /// A voice note to send, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, AAC, FLAC, WAV
+    /// and Ogg with Vorbis.
     NewVoice "voice" Voice {} { caption, file_name }
     /// Any file to send, at most 2 GiB.
     NewDocument "document" Document {
-        /// The text below it, at most 4096 bytes of UTF-8.
+        /// The caption, at most 4096 bytes of UTF-8.
         caption,
-        /// Its name on the phone. What is no part of a name is taken out: folders, control characters.
+        /// The name of the file on the phone. Folders and control characters are removed.
         file_name
     } {}
-    /// A sticker to send: WebP of 512 by 512 pixels, at most 100 KiB, or 500 KiB when it moves.
+    /// A sticker to send: WebP of 512 by 512 pixels, at most 100 KiB, or 500 KiB if it is animated.
     NewSticker "sticker" Sticker {} { caption, file_name }
 }
 
@@ -112,8 +112,8 @@ impl Given {
         let file_name = given.filter(|name| name.len() <= FILE_NAME_MAX);
         let file_name = file_name.and_then(clean_file_name);
         let holds = given.is_none() || file_name.is_some();
-        flaws.unless(holds, Code::InvalidName, at("file_name"), "a file's name");
-        // What is known of the file takes the place of this id.
+        flaws.unless(holds, Code::InvalidName, at("file_name"), "a file name");
+        // The id of the stored file replaces this one.
         let mut media = Media::new(MediaId::new(&Clock::system()));
         media.caption = self.caption.filter(|caption| !caption.is_empty());
         media.file_name = file_name;
@@ -144,49 +144,49 @@ fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
     let wanted = "base64 with padding";
     flaws.unless(bytes.is_some(), Code::InvalidBase64, &*pointer, wanted);
     let size = bytes.as_ref().map_or(0, Vec::len);
-    let wanted = "at most 5 MiB; upload what is larger";
+    let wanted = "at most 5 MiB; upload a larger file";
     flaws.unless(size <= INLINE_MAX, Code::MediaTooLarge, pointer, wanted);
     bytes
 }
 
-/// The file of a message as it is answered. What is not known yet, or does not apply, is absent.
+/// The file of a message. Fields that are not known yet, or do not apply, are absent.
 #[derive(Debug, Serialize, Object)]
 pub struct MessageMedia {
-    /// The file: read it by this id as long as it is kept.
+    /// The id of the file. Read the file by this id until it expires.
     pub media_id: Id<MediaId>,
-    /// The text below it.
+    /// The caption.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
-    /// Its name.
+    /// The name of the file.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// Its type, such as `image/jpeg`; of a message that came in, as its sender says.
+    /// The media type, such as `image/jpeg`. For an inbound message it is what the sender declared.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// Its size in bytes.
+    /// The size in bytes.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// SHA-256 of its bytes, 64 hexadecimal digits.
+    /// SHA-256 of the content, 64 hexadecimal digits.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Pixels from left to right.
+    /// The width in pixels.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// How long it plays.
+    /// The duration in seconds.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
-    /// How many pages it has: of a PDF that you send, counted; of a document that came in, as its sender says.
+    /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,

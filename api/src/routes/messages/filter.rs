@@ -1,55 +1,42 @@
-//! What a list of messages can be asked for.
+//! The filters of the list of messages.
 
 use passerelle_jobs::model::{self, Direction};
 use poem_openapi::Enum;
 
-/// Which statuses a list can be asked for.
+use crate::types::same_variants;
+
+/// The status of a message.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// In its lane.
+    /// Waits in the queue.
     Queued,
-    /// Claimed by the host.
+    /// Is being sent.
     Sending,
-    /// Written, and never acknowledged.
+    /// Was written, and WhatsApp did not acknowledge it.
     Unknown,
-    /// WhatsApp's server has it.
+    /// WhatsApp's server acknowledged it.
     Sent,
-    /// On a device.
+    /// Reached a device of the recipient.
     Delivered,
-    /// Seen.
+    /// Was read.
     Read,
-    /// Played.
+    /// Was played.
     Played,
-    /// Refused.
+    /// Will not be sent.
     Failed,
-    /// It waited too long.
+    /// Waited too long.
     Expired,
-    /// Taken back.
+    /// Was canceled.
     Canceled,
-    /// Inbound.
+    /// Was received.
     Received,
 }
 
-impl From<MessageStatus> for model::Status {
-    fn from(status: MessageStatus) -> Self {
-        match status {
-            MessageStatus::Queued => Self::Queued,
-            MessageStatus::Sending => Self::Sending,
-            MessageStatus::Unknown => Self::Unknown,
-            MessageStatus::Sent => Self::Sent,
-            MessageStatus::Delivered => Self::Delivered,
-            MessageStatus::Read => Self::Read,
-            MessageStatus::Played => Self::Played,
-            MessageStatus::Failed => Self::Failed,
-            MessageStatus::Expired => Self::Expired,
-            MessageStatus::Canceled => Self::Canceled,
-            MessageStatus::Received => Self::Received,
-        }
-    }
-}
+same_variants!(MessageStatus => model::Status:
+    Queued Sending Unknown Sent Delivered Read Played Failed Expired Canceled Received);
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum MessageDirection {
@@ -59,11 +46,4 @@ pub enum MessageDirection {
     Inbound,
 }
 
-impl From<MessageDirection> for Direction {
-    fn from(direction: MessageDirection) -> Self {
-        match direction {
-            MessageDirection::Outbound => Self::Outbound,
-            MessageDirection::Inbound => Self::Inbound,
-        }
-    }
-}
+same_variants!(MessageDirection => Direction: Outbound Inbound);

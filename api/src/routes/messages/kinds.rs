@@ -1,4 +1,4 @@
-//! What a message can carry, kind by kind: the shape of each and what makes a value of it usable.
+//! What a message can carry: the schema of each kind, and the rules for its values.
 
 use std::collections::HashSet;
 
@@ -23,13 +23,13 @@ const QUESTION_MAX: usize = 255;
 const OPTION_MAX: usize = 100;
 const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 
-/// A kind of content, as a request has it.
+/// A kind of content in a request.
 pub(super) trait Shape {
-    /// The content; what is wrong with it goes to `flaws`.
+    /// Returns the content, and adds every error in it to `flaws`.
     fn content(self, flaws: &mut Flaws) -> Parsed;
 }
 
-/// A content that was asked for.
+/// The content of a request.
 pub(super) struct Parsed {
     pub(super) content: Content,
     /// Where its file is.
@@ -47,10 +47,10 @@ impl From<Content> for Parsed {
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewText {
-    /// 1 to 65,536 bytes of UTF-8, and not only white space.
+    /// 1 to 65,536 bytes of UTF-8, not only white space.
     pub body: String,
-    /// Show a preview of the first `http` or `https` link in the text; not when absent. The gateway then
-    /// calls that address. What cannot be had in a few seconds goes out as plain text.
+    /// Whether to show a preview of the first `http` or `https` link in the text; false when absent. The
+    /// gateway fetches that page. If this takes more than a few seconds, the text is sent without a preview.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub link_preview: Option<bool>,
@@ -72,29 +72,29 @@ impl Shape for NewText {
 /// A text.
 #[derive(Debug, Serialize, Object)]
 pub struct Text {
-    /// What it says.
+    /// The text.
     pub body: String,
-    /// The preview of a link in it, when it has one: of a text to send once it was fetched.
+    /// The preview of a link in the text. For an outbound text it is present once it was fetched.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_preview: Option<LinkPreview>,
 }
 
-/// What is shown of the page that a link leads to.
+/// The preview of the page that a link leads to.
 #[derive(Debug, Serialize, Object)]
 pub struct LinkPreview {
-    /// The link, as it stands in the text.
+    /// The link as it is in the text.
     pub url: String,
-    /// What the page is called.
+    /// The title of the page.
     pub title: String,
-    /// What it says of itself.
+    /// The description of the page.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
 impl LinkPreview {
-    /// None while there is nothing to show.
+    /// Returns `None` while there is nothing to show.
     pub(super) fn of(preview: content::LinkPreview) -> Option<Self> {
         Some(Self {
             url: preview.url,
@@ -111,13 +111,13 @@ fn text(body: &str, pointer: &str, flaws: &mut Flaws) {
     flaws.unless(body.len() <= TEXT_MAX, Code::TextTooLong, pointer, wanted);
 }
 
-/// Whether it has 1 to `max` characters, not only white space and none a control character.
+/// Whether it has 1 to `max` characters, not only white space, and no control characters.
 fn is_line(text: &str, max: usize) -> bool {
     let sized = (1..=max).contains(&text.chars().count());
     sized && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
-/// A place on the map.
+/// A location.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct Location {
@@ -125,11 +125,11 @@ pub struct Location {
     pub latitude: f64,
     /// Degrees east, -180 to 180.
     pub longitude: f64,
-    /// What the place is called, 1 to 100 characters.
+    /// The name of the place, 1 to 100 characters.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// Its address, 1 to 1000 characters.
+    /// The address of the place, 1 to 1000 characters.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub address: Option<String>,
@@ -163,15 +163,16 @@ impl Shape for Location {
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct ContactCard {
-    /// Whose card it is, 1 to 100 characters.
+    /// The name of the person, 1 to 100 characters.
     pub name: String,
-    /// Their numbers: to send, 1 to 10 in E.164. What came in has them as they stood on the card.
+    /// The phone numbers. To send a card: 1 to 10 numbers in E.164. A card that was received has the numbers as the
+    /// sender wrote them.
     pub phones: Vec<String>,
-    /// Where they work, 1 to 100 characters.
+    /// The company of the person, 1 to 100 characters.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub organisation: Option<String>,
-    /// Their mail addresses, at most 10.
+    /// The email addresses, at most 10.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emails: Option<Vec<String>>,
@@ -181,7 +182,7 @@ impl Shape for Vec<ContactCard> {
     fn content(self, flaws: &mut Flaws) -> Parsed {
         let holds = (1..=CARDS_MAX).contains(&self.len());
         flaws.unless(holds, Code::InvalidContact, "/contacts", "1 to 10 cards");
-        // What is beyond the bound is not looked at.
+        // Cards beyond the limit are not checked.
         let cards = self.into_iter().take(CARDS_MAX).enumerate();
         Content::Contacts {
             contacts: cards.map(|(n, card)| card.card(n, flaws)).collect(),
@@ -211,7 +212,7 @@ impl ContactCard {
         flaw(emails.len() <= EACH_MAX, "emails", "at most 10 addresses");
         for (m, email) in emails.iter().take(EACH_MAX).enumerate() {
             let holds = is_line(email, EMAIL_MAX) && email.contains('@');
-            flaw(holds, &format!("emails/{m}"), "a mail address");
+            flaw(holds, &format!("emails/{m}"), "an email address");
         }
         content::Card {
             name: self.name,
@@ -226,11 +227,11 @@ impl ContactCard {
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct Poll {
-    /// What is asked, 1 to 255 characters.
+    /// The question, 1 to 255 characters.
     pub question: String,
-    /// What can be chosen: 2 to 12 options of 1 to 100 characters, each once.
+    /// The options to choose from: 2 to 12 different options of 1 to 100 characters.
     pub options: Vec<String>,
-    /// How many of them one voter may choose, 1 to all of them; 1 when absent.
+    /// How many options one voter may choose, 1 to the number of options; 1 when absent.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub selectable_count: Option<u32>,
@@ -247,7 +248,7 @@ impl Shape for Poll {
         let mut seen = HashSet::new();
         for (n, option) in self.options.iter().take(*OPTIONS.end()).enumerate() {
             let holds = is_line(option, OPTION_MAX) && seen.insert(option);
-            let wanted = "1 to 100 characters, without control characters, and each option once";
+            let wanted = "1 to 100 characters, without control characters, and different from the other options";
             flaws.unless(holds, code, format!("/poll/options/{n}"), wanted);
         }
         let count = self.selectable_count.unwrap_or(1);
@@ -263,19 +264,19 @@ impl Shape for Poll {
     }
 }
 
-/// An emoji to put under a message.
+/// A reaction to a message.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewReaction {
-    /// Under which message of the same chat, in or out.
+    /// The message to react to: an inbound or outbound message of the same chat.
     pub message_id: Id<MessageId>,
-    /// One emoji; an empty text takes the reaction back.
+    /// A single emoji. An empty text removes the reaction.
     pub emoji: String,
 }
 
 impl Shape for NewReaction {
     fn content(self, flaws: &mut Flaws) -> Parsed {
-        let wanted = "one emoji, or nothing";
+        let wanted = "a single emoji or an empty text";
         let holds = self.emoji.is_empty() || is_emoji(&self.emoji);
         flaws.unless(holds, Code::InvalidEmoji, "/reaction/emoji", wanted);
         Content::Reaction(content::Reaction {
@@ -286,8 +287,8 @@ impl Shape for NewReaction {
     }
 }
 
-/// One character as people see it, and no letter, digit or mark of a keyboard. Which ones there are
-/// is Unicode's to say, year by year; phones show an unknown one as an empty box.
+/// Whether it is one character as people see it, and not a letter, a digit or punctuation. There is no list
+/// of emoji here, because Unicode adds some every year. Phones show an unknown one as an empty box.
 fn is_emoji(text: &str) -> bool {
     let one = text.graphemes(true).count() == 1 && text.len() <= 64;
     let pictured =
@@ -295,13 +296,13 @@ fn is_emoji(text: &str) -> bool {
     one && !text.chars().any(char::is_whitespace) && text.chars().any(pictured)
 }
 
-/// A new text in place of the one that a message has.
+/// A new text for a message that was sent.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewEdit {
-    /// Of which text that you sent in the same chat, in the last 15 minutes.
+    /// The message to edit: a text that you sent in the same chat in the last 15 minutes.
     pub message_id: Id<MessageId>,
-    /// 1 to 65,536 bytes of UTF-8, and not only white space.
+    /// The new text: 1 to 65,536 bytes of UTF-8, not only white space.
     pub body: String,
 }
 
@@ -316,11 +317,11 @@ impl Shape for NewEdit {
     }
 }
 
-/// A message to take from everybody's chat.
+/// A message to delete for everyone.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewDelete {
-    /// Which message that you sent in the same chat, in the last two days.
+    /// The message to delete: one that you sent in the same chat in the last two days.
     pub message_id: Id<MessageId>,
 }
 

@@ -1,13 +1,13 @@
-//! Messages: send one, read them, take one back, tell that one was read.
+//! Messages: send, list, read, cancel, mark as read or played.
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | `kinds` | what a message can carry, and what makes it usable |
+//! | `kinds` | what a message can carry, and when it is valid |
 //! | `files` | the kinds that carry a file |
 //! | `request` | a message to send, one shape for each kind |
 //! | `by_kind` | a route for each kind |
-//! | `response`, `about` | a message as it is answered |
-//! | `filter`, `refusals` | what a list can be asked for; why something was refused |
+//! | `response`, `about` | a message in an answer |
+//! | `filter`, `refusals` | the filters of the list; why a request was refused |
 
 pub mod about;
 mod by_kind;
@@ -54,15 +54,15 @@ pub struct Messages;
 impl Messages {
     /// Send a message to a person or a group.
     ///
-    /// 202 means that it is committed to disk and will be sent in its turn, at the number's pace;
-    /// `queue` says about when. Send an `Idempotency-Key` and a repeated request is answered as
-    /// the first was, with the header `Idempotency-Replayed`.
+    /// 202 means that the message is committed to disk. It is sent in its turn, at the pace of the number;
+    /// `queue` has an estimate of the time. With an `Idempotency-Key`, a repeated request sends nothing
+    /// new: it gets the answer of the first one, with the header `Idempotency-Replayed`.
     #[oai(path = "/", method = "post", operation_id = "send_message")]
     async fn send_message(
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// 1 to 255 printable ASCII characters, new for each message.
+        /// 1 to 255 printable ASCII characters, different for each message.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
         request: &Request,
@@ -81,38 +81,29 @@ impl Messages {
         &self,
         caller: Caller,
         services: Data<&Services>,
-        /// Only this session's.
+        /// Only messages of this session.
         session_id: Query<Option<Id<SessionId>>>,
-        /// Only with this status.
+        /// Only messages with this status.
         status: Query<Option<MessageStatus>>,
-        /// Only this way.
+        /// Only messages in this direction.
         direction: Query<Option<MessageDirection>>,
-        /// Messages wanted.
+        /// Maximum number of messages to return.
         #[oai(
             default = "super::twenty",
             validator(minimum(value = "1"), maximum(value = "100"))
         )]
         limit: Query<u32>,
-        /// Where the page before ended: its `next_cursor`.
+        /// The `next_cursor` of the previous page.
         cursor: Query<Option<String>>,
     ) -> Result<Success<MessageList>, Problem> {
-        let page = list::page(&services, limit.0, cursor.as_deref())?;
         let filter = Filter {
             session: session_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
             direction: direction.0.map(Into::into),
         };
-        let listed = messages::list(&services, caller.0.org, &filter, &page).await?;
-        let next_cursor = list::next(&services, &listed, |one| one.id.to_string());
-        let (data, has_more) = (
-            listed.items.into_iter().map(Into::into).collect(),
-            listed.more,
-        );
-        Ok(Success::of(MessageList {
-            data,
-            has_more,
-            next_cursor,
-        }))
+        let load =
+            |page| async move { messages::list(services.0, caller.0.org, &filter, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
     }
 
     /// Read a message.
@@ -130,7 +121,7 @@ impl Messages {
             .ok_or_else(not_found)
     }
 
-    /// Take back a message that is still queued.
+    /// Cancel a message that is still queued.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_message")]
     async fn cancel_message(
         &self,
@@ -146,10 +137,10 @@ impl Messages {
         ))
     }
 
-    /// Tell the contact that a message was read.
+    /// Mark an inbound message as read.
     ///
-    /// For a message that came in. Their phone shows the blue ticks, unless the settings of the
-    /// session's number hide them. It is not paced: it is no message.
+    /// The contact's phone shows the blue ticks, unless the settings of the session's number hide them.
+    /// A read receipt is not a message, so it is not paced.
     #[oai(
         path = "/:id/read",
         method = "post",
@@ -166,9 +157,9 @@ impl Messages {
         Ok(Success::of(marked.into()))
     }
 
-    /// Tell the contact that a voice note was played.
+    /// Mark an inbound voice note, audio file or video as played.
     ///
-    /// For a voice note, a recording or a film that came in.
+    /// The contact's phone shows that it was played.
     #[oai(
         path = "/:id/played",
         method = "post",
@@ -186,7 +177,7 @@ impl Messages {
     }
 }
 
-/// Accepts the message. A repeat under the same key is the same request by whichever route it comes.
+/// Accepts the message. The general route and the routes by kind share the idempotency keys.
 async fn send(
     services: &Services,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Why the brain refused, as problems.
+//! The refusals of `jobs`, as problems.
 
 use passerelle_jobs::{
     media::SourceError,
@@ -12,7 +12,7 @@ use crate::{
     routes::{media::of_file, not_found},
 };
 
-/// The refusal of a message of this type.
+/// Returns the problem for a message of this type.
 pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
     match error {
         AcceptError::Target(error) => of_target(error, &format!("/{kind}/message_id")),
@@ -21,17 +21,17 @@ pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
     }
 }
 
-/// `to` is a contact's id, and there is none.
+/// Returns the problem for a `to` that is the id of no contact.
 pub(in crate::routes) fn no_contact() -> Problem {
     let code = Code::ContactNotFound;
     Problem::new(code).at("/to", code.as_str(), "there is no such contact")
 }
 
-/// `to` wants nothing more.
+/// Returns the problem for a recipient who opted out.
 pub(in crate::routes) fn opted_out() -> Problem {
     let (code, why) = (
         Code::RecipientOptedOut,
-        "they wrote that they want no more messages",
+        "the recipient wrote that they want no more messages",
     );
     Problem::new(code).at("/to", code.as_str(), why)
 }
@@ -76,7 +76,7 @@ impl From<AcceptError> for Problem {
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",
                 "invalid_expiry",
-                "a moment in the future",
+                "a time in the future",
             ),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
             AcceptError::Target(error) => of_target(error, "/"),
@@ -94,7 +94,7 @@ impl From<CancelError> for Problem {
         match error {
             CancelError::NotFound => not_found(),
             CancelError::TooLate(status) => Self::new(Code::MessageNotCancelable).detail(format!(
-                "Only a queued message can be taken back; this one is {}.",
+                "Only a queued message can be canceled. This one is {}.",
                 status.as_str()
             )),
             CancelError::Fault(fault) => fault.into(),

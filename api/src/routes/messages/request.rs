@@ -1,4 +1,4 @@
-//! A message to send: one shape for each kind, told apart by `type`.
+//! A message to send: one schema for each kind, distinguished by `type`.
 
 use std::borrow::Cow;
 
@@ -13,24 +13,24 @@ use poem_openapi::{
     types::Type,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
     kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, NewText, Poll, Shape as _},
 };
 use crate::{
-    body::{self, Read},
+    body::Read,
     flaws::Flaws,
+    json::Json,
     problem::{Code, Problem},
     types::{Id, Timestamp},
     word::{Said, Word},
 };
 
-/// The most people one message mentions.
+/// The most people that one message can mention.
 const MENTIONS_MAX: usize = 100;
 
-/// What goes for every kind.
+/// The fields that every kind can have.
 struct Common {
     session: Id<SessionId>,
     to: String,
@@ -40,7 +40,8 @@ struct Common {
     expires_at: Option<Timestamp>,
 }
 
-/// The two shapes of a kind: whole, and without what the path of its own route says.
+/// Defines the two schemas of a kind: the whole one, and the one of its own route, whose path names the
+/// session and the kind.
 macro_rules! shapes {
     ($variant:ident $word:literal $field:ident: $shape:ty; $what:tt;
      $new:ident, $bare:ident { $($(#[$beside_doc:meta])* $beside:ident: $beside_type:ty,)* } { $($absent:ident,)* }) => {
@@ -56,14 +57,14 @@ macro_rules! shapes {
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $new {
-            /// Through which session.
+            /// The session that sends the message.
             pub session_id: Id<SessionId>,
-            /// What it carries; the field of that name holds it.
+            /// The kind of the message. The field of the same name has its content.
             #[oai(rename = "type")]
             #[serde(rename = "type")]
             pub kind: Word<$variant>,
-            /// To whom: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a contact
-            /// (`ctc_…`), or a group that the number is in (`…@g.us`).
+            /// The recipient: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a
+            /// contact (`ctc_…`), or a group that the session's number is in (`…@g.us`).
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -71,7 +72,7 @@ macro_rules! shapes {
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
-            /// Not sent after this moment; a day from now when absent.
+            /// When the message expires if it was not sent. One day from now when absent.
             #[oai(skip_serializing_if_is_none)]
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
@@ -107,8 +108,8 @@ macro_rules! shapes {
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
         pub struct $bare {
-            /// To whom: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a contact
-            /// (`ctc_…`), or a group that the number is in (`…@g.us`).
+            /// The recipient: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a
+            /// contact (`ctc_…`), or a group that the session's number is in (`…@g.us`).
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -116,14 +117,14 @@ macro_rules! shapes {
             #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
-            /// Not sent after this moment; a day from now when absent.
+            /// When the message expires if it was not sent. One day from now when absent.
             #[oai(skip_serializing_if_is_none)]
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
 
         impl $bare {
-            /// The whole message.
+            /// Adds the session of the path.
             pub(super) fn through(self, session_id: Id<SessionId>) -> NewMessage {
                 NewMessage::$variant($new {
                     session_id,
@@ -145,11 +146,12 @@ macro_rules! sendable {
     ) => {
         $(shapes! {
             $shown $shown_word $shown_field: $shown_shape; $shown_what; $shown_new, $shown_bare {
-                /// The message of the same chat that it answers, in or out.
+                /// The message that it replies to: an inbound or outbound message of the same chat.
                 reply_to: Option<Id<MessageId>>,
-                /// Whom the text mentions, at most 100, in E.164. The text has `@` and the digits at the place.
+                /// The people that the text mentions, at most 100 phone numbers in E.164. The text itself has `@` and
+                /// the digits of the number.
                 mentions: Option<Vec<String>>,
-                /// Shown as passed on from another chat.
+                /// Whether the message is shown as forwarded.
                 forwarded: Option<bool>,
             } {}
         })*
@@ -159,7 +161,7 @@ macro_rules! sendable {
             }
         })*
 
-        /// A message to send, of one of these kinds.
+        /// A message to send: one of these kinds.
         #[derive(Debug, Serialize)]
         #[serde(untagged)]
         pub enum NewMessage {
@@ -168,13 +170,13 @@ macro_rules! sendable {
         }
 
         impl NewMessage {
-            /// Every `type`, and the schema of its shape.
+            /// Every `type` and the name of its schema.
             const KINDS: &'static [(&'static str, &'static str)] = &[
                 $(($shown_word, stringify!($shown_new)),)*
                 $(($about_word, stringify!($about_new)),)*
             ];
 
-            /// Its `type`, which is also the name of the field that holds what it carries.
+            /// Returns its `type`, which is also the name of the field with its content.
             pub(super) fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$shown(_) => $shown_word,)*
@@ -182,7 +184,7 @@ macro_rules! sendable {
                 }
             }
 
-            /// What is wrong with a message of the right shape: everything at once.
+            /// Validates the values, and reports all errors at once.
             pub(super) fn parse(self) -> Result<outbound::NewMessage, Problem> {
                 match self {
                     $(Self::$shown(new) => new.parse(),)*
@@ -190,10 +192,10 @@ macro_rules! sendable {
                 }
             }
 
-            fn of_kind(kind: &str, bytes: &[u8]) -> Option<Result<Self, Problem>> {
+            fn of_kind(kind: &str, json: &Json) -> Option<Result<Self, Problem>> {
                 Some(match kind {
-                    $($shown_word => body::parse::<$shown_new>(bytes).map(Self::$shown),)*
-                    $($about_word => body::parse::<$about_new>(bytes).map(Self::$about),)*
+                    $($shown_word => json.read().map(Self::$shown),)*
+                    $($about_word => json.read().map(Self::$about),)*
                     _ => return None,
                 })
             }
@@ -209,20 +211,20 @@ macro_rules! sendable {
 sendable! {
     shown {
         TextKind "text" text: NewText; "A text."; NewTextMessage, TextMessage;
-        ImageKind "image" image: NewImage; "A picture."; NewImageMessage, ImageMessage;
-        VideoKind "video" video: NewVideo; "A film."; NewVideoMessage, VideoMessage;
-        AudioKind "audio" audio: NewAudio; "A recording, as a file that plays."; NewAudioMessage, AudioMessage;
+        ImageKind "image" image: NewImage; "An image."; NewImageMessage, ImageMessage;
+        VideoKind "video" video: NewVideo; "A video."; NewVideoMessage, VideoMessage;
+        AudioKind "audio" audio: NewAudio; "An audio file."; NewAudioMessage, AudioMessage;
         VoiceKind "voice" voice: NewVoice; "A voice note."; NewVoiceMessage, VoiceMessage;
         DocumentKind "document" document: NewDocument; "Any file."; NewDocumentMessage, DocumentMessage;
         StickerKind "sticker" sticker: NewSticker; "A sticker."; NewStickerMessage, StickerMessage;
-        LocationKind "location" location: Location; "A place on the map."; NewLocationMessage, LocationMessage;
+        LocationKind "location" location: Location; "A location."; NewLocationMessage, LocationMessage;
         ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10."; NewContactsMessage, ContactsMessage;
         PollKind "poll" poll: Poll; "A poll."; NewPollMessage, PollMessage;
     }
     about {
         ReactionKind "reaction" reaction: NewReaction; "A reaction to a message."; NewReactionMessage, ReactionMessage;
-        EditKind "edit" edit: NewEdit; "An edit of a text."; NewEditMessage, EditMessage;
-        DeleteKind "delete" delete: NewDelete; "A deletion for everybody."; NewDeleteMessage, DeleteMessage;
+        EditKind "edit" edit: NewEdit; "An edit of a sent text."; NewEditMessage, EditMessage;
+        DeleteKind "delete" delete: NewDelete; "A deletion for everyone."; NewDeleteMessage, DeleteMessage;
     }
 }
 
@@ -248,7 +250,7 @@ impl Type for NewMessage {
             });
             let one_of = Self::KINDS.iter();
             MetaSchema {
-                description: Some("A message to send, of one of these kinds."),
+                description: Some("A message to send: one of these kinds."),
                 one_of: one_of
                     .map(|(_, schema)| MetaSchemaRef::Reference((*schema).to_owned()))
                     .collect(),
@@ -271,11 +273,10 @@ impl Type for NewMessage {
 }
 
 impl Read for NewMessage {
-    /// By its `type`. A body without one that could be meant is told what a text lacks.
-    fn read(bytes: &[u8]) -> Result<Self, Problem> {
-        let json: Value = body::json(bytes)?;
-        let kind = json.get("type").and_then(Value::as_str).unwrap_or("text");
-        Self::of_kind(kind, bytes).unwrap_or_else(|| {
+    /// Reads the schema that `type` names. A body without `type` is checked as a text.
+    fn read(json: &Json) -> Result<Self, Problem> {
+        let kind = json.text("type").unwrap_or("text");
+        Self::of_kind(kind, json).unwrap_or_else(|| {
             let words: Vec<_> = Self::KINDS.iter().map(|(word, _)| *word).collect();
             let wanted = format!("expected one of {}", words.join(", "));
             Err(Problem::new(Code::ValidationFailed).at("/type", "unknown_value", wanted))
@@ -300,10 +301,10 @@ impl Common {
     }
 }
 
-/// To whom, as a request says it.
+/// Parses the recipient of a request.
 pub(crate) fn recipient(text: &str, flaws: &mut Flaws) -> Option<To> {
     if is_unsupported(text) {
-        let wanted = "a person or a group: channels, status and calls are not sent to yet";
+        let wanted = "a person or a group; channels, status and calls are not supported";
         flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
         return None;
     }
@@ -311,12 +312,12 @@ pub(crate) fn recipient(text: &str, flaws: &mut Flaws) -> Option<To> {
     let contact = || ContactId::parse(text).ok().map(To::Contact);
     let group = || Group::parse(text).map(To::Group);
     let to = phone.or_else(contact).or_else(group);
-    let wanted = "a phone number in E.164, such as +491510000002, a contact's id or a group's";
+    let wanted = "a phone number in E.164, such as +491510000002, a contact id or a group id";
     flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
     to
 }
 
-/// WhatsApp's names of channels, status posts and calls.
+/// Whether it is WhatsApp's address of a channel, a status post or a call.
 fn is_unsupported(to: &str) -> bool {
     ["@newsletter", "@broadcast", "@call"]
         .iter()
@@ -329,7 +330,7 @@ mod tests {
         clock::Clock,
         content::{Content, TEXT_MAX},
     };
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -339,7 +340,7 @@ mod tests {
         if body.get("to").is_none() {
             body["to"] = json!("+491510000002");
         }
-        NewMessage::read(body.to_string().as_bytes())?.parse()
+        NewMessage::read(&Json::parse(body.to_string().as_bytes())?)?.parse()
     }
 
     fn text(to: &str, body: &str) -> Value {

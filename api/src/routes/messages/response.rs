@@ -1,4 +1,4 @@
-//! A message as it is answered.
+//! A message in an answer.
 
 use passerelle_jobs::{
     content::{self, Content},
@@ -20,164 +20,165 @@ use crate::{
     types::{Id, Timestamp},
 };
 
-/// When a message waits its turn.
+/// The place of a message in the queue of its session.
 #[derive(Debug, Serialize, Object)]
 pub struct MessageQueue {
-    /// Messages before it in the session's lane; 0 when it is next.
+    /// The number of messages before it; 0 when it is next.
     pub position: i64,
-    /// When it is likely to be sent, while the session is connected.
+    /// When it will probably be sent, if the session is connected.
     pub estimated_send_at: Timestamp,
-    /// By when at the latest, while the session is connected.
+    /// When it will be sent at the latest, if the session is connected.
     pub estimated_send_by: Timestamp,
 }
 
-/// Why a message will not arrive.
+/// Why a message failed.
 #[derive(Debug, Serialize, Object)]
 pub struct MessageError {
-    /// Stable.
+    /// Stable code of the reason.
     pub code: String,
 }
 
-/// A message this version does not read.
+/// A message of a kind that this version does not support.
 #[derive(Debug, Serialize, Object)]
 pub struct Unsupported {
-    /// WhatsApp's name of what it carried, such as `eventMessage`.
+    /// WhatsApp's name of the kind, such as `eventMessage`.
     pub kind: String,
 }
 
-/// A message, out or in.
+/// An outbound or inbound message.
 #[derive(Debug, Serialize, Object)]
 pub struct Message {
     /// Its id.
     pub id: Id<MessageId>,
     /// Always `message`.
     pub object: String,
-    /// Through which session it goes or came.
+    /// The session that sends or received it.
     pub session_id: Id<SessionId>,
     /// `outbound` or `inbound`.
     pub direction: String,
-    /// What it carries; the field of that name holds it. `text`; with a file `image`, `video`,
-    /// `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`;
-    /// about another message: `reaction`, `edit`, `delete`, `poll_vote`; `deleted` when its writer
-    /// deleted it for everybody, and nothing of it is left; `undecryptable` for what cannot be
-    /// decrypted and may still be said again; `unsupported` for what this version does not read.
+    /// The kind of the message. The field of the same name has its content: `text`; with a file `image`,
+    /// `video`, `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`; about another
+    /// message `reaction`, `edit`, `delete`, `poll_vote`. Three kinds have no content of their own:
+    /// `deleted` (its sender deleted it for everyone), `undecryptable` (it could not be decrypted, and may
+    /// still be sent again) and `unsupported` (this version does not support it).
     #[oai(rename = "type")]
     #[serde(rename = "type")]
     pub kind: String,
-    /// To whom, of an outbound one: the phone number when it is known, or the group.
+    /// The recipient of an outbound message: the phone number if it is known, or the group.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// From whom, of an inbound one, when WhatsApp told the number.
+    /// The sender of an inbound message, if WhatsApp shared the phone number.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The group it goes out to or came in in. In one, `delivered`, `read` and `played` tell that the
-    /// first of its members got that far.
+    /// The group of the message. In a group, `delivered`, `read` and `played` mean that this is true for at
+    /// least one member.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
-    /// The phone number of the other side, when it is known; in a group, of who wrote.
+    /// The phone number of the contact, if it is known. In a group, of the member who sent the message.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    /// WhatsApp's own id of the other side, when it is known.
+    /// WhatsApp's own id of the contact (LID), if it is known.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
-    /// Our stable id of the other side, when it is known.
+    /// The stable id of the contact in this gateway, if it is known.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact_id: Option<String>,
-    /// Outbound: `queued`, `sending`, `unknown` (written, and WhatsApp never said what became of
-    /// it), `sent` (WhatsApp's server has it), `delivered`, `read`, `played`, `failed`, `expired`,
+    /// Outbound: `queued`, `sending`, `unknown` (it was written, and WhatsApp did not acknowledge it),
+    /// `sent` (WhatsApp's server acknowledged it), `delivered`, `read`, `played`, `failed`, `expired`,
     /// `canceled`. Inbound: `received`. A status never goes back.
     pub status: String,
     /// Why it failed.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<MessageError>,
-    /// The text, of type `text`.
+    /// The text, if the type is `text`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
-    /// The picture, of type `image`.
+    /// The image, if the type is `image`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<MessageMedia>,
-    /// The film, of type `video`.
+    /// The video, if the type is `video`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<MessageMedia>,
-    /// The recording, of type `audio`.
+    /// The audio file, if the type is `audio`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<MessageMedia>,
-    /// The voice note, of type `voice`.
+    /// The voice note, if the type is `voice`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voice: Option<MessageMedia>,
-    /// The file, of type `document`.
+    /// The file, if the type is `document`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<MessageMedia>,
-    /// The sticker, of type `sticker`.
+    /// The sticker, if the type is `sticker`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticker: Option<MessageMedia>,
-    /// The place, of type `location`.
+    /// The location, if the type is `location`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The contact cards, of type `contacts`.
+    /// The contact cards, if the type is `contacts`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<ContactCard>>,
-    /// The question, of type `poll`.
+    /// The poll, if the type is `poll`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
-    /// The vote, of type `poll_vote`.
+    /// The vote, if the type is `poll_vote`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_vote: Option<PollVote>,
-    /// The reaction, of type `reaction`.
+    /// The reaction, if the type is `reaction`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reaction: Option<Reaction>,
-    /// The new text, of type `edit`. The message it is of has it too, with `edited_at`.
+    /// The new text, if the type is `edit`. The edited message has it as well, with `edited_at`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
-    /// What was deleted, of type `delete`.
+    /// The deletion, if the type is `delete`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete: Option<Delete>,
-    /// What it was, of type `unsupported`.
+    /// The kind that is not supported, if the type is `unsupported`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<Unsupported>,
-    /// The message it answers.
+    /// The message that it replies to.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Reply>,
-    /// Whom its text mentions: phone numbers in E.164, or `…@lid` of whom WhatsApp told no number.
+    /// The people that the text mentions: phone numbers in E.164, or `…@lid` if WhatsApp does not share the
+    /// number.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<String>>,
-    /// Shown as passed on from another chat; absent when not.
+    /// Whether it is shown as forwarded; absent if not.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<bool>,
-    /// When it waits, in the answer that accepts it.
+    /// Its place in the queue, only in the answer that accepts the message.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<MessageQueue>,
-    /// WhatsApp's id of it; the same over every try.
+    /// WhatsApp's id of the message, the same for every attempt to send it.
     pub wa_message_id: String,
-    /// When it was accepted, or came in.
+    /// When it was accepted or received.
     pub created_at: Timestamp,
-    /// Not sent after this.
+    /// When it expires if it was not sent.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -185,29 +186,29 @@ pub struct Message {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
-    /// When it reached a device.
+    /// When it reached a device of the recipient.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
-    /// When it was read: an outbound one by the contact, an inbound one as you said.
+    /// When it was read: by the recipient of an outbound message, or by you if it is inbound.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
-    /// When it was played, in the same way.
+    /// When it was played, as for `read_at`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub played_at: Option<Timestamp>,
-    /// When its writer last edited it; it shows what it says now.
+    /// When its sender last edited it. The message has the new text.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<Timestamp>,
-    /// When its writer deleted it for everybody.
+    /// When its sender deleted it for everyone.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What a content shows: the field of its type is set.
+/// A content in an answer: the field of its type is set.
 #[derive(Default)]
 struct Shown {
     text: Option<Text>,
@@ -251,7 +252,7 @@ impl From<Content> for Shown {
             Content::Edit(edit) => shown.edit = Some(edit.into()),
             Content::Delete(delete) => shown.delete = Some(delete.into()),
             Content::Unsupported { kind } => shown.unsupported = Some(Unsupported { kind }),
-            // A content that this page was not taught yet is told by its type alone.
+            // A content that is unknown here has only its type.
             _ => {}
         }
         shown

@@ -21,8 +21,17 @@ fn main() -> ExitCode {
         eprintln!("{FIRST_BUILD}");
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    // Cargo describes this package to it in variables. Some build scripts watch them, such as ring's, so that
+    // their crates would be compiled again after each build without this program.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     // `exec` replaces this process, so Ctrl-C reaches the demo and its exit status is the command's.
-    let error = Command::new(cargo)
+    let error = command
         .args(["run", "--release", "-p", "passerelle"])
         .args(["--features", "sandbox", "--", "demo"])
         .args(env::args_os().skip(1))

@@ -128,7 +128,7 @@ pub struct Gateway {
         value_name = "KEY"
     )]
     pub admin_key: Option<String>,
-    /// Where media files are stored: a folder, or `s3://bucket[/prefix]` with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for a server other than Amazon's, `AWS_ENDPOINT`. All processes of a cluster share it [default: `passerelle-media`; a role of a cluster has no default]
+    /// Where media files are stored: a folder, or `s3://bucket[/prefix]` with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for a server other than Amazon's, `AWS_ENDPOINT` or `AWS_ENDPOINT_URL`. All processes of a cluster share it [default: `passerelle-media`; a role of a cluster has no default]
     #[arg(long, env = "PASSERELLE_MEDIA_STORE", value_name = "PLACE")]
     pub media_store: Option<String>,
     /// How long a media file is kept, in hours

@@ -93,8 +93,8 @@ pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
     let control = pair.simulator.control_url();
     tracing::info!(control, "the WhatsApp server's control API is at {control}");
     let api = next_steps::local_url(pair.gateway.addr());
-    let made = pair.gateway.made_admin_key();
-    next_steps::print(&next_steps::sandbox(&api, made, &control))?;
+    let admin = pair.gateway.admin_key();
+    next_steps::print(&next_steps::sandbox(&api, admin, &control))?;
     if let Some(file) = announce {
         lifecycle::announce(&file, &pair.gateway, Some(&control))?;
     }

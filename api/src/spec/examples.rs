@@ -128,7 +128,7 @@ fn message(name: &str) -> Option<Value> {
         "MessageQueue" => {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
-        "MessageError" => json!({ "code": "not_on_whatsapp" }),
+        "MessageError" => json!({ "code": "recipient_opted_out" }),
         "MessageList" => list(&of_schema("Message")?),
         _ => return None,
     })

@@ -9,7 +9,7 @@ use passerelle_engine::{
     ids::MessageId,
     lease::Lease,
     store::Tx,
-    vault::DataKey,
+    vault::{DataKey, Place},
     whatsapp::inbound::{Inbound, InboundSink},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     media::incoming::Announcing,
     messages::{
         self, opt_out,
-        sealed::{content_place, seal_context, seal_side},
+        sealed::{CONTENT, seal_context, seal_side},
         target::{self, Chat},
     },
     model::{Direction, Message, Status},
@@ -209,7 +209,8 @@ fn sealed(key: &DataKey, message: &Message) -> Result<New, Fault> {
         kind: message.content.kind(),
         wa_id: message.wa_id.clone(),
         peer_sealed: seal_side(key, message)?,
-        content_sealed: key.seal_json(&content_place(message.org, &record), &message.content)?,
+        content_sealed: key
+            .seal_json(&Place::of(message.org, CONTENT, &record), &message.content)?,
         context_sealed: seal_context(key, message.org, &record, &message.context)?,
         created_at: message.created_at,
     })

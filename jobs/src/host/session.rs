@@ -7,6 +7,7 @@ use passerelle_engine::{
     content::Peer,
     keystore::{self, SealedKeyStore},
     lease::Lease,
+    vault::Place,
     whatsapp::{
         Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
@@ -24,7 +25,6 @@ use crate::{
     inbound::Inbox,
     model::{Live, Qr, State, event::EventType, millis},
     services::Services,
-    sessions::sealed::{me_place, qr_place},
     state::{
         in_flight::{InFlight, ServerVerdict},
         registry::Running,
@@ -439,11 +439,13 @@ impl Change {
                 let left = until.saturating_duration_since(clock.monotonic());
                 let expires_at = in_store.saturating_add(millis(left));
                 let qr = Qr { code, expires_at };
-                let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
+                let sealed =
+                    key.seal_json(&Place::of(org, store::live::QR, &id.to_string()), &qr)?;
                 return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
             }
             Self::Linked(me) => {
-                let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
+                let sealed =
+                    key.seal_json(&Place::of(org, store::links::ME, &id.to_string()), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
                 SessionChange {
                     kind: EventType::SessionLinked,

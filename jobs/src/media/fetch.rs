@@ -11,7 +11,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MediaId, OrgId},
     store::Tx,
-    vault::{DataKey, VaultError},
+    vault::{DataKey, Place, VaultError},
     whatsapp::WhatsApp,
 };
 use reqwest::Client;
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     again,
+    sealed::{FILE, ORIGIN},
     source::{self, NoFile},
 };
 use crate::{
@@ -174,15 +175,14 @@ impl Fetcher {
         let outcome = match &brought {
             Ok(file) => {
                 let record = job.media.to_string();
-                let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
+                let sealed = key.seal_json(&Place::of(job.org, FILE, &record), file)?;
                 here(file, sealed, now)
             }
             Err(no_file) => {
                 let moved = moved(no_file, origin);
                 let record = job.media.to_string();
-                let moved = moved.map(|origin| {
-                    key.seal_json(&super::sealed::origin_place(job.org, &record), &origin)
-                });
+                let moved = moved
+                    .map(|origin| key.seal_json(&Place::of(job.org, ORIGIN, &record), &origin));
                 Outcome {
                     origin_sealed: moved.transpose()?,
                     ..not_here(no_file, origin, job.attempt, now)

@@ -15,24 +15,9 @@ use crate::{
     store::{self, media::Stored},
 };
 
-/// Where a file's origin lies.
-pub(super) fn origin_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "media.origin", record)
-}
-
-/// Where what opens a file lies.
-pub(super) fn file_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "media.file", record)
-}
-
-fn place<'a>(org: OrgId, table: &'static str, record: &'a str) -> Place<'a> {
-    Place {
-        org,
-        session: None,
-        table,
-        record,
-    }
-}
+/// Where a file's origin is sealed, and what opens a file.
+pub(super) const ORIGIN: &str = "media.origin";
+pub(super) const FILE: &str = "media.file";
 
 /// Opens what is sealed of a file.
 pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
@@ -40,7 +25,7 @@ pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
     let file = stored
         .file_sealed
         .as_ref()
-        .map(|sealed| key.open_json(&file_place(stored.org, &record), sealed));
+        .map(|sealed| key.open_json(&Place::of(stored.org, FILE, &record), sealed));
     Ok(MediaFile {
         id: stored.id,
         org: stored.org,
@@ -61,7 +46,7 @@ pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, F
     let origin = stored
         .origin_sealed
         .as_ref()
-        .map(|sealed| key.open_json(&origin_place(stored.org, &record), sealed));
+        .map(|sealed| key.open_json(&Place::of(stored.org, ORIGIN, &record), sealed));
     Ok(origin.transpose()?)
 }
 
@@ -72,11 +57,11 @@ pub(crate) fn row(
     origin: Option<&Origin>,
 ) -> Result<Stored, Fault> {
     let record = file.id.to_string();
-    let origin = origin.map(|origin| key.seal_json(&origin_place(file.org, &record), origin));
+    let origin = origin.map(|origin| key.seal_json(&Place::of(file.org, ORIGIN, &record), origin));
     let stored = file
         .stored
         .as_ref()
-        .map(|stored| key.seal_json(&file_place(file.org, &record), stored));
+        .map(|stored| key.seal_json(&Place::of(file.org, FILE, &record), stored));
     Ok(Stored {
         id: file.id,
         org: file.org,

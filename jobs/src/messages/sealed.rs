@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Fault, model::Message, store::messages::Stored};
 
+/// Where a message's content, what stands beside it and its other side are sealed.
+pub(crate) const CONTENT: &str = "message.content";
+pub(crate) const CONTEXT: &str = "message.context";
+const PEER: &str = "message.peer";
+
 /// The other side of a message, as it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Side {
@@ -18,36 +23,6 @@ struct Side {
     group: Option<Group>,
 }
 
-/// Where a message's other side lies.
-fn peer_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.peer",
-        record,
-    }
-}
-
-/// Where a message's content lies.
-pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.content",
-        record,
-    }
-}
-
-/// Where what stands beside a message's content lies.
-pub(crate) fn context_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.context",
-        record,
-    }
-}
-
 /// The other side of a message, sealed.
 pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
     let side = Side {
@@ -55,7 +30,7 @@ pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fau
         group: message.group.clone(),
     };
     let record = message.id.to_string();
-    Ok(key.seal_json(&peer_place(message.org, &record), &side)?)
+    Ok(key.seal_json(&Place::of(message.org, PEER, &record), &side)?)
 }
 
 /// What stands beside a content, sealed; nothing when nothing does.
@@ -68,7 +43,9 @@ pub(crate) fn seal_context(
     if context.is_empty() {
         return Ok(None);
     }
-    Ok(Some(key.seal_json(&context_place(org, record), context)?))
+    Ok(Some(
+        key.seal_json(&Place::of(org, CONTEXT, record), context)?,
+    ))
 }
 
 /// By which the messages of a group are found.
@@ -86,14 +63,17 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let record = stored.id.to_string();
     let context = stored.context_sealed.as_deref();
     let context = context
-        .map(|sealed| key.open_json(&context_place(stored.org, &record), sealed))
+        .map(|sealed| key.open_json(&Place::of(stored.org, CONTEXT, &record), sealed))
         .transpose()?;
-    let side: Side = key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?;
+    let side: Side = key.open_json(&Place::of(stored.org, PEER, &record), &stored.peer_sealed)?;
     Ok(Message {
         context: context.unwrap_or_default(),
         peer: side.peer,
         group: side.group,
-        content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
+        content: key.open_json(
+            &Place::of(stored.org, CONTENT, &record),
+            &stored.content_sealed,
+        )?,
         id: stored.id,
         org: stored.org,
         session: stored.session,

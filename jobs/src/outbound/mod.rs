@@ -22,7 +22,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MessageId, OrgId},
     store::Tx,
-    vault::DataKey,
+    vault::{DataKey, Place},
     whatsapp::new_wa_id,
 };
 
@@ -47,7 +47,7 @@ use crate::{
     },
     messages::{
         self,
-        sealed::{content_place, seal_context, seal_side},
+        sealed::{CONTENT, seal_context, seal_side},
     },
     model::{Direction, Message, Status, millis},
     preview,
@@ -153,7 +153,7 @@ impl Draft {
         Ok(Self {
             peer_sealed: seal_side(&key, &message)?,
             content_sealed: key
-                .seal_json(&content_place(org, &record), &message.content)
+                .seal_json(&Place::of(org, CONTENT, &record), &message.content)
                 .map_err(Fault::from)?,
             context_sealed: seal_context(&key, org, &record, &message.context)?,
             file,

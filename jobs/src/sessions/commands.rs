@@ -30,6 +30,10 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 /// Between two looks for the answer.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Where a command and its answer are sealed.
+const ASKED: &str = "command.asked";
+const ANSWER: &str = "command.answer";
+
 /// What is asked of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Command {
@@ -87,7 +91,7 @@ pub(crate) async fn ask(
     let id = CommandId::new(services.clock());
     let key = services.vault().org_key(org).await?;
     let record = id.to_string();
-    let asked = key.seal_json(&asked_place(org, &record), &command)?;
+    let asked = key.seal_json(&Place::of(org, ASKED, &record), &command)?;
     let insert = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::insert(tx, org, session, id, asked).await })
     });
@@ -97,7 +101,9 @@ pub(crate) async fn ask(
         loop {
             let mut conn = services.store().read(org).await?;
             if let Some(sealed) = store::commands::answered(&mut conn, org, id).await? {
-                return Ok::<Answer, Fault>(key.open_json(&answer_place(org, &record), &sealed)?);
+                return Ok::<Answer, Fault>(
+                    key.open_json(&Place::of(org, ANSWER, &record), &sealed)?,
+                );
             }
             drop(conn);
             tokio::time::sleep(LOOK).await;
@@ -143,9 +149,9 @@ async fn answer(
 ) -> Result<(), Fault> {
     let record = id.to_string();
     let key = services.vault().org_key(org).await?;
-    let command = key.open_json(&asked_place(org, &record), asked)?;
+    let command = key.open_json(&Place::of(org, ASKED, &record), asked)?;
     let answer = carry_out(services, session, command).await;
-    let sealed = key.seal_json(&answer_place(org, &record), &answer)?;
+    let sealed = key.seal_json(&Place::of(org, ANSWER, &record), &answer)?;
     let write = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::answer(tx, org, id, sealed).await })
     });
@@ -236,22 +242,5 @@ async fn tell_pairing(services: &Services, id: SessionId) {
     });
     if let Err(fault) = told.await {
         tracing::debug!(session.id = %id, error = %fault, "the next change of the session is told");
-    }
-}
-
-fn asked_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "command.asked", record)
-}
-
-fn answer_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "command.answer", record)
-}
-
-fn place<'p>(org: OrgId, table: &'static str, record: &'p str) -> Place<'p> {
-    Place {
-        org,
-        session: None,
-        table,
-        record,
     }
 }

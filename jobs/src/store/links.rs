@@ -7,6 +7,9 @@ use passerelle_engine::{
     store::Tx,
 };
 
+/// Where the linked number of a session is sealed.
+pub(crate) const ME: &str = "link.me";
+
 /// The device was linked: `me_sealed` is the number's own [`Peer`](passerelle_engine::content::Peer).
 pub(crate) async fn linked(
     tx: &mut Tx,

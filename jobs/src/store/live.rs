@@ -8,6 +8,9 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _};
 
+/// Where the QR of a session is sealed.
+pub(crate) const QR: &str = "live.qr";
+
 /// The last word on a session whose lease is `e`, told by a host seen since the statement's `$3`.
 /// A host that has just taken it has told nothing yet.
 macro_rules! told {

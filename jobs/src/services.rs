@@ -1,7 +1,8 @@
 //! What every call of the brain stands on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use passerelle_engine::{
     clock::Clock,
     store::{Dialect, Store},
@@ -287,7 +288,7 @@ impl Services {
 
     /// A random source of one's own.
     pub fn chance(&self) -> StdRng {
-        let mut chance = self.0.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chance = self.0.chance.lock();
         StdRng::from_rng(&mut *chance)
     }
 }

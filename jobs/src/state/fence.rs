@@ -3,11 +3,9 @@
 //! It goes by its own monotonic clock from before the heartbeat was written, so the database's clock
 //! and its own wall clock may step as they like.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Without a heartbeat for so long, the host takes itself for dead.
@@ -18,18 +16,15 @@ const FENCED: Duration = Duration::from_secs(10);
 pub(crate) struct Fence(Mutex<Option<Instant>>);
 
 impl Fence {
-    fn beaten(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A heartbeat that began at `began` was written.
     pub(crate) fn renew(&self, began: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        *self.0.lock() = Some(began);
     }
 
     /// Whether leases may be believed in at `now`.
     pub(crate) fn holds(&self, now: Instant) -> bool {
-        self.beaten()
+        self.0
+            .lock()
             .is_none_or(|at| now.saturating_duration_since(at) < FENCED)
     }
 }

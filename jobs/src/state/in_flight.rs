@@ -1,8 +1,9 @@
 //! The one message of a session that is in flight: who waits for WhatsApp's word on it, and from
 //! when on the next one may be written.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use passerelle_engine::{clock::Millis, whatsapp::event::ReceiptKind};
 use tokio::{
     sync::{mpsc, watch},
@@ -35,10 +36,6 @@ struct Waiting {
 }
 
 impl InFlight {
-    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A message takes off: WhatsApp's words on it come out of the receiver. It is settled when
     /// the guard is dropped.
     pub(crate) fn begin(
@@ -46,7 +43,7 @@ impl InFlight {
         wa_id: &str,
     ) -> (InFlightGuard, mpsc::Receiver<ServerVerdict>) {
         let (verdicts, heard) = mpsc::channel(1);
-        *in_flight.waiting() = Some(Waiting {
+        *in_flight.waiting.lock() = Some(Waiting {
             wa_id: wa_id.to_owned(),
             verdicts,
         });
@@ -65,7 +62,8 @@ impl InFlight {
     /// as a receipt does that follows its acknowledgement at once, is news to be kept once the
     /// message is settled.
     pub(crate) fn tell(&self, wa_id: &str, verdict: ServerVerdict) -> bool {
-        self.waiting()
+        self.waiting
+            .lock()
             .take_if(|waiting| waiting.wa_id == wa_id)
             .is_some_and(|waiting| waiting.verdicts.try_send(verdict).is_ok())
     }
@@ -82,12 +80,12 @@ impl InFlight {
     /// From when on the next message may be written, by the local monotonic clock: the second gate
     /// behind the lane's `next_at`.
     pub(crate) fn gate(&self) -> Option<Instant> {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.gate.lock()
     }
 
     /// Keeps the next message back until `until`.
     pub(crate) fn close_gate(&self, until: Instant) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        *self.gate.lock() = Some(until);
     }
 }
 
@@ -101,7 +99,8 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         // The lane was released with the outcome, so the next message may have taken off already.
         self.in_flight
-            .waiting()
+            .waiting
+            .lock()
             .take_if(|waiting| waiting.wa_id == self.wa_id);
         self.in_flight
             .current

@@ -1,11 +1,8 @@
 //! The sessions that run in this process, and what is known of them live.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsapp::Connection};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -38,13 +35,9 @@ struct Entry {
 pub(crate) struct Registry(Mutex<HashMap<SessionId, Entry>>);
 
 impl Registry {
-    fn entries(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Follows a session's live state; it may begin to run later.
     pub(crate) fn watch(&self, id: SessionId) -> watch::Receiver<Live> {
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         // Those that nobody runs or follows any more need no place.
         entries.retain(|_, entry| entry.running.is_some() || entry.live.receiver_count() > 0);
         let entry = entries.entry(id).or_insert_with(|| Entry {
@@ -56,38 +49,40 @@ impl Registry {
 
     /// The live state, while the session runs here.
     pub(crate) fn state(&self, id: SessionId) -> Option<State> {
-        let entries = self.entries();
+        let entries = self.0.lock();
         let entry = entries.get(&id).filter(|entry| entry.running.is_some())?;
         Some(entry.live.borrow().state)
     }
 
     /// Whether the session runs here, under any epoch.
     pub(crate) fn runs(&self, id: SessionId) -> bool {
-        self.entries()
+        self.0
+            .lock()
             .get(&id)
             .is_some_and(|entry| entry.running.is_some())
     }
 
     /// The session at work under this epoch.
     pub(crate) fn running(&self, id: SessionId, epoch: i64) -> Option<Running> {
-        let running = self.entries().get(&id)?.running.clone();
+        let running = self.0.lock().get(&id)?.running.clone();
         running.filter(|running| running.lease.epoch == epoch)
     }
 
     /// The lease under which the session runs here.
     pub(crate) fn lease(&self, id: SessionId) -> Option<Lease> {
-        Some(self.entries().get(&id)?.running.as_ref()?.lease.clone())
+        Some(self.0.lock().get(&id)?.running.as_ref()?.lease.clone())
     }
 
     /// The session's connection, whatever its state.
     pub(crate) fn link(&self, id: SessionId) -> Option<Connection> {
-        self.entries().get(&id)?.running.as_ref()?.link.clone()
+        self.0.lock().get(&id)?.running.as_ref()?.link.clone()
     }
 
     /// The session shows a contact that it is typing until then; none when it no longer does.
     pub(crate) fn typing(&self, id: SessionId, to: Recipient, until: Option<Instant>) {
         let running = self
-            .entries()
+            .0
+            .lock()
             .get(&id)
             .and_then(|entry| entry.running.clone());
         if let Some(running) = running {
@@ -98,7 +93,7 @@ impl Registry {
     /// The session begins to run here.
     pub(crate) fn begin(&self, running: Running) {
         let id = running.lease.session;
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         let entry = entries.entry(id).or_insert_with(|| Entry {
             live: watch::Sender::default(),
             running: None,
@@ -113,7 +108,8 @@ impl Registry {
     /// The session has a connection of its own now.
     pub(crate) fn linked_up(&self, id: SessionId, link: Connection) {
         if let Some(running) = self
-            .entries()
+            .0
+            .lock()
             .get_mut(&id)
             .and_then(|entry| entry.running.as_mut())
         {
@@ -123,7 +119,7 @@ impl Registry {
 
     /// The session no longer runs here.
     pub(crate) fn end(&self, id: SessionId, epoch: i64) {
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         let Some(entry) = entries.get_mut(&id) else {
             return;
         };
@@ -142,14 +138,14 @@ impl Registry {
 
     /// Shows a new live state.
     pub(crate) fn show(&self, id: SessionId, live: Live) {
-        if let Some(entry) = self.entries().get(&id) {
+        if let Some(entry) = self.0.lock().get(&id) {
             entry.live.send_replace(live);
         }
     }
 
     /// Shows a new state, leaving the QR.
     pub(crate) fn set_state(&self, id: SessionId, state: State) {
-        if let Some(entry) = self.entries().get(&id) {
+        if let Some(entry) = self.0.lock().get(&id) {
             entry.live.send_modify(|live| live.state = state);
         }
     }
@@ -164,7 +160,8 @@ impl Registry {
 
     /// Every session at work here, with the epoch it runs under.
     pub(crate) fn all(&self) -> Vec<Running> {
-        self.entries()
+        self.0
+            .lock()
             .values()
             .filter_map(|entry| entry.running.clone())
             .collect()

@@ -1,11 +1,9 @@
 //! To whom a session shows that it is typing, and until when: what nobody takes back is taken back
 //! here. What a process that dies leaves is taken back by the phones.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use passerelle_engine::{clock::Clock, content::Recipient};
 use tokio::{sync::Notify, time::Instant};
 
@@ -20,13 +18,9 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn to(&self) -> MutexGuard<'_, Vec<(Recipient, Instant)>> {
-        self.to.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// It is shown to them until then; none when it was taken back.
     pub(crate) fn set(&self, to: Recipient, until: Option<Instant>) {
-        let mut shown = self.to();
+        let mut shown = self.to.lock();
         shown.retain(|(other, _)| *other != to);
         shown.extend(until.map(|until| (to, until)));
         drop(shown);
@@ -35,14 +29,14 @@ impl Shown {
 
     /// Those to whom it was shown long enough, who are shown it no more.
     fn over(&self, now: Instant) -> Vec<Recipient> {
-        let mut shown = self.to();
+        let mut shown = self.to.lock();
         let over = shown.extract_if(.., |(_, until)| *until <= now);
         over.map(|(to, _)| to).collect()
     }
 
     /// When the next of them is over.
     fn next(&self) -> Option<Instant> {
-        self.to().iter().map(|(_, until)| *until).min()
+        self.to.lock().iter().map(|(_, until)| *until).min()
     }
 
     /// Waits for those to whom it was shown long enough, or for a change: there may be none of them.

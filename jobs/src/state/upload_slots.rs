@@ -1,11 +1,8 @@
 //! How many files come in at once: over all organisations, and of one.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use passerelle_engine::ids::OrgId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -57,7 +54,7 @@ impl UploadSlots {
     }
 
     fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
-        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orgs = self.orgs.lock();
         // Only who brings something in right now is remembered.
         orgs.retain(|_, own| Arc::strong_count(own) > 1);
         let own = orgs.entry(org);

@@ -2,16 +2,16 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
+use parking_lot::Mutex;
+use strum::{IntoStaticStr, VariantArray};
 use tokio::sync::Notify;
 
 /// What is to be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Topic {
     /// A lane may be due.
     Lanes,
@@ -24,17 +24,11 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
+    pub(crate) const ALL: &[Self] = Self::VARIANTS;
 
     /// Its channel, of this `store` alone: two gateways on one Redis do not wake each other.
     pub(crate) fn channel(self, store: &str) -> String {
-        let topic = match self {
-            Self::Lanes => "lanes",
-            Self::Deliveries => "deliveries",
-            Self::Fetches => "fetches",
-            Self::Sessions => "sessions",
-        };
+        let topic: &str = self.into();
         format!("{store}:{topic}")
     }
 }
@@ -50,7 +44,7 @@ pub(crate) struct WakePublisher {
 impl WakePublisher {
     /// Tells the others, some time soon; the same topic once.
     pub(crate) fn publish(&self, topic: Topic) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         if pending.insert(topic) {
             self.to_publish.notify_one();
         }
@@ -63,6 +57,6 @@ impl WakePublisher {
 
     /// Takes what is to be told.
     pub(crate) fn take(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.pending.lock())
     }
 }

@@ -5,11 +5,15 @@ use passerelle_engine::{
     content::Peer,
     ids::{OrgId, SessionId},
 };
+use strum::{EnumString, IntoStaticStr};
 
 use super::live::State;
 
+words!(Desired, Uncertain);
+
 /// What the tenant wants of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Desired {
     /// Keep it connected, or waiting to be linked.
     Running,
@@ -17,48 +21,15 @@ pub enum Desired {
     Stopped,
 }
 
-impl Desired {
-    /// As the store and the API write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Self {
-        if text == "running" {
-            Self::Running
-        } else {
-            Self::Stopped
-        }
-    }
-}
-
 /// What becomes of a message that may have been sent: its process died with it in hand, or WhatsApp did
 /// not say that it took it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Uncertain {
     /// It goes out once more under its id, which a phone shows once.
     Resend,
     /// It is `unknown` at once, and the tenant decides.
     Hold,
-}
-
-impl Uncertain {
-    /// As the store and the API write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resend => "resend",
-            Self::Hold => "hold",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Resend, Self::Hold]
-            .into_iter()
-            .find(|one| one.as_str() == text)
-    }
 }
 
 /// A session as it is shown.

@@ -243,7 +243,7 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
 }
 
 fn from_row(row: &AnyRow) -> Result<Delivery, sqlx::Error> {
-    let status = row::word(row, "status", DeliveryStatus::parse)?;
+    let status = row::word(row, "status")?;
     let due_at: Millis = row.try_get("due_at")?;
     Ok(Delivery {
         id: row::id(row, "id")?,

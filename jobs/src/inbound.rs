@@ -1,7 +1,7 @@
 //! Committing what comes in. WhatsApp is acknowledged only after this returned without an error;
 //! until then it keeps the message and redelivers it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use passerelle_engine::{
     clock::Clock,
@@ -25,6 +25,7 @@ use crate::{
         target::{self, Chat},
     },
     model::{Direction, Message, Status},
+    outage,
     services::Services,
     store::{
         self,
@@ -37,9 +38,6 @@ pub(crate) struct Inbox {
     pub(crate) services: Services,
     pub(crate) lease: Lease,
 }
-
-/// Between two tries while the database does not answer.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 impl Inbox {
     /// Whether the session is to go on running here.
@@ -55,20 +53,21 @@ impl Inbox {
 #[async_trait::async_trait]
 impl InboundSink for Inbox {
     async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()> {
-        let mut raced = false;
-        loop {
+        let commit = || async {
             match commit(&self.services, &self.lease, batch.clone()).await {
                 // On PostgreSQL another session of the organisation met the same contact in this moment.
-                Err(fault) if fault.is_race() && !raced => raced = true,
-                // Refusing would leave the messages with WhatsApp until the next connect, which may
-                // be hours away; reading on could not store anything either.
-                Err(fault) if fault.is_outage() && self.is_wanted() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what came in waits for the store");
-                    tokio::time::sleep(OUTAGE).await;
+                Err(fault) if fault.is_race() => {
+                    commit(&self.services, &self.lease, batch.clone()).await
                 }
-                done => return Ok(done?),
+                done => done,
             }
-        }
+        };
+        let log = |fault: &Fault| {
+            tracing::warn!(session.id = %self.lease.session, error = %fault, "what came in waits for the store");
+        };
+        // Refusing would leave the messages with WhatsApp until the next connect, which may be hours
+        // away; reading on could not store anything either.
+        Ok(outage::wait_out(commit, || self.is_wanted(), log).await?)
     }
 }
 

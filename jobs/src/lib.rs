@@ -11,6 +11,7 @@
 //! | [`media`] | files: taking them in, keeping them, giving them out |
 //! | [`preview`] | link previews |
 //! | `inbound`, `contacts`, [`events`], [`webhook`] | what comes in, from whom, and telling it |
+//! | `outage` | waiting for a database that does not answer |
 //! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
@@ -33,6 +34,7 @@ pub mod media;
 pub mod messages;
 pub mod model;
 pub mod organisations;
+mod outage;
 pub mod outbound;
 pub mod preview;
 pub mod queue;

@@ -19,6 +19,7 @@ use crate::{
     host::{job::SendMessage, settle},
     messages::{self, target},
     model::{Message, Status, Uncertain, millis},
+    outage,
     services::Services,
     state::{
         gathering::{Settled, Taken},
@@ -26,9 +27,6 @@ use crate::{
     },
     store,
 };
-
-/// Between two tries to commit while the database does not answer.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 /// What became of a claimed message.
 #[derive(Debug, Clone)]
@@ -74,15 +72,10 @@ impl Claimed {
 /// Looks the claimed message up again, waiting for a database that does not answer; none when it is
 /// gone or no longer `sending`.
 pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
-    loop {
-        match try_load(services, job).await {
-            Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "a claimed message waits for the store");
-                tokio::time::sleep(OUTAGE).await;
-            }
-            loaded => return loaded,
-        }
-    }
+    let log = |fault: &Fault| {
+        tracing::warn!(message.id = %job.message, error = %fault, "a claimed message waits for the store");
+    };
+    outage::wait_out(|| try_load(services, job), || true, log).await
 }
 
 async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
@@ -115,19 +108,15 @@ pub(crate) async fn settle(
         host: Arc::clone(&services.settings().host),
         epoch: job.epoch,
     };
-    loop {
-        match commit(services, &lease, claimed.clone(), outcome.clone()).await {
-            Ok(()) => break,
-            Err(Fault::LeaseLost) => {
-                tracing::info!(message.id = %job.message, "the lease is lost; its new owner resolves the message");
-                break;
-            }
-            Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "the outcome waits for the store");
-                tokio::time::sleep(OUTAGE).await;
-            }
-            Err(fault) => return Err(fault.into()),
+    let commit = || commit(services, &lease, claimed.clone(), outcome.clone());
+    let log = |fault: &Fault| {
+        tracing::warn!(message.id = %job.message, error = %fault, "the outcome waits for the store");
+    };
+    match outage::wait_out(commit, || true, log).await {
+        Err(Fault::LeaseLost) => {
+            tracing::info!(message.id = %job.message, "the lease is lost; its new owner resolves the message");
         }
+        done => done?,
     }
     crash::point("complete.after_commit");
     services.lanes().notify_one();

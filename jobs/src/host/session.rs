@@ -24,6 +24,7 @@ use crate::{
     host::receipts::{self, StatusUpdate},
     inbound::Inbox,
     model::{Live, Qr, State, event::EventType, millis},
+    outage,
     services::Services,
     state::{
         in_flight::{InFlight, ServerVerdict},
@@ -32,9 +33,6 @@ use crate::{
     },
     store,
 };
-
-/// Between two tries while the database does not answer.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 /// Messages whose receipts share a commit: one receipt may name any number of them.
 const RECEIPTS: usize = 100;
@@ -104,7 +102,7 @@ impl RunningSession {
             };
             tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session does not open yet");
             tokio::select! {
-                () = tokio::time::sleep(OUTAGE) => {}
+                () = tokio::time::sleep(outage::PAUSE) => {}
                 () = self.stop.cancelled() => return None,
                 () = self.lost.cancelled() => return None,
             }
@@ -300,19 +298,14 @@ impl RunningSession {
     where
         F: Future<Output = Result<(), Fault>>,
     {
-        loop {
-            match commit().await {
-                Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "what the connection told waits for the store");
-                    tokio::time::sleep(OUTAGE).await;
-                }
-                Err(Fault::LeaseLost) => {
-                    self.lost.cancel();
-                    return Err(Fault::LeaseLost);
-                }
-                done => return done,
-            }
+        let log = |fault: &Fault| {
+            tracing::warn!(session.id = %self.lease.session, error = %fault, "what the connection told waits for the store");
+        };
+        let done = outage::wait_out(commit, || !self.lost.is_cancelled(), log).await;
+        if matches!(done, Err(Fault::LeaseLost)) {
+            self.lost.cancel();
         }
+        done
     }
 
     async fn try_persist(&self, change: Change) -> Result<(), Fault> {

@@ -1,125 +1,69 @@
-//! Contents that are about another message, as they are answered.
+//! Contents that are about another message, in an answer.
 
-use passerelle_jobs::{
-    content::{self, Target},
-    ids::MessageId,
-};
+use passerelle_jobs::ids::MessageId;
 use poem_openapi::Object;
-use serde::Serialize;
 
 use crate::types::Id;
 
 macro_rules! about {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Serialize, Object)]
+        #[derive(Debug, Object)]
         pub struct $name {
-            /// Our id of that message, where it is known.
+            /// The id of that message in this gateway, if it is known.
             #[oai(skip_serializing_if_is_none)]
-            #[serde(skip_serializing_if = "Option::is_none")]
             pub message_id: Option<Id<MessageId>>,
-            /// WhatsApp's id of it.
+            /// WhatsApp's id of that message.
             pub wa_message_id: String,
-            /// Whether the session's own number wrote it.
+            /// Whether the session's own number sent that message.
             pub from_me: bool,
-            /// Who wrote it, of a message in a group that another member wrote, as the group names them:
-            /// `…@lid` or `…@s.whatsapp.net`.
+            /// The sender of that message, if another member of a group sent it, as the group names the
+            /// member: `…@lid` or `…@s.whatsapp.net`.
             #[oai(skip_serializing_if_is_none)]
-            #[serde(skip_serializing_if = "Option::is_none")]
             pub participant: Option<String>,
             $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl $name {
-            fn about(target: Target, $($field: $type),*) -> Self {
-                Self {
-                    message_id: target.message_id.map(Id),
-                    wa_message_id: target.wa_message_id,
-                    from_me: target.from_me,
-                    participant: target.participant,
-                    $($field,)*
-                }
-            }
         }
     };
 }
 
 about!(
-/// An emoji under a message.
+/// A reaction to a message.
 Reaction {
-    /// The emoji; an empty text took the reaction back.
+    /// The emoji. An empty text removed the reaction.
     emoji: String,
 });
 about!(
-/// A new text in place of an older one.
+/// An edit of a message.
 Edit {
-    /// The text now; of a message with a file, its caption.
+    /// The new text, or the new caption of a message with a file.
     body: String,
 });
 about!(
-/// A message was taken from everybody's chat.
+/// A deletion of a message for everyone.
 Delete {});
 about!(
-/// A vote in a poll. The newest of a voter counts.
+/// A vote in a poll. The newest vote of a voter counts.
 PollVote {
-    /// The options that were chosen, none when the vote was taken back; absent when the poll is not
-    /// known here, and the vote cannot be opened.
+    /// The chosen options; empty if the vote was removed. Absent if this gateway does not know the poll and
+    /// cannot decrypt the vote.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Vec<String>>,
 });
 about!(
-/// The message that another one answers.
+/// The message that a reply is about.
 Reply {
-    /// What it said, as far as a quote shows it.
+    /// The content of the quoted message, as the reply shows it.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<QuoteSummary>,
 });
 
-/// What a quote shows of a message.
-#[derive(Debug, Serialize, Object)]
+/// The quoted part of a message.
+#[derive(Debug, Object)]
 pub struct QuoteSummary {
-    /// The quoted message's type, such as `text`.
+    /// The type of the quoted message, such as `text`.
     #[oai(rename = "type")]
-    #[serde(rename = "type")]
     pub kind: String,
     /// Its text, caption, question or name; at most 300 characters.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-}
-
-impl From<content::Reaction> for Reaction {
-    fn from(reaction: content::Reaction) -> Self {
-        Self::about(reaction.target, reaction.emoji)
-    }
-}
-
-impl From<content::Edit> for Edit {
-    fn from(edit: content::Edit) -> Self {
-        Self::about(edit.target, edit.body)
-    }
-}
-
-impl From<content::Delete> for Delete {
-    fn from(delete: content::Delete) -> Self {
-        Self::about(delete.target)
-    }
-}
-
-impl From<content::PollVote> for PollVote {
-    fn from(vote: content::PollVote) -> Self {
-        Self::about(vote.target, vote.options)
-    }
-}
-
-impl From<content::Reply> for Reply {
-    fn from(reply: content::Reply) -> Self {
-        let summary = reply.summary.map(|summary| QuoteSummary {
-            kind: summary.kind,
-            text: summary.text,
-        });
-        Self::about(reply.target, summary)
-    }
 }

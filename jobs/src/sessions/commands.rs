@@ -12,7 +12,7 @@ use passerelle_engine::{
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
-    whatsapp::{Mark, Named, Typing},
+    whatsapp::{Connection, Mark, Named, Typing},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -164,63 +164,66 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
     let Some(link) = registry.link(id) else {
         return Answer::NotConnected;
     };
-    let done = match command {
-        Command::PairingCode(phone) => match link.pairing_code(&phone).await {
-            Ok(code) => {
-                registry.set_state(id, State::Pairing);
-                tell_pairing(services, id).await;
-                Ok(Answer::Told(code.as_str().to_owned()))
-            }
-            Err(error) => Err(error.into()),
-        },
-        Command::Mark { message, mark } if link.is_connected() => {
-            link.mark(&message, mark).await.map(|()| Answer::Done)
-        }
-        Command::Logout if registry.state(id) == Some(State::Connected) => {
-            link.logout().await.map(|()| Answer::Done)
-        }
-        Command::Find(phone) if link.is_connected() => {
-            if let Err(wait) = services.rates().numbers.count(id) {
-                return later(wait);
-            }
-            let found = link.find(&phone).await.map(NumberStatus::of);
-            found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
-        }
-        Command::Groups if link.is_connected() => {
-            if let Err(wait) = services.rates().groups.count(id) {
-                return later(wait);
-            }
-            let groups = link.groups().await;
-            groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
-        }
-        Command::PutUpAgain { message, key } if link.is_connected() => {
-            let path = link.put_up_again(&message, &key).await;
-            path.map(|path| path.map_or(Answer::Refused, Answer::Told))
-        }
-        Command::Typing { to, typing } if link.is_connected() => {
-            if let Err(wait) = services.rates().typing.count(id) {
-                return later(wait);
-            }
-            let told = link.typing(&to, typing).await;
-            let until = services.clock().monotonic() + SHOWN;
-            registry.typing(id, to, (typing != Typing::Paused).then_some(until));
-            told.map(|()| Answer::Done)
-        }
-        Command::Find(_)
-        | Command::Groups
-        | Command::Mark { .. }
-        | Command::PutUpAgain { .. }
-        | Command::Typing { .. }
-        | Command::Logout => return Answer::NotConnected,
+    let is_ready = match command {
+        Command::PairingCode(_) => true,
+        Command::Logout => registry.state(id) == Some(State::Connected),
+        _ => link.is_connected(),
     };
-    done.unwrap_or_else(|error: anyhow::Error| {
+    if !is_ready {
+        return Answer::NotConnected;
+    }
+    let rates = services.rates();
+    let counted = match command {
+        Command::Find(_) => rates.numbers.count(id),
+        Command::Groups => rates.groups.count(id),
+        Command::Typing { .. } => rates.typing.count(id),
+        _ => Ok(()),
+    };
+    if let Err(wait) = counted {
+        return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
+    let done = pass_on(services, id, link, command).await;
+    done.unwrap_or_else(|error| {
         tracing::warn!(session.id = %id, error = format!("{error:#}"), "WhatsApp refused a command");
         Answer::Refused
     })
 }
 
-fn later(wait: Duration) -> Answer {
-    Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+/// Passes the command on to WhatsApp.
+async fn pass_on(
+    services: &Services,
+    id: SessionId,
+    link: Connection,
+    command: Command,
+) -> anyhow::Result<Answer> {
+    Ok(match command {
+        Command::PairingCode(phone) => {
+            let code = link.pairing_code(&phone).await?;
+            services.registry().set_state(id, State::Pairing);
+            tell_pairing(services, id).await;
+            Answer::Told(code.as_str().to_owned())
+        }
+        Command::Find(phone) => {
+            let found = NumberStatus::of(link.find(&phone).await?);
+            Answer::Told(serde_json::to_string(&found)?)
+        }
+        Command::Groups => Answer::Told(serde_json::to_string(&link.groups().await?)?),
+        Command::Logout => link.logout().await.map(|()| Answer::Done)?,
+        Command::Mark { message, mark } => {
+            link.mark(&message, mark).await.map(|()| Answer::Done)?
+        }
+        Command::PutUpAgain { message, key } => {
+            let path = link.put_up_again(&message, &key).await?;
+            path.map_or(Answer::Refused, Answer::Told)
+        }
+        Command::Typing { to, typing } => {
+            let told = link.typing(&to, typing).await;
+            let until = services.clock().monotonic() + SHOWN;
+            let until = (typing != Typing::Paused).then_some(until);
+            services.registry().typing(id, to, until);
+            told.map(|()| Answer::Done)?
+        }
+    })
 }
 
 /// Tells those who do not run the session that it waits for its pairing code.

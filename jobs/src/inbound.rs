@@ -6,10 +6,10 @@ use std::sync::Arc;
 use passerelle_engine::{
     clock::Clock,
     content::Content,
-    ids::MessageId,
+    ids::{ContactId, MessageId},
     lease::Lease,
     store::Tx,
-    vault::{DataKey, Place},
+    vault::DataKey,
     whatsapp::inbound::{Inbound, InboundSink},
 };
 
@@ -21,16 +21,12 @@ use crate::{
     media::incoming::Announcing,
     messages::{
         self, opt_out,
-        sealed::{CONTENT, seal_context, seal_side},
         target::{self, Chat},
     },
     model::{Direction, Message, Status},
     outage,
     services::Services,
-    store::{
-        self,
-        messages::{New, Origin},
-    },
+    store::{self, messages::Origin},
 };
 
 /// Where one session's inbound messages go.
@@ -127,7 +123,33 @@ async fn receive(
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
     target::recognise(tx, key, chat, writer, &mut inbound).await?;
-    let mut message = Message {
+    let origin = Origin {
+        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
+        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
+        group_mac,
+        contact: writer.id,
+    };
+    let (at, remote) = (inbound.at, inbound.remote.take());
+    let mut message = message(lease, writer.id, inbound, clock);
+    if !keep(tx, key, &origin, &mut message).await? {
+        return Ok(());
+    }
+    if message.group.is_none() {
+        store::contacts::touch(tx, lease.org, writer.id, now).await?;
+    }
+    let sent_at = message.sent_at.unwrap_or(at);
+    target::apply(tx, key, &message, sent_at).await?;
+    let file = files.announce(tx, key, &message, remote, now).await?;
+    let media = file.map(|file| file.json());
+    events::received(tx, key, &message, media, clock).await?;
+    if message.group.is_none() {
+        opt_out::take(tx, key, writer, &message, clock).await?;
+    }
+    Ok(())
+}
+
+fn message(lease: &Lease, writer: ContactId, inbound: Inbound, clock: &Clock) -> Message {
+    Message {
         id: MessageId::new(clock),
         org: lease.org,
         session: lease.session,
@@ -135,12 +157,12 @@ async fn receive(
         status: Status::Received,
         peer: inbound.from,
         group: inbound.group,
-        contact: Some(writer.id),
+        contact: Some(writer),
         content: inbound.content,
         context: inbound.context,
         wa_id: inbound.id,
         error: None,
-        created_at: now,
+        created_at: clock.now(),
         expires_at: None,
         sent_at: Some(inbound.at),
         delivered_at: None,
@@ -148,30 +170,7 @@ async fn receive(
         played_at: None,
         edited_at: None,
         deleted_at: None,
-    };
-    let origin = Origin {
-        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
-        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
-        group_mac,
-        contact: writer.id,
-    };
-    if !keep(tx, key, &origin, &mut message).await? {
-        return Ok(());
     }
-    if message.group.is_none() {
-        store::contacts::touch(tx, lease.org, writer.id, now).await?;
-    }
-    let sent_at = message.sent_at.unwrap_or(inbound.at);
-    target::apply(tx, key, &message, sent_at).await?;
-    let file = files
-        .announce(tx, key, &message, inbound.remote, now)
-        .await?;
-    let media = file.map(|file| file.json());
-    events::received(tx, key, &message, media, clock).await?;
-    if message.group.is_none() {
-        opt_out::take(tx, key, writer, &message, clock).await?;
-    }
-    Ok(())
 }
 
 /// Stores the message; false when it was stored before. One that could not be decrypted then, and can
@@ -184,7 +183,7 @@ async fn keep(
     message: &mut Message,
 ) -> Result<bool, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
-    let new = sealed(key, message)?;
+    let new = messages::sealed::row(key, message)?;
     if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
         return Ok(true);
     }
@@ -195,22 +194,6 @@ async fn keep(
         return Ok(false);
     };
     (message.id, message.created_at, message.sent_at) = first;
-    store::messages::decrypted(tx, &sealed(key, message)?).await?;
+    store::messages::decrypted(tx, &messages::sealed::row(key, message)?).await?;
     Ok(true)
-}
-
-fn sealed(key: &DataKey, message: &Message) -> Result<New, Fault> {
-    let record = message.id.to_string();
-    Ok(New {
-        id: message.id,
-        org: message.org,
-        session: message.session,
-        kind: message.content.kind(),
-        wa_id: message.wa_id.clone(),
-        peer_sealed: seal_side(key, message)?,
-        content_sealed: key
-            .seal_json(&Place::of(message.org, CONTENT, &record), &message.content)?,
-        context_sealed: seal_context(key, message.org, &record, &message.context)?,
-        created_at: message.created_at,
-    })
 }

@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
-    clock::Millis,
+    clock::{Clock, Millis},
     content::Peer,
     keystore::{self, SealedKeyStore},
     lease::Lease,
-    vault::Place,
+    store::Tx,
+    vault::{DataKey, Place},
     whatsapp::{
         Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
@@ -419,33 +420,27 @@ impl Change {
     /// `in_store` is the moment by the database's clock.
     async fn apply(
         self,
-        tx: &mut passerelle_engine::store::Tx,
-        key: &passerelle_engine::vault::DataKey,
+        tx: &mut Tx,
+        key: &DataKey,
         lease: &Lease,
-        clock: &passerelle_engine::clock::Clock,
+        clock: &Clock,
         teller: Option<&str>,
         in_store: Millis,
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
+        let record = id.to_string();
         let told = match self {
             Self::Qr { code, until } => {
-                let left = until.saturating_duration_since(clock.monotonic());
-                let expires_at = in_store.saturating_add(millis(left));
+                let left = millis(until.saturating_duration_since(clock.monotonic()));
+                let expires_at = in_store.saturating_add(left);
                 let qr = Qr { code, expires_at };
-                let sealed =
-                    key.seal_json(&Place::of(org, store::live::QR, &id.to_string()), &qr)?;
+                let sealed = key.seal_json(&Place::of(org, store::live::QR, &record), &qr)?;
                 return tell(tx, lease, teller, State::Qr.as_str(), Some(sealed)).await;
             }
             Self::Linked(me) => {
-                let sealed =
-                    key.seal_json(&Place::of(org, store::links::ME, &id.to_string()), &me)?;
+                let sealed = key.seal_json(&Place::of(org, store::links::ME, &record), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
-                SessionChange {
-                    kind: EventType::SessionLinked,
-                    state: "connecting",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionLinked, "connecting")
             }
             Self::Closed => {
                 store::lanes::open(tx, org, id, 0).await?;
@@ -453,21 +448,11 @@ impl Change {
             }
             Self::Connected => {
                 store::lanes::open(tx, org, id, lease.epoch).await?;
-                SessionChange {
-                    kind: EventType::SessionConnected,
-                    state: "connected",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionConnected, "connected")
             }
             Self::Disconnected => {
                 store::lanes::open(tx, org, id, 0).await?;
-                SessionChange {
-                    kind: EventType::SessionDisconnected,
-                    state: "disconnected",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionDisconnected, "disconnected")
             }
             Self::Ended {
                 code,
@@ -483,10 +468,9 @@ impl Change {
                     store::links::ended(tx, org, id, code, until, now).await?;
                 }
                 SessionChange {
-                    kind,
-                    state: "stopped",
                     reason: Some(code),
                     until,
+                    ..SessionChange::to(kind, "stopped")
                 }
             }
         };
@@ -498,7 +482,7 @@ impl Change {
 /// Tells the processes that do not run the session, where there may be some, what it is; `teller` is
 /// this process's boot.
 async fn tell(
-    tx: &mut passerelle_engine::store::Tx,
+    tx: &mut Tx,
     lease: &Lease,
     teller: Option<&str>,
     state: &str,

@@ -7,11 +7,15 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Fault, model::Message, store::messages::Stored};
+use crate::{
+    error::Fault,
+    model::Message,
+    store::messages::{New, Stored},
+};
 
 /// Where a message's content, what stands beside it and its other side are sealed.
 pub(crate) const CONTENT: &str = "message.content";
-pub(crate) const CONTEXT: &str = "message.context";
+const CONTEXT: &str = "message.context";
 const PEER: &str = "message.peer";
 
 /// The other side of a message, as it is sealed.
@@ -24,7 +28,7 @@ struct Side {
 }
 
 /// The other side of a message, sealed.
-pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
+fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
     let side = Side {
         peer: message.peer.clone(),
         group: message.group.clone(),
@@ -34,7 +38,7 @@ pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fau
 }
 
 /// What stands beside a content, sealed; nothing when nothing does.
-pub(crate) fn seal_context(
+fn seal_context(
     key: &DataKey,
     org: OrgId,
     record: &str,
@@ -46,6 +50,22 @@ pub(crate) fn seal_context(
     Ok(Some(
         key.seal_json(&Place::of(org, CONTEXT, record), context)?,
     ))
+}
+
+/// A new message as its row.
+pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
+    let (org, record) = (message.org, message.id.to_string());
+    Ok(New {
+        id: message.id,
+        org,
+        session: message.session,
+        kind: message.content.kind(),
+        wa_id: message.wa_id.clone(),
+        peer_sealed: seal_side(key, message)?,
+        content_sealed: key.seal_json(&Place::of(org, CONTENT, &record), &message.content)?,
+        context_sealed: seal_context(key, org, &record, &message.context)?,
+        created_at: message.created_at,
+    })
 }
 
 /// By which the messages of a group are found.

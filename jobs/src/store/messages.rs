@@ -45,6 +45,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// A new message's sealed parts and place.
+#[derive(Clone)]
 pub(crate) struct New {
     pub(crate) id: MessageId,
     pub(crate) org: OrgId,

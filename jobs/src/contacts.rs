@@ -128,7 +128,7 @@ pub(crate) fn names(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Pee
     let open = |table, sealed: &Option<Vec<u8>>| {
         let opened = sealed
             .as_ref()
-            .map(|sealed| key.open(&place(org, table, &record), sealed));
+            .map(|sealed| key.open(&Place::of(org, table, &record), sealed));
         let opened = opened.transpose()?;
         Ok::<_, Fault>(opened.map(|name| String::from_utf8_lossy(&name).into_owned()))
     };
@@ -182,15 +182,6 @@ fn sealed(
     let record = id.to_string();
     Address {
         mac,
-        sealed: key.seal(&place(org, table, &record), name.as_bytes()),
-    }
-}
-
-fn place<'r>(org: OrgId, table: &'static str, record: &'r str) -> Place<'r> {
-    Place {
-        org,
-        session: None,
-        table,
-        record,
+        sealed: key.seal(&Place::of(org, table, &record), name.as_bytes()),
     }
 }

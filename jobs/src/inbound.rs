@@ -1,12 +1,12 @@
 //! Commits inbound messages. WhatsApp gets an acknowledgement only after this has returned without an
 //! error; until then it keeps the message and delivers it again.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use passerelle_engine::{
     clock::Clock,
     content::Content,
-    ids::MessageId,
+    ids::{ContactId, MessageId},
     lease::Lease,
     store::Tx,
     vault::DataKey,
@@ -21,15 +21,12 @@ use crate::{
     media::incoming::Announcing,
     messages::{
         self, opt_out,
-        sealed::{content_place, seal_context, seal_side},
         target::{self, Chat},
     },
     model::{Direction, Message, Status},
+    outage,
     services::Services,
-    store::{
-        self,
-        messages::{New, Origin},
-    },
+    store::{self, messages::Origin},
 };
 
 /// Stores the inbound messages of one session.
@@ -37,9 +34,6 @@ pub(crate) struct Inbox {
     pub(crate) services: Services,
     pub(crate) lease: Lease,
 }
-
-/// Between two tries while the database does not answer.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 impl Inbox {
     /// Returns whether the session should go on running here.
@@ -55,21 +49,22 @@ impl Inbox {
 #[async_trait::async_trait]
 impl InboundSink for Inbox {
     async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()> {
-        let mut raced = false;
-        loop {
+        let commit = || async {
             match commit(&self.services, &self.lease, batch.clone()).await {
                 // On PostgreSQL another session of the organisation may create the same contact at the
                 // same time.
-                Err(fault) if fault.is_race() && !raced => raced = true,
-                // A refusal would leave the messages with WhatsApp until the next connect, which may be
-                // hours away. To read on makes no sense either, because nothing could be stored.
-                Err(fault) if fault.is_outage() && self.is_wanted() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "inbound messages wait because the store failed");
-                    tokio::time::sleep(OUTAGE).await;
+                Err(fault) if fault.is_race() => {
+                    commit(&self.services, &self.lease, batch.clone()).await
                 }
-                done => return Ok(done?),
+                done => done,
             }
-        }
+        };
+        let log = |fault: &Fault| {
+            tracing::warn!(session.id = %self.lease.session, error = %fault, "inbound messages wait because the store failed");
+        };
+        // A refusal would leave the messages with WhatsApp until the next connect, which may be hours
+        // away. To read on makes no sense either, because nothing could be stored.
+        Ok(outage::wait_out(commit, || self.is_wanted(), log).await?)
     }
 }
 
@@ -129,7 +124,33 @@ async fn receive(
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
     target::recognise(tx, key, chat, writer, &mut inbound).await?;
-    let mut message = Message {
+    let origin = Origin {
+        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
+        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
+        group_mac,
+        contact: writer.id,
+    };
+    let (at, remote) = (inbound.at, inbound.remote.take());
+    let mut message = message(lease, writer.id, inbound, clock);
+    if !keep(tx, key, &origin, &mut message).await? {
+        return Ok(());
+    }
+    if message.group.is_none() {
+        store::contacts::touch(tx, lease.org, writer.id, now).await?;
+    }
+    let sent_at = message.sent_at.unwrap_or(at);
+    target::apply(tx, key, &message, sent_at).await?;
+    let file = files.announce(tx, key, &message, remote, now).await?;
+    let media = file.map(|file| file.json());
+    events::received(tx, key, &message, media, clock).await?;
+    if message.group.is_none() {
+        opt_out::take(tx, key, writer, &message, clock).await?;
+    }
+    Ok(())
+}
+
+fn message(lease: &Lease, writer: ContactId, inbound: Inbound, clock: &Clock) -> Message {
+    Message {
         id: MessageId::new(clock),
         org: lease.org,
         session: lease.session,
@@ -137,12 +158,12 @@ async fn receive(
         status: Status::Received,
         peer: inbound.from,
         group: inbound.group,
-        contact: Some(writer.id),
+        contact: Some(writer),
         content: inbound.content,
         context: inbound.context,
         wa_id: inbound.id,
         error: None,
-        created_at: now,
+        created_at: clock.now(),
         expires_at: None,
         sent_at: Some(inbound.at),
         delivered_at: None,
@@ -150,30 +171,7 @@ async fn receive(
         played_at: None,
         edited_at: None,
         deleted_at: None,
-    };
-    let origin = Origin {
-        chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
-        sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
-        group_mac,
-        contact: writer.id,
-    };
-    if !keep(tx, key, &origin, &mut message).await? {
-        return Ok(());
     }
-    if message.group.is_none() {
-        store::contacts::touch(tx, lease.org, writer.id, now).await?;
-    }
-    let sent_at = message.sent_at.unwrap_or(inbound.at);
-    target::apply(tx, key, &message, sent_at).await?;
-    let file = files
-        .announce(tx, key, &message, inbound.remote, now)
-        .await?;
-    let media = file.map(|file| file.json());
-    events::received(tx, key, &message, media, clock).await?;
-    if message.group.is_none() {
-        opt_out::take(tx, key, writer, &message, clock).await?;
-    }
-    Ok(())
 }
 
 /// Stores the message; returns false if it was stored before. A message that could not be decrypted at
@@ -186,7 +184,7 @@ async fn keep(
     message: &mut Message,
 ) -> Result<bool, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
-    let new = sealed(key, message)?;
+    let new = messages::sealed::row(key, message)?;
     if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
         return Ok(true);
     }
@@ -197,21 +195,6 @@ async fn keep(
         return Ok(false);
     };
     (message.id, message.created_at, message.sent_at) = first;
-    store::messages::decrypted(tx, &sealed(key, message)?).await?;
+    store::messages::decrypted(tx, &messages::sealed::row(key, message)?).await?;
     Ok(true)
-}
-
-fn sealed(key: &DataKey, message: &Message) -> Result<New, Fault> {
-    let record = message.id.to_string();
-    Ok(New {
-        id: message.id,
-        org: message.org,
-        session: message.session,
-        kind: message.content.kind(),
-        wa_id: message.wa_id.clone(),
-        peer_sealed: seal_side(key, message)?,
-        content_sealed: key.seal_json(&content_place(message.org, &record), &message.content)?,
-        context_sealed: seal_context(key, message.org, &record, &message.context)?,
-        created_at: message.created_at,
-    })
 }

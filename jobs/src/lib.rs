@@ -11,6 +11,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
+//! | `outage` | waiting for a database that does not answer |
 //! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
@@ -37,6 +38,7 @@ pub mod media;
 pub mod messages;
 pub mod model;
 pub mod organisations;
+mod outage;
 pub mod outbound;
 pub mod preview;
 pub mod queue;

@@ -1,7 +1,8 @@
 //! What every call needs: store, keys, settings and the state of this process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use passerelle_engine::{
     clock::Clock,
     store::{Dialect, Store},
@@ -288,7 +289,7 @@ impl Services {
 
     /// Returns a new random generator.
     pub fn chance(&self) -> StdRng {
-        let mut chance = self.0.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chance = self.0.chance.lock();
         StdRng::from_rng(&mut *chance)
     }
 }

@@ -57,17 +57,15 @@ async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisR
     tracing::info!("connected to Redis for wake-ups");
     // Wake-ups may have been missed until now.
     for topic in Topic::ALL {
-        services.notify(topic);
+        services.notify(*topic);
     }
     let hearing = async {
         let mut messages = heard.on_message();
         while let Some(message) = messages.next().await {
             let channel = message.get_channel_name();
-            let topic = Topic::ALL
-                .into_iter()
-                .find(|topic| topic.channel(store) == channel);
-            if let Some(topic) = topic {
-                services.notify(topic);
+            let mut topics = Topic::ALL.iter();
+            if let Some(topic) = topics.find(|topic| topic.channel(store) == channel) {
+                services.notify(*topic);
             }
         }
         Ok(())

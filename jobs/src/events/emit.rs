@@ -5,7 +5,7 @@ use passerelle_engine::{
     clock::Clock,
     ids::{DeliveryId, EndpointId, EventId, OrgId, SessionId},
     store::Tx,
-    vault::DataKey,
+    vault::{DataKey, Place},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -79,7 +79,7 @@ pub(crate) async fn emit_in(
         sequence: slot.sequence,
         data: event.data,
     };
-    let place = store::events::place(org, &record);
+    let place = Place::of(org, store::events::BODY, &record);
     let new = store::events::New {
         id,
         org,

@@ -118,6 +118,19 @@ pub(crate) struct SessionChange {
     pub(crate) until: Option<i64>,
 }
 
+impl SessionChange {
+    /// Returns a change to this state, without a reason.
+    pub(crate) fn to(kind: EventType, state: &'static str) -> Self {
+        let (reason, until) = (None, None);
+        Self {
+            kind,
+            state,
+            reason,
+            until,
+        }
+    }
+}
+
 /// Writes the event of a session's new state.
 pub(crate) async fn session(
     tx: &mut Tx,

@@ -19,6 +19,7 @@ use crate::{
     host::{job::SendMessage, settle},
     messages::{self, target},
     model::{Message, Status, Uncertain, millis},
+    outage,
     queue::job_result::{Doing as _, Done, JobResult, NotDone},
     services::Services,
     state::{
@@ -27,9 +28,6 @@ use crate::{
     },
     store,
 };
-
-/// Delay between retries while the database is down.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 /// The outcome of a claimed message.
 #[derive(Debug, Clone)]
@@ -76,15 +74,10 @@ impl Claimed {
 /// Loads the claimed message, and retries while the database is down. Returns `None` if it was deleted or
 /// is no longer `sending`.
 pub(crate) async fn load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
-    loop {
-        match try_load(services, job).await {
-            Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "the database is down; a claimed message waits");
-                tokio::time::sleep(OUTAGE).await;
-            }
-            loaded => return loaded,
-        }
-    }
+    let log = |fault: &Fault| {
+        tracing::warn!(message.id = %job.message, error = %fault, "the database is down; a claimed message waits");
+    };
+    outage::wait_out(|| try_load(services, job), || true, log).await
 }
 
 async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claimed>, Fault> {
@@ -117,19 +110,16 @@ pub(crate) async fn settle(
         host: Arc::clone(&services.settings().host),
         epoch: job.epoch,
     };
-    let result = loop {
-        match commit(services, &lease, claimed.clone(), outcome.clone()).await {
-            Ok(result) => break result,
-            Err(Fault::LeaseLost) => {
-                tracing::info!(message.id = %job.message, "the lease is lost; the new owner resolves the message");
-                break Ok(Done);
-            }
-            Err(fault) if fault.is_outage() => {
-                tracing::warn!(message.id = %job.message, error = %fault, "the database is down; an outcome waits");
-                tokio::time::sleep(OUTAGE).await;
-            }
-            Err(fault) => return Err(fault).doing("committing a message's outcome"),
+    let commit = || commit(services, &lease, claimed.clone(), outcome.clone());
+    let log = |fault: &Fault| {
+        tracing::warn!(message.id = %job.message, error = %fault, "the database is down; an outcome waits");
+    };
+    let result = match outage::wait_out(commit, || true, log).await {
+        Err(Fault::LeaseLost) => {
+            tracing::info!(message.id = %job.message, "the lease is lost; the new owner resolves the message");
+            Ok(Done)
         }
+        done => done.doing("committing a message's outcome")?,
     };
     crash::point("complete.after_commit");
     services.lanes().notify_one();

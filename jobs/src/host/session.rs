@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
-    clock::Millis,
+    clock::{Clock, Millis},
     content::Peer,
     keystore::{self, SealedKeyStore},
     lease::Lease,
+    store::Tx,
+    vault::{DataKey, Place},
     whatsapp::{
         Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
@@ -23,8 +25,8 @@ use crate::{
     host::receipts::{self, StatusUpdate},
     inbound::Inbox,
     model::{Live, Qr, State, event::EventType, millis},
+    outage,
     services::Services,
-    sessions::sealed::{me_place, qr_place},
     state::{
         in_flight::{InFlight, ServerVerdict},
         registry::Running,
@@ -32,9 +34,6 @@ use crate::{
     },
     store,
 };
-
-/// Delay between retries while the database is down.
-const OUTAGE: Duration = Duration::from_millis(500);
 
 /// The most messages updated in one commit; a receipt may name any number of them.
 const RECEIPTS: usize = 100;
@@ -104,7 +103,7 @@ impl RunningSession {
             };
             tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session could not be opened; it is tried again");
             tokio::select! {
-                () = tokio::time::sleep(OUTAGE) => {}
+                () = tokio::time::sleep(outage::PAUSE) => {}
                 () = self.stop.cancelled() => return None,
                 () = self.lost.cancelled() => return None,
             }
@@ -301,19 +300,14 @@ impl RunningSession {
     where
         F: Future<Output = Result<(), Fault>>,
     {
-        loop {
-            match commit().await {
-                Err(fault) if fault.is_outage() && !self.lost.is_cancelled() => {
-                    tracing::warn!(session.id = %self.lease.session, error = %fault, "the database is down; an event of the connection waits");
-                    tokio::time::sleep(OUTAGE).await;
-                }
-                Err(Fault::LeaseLost) => {
-                    self.lost.cancel();
-                    return Err(Fault::LeaseLost);
-                }
-                done => return done,
-            }
+        let log = |fault: &Fault| {
+            tracing::warn!(session.id = %self.lease.session, error = %fault, "the database is down; an event of the connection waits");
+        };
+        let done = outage::wait_out(commit, || !self.lost.is_cancelled(), log).await;
+        if matches!(done, Err(Fault::LeaseLost)) {
+            self.lost.cancel();
         }
+        done
     }
 
     async fn try_persist(&self, change: Change) -> Result<(), Fault> {
@@ -428,31 +422,27 @@ impl Change {
     /// store. `in_store` is the current time by the database's clock.
     async fn apply(
         self,
-        tx: &mut passerelle_engine::store::Tx,
-        key: &passerelle_engine::vault::DataKey,
+        tx: &mut Tx,
+        key: &DataKey,
         lease: &Lease,
-        clock: &passerelle_engine::clock::Clock,
+        clock: &Clock,
         boot: Option<&str>,
         in_store: Millis,
     ) -> Result<(), Fault> {
         let (org, id, now) = (lease.org, lease.session, clock.now());
+        let record = id.to_string();
         let change = match self {
             Self::Qr { code, until } => {
-                let left = until.saturating_duration_since(clock.monotonic());
-                let expires_at = in_store.saturating_add(millis(left));
+                let left = millis(until.saturating_duration_since(clock.monotonic()));
+                let expires_at = in_store.saturating_add(left);
                 let qr = Qr { code, expires_at };
-                let sealed = key.seal_json(&qr_place(org, &id.to_string()), &qr)?;
+                let sealed = key.seal_json(&Place::of(org, store::live::QR, &record), &qr)?;
                 return publish(tx, lease, boot, State::Qr.as_str(), Some(sealed)).await;
             }
             Self::Linked(me) => {
-                let sealed = key.seal_json(&me_place(org, &id.to_string()), &me)?;
+                let sealed = key.seal_json(&Place::of(org, store::links::ME, &record), &me)?;
                 store::links::linked(tx, org, id, sealed, now).await?;
-                SessionChange {
-                    kind: EventType::SessionLinked,
-                    state: "connecting",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionLinked, "connecting")
             }
             Self::Closed => {
                 store::lanes::open(tx, org, id, 0).await?;
@@ -460,21 +450,11 @@ impl Change {
             }
             Self::Connected => {
                 store::lanes::open(tx, org, id, lease.epoch).await?;
-                SessionChange {
-                    kind: EventType::SessionConnected,
-                    state: "connected",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionConnected, "connected")
             }
             Self::Disconnected => {
                 store::lanes::open(tx, org, id, 0).await?;
-                SessionChange {
-                    kind: EventType::SessionDisconnected,
-                    state: "disconnected",
-                    reason: None,
-                    until: None,
-                }
+                SessionChange::to(EventType::SessionDisconnected, "disconnected")
             }
             Self::Ended {
                 code,
@@ -490,10 +470,9 @@ impl Change {
                     store::links::ended(tx, org, id, code, until, now).await?;
                 }
                 SessionChange {
-                    kind,
-                    state: "stopped",
                     reason: Some(code),
                     until,
+                    ..SessionChange::to(kind, "stopped")
                 }
             }
         };
@@ -505,7 +484,7 @@ impl Change {
 /// Stores the session's live state for the processes that do not run it. Does nothing without a `boot`:
 /// then there are no such processes.
 async fn publish(
-    tx: &mut passerelle_engine::store::Tx,
+    tx: &mut Tx,
     lease: &Lease,
     boot: Option<&str>,
     state: &str,

@@ -56,17 +56,13 @@ async fn settle(
     let (now, held) = lease::check_all(tx, host, &leases).await?;
     // A session that was lost and leased again may be in the set under two epochs; only one is held.
     let is_held = |taken: &Taken| held.contains(&(taken.lease.session, taken.lease.epoch));
-    let done: Vec<_> = set
-        .iter()
-        .filter(|taken| is_held(taken))
-        .map(|taken| {
-            let ago = before.saturating_duration_since(taken.wire_at);
-            let next = now
-                .saturating_sub(millis(ago))
-                .saturating_add(millis(taken.gap));
-            (taken.lease.session, taken.message.id, next)
-        })
-        .collect();
+    let next_at = |taken: &Taken| {
+        let on_wire = now.saturating_sub(millis(before.saturating_duration_since(taken.wire_at)));
+        on_wire.saturating_add(millis(taken.gap))
+    };
+    let done = set.iter().filter(|taken| is_held(taken));
+    let done = done.map(|taken| (taken.lease.session, taken.message.id, next_at(taken)));
+    let done: Vec<_> = done.collect();
     let mut slots = store::system::settlements::release(tx, &done).await?;
     let released = set
         .iter()

@@ -12,7 +12,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{MediaId, OrgId},
     store::Tx,
-    vault::{DataKey, VaultError},
+    vault::{DataKey, Place, VaultError},
     whatsapp::WhatsApp,
 };
 use reqwest::Client;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     again,
+    sealed::{FILE, ORIGIN},
     source::{self, NoFile},
 };
 use crate::{
@@ -229,11 +230,11 @@ fn outcome(
     let record = job.media.to_string();
     match brought {
         Ok(file) => {
-            let sealed = key.seal_json(&super::sealed::file_place(job.org, &record), file)?;
+            let sealed = key.seal_json(&Place::of(job.org, FILE, &record), file)?;
             Ok(here(file, sealed, now))
         }
         Err(no_file) => {
-            let place = super::sealed::origin_place(job.org, &record);
+            let place = Place::of(job.org, ORIGIN, &record);
             let moved = moved(no_file, origin).map(|origin| key.seal_json(&place, &origin));
             Ok(Outcome {
                 origin_sealed: moved.transpose()?,

@@ -1,5 +1,8 @@
 //! The file of an outbound message: where the tenant says it is, and what happens with it at accept.
 
+use std::{convert::Infallible, time::Duration};
+
+use futures_util::stream;
 use passerelle_engine::{
     clock::Millis,
     content::{Media, MediaKind},
@@ -21,7 +24,7 @@ use crate::{
 };
 
 /// A file is kept this long after its message's deadline.
-const AFTER: std::time::Duration = std::time::Duration::from_hours(1);
+const AFTER: Duration = Duration::from_hours(1);
 
 /// Where the file of a message is.
 #[derive(Debug, Clone)]
@@ -82,13 +85,9 @@ pub(crate) async fn find(
             }))
         }
         MediaSource::Bytes(bytes) => {
-            let whole =
-                futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes.into())]);
-            let upload = Upload {
-                kind,
-                file_name: media.file_name.clone(),
-            };
-            match super::ingest(services, org, upload, whole).await {
+            let whole = stream::iter([Ok::<_, Infallible>(bytes.into())]);
+            let file_name = media.file_name.clone();
+            match super::ingest(services, org, Upload { kind, file_name }, whole).await {
                 Ok(file) => {
                     describe(media, &file);
                     Ok(Ok(File::Brought(file.id)))
@@ -104,24 +103,29 @@ pub(crate) async fn find(
             if services.settings().media.is_full() {
                 return Err(IngestError::Full);
             }
-            let file_name = media.file_name.clone();
-            let now = services.clock().now();
-            let file = MediaFile {
-                id: MediaId::new(services.clock()),
-                org,
-                session: None,
-                message: None,
-                kind,
-                status: MediaStatus::Pending,
-                error: None,
-                stored: None,
-                created_at: now,
-                delete_at: services.settings().media.delete_at(now),
-            };
+            let file = pending(services, org, kind);
             media.media_id = file.id;
+            let file_name = media.file_name.clone();
             let row = super::sealed::row(key, &file, Some(&Origin::Url { url, file_name }))?;
             Ok(Ok(File::Fetched(Box::new(row))))
         }
+    }
+}
+
+/// Returns a new file that is to be fetched.
+fn pending(services: &Services, org: OrgId, kind: MediaKind) -> MediaFile {
+    let now = services.clock().now();
+    MediaFile {
+        id: MediaId::new(services.clock()),
+        org,
+        session: None,
+        message: None,
+        kind,
+        status: MediaStatus::Pending,
+        error: None,
+        stored: None,
+        created_at: now,
+        delete_at: services.settings().media.delete_at(now),
     }
 }
 

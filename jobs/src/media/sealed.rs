@@ -15,24 +15,10 @@ use crate::{
     store::{self, media::Stored},
 };
 
-/// Returns where a file's origin is sealed.
-pub(super) fn origin_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "media.origin", record)
-}
-
-/// Returns where a file's key and facts are sealed.
-pub(super) fn file_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "media.file", record)
-}
-
-fn place<'a>(org: OrgId, table: &'static str, record: &'a str) -> Place<'a> {
-    Place {
-        org,
-        session: None,
-        table,
-        record,
-    }
-}
+/// The label under which a file's origin is sealed.
+pub(super) const ORIGIN: &str = "media.origin";
+/// The label under which a file's key and facts are sealed.
+pub(super) const FILE: &str = "media.file";
 
 /// Decrypts the stored parts of a file.
 pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
@@ -40,7 +26,7 @@ pub(crate) fn open(key: &DataKey, stored: &Stored) -> Result<MediaFile, Fault> {
     let file = stored
         .file_sealed
         .as_ref()
-        .map(|sealed| key.open_json(&file_place(stored.org, &record), sealed));
+        .map(|sealed| key.open_json(&Place::of(stored.org, FILE, &record), sealed));
     Ok(MediaFile {
         id: stored.id,
         org: stored.org,
@@ -61,7 +47,7 @@ pub(crate) fn origin(key: &DataKey, stored: &Stored) -> Result<Option<Origin>, F
     let origin = stored
         .origin_sealed
         .as_ref()
-        .map(|sealed| key.open_json(&origin_place(stored.org, &record), sealed));
+        .map(|sealed| key.open_json(&Place::of(stored.org, ORIGIN, &record), sealed));
     Ok(origin.transpose()?)
 }
 
@@ -72,11 +58,11 @@ pub(crate) fn row(
     origin: Option<&Origin>,
 ) -> Result<Stored, Fault> {
     let record = file.id.to_string();
-    let origin = origin.map(|origin| key.seal_json(&origin_place(file.org, &record), origin));
+    let origin = origin.map(|origin| key.seal_json(&Place::of(file.org, ORIGIN, &record), origin));
     let stored = file
         .stored
         .as_ref()
-        .map(|stored| key.seal_json(&file_place(file.org, &record), stored));
+        .map(|stored| key.seal_json(&Place::of(file.org, FILE, &record), stored));
     Ok(Stored {
         id: file.id,
         org: file.org,

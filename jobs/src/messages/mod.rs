@@ -3,7 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | reading and listing |
-//! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as events carry it |
+//! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`] | messages about other messages |
 //! | [`opt_out`] | the words with which a contact opts out |
 

@@ -7,9 +7,18 @@ use passerelle_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Fault, model::Message, store::messages::Stored};
+use crate::{
+    error::Fault,
+    model::Message,
+    store::messages::{New, Stored},
+};
 
-/// The other side of a message, as it is sealed.
+/// Where a message's content, its context and its other side are sealed.
+pub(crate) const CONTENT: &str = "message.content";
+const CONTEXT: &str = "message.context";
+const PEER: &str = "message.peer";
+
+/// The other side of a message, as it is encrypted.
 #[derive(Serialize, Deserialize)]
 struct Side {
     #[serde(flatten)]
@@ -18,48 +27,18 @@ struct Side {
     group: Option<Group>,
 }
 
-/// Where a message's other side lies.
-fn peer_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.peer",
-        record,
-    }
-}
-
-/// Where a message's content lies.
-pub(crate) fn content_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.content",
-        record,
-    }
-}
-
-/// Where what stands beside a message's content lies.
-pub(crate) fn context_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "message.context",
-        record,
-    }
-}
-
-/// The other side of a message, sealed.
-pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
+/// Encrypts the other side of a message.
+fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
     let side = Side {
         peer: message.peer.clone(),
         group: message.group.clone(),
     };
     let record = message.id.to_string();
-    Ok(key.seal_json(&peer_place(message.org, &record), &side)?)
+    Ok(key.seal_json(&Place::of(message.org, PEER, &record), &side)?)
 }
 
 /// Encrypts the context of a message. Returns `None` if the context is empty.
-pub(crate) fn seal_context(
+fn seal_context(
     key: &DataKey,
     org: OrgId,
     record: &str,
@@ -68,7 +47,25 @@ pub(crate) fn seal_context(
     if context.is_empty() {
         return Ok(None);
     }
-    Ok(Some(key.seal_json(&context_place(org, record), context)?))
+    Ok(Some(
+        key.seal_json(&Place::of(org, CONTEXT, record), context)?,
+    ))
+}
+
+/// Encrypts a new message into its row.
+pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
+    let (org, record) = (message.org, message.id.to_string());
+    Ok(New {
+        id: message.id,
+        org,
+        session: message.session,
+        kind: message.content.kind(),
+        wa_id: message.wa_id.clone(),
+        peer_sealed: seal_side(key, message)?,
+        content_sealed: key.seal_json(&Place::of(org, CONTENT, &record), &message.content)?,
+        context_sealed: seal_context(key, org, &record, &message.context)?,
+        created_at: message.created_at,
+    })
 }
 
 /// Returns the MAC by which the messages of a group are found.
@@ -86,14 +83,17 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let record = stored.id.to_string();
     let context = stored.context_sealed.as_deref();
     let context = context
-        .map(|sealed| key.open_json(&context_place(stored.org, &record), sealed))
+        .map(|sealed| key.open_json(&Place::of(stored.org, CONTEXT, &record), sealed))
         .transpose()?;
-    let side: Side = key.open_json(&peer_place(stored.org, &record), &stored.peer_sealed)?;
+    let side: Side = key.open_json(&Place::of(stored.org, PEER, &record), &stored.peer_sealed)?;
     Ok(Message {
         context: context.unwrap_or_default(),
         peer: side.peer,
         group: side.group,
-        content: key.open_json(&content_place(stored.org, &record), &stored.content_sealed)?,
+        content: key.open_json(
+            &Place::of(stored.org, CONTENT, &record),
+            &stored.content_sealed,
+        )?,
         id: stored.id,
         org: stored.org,
         session: stored.session,

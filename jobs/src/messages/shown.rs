@@ -1,85 +1,83 @@
-//! A message as events carry it.
+//! A message as the API and events show it. The document describes this JSON.
 
-use passerelle_engine::content::{Content, Context, LinkPreview, Peer, Reply};
+use std::fmt;
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Content, Context, LinkPreview, Peer},
+};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::model::{Direction, Message, rfc3339};
 
-/// A message as events carry it: the API's message resource without its queue.
-pub fn shown(message: &Message) -> Value {
-    let mut shown = json!({
-        "id": message.id,
-        "object": "message",
-        "session_id": message.session,
-        "direction": message.direction.as_str(),
-        "status": message.status.as_str(),
-        "wa_message_id": message.wa_id,
-        "created_at": rfc3339(message.created_at),
-    });
-    let kind = message.content.kind();
-    shown["type"] = json!(kind);
-    if !matches!(
-        message.content,
-        Content::Deleted {} | Content::Undecryptable {}
-    ) {
-        shown[kind] = shown_content(&message.content);
+/// The JSON of a message: its fields in the order of the document.
+pub struct Shown(Vec<(&'static str, Value)>);
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
-    let phone = message
-        .peer
-        .phone
-        .as_ref()
-        .map(|phone| json!(phone.as_str()));
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[sealed]")
+    }
+}
+
+/// Returns the JSON of a message, without its place in the queue.
+pub fn shown(message: &Message) -> Shown {
+    let at = |at: Option<Millis>| at.map(|at| json!(rfc3339(at)));
+    let phone = message.peer.phone.as_ref();
+    let phone = phone.map(|phone| json!(phone.as_str()));
     let group = message.group.as_ref().map(|group| json!(group.as_str()));
     let side = match message.direction {
         Direction::Outbound => ("to", group.clone().or_else(|| phone.clone())),
         Direction::Inbound => ("from", phone.clone()),
     };
-    let optional = [
+    let kind = message.content.kind();
+    let error = message.error.as_ref();
+    let context = &message.context;
+    let fields = [
+        ("id", Some(json!(message.id))),
+        ("object", Some(json!("message"))),
+        ("session_id", Some(json!(message.session))),
+        ("direction", Some(json!(message.direction.as_str()))),
+        ("type", Some(json!(kind))),
         side,
         ("group_id", group),
         ("phone", phone),
         ("lid", message.peer.lid.as_ref().map(|lid| json!(lid))),
         ("contact_id", message.contact.map(|id| json!(id))),
-        (
-            "error",
-            message.error.as_ref().map(|code| json!({ "code": code })),
-        ),
-        (
-            "expires_at",
-            message.expires_at.map(|at| json!(rfc3339(at))),
-        ),
-        ("sent_at", message.sent_at.map(|at| json!(rfc3339(at)))),
-        (
-            "delivered_at",
-            message.delivered_at.map(|at| json!(rfc3339(at))),
-        ),
-        ("read_at", message.read_at.map(|at| json!(rfc3339(at)))),
-        ("played_at", message.played_at.map(|at| json!(rfc3339(at)))),
-        ("edited_at", message.edited_at.map(|at| json!(rfc3339(at)))),
-        (
-            "deleted_at",
-            message.deleted_at.map(|at| json!(rfc3339(at))),
-        ),
+        ("status", Some(json!(message.status.as_str()))),
+        ("error", error.map(|code| json!({ "code": code }))),
+        (kind, shown_content(&message.content)),
         (
             "reply_to",
-            message.context.reply_to.as_ref().map(shown_reply),
+            context.reply_to.as_ref().map(|reply| json!(reply)),
         ),
-        ("mentions", shown_mentions(&message.context)),
-        (
-            "forwarded",
-            message.context.forwarded.then_some(json!(true)),
-        ),
+        ("mentions", shown_mentions(context)),
+        ("forwarded", context.forwarded.then_some(json!(true))),
+        ("wa_message_id", Some(json!(message.wa_id))),
+        ("created_at", at(Some(message.created_at))),
+        ("expires_at", at(message.expires_at)),
+        ("sent_at", at(message.sent_at)),
+        ("delivered_at", at(message.delivered_at)),
+        ("read_at", at(message.read_at)),
+        ("played_at", at(message.played_at)),
+        ("edited_at", at(message.edited_at)),
+        ("deleted_at", at(message.deleted_at)),
     ];
-    for (field, value) in optional {
-        if let Some(value) = value {
-            shown[field] = value;
-        }
-    }
-    shown
+    let known = |(name, value): (_, Option<_>)| Some((name, value?));
+    Shown(fields.into_iter().filter_map(known).collect())
 }
 
-/// A content under the name of its type. Contact cards are a list, whatever holds them here.
-fn shown_content(content: &Content) -> Value {
+/// Returns what stands under the name of the content's type, if anything does. Contact cards are a list.
+fn shown_content(content: &Content) -> Option<Value> {
+    if matches!(content, Content::Deleted {} | Content::Undecryptable {}) {
+        return None;
+    }
     let mut shown = serde_json::to_value(content).unwrap_or_default();
     if let Some(fields) = shown.as_object_mut() {
         fields.remove("type");
@@ -89,10 +87,10 @@ fn shown_content(content: &Content) -> Value {
             fields.extend(shown.map(|preview| ("link_preview".to_owned(), shown_preview(preview))));
         }
         if let Some(cards) = fields.remove("contacts") {
-            return cards;
+            return Some(cards);
         }
     }
-    shown
+    Some(shown)
 }
 
 /// Without its picture, which is for phones.
@@ -104,17 +102,13 @@ fn shown_preview(preview: &LinkPreview) -> Value {
     shown
 }
 
-fn shown_reply(reply: &Reply) -> Value {
-    serde_json::to_value(reply).unwrap_or_default()
-}
-
 fn shown_mentions(context: &Context) -> Option<Value> {
     let named: Vec<_> = context.mentions.iter().filter_map(mention).collect();
     (!named.is_empty()).then(|| json!(named))
 }
 
 /// Whom a text mentions: the phone, or the LID of whom it is not known.
-pub fn mention(peer: &Peer) -> Option<String> {
+fn mention(peer: &Peer) -> Option<String> {
     let phone = peer.phone.as_ref().map(|phone| phone.as_str().to_owned());
     phone.or_else(|| peer.lid.as_ref().map(|lid| format!("{lid}@lid")))
 }

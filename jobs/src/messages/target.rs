@@ -12,7 +12,7 @@ use passerelle_engine::{
     content::{Content, Edit, Reply, Summary, Target},
     ids::{MessageId, OrgId, SessionId},
     store::Tx,
-    vault::DataKey,
+    vault::{DataKey, Place},
     whatsapp::inbound::Inbound,
 };
 
@@ -23,7 +23,7 @@ use crate::{
         self,
         emit::{NewEvent, emit},
     },
-    messages::{self, sealed::content_place, shown::shown},
+    messages::{self, sealed::CONTENT, shown::shown},
     model::{Direction, Message, millis},
     services::Services,
     store::{self, messages::Stored},
@@ -283,7 +283,10 @@ pub(crate) async fn apply(
         Content::Edit(edit) => edited(tx, key, message, id, edit, at).await,
         Content::Delete(_) => {
             let record = id.to_string();
-            let gone = key.seal_json(&content_place(message.org, &record), &Content::Deleted {})?;
+            let gone = key.seal_json(
+                &Place::of(message.org, CONTENT, &record),
+                &Content::Deleted {},
+            )?;
             store::media::delete_of(tx, message.org, id).await?;
             Ok(store::targets::delete(tx, message.org, id, &gone, at).await?)
         }
@@ -308,7 +311,7 @@ async fn edited(
         return Ok(());
     }
     let record = id.to_string();
-    let now = key.seal_json(&content_place(org, &record), &about.content)?;
+    let now = key.seal_json(&Place::of(org, CONTENT, &record), &about.content)?;
     Ok(store::targets::edit(tx, org, id, &now, message.id, at).await?)
 }
 

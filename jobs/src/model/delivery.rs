@@ -4,9 +4,13 @@ use passerelle_engine::{
     clock::Millis,
     ids::{AttemptId, DeliveryId, EndpointId, EventId},
 };
+use strum::{EnumString, IntoStaticStr};
+
+words!(DeliveryStatus);
 
 /// The status of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
     /// It waits for its next attempt.
     Due,
@@ -16,25 +20,6 @@ pub enum DeliveryStatus {
     Delivered,
     /// Every attempt failed, or the endpoint was disabled.
     Dead,
-}
-
-impl DeliveryStatus {
-    const ALL: [Self; 4] = [Self::Due, Self::Running, Self::Delivered, Self::Dead];
-
-    /// Returns the text that the store and the API use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Running => "running",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// Parses the text of [`DeliveryStatus::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
 }
 
 /// One event on its way to one endpoint.

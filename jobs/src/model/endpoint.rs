@@ -4,6 +4,9 @@ use passerelle_engine::{
     clock::Millis,
     ids::{EndpointId, OrgId},
 };
+use strum::{EnumString, IntoStaticStr};
+
+words!(Disabled);
 
 /// Where an organisation's events are posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,28 +32,13 @@ pub struct Endpoint {
 }
 
 /// Why an endpoint gets no more deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Disabled {
     /// It answered 410 Gone.
     Gone,
     /// It failed for five days without one success.
     Failing,
-}
-
-impl Disabled {
-    /// Returns the stable code.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Gone, Self::Failing]
-            .into_iter()
-            .find(|why| why.as_str() == text)
-    }
 }
 
 /// A signing secret, `whsec_…`. Shown once, when it is created.

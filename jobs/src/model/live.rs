@@ -3,9 +3,13 @@
 
 use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
+
+words!(State);
 
 /// A session's live state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// Not wanted, or ended for good until it is connected again.
     #[default]
@@ -22,35 +26,6 @@ pub enum State {
     Disconnected,
     /// Wanted, but no host runs it at the moment.
     Unhosted,
-}
-
-impl State {
-    /// Returns the text that the API uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Connecting => "connecting",
-            Self::Qr => "qr",
-            Self::Pairing => "pairing",
-            Self::Connected => "connected",
-            Self::Disconnected => "disconnected",
-            Self::Unhosted => "unhosted",
-        }
-    }
-
-    /// Parses the text of [`State::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        let all = [
-            Self::Stopped,
-            Self::Connecting,
-            Self::Qr,
-            Self::Pairing,
-            Self::Connected,
-            Self::Disconnected,
-            Self::Unhosted,
-        ];
-        all.into_iter().find(|state| state.as_str() == text)
-    }
 }
 
 /// A code that a phone scans. It contains a pairing secret, so it is never logged.

@@ -7,9 +7,13 @@ use passerelle_engine::{
     media::{Looks, Remote, SealedFile},
 };
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
+
+words!(MediaStatus);
 
 /// Whether a file is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum MediaStatus {
     /// It has to be fetched.
     Pending,
@@ -26,38 +30,12 @@ pub enum MediaStatus {
 }
 
 impl MediaStatus {
-    const ALL: [Self; 6] = [
-        Self::Pending,
-        Self::Fetching,
-        Self::Deferred,
-        Self::Available,
-        Self::Failed,
-        Self::Expired,
-    ];
-
-    /// Returns the text that the store uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Fetching => "fetching",
-            Self::Deferred => "deferred",
-            Self::Available => "available",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-        }
-    }
-
     /// Returns the text that the API uses, which does not show whether a try is running.
     pub fn shown(self) -> &'static str {
         match self {
             Self::Fetching => Self::Pending.as_str(),
             status => status.as_str(),
         }
-    }
-
-    /// Parses the text of [`MediaStatus::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
     /// Returns whether the file may still become available.

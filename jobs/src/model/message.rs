@@ -6,9 +6,13 @@ use passerelle_engine::{
     ids::{ContactId, MessageId, OrgId, SessionId},
 };
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+words!(Direction, Status);
 
 /// The direction of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the tenant to a contact.
@@ -17,25 +21,20 @@ pub enum Direction {
     Inbound,
 }
 
-impl Direction {
-    /// Returns the text that the store and the API use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Outbound => "outbound",
-            Self::Inbound => "inbound",
-        }
-    }
-
-    /// Parses the text of [`Direction::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Outbound, Self::Inbound]
-            .into_iter()
-            .find(|d| d.as_str() == text)
-    }
-}
-
 /// The status of a message. It never goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Accepted and in its lane.
@@ -64,41 +63,7 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 11] = [
-        Self::Queued,
-        Self::Sending,
-        Self::Unknown,
-        Self::Sent,
-        Self::Delivered,
-        Self::Read,
-        Self::Played,
-        Self::Failed,
-        Self::Expired,
-        Self::Canceled,
-        Self::Received,
-    ];
-
-    /// Returns the text that the store and the API use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Unknown => "unknown",
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Read => "read",
-            Self::Played => "played",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-            Self::Canceled => "canceled",
-            Self::Received => "received",
-        }
-    }
-
-    /// Parses the text of [`Status::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Returns how far a message that was written has come.
     fn rank(self) -> Option<u8> {
@@ -196,7 +161,7 @@ mod tests {
     #[test]
     fn nothing_leaves_a_final_refusal() {
         for end in [Status::Failed, Status::Expired, Status::Canceled] {
-            assert!(Status::ALL.into_iter().all(|next| !end.may_become(next)));
+            assert!(Status::ALL.iter().all(|next| !end.may_become(*next)));
         }
     }
 
@@ -209,7 +174,7 @@ mod tests {
     #[test]
     fn every_status_reads_back() {
         for status in Status::ALL {
-            assert_eq!(Status::parse(status.as_str()), Some(status));
+            assert_eq!(Status::parse(status.as_str()), Some(*status));
         }
     }
 }

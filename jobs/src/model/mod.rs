@@ -1,5 +1,22 @@
 //! The domain's own types, as the store keeps them and the API shows them.
 
+/// Names the variants of an enum in text, as the store and the API write them.
+macro_rules! words {
+    ($($word:ident),*) => {$(
+        impl $word {
+            /// Returns the text that the store and the API write.
+            pub fn as_str(self) -> &'static str {
+                self.into()
+            }
+
+            /// Parses the text; returns `None` if it is another one.
+            pub fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )*};
+}
+
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

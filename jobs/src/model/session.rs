@@ -5,11 +5,15 @@ use passerelle_engine::{
     content::Peer,
     ids::{OrgId, SessionId},
 };
+use strum::{EnumString, IntoStaticStr};
 
 use super::live::State;
 
+words!(Desired, Uncertain);
+
 /// What the tenant wants of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Desired {
     /// Keep it connected, or waiting to be linked.
     Running,
@@ -17,48 +21,15 @@ pub enum Desired {
     Stopped,
 }
 
-impl Desired {
-    /// Returns the text that the store and the API use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Self {
-        if text == "running" {
-            Self::Running
-        } else {
-            Self::Stopped
-        }
-    }
-}
-
 /// What happens to an uncertain send: its process died in the middle of it, or WhatsApp did not
 /// acknowledge it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Uncertain {
     /// It is sent again with the same id; phones deduplicate by id.
     Resend,
     /// It becomes `unknown` at once, and the tenant decides.
     Hold,
-}
-
-impl Uncertain {
-    /// Returns the text that the store and the API use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resend => "resend",
-            Self::Hold => "hold",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Resend, Self::Hold]
-            .into_iter()
-            .find(|one| one.as_str() == text)
-    }
 }
 
 /// A session.

@@ -23,6 +23,9 @@ pub struct Idempotency {
     pub request: Vec<u8>,
 }
 
+/// Where an answer is sealed.
+const ANSWER: &str = "idempotency.answer";
+
 /// A key and its request, as they are looked up.
 #[derive(Clone, Copy)]
 pub(super) struct Macs {
@@ -52,7 +55,7 @@ impl Macs {
             return Err(AcceptError::KeyReused);
         }
         let record = hex::encode(self.key);
-        let answer = key.open_json(&answer_place(org, &record), &earlier.answer_sealed);
+        let answer = key.open_json(&Place::of(org, ANSWER, &record), &earlier.answer_sealed);
         let mut accepted: Accepted = answer.map_err(Fault::from)?;
         accepted.replayed = true;
         Ok(Some(accepted))
@@ -68,19 +71,10 @@ impl Macs {
         now: Millis,
     ) -> Result<(), AcceptError> {
         let record = hex::encode(self.key);
-        let answer = key.seal_json(&answer_place(org, &record), accepted);
+        let answer = key.seal_json(&Place::of(org, ANSWER, &record), accepted);
         let answer = answer.map_err(Fault::from)?;
         let free =
             store::idempotency::insert(tx, org, &self.key, &self.request, answer, now).await?;
         free.then_some(()).ok_or(AcceptError::KeyInUse)
-    }
-}
-
-fn answer_place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "idempotency.answer",
-        record,
     }
 }

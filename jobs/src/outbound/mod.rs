@@ -45,12 +45,10 @@ use crate::{
         error::IngestError,
         outgoing::{self, File, MediaSource, SourceError},
     },
-    messages::{
-        self,
-        sealed::{content_place, seal_context, seal_side},
-    },
+    messages,
     model::{Direction, Message, Status, millis},
     preview,
+    safety::pace::Pace,
     services::Services,
     store::{
         self,
@@ -93,9 +91,7 @@ struct Draft {
     message: Message,
     to: Recipient,
     expires_at: Millis,
-    peer_sealed: Vec<u8>,
-    content_sealed: Vec<u8>,
-    context_sealed: Option<Vec<u8>>,
+    row: New,
     /// The message's file.
     file: Option<File>,
     /// Why it is refused. Kept here because an earlier answer under its key takes precedence.
@@ -149,13 +145,8 @@ impl Draft {
             edited_at: None,
             deleted_at: None,
         };
-        let record = message.id.to_string();
         Ok(Self {
-            peer_sealed: seal_side(&key, &message)?,
-            content_sealed: key
-                .seal_json(&content_place(org, &record), &message.content)
-                .map_err(Fault::from)?,
-            context_sealed: seal_context(&key, org, &record, &message.context)?,
+            row: messages::sealed::row(&key, &message)?,
             file,
             refused: about.refused,
             idempotency,
@@ -166,49 +157,18 @@ impl Draft {
         })
     }
 
-    async fn commit(mut self, services: &Services) -> Result<Accepted, AcceptError> {
+    async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
         let (pace, limit) = (services.settings().pace, services.settings().lane_limit);
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
-        let accepted = services
-            .store()
-            .write(self.message.org, move |tx| {
-                Box::pin(async move {
-                    if let Some(macs) = self.idempotency
-                        && let Some(earlier) = macs
-                            .answered(tx.conn(), self.message.org, &self.key)
-                            .await?
-                    {
-                        return Ok(earlier);
-                    }
-                    if let Some(refused) = &self.refused {
-                        return Err(refused.clone().into());
-                    }
-                    if self.expires_at <= self.message.created_at {
-                        return Err(AcceptError::Expired);
-                    }
-                    let (key, org) = (&self.key, self.message.org);
-                    let contact = self.to.keep(tx, key, org, self.message.created_at).await?;
-                    self.message.contact = contact;
-                    let place = self.enter(tx, limit).await?;
-                    let (at, by) =
-                        pace.estimate(self.message.created_at, place.next_at, place.position);
-                    let accepted = Accepted {
-                        message: self.message.clone(),
-                        position: place.position,
-                        estimated_send_at: at,
-                        estimated_send_by: by,
-                        replayed: false,
-                    };
-                    if let Some(macs) = self.idempotency {
-                        let (org, now) = (self.message.org, self.message.created_at);
-                        macs.remember(tx, org, &self.key, &accepted, now).await?;
-                    }
-                    crash::point("accept.before_commit");
-                    Ok::<_, AcceptError>(accepted)
-                })
+        let write = services.store().write(self.message.org, move |tx| {
+            Box::pin(async move {
+                let accepted = self.write(tx, pace, limit).await?;
+                crash::point("accept.before_commit");
+                Ok::<_, AcceptError>(accepted)
             })
-            .await?;
+        });
+        let accepted = write.await?;
         crash::point("accept.after_commit");
         if is_fetched {
             services.wake_fetches();
@@ -220,22 +180,41 @@ impl Draft {
         Ok(accepted)
     }
 
+    /// Writes the accepted message, or returns the earlier answer to the same request.
+    async fn write(mut self, tx: &mut Tx, pace: Pace, limit: i64) -> Result<Accepted, AcceptError> {
+        let (org, now) = (self.message.org, self.message.created_at);
+        if let Some(macs) = self.idempotency
+            && let Some(earlier) = macs.answered(tx.conn(), org, &self.key).await?
+        {
+            return Ok(earlier);
+        }
+        if let Some(refused) = self.refused.take() {
+            return Err(refused.into());
+        }
+        if self.expires_at <= now {
+            return Err(AcceptError::Expired);
+        }
+        self.message.contact = self.to.keep(tx, &self.key, org, now).await?;
+        let place = self.enter(tx, limit).await?;
+        let (at, by) = pace.estimate(now, place.next_at, place.position);
+        let accepted = Accepted {
+            message: self.message,
+            position: place.position,
+            estimated_send_at: at,
+            estimated_send_by: by,
+            replayed: false,
+        };
+        if let Some(macs) = self.idempotency {
+            macs.remember(tx, org, &self.key, &accepted, now).await?;
+        }
+        Ok(accepted)
+    }
+
     async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
         let Message { org, session, .. } = self.message;
         let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to.to_mac).await?
         else {
             return Err(self.no_place(tx).await?);
-        };
-        let new = New {
-            id: self.message.id,
-            org,
-            session,
-            kind: self.message.content.kind(),
-            wa_id: self.message.wa_id.clone(),
-            peer_sealed: self.peer_sealed.clone(),
-            content_sealed: self.content_sealed.clone(),
-            context_sealed: self.context_sealed.clone(),
-            created_at: self.message.created_at,
         };
         let outward = Outward {
             to_mac: self.to.to_mac,
@@ -243,7 +222,7 @@ impl Draft {
             seq: place.seq,
             expires_at: self.expires_at,
         };
-        store::messages::insert_outbound(tx, &new, &outward).await?;
+        store::messages::insert_outbound(tx, &self.row, &outward).await?;
         if let Some(file) = &self.file {
             outgoing::accepted(tx, org, file, self.expires_at).await?;
         }

@@ -9,14 +9,14 @@ use passerelle_engine::{
     content::{Content, LinkPreview},
     ids::{MessageId, OrgId},
     store::Tx,
-    vault::VaultError,
+    vault::{Place, VaultError},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{fetch::Fetcher, unfinished};
 use crate::{
     error::Fault,
-    messages::{self, sealed::content_place},
+    messages::{self, sealed::CONTENT},
     model::{Message, Status, millis, until},
     queue::{
         JobSource,
@@ -122,7 +122,8 @@ impl Previewer {
         };
         let key = self.services.vault().org_key(org).await?;
         let record = id.to_string();
-        let sealed = content.map(|content| key.seal_json(&content_place(org, &record), &content));
+        let sealed =
+            content.map(|content| key.seal_json(&Place::of(org, CONTENT, &record), &content));
         let sealed = sealed.transpose()?;
         let write = self.services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move { store::previews::settle(tx, org, id, sealed).await })

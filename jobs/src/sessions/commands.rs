@@ -12,7 +12,7 @@ use passerelle_engine::{
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
-    whatsapp::{Mark, Named, Typing},
+    whatsapp::{Connection, Mark, Named, Typing},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -29,6 +29,10 @@ use crate::{
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 /// Interval between two checks for the answer.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Where a command and its answer are sealed.
+const ASKED: &str = "command.asked";
+const ANSWER: &str = "command.answer";
 
 /// What is asked of a connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,7 +91,7 @@ pub(crate) async fn ask(
     let id = CommandId::new(services.clock());
     let key = services.vault().org_key(org).await?;
     let record = id.to_string();
-    let asked = key.seal_json(&asked_place(org, &record), &command)?;
+    let asked = key.seal_json(&Place::of(org, ASKED, &record), &command)?;
     let insert = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::insert(tx, org, session, id, asked).await })
     });
@@ -97,7 +101,9 @@ pub(crate) async fn ask(
         loop {
             let mut conn = services.store().read(org).await?;
             if let Some(sealed) = store::commands::answered(&mut conn, org, id).await? {
-                return Ok::<Answer, Fault>(key.open_json(&answer_place(org, &record), &sealed)?);
+                return Ok::<Answer, Fault>(
+                    key.open_json(&Place::of(org, ANSWER, &record), &sealed)?,
+                );
             }
             drop(conn);
             tokio::time::sleep(LOOK).await;
@@ -143,9 +149,9 @@ async fn answer(
 ) -> Result<(), Fault> {
     let record = id.to_string();
     let key = services.vault().org_key(org).await?;
-    let command = key.open_json(&asked_place(org, &record), asked)?;
+    let command = key.open_json(&Place::of(org, ASKED, &record), asked)?;
     let answer = carry_out(services, session, command).await;
-    let sealed = key.seal_json(&answer_place(org, &record), &answer)?;
+    let sealed = key.seal_json(&Place::of(org, ANSWER, &record), &answer)?;
     let write = services.store().write(org, move |tx| {
         Box::pin(async move { store::commands::answer(tx, org, id, sealed).await })
     });
@@ -158,63 +164,67 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
     let Some(connection) = registry.connection(id) else {
         return Answer::NotConnected;
     };
-    let done = match command {
-        Command::PairingCode(phone) => match connection.pairing_code(&phone).await {
-            Ok(code) => {
-                registry.set_state(id, State::Pairing);
-                publish_pairing(services, id).await;
-                Ok(Answer::Told(code.as_str().to_owned()))
-            }
-            Err(error) => Err(error.into()),
-        },
-        Command::Mark { message, mark } if connection.is_connected() => {
-            connection.mark(&message, mark).await.map(|()| Answer::Done)
-        }
-        Command::Logout if registry.state(id) == Some(State::Connected) => {
-            connection.logout().await.map(|()| Answer::Done)
-        }
-        Command::Find(phone) if connection.is_connected() => {
-            if let Err(wait) = services.rates().numbers.count(id) {
-                return later(wait);
-            }
-            let found = connection.find(&phone).await.map(NumberStatus::of);
-            found.and_then(|found| Ok(Answer::Told(serde_json::to_string(&found)?)))
-        }
-        Command::Groups if connection.is_connected() => {
-            if let Err(wait) = services.rates().groups.count(id) {
-                return later(wait);
-            }
-            let groups = connection.groups().await;
-            groups.and_then(|groups| Ok(Answer::Told(serde_json::to_string(&groups)?)))
-        }
-        Command::PutUpAgain { message, key } if connection.is_connected() => {
-            let path = connection.put_up_again(&message, &key).await;
-            path.map(|path| path.map_or(Answer::Refused, Answer::Told))
-        }
-        Command::Typing { to, typing } if connection.is_connected() => {
-            if let Err(wait) = services.rates().typing.count(id) {
-                return later(wait);
-            }
-            let shown = connection.typing(&to, typing).await;
-            let until = services.clock().monotonic() + SHOWN;
-            registry.typing(id, to, (typing != Typing::Paused).then_some(until));
-            shown.map(|()| Answer::Done)
-        }
-        Command::Find(_)
-        | Command::Groups
-        | Command::Mark { .. }
-        | Command::PutUpAgain { .. }
-        | Command::Typing { .. }
-        | Command::Logout => return Answer::NotConnected,
+    let is_ready = match command {
+        Command::PairingCode(_) => true,
+        Command::Logout => registry.state(id) == Some(State::Connected),
+        _ => connection.is_connected(),
     };
-    done.unwrap_or_else(|error: anyhow::Error| {
+    if !is_ready {
+        return Answer::NotConnected;
+    }
+    let rates = services.rates();
+    let counted = match command {
+        Command::Find(_) => rates.numbers.count(id),
+        Command::Groups => rates.groups.count(id),
+        Command::Typing { .. } => rates.typing.count(id),
+        _ => Ok(()),
+    };
+    if let Err(wait) = counted {
+        return Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
+    let done = pass_on(services, id, connection, command).await;
+    done.unwrap_or_else(|error| {
         tracing::warn!(session.id = %id, error = format!("{error:#}"), "WhatsApp refused a command");
         Answer::Refused
     })
 }
 
-fn later(wait: Duration) -> Answer {
-    Answer::Later(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+/// Passes the command on to WhatsApp.
+async fn pass_on(
+    services: &Services,
+    id: SessionId,
+    connection: Connection,
+    command: Command,
+) -> anyhow::Result<Answer> {
+    Ok(match command {
+        Command::PairingCode(phone) => {
+            let code = connection.pairing_code(&phone).await?;
+            services.registry().set_state(id, State::Pairing);
+            publish_pairing(services, id).await;
+            Answer::Told(code.as_str().to_owned())
+        }
+        Command::Find(phone) => {
+            let found = NumberStatus::of(connection.find(&phone).await?);
+            Answer::Told(serde_json::to_string(&found)?)
+        }
+        Command::Groups => Answer::Told(serde_json::to_string(&connection.groups().await?)?),
+        Command::Logout => connection.logout().await.map(|()| Answer::Done)?,
+        Command::Mark { message, mark } => connection
+            .mark(&message, mark)
+            .await
+            .map(|()| Answer::Done)?,
+        Command::PutUpAgain { message, key } => {
+            let path = connection.put_up_again(&message, &key).await?;
+            path.map_or(Answer::Refused, Answer::Told)
+        }
+        Command::Typing { to, typing } => {
+            let shown = connection.typing(&to, typing).await;
+            let until = services.clock().monotonic() + SHOWN;
+            let until = (typing != Typing::Paused).then_some(until);
+            services.registry().typing(id, to, until);
+            shown.map(|()| Answer::Done)?
+        }
+    })
 }
 
 /// Publishes to the other processes that the session waits for its pairing code.
@@ -236,22 +246,5 @@ async fn publish_pairing(services: &Services, id: SessionId) {
     });
     if let Err(fault) = published.await {
         tracing::debug!(session.id = %id, error = %fault, "a session's state was not published; its next change will be");
-    }
-}
-
-fn asked_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "command.asked", record)
-}
-
-fn answer_place(org: OrgId, record: &str) -> Place<'_> {
-    place(org, "command.answer", record)
-}
-
-fn place<'p>(org: OrgId, table: &'static str, record: &'p str) -> Place<'p> {
-    Place {
-        org,
-        session: None,
-        table,
-        record,
     }
 }

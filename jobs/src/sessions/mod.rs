@@ -7,13 +7,11 @@
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
-//! | [`sealed`] | where what is sealed of a session lies |
 
 pub(crate) mod commands;
 pub mod groups;
 pub mod number_checks;
 pub mod read_receipts;
-pub(crate) mod sealed;
 pub mod typing;
 
 use std::{sync::Arc, time::Duration};
@@ -22,7 +20,7 @@ use passerelle_engine::{
     clock::Millis,
     content::{Peer, Phone},
     ids::{OrgId, SessionId},
-    vault::DataKey,
+    vault::{DataKey, Place},
 };
 use sqlx::AnyConnection;
 use tokio::sync::watch;
@@ -33,7 +31,6 @@ use crate::{
     error::Fault,
     model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis},
     services::Services,
-    sessions::sealed::{me_place, qr_place},
     settings::DEAD,
     store::{self, sessions::Stored},
 };
@@ -232,7 +229,7 @@ async fn published(
         return Ok(Live::default());
     };
     let record = id.to_string();
-    let qr = sealed.map(|sealed| key.open_json(&qr_place(org, &record), &sealed));
+    let qr = sealed.map(|sealed| key.open_json(&Place::of(org, store::live::QR, &record), &sealed));
     let mut qr: Option<Qr> = qr.transpose()?;
     if let Some(qr) = &mut qr {
         // The row uses the database's clock, because the hosts' clocks may differ. Convert it to ours.
@@ -379,7 +376,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
     let me: Option<Peer> = stored
         .me_sealed
         .as_deref()
-        .map(|sealed| key.open_json(&me_place(org, &record), sealed))
+        .map(|sealed| key.open_json(&Place::of(org, store::links::ME, &record), sealed))
         .transpose()?;
     let live = if services.is_shared() {
         stored.told.as_deref().and_then(State::parse)

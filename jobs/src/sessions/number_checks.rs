@@ -30,6 +30,9 @@ use crate::{
 
 /// How long a stored answer is used.
 const STANDS: Duration = Duration::from_hours(24);
+/// Where an answer is sealed.
+const ANSWER: &str = "number_check.answer";
+
 /// Checks the number, through this session if WhatsApp has to be asked.
 pub async fn check(
     services: &Services,
@@ -50,7 +53,7 @@ pub async fn check(
     }
     if let Some((sealed, at)) = known {
         let found: NumberStatus = key
-            .open_json(&place(org, &record), &sealed)
+            .open_json(&Place::of(org, ANSWER, &record), &sealed)
             .map_err(Fault::from)?;
         return Ok(found.at(at));
     }
@@ -78,7 +81,7 @@ async fn keep(
     let at = *at;
     let key = services.vault().org_key(org).await?;
     let mac = contacts::phone_mac(&key, phone);
-    let sealed = key.seal_json(&place(org, &hex::encode(mac)), found)?;
+    let sealed = key.seal_json(&Place::of(org, ANSWER, &hex::encode(mac)), found)?;
     let (clock, named) = (services.clock().clone(), found.names(phone));
     let kept = services.store().write(org, move |tx| {
         Box::pin(async move {
@@ -93,13 +96,4 @@ async fn keep(
         })
     });
     kept.await
-}
-
-fn place(org: OrgId, record: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "number_check.answer",
-        record,
-    }
 }

@@ -3,11 +3,9 @@
 //! The time is measured on the host's monotonic clock, from the moment before the heartbeat was
 //! written. So a jump of the database's clock or of the wall clock does no harm.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// After this time without a heartbeat the host must stop writing to sockets.
@@ -18,18 +16,15 @@ const FENCED: Duration = Duration::from_secs(10);
 pub(crate) struct Fence(Mutex<Option<Instant>>);
 
 impl Fence {
-    fn beaten(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records that a heartbeat which began at `began` was written.
     pub(crate) fn renew(&self, began: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        *self.0.lock() = Some(began);
     }
 
     /// Returns whether leases may be trusted at `now`.
     pub(crate) fn holds(&self, now: Instant) -> bool {
-        self.beaten()
+        self.0
+            .lock()
             .is_none_or(|at| now.saturating_duration_since(at) < FENCED)
     }
 }

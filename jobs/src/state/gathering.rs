@@ -3,12 +3,9 @@
 //! While one set is committed, further messages gather. The first waiting job then commits all of them
 //! as the next set. No job waits for a set to fill.
 
-use std::{
-    future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use passerelle_engine::{lease::Lease, vault::DataKey};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -43,10 +40,6 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
-    fn waiting(&self) -> MutexGuard<'_, Vec<(Taken, oneshot::Sender<Settled>)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Settles this message with `commit`, together with the others that have gathered. `commit` returns
     /// one result per message, in the order of its set.
     pub(crate) async fn settle<F>(
@@ -58,12 +51,12 @@ impl Gathering {
         F: Future<Output = Vec<Settled>>,
     {
         let (answer, mut answered) = oneshot::channel();
-        self.waiting().push((taken, answer));
+        self.waiting.lock().push((taken, answer));
         let turn = self.turn.lock().await;
         if let Ok(settled) = answered.try_recv() {
             return settled;
         }
-        let set = std::mem::take(&mut *self.waiting());
+        let set = std::mem::take(&mut *self.waiting.lock());
         let (set, answers): (Vec<_>, Vec<_>) = set.into_iter().unzip();
         for (answer, settled) in answers.into_iter().zip(commit(set).await) {
             // The waiting job may have been stopped. Its outcome is committed either way.

@@ -1,8 +1,9 @@
 //! The one message of a session that is in flight: the channel for WhatsApp's answer to it, and the
 //! earliest time for the next message.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use passerelle_engine::{clock::Millis, whatsapp::event::ReceiptKind};
 use tokio::{
     sync::{mpsc, watch},
@@ -35,10 +36,6 @@ struct Waiting {
 }
 
 impl InFlight {
-    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts a message in flight and returns the receiver of WhatsApp's answer. The message counts as
     /// settled when the guard is dropped.
     pub(crate) fn begin(
@@ -46,7 +43,7 @@ impl InFlight {
         wa_id: &str,
     ) -> (InFlightGuard, mpsc::Receiver<ServerVerdict>) {
         let (verdicts, receiver) = mpsc::channel(1);
-        *in_flight.waiting() = Some(Waiting {
+        *in_flight.waiting.lock() = Some(Waiting {
             wa_id: wa_id.to_owned(),
             verdicts,
         });
@@ -64,7 +61,8 @@ impl InFlight {
     /// message is not in flight, or was answered already. The caller then stores the answer itself, once
     /// the message is settled. An example is a receipt that follows its acknowledgement at once.
     pub(crate) fn report(&self, wa_id: &str, verdict: ServerVerdict) -> bool {
-        self.waiting()
+        self.waiting
+            .lock()
             .take_if(|waiting| waiting.wa_id == wa_id)
             .is_some_and(|waiting| waiting.verdicts.try_send(verdict).is_ok())
     }
@@ -81,12 +79,12 @@ impl InFlight {
     /// Returns the earliest time for the next message, on the local monotonic clock. This gate comes in
     /// addition to the lane's `next_at`, which is on the database's clock.
     pub(crate) fn gate(&self) -> Option<Instant> {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.gate.lock()
     }
 
     /// Holds the next message back until `until`.
     pub(crate) fn close_gate(&self, until: Instant) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        *self.gate.lock() = Some(until);
     }
 }
 
@@ -100,7 +98,8 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         // The outcome released the lane, so the next message may already be in flight here.
         self.in_flight
-            .waiting()
+            .waiting
+            .lock()
             .take_if(|waiting| waiting.wa_id == self.wa_id);
         self.in_flight
             .current

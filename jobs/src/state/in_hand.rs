@@ -1,10 +1,8 @@
 //! Tracks which messages have a running job in this process.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashSet, sync::Arc};
 
+use parking_lot::Mutex;
 use passerelle_engine::ids::MessageId;
 
 /// The messages that have a running job in this process.
@@ -12,18 +10,14 @@ use passerelle_engine::ids::MessageId;
 pub(crate) struct InHand(Arc<Mutex<HashSet<MessageId>>>);
 
 impl InHand {
-    fn messages(&self) -> MutexGuard<'_, HashSet<MessageId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns a copy of the whole set.
     pub(crate) fn all(&self) -> HashSet<MessageId> {
-        self.messages().clone()
+        self.0.lock().clone()
     }
 
     /// Adds the message until the returned guard is dropped.
     pub(crate) fn take(&self, message: MessageId) -> Held {
-        self.messages().insert(message);
+        self.0.lock().insert(message);
         Held {
             in_hand: self.clone(),
             message,
@@ -39,7 +33,7 @@ pub(crate) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.in_hand.messages().remove(&self.message);
+        self.in_hand.0.lock().remove(&self.message);
     }
 }
 
@@ -53,8 +47,8 @@ mod tests {
     fn a_message_is_in_hand_as_long_as_its_job_lives() {
         let (in_hand, message) = (InHand::default(), MessageId::new(&Clock::system()));
         let held = in_hand.take(message);
-        assert!(in_hand.messages().contains(&message));
+        assert!(in_hand.0.lock().contains(&message));
         drop(held);
-        assert!(in_hand.messages().is_empty());
+        assert!(in_hand.0.lock().is_empty());
     }
 }

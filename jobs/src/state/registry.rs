@@ -1,11 +1,8 @@
 //! The sessions that run in this process, with their live state.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use passerelle_engine::{content::Recipient, ids::SessionId, lease::Lease, whatsapp::Connection};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -39,13 +36,9 @@ struct Entry {
 pub(crate) struct Registry(Mutex<HashMap<SessionId, Entry>>);
 
 impl Registry {
-    fn entries(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns a receiver of the session's live state. The session may start later.
     pub(crate) fn watch(&self, id: SessionId) -> watch::Receiver<Live> {
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         // Forgets sessions that do not run and that nobody watches any more.
         entries.retain(|_, entry| entry.running.is_some() || entry.live.receiver_count() > 0);
         let entry = entries.entry(id).or_insert_with(|| Entry {
@@ -57,43 +50,40 @@ impl Registry {
 
     /// Returns the live state, `None` if the session does not run here.
     pub(crate) fn state(&self, id: SessionId) -> Option<State> {
-        let entries = self.entries();
+        let entries = self.0.lock();
         let entry = entries.get(&id).filter(|entry| entry.running.is_some())?;
         Some(entry.live.borrow().state)
     }
 
     /// Returns whether the session runs here, under any epoch.
     pub(crate) fn runs(&self, id: SessionId) -> bool {
-        self.entries()
+        self.0
+            .lock()
             .get(&id)
             .is_some_and(|entry| entry.running.is_some())
     }
 
     /// Returns the session if it runs here under this epoch.
     pub(crate) fn running(&self, id: SessionId, epoch: i64) -> Option<Running> {
-        let running = self.entries().get(&id)?.running.clone();
+        let running = self.0.lock().get(&id)?.running.clone();
         running.filter(|running| running.lease.epoch == epoch)
     }
 
     /// Returns the lease under which the session runs here.
     pub(crate) fn lease(&self, id: SessionId) -> Option<Lease> {
-        Some(self.entries().get(&id)?.running.as_ref()?.lease.clone())
+        Some(self.0.lock().get(&id)?.running.as_ref()?.lease.clone())
     }
 
     /// Returns the session's connection, which may be in any state.
     pub(crate) fn connection(&self, id: SessionId) -> Option<Connection> {
-        self.entries()
-            .get(&id)?
-            .running
-            .as_ref()?
-            .connection
-            .clone()
+        self.0.lock().get(&id)?.running.as_ref()?.connection.clone()
     }
 
     /// Records until when the session shows typing to a contact; `None` if it no longer does.
     pub(crate) fn typing(&self, id: SessionId, to: Recipient, until: Option<Instant>) {
         let running = self
-            .entries()
+            .0
+            .lock()
             .get(&id)
             .and_then(|entry| entry.running.clone());
         if let Some(running) = running {
@@ -104,7 +94,7 @@ impl Registry {
     /// Records that the session runs here.
     pub(crate) fn begin(&self, running: Running) {
         let id = running.lease.session;
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         let entry = entries.entry(id).or_insert_with(|| Entry {
             live: watch::Sender::default(),
             running: None,
@@ -119,7 +109,8 @@ impl Registry {
     /// Records the session's connection.
     pub(crate) fn set_connection(&self, id: SessionId, connection: Connection) {
         if let Some(running) = self
-            .entries()
+            .0
+            .lock()
             .get_mut(&id)
             .and_then(|entry| entry.running.as_mut())
         {
@@ -129,7 +120,7 @@ impl Registry {
 
     /// Records that the session no longer runs here under this epoch.
     pub(crate) fn end(&self, id: SessionId, epoch: i64) {
-        let mut entries = self.entries();
+        let mut entries = self.0.lock();
         let Some(entry) = entries.get_mut(&id) else {
             return;
         };
@@ -148,14 +139,14 @@ impl Registry {
 
     /// Publishes a new live state to the watchers in this process.
     pub(crate) fn show(&self, id: SessionId, live: Live) {
-        if let Some(entry) = self.entries().get(&id) {
+        if let Some(entry) = self.0.lock().get(&id) {
             entry.live.send_replace(live);
         }
     }
 
     /// Publishes a new state and keeps the QR.
     pub(crate) fn set_state(&self, id: SessionId, state: State) {
-        if let Some(entry) = self.entries().get(&id) {
+        if let Some(entry) = self.0.lock().get(&id) {
             entry.live.send_modify(|live| live.state = state);
         }
     }
@@ -170,7 +161,8 @@ impl Registry {
 
     /// Returns every session that runs here.
     pub(crate) fn all(&self) -> Vec<Running> {
-        self.entries()
+        self.0
+            .lock()
             .values()
             .filter_map(|entry| entry.running.clone())
             .collect()

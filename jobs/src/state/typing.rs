@@ -1,11 +1,9 @@
 //! Typing indicators of a session, and when each one ends. An indicator that the caller does not clear
 //! is cleared by this process. If the process dies, the recipients' phones clear it.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use passerelle_engine::{clock::Clock, content::Recipient};
 use tokio::{sync::Notify, time::Instant};
 
@@ -21,13 +19,9 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn to(&self) -> MutexGuard<'_, Vec<(Recipient, Instant)>> {
-        self.to.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records until when typing is shown to a recipient; `None` if it was cleared.
     pub(crate) fn set(&self, to: Recipient, until: Option<Instant>) {
-        let mut shown = self.to();
+        let mut shown = self.to.lock();
         shown.retain(|(other, _)| *other != to);
         shown.extend(until.map(|until| (to, until)));
         drop(shown);
@@ -36,14 +30,14 @@ impl Shown {
 
     /// Removes and returns the recipients whose indicator has ended.
     fn over(&self, now: Instant) -> Vec<Recipient> {
-        let mut shown = self.to();
+        let mut shown = self.to.lock();
         let over = shown.extract_if(.., |(_, until)| *until <= now);
         over.map(|(to, _)| to).collect()
     }
 
     /// Returns when the next indicator ends.
     fn next(&self) -> Option<Instant> {
-        self.to().iter().map(|(_, until)| *until).min()
+        self.to.lock().iter().map(|(_, until)| *until).min()
     }
 
     /// Waits until an indicator ends or the set changes. Returns the recipients whose indicator has ended,

@@ -1,11 +1,8 @@
 //! Limits how many uploads run at once: in total, and per organisation.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use passerelle_engine::ids::OrgId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -57,7 +54,7 @@ impl UploadSlots {
     }
 
     fn semaphore(&self, org: OrgId) -> Arc<Semaphore> {
-        let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orgs = self.orgs.lock();
         // Only organisations with an upload at this moment are kept.
         orgs.retain(|_, own| Arc::strong_count(own) > 1);
         let own = orgs.entry(org);

@@ -2,16 +2,16 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
+use parking_lot::Mutex;
+use strum::{IntoStaticStr, VariantArray};
 use tokio::sync::Notify;
 
 /// What a wake-up asks the others to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Topic {
     /// A lane may be due.
     Lanes,
@@ -24,18 +24,12 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Lanes, Self::Deliveries, Self::Fetches, Self::Sessions];
+    pub(crate) const ALL: &[Self] = Self::VARIANTS;
 
     /// Returns the topic's Redis channel. It contains `store`, so that two gateways on one Redis do not wake
     /// each other.
     pub(crate) fn channel(self, store: &str) -> String {
-        let topic = match self {
-            Self::Lanes => "lanes",
-            Self::Deliveries => "deliveries",
-            Self::Fetches => "fetches",
-            Self::Sessions => "sessions",
-        };
+        let topic: &str = self.into();
         format!("{store}:{topic}")
     }
 }
@@ -51,7 +45,7 @@ pub(crate) struct WakePublisher {
 impl WakePublisher {
     /// Queues a topic to be published soon. A topic that is already queued is published once.
     pub(crate) fn publish(&self, topic: Topic) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         if pending.insert(topic) {
             self.to_publish.notify_one();
         }
@@ -64,6 +58,6 @@ impl WakePublisher {
 
     /// Takes the queued topics.
     pub(crate) fn take(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.pending.lock())
     }
 }

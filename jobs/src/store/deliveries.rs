@@ -15,14 +15,8 @@ use crate::model::{
     delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
 };
 
-fn reply_place(org: OrgId, attempt: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: "attempt.reply",
-        record: attempt,
-    }
-}
+/// Where the reply to an attempt is sealed.
+const REPLY: &str = "attempt.reply";
 
 /// Inserts a delivery that is due at once. An event has one delivery per endpoint.
 pub(crate) async fn insert(
@@ -79,7 +73,7 @@ pub(crate) async fn load(
     let (event, endpoint): (EventId, EndpointId) =
         (row::id(&row, "event_id")?, row::id(&row, "endpoint_id")?);
     let sealed: Vec<u8> = row.try_get("body_sealed")?;
-    let body = key.open(&events::place(org, &event.to_string()), &sealed);
+    let body = key.open(&Place::of(org, events::BODY, &event.to_string()), &sealed);
     let body = body.map_err(|error| row::unreadable("body_sealed", error))?;
     Ok(Some(Load {
         event,
@@ -137,7 +131,7 @@ pub(crate) async fn record(
     .bind(attempt.took_ms)
     .bind(attempt.http_status)
     .bind(attempt.error.as_deref())
-    .bind(reply.map(|reply| key.seal(&reply_place(org, &id), reply)))
+    .bind(reply.map(|reply| key.seal(&Place::of(org, REPLY, &id), reply)))
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -234,7 +228,7 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
     let sealed: Option<Vec<u8>> = row.try_get("reply_sealed")?;
     let place_of = id.to_string();
     let reply = sealed.map(|sealed| {
-        let reply = key.open(&reply_place(org, &place_of), &sealed);
+        let reply = key.open(&Place::of(org, REPLY, &place_of), &sealed);
         reply.map_err(|error| row::unreadable("reply_sealed", error))
     });
     Ok(Attempt {
@@ -249,7 +243,7 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
 }
 
 fn from_row(row: &AnyRow) -> Result<Delivery, sqlx::Error> {
-    let status = row::word(row, "status", DeliveryStatus::parse)?;
+    let status = row::word(row, "status")?;
     let due_at: Millis = row.try_get("due_at")?;
     Ok(Delivery {
         id: row::id(row, "id")?,

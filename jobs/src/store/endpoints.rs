@@ -15,15 +15,6 @@ use crate::model::{
     event::EventType,
 };
 
-fn place<'a>(org: OrgId, table: &'static str, endpoint: &'a str) -> Place<'a> {
-    Place {
-        org,
-        session: None,
-        table,
-        record: endpoint,
-    }
-}
-
 const URL: &str = "endpoint.url";
 const SECRET: &str = "endpoint.secret";
 const OLD_SECRET: &str = "endpoint.old_secret";
@@ -41,9 +32,9 @@ pub(crate) async fn insert(
     )
     .bind(id.as_str())
     .bind(endpoint.org.to_string())
-    .bind(key.seal(&place(endpoint.org, URL, &id), endpoint.url.as_bytes()))
+    .bind(key.seal(&Place::of(endpoint.org, URL, &id), endpoint.url.as_bytes()))
     .bind(key.seal(
-        &place(endpoint.org, SECRET, &id),
+        &Place::of(endpoint.org, SECRET, &id),
         secret.reveal().as_bytes(),
     ))
     .bind(serde_json::to_string(&endpoint.events).map_err(row::unwritable)?)
@@ -128,9 +119,9 @@ pub(crate) async fn rotate(
     )
     .bind(org.to_string())
     .bind(record.as_str())
-    .bind(key.seal(&place(org, SECRET, &record), secret.reveal().as_bytes()))
+    .bind(key.seal(&Place::of(org, SECRET, &record), secret.reveal().as_bytes()))
     .bind(key.seal(
-        &place(org, OLD_SECRET, &record),
+        &Place::of(org, OLD_SECRET, &record),
         keys.present.reveal().as_bytes(),
     ))
     .bind(old_until)
@@ -171,7 +162,7 @@ pub(crate) async fn secrets(
     let Some(row) = row else { return Ok(None) };
     let record = id.to_string();
     let open = |table, sealed: Vec<u8>| {
-        let plain = key.open(&place(org, table, &record), &sealed);
+        let plain = key.open(&Place::of(org, table, &record), &sealed);
         let plain = plain.map_err(|error| row::unreadable(table, error))?;
         Ok::<_, sqlx::Error>(Secret(String::from_utf8_lossy(&plain).into_owned()))
     };
@@ -269,7 +260,7 @@ pub(super) fn url(
     row: &AnyRow,
 ) -> Result<String, sqlx::Error> {
     let sealed: Vec<u8> = row.try_get("url_sealed")?;
-    let plain = key.open(&place(org, URL, &endpoint.to_string()), &sealed);
+    let plain = key.open(&Place::of(org, URL, &endpoint.to_string()), &sealed);
     let plain = plain.map_err(|error| row::unreadable(URL, error))?;
     Ok(String::from_utf8_lossy(&plain).into_owned())
 }

@@ -4,14 +4,13 @@ use passerelle_engine::{
     clock::Millis,
     ids::{EventId, OrgId, SessionId},
     store::Tx,
-    vault::Place,
 };
 
 use super::endpoints;
 use crate::model::event::EventType;
 
 /// The label under which an event's body is sealed.
-pub(super) const BODY: &str = "event.body";
+pub(crate) const BODY: &str = "event.body";
 
 /// An event's sequence number within its session, and the endpoints that listen.
 #[derive(sqlx::FromRow)]
@@ -45,16 +44,6 @@ pub(crate) async fn take_slot(
         None => sqlx::query_as(OF_NONE).bind(org.to_string()),
     };
     query.fetch_one(tx.conn()).await
-}
-
-/// Returns where an event's body is sealed: with the organisation's key.
-pub(crate) fn place(org: OrgId, event: &str) -> Place<'_> {
-    Place {
-        org,
-        session: None,
-        table: BODY,
-        record: event,
-    }
 }
 
 /// A new event with a sealed body.

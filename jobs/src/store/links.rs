@@ -7,6 +7,9 @@ use passerelle_engine::{
     store::Tx,
 };
 
+/// The label under which a session's linked number is sealed.
+pub(crate) const ME: &str = "link.me";
+
 /// Records that the device was linked. `me_sealed` is the number's own
 /// [`Peer`](passerelle_engine::content::Peer).
 pub(crate) async fn linked(

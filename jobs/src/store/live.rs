@@ -8,6 +8,9 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _};
 
+/// The label under which a session's QR is sealed.
+pub(crate) const QR: &str = "live.qr";
+
 /// SQL for the last published value of a session whose lease is `e`, if its host was seen since the
 /// statement's `$3`. A host that has just taken the lease has published nothing yet.
 macro_rules! told {

@@ -45,6 +45,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// The sealed parts of a new message, and its ids.
+#[derive(Clone)]
 pub(crate) struct New {
     pub(crate) id: MessageId,
     pub(crate) org: OrgId,
@@ -383,8 +384,8 @@ pub(super) fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
         id: row::id(row, "id")?,
         org: row::id(row, "org_id")?,
         session: row::id(row, "session_id")?,
-        direction: row::word(row, "direction", Direction::parse)?,
-        status: row::word(row, "status", Status::parse)?,
+        direction: row::word(row, "direction")?,
+        status: row::word(row, "status")?,
         wa_id: row.try_get("wa_id")?,
         contact: row::id_or_null(row, "contact_id")?,
         peer_sealed: row.try_get("peer_sealed")?,

@@ -25,13 +25,10 @@ pub(super) fn id_or_null<T: FromStr<Err = InvalidId>>(
 }
 
 /// Reads a text that is one of a closed list.
-pub(super) fn word<T>(
-    row: &AnyRow,
-    column: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<T, sqlx::Error> {
+pub(super) fn word<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
-    parse(&text).ok_or_else(|| unreadable(column, "not a value that this version knows"))
+    text.parse()
+        .map_err(|_| unreadable(column, "not a value that this version knows"))
 }
 
 /// Returns the error for a column that cannot be decrypted, or that this version does not know.

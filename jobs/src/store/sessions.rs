@@ -145,7 +145,7 @@ pub(crate) async fn uncertain(
         .bind(id.to_string())
         .fetch_one(tx.conn())
         .await?;
-    row::word(&row, "uncertain", Uncertain::parse)
+    row::word(&row, "uncertain")
 }
 
 /// Deletes the session and everything that belongs to it. Returns whether there was one.
@@ -162,8 +162,8 @@ fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
     Ok(Stored {
         id: row::id(row, "id")?,
         name: row.try_get("name")?,
-        desired: row::word(row, "desired", |text| Some(Desired::parse(text)))?,
-        uncertain: row::word(row, "uncertain", Uncertain::parse)?,
+        desired: row::word(row, "desired")?,
+        uncertain: row::word(row, "uncertain")?,
         created_at: row.try_get("created_at")?,
         linked_at: row.try_get("linked_at")?,
         me_sealed: row.try_get("me_sealed")?,

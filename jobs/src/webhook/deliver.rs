@@ -5,11 +5,12 @@
 //! same event is sent again with the same id.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, anyhow};
+use parking_lot::Mutex;
 use passerelle_engine::{
     clock::{Clock, Millis},
     ids::{AttemptId, DeliveryId, EndpointId, OrgId},
@@ -267,7 +268,7 @@ impl Deliverer {
     /// Returns the delivery's status after this attempt, and when it is due.
     fn next(&self, verdict: Verdict, made: i64, now: Millis) -> (DeliveryStatus, Millis) {
         let chance = {
-            let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut chance = self.chance.lock();
             chance.random_range(0.0..1.0)
         };
         let retry_after = match verdict {

@@ -1,22 +1,17 @@
 //! Contents that are about another message, in an answer.
 
-use passerelle_jobs::{
-    content::{self, Target},
-    ids::MessageId,
-};
+use passerelle_jobs::ids::MessageId;
 use poem_openapi::Object;
-use serde::Serialize;
 
 use crate::types::Id;
 
 macro_rules! about {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Serialize, Object)]
+        #[derive(Debug, Object)]
         pub struct $name {
             /// The id of that message in this gateway, if it is known.
             #[oai(skip_serializing_if_is_none)]
-            #[serde(skip_serializing_if = "Option::is_none")]
             pub message_id: Option<Id<MessageId>>,
             /// WhatsApp's id of that message.
             pub wa_message_id: String,
@@ -25,21 +20,8 @@ macro_rules! about {
             /// The sender of that message, if another member of a group sent it, as the group names the
             /// member: `…@lid` or `…@s.whatsapp.net`.
             #[oai(skip_serializing_if_is_none)]
-            #[serde(skip_serializing_if = "Option::is_none")]
             pub participant: Option<String>,
             $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl $name {
-            fn about(target: Target, $($field: $type),*) -> Self {
-                Self {
-                    message_id: target.message_id.map(Id),
-                    wa_message_id: target.wa_message_id,
-                    from_me: target.from_me,
-                    participant: target.participant,
-                    $($field,)*
-                }
-            }
         }
     };
 }
@@ -65,7 +47,6 @@ PollVote {
     /// The chosen options; empty if the vote was removed. Absent if this gateway does not know the poll and
     /// cannot decrypt the vote.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Vec<String>>,
 });
 about!(
@@ -73,53 +54,16 @@ about!(
 Reply {
     /// The content of the quoted message, as the reply shows it.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<QuoteSummary>,
 });
 
 /// The quoted part of a message.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct QuoteSummary {
     /// The type of the quoted message, such as `text`.
     #[oai(rename = "type")]
-    #[serde(rename = "type")]
     pub kind: String,
     /// Its text, caption, question or name; at most 300 characters.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-}
-
-impl From<content::Reaction> for Reaction {
-    fn from(reaction: content::Reaction) -> Self {
-        Self::about(reaction.target, reaction.emoji)
-    }
-}
-
-impl From<content::Edit> for Edit {
-    fn from(edit: content::Edit) -> Self {
-        Self::about(edit.target, edit.body)
-    }
-}
-
-impl From<content::Delete> for Delete {
-    fn from(delete: content::Delete) -> Self {
-        Self::about(delete.target)
-    }
-}
-
-impl From<content::PollVote> for PollVote {
-    fn from(vote: content::PollVote) -> Self {
-        Self::about(vote.target, vote.options)
-    }
-}
-
-impl From<content::Reply> for Reply {
-    fn from(reply: content::Reply) -> Self {
-        let summary = reply.summary.map(|summary| QuoteSummary {
-            kind: summary.kind,
-            text: summary.text,
-        });
-        Self::about(reply.target, summary)
-    }
 }

@@ -191,20 +191,3 @@ pub struct MessageMedia {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
 }
-
-impl From<Media> for MessageMedia {
-    fn from(media: Media) -> Self {
-        Self {
-            media_id: Id(media.media_id),
-            caption: media.caption,
-            file_name: media.file_name,
-            mime_type: media.mime_type,
-            size: media.size,
-            sha256: media.sha256,
-            width: media.width,
-            height: media.height,
-            seconds: media.seconds,
-            pages: media.pages,
-        }
-    }
-}

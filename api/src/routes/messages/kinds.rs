@@ -93,17 +93,6 @@ pub struct LinkPreview {
     pub description: Option<String>,
 }
 
-impl LinkPreview {
-    /// Returns `None` while there is nothing to show.
-    pub(super) fn of(preview: content::LinkPreview) -> Option<Self> {
-        Some(Self {
-            url: preview.url,
-            title: preview.title?,
-            description: preview.description,
-        })
-    }
-}
-
 fn text(body: &str, pointer: &str, flaws: &mut Flaws) {
     let wanted = "at least one character that is not white space";
     flaws.unless(!body.trim().is_empty(), Code::TextEmpty, pointer, wanted);
@@ -331,38 +320,6 @@ impl Shape for NewDelete {
             target: content::Target::of(self.message_id.0),
         })
         .into()
-    }
-}
-
-impl From<content::Location> for Location {
-    fn from(place: content::Location) -> Self {
-        Self {
-            latitude: place.latitude,
-            longitude: place.longitude,
-            name: place.name,
-            address: place.address,
-        }
-    }
-}
-
-impl From<content::Card> for ContactCard {
-    fn from(card: content::Card) -> Self {
-        Self {
-            name: card.name,
-            phones: card.phones,
-            organisation: card.organisation,
-            emails: (!card.emails.is_empty()).then_some(card.emails),
-        }
-    }
-}
-
-impl From<content::Poll> for Poll {
-    fn from(poll: content::Poll) -> Self {
-        Self {
-            question: poll.question,
-            options: poll.options,
-            selectable_count: Some(poll.selectable_count),
-        }
     }
 }
 

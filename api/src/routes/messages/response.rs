@@ -1,19 +1,24 @@
 //! A message in an answer.
 
+use std::borrow::Cow;
+
 use passerelle_jobs::{
-    content::{self, Content},
     ids::{MessageId, SessionId},
-    messages::shown::mention,
-    model::{self, Direction},
-    outbound,
+    messages::shown::{Shown, shown},
+    model, outbound,
 };
-use poem_openapi::Object;
+use poem_openapi::{
+    Object,
+    registry::{MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     about::{Delete, Edit, PollVote, Reaction, Reply},
     files::MessageMedia,
-    kinds::{ContactCard, LinkPreview, Location, Poll, Text},
+    kinds::{ContactCard, Location, Poll, Text},
 };
 use crate::{
     list::list_of,
@@ -32,22 +37,23 @@ pub struct MessageQueue {
 }
 
 /// Why a message failed.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct MessageError {
     /// Stable code of the reason.
     pub code: String,
 }
 
 /// A message of a kind that this version does not support.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct Unsupported {
     /// WhatsApp's name of the kind, such as `eventMessage`.
     pub kind: String,
 }
 
 /// An outbound or inbound message.
-#[derive(Debug, Serialize, Object)]
-pub struct Message {
+#[derive(Debug, Object)]
+#[oai(rename = "Message")]
+pub struct MessageSchema {
     /// Its id.
     pub id: Id<MessageId>,
     /// Always `message`.
@@ -62,32 +68,25 @@ pub struct Message {
     /// `deleted` (its sender deleted it for everyone), `undecryptable` (it could not be decrypted, and may
     /// still be sent again) and `unsupported` (this version does not support it).
     #[oai(rename = "type")]
-    #[serde(rename = "type")]
     pub kind: String,
     /// The recipient of an outbound message: the phone number if it is known, or the group.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// The sender of an inbound message, if WhatsApp shared the phone number.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The group of the message. In a group, `delivered`, `read` and `played` mean that this is true for at
     /// least one member.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub group_id: Option<String>,
     /// The phone number of the contact, if it is known. In a group, of the member who sent the message.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     /// WhatsApp's own id of the contact (LID), if it is known.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
     /// The stable id of the contact in this gateway, if it is known.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub contact_id: Option<String>,
     /// Outbound: `queued`, `sending`, `unknown` (it was written, and WhatsApp did not acknowledge it),
     /// `sent` (WhatsApp's server acknowledged it), `delivered`, `read`, `played`, `failed`, `expired`,
@@ -95,84 +94,64 @@ pub struct Message {
     pub status: String,
     /// Why it failed.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<MessageError>,
     /// The text, if the type is `text`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,
     /// The image, if the type is `image`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<MessageMedia>,
     /// The video, if the type is `video`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<MessageMedia>,
     /// The audio file, if the type is `audio`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<MessageMedia>,
     /// The voice note, if the type is `voice`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub voice: Option<MessageMedia>,
     /// The file, if the type is `document`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<MessageMedia>,
     /// The sticker, if the type is `sticker`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sticker: Option<MessageMedia>,
     /// The location, if the type is `location`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// The contact cards, if the type is `contacts`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<ContactCard>>,
     /// The poll, if the type is `poll`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
     /// The vote, if the type is `poll_vote`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_vote: Option<PollVote>,
     /// The reaction, if the type is `reaction`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reaction: Option<Reaction>,
     /// The new text, if the type is `edit`. The edited message has it as well, with `edited_at`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
     /// The deletion, if the type is `delete`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delete: Option<Delete>,
     /// The kind that is not supported, if the type is `unsupported`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<Unsupported>,
     /// The message that it replies to.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Reply>,
     /// The people that the text mentions: phone numbers in E.164, or `…@lid` if WhatsApp does not share the
     /// number.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<String>>,
     /// Whether it is shown as forwarded; absent if not.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<bool>,
     /// Its place in the queue, only in the answer that accepts the message.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
     pub wa_message_id: String,
@@ -180,142 +159,84 @@ pub struct Message {
     pub created_at: Timestamp,
     /// When it expires if it was not sent.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When WhatsApp's server acknowledged it.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
     /// When it reached a device of the recipient.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
     /// When it was read: by the recipient of an outbound message, or by you if it is inbound.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub read_at: Option<Timestamp>,
     /// When it was played, as for `read_at`.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub played_at: Option<Timestamp>,
     /// When its sender last edited it. The message has the new text.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<Timestamp>,
     /// When its sender deleted it for everyone.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
 }
 
-/// A content in an answer: the field of its type is set.
-#[derive(Default)]
-struct Shown {
-    text: Option<Text>,
-    image: Option<MessageMedia>,
-    video: Option<MessageMedia>,
-    audio: Option<MessageMedia>,
-    voice: Option<MessageMedia>,
-    document: Option<MessageMedia>,
-    sticker: Option<MessageMedia>,
-    location: Option<Location>,
-    contacts: Option<Vec<ContactCard>>,
-    poll: Option<Poll>,
-    poll_vote: Option<PollVote>,
-    reaction: Option<Reaction>,
-    edit: Option<Edit>,
-    delete: Option<Delete>,
-    unsupported: Option<Unsupported>,
+/// A message in an answer. Its JSON is the one that events have; the document describes it by
+/// [`MessageSchema`].
+#[derive(Debug, Serialize)]
+pub struct Message {
+    /// Its id.
+    #[serde(skip)]
+    pub id: Id<MessageId>,
+    #[serde(flatten)]
+    shown: Shown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<MessageQueue>,
 }
 
-impl From<Content> for Shown {
-    fn from(content: Content) -> Self {
-        let mut shown = Self::default();
-        match content {
-            Content::Text { body, link_preview } => {
-                let link_preview = link_preview.and_then(LinkPreview::of);
-                shown.text = Some(Text { body, link_preview });
-            }
-            Content::Image(media) => shown.image = Some(media.into()),
-            Content::Video(media) => shown.video = Some(media.into()),
-            Content::Audio(media) => shown.audio = Some(media.into()),
-            Content::Voice(media) => shown.voice = Some(media.into()),
-            Content::Document(media) => shown.document = Some(media.into()),
-            Content::Sticker(media) => shown.sticker = Some(media.into()),
-            Content::Location(place) => shown.location = Some(place.into()),
-            Content::Contacts { contacts } => {
-                shown.contacts = Some(contacts.into_iter().map(Into::into).collect());
-            }
-            Content::Poll(poll) => shown.poll = Some(poll.into()),
-            Content::PollVote(vote) => shown.poll_vote = Some(vote.into()),
-            Content::Reaction(reaction) => shown.reaction = Some(reaction.into()),
-            Content::Edit(edit) => shown.edit = Some(edit.into()),
-            Content::Delete(delete) => shown.delete = Some(delete.into()),
-            Content::Unsupported { kind } => shown.unsupported = Some(Unsupported { kind }),
-            // A content that is unknown here has only its type.
-            _ => {}
-        }
-        shown
+impl Type for Message {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        MessageSchema::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MessageSchema::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        MessageSchema::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
     }
 }
 
-fn mentions(context: &content::Context) -> Option<Vec<String>> {
-    let named: Vec<_> = context.mentions.iter().filter_map(mention).collect();
-    (!named.is_empty()).then_some(named)
+impl ToJSON for Message {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+impl ParseFromJSON for Message {
+    fn parse_from_json(_: Option<Value>) -> ParseResult<Self> {
+        Err(ParseError::custom("only in answers"))
+    }
 }
 
 impl From<model::Message> for Message {
     fn from(message: model::Message) -> Self {
-        let kind = message.content.kind().to_owned();
-        let phone = message.peer.phone.map(|phone| phone.as_str().to_owned());
-        let group = message.group.map(|group| group.as_str().to_owned());
-        let (to, from) = match message.direction {
-            Direction::Outbound => (group.clone().or_else(|| phone.clone()), None),
-            Direction::Inbound => (None, phone.clone()),
-        };
-        let shown = Shown::from(message.content);
         Self {
             id: Id(message.id),
-            object: "message".to_owned(),
-            session_id: Id(message.session),
-            direction: message.direction.as_str().to_owned(),
-            kind,
-            to,
-            from,
-            group_id: group,
-            phone,
-            lid: message.peer.lid,
-            contact_id: message.contact.map(|contact| contact.to_string()),
-            status: message.status.as_str().to_owned(),
-            error: message.error.map(|code| MessageError { code }),
-            text: shown.text,
-            image: shown.image,
-            video: shown.video,
-            audio: shown.audio,
-            voice: shown.voice,
-            document: shown.document,
-            sticker: shown.sticker,
-            location: shown.location,
-            contacts: shown.contacts,
-            poll: shown.poll,
-            poll_vote: shown.poll_vote,
-            reaction: shown.reaction,
-            edit: shown.edit,
-            delete: shown.delete,
-            unsupported: shown.unsupported,
-            mentions: mentions(&message.context),
-            forwarded: message.context.forwarded.then_some(true),
-            reply_to: message.context.reply_to.map(Into::into),
+            shown: shown(&message),
             queue: None,
-            wa_message_id: message.wa_id,
-            created_at: Timestamp(message.created_at),
-            expires_at: message.expires_at.map(Timestamp),
-            sent_at: message.sent_at.map(Timestamp),
-            delivered_at: message.delivered_at.map(Timestamp),
-            read_at: message.read_at.map(Timestamp),
-            played_at: message.played_at.map(Timestamp),
-            edited_at: message.edited_at.map(Timestamp),
-            deleted_at: message.deleted_at.map(Timestamp),
         }
     }
 }
@@ -336,3 +257,171 @@ impl From<outbound::Accepted> for Message {
 list_of!(
     /// A page of messages.
     MessageList, Message);
+
+#[cfg(test)]
+mod tests {
+    use passerelle_jobs::{
+        clock::Clock,
+        content::{
+            Card, Content, Context, Delete, Edit, Group, LinkPreview, Location, Media, MediaKind,
+            Peer, Phone, Poll, PollVote, Reaction, Reply, Summary, Target,
+        },
+        ids::{ContactId, MediaId, OrgId},
+        model::{Direction, Status},
+    };
+
+    use super::*;
+
+    fn contents(clock: &Clock) -> Vec<Content> {
+        let target = Target {
+            message_id: Some(MessageId::new(clock)),
+            wa_message_id: "3EB0".to_owned(),
+            from_me: true,
+            participant: Some("1@lid".to_owned()),
+        };
+        let media = Media {
+            caption: Some("a caption".to_owned()),
+            file_name: Some("a.pdf".to_owned()),
+            mime_type: Some("application/pdf".to_owned()),
+            size: Some(1),
+            sha256: Some("00".to_owned()),
+            width: Some(1),
+            height: Some(1),
+            seconds: Some(1),
+            pages: Some(1),
+            ..Media::new(MediaId::new(clock))
+        };
+        let link = LinkPreview::of("https://a.example").unwrap();
+        let text = |link_preview| Content::Text {
+            body: "https://a.example".to_owned(),
+            link_preview: Some(link_preview),
+        };
+        let card = Card {
+            name: "Ada".to_owned(),
+            phones: vec!["+4915112345678".to_owned()],
+            organisation: Some("Ada & Co".to_owned()),
+            emails: vec!["ada@a.example".to_owned()],
+        };
+        let plain = Card {
+            organisation: None,
+            emails: Vec::new(),
+            ..card.clone()
+        };
+        let mut contents = vec![
+            text(link.clone()),
+            text(link.saying(Some("a title"), Some("a description"))),
+            Content::text("a text"),
+            Content::Location(Location {
+                latitude: 52.5,
+                longitude: 13.25,
+                name: Some("a place".to_owned()),
+                address: Some("an address".to_owned()),
+            }),
+            Content::Contacts {
+                contacts: vec![card, plain],
+            },
+            Content::Poll(Poll {
+                question: "when".to_owned(),
+                options: vec!["now".to_owned(), "later".to_owned()],
+                selectable_count: 1,
+            }),
+            Content::PollVote(PollVote {
+                target: target.clone(),
+                options: Some(vec!["now".to_owned()]),
+            }),
+            Content::Reaction(Reaction {
+                target: target.clone(),
+                emoji: "👍".to_owned(),
+            }),
+            Content::Edit(Edit {
+                target: target.clone(),
+                body: "another text".to_owned(),
+            }),
+            Content::Delete(Delete { target }),
+            Content::Deleted {},
+            Content::Undecryptable {},
+            Content::Unsupported {
+                kind: "eventMessage".to_owned(),
+            },
+        ];
+        contents.extend(
+            MediaKind::ALL
+                .iter()
+                .map(|kind| kind.content(media.clone())),
+        );
+        contents
+    }
+
+    fn bare(clock: &Clock, content: Content) -> model::Message {
+        model::Message {
+            id: MessageId::new(clock),
+            org: OrgId::new(clock),
+            session: SessionId::new(clock),
+            direction: Direction::Outbound,
+            status: Status::Queued,
+            peer: Peer {
+                phone: None,
+                lid: None,
+            },
+            group: None,
+            contact: None,
+            content,
+            context: Context::default(),
+            wa_id: "3EB1".to_owned(),
+            error: None,
+            created_at: 1,
+            expires_at: None,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn full(clock: &Clock, content: Content) -> model::Message {
+        let summary = Some(Summary::of(&content));
+        let peer = Peer {
+            phone: Phone::parse("+4915112345678"),
+            lid: Some("1".to_owned()),
+        };
+        model::Message {
+            direction: Direction::Inbound,
+            status: Status::Received,
+            peer: peer.clone(),
+            group: Group::parse("120363012345678901@g.us"),
+            contact: Some(ContactId::new(clock)),
+            context: Context {
+                reply_to: Some(Reply {
+                    target: Target::of(MessageId::new(clock)),
+                    summary,
+                }),
+                mentions: vec![peer],
+                forwarded: true,
+                ..Context::default()
+            },
+            error: Some("a_code".to_owned()),
+            expires_at: Some(2),
+            sent_at: Some(3),
+            delivered_at: Some(4),
+            read_at: Some(5),
+            played_at: Some(6),
+            edited_at: Some(7),
+            deleted_at: Some(8),
+            ..bare(clock, content)
+        }
+    }
+
+    #[test]
+    fn the_json_of_a_message_is_what_the_document_describes() {
+        let clock = Clock::system();
+        for content in contents(&clock) {
+            for message in [bare(&clock, content.clone()), full(&clock, content)] {
+                let json = serde_json::to_value(Message::from(message)).unwrap();
+                let described = MessageSchema::parse_from_json(Some(json.clone())).unwrap();
+                assert_eq!(described.to_json(), Some(json));
+            }
+        }
+    }
+}

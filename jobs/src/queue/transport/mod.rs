@@ -24,14 +24,10 @@ mod relay;
 mod token;
 mod work;
 
-use std::{
-    collections::VecDeque,
-    marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, marker::PhantomData, sync::Arc, time::Duration};
 
 use apalis_redis::ConnectionManager;
+use parking_lot::Mutex;
 use passerelle_engine::{clock::Clock, store::Store};
 use redis::aio::ConnectionManagerConfig;
 use tokio::{sync::Notify, time::Instant};
@@ -143,7 +139,7 @@ impl<K: Travels> TokenTransport<K> {
         relay.begin().await?;
         let restarts = Arc::clone(&self.restarts);
         let monitor = work::monitor(&self.work, &self.keys, &conn, move || {
-            lock(&restarts).push_back(Instant::now());
+            restarts.lock().push_back(Instant::now());
         });
         let ending = monitor.context();
         let working = monitor.run();
@@ -222,7 +218,7 @@ impl<K: Travels> TokenTransport<K> {
 
     /// Returns whether workers ended so often lately that the queue itself must be the cause.
     fn keeps_ending(&self) -> bool {
-        let mut restarts = lock(&self.restarts);
+        let mut restarts = self.restarts.lock();
         restarts.retain(|at| at.elapsed() < WITHIN);
         let too_often = restarts.len() >= RESTARTS;
         if too_often {
@@ -240,8 +236,4 @@ impl<K: Travels> TokenTransport<K> {
             );
         }
     }
-}
-
-fn lock(restarts: &Mutex<VecDeque<Instant>>) -> std::sync::MutexGuard<'_, VecDeque<Instant>> {
-    restarts.lock().unwrap_or_else(PoisonError::into_inner)
 }

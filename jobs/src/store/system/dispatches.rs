@@ -42,6 +42,8 @@ pub(crate) struct Room {
 
 /// The token statements of one table. At most `per_group` rows of a group (the deliveries to an
 /// endpoint, the files of an organisation) are claimed or dispatched at once.
+///
+/// Nothing else in this database uses the advisory lock numbers of `alone` and `reserve`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     per_group: i64,
@@ -54,86 +56,105 @@ pub(crate) struct Rows {
     take_back_all: &'static str,
 }
 
-/// Builds a table's statements. `alone` and `reserve` are advisory lock numbers that nothing else in
-/// this database uses.
-macro_rules! rows {
-    (
-        table: $table:literal, group: $group:literal, per_group: $per_group:expr,
-        claimable: $claimable:literal, claimed: $claimed:literal, claiming: $claiming:literal,
-        alone: $alone:literal, reserve: $reserve:literal,
-    ) => {
-        Rows {
-            per_group: $per_group,
-            alone: concat!("SELECT CASE WHEN pg_try_advisory_xact_lock(", $alone, ") THEN 1 ELSE 0 END::bigint"),
-            next_at: concat!(
-                "SELECT due_at FROM ", $table, " WHERE status IN (", $claimable, ") \
-                   AND (dispatched_at IS NULL OR dispatched_at <= $2) \
-                   AND ", $group, " NOT IN (\
-                     SELECT ", $group, " FROM (\
-                       SELECT ", $group, " FROM ", $table, " WHERE status = ", $claimed, " AND due_at > $1 \
-                       UNION ALL SELECT ", $group, " FROM ", $table, " WHERE dispatched_at > $2) u \
-                     GROUP BY ", $group, " HAVING count(*) >= $3) \
-                 ORDER BY due_at LIMIT 1"
-            ),
-            dispatch: concat!(
-                "WITH busy AS (\
-                   SELECT group_id, count(*) AS under_way FROM (\
-                     SELECT ", $group, " AS group_id FROM ", $table, " WHERE status = ", $claimed, " AND due_at > $1 \
-                     UNION ALL SELECT ", $group, " FROM ", $table, " WHERE dispatched_at > $2) u GROUP BY group_id), \
-                 due AS (\
-                   SELECT d.id, d.", $group, " AS group_id, d.due_at, \
-                     CASE WHEN d.dispatched_at IS NULL THEN 0 ELSE 1 END AS again \
-                   FROM ", $table, " d \
-                   WHERE d.status IN (", $claimable, ") AND d.due_at <= $1 \
-                     AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2) \
-                     AND d.", $group, " NOT IN (SELECT group_id FROM busy WHERE under_way >= $3) \
-                   ORDER BY d.due_at \
-                   LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM ", $table, " WHERE dispatched_at > $2))) \
-                   FOR UPDATE SKIP LOCKED), \
-                 placed AS (\
-                   SELECT id, group_id, again, row_number() OVER (PARTITION BY group_id ORDER BY due_at) AS place \
-                   FROM due) \
-                 UPDATE ", $table, " d SET dispatched_at = $1, generation = d.generation + 1 \
-                 FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id \
-                 WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3 \
-                 RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again"
-            ),
-            reserve: concat!(
-                "SELECT pg_advisory_xact_lock(", $reserve, ", hashtext(", $group, "))::text FROM ", $table,
-                " WHERE id = $1"
-            ),
-            claim: concat!(
-                "UPDATE ", $table, " SET status = ", $claimed, ", due_at = $4, dispatched_at = NULL", $claiming,
-                " WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL \
-                   AND status IN (", $claimable, ") AND (\
-                     SELECT count(*) FROM ", $table, " r WHERE r.", $group, " = ", $table, ".", $group,
-                " AND r.status = ", $claimed, " AND r.due_at > $5) < $6 RETURNING org_id"
-            ),
-            take_back: concat!(
-                "UPDATE ", $table, " SET dispatched_at = NULL WHERE id = $1 AND generation = $2"
-            ),
-            // Rows that another transaction has locked now are claimed or ended by it.
-            take_back_all: concat!(
-                "UPDATE ", $table, " SET dispatched_at = NULL WHERE id IN \
-                 (SELECT id FROM ", $table, " WHERE dispatched_at IS NOT NULL FOR UPDATE SKIP LOCKED)"
-            ),
-        }
-    };
-}
-
 /// Deliveries of webhooks.
-pub(crate) const DELIVERIES: Rows = rows!(
-    table: "delivery", group: "endpoint_id", per_group: delivery_claims::PER_ENDPOINT,
-    claimable: "'due', 'running'", claimed: "'running'", claiming: "",
-    alone: 7030261, reserve: 7030262,
-);
+pub(crate) const DELIVERIES: Rows = Rows {
+    per_group: delivery_claims::PER_ENDPOINT,
+    alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030261) THEN 1 ELSE 0 END::bigint",
+    next_at: "
+        SELECT due_at FROM delivery
+        WHERE status IN ('due', 'running') AND (dispatched_at IS NULL OR dispatched_at <= $2)
+          AND endpoint_id NOT IN (
+            SELECT endpoint_id FROM (
+              SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1
+              UNION ALL SELECT endpoint_id FROM delivery WHERE dispatched_at > $2) u
+            GROUP BY endpoint_id HAVING count(*) >= $3)
+        ORDER BY due_at LIMIT 1",
+    dispatch: "
+        WITH busy AS (
+          SELECT group_id, count(*) AS under_way FROM (
+            SELECT endpoint_id AS group_id FROM delivery WHERE status = 'running' AND due_at > $1
+            UNION ALL SELECT endpoint_id FROM delivery WHERE dispatched_at > $2) u GROUP BY group_id),
+        due AS (
+          SELECT d.id, d.endpoint_id AS group_id, d.due_at,
+            CASE WHEN d.dispatched_at IS NULL THEN 0 ELSE 1 END AS again
+          FROM delivery d
+          WHERE d.status IN ('due', 'running') AND d.due_at <= $1
+            AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
+            AND d.endpoint_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3)
+          ORDER BY d.due_at
+          LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))
+          FOR UPDATE SKIP LOCKED),
+        placed AS (
+          SELECT id, group_id, again, row_number() OVER (PARTITION BY group_id ORDER BY due_at) AS place
+          FROM due)
+        UPDATE delivery d SET dispatched_at = $1, generation = d.generation + 1
+        FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id
+        WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3
+        RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again",
+    reserve: "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
+    claim: "
+        UPDATE delivery SET status = 'running', due_at = $4, dispatched_at = NULL
+        WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL
+          AND status IN ('due', 'running') AND (
+            SELECT count(*) FROM delivery r
+            WHERE r.endpoint_id = delivery.endpoint_id AND r.status = 'running' AND r.due_at > $5) < $6
+        RETURNING org_id",
+    take_back: "UPDATE delivery SET dispatched_at = NULL WHERE id = $1 AND generation = $2",
+    // Rows that another transaction has locked now are claimed or ended by it.
+    take_back_all: "
+        UPDATE delivery SET dispatched_at = NULL
+        WHERE id IN (SELECT id FROM delivery WHERE dispatched_at IS NOT NULL FOR UPDATE SKIP LOCKED)",
+};
 
 /// Files to fetch. Their claim counts a try.
-pub(crate) const FILES: Rows = rows!(
-    table: "media", group: "org_id", per_group: media_claims::PER_ORG,
-    claimable: "'pending', 'deferred', 'fetching'", claimed: "'fetching'", claiming: ", attempts = attempts + 1",
-    alone: 7030263, reserve: 7030264,
-);
+pub(crate) const FILES: Rows = Rows {
+    per_group: media_claims::PER_ORG,
+    alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030263) THEN 1 ELSE 0 END::bigint",
+    next_at: "
+        SELECT due_at FROM media
+        WHERE status IN ('pending', 'deferred', 'fetching') AND (dispatched_at IS NULL OR dispatched_at <= $2)
+          AND org_id NOT IN (
+            SELECT org_id FROM (
+              SELECT org_id FROM media WHERE status = 'fetching' AND due_at > $1
+              UNION ALL SELECT org_id FROM media WHERE dispatched_at > $2) u
+            GROUP BY org_id HAVING count(*) >= $3)
+        ORDER BY due_at LIMIT 1",
+    dispatch: "
+        WITH busy AS (
+          SELECT group_id, count(*) AS under_way FROM (
+            SELECT org_id AS group_id FROM media WHERE status = 'fetching' AND due_at > $1
+            UNION ALL SELECT org_id FROM media WHERE dispatched_at > $2) u GROUP BY group_id),
+        due AS (
+          SELECT d.id, d.org_id AS group_id, d.due_at,
+            CASE WHEN d.dispatched_at IS NULL THEN 0 ELSE 1 END AS again
+          FROM media d
+          WHERE d.status IN ('pending', 'deferred', 'fetching') AND d.due_at <= $1
+            AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
+            AND d.org_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3)
+          ORDER BY d.due_at
+          LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM media WHERE dispatched_at > $2)))
+          FOR UPDATE SKIP LOCKED),
+        placed AS (
+          SELECT id, group_id, again, row_number() OVER (PARTITION BY group_id ORDER BY due_at) AS place
+          FROM due)
+        UPDATE media d SET dispatched_at = $1, generation = d.generation + 1
+        FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id
+        WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3
+        RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again",
+    reserve: "SELECT pg_advisory_xact_lock(7030264, hashtext(org_id))::text FROM media WHERE id = $1",
+    claim: "
+        UPDATE media SET status = 'fetching', due_at = $4, dispatched_at = NULL, attempts = attempts + 1
+        WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL
+          AND status IN ('pending', 'deferred', 'fetching') AND (
+            SELECT count(*) FROM media r
+            WHERE r.org_id = media.org_id AND r.status = 'fetching' AND r.due_at > $5) < $6
+        RETURNING org_id",
+    take_back: "UPDATE media SET dispatched_at = NULL WHERE id = $1 AND generation = $2",
+    // Rows that another transaction has locked now are claimed or ended by it.
+    take_back_all: "
+        UPDATE media SET dispatched_at = NULL
+        WHERE id IN (SELECT id FROM media WHERE dispatched_at IS NOT NULL FOR UPDATE SKIP LOCKED)",
+};
 
 impl Rows {
     /// Makes this the only process that dispatches these rows until the transaction ends. Returns false

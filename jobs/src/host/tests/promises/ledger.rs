@@ -241,12 +241,8 @@ impl Events {
         let mut events = Self::default();
         for row in rows.bind(org.to_string()).fetch_all(&mut *conn).await? {
             let event: EventId = id(row.try_get("id")?)?;
-            let place = Place {
-                org,
-                session: None,
-                table: "event.body",
-                record: &event.to_string(),
-            };
+            let record = event.to_string();
+            let place = Place::of(org, "event.body", &record);
             let sealed: Vec<u8> = row.try_get("body_sealed")?;
             let body: serde_json::Value = key.open_json(&place, &sealed)?;
             let message = &body["data"]["message"];

@@ -11,7 +11,6 @@ use poem_openapi::{
     },
     types::Type as _,
 };
-use serde::Serialize;
 
 use crate::{
     routes::{media::Media, messages::Message, sessions::StatusReason},
@@ -33,11 +32,10 @@ macro_rules! event {
     ($(#[$doc:meta])* $name:ident [$($(#[$own_doc:meta])* $own:ident: $own_type:ty,)*]
      $body:ident { $($(#[$what:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Serialize, Object)]
+        #[derive(Debug, Object)]
         pub struct $name {
             /// The type of the event.
             #[oai(rename = "type")]
-            #[serde(rename = "type")]
             pub kind: String,
             /// When it happened.
             pub timestamp: Timestamp,
@@ -53,7 +51,7 @@ macro_rules! event {
         }
 
         /// The subject of the event.
-        #[derive(Debug, Serialize, Object)]
+        #[derive(Debug, Object)]
         pub struct $body {
             $($(#[$what])*
             pub $field: $type,)*
@@ -68,7 +66,6 @@ MessageEvent of a session, MessageEventBody {
     message: Message,
     /// The file of an inbound message.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     media: Option<Media>
 });
 event!(
@@ -90,7 +87,6 @@ ContactEvent of a session, ContactEventBody {
     contact: ContactShown,
     /// Only in `contact.merged`: the old id, which now leads to this contact.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     merged_contact_id: Option<String>
 });
 event!(
@@ -101,7 +97,8 @@ EndpointEvent of the organisation, EndpointEventBody {
 });
 
 /// A session in an event.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct SessionShown {
     /// Its id.
     pub id: String,
@@ -110,34 +107,27 @@ pub struct SessionShown {
     /// Its state, as in the session resource.
     pub state: String,
     /// Why the session ended, if it did.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<StatusReason>,
     /// End of a temporary ban, if WhatsApp announced it.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_until: Option<Timestamp>,
 }
 
 /// A contact in an event.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct ContactShown {
     /// The stable id of the contact in this gateway.
     pub id: String,
     /// Always `contact`.
     pub object: String,
     /// The phone number in E.164, if WhatsApp shared it.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     /// WhatsApp's own id of the contact (LID), if it is known.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
 }
 
 /// An endpoint in an event.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct EndpointShown {
     /// Its id.
     pub id: String,
@@ -164,92 +154,75 @@ impl Webhook for Events {
 }
 
 fn webhook(kind: EventType) -> MetaWebhook {
-    let (summary, schema) = match kind {
-        EventType::MessageReceived => ("A message was received.", MessageEvent::schema_ref()),
-        EventType::MessageReaction => (
-            "A contact reacted to a message or removed a reaction, or WhatsApp acknowledged a reaction of yours.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageEdited => (
-            "A contact edited a message, or WhatsApp acknowledged an edit of yours. The message in the event is the edit; `edit.message_id` is the edited message.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageDeleted => (
-            "A contact deleted a message for everyone, or WhatsApp acknowledged a deletion of yours. The message in the event is the deletion; `delete.message_id` is the deleted message.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessagePollVote => ("A contact voted in a poll.", MessageEvent::schema_ref()),
-        EventType::MessageSent => (
-            "WhatsApp's server acknowledged a message.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageDelivered => (
-            "A message reached a device of the recipient.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageRead => ("The recipient saw a message.", MessageEvent::schema_ref()),
-        EventType::MessagePlayed => (
-            "The recipient played a message.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageFailed => ("A message will not be sent.", MessageEvent::schema_ref()),
-        EventType::MessageUnknown => (
-            "A message was written, and WhatsApp did not acknowledge it.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageUndecryptable => (
-            "A message was received that could not be decrypted. The gateway requested it again. If it arrives, there is a `message.received`, or another event for its kind, with the same message id.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageExpired => (
-            "A message expired before it was sent.",
-            MessageEvent::schema_ref(),
-        ),
-        EventType::MessageCanceled => ("A message was canceled.", MessageEvent::schema_ref()),
-        EventType::MediaAvailable => (
-            "The file of an inbound message is available.",
-            MediaEvent::schema_ref(),
-        ),
-        EventType::MediaFailed => (
-            "The file of an inbound message is not available. `media.status` says whether it failed or expired.",
-            MediaEvent::schema_ref(),
-        ),
-        EventType::SessionLinked => ("A number was linked.", SessionEvent::schema_ref()),
-        EventType::SessionConnected => ("A session is online.", SessionEvent::schema_ref()),
-        EventType::SessionDisconnected => (
-            "A session is offline. The gateway reconnects.",
-            SessionEvent::schema_ref(),
-        ),
-        EventType::SessionLoggedOut => ("A number was unlinked.", SessionEvent::schema_ref()),
-        EventType::SessionBanned => ("WhatsApp banned a number.", SessionEvent::schema_ref()),
-        EventType::SessionReplaced => (
-            "Another client replaced the session.",
-            SessionEvent::schema_ref(),
-        ),
-        EventType::SessionFailed => (
-            "A session ended for another reason, which `status_reason` names.",
-            SessionEvent::schema_ref(),
-        ),
-        EventType::ContactOptedOut => (
-            "A contact opted out. Messages to this contact are refused.",
-            ContactEvent::schema_ref(),
-        ),
-        EventType::ContactOptedIn => (
-            "A contact who had opted out wants messages again.",
-            ContactEvent::schema_ref(),
-        ),
-        EventType::ContactMerged => (
-            "Two contacts are the same person and were merged. `merged_contact_id` is the old id.",
-            ContactEvent::schema_ref(),
-        ),
-        EventType::EndpointDisabled => (
-            "A webhook endpoint was disabled and gets no more deliveries.",
-            EndpointEvent::schema_ref(),
-        ),
-    };
     MetaWebhook {
         name: kind.as_str(),
-        operation: operation(summary, schema),
+        operation: operation(summary(kind), schema(kind)),
+    }
+}
+
+fn schema(kind: EventType) -> MetaSchemaRef {
+    match kind {
+        EventType::MediaAvailable | EventType::MediaFailed => MediaEvent::schema_ref(),
+        EventType::SessionLinked
+        | EventType::SessionConnected
+        | EventType::SessionDisconnected
+        | EventType::SessionLoggedOut
+        | EventType::SessionBanned
+        | EventType::SessionReplaced
+        | EventType::SessionFailed => SessionEvent::schema_ref(),
+        EventType::ContactOptedOut | EventType::ContactOptedIn | EventType::ContactMerged => {
+            ContactEvent::schema_ref()
+        }
+        EventType::EndpointDisabled => EndpointEvent::schema_ref(),
+        _ => MessageEvent::schema_ref(),
+    }
+}
+
+fn summary(kind: EventType) -> &'static str {
+    match kind {
+        EventType::MessageReceived => "A message was received.",
+        EventType::MessageReaction => {
+            "A contact reacted to a message or removed a reaction, or WhatsApp acknowledged a reaction of yours."
+        }
+        EventType::MessageEdited => {
+            "A contact edited a message, or WhatsApp acknowledged an edit of yours. The message in the event is the edit; `edit.message_id` is the edited message."
+        }
+        EventType::MessageDeleted => {
+            "A contact deleted a message for everyone, or WhatsApp acknowledged a deletion of yours. The message in the event is the deletion; `delete.message_id` is the deleted message."
+        }
+        EventType::MessagePollVote => "A contact voted in a poll.",
+        EventType::MessageSent => "WhatsApp's server acknowledged a message.",
+        EventType::MessageDelivered => "A message reached a device of the recipient.",
+        EventType::MessageRead => "The recipient saw a message.",
+        EventType::MessagePlayed => "The recipient played a message.",
+        EventType::MessageFailed => "A message will not be sent.",
+        EventType::MessageUnknown => "A message was written, and WhatsApp did not acknowledge it.",
+        EventType::MessageUndecryptable => {
+            "A message was received that could not be decrypted. The gateway requested it again. If it arrives, there is a `message.received`, or another event for its kind, with the same message id."
+        }
+        EventType::MessageExpired => "A message expired before it was sent.",
+        EventType::MessageCanceled => "A message was canceled.",
+        EventType::MediaAvailable => "The file of an inbound message is available.",
+        EventType::MediaFailed => {
+            "The file of an inbound message is not available. `media.status` says whether it failed or expired."
+        }
+        EventType::SessionLinked => "A number was linked.",
+        EventType::SessionConnected => "A session is online.",
+        EventType::SessionDisconnected => "A session is offline. The gateway reconnects.",
+        EventType::SessionLoggedOut => "A number was unlinked.",
+        EventType::SessionBanned => "WhatsApp banned a number.",
+        EventType::SessionReplaced => "Another client replaced the session.",
+        EventType::SessionFailed => {
+            "A session ended for another reason, which `status_reason` names."
+        }
+        EventType::ContactOptedOut => "A contact opted out. Messages to this contact are refused.",
+        EventType::ContactOptedIn => "A contact who had opted out wants messages again.",
+        EventType::ContactMerged => {
+            "Two contacts are the same person and were merged. `merged_contact_id` is the old id."
+        }
+        EventType::EndpointDisabled => {
+            "A webhook endpoint was disabled and gets no more deliveries."
+        }
     }
 }
 

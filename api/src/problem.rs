@@ -196,13 +196,12 @@ codes! {
 
 /// One error in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Flaw {
     /// JSON Pointer into the body (RFC 6901). Absent when a parameter or a header is wrong.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// The name of the query, path or header parameter that is wrong.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
     /// Stable code of the error.
@@ -214,6 +213,7 @@ pub struct Flaw {
 /// The body of every refusal, as `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, Serialize, serde::Deserialize, Object)]
 #[oai(rename = "Problem")]
+#[oai(skip_serializing_if_is_none)]
 pub struct ProblemBody {
     /// Path on this server that describes the code.
     #[oai(rename = "type")]
@@ -232,11 +232,9 @@ pub struct ProblemBody {
     /// Id of the request, as in the `x-request-id` header and in the logs.
     pub request_id: String,
     /// Every error that was found, with its place.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<Flaw>>,
     /// The session's state, with `qr_not_available` and `session_not_ready`.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }

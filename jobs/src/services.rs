@@ -68,6 +68,55 @@ struct Shared {
     chance: Mutex<StdRng>,
 }
 
+/// Makes a method for each field, which returns a reference to it.
+macro_rules! accessors {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        impl Services {
+            $($(#[$doc])*
+            pub(crate) fn $field(&self) -> &$type {
+                &self.0.$field
+            })*
+        }
+    };
+}
+
+accessors! {
+    /// Returns the database.
+    store: Store,
+    /// Returns the vault.
+    vault: Vault,
+    /// Returns the operator's settings.
+    settings: Settings,
+    /// Returns the sessions that run here.
+    registry: Registry,
+    /// Returns the messages that jobs of this process are sending.
+    in_hand: InHand,
+    /// Returns the messages that WhatsApp has accepted and that are not settled yet.
+    taken: Gathering,
+    /// Returns the signal that a lane may be due.
+    lanes: Arc<Notify>,
+    /// Returns the token link of webhook deliveries.
+    deliveries: Arc<TokenLink>,
+    /// Returns the token link of files to fetch.
+    fetches: Arc<TokenLink>,
+    /// Returns the signal that a link preview may have to be fetched.
+    previews: Arc<Notify>,
+    /// Returns how often each session may make requests to WhatsApp.
+    rates: Rates,
+    /// Returns the slots for files that are uploaded at once.
+    upload_slots: UploadSlots,
+    /// Returns the slots for files that are decoded at once.
+    decoding: Decoding,
+    /// Returns the signal that a session should start or stop.
+    sessions: Arc<Notify>,
+    /// Returns what wakes the other processes.
+    wake_publisher: WakePublisher,
+    /// Returns the id of this start of the process.
+    boot: Arc<str>,
+    /// Returns how long this host may rely on its leases.
+    fence: Fence,
+}
+
 impl Services {
     /// Makes the services over an open store and vault. They accept and list from now on; sessions run
     /// once a [`Host`](crate::host::Host) is started on them, webhooks once a worker is.
@@ -101,91 +150,6 @@ impl Services {
             usurped: CancellationToken::new(),
             chance: Mutex::new(chance),
         }))
-    }
-
-    /// Returns the database.
-    pub(crate) fn store(&self) -> &Store {
-        &self.0.store
-    }
-
-    /// Returns the vault.
-    pub(crate) fn vault(&self) -> &Vault {
-        &self.0.vault
-    }
-
-    /// Returns the operator's settings.
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    /// Returns the sessions that run here.
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.0.registry
-    }
-
-    /// Returns the messages that jobs of this process are sending.
-    pub(crate) fn in_hand(&self) -> &InHand {
-        &self.0.in_hand
-    }
-
-    /// Returns the messages that WhatsApp has accepted and that are not settled yet.
-    pub(crate) fn taken(&self) -> &Gathering {
-        &self.0.taken
-    }
-
-    /// Returns the signal that a lane may be due.
-    pub(crate) fn lanes(&self) -> &Arc<Notify> {
-        &self.0.lanes
-    }
-
-    /// Returns the token link of webhook deliveries.
-    pub(crate) fn deliveries(&self) -> &Arc<TokenLink> {
-        &self.0.deliveries
-    }
-
-    /// Returns the token link of files to fetch.
-    pub(crate) fn fetches(&self) -> &Arc<TokenLink> {
-        &self.0.fetches
-    }
-
-    /// Returns the signal that a link preview may have to be fetched.
-    pub(crate) fn previews(&self) -> &Arc<Notify> {
-        &self.0.previews
-    }
-
-    /// Returns how often each session may make requests to WhatsApp.
-    pub(crate) fn rates(&self) -> &Rates {
-        &self.0.rates
-    }
-
-    /// Returns the slots for files that are uploaded at once.
-    pub(crate) fn upload_slots(&self) -> &UploadSlots {
-        &self.0.upload_slots
-    }
-
-    /// Returns the slots for files that are decoded at once.
-    pub(crate) fn decoding(&self) -> &Decoding {
-        &self.0.decoding
-    }
-
-    /// Returns the signal that a session should start or stop.
-    pub(crate) fn sessions(&self) -> &Arc<Notify> {
-        &self.0.sessions
-    }
-
-    /// Returns what wakes the other processes.
-    pub(crate) fn wake_publisher(&self) -> &WakePublisher {
-        &self.0.wake_publisher
-    }
-
-    /// Returns the id of this start of the process.
-    pub(crate) fn boot(&self) -> &Arc<str> {
-        &self.0.boot
-    }
-
-    /// Returns how long this host may rely on its leases.
-    pub(crate) fn fence(&self) -> &Fence {
-        &self.0.fence
     }
 
     /// Checks that the database answers.

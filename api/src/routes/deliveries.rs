@@ -39,6 +39,7 @@ same_variants!(DeliveryStatus => model::DeliveryStatus: Due Running Delivered De
 
 /// One attempt to post an event.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct WebhookAttempt {
     /// The number of the attempt, from 1.
     pub number: i64,
@@ -47,15 +48,12 @@ pub struct WebhookAttempt {
     /// How long it took, in milliseconds.
     pub took_ms: i64,
     /// The HTTP status of the reply, if there was one.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i64>,
     /// Why it failed: `http_status`, `timeout`, `connection_failed`, `url_not_allowed`.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The first 16 KiB of the reply, as text.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
 }
@@ -77,6 +75,7 @@ impl From<model::Attempt> for WebhookAttempt {
 
 /// The delivery of one event to one endpoint.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct WebhookDelivery {
     /// Its id.
     pub id: Id<DeliveryId>,
@@ -93,13 +92,11 @@ pub struct WebhookDelivery {
     /// The number of attempts so far.
     pub attempts_made: i64,
     /// When the next attempt starts.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
     /// When the event happened.
     pub created_at: Timestamp,
     /// Every attempt. Present only when a single delivery is read.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<WebhookAttempt>>,
 }

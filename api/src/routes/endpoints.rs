@@ -40,6 +40,7 @@ pub struct NewWebhookEndpoint {
 
 /// A webhook endpoint.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct WebhookEndpoint {
     /// Its id.
     pub id: Id<EndpointId>,
@@ -54,23 +55,18 @@ pub struct WebhookEndpoint {
     /// `enabled`, or `disabled` if it gets no more deliveries.
     pub status: String,
     /// Why it was disabled: `gone` (it answered 410) or `failing` (for five days).
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
     /// When it was disabled.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
     /// When the first failure since the last success happened.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
     /// When the secret from before the last rotation stops signing.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old_secret_expires_at: Option<Timestamp>,
     /// The signing secret, only in the answer that creates the endpoint.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// When it was created.

@@ -36,6 +36,7 @@ impl Health {
 
 /// Whether this gateway can serve requests.
 #[derive(Debug, Default, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Readiness {
     /// Whether the store answers and the process is not shutting down.
     pub ready: bool,
@@ -43,12 +44,10 @@ pub struct Readiness {
     pub store: bool,
     /// Whether the connection to the other processes of a cluster through Redis works; absent if no Redis is
     /// configured. Without it work is delayed by about a second, so `ready` does not depend on it.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<bool>,
     /// Whether webhook deliveries and files to fetch are distributed through Redis; absent if this process
     /// works on neither, or no Redis is configured. If false, the process takes them from the store.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<bool>,
 }

@@ -45,17 +45,15 @@ pub struct Qr {
 
 /// The data of an event of the stream.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct QrStreamEvent {
     /// In events named `qr`: the content of the code.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qr: Option<String>,
     /// In events named `qr`: when the code expires.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// In events named `state`: the state of the session.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }

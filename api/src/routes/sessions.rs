@@ -64,6 +64,7 @@ pub struct NewUncertainSends {
 
 /// A WhatsApp number that is linked as a device, or that waits to be linked.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Session {
     /// Its id.
     pub id: Id<SessionId>,
@@ -79,25 +80,20 @@ pub struct Session {
     /// `account_locked`, `outdated`, `failed`, `qr_exhausted`.
     pub state: String,
     /// The linked number in E.164. Absent until the session is linked.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     /// WhatsApp's own id of the account (LID).
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
     /// When it was linked.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linked_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// Why the session ended.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<StatusReason>,
     /// End of a temporary ban, if WhatsApp announced it.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_until: Option<Timestamp>,
     /// What the gateway does with messages that may have been sent.

@@ -115,15 +115,15 @@ pub(crate) async fn read(
     org: OrgId,
     id: ContactId,
 ) -> Result<Option<ContactRow>, sqlx::Error> {
-    let row = sqlx::query(
+    sqlx::query(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND id = coalesce(\
          (SELECT merged_into FROM contact WHERE org_id = $1 AND id = $2), $2)",
     )
     .bind(org.to_string())
     .bind(id.to_string())
+    .try_map(|row| ContactRow::from_row(&row))
     .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(ContactRow::from_row).transpose()
+    .await
 }
 
 /// Returns the contact with this phone.
@@ -132,14 +132,14 @@ pub(crate) async fn by_phone(
     org: OrgId,
     phone_mac: &[u8; 32],
 ) -> Result<Option<ContactRow>, sqlx::Error> {
-    let row = sqlx::query(
+    sqlx::query(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND phone_mac = $2",
     )
     .bind(org.to_string())
     .bind(phone_mac.to_vec())
+    .try_map(|row| ContactRow::from_row(&row))
     .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(ContactRow::from_row).transpose()
+    .await
 }
 
 /// Stores the contact of a phone that is written to for the first time, with this id, unless another

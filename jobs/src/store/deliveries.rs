@@ -198,11 +198,9 @@ pub(crate) async fn read(
     )
     .bind(org.to_string())
     .bind(id.to_string())
+    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Returns a delivery's attempts, the first one first.

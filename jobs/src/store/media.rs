@@ -63,15 +63,15 @@ pub(crate) async fn read(
     org: OrgId,
     id: MediaId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    let row = sqlx::query(
+    sqlx::query(
         "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
          attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())
+    .try_map(|row| stored(&row))
     .fetch_optional(conn)
-    .await?;
-    row.as_ref().map(stored).transpose()
+    .await
 }
 
 fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {

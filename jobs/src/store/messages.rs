@@ -200,11 +200,9 @@ pub(crate) async fn read(
     ))
     .bind(org.to_string())
     .bind(id.to_string())
+    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Returns a message that a claim set to `sending`, and whether its recipient has opted out since the
@@ -285,11 +283,9 @@ pub(crate) async fn by_wa_id(
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(wa_id)
+    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Sets the status of a message and the time that belongs to it. The caller has checked

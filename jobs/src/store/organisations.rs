@@ -28,11 +28,9 @@ pub(crate) async fn read(
         "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id = $1",
     )
     .bind(org.to_string())
+    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 pub(super) fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {

@@ -75,11 +75,9 @@ pub(crate) async fn read(
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(seen_since)
+        .try_map(|row| from_row(&row))
         .fetch_optional(conn)
-        .await?
-        .as_ref()
-        .map(from_row)
-        .transpose()
+        .await
 }
 
 pub(crate) async fn list(

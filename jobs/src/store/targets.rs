@@ -33,11 +33,9 @@ pub(crate) async fn in_chat(
     .bind(session.to_string())
     .bind(id.to_string())
     .bind(to_mac.to_vec())
+    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Returns the inbound message with this WhatsApp id that this contact wrote in a one-to-one chat.
@@ -59,11 +57,9 @@ pub(crate) async fn written_by(
     .bind(session.to_string())
     .bind(wa_id)
     .bind(contact.to_string())
+    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Returns the inbound message with this WhatsApp id that this member wrote in a group.
@@ -85,11 +81,9 @@ pub(crate) async fn written_in(
     .bind(wa_id)
     .bind(group_mac.to_vec())
     .bind(sender_mac.to_vec())
+    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Returns the outbound message with this WhatsApp id to this recipient.
@@ -110,11 +104,9 @@ pub(crate) async fn written_to(
     .bind(session.to_string())
     .bind(wa_id)
     .bind(to_mac.to_vec())
+    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
-    .await?
-    .as_ref()
-    .map(from_row)
-    .transpose()
+    .await
 }
 
 /// Stores an edit, unless the message is deleted or a later edit was stored first.

@@ -66,17 +66,16 @@ pub struct MediaError {
 
 /// A file. Fields that are not known yet, or do not apply, are absent.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Media {
     /// Its id.
     pub id: Id<MediaId>,
     /// Always `media`.
     pub object: String,
     /// The session that received it.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Id<SessionId>>,
     /// The inbound message that it belongs to.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Id<MessageId>>,
     /// `image`, `video`, `audio`, `voice`, `document` or `sticker`.
@@ -85,51 +84,39 @@ pub struct Media {
     /// `available`, `failed`, or `expired` (WhatsApp no longer has it).
     pub status: String,
     /// Why it failed.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<MediaError>,
     /// The name of the file.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// The media type, detected from the content.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The size in bytes. An image can be smaller than the upload, because metadata is stripped.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// SHA-256 of the content, 64 hexadecimal digits.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The width in pixels.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
     /// The height in pixels.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// The duration in seconds.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
     /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
     /// A URL of the content that needs no API key. Anyone who has the URL can read the file.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// When `url` expires.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url_expires_at: Option<Timestamp>,
     /// The content in base64, only in an event to an endpoint with `inline_media`.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
     /// When it was uploaded or announced.

@@ -151,43 +151,35 @@ fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
 
 /// The file of a message. Fields that are not known yet, or do not apply, are absent.
 #[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct MessageMedia {
     /// The id of the file. Read the file by this id until it expires.
     pub media_id: Id<MediaId>,
     /// The caption.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
     /// The name of the file.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// The media type, such as `image/jpeg`. For an inbound message it is what the sender declared.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The size in bytes.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// SHA-256 of the content, 64 hexadecimal digits.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The width in pixels.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
     /// The height in pixels.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// The duration in seconds.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
     /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
 }

@@ -109,17 +109,16 @@ fn is_line(text: &str, max: usize) -> bool {
 /// A location.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Location {
     /// Degrees north, -90 to 90.
     pub latitude: f64,
     /// Degrees east, -180 to 180.
     pub longitude: f64,
     /// The name of the place, 1 to 100 characters.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// The address of the place, 1 to 1000 characters.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub address: Option<String>,
 }
@@ -151,6 +150,7 @@ impl Shape for Location {
 /// A contact card.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
+#[oai(skip_serializing_if_is_none)]
 pub struct ContactCard {
     /// The name of the person, 1 to 100 characters.
     pub name: String,
@@ -158,11 +158,9 @@ pub struct ContactCard {
     /// sender wrote them.
     pub phones: Vec<String>,
     /// The company of the person, 1 to 100 characters.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub organisation: Option<String>,
     /// The email addresses, at most 10.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub emails: Option<Vec<String>>,
 }

@@ -53,6 +53,7 @@ pub struct Unsupported {
 /// An outbound or inbound message.
 #[derive(Debug, Object)]
 #[oai(rename = "Message")]
+#[oai(skip_serializing_if_is_none)]
 pub struct MessageSchema {
     /// Its id.
     pub id: Id<MessageId>,
@@ -70,113 +71,80 @@ pub struct MessageSchema {
     #[oai(rename = "type")]
     pub kind: String,
     /// The recipient of an outbound message: the phone number if it is known, or the group.
-    #[oai(skip_serializing_if_is_none)]
     pub to: Option<String>,
     /// The sender of an inbound message, if WhatsApp shared the phone number.
-    #[oai(skip_serializing_if_is_none)]
     pub from: Option<String>,
     /// The group of the message. In a group, `delivered`, `read` and `played` mean that this is true for at
     /// least one member.
-    #[oai(skip_serializing_if_is_none)]
     pub group_id: Option<String>,
     /// The phone number of the contact, if it is known. In a group, of the member who sent the message.
-    #[oai(skip_serializing_if_is_none)]
     pub phone: Option<String>,
     /// WhatsApp's own id of the contact (LID), if it is known.
-    #[oai(skip_serializing_if_is_none)]
     pub lid: Option<String>,
     /// The stable id of the contact in this gateway, if it is known.
-    #[oai(skip_serializing_if_is_none)]
     pub contact_id: Option<String>,
     /// Outbound: `queued`, `sending`, `unknown` (it was written, and WhatsApp did not acknowledge it),
     /// `sent` (WhatsApp's server acknowledged it), `delivered`, `read`, `played`, `failed`, `expired`,
     /// `canceled`. Inbound: `received`. A status never goes back.
     pub status: String,
     /// Why it failed.
-    #[oai(skip_serializing_if_is_none)]
     pub error: Option<MessageError>,
     /// The text, if the type is `text`.
-    #[oai(skip_serializing_if_is_none)]
     pub text: Option<Text>,
     /// The image, if the type is `image`.
-    #[oai(skip_serializing_if_is_none)]
     pub image: Option<MessageMedia>,
     /// The video, if the type is `video`.
-    #[oai(skip_serializing_if_is_none)]
     pub video: Option<MessageMedia>,
     /// The audio file, if the type is `audio`.
-    #[oai(skip_serializing_if_is_none)]
     pub audio: Option<MessageMedia>,
     /// The voice note, if the type is `voice`.
-    #[oai(skip_serializing_if_is_none)]
     pub voice: Option<MessageMedia>,
     /// The file, if the type is `document`.
-    #[oai(skip_serializing_if_is_none)]
     pub document: Option<MessageMedia>,
     /// The sticker, if the type is `sticker`.
-    #[oai(skip_serializing_if_is_none)]
     pub sticker: Option<MessageMedia>,
     /// The location, if the type is `location`.
-    #[oai(skip_serializing_if_is_none)]
     pub location: Option<Location>,
     /// The contact cards, if the type is `contacts`.
-    #[oai(skip_serializing_if_is_none)]
     pub contacts: Option<Vec<ContactCard>>,
     /// The poll, if the type is `poll`.
-    #[oai(skip_serializing_if_is_none)]
     pub poll: Option<Poll>,
     /// The vote, if the type is `poll_vote`.
-    #[oai(skip_serializing_if_is_none)]
     pub poll_vote: Option<PollVote>,
     /// The reaction, if the type is `reaction`.
-    #[oai(skip_serializing_if_is_none)]
     pub reaction: Option<Reaction>,
     /// The new text, if the type is `edit`. The edited message has it as well, with `edited_at`.
-    #[oai(skip_serializing_if_is_none)]
     pub edit: Option<Edit>,
     /// The deletion, if the type is `delete`.
-    #[oai(skip_serializing_if_is_none)]
     pub delete: Option<Delete>,
     /// The kind that is not supported, if the type is `unsupported`.
-    #[oai(skip_serializing_if_is_none)]
     pub unsupported: Option<Unsupported>,
     /// The message that it replies to.
-    #[oai(skip_serializing_if_is_none)]
     pub reply_to: Option<Reply>,
     /// The people that the text mentions: phone numbers in E.164, or `…@lid` if WhatsApp does not share the
     /// number.
-    #[oai(skip_serializing_if_is_none)]
     pub mentions: Option<Vec<String>>,
     /// Whether it is shown as forwarded; absent if not.
-    #[oai(skip_serializing_if_is_none)]
     pub forwarded: Option<bool>,
     /// Its place in the queue, only in the answer that accepts the message.
-    #[oai(skip_serializing_if_is_none)]
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
     pub wa_message_id: String,
     /// When it was accepted or received.
     pub created_at: Timestamp,
     /// When it expires if it was not sent.
-    #[oai(skip_serializing_if_is_none)]
     pub expires_at: Option<Timestamp>,
     /// When WhatsApp's server acknowledged it.
-    #[oai(skip_serializing_if_is_none)]
     pub sent_at: Option<Timestamp>,
     /// When it reached a device of the recipient.
-    #[oai(skip_serializing_if_is_none)]
     pub delivered_at: Option<Timestamp>,
     /// When it was read: by the recipient of an outbound message, or by you if it is inbound.
-    #[oai(skip_serializing_if_is_none)]
     pub read_at: Option<Timestamp>,
     /// When it was played, as for `read_at`.
-    #[oai(skip_serializing_if_is_none)]
     pub played_at: Option<Timestamp>,
     /// When its sender last edited it. The message has the new text.
-    #[oai(skip_serializing_if_is_none)]
     pub edited_at: Option<Timestamp>,
     /// When its sender deleted it for everyone.
-    #[oai(skip_serializing_if_is_none)]
     pub deleted_at: Option<Timestamp>,
 }
 

@@ -7,7 +7,8 @@ use crate::error::Fault;
 /// The pause between two tries while the database does not answer.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
-/// Tries again after each outage of the database, while `wanted` says so. `log` reports each outage.
+/// Runs `work`, and runs it again after each outage of the database while `wanted` returns true. `log` reports
+/// each outage.
 pub(crate) async fn wait_out<T, F>(
     work: impl Fn() -> F,
     wanted: impl Fn() -> bool,

@@ -1,4 +1,5 @@
-//! A message as the API and events show it. The document describes this JSON.
+//! The JSON of a message in the API and in events. The OpenAPI document describes the same JSON; a test in
+//! `api/src/routes/messages/response.rs` compares the two.
 
 use std::fmt;
 
@@ -73,7 +74,8 @@ pub fn shown(message: &Message) -> Shown {
     Shown(fields.into_iter().filter_map(known).collect())
 }
 
-/// Returns what stands under the name of the content's type, if anything does. Contact cards are a list.
+/// Returns the value of the field that is named after the content's type. Contact cards are a list. `None` for a
+/// message without content.
 fn shown_content(content: &Content) -> Option<Value> {
     if matches!(content, Content::Deleted {} | Content::Undecryptable {}) {
         return None;
@@ -93,7 +95,7 @@ fn shown_content(content: &Content) -> Option<Value> {
     Some(shown)
 }
 
-/// Without its picture, which is for phones.
+/// Returns a link preview without its picture, which is only for phones.
 fn shown_preview(preview: &LinkPreview) -> Value {
     let mut shown = json!({ "url": preview.url, "title": preview.title });
     if let Some(description) = &preview.description {
@@ -107,7 +109,7 @@ fn shown_mentions(context: &Context) -> Option<Value> {
     (!named.is_empty()).then(|| json!(named))
 }
 
-/// Whom a text mentions: the phone, or the LID of whom it is not known.
+/// Returns the phone number of a mentioned person, or the LID if the number is not known.
 fn mention(peer: &Peer) -> Option<String> {
     let phone = peer.phone.as_ref().map(|phone| phone.as_str().to_owned());
     phone.or_else(|| peer.lid.as_ref().map(|lid| format!("{lid}@lid")))

@@ -121,12 +121,11 @@ pub(crate) struct SessionChange {
 impl SessionChange {
     /// Returns a change to this state, without a reason.
     pub(crate) fn to(kind: EventType, state: &'static str) -> Self {
-        let (reason, until) = (None, None);
         Self {
             kind,
             state,
-            reason,
-            until,
+            reason: None,
+            until: None,
         }
     }
 }

@@ -112,17 +112,13 @@ impl Draft {
         let to = Recipient::look_up(services, &key, org, &new.to).await?;
         let to = to.ok_or(AcceptError::NoContact)?;
         let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
-        let file = match file(services, &key, org, &mut new).await? {
-            Ok(file) => file,
-            Err(error) => {
-                about.refused = Some(Refused::Source(error));
-                None
-            }
-        };
-        let expires_at = new
-            .expires_at
-            .unwrap_or(now.saturating_add(millis(services.settings().message_ttl)))
-            .min(about.until);
+        let file = file(services, &key, org, &mut new).await?;
+        let file = file.unwrap_or_else(|error| {
+            about.refused = Some(Refused::Source(error));
+            None
+        });
+        let latest = now.saturating_add(millis(services.settings().message_ttl));
+        let expires_at = new.expires_at.unwrap_or(latest).min(about.until);
         let message = Message {
             id: MessageId::new(services.clock()),
             org,

@@ -158,11 +158,7 @@ impl Draft {
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
         let write = services.store().write(self.message.org, move |tx| {
-            Box::pin(async move {
-                let accepted = self.write(tx, pace, limit).await?;
-                crash::point("accept.before_commit");
-                Ok::<_, AcceptError>(accepted)
-            })
+            Box::pin(async move { self.write(tx, pace, limit).await })
         });
         let accepted = write.await?;
         crash::point("accept.after_commit");
@@ -203,6 +199,7 @@ impl Draft {
         if let Some(macs) = self.idempotency {
             macs.remember(tx, org, &self.key, &accepted, now).await?;
         }
+        crash::point("accept.before_commit");
         Ok(accepted)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use passerelle_engine::{
-    clock::Clock,
+    clock::{Clock, Millis},
     content::Content,
     ids::{ContactId, MessageId},
     lease::Lease,
@@ -131,7 +131,7 @@ async fn receive(
         contact: writer.id,
     };
     let (at, remote) = (inbound.at, inbound.remote.take());
-    let mut message = message(lease, writer.id, inbound, clock);
+    let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
     if !keep(tx, key, &origin, &mut message).await? {
         return Ok(());
     }
@@ -149,9 +149,15 @@ async fn receive(
     Ok(())
 }
 
-fn message(lease: &Lease, writer: ContactId, inbound: Inbound, clock: &Clock) -> Message {
+fn message(
+    lease: &Lease,
+    writer: ContactId,
+    inbound: Inbound,
+    id: MessageId,
+    now: Millis,
+) -> Message {
     Message {
-        id: MessageId::new(clock),
+        id,
         org: lease.org,
         session: lease.session,
         direction: Direction::Inbound,
@@ -163,7 +169,7 @@ fn message(lease: &Lease, writer: ContactId, inbound: Inbound, clock: &Clock) ->
         context: inbound.context,
         wa_id: inbound.id,
         error: None,
-        created_at: clock.now(),
+        created_at: now,
         expires_at: None,
         sent_at: Some(inbound.at),
         delivered_at: None,

@@ -13,7 +13,7 @@ use crate::{
     store::messages::{New, Stored},
 };
 
-/// Where a message's content, its context and its other side are sealed.
+/// The labels under which a message's content, its context and its other side are encrypted.
 pub(crate) const CONTENT: &str = "message.content";
 const CONTEXT: &str = "message.context";
 const PEER: &str = "message.peer";

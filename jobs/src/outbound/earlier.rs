@@ -23,7 +23,7 @@ pub struct Idempotency {
     pub request: Vec<u8>,
 }
 
-/// Where an answer is sealed.
+/// The label under which an answer is encrypted.
 const ANSWER: &str = "idempotency.answer";
 
 /// A key and its request, as they are looked up.

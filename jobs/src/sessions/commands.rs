@@ -30,7 +30,7 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 /// Interval between two checks for the answer.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Where a command and its answer are sealed.
+/// The labels under which a command and its answer are encrypted.
 const ASKED: &str = "command.asked";
 const ANSWER: &str = "command.answer";
 

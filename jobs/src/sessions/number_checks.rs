@@ -30,7 +30,7 @@ use crate::{
 
 /// How long a stored answer is used.
 const STANDS: Duration = Duration::from_hours(24);
-/// Where an answer is sealed.
+/// The label under which an answer is encrypted.
 const ANSWER: &str = "number_check.answer";
 
 /// Checks the number, through this session if WhatsApp has to be asked.

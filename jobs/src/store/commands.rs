@@ -7,6 +7,8 @@ use passerelle_engine::{
 };
 use sqlx::AnyConnection;
 
+use super::row::Run as _;
+
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
@@ -23,9 +25,8 @@ pub(crate) async fn insert(
     .bind(session.to_string())
     .bind(asked_sealed)
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 pub(crate) async fn answer(
@@ -38,9 +39,8 @@ pub(crate) async fn answer(
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(answer_sealed)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Returns the sealed answer, once there is one.
@@ -62,7 +62,6 @@ pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: CommandId) -> Result<(),
     sqlx::query("DELETE FROM command WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }

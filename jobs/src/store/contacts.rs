@@ -6,9 +6,9 @@ use passerelle_engine::{
     store::Tx,
 };
 
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 
 /// A phone or a LID of a contact: its look-up form and its sealed form.
 pub(crate) struct Address {
@@ -24,7 +24,7 @@ pub(crate) async fn find(
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
 ) -> Result<Vec<ContactMatch>, sqlx::Error> {
-    let rows = sqlx::query(
+    sqlx::query_as(
         "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
          ORDER BY phone_mac IS NULL, id LIMIT 2",
     )
@@ -32,8 +32,7 @@ pub(crate) async fn find(
     .bind(phone_mac.map(|mac| mac.to_vec()))
     .bind(lid_mac.map(|mac| mac.to_vec()))
     .fetch_all(tx.conn())
-    .await?;
-    rows.iter().map(ContactMatch::from_row).collect()
+    .await
 }
 
 /// A contact, and whether its phone and its LID are known.
@@ -44,7 +43,7 @@ pub(crate) struct ContactMatch {
     pub(crate) has_lid: bool,
 }
 
-impl ContactMatch {
+impl FromRow<'_, AnyRow> for ContactMatch {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let known = |column| {
             let mac: Option<Vec<u8>> = row.try_get(column)?;
@@ -70,9 +69,8 @@ pub(crate) async fn learn_phone(
         .bind(id.to_string())
         .bind(phone.mac.to_vec())
         .bind(phone.sealed.as_slice())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Stores the LID of a contact that was known by a phone alone.
@@ -87,9 +85,8 @@ pub(crate) async fn learn_lid(
         .bind(id.to_string())
         .bind(lid.mac.to_vec())
         .bind(lid.sealed.as_slice())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// A contact as it is looked up for a recipient, with sealed values.
@@ -99,7 +96,7 @@ pub(crate) struct ContactRow {
     pub(crate) lid_sealed: Option<Vec<u8>>,
 }
 
-impl ContactRow {
+impl FromRow<'_, AnyRow> for ContactRow {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row::id(row, "id")?,
@@ -115,13 +112,12 @@ pub(crate) async fn read(
     org: OrgId,
     id: ContactId,
 ) -> Result<Option<ContactRow>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query_as(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND id = coalesce(\
          (SELECT merged_into FROM contact WHERE org_id = $1 AND id = $2), $2)",
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .try_map(|row| ContactRow::from_row(&row))
     .fetch_optional(conn)
     .await
 }
@@ -132,12 +128,11 @@ pub(crate) async fn by_phone(
     org: OrgId,
     phone_mac: &[u8; 32],
 ) -> Result<Option<ContactRow>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query_as(
         "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND phone_mac = $2",
     )
     .bind(org.to_string())
     .bind(phone_mac.to_vec())
-    .try_map(|row| ContactRow::from_row(&row))
     .fetch_optional(conn)
     .await
 }
@@ -209,9 +204,8 @@ pub(crate) async fn refuse_alike(
     .bind(org.to_string())
     .bind(one.to_string())
     .bind(other.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Inserts a contact.
@@ -234,9 +228,8 @@ pub(crate) async fn insert(
     .bind(lid.map(|address| address.mac.to_vec()))
     .bind(lid.map(|address| address.sealed.clone()))
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Records that the contact wrote to the number in a one-to-one chat: the customer-service window opens
@@ -251,9 +244,8 @@ pub(crate) async fn touch(
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(now)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Opts the contact out; returns whether that is new.
@@ -263,27 +255,25 @@ pub(crate) async fn opt_out(
     id: ContactId,
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id = $2 AND opted_out_at IS NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Opts the contact in; returns whether that is new.
 pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id = $2 AND opted_out_at IS NOT NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Returns whether the owner of this phone or LID has opted out.

@@ -7,15 +7,18 @@ use passerelle_engine::{
     store::Tx,
     vault::{DataKey, Place},
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::{endpoints, events, row};
+use super::{
+    endpoints, events,
+    row::{self, Run as _},
+};
 use crate::model::{
     Listed, Page,
     delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
 };
 
-/// Where the reply to an attempt is sealed.
+/// The label under which the reply to an attempt is encrypted.
 const REPLY: &str = "attempt.reply";
 
 /// Inserts a delivery that is due at once. An event has one delivery per endpoint.
@@ -36,9 +39,8 @@ pub(crate) async fn insert(
     .bind(event.to_string())
     .bind(endpoint.to_string())
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// What an attempt needs to know.
@@ -95,7 +97,7 @@ pub(crate) async fn settle(
     status: DeliveryStatus,
     due_at: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE delivery SET status = $4, attempts = $3, due_at = $5, dispatched_at = NULL \
          WHERE org_id = $1 AND id = $2 AND status = 'running' AND attempts = $3 - 1",
     )
@@ -104,9 +106,8 @@ pub(crate) async fn settle(
     .bind(made)
     .bind(status.as_str())
     .bind(due_at)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Stores the outcome of an attempt.
@@ -132,9 +133,8 @@ pub(crate) async fn record(
     .bind(attempt.http_status)
     .bind(attempt.error.as_deref())
     .bind(reply.map(|reply| key.seal(&Place::of(org, REPLY, &id), reply)))
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Marks an endpoint's waiting deliveries as dead.
@@ -145,9 +145,8 @@ pub(crate) async fn bury(tx: &mut Tx, org: OrgId, endpoint: EndpointId) -> Resul
     )
     .bind(org.to_string())
     .bind(endpoint.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 macro_rules! listed {
@@ -175,7 +174,7 @@ pub(crate) async fn list(
         Some(endpoint) => (LIST_OF_ENDPOINT, endpoint.to_string()),
         None => (LIST, String::new()),
     };
-    let rows = sqlx::query(sql)
+    let items = sqlx::query_as(sql)
         .bind(org.to_string())
         .bind(page.below())
         .bind(endpoint)
@@ -183,7 +182,6 @@ pub(crate) async fn list(
         .bind(page.fetch())
         .fetch_all(conn)
         .await?;
-    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }
 
@@ -192,13 +190,12 @@ pub(crate) async fn read(
     org: OrgId,
     id: DeliveryId,
 ) -> Result<Option<Delivery>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query_as(
         "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
          FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
     .await
 }
@@ -240,17 +237,19 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
     })
 }
 
-fn from_row(row: &AnyRow) -> Result<Delivery, sqlx::Error> {
-    let status = row::word(row, "status")?;
-    let due_at: Millis = row.try_get("due_at")?;
-    Ok(Delivery {
-        id: row::id(row, "id")?,
-        event: row::id(row, "event_id")?,
-        event_type: row.try_get("type")?,
-        endpoint: row::id(row, "endpoint_id")?,
-        status,
-        attempts: row.try_get("attempts")?,
-        next_attempt_at: (status == DeliveryStatus::Due).then_some(due_at),
-        created_at: row.try_get("created_at")?,
-    })
+impl FromRow<'_, AnyRow> for Delivery {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let status = row::word(row, "status")?;
+        let due_at: Millis = row.try_get("due_at")?;
+        Ok(Self {
+            id: row::id(row, "id")?,
+            event: row::id(row, "event_id")?,
+            event_type: row.try_get("type")?,
+            endpoint: row::id(row, "endpoint_id")?,
+            status,
+            attempts: row.try_get("attempts")?,
+            next_attempt_at: (status == DeliveryStatus::Due).then_some(due_at),
+            created_at: row.try_get("created_at")?,
+        })
+    }
 }

@@ -8,7 +8,7 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 use crate::model::{
     Listed, Page,
     endpoint::{Disabled, Endpoint, Secret},
@@ -40,9 +40,8 @@ pub(crate) async fn insert(
     .bind(serde_json::to_string(&endpoint.events).map_err(row::unwritable)?)
     .bind(i64::from(endpoint.inline_media))
     .bind(endpoint.created_at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Returns how many endpoints the organisation has.
@@ -91,12 +90,11 @@ pub(crate) async fn list(
 
 /// Deletes an endpoint and its deliveries. Returns whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query("DELETE FROM endpoint WHERE org_id = $1 AND id = $2")
+    sqlx::query("DELETE FROM endpoint WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(changed.rows_affected() == 1)
+        .changes(tx)
+        .await
 }
 
 /// Replaces the present secret, which also signs until `old_until`. Returns whether there is such an
@@ -209,9 +207,8 @@ pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Records a failure. Returns since when the endpoint fails; `None` if it is deleted or disabled.
@@ -247,9 +244,8 @@ pub(crate) async fn disable(
     .bind(id.to_string())
     .bind(now)
     .bind(why.as_str())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Decrypts an endpoint's address from a row with `endpoint.url_sealed`.

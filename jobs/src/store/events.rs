@@ -7,6 +7,7 @@ use passerelle_engine::{
 };
 
 use super::endpoints;
+use super::row::Run as _;
 use crate::model::event::EventType;
 
 /// The label under which an event's body is sealed.
@@ -68,7 +69,6 @@ pub(crate) async fn insert(tx: &mut Tx, event: New, now: Millis) -> Result<(), s
     .bind(event.sequence.unwrap_or(0))
     .bind(event.body_sealed)
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }

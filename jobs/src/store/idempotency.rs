@@ -3,6 +3,8 @@
 use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
 use sqlx::{AnyConnection, Row as _};
 
+use super::row::Run as _;
+
 /// The earlier answer under a key.
 pub(crate) struct Earlier {
     pub(crate) request_mac: Vec<u8>,
@@ -39,7 +41,7 @@ pub(crate) async fn insert(
     answer_sealed: Vec<u8>,
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "INSERT INTO idempotency (org_id, key_mac, request_mac, answer_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (org_id, key_mac) DO NOTHING",
     )
@@ -48,7 +50,6 @@ pub(crate) async fn insert(
     .bind(request_mac.to_vec())
     .bind(answer_sealed)
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }

@@ -5,9 +5,9 @@ use passerelle_engine::{
     ids::{KeyId, OrgId},
     store::Tx,
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 use crate::model::{ApiKey, Listed, Page};
 
 pub(crate) async fn insert(
@@ -25,9 +25,8 @@ pub(crate) async fn insert(
     .bind(key.public_id.as_str())
     .bind(secret_mac.to_vec())
     .bind(key.created_at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 pub(crate) async fn list(
@@ -35,7 +34,7 @@ pub(crate) async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, sqlx::Error> {
-    let rows = sqlx::query(
+    let items = sqlx::query_as(
         "SELECT id, name, public_id, created_at, revoked_at FROM api_key \
          WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
     )
@@ -44,7 +43,6 @@ pub(crate) async fn list(
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
-    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }
 
@@ -55,23 +53,24 @@ pub(crate) async fn revoke(
     key: KeyId,
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE api_key SET revoked_at = coalesce(revoked_at, $3) WHERE id = $1 AND org_id = $2",
     )
     .bind(key.to_string())
     .bind(org.to_string())
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
-fn from_row(row: &AnyRow) -> Result<ApiKey, sqlx::Error> {
-    Ok(ApiKey {
-        id: row::id(row, "id")?,
-        name: row.try_get("name")?,
-        public_id: row.try_get("public_id")?,
-        created_at: row.try_get("created_at")?,
-        revoked_at: row.try_get("revoked_at")?,
-    })
+impl FromRow<'_, AnyRow> for ApiKey {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row::id(row, "id")?,
+            name: row.try_get("name")?,
+            public_id: row.try_get("public_id")?,
+            created_at: row.try_get("created_at")?,
+            revoked_at: row.try_get("revoked_at")?,
+        })
+    }
 }

@@ -7,6 +7,8 @@ use passerelle_engine::{
 };
 use sqlx::Row as _;
 
+use super::row::Run as _;
+
 /// A place in a lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
@@ -81,9 +83,8 @@ pub(crate) async fn leave(tx: &mut Tx, org: OrgId, session: SessionId) -> Result
     sqlx::query("UPDATE lane SET pending = pending - 1 WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(session.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Ends the message in flight. The lane may take the next one from `not_before` on.
@@ -95,7 +96,7 @@ pub(crate) async fn release(
     not_before: Millis,
 ) -> Result<bool, sqlx::Error> {
     // Neither engine has the other's two-argument maximum (`max` / `greatest`).
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE lane SET running_id = NULL, pending = pending - 1, \
          next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
          WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
@@ -104,9 +105,8 @@ pub(crate) async fn release(
     .bind(session.to_string())
     .bind(running.to_string())
     .bind(not_before)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Puts the message in flight back at the head of the lane, which may take it from `not_before` on.
@@ -117,7 +117,7 @@ pub(crate) async fn put_back(
     running: MessageId,
     not_before: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE lane SET running_id = NULL, next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
          WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
     )
@@ -125,9 +125,8 @@ pub(crate) async fn put_back(
     .bind(session.to_string())
     .bind(running.to_string())
     .bind(not_before)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Returns the message in flight, if there is one.
@@ -156,7 +155,6 @@ pub(crate) async fn open(
         .bind(org.to_string())
         .bind(session.to_string())
         .bind(epoch)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }

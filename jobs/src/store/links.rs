@@ -7,7 +7,9 @@ use passerelle_engine::{
     store::Tx,
 };
 
-/// The label under which a session's linked number is sealed.
+use super::row::Run as _;
+
+/// The label under which the linked number of a session is encrypted.
 pub(crate) const ME: &str = "link.me";
 
 /// Records that the device was linked. `me_sealed` is the number's own
@@ -27,9 +29,8 @@ pub(crate) async fn linked(
     .bind(id.to_string())
     .bind(now)
     .bind(me_sealed)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Records that the run ended for good; the link stays.
@@ -47,9 +48,8 @@ pub(crate) async fn ended(
         .bind(why)
         .bind(now)
         .bind(until)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Records that the link is gone: a new one needs a new QR.
@@ -67,9 +67,8 @@ pub(crate) async fn unlinked(
     .bind(id.to_string())
     .bind(why)
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Forgets why the last run ended, because the tenant asked to connect again.
@@ -77,7 +76,6 @@ pub(crate) async fn clear_end(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<
     sqlx::query("UPDATE link SET ended = NULL, ended_at = NULL, banned_until = NULL WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }

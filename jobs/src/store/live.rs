@@ -8,7 +8,9 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _};
 
-/// The label under which a session's QR is sealed.
+use super::row::Run as _;
+
+/// The label under which the QR code of a session is encrypted.
 pub(crate) const QR: &str = "live.qr";
 
 /// SQL for the last published value of a session whose lease is `e`, if its host was seen since the
@@ -44,9 +46,8 @@ pub(crate) async fn tell(
     .bind(boot)
     .bind(state)
     .bind(qr_sealed)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Returns the state and the sealed QR; `None` if no live host runs the session.

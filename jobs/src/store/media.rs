@@ -6,9 +6,9 @@ use passerelle_engine::{
     ids::{MediaId, MessageId, ObjectId, OrgId, SessionId},
     store::Tx,
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 use crate::model::MediaStatus;
 
 /// A file's row, with sealed values.
@@ -52,9 +52,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error>
     .bind(new.created_at)
     .bind(new.delete_at)
     .bind(new.needed_until)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Reads one file.
@@ -63,34 +62,35 @@ pub(crate) async fn read(
     org: OrgId,
     id: MediaId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query_as(
         "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
          attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .try_map(|row| stored(&row))
     .fetch_optional(conn)
     .await
 }
 
-fn stored(row: &AnyRow) -> Result<Stored, sqlx::Error> {
-    Ok(Stored {
-        id: row::id(row, "id")?,
-        org: row::id(row, "org_id")?,
-        session: row::id_or_null(row, "session_id")?,
-        message: row::id_or_null(row, "message_id")?,
-        kind: row::word(row, "kind")?,
-        status: row::word(row, "status")?,
-        error: row.try_get("error")?,
-        origin_sealed: row.try_get("origin_sealed")?,
-        object: row::id_or_null(row, "object")?,
-        file_sealed: row.try_get("file_sealed")?,
-        attempts: row.try_get("attempts")?,
-        created_at: row.try_get("created_at")?,
-        delete_at: row.try_get("delete_at")?,
-        needed_until: row.try_get("needed_until")?,
-    })
+impl FromRow<'_, AnyRow> for Stored {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row::id(row, "id")?,
+            org: row::id(row, "org_id")?,
+            session: row::id_or_null(row, "session_id")?,
+            message: row::id_or_null(row, "message_id")?,
+            kind: row::word(row, "kind")?,
+            status: row::word(row, "status")?,
+            error: row.try_get("error")?,
+            origin_sealed: row.try_get("origin_sealed")?,
+            object: row::id_or_null(row, "object")?,
+            file_sealed: row.try_get("file_sealed")?,
+            attempts: row.try_get("attempts")?,
+            created_at: row.try_get("created_at")?,
+            delete_at: row.try_get("delete_at")?,
+            needed_until: row.try_get("needed_until")?,
+        })
+    }
 }
 
 /// Extends the claim of try number `attempts` until `lapse`. Returns false if that try is over.
@@ -101,16 +101,15 @@ pub(crate) async fn hold(
     attempts: i64,
     lapse: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE media SET due_at = $4 WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(attempts)
     .bind(lapse)
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// The outcome of a try to fetch a file.
@@ -134,7 +133,7 @@ pub(crate) async fn settle(
     attempts: i64,
     outcome: &Outcome,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE media SET status = $4, error = $5, object = $6, file_sealed = $7, due_at = $8, \
          origin_sealed = CASE WHEN $4 = 'pending' THEN coalesce($9, origin_sealed) END \
          WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
@@ -148,9 +147,8 @@ pub(crate) async fn settle(
     .bind(outcome.file_sealed.as_deref())
     .bind(outcome.due_at)
     .bind(outcome.origin_sealed.as_deref())
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Keeps a file until then, because a message needs it.
@@ -167,9 +165,8 @@ pub(crate) async fn keep_until(
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Keeps every file of the organisation for `kept` milliseconds from its creation, and at least as long
@@ -181,9 +178,8 @@ pub(crate) async fn keep(tx: &mut Tx, org: OrgId, kept: Millis) -> Result<(), sq
     )
     .bind(org.to_string())
     .bind(kept)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Deletes the row. Returns `None` if there is none, else the name of its object if it was stored.
@@ -210,9 +206,8 @@ pub(crate) async fn delete_of(
     sqlx::query("DELETE FROM media WHERE org_id = $1 AND message_id = $2")
         .bind(org.to_string())
         .bind(message.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Records that the file's object is missing. Returns false if the file was deleted, too.
@@ -222,14 +217,13 @@ pub(crate) async fn lose(
     id: MediaId,
     object: ObjectId,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE media SET status = 'failed', error = 'media_lost', object = NULL, file_sealed = NULL \
          WHERE org_id = $1 AND id = $2 AND object = $3",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(object.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }

@@ -5,9 +5,9 @@ use passerelle_engine::{
     ids::{ContactId, MessageId, OrgId, SessionId},
     store::Tx,
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 use crate::model::{Direction, Listed, Page, Status};
 
 /// A message's row, with sealed values.
@@ -90,9 +90,8 @@ pub(crate) async fn insert_outbound(
     .bind(outward.expires_at)
     .bind(new.context_sealed.as_deref())
     .bind(outward.contact.map(|id| id.to_string()))
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Where an inbound message came from, in look-up form.
@@ -110,7 +109,7 @@ pub(crate) async fn insert_inbound(
     origin: &Origin,
     sent_at: Millis,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
          peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac) \
          VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14) \
@@ -130,9 +129,8 @@ pub(crate) async fn insert_inbound(
     .bind(sent_at)
     .bind(new.context_sealed.as_deref())
     .bind(origin.group_mac.map(|mac| mac.to_vec()))
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
 /// Returns the id of a message that could not be decrypted at first, when it was received, and when it
@@ -172,9 +170,8 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error>
     .bind(new.peer_sealed.as_slice())
     .bind(new.content_sealed.as_slice())
     .bind(new.context_sealed.as_deref())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Which messages a list shows.
@@ -193,14 +190,13 @@ pub(crate) async fn read(
     org: OrgId,
     id: MessageId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND id = $2"
     ))
     .bind(org.to_string())
     .bind(id.to_string())
-    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
     .await
 }
@@ -224,7 +220,7 @@ pub(crate) async fn claimed(
     .await?;
     row.map(|row| {
         let opted_out_at: Option<Millis> = row.try_get("opted_out_at")?;
-        Ok((from_row(&row)?, opted_out_at.is_some()))
+        Ok((Stored::from_row(&row)?, opted_out_at.is_some()))
     })
     .transpose()
 }
@@ -255,7 +251,7 @@ pub(crate) async fn list(
         Some(session) => (LIST_OF_SESSION, session.to_string()),
         None => (LIST, String::new()),
     };
-    let rows = sqlx::query(sql)
+    let items = sqlx::query_as(sql)
         .bind(org.to_string())
         .bind(page.below())
         .bind(session)
@@ -264,7 +260,6 @@ pub(crate) async fn list(
         .bind(page.fetch())
         .fetch_all(conn)
         .await?;
-    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }
 
@@ -275,7 +270,7 @@ pub(crate) async fn by_wa_id(
     session: SessionId,
     wa_id: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1"
@@ -283,7 +278,6 @@ pub(crate) async fn by_wa_id(
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(wa_id)
-    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
     .await
 }
@@ -316,9 +310,8 @@ pub(crate) async fn advance(
         .bind(id.to_string())
         .bind(status.as_str())
         .bind(at)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Ends a message that is not known to be sent: `failed` with its code, `unknown` or `expired`.
@@ -334,9 +327,8 @@ pub(crate) async fn end(
         .bind(id.to_string())
         .bind(status.as_str())
         .bind(error)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Puts a claimed message back at the head of its lane and counts the resend.
@@ -350,9 +342,8 @@ pub(crate) async fn requeue(
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(resends)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Takes a message out of the queue. Returns whether it was still queued. A message that was sent before
@@ -363,39 +354,40 @@ pub(crate) async fn unqueue(
     id: MessageId,
     status: Status,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query(
+    sqlx::query(
         "UPDATE message SET status = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued' \
          AND (resends = 0 OR $3 = 'unknown')",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(status.as_str())
-    .execute(tx.conn())
-    .await?;
-    Ok(changed.rows_affected() == 1)
+    .changes(tx)
+    .await
 }
 
-pub(super) fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
-    Ok(Stored {
-        id: row::id(row, "id")?,
-        org: row::id(row, "org_id")?,
-        session: row::id(row, "session_id")?,
-        direction: row::word(row, "direction")?,
-        status: row::word(row, "status")?,
-        wa_id: row.try_get("wa_id")?,
-        contact: row::id_or_null(row, "contact_id")?,
-        peer_sealed: row.try_get("peer_sealed")?,
-        content_sealed: row.try_get("content_sealed")?,
-        context_sealed: row.try_get("context_sealed")?,
-        resends: row.try_get("resends")?,
-        error: row.try_get("error")?,
-        created_at: row.try_get("created_at")?,
-        expires_at: row.try_get("expires_at")?,
-        sent_at: row.try_get("sent_at")?,
-        delivered_at: row.try_get("delivered_at")?,
-        read_at: row.try_get("read_at")?,
-        played_at: row.try_get("played_at")?,
-        edited_at: row.try_get("edited_at")?,
-        deleted_at: row.try_get("deleted_at")?,
-    })
+impl FromRow<'_, AnyRow> for Stored {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row::id(row, "id")?,
+            org: row::id(row, "org_id")?,
+            session: row::id(row, "session_id")?,
+            direction: row::word(row, "direction")?,
+            status: row::word(row, "status")?,
+            wa_id: row.try_get("wa_id")?,
+            contact: row::id_or_null(row, "contact_id")?,
+            peer_sealed: row.try_get("peer_sealed")?,
+            content_sealed: row.try_get("content_sealed")?,
+            context_sealed: row.try_get("context_sealed")?,
+            resends: row.try_get("resends")?,
+            error: row.try_get("error")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+            sent_at: row.try_get("sent_at")?,
+            delivered_at: row.try_get("delivered_at")?,
+            read_at: row.try_get("read_at")?,
+            played_at: row.try_get("played_at")?,
+            edited_at: row.try_get("edited_at")?,
+            deleted_at: row.try_get("deleted_at")?,
+        })
+    }
 }

@@ -3,6 +3,8 @@
 use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
 use sqlx::{AnyConnection, Row as _};
 
+use super::row::Run as _;
+
 /// Returns the last answer and its time, if it is not older than `since`.
 pub(crate) async fn read(
     conn: &mut AnyConnection,
@@ -38,7 +40,6 @@ pub(crate) async fn keep(
     .bind(phone_mac.to_vec())
     .bind(answer_sealed)
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }

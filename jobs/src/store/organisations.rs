@@ -4,9 +4,9 @@ use passerelle_engine::{
     ids::OrgId,
     store::{Dialect, Tx},
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row;
+use super::row::{self, Run as _};
 use crate::model::Organisation;
 
 pub(crate) async fn insert(tx: &mut Tx, organisation: &Organisation) -> Result<(), sqlx::Error> {
@@ -15,32 +15,32 @@ pub(crate) async fn insert(tx: &mut Tx, organisation: &Organisation) -> Result<(
         .bind(organisation.name.as_str())
         .bind(organisation.media_retention_hours.map(i64::from))
         .bind(organisation.created_at)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
 ) -> Result<Option<Organisation>, sqlx::Error> {
-    sqlx::query(
+    sqlx::query_as(
         "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id = $1",
     )
     .bind(org.to_string())
-    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
     .await
 }
 
-pub(super) fn from_row(row: &AnyRow) -> Result<Organisation, sqlx::Error> {
-    let hours: Option<i64> = row.try_get("media_retention_hours")?;
-    Ok(Organisation {
-        id: row::id(row, "id")?,
-        name: row.try_get("name")?,
-        media_retention_hours: hours.and_then(|hours| u32::try_from(hours).ok()),
-        created_at: row.try_get("created_at")?,
-    })
+impl FromRow<'_, AnyRow> for Organisation {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let hours: Option<i64> = row.try_get("media_retention_hours")?;
+        Ok(Self {
+            id: row::id(row, "id")?,
+            name: row.try_get("name")?,
+            media_retention_hours: hours.and_then(|hours| u32::try_from(hours).ok()),
+            created_at: row.try_get("created_at")?,
+        })
+    }
 }
 
 /// Sets how long the organisation's files are kept; `None` means as long as the gateway's own setting.
@@ -50,12 +50,11 @@ pub(crate) async fn keep_media(
     org: OrgId,
     hours: Option<u32>,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query("UPDATE organisation SET media_retention_hours = $2 WHERE id = $1")
+    sqlx::query("UPDATE organisation SET media_retention_hours = $2 WHERE id = $1")
         .bind(org.to_string())
         .bind(hours.map(i64::from))
-        .execute(tx.conn())
-        .await?;
-    Ok(changed.rows_affected() == 1)
+        .changes(tx)
+        .await
 }
 
 /// Returns how long files are kept, for a file that is created in this transaction; `None` means as long

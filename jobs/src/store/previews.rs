@@ -7,6 +7,8 @@ use passerelle_engine::{
 };
 use sqlx::AnyConnection;
 
+use super::row::Run as _;
+
 /// Marks the message's preview as due.
 pub(crate) async fn want(
     tx: &mut Tx,
@@ -18,9 +20,8 @@ pub(crate) async fn want(
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(at)
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+        .run(tx)
+        .await
 }
 
 /// Returns whether the preview still has to be fetched.
@@ -54,7 +55,6 @@ pub(crate) async fn settle(
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(content_sealed)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }

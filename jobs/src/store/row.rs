@@ -1,9 +1,31 @@
-//! Reads our own types from a row.
+//! Reads our own types from a row, and runs statements that return no rows.
 
 use std::str::FromStr;
 
-use passerelle_engine::ids::InvalidId;
-use sqlx::{Row as _, any::AnyRow};
+use passerelle_engine::{ids::InvalidId, store::Tx};
+use sqlx::{
+    Any, Row as _,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+/// Runs a statement that returns no rows.
+pub(super) trait Run: Sized {
+    /// Runs the statement, however many rows it changes.
+    async fn run(self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        self.changes(tx).await.map(drop)
+    }
+
+    /// Runs the statement. Returns whether it changed exactly one row.
+    async fn changes(self, tx: &mut Tx) -> Result<bool, sqlx::Error>;
+}
+
+impl Run for Query<'_, Any, AnyArguments> {
+    async fn changes(self, tx: &mut Tx) -> Result<bool, sqlx::Error> {
+        let changed = self.execute(tx.conn()).await?;
+        Ok(changed.rows_affected() == 1)
+    }
+}
 
 /// Reads an id.
 pub(super) fn id<T: FromStr<Err = InvalidId>>(

@@ -5,9 +5,12 @@ use passerelle_engine::{
     ids::{OrgId, SessionId},
     store::Tx,
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::{live::told, row};
+use super::{
+    live::told,
+    row::{self, Run as _},
+};
 use crate::model::{Desired, Listed, Page, Uncertain};
 
 /// The row of a session, its link and its lane, with sealed values.
@@ -71,11 +74,10 @@ pub(crate) async fn read(
     id: SessionId,
     seen_since: Millis,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(listed!(), "WHERE s.org_id = $1 AND s.id = $2"))
+    sqlx::query_as(concat!(listed!(), "WHERE s.org_id = $1 AND s.id = $2"))
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(seen_since)
-        .try_map(|row| from_row(&row))
         .fetch_optional(conn)
         .await
 }
@@ -86,7 +88,7 @@ pub(crate) async fn list(
     page: &Page<SessionId>,
     seen_since: Millis,
 ) -> Result<Listed<Stored>, sqlx::Error> {
-    let rows = sqlx::query(concat!(
+    let items = sqlx::query_as(concat!(
         listed!(),
         "WHERE s.org_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $4"
     ))
@@ -96,7 +98,6 @@ pub(crate) async fn list(
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
-    let items = rows.iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }
 
@@ -107,13 +108,12 @@ pub(crate) async fn want(
     id: SessionId,
     desired: Desired,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query("UPDATE session SET desired = $3 WHERE org_id = $1 AND id = $2")
+    sqlx::query("UPDATE session SET desired = $3 WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(desired.as_str())
-        .execute(tx.conn())
-        .await?;
-    Ok(changed.rows_affected() == 1)
+        .changes(tx)
+        .await
 }
 
 /// Sets what happens to its uncertain sends. Returns whether there is such a session.
@@ -123,13 +123,12 @@ pub(crate) async fn set_uncertain(
     id: SessionId,
     uncertain: Uncertain,
 ) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query("UPDATE session SET uncertain = $3 WHERE org_id = $1 AND id = $2")
+    sqlx::query("UPDATE session SET uncertain = $3 WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
         .bind(uncertain.as_str())
-        .execute(tx.conn())
-        .await?;
-    Ok(changed.rows_affected() == 1)
+        .changes(tx)
+        .await
 }
 
 /// Returns what happens to its uncertain sends.
@@ -148,26 +147,27 @@ pub(crate) async fn uncertain(
 
 /// Deletes the session and everything that belongs to it. Returns whether there was one.
 pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
-    let changed = sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
+    sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
         .bind(org.to_string())
         .bind(id.to_string())
-        .execute(tx.conn())
-        .await?;
-    Ok(changed.rows_affected() == 1)
+        .changes(tx)
+        .await
 }
 
-fn from_row(row: &AnyRow) -> Result<Stored, sqlx::Error> {
-    Ok(Stored {
-        id: row::id(row, "id")?,
-        name: row.try_get("name")?,
-        desired: row::word(row, "desired")?,
-        uncertain: row::word(row, "uncertain")?,
-        created_at: row.try_get("created_at")?,
-        linked_at: row.try_get("linked_at")?,
-        me_sealed: row.try_get("me_sealed")?,
-        ended: row.try_get("ended")?,
-        banned_until: row.try_get("banned_until")?,
-        pending: row.try_get("pending")?,
-        told: row.try_get("told")?,
-    })
+impl FromRow<'_, AnyRow> for Stored {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row::id(row, "id")?,
+            name: row.try_get("name")?,
+            desired: row::word(row, "desired")?,
+            uncertain: row::word(row, "uncertain")?,
+            created_at: row.try_get("created_at")?,
+            linked_at: row.try_get("linked_at")?,
+            me_sealed: row.try_get("me_sealed")?,
+            ended: row.try_get("ended")?,
+            banned_until: row.try_get("banned_until")?,
+            pending: row.try_get("pending")?,
+            told: row.try_get("told")?,
+        })
+    }
 }

@@ -22,7 +22,7 @@ use passerelle_engine::{
 use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{organisations, row};
+use super::row;
 use crate::model::{Listed, Organisation, Page, millis};
 
 /// A key that is not revoked, found by its public part.
@@ -57,17 +57,13 @@ pub(crate) async fn organisations(
     conn: &mut SystemRead,
     page: &Page<OrgId>,
 ) -> Result<Listed<Organisation>, sqlx::Error> {
-    let rows = sqlx::query(
+    let items = sqlx::query_as(
         "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(page.below())
     .bind(page.fetch())
     .fetch_all(&mut **conn)
     .await?;
-    let items = rows
-        .iter()
-        .map(organisations::from_row)
-        .collect::<Result<_, _>>()?;
     Ok(Listed::cut(items, page))
 }
 

@@ -7,7 +7,8 @@ use passerelle_engine::{
 };
 use sqlx::AnyConnection;
 
-use super::messages::{Stored, columns, from_row};
+use super::messages::{Stored, columns};
+use super::row::Run as _;
 
 /// Returns the message if it is in the session's chat with this recipient: a person by phone or by LID,
 /// or a group.
@@ -18,7 +19,7 @@ pub(crate) async fn in_chat(
     id: MessageId,
     to_mac: &[u8; 32],
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND id = $3 \
@@ -33,7 +34,6 @@ pub(crate) async fn in_chat(
     .bind(session.to_string())
     .bind(id.to_string())
     .bind(to_mac.to_vec())
-    .try_map(|row| from_row(&row))
     .fetch_optional(conn)
     .await
 }
@@ -46,7 +46,7 @@ pub(crate) async fn written_by(
     wa_id: &str,
     contact: ContactId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
@@ -57,7 +57,6 @@ pub(crate) async fn written_by(
     .bind(session.to_string())
     .bind(wa_id)
     .bind(contact.to_string())
-    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
     .await
 }
@@ -70,7 +69,7 @@ pub(crate) async fn written_in(
     wa_id: &str,
     (group_mac, sender_mac): (&[u8; 32], &[u8; 32]),
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
@@ -81,7 +80,6 @@ pub(crate) async fn written_in(
     .bind(wa_id)
     .bind(group_mac.to_vec())
     .bind(sender_mac.to_vec())
-    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
     .await
 }
@@ -94,7 +92,7 @@ pub(crate) async fn written_to(
     wa_id: &str,
     to_mac: &[u8; 32],
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query(concat!(
+    sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
@@ -104,7 +102,6 @@ pub(crate) async fn written_to(
     .bind(session.to_string())
     .bind(wa_id)
     .bind(to_mac.to_vec())
-    .try_map(|row| from_row(&row))
     .fetch_optional(tx.conn())
     .await
 }
@@ -127,9 +124,8 @@ pub(crate) async fn edit(
     .bind(content_sealed)
     .bind(at)
     .bind(by.to_string())
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Marks the message as deleted for everybody, and deletes its content and context.
@@ -148,9 +144,8 @@ pub(crate) async fn delete(
     .bind(id.to_string())
     .bind(content_sealed)
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Records that a read receipt was written for an inbound message.
@@ -166,9 +161,8 @@ pub(crate) async fn seen(
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }
 
 /// Like [`seen`], and that it was played.
@@ -185,7 +179,6 @@ pub(crate) async fn played(
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
+    .run(tx)
+    .await
 }

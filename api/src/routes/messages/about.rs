@@ -9,9 +9,9 @@ macro_rules! about {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Object)]
+        #[oai(skip_serializing_if_is_none)]
         pub struct $name {
             /// The id of that message in this gateway, if it is known.
-            #[oai(skip_serializing_if_is_none)]
             pub message_id: Option<Id<MessageId>>,
             /// WhatsApp's id of that message.
             pub wa_message_id: String,
@@ -19,7 +19,6 @@ macro_rules! about {
             pub from_me: bool,
             /// The sender of that message, if another member of a group sent it, as the group names the
             /// member: `…@lid` or `…@s.whatsapp.net`.
-            #[oai(skip_serializing_if_is_none)]
             pub participant: Option<String>,
             $($(#[$field_doc])* pub $field: $type,)*
         }
@@ -46,14 +45,12 @@ about!(
 PollVote {
     /// The chosen options; empty if the vote was removed. Absent if this gateway does not know the poll and
     /// cannot decrypt the vote.
-    #[oai(skip_serializing_if_is_none)]
     options: Option<Vec<String>>,
 });
 about!(
 /// The message that a reply is about.
 Reply {
     /// The content of the quoted message, as the reply shows it.
-    #[oai(skip_serializing_if_is_none)]
     summary: Option<QuoteSummary>,
 });
 

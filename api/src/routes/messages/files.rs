@@ -34,22 +34,19 @@ macro_rules! carrying {
         $(#[$doc])*
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
+        #[oai(skip_serializing_if_is_none)]
         pub struct $name {
             /// The id of a file that you uploaded as this kind. Give exactly one of `media_id`, `url` and `base64`.
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub media_id: Option<Id<MediaId>>,
             /// A public `http` or `https` URL. The gateway fetches the file while the message is queued, with
             /// at most 3 redirects and within 30 seconds. If this fails, the message fails.
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub url: Option<String>,
             /// The content of the file, at most 5 MiB, in base64 with padding (RFC 4648, section 4).
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub base64: Option<String>,
             $($(#[$field_doc])*
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $field: Option<String>,)*
         }
@@ -150,36 +147,27 @@ fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
 }
 
 /// The file of a message. Fields that are not known yet, or do not apply, are absent.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct MessageMedia {
     /// The id of the file. Read the file by this id until it expires.
     pub media_id: Id<MediaId>,
     /// The caption.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
     /// The name of the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
     /// The media type, such as `image/jpeg`. For an inbound message it is what the sender declared.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The size in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// SHA-256 of the content, 64 hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The width in pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
     /// The height in pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// The duration in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u32>,
     /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<u32>,
 }

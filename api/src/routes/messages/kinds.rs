@@ -70,18 +70,17 @@ impl Shape for NewText {
 }
 
 /// A text.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct Text {
     /// The text.
     pub body: String,
     /// The preview of a link in the text. For an outbound text it is present once it was fetched.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub link_preview: Option<LinkPreview>,
 }
 
 /// The preview of the page that a link leads to.
-#[derive(Debug, Serialize, Object)]
+#[derive(Debug, Object)]
 pub struct LinkPreview {
     /// The link as it is in the text.
     pub url: String,
@@ -89,7 +88,6 @@ pub struct LinkPreview {
     pub title: String,
     /// The description of the page.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 

@@ -56,6 +56,7 @@ macro_rules! shapes {
         #[doc = $what]
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
+        #[oai(skip_serializing_if_is_none)]
         pub struct $new {
             /// The session that sends the message.
             pub session_id: Id<SessionId>,
@@ -69,11 +70,9 @@ macro_rules! shapes {
             #[doc = $what]
             pub $field: $shape,
             $($(#[$beside_doc])*
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
             /// When the message expires if it was not sent. One day from now when absent.
-            #[oai(skip_serializing_if_is_none)]
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
@@ -107,6 +106,7 @@ macro_rules! shapes {
         #[doc = $what]
         #[derive(Debug, Serialize, Deserialize, Object)]
         #[serde(deny_unknown_fields)]
+        #[oai(skip_serializing_if_is_none)]
         pub struct $bare {
             /// The recipient: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a
             /// contact (`ctc_…`), or a group that the session's number is in (`…@g.us`).
@@ -114,11 +114,9 @@ macro_rules! shapes {
             #[doc = $what]
             pub $field: $shape,
             $($(#[$beside_doc])*
-            #[oai(skip_serializing_if_is_none)]
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
             /// When the message expires if it was not sent. One day from now when absent.
-            #[oai(skip_serializing_if_is_none)]
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }

@@ -217,7 +217,7 @@ fn of_session(
         assert_eq!(statuses[id], ORDER[rank], "the status of {text:?}");
     }
     assert_eq!(unread, BTreeSet::new(), "not reported for {}", told.number);
-    // A message that a phone was asked to send again may be out of order (ARCHITECTURE, "What we assume").
+    // A message that a phone was asked to send again may be out of order (`docs/internals/assumptions.md`).
     if !again.is_empty() {
         eprintln!("{} was said once more: {again:?}", told.number);
     }

@@ -1,4 +1,4 @@
-# The gateway for real numbers: the plain build, without the sandbox feature.
+# The gateway for real WhatsApp numbers: the plain build, without the sandbox feature.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -8,10 +8,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/passerelle /passerelle
 
 FROM debian:bookworm-slim
-# Films that a phone does not play are converted where ffmpeg is: --build-arg FFMPEG=1. It brings some two hundred
-# libraries, half a gigabyte to keep up to date, so whoever sends no such films does without.
+# With --build-arg FFMPEG=1 the image has ffmpeg, which converts videos that phones cannot play. Its two
+# hundred libraries (half a gigabyte) need updates too, so leave it out if you send no such videos.
 ARG FFMPEG=
-# WhatsApp's certificates are checked against the system's roots.
+# The system's root certificates verify WhatsApp's TLS certificates.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates ${FFMPEG:+ffmpeg} \
     && rm -rf /var/lib/apt/lists/* \
@@ -26,6 +26,6 @@ EXPOSE 8080
 ENV PASSERELLE_LISTEN=0.0.0.0:8080 \
     PASSERELLE_DATABASE_URL=sqlite:/data/passerelle.db \
     PASSERELLE_MEDIA_STORE=/data/media
-# PASSERELLE_KEK must be given; without one the gateway refuses to start and says how to make one.
+# PASSERELLE_KEK is required. Without it the gateway refuses to start and explains how to make one.
 ENTRYPOINT ["passerelle"]
 CMD ["serve"]

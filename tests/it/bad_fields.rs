@@ -1,13 +1,13 @@
-//! Every field and parameter that the document names, given something of the wrong kind: a problem with
-//! a stable code, never an answer and never a fault of ours. What has no field here has no test, so the
-//! list is the document's own.
+//! Sends a value of the wrong kind in every field and parameter of the OpenAPI document. Each must be
+//! refused with a stable code, never accepted and never a 500. The document is the list of fields, so a
+//! field that is missing there is not tested here.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, Finished, World, api::Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The document, as it is committed.
+/// Reads the committed document.
 fn document() -> Result<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi/openapi.json");
     Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
@@ -21,7 +21,7 @@ struct Operation {
 }
 
 impl Operation {
-    /// Every operation that needs a key.
+    /// Returns every operation that needs a key.
     fn all(document: &Value) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for (path, item) in document["paths"].as_object().context("paths")? {
@@ -43,7 +43,7 @@ impl Operation {
         Ok(all)
     }
 
-    /// Bodies that it takes, none of what takes no JSON.
+    /// Returns its example JSON bodies. Empty if it takes no JSON.
     fn examples(&self) -> impl Iterator<Item = &Value> {
         let content = &self.about["requestBody"]["content"]["application/json"];
         let examples = content["examples"].as_object();
@@ -53,7 +53,7 @@ impl Operation {
             .map(|example| &example["value"])
     }
 
-    /// The client that may call it.
+    /// Returns the client that may call it.
     fn caller<'w>(&self, world: &'w World) -> &'w Api {
         let of_admin = self.about["security"].to_string().contains("AdminKey");
         if of_admin { &world.admin } else { &world.api }
@@ -69,7 +69,7 @@ impl Operation {
     }
 }
 
-/// A refusal that says what is wrong, under one of these codes.
+/// Asserts that the reply is a refusal that says what is wrong, with one of these codes.
 fn refused(reply: &Reply, codes: &[&str], what: &str) {
     assert!(
         codes.contains(&reply.code()),
@@ -119,7 +119,7 @@ async fn a_query_of_the_wrong_kind_is_refused() -> Result<()> {
             let name = parameter["name"].as_str().context("a name")?;
             let wrong: &[&str] = match (parameter["in"].as_str(), name) {
                 (Some("query"), "limit") => &["abc", "0", "101", "-1", "1.5", ""],
-                // Any text is a file's name, or none.
+                // Any text is a valid file name, and the parameter may be missing.
                 (Some("query"), "file_name") | (Some("path" | "header"), _) => &[],
                 _ => &["nonsense", "ses_1", "%00"],
             };
@@ -177,14 +177,14 @@ async fn a_body_with_a_field_of_the_wrong_kind_is_refused() -> Result<()> {
     assert!(tried > 200, "{tried}");
     assert!(
         world.api.messages("").await?.is_empty(),
-        "something bad was accepted"
+        "bad input was accepted"
     );
     let _finished: Finished = world.finish().await?;
     Ok(())
 }
 
-/// The body with each of its places, in turn, of another kind, and with a field that nobody knows in
-/// each of its objects.
+/// Returns copies of the body. In each copy one value has another kind, or one object has an unknown
+/// field.
 fn spoiled(good: &Value) -> Vec<(String, Value)> {
     let mut pointers = vec![String::new()];
     let mut all = Vec::new();

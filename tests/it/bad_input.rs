@@ -1,4 +1,4 @@
-//! Bad input gets a problem with a stable code and the right status, in bounded memory.
+//! Bad input is refused with a stable code and the right status, in bounded memory.
 
 use anyhow::{Context as _, Result};
 use futures_util::stream;
@@ -27,7 +27,7 @@ on_every_shape!(
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 
-/// A refusal has the shape of RFC 9457 and says the same in body and status line.
+/// Asserts that a refusal has the shape of RFC 9457, and that its body and status line agree.
 fn problem(reply: &Reply, status: u16, code: &str, what: &str) {
     assert_eq!(
         (reply.status.as_u16(), reply.code()),
@@ -54,24 +54,24 @@ fn problem(reply: &Reply, status: u16, code: &str, what: &str) {
     );
 }
 
-/// A body to send, with one field replaced.
+/// Builds a body to send with one field replaced.
 fn with(session: &str, field: &str, value: Value) -> Value {
     let mut body = Api::text(session, CONTACT, "hello");
     body[field] = value;
     body
 }
 
-/// A body to send, without a field.
+/// Builds a body to send without one field.
 fn without(session: &str, field: &str) -> Value {
     let mut body = Api::text(session, CONTACT, "hello");
     body.as_object_mut().map(|fields| fields.remove(field));
     body
 }
 
-/// What is sent, and the status and code it must be answered with.
+/// A body, and the expected status and code.
 type Case = (Value, u16, &'static str);
 
-/// The wrong shape: 400.
+/// Returns bodies with the wrong shape: 400.
 fn misshapen(session: &str) -> Vec<Case> {
     let shape = |body| (body, 400, "validation_failed");
     let unknown = |body| (body, 400, "unknown_field");
@@ -97,7 +97,7 @@ fn misshapen(session: &str) -> Vec<Case> {
     ]
 }
 
-/// The right shape with a value that cannot be used: 422.
+/// Returns bodies with the right shape and an unusable value: 422.
 fn unusable(session: &str) -> Vec<Case> {
     let recipients = [
         "",
@@ -137,15 +137,15 @@ async fn every_bad_field_of_a_send_has_its_code(backing: Backing) -> Result<Fini
     }
     assert!(
         world.api.messages("").await?.is_empty(),
-        "something bad was accepted"
+        "bad input was accepted"
     );
     world.finish().await
 }
 
-/// What is posted where, and the status and code it must be answered with.
+/// A path and body to post, and the expected status and code.
 type Posted = (String, Value, u16, &'static str);
 
-/// Bodies of operations other than sending.
+/// Returns bodies of operations other than sending.
 fn bad_bodies(session: &str) -> Vec<Posted> {
     let code = &format!("/v1/sessions/{session}/pairing-code");
     let hook = "http://127.0.0.1:9/";
@@ -249,7 +249,7 @@ async fn a_full_lane_a_full_list_and_a_full_minute_say_so(backing: Backing) -> R
     let mut world = World::start(backing).await?;
     let session = world.api.create_session("a").await?.id;
     for n in 0..20 {
-        // A type given twice counts once.
+        // A type that is given twice counts once.
         let (id, _) = world
             .api
             .create_endpoint("http://127.0.0.1:9/", &["message.sent", "message.sent"])
@@ -276,7 +276,7 @@ async fn a_full_lane_a_full_list_and_a_full_minute_say_so(backing: Backing) -> R
         let told = taken.headers["ratelimit"].to_str()?.to_owned();
         let remaining = told.trim_start_matches("\"org\";r=").split(';').next();
         let remaining: u32 = remaining.unwrap_or_default().parse()?;
-        // A request more each 600 ms.
+        // Every 600 ms allows one more request.
         assert!((left..10).contains(&remaining), "{told}");
     }
     problem(&send().await?, 429, "queue_full", "a fourth in the lane");
@@ -291,7 +291,7 @@ async fn a_full_lane_a_full_list_and_a_full_minute_say_so(backing: Backing) -> R
         &refused,
         429,
         "rate_limited",
-        "more than the minute's share",
+        "more than the limit of a minute",
     );
     assert!(refused.headers.contains_key("retry-after"));
     let other = world.admin.tenant("Globex").await?;
@@ -342,7 +342,9 @@ async fn half_a_request_leaves_nothing_behind(backing: Backing) -> Result<Finish
     let session = world.linked(NUMBER).await?;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let base = world.api.base().get();
-    let address = base.strip_prefix("http://").context("it is http")?;
+    let address = base
+        .strip_prefix("http://")
+        .context("the address is http")?;
     let body = Api::text(&session.id, CONTACT, "never whole").to_string();
     let head = format!(
         "POST /v1/messages HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -357,7 +359,7 @@ async fn half_a_request_leaves_nothing_behind(backing: Backing) -> Result<Finish
             .write_all(&whole.as_bytes()[..whole.len() * (n % 20) / 20])
             .await?;
         if n % 2 == 0 {
-            open.push(stream); // the other half of them hangs up
+            open.push(stream); // every second one closes its connection
         }
     }
     let sent = world.api.send(&session.id, CONTACT, "whole").await?;
@@ -386,7 +388,9 @@ async fn half_a_request_leaves_nothing_behind(backing: Backing) -> Result<Finish
 async fn half_a_request_is_told_when_its_time_is_over(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
     let base = world.api.base().get();
-    let address = base.strip_prefix("http://").context("it is http")?;
+    let address = base
+        .strip_prefix("http://")
+        .context("the address is http")?;
     let head = format!("POST /v1/sessions HTTP/1.1\r\nHost: {address}\r\n");
     let rest = format!(
         "Authorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"name\":",

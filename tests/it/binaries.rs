@@ -1,4 +1,4 @@
-//! The program as it is started: what a plain build refuses, keys, the sandbox and the demo.
+//! The program as a user starts it: what a plain build refuses, keys, the sandbox and the demo.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -18,7 +18,7 @@ on_every_shape!(
     a_second_key_encryption_key_opens_what_the_first_sealed
 );
 
-/// A folder with a store of the test's own, and a key to it.
+/// A folder with a private store and its key.
 struct Own {
     folder: TempDir,
     database: String,
@@ -35,7 +35,7 @@ impl Own {
         })
     }
 
-    /// What a process is told of it.
+    /// Returns the environment variables for a process that uses it.
     fn env(&self) -> [(&str, &str); 2] {
         [
             ("PASSERELLE_KEK", &self.key),
@@ -44,7 +44,7 @@ impl Own {
     }
 }
 
-/// Runs a binary to its end.
+/// Runs a binary to its end and returns its output.
 async fn run(binary: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Result<(Output, String)> {
     let mut command = command(binary);
     command.args(arguments).envs(env.iter().copied());
@@ -73,7 +73,7 @@ async fn a_plain_build_talks_to_no_server_but_whatsapps() -> Result<()> {
     started
         .args(["serve", "--listen", "127.0.0.1:0"])
         .envs(with_variable);
-    // It must refuse, or take no notice of the variable: never connect to that server.
+    // It must refuse or ignore the variable. It must never connect to that server.
     let output = tokio::time::timeout(Duration::from_secs(5), started.output()).await;
     assert!(output.is_err() || !output??.status.success());
     Ok(())
@@ -90,7 +90,7 @@ async fn a_plain_build_shows_no_sandbox() -> Result<()> {
     for word in ["sandbox", "demo", "simulator", "whatsapp-url"] {
         assert!(
             !text.contains(word) && !serve.contains(word),
-            "{word} stands in the help of a plain build"
+            "{word} is in the help of a plain build"
         );
     }
     for word in ["sandbox", "demo", "simulator"] {
@@ -112,25 +112,25 @@ async fn a_plain_build_keeps_the_gaps() -> Result<()> {
     for (flag, value) in [("--gap-floor-ms", "999"), ("--ack-timeout-ms", "19999")] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", flag, value];
         let (output, text) = run(&plain_binary()?, &arguments, &env).await?;
-        assert!(!output.status.success(), "{flag} {value} was taken");
+        assert!(!output.status.success(), "{flag} {value} was accepted");
         assert!(text.contains(flag.trim_start_matches('-')), "{text}");
     }
     Ok(())
 }
 
-/// The steps that a process printed, as one script.
+/// Returns the steps that a process printed, as one script.
 fn next_steps(log: &Path) -> Result<String> {
     let text = std::fs::read_to_string(log)?;
     let (_, steps) = text
         .split_once("Next steps, to paste into a shell:\n\n")
-        .with_context(|| format!("no next steps in\n{text}"))?;
-    // Lines of the log may stand between them.
+        .with_context(|| format!("no next steps are in\n{text}"))?;
+    // Log lines may be mixed in.
     let lines = steps.lines().take_while(|line| !line.is_empty());
     let lines = lines.filter_map(|line| line.strip_prefix("  "));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Runs lines as a person pastes them, and returns what they print.
+/// Runs lines as if a person pasted them and returns what they print.
 async fn pasted(lines: &str, env: &[(&str, &str)]) -> Result<String> {
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-euc", lines]).envs(env.iter().copied());
@@ -142,7 +142,7 @@ async fn pasted(lines: &str, env: &[(&str, &str)]) -> Result<String> {
     Ok(out)
 }
 
-/// Starts a gateway of a plain build and gives what it announces.
+/// Starts a gateway of a plain build and returns what it announces.
 async fn served(folder: &Path, flags: &[&str], env: &[(&str, &str)]) -> Result<(Process, Value)> {
     let announce = folder.join("announce.json");
     std::fs::remove_file(&announce).ok();
@@ -201,14 +201,14 @@ async fn an_operator_makes_organisations_and_keys_without_http() -> Result<()> {
             "shop",
         ],
     ] {
-        assert!(told(bad).await.is_err(), "{bad:?} was taken");
+        assert!(told(bad).await.is_err(), "{bad:?} was accepted");
     }
     let (mut gateway, announced) = served(own.folder.path(), &[], &env).await?;
     let base = Base::default();
     base.set(
         announced["api"]
             .as_str()
-            .context("it tells where its API is")?,
+            .context("it announces the address of its API")?,
     );
     let api = Api::new(base, made["key"].as_str().context("a key")?)?;
     assert_eq!(api.create_session("a").await?.state, "stopped");
@@ -227,7 +227,7 @@ async fn serve_ends_its_start_with_steps_that_make_a_key_and_shows_no_secret() -
     let log = own.folder.path().join("log");
     let steps = next_steps(&log)?;
     assert!(steps.contains("/qr"), "{steps}");
-    // A plain build would connect the session to WhatsApp itself.
+    // Stops before the session: a plain build would connect it to the real WhatsApp.
     let (to_the_key, _) = steps.split_once("\nSES=").context("a session")?;
     let key = pasted(&format!("{to_the_key}\necho $KEY"), &env).await?;
     assert!(key.starts_with("psl_"), "{key}");
@@ -299,7 +299,7 @@ async fn a_sandbox_build_points_at_loopback_only() -> Result<()> {
     ] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--whatsapp-url", url];
         let (output, text) = run(&sandbox_binary()?, &arguments, &env).await?;
-        assert!(!output.status.success(), "{url} was taken: {text}");
+        assert!(!output.status.success(), "{url} was accepted: {text}");
     }
     Ok(())
 }
@@ -323,7 +323,7 @@ async fn serve_without_a_key_encryption_key_refuses_and_says_how_to_make_one() -
     );
     assert!(
         !file.exists(),
-        "it made a store although it refused to start"
+        "it created a store although it refused to start"
     );
     for bad in ["k1", "k1:short", "k1:", ":AAAA", "k1:####"] {
         let env = [
@@ -336,7 +336,7 @@ async fn serve_without_a_key_encryption_key_refuses_and_says_how_to_make_one() -
             &env,
         )
         .await?;
-        assert!(!output.status.success(), "{bad} was taken: {text}");
+        assert!(!output.status.success(), "{bad} was accepted: {text}");
     }
     Ok(())
 }
@@ -397,12 +397,16 @@ async fn the_sandbox_runs_gateway_and_simulator_together_and_ends_when_asked() -
     let told = sandbox.announced(&announce).await?;
     assert!(told["control"].is_string(), "{told}");
     let base = Base::default();
-    base.set(told["api"].as_str().context("it tells where its API is")?);
+    base.set(
+        told["api"]
+            .as_str()
+            .context("it announces the address of its API")?,
+    );
     let admin = Api::new(
         base,
         told["admin_key"]
             .as_str()
-            .context("it tells its admin key")?,
+            .context("it announces its admin key")?,
     )?;
     let api = admin.tenant("Acme").await?;
     assert_eq!(api.create_session("a").await?.state, "stopped");
@@ -462,15 +466,19 @@ async fn the_demo_stays_up_until_it_is_asked_to_end() -> Result<()> {
     let mut command = command(&sandbox_binary()?);
     command.arg("demo").current_dir(folder.path());
     let mut demo = Process::start(command, &log)?;
-    let page = passerelle_tests::within(Duration::from_secs(150), "it invites", async || {
-        let text = std::fs::read_to_string(&log)?;
-        let page = text
-            .split_once("Try it: ")
-            .and_then(|(_, rest)| rest.split_once('\n'));
-        Ok(page
-            .filter(|(_, rest)| rest.contains("Press Ctrl-C"))
-            .map(|(page, _)| page.trim().to_owned()))
-    })
+    let page = passerelle_tests::within(
+        Duration::from_secs(150),
+        "the demo prints its page",
+        async || {
+            let text = std::fs::read_to_string(&log)?;
+            let page = text
+                .split_once("Try it: ")
+                .and_then(|(_, rest)| rest.split_once('\n'));
+            Ok(page
+                .filter(|(_, rest)| rest.contains("Press Ctrl-C"))
+                .map(|(page, _)| page.trim().to_owned()))
+        },
+    )
     .await?;
     let shown = reqwest::get(&page).await?;
     assert!(shown.status().is_success(), "{page}");
@@ -517,7 +525,11 @@ async fn the_admin_key_is_made_at_the_first_start_when_none_is_given() -> Result
         .collect();
     assert_ne!(shown, ADMIN_KEY);
     let base = Base::default();
-    base.set(told["api"].as_str().context("it tells where its API is")?);
+    base.set(
+        told["api"]
+            .as_str()
+            .context("it announces the address of its API")?,
+    );
     let admin = Api::new(base.clone(), &shown)?;
     let made = admin
         .post("/v1/organisations", &json!({ "name": "Acme" }))
@@ -527,7 +539,11 @@ async fn the_admin_key_is_made_at_the_first_start_when_none_is_given() -> Result
     first.ended(Duration::from_secs(30)).await?;
     let (mut second, announce) = start()?;
     let told = second.announced(&announce).await?;
-    base.set(told["api"].as_str().context("it tells where its API is")?);
+    base.set(
+        told["api"]
+            .as_str()
+            .context("it announces the address of its API")?,
+    );
     assert_eq!(
         admin.get("/v1/organisations").await?.status.as_u16(),
         200,

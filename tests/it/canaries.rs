@@ -1,5 +1,5 @@
-//! Nothing sensitive is in the clear: canaries are sought in the database, in a log that was asked to
-//! tell everything, and in all that a cluster tells Redis.
+//! Nothing sensitive is stored or logged in the clear. Searches for canaries in the database, in a log at
+//! the most verbose level, and in everything that a cluster sends to Redis.
 
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
@@ -18,7 +18,7 @@ const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
 const SAID: &str = "canary-said-3f9a1c";
 const SENT: &str = "canary-sent-7be204";
-/// What the phone's history has of each contact.
+/// The text of each contact in the phone's history.
 const HISTORY: &str = "said long before the device was linked";
 const BROKEN: &str = "canary-broken-51d0aa";
 
@@ -100,7 +100,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     let mut places = all_that_is_kept(&mut world, &session.id).await?;
     if let Some((_redis, heard)) = redis {
         let heard = heard.so_far();
-        assert!(holds(&heard, b"passerelle:"), "Redis was told something");
+        assert!(holds(&heard, b"passerelle:"), "Redis received nothing");
         places.push(("words to Redis", heard));
     }
     let raw = [secret.as_str(), new_secret].map(|secret| {
@@ -115,7 +115,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
     let texts = canaries.map(|(what, text)| (what, text.into_bytes()));
     for (what, canary) in texts.into_iter().chain(raw) {
         assert!(canary.len() >= 6, "{what} is too short to look for");
-        // As Redis writes what is no text.
+        // Redis prints binary values like this.
         let escaped = canary.escape_ascii().to_string();
         for (place, bytes) in &places {
             let found = holds(bytes, &canary) || holds(bytes, escaped.as_bytes());
@@ -134,7 +134,7 @@ async fn a_qr_that_nobody_scans(world: &World) -> Result<String> {
     Ok(qr)
 }
 
-/// The Redis of a cluster, and all that it is told.
+/// Starts a Redis for a cluster and records every command it receives.
 async fn overheard(backing: Backing, folder: &Path) -> Result<Option<(Redis, Overheard)>> {
     if backing != Backing::Cluster {
         return Ok(None);
@@ -144,7 +144,7 @@ async fn overheard(backing: Backing, folder: &Path) -> Result<Option<(Redis, Ove
     Ok(Some((redis, heard)))
 }
 
-/// The database, as it is at work and after a kill, and the log of both lives.
+/// Returns the database before and after a kill, and the log of both runs.
 async fn all_that_is_kept(
     world: &mut World,
     session: &str,
@@ -156,16 +156,16 @@ async fn all_that_is_kept(
     let log = world.gateway.logs()?;
     assert!(
         dump.len() > 10_000 && log.len() > 200,
-        "there is something to look through"
+        "there is nothing to search"
     );
     assert!(
         holds(&dump, session.as_bytes()),
-        "the dump shows what is in the clear"
+        "the dump lacks a value that is in the clear"
     );
     Ok(vec![("database", dump), ("log", log)])
 }
 
-/// Requests that fail in every way a text or a number could get into a log by.
+/// Sends requests that fail in every way that could put a text or a number into a log.
 async fn refused_requests(world: &World, session: &str) -> Result<()> {
     let broken = format!("{{\"text\":{{\"body\":\"{BROKEN}\"}},");
     let raw = world
@@ -182,7 +182,7 @@ async fn refused_requests(world: &World, session: &str) -> Result<()> {
         assert!(refused.status.is_client_error());
         assert!(
             !refused.body.to_string().contains(BROKEN),
-            "a refusal repeats what was sent: {}",
+            "a refusal repeats the input: {}",
             refused.body
         );
     }
@@ -199,7 +199,7 @@ async fn refused_requests(world: &World, session: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether `needle` stands anywhere in `hay`.
+/// Returns whether `needle` is in `hay`.
 fn holds(hay: &[u8], needle: &[u8]) -> bool {
     hay.windows(needle.len()).any(|window| window == needle)
 }

@@ -1,5 +1,5 @@
-//! Many processes, one gateway: an api, two hosts and two workers over PostgreSQL and Redis, any of
-//! which may die. (What one process promises is asked of the cluster by the other files.)
+//! Many processes, one gateway: an api, two hosts and two workers over PostgreSQL and Redis. Each of them
+//! may die. (The other files test on a cluster what they test on one process.)
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -16,7 +16,7 @@ use crate::pacing::{by_number, under_floor};
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
-/// Another host may take a dead one's sessions after fifteen seconds; then it connects.
+/// Another host may take a dead host's sessions after fifteen seconds. Then it connects them.
 const TAKEOVER: Duration = Duration::from_secs(40);
 
 macro_rules! on_a_cluster {
@@ -41,7 +41,7 @@ on_a_cluster!(
     a_readiness_probe_tells_of_redis,
 );
 
-/// A cluster with one linked number, and the hosts that run it and do not.
+/// A cluster with one linked number, the host that runs it, and the other host.
 struct Pair {
     world: World,
     session: String,
@@ -79,10 +79,10 @@ impl Pair {
         Ok(())
     }
 
-    /// Waits until the contact was shown `count` texts, in order and none of them twice.
+    /// Waits until the contact was shown `count` texts, in order and each once.
     async fn shown(&self, count: u32, deadline: Duration) -> Result<()> {
         let all: Vec<_> = (0..count).map(|n| format!("text {n}")).collect();
-        within(deadline, "all are shown", async || {
+        within(deadline, "all texts are shown", async || {
             let shown = self.world.simulator.shown(CONTACT).await?;
             assert_eq!(shown, all[..shown.len().min(all.len())]);
             Ok((shown.len() == all.len()).then_some(()))
@@ -90,7 +90,7 @@ impl Pair {
         .await
     }
 
-    /// No gap on the wire was under the floor, and everything was told and known.
+    /// Checks that no gap was under the floor and that every message is reported and stored.
     async fn finish(self) -> Result<Finished> {
         for (number, frames) in &by_number(self.world.simulator.ledger("sent").await?) {
             if number.contains(NUMBER.trim_start_matches('+')) {
@@ -106,7 +106,7 @@ async fn a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice
     let mut pair = Pair::linked().await?;
     let receiver = pair.world.endpoint(&["message.received"]).await?;
     pair.send(0..8).await?;
-    soon("some are on their way", async || {
+    soon("some messages are on their way", async || {
         let frames = pair.world.simulator.ledger("sent").await?;
         Ok((frames.len() >= 2).then_some(()))
     })
@@ -127,19 +127,19 @@ async fn a_host_that_was_stopped_for_too_long_drops_its_numbers_when_it_goes_on(
 {
     let mut pair = Pair::linked().await?;
     pair.send(0..6).await?;
-    soon("some are on their way", async || {
+    soon("some messages are on their way", async || {
         let frames = pair.world.simulator.ledger("sent").await?;
         Ok((!frames.is_empty()).then_some(()))
     })
     .await?;
     pair.world.gateway.other(pair.home)?.signal("STOP")?;
-    // The other host has it now.
+    // Now the other host runs it.
     pair.shown(6, TAKEOVER).await?;
     pair.world.gateway.other(pair.home)?.signal("CONT")?;
     let log = pair.world.folder().join(format!("{}.log", pair.home));
-    soon("it runs the session no more", async || {
+    soon("the old host no longer runs the session", async || {
         let log = std::fs::read_to_string(&log)?;
-        // By its own clock, or because WhatsApp tells it first that another has taken its place.
+        // Its own clock ends the session, or WhatsApp first reports that another connection replaced it.
         let ends = ["the session is dropped", "code=\"replaced\""];
         Ok(ends.iter().any(|end| log.contains(end)).then_some(()))
     })
@@ -156,11 +156,11 @@ async fn a_host_that_goes_down_hands_its_numbers_over_at_once() -> Result<Finish
     home.terminate()?;
     let status = home.ended(Duration::from_secs(30)).await?;
     assert!(status.success(), "{status}");
-    // Nobody had to be taken for dead.
+    // No host had to be declared dead first.
     pair.shown(6, Duration::from_secs(12)).await?;
     let phone = pair.world.simulator.phone_state(NUMBER).await?;
     let devices = phone["devices"].as_array().context("its devices")?;
-    assert_eq!(devices.len(), 1, "it was not unlinked");
+    assert_eq!(devices.len(), 1, "the number was unlinked");
     pair.world.gateway.start_other(pair.home)?;
     pair.finish().await
 }
@@ -169,15 +169,18 @@ async fn a_process_started_under_a_hosts_name_ends_the_one_before() -> Result<Fi
     let mut pair = Pair::linked().await?;
     let mut before = pair.world.gateway.replace_other(pair.home)?;
     let status = before.ended(Duration::from_secs(30)).await?;
-    assert!(!status.success(), "it ended as if it had been asked to");
+    assert!(
+        !status.success(),
+        "it ended with success although nobody asked it to end"
+    );
     assert!(
         before
             .log_end()
             .contains("another process was started as the same host")
     );
     assert!(pair.world.gateway.other(pair.other)?.runs());
-    // What the one before did at its end is not held against the one that has its name: of many
-    // sessions some are its own.
+    // The crash of the previous process must not be held against the new one with the same name. The new
+    // process gets some of many sessions.
     let log = pair.world.folder().join(format!("{}.log", pair.home));
     let runs = |log: &str| log.matches("this host runs the session").count();
     let earlier = runs(&std::fs::read_to_string(&log)?);
@@ -187,7 +190,7 @@ async fn a_process_started_under_a_hosts_name_ends_the_one_before() -> Result<Fi
     }
     assert!(
         runs(&std::fs::read_to_string(&log)?) > earlier,
-        "it takes no session"
+        "the new process takes no session"
     );
     pair.send(0..3).await?;
     pair.shown(3, TAKEOVER).await?;
@@ -208,21 +211,25 @@ async fn a_host_that_has_far_too_many_numbers_gives_some_back_when_another_comes
         world.api.send(&session.id, CONTACT, "in between").await?;
     }
     let log = world.folder().join("host-b.log");
-    let moved = within(TAKEOVER, "some are given back, and taken", async || {
-        let log = std::fs::read_to_string(&log)?;
-        let moved = log.matches("this host runs the session").count();
-        Ok((moved >= 1).then_some(moved))
-    })
+    let moved = within(
+        TAKEOVER,
+        "some sessions are released and acquired",
+        async || {
+            let log = std::fs::read_to_string(&log)?;
+            let moved = log.matches("this host runs the session").count();
+            Ok((moved >= 1).then_some(moved))
+        },
+    )
     .await?;
     assert!(moved < 16, "{moved} of 16 moved");
     world.lanes_empty(TAKEOVER).await?;
     let shown = world.simulator.shown(CONTACT).await?.len();
     let sent = world.api.messages("direction=outbound").await?;
-    assert_eq!(shown, sent.len(), "each was shown once");
+    assert_eq!(shown, sent.len(), "a text was not shown exactly once");
     for session in &sessions {
         world.api.session_in(&session.id, "connected").await?;
     }
-    // To move is no incident.
+    // A move is not reported as a disconnect.
     assert_eq!(receiver.arrivals().len(), 0);
     for number in numbers(16) {
         let phone = world.simulator.phone_state(&number).await?;
@@ -264,7 +271,7 @@ async fn hosts_whose_clocks_are_wrong_tell_what_happens_at_once_and_when_it_was(
 
 async fn a_readiness_probe_tells_of_redis() -> Result<Finished> {
     let world = World::start(Backing::Cluster).await?;
-    soon("Redis is heard", async || {
+    soon("Redis is reached", async || {
         let ready: serde_json::Value = world.api.get("/readyz").await?.into(200)?;
         Ok((ready["redis"] == true && ready["ready"] == true).then_some(()))
     })

@@ -1,4 +1,4 @@
-//! Contacts: one stable id for a person, whichever of their names is known, and to write to.
+//! Contacts: one stable id per person, whichever identifier is known, which can also be written to.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -18,7 +18,7 @@ on_every_shape!(
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 
-/// A world with a linked session, and the contact's phone, which shows its number or not.
+/// Starts a world with a linked session and the contact's phone, which shows or hides its number.
 async fn linked(backing: Backing, shows_number: bool) -> Result<(World, String)> {
     let world = World::start(backing).await?;
     let session = world.linked(NUMBER).await?.id;
@@ -70,7 +70,7 @@ async fn whoever_is_written_to_has_an_id_that_can_be_written_to(
     assert_eq!(contact_of(message(&told[0]))?, id);
     let lid = message(&told[0])["lid"].clone();
     assert!(lid.is_string());
-    // What is known of them is shown from now on.
+    // What is known of the contact is shown from now on.
     let third = world
         .api
         .send_kind(&session, CONTACT, text("three"))
@@ -84,7 +84,7 @@ async fn whoever_is_written_to_has_an_id_that_can_be_written_to(
         (refused.status.as_u16(), refused.code()),
         (422, "contact_not_found")
     );
-    // Another organisation's contact is nobody either.
+    // A contact of another organisation is not found.
     let other = world.admin.tenant("Other").await?;
     let theirs = other.create_session("theirs").await?.id;
     let theirs = json!({ "session_id": theirs, "to": id, "type": "text", "text": { "body": "x" } });
@@ -124,8 +124,8 @@ async fn a_contact_without_a_known_number_is_written_to_by_their_id(
     world.finish().await
 }
 
-/// The contact writes without their number; it is written to; they write again, and WhatsApp has told
-/// meanwhile whose LID it is. The two ids that were given, and what the contact wrote.
+/// Makes two contacts of one person: the contact writes without a phone number, then we write to the
+/// number. Returns the contact ids, first the one by LID, then the one by phone number.
 async fn met_twice(world: &World, session: &str, words: &str) -> Result<(String, String)> {
     let receiver = world.endpoint(&["message.received"]).await?;
     world.simulator.say(CONTACT, NUMBER, words).await?;
@@ -153,7 +153,7 @@ async fn two_contacts_who_turn_out_to_be_one_become_one(backing: Backing) -> Res
     );
     assert_eq!(data["contact"]["phone"], json!(CONTACT));
     assert!(data["contact"]["lid"].is_string());
-    // Whatever was said before shows as said by that one, and either id leads to them.
+    // All earlier messages now show the same contact, and both ids lead to it.
     let told = receiver.wait_for("message.received", 2).await?;
     for arrival in &told {
         let id = message(arrival)["id"].as_str().context("an id")?;

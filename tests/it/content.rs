@@ -1,5 +1,5 @@
-//! Every kind of message that carries no file, out and in: as the phone shows it, and as the webhook
-//! tells it.
+//! Every kind of message without a file, sent and received: as the phone shows it and as the webhook
+//! reports it.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -26,7 +26,7 @@ const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 const OTHER: &str = "+4915199000002";
 
-/// A world with a linked session, and the contact's phone.
+/// Starts a world with a linked session and the contact's phone.
 async fn linked(backing: Backing) -> Result<(World, String)> {
     let world = World::start(backing).await?;
     let session = world.linked(NUMBER).await?.id;
@@ -34,7 +34,7 @@ async fn linked(backing: Backing) -> Result<(World, String)> {
     Ok((world, session))
 }
 
-/// What the contact's phone shows of a message, as soon as `there` holds of it.
+/// Returns what the contact's phone shows of a message, as soon as `there` is true for it.
 async fn on_the_phone(
     world: &World,
     wa_id: &str,
@@ -50,11 +50,13 @@ async fn on_the_phone(
     .await
 }
 
-/// Sends a kind and waits until WhatsApp has it: our id and WhatsApp's.
+/// Sends a message of any kind, waits until it is sent, and returns our id and WhatsApp's id.
 async fn sent(world: &World, session: &str, kind: Value) -> Result<(String, String)> {
     let sent = world.api.send_kind(session, CONTACT, kind).await?;
     world.api.message_at(&sent.id, "sent").await?;
-    let wa_id = sent.wa_message_id.context("the id is chosen at accept")?;
+    let wa_id = sent
+        .wa_message_id
+        .context("a WhatsApp id is chosen at accept")?;
     Ok((sent.id, wa_id))
 }
 
@@ -118,7 +120,7 @@ async fn each_kind_comes_in_as_it_was_said(backing: Backing) -> Result<Finished>
         let said = json!({ "message": message });
         world.simulator.tell(CONTACT, NUMBER, said).await?;
     }
-    // WhatsApp mentions by LID: whose number that is tells who wrote before.
+    // WhatsApp mentions people by LID. An earlier message shows which number has this LID.
     world.simulator.phone(OTHER, Phone::default()).await?;
     world.simulator.say(OTHER, NUMBER, "Hello!").await?;
     receiver.wait_for("message.received", 6).await?;
@@ -146,10 +148,10 @@ async fn each_kind_comes_in_as_it_was_said(backing: Backing) -> Result<Finished>
     assert_eq!(of("unsupported")[0]["unsupported"]["kind"], "eventMessage");
     let texts = of("text");
     let text = texts.iter().find(|text| text["from"] == json!(CONTACT));
-    let text = text.context("it was told")?;
+    let text = text.context("it was reported")?;
     assert_eq!(text["mentions"], json!([OTHER]));
     assert_eq!(text["forwarded"], json!(true));
-    // The API shows what the webhook told.
+    // The API shows the same as the webhook.
     for arrival in &told {
         let id = message(arrival)["id"].as_str().context("an id")?;
         assert_eq!(&world.api.whole_message(id).await?, message(arrival));
@@ -218,7 +220,7 @@ async fn a_reaction_is_put_and_taken_back_both_ways(backing: Backing) -> Result<
     let again = world.api.send_once("r1", &react("🎉")).await?;
     assert_eq!(
         first.body["id"], again.body["id"],
-        "a repeat is no second reaction"
+        "the repeat made a second reaction"
     );
     assert_eq!(again.headers["idempotency-replayed"], "true");
     let is = |emoji: Option<&'static str>| {
@@ -289,7 +291,7 @@ async fn an_edit_and_a_deletion_of_ours_show_on_the_phone_and_on_the_message(
     world.finish().await
 }
 
-/// A kind to the contact is refused with this code.
+/// Asserts that this kind of message to the contact is refused with this code.
 async fn refused(world: &World, session: &str, kind: Value, code: &str) -> Result<Reply> {
     let body = Api::of_kind(session, CONTACT, kind);
     let reply = world.api.post("/v1/messages", &body).await?;
@@ -325,7 +327,7 @@ async fn what_a_contact_edits_or_deletes_changes_here_too(backing: Backing) -> R
     assert_eq!(
         receiver.of("message.edited").len(),
         1,
-        "the same edit came three times"
+        "the repeated edit was reported again"
     );
     world.finish().await
 }
@@ -340,7 +342,8 @@ async fn nobody_changes_what_another_one_wrote(backing: Backing) -> Result<Finis
         .as_str()
         .context("an id")?
         .to_owned();
-    // Somebody else's message under the same WhatsApp id, and its deletion: each chat is its own.
+    // Another chat has a message with the same WhatsApp id, and it is deleted. That must not affect this
+    // chat.
     let same = json!({ "text": "Other", "id": said });
     world.simulator.tell(OTHER, NUMBER, same).await?;
     receiver.wait_for("message.received", 2).await?;
@@ -383,7 +386,7 @@ async fn a_vote_in_a_poll_of_ours_is_opened(backing: Backing) -> Result<Finished
 async fn a_message_is_marked_as_read_once(backing: Backing) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
     let receiver = world.endpoint(&["message.received"]).await?;
-    // The number's own phone sends no receipts of its own.
+    // The number's own phone sends no receipts.
     let blind = Phone {
         reads: false,
         ..Phone::default()
@@ -484,7 +487,10 @@ async fn a_kind_s_own_route_takes_the_same_message(backing: Backing) -> Result<F
         json!({ "type": "location", "location": place }),
     );
     let again = world.api.send_once("k", &whole).await?;
-    assert_eq!(own.body["id"], again.body["id"], "it is the same request");
+    assert_eq!(
+        own.body["id"], again.body["id"],
+        "the repeat made a second message"
+    );
     let unknown = json!({ "to": CONTACT, "location": place, "type": "location" });
     let refused = world.api.post(&path, &unknown).await?;
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The process is killed at every named point of the send, inbound and webhook paths, and held to
-//! its promise. The points are those of the table in `docs/internals/crash-points.md`.
+//! Kills the process at every named point of the send, inbound and webhook paths, and checks the promise
+//! of each. `docs/internals/crash-points.md` has the table of the points.
 
 use anyhow::{Context as _, Result, bail};
 use passerelle_tests::{
@@ -22,7 +22,7 @@ const SIGABRT: i32 = 6;
 
 macro_rules! crash_points {
     ($killed_at:ident, $shapes:ident: $($test:ident = $point:literal $(after $passes:literal)?),+ $(,)?) => {
-        /// The points that are killed at here.
+        /// The points that are tested here.
         pub(crate) const $killed_at: &[&str] = &[$($point),+];
 
         $(async fn $test(backing: Backing) -> Result<Finished> {
@@ -62,7 +62,7 @@ crash_points!(
 
 use without_redis::KILLED_AT_WITHOUT_REDIS;
 
-/// The points that no process comes to whose jobs travel as tokens.
+/// Points that no process reaches if its jobs travel as tokens.
 mod without_redis {
     use super::*;
 
@@ -72,7 +72,7 @@ mod without_redis {
     );
 }
 
-/// The points that only a process with Redis comes to.
+/// Points that only a process with Redis reaches.
 const KILLED_AT_WITH_REDIS: [&str; 3] = [
     "token.dispatch.before_commit",
     "token.dispatched",
@@ -112,7 +112,7 @@ fn every_crash_point_in_the_code_is_listed_and_killed_at() -> Result<()> {
     Ok(())
 }
 
-/// Collects what stands in `crash::point("…")` and `fail_point!("…")` below a folder.
+/// Collects the names in `crash::point("…")` and `fail_point!("…")` below a folder.
 fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -122,7 +122,7 @@ fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
             let text = std::fs::read_to_string(&path)?;
             for call in ["point(\"", "fail_point!(\""] {
                 for rest in text.split(call).skip(1) {
-                    let (name, _) = rest.split_once('"').context("a name ends")?;
+                    let (name, _) = rest.split_once('"').context("the name's closing quote")?;
                     named.insert(name.to_owned());
                 }
             }
@@ -131,9 +131,10 @@ fn points_in(folder: &Path, named: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Kills a process when it comes to `point` after so many `passes` (with `--long`, two more), while
-/// five texts go out to a contact who answers each. Then: each text shown once and in order and known
-/// as sent, each answer stored once, everything told by one event, every gap kept.
+/// Kills a process when it reaches `point` after this many `passes` (with `--long`, two more), while five
+/// texts are sent to a contact who answers each. Then checks that each text was shown once and in order
+/// and is known as sent, each answer is stored once, one event reports each change, and every gap was
+/// kept.
 async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finished> {
     let with_redis = KILLED_AT_WITH_REDIS.contains(&point);
     let redis = with_redis.then(redis::shared).transpose()?;
@@ -181,12 +182,12 @@ async fn killed_at(backing: Backing, point: &str, passes: usize) -> Result<Finis
     one_event_each(&arrivals, texts.len());
     if point == "delivery.posted" {
         let ids: BTreeSet<_> = arrivals.iter().map(|one| &one.id).collect();
-        assert!(ids.len() < arrivals.len(), "nothing was posted again");
+        assert!(ids.len() < arrivals.len(), "no webhook was posted again");
     }
     Ok(finished)
 }
 
-/// The crash, and what leads to it.
+/// The test's state before and during the crash.
 struct Story<'w> {
     world: &'w mut World,
     session: &'w str,
@@ -195,12 +196,12 @@ struct Story<'w> {
 }
 
 impl Story<'_> {
-    /// Starts the gateway anew with the crash point armed.
+    /// Restarts the gateway with the crash point armed.
     async fn arm(&mut self, passes: usize, first: &str) -> Result<()> {
         let takeover = self.point.starts_with("takeover.");
         let refusal = self.point == "outcome.before_commit";
         if takeover {
-            // A message in flight, to be resolved by the next start.
+            // Leaves a message in flight for the next start to resolve.
             let silence = json!({ "phone": NUMBER, "on": "message", "do": "drop", "times": 1 });
             self.world.simulator.fault(&silence).await?;
             self.send(first).await?;
@@ -218,11 +219,11 @@ impl Story<'_> {
         let armed = format!("{}={passes}*off->return", self.point);
         self.world.gateway.setup.failpoints = Some(armed);
         if self.world.gateway.start().await.is_err() {
-            // It did not live until it was ready.
+            // It died before it was ready.
             return self.crash().await;
         }
         if refusal {
-            // What was refused and not committed goes out again, and is taken then.
+            // A frame that was refused and not committed is delivered again, and accepted then.
             let refused =
                 json!({ "phone": NUMBER, "on": "ack", "do": "nack", "code": 463, "times": 1 });
             self.world.simulator.fault(&refused).await?;
@@ -230,7 +231,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Sends a text; if the crash came instead of an answer, the same request once more.
+    /// Sends a text. If the crash prevents an answer, sends the same request again.
     async fn send(&mut self, text: &str) -> Result<()> {
         let body = Api::text(self.session, CONTACT, text);
         let reply = if let Ok(reply) = self.world.api.send_once(text, &body).await {
@@ -248,8 +249,8 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Waits for the crash, which must be the point's, and starts the gateway again: in a cluster the
-    /// others are killed then, for they are armed as well.
+    /// Waits for the crash, which must be at this point, and starts the gateway again. In a cluster the
+    /// other processes are killed as well, because they are armed too.
     async fn crash(&mut self) -> Result<()> {
         let gateway = &mut self.world.gateway;
         let status = gateway.crash_and_restart(Duration::from_secs(30)).await;
@@ -263,18 +264,18 @@ impl Story<'_> {
 }
 
 async fn shown_once_and_in_order(world: &World, texts: &[String]) -> Result<()> {
-    within(Duration::from_secs(30), "all are shown", async || {
+    within(Duration::from_secs(30), "all texts are shown", async || {
         let shown = world.simulator.shown(CONTACT).await?;
         assert!(
             shown.len() <= texts.len(),
-            "something was shown twice: {shown:?}"
+            "a text was shown twice: {shown:?}"
         );
         Ok((shown.len() == texts.len()).then(|| assert_eq!(shown, texts)))
     })
     .await
 }
 
-/// Every text is known as sent, or as further on its way.
+/// Waits until every text is known as sent or as a later status.
 async fn known_as_sent(world: &World, session: &str, count: usize) -> Result<()> {
     let query = format!("session_id={session}&direction=outbound");
     let messages = world.api.messages(&query).await?;
@@ -299,8 +300,8 @@ async fn answers_stored_once(world: &World, session: &str, count: usize) -> Resu
     .await
 }
 
-/// What became of a message is told by one event, however often that is delivered; and each text's
-/// way by one event at least.
+/// Asserts that one event reports each change of a message, however often it is delivered, and that at
+/// least one event reports each text.
 fn one_event_each(arrivals: &[Arrival], texts: usize) {
     let mut events: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
     for one in arrivals {
@@ -310,12 +311,12 @@ fn one_event_each(arrivals: &[Arrival], texts: usize) {
         }
     }
     for (what, ids) in &events {
-        assert_eq!(ids.len(), 1, "{what:?} was told by several events");
+        assert_eq!(ids.len(), 1, "{what:?} was reported by several events");
     }
     let told: BTreeSet<_> = events
         .keys()
         .filter(|(kind, _)| *kind != "message.received")
         .map(|(_, message)| message)
         .collect();
-    assert_eq!(told.len(), texts, "a text of which nothing was told");
+    assert_eq!(told.len(), texts, "no event reports one of the texts");
 }

@@ -1,4 +1,4 @@
-//! Reads the files one deploys with, and holds them to the binary, the document and each other.
+//! Checks the deployment files against the binary, the OpenAPI document and each other.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::process::{command, plain_binary};
@@ -7,15 +7,15 @@ use serde_yaml_ng::Value as Yaml;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// What a process may be in a cluster.
+/// The roles of a cluster's processes.
 const ROLES: [&str; 3] = ["api", "host", "worker"];
-/// Seconds a stop may take, and one more.
+/// Seconds that a stop may take, plus one.
 const STOP: u64 = 26;
 const FLY: [&str; 2] = ["fly.toml", "deploy/fly-embedded.toml"];
 const BUILD: &str = "cargo build --release --locked -p passerelle";
 
-/// What a release's table may have: where it stands, and its keys. `*` is any key.
-/// From <https://fly.io/docs/reference/configuration/> and flyctl's own table of them (`internal/appconfig`).
+/// The keys that Fly accepts, as path of a table and its keys. `*` is any key. Taken from
+/// <https://fly.io/docs/reference/configuration/> and the sources of flyctl (`internal/appconfig`).
 const FLY_KEYS: [(&str, &[&str]); 19] = [
     (
         "",
@@ -173,7 +173,7 @@ fn texts(list: &Value) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
-/// The keys below `table`, which stands at `place`, that Fly has no use for.
+/// Returns the keys of `table` that Fly does not know. `place` is the table's path.
 fn unknown(place: &str, table: &Table) -> Vec<String> {
     let known = FLY_KEYS.iter().find(|(known, _)| *known == place);
     let Some((_, keys)) = known else {
@@ -202,7 +202,7 @@ fn unknown(place: &str, table: &Table) -> Vec<String> {
     found
 }
 
-/// The commands that the binary's help lists.
+/// Returns the commands that the binary's help lists.
 async fn commands() -> Result<Vec<String>> {
     let output = command(&plain_binary()?).arg("--help").output().await?;
     let help = String::from_utf8(output.stdout)?;
@@ -216,7 +216,7 @@ async fn commands() -> Result<Vec<String>> {
     Ok(words.map(str::to_owned).collect())
 }
 
-/// Seconds of a text such as `30s` or `30`.
+/// Parses seconds such as `30s` or `30`.
 fn seconds(text: &str) -> Result<u64> {
     Ok(text.trim_end_matches('s').parse()?)
 }
@@ -262,7 +262,7 @@ async fn a_process_group_on_fly_is_a_role_and_the_service_is_the_apis_alone() ->
     let groups = fly["processes"].as_table().context("processes")?;
     assert_eq!(groups.keys().collect::<Vec<_>>(), ROLES);
     for (group, run) in groups {
-        // The image's entrypoint is the binary: a command is what follows it.
+        // The image's entrypoint is the binary, so the command is its first argument.
         assert_eq!(run.as_str(), Some(group.as_str()));
         assert!(commands.contains(group), "{group} is not in {commands:?}");
     }
@@ -276,7 +276,7 @@ async fn a_process_group_on_fly_is_a_role_and_the_service_is_the_apis_alone() ->
         .iter()
         .flat_map(|vm| texts(&vm["processes"]))
         .collect();
-    assert_eq!(sized, ROLES, "each group has its machine's size once");
+    assert_eq!(sized, ROLES, "each group must have one machine size");
     Ok(())
 }
 
@@ -331,18 +331,21 @@ fn the_image_is_built_as_one_is_told_to_build_for_real_numbers() -> Result<()> {
             }
         }
     }
-    assert!(told > 0, "no page says how to build it");
+    assert!(told > 0, "no page shows the build command");
     let manifest: Table = read("Cargo.toml")?.parse()?;
     let rust = manifest["workspace"]["package"]["rust-version"].as_str();
     let image = format!("FROM rust:{}-", rust.context("rust-version")?);
-    assert!(dockerfile.contains(&image), "the image has another Rust");
+    assert!(
+        dockerfile.contains(&image),
+        "the image has another version of Rust"
+    );
     Ok(())
 }
 
 #[test]
 fn the_image_has_ffmpeg_when_it_is_asked_for_as_the_pages_say() -> Result<()> {
     let dockerfile = read("Dockerfile")?;
-    // Empty, it adds no package; anything else adds one.
+    // An empty value adds no package. Any other value adds ffmpeg.
     assert!(dockerfile.contains("\nARG FFMPEG=\n"));
     assert!(dockerfile.contains("ca-certificates ${FFMPEG:+ffmpeg} \\\n"));
     for page in ["README.md", "deploy/README.md"] {
@@ -381,7 +384,7 @@ async fn each_service_of_the_compose_file_runs_a_role_and_may_take_its_time_to_s
     }
     run.sort_unstable();
     assert_eq!(run, ["api", "host", "host", "migrate", "worker"]);
-    assert_ne!(hosts[0], hosts[1], "two hosts of one name");
+    assert_ne!(hosts[0], hosts[1], "two hosts have the same name");
     Ok(())
 }
 
@@ -415,7 +418,7 @@ async fn each_systemd_unit_runs_a_command_of_the_binary_and_gives_it_time_to_sto
         ] {
             assert_eq!(setting(key)?, value, "{unit}: {key}");
         }
-        // What a confined process confines itself by: not all systemd's sets have it.
+        // A confined process needs these calls. Not every version of systemd has them in its sets.
         let calls = "\nSystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self\n";
         assert!(text.contains(calls), "{unit}");
     }

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself: the document, the page to try it, health and metrics.
+//! What the gateway publishes about itself: the OpenAPI document, its page, health and metrics.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, World, browser, on_every_shape};
@@ -72,7 +72,7 @@ async fn the_first_page_leads_to_the_reference_health_and_the_guide(
         assert!(links.contains(&link), "no {link} in {links:?}");
     }
     for link in links {
-        assert!(link.starts_with('/'), "the page leads to {link}");
+        assert!(link.starts_with('/'), "the page links to {link}");
         let reply = http.get(format!("{base}{link}")).send().await?;
         assert_eq!(reply.status().as_u16(), 200, "{link}");
     }
@@ -154,8 +154,8 @@ async fn a_browser_shows_every_operation_and_asks_no_other_host(
     world.finish().await
 }
 
-/// The addresses that pages asked for, without those of the browser itself, which have no page as
-/// their initiator.
+/// Returns the addresses that pages requested. The browser's own requests have no page as their initiator
+/// and are left out.
 fn asked_by_pages(net_log: &Value) -> Vec<String> {
     let events = net_log["events"].as_array().into_iter().flatten();
     let requests = events.filter(|event| {
@@ -177,7 +177,7 @@ async fn health_and_metrics_answer_without_a_key(backing: Backing) -> Result<Fin
             .await?;
         assert_eq!(reply.status().as_u16(), 200, "{path}");
         let text = reply.text().await?;
-        assert!(!text.contains("+49"), "{path} tells a number");
+        assert!(!text.contains("+49"), "{path} contains a number");
     }
     let metrics = http
         .get(format!("{}/metrics", world.api.base().get()))

@@ -1,9 +1,9 @@
-//! Holds the pages to the repository: paths that they name exist, links lead somewhere, the two
-//! front pages stay short, and the shell blocks of the README and the guide run in the sandbox.
+//! Checks the pages against the repository: paths in them exist, links lead somewhere, README and
+//! ARCHITECTURE stay short, and the shell blocks of the README and the guide run in the sandbox.
 //!
-//! A word in backticks is a path when it has a slash and begins with a folder of the repository's
-//! root, or when it ends like a file of ours ([`ENDINGS`]). It is looked up from the root, then from
-//! the page's folder. `a/{b,c}.rs` names two files; a word with `*`, `…` or `<` names a pattern.
+//! A word in backticks is a path if it has a slash and begins with a folder of the repository's root, or
+//! if it has one of the endings of our files ([`ENDINGS`]). It is resolved from the root, then from the
+//! page's folder. `a/{b,c}.rs` means two files. A word with `*`, `…` or `<` is a pattern.
 
 use anyhow::{Context as _, Result, ensure};
 use passerelle_tests::process::{Process, command, sandbox_binary};
@@ -15,17 +15,17 @@ use std::{
     time::Duration,
 };
 
-/// How files end that a page may name without their folder.
+/// Endings of files that a page may name without their folder.
 const ENDINGS: [&str; 8] = [
     ".rs", ".md", ".toml", ".sql", ".yaml", ".service", ".sh", ".mjs",
 ];
-/// Languages of a block. `sh` is run here; the text before a `console` block says what it needs.
+/// Languages of blocks. `sh` blocks run here. The text before a `console` block says what it needs.
 const LANGUAGES: [&str; 10] = [
     "sh", "console", "json", "http", "python", "rust", "sql", "toml", "text", "mermaid",
 ];
-/// Pages whose `sh` blocks are run, in the order of `docs/SUMMARY.md`.
+/// Pages whose `sh` blocks run, in the order of `docs/SUMMARY.md`.
 const GUIDE: &str = "docs/guide/";
-/// How long a reader may take for all blocks.
+/// The deadline for all blocks together.
 const PATIENCE: Duration = Duration::from_mins(3);
 
 fn root() -> PathBuf {
@@ -33,7 +33,7 @@ fn root() -> PathBuf {
     root.canonicalize().unwrap_or(root)
 }
 
-/// A line of a page that is not in a block.
+/// A line outside of blocks.
 struct Line<'a> {
     number: usize,
     text: &'a str,
@@ -41,7 +41,7 @@ struct Line<'a> {
 
 /// A fenced block.
 struct Block {
-    /// The line of its fence.
+    /// The number of its first line.
     number: usize,
     language: String,
     code: String,
@@ -50,7 +50,7 @@ struct Block {
 }
 
 struct Page {
-    /// From the root, with slashes.
+    /// The path from the root.
     name: String,
     text: String,
 }
@@ -69,7 +69,7 @@ impl Page {
         page.parent().map_or_else(root, Path::to_owned)
     }
 
-    /// Its lines outside of blocks, and its blocks.
+    /// Returns its lines outside of blocks, and its blocks.
     fn parts(&self) -> (Vec<Line<'_>>, Vec<Block>) {
         let (mut lines, mut blocks) = (Vec::new(), Vec::<Block>::new());
         let (mut open, mut before) = (false, "");
@@ -99,7 +99,7 @@ impl Page {
         (lines, blocks)
     }
 
-    /// The anchors that a forge makes of its headings.
+    /// Returns the anchors that GitHub makes of its headings.
     fn anchors(&self) -> BTreeSet<String> {
         let mut seen = BTreeMap::<String, usize>::new();
         let mut anchors = BTreeSet::new();
@@ -129,7 +129,7 @@ fn slug(title: &str) -> String {
         .collect()
 }
 
-/// Every page of the repository.
+/// Returns every page of the repository.
 fn pages() -> Result<Vec<Page>> {
     let (mut pages, mut folders) = (Vec::new(), vec![root()]);
     while let Some(folder) = folders.pop() {
@@ -137,7 +137,7 @@ fn pages() -> Result<Vec<Page>> {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() {
-                // Build output, packages of others, and what a tool keeps for itself.
+                // Skips build output, other packages and folders of tools.
                 let ours = !name.starts_with('.') && name != "node_modules" && name != "book";
                 if ours && !path.join("CACHEDIR.TAG").exists() {
                     folders.push(path);
@@ -153,7 +153,7 @@ fn pages() -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The folders of the root.
+/// Returns the folders of the root.
 fn folders() -> Result<BTreeSet<String>> {
     let entries = std::fs::read_dir(root())?.filter_map(|entry| Some(entry.ok()?.path()));
     let folders = entries.filter(|path| path.is_dir() && !path.join("CACHEDIR.TAG").exists());
@@ -163,12 +163,12 @@ fn folders() -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// The words in backticks of a line.
+/// Returns the words in backticks of a line.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Whether a word in backticks means a file or a folder of the repository.
+/// Returns whether a word in backticks is a file or folder of the repository.
 fn is_path(word: &str, folders: &BTreeSet<String>) -> bool {
     if word.contains(|c: char| c.is_whitespace() || "*…<>()$=:".contains(c))
         || word.starts_with('/')
@@ -182,7 +182,7 @@ fn is_path(word: &str, folders: &BTreeSet<String>) -> bool {
     inside || ENDINGS.iter().any(ends)
 }
 
-/// The paths that a word with braces stands for.
+/// Expands a word with braces to its paths.
 fn spelled_out(word: &str) -> Vec<String> {
     let Some((head, rest)) = word.split_once('{') else {
         return vec![word.to_owned()];
@@ -195,9 +195,9 @@ fn spelled_out(word: &str) -> Vec<String> {
         .collect()
 }
 
-/// The targets of a line's links.
+/// Returns the targets of a line's links.
 fn links(line: &str) -> impl Iterator<Item = String> {
-    // What stands in backticks is no link.
+    // Text in backticks is not a link.
     let text: String = line
         .split('`')
         .enumerate()
@@ -211,7 +211,7 @@ fn links(line: &str) -> impl Iterator<Item = String> {
     parts.into_iter()
 }
 
-/// A path without `.` and `..`.
+/// Removes `.` and `..` from a path.
 fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {
@@ -235,7 +235,7 @@ fn every_path_that_a_page_names_exists() -> Result<()> {
     let folders = folders()?;
     let mut broken = Vec::new();
     for page in pages()? {
-        // It tells of files that are no longer there.
+        // The changelog names files that no longer exist.
         if page.name == "CHANGELOG.md" {
             continue;
         }
@@ -325,7 +325,7 @@ fn every_page_of_the_book_is_in_its_summary() -> Result<()> {
     Ok(())
 }
 
-/// The book's pages in their order.
+/// Returns the book's pages in order.
 fn summary() -> Result<Vec<String>> {
     let summary = Page::read("docs/SUMMARY.md")?;
     let (lines, _) = summary.parts();
@@ -395,7 +395,7 @@ fn the_guide_lists_every_error_code_with_its_status() -> Result<()> {
     Ok(())
 }
 
-/// The pages with blocks to run, as a reader comes to them.
+/// Returns the pages with blocks to run, in reading order.
 fn read_in_order() -> Result<Vec<Page>> {
     let guide = summary()?
         .into_iter()
@@ -407,7 +407,7 @@ fn read_in_order() -> Result<Vec<Page>> {
         .collect()
 }
 
-/// The names that the README has its reader export before the first block.
+/// Returns the variables that the README exports before the first block.
 fn exported(readme: &Page) -> Result<BTreeSet<String>> {
     let (_, blocks) = readme.parts();
     let mut lines = blocks.iter().flat_map(|block| block.code.lines());
@@ -420,7 +420,7 @@ fn exported(readme: &Page) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// All `sh` blocks as one script. `BLOCK` says where the one stands that runs.
+/// Joins all `sh` blocks into one script. The variable `BLOCK` has the position of the running block.
 fn script(pages: &[Page]) -> (String, usize) {
     let mut script = String::from(
         "set -euo pipefail\n\
@@ -448,7 +448,7 @@ async fn every_shell_block_of_the_readme_and_the_guide_runs_in_the_sandbox() -> 
     sandbox
         .args(["sandbox", "--listen", "127.0.0.1:0", "--announce"])
         .arg(&announce)
-        // A reader waits for the gaps; a test need not.
+        // Shortens the gaps that a reader would wait for.
         .args(["--gap-floor-ms", "50", "--gap-ceiling-ms", "100"])
         .args(["--typing-ms", "10", "--requests-per-minute", "100000"]);
     let mut sandbox = Process::start(sandbox, &folder.path().join("sandbox.log"))?;
@@ -457,7 +457,7 @@ async fn every_shell_block_of_the_readme_and_the_guide_runs_in_the_sandbox() -> 
         let value = told.get(name).and_then(Value::as_str);
         value
             .map(|value| value.trim_end_matches('/').to_owned())
-            .with_context(|| format!("the sandbox tells its {name}"))
+            .with_context(|| format!("the sandbox announces its {name}"))
     };
     let set = [
         ("API", told("api")?),

@@ -1,4 +1,4 @@
-//! What ends a session, and how its tenant is told.
+//! What ends a session, and how the tenant is informed.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -17,9 +17,9 @@ on_every_shape!(
 
 const NUMBER: &str = "+4915170000001";
 
-/// What a session's events told last: type and `data.session`.
+/// Waits for an event of this type about the session and returns its `data.session`.
 async fn told(receiver: &Receiver, session: &str, kind: &str) -> Result<Value> {
-    let what = format!("{kind} is told");
+    let what = format!("{kind} is reported");
     within(Duration::from_secs(30), &what, async || {
         let mut told = receiver.of(kind).into_iter();
         Ok(told
@@ -37,13 +37,13 @@ async fn a_linked_number_is_told_before_it_is_online(backing: Backing) -> Result
     world.linked(NUMBER).await?;
     let linked = &receiver.wait_for("session.linked", 1).await?[0];
     let connected = &receiver.wait_for("session.connected", 1).await?[0];
-    let place = |event: &Value| event["sequence"].as_i64().context("it is numbered");
+    let place = |event: &Value| event["sequence"].as_i64().context("an event has a number");
     assert!(place(&linked.body)? < place(&connected.body)?);
     world.finish().await
 }
 
 async fn each_refused_login_ends_the_session_with_its_reason(backing: Backing) -> Result<Finished> {
-    // The codes of `<failure reason>`, as WhatsApp's server sends them.
+    // The codes of `<failure reason>` that WhatsApp's server sends.
     const CASES: [(u16, &str, &str); 5] = [
         (401, "session.logged_out", "logged_out"),
         (402, "session.banned", "banned"),
@@ -69,7 +69,7 @@ async fn each_refused_login_ends_the_session_with_its_reason(backing: Backing) -
         let session = world.api.session(&session.id).await?;
         assert_eq!(
             session.desired, "running",
-            "only the tenant changes the will"
+            "only the tenant changes the desired state"
         );
     }
     world.finish().await
@@ -100,7 +100,7 @@ async fn a_refusal_that_passes_does_not_end_the_session(backing: Backing) -> Res
     receiver.wait_for("session.disconnected", 1).await?;
     within(
         Duration::from_mins(1),
-        "it is connected again",
+        "the session is connected again",
         async || {
             let now = world.api.session(&session.id).await?;
             Ok((now.state == "connected").then_some(()))
@@ -113,7 +113,7 @@ async fn a_refusal_that_passes_does_not_end_the_session(backing: Backing) -> Res
 async fn each_end_of_a_connection_means_what_whatsapp_means_by_it(
     backing: Backing,
 ) -> Result<Finished> {
-    // Stream errors and conflicts, as whatsapp-rust 0.7.0 and WhatsApp's own clients take them.
+    // Stream errors and conflicts, as whatsapp-rust 0.7.0 and WhatsApp's own clients handle them.
     const CASES: [(&str, &str, &str); 5] = [
         ("401", "session.logged_out", "logged_out"),
         ("516", "session.logged_out", "logged_out"),

@@ -1,4 +1,5 @@
-//! Films: whatever a tenant has, a phone gets what it plays; and converting one costs no more than it may.
+//! Videos: any video of a tenant becomes one that a phone can play, and a conversion stays within its
+//! limits.
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -40,7 +41,7 @@ mod stores {
 const SOURCE: &str =
     "-f lavfi -i testsrc2=size=WIDTHxHEIGHT:rate=10:duration=3 -f lavfi -i sine=duration=3";
 
-/// Three seconds with sound, of this size, encoded as the words say.
+/// Makes a video of three seconds with sound and this size, with these encoder options.
 fn made(folder: &TempDir, name: &str, (width, height): (u32, u32), coded: &str) -> Result<Vec<u8>> {
     let source = SOURCE.replace("WIDTH", &width.to_string());
     let source = source.replace("HEIGHT", &height.to_string());
@@ -65,7 +66,7 @@ fn place(film: &[u8], name: &[u8]) -> Option<usize> {
     film.windows(4).position(|at| at == name)
 }
 
-/// What the phone got is what it plays, and shows before it is loaded.
+/// Asserts that the phone received a video it can play, with a thumbnail to show before it is loaded.
 async fn plays(world: &World, scratch: &Path, seen: &Value, size: (u32, u32)) -> Result<Value> {
     assert_eq!(seen["type"], "video");
     assert_eq!(seen["mimetype"], "video/mp4", "{seen}");
@@ -78,13 +79,13 @@ async fn plays(world: &World, scratch: &Path, seen: &Value, size: (u32, u32)) ->
     let thumbnail = seen["thumbnail"].as_u64().context("a thumbnail")?;
     assert!((300..=10_240).contains(&thumbnail), "{thumbnail}");
     let message = world.api.messages("").await?.into_iter().next();
-    let message = message.context("the message")?;
+    let message = message.context("a message")?;
     let told = world.api.whole_message(&message.id).await?;
     let film = content(world, &told["video"]["media_id"]).await?;
     assert_eq!(json!(sha256(&film)), seen["media"]["sha256"]);
     assert!(
         place(&film, b"moov") < place(&film, b"mdat"),
-        "it starts late"
+        "the video starts late"
     );
     let probed = ffmpeg::probe(scratch, &film)?;
     let streams = probed["streams"].as_array().context("streams")?;
@@ -101,7 +102,7 @@ async fn a_film_of_any_kind_reaches_the_phone_as_one_it_plays(
 ) -> Result<Finished> {
     let (world, session) = linked_with(backing, Setup::quick()).await?;
     let (scratch, shop) = (scratch()?, Shop::open().await?);
-    // As telephones, browsers and cameras make them: large, with odd sides, upright.
+    // Videos as phones, browsers and cameras make them: large, with odd sizes, rotated.
     let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=error -tag:v hvc1 -c:a aac \
         -metadata location=+48.1371+011.5754/";
     let avi = "-c:v mpeg4 -c:a libmp3lame";
@@ -133,7 +134,7 @@ async fn a_film_of_any_kind_reaches_the_phone_as_one_it_plays(
         let seen = shown(&world, &session, message).await?;
         let probed = plays(&world, scratch.path(), &seen, size).await?;
         assert_eq!(probed["streams"][0]["profile"], "High");
-        // Where it was taken goes, as from a picture.
+        // The place of recording is removed, as from a picture.
         assert_eq!(probed["format"]["tags"]["location"], Value::Null);
     }
     world.finish().await
@@ -144,7 +145,7 @@ pub(super) async fn a_film_that_a_phone_plays_stays_as_it_is_and_gets_a_thumbnai
 ) -> Result<Finished> {
     let (world, session) = linked_with(backing, Setup::quick()).await?;
     let file = uploaded(&world.api, "video", FILM).await?;
-    assert_eq!(file["sha256"], json!(sha256(FILM)), "not touched");
+    assert_eq!(file["sha256"], json!(sha256(FILM)), "the file was changed");
     let video = json!({ "type": "video", "video": { "media_id": file["id"] } });
     let seen = shown(&world, &session, video).await?;
     assert_eq!(seen["media"]["sha256"], file["sha256"]);
@@ -158,8 +159,8 @@ pub(super) async fn a_film_that_plays_elsewhere_is_packed_anew_and_keeps_its_pic
     let (world, session) = linked_with(backing, Setup::quick()).await?;
     let scratch = scratch()?;
     let coded = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac";
-    // As a camera leaves it, described at its end; and in the container of another maker. Larger than
-    // what is converted may be: it is not.
+    // As a camera writes it, with the index at the end, and in QuickTime's container. The size is above
+    // the limit of a conversion, because it is not converted.
     let size = (1400, 1050);
     let late = made(&scratch, "late.mp4", size, coded)?;
     assert!(place(&late, b"mdat") < place(&late, b"moov"));
@@ -237,7 +238,7 @@ pub(super) async fn a_film_that_is_cut_off_is_damaged(backing: Backing) -> Resul
         let refused = world.api.upload("video", cut).await?;
         assert_eq!(refused.code(), "media_damaged", "{}", refused.body);
     }
-    // What only begins like one.
+    // A file that only begins like a video.
     let mut noise = webm(&scratch)?[..300].to_vec();
     noise.extend(
         (0..100_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap_or(0)),
@@ -245,12 +246,15 @@ pub(super) async fn a_film_that_is_cut_off_is_damaged(backing: Backing) -> Resul
     let refused = world.api.upload("video", noise).await?;
     assert_eq!(refused.code(), "media_damaged", "{}", refused.body);
     let detail = refused.body["detail"].as_str().context("a detail")?;
-    assert_eq!(detail, "The file is damaged.", "nothing of ffmpeg's words");
+    assert_eq!(
+        detail, "The file is damaged.",
+        "the detail must not contain ffmpeg's messages"
+    );
     assert_eq!(objects(&world).len(), 0);
     world.finish().await
 }
 
-/// A gateway whose ffmpeg is a program that pretends to be it, and a film for it.
+/// Starts a gateway with a script as ffmpeg, and returns it with a video.
 async fn deceived(script: &str, scratch: &TempDir) -> Result<(World, Vec<u8>)> {
     let mut setup = Setup::quick();
     let program = pretender(scratch.path(), script)?;
@@ -262,14 +266,14 @@ async fn deceived(script: &str, scratch: &TempDir) -> Result<(World, Vec<u8>)> {
     Ok((World::with(Backing::Sqlite, setup).await?, film))
 }
 
-/// What is answered to a film that takes as long as one may.
+/// Uploads a video that takes as long as allowed, and returns the answer.
 async fn patiently(world: &World, film: Vec<u8>) -> Result<Reply> {
     let path = "/v1/media/stream?kind=video";
     let upload = world.api.request(Method::POST, path).body(film);
     Api::reply(upload.timeout(Duration::from_mins(3))).await
 }
 
-/// No process, no file but the one that came.
+/// Asserts that no process and no temporary file is left.
 async fn nothing_is_left(world: &mut World, scratch: &TempDir) -> Result<()> {
     let gateway = world.gateway.process()?.pid()?;
     soon("its process is gone", async || {
@@ -281,11 +285,11 @@ async fn nothing_is_left(world: &mut World, scratch: &TempDir) -> Result<()> {
     Ok(())
 }
 
-/// The one process of the gateway's that works on a film.
+/// Returns the gateway's only process that works on a video.
 async fn converting(gateway: u32) -> Result<u32> {
     soon("it works on the film", async || {
         let working = children(gateway);
-        // What was tried before has ended.
+        // Processes of the check at start have ended.
         let asleep = working.into_iter().find(|pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
             name.is_ok_and(|name| name.trim() == "sleep")
@@ -306,13 +310,13 @@ async fn gone(pid: u32) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_does_what_it_should_not_is_refused_it_and_ends() -> Result<()> {
     for (script, code) in [
-        // Writes without an end.
+        // Writes endlessly.
         ("exec cat /dev/zero", "media_too_large"),
-        // Starts another, which would outlive it.
+        // Starts a process that would outlive it.
         ("sleep 1000 & exit 0", "media_damaged"),
         // Takes all memory.
         ("exec tail /dev/zero", "media_damaged"),
-        // Gives nothing, and something that is no film.
+        // Writes nothing, and something that is not a video.
         ("exit 0", "media_damaged"),
         ("echo no film", "media_damaged"),
         ("kill -SEGV $$; exit 1", "media_damaged"),
@@ -337,7 +341,7 @@ async fn a_program_sees_its_film_and_nothing_else() -> Result<()> {
     let port = listener.local_addr()?.port();
     let (secret, written) = (secret.display(), scratch.path().join("written"));
     let written = written.display();
-    // Each of these must fail, or no film is made.
+    // Each of these must fail. Otherwise no video is made.
     let script = format!(
         "[ -z \"$PASSERELLE_KEK$PASSERELLE_ADMIN_KEY$HOME\" ] || exit 11\n\
          {{ : < {secret}; }} 2>/dev/null && exit 12\n\
@@ -360,7 +364,7 @@ async fn a_program_sees_its_film_and_nothing_else() -> Result<()> {
 async fn whoever_stops_waiting_ends_the_program() -> Result<()> {
     let scratch = scratch()?;
     let (mut world, film) = deceived("exec sleep 1000", &scratch).await?;
-    // The caller hangs up.
+    // The client closes its connection.
     let gateway = world.gateway.process()?.pid()?;
     let upload = world.api.upload("video", film.clone());
     let pid = tokio::select! {
@@ -368,7 +372,7 @@ async fn whoever_stops_waiting_ends_the_program() -> Result<()> {
         pid = converting(gateway) => pid?,
     };
     gone(pid).await?;
-    // Of the upload there is the encrypted file, which the reconciler finds: no row tells of it.
+    // The upload's encrypted file is left. No row refers to it, and the reconciler deletes it.
     nothing_is_left(&mut world, &scratch).await?;
     // The gateway stops, and answers first.
     let api = world.api.clone();
@@ -436,7 +440,7 @@ async fn a_small_film_that_plays_for_hours_takes_half_a_minute_of_a_core_and_no_
     })
     .await?;
     assert_eq!(objects(&world).len(), 0);
-    // Others are converted as ever.
+    // Other videos are still converted.
     let file = patiently(&world, other).await?;
     assert_eq!(file.body["mime_type"], "video/mp4", "{}", file.body);
     world.finish().await?;

@@ -1,4 +1,4 @@
-//! Groups that a number is in: to send to, and what comes in from their members.
+//! Groups of a number: sending to them, and receiving from their members.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -25,7 +25,7 @@ const NUMBER: &str = "+4915170000001";
 const BOB: &str = "+4915199000001";
 const EVE: &str = "+4915199000002";
 
-/// A world with a linked session, and a group that Bob made, with Eve and the session's number in it.
+/// A world with a linked session and a group that Bob made. Eve and the session's number are members.
 struct Story {
     world: World,
     session: String,
@@ -54,7 +54,7 @@ impl Story {
         })
     }
 
-    /// Sends to the group and waits until WhatsApp has it: our id and WhatsApp's.
+    /// Sends to the group, waits until it is sent, and returns our id and WhatsApp's id.
     async fn send(&self, kind: Value) -> Result<(String, String)> {
         let api = &self.world.api;
         let sent = api.send_kind(&self.session, &self.group, kind).await?;
@@ -65,7 +65,7 @@ impl Story {
         ))
     }
 
-    /// What a member's phone shows of a message in the group.
+    /// Returns what a member's phone shows of a message in the group.
     async fn shown(&self, phone: &str, wa_id: &str) -> Result<Value> {
         soon("a member's phone shows it", async || {
             let chat = self.world.simulator.chat(phone, &self.group).await?;
@@ -74,7 +74,7 @@ impl Story {
         .await
     }
 
-    /// What a member says in the group: WhatsApp's id.
+    /// Sends a message from a member to the group and returns WhatsApp's id.
     async fn says(&self, phone: &str, said: Value) -> Result<String> {
         self.world.simulator.tell(phone, &self.group, said).await
     }
@@ -93,7 +93,7 @@ fn of_text<'a>(told: &'a [Arrival], body: &str) -> Result<&'a Value> {
         .iter()
         .map(message)
         .find(|one| one["text"]["body"] == json!(body));
-    found.with_context(|| format!("{body} was told"))
+    found.with_context(|| format!("{body} was reported"))
 }
 
 async fn every_member_of_a_group_gets_a_message_once(backing: Backing) -> Result<Finished> {
@@ -188,7 +188,7 @@ async fn an_answer_in_a_group_names_who_said_what_it_answers(backing: Backing) -
     let reacted = shown.iter().find(|one| one.id == reaction);
     assert!(reacted.is_some(), "the reaction reached a phone");
 
-    // Eve answers us, and puts an emoji under what Bob said and under what we said.
+    // Eve answers us, and reacts to Bob's message and to ours.
     story
         .says(EVE, json!({ "text": "Thanks!", "quote": our_wa_id }))
         .await?;
@@ -213,7 +213,7 @@ async fn an_answer_in_a_group_names_who_said_what_it_answers(backing: Backing) -
         });
         found
             .map(|one| one["reaction"].clone())
-            .context("a reaction was told")
+            .context("a reaction was reported")
     };
     let (bobs, ours) = (of(&asked)?, of(&our_wa_id)?);
     assert_eq!(
@@ -242,13 +242,14 @@ async fn nobody_in_a_group_changes_what_another_one_wrote(backing: Backing) -> R
         anyhow::Ok(id.to_owned())
     };
     let (one, two) = (id_of("one")?, id_of("two")?);
-    // As an admin Bob may take what Eve said off the phones: that is told, and changes nothing here.
+    // As an admin, Bob may delete Eve's message on the phones. That is reported, but our copy does not
+    // change.
     let revoke = |target: &str| json!({ "message": { "type": "revoke", "target": target } });
     story.says(BOB, revoke(&first)).await?;
     let deleted = receiver.wait_for("message.deleted", 1).await?;
     assert_eq!(message(&deleted[0])["delete"]["message_id"], json!(one));
     assert_eq!(world.api.whole_message(&one).await?["type"], "text");
-    // What she wrote she changes herself.
+    // Eve may edit her own message.
     let edit = json!({ "message": { "type": "edit", "target": second, "text": "2" } });
     story.says(EVE, edit).await?;
     receiver.wait_for("message.edited", 1).await?;
@@ -256,7 +257,7 @@ async fn nobody_in_a_group_changes_what_another_one_wrote(backing: Backing) -> R
     story.says(EVE, revoke(&second)).await?;
     receiver.wait_for("message.deleted", 2).await?;
     assert_eq!(world.api.whole_message(&two).await?["type"], "deleted");
-    // Ours is ours: edited and deleted by us, on every phone.
+    // We may edit and delete our own message, on every phone.
     let (ours, our_wa_id) = story.send(text("ours")).await?;
     let gone = json!({ "type": "delete", "delete": { "message_id": ours } });
     story.send(gone).await?;
@@ -301,7 +302,7 @@ async fn a_group_the_number_is_not_in_fails_the_message_and_holds_up_nothing(
     let nowhere = "120363999999999999@g.us";
     for (to, leave) in [(nowhere, false), (story.group.as_str(), true)] {
         if leave {
-            // The gateway knows the group's members from a message before.
+            // The gateway knows the group's members from an earlier message.
             story.send(text("goodbye")).await?;
             let path = format!("/groups/{}/members", story.group);
             let change = json!({ "remove": [NUMBER] });

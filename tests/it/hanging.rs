@@ -1,5 +1,5 @@
-//! Hosts of files that hang: each try ends by its deadline, the message ends or is tried again, and
-//! nobody else waits.
+//! Hosts of files that hang: each try ends at its deadline, the message fails or is tried again, and other
+//! sessions do not wait.
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -20,7 +20,7 @@ const OTHER: &str = "+4915170000002";
 const CONTACT: &str = "+4915199000001";
 const PAPER: &[u8] = b"%PDF-1.4\n% an invoice\n";
 
-/// A document at an address.
+/// Returns a document message with this address.
 fn at(url: &str) -> Value {
     json!({ "type": "document", "document": { "url": url } })
 }
@@ -37,7 +37,7 @@ async fn an_address_that_hangs_is_tried_again_and_then_given_up(
     );
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let shop = Shop::open().await?;
-    // No answer, an answer whose body never comes, a byte a second, fewer bytes than were announced.
+    // No answer, an answer without a body, one byte per second, and fewer bytes than announced.
     let bad = [
         ("/silent", Page::Silent),
         ("/hanging", Page::Hanging),
@@ -57,28 +57,32 @@ async fn an_address_that_hangs_is_tried_again_and_then_given_up(
     let text = world.api.send(&other, CONTACT, "not behind them").await?.id;
     let gone = world.api.message_at(&text, "sent").await?;
     assert!(gone.sent_at.is_some());
-    // Each try ended, and another began.
+    // Each try ended, and another one began.
     for (path, _) in &sent {
-        soon("it is asked for again", async || {
+        soon("the file is requested again", async || {
             Ok((shop.asked(path) >= 2).then_some(()))
         })
         .await?;
     }
-    // Those that come to themselves are sent; the one that never does ends, and the lane goes on.
+    // Files whose host recovers are sent. The one whose host never answers fails, and the lane continues.
     for (path, _) in &sent[1..] {
         shop.put(path, Page::File("application/pdf", PAPER.to_vec()));
     }
     let (_, silent) = &sent[0];
-    let failed = within(Duration::from_secs(75), "it is given up", async || {
-        let message = world.api.message(silent).await?;
-        Ok((message.status == "failed").then_some(message))
-    })
+    let failed = within(
+        Duration::from_secs(75),
+        "the message has failed",
+        async || {
+            let message = world.api.message(silent).await?;
+            Ok((message.status == "failed").then_some(message))
+        },
+    )
     .await?;
     assert_eq!(failed.error_code(), "media_unreachable");
     assert_eq!(shop.asked("/silent"), 4);
     for (path, id) in &sent[1..] {
         let message = world.api.message_at(id, "sent").await;
-        message.with_context(|| format!("{path} came to itself"))?;
+        message.with_context(|| format!("{path} was sent"))?;
     }
     world.api.message_at(&behind, "sent").await?;
     world.finish().await
@@ -96,7 +100,7 @@ async fn whatsapp_s_media_host_may_hang(backing: Backing) -> Result<Finished> {
         .await?;
     let file: Value = world.api.upload("document", PAPER).await?.into(201)?;
     let document = json!({ "type": "document", "document": { "media_id": file["id"] } });
-    // An upload and a download each find a host that says nothing.
+    // An upload and a download each find a host that never answers.
     let fault = json!({ "on": "upload", "do": "drop", "phone": NUMBER, "times": 1 });
     world.simulator.fault(&fault).await?;
     let fault = json!({ "on": "download", "do": "drop", "times": 1 });
@@ -119,7 +123,7 @@ async fn whatsapp_s_media_host_may_hang(backing: Backing) -> Result<Finished> {
         .tell(CONTACT, NUMBER, json!({ "message": said }))
         .await?;
     receiver.wait_for("message.received", 1).await?;
-    // Meanwhile another session's text and file go, and this one's number still hears.
+    // Another session's text and file are sent, and this session still receives.
     let text = world.api.send(&other, CONTACT, "not behind it").await?.id;
     world.api.message_at(&text, "sent").await?;
     let theirs = world
@@ -136,7 +140,7 @@ async fn whatsapp_s_media_host_may_hang(backing: Backing) -> Result<Finished> {
         "{}",
         still.status
     );
-    // After half a minute each is tried again, and succeeds.
+    // After half a minute each is tried again and succeeds.
     let sent = within(Duration::from_mins(1), "the file is sent", async || {
         let message = world.api.message(&waiting).await?;
         Ok(message.sent_at.map(drop))

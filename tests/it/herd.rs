@@ -1,5 +1,5 @@
-//! Many numbers that come back at once connect one after the other, as fast as their address may, those
-//! that somebody waits for first.
+//! Many numbers that come back at once connect one after the other, as fast as their address may, numbers
+//! with waiting messages first.
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
@@ -28,7 +28,8 @@ mod cluster {
 const CONTACT: &str = "+4915199000001";
 const BACK: Duration = Duration::from_mins(1);
 
-/// The turns to connect that were logged after a moment: whose, and when, in milliseconds after the first.
+/// Returns the connection turns that were logged after a moment: the session, and the time in milliseconds
+/// after the first turn.
 fn turns(world: &World, after: DateTime<Utc>) -> Result<Vec<(String, i64)>> {
     let log = String::from_utf8(world.gateway.logs()?)?;
     let mut all: Vec<(String, DateTime<Utc>)> = Vec::new();
@@ -54,8 +55,8 @@ async fn connected(receiver: &Receiver, count: usize) -> Result<()> {
     told.await.map(drop)
 }
 
-/// Between the first of so many turns and the last one, at this rate, in milliseconds. A turn is logged a
-/// moment after it came.
+/// Returns the least milliseconds between the first and the last of this many turns at this rate. A turn
+/// is logged slightly later than it happens.
 fn least(turns: i64, per_second: i64) -> i64 {
     (turns - 1) * 1000 / per_second - 100
 }
@@ -64,7 +65,7 @@ async fn after_a_restart_those_with_messages_connect_first_and_nobody_too_soon(
     backing: Backing,
 ) -> Result<Finished> {
     let setup = Setup {
-        // The second message waits for its gap while everything starts anew.
+        // The second message still waits for its gap during the restart.
         gap_floor_ms: 60_000,
         gap_ceiling_ms: 60_000,
         ..Setup::default()
@@ -82,10 +83,10 @@ async fn after_a_restart_those_with_messages_connect_first_and_nobody_too_soon(
     let second = world.api.send(&sessions[9].id, CONTACT, "two").await?;
     world.gateway.kill().await?;
     let before = wall_clock();
-    // They were linked long ago.
+    // The numbers were linked long ago.
     let aged = "UPDATE link SET linked_at = linked_at - 7200000";
     world.gateway.database.execute(aged).await?;
-    // All are there before the first may go.
+    // At one per second, all of them wait before the first one connects.
     world.gateway.setup.connects_per_second = 1;
     world.gateway.start().await?;
     connected(&receiver, 10).await?;
@@ -93,15 +94,15 @@ async fn after_a_restart_those_with_messages_connect_first_and_nobody_too_soon(
     assert_eq!(back[0].0, sessions[9].id, "a message waits there");
     assert_eq!(back[1].0, sessions[8].id, "somebody wrote to it");
     assert!(back[9].1 >= least(10, 1), "{back:?}");
-    // WhatsApp restarts: they come back by themselves, and all at once. The last ones wait longer than a
-    // connection may take.
+    // WhatsApp restarts. The numbers reconnect by themselves, all at once. The last ones wait longer than
+    // the timeout of a connection.
     let before = wall_clock();
     for number in &numbers {
         world.simulator.kick(number, "close").await?;
     }
     connected(&receiver, 20).await?;
     let again = turns(&world, before)?;
-    // One at once, after a rest.
+    // After a rest one connects immediately.
     assert!(again[9].1 >= least(9, 1), "{again:?}");
     let cancel = format!("/v1/messages/{}/cancel", second.id);
     world.api.act(&cancel).await?;
@@ -123,7 +124,7 @@ async fn where_whatsapp_has_too_many_connections_they_come_half_as_fast(
     connected(&receiver, 10).await?;
     let turns = turns(&world, before)?;
     assert_eq!(turns.len(), 11, "one of them came twice");
-    // The second may be on its way when the first is refused.
+    // The second one may already be connecting when the first is refused.
     assert!(turns[10].1 >= least(9, 3), "{turns:?}");
     world.finish().await
 }
@@ -135,13 +136,13 @@ async fn who_waits_for_its_turn_holds_up_no_end(backing: Backing) -> Result<Fini
     world.gateway.setup.connects_per_second = 1;
     let before = wall_clock();
     world.gateway.start().await?;
-    within(BACK, "one has had its turn", async || {
+    within(BACK, "one number has had its turn", async || {
         Ok(turns(&world, before).is_ok().then_some(()))
     })
     .await?;
-    // The last one's turn would come in more than twenty seconds.
+    // The last number's turn would come after more than twenty seconds.
     let ended = tokio::time::timeout(Duration::from_secs(12), world.gateway.stop());
-    ended.await.context("it waits for them")??;
+    ended.await.context("the stop waits for the turns")??;
     world.gateway.setup.connects_per_second = 1_000;
     world.gateway.start().await?;
     for session in sessions {
@@ -161,12 +162,12 @@ async fn hosts_at_one_address_share_its_rate() -> Result<Finished> {
     world.gateway.setup.connects_per_second = 4;
     let before = wall_clock();
     world.gateway.start().await?;
-    let turns = within(BACK, "all have had their turn", async || {
+    let turns = within(BACK, "all numbers have had their turn", async || {
         let turns = turns(&world, before).unwrap_or_default();
         Ok((turns.len() >= 16).then_some(turns))
     })
     .await?;
-    // Before its first heartbeat a host knows of no other.
+    // Before its first heartbeat a host does not know other hosts.
     assert!(turns[15].1 >= least(14, 4), "{turns:?}");
     world.finish().await
 }

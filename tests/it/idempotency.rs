@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same request again does nothing new.
+//! `Idempotency-Key`: repeating a request has no further effect.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, Finished, World, on_every_shape, simulator::Phone};
@@ -31,7 +31,7 @@ async fn the_same_body_under_the_same_key_is_answered_again_and_sent_once(
     world.api.message_at(id, "read").await?;
     let again = world.api.send_once("order-1", &body).await?;
     assert_eq!(again.status.as_u16(), 202);
-    assert_eq!(again.body, first.body, "the first answer is given again");
+    assert_eq!(again.body, first.body, "the first answer is returned again");
     assert_eq!(again.headers["idempotency-replayed"], "true");
     let other = world.api.send_once("order-2", &body).await?;
     assert_ne!(other.body["id"], first.body["id"]);
@@ -149,7 +149,9 @@ async fn a_repeat_after_the_expiry_is_answered_again(backing: Backing) -> Result
     let mut body = Api::text(&session.id, CONTACT, "soon over");
     body["expires_at"] = json!(world.api.in_seconds(1).await?);
     let first = world.api.send_once("k", &body).await?;
-    let id = first.body["id"].as_str().context("it was accepted")?;
+    let id = first.body["id"]
+        .as_str()
+        .context("an accepted message has an id")?;
     world.api.message_at(id, "expired").await?;
     let again = world.api.send_once("k", &body).await?;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A message that is on its way when something goes wrong is neither forgotten nor lied about.
+//! A message in flight when something fails is neither lost nor reported wrongly.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -27,7 +27,7 @@ async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     world.gateway.stop().await?;
-    // The look ends in a panic when the claim is committed and before a job has it.
+    // The claim panics after its commit, before a job gets the message.
     world.gateway.setup.failpoints = Some("claim.after_commit=1*panic".to_owned());
     world.gateway.start().await?;
     let stray = world.api.send(&session, CONTACT, "stray").await?;
@@ -38,8 +38,8 @@ async fn a_claimed_message_that_no_job_has_in_hand_goes_out_all_the_same(
     world.finish().await
 }
 
-/// The points at which a process is killed that takes up a message which no job has in hand, and that
-/// takes one out of its lane.
+/// The points where a process is killed while it recovers an orphaned message, and while it removes a
+/// message from its lane.
 pub(crate) const KILLED_AT: [&str; 2] = ["orphans.before_commit", "leave.before_commit"];
 
 async fn a_death_while_a_stray_message_is_taken_up_loses_nothing(
@@ -74,7 +74,10 @@ async fn a_death_while_a_message_is_taken_back_leaves_it_queued(
     world.gateway.setup.failpoints = Some(format!("{}=return", KILLED_AT[1]));
     world.gateway.start().await?;
     let cancel = format!("/v1/messages/{}/cancel", queued.id);
-    assert!(world.api.act(&cancel).await.is_err(), "it was answered");
+    assert!(
+        world.api.act(&cancel).await.is_err(),
+        "the request was answered"
+    );
     let crashed = world
         .gateway
         .crash_and_restart(Duration::from_secs(30))
@@ -85,7 +88,11 @@ async fn a_death_while_a_message_is_taken_back_leaves_it_queued(
     receiver.wait_for("message.canceled", 1).await?;
     assert_eq!(world.api.message(&queued.id).await?.status, "canceled");
     let finished = world.finish().await?;
-    assert_eq!(receiver.arrivals().len(), 1, "it was told twice");
+    assert_eq!(
+        receiver.arrivals().len(),
+        1,
+        "the event was delivered twice"
+    );
     Ok(finished)
 }
 
@@ -120,7 +127,7 @@ async fn what_may_have_been_shown_cannot_be_canceled(backing: Backing) -> Result
     let world = World::with(backing, setup).await?;
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
-    // Nobody online to tell of it by a receipt.
+    // The recipient is offline, so no receipt confirms the message.
     let offline = Phone {
         online: false,
         ..Phone::default()
@@ -129,12 +136,12 @@ async fn what_may_have_been_shown_cannot_be_canceled(backing: Backing) -> Result
     let silence = json!({ "phone": NUMBER, "on": "ack", "do": "drop", "times": 1 });
     world.simulator.fault(&silence).await?;
     let sent = world.api.send(&session, CONTACT, "perhaps shown").await?;
-    soon("it is on the wire", async || {
+    soon("the message was sent to WhatsApp", async || {
         let frames = world.simulator.ledger("sent").await?;
         Ok((!frames.is_empty()).then_some(()))
     })
     .await?;
-    // Put to rest, the session leaves it at the head of its lane.
+    // The session stops and leaves the message at the head of its lane.
     world.api.disconnect(&session).await?;
     world.api.session_in(&session, "stopped").await?;
     world.api.message_at(&sent.id, "queued").await?;
@@ -149,7 +156,7 @@ async fn what_may_have_been_shown_cannot_be_canceled(backing: Backing) -> Result
     world.api.message_at(&sent.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
     let ids: Vec<_> = frames.iter().map(|frame| frame.id.as_str()).collect();
-    let first = ids.first().context("it was written")?;
+    let first = ids.first().context("no frame was sent")?;
     assert!(ids.iter().all(|id| id == first), "another id: {ids:?}");
     assert_eq!(world.simulator.shown(CONTACT).await?, ["perhaps shown"]);
     world.finish().await
@@ -175,12 +182,13 @@ async fn who_holds_uncertain_sends_decides_what_becomes_of_them(
     assert_eq!(refused.code(), "validation_failed", "{}", refused.body);
     let held = put(&policy, json!({ "policy": "hold" })).await?;
     assert_eq!(held.body["uncertain_sends"], "hold", "{}", held.body);
-    // WhatsApp does not say that it took it.
+    // WhatsApp does not acknowledge the message.
     let silence = json!({ "phone": NUMBER, "on": "message", "do": "drop", "times": 1 });
     world.simulator.fault(&silence).await?;
     let silent = world.api.send(&session.id, CONTACT, "into silence").await?;
     world.api.message_at(&silent.id, "unknown").await?;
-    // The process dies when it is written. The phone is offline: no receipt tells of it later.
+    // The process dies after it writes the message. The recipient is offline, so no receipt confirms it
+    // later.
     let offline = json!({ "phone": CONTACT, "online": false });
     world
         .simulator
@@ -196,6 +204,6 @@ async fn who_holds_uncertain_sends_decides_what_becomes_of_them(
     let next = world.api.send(&session.id, CONTACT, "next").await?;
     world.api.message_at(&next.id, "sent").await?;
     let frames = world.simulator.ledger("sent").await?;
-    assert_eq!(frames.len(), 3, "none was written twice");
+    assert_eq!(frames.len(), 3, "a message was written twice");
     world.finish().await
 }

@@ -1,5 +1,5 @@
-//! An independent client, Baileys, on our simulated server, and our gateway on the other side.
-//! `tests/run` installs it and runs these tests in a step of its own.
+//! Baileys, an independent client, and our gateway, both on our simulated server. `tests/run` installs
+//! Baileys and runs these tests in a separate step.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Receiver, Setup, World, within};
@@ -16,7 +16,7 @@ const OTHER: &str = "+491700000001";
 const ANSWER: &str = "hello from the gateway";
 const ALL: &str = "that is all";
 
-/// A script of `interop/baileys`, running.
+/// A running script of `interop/baileys`.
 struct Baileys {
     process: Child,
     steps: Lines<BufReader<ChildStdout>>,
@@ -31,7 +31,7 @@ impl Baileys {
             .args(["--phone", OTHER, "--peer", NUMBER])
             .args(further)
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/baileys"))
-            // The simulator's media server has a certificate of its own.
+            // The simulator's media server has a self-signed certificate.
             .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -39,24 +39,24 @@ impl Baileys {
             .kill_on_drop(true)
             .spawn()
             .context("starting node")?;
-        let steps = process.stdout.take().context("its output is read")?;
+        let steps = process.stdout.take().context("stdout is piped")?;
         Ok(Self {
-            complaints: process.stderr.take().context("its errors are read")?,
+            complaints: process.stderr.take().context("stderr is piped")?,
             steps: BufReader::new(steps).lines(),
             process,
         })
     }
 
-    /// The next step it tells of.
+    /// Returns the next step that the script reports.
     async fn step(&mut self) -> Result<Value> {
         let line = tokio::time::timeout(Duration::from_mins(1), self.steps.next_line()).await;
-        match line.context("Baileys tells nothing more")?? {
+        match line.context("Baileys reports no more steps")?? {
             Some(line) => Ok(serde_json::from_str(&line)?),
             None => Err(self.complaint().await),
         }
     }
 
-    /// Every step of a name, until one of another name comes.
+    /// Returns the steps with this name until a step with the name `end` comes.
     async fn steps_until(&mut self, name: &str, end: &str) -> Result<Vec<Value>> {
         let mut steps = Vec::new();
         loop {
@@ -101,7 +101,7 @@ async fn baileys_links_and_exchanges_texts_with_the_gateway() -> Result<()> {
     Ok(())
 }
 
-/// The event about a kind that came in.
+/// Waits for the event about this message.
 async fn told(receiver: &Receiver, event: &str, kind: &str, id: &Value) -> Result<Value> {
     let what = format!("{kind} {id} has come in");
     within(Duration::from_secs(30), &what, async || {
@@ -136,9 +136,9 @@ async fn baileys_and_the_gateway_exchange_every_kind() -> Result<()> {
     Ok(())
 }
 
-/// Everything that Baileys sent was told, its files with the very bytes.
+/// Checks that everything Baileys sent was reported, with identical files.
 async fn came_in(receiver: &Receiver, sent: Vec<Value>) -> Result<()> {
-    let first = sent.first().context("it sent something")?["id"].clone();
+    let first = sent.first().context("Baileys sent nothing")?["id"].clone();
     for one in sent {
         let (kind, id) = (one["kind"].as_str().context("a kind")?, &one["id"]);
         let (event, kind) = match kind {
@@ -161,18 +161,22 @@ async fn came_in(receiver: &Receiver, sent: Vec<Value>) -> Result<()> {
         }
         if one["sha256"].is_string() {
             let id = &message[kind]["media_id"];
-            let here = within(Duration::from_secs(30), "its file is here", async || {
-                let files = receiver.of("media.available").into_iter();
-                let mut files = files.map(|one| one.body["data"]["media"].clone());
-                Ok(files.find(|file| &file["id"] == id))
-            });
+            let here = within(
+                Duration::from_secs(30),
+                "the file is available",
+                async || {
+                    let files = receiver.of("media.available").into_iter();
+                    let mut files = files.map(|one| one.body["data"]["media"].clone());
+                    Ok(files.find(|file| &file["id"] == id))
+                },
+            );
             assert_eq!(here.await?["sha256"], one["sha256"], "{kind}");
         }
     }
     Ok(())
 }
 
-/// Sends every kind; each with what Baileys is to tell of it.
+/// Sends every kind. Returns each with what Baileys must report for it.
 async fn go_out(world: &World, session: &str) -> Result<Vec<(&'static str, Value)>> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
     let mut expected = Vec::new();
@@ -180,7 +184,9 @@ async fn go_out(world: &World, session: &str) -> Result<Vec<(&'static str, Value
     let send = async |kind: Value| {
         let sent = world.api.send_kind(session, OTHER, kind).await?;
         world.api.message_at(&sent.id, "sent").await?;
-        let wa_id = sent.wa_message_id.context("the id is chosen at accept")?;
+        let wa_id = sent
+            .wa_message_id
+            .context("a WhatsApp id is chosen at accept")?;
         anyhow::Ok((sent.id, wa_id))
     };
     for (kind, name, field) in [

@@ -1,4 +1,5 @@
-//! Reads the sources: `api → jobs → engine`, never back, and each outside thing named in one place.
+//! Checks the sources: crates import only in the direction `api → jobs → engine`, and each external
+//! library is named in one place.
 
 use anyhow::Result;
 use std::{
@@ -10,8 +11,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every `.rs` file of the product below a folder, tests left out: its path from the root, and its
-/// lines of code without comments.
+/// Returns every `.rs` file of the product below a folder, without tests: its path from the root and its
+/// code without comments.
 fn sources(folder: &str) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -41,7 +42,7 @@ fn is_test_file(path: &Path) -> bool {
         .is_some_and(|stem| stem == "testing" || stem.to_string_lossy().ends_with("tests"))
 }
 
-/// Asserts that `word` stands only in files that `allowed` accepts, and somewhere among them.
+/// Asserts that `word` occurs only in files that `allowed` accepts, and in at least one.
 fn only_in(folders: &[&str], word: &str, allowed: impl Fn(&str) -> bool) -> Result<()> {
     let mut named = 0;
     for folder in folders {
@@ -54,7 +55,7 @@ fn only_in(folders: &[&str], word: &str, allowed: impl Fn(&str) -> bool) -> Resu
     }
     assert!(
         named > 0,
-        "nothing names {word}: is this test looking in the right place?"
+        "nothing names {word}: does this test search the right folders?"
     );
     Ok(())
 }
@@ -96,8 +97,8 @@ fn sql_is_written_in_the_stores_alone() -> Result<()> {
     )
 }
 
-/// On PostgreSQL a statement sees one organisation's rows, but for those that are written in these
-/// modules, and asked for by these.
+/// On PostgreSQL a statement sees the rows of one organisation only. The exceptions are written in the
+/// modules of `STATEMENTS` and used by the modules of `ASKED_FOR`.
 #[test]
 fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
     const STATEMENTS: [&str; 7] = [
@@ -197,7 +198,7 @@ fn no_crate_imports_one_to_its_left() -> Result<()> {
 
 type Modules = BTreeMap<String, String>;
 
-/// The modules of a crate, tests left out: the code under each path.
+/// Returns the modules of a crate, without tests: the code of each path.
 fn modules(src: &str) -> Result<Modules> {
     let files = sources(src)?.into_iter().map(|(file, code)| {
         let path = file.trim_start_matches(src).trim_end_matches(".rs");
@@ -209,7 +210,7 @@ fn modules(src: &str) -> Result<Modules> {
         .collect())
 }
 
-/// The code without the items that stand under `#[cfg(test)]`.
+/// Removes the items under `#[cfg(test)]`.
 fn product(code: &str) -> String {
     let (mut kept, mut lines) = (Vec::new(), code.lines());
     while let Some(line) = lines.next() {
@@ -223,8 +224,7 @@ fn product(code: &str) -> String {
     kept.join("\n")
 }
 
-/// The paths that a tree of imports names: `a::{b, c::{self, d}}` names `a::b`, `a::c::self` and
-/// `a::c::d`.
+/// Returns the paths of an import tree: `a::{b, c::{self, d}}` has `a::b`, `a::c::self` and `a::c::d`.
 fn leaves(tree: &str) -> Vec<String> {
     let Some((stem, branches)) = tree.split_once('{') else {
         return vec![tree.trim().to_owned()];
@@ -240,7 +240,7 @@ fn leaves(tree: &str) -> Vec<String> {
     leaves.map(|leaf| stem.trim().to_owned() + &leaf).collect()
 }
 
-/// The paths that stand in the code, in imports and elsewhere.
+/// Returns all paths in the code, in imports and elsewhere.
 fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for statement in code.split(';') {
@@ -257,7 +257,7 @@ fn paths(code: &str) -> Vec<String> {
     paths
 }
 
-/// The module that a path leads to which `module` names; `None` when it leads out of the crate.
+/// Returns the module that a path in `module` leads to. `None` if it is outside the crate.
 fn module_of(modules: &Modules, module: &str, path: &str) -> Option<String> {
     let path = path.split(" as ").next().unwrap_or_default().trim();
     let (root, rest) = path.split_once("::")?;
@@ -281,7 +281,7 @@ fn module_of(modules: &Modules, module: &str, path: &str) -> Option<String> {
     Some(found.to_owned())
 }
 
-/// Which modules each module imports. The crate's root is none of them.
+/// Returns the modules that each module imports, without the root of the crate.
 fn imports(modules: &Modules) -> BTreeMap<&str, BTreeSet<String>> {
     let of = |(module, code): (&'_ String, &String)| {
         let named = paths(code);
@@ -298,7 +298,7 @@ fn imports(modules: &Modules) -> BTreeMap<&str, BTreeSet<String>> {
     imports.collect()
 }
 
-/// What the module imports, and what that imports, and so on.
+/// Returns all modules that the module imports directly or through others.
 fn reached<'m>(
     imports: &'m BTreeMap<&str, BTreeSet<String>>,
     module: &'m str,
@@ -311,7 +311,7 @@ fn reached<'m>(
     reached
 }
 
-/// The modules that import each other in a circle, each with itself at least.
+/// Returns the circles of modules that import each other. A module outside of a circle is a circle of one.
 fn circles(modules: &Modules) -> BTreeSet<Vec<String>> {
     let imports = imports(modules);
     let reached: BTreeMap<_, _> = imports
@@ -403,7 +403,7 @@ fn the_product_has_no_words_for_what_it_must_not_do() -> Result<()> {
     }
     for (file, text) in texts {
         let text = text.to_lowercase();
-        // neither tokio's channel of that name nor WhatsApp's address of status posts is a feature
+        // Tokio's broadcast channel and WhatsApp's address of status posts are not features.
         let text = text
             .replace("@broadcast", "")
             .replace("sync::broadcast", "")
@@ -412,7 +412,7 @@ fn the_product_has_no_words_for_what_it_must_not_do() -> Result<()> {
             let whole = text
                 .split(|c: char| !c.is_alphanumeric() && c != '-')
                 .any(|part| part == word);
-            assert!(!whole, "{file} says {word}");
+            assert!(!whole, "{file} contains {word}");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Lists by cursor: every row once, also while rows are added.
+//! Lists with cursors show every row once, even while rows are added.
 
 use anyhow::Result;
 use passerelle_tests::{

@@ -1,4 +1,5 @@
-//! Black-box tests: one file per behaviour, sentences as names, each in every shape (`shapes`).
+//! Black-box tests: one file per behaviour, test names are sentences, and each test runs in every shape
+//! (`shapes`).
 
 mod bad_fields;
 mod bad_input;

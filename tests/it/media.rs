@@ -1,4 +1,4 @@
-//! Files, out and in: every kind, byte by byte, from wherever a tenant has it.
+//! Files, sent and received: every kind, byte for byte, from every source.
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -43,7 +43,7 @@ const AMR: &[u8] =
 const STICKER: &[u8] = include_bytes!("../assets/sticker.webp");
 const PAPER: &[u8] = b"%PDF-1.4\n% an invoice over CANARY euros\n";
 
-/// Every kind with a file of it, and the type that its bytes tell.
+/// Every kind with a file of it, and the type that is detected from its content.
 const KINDS: [(&str, &[u8], &str); 6] = [
     ("image", PHOTO, "image/jpeg"),
     ("video", FILM, "video/mp4"),
@@ -72,7 +72,7 @@ pub(crate) async fn uploaded(api: &Api, kind: &str, bytes: &[u8]) -> Result<Valu
     api.upload(kind, bytes.to_vec()).await?.into(201)
 }
 
-/// What the contact's phone shows of a message.
+/// Returns what the contact's phone shows of a message.
 async fn on_the_phone(world: &World, wa_id: &str) -> Result<Value> {
     soon("the phone shows it", async || {
         let shown = world.simulator.chat(CONTACT, NUMBER).await?;
@@ -82,15 +82,17 @@ async fn on_the_phone(world: &World, wa_id: &str) -> Result<Value> {
     .await
 }
 
-/// Sends a message and waits until the phone shows it.
+/// Sends a message, waits until the phone shows it, and returns that.
 pub(crate) async fn shown(world: &World, session: &str, message: Value) -> Result<Value> {
     let sent = world.api.send_kind(session, CONTACT, message).await?;
     world.api.message_at(&sent.id, "sent").await?;
-    let wa_id = sent.wa_message_id.context("the id is chosen at accept")?;
+    let wa_id = sent
+        .wa_message_id
+        .context("a WhatsApp id is chosen at accept")?;
     on_the_phone(world, &wa_id).await
 }
 
-/// A form with a field and a file, as a browser writes it (RFC 7578).
+/// Builds a form with a field and a file, as a browser writes it (RFC 7578).
 fn form(name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut form =
         b"--edge\r\nContent-Disposition: form-data; name=\"other\"\r\n\r\nx\r\n".to_vec();
@@ -101,7 +103,7 @@ fn form(name: &str, bytes: &[u8]) -> Vec<u8> {
     form
 }
 
-/// The files that lie in the object store.
+/// Returns the paths of the files in the object store.
 pub(crate) fn objects(world: &World) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let orgs = std::fs::read_dir(world.folder().join("media"))
@@ -170,7 +172,7 @@ async fn each_kind_goes_out_and_the_phone_opens_it(backing: Backing) -> Result<F
             _ => {}
         }
     }
-    // Other recordings become voice notes.
+    // Other recordings are converted to voice notes.
     for recording in [SONG, VORBIS] {
         let file = uploaded(&world.api, "voice", recording).await?;
         assert_eq!(file["mime_type"], "audio/ogg; codecs=opus");
@@ -179,7 +181,7 @@ async fn each_kind_goes_out_and_the_phone_opens_it(backing: Backing) -> Result<F
         assert_eq!(seen["media"]["sha256"], file["sha256"]);
         assert_eq!(seen["waveform"], 64);
     }
-    // What lies on the disk says nothing, and what is unchanged is as it was brought.
+    // Stored files are encrypted, and a file that needs no change arrives unchanged.
     let paper = uploaded(&world.api, "document", PAPER).await?;
     assert_eq!(paper["sha256"], json!(sha256(PAPER)));
     let kept = objects(&world);
@@ -215,7 +217,7 @@ async fn each_kind_comes_in_and_is_served_byte_by_byte(backing: Backing) -> Resu
     for (kind, bytes, mime_type) in KINDS {
         let message = told.iter().map(|one| &one.body["data"]);
         let data = message.clone().find(|data| data["message"]["type"] == kind);
-        let data = data.with_context(|| format!("{kind} was told"))?;
+        let data = data.with_context(|| format!("{kind} was reported"))?;
         let carried = &data["message"][kind];
         assert_eq!(carried["sha256"], json!(sha256(bytes)));
         assert_eq!(carried["media_id"], data["media"]["id"]);
@@ -224,12 +226,13 @@ async fn each_kind_comes_in_and_is_served_byte_by_byte(backing: Backing) -> Resu
         let media = media
             .clone()
             .find(|media| media["id"] == carried["media_id"]);
-        let media = media.with_context(|| format!("{kind} is here"))?;
+        let media = media.with_context(|| format!("{kind} is available"))?;
         assert_eq!(media["status"], "available");
         assert_eq!(media["message_id"], data["message"]["id"]);
         assert_eq!(media["mime_type"], mime_type);
         assert_eq!(media["size"], json!(bytes.len()));
-        // By the API key, and by the link alone; the link of the first event opens it as well.
+        // The file can be fetched with the API key, and by the link alone. The link of the first event
+        // works too.
         let id = media["id"].as_str().context("an id")?;
         let content = format!("/v1/media/{id}/content");
         let (status, headers, body) = Api::bytes(world.api.request(Method::GET, &content)).await?;
@@ -258,7 +261,7 @@ async fn each_kind_comes_in_and_is_served_byte_by_byte(backing: Backing) -> Resu
         assert_eq!(body, bytes[half..], "{kind}");
         let place = format!("bytes {half}-{}/{}", bytes.len() - 1, bytes.len());
         assert_eq!(headers["content-range"], place.as_str());
-        // The API shows what the webhook told.
+        // The API shows the same as the webhook.
         let message = data["message"]["id"].as_str().context("an id")?;
         assert_eq!(world.api.whole_message(message).await?, data["message"]);
     }
@@ -277,7 +280,8 @@ async fn a_file_comes_from_an_address_in_the_request_or_from_an_upload(
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
     let shop = Shop::open().await?;
-    // The type that the server claims is a lie; the bytes tell the truth. Three redirects are followed.
+    // The server's content type is wrong, and the type is detected from the content. Three redirects are
+    // followed.
     let at = shop.put("/paper", Page::File("image/png", PAPER.to_vec()));
     let moved = (0..3).fold(at, |to, n| {
         shop.put(&format!("/moved/{n}"), Page::Moved(to))
@@ -289,7 +293,7 @@ async fn a_file_comes_from_an_address_in_the_request_or_from_an_upload(
     let inline = json!({ "type": "document", "document": { "base64": STANDARD.encode(PAPER) } });
     let seen = shown(&world, &session, inline).await?;
     assert_eq!(seen["media"]["sha256"], json!(sha256(PAPER)));
-    // A form gives the name too.
+    // A form also sets the file name.
     let upload = world.api.request(Method::POST, "/v1/media?kind=document");
     let upload = upload.header(CONTENT_TYPE, "multipart/form-data; boundary=edge");
     let file: Value = Api::reply(upload.body(form("b.pdf", PAPER)))
@@ -298,12 +302,12 @@ async fn a_file_comes_from_an_address_in_the_request_or_from_an_upload(
     assert_eq!(file["file_name"], "b.pdf");
     let by_id = json!({ "type": "document", "document": { "media_id": file["id"] } });
     for _ in 0..2 {
-        // A file may be sent again and again; WhatsApp has it then.
+        // A file may be sent again. The second time WhatsApp already has it.
         let seen = shown(&world, &session, by_id.clone()).await?;
         assert_eq!(seen["media"]["sha256"], json!(sha256(PAPER)));
         assert_eq!(seen["file_name"], "b.pdf");
     }
-    // By the kind's own route, as an answer.
+    // Sends by the kind's own route, as a reply.
     let first = world.api.messages("").await?.pop().context("a message")?;
     let path = format!("/v1/sessions/{session}/messages/document");
     let body =
@@ -319,11 +323,11 @@ async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
     backing: Backing,
 ) -> Result<Finished> {
     let mut setup = Setup::quick();
-    // What becomes of films where ffmpeg is, `films` tells.
+    // `films` tests videos with ffmpeg.
     setup.flags = vec!["--ffmpeg".to_owned(), String::new()];
     let (world, session) = linked_with(backing, setup).await?;
     let bomb = {
-        // 30,000 by 30,000 pixels in the head of a PNG.
+        // 30,000 by 30,000 pixels in the header of a PNG.
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
         png.extend([0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30, 8, 2, 0, 0, 0]);
         png.extend([
@@ -358,7 +362,7 @@ async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
     let bomb = world.api.upload("image", bomb).await?;
     assert_eq!(bomb.code(), "media_dimensions", "{}", bomb.body);
     assert_eq!(objects(&world), Vec::<std::path::PathBuf>::new());
-    // What a message says of its file.
+    // Wrong values in the file of a message.
     let file = uploaded(&world.api, "document", PAPER).await?;
     let unknown = "med_01kaq6h3zve9qbw4r2t8n5c7xd";
     for (carried, code) in [
@@ -397,7 +401,7 @@ async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
         let refused = world.api.post("/v1/messages", &body).await?;
         assert_eq!(refused.code(), code, "{}", refused.body);
     }
-    assert_eq!(objects(&world).len(), 1, "the one document");
+    assert_eq!(objects(&world).len(), 1, "only the one document is stored");
     world.finish().await
 }
 
@@ -438,18 +442,18 @@ async fn an_address_that_gives_no_file_fails_its_message_with_a_code(
         let message = world.api.send_kind(&session, CONTACT, image).await?;
         sent.push((message.id, *code));
     }
-    // The lane goes on.
+    // The lane continues.
     let text = world.api.send(&session, CONTACT, "still here").await?;
     for (id, code) in sent {
         let failed = world.api.message_at(&id, "failed").await?;
         assert_eq!(failed.error_code(), code);
     }
     world.api.message_at(&text.id, "sent").await?;
-    // What breaks half-way comes whole another time.
+    // A download that breaks half-way succeeds at the next try.
     let url = shop.put("/broken", Page::Broken(PHOTO.to_vec()));
     let image = json!({ "type": "image", "image": { "url": url } });
     let waiting = world.api.send_kind(&session, CONTACT, image).await?;
-    soon("it was asked for", async || {
+    soon("the file was requested", async || {
         Ok((shop.asked("/broken") > 0).then_some(()))
     })
     .await?;
@@ -458,7 +462,7 @@ async fn an_address_that_gives_no_file_fails_its_message_with_a_code(
     world.finish().await
 }
 
-/// A picture with an EXIF block that holds a word, and how its camera was held.
+/// Returns a picture with this orientation and an EXIF block that holds a word.
 fn taken(orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -496,8 +500,8 @@ async fn a_file_that_is_gone_from_whatsapp_is_asked_for_once_more(
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
     let receiver = world.endpoint(&["media.failed", "media.available"]).await?;
-    // The number is away while the contact's phone puts files up, and they are gone before it returns.
-    // Of the second the phone itself has nothing left.
+    // The number is offline while the contact's phone uploads two files, and they expire before it
+    // returns. The phone itself no longer has the second one.
     world.api.disconnect(&session).await?;
     world.api.session_in(&session, "stopped").await?;
     let path = format!("/phones/{}/say", CONTACT.replace('+', "%2B"));
@@ -563,7 +567,7 @@ async fn a_link_opens_one_file_until_it_ends(backing: Backing) -> Result<Finishe
     let url = file["url"].as_str().context("a link")?;
     let (status, _, body) = Api::bytes(world.api.open(url)).await?;
     assert_eq!((status, body.as_slice()), (StatusCode::OK, PAPER));
-    // Another file, another time, another digest: nothing opens.
+    // With another file, time or digest the link does not work.
     let (head, link) = url.rsplit_once('/').context("a link")?;
     let parts: Vec<_> = link.split('.').collect();
     let other = uploaded(&world.api, "document", b"another").await?;
@@ -585,7 +589,7 @@ async fn a_link_opens_one_file_until_it_ends(backing: Backing) -> Result<Finishe
     assert_eq!(world.api.delete(&path).await?.status, StatusCode::NOT_FOUND);
     let (status, ..) = Api::bytes(world.api.open(url)).await?;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(objects(&world).len(), 1, "its bytes are gone");
+    assert_eq!(objects(&world).len(), 1, "the deleted file is still stored");
     world.finish().await
 }
 
@@ -623,7 +627,7 @@ async fn a_refused_message_leaves_no_file(backing: Backing) -> Result<Finished> 
         "invalid_expiry"
     );
     assert_eq!(objects(&world).len(), 0);
-    // A repeat is answered as the first was, and keeps no second copy.
+    // A repeat gets the first answer and stores no second copy.
     let body = Api::of_kind(&session, CONTACT, document);
     let first = world.api.send_once("order-1042", &body).await?;
     assert_eq!(first.status, StatusCode::ACCEPTED);
@@ -631,7 +635,7 @@ async fn a_refused_message_leaves_no_file(backing: Backing) -> Result<Finished> 
     assert_eq!(again.body["id"], first.body["id"]);
     assert_eq!(again.headers["idempotency-replayed"], "true");
     assert_eq!(objects(&world).len(), 1);
-    // It is answered so where no file could be taken in any more, for none has to be.
+    // A repeat is answered even if no new file can be stored, because it stores none.
     world.gateway.stop().await?;
     world.gateway.setup.flags = vec!["--media-disk-max".to_owned(), "1".to_owned()];
     world.gateway.start().await?;
@@ -650,7 +654,7 @@ async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
     setup.environment = bucket.environment();
     let (world, session) = linked_with(backing, setup).await?;
     let receiver = world.endpoint(&["media.available"]).await?;
-    // More than a part of S3's, so that it goes up in several.
+    // Larger than one part of an S3 upload, so it is uploaded in several parts.
     let long: Vec<u8> = PAPER
         .iter()
         .copied()
@@ -688,7 +692,7 @@ async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
         let media = media
             .clone()
             .find(|media| media["sha256"] == json!(sha256(bytes)));
-        let media = media.with_context(|| format!("{kind} is here"))?;
+        let media = media.with_context(|| format!("{kind} is available"))?;
         let id = media["id"].as_str().context("an id")?;
         let content = world
             .api
@@ -713,7 +717,7 @@ async fn files_may_lie_in_a_bucket(backing: Backing) -> Result<Finished> {
 
 async fn when_the_disk_is_full_texts_go_on_and_files_wait(backing: Backing) -> Result<Finished> {
     let mut setup = Setup::quick();
-    // Every disk is fuller than this.
+    // Every disk is fuller than this limit.
     setup.flags = vec!["--media-disk-max".to_owned(), "1".to_owned()];
     let (mut world, session) = linked_with(backing, setup).await?;
     let receiver = world
@@ -721,7 +725,7 @@ async fn when_the_disk_is_full_texts_go_on_and_files_wait(backing: Backing) -> R
         .await?;
     let full = world.api.upload("document", PAPER.to_vec()).await?;
     assert_eq!((full.status.as_u16(), full.code()), (507, "storage_full"));
-    // Nor is a message taken that would wait for room, and hold up what stands behind it.
+    // A message that needs room for its file is refused too, because it would hold up its lane.
     let image = json!({ "type": "image", "image": { "url": "http://127.0.0.1:9/a.jpg" } });
     let body = Api::of_kind(&session, CONTACT, image);
     let full = world.api.post("/v1/messages", &body).await?;
@@ -733,7 +737,7 @@ async fn when_the_disk_is_full_texts_go_on_and_files_wait(backing: Backing) -> R
     assert_eq!(media["status"], "deferred", "{media}");
     let text = world.api.send(&session, CONTACT, "still here").await?;
     world.api.message_at(&text.id, "sent").await?;
-    // With room again, it comes.
+    // When there is room again, the file is fetched.
     world.gateway.stop().await?;
     world.gateway.setup.flags.clear();
     world.gateway.start().await?;
@@ -782,8 +786,8 @@ async fn an_endpoint_may_want_small_files_in_their_events(backing: Backing) -> R
     world.finish().await
 }
 
-/// The points at which a process that fetches files is killed; of the first two one where files travel
-/// as tokens, the other where they do not.
+/// The points where a process that fetches files is killed. The first two belong to files that travel as
+/// tokens, and to files that do not.
 pub(crate) const KILLED_AT: [&str; 5] = [
     "media.token.before_commit",
     "media.claim.before_commit",
@@ -805,7 +809,7 @@ async fn a_worker_that_dies_while_it_fetches_is_followed_by_another(
         world.gateway.setup.failpoints = Some(format!("{point}=return"));
         world.gateway.start().await?;
         if backing == Backing::Cluster {
-            // Until then files are claimed without one.
+            // Until tokens travel, files are claimed without a token.
             probes::travels(&world.gateway, true).await?;
         }
         let bytes = STANDARD.encode(format!("file {n}"));
@@ -835,7 +839,7 @@ async fn a_worker_that_dies_while_it_fetches_is_followed_by_another(
     assert_eq!(
         told.len(),
         points.len(),
-        "each was told by one event: {told:?}"
+        "each file must be reported by one event: {told:?}"
     );
     world.finish().await
 }

@@ -1,4 +1,4 @@
-//! Whether a phone number has WhatsApp: asked through a session, at a slow pace, and kept.
+//! Whether a phone number has WhatsApp: asked through a session, at a limited rate, and cached.
 
 use anyhow::Result;
 use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone};
@@ -25,12 +25,12 @@ async fn a_number_is_checked_once_a_day_and_at_a_slow_pace(backing: Backing) -> 
     assert!(first["lid"].is_string(), "{first}");
     let nobody: Value = check("+4915199999999").await?.into(200)?;
     assert_eq!(nobody["on_whatsapp"], false);
-    // The second time WhatsApp is not asked.
+    // The second answer comes from the cache, without asking WhatsApp.
     let asked = world.simulator.stats().await?["usync"].clone();
     let again: Value = check(CONTACT).await?.into(200)?;
     assert_eq!(again, first);
     assert_eq!(world.simulator.stats().await?["usync"], asked);
-    // Further ones are at once refused, with when to come again.
+    // Further questions are soon refused, with a time to retry.
     let mut refused = None;
     for n in 0..20 {
         let reply = check(&format!("+49151980000{n:02}")).await?;

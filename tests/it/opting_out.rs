@@ -1,4 +1,4 @@
-//! A contact who wrote "stop" gets no more messages, through any session of the organisation.
+//! A contact who wrote "stop" gets no more messages from any session of the organisation.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, Finished, World, on_every_shape, simulator::Phone};
@@ -78,7 +78,7 @@ async fn what_waits_in_a_lane_for_who_opts_out_is_not_sent(backing: Backing) -> 
     world.api.connect(&session.id).await?;
     world.api.message_at(&behind.id, "read").await?;
     let stayed = world.api.message_at(&waiting.id, "failed").await?;
-    let error = stayed.error.context("it says why")?;
+    let error = stayed.error.context("a failed message has an error")?;
     assert_eq!(error["code"], json!("recipient_opted_out"));
     assert!(world.simulator.shown(CONTACT).await?.is_empty());
     assert_eq!(world.api.session(&listening.id).await?.state, "connected");

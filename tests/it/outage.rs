@@ -1,4 +1,4 @@
-//! The database goes away and comes back, or is not there yet: 503, not ready, and no restart needed.
+//! The database fails and recovers, or is down at start: 503, not ready, and no restart is needed.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 
-/// A world whose PostgreSQL is reached through a proxy. SQLite has no connection to lose.
+/// Starts a world whose PostgreSQL is reached through a proxy. SQLite has no connection to lose.
 async fn behind_a_proxy() -> Result<(World, Proxy)> {
     let (gateway, simulator, folder, proxy) = prepared(Backing::Postgres).await?;
     Ok((World::on(gateway, simulator, folder).await?, proxy))
 }
 
-/// What is behind the proxy, not yet started.
+/// Prepares a gateway behind the proxy without starting it.
 async fn prepared(backing: Backing) -> Result<(Gateway, Simulator, TempDir, Proxy)> {
     install_tls();
     let folder = TempDir::with_prefix("passerelle-test-")?;
@@ -36,9 +36,11 @@ async fn prepared(backing: Backing) -> Result<(Gateway, Simulator, TempDir, Prox
 }
 
 async fn ready_again(world: &World) -> Result<()> {
-    within(Duration::from_secs(30), "it is ready again", async || {
-        Ok((world.api.get("/readyz").await?.status.as_u16() == 200).then_some(()))
-    })
+    within(
+        Duration::from_secs(30),
+        "the gateway is ready again",
+        async || Ok((world.api.get("/readyz").await?.status.as_u16() == 200).then_some(())),
+    )
     .await
 }
 
@@ -76,7 +78,7 @@ async fn without_its_database_the_gateway_answers_503_and_recovers_by_itself() -
     let inbound = format!("session_id={}&direction=inbound", session.id);
     let stored = within(
         Duration::from_mins(1),
-        "what was said is stored",
+        "the message is stored",
         async || {
             let stored = world.api.messages(&inbound).await?;
             Ok((!stored.is_empty()).then_some(stored))
@@ -97,14 +99,14 @@ async fn what_is_in_flight_when_the_database_goes_is_settled_when_it_is_back() -
     world.simulator.fault(&late).await?;
     let sent = world.api.send(&session.id, CONTACT, "in flight").await?;
     let waits = world.api.send(&session.id, CONTACT, "waits").await?;
-    soon("it is on the wire", async || {
+    soon("the message was sent to WhatsApp", async || {
         let frames = world.simulator.ledger("sent").await?;
         Ok((!frames.is_empty()).then_some(()))
     })
     .await?;
     proxy.cut();
-    // What WhatsApp says of it, and the phone's receipts, come while nothing can be written.
-    soon("the phone has told that it read it", async || {
+    // WhatsApp's acknowledgement and the phone's receipts arrive while nothing can be written.
+    soon("the phone has sent its read receipt", async || {
         let receipts = world.simulator.ledger("receipt").await?;
         let read = receipts
             .iter()
@@ -132,7 +134,7 @@ async fn processes_started_without_their_database_say_so_and_begin_when_it_is_th
     proxy.cut();
     let announce = gateway.spawn()?;
     for name in ["gateway"].into_iter().chain(OTHERS) {
-        let base = within(Duration::from_secs(30), "it serves", async || {
+        let base = within(Duration::from_secs(30), "the process answers", async || {
             gateway.probes_of(name)
         })
         .await?;
@@ -149,13 +151,13 @@ async fn processes_started_without_their_database_say_so_and_begin_when_it_is_th
     proxy.mend();
     let process = gateway.process()?;
     process.announced(&announce).await?;
-    // Asked to end while they wait, they end well.
+    // When asked to end while they wait, they end with success.
     gateway.stop().await?;
     proxy.cut();
     gateway.spawn()?;
     for name in ["gateway"].into_iter().chain(OTHERS) {
         let log = folder.path().join(format!("{name}.log"));
-        soon("it waits again", async || {
+        soon("the process waits again", async || {
             let log = std::fs::read_to_string(&log)?;
             Ok((log.matches("waiting for the store").count() == 2).then_some(()))
         })

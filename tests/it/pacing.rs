@@ -1,4 +1,4 @@
-//! The gap between two sends of a number, judged by when the server read the frames off the wire.
+//! The gap between two sends of a number, measured by when the server read the frames from the socket.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -17,11 +17,11 @@ on_every_shape!(
 );
 
 const CONTACT: &str = "+4915199000001";
-/// The server may read one frame a little late and the next at once.
+/// The server may read one frame slightly late and the next one immediately.
 const JITTER_US: u64 = 5_000;
 
-/// The frames that each number's lane wrote, in their order. What a phone could not open and asked for
-/// again, the library says again at once and under the same id: that answer is no lane's.
+/// Groups the frames by number, in order, without retries: when a phone cannot decrypt a message and asks
+/// for it again, the library answers at once under the same id, outside of the lane.
 pub(crate) fn by_number(frames: Vec<Entry>) -> BTreeMap<String, Vec<Entry>> {
     let mut numbers: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for frame in frames.into_iter().filter(|frame| !frame.retry) {
@@ -33,7 +33,8 @@ pub(crate) fn by_number(frames: Vec<Entry>) -> BTreeMap<String, Vec<Entry>> {
     numbers
 }
 
-/// Gaps of a number's frames below the floor, each with the frames around it: WhatsApp's id, and when.
+/// Returns the gaps of a number that are below the floor, each with WhatsApp's id and the time of the
+/// frames around it.
 pub(crate) fn under_floor(frames: &[Entry], floor_ms: u64) -> Vec<String> {
     let mut under = Vec::new();
     for two in frames.windows(2) {
@@ -109,13 +110,13 @@ async fn two_hundred_messages_over_twenty_numbers_keep_their_order_and_their_gap
         assert_eq!(
             under_floor(frames, 200),
             Vec::<String>::new(),
-            "{number} was too quick"
+            "{number} sent too fast"
         );
     }
     world.finish().await
 }
 
-/// The texts of all outbound messages, by WhatsApp's id.
+/// Returns the texts of all outbound messages by WhatsApp's id.
 pub(crate) async fn texts_by_id(world: &World) -> Result<BTreeMap<String, String>> {
     let messages = world.api.messages("direction=outbound").await?;
     messages
@@ -125,7 +126,7 @@ pub(crate) async fn texts_by_id(world: &World) -> Result<BTreeMap<String, String
             Ok((
                 message
                     .wa_message_id
-                    .context("an outbound message has its id")?,
+                    .context("an outbound message has a WhatsApp id")?,
                 text,
             ))
         })
@@ -174,7 +175,8 @@ async fn the_gap_holds_over_a_reconnect_asked_for_by_the_tenant(
     world.finish().await
 }
 
-/// The second gate, by the process's own monotonic clock: a database whose clock stepped opens nothing.
+/// The second check uses the process's own monotonic clock, so a jump of the database's clock cannot
+/// shorten the gap.
 async fn the_gap_holds_when_the_store_forgets_it(backing: Backing) -> Result<Finished> {
     let setup = Setup {
         gap_floor_ms: 3_000,

@@ -1,5 +1,5 @@
-//! How many pages a document has: counted of what goes out, told of what comes in, and no danger to the
-//! gateway that counts them.
+//! The page count of a document: counted for sent documents, taken from the sender for received ones. No
+//! document can harm the gateway that counts its pages.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, Setup, on_both_stores, on_every_shape};
@@ -18,7 +18,7 @@ mod stores {
     pub(super) use super::a_document_that_is_none_or_a_trap_has_no_pages_and_harms_nobody;
 }
 
-/// A PDF of these objects, the first of which is its root (ISO 32000-1, 7.5).
+/// Builds a PDF of these objects. The first one is its root (ISO 32000-1, 7.5).
 fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
     let mut text = "%PDF-1.4\n".to_owned();
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
@@ -56,11 +56,11 @@ async fn a_documents_pages_are_counted_on_the_way_out_and_told_on_the_way_in(
         let seen = shown(&world, &session, document).await?;
         assert_eq!(seen["pages"], json!(count), "{seen}");
         let message = world.api.messages("").await?.into_iter().next();
-        let message = message.context("the message")?;
+        let message = message.context("a message")?;
         let told = world.api.whole_message(&message.id).await?;
         assert_eq!(told["document"]["pages"], json!(count));
     }
-    // Their sender says it of these, whatever they are.
+    // For a received document the sender's count is reported, whatever the file has.
     let receiver = world
         .endpoint(&["message.received", "media.available"])
         .await?;
@@ -91,7 +91,7 @@ pub(super) async fn a_document_that_is_none_or_a_trap_has_no_pages_and_harms_nob
     liar[1] = lying;
     let mut round = of_pages(1);
     "<< /Type /Pages /Count 1 /Kids [ 2 0 R 2 0 R ] >>".clone_into(&mut round[1]);
-    // What follows it one by one runs out of its stack, which no process survives.
+    // A recursive parser overflows its stack on these, which would kill the process.
     let mut deep = of_pages(1);
     deep[1] = "[".repeat(8 << 20);
     let mut deeper = of_pages(1);

@@ -1,4 +1,4 @@
-//! Linking a number, by QR and by code, and unlinking it.
+//! Linking a number by QR and by code, and unlinking it.
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
@@ -69,7 +69,7 @@ async fn a_number_links_by_a_code_typed_into_the_phone(backing: Backing) -> Resu
         .post(&path, &json!({ "phone": NUMBER }))
         .await?
         .into(200)?;
-    let code = told["code"].as_str().context("it answers with a code")?;
+    let code = told["code"].as_str().context("the answer has a code")?;
     world
         .simulator
         .enter_code(NUMBER, &code.replace('-', ""))
@@ -103,12 +103,14 @@ async fn the_qr_comes_as_json_png_and_svg(backing: Backing) -> Result<Finished> 
     world.finish().await
 }
 
-/// What a phone's camera would read in a PNG picture.
+/// Reads the QR code in a PNG picture, as a phone's camera would.
 fn read_qr(file: &[u8]) -> Result<String> {
     let mut decoder = png::Decoder::new(Cursor::new(file));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info()?;
-    let size = reader.output_buffer_size().context("it is not too large")?;
+    let size = reader
+        .output_buffer_size()
+        .context("the picture is not too large")?;
     let mut pixels = vec![0; size];
     let frame = reader.next_frame(&mut pixels)?;
     let (width, height) = (frame.width as usize, frame.height as usize);
@@ -130,7 +132,7 @@ async fn the_qr_rotates_and_the_second_one_links_too(backing: Backing) -> Result
     let asked = world.api.request(Method::GET, &path);
     let mut stream = asked.timeout(Duration::from_secs(100)).send().await?;
     let mut text = String::new();
-    // WhatsApp's clients show the first code for a minute, the others for twenty seconds.
+    // WhatsApp's clients show the first code for a minute, and each other code for twenty seconds.
     let second = tokio::time::timeout(Duration::from_secs(90), async {
         while let Some(part) = stream.chunk().await? {
             text.push_str(std::str::from_utf8(&part)?);
@@ -177,7 +179,7 @@ async fn the_qr_stream_shows_a_code_and_ends_when_the_number_is_linked(
     world.finish().await
 }
 
-/// The codes of the whole `qr` events of a stream.
+/// Returns the codes of the complete `qr` events in a stream.
 fn qrs(text: &str) -> impl Iterator<Item = String> {
     text.split_inclusive("\n\n")
         .filter(|event| event.ends_with("\n\n"))
@@ -186,8 +188,8 @@ fn qrs(text: &str) -> impl Iterator<Item = String> {
         .filter_map(|event| Some(event["qr"].as_str()?.to_owned()))
 }
 
-/// WhatsApp lets a new device write to the phone's acquaintances by the tokens that stand in the
-/// phone's history.
+/// WhatsApp allows a new device to write to people the phone knows, with the tokens in the phone's
+/// history.
 async fn a_linked_number_can_write_to_people_its_phone_knows(backing: Backing) -> Result<Finished> {
     let mut world = World::start(backing).await?;
     let (friend, stranger) = ("+4915199000001", "+4915199000002");
@@ -200,7 +202,7 @@ async fn a_linked_number_can_write_to_people_its_phone_knows(backing: Backing) -
         .call(Method::POST, "/phones", Some(&knows))
         .await?;
     let session = world.linked(NUMBER).await?;
-    // The history comes some time after the link.
+    // The history arrives some time after the link.
     soon("a message shows the friend's token", async || {
         let sent = world.api.send(&session.id, friend, "hello").await?;
         world.api.message_at(&sent.id, "read").await?;
@@ -210,12 +212,15 @@ async fn a_linked_number_can_write_to_people_its_phone_knows(backing: Backing) -
     .await?;
     world.gateway.kill_and_restart().await?;
     let inbound = world.api.messages("direction=inbound").await?;
-    assert!(inbound.is_empty(), "the history was taken for news");
+    assert!(
+        inbound.is_empty(),
+        "the history was reported as new messages"
+    );
     for (to, known) in [(friend, true), (stranger, false)] {
         let sent = world.api.send(&session.id, to, "hello").await?;
         world.api.message_at(&sent.id, "read").await?;
         let frames = world.simulator.ledger("sent").await?;
-        let last = frames.last().context("it was written")?;
+        let last = frames.last().context("no frame was sent")?;
         assert_eq!((last.to.as_str(), last.token), (to, known));
     }
     world.finish().await

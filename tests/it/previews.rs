@@ -1,4 +1,5 @@
-//! Link previews: what a page says of itself goes out beside the link, and no page holds a text up.
+//! Link previews: the text is sent with the page's own description of itself, and no page delays it for
+//! long.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -45,7 +46,7 @@ fn html(head: &str) -> Page {
     Page::File(HTML, page.into_bytes())
 }
 
-/// A text that asks for a preview.
+/// Returns a text message that asks for a preview.
 fn asks(body: &str) -> Value {
     json!({ "type": "text", "text": { "body": body, "link_preview": true } })
 }
@@ -54,7 +55,7 @@ async fn sent(world: &World, session: &str, body: &str) -> Result<String> {
     Ok(world.api.send_kind(session, CONTACT, asks(body)).await?.id)
 }
 
-/// What the contact's phone shows of a message.
+/// Returns what the contact's phone shows of a message.
 async fn shown(world: &World, id: &str) -> Result<Value> {
     let message = world.api.message_at(id, "sent").await?;
     soon("the phone shows it", async || {
@@ -80,7 +81,7 @@ async fn a_text_goes_out_with_what_its_link_leads_to(backing: Backing) -> Result
               <meta property='og:image' content='/photo.jpg'>",
         ),
     );
-    // Where the address leads is where the picture's is relative to.
+    // The picture's address is relative to the address after the redirect.
     let link = shop.put("/short", Page::Moved(page));
     let body = format!("It is ready: {link}. See you!");
     let id = sent(&world, &session, &body).await?;
@@ -97,7 +98,7 @@ async fn a_text_goes_out_with_what_its_link_leads_to(backing: Backing) -> Result
     let told = receiver.wait_for("message.sent", 1).await?;
     assert_eq!(told[0].body["data"]["message"]["text"], text);
 
-    // Without what is meant to be shown, a page has a title. A picture that is none is left out.
+    // Without Open Graph tags, the page's title is used. A picture that is not one is left out.
     shop.put(
         "/no-photo.jpg",
         Page::File("image/jpeg", b"no picture".to_vec()),
@@ -112,7 +113,7 @@ async fn a_text_goes_out_with_what_its_link_leads_to(backing: Backing) -> Result
         (&seen["title"], &seen["thumbnail"]),
         (&json!("Opening hours"), &Value::Null)
     );
-    // Of what was fetched nothing lies open in the store.
+    // Nothing of the fetched page is stored unencrypted.
     let dump = world.gateway.database.dump(world.folder()).await?;
     assert!(!dump.windows(13).any(|part| part == b"Opening hours"));
     world.finish().await
@@ -157,7 +158,7 @@ async fn a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time(
             json!({ "body": link })
         );
     }
-    // Of a page without end its beginning is read.
+    // Only the beginning of an endless page is read.
     let id = sent(
         &world,
         &session,
@@ -165,7 +166,8 @@ async fn a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time(
     )
     .await?;
     assert_eq!(shown(&world, &id).await?["title"], "no");
-    // Servers that say nothing hold up their message for a few seconds, and all together no longer.
+    // Servers that never answer delay each message for a few seconds, and all messages together not
+    // longer.
     let silent = [
         shop.put("/silent", Page::Silent),
         shop.put("/trickling", Page::Trickling(vec![b' '; 1000])),
@@ -179,10 +181,14 @@ async fn a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time(
         ids.push(sent(&world, &session, link).await?);
     }
     let behind = world.api.send(&session, CONTACT, "behind them").await?.id;
-    within(Duration::from_secs(12), "all have gone out", async || {
-        let message = world.api.message(&behind).await?;
-        Ok(message.sent_at.map(drop))
-    })
+    within(
+        Duration::from_secs(12),
+        "all messages are sent",
+        async || {
+            let message = world.api.message(&behind).await?;
+            Ok(message.sent_at.map(drop))
+        },
+    )
     .await?;
     for id in &ids[..2] {
         assert_eq!(shown(&world, id).await?["link"], Value::Null);
@@ -207,7 +213,7 @@ async fn a_page_that_is_quick_costs_no_gap(backing: Backing) -> Result<Finished>
     let shop = Shop::open().await?;
     let link = shop.put("/page", html("<title>Order</title>"));
     let id = sent(&world, &session, &link).await?;
-    within(Duration::from_secs(10), "it is sent", async || {
+    within(Duration::from_secs(10), "the message is sent", async || {
         Ok(world.api.message(&id).await?.sent_at.map(drop))
     })
     .await?;
@@ -219,7 +225,7 @@ async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
     backing: Backing,
 ) -> Result<Finished> {
     let (world, session) = linked(backing).await?;
-    // Tests may call 127.0.0.0/8, and nothing else that is inside.
+    // Tests may call 127.0.0.0/8, but no other internal address.
     let inside = std::net::TcpListener::bind("[::1]:0")?;
     inside.set_nonblocking(true)?;
     let secret = format!("http://{}/secret", inside.local_addr()?);
@@ -234,7 +240,7 @@ async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
         assert_eq!(shown(&world, &sent.id).await?["link"], Value::Null);
     }
     assert_eq!(shop.asked("/page"), 0);
-    // Addresses inside are not called, and the text goes all the same.
+    // Internal addresses are not called, and the text is sent without a preview.
     let moved = shop.put("/inside", Page::Moved(secret.clone()));
     for body in [
         "http://10.0.0.1/",
@@ -255,14 +261,18 @@ async fn nothing_is_fetched_that_nobody_asked_for_or_may_be_called(
     );
     let called = inside
         .accept()
-        .expect_err("a thread beside its walls")
+        .expect_err("nothing may connect to the internal address")
         .kind();
-    assert_eq!(called, std::io::ErrorKind::WouldBlock, "it was called");
+    assert_eq!(
+        called,
+        std::io::ErrorKind::WouldBlock,
+        "the internal address was called"
+    );
     let wrong = json!({ "type": "text", "text": { "body": link, "link_preview": "yes" } });
     let body = passerelle_tests::Api::of_kind(&session, CONTACT, wrong);
     let refused = world.api.post("/v1/messages", &body).await?;
     assert_eq!(refused.code(), "validation_failed", "{}", refused.body);
-    // An edit takes the preview away with the text it was of.
+    // An edit removes the preview together with the old text.
     let id = sent(&world, &session, &link).await?;
     assert_eq!(shown(&world, &id).await?["title"], "Order");
     let edit = json!({ "type": "edit", "edit": { "message_id": id, "body": "later" } });
@@ -304,17 +314,21 @@ async fn a_preview_is_fetched_by_whoever_starts_next(backing: Backing) -> Result
     world.api.session_in(&session, "stopped").await?;
     let link = shop.put("/page", Page::Silent);
     let id = sent(&world, &session, &link).await?;
-    soon("it is being fetched", async || {
+    soon("the page is being fetched", async || {
         Ok((shop.asked("/page") == 1).then_some(()))
     })
     .await?;
     world.gateway.kill_and_restart().await?;
     shop.put("/page", html("<title>Order</title>"));
-    // The claim of the process that was killed lapses first.
-    within(Duration::from_secs(30), "the preview is here", async || {
-        let text = world.api.whole_message(&id).await?["text"].clone();
-        Ok((text["link_preview"]["title"] == "Order").then_some(()))
-    })
+    // The claim of the killed process must expire first.
+    within(
+        Duration::from_secs(30),
+        "the message is sent with its preview",
+        async || {
+            let text = world.api.whole_message(&id).await?["text"].clone();
+            Ok((text["link_preview"]["title"] == "Order").then_some(()))
+        },
+    )
     .await?;
     world.api.connect(&session).await?;
     assert_eq!(shown(&world, &id).await?["title"], "Order");

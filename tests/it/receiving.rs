@@ -1,4 +1,4 @@
-//! A text in: committed once, told as a signed webhook.
+//! Receiving a text: it is committed once and reported by a signed webhook.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon};
@@ -82,13 +82,13 @@ async fn what_cannot_be_decrypted_is_told_and_takes_its_text_when_it_is_said_aga
     let id = message["id"].as_str().context("an id")?;
     assert_eq!(&world.api.whole_message(id).await?, message);
 
-    // Its phone hears only later that it is to say it again: else that might be quicker.
+    // The phone is offline at first, because its retry could be faster than the report of the first try.
     let online = |online| Phone {
         online,
         ..Phone::default()
     };
     world.simulator.phone(CONTACT, online(false)).await?;
-    // Its frames carry different times: it was sent a minute and a half ago, and is said again now.
+    // The two frames have different times: it was sent ninety seconds ago, and it is sent again now.
     let unreadable = json!({ "type": "undecryptable", "text": "Can you read this?" });
     let again = say(unreadable, 90).await?;
     let told = receiver.wait_for("message.undecryptable", 2).await?;
@@ -141,7 +141,7 @@ async fn a_duplicated_frame_is_one_message(backing: Backing) -> Result<Finished>
         .say_copies(CONTACT, NUMBER, "twice", 3)
         .await?;
     world.simulator.say(CONTACT, NUMBER, "last").await?;
-    soon("the last one has come", async || {
+    soon("the last text has arrived", async || {
         Ok(receiver
             .of("message.received")
             .iter()
@@ -198,7 +198,7 @@ async fn events_of_a_session_are_numbered_without_gaps(backing: Backing) -> Resu
     }
     receiver.wait_for("message.received", 5).await?;
     receiver.wait_for("message.read", 5).await?;
-    // Webhooks overtake each other: a number that is missing now may be on its way.
+    // Webhooks can overtake each other, so a missing sequence number may still arrive.
     soon("the numbers have no gap", async || {
         let mut numbers: Vec<_> = receiver
             .arrivals()
@@ -231,7 +231,7 @@ async fn an_unanswered_text_does_not_stop_when_the_gateway_is_killed(
         }
         world.gateway.kill_and_restart().await?;
     }
-    // A claim of a delivery that a kill cut short lapses within a minute.
+    // The claim of a delivery that was interrupted by a kill expires within a minute.
     receiver
         .wait_for_within(Duration::from_secs(100), "message.received", 40)
         .await?;
@@ -239,6 +239,6 @@ async fn an_unanswered_text_does_not_stop_when_the_gateway_is_killed(
         .api
         .messages(&format!("session_id={}&direction=inbound", session.id))
         .await?;
-    assert_eq!(stored.len(), 40, "each is stored once");
+    assert_eq!(stored.len(), 40, "a text was not stored exactly once");
     world.finish().await
 }

@@ -1,4 +1,5 @@
-//! Webhooks and files to fetch of a cluster travel through Redis, which may lose everything, and be gone, at any time.
+//! A cluster's webhooks and downloads travel through Redis, which may lose all its data or be down at any
+//! time.
 
 use anyhow::Result;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -13,7 +14,7 @@ const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 const SOON: Duration = Duration::from_mins(1);
 
-/// A cluster on a Redis of the test's own, with a linked number and an endpoint.
+/// A cluster with its own Redis, a linked number and an endpoint.
 struct Story {
     world: World,
     receiver: Receiver,
@@ -52,7 +53,7 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until everything that was said has arrived.
+    /// Waits until every text was reported.
     async fn told(&self) -> Result<()> {
         let told = self
             .receiver
@@ -63,18 +64,18 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until both workers say that tokens travel, or that they do not.
+    /// Waits until both workers report that tokens travel, or that they do not.
     async fn travels(&self, up: bool) -> Result<()> {
         probes::travels(&self.world.gateway, up).await
     }
 
-    /// How many tokens of the queue were pushed.
+    /// Returns how many tokens of the queue were pushed.
     async fn dispatched(&self, queue: &str) -> Result<f64> {
         let counter = format!("passerelle_tokens_dispatched_total{{queue=\"{queue}\"}}");
         probes::counted(&self.world.gateway, &counter).await
     }
 
-    /// Has the contact send so many documents.
+    /// Sends this many documents from the contact.
     async fn show(&mut self, documents: usize) -> Result<()> {
         for _ in 0..documents {
             let bytes = STANDARD.encode(format!("document {}", self.said));
@@ -85,7 +86,7 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until every document that was sent is here.
+    /// Waits until every document is available.
     async fn fetched(&self, files: &Receiver) -> Result<()> {
         let here = files
             .wait_for_within(SOON, "media.available", self.said)

@@ -1,4 +1,4 @@
-//! The process ends at any moment; what was linked stays linked, what was accepted is done.
+//! The process may end at any moment. Linked numbers stay linked, and accepted work is done.
 
 use anyhow::Result;
 use passerelle_tests::{
@@ -15,7 +15,7 @@ on_every_shape!(
 
 const CONTACT: &str = "+4915199000001";
 
-/// Rounds of killing: a few, or many with `--long`.
+/// Returns the number of kills: a few, or many with `--long`.
 fn rounds() -> u32 {
     if std::env::var_os("PASSERELLE_TEST_LONG").is_some() {
         20
@@ -24,7 +24,7 @@ fn rounds() -> u32 {
     }
 }
 
-/// The random source of a test whose seed is told.
+/// Makes a random source and prints its seed.
 pub(crate) fn seeded() -> StdRng {
     let seed = std::env::var("PASSERELLE_TEST_SEED")
         .ok()
@@ -44,7 +44,7 @@ async fn a_hundred_linked_sessions_killed_at_seeded_moments_are_all_back_without
     for _ in 0..rounds() {
         world.gateway.kill().await?;
         world.gateway.spawn()?;
-        // The moment of the kill is the test's subject, not something waited for.
+        // The time of the kill is what is tested. Nothing is waited for.
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..10_000))).await;
     }
     world.gateway.kill_and_restart().await?;
@@ -105,10 +105,10 @@ async fn sends_in_flight_when_killed_at_seeded_moments_are_shown_once(
         world.gateway.kill_and_restart().await?;
     }
     world.lanes_empty(Duration::from_secs(90)).await?;
-    within(Duration::from_secs(20), "all are shown", async || {
+    within(Duration::from_secs(20), "all texts are shown", async || {
         let shown = world.simulator.shown(CONTACT).await?;
         let once: BTreeSet<_> = shown.iter().cloned().collect();
-        assert_eq!(once.len(), shown.len(), "something was shown twice");
+        assert_eq!(once.len(), shown.len(), "a text was shown twice");
         Ok((once == accepted).then_some(()))
     })
     .await?;
@@ -133,13 +133,13 @@ async fn asked_to_end_the_gateway_finishes_and_the_phones_stay_linked(
     assert_eq!(
         phone["devices"].as_array().map(Vec::len),
         Some(1),
-        "ending must not unlink"
+        "a stop must not unlink"
     );
     world.gateway.start().await?;
     world.lanes_empty(Duration::from_secs(30)).await?;
     within(
         Duration::from_secs(20),
-        "all are shown in order",
+        "all texts are shown in order",
         async || {
             Ok((world.simulator.shown(CONTACT).await? == ["0", "1", "2", "3", "4"]).then_some(()))
         },
@@ -147,7 +147,7 @@ async fn asked_to_end_the_gateway_finishes_and_the_phones_stay_linked(
     .await?;
     assert!(
         world.simulator.ledger("repeat").await?.is_empty(),
-        "a graceful end repeats nothing"
+        "a graceful stop must not repeat a message"
     );
     world.finish().await
 }

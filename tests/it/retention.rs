@@ -1,4 +1,4 @@
-//! An organisation's files are kept for a time of its own, those that are here, too.
+//! An organisation can keep its files for its own time, including files that are already stored.
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -33,7 +33,7 @@ async fn keep(world: &World, org: &str, hours: u32) -> Result<Value> {
         .into(200)
 }
 
-/// The whole hours between two times of a file.
+/// Returns the whole hours from a file's creation to its expiry.
 fn hours(file: &Value) -> Result<i64> {
     let at = |field: &str| {
         let text = file[field].as_str().context("a time")?;
@@ -58,16 +58,20 @@ async fn an_organisation_s_files_are_kept_for_a_time_of_its_own(
     let other = world.admin.tenant("Other").await?;
     let theirs: Value = other.upload("document", PAPER).await?.into(201)?;
     let before: Value = world.api.upload("document", PAPER).await?.into(201)?;
-    assert_eq!(hours(&before)?, 72, "as the gateway keeps files");
+    assert_eq!(hours(&before)?, 72, "the gateway's own retention");
     let organisation = keep(&world, &world.org, 5).await?;
     assert_eq!(organisation["media_retention_hours"], 5);
     assert_eq!(
         kept(&world.api, &before["id"]).await?,
         5,
-        "what is here, too"
+        "files that are already stored must follow"
     );
-    assert_eq!(kept(&other, &theirs["id"]).await?, 72, "nobody else's");
-    // Whichever way one comes.
+    assert_eq!(
+        kept(&other, &theirs["id"]).await?,
+        72,
+        "files of other organisations must not change"
+    );
+    // It applies to files from every source.
     let after: Value = world.api.upload("document", PAPER).await?.into(201)?;
     assert_eq!(hours(&after)?, 5);
     let said = json!({ "type": "document", "bytes_base64": STANDARD.encode(PAPER) });
@@ -77,7 +81,7 @@ async fn an_organisation_s_files_are_kept_for_a_time_of_its_own(
         .await?;
     let told = receiver.wait_for("media.available", 1).await?;
     assert_eq!(hours(&told[0].body["data"]["media"])?, 5);
-    // A message that may wait for a day needs its file as long.
+    // A message that may wait for a day needs its file for a day.
     let shop = Shop::open().await?;
     let url = shop.put("/paper", Page::File("application/pdf", PAPER.to_vec()));
     for document in [json!({ "url": url }), json!({ "media_id": after["id"] })] {
@@ -122,7 +126,7 @@ async fn the_operator_alone_says_how_long_files_are_kept(backing: Backing) -> Re
         let refused = put(&world.admin, org, json!({ "hours": hours })).await?;
         assert_eq!(refused.code(), code, "{}", refused.body);
     }
-    // As long as the gateway keeps files, which is more than thirty days here.
+    // The upper limit is the gateway's own retention, which is more than thirty days here.
     keep(&world, org, 800).await?;
     let told: Value = world
         .admin
@@ -162,7 +166,7 @@ async fn the_command_line_says_it_too(backing: Backing) -> Result<Finished> {
             .args(more)
             .env("PASSERELLE_DATABASE_URL", &world.gateway.database.url)
             .env("PASSERELLE_KEK", &world.gateway.setup.kek);
-        // No process of the gateway is in its way, nor it in theirs.
+        // The command and the running gateway do not disturb each other.
         Ok::<_, anyhow::Error>(command.output().await?)
     };
     let done = admin(&["--hours", "24"]).await?;

@@ -1,5 +1,5 @@
-//! PostgreSQL behind row-level security: no table is forgotten, and what one connection does for one
-//! organisation is nothing to the next. (What each role sees is asked in `engine/src/store`.)
+//! PostgreSQL's row-level security: no table is left out, and a connection that served one organisation
+//! shows nothing of it to the next. (`engine/src/store` tests what each role sees.)
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Finished, Setup, World, api::Api};
@@ -24,8 +24,8 @@ on_postgres!(
     two_organisations_share_one_connection_and_see_their_own,
 );
 
-/// Tables without an organisation. Whoever adds one says here why; a table with a column `org_id`, or
-/// `session_id`, is behind row-level security by itself (`migrations/postgres/`).
+/// Tables without an organisation. Add a table here only with a reason. Tables with a column `org_id` or
+/// `session_id` get row-level security by themselves (`migrations/postgres/`).
 const OF_NO_ORGANISATION: [(&str, &str); 5] = [
     ("_sqlx_migrations", "what was run here"),
     ("_sqlx_migrations_postgres", "the same, of PostgreSQL's own"),
@@ -34,10 +34,10 @@ const OF_NO_ORGANISATION: [(&str, &str); 5] = [
     ("vault_check", "the operator's key-encryption keys"),
 ];
 
-/// What an organisation's statements may do with them.
+/// The tables of these that an organisation's statements may read.
 const READ_BY_ORGANISATIONS: [&str; 1] = ["host"];
 
-/// Columns that hold what nobody can guess or choose: a key that has one of them tells nothing.
+/// Columns whose values nobody can guess or choose. A unique key with one of them reveals nothing.
 const UNGUESSABLE: [&str; 5] = ["id", "session_id", "event_id", "public_id", "object"];
 
 async fn texts(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<String>> {
@@ -81,7 +81,7 @@ async fn every_table_of_organisations_is_behind_it() -> Result<Finished> {
          AND has_table_privilege('passerelle_app', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')",
     );
     assert_eq!(changed.await?, Vec::<String>::new());
-    // A view reads as its owner, whatever the reader may see, unless it is told otherwise.
+    // A view reads with its owner's rights, not the reader's, unless it is declared otherwise.
     let views = texts(
         &mut conn,
         "SELECT relname::text FROM pg_class WHERE relkind IN ('v', 'm') AND relnamespace = 'public'::regnamespace \
@@ -107,7 +107,7 @@ async fn no_unique_key_tells_of_another_organisations_row() -> Result<Finished> 
         let safe = |column| column == "org_id" || UNGUESSABLE.contains(&column);
         assert!(
             columns.split(',').any(safe),
-            "a collision in {key} tells one organisation of another's row"
+            "a collision in {key} reveals one organisation's row to another"
         );
     }
     world.finish_with_work_undone().await
@@ -134,7 +134,7 @@ async fn the_roles_own_nothing_and_are_subject_to_it() -> Result<Finished> {
         &mut conn,
         "SELECT usename::text FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'passerelle\\_%'",
     );
-    // They are taken on, not logged in as.
+    // The process takes on these roles with SET ROLE and does not log in as them.
     assert_eq!(working.await?, Vec::<String>::new());
     world.finish_with_work_undone().await
 }
@@ -143,7 +143,7 @@ const TURNS: usize = 10;
 const CONTACT: &str = "+4915199000001";
 
 async fn two_organisations_share_one_connection_and_see_their_own() -> Result<Finished> {
-    // One connection for the organisations, one for what serves them all.
+    // One connection for organisations, and one for statements across all of them.
     let setup = Setup {
         flags: ["--database-connections", "2"].map(str::to_owned).into(),
         ..Setup::quick()
@@ -162,8 +162,8 @@ async fn two_organisations_share_one_connection_and_see_their_own() -> Result<Fi
     world.finish().await
 }
 
-/// Sends one text after the other and reads what the organisation has, which is one session and what
-/// went through it; the messages.
+/// Sends one text after the other and checks that the organisation sees only its own session and messages.
+/// Returns the messages' ids.
 async fn converse(api: &Api, session: &str) -> Result<Vec<String>> {
     let mut sent = Vec::new();
     for turn in 0..TURNS {

@@ -1,4 +1,4 @@
-//! A text out: every status is true when it is told.
+//! Sending a text: every status is true when it is reported.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -43,21 +43,21 @@ async fn a_text_goes_out_and_is_read(backing: Backing) -> Result<Finished> {
     );
     let whole = world.api.whole_message(&accepted.id).await?;
     let stamp = |field: &str| {
-        let text = whole[field].as_str().context("a stamp")?;
+        let text = whole[field].as_str().context("a timestamp")?;
         anyhow::Ok(chrono::DateTime::parse_from_rfc3339(text)?.timestamp_millis())
     };
     let lives = stamp("expires_at")? - stamp("created_at")?;
-    assert_eq!(lives, 24 * 3_600_000, "a day when nothing is said");
+    assert_eq!(lives, 24 * 3_600_000, "the default is a day");
     let queue = accepted
         .queue
         .as_ref()
         .context("an accepted message has a place")?;
-    assert_eq!(queue["position"], json!(0), "nobody is before it");
+    assert_eq!(queue["position"], json!(0), "no message is before it");
     assert!(queue["estimated_send_at"].is_string() && queue["estimated_send_by"].is_string());
     let read = world.api.message_at(&accepted.id, "read").await?;
     assert_eq!(
         read.wa_message_id, accepted.wa_message_id,
-        "the id is chosen when it is accepted"
+        "a WhatsApp id is chosen at accept"
     );
     let stamps = [&read.sent_at, &read.delivered_at, &read.read_at];
     assert!(stamps.is_sorted(), "{stamps:?}");
@@ -106,7 +106,7 @@ async fn a_phone_that_does_not_read_leaves_the_message_delivered(
         .await?;
     let sent = world.api.send(&session.id, CONTACT, "hello").await?;
     let at = world.api.message_at(&sent.id, "sent").await?;
-    assert_eq!(at.status, "sent", "nobody took the delivery yet");
+    assert_eq!(at.status, "sent", "no phone has received it yet");
     world
         .simulator
         .phone(
@@ -155,7 +155,7 @@ async fn a_silent_server_never_makes_a_message_sent(backing: Backing) -> Result<
     let world = World::with(backing, setup).await?;
     let receiver = world.endpoint(&[]).await?;
     let session = world.linked(NUMBER).await?;
-    // The server takes the frames and neither acknowledges nor delivers them.
+    // The server receives the frames, but neither acknowledges nor delivers them.
     world
         .simulator
         .phone(
@@ -201,7 +201,7 @@ async fn an_acknowledgement_that_comes_late_still_counts(backing: Backing) -> Re
     };
     let world = World::with(backing, setup).await?;
     let session = world.linked(NUMBER).await?;
-    // Nobody is there to send a receipt.
+    // The recipient is offline and sends no receipt.
     let phone = Phone {
         online: false,
         ..Phone::default()
@@ -288,7 +288,7 @@ async fn a_hundred_sends_while_the_session_is_offline_go_out_later(
     assert_eq!(world.simulator.ledger("sent").await?.len(), 0);
     world.api.connect(&session.id).await?;
     world.lanes_empty(Duration::from_mins(1)).await?;
-    soon("all are shown", async || {
+    soon("all texts are shown", async || {
         let shown = world.simulator.shown(CONTACT).await?;
         Ok((shown.len() >= 100).then(|| assert_eq!(shown, texts)))
     })
@@ -340,7 +340,9 @@ async fn a_message_that_waits_past_its_expiry_is_never_sent(backing: Backing) ->
     let mut body = Api::text(&session.id, CONTACT, "a code that is good for two seconds");
     body["expires_at"] = json!(world.api.in_seconds(2).await?);
     let accepted: Value = world.api.post("/v1/messages", &body).await?.into(202)?;
-    let id = accepted["id"].as_str().context("it has an id")?;
+    let id = accepted["id"]
+        .as_str()
+        .context("an accepted message has an id")?;
     let expired = world.api.message_at(id, "expired").await?;
     assert_eq!(expired.sent_at, None);
     receiver.wait_for("message.expired", 1).await?;

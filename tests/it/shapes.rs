@@ -1,45 +1,45 @@
-//! Every promise is asked of every shape the gateway has: one process over SQLite, one over PostgreSQL,
-//! and a cluster. What is not stands here, with the reason.
+//! Every behaviour is tested in every shape of the gateway: one process on SQLite, one on PostgreSQL, and
+//! a cluster. The exceptions are listed here with a reason.
 
 use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
-/// Files with tests that are not of every shape.
+/// Files with tests that do not run in every shape.
 const NOT_OF_EVERY_SHAPE: [(&str, &str); 19] = [
     (
         "bad_fields",
-        "about the shape of requests, which is judged before any store is asked",
+        "requests are checked before any store is used",
     ),
     (
         "binaries",
-        "about the program that refuses to start, and commands of one process; what needs a world is of every shape",
+        "programs that refuse to start, and commands of one process; tests with a world run in every shape",
     ),
     ("cluster", "about processes that share a store"),
     (
         "crash_points",
-        "a claim of deliveries is not come to where they travel as tokens, and their dispatch only there; the rest is of every shape",
+        "deliveries that travel as tokens never reach the claim, and only they reach the dispatch; the other tests run in every shape",
     ),
     ("deploy", "reads the files that run it"),
     (
         "documents",
-        "reads the pages, and runs their shell blocks against one sandbox",
+        "reads the pages, and runs their shell blocks in one sandbox",
     ),
     ("faults", "about a cluster whose parts fail"),
     (
         "films",
-        "one film of each kind is of every shape; what is done with odd ones is done by one process",
+        "one video of each kind runs in every shape; unusual videos are handled by one process",
     ),
     (
         "hanging",
-        "about what one process does while a host of files says nothing",
+        "how one process behaves while a host of files does not answer",
     ),
     (
         "herd",
-        "the order in which one process connects its numbers; of a cluster that its hosts share a rate",
+        "the order in which one process connects its numbers; for a cluster, that its hosts share a rate",
     ),
     (
         "interop",
-        "another client on the simulated server, in a step of its own",
+        "another client on the simulated server, in a separate step",
     ),
     ("layers", "reads the sources"),
     (
@@ -48,11 +48,11 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 19] = [
     ),
     (
         "pages",
-        "one document is of every shape; traps are met by one process",
+        "one document runs in every shape; malicious documents are handled by one process",
     ),
     (
         "previews",
-        "one preview is of every shape; what a page can do wrong is met by one process",
+        "one preview runs in every shape; bad pages are handled by one process",
     ),
     ("redis", "about the Redis of a cluster"),
     ("retention", "moves time in the store behind one process"),

@@ -1,4 +1,4 @@
-//! Another organisation's ids answer exactly as ids that never were.
+//! Another organisation's ids are answered exactly like ids that never existed.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, Finished, World, api::Reply, on_every_shape};
@@ -15,7 +15,7 @@ on_every_shape!(
 
 const CONTACT: &str = "+4915199000001";
 
-/// A valid id of the same kind that nobody has.
+/// Returns a valid id of the same kind that does not exist.
 fn never(id: &str) -> String {
     let (prefix, suffix) = id.split_once('_').unwrap_or_default();
     let swapped: String = suffix.chars().rev().take(10).collect();
@@ -27,7 +27,7 @@ fn never(id: &str) -> String {
     format!("{prefix}_{kept}{swapped}")
 }
 
-/// What is compared: the status and the body without what belongs to one request.
+/// Returns what is compared: the status, and the body without the parts that differ for each request.
 fn bare(reply: &Reply, id: &str) -> (u16, String) {
     let mut body = reply.body.clone();
     if let Some(fields) = body.as_object_mut() {
@@ -120,7 +120,7 @@ async fn another_organisations_ids_answer_as_ids_that_never_were(
     world.finish_with_work_undone().await
 }
 
-/// Makes an event, and so a delivery to the endpoint, by canceling a message; the delivery's id.
+/// Makes an event, and so a delivery to the endpoint, by canceling a message. Returns the delivery's id.
 async fn a_delivery(api: &Api, session: &str) -> Result<String> {
     let message = api.send(session, CONTACT, "taken back").await?.id;
     api.act(&format!("/v1/messages/{message}/cancel"))
@@ -128,10 +128,11 @@ async fn a_delivery(api: &Api, session: &str) -> Result<String> {
         .into::<Value>(200)?;
     let deliveries: Value = api.get("/v1/webhook-deliveries").await?.into(200)?;
     let id = deliveries["data"][0]["id"].as_str();
-    Ok(id.context("the event is delivered")?.to_owned())
+    Ok(id.context("the event has a delivery")?.to_owned())
 }
 
-/// Calls with the stranger's key, once with a real id of somebody else, once with one of nobody.
+/// Calls with the stranger's key, once with another organisation's id and once with an id that does not
+/// exist.
 async fn compare(
     theirs: &Api,
     method: &Method,
@@ -152,7 +153,7 @@ async fn compare(
     }
     assert_eq!(
         answers[0], answers[1],
-        "{method} {path} tells that the id is somebody's"
+        "{method} {path} reveals that the id exists"
     );
     assert_eq!(answers[0].0, 404, "{method} {path}: {}", answers[0].1);
     Ok(())
@@ -242,7 +243,7 @@ async fn an_organisation_makes_further_keys_of_its_own(backing: Backing) -> Resu
     let made: Value = made.into(201)?;
     let second = world
         .api
-        .with_key(made["key"].as_str().context("it is shown once")?);
+        .with_key(made["key"].as_str().context("a new key is shown once")?);
     let session = second.create_session("made with the second key").await?;
     assert_eq!(world.api.session(&session.id).await?.id, session.id);
     let listed: Value = second.get("/v1/api-keys").await?.into(200)?;

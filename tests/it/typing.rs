@@ -1,4 +1,4 @@
-//! A contact is shown that somebody types: at once, for a while, and not who opted out.
+//! The typing indicator: shown at once, for a limited time, and never to a contact who opted out.
 
 use anyhow::Result;
 use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon, within};
@@ -15,7 +15,7 @@ const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 const NEIGHBOUR: &str = "+4915199000002";
 
-/// What was shown to a contact, in order.
+/// Returns what was shown to a contact, in order.
 async fn shown(world: &World, to: &str) -> Result<Vec<String>> {
     let noted = world.simulator.ledger("chatstate").await?;
     let of = noted.into_iter().filter(|entry| entry.to == to);
@@ -42,14 +42,14 @@ async fn typing_is_shown_and_taken_back_by_itself(backing: Backing) -> Result<Fi
     show(NEIGHBOUR, "recording").await?;
     let told = show(NEIGHBOUR, "paused").await?;
     assert_eq!(told["until"], Value::Null);
-    soon("both were shown it", async || {
+    soon("both contacts were shown it", async || {
         let to_neighbour = shown(&world, NEIGHBOUR).await?;
         let to_contact = shown(&world, CONTACT).await?;
         Ok((to_neighbour == ["recording", "paused"] && to_contact == ["composing"]).then_some(()))
     })
     .await?;
-    // Phones take it back after some 25 seconds; this number does before.
-    within(Duration::from_secs(25), "it is taken back", async || {
+    // Phones hide it after some 25 seconds. This number ends it before that.
+    within(Duration::from_secs(25), "the indicator ends", async || {
         let to_contact = shown(&world, CONTACT).await?;
         Ok((to_contact == ["composing", "paused"]).then_some(()))
     })

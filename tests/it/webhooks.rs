@@ -1,4 +1,5 @@
-//! Webhooks arrive at least once, under the same id, signed, and one bad endpoint holds up nobody.
+//! Webhooks are delivered at least once, with the same id and signed. A failing endpoint does not delay
+//! others.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -35,7 +36,7 @@ async fn say(world: &World, texts: std::ops::Range<u32>) -> Result<()> {
     Ok(())
 }
 
-/// A linked number and somebody who writes to it.
+/// Starts a world with a linked number and a contact.
 async fn ready(backing: Backing) -> Result<World> {
     let world = World::with(backing, Setup::quick()).await?;
     world.linked(NUMBER).await?;
@@ -43,7 +44,7 @@ async fn ready(backing: Backing) -> Result<World> {
     Ok(world)
 }
 
-/// Waits until that many texts are stored, so that their deliveries have been tried or are due.
+/// Waits until this many texts are stored, so that their deliveries are due or were tried.
 async fn stored(world: &World, count: usize) -> Result<()> {
     within(
         Duration::from_secs(30),
@@ -78,7 +79,7 @@ async fn a_receiver_down_during_a_kill_gets_everything(backing: Backing) -> Resu
     stored(&world, 30).await?;
     world.gateway.kill_and_restart().await?;
     receiver.up().await?;
-    // A claim that the kill cut short lapses within a minute.
+    // The claim of a delivery that was interrupted by the kill expires within a minute.
     let told = receiver
         .wait_for_within(Duration::from_secs(90), "message.received", 30)
         .await?;
@@ -106,12 +107,16 @@ async fn a_repeated_attempt_has_the_same_id_and_a_new_timestamp(
         (Duration::from_secs(3)..Duration::from_secs(9)).contains(&waited),
         "{waited:?}"
     );
-    // The receiver sees an attempt before it is recorded.
+    // The receiver sees an attempt before the gateway records it.
     let delivered = "/v1/webhook-deliveries?status=delivered";
-    let id = within(Duration::from_secs(10), "it is recorded", async || {
-        let page: Value = world.api.get(delivered).await?.into(200)?;
-        Ok(page["data"][0]["id"].as_str().map(str::to_owned))
-    })
+    let id = within(
+        Duration::from_secs(10),
+        "the delivery is recorded",
+        async || {
+            let page: Value = world.api.get(delivered).await?.into(200)?;
+            Ok(page["data"][0]["id"].as_str().map(str::to_owned))
+        },
+    )
     .await?;
     let one: Value = world
         .api
@@ -163,7 +168,7 @@ async fn a_hanging_endpoint_does_not_hold_up_another(backing: Backing) -> Result
         .await?;
     assert!(
         hanging.arrivals().len() < 20,
-        "the other one had answered by then"
+        "the slow endpoint delayed the other one"
     );
     assert!(
         began.elapsed() < Duration::from_secs(4),
@@ -186,10 +191,7 @@ async fn after_a_rotation_both_secrets_verify(backing: Backing) -> Result<Finish
     receiver.trust(&old);
     let path = format!("/v1/webhook-endpoints/{id}");
     let read: Value = world.api.get(&path).await?.into(200)?;
-    assert!(
-        read["secret"].is_null(),
-        "a secret is shown only when it is made"
-    );
+    assert!(read["secret"].is_null(), "a secret is shown only once");
     let rotated: Value = world
         .api
         .act(&format!("{path}/secret/rotate"))

@@ -11,12 +11,12 @@ use std::{
 
 use crate::wait::{soon, within};
 
-/// Where a gateway answers; changes when it is started again.
+/// The gateway's address. It changes when the gateway is started again.
 #[derive(Debug, Clone, Default)]
 pub struct Base(Arc<RwLock<String>>);
 
 impl Base {
-    /// The address now, without a slash at its end.
+    /// Returns the current address, without a trailing slash.
     pub fn get(&self) -> String {
         self.0
             .read()
@@ -31,57 +31,57 @@ impl Base {
     }
 }
 
-/// A client that calls with one key.
+/// A client that uses one key.
 #[derive(Debug, Clone)]
 pub struct Api {
     http: reqwest::Client,
     base: Base,
-    /// What it calls with.
+    /// The API key.
     pub key: String,
 }
 
-/// A reply, read to its end.
+/// A reply with its whole body.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The header fields.
+    /// The headers.
     pub headers: HeaderMap,
-    /// The body as JSON; `null` when it is empty or none.
+    /// The body as JSON. `null` when it is empty or not JSON.
     pub body: Value,
 }
 
 impl Reply {
-    /// The problem's stable code, or "" when the body is no problem.
+    /// Returns the problem's stable code, or "" if the body is not a problem.
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 
-    /// The body as `T`, if the status is `expected`.
+    /// Returns the body as `T` if the status is `expected`.
     pub fn into<T: DeserializeOwned>(self, expected: u16) -> Result<T> {
         ensure!(
             self.status.as_u16() == expected,
-            "the API answered {} {} in place of {expected}",
+            "the API answered {} {} instead of {expected}",
             self.status,
             self.body
         );
         serde_json::from_value(self.body.clone())
-            .with_context(|| format!("the body has another shape: {}", self.body))
+            .with_context(|| format!("the body has an unexpected shape: {}", self.body))
     }
 }
 
-/// What `…/sessions` answers with.
+/// What `…/sessions` returns.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Session {
     /// `ses_…`
     pub id: String,
     /// `running` or `stopped`: what the tenant wants.
     pub desired: String,
-    /// What it is at the moment.
+    /// Its current state.
     pub state: String,
     /// The linked number, E.164.
     pub phone: Option<String>,
-    /// What becomes of its messages that may have been sent: `resend` or `hold`.
+    /// What happens to messages that may already have been sent: `resend` or `hold`.
     pub uncertain_sends: String,
     /// Its lane.
     pub queue: Option<SessionQueue>,
@@ -90,43 +90,43 @@ pub struct Session {
 /// A session's lane.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SessionQueue {
-    /// Messages not yet on their way.
+    /// Messages that are not being sent yet.
     pub pending: u64,
 }
 
-/// What `…/messages` answers with.
+/// What `…/messages` returns.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Message {
     /// `msg_…`
     pub id: String,
-    /// Whose number it goes out from or came in on.
+    /// The session that sends or received it.
     pub session_id: String,
     /// `outbound` or `inbound`.
     pub direction: String,
     /// `queued sending unknown sent delivered read played failed expired canceled`, or `received`.
     pub status: String,
-    /// E.164 of the recipient.
+    /// The recipient, E.164.
     pub to: Option<Value>,
     /// The sender.
     pub from: Option<Value>,
-    /// Why it failed.
+    /// Why sending failed.
     pub error: Option<Value>,
     /// `{body}`
     pub text: Option<Value>,
-    /// Place and estimates while it waits.
+    /// Its place in the queue and the estimates while it waits.
     pub queue: Option<Value>,
     /// WhatsApp's message id.
     pub wa_message_id: Option<String>,
-    /// When the server acknowledged it, RFC 3339.
+    /// When WhatsApp's server acknowledged it, RFC 3339.
     pub sent_at: Option<String>,
-    /// When a phone had it, RFC 3339.
+    /// When a phone received it, RFC 3339.
     pub delivered_at: Option<String>,
     /// When it was read, RFC 3339.
     pub read_at: Option<String>,
 }
 
 impl Message {
-    /// The text.
+    /// Returns the text.
     pub fn body(&self) -> &str {
         self.text
             .as_ref()
@@ -134,7 +134,7 @@ impl Message {
             .unwrap_or_default()
     }
 
-    /// The stable code of the failure, or "".
+    /// Returns the stable code of the failure, or "".
     pub fn error_code(&self) -> &str {
         self.error
             .as_ref()
@@ -150,11 +150,11 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Whether another page follows.
     pub has_more: bool,
-    /// What `cursor` takes for it.
+    /// The `cursor` of the next page.
     pub next_cursor: Option<String>,
 }
 
-/// How far a status is; a status never goes back, so waiting for one takes any later one too.
+/// Returns how far a status is. A status never goes back, so a wait for one also accepts a later one.
 fn rank(status: &str) -> u8 {
     match status {
         "queued" => 0,
@@ -169,7 +169,7 @@ fn rank(status: &str) -> u8 {
 }
 
 impl Api {
-    /// A client of the gateway at `base`.
+    /// Makes a client of the gateway at `base`.
     pub fn new(base: Base, key: impl Into<String>) -> Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(40))
@@ -182,7 +182,7 @@ impl Api {
         })
     }
 
-    /// The same gateway with another key.
+    /// Returns a client of the same gateway with another key.
     #[must_use]
     pub fn with_key(&self, key: impl Into<String>) -> Self {
         Self {
@@ -191,12 +191,12 @@ impl Api {
         }
     }
 
-    /// Where the gateway answers.
+    /// Returns the gateway's address.
     pub fn base(&self) -> &Base {
         &self.base
     }
 
-    /// A request with the key, to be shaped further.
+    /// Builds a request with the key. The caller adds the rest.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.base.get()))
@@ -216,34 +216,35 @@ impl Api {
         })
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Result<Reply> {
         Self::reply(self.request(Method::GET, path)).await
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Result<Reply> {
         Self::reply(self.request(Method::DELETE, path)).await
     }
 
-    /// POST of a JSON body.
+    /// Posts a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply> {
         Self::reply(self.request(Method::POST, path).json(body)).await
     }
 
-    /// POST without a body.
+    /// Posts without a body.
     pub async fn act(&self, path: &str) -> Result<Reply> {
         Self::reply(self.request(Method::POST, path)).await
     }
 
-    /// A reply's bytes, with its status and header fields.
+    /// Sends a request and returns the status, headers and bytes of the reply.
     pub async fn bytes(request: RequestBuilder) -> Result<(StatusCode, HeaderMap, Vec<u8>)> {
         let reply = request.send().await?;
         let (status, headers) = (reply.status(), reply.headers().clone());
         Ok((status, headers, reply.bytes().await?.to_vec()))
     }
 
-    /// A request without a key, to an address that was given; without `--public-url` a cluster gives paths.
+    /// Builds a request without a key for a link that the API returned. Without `--public-url` a cluster
+    /// returns paths instead of full links.
     pub fn open(&self, url: &str) -> RequestBuilder {
         if url.starts_with('/') {
             return self.http.get(format!("{}{url}", self.base.get()));
@@ -253,13 +254,13 @@ impl Api {
 
     // files
 
-    /// Uploads a file as it is: the reply as it came.
+    /// Uploads a file and returns the reply.
     pub async fn upload(&self, kind: &str, bytes: impl Into<reqwest::Body>) -> Result<Reply> {
         let path = format!("/v1/media/stream?kind={kind}");
         Self::reply(self.request(Method::POST, &path).body(bytes)).await
     }
 
-    /// Waits until a file is `status`.
+    /// Waits until a file has this status.
     pub async fn media_at(&self, id: &str, status: &str) -> Result<Value> {
         within(
             Duration::from_secs(40),
@@ -274,7 +275,7 @@ impl Api {
 
     // organisations and keys
 
-    /// A new organisation's id (needs the admin key).
+    /// Creates an organisation and returns its id (needs the admin key).
     pub async fn create_organisation(&self, name: &str) -> Result<String> {
         let made: Value = self
             .post("/v1/organisations", &json!({ "name": name }))
@@ -283,7 +284,7 @@ impl Api {
         id_of(&made)
     }
 
-    /// A new key of an organisation: its id and the key (needs the admin key).
+    /// Creates a key of an organisation and returns its id and the key (needs the admin key).
     pub async fn create_key(&self, org: &str, name: &str) -> Result<(String, String)> {
         let path = format!("/v1/organisations/{org}/api-keys");
         let made: Value = self
@@ -294,7 +295,7 @@ impl Api {
         Ok((id_of(&made)?, key.to_owned()))
     }
 
-    /// A client of a new organisation (needs the admin key).
+    /// Creates an organisation and returns a client for it (needs the admin key).
     pub async fn tenant(&self, name: &str) -> Result<Self> {
         let org = self.create_organisation(name).await?;
         let (_, key) = self.create_key(&org, "tests").await?;
@@ -303,41 +304,41 @@ impl Api {
 
     // sessions
 
-    /// A new session, not yet connected.
+    /// Creates a session that is not yet connected.
     pub async fn create_session(&self, name: &str) -> Result<Session> {
         self.post("/v1/sessions", &json!({ "name": name }))
             .await?
             .into(201)
     }
 
-    /// A session as it is now.
+    /// Returns a session.
     pub async fn session(&self, id: &str) -> Result<Session> {
         self.get(&format!("/v1/sessions/{id}")).await?.into(200)
     }
 
-    /// All sessions of the organisation.
+    /// Returns all sessions of the organisation.
     pub async fn sessions(&self) -> Result<Vec<Session>> {
         self.all("/v1/sessions?limit=100").await
     }
 
-    /// Asks for it to run.
+    /// Asks for the session to be connected.
     pub async fn connect(&self, id: &str) -> Result<Session> {
         self.act(&format!("/v1/sessions/{id}/connect"))
             .await?
             .into(202)
     }
 
-    /// Asks for it to stop.
+    /// Asks for the session to be disconnected.
     pub async fn disconnect(&self, id: &str) -> Result<Session> {
         self.act(&format!("/v1/sessions/{id}/disconnect"))
             .await?
             .into(202)
     }
 
-    /// The QR string, as soon as there is one.
+    /// Waits for the QR string and returns it.
     ///
     /// # Panics
-    /// When a missing QR is told with another code than `qr_not_available`.
+    /// If the API reports a missing QR with another code than `qr_not_available`.
     pub async fn qr(&self, id: &str) -> Result<String> {
         soon("there is a QR code", async || {
             let reply = self.get(&format!("/v1/sessions/{id}/qr")).await?;
@@ -351,7 +352,7 @@ impl Api {
         .await
     }
 
-    /// Waits until the session is in a state.
+    /// Waits until the session is in this state.
     pub async fn session_in(&self, id: &str, state: &str) -> Result<Session> {
         within(
             Duration::from_secs(45),
@@ -366,38 +367,38 @@ impl Api {
 
     // messages
 
-    /// The body of a text to send.
+    /// Builds the body of a text message.
     pub fn text(session: &str, to: &str, body: &str) -> Value {
         json!({ "session_id": session, "type": "text", "to": to, "text": { "body": body } })
     }
 
-    /// Sends a text: accepted when this returns.
+    /// Sends a text. It is accepted when this returns.
     pub async fn send(&self, session: &str, to: &str, body: &str) -> Result<Message> {
         self.post("/v1/messages", &Self::text(session, to, body))
             .await?
             .into(202)
     }
 
-    /// Sends a message of a kind: its `type`, what it carries, and what stands beside it.
+    /// Sends a message of any kind. `kind` has its `type`, its content and any further fields.
     pub async fn send_kind(&self, session: &str, to: &str, kind: Value) -> Result<Message> {
         self.post("/v1/messages", &Self::of_kind(session, to, kind))
             .await?
             .into(202)
     }
 
-    /// The body of a message of a kind.
+    /// Builds the body of a message of any kind.
     pub fn of_kind(session: &str, to: &str, mut kind: Value) -> Value {
         kind["session_id"] = json!(session);
         kind["to"] = json!(to);
         kind
     }
 
-    /// A message as it is now, with every field.
+    /// Returns a message with every field.
     pub async fn whole_message(&self, id: &str) -> Result<Value> {
         self.get(&format!("/v1/messages/{id}")).await?.into(200)
     }
 
-    /// Sends with an idempotency key, and gives the reply as it came.
+    /// Sends with an idempotency key and returns the reply.
     pub async fn send_once(&self, key: &str, body: &Value) -> Result<Reply> {
         let request = self
             .request(Method::POST, "/v1/messages")
@@ -405,12 +406,12 @@ impl Api {
         Self::reply(request.json(body)).await
     }
 
-    /// A message as it is now.
+    /// Returns a message.
     pub async fn message(&self, id: &str) -> Result<Message> {
         self.get(&format!("/v1/messages/{id}")).await?.into(200)
     }
 
-    /// Every message that a query names (`session_id=…&status=…`), over all pages.
+    /// Returns every message that matches a query (`session_id=…&status=…`), from all pages.
     pub async fn messages(&self, query: &str) -> Result<Vec<Message>> {
         self.all(&format!("/v1/messages?limit=100&{query}")).await
     }
@@ -427,7 +428,7 @@ impl Api {
         }
     }
 
-    /// Waits until a message has come as far as `status`.
+    /// Waits until a message has reached `status` or a later one.
     pub async fn message_at(&self, id: &str, status: &str) -> Result<Message> {
         let mut last = String::new();
         let found = within(
@@ -444,35 +445,35 @@ impl Api {
             },
         )
         .await;
-        found.with_context(|| format!("it was {last} at the end"))
+        found.with_context(|| format!("its last status was {last}"))
     }
 
-    /// An RFC 3339 time some seconds ahead, made from a time the gateway told.
+    /// Returns an RFC 3339 time this many seconds ahead of the gateway's clock.
     pub async fn in_seconds(&self, seconds: i64) -> Result<String> {
         let session = self.create_session("clock").await?;
         let path = format!("/v1/sessions/{}", session.id);
         let told: Value = self.get(&path).await?.into(200)?;
         let now = told["created_at"]
             .as_str()
-            .context("a session has its time")?;
+            .context("a session has a time")?;
         let now = chrono::DateTime::parse_from_rfc3339(now)?;
         Ok((now + chrono::TimeDelta::seconds(seconds)).to_rfc3339())
     }
 
     // webhooks
 
-    /// A new endpoint: its id and its secret. No events means all.
+    /// Creates an endpoint and returns its id and secret. An empty list of events means all.
     pub async fn create_endpoint(&self, url: &str, events: &[&str]) -> Result<(String, String)> {
         let body = json!({ "url": url, "events": events });
         let made: Value = self.post("/v1/webhook-endpoints", &body).await?.into(201)?;
         let secret = made["secret"]
             .as_str()
-            .context("the secret is shown at its making")?;
+            .context("the secret is shown when the endpoint is made")?;
         Ok((id_of(&made)?, secret.to_owned()))
     }
 }
 
-/// The `id` of an object.
+/// Returns the `id` of an object.
 pub fn id_of(made: &Value) -> Result<String> {
     Ok(made["id"].as_str().context("it has an id")?.to_owned())
 }

@@ -9,16 +9,16 @@ use crate::proxy::Proxy;
 /// Which shape a gateway under test has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
-    /// A file of the test's own.
+    /// SQLite, in a file of the test's own.
     Sqlite,
-    /// A database of the test's own on the server that `PASSERELLE_TEST_POSTGRES` names.
+    /// PostgreSQL, in a database of the test's own on the server in `PASSERELLE_TEST_POSTGRES`.
     Postgres,
-    /// As `Postgres`, and the gateway is five processes that wake each other by the Redis that
-    /// `PASSERELLE_TEST_REDIS` names: an api, two hosts, two workers.
+    /// Like `Postgres`, but the gateway is five processes (an api, two hosts, two workers), which wake
+    /// each other through the Redis in `PASSERELLE_TEST_REDIS`.
     Cluster,
 }
 
-/// As [`on_both_stores!`], and a third test of each function on a cluster.
+/// Like [`on_both_stores!`], with a third test of each function on a cluster.
 #[macro_export]
 macro_rules! on_every_shape {
     ($($name:ident),+ $(,)?) => {
@@ -33,9 +33,10 @@ macro_rules! on_every_shape {
     };
 }
 
-/// Makes two tests of each function named: one on SQLite, one on PostgreSQL.
+/// Makes two tests of each function: one on SQLite, one on PostgreSQL.
 ///
-/// Each takes a [`Backing`] and returns `Result<Finished>`, which only a finished world gives.
+/// Each function takes a [`Backing`] and returns `Result<Finished>`. Only a finished world returns
+/// `Finished`.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($name:ident),+ $(,)?) => {
@@ -59,20 +60,20 @@ macro_rules! on_both_stores {
 /// A private, empty database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// What `--database-url` is given.
+    /// The value of `--database-url`.
     pub url: String,
-    /// Which kind it is.
+    /// Its kind.
     pub backing: Backing,
 }
 
 impl Database {
-    /// Makes one, in `folder` or on the server.
+    /// Creates one, in `folder` or on the server.
     pub async fn create(backing: Backing, folder: &Path) -> Result<Self> {
         let url = match backing {
             Backing::Sqlite => format!("sqlite:{}", folder.join("passerelle.db").display()),
             Backing::Postgres | Backing::Cluster => {
                 let server = std::env::var("PASSERELLE_TEST_POSTGRES").context(
-                    "PASSERELLE_TEST_POSTGRES names no server: start the tests with tests/run",
+                    "PASSERELLE_TEST_POSTGRES is not set: start the tests with tests/run",
                 )?;
                 return Self::on(&server, backing).await;
             }
@@ -80,19 +81,19 @@ impl Database {
         Ok(Self { url, backing })
     }
 
-    /// Makes one on the PostgreSQL server that has this database.
+    /// Creates one on the PostgreSQL server of this database.
     pub async fn on(server: &str, backing: Backing) -> Result<Self> {
         let url = create_on(server).await?;
         Ok(Self { url, backing })
     }
 
-    /// A way to its server that can fail, not yet taken.
+    /// Starts a proxy to its server, which can fail on demand. Nothing uses it yet.
     pub async fn road(&self) -> Result<Proxy> {
         let (_, server, _) = self.parts()?;
         Proxy::to(server.to_owned()).await
     }
 
-    /// The same database by way of a proxy.
+    /// Returns the same database, reached through the proxy.
     pub fn through(&self, road: &Proxy) -> Result<Self> {
         let (login, _, name) = self.parts()?;
         Ok(Self {
@@ -101,15 +102,15 @@ impl Database {
         })
     }
 
-    /// A PostgreSQL database's address: login, host and port, name.
+    /// Splits a PostgreSQL address into login, host with port, and name.
     fn parts(&self) -> Result<(&str, &str, &str)> {
         let (login, rest) = self.url.split_once('@').context("the address has a user")?;
         let (server, name) = rest.split_once('/').context("the address has a database")?;
         Ok((login, server, name))
     }
 
-    /// Everything the database holds, as bytes in which a canary would be found: the raw files of
-    /// SQLite (with the log beside it), every row of every table of PostgreSQL.
+    /// Returns everything the database holds, as bytes to search for canaries: the raw files of SQLite
+    /// with its log, or every row of every table of PostgreSQL.
     pub async fn dump(&self, folder: &Path) -> Result<Vec<u8>> {
         match self.backing {
             Backing::Sqlite => {
@@ -129,8 +130,8 @@ impl Database {
         }
     }
 
-    /// Every row of every table. Unlike the raw files of [`Self::dump`] it does not change when
-    /// SQLite moves its log into its file.
+    /// Returns every row of every table. Unlike the raw files of [`Self::dump`], it does not change when
+    /// SQLite moves its log into its main file.
     pub async fn rows(&self) -> Result<Vec<u8>> {
         match self.backing {
             Backing::Sqlite => sqlite_rows(&self.url).await,
@@ -140,7 +141,7 @@ impl Database {
 }
 
 impl Database {
-    /// Changes rows behind the gateway's back.
+    /// Runs a statement on the database, without the gateway.
     pub async fn execute(&self, statement: &'static str) -> Result<u64> {
         let done = match self.backing {
             Backing::Sqlite => {
@@ -227,7 +228,7 @@ async fn postgres_rows(url: &str) -> Result<Vec<u8>> {
     Ok(all)
 }
 
-/// The bytes behind every `\x…` of a row's text.
+/// Decodes every `\x…` value in a row's text.
 fn unhex(row: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut bytes = Vec::new();

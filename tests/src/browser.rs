@@ -1,11 +1,11 @@
-//! Chromium without a window.
+//! Headless Chromium.
 
 use anyhow::{Context as _, Result};
 use std::{ffi::OsStr, path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
-/// Opens a page with a fresh profile under `folder`; what the browser printed. No host but
-/// 127.0.0.1 has an address.
+/// Opens a page with a fresh profile under `folder` and returns what the browser printed. Only 127.0.0.1
+/// can be resolved.
 pub async fn open(
     folder: &Path,
     flags: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -37,7 +37,7 @@ pub async fn open(
     Ok(shown.context("starting chromium")?.stdout)
 }
 
-/// An SVG picture as the browser draws it, as PNG.
+/// Renders an SVG picture in the browser and returns it as PNG.
 pub async fn screenshot_of_svg(folder: &Path, svg: &[u8]) -> Result<Vec<u8>> {
     let (page, shot) = (folder.join("picture.svg"), folder.join("picture.png"));
     std::fs::write(&page, svg)?;

@@ -1,4 +1,4 @@
-//! A server that speaks S3, with one bucket: moto's, written by others.
+//! An independent S3 server (moto) with one bucket.
 
 use anyhow::{Context as _, Result};
 use std::{path::Path, process::Stdio};
@@ -9,11 +9,11 @@ use tokio::{
 
 use crate::{wait::soon, world::install_tls};
 
-/// The server takes any signature, and shows objects to nobody without one.
+/// The server accepts any signature, but refuses to show objects without one.
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, \
     SignedHeaders=host, Signature=0";
 
-/// The server and its bucket. It ends with this.
+/// The server and its bucket. Dropping this stops the server.
 #[derive(Debug)]
 pub struct Bucket {
     port: u16,
@@ -26,7 +26,7 @@ impl Bucket {
     pub async fn start(folder: &Path) -> Result<Self> {
         install_tls();
         let program = std::env::var("PASSERELLE_TEST_MOTO")
-            .context("PASSERELLE_TEST_MOTO names no server: start the tests with tests/run")?;
+            .context("PASSERELLE_TEST_MOTO is not set: start the tests with tests/run")?;
         let free = TcpListener::bind("127.0.0.1:0").await?;
         let port = free.local_addr()?.port();
         drop(free);
@@ -61,12 +61,12 @@ impl Bucket {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What `--media-store` is given.
+    /// Returns the value of `--media-store`.
     pub fn place(&self) -> &'static str {
         "s3://files/kept"
     }
 
-    /// The environment that goes with it.
+    /// Returns the environment variables that this store needs.
     pub fn environment(&self) -> Vec<(String, String)> {
         let url = self.url();
         let pairs = [
@@ -80,7 +80,7 @@ impl Bucket {
             .to_vec()
     }
 
-    /// The names of the objects, as its listing has them.
+    /// Lists the names of the objects.
     pub async fn objects(&self) -> Result<Vec<String>> {
         let list = self.http.get(format!("{}/files?list-type=2", self.url()));
         let list = list.send().await?.text().await?;
@@ -90,7 +90,7 @@ impl Bucket {
             .collect())
     }
 
-    /// The bytes of an object.
+    /// Returns the bytes of an object.
     pub async fn object(&self, name: &str) -> Result<Vec<u8>> {
         let object = self.http.get(format!("{}/files/{name}", self.url()));
         let object = object.header("authorization", SIGNED);

@@ -1,4 +1,4 @@
-//! Films of every kind, made and looked at by the real ffmpeg; and programs that pretend to be it.
+//! Videos of every kind, made and inspected by the real ffmpeg, and scripts that replace it.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// Runs ffmpeg with `arguments`, words apart, and gives the film that it wrote to a file of this name.
+/// Runs ffmpeg with `arguments` (split at spaces) and returns the video it wrote to a file of this name.
 pub fn film(folder: &Path, name: &str, arguments: &str) -> Result<Vec<u8>> {
     let path = folder.join(name);
     let status = Command::new("ffmpeg")
@@ -22,7 +22,7 @@ pub fn film(folder: &Path, name: &str, arguments: &str) -> Result<Vec<u8>> {
     Ok(fs::read(path)?)
 }
 
-/// What ffprobe says of a film: `streams` and `format`.
+/// Returns what ffprobe reports about a video: `streams` and `format`.
 pub fn probe(folder: &Path, film: &[u8]) -> Result<Value> {
     let path = folder.join("probed");
     fs::write(&path, film)?;
@@ -31,12 +31,12 @@ pub fn probe(folder: &Path, film: &[u8]) -> Result<Value> {
         .args(["-of", "json"])
         .arg(path)
         .output()?;
-    ensure!(told.status.success(), "ffprobe does not read it");
+    ensure!(told.status.success(), "ffprobe cannot read the video");
     Ok(serde_json::from_slice(&told.stdout)?)
 }
 
-/// A program in place of ffmpeg: when it is tried it is the real one, when it gets a film it does what
-/// `script` says, in the language of the shell.
+/// Writes a program to use as ffmpeg. When the gateway tests it at start, it runs the real ffmpeg. For a
+/// video it runs `script`, a shell script.
 pub fn pretender(folder: &Path, script: &str) -> Result<PathBuf> {
     let path = folder.join("ffmpeg");
     let real = "for word; do [ \"$word\" != lavfi ] || exec /usr/bin/ffmpeg \"$@\"; done";
@@ -45,14 +45,14 @@ pub fn pretender(folder: &Path, script: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The processes that `parent` started and that are still there.
+/// Returns the running processes that `parent` started.
 pub fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
 }
 
-/// `/proc/PID/stat` has the parent second after the name, which stands in brackets.
+/// Returns the parent's id. In `/proc/PID/stat` it is the second field after the name in brackets.
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after) = stat.rsplit_once(')')?;

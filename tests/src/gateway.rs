@@ -1,4 +1,4 @@
-//! The gateway as a process that can be killed and started again on the same store.
+//! The gateway as processes that can be killed and started again on the same store.
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -20,7 +20,7 @@ use crate::{
 /// The admin key of every gateway under test.
 pub const ADMIN_KEY: &str = "padm_4n1QkXo0rVb8mYt6cJ2sZp7wHd9gLfUeTaRi3KxBv5M";
 
-/// The processes of a cluster beside its api: a role and a letter each.
+/// The processes of a cluster besides its api. Each name is a role and a letter.
 pub const OTHERS: [&str; 4] = ["host-a", "host-b", "worker-a", "worker-b"];
 
 /// How a gateway under test is set up.
@@ -36,19 +36,19 @@ pub struct Setup {
     pub ack_timeout_ms: u64,
     /// Requests an organisation may make in a minute.
     pub requests_per_minute: u32,
-    /// Connections to WhatsApp that a process opens a second, at first.
+    /// Connections to WhatsApp that a process opens per second after its start.
     pub connects_per_second: u32,
-    /// Crash points to arm, as the crate `fail` reads them.
+    /// Crash points to arm, in the syntax of the crate `fail`.
     pub failpoints: Option<String>,
     /// Log directives.
     pub log: String,
     /// The key-encryption keys.
     pub kek: String,
-    /// Further flags.
+    /// Additional flags.
     pub flags: Vec<String>,
-    /// Further variables of its environment.
+    /// Additional environment variables.
     pub environment: Vec<(String, String)>,
-    /// The Redis server; a cluster without one gets that of `PASSERELLE_TEST_REDIS`.
+    /// The Redis server. A cluster without one uses that of `PASSERELLE_TEST_REDIS`.
     pub redis: Option<String>,
 }
 
@@ -59,9 +59,9 @@ impl Default for Setup {
             gap_ceiling_ms: 600,
             typing_ms: 20,
             ack_timeout_ms: 5_000,
-            // Tests ask as fast as they can.
+            // Tests send requests as fast as they can.
             requests_per_minute: 10_000_000,
-            // They link many numbers at once.
+            // Tests link many numbers at once.
             connects_per_second: 1_000,
             failpoints: None,
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
@@ -74,7 +74,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Gaps as short as a test can want them.
+    /// Returns a setup with the shortest gaps that a test needs.
     pub fn quick() -> Self {
         Self {
             gap_floor_ms: 10,
@@ -85,7 +85,7 @@ impl Setup {
     }
 }
 
-/// A key-encryption key as `PASSERELLE_KEK` takes it.
+/// Returns a key-encryption key in the format of `PASSERELLE_KEK`.
 pub fn kek(id: &str, byte: u8) -> String {
     format!("{id}:{}", STANDARD.encode([byte; 32]))
 }
@@ -93,13 +93,13 @@ pub fn kek(id: &str, byte: u8) -> String {
 /// A gateway, running or not.
 #[derive(Debug)]
 pub struct Gateway {
-    /// How it is set up; a change holds from the next start.
+    /// Its setup. A change takes effect at the next start.
     pub setup: Setup,
-    /// Its store.
+    /// Its database.
     pub database: Database,
-    /// Variables that a process of the cluster has alone.
+    /// Environment variables of single processes of the cluster.
     pub own: BTreeMap<&'static str, Vec<(&'static str, String)>>,
-    /// Where it answers.
+    /// Its address.
     pub base: Base,
     folder: PathBuf,
     whatsapp: String,
@@ -108,8 +108,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway on an empty store of its own, not yet started. `whatsapp` is the server's
-    /// `ws://…` address; all files go to `folder`.
+    /// Prepares a gateway on an empty store of its own, without starting it. `whatsapp` is the server's
+    /// `ws://…` address. All files are written to `folder`.
     pub async fn new(
         backing: Backing,
         folder: &Path,
@@ -120,7 +120,7 @@ impl Gateway {
         Ok(Self::over(database, folder, whatsapp, setup))
     }
 
-    /// As `new`, on a store that is there.
+    /// Like `new`, on an existing store.
     pub fn over(database: Database, folder: &Path, whatsapp: &str, setup: Setup) -> Self {
         Self {
             setup,
@@ -140,7 +140,7 @@ impl Gateway {
         self.announced(&announce).await
     }
 
-    /// Starts it without waiting; gives the file it will write when it is ready.
+    /// Starts it without waiting. Returns the file it writes when it is ready.
     pub fn spawn(&mut self) -> Result<PathBuf> {
         let announce = self.spawn_api()?;
         if self.is_cluster() {
@@ -151,7 +151,7 @@ impl Gateway {
         Ok(announce)
     }
 
-    /// Starts a cluster's api alone, when it has ended, and waits until it is ready.
+    /// Starts the api of a cluster after it has ended, and waits until it is ready.
     pub async fn start_api(&mut self) -> Result<()> {
         let announce = self.spawn_api()?;
         self.announced(&announce).await
@@ -170,12 +170,15 @@ impl Gateway {
     async fn announced(&mut self, announce: &Path) -> Result<()> {
         let process = self.process.as_mut().context("just started")?;
         let told = process.announced(announce).await?;
-        self.base
-            .set(told["api"].as_str().context("it tells where its API is")?);
+        self.base.set(
+            told["api"]
+                .as_str()
+                .context("it announces the address of its API")?,
+        );
         Ok(())
     }
 
-    /// Starts another process of the cluster: one of [`OTHERS`].
+    /// Starts another process of the cluster, one of [`OTHERS`].
     pub fn start_other(&mut self, name: &'static str) -> Result<()> {
         let (role, _) = name.split_once('-').context("a role and a letter")?;
         let mut command = self.command(role, name)?;
@@ -185,27 +188,27 @@ impl Gateway {
         Ok(())
     }
 
-    /// Starts another process under the same name; gives the one that runs under it.
+    /// Starts a second process under the same name and returns the first one, which still runs.
     pub fn replace_other(&mut self, name: &'static str) -> Result<Process> {
-        let before = self.others.remove(name).context("it runs")?;
+        let before = self.others.remove(name).context("it is running")?;
         self.start_other(name)?;
         Ok(before)
     }
 
-    /// Another process of the cluster that runs.
+    /// Returns another process of the cluster.
     pub fn other(&mut self, name: &str) -> Result<&mut Process> {
         let other = self.others.get_mut(name);
-        other.with_context(|| format!("{name} does not run"))
+        other.with_context(|| format!("{name} is not running"))
     }
 
-    /// What the processes of one name have logged.
+    /// Returns the log of all processes that had this name.
     pub fn log_of(&self, name: &str) -> Result<String> {
         Ok(std::fs::read_to_string(
             self.folder.join(format!("{name}.log")),
         )?)
     }
 
-    /// Where another process of the cluster answers its probes, once it does.
+    /// Returns the address where another process of the cluster serves its probes. `None` until it does.
     pub fn probes_of(&self, name: &str) -> Result<Option<String>> {
         let log = self.log_of(name)?;
         let after = log.rsplit_once("serving on ").map(|(_, rest)| rest);
@@ -256,12 +259,12 @@ impl Gateway {
         Ok(command)
     }
 
-    /// Its process.
+    /// Returns its process, in a cluster that of the api.
     pub fn process(&mut self) -> Result<&mut Process> {
-        self.process.as_mut().context("the gateway does not run")
+        self.process.as_mut().context("the gateway is not running")
     }
 
-    /// Kills it as a power cut would.
+    /// Kills it, like a power cut.
     pub async fn kill(&mut self) -> Result<()> {
         for process in self.process.iter_mut().chain(self.others.values_mut()) {
             process.kill().await?;
@@ -271,22 +274,22 @@ impl Gateway {
         Ok(())
     }
 
-    /// Kills it and starts it again on the same store, without any crash point.
+    /// Kills it and starts it again on the same store without crash points.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         self.kill().await?;
         self.setup.failpoints = None;
         self.start().await
     }
 
-    /// Waits until a process of it ended by itself (a crash point), then starts all of it again
-    /// without one.
+    /// Waits until one of its processes ends by itself (a crash point), then starts all of them again
+    /// without crash points.
     pub async fn crash_and_restart(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let status = self.ended(deadline).await?;
         self.kill_and_restart().await?;
         Ok(status)
     }
 
-    /// Waits until a process of it has ended by itself.
+    /// Waits until one of its processes has ended by itself.
     pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         within(deadline, "a process ends by itself", async || {
             let mut all = self.process.iter_mut().chain(self.others.values_mut());
@@ -295,7 +298,7 @@ impl Gateway {
         .await
     }
 
-    /// Asks it to end and waits for that.
+    /// Asks all its processes to end and waits until they have.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         for (name, mut other) in std::mem::take(&mut self.others) {
             if !other.runs() {
@@ -305,17 +308,17 @@ impl Gateway {
             let status = other.ended(Duration::from_secs(30)).await?;
             anyhow::ensure!(status.success(), "{name} ended with {status}");
         }
-        let mut process = self.process.take().context("the gateway does not run")?;
+        let mut process = self.process.take().context("the gateway is not running")?;
         process.terminate()?;
         process.ended(Duration::from_secs(30)).await
     }
 
-    /// Where its log is, in a cluster that of the api.
+    /// Returns the path of its log, in a cluster that of the api.
     pub fn log_file(&self) -> PathBuf {
         self.folder.join("gateway.log")
     }
 
-    /// All that its processes have logged.
+    /// Returns the logs of all its processes.
     pub fn logs(&self) -> Result<Vec<u8>> {
         let others = OTHERS.map(|name| self.folder.join(format!("{name}.log")));
         let others = others.into_iter().filter(|log| log.exists());
@@ -324,7 +327,7 @@ impl Gateway {
         Ok(logs.concat())
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     pub fn log_end(&self) -> String {
         let of_others = self
             .others
@@ -337,7 +340,7 @@ impl Gateway {
             .join("\n")
     }
 
-    /// A client with the admin key.
+    /// Makes a client with the admin key.
     pub fn admin(&self) -> Result<Api> {
         Api::new(self.base.clone(), ADMIN_KEY)
     }

@@ -1,32 +1,32 @@
-//! The harness of the black-box tests: everything here looks at Passerelle from outside.
+//! The harness of the black-box tests. Everything here looks at Passerelle from outside.
 //!
-//! A test starts a [`World`]: a simulated WhatsApp server, a gateway on a private store, an
-//! organisation and its key, each a process or a row of its own. It acts through [`Api`] and the
-//! simulator's control calls, and reads what happened from the API, from a [`Receiver`] of
-//! webhooks and from the phones' [`ledger`](simulator::Entry).
+//! A test starts a [`World`]: a simulated WhatsApp server, a gateway on a private store, and an
+//! organisation with a key. Servers are separate processes. The test acts through [`Api`] and the
+//! simulator's control calls. It reads what happened from the API, from a [`Receiver`] of webhooks, and
+//! from the phones' [`ledger`](simulator::Entry).
 //!
 //! | page | what it has |
 //! |---|---|
-//! | `backing` | the shapes a test runs in, and the macros that make a test of each |
-//! | `process` | a program started by path, killed or asked to end, its log kept |
-//! | `gateway` | the gateway as a process that can be killed and started again |
+//! | `backing` | the shapes a test runs in, and the macros that make a test for each |
+//! | `process` | a program started by path, with its log; it can be killed or asked to end |
+//! | `gateway` | the gateway as processes that can be killed and started again |
 //! | `simulator` | the simulated WhatsApp server and its phones |
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
-//! | `shop` | a web server that has files, well or badly |
-//! | `proxy` | a TCP proxy that can be cut, slow, or silent at a commit |
-//! | `postgres` | a PostgreSQL server that may be stopped and started again |
-//! | `redis` | a Redis server that may be emptied, filled, halted and killed |
-//! | `tokens` | its queue of webhook deliveries |
+//! | `shop` | a web server for files, with faults on demand |
+//! | `proxy` | a TCP proxy that can cut, slow down, or drop the answer to a commit |
+//! | `postgres` | a PostgreSQL server that can be stopped and started again |
+//! | `redis` | a Redis server that can be flushed, filled, paused and killed |
+//! | `tokens` | the queue of webhook deliveries in Redis |
 //! | `probes` | what the workers of a cluster answer to probes |
-//! | `bucket` | a server that speaks S3 |
-//! | `ffmpeg` | films, and programs that pretend to convert them |
-//! | `browser` | Chromium without a window |
+//! | `bucket` | an S3 server |
+//! | `ffmpeg` | videos, and scripts that replace ffmpeg |
+//! | `browser` | headless Chromium |
 //! | `wait` | waiting for an event with a deadline |
-//! | `world` | all of it together |
+//! | `world` | everything a test starts with |
 //!
-//! Invariants: nothing sleeps and hopes; every test returns what only [`World::finish`] gives, which
-//! asserts that nothing accepted was left undone; only processes started here are killed.
+//! Invariants: tests wait for events and never sleep; every test returns what only [`World::finish`]
+//! returns, which asserts that all accepted work was done; only processes started here are killed.
 
 pub mod api;
 pub mod backing;

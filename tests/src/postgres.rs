@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, which may be stopped and started again.
+//! A PostgreSQL server for one test, which can be stopped and started again.
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
@@ -19,13 +19,13 @@ use crate::{process::signal, wait::soon};
 /// How the server is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// It rolls back what is under way, ends every connection and writes everything out.
+    /// Rolls back open transactions, ends every connection and writes everything to its files.
     Fast,
-    /// It ends on the spot, and recovers from its log at the next start.
+    /// Ends immediately. The next start recovers from the log.
     Immediate,
 }
 
-/// The server, with files of its own. It ends with this, and so do they.
+/// The server and its files. Dropping this stops the server and deletes the files.
 #[derive(Debug)]
 pub struct Postgres {
     port: u16,
@@ -59,12 +59,12 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Its address, with a database in which others can be made.
+    /// Returns its address, with a database from which others can be created.
     pub fn url(&self) -> String {
         format!("postgres://passerelle@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Stops it, and waits until it has ended.
+    /// Stops it and waits until it has ended.
     pub async fn stop(&mut self, how: Stop) -> Result<()> {
         signal(self.server.id(), how.signal())?;
         let server = &mut self.server;
@@ -82,7 +82,7 @@ impl Postgres {
         let (url, server) = (self.url(), &mut self.server);
         soon("PostgreSQL answers", async || {
             let ended: Option<ExitStatus> = server.try_wait()?;
-            ensure!(ended.is_none(), "it ended: {ended:?}");
+            ensure!(ended.is_none(), "PostgreSQL ended: {ended:?}");
             Ok(PgConnection::connect(&url).await.ok().map(drop))
         })
         .await
@@ -90,7 +90,7 @@ impl Postgres {
 }
 
 impl Stop {
-    /// What `pg_ctl stop` sends.
+    /// Returns the signal that `pg_ctl stop` sends.
     fn signal(self) -> &'static str {
         match self {
             Self::Fast => "INT",
@@ -102,14 +102,14 @@ impl Stop {
 impl Drop for Postgres {
     fn drop(&mut self) {
         let runs = matches!(self.server.try_wait(), Ok(None));
-        // Its own processes and its shared memory go with it, which a kill would leave.
+        // This also removes its child processes and shared memory. A kill would leave them behind.
         if runs && signal(self.server.id(), Stop::Immediate.signal()).is_ok() {
             drop(self.server.wait());
         }
     }
 }
 
-/// The folder of the newest server that is installed.
+/// Returns the folder of the newest installed server.
 fn programs() -> Result<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL")?;
     let versions = versions.filter_map(|entry| {
@@ -122,7 +122,8 @@ fn programs() -> Result<PathBuf> {
     Ok(newest.1)
 }
 
-/// Who runs the server, which refuses to run as root: then `postgres`, by its numbers.
+/// Returns the user and group id of `postgres` if this process is root, because the server refuses to run
+/// as root.
 fn user() -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
@@ -162,7 +163,7 @@ fn init(bin: &Path, user: Option<(u32, u32)>, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Nothing is flushed to the disk: what a stopped server wrote, the system keeps.
+/// Starts the server without flushing to disk: the operating system keeps what a stopped server wrote.
 fn spawn(bin: &Path, user: Option<(u32, u32)>, folder: &Path, port: u16) -> Result<Child> {
     program(bin, "postgres", user, folder)?
         .arg("-D")

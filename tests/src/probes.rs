@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::{gateway::Gateway, wait::within};
 
 const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
-/// How long a worker may take to turn to tokens, or away from them.
+/// How long a worker may take to start or stop using tokens.
 const SOON: Duration = Duration::from_mins(1);
 
-/// What a worker answers to a probe; none while it answers nothing.
+/// Returns what a worker answers to a probe. `None` while it does not answer.
 async fn probe(gateway: &Gateway, worker: &str, path: &str) -> Result<Option<Value>> {
     let Some(base) = gateway.probes_of(worker)? else {
         return Ok(None);
@@ -24,19 +24,23 @@ async fn probe(gateway: &Gateway, worker: &str, path: &str) -> Result<Option<Val
     ))
 }
 
-/// Waits until both workers say that tokens travel, or that they do not.
+/// Waits until both workers report that tokens travel through Redis, or that they do not.
 pub async fn travels(gateway: &Gateway, up: bool) -> Result<()> {
     for worker in WORKERS {
-        within(SOON, "the worker tells whether tokens travel", async || {
-            let ready = probe(gateway, worker, "/readyz").await?.unwrap_or_default();
-            Ok((ready["tokens"] == up && ready["ready"] == true).then_some(()))
-        })
+        within(
+            SOON,
+            "the worker reports whether tokens travel",
+            async || {
+                let ready = probe(gateway, worker, "/readyz").await?.unwrap_or_default();
+                Ok((ready["tokens"] == up && ready["ready"] == true).then_some(()))
+            },
+        )
         .await?;
     }
     Ok(())
 }
 
-/// A counter, over both workers and whatever it is told apart by.
+/// Returns the sum of a counter over both workers and all its labels.
 pub async fn counted(gateway: &Gateway, name: &str) -> Result<f64> {
     let mut sum = 0.0;
     for worker in WORKERS {

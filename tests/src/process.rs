@@ -1,4 +1,4 @@
-//! A program started by path: killed, or asked to end, its log kept.
+//! A program started by path, with its log. It can be killed or asked to end.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -10,23 +10,23 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
-/// Path of the binary with the sandbox feature.
+/// Returns the path of the binary with the sandbox feature.
 pub fn sandbox_binary() -> Result<PathBuf> {
     binary("PASSERELLE_BIN_SANDBOX")
 }
 
-/// Path of the binary as it is released: without the sandbox feature.
+/// Returns the path of the released binary, without the sandbox feature.
 pub fn plain_binary() -> Result<PathBuf> {
     binary("PASSERELLE_BIN_PLAIN")
 }
 
 fn binary(variable: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable)
-        .with_context(|| format!("{variable} names no binary: start the tests with tests/run"))?;
+        .with_context(|| format!("{variable} is not set: start the tests with tests/run"))?;
     Ok(path.into())
 }
 
-/// A command that inherits none of the caller's `PASSERELLE_…` settings.
+/// Builds a command that inherits none of the caller's `PASSERELLE_…` settings.
 pub fn command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
@@ -37,14 +37,14 @@ pub fn command(binary: &Path) -> Command {
     command
         .env_remove("FAILPOINTS")
         .env("NO_COLOR", "1")
-        // What it keeps where it runs, unless told otherwise, is not to lie among the sources.
+        // By default it stores files in its working directory, which must not be the source folder.
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
 }
 
-/// Sends a signal by name to a process of this test's.
+/// Sends a signal by name to a process that this test started.
 pub(crate) fn signal(pid: u32, name: &str) -> Result<()> {
     let status = std::process::Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
@@ -53,7 +53,7 @@ pub(crate) fn signal(pid: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The variables under which a program's wall clock is wrong by so much (`+10m`), its monotonic one right.
+/// Returns the variables that shift a program's wall clock (`+10m`). Its monotonic clock stays right.
 pub fn wrong_clock(by: &str) -> Result<Vec<(&'static str, String)>> {
     let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
     let library = folders
@@ -75,7 +75,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; both its outputs are appended to `log`.
+    /// Starts it. Standard output and standard error are appended to `log`.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let child = command
@@ -89,7 +89,7 @@ impl Process {
         })
     }
 
-    /// What it wrote to `announce` once it was ready, as JSON.
+    /// Waits until it is ready and returns the JSON it wrote to `announce`.
     pub async fn announced(&mut self, announce: &Path) -> Result<Value> {
         let end = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
@@ -106,18 +106,18 @@ impl Process {
                 );
             }
             if tokio::time::Instant::now() > end {
-                bail!("it was not ready in 30 s\n{}", self.log_end());
+                bail!("it was not ready after 30 s\n{}", self.log_end());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("the process has ended")
     }
 
-    /// Ends it at once, as a power cut would (SIGKILL), and reaps it.
+    /// Kills it (SIGKILL), like a power cut, and reaps it.
     pub async fn kill(&mut self) -> Result<()> {
         self.child.start_kill().ok();
         self.child.wait().await?;
@@ -140,22 +140,22 @@ impl Process {
         Ok(ended.with_context(|| format!("it was still running after {deadline:?}"))??)
     }
 
-    /// How it ended, if it has.
+    /// Returns its exit status, or `None` while it runs.
     pub fn has_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Whether it is still there.
+    /// Returns whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.has_ended().is_none()
     }
 
-    /// The most memory it ever held, in bytes (`VmHWM`).
+    /// Returns the peak of its resident memory in bytes (`VmHWM`).
     pub fn peak_memory(&self) -> Result<u64> {
         self.status_bytes("VmHWM:")
     }
 
-    /// A line of `/proc/PID/status` that is given in kB, in bytes.
+    /// Returns a line of `/proc/PID/status` that is in kB, as bytes.
     pub fn status_bytes(&self, line: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let kib = status
@@ -166,7 +166,7 @@ impl Process {
         Ok(kib.parse::<u64>()? * 1024)
     }
 
-    /// The last lines of its log, for a failing test.
+    /// Returns the last lines of its log, for a failing test.
     pub fn log_end(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);

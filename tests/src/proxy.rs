@@ -1,4 +1,4 @@
-//! A TCP proxy to a server that the gateway needs, to take it away: cut, slow, or silent at a commit.
+//! A TCP proxy between the gateway and a server. It can cut, slow down, or drop the answer to a commit.
 
 use anyhow::Result;
 use std::{
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// Passes connections on to one address, or none.
+/// Forwards connections to one address, or refuses them.
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
@@ -28,17 +28,17 @@ pub struct Proxy {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What ails the connections besides a cut.
+/// The faults of the connections, other than a cut.
 #[derive(Default)]
 struct Ills {
-    /// Commits that are passed on and whose answers are lost with their connections.
+    /// How many of the next commits are forwarded while their answers and connections are dropped.
     commits: AtomicU32,
-    /// How long everything that is asked takes on its way.
+    /// How long each request is delayed.
     slow_ms: AtomicU64,
 }
 
 impl Proxy {
-    /// A proxy to `target` (`host:port`).
+    /// Starts a proxy to `target` (`host:port`).
     pub async fn to(target: String) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -67,17 +67,17 @@ impl Proxy {
         self.open.send_replace(false);
     }
 
-    /// Lets connections through again.
+    /// Allows connections again.
     pub fn mend(&self) {
         self.open.send_replace(true);
     }
 
-    /// The next so many commits reach the server, and nobody learns what became of them.
+    /// Forwards this many of the next commits to the server and drops their answers.
     pub fn lose_commits(&self, count: u32) {
         self.ills.commits.store(count, SeqCst);
     }
 
-    /// Everything that is asked takes this long on its way.
+    /// Delays each request by this time.
     pub fn slow_down(&self, by: Duration) {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.ills.slow_ms.store(ms, SeqCst);
@@ -85,7 +85,7 @@ impl Proxy {
 }
 
 impl Ills {
-    /// Whether the answer to what is passed on is to be lost.
+    /// Returns whether the answer to this request must be dropped.
     fn takes(&self, asked: &[u8]) -> bool {
         asked.windows(6).any(|word| word == b"COMMIT")
             && self
@@ -115,7 +115,7 @@ async fn pass(from: TcpStream, target: String, mut open: watch::Receiver<bool>, 
     let Ok(to) = TcpStream::connect(target).await else {
         return;
     };
-    // A queue of small packets would make every question wait for the last one's receipt.
+    // With Nagle's algorithm each small request would wait for the acknowledgement of the last one.
     let _ = (from.set_nodelay(true), to.set_nodelay(true));
     let ((asked, mut told), (mut answer, ask)) = (from.into_split(), to.into_split());
     tokio::select! {
@@ -125,7 +125,7 @@ async fn pass(from: TcpStream, target: String, mut open: watch::Receiver<bool>, 
     }
 }
 
-/// Passes on what is asked, until that ends or an answer is to be lost.
+/// Forwards requests until the connection ends or an answer must be dropped.
 async fn pass_on(mut asked: OwnedReadHalf, mut ask: OwnedWriteHalf, ills: &Ills) {
     let mut chunk = vec![0; 16 << 10];
     while let Ok(read @ 1..) = asked.read(&mut chunk).await {

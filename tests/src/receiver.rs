@@ -1,4 +1,4 @@
-//! A webhook endpoint on loopback that verifies every signature with an independent library.
+//! A webhook endpoint on loopback. It verifies every signature with an independent library.
 
 use anyhow::{Context as _, Result};
 use poem::{
@@ -26,25 +26,25 @@ pub struct Arrival {
     pub id: String,
     /// `webhook-timestamp`
     pub timestamp: String,
-    /// The header fields.
+    /// The headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The raw body.
     pub raw: Vec<u8>,
     /// The envelope: `{type, timestamp, id, org_id, session_id, sequence, data}`.
     pub body: Value,
-    /// What it was answered with.
+    /// The status of our answer.
     pub answered: u16,
-    /// When it came.
+    /// When it arrived.
     pub at: Instant,
 }
 
 impl Arrival {
-    /// `message.received` …
+    /// Returns the event type, such as `message.received`.
     pub fn kind(&self) -> &str {
         self.body["type"].as_str().unwrap_or_default()
     }
 
-    /// The text of the message it tells of, or "".
+    /// Returns the text of the message in the event, or "".
     pub fn text(&self) -> &str {
         self.body["data"]["message"]["text"]["body"]
             .as_str()
@@ -52,7 +52,7 @@ impl Arrival {
     }
 }
 
-/// A reply out of the ordinary.
+/// An answer other than 200.
 #[derive(Debug, Clone, Copy)]
 pub enum Answer {
     /// This status, at once.
@@ -61,7 +61,7 @@ pub enum Answer {
     RetryAfter(u64),
     /// 200 after this long.
     After(Duration),
-    /// 302 to an address inside.
+    /// 302 to an internal address.
     Redirect,
     /// 200 with a body of this many bytes.
     Huge(usize),
@@ -104,15 +104,15 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// Comes back on its port.
+    /// Comes back on the same port.
     pub async fn up(&mut self) -> Result<()> {
         let acceptor = TcpListener::bind(self.address).into_acceptor().await?;
         let address = acceptor
             .local_addr()
             .into_iter()
             .next()
-            .context("it listens")?;
-        self.address = *address.as_socket_addr().context("it listens on TCP")?;
+            .context("it is listening")?;
+        self.address = *address.as_socket_addr().context("it is listening on TCP")?;
         let hook = Hook {
             state: self.state.clone(),
             secrets: self.secrets.subscribe(),
@@ -133,7 +133,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Goes down: connections are refused until `up`.
+    /// Goes down. Connections are refused until `up`.
     pub async fn down(&mut self) -> Result<()> {
         if let Some((stop, task)) = self.running.take() {
             stop.cancel();
@@ -142,34 +142,34 @@ impl Receiver {
         Ok(())
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
-    /// The secrets whose signatures it takes; arrivals wait for the first.
+    /// Adds a secret whose signatures are accepted. Arrivals wait for the first secret.
     pub fn trust(&self, secret: &str) {
         self.secrets
             .send_modify(|secrets| secrets.push(secret.to_owned()));
     }
 
-    /// Forgets a secret.
+    /// Removes a secret.
     pub fn distrust(&self, secret: &str) {
         self.secrets
             .send_modify(|secrets| secrets.retain(|known| known != secret));
     }
 
-    /// Answers the next arrivals this way, one each.
+    /// Answers the next arrivals with these, one each.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         lock(&self.state).next.extend(answers);
     }
 
-    /// Everything that arrived with a good signature.
+    /// Returns everything that arrived with a valid signature.
     pub fn arrivals(&self) -> Vec<Arrival> {
         lock(&self.state).arrivals.clone()
     }
 
-    /// Arrivals of a type.
+    /// Returns the arrivals of one type.
     pub fn of(&self, kind: &str) -> Vec<Arrival> {
         self.arrivals()
             .into_iter()
@@ -177,18 +177,18 @@ impl Receiver {
             .collect()
     }
 
-    /// What it found of signatures, to be asked when the receiver itself is gone.
+    /// Returns the results of the signature checks, which can be read after the receiver has gone.
     pub fn signatures(&self) -> Signatures {
         Signatures(self.state.clone())
     }
 
-    /// Waits until at least `count` arrivals of a type have been taken with 2xx, each counted once by id.
+    /// Waits until `count` arrivals of a type were answered with 2xx. Each id counts once.
     pub async fn wait_for(&self, kind: &str, count: usize) -> Result<Vec<Arrival>> {
         self.wait_for_within(Duration::from_secs(30), kind, count)
             .await
     }
 
-    /// As `wait_for` with another deadline.
+    /// Like `wait_for`, with another deadline.
     pub async fn wait_for_within(
         &self,
         deadline: Duration,
@@ -203,23 +203,23 @@ impl Receiver {
             Ok((taken.len() >= count).then_some(taken))
         })
         .await
-        .with_context(|| format!("{} had come in all", self.of(kind).len()))
+        .with_context(|| format!("{} had arrived", self.of(kind).len()))
     }
 }
 
-/// What a receiver found of signatures.
+/// The results of a receiver's signature checks.
 #[derive(Clone)]
 pub struct Signatures(Arc<Mutex<State>>);
 
 impl Signatures {
-    /// The bodies that arrived without a good signature.
+    /// Returns the bodies that arrived without a valid signature.
     pub fn forged(&self) -> Vec<String> {
         lock(&self.0).forged.clone()
     }
 }
 
 impl Hook {
-    /// Whether one of the secrets signed it; waits a moment for the first secret to be known.
+    /// Returns whether one of the secrets signed it. Waits briefly until the first secret is known.
     async fn signed(&self, headers: &HeaderMap, raw: &[u8]) -> bool {
         let mut secrets = self.secrets.clone();
         let known = secrets.wait_for(|secrets| !secrets.is_empty());
@@ -294,7 +294,7 @@ impl Answer {
     }
 }
 
-/// A body that is made while it is read.
+/// Returns a body that is generated while it is read.
 fn endless(bytes: usize) -> poem::Body {
     let chunk = vec![b'x'; 64 << 10];
     let chunks = (0..bytes / chunk.len()).map(move |_| Ok::<_, std::io::Error>(chunk.clone()));

@@ -1,4 +1,4 @@
-//! Redis: the server that the tests share, and one of a test's own, which may be emptied and killed.
+//! Redis: the server that all tests share, and one for a single test, which can be flushed and killed.
 
 use anyhow::{Context as _, Result, ensure};
 use std::{
@@ -15,13 +15,13 @@ use tokio::{
 
 use crate::{process::signal, wait::soon};
 
-/// The server that no test may empty or stop.
+/// Returns the shared server. Tests must not flush or stop it.
 pub fn shared() -> Result<String> {
     std::env::var("PASSERELLE_TEST_REDIS")
-        .context("PASSERELLE_TEST_REDIS names no server: start the tests with tests/run")
+        .context("PASSERELLE_TEST_REDIS is not set: start the tests with tests/run")
 }
 
-/// A server of the test's own, empty at every start. It ends with this.
+/// A server for one test, empty at every start. Dropping this stops it.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
@@ -30,7 +30,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts one on a free port; its files go to `folder`.
+    /// Starts one on a free port. Its files are written to `folder`.
     pub async fn start(folder: &Path) -> Result<Self> {
         let free = TcpListener::bind("127.0.0.1:0").await?;
         let port = free.local_addr()?.port();
@@ -44,12 +44,12 @@ impl Redis {
         Ok(redis)
     }
 
-    /// What `--redis-url` is given.
+    /// Returns the value of `--redis-url`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Hears everything that it is told from now on.
+    /// Records every command that it receives from now on.
     pub async fn overhear(&self) -> Result<Overheard> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
         socket.write_all(b"MONITOR\r\n").await?;
@@ -66,12 +66,12 @@ impl Redis {
         Ok(heard)
     }
 
-    /// Forgets all it holds.
+    /// Flushes all its data.
     pub async fn empty(&self) -> Result<()> {
         self.told("FLUSHALL").await
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills it, like a power cut.
     pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await?;
         Ok(())
@@ -83,31 +83,31 @@ impl Redis {
         self.answers().await
     }
 
-    /// It stands still for so long, its connections open.
+    /// Pauses it for this long. Its connections stay open.
     pub async fn halt(&self, time: Duration) -> Result<()> {
-        let pid = self.process.id().context("Redis runs")?;
+        let pid = self.process.id().context("Redis is running")?;
         signal(pid, "STOP")?;
         tokio::time::sleep(time).await;
         signal(pid, "CONT")
     }
 
-    /// It has no room for anything, or has again.
+    /// Makes its memory full, or not full again.
     pub async fn fill(&self, full: bool) -> Result<()> {
         let most = if full { "1" } else { "0" };
         self.told(&format!("CONFIG SET maxmemory {most}")).await
     }
 
-    /// Tells it to do something.
+    /// Runs a command and checks that it succeeded.
     pub(crate) async fn told(&self, line: &str) -> Result<()> {
         let answer = self.ask(line).await?;
         ensure!(!answer.starts_with('-'), "{line}: {answer}");
         Ok(())
     }
 
-    /// How many commands it has done since its start, this question among them.
+    /// Returns how many commands it has run since its start, including this one.
     pub async fn commands(&self) -> Result<f64> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        // It hangs up when it has answered.
+        // It closes the connection after its answer.
         socket.write_all(b"INFO stats\r\nQUIT\r\n").await?;
         let mut told = String::new();
         let told_all = socket.read_to_string(&mut told);
@@ -119,7 +119,7 @@ impl Redis {
         Ok(commands.trim().parse()?)
     }
 
-    /// Sends one line, as the protocol allows, and reads the start of the answer.
+    /// Sends a command as one line, which the protocol allows, and reads the start of the answer.
     pub(crate) async fn ask(&self, line: &str) -> Result<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
         socket.write_all(format!("{line}\r\n").as_bytes()).await?;
@@ -137,12 +137,12 @@ impl Redis {
     }
 }
 
-/// What a Redis server was told, as it writes it: `"SET" "key" "value"`.
+/// The commands that a Redis server received, as `MONITOR` prints them: `"SET" "key" "value"`.
 #[derive(Debug, Default)]
 pub struct Overheard(Arc<Mutex<Vec<u8>>>);
 
 impl Overheard {
-    /// All of it so far.
+    /// Returns everything recorded so far.
     pub fn so_far(&self) -> Vec<u8> {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.clone()

@@ -1,4 +1,4 @@
-//! A web server that has files, well or badly: what a tenant's addresses lead to.
+//! A web server for the files that a tenant's addresses point to, with faults on demand.
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -19,23 +19,23 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 /// How the shop answers for a path.
 #[derive(Debug, Clone)]
 pub enum Page {
-    /// 200 with this body and this `Content-Type`, which may lie.
+    /// 200 with this body and this `Content-Type`, which may be wrong.
     File(&'static str, Vec<u8>),
     /// This status.
     Status(u16),
     /// 302 to this address.
     Moved(String),
-    /// 200, half of this body, and then the connection breaks.
+    /// 200 and half of this body. Then the connection breaks.
     Broken(Vec<u8>),
-    /// Nothing: not even a status.
+    /// No answer, not even a status.
     Silent,
-    /// 200, and a body that never comes.
+    /// 200 without any byte of the body.
     Hanging,
-    /// 200, and a body of which a byte comes each second.
+    /// 200 and one byte of this body per second.
     Trickling(Vec<u8>),
-    /// 200, and fewer bytes than its `Content-Length` says.
+    /// 200 with fewer bytes than `Content-Length` says.
     Short(Vec<u8>),
-    /// 200, and a body without end.
+    /// 200 with an endless body.
     Endless,
 }
 
@@ -51,12 +51,12 @@ pub struct Shop {
 type Pages = Arc<Mutex<HashMap<String, Page>>>;
 
 impl Shop {
-    /// Opens on a free port.
+    /// Starts on a free port.
     pub async fn open() -> Result<Self> {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await?;
         let address = acceptor.local_addr().into_iter().next();
-        let address = address.context("it listens")?;
-        let address = *address.as_socket_addr().context("it listens on TCP")?;
+        let address = address.context("it is listening")?;
+        let address = *address.as_socket_addr().context("it is listening on TCP")?;
         let (pages, asked) = (Pages::default(), Arc::default());
         let till = Till {
             pages: Arc::clone(&pages),
@@ -83,13 +83,13 @@ impl Shop {
         })
     }
 
-    /// Puts a page there, and gives its address.
+    /// Sets the page of a path and returns its address.
     pub fn put(&self, path: &str, page: Page) -> String {
         lock(&self.pages).insert(path.to_owned(), page);
         format!("{}{path}", self.base)
     }
 
-    /// How often a path was asked for.
+    /// Returns how often a path was requested.
     pub fn asked(&self, path: &str) -> usize {
         let asked = lock(&self.asked);
         asked.iter().filter(|one| *one == path).count()

@@ -1,5 +1,5 @@
-//! The simulated WhatsApp server as a process, and its phones. The calls are described in
-//! `engine/simulator/CONTROL.md`.
+//! The simulated WhatsApp server as a process, and its phones. `engine/simulator/CONTROL.md` describes the
+//! calls.
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, StatusCode};
@@ -17,22 +17,22 @@ pub struct Simulator {
     process: Process,
 }
 
-/// A row of the ledger: a frame, or something a phone did.
+/// A row of the ledger: a frame, or an action of a phone.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Entry {
-    /// Its number; grows.
+    /// Its number, which only grows.
     pub n: u64,
     /// Milliseconds since 1970.
     pub at_ms: i64,
-    /// When the server read it off the wire, in microseconds of a clock that never steps.
+    /// When the server read it from the socket, in microseconds of a monotonic clock.
     #[serde(default)]
     pub wire_us: u64,
     /// `sent shown repeat said receipt chatstate`
     pub kind: String,
-    /// Who sent it: the number, E.164.
+    /// The sender's number, E.164.
     #[serde(default)]
     pub from: String,
-    /// Whom to.
+    /// The recipient.
     #[serde(default)]
     pub to: String,
     /// WhatsApp's message id.
@@ -41,13 +41,13 @@ pub struct Entry {
     /// The text a phone decrypted.
     #[serde(default)]
     pub text: Option<String>,
-    /// The kind's own kind: `read`, `delivered`, `composing` …
+    /// The type within the kind: `read`, `delivered`, `composing` …
     #[serde(default, rename = "type")]
     pub detail: Option<String>,
-    /// A frame had the privacy token that its recipient gave the sender's account.
+    /// Whether a frame had the privacy token that the recipient gave to the sender's account.
     #[serde(default)]
     pub token: bool,
-    /// A frame answers a phone that could not open the message and asked for it again.
+    /// Whether the frame answers a phone that could not decrypt the message and asked for it again.
     #[serde(default)]
     pub retry: bool,
 }
@@ -55,11 +55,11 @@ pub struct Entry {
 /// How a simulated phone behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Phone {
-    /// It answers a text with the same text.
+    /// It answers each text with the same text.
     pub echo: bool,
-    /// It reads what it gets.
+    /// It sends read receipts.
     pub reads: bool,
-    /// It takes deliveries.
+    /// It is online and accepts deliveries.
     pub online: bool,
 }
 
@@ -74,12 +74,12 @@ impl Default for Phone {
 }
 
 impl Simulator {
-    /// Starts one on a free port; files go to `folder`.
+    /// Starts one on a free port. Its files are written to `folder`.
     pub async fn start(folder: &Path) -> Result<Self> {
         Self::with(folder, &[]).await
     }
 
-    /// One whose ledger forgets nothing of some hours.
+    /// Starts one whose ledger keeps several hours of entries.
     pub async fn of_long_memory(folder: &Path) -> Result<Self> {
         Self::with(folder, &["--ledger-entries", "2000000"]).await
     }
@@ -95,7 +95,7 @@ impl Simulator {
         let told = process.announced(&announce).await?;
         let control = told["control"]
             .as_str()
-            .context("it tells where its control API is")?;
+            .context("it announces the address of its control API")?;
         let http = reqwest::Client::builder()
             .timeout(Duration::from_mins(1))
             .no_proxy()
@@ -124,12 +124,12 @@ impl Simulator {
         self.ws_url().replacen("ws:", "wss:", 1)
     }
 
-    /// Its process.
+    /// Returns its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// A control call; an answer other than 2xx is an error.
+    /// Makes a control call. Returns an error if the status is not 2xx.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut request = self
             .http
@@ -156,7 +156,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Creates a contact that answers with what it gets.
+    /// Creates a contact that answers each text with the same text.
     pub async fn echo(&self, number: &str) -> Result<()> {
         self.phone(
             number,
@@ -168,23 +168,23 @@ impl Simulator {
         .await
     }
 
-    /// The phone scans a QR code: it returns when the device is linked.
+    /// Lets the phone scan a QR code. Returns when the device is linked.
     pub async fn scan(&self, number: &str, qr: &str) -> Result<Value> {
         self.on_phone(number, "scan", &json!({ "qr": qr })).await
     }
 
-    /// Someone types a pairing code into the phone.
+    /// Enters a pairing code on the phone.
     pub async fn enter_code(&self, number: &str, code: &str) -> Result<Value> {
         self.on_phone(number, "enter-code", &json!({ "code": code }))
             .await
     }
 
-    /// The phone's owner writes to someone; the message's id.
+    /// Sends a text from the phone itself and returns the message's id.
     pub async fn say(&self, number: &str, to: &str, text: &str) -> Result<String> {
         self.say_copies(number, to, text, 1).await
     }
 
-    /// As `say`, the frame delivered `copies` times with the same id.
+    /// Like `say`, but the frame is delivered `copies` times with the same id.
     pub async fn say_copies(
         &self,
         number: &str,
@@ -196,19 +196,20 @@ impl Simulator {
         let said = self.on_phone(number, "say", &body).await?;
         Ok(said["id"]
             .as_str()
-            .context("a said message has an id")?
+            .context("a sent message has an id")?
             .to_owned())
     }
 
-    /// The phone's owner says something of any kind: the body of a `say` without its `to`. Its id.
+    /// Sends a message of any kind from the phone itself and returns its id. `said` is the body of a `say`
+    /// without `to`.
     pub async fn tell(&self, number: &str, to: &str, mut said: Value) -> Result<String> {
         said["to"] = json!(to);
         let said = self.on_phone(number, "say", &said).await?;
-        let id = said["id"].as_str().context("a said message has an id")?;
+        let id = said["id"].as_str().context("a sent message has an id")?;
         Ok(id.to_owned())
     }
 
-    /// What a phone shows of its chat with another number, oldest first.
+    /// Returns what a phone shows of its chat with another number, oldest first.
     pub async fn chat(&self, number: &str, with: &str) -> Result<Vec<Value>> {
         let plain = |number: &str| number.replace('+', "%2B");
         let path = format!("/phones/{}/chat?with={}", plain(number), plain(with));
@@ -216,14 +217,14 @@ impl Simulator {
         Ok(shown["messages"].as_array().cloned().unwrap_or_default())
     }
 
-    /// The phone's owner logs the linked device out.
+    /// Logs the linked device out, from the phone.
     pub async fn unlink(&self, number: &str, device: u64) -> Result<()> {
         self.on_phone(number, "unlink", &json!({ "device": device }))
             .await?;
         Ok(())
     }
 
-    /// A phone and its linked devices.
+    /// Returns a phone and its linked devices.
     pub async fn phone_state(&self, number: &str) -> Result<Value> {
         self.call(
             Method::GET,
@@ -238,19 +239,19 @@ impl Simulator {
         self.call(Method::POST, &path, Some(body)).await
     }
 
-    /// Makes the server misbehave; see CONTROL.md.
+    /// Adds a fault to the server, see CONTROL.md.
     pub async fn fault(&self, fault: &Value) -> Result<()> {
         self.call(Method::POST, "/faults", Some(fault)).await?;
         Ok(())
     }
 
-    /// Ends every fault.
+    /// Removes every fault.
     pub async fn no_faults(&self) -> Result<()> {
         self.call(Method::DELETE, "/faults", None).await?;
         Ok(())
     }
 
-    /// Ends a number's connections in one of the ways of CONTROL.md.
+    /// Closes a number's connections in one of the ways of CONTROL.md.
     pub async fn kick(&self, number: &str, how: &str) -> Result<()> {
         self.call(
             Method::POST,
@@ -261,21 +262,23 @@ impl Simulator {
         Ok(())
     }
 
-    /// Counts since its start.
+    /// Returns the counters since its start.
     pub async fn stats(&self) -> Result<Value> {
         self.call(Method::GET, "/stats", None).await
     }
 
-    /// Every entry of a kind so far, in order.
+    /// Returns every ledger entry of a kind, in order.
     pub async fn ledger(&self, kind: &str) -> Result<Vec<Entry>> {
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let path = format!("/ledger?after={after}&limit=1000&kind={kind}");
             let page = self.call(Method::GET, &path, None).await?;
-            let forgotten = page["forgotten"].as_u64().context("what is forgotten")?;
+            let forgotten = page["forgotten"]
+                .as_u64()
+                .context("the count of dropped entries")?;
             ensure!(
                 forgotten <= after,
-                "the ledger has forgotten {forgotten} entries"
+                "the ledger has dropped {forgotten} entries"
             );
             let entries: Vec<Entry> = serde_json::from_value(page["entries"].clone())?;
             let full = entries.len() == 1000;
@@ -287,7 +290,7 @@ impl Simulator {
         }
     }
 
-    /// The texts a phone showed, in the order it showed them.
+    /// Returns the texts a phone showed, in order.
     pub async fn shown(&self, number: &str) -> Result<Vec<String>> {
         let shown = self.ledger("shown").await?;
         Ok(shown

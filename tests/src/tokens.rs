@@ -1,4 +1,4 @@
-//! The queue of webhook deliveries as Redis has it: how many tokens wait, and tokens that nobody pushed.
+//! The queue of webhook deliveries in Redis: how many tokens wait, and tokens that no process pushed.
 
 use anyhow::{Context as _, Result};
 use std::{fmt::Write as _, time::Duration};
@@ -8,16 +8,16 @@ use crate::{redis::Redis, wait::within};
 /// How long a worker may be busy with a token.
 const TAKEN: Duration = Duration::from_mins(1);
 
-/// The one queue of a Redis server.
+/// The only queue of a Redis server.
 #[derive(Debug)]
 pub struct Tokens<'r> {
     redis: &'r Redis,
-    /// What its keys begin with.
+    /// The prefix of its keys.
     queue: String,
 }
 
 impl<'r> Tokens<'r> {
-    /// Waits until there is a queue.
+    /// Waits until the queue exists.
     pub async fn of(redis: &'r Redis) -> Result<Self> {
         let queue = within(TAKEN, "tokens have a queue", async || {
             let keys = redis.ask("KEYS passerelle:*:webhook:run").await?;
@@ -30,9 +30,9 @@ impl<'r> Tokens<'r> {
         })
     }
 
-    /// How many no worker has taken yet.
+    /// Returns how many tokens no worker has taken yet.
     pub async fn waiting(&self) -> Result<u64> {
-        // At one moment: a token that is pushed between two looks would count as one too many.
+        // One script, because a token that is pushed between two commands would be counted twice.
         let count = "return redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])";
         let queue = &self.queue;
         let command = format!("EVAL \"{count}\" 2 {queue}:active {queue}:scheduled");
@@ -42,7 +42,7 @@ impl<'r> Tokens<'r> {
         Ok(number.parse()?)
     }
 
-    /// Puts one in that says `data`, or has nothing that says anything, as an evicting Redis leaves it.
+    /// Adds a token with the content `data`, or without any content, as Redis leaves it after an eviction.
     pub async fn put(&self, id: &str, data: Option<&str>) -> Result<()> {
         let queue = &self.queue;
         if let Some(data) = data {
@@ -61,7 +61,7 @@ impl<'r> Tokens<'r> {
         Ok(())
     }
 
-    /// Waits until nothing is left of the tokens whose ids begin like this.
+    /// Waits until no token has an id with this prefix.
     pub async fn gone(&self, ids: &str) -> Result<()> {
         let command = format!("KEYS {}:meta:{ids}*", self.queue);
         within(TAKEN, "the tokens are gone", async || {
@@ -72,7 +72,7 @@ impl<'r> Tokens<'r> {
     }
 }
 
-/// As a line of Redis's protocol writes any bytes.
+/// Quotes bytes for a line of the Redis protocol.
 fn quoted(data: &str) -> Result<String> {
     let mut quoted = String::from("\"");
     for byte in data.bytes() {

@@ -4,15 +4,16 @@ use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a condition is asked for again.
+/// How often a condition is checked.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Asks until the answer is `Some`, at most 20 seconds.
+/// Polls until the answer is `Some`, for at most 20 seconds.
 pub async fn soon<T>(what: &str, ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     within(Duration::from_secs(20), what, ask).await
 }
 
-/// Asks until the answer is `Some`; an error or the deadline ends it, told with `what` was awaited.
+/// Polls until the answer is `Some`. An error or the deadline ends the wait; the error then says `what`
+/// was awaited.
 pub async fn within<T>(
     deadline: Duration,
     what: &str,
@@ -33,7 +34,8 @@ pub async fn within<T>(
     }
 }
 
-/// Asks how much is left until nothing is; an error, or none the less for so long, ends it.
+/// Polls how much is left until it is zero. Fails on an error, or if the number does not fall for the time
+/// `still`.
 pub async fn dwindles(
     still: Duration,
     what: &str,
@@ -50,13 +52,13 @@ pub async fn dwindles(
         if left < least {
             (least, since) = (left, Instant::now());
         } else if since.elapsed() >= still {
-            bail!("waited in vain until {what}: {left} were left, and no less for {still:?}");
+            bail!("waited in vain until {what}: {left} were left, unchanged for {still:?}");
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// The machine's wall clock.
+/// Returns the machine's wall clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads it for tests"

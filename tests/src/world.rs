@@ -1,4 +1,4 @@
-//! A simulated WhatsApp server, a gateway, an organisation: what a test starts with.
+//! A simulated WhatsApp server, a gateway and an organisation: what a test starts with.
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,7 +14,7 @@ use crate::{
     wait::within,
 };
 
-/// All a test starts with, and has to [`finish`](World::finish).
+/// Everything a test starts with. It must [`finish`](World::finish).
 pub struct World {
     /// The simulated WhatsApp server.
     pub simulator: Simulator,
@@ -31,18 +31,18 @@ pub struct World {
     folder: TempDir,
 }
 
-/// Proof that a test looked at what it left behind: only [`World::finish`] and
-/// [`World::finish_with_work_undone`] give it, and every test returns it.
+/// Proof that a test checked what it left behind. Every test returns it; only [`World::finish`] and
+/// [`World::finish_with_work_undone`] make it.
 #[derive(Debug)]
 pub struct Finished(());
 
 impl World {
-    /// With gaps of 200–600 ms.
+    /// Starts one with gaps of 200–600 ms.
     pub async fn start(backing: Backing) -> Result<Self> {
         Self::with(backing, Setup::default()).await
     }
 
-    /// With a setup of the test's own.
+    /// Starts one with this setup.
     pub async fn with(backing: Backing, setup: Setup) -> Result<Self> {
         install_tls();
         let folder = TempDir::with_prefix("passerelle-test-")?;
@@ -51,7 +51,7 @@ impl World {
         Self::on(gateway, simulator, folder).await
     }
 
-    /// On a gateway that was prepared and not yet started.
+    /// Starts one on a gateway that is prepared but not started.
     pub async fn on(mut gateway: Gateway, simulator: Simulator, folder: TempDir) -> Result<Self> {
         gateway.start().await?;
         let admin = gateway.admin()?;
@@ -71,23 +71,23 @@ impl World {
         })
     }
 
-    /// The folder with the store and the logs.
+    /// Returns the folder with the store and the logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends the test: nothing accepted is left undone, no webhook was forged, and the gateway ends
-    /// by itself when asked.
+    /// Ends the test. Checks that all accepted work was done, that every webhook was signed correctly, and
+    /// that the gateway ends when asked.
     pub async fn finish(self) -> Result<Finished> {
         self.lanes_empty(Duration::from_mins(1)).await?;
         deliveries_done(&self.api, Duration::from_mins(1)).await?;
         self.finish_with_work_undone().await
     }
 
-    /// As `finish`, for a test that means to leave work undone.
+    /// Like `finish`, for a test that leaves work undone on purpose.
     ///
     /// # Panics
-    /// When a promise was broken: a webhook without a good signature, or an end by error.
+    /// If a webhook had no valid signature or the gateway ended with an error.
     pub async fn finish_with_work_undone(mut self) -> Result<Finished> {
         let receivers = self
             .signatures
@@ -97,7 +97,7 @@ impl World {
             assert_eq!(
                 signatures.forged(),
                 Vec::<String>::new(),
-                "a webhook had no good signature"
+                "a webhook had no valid signature"
             );
         }
         let status = self.gateway.stop().await?;
@@ -109,21 +109,21 @@ impl World {
         Ok(Finished(()))
     }
 
-    /// Ends it at once, for who has measured what they wanted and leaves much behind.
+    /// Kills everything immediately, for benchmarks, which leave much work behind.
     pub async fn end(mut self) -> Result<()> {
         self.gateway.kill().await?;
         self.finished = true;
         Ok(())
     }
 
-    /// A new session, linked by QR to a simulated phone of this number and connected.
+    /// Creates a session, links it by QR to a simulated phone of this number, and connects it.
     pub async fn linked(&self, number: &str) -> Result<Session> {
         self.linked_for(&self.api, number).await
     }
 
-    /// As `linked`, of another organisation.
+    /// Like `linked`, for another organisation.
     pub async fn linked_for(&self, api: &Api, number: &str) -> Result<Session> {
-        // Not the number: a name is kept in the clear.
+        // The name must not be the number, because names are stored unencrypted.
         let session = api.create_session("front desk").await?;
         self.simulator.phone(number, Phone::default()).await?;
         api.connect(&session.id).await?;
@@ -132,7 +132,7 @@ impl World {
         api.session_in(&session.id, "connected").await
     }
 
-    /// Many sessions, linked a few at a time.
+    /// Links many sessions, a few at a time.
     pub async fn linked_many(
         &self,
         numbers: impl IntoIterator<Item = String>,
@@ -144,12 +144,12 @@ impl World {
             .await
     }
 
-    /// A webhook endpoint of the organisation that gets these events (none named: all).
+    /// Creates a webhook endpoint of the organisation for these events. An empty list means all.
     pub async fn endpoint(&self, events: &[&str]) -> Result<Receiver> {
         self.endpoint_for(&self.api, events).await
     }
 
-    /// As `endpoint`, of another organisation.
+    /// Like `endpoint`, for another organisation.
     pub async fn endpoint_for(&self, api: &Api, events: &[&str]) -> Result<Receiver> {
         let receiver = Receiver::start().await?;
         let (_, secret) = api.create_endpoint(&receiver.url(), events).await?;
@@ -181,7 +181,7 @@ async fn lanes_empty(api: &Api, deadline: Duration) -> Result<()> {
 async fn deliveries_done(api: &Api, deadline: Duration) -> Result<()> {
     within(
         deadline,
-        "every webhook has been delivered or given up",
+        "every webhook has been delivered or abandoned",
         async || {
             for status in ["due", "running"] {
                 let path = format!("/v1/webhook-deliveries?limit=1&status={status}");
@@ -204,14 +204,14 @@ async fn deliveries_done(api: &Api, deadline: Duration) -> Result<()> {
     .await
 }
 
-/// The numbers `+4915170000000`, `+4915170000001`, …
+/// Returns the numbers `+4915170000000`, `+4915170000001`, …
 pub fn numbers(count: u32) -> impl Iterator<Item = String> {
     (0..count).map(|n| format!("+491517{n:07}"))
 }
 
 /// Installs ring as this process's one TLS provider.
 pub fn install_tls() {
-    // A second test of the same process finds it installed.
+    // Another test of the same process may have installed it.
     let _already = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -227,7 +227,7 @@ impl Drop for World {
 }
 
 impl Finished {
-    /// For a test that starts no world.
+    /// Returns the proof for a test that starts no world.
     pub fn without_a_world() -> Self {
         Self(())
     }

@@ -1,5 +1,5 @@
-//! accept: durable 202s per second, 32 connections over 100 sessions of 10 organisations, against
-//! bare inserts of the same rows, at most 32 a commit, into a copy of the same database.
+//! accept: durable 202s per second, with 32 connections and 100 sessions of 10 organisations. The
+//! reference inserts the same rows into a copy of the same database, at most 32 per commit.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Backing, Setup, World};
@@ -53,7 +53,7 @@ pub(crate) async fn measure(backing: Backing) -> Result<Row> {
     })
 }
 
-/// A copy of the database as it is before the load: what the reference inserts into.
+/// Copies the database before the load. The reference inserts into the copy.
 async fn copy(world: &World) -> Result<String> {
     let url = &world.gateway.database.url;
     if let Some(path) = url.strip_prefix("sqlite:") {

@@ -1,5 +1,5 @@
-//! files: what a document of 2 GB costs in memory on its way up, out, in and down; and how many small
-//! files are taken in a second.
+//! files: how much memory a document of 2 GB costs while it is uploaded, sent, received and downloaded,
+//! and how many small files are accepted per second.
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -17,10 +17,10 @@ const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 /// Bytes of the document.
 const SIZE: u64 = 2_000_000_000;
-/// One step of it may take this long.
+/// The deadline of each step.
 const PATIENCE: Duration = Duration::from_mins(5);
 const CHUNK: usize = 1 << 20;
-/// Small files, and how many are on their way at once.
+/// The number of small files, and how many are uploaded at the same time.
 const SMALL: u32 = 1000;
 const AT_ONCE: usize = 64;
 const PHOTO: &[u8] = include_bytes!("../../assets/photo.jpg");
@@ -68,7 +68,7 @@ pub(crate) async fn measure() -> Result<[Row; 2]> {
     Ok([large, small])
 }
 
-/// The most that was resident, in MiB.
+/// Returns the peak of the resident memory, in MiB.
 fn peak(world: &mut World) -> Result<f64> {
     let bytes = world.gateway.process()?.peak_memory()?;
     #[expect(clippy::cast_precision_loss, reason = "a few hundred MiB")]
@@ -106,16 +106,16 @@ async fn send(world: &World, session: &str, file: &Value) -> Result<()> {
     let sent = world.api.send_kind(session, CONTACT, document).await?;
     within(PATIENCE, "the document is sent", async || {
         let status = world.api.message(&sent.id).await?.status;
-        ensure!(status != "failed", "it failed");
+        ensure!(status != "failed", "the message failed");
         let waits = matches!(status.as_str(), "queued" | "sending");
         Ok((!waits).then_some(()))
     })
     .await
 }
 
-/// The document that came in, once its file is here.
+/// Returns the document that was received, once its file is available.
 async fn arrived(world: &World) -> Result<Value> {
-    within(PATIENCE, "the document is here", async || {
+    within(PATIENCE, "the document is available", async || {
         let list: Value = world
             .api
             .get("/v1/messages?direction=inbound")
@@ -146,7 +146,7 @@ async fn download(world: &World, file: &Value) -> Result<()> {
         digest.update(&chunk);
     }
     let digest = hex::encode(digest.finalize());
-    ensure!(file["sha256"] == digest.as_str(), "it has other bytes");
+    ensure!(file["sha256"] == digest.as_str(), "the bytes differ");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! lanes: 10,000 lanes of 20 messages each, gaps of 1–5 s, nothing behind them.
+//! lanes: 10,000 lanes of 20 messages each, gaps of 1–5 s, without WhatsApp behind them.
 
 use anyhow::Result;
 

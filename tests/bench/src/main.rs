@@ -1,8 +1,9 @@
-//! The benchmarks, against binaries started by path: `bench [--small] [NAME]…`, all when none is named.
-//! `cluster` stands for all of a cluster: `failover`, `takeover`, `drain`, `idle` and `wakeup`.
+//! The benchmarks, against binaries started by path: `bench [--small] [NAME]…`. All of them run if none is
+//! named. `cluster` runs all benchmarks of a cluster: `failover`, `takeover`, `drain`, `idle` and
+//! `wakeup`.
 //!
-//! Simulator, gateway, load and reference are processes of their own; each row's reference is
-//! measured in the same run, because machines and moments differ more than programs do.
+//! Simulator, gateway, load and reference are separate processes. Each row's reference is measured in the
+//! same run, because results differ more between machines and times than between programs.
 
 mod accept;
 mod children;
@@ -21,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> Result<()> {
     install_tls();
     let mut end = signal(SignalKind::terminate())?;
-    // Whatever was started ends with this program: it is killed when it is dropped.
+    // Started processes are killed when they are dropped, so none outlives this program.
     tokio::select! {
         done = run() => done,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),

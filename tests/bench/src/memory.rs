@@ -1,5 +1,5 @@
-//! memory: what an idle linked session costs, freshly linked and after a restart, against the bare
-//! library with its in-memory store doing the same.
+//! memory: what an idle linked session costs, after linking and after a restart. The reference is the bare
+//! library with its in-memory store, doing the same.
 
 use anyhow::Result;
 use passerelle_tests::{Backing, Setup, World, within, world::numbers};
@@ -11,10 +11,10 @@ use crate::{
     report::Row,
 };
 
-/// Until what linking used has been given back.
+/// How long it takes until memory used by linking has been released.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Bytes and descriptors of a process.
+/// Memory and file descriptors of a process.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     resident: f64,
@@ -91,7 +91,7 @@ async fn all_connected(world: &World, sessions: u32) -> Result<()> {
     .await
 }
 
-/// The bare library on a simulator of its own.
+/// Measures the bare library on a simulator of its own.
 async fn reference(sessions: u32) -> Result<Value> {
     let folder = tempfile::TempDir::with_prefix("passerelle-bench-")?;
     let simulator = passerelle_tests::Simulator::start(folder.path()).await?;
@@ -103,7 +103,7 @@ async fn reference(sessions: u32) -> Result<Value> {
     .await
 }
 
-/// What the gateway costs once it is idle. Waiting is what is measured here.
+/// Measures the gateway once it is idle. The wait is part of the measurement.
 async fn cost(world: &mut World) -> Result<Cost> {
     tokio::time::sleep(SETTLE).await;
     let process = world.gateway.process()?;
@@ -115,7 +115,7 @@ async fn cost(world: &mut World) -> Result<Cost> {
     })
 }
 
-/// Bytes as a figure; a process has fewer than 2^52.
+/// Converts bytes to a figure. A process has fewer than 2^52 bytes.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^52 bytes")]
 fn bytes(count: u64) -> f64 {
     count as f64

@@ -10,11 +10,11 @@ pub(crate) struct Row {
     pub(crate) bench: String,
     /// What was measured.
     pub(crate) value: f64,
-    /// Of what.
+    /// Its unit.
     pub(crate) unit: &'static str,
-    /// The same of the reference, measured in the same run.
+    /// The result of the reference in the same run.
     pub(crate) reference: Option<f64>,
-    /// What it is hoped to be.
+    /// The goal.
     pub(crate) goal: &'static str,
     /// Further figures.
     pub(crate) more: Vec<(&'static str, f64)>,
@@ -63,13 +63,14 @@ impl Row {
     }
 }
 
-/// Three digits after the point for small figures, fewer for large ones.
+/// Rounds to three digits after the point for small figures, fewer for large ones.
 fn rounded(value: f64) -> f64 {
     let scale = if value.abs() < 10.0 { 1000.0 } else { 10.0 };
     (value * scale).round() / scale
 }
 
-/// The value that so many of a hundred do not exceed: of a few, the 99th is the largest.
+/// Returns the value that this percentage of the values do not exceed. With few values the 99th percentile
+/// is the largest.
 pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let rank = (values.len() * percent).div_ceil(100);

@@ -1,7 +1,7 @@
-//! through: messages per second from accepted row to acknowledged, over 100 sessions on the real
-//! protocol with every durability rule in force, against a bare loop of the library that also
-//! waits for each acknowledgement. Both are judged by when the server read the frames, while every
-//! session is sending: those that connect first do not count alone.
+//! through: messages per second from accepted row to acknowledgement, with 100 sessions on the real
+//! protocol and every durability rule in force. The reference is a bare loop of the library that also
+//! waits for each acknowledgement. Both are measured by the times at which the server read the frames, and
+//! only while every session is sending. Sessions that connect early do not count alone.
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -85,20 +85,26 @@ async fn theirs() -> Result<f64> {
     rate(&simulator.ledger("sent").await?)
 }
 
-/// Frames per second from when every session has sent one until one has sent all.
+/// Returns frames per second, from when every session has sent one until one session has sent all.
 fn rate(frames: &[Entry]) -> Result<f64> {
-    // When each session wrote its first, and its last.
+    // When each session wrote its first and its last frame.
     let mut sessions: HashMap<&str, (u64, u64)> = HashMap::new();
     for frame in frames {
         let (at, from) = (frame.wire_us, frame.from.as_str());
         let (first, last) = sessions.entry(from).or_insert((at, at));
         (*first, *last) = (at.min(*first), at.max(*last));
     }
-    ensure!(sessions.len() == SESSIONS as usize, "every session sent");
+    ensure!(
+        sessions.len() == SESSIONS as usize,
+        "not every session sent"
+    );
     let from = sessions.values().map(|(first, _)| *first).max();
     let to = sessions.values().map(|(_, last)| *last).min();
     let (from, to) = (from.context("frames")?, to.context("frames")?);
-    ensure!(from < to, "the sessions were at work at the same time");
+    ensure!(
+        from < to,
+        "there was no time at which all sessions were sending"
+    );
     let within = frames
         .iter()
         .filter(|frame| (from..to).contains(&frame.wire_us));

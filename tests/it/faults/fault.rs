@@ -1,4 +1,4 @@
-//! What fails, and in which order.
+//! The faults and their order.
 
 use passerelle_tests::{gateway::OTHERS, postgres::Stop};
 use rand::{
@@ -11,40 +11,40 @@ use std::time::Duration;
 const HOSTS: [&str; 2] = ["host-a", "host-b"];
 const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
 
-/// Something that fails, and is mended before the next does.
+/// A fault, which is repaired before the next one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
-    /// A process is killed, and starts again after a while.
+    /// A process is killed and started again after a while.
     Killed(&'static str, Duration),
-    /// A process stands still for a while.
+    /// A process is paused for a while.
     Halted(&'static str, Duration),
-    /// Every process is asked to end, and started again, one after the other.
+    /// Every process is asked to end and started again, one after the other.
     Rolled,
-    /// Another process is started under a host's name, which is the newcomer's from then on.
+    /// A second process is started under a host's name and takes over the name.
     Usurped(&'static str),
-    /// A worker is started anew, and of its attempts one panics before its post, and one after it.
+    /// A worker is restarted. One of its attempts panics before its post, and one after.
     AttemptsPanic(&'static str),
     RedisKilled(Duration),
     RedisEmptied,
     RedisHalted(Duration),
     RedisFull(Duration),
-    /// Tokens that nobody pushed: one that is none, one of a later version, some without what they say.
+    /// Tokens that no process pushed: an invalid one, one of a later version, and some without content.
     TokensPoisoned,
-    /// PostgreSQL takes no connection, and has none.
+    /// PostgreSQL refuses connections and loses those it has.
     DatabaseGone(Duration),
-    /// Every connection to PostgreSQL ends.
+    /// Every connection to PostgreSQL is closed.
     DatabaseReset,
-    /// PostgreSQL itself stops, and starts again after a while.
+    /// PostgreSQL stops and starts again after a while.
     DatabaseStopped(Stop, Duration),
-    /// Commits are done, and nobody is told.
+    /// Commits succeed, but their answers are lost.
     CommitsLost(u32),
     DatabaseSlow(Duration),
-    /// The host with the most sessions does not reach PostgreSQL; WhatsApp it does.
+    /// The host with the most sessions cannot reach PostgreSQL, but still reaches WhatsApp.
     CutOff(Duration),
 }
 
-/// The faults of a run, in the order in which they come: each of a round once, or many rounds with
-/// longer outages (`PASSERELLE_TEST_ROUNDS` says how many).
+/// Returns the faults of a run in order: each once, or many rounds with longer outages (as many as
+/// `PASSERELLE_TEST_ROUNDS` says).
 pub(super) fn drawn(chance: &mut StdRng) -> Vec<Fault> {
     let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
     let wanted = std::env::var("PASSERELLE_TEST_ROUNDS").ok();
@@ -63,7 +63,7 @@ pub(super) fn drawn(chance: &mut StdRng) -> Vec<Fault> {
     faults
 }
 
-/// `PASSERELLE_TEST_FAULTS` names some of them, as in `Killed,Usurped`: no others come then.
+/// If `PASSERELLE_TEST_FAULTS` names faults, as in `Killed,Usurped`, no other faults are used.
 fn is_wanted(fault: &Fault) -> bool {
     let Ok(wanted) = std::env::var("PASSERELLE_TEST_FAULTS") else {
         return true;
@@ -73,7 +73,7 @@ fn is_wanted(fault: &Fault) -> bool {
     wanted.split(',').any(|one| one == name)
 }
 
-/// Faults that are each looked at alone: one of everything that is killed or stops, or all there are.
+/// Returns faults that are tested alone: one of each kill or stop, or all of them.
 pub(super) fn each(chance: &mut StdRng) -> Vec<Fault> {
     if std::env::var_os("PASSERELLE_TEST_LONG").is_some() {
         return round(chance).into_iter().chain(further(chance)).collect();
@@ -118,7 +118,7 @@ fn round(chance: &mut StdRng) -> Vec<Fault> {
     ]
 }
 
-/// What takes longer.
+/// Returns the faults that take longer.
 fn further(chance: &mut StdRng) -> Vec<Fault> {
     let [killed, halted] = of(HOSTS, chance);
     let [any] = of(OTHERS, chance);
@@ -135,7 +135,7 @@ fn further(chance: &mut StdRng) -> Vec<Fault> {
     ]
 }
 
-/// Some of these names, each drawn by itself.
+/// Picks some of these names, each independently.
 fn of<const N: usize, const M: usize>(
     names: [&'static str; M],
     chance: &mut StdRng,

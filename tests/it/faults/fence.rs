@@ -1,4 +1,4 @@
-//! A host that does not reach PostgreSQL puts its sessions down before another may take them.
+//! A host that cannot reach PostgreSQL stops its sessions before another host may take them.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use passerelle_tests::Simulator;
@@ -7,22 +7,23 @@ use tokio::time::Instant;
 
 use super::{fault::ms, site::Roads};
 
-/// So long after its last heartbeat a host writes nothing more, and another may take its sessions.
+/// This long after its last heartbeat a host stops writing. After `DEAD_MS` another host may take its
+/// sessions.
 const FENCE_MS: i64 = 10_000;
 const DEAD_MS: i64 = 15_000;
-/// A frame may be read so long after it was written.
+/// A frame may be read this long after it was written.
 const ON_ITS_WAY_MS: i64 = 300;
-/// On a busy machine the moment may be missed, or another host have most sessions by then.
+/// On a busy machine the check may come too late, or another host may have the most sessions by then.
 const TRIES: usize = 3;
 
-/// The sessions' phones, which tell whether their devices are connected.
+/// The sessions' phones, which show whether their devices are connected.
 pub(super) struct Phones<'s> {
     pub(super) simulator: &'s Simulator,
     /// The number of each session.
     pub(super) numbers: Vec<(String, String)>,
 }
 
-/// Cuts off the host with the most sessions, and looks at the fence meanwhile; again, where it could not.
+/// Cuts off the host with the most sessions and checks the fence. Tries again if the check came too late.
 pub(super) async fn cut_off(roads: &Roads, phones: &Phones<'_>, time: Duration) -> Result<()> {
     for _ in 0..TRIES {
         let end = Instant::now() + time;
@@ -38,12 +39,12 @@ pub(super) async fn cut_off(roads: &Roads, phones: &Phones<'_>, time: Duration) 
         }
         eprintln!("the fence of {host} could not be looked at");
     }
-    bail!("no fence could be looked at");
+    bail!("no fence could be checked");
 }
 
 impl Phones<'_> {
-    /// A host that could not renew its heartbeat puts its sessions down, before another may take them.
-    /// False where it was too late to tell.
+    /// Checks that a host without a heartbeat has stopped its sessions before another host may take them.
+    /// Returns false if it was too late to check.
     async fn are_put_down(&self, sessions: &[String], seen_ago: i64) -> Result<bool> {
         let fence = u64::try_from(FENCE_MS + ON_ITS_WAY_MS - seen_ago).unwrap_or(0);
         let dead = u64::try_from(DEAD_MS - seen_ago).unwrap_or(0);
@@ -57,7 +58,7 @@ impl Phones<'_> {
             let devices = phone["devices"].as_array().context("devices")?;
             let online = devices.iter().any(|device| device["online"] == true);
             if began.elapsed() >= ms(dead) {
-                // It may be another host's connection.
+                // The connection may already be another host's.
                 return Ok(false);
             }
             ensure!(!online, "{number} is connected after the fence");

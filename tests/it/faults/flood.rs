@@ -1,4 +1,4 @@
-//! More deliveries due at once than the queue in Redis may hold.
+//! More deliveries are due at once than the queue in Redis may hold.
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 const CONTACT: &str = "+4915199000001";
 const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
-/// An endpoint has at most four attempts under way, an organisation twenty endpoints: so many of them
-/// could have 2,400 under way, more than the queue's bound.
+/// An endpoint has at most four attempts in flight, an organisation at most twenty endpoints. So 30
+/// organisations could have 2,400 attempts in flight, more than the queue's bound.
 const ORGANISATIONS: u32 = 30;
 const ENDPOINTS: usize = 20;
-/// Tokens that may wait in Redis.
+/// The limit of waiting tokens in Redis.
 const BOUND: u64 = 2_000;
-/// Texts to each organisation, each told to all of its endpoints: nine thousand deliveries. With
-/// fewer the bound would not be met.
+/// Texts to each organisation, each reported to all its endpoints: nine thousand deliveries. Fewer would
+/// not reach the bound.
 const TEXTS: usize = 15;
 const DRAINED: Duration = Duration::from_mins(5);
 
@@ -51,11 +51,11 @@ async fn nine_thousand_deliveries_due_at_once_are_made_with_a_bounded_number_of_
     }
     let all = i64::try_from(tenants.len() * ENDPOINTS * TEXTS)?;
     let mut store = PgConnection::connect(&world.gateway.database.url).await?;
-    within(DRAINED, "all are due", async || {
+    within(DRAINED, "all deliveries are due", async || {
         Ok((count(&mut store, "due").await? == all).then_some(()))
     })
     .await?;
-    // Until every slot of the workers is taken, tokens gather.
+    // Slow answers fill every slot of the workers, so that tokens gather in Redis.
     for tenant in &tenants {
         let slow = Answer::After(Duration::from_millis(300));
         tenant
@@ -69,14 +69,14 @@ async fn nine_thousand_deliveries_due_at_once_are_made_with_a_bounded_number_of_
     eprintln!("{all} deliveries, {most} tokens at once at most");
     assert!(
         (BOUND / 2..=BOUND).contains(&most),
-        "{most} tokens waited at once"
+        "{most} tokens waited at the same time"
     );
     tenants.iter().for_each(Tenant::was_told);
     let _finished: Finished = world.finish().await?;
     Ok(())
 }
 
-/// An organisation with a linked number and all the endpoints it may have, at one receiver.
+/// An organisation with a linked number and the maximum of endpoints, all at one receiver.
 struct Tenant {
     number: String,
     receiver: Receiver,
@@ -95,7 +95,7 @@ impl Tenant {
         Ok(Self { number, receiver })
     }
 
-    /// Every event came to every endpoint.
+    /// Asserts that every endpoint received every event.
     fn was_told(&self) {
         let mut told: BTreeMap<_, usize> = BTreeMap::new();
         for arrival in self.receiver.arrivals() {
@@ -106,11 +106,12 @@ impl Tenant {
     }
 }
 
-/// Waits until all are delivered, though Redis is emptied on the way: the most tokens seen at once.
+/// Waits until all are delivered, and flushes Redis half-way. Returns the most tokens seen at the same
+/// time.
 async fn drained(store: &mut PgConnection, redis: &Redis, all: i64) -> Result<u64> {
     let tokens = Tokens::of(redis).await?;
     let (mut most, mut emptied) = (0, false);
-    within(DRAINED, "all are delivered", async || {
+    within(DRAINED, "all events are delivered", async || {
         most = most.max(tokens.waiting().await?);
         let delivered = count(store, "delivered").await?;
         if !emptied && delivered > all / 2 {

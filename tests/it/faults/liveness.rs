@@ -1,5 +1,5 @@
-//! Liveness, a suite of its own: when a fault is over, what was begun before and during it comes to its
-//! end, and everything is back. What went wrong meanwhile is the other suite's matter.
+//! Liveness, a separate suite: after a fault, all work from before and during it is completed, and
+//! everything is back. The other suite checks what went wrong during it.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Finished, dwindles, gateway::OTHERS, within};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{fault, site::Site, struck};
 use crate::restarts::seeded;
 
-/// Everything is back within this time, and what is left to do never stands still for longer.
+/// Everything must be back within this time, and remaining work must never stand still for longer.
 const BACK: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,7 +32,8 @@ async fn after_each_fault_queues_drain_and_sessions_are_back() -> Result<()> {
     Ok(())
 }
 
-/// Sessions are connected, lanes and webhooks drain, nobody ended who was not ended.
+/// Waits until sessions are connected and lanes and webhooks are drained. Asserts that no process ended by
+/// itself.
 pub(super) async fn is_back(site: &mut Site) -> Result<()> {
     let api = &site.world.api;
     within(BACK, "every session is connected", async || {
@@ -55,8 +56,14 @@ pub(super) async fn is_back(site: &mut Site) -> Result<()> {
     })
     .await?;
     for name in OTHERS {
-        assert!(site.world.gateway.other(name)?.runs(), "{name} ended");
+        assert!(
+            site.world.gateway.other(name)?.runs(),
+            "{name} ended by itself"
+        );
     }
-    assert!(site.world.gateway.process()?.runs(), "the api ended");
+    assert!(
+        site.world.gateway.process()?.runs(),
+        "the api ended by itself"
+    );
     Ok(())
 }

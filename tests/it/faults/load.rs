@@ -1,4 +1,4 @@
-//! Clients that send and people who write, all the time, and what they were told.
+//! Clients that send and contacts who write all the time, and a record of what was accepted.
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::try_join_all;
@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::site::{CONTACT, Site};
 
-/// Between two messages of a session, and between two that come in for it.
+/// The time between two messages of a session, and between two messages to it.
 const SENDS: Duration = Duration::from_millis(250);
 const SAYS: Duration = Duration::from_millis(700);
-/// Between two tries of a client whose request was not answered, or answered with "later".
+/// The time until a client tries again after no answer or a 503.
 const AGAIN: Duration = Duration::from_millis(200);
-/// Where a client's message has so many before it, it waits for longer: what is accepted while a machine
-/// is busy with other things would else take it as long again.
+/// If this many messages are queued before its own, a client waits longer, so that a busy machine does not
+/// build up a backlog that takes just as long to drain.
 const MANY: u64 = 40;
 const LONGER: Duration = Duration::from_secs(3);
-/// So long a client tries at most.
+/// The number of tries before a client gives up.
 const PATIENCE: u32 = 600;
 
 /// The load on one session.
@@ -25,7 +25,7 @@ struct Line {
     api: Api,
     session: String,
     number: String,
-    /// In every text, so that no two loads have one in common.
+    /// Part of every text, so that no two loads have a text in common.
     name: String,
 }
 
@@ -34,18 +34,18 @@ pub(super) struct Load {
     stop: CancellationToken,
 }
 
-/// What was told of one session.
+/// What was accepted and received for one session.
 pub(super) struct Told {
     pub(super) session: String,
     pub(super) number: String,
-    /// What its clients were told is accepted, in order: message id and text.
+    /// The accepted messages in order: message id and text.
     pub(super) accepted: Vec<(String, String)>,
-    /// What was said to it, in order.
+    /// The texts sent to it, in order.
     pub(super) said: Vec<String>,
 }
 
 impl Load {
-    /// On every session, by this name.
+    /// Makes a load with this name on every session.
     pub(super) fn of(site: &Site, name: &str) -> Self {
         let lines = site.sessions.iter().map(|(session, number)| Line {
             api: site.world.api.clone(),
@@ -59,12 +59,12 @@ impl Load {
         }
     }
 
-    /// Lets everybody finish what they are about.
+    /// Stops the load. Requests that have begun are completed.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Works until stopped.
+    /// Sends and writes until stopped.
     pub(super) async fn work(&self, simulator: &Simulator) -> Result<Vec<Told>> {
         let lines = self.lines.iter().map(|line| async move {
             let (accepted, said) =
@@ -92,22 +92,24 @@ impl Line {
         Ok(accepted)
     }
 
-    /// Sends one text, as often as it takes to be told that it is accepted: its id, and its place.
+    /// Sends one text until it is accepted. Returns its id and its place in the queue.
     async fn accepted(&self, text: &str) -> Result<(String, u64)> {
         let body = Api::text(&self.session, CONTACT, text);
         for _ in 0..PATIENCE {
-            // A request without an answer, and one answered "not now", are made again under their key.
+            // A request without an answer, and one answered with 503, is repeated with the same key.
             if let Ok(reply) = self.api.send_once(text, &body).await
                 && reply.status.as_u16() != 503
             {
                 let accepted: serde_json::Value = reply.into(202)?;
-                let id = accepted["id"].as_str().context("it has an id")?;
+                let id = accepted["id"]
+                    .as_str()
+                    .context("an accepted message has an id")?;
                 let place = accepted["queue"]["position"].as_u64();
                 return Ok((id.to_owned(), place.unwrap_or_default()));
             }
             tokio::time::sleep(AGAIN).await;
         }
-        bail!("{text:?} was not accepted, however often it was sent")
+        bail!("{text:?} was not accepted after all tries")
     }
 
     async fn say(&self, simulator: &Simulator, stop: &CancellationToken) -> Result<Vec<String>> {

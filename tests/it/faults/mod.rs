@@ -1,20 +1,20 @@
-//! A cluster under load whose parts fail one after the other, judged by three ledgers: what its
-//! clients were told, what the phones saw, and what the webhook receiver got.
+//! A cluster under load whose parts fail one after the other. Three records are compared: what clients had
+//! accepted, what the phones showed, and what the webhook receiver got.
 //!
 //! | page | what it has |
 //! |---|---|
-//! | `site` | the cluster, with a Redis and a PostgreSQL of its own, and ways to the latter that can fail |
-//! | `fault` | what fails, and in which order |
-//! | `strike` | how it fails and is mended: processes |
-//! | `stores` | PostgreSQL and Redis |
+//! | `site` | the cluster, with its own Redis and PostgreSQL, and proxies to PostgreSQL |
+//! | `fault` | the faults and their order |
+//! | `strike` | how each fault is made and repaired: processes |
+//! | `stores` | the same for PostgreSQL and Redis |
 //! | `fence` | a host that is cut off from PostgreSQL |
-//! | `load` | clients that send, people who write, and what they were told |
-//! | `liveness` | everything is back when a fault is over |
-//! | `verdict` | the ledgers compared |
-//! | `flood` | more deliveries due at once than Redis could hold |
+//! | `load` | clients that send, contacts who write, and what was accepted |
+//! | `liveness` | everything is back after a fault |
+//! | `verdict` | the comparison of the records |
+//! | `flood` | more deliveries due at once than Redis may hold |
 //!
-//! The order is drawn from a seed, which is printed. `PASSERELLE_TEST_LONG` makes many rounds of it, with
-//! longer outages; `PASSERELLE_TEST_ROUNDS` says how many, `PASSERELLE_TEST_FAULTS` which kinds.
+//! The order is random, and its seed is printed. With `PASSERELLE_TEST_LONG` there are many rounds with
+//! longer outages. `PASSERELLE_TEST_ROUNDS` sets their number, `PASSERELLE_TEST_FAULTS` the kinds.
 
 mod fault;
 mod fence;
@@ -52,7 +52,7 @@ async fn a_cluster_whose_parts_fail_under_load_keeps_every_promise() -> Result<(
     Ok(())
 }
 
-/// Lets one fault follow the other while clients send and people write.
+/// Makes one fault after the other while clients send and contacts write.
 async fn struck(site: &mut Site, faults: &[Fault], chance: &mut StdRng) -> Result<Vec<Told>> {
     let load = Load::of(site, &format!("{:08x}", chance.random::<u32>()));
     let Site {
@@ -82,7 +82,7 @@ async fn struck(site: &mut Site, faults: &[Fault], chance: &mut StdRng) -> Resul
         for fault in faults {
             eprintln!("{:>4} s {fault:?}", began.elapsed().as_secs());
             let struck = parts.strike(*fault, chance);
-            struck.await.with_context(|| format!("while {fault:?}"))?;
+            struck.await.with_context(|| format!("during {fault:?}"))?;
         }
         eprintln!("{:>4} s over", began.elapsed().as_secs());
         load.stop();

@@ -1,4 +1,4 @@
-//! The cluster, with a Redis and a PostgreSQL of its own, and ways to the latter that can fail.
+//! The cluster, with its own Redis and PostgreSQL, and proxies to PostgreSQL that can fail.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
@@ -16,14 +16,14 @@ use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
-/// Who is written to, and writes.
+/// The contact who receives and writes messages.
 pub(super) const CONTACT: &str = "+4915199000001";
-/// Sessions at work.
+/// The number of sessions.
 const SESSIONS: u32 = 6;
 /// The shortest gap between two messages of a number.
 pub(super) const FLOOR_MS: u64 = 100;
 
-/// How wrong the hosts' wall clocks are; all others are right.
+/// The error of the hosts' wall clocks. All other clocks are right.
 const CLOCKS: [(&str, &str); 2] = [("host-a", "-10m"), ("host-b", "+10m")];
 
 pub(super) struct Site {
@@ -31,18 +31,18 @@ pub(super) struct Site {
     pub(super) redis: Redis,
     pub(super) postgres: Postgres,
     pub(super) roads: Roads,
-    /// Each with its number.
+    /// Each session with its number.
     pub(super) sessions: Vec<(Session, String)>,
-    /// Gets every event.
+    /// Receives every event.
     pub(super) receiver: Receiver,
     _folder: TempDir,
 }
 
-/// The ways to PostgreSQL: each host has one of its own.
+/// The proxies to PostgreSQL. Each host has its own.
 pub(super) struct Roads {
     pub(super) common: Proxy,
     pub(super) hosts: [(&'static str, Proxy); 2],
-    /// The database itself, for who looks into it.
+    /// The database without a proxy, for the test's own queries.
     pub(super) direct: Database,
 }
 
@@ -66,10 +66,11 @@ impl Roads {
     pub(super) fn of(&self, host: &str) -> Result<&Proxy> {
         let mut hosts = self.hosts.iter();
         let road = hosts.find(|(name, _)| *name == host);
-        Ok(&road.with_context(|| format!("{host} has a road"))?.1)
+        Ok(&road.with_context(|| format!("{host} has a proxy"))?.1)
     }
 
-    /// The host that holds the most sessions, which ones, and how many milliseconds ago it was seen.
+    /// Returns the host with the most sessions, these sessions, and the age of its last heartbeat in
+    /// milliseconds.
     pub(super) async fn busiest(&self) -> Result<(String, Vec<String>, i64)> {
         let mut conn = PgConnection::connect(&self.direct.url).await?;
         let busiest = "SELECT h.id, (extract(epoch FROM clock_timestamp()) * 1000)::bigint - h.seen_at \
@@ -81,7 +82,7 @@ impl Roads {
         Ok((host, held, seen_ago))
     }
 
-    /// Deliveries that are to be made.
+    /// Returns the number of deliveries that are not made yet.
     pub(super) async fn undelivered(&self) -> Result<i64> {
         let mut conn = PgConnection::connect(&self.direct.url).await?;
         let open = "SELECT count(*) FROM delivery WHERE status IN ('due', 'running')";
@@ -120,7 +121,7 @@ impl Site {
         let numbers: Vec<_> = numbers(SESSIONS).collect();
         let sessions = world.linked_many(numbers.clone()).await?;
         world.simulator.phone(CONTACT, Phone::default()).await?;
-        // Long enough in flight for a fault to find it there.
+        // A slow acknowledgement keeps messages in flight long enough for a fault to hit them.
         let slow = json!({ "on": "ack", "do": "delay", "delay_ms": 60 });
         world.simulator.fault(&slow).await?;
         Ok(Self {

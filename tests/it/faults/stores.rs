@@ -1,4 +1,4 @@
-//! What becomes of PostgreSQL and Redis.
+//! Faults of PostgreSQL and Redis.
 
 use anyhow::{Result, ensure};
 use passerelle_tests::{Gateway, probes, proxy::Proxy, redis::Redis, tokens::Tokens};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{fault::ms, site::Roads};
 
-/// So many tokens without what they say end the workers so often that the queue is thrown away.
+/// This many tokens without content end the workers so often that the queue is deleted.
 const HOLLOW: usize = 12;
 /// Counts the tokens that a worker could not read.
 const UNKNOWN: &str = "passerelle_tokens_unknown_total";
@@ -30,7 +30,8 @@ pub(super) async fn slow(roads: &Roads, by: Duration) {
     roads.all().for_each(|road| road.slow_down(ms(0)));
 }
 
-/// What cannot be read is passed over and counted; what cannot even be fetched goes with the queue.
+/// Pushes bad tokens. A worker skips and counts a token it cannot read. The queue is deleted if tokens
+/// cannot even be fetched.
 pub(super) async fn poisoned(gateway: &Gateway, redis: &Redis, chance: &mut StdRng) -> Result<()> {
     const LATER: &str = r#"{"v":99,"kind":"deliver_webhook","id":"dlv_01h455vb4pex5vsknk084sn02q","attempt":1,"gen":1}"#;
     probes::travels(gateway, true).await?;
@@ -45,7 +46,10 @@ pub(super) async fn poisoned(gateway: &Gateway, redis: &Redis, chance: &mut StdR
         if n + 1 == unread.len() {
             tokens.gone(&format!("poison-{run}-")).await?;
             let counted = probes::counted(gateway, UNKNOWN).await? - before;
-            ensure!(counted > 1.0, "{counted} tokens could not be read");
+            ensure!(
+                counted > 1.0,
+                "only {counted} unreadable tokens were counted"
+            );
         }
     }
     tokens.gone(&format!("poison-{run}-")).await

@@ -1,4 +1,4 @@
-//! How each fault is done and mended; what becomes of processes stands here.
+//! How each fault is made and repaired. Faults of processes are in this file.
 
 use anyhow::{Context as _, Result, ensure};
 use passerelle_tests::{
@@ -16,10 +16,10 @@ use super::{
 
 /// How long a process may take to end.
 const END: Duration = Duration::from_secs(30);
-/// How long a worker may take to come to its attempts.
+/// How long a worker may take to begin its attempts.
 const AT_WORK: Duration = Duration::from_mins(1);
 
-/// What faults strike.
+/// The parts that faults hit.
 pub(super) struct Parts<'s> {
     pub(super) gateway: &'s mut Gateway,
     pub(super) redis: &'s mut Redis,
@@ -29,7 +29,7 @@ pub(super) struct Parts<'s> {
 }
 
 impl Parts<'_> {
-    /// Lets it happen, mends it, and leaves the cluster a moment.
+    /// Makes the fault, repairs it, and gives the cluster a moment.
     pub(super) async fn strike(&mut self, fault: Fault, chance: &mut StdRng) -> Result<()> {
         let (gateway, roads) = (&mut *self.gateway, self.roads);
         match fault {
@@ -67,7 +67,7 @@ impl Parts<'_> {
             Fault::DatabaseSlow(by) => stores::slow(roads, by).await,
             Fault::CutOff(time) => fence::cut_off(roads, &self.phones, time).await?,
         }
-        // The moment of the next one is the test's subject, not something waited for.
+        // The time of the next fault is what is tested. Nothing is waited for.
         tokio::time::sleep(ms(chance.random_range(500..2_500))).await;
         Ok(())
     }
@@ -90,7 +90,7 @@ async fn start(gateway: &mut Gateway, name: &'static str) -> Result<()> {
     started.context(name)
 }
 
-/// Asks it to end, and waits until it has.
+/// Asks it to end and waits until it has.
 async fn ended(gateway: &mut Gateway, name: &'static str) -> Result<()> {
     let running = process(gateway, name)?;
     running.terminate()?;
@@ -111,24 +111,24 @@ async fn halted(gateway: &mut Gateway, name: &str, time: Duration) -> Result<()>
     process(gateway, name)?.signal("CONT")
 }
 
-/// The process that had the name ends by itself, with the reason.
+/// Checks that the previous process of this name ends by itself and logs the reason.
 async fn usurped(gateway: &mut Gateway, host: &'static str) -> Result<()> {
     let logged = gateway.log_of(host)?.len();
     let mut before = gateway.replace_other(host)?;
     let status = before.ended(END).await?;
     ensure!(
         !status.success(),
-        "{host} ended as if it had been asked to end"
+        "{host} ended with success although nobody asked it to end"
     );
     let log = gateway.log_of(host)?;
     ensure!(
         log[logged..].contains("another process was started as the same host"),
-        "{host} ended with {status} and does not say why"
+        "{host} ended with {status} and did not log the reason"
     );
     Ok(())
 }
 
-/// Only the attempts panic: the worker goes on, and ends well when it is asked to.
+/// Checks that only the attempts panic: the worker continues, and ends with success when asked.
 async fn attempts_panic(gateway: &mut Gateway, worker: &'static str) -> Result<()> {
     const POINTS: [&str; 2] = ["delivery.claimed", "delivery.posted"];
     let logged = gateway.log_of(worker)?.len();

@@ -1,4 +1,5 @@
-//! The three ledgers compared: what clients were told, what the phones saw, what the receiver got.
+//! Compares the three records: what clients had accepted, what the phones showed, and what the receiver
+//! got.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{api::Message, dwindles, receiver::Arrival, simulator::Entry, within};
@@ -13,11 +14,13 @@ use super::{
 };
 use crate::pacing::{by_number, under_floor};
 
-/// How long a count may stand still, and what was done may take to be seen.
+/// How long a count may stand still, and how long completed work may take to be visible.
 const SOON: Duration = Duration::from_mins(2);
 
+/// Compares the records.
+///
 /// # Panics
-/// When a promise was broken.
+/// If a promise was broken.
 pub(super) async fn compare(site: &Site, told: &[Told]) -> Result<()> {
     for one in told {
         eprintln!(
@@ -37,10 +40,10 @@ pub(super) async fn compare(site: &Site, told: &[Told]) -> Result<()> {
     told_by_webhooks(site, told, &statuses).await
 }
 
-/// The phones saw everything that clients were told is accepted, once, in the order of each number.
+/// The phones showed every accepted text once, in the order of each number.
 async fn shown_once_and_in_order(site: &Site, told: &[Told]) -> Result<()> {
     let wanted: usize = told.iter().map(|one| one.accepted.len()).sum();
-    let shown = within(SOON, "all are shown", async || {
+    let shown = within(SOON, "all texts are shown", async || {
         let mut shown = site.world.simulator.ledger("shown").await?;
         shown.retain(|entry| is(&entry.to, CONTACT));
         Ok((shown.len() >= wanted).then_some(shown))
@@ -76,7 +79,7 @@ async fn gaps_are_kept(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The API knows what was accepted, and nothing else, as sent or further; the statuses by id.
+/// The API has exactly the accepted messages, as sent or later. Returns their statuses by id.
 async fn known_as_sent(site: &Site, told: &Told) -> Result<BTreeMap<String, String>> {
     let query = format!("session_id={}&direction=outbound", told.session);
     let known: Vec<Message> = site.world.api.messages(&query).await?;
@@ -99,28 +102,28 @@ async fn known_as_sent(site: &Site, told: &Told) -> Result<BTreeMap<String, Stri
         .collect())
 }
 
-/// What was said is stored, each once.
+/// Every text to the session is stored once.
 async fn stored_once(site: &Site, told: &Told) -> Result<()> {
     let query = format!("session_id={}&direction=inbound", told.session);
     let said: BTreeSet<_> = told.said.iter().cloned().collect();
     within(SOON, "everything said is stored", async || {
         let stored = site.world.api.messages(&query).await?;
         let texts: BTreeSet<_> = stored.iter().map(|one| one.body().to_owned()).collect();
-        assert_eq!(texts.len(), stored.len(), "something is stored twice");
+        assert_eq!(texts.len(), stored.len(), "a text is stored twice");
         Ok((texts == said).then_some(()))
     })
     .await
 }
 
-/// An event, however often it came.
+/// An event, however often it was delivered.
 struct Event {
     kind: String,
     message: Option<String>,
     text: String,
 }
 
-/// Every status and every inbound message was told, each by one event, in an order in which no status
-/// goes back and no event of a session is missing.
+/// Every status and every inbound message was reported by exactly one event. No status goes back, and no
+/// event of a session is missing.
 async fn told_by_webhooks(
     site: &Site,
     told: &[Told],
@@ -140,7 +143,7 @@ async fn told_by_webhooks(
         let id = ids
             .entry((session.clone(), sequence))
             .or_insert_with(|| arrival.id.clone());
-        assert_eq!(id, &arrival.id, "one place has two events");
+        assert_eq!(id, &arrival.id, "one sequence number has two events");
         let event = Event {
             kind: arrival.kind().to_owned(),
             message: arrival.body["data"]["message"]["id"]
@@ -151,7 +154,9 @@ async fn told_by_webhooks(
         sessions.entry(session).or_default().insert(sequence, event);
     }
     for one in told {
-        let events = sessions.remove(&one.session).context("it told something")?;
+        let events = sessions
+            .remove(&one.session)
+            .context("the session has events")?;
         let places: Vec<_> = events.keys().copied().collect();
         let last = i64::try_from(places.len())?;
         assert!(
@@ -184,7 +189,7 @@ fn of_session(
         };
         let status = event.kind.trim_start_matches("message.");
         if status == "undecryptable" {
-            assert!(unread.insert(message), "{message} was told twice");
+            assert!(unread.insert(message), "{message} was reported twice");
             continue;
         }
         if status == "received" {
@@ -197,7 +202,7 @@ fn of_session(
             continue;
         }
         let rank = ORDER.iter().position(|one| *one == status);
-        let rank = rank.with_context(|| format!("{message} was told as {status}"))?;
+        let rank = rank.with_context(|| format!("{message} was reported as {status}"))?;
         if let Some(before) = last.insert(message, rank) {
             assert!(
                 before < rank,
@@ -208,17 +213,17 @@ fn of_session(
     }
     for (id, text) in &told.accepted {
         let rank = last.get(id.as_str()).copied();
-        let rank = rank.with_context(|| format!("nothing was told of {text:?}"))?;
+        let rank = rank.with_context(|| format!("no event reports {text:?}"))?;
         assert_eq!(statuses[id], ORDER[rank], "the status of {text:?}");
     }
-    assert_eq!(unread, BTreeSet::new(), "what {} was not told", told.number);
-    // What a phone was asked to say once more came when it came (ARCHITECTURE, "What we assume").
+    assert_eq!(unread, BTreeSet::new(), "not reported for {}", told.number);
+    // A message that a phone was asked to send again may be out of order (`docs/internals/assumptions.md`).
     if !again.is_empty() {
         eprintln!("{} was said once more: {again:?}", told.number);
     }
     let mut in_order = told.said.clone();
     in_order.retain(|text| !again.contains(text));
-    assert_eq!(said, in_order, "what {} was told", told.number);
+    assert_eq!(said, in_order, "reported for {}", told.number);
     assert_eq!(said.len() + again.len(), told.said.len());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! 10,000 lanes of 20 messages on SQLite, gaps of 1–5 s, nothing behind them. Prints one JSON object.
+//! Runs 10,000 lanes of 20 messages on SQLite, gaps of 1–5 s, without WhatsApp behind them. Prints one
+//! JSON object.
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -58,7 +59,7 @@ async fn main() -> Result<()> {
     while all.len() < usize::try_from(LANES * EACH)? {
         let one = tokio::time::timeout(Duration::from_mins(1), told.recv()).await;
         all.push(
-            one.context("the lanes stand still")?
+            one.context("the lanes made no progress")?
                 .context("the lanes ended")?,
         );
     }
@@ -90,7 +91,7 @@ async fn services(url: &str) -> Result<Services> {
     Ok(Services::new(store, vault, clock, settings, chance))
 }
 
-/// Accepts the messages, each as a caller's would be.
+/// Accepts the messages, each as a request of a client would be.
 async fn fill(services: &Services, org: OrgId, lanes: &[SessionId]) -> Result<()> {
     let to = Phone::parse("+4915199000001").context("a phone")?;
     for n in 0..EACH {
@@ -106,7 +107,7 @@ async fn fill(services: &Services, org: OrgId, lanes: &[SessionId]) -> Result<()
     Ok(())
 }
 
-/// The share of a processor this process uses while no lane has work.
+/// Returns the share of a processor that this process uses while no lane has work.
 async fn idle_cpu() -> Result<f64> {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = cpu_ticks()?;
@@ -128,10 +129,10 @@ fn judge(all: Vec<Written>, idle_cpu: f64) -> Result<serde_json::Value> {
         .iter()
         .map(|one| one.at)
         .min()
-        .context("some were written")?;
+        .context("no message was sent")?;
     let mut rates = all.iter().map(|one| one.at - first).collect::<Vec<_>>();
     rates.sort_unstable();
-    // Where all lanes are at work: the last fifth is a tail of lanes that drew long gaps.
+    // Measures while all lanes are at work. In the last fifth only lanes with long gaps are left.
     let most = rates.len() * 4 / 5;
     let per_second = f64::from(u32::try_from(most)?) / rates[most].as_secs_f64();
     let mut lanes: HashMap<SessionId, Vec<Written>> = HashMap::new();
@@ -151,7 +152,7 @@ fn judge(all: Vec<Written>, idle_cpu: f64) -> Result<serde_json::Value> {
     late.sort_unstable_by(f64::total_cmp);
     let p50 = late
         .get(late.len() / 2)
-        .context("lanes have several messages")?;
+        .context("no lane has several messages")?;
     Ok(json!({
         "per_second": per_second, "sent": count, "out_of_order": out_of_order,
         "under_floor": under_floor, "idle_cpu": idle_cpu * 100.0, "p50_ms": p50,

@@ -1,6 +1,6 @@
-//! Load for the accept benchmark, and its reference: `load accept BASE TARGETS CONNECTIONS SECONDS`
-//! posts sends over plain keep-alive connections, `load inserts FROM INTO` inserts FROM's message
-//! rows into a copy of the same database, 32 a commit. Each prints one JSON object.
+//! Load for the accept benchmark, and its reference. `load accept BASE TARGETS CONNECTIONS SECONDS` posts
+//! messages over keep-alive connections. `load inserts FROM INTO` inserts FROM's message rows into a copy
+//! of the same database, 32 per commit. Each prints one JSON object.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
@@ -47,7 +47,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// What one connection saw.
+/// The results of one connection.
 #[derive(Default)]
 struct Seen {
     millis: Vec<f64>,
@@ -60,7 +60,10 @@ async fn accept(
     connections: usize,
     time: Duration,
 ) -> Result<serde_json::Value> {
-    let address: Arc<str> = base.strip_prefix("http://").context("it is http")?.into();
+    let address: Arc<str> = base
+        .strip_prefix("http://")
+        .context("the address is not http")?
+        .into();
     let targets: Arc<[Target]> = targets.into();
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
@@ -88,7 +91,7 @@ async fn accept(
     }))
 }
 
-/// Sends one request after the other until `end`, to a different session each time.
+/// Sends one request after the other until `end`, each for another session.
 async fn connection(
     address: Arc<str>,
     targets: Arc<[Target]>,
@@ -130,14 +133,14 @@ fn request(address: &str, target: &Target, n: usize) -> String {
     )
 }
 
-/// Reads an answer to its end; its status.
+/// Reads an answer to its end and returns its status.
 async fn answer(stream: &mut BufReader<TcpStream>) -> Result<u16> {
     let (mut status, mut length, mut line) = (0, 0, String::new());
     loop {
         line.clear();
         ensure!(
             stream.read_line(&mut line).await? > 0,
-            "the gateway hung up"
+            "the gateway closed the connection"
         );
         let text = line.trim_end();
         if text.is_empty() {
@@ -155,23 +158,23 @@ async fn answer(stream: &mut BufReader<TcpStream>) -> Result<u16> {
     Ok(status)
 }
 
-/// A value as the store has it.
+/// A database value.
 enum Value {
     Text(String),
     Number(i64),
     Bytes(Vec<u8>),
 }
 
-/// Inserts every message row of one database into another that has the same sessions.
+/// Inserts every message row of one database into another one that has the same sessions.
 async fn inserts(from: &str, into: &str) -> Result<serde_json::Value> {
     sqlx::any::install_default_drivers();
     let mut source = AnyConnection::connect(from).await?;
     let rows = sqlx::query("SELECT * FROM message ORDER BY id LIMIT 30000")
         .fetch_all(&mut source)
         .await?;
-    // Every row is a queued message: what is null in one is null in all, and PostgreSQL takes no
-    // null without its type.
-    let first = rows.first().context("there are messages")?;
+    // Every row is a queued message, so a column is null in all rows or in none. PostgreSQL needs a type
+    // for each null.
+    let first = rows.first().context("there are no messages")?;
     let filled = first.columns().iter().map(Column::ordinal);
     let filled: Vec<usize> = filled
         .filter(|at| first.try_get_raw(*at).is_ok_and(|value| !value.is_null()))

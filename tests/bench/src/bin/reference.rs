@@ -1,9 +1,9 @@
 //! The bare library with its in-memory store, doing what the gateway does.
 //!
-//! `reference memory CONTROL WS SESSIONS` links that many and prints what they cost idle, freshly
-//! linked and after all of them were dropped and made again on the same keys.
-//! `reference through CONTROL WS SESSIONS CONTACT EACH` sends EACH texts from each session, one in
-//! flight a session, waiting for the server's acknowledgement of each.
+//! `reference memory CONTROL WS SESSIONS` links this many sessions and prints their idle cost, after
+//! linking and after all of them were dropped and made again with the same keys. `reference through
+//! CONTROL WS SESSIONS CONTACT EACH` sends EACH texts from each session. A session has one message in
+//! flight and waits for the server's acknowledgement of each.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
@@ -50,7 +50,7 @@ fn rustls_provider() -> bool {
     true
 }
 
-/// A WebSocket over a stream that does not hold back small writes, as the gateway has it.
+/// A WebSocket over a stream with TCP_NODELAY, as in the gateway.
 struct Dial(Url);
 
 #[async_trait]
@@ -128,7 +128,7 @@ async fn link(control: &str, ws: &str, number: u32) -> Result<Session> {
     let qr = loop {
         match tokio::time::timeout(PATIENCE, session.told.recv())
             .await?
-            .context("it ended")?
+            .context("the session ended")?
         {
             Told::Qr(qr) => break qr,
             Told::Ack(_) => {}
@@ -155,7 +155,8 @@ async fn link_all(control: &str, ws: &str, sessions: u32) -> Result<Vec<Session>
 }
 
 async fn memory(control: &str, ws: &str, sessions: u32) -> Result<Value> {
-    // The HTTP client and its threads are not part of what a session costs.
+    // Builds an HTTP client before measuring: the client and its threads are not part of what a session
+    // costs.
     drop(reqwest::Client::builder().no_proxy().build()?);
     let empty = cost().await?;
     let linked = link_all(control, ws, sessions).await?;
@@ -177,7 +178,7 @@ async fn memory(control: &str, ws: &str, sessions: u32) -> Result<Value> {
     Ok(json!({ "empty": empty, "fresh": fresh, "restarted": restarted }))
 }
 
-/// What this process costs once it is idle. Waiting is what is measured here.
+/// Measures what this process costs once it is idle. The wait is part of the measurement.
 async fn cost() -> Result<Value> {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let status = std::fs::read_to_string("/proc/self/status")?;
@@ -225,7 +226,8 @@ async fn send_all(mut session: Session, number: usize, to: &Jid, each: u32) -> R
             .await?;
         loop {
             let told = tokio::time::timeout(PATIENCE, session.told.recv()).await?;
-            if matches!(told.context("it ended")?, Told::Ack(acknowledged) if acknowledged == id) {
+            if matches!(told.context("the session ended")?, Told::Ack(acknowledged) if acknowledged == id)
+            {
                 break;
             }
         }

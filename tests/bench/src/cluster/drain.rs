@@ -1,6 +1,6 @@
-//! drain: a host that runs every session is asked to end (SIGTERM) while a few of them send. How long
-//! until it has ended, how long until all of its sessions are connected at the other host, and what
-//! that cost: phones that were logged out, messages of which nobody knows.
+//! drain: a host that runs every session is asked to end (SIGTERM) while a few of them send. Measures how
+//! long it takes until the host has ended and until all its sessions are connected at the other host. Also
+//! counts the cost: phones that were logged out, and messages whose outcome is unknown.
 
 use anyhow::Result;
 use passerelle_tests::{Api, World, api::Session, soon};
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::report::Row;
 
-/// Sessions that send, and the time between two messages: ten a second.
+/// Sessions that send, and the time between two messages. Together they send ten per second.
 const BUSY: usize = 10;
 const EVERY: Duration = Duration::from_millis(100);
-/// A host that has not ended by then does not end.
+/// The deadline for the host to end.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// What was seen of a host's end.
+/// What was observed while a host ended.
 struct Drained {
     status: ExitStatus,
     ended: Duration,
@@ -37,7 +37,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
         never = load(&api, &busy, &refused) => match never {},
     };
     fleet.explain(drained.moved.connected);
-    // What is left then is a figure, too.
+    // Messages that are left at this point are reported as a figure.
     let emptied = fleet.world.lanes_empty(PATIENCE).await;
     let waiting = if emptied.is_ok() {
         0
@@ -55,7 +55,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
         reference: None,
         goal: "≤ 25 s, status 0, logouts 0, unknown 0",
         more: vec![
-            // Ended by a signal, it has none.
+            // A process that was ended by a signal has no exit code.
             ("status", drained.status.code().map_or(-1.0, f64::from)),
             ("logouts", logouts),
             ("unknown", f64::from(unknown)),
@@ -70,7 +70,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<Row> {
     })
 }
 
-/// Asks the host to end once the load has begun.
+/// Asks the host to end after the load has begun.
 async fn drain(fleet: &mut Fleet, sessions: u32) -> Result<Drained> {
     let simulator = &fleet.world.simulator;
     soon("the sessions are at work", async || {
@@ -94,7 +94,7 @@ async fn drain(fleet: &mut Fleet, sessions: u32) -> Result<Drained> {
     })
 }
 
-/// Sends, one session after the other, until dropped; counts what was not accepted.
+/// Sends from one session after the other until dropped. Counts messages that were not accepted.
 async fn load(api: &Api, busy: &[Session], refused: &Cell<u32>) -> Infallible {
     loop {
         for session in busy {
@@ -106,14 +106,14 @@ async fn load(api: &Api, busy: &[Session], refused: &Cell<u32>) -> Infallible {
     }
 }
 
-/// Messages that are still in their lanes.
+/// Returns the number of messages that are still in their lanes.
 async fn waiting(api: &Api) -> Result<u64> {
     let sessions = api.sessions().await?;
     let lanes = sessions.iter().filter_map(|one| one.queue.as_ref());
     Ok(lanes.map(|lane| lane.pending).sum())
 }
 
-/// Devices that are linked no more.
+/// Returns the number of devices that are no longer linked.
 async fn logouts(world: &World, sessions: u32) -> Result<f64> {
     let stats = world.simulator.stats().await?;
     let linked = crate::children::figure(&stats, "/devices")?;

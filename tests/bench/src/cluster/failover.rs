@@ -1,6 +1,6 @@
-//! failover: from `kill -9` of the host that runs a number with messages waiting to the first frame
-//! that the next host writes for it, with the times that hosts go by: a heartbeat every five
-//! seconds, dead after fifteen.
+//! failover: from `kill -9` of the host that runs a number with waiting messages to the first frame that
+//! the next host writes for it. It uses the hosts' default times: a heartbeat every five seconds, dead
+//! after fifteen.
 
 use anyhow::Result;
 use passerelle_tests::within;
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::report::{Row, percentile};
 
-/// Messages accepted before the kill: some seconds of work.
+/// Messages accepted before the kill. They take some seconds to send.
 const WAITING: u32 = 10;
-/// Between two heartbeats.
+/// Time between two heartbeats.
 const BEAT_MS: u64 = 5_000;
-/// What the dead host wrote is read by then, and no other host has written anything.
+/// Within this time the dead host's last frames are read, and no other host has written anything yet.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -30,7 +30,7 @@ pub(crate) async fn measure(failovers: u32) -> Result<Row> {
     let [mut home, mut other] = HOSTS;
     let mut took = Vec::new();
     for _ in 0..failovers {
-        // The kill falls anywhere between two heartbeats.
+        // The kill comes at a random moment between two heartbeats.
         let moment = Duration::from_millis(chance.random_range(0..BEAT_MS));
         tokio::time::sleep(moment).await;
         took.push(killed(&mut fleet, &wire, home).await?.as_secs_f64() * 1000.0);
@@ -56,7 +56,7 @@ pub(crate) async fn measure(failovers: u32) -> Result<Row> {
     })
 }
 
-/// Kills the number's host in the midst of its work; how long until the next one goes on with it.
+/// Kills the number's host while it sends. Returns how long it takes until another host continues.
 async fn killed(fleet: &mut Fleet, wire: &Wire, home: &str) -> Result<Duration> {
     let world = &mut fleet.world;
     let before = world.simulator.ledger("sent").await?.len();
@@ -67,14 +67,14 @@ async fn killed(fleet: &mut Fleet, wire: &Wire, home: &str) -> Result<Duration> 
             .send(&fleet.sessions[0].id, CONTACT, &text)
             .await?;
     }
-    within(PATIENCE, "the first is on its way", async || {
+    within(PATIENCE, "the first message is on its way", async || {
         let frames = world.simulator.ledger("sent").await?.len();
         Ok((frames > before).then_some(()))
     })
     .await?;
     let killed = Instant::now();
     world.gateway.other(home)?.kill().await?;
-    within(PATIENCE, "another host goes on", async || {
+    within(PATIENCE, "another host continues", async || {
         let frames = world.simulator.ledger("sent").await?;
         let mut times = frames.iter().map(|frame| wire.read(frame));
         let next = times.find(|read| *read > killed + LAST_WORDS);

@@ -1,4 +1,4 @@
-//! A cluster with linked sessions, and which of its hosts run them.
+//! A cluster with linked sessions, and which host runs which session.
 
 use anyhow::Result;
 use passerelle_tests::{Backing, Setup, World, api::Session, soon, world::numbers};
@@ -9,11 +9,11 @@ use super::{CONTACT, SILENT, look::Look};
 
 /// The hosts of a cluster.
 pub(super) const HOSTS: [&str; 2] = ["host-a", "host-b"];
-/// Connections that a host opens a second, at first.
+/// The default rate at which a host connects: connections per second at first.
 const BY_DEFAULT: u32 = 5;
-/// A host that is asked to end ends within this, or never.
+/// The deadline for a host to end.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Until what linking left to do is done.
+/// How long it takes until the work after linking is done.
 const SETTLE: Duration = Duration::from_secs(20);
 
 pub(super) struct Fleet {
@@ -24,7 +24,7 @@ pub(super) struct Fleet {
     pub(super) linking: Duration,
 }
 
-/// How a cluster is set up whose figures are taken: gaps of 200–600 ms, and a log of what goes wrong.
+/// Returns the setup of a measured cluster: gaps of 200–600 ms and a log of warnings and errors.
 pub(super) fn setup() -> Setup {
     Setup {
         log: "warn".to_owned(),
@@ -33,15 +33,15 @@ pub(super) fn setup() -> Setup {
 }
 
 impl Fleet {
-    /// So many sessions, shared out over both hosts as they do it themselves.
+    /// Starts a cluster and links this many sessions. The hosts share them out by themselves.
     pub(super) async fn shared_out(sessions: u32, setup: Setup) -> Result<Self> {
         let mut fleet = Self::empty(setup).await?;
         fleet.link(sessions).await?;
         Ok(fleet)
     }
 
-    /// So many sessions, all of them at the first of the two hosts. The other one connects as fast as a
-    /// host does that nobody told otherwise.
+    /// Starts a cluster with this many sessions, all of them at the first of two hosts. The second host
+    /// connects sessions at the default rate.
     pub(super) async fn at_one_host(sessions: u32) -> Result<Self> {
         let mut fleet = Self::empty(setup()).await?;
         let other = fleet.world.gateway.other(HOSTS[1])?;
@@ -66,7 +66,7 @@ impl Fleet {
         world.simulator.phone(CONTACT, SILENT).await?;
         let mut look = Look::into(&world.gateway.database.url).await?;
         for host in HOSTS {
-            soon("both hosts are seen", async || {
+            soon("both hosts have a heartbeat", async || {
                 Ok(look.boot(host).await?.map(drop))
             })
             .await?;
@@ -79,17 +79,17 @@ impl Fleet {
         })
     }
 
-    /// Starts a host that has ended, and waits until the others see it.
+    /// Starts a host that has ended and waits until the others see it.
     pub(super) async fn start_again(&mut self, host: &'static str) -> Result<()> {
         let before = self.look.boot(host).await?;
         self.world.gateway.start_other(host)?;
-        soon("the host is seen again", async || {
+        soon("the host has a heartbeat again", async || {
             Ok((self.look.boot(host).await? != before).then_some(()))
         })
         .await
     }
 
-    /// Shows what the processes logged, when not every session came to be connected.
+    /// Prints the logs of the processes if not every session was connected.
     pub(super) fn explain(&self, connected: u32) {
         if usize::try_from(connected).is_ok_and(|connected| connected < self.sessions.len()) {
             eprintln!("--- the logs end with\n{}", self.world.gateway.log_end());

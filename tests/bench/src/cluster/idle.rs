@@ -1,5 +1,5 @@
-//! idle: what Redis and PostgreSQL have to do for a cluster whose sessions are linked and do nothing.
-//! What the processes do without any session is in it.
+//! idle: the work of Redis and PostgreSQL for a cluster whose sessions are linked and idle. It includes
+//! what the processes do without any session.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Setup, redis::Redis};
@@ -13,14 +13,14 @@ use crate::report::Row;
 
 const SPAN: Duration = Duration::from_secs(30);
 
-/// Operations so far.
+/// Operations until now.
 struct Done {
     transactions: f64,
     commands: f64,
 }
 
 pub(crate) async fn measure(sessions: u32) -> Result<[Row; 2]> {
-    // Nobody else's commands are counted.
+    // A Redis of its own, so that only this cluster's commands are counted.
     let folder = TempDir::with_prefix("passerelle-bench-")?;
     let redis = Redis::start(folder.path()).await?;
     let setup = Setup {
@@ -43,7 +43,7 @@ pub(crate) async fn measure(sessions: u32) -> Result<[Row; 2]> {
             reference: None,
             goal,
             more: vec![
-                // A second's would have too few digits.
+                // One second would give too few digits.
                 (
                     "per_session_minute",
                     per_second * 60.0 / f64::from(sessions),
@@ -72,7 +72,7 @@ async fn done(database: &str, redis: &Redis) -> Result<Done> {
     let (server, name) = database
         .rsplit_once('/')
         .context("the address has a database")?;
-    // From another database, so that asking is not counted.
+    // Connects to another database, so that this query is not counted.
     let mut conn = PgConnection::connect(&format!("{server}/postgres")).await?;
     let transactions = sqlx::query_scalar(
         "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = $1",

@@ -1,4 +1,4 @@
-//! What the cluster's store says of its hosts and sessions, asked without troubling the cluster.
+//! What the cluster's store says about its hosts and sessions, read without using the cluster.
 
 use anyhow::Result;
 use sqlx::{Connection as _, PgConnection};
@@ -11,20 +11,20 @@ impl Look {
         Ok(Self(PgConnection::connect(url).await?))
     }
 
-    /// Which start of a host the store knows; none before its first heartbeat.
+    /// Returns the boot id of a host. `None` before its first heartbeat.
     pub(super) async fn boot(&mut self, host: &str) -> Result<Option<String>> {
         let boot = sqlx::query_scalar("SELECT boot_id FROM host WHERE id = $1");
         Ok(boot.bind(host).fetch_optional(&mut self.0).await?)
     }
 
-    /// How many leases a host has.
+    /// Returns how many leases a host has.
     pub(super) async fn leased(&mut self, host: &str) -> Result<u32> {
         let leased = sqlx::query_scalar("SELECT count(*) FROM lease WHERE host_id = $1");
         let leased: i64 = leased.bind(host).fetch_one(&mut self.0).await?;
         Ok(leased.try_into()?)
     }
 
-    /// How many of a host's sessions are connected, by its own word.
+    /// Returns how many of a host's sessions are connected, as the host itself reports.
     pub(super) async fn connected(&mut self, host: &str) -> Result<u32> {
         let connected = sqlx::query_scalar(
             "SELECT count(*) FROM lease e JOIN host h ON h.id = e.host_id JOIN live v ON v.session_id = e.session_id \
@@ -34,7 +34,7 @@ impl Look {
         Ok(connected.try_into()?)
     }
 
-    /// How many events of a kind were told.
+    /// Returns how many events of a type exist.
     pub(super) async fn told(&mut self, kind: &str) -> Result<u32> {
         let told = sqlx::query_scalar("SELECT count(*) FROM event WHERE type = $1");
         let told: i64 = told.bind(kind).fetch_one(&mut self.0).await?;

@@ -1,16 +1,16 @@
-//! cluster: an api, two hosts and two workers over PostgreSQL and Redis, and what it takes to move
-//! numbers between them, to keep them idle, and to wake who is to send.
+//! cluster: an api, two hosts and two workers over PostgreSQL and Redis. Measures what it costs to move
+//! numbers between hosts, to keep them idle, and to wake up the host that must send.
 //!
 //! | page | what it measures |
 //! |---|---|
-//! | `failover` | from the kill of a number's host to the first frame of the next one |
-//! | `takeover` | from the kill of a host to all of its sessions being connected elsewhere |
-//! | `drain` | the same of a host that is asked to end, and what that costs anybody |
-//! | `idle` | what PostgreSQL and Redis have to do for sessions that do nothing |
-//! | `wakeup` | from the 202 to the wire, with wake-ups and without |
+//! | `failover` | from the kill of a number's host to the first frame from the next host |
+//! | `takeover` | from the kill of a host until all its sessions are connected elsewhere |
+//! | `drain` | the same for a host that is asked to end, and what that costs |
+//! | `idle` | the work of PostgreSQL and Redis for idle sessions |
+//! | `wakeup` | from the 202 to the socket, with wake-ups and without |
 //!
-//! They stand on `fleet` (the cluster and its linked sessions), `look` (what its store says of
-//! them), `moved` (waiting until all are elsewhere) and `wire` (the simulator's clock).
+//! They use `fleet` (the cluster and its linked sessions), `look` (what its store says about them),
+//! `moved` (waiting until all are elsewhere) and `wire` (the simulator's clock).
 
 mod drain;
 mod failover;
@@ -30,7 +30,7 @@ use crate::report::Row;
 /// All of them, in the order in which they run.
 pub(crate) const ALL: [&str; 5] = ["failover", "takeover", "drain", "idle", "wakeup"];
 
-/// Who is written to, and says nothing.
+/// The recipient, who never answers.
 const CONTACT: &str = "+4915199000001";
 const SILENT: Phone = Phone {
     echo: false,
@@ -38,20 +38,20 @@ const SILENT: Phone = Phone {
     online: true,
 };
 
-/// How much of everything.
+/// The numbers of hosts and sessions in a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// Hosts killed.
+    /// Hosts that are killed.
     failovers: u32,
     /// Sessions that move.
     moving: u32,
-    /// Sessions that do nothing.
+    /// Idle sessions.
     idle: u32,
     /// Numbers that send one message each.
     wakeups: u32,
 }
 
-/// What the results are of.
+/// The size of published results.
 pub(crate) const FULL: Size = Size {
     failovers: 20,
     moving: 500,
@@ -59,7 +59,7 @@ pub(crate) const FULL: Size = Size {
     wakeups: 100,
 };
 
-/// To see that they work, in minutes.
+/// A small size, to check in minutes that the benchmarks work.
 pub(crate) const SMALL: Size = Size {
     failovers: 2,
     moving: 20,

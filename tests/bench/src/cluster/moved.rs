@@ -6,27 +6,27 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::look::Look;
 
-/// Between two looks, which themselves cost the database something.
+/// Time between two queries, because each query costs the database something.
 const EVERY: Duration = Duration::from_millis(50);
-/// After so long what was found until then is the figure.
+/// After this time the figures found so far are reported.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// How sessions came to another host.
+/// How sessions moved to another host.
 #[derive(Debug)]
 pub(super) struct Moved {
-    /// Until the first lease was seen taken.
+    /// Time until the first lease was taken.
     pub(super) first_lease: Duration,
-    /// Until 95 of a hundred were connected.
+    /// Time until 95 % were connected.
     pub(super) most: Duration,
-    /// Until the last of them was connected, or patience was over.
+    /// Time until the last one was connected, or until the deadline.
     pub(super) all: Duration,
-    /// How many were connected then.
+    /// How many were connected at that time.
     pub(super) connected: u32,
 }
 
 impl Moved {
-    /// Sessions connected a second, from the first lease until most of them were: who comes last may
-    /// have waited for something of its own.
+    /// Returns sessions connected per second, from the first lease until 95 % were connected. The last
+    /// ones are left out, because they may have waited for another reason.
     pub(super) fn per_second(&self) -> f64 {
         let took = self.most.saturating_sub(self.first_lease);
         f64::from(self.connected) * 0.95 / took.as_secs_f64().max(0.001)
@@ -37,7 +37,7 @@ impl Moved {
     }
 }
 
-/// Looks until a host that ran none has so many sessions connected; times count from `since`.
+/// Waits until a host that ran no session has this many connected. Times count from `since`.
 pub(super) async fn watch(
     look: &mut Look,
     to: &str,

@@ -1,5 +1,5 @@
-//! takeover: a host that runs every session is killed; how long until all of them are connected at
-//! the other one.
+//! takeover: a host that runs every session is killed. Measures how long it takes until all of them are
+//! connected at the other host.
 
 use anyhow::Result;
 use tokio::time::Instant;

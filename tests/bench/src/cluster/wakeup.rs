@@ -1,6 +1,6 @@
-//! wakeup: from the 202 to the wire, where nothing but the host's attention is waited for: the lane
-//! is free, no gap, nothing typed, the recipient's keys known. Once with wake-ups through Redis, once
-//! without, when a host finds what is due by looking once a second.
+//! wakeup: from the 202 to the socket, when only the host's reaction is waited for: the lane is free,
+//! there is no gap and no typing, and the recipient's keys are known. Measured once with wake-ups through
+//! Redis, and once without, when a host looks for due messages once per second.
 
 use anyhow::Result;
 use passerelle_tests::{Setup, redis::Redis, within};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::report::{Row, percentile};
 
-/// Between two looks of a host.
+/// Time between two looks of a host for due messages.
 const LOOK_MS: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -59,11 +59,11 @@ pub(crate) async fn measure(numbers: u32) -> Result<Row> {
     })
 }
 
-/// Waits until the api hears wake-ups, or does not.
+/// Waits until the api receives wake-ups, or until it does not.
 async fn hears(fleet: &Fleet, redis: bool) -> Result<()> {
     within(
         PATIENCE,
-        "the api tells whether it reaches Redis",
+        "the api reports whether it reaches Redis",
         async || {
             let ready: Value = fleet.world.api.get("/readyz").await?.into(200)?;
             Ok((ready["redis"] == redis).then_some(()))
@@ -72,8 +72,9 @@ async fn hears(fleet: &Fleet, redis: bool) -> Result<()> {
     .await
 }
 
-/// Sends one message of each number, each when the one before is done and at any time between two
-/// looks; the milliseconds that each took. One may be on the wire before its 202 is read.
+/// Sends one message from each number and returns how many milliseconds each took. Each is sent when the
+/// one before is done, at a random moment between two looks. A message may be on the socket before its 202
+/// is read.
 async fn late(fleet: &Fleet, wire: &Wire, chance: &mut StdRng) -> Result<Vec<f64>> {
     let mut accepted = HashMap::new();
     for session in &fleet.sessions {

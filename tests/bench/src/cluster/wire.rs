@@ -1,5 +1,5 @@
-//! The simulator's clock, read by this process's: frames are told with the microseconds of the
-//! former at which they were read off the wire.
+//! Converts the simulator's clock to this process's clock. Each frame in the ledger has the microseconds
+//! of the simulator's clock at which it was read from the socket.
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Simulator, simulator::Entry};
@@ -8,18 +8,18 @@ use tokio::time::Instant;
 
 use super::SILENT;
 
-/// Two people who are nobody's contacts.
+/// Two people who are no session's contacts.
 const PEOPLE: [&str; 2] = ["+4915198000001", "+4915198000002"];
-/// Tries, of which the quickest tells best.
+/// Number of tries. The fastest one is the most precise.
 const TRIES: u32 = 20;
 
 pub(super) struct Wire {
-    /// When the simulator's clock began.
+    /// The start of the simulator's clock.
     zero: Instant,
 }
 
 impl Wire {
-    /// Has somebody say something: it is told at some moment between call and answer.
+    /// Sends a message in the simulator. The time in its ledger is between the call and the answer.
     pub(super) async fn of(simulator: &Simulator) -> Result<Self> {
         for number in PEOPLE {
             simulator.phone(number, SILENT).await?;
@@ -31,17 +31,17 @@ impl Wire {
             let took = asked.elapsed();
             let said = simulator.ledger("said").await?;
             let said = said.iter().rev().find(|entry| entry.id == id);
-            let said = Duration::from_micros(said.context("it was said")?.wire_us);
+            let said = Duration::from_micros(said.context("the message is in the ledger")?.wire_us);
             if took < quickest {
                 quickest = took;
                 zero = (asked + took / 2).checked_sub(said);
             }
         }
-        let zero = zero.context("the simulator began after this machine")?;
+        let zero = zero.context("the simulator's clock started before this machine's")?;
         Ok(Self { zero })
     }
 
-    /// When a frame was read off the wire.
+    /// Returns when a frame was read from the socket.
     pub(super) fn read(&self, frame: &Entry) -> Instant {
         self.zero + Duration::from_micros(frame.wire_us)
     }

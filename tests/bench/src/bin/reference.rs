@@ -50,7 +50,7 @@ fn rustls_provider() -> bool {
     true
 }
 
-/// A WebSocket over a stream with TCP_NODELAY, as in the gateway.
+/// A WebSocket over a stream with `TCP_NODELAY`, as in the gateway.
 struct Dial(Url);
 
 #[async_trait]

@@ -205,7 +205,7 @@ impl Story<'_> {
             let silence = json!({ "phone": NUMBER, "on": "message", "do": "drop", "times": 1 });
             self.world.simulator.fault(&silence).await?;
             self.send(first).await?;
-            soon("it is on the wire", async || {
+            soon("the message was sent to WhatsApp", async || {
                 let frames = self.world.simulator.ledger("sent").await?;
                 Ok((!frames.is_empty()).then_some(()))
             })

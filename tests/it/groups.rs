@@ -61,7 +61,8 @@ impl Story {
         api.message_at(&sent.id, "sent").await?;
         Ok((
             sent.id,
-            sent.wa_message_id.context("the id is chosen at accept")?,
+            sent.wa_message_id
+                .context("a WhatsApp id is chosen at accept")?,
         ))
     }
 

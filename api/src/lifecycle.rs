@@ -355,7 +355,7 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     tell(&gateway)?;
     // These lines are not JSON. The host and the worker of a cluster serve no operations.
     if matches!(role, Role::All | Role::Api) && !logs_are_json() {
-        next_steps::print(&next_steps::serve(&next_steps::local_url(gateway.addr())))?;
+        next_steps::print(&next_steps::serve(&next_steps::local_url(gateway.addr())));
     }
     if let Some(file) = announce {
         self::announce(&file, &gateway, None)?;

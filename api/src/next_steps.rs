@@ -4,8 +4,6 @@
 
 use std::{io::Write as _, net::SocketAddr};
 
-use anyhow::Context as _;
-
 const JSON: &str = "-H 'Content-Type: application/json'";
 const QR: &str = "curl -sf --retry 20 --retry-delay 1 --retry-all-errors $API/v1/sessions/$SES/qr";
 
@@ -29,6 +27,7 @@ pub(crate) fn serve(api: &str) -> String {
 }
 
 /// Returns the steps after `sandbox`: as after `serve`, with a simulated phone that scans the QR code.
+#[cfg(feature = "sandbox")]
 pub(crate) fn sandbox(api: &str, admin: Option<&str>, control: &str) -> String {
     let linking = linking(api, admin.unwrap_or("$PASSERELLE_ADMIN_KEY"));
     let sending = sending("$SES", "+491510000002");
@@ -44,6 +43,7 @@ pub(crate) fn sandbox(api: &str, admin: Option<&str>, control: &str) -> String {
 }
 
 /// Returns the steps after the demo: another text, the messages, and the session.
+#[cfg(feature = "sandbox")]
 pub(crate) fn demo(api: &str, key: &str, session: &str, to: &str) -> String {
     let sending = sending(session, to);
     steps(&format!(
@@ -72,6 +72,7 @@ fn linking(api: &str, admin: &str) -> String {
     )
 }
 
+#[cfg(feature = "sandbox")]
 fn sending(session: &str, to: &str) -> String {
     let text = r#"\"type\":\"text\",\"text\":{\"body\":\"Hello\"}"#;
     format!(
@@ -85,9 +86,11 @@ fn steps(lines: &str) -> String {
     format!("\nNext steps, to paste into a shell:\n\n{}", lines.concat())
 }
 
-/// Prints steps on standard error, beside the log.
-pub(crate) fn print(steps: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stderr().lock(), "{steps}").context("printing the next steps")
+/// Prints steps on standard error, beside the log. If it is closed or full, the gateway runs without them.
+pub(crate) fn print(steps: &str) {
+    if let Err(error) = writeln!(std::io::stderr().lock(), "{steps}") {
+        tracing::debug!(%error, "the next steps were not printed");
+    }
 }
 
 #[cfg(test)]

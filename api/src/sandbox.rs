@@ -94,7 +94,7 @@ pub async fn run(flags: Sandbox) -> anyhow::Result<()> {
     tracing::info!(control, "the WhatsApp server's control API is at {control}");
     let api = next_steps::local_url(pair.gateway.addr());
     let admin = pair.gateway.admin_key();
-    next_steps::print(&next_steps::sandbox(&api, admin, &control))?;
+    next_steps::print(&next_steps::sandbox(&api, admin, &control));
     if let Some(file) = announce {
         lifecycle::announce(&file, &pair.gateway, Some(&control))?;
     }

@@ -1,9 +1,9 @@
 //! Recovers orphans: messages in flight without a running job.
 //!
 //! Such a row says `sending` and its lane waits, but no job will settle it. This happens when the
-//! answer to a claim was lost with the database connection, or when a job panicked or could not read
-//! its message. A message found like this twice, some seconds apart, is resolved as if its owner had
-//! died.
+//! answer to a claim was lost with the database connection, or when a job panicked. A message
+//! found like this twice, some seconds apart, is resolved as if its owner had died. A message that cannot be
+//! read stays; each look logs an error.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -18,7 +18,7 @@ use crate::{
     events,
     host::{job::SendMessage, settle},
     messages::{self, target},
-    model::{Message, Status, Uncertain, millis},
+    model::{Message, Status, Uncertain, millis, until},
     outage,
     queue::job_result::{Doing as _, Done, JobResult, NotDone},
     services::Services,
@@ -198,14 +198,8 @@ async fn apply(
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
     let (next, reached) = match outcome {
-        Outcome::PutBack => {
-            put_back(tx, &message, resends, 0).await?;
-            return Ok(Err(NotDone::Snooze(Duration::ZERO)));
-        }
-        Outcome::Later(wait) => {
-            put_back(tx, &message, resends, after(wait)).await?;
-            return Ok(Err(NotDone::Snooze(wait)));
-        }
+        Outcome::PutBack => return put_back(tx, clock, &message, resends, 0).await,
+        Outcome::Later(wait) => return put_back(tx, clock, &message, resends, after(wait)).await,
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
@@ -213,8 +207,7 @@ async fn apply(
             // Without an answer it is sent once more with the same id, over a new connection. After that
             // its status is unknown.
             None if resends == 0 && may_resend(tx, &message).await? => {
-                put_back(tx, &message, 1, after(gap)).await?;
-                return Ok(Err(NotDone::Snooze(gap)));
+                return put_back(tx, clock, &message, 1, after(gap)).await;
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(ServerVerdict::Refused(code)) => {
@@ -273,10 +266,17 @@ pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
 }
 
 /// Puts the message back to the head of its lane. It is not claimed again before `next`.
-async fn put_back(tx: &mut Tx, message: &Message, resends: i64, next: Millis) -> Result<(), Fault> {
-    store::lanes::put_back(tx, message.org, message.session, message.id, next).await?;
+async fn put_back(
+    tx: &mut Tx,
+    clock: &Clock,
+    message: &Message,
+    resends: i64,
+    next: Millis,
+) -> Result<JobResult, Fault> {
+    let put = store::lanes::put_back(tx, message.org, message.session, message.id, next).await?;
     store::messages::requeue(tx, message.org, message.id, resends).await?;
-    Ok(())
+    let snoozed = NotDone::Snooze(until(next, clock.now()));
+    Ok(if put { Err(snoozed) } else { Ok(Done) })
 }
 
 async fn end(
@@ -373,7 +373,8 @@ pub(crate) async fn resolve(
     let resends = stored.resends;
     let mut message = messages::sealed::open(key, stored)?;
     if resends < DEATHS && may_resend(tx, &message).await? {
-        return put_back(tx, &message, resends + 1, next).await;
+        let put = put_back(tx, clock, &message, resends + 1, next).await;
+        return put.map(drop);
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;
     end(tx, key, clock, &mut message, Status::Unknown, None).await

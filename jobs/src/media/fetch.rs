@@ -215,7 +215,7 @@ impl Fetcher {
         }
         self.services.wake_lanes();
         self.services.wake_deliveries();
-        result
+        if counted { result } else { Ok(Done) }
     }
 }
 

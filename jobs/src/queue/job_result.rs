@@ -18,7 +18,7 @@ pub(crate) const UNREADABLE: &str = "unreadable_row";
 /// What a handler returns.
 pub type JobResult = Result<Done, NotDone>;
 
-/// Nothing more is to be done for the row.
+/// Nothing more is to be done by this run: the row is settled or gone, or its claim is lost or lapses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done;
 
@@ -31,10 +31,10 @@ pub enum NotDone {
     /// The row is due again after this time. Zero: as soon as it can be claimed.
     #[error("the job is due again in {0:?}")]
     Snooze(Duration),
-    /// No further try can succeed.
+    /// The handler found that no further try can succeed.
     #[error("the job failed: {code}")]
     Fail {
-        /// A stable code, as the row has it.
+        /// A stable code: the row's, or [`UNREADABLE`] if nothing was recorded.
         code: Cow<'static, str>,
         /// What went wrong, if the handler could not record the failure.
         #[source]
@@ -85,7 +85,7 @@ pub(crate) trait OrNotDone<T> {
     /// Retries the job if the step failed.
     fn or_retry(self, doing: &'static str) -> Result<T, NotDone>;
 
-    /// Fails the job for good if the step failed, as [`UNREADABLE`].
+    /// Fails the job as [`UNREADABLE`] if the step failed.
     fn or_fail(self, doing: &'static str) -> Result<T, NotDone>;
 }
 

@@ -33,14 +33,14 @@ pub(crate) trait Travels: JobSource {
     /// The id of a row.
     type Id: FromStr + fmt::Display + Copy + Send + Sync + 'static;
 
-    /// Claims the row that a token names and commits the claim; `None` if the token is stale.
+    /// Claims the row that a token names and commits the claim. Returns `None` if the token is stale or its
+    /// row cannot be claimed now.
     fn claim_by_token(
         &self,
         token: RowToken<Self::Id>,
     ) -> impl Future<Output = Result<Option<Self::Job>, Fault>> + Send;
 
-    /// Does a claimed job and commits its outcome. An error means that nothing was committed: the
-    /// claim lapses.
+    /// Does a claimed job and commits its outcome. [`JobResult`] says what was committed.
     fn perform(&self, job: Self::Job) -> impl Future<Output = JobResult> + Send;
 }
 

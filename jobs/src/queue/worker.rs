@@ -28,7 +28,7 @@ pub struct Workload {
 /// Runs the queue's jobs, each as its own task on `tasks`, until `stop` is cancelled and everything
 /// claimed has ended. The worker is restarted after any failure inside.
 ///
-/// The handler commits the outcome of the row; its error is only logged. A row that it did not settle is
+/// The handler commits the outcome of the row; its result is only logged. A row that it did not settle is
 /// recovered by its queue: a delivery's claim lapses, an orphaned message is resolved.
 pub async fn run<S, H, F>(
     source: Arc<S>,

@@ -156,10 +156,12 @@ pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<boo
 
 impl FromRow<'_, AnyRow> for Stored {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let desired: String = row.try_get("desired")?;
         Ok(Self {
             id: row::id(row, "id")?,
             name: row.try_get("name")?,
-            desired: row::word(row, "desired")?,
+            // A word of a later version must not start a session.
+            desired: desired.parse().unwrap_or(Desired::Stopped),
             uncertain: row::word(row, "uncertain")?,
             created_at: row.try_get("created_at")?,
             linked_at: row.try_get("linked_at")?,

@@ -138,10 +138,9 @@ impl Deliverer {
         let (now, code) = (self.clock.now(), attempt.error.clone());
         let next = self.next(verdict, attempt.number, now);
         let recorded = self.record(job, key, &load, attempt, verdict, (now, next));
-        recorded.await.doing("recording an attempt")?;
-        match next {
-            (DeliveryStatus::Due, due_at) => Err(NotDone::Snooze(until(due_at, now))),
-            (DeliveryStatus::Dead, _) => Err(NotDone::failed(code.unwrap_or_default())),
+        match recorded.await.doing("recording an attempt")? {
+            Some((DeliveryStatus::Due, due_at)) => Err(NotDone::Snooze(until(due_at, now))),
+            Some((DeliveryStatus::Dead, _)) => Err(NotDone::failed(code.unwrap_or_default())),
             _ => Ok(Done),
         }
     }
@@ -226,6 +225,8 @@ impl Deliverer {
         (verdict, attempt)
     }
 
+    /// Records the attempt. Returns what the delivery became and when it is due; `None` if another attempt
+    /// settled it before.
     async fn record(
         &self,
         job: DeliverWebhook,
@@ -234,14 +235,15 @@ impl Deliverer {
         attempt: Attempt,
         verdict: Verdict,
         (now, (status, due_at)): (Millis, (DeliveryStatus, Millis)),
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<(DeliveryStatus, Millis)>, Fault> {
         let (clock, org, endpoint) = (self.clock.clone(), job.org, load.endpoint);
         let work = async move |tx: &mut Tx| {
             // The endpoint's row before the delivery's, as everywhere: the order of locks.
             let disabled = judge_endpoint(tx, &job, endpoint, verdict, now).await?;
-            if deliveries::settle(tx, job.org, job.delivery, attempt.number, status, due_at).await?
-            {
-                deliveries::record(tx, &key, job.org, job.delivery, &attempt).await?;
+            let (org, id) = (job.org, job.delivery);
+            let settled = deliveries::settle(tx, org, id, attempt.number, status, due_at).await?;
+            if settled {
+                deliveries::record(tx, &key, org, id, &attempt).await?;
             }
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
@@ -256,13 +258,15 @@ impl Deliverer {
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
             crash::point("delivery.before_commit");
-            Ok::<_, Fault>(())
+            let status = disabled.map_or(status, |_| DeliveryStatus::Dead);
+            Ok::<_, Fault>(settled.then_some((status, due_at)))
         };
-        self.store
+        let recorded = self
+            .store
             .write(org, move |tx| Box::pin(async move { work(tx).await }))
             .await?;
         crash::point("delivery.after_commit");
-        Ok(())
+        Ok(recorded)
     }
 
     /// Returns the delivery's status after this attempt, and when it is due.

@@ -110,7 +110,7 @@ pub(super) fn monitor<K: Travels>(
 
 impl<K: Travels> Work<K> {
     /// Takes a token and runs its job in a task of its own, which outlives the worker. An error means
-    /// that the store failed.
+    /// that the job committed nothing.
     async fn take(self: Arc<Self>, token: Token) -> anyhow::Result<()> {
         let Some(known) = token.known::<K>() else {
             metrics::counter!("passerelle_tokens_unknown_total", "queue" => K::NAME).increment(1);

@@ -39,7 +39,7 @@ pub(crate) async fn open(
                     let address = port.local_addr().context("reading the own address")?;
                     tracing::warn!(
                         error = format!("{error:#}"),
-                        "the store cannot be reached, waiting for it; serving health checks on http://{address}"
+                        "waiting for the store, which cannot be reached; serving on http://{address}"
                     );
                     room = Some(Room::open(port)?);
                 }

@@ -65,8 +65,8 @@ pub async fn run<S, H, F>(
             tracing::error!(queue = S::NAME, %error, "a worker ended and starts again");
             true
         });
-    // Without a signal of its own: the queue ends the worker, between two claims. The monitor's
-    // shutdown would cut a claim under way, and what it claimed would wait until it lapses.
+    // The monitor gets no shutdown signal: the queue ends the worker between two claims. The monitor's own
+    // shutdown would cut off a running claim, and its rows would wait until the claim lapses.
     if let Err(error) = monitor.run().await {
         tracing::error!(queue = S::NAME, %error, "the worker ended");
     }

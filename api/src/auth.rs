@@ -13,7 +13,10 @@ use passerelle_jobs::{
     keys,
 };
 use poem::Request;
-use poem_openapi::{SecurityScheme, auth::Bearer};
+use poem_openapi::{
+    SecurityScheme,
+    auth::{Bearer, BearerAuthorization},
+};
 use rand::{CryptoRng, RngExt as _};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -130,7 +133,7 @@ impl std::fmt::Debug for AdminKey {
 }
 
 /// The tenant that a request comes from. A handler has no other way to get an organisation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenant {
     /// The organisation.
     pub org: OrgId,
@@ -158,27 +161,62 @@ pub struct Caller(pub Tenant);
 )]
 pub struct Operator(());
 
-async fn tenant(request: &Request, bearer: Bearer) -> poem::Result<Tenant> {
-    let (services, admin) = gate(request);
-    if let Some(tenant) = holder(services, &bearer.token).await? {
-        meter(request, tenant.org)?;
-        return Ok(tenant);
-    }
-    let known = admin.fits(services, &bearer.token).await?;
-    Err(refusal(
-        known,
-        "This operation needs the API key of an organisation.",
-    )
-    .into())
+/// Who asks, by the key of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// No key, or one that is not valid.
+    Stranger,
+    /// An organisation.
+    Tenant(Tenant),
+    /// The operator.
+    Operator,
 }
 
-async fn operator(request: &Request, bearer: Bearer) -> poem::Result<()> {
-    let (services, admin) = gate(request);
-    if admin.fits(services, &bearer.token).await? {
-        return Ok(());
+/// Looks the key of a request up. The door does it once for each request; the operations use its result.
+pub(crate) async fn recognise(
+    services: &Services,
+    admin: &AdminKey,
+    request: &Request,
+) -> Result<Visitor, Problem> {
+    let Ok(bearer) = <Bearer as BearerAuthorization>::from_request(request) else {
+        return Ok(Visitor::Stranger);
+    };
+    if let Some(tenant) = holder(services, &bearer.token).await? {
+        return Ok(Visitor::Tenant(tenant));
     }
-    let known = holder(services, &bearer.token).await?.is_some();
-    Err(refusal(known, "This operation needs the operator's key.").into())
+    if admin.fits(services, &bearer.token).await? {
+        return Ok(Visitor::Operator);
+    }
+    Ok(Visitor::Stranger)
+}
+
+async fn tenant(request: &Request, _: Bearer) -> poem::Result<Tenant> {
+    match visitor(request) {
+        Visitor::Tenant(tenant) => {
+            meter(request, tenant.org)?;
+            Ok(tenant)
+        }
+        Visitor::Operator => {
+            let needed = "This operation needs the API key of an organisation.";
+            Err(Problem::new(Code::InsufficientScope).detail(needed).into())
+        }
+        Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
+    }
+}
+
+async fn operator(request: &Request, _: Bearer) -> poem::Result<()> {
+    match visitor(request) {
+        Visitor::Operator => Ok(()),
+        Visitor::Tenant(_) => {
+            let needed = "This operation needs the operator's key.";
+            Err(Problem::new(Code::InsufficientScope).detail(needed).into())
+        }
+        Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
+    }
+}
+
+fn visitor(request: &Request) -> Visitor {
+    request.data().copied().unwrap_or(Visitor::Stranger)
 }
 
 /// The request budget of the calling organisation, for the headers of the answer.
@@ -202,29 +240,12 @@ fn meter(request: &Request, org: OrgId) -> Result<(), Problem> {
     passed
 }
 
-/// Returns a different problem for a valid key of the wrong kind than for an invalid key.
-fn refusal(known: bool, needed: &str) -> Problem {
-    if known {
-        Problem::new(Code::InsufficientScope).detail(needed)
-    } else {
-        Problem::new(Code::InvalidApiKey)
-    }
-}
-
 async fn holder(services: &Services, presented: &str) -> Result<Option<Tenant>, Problem> {
     let Some(key) = ApiKey::parse(presented) else {
         return Ok(None);
     };
     let found = keys::find(services, key.public(), key.secret().as_bytes()).await?;
     Ok(found.map(|(org, key)| Tenant { org, key }))
-}
-
-fn gate(request: &Request) -> (&Services, &AdminKey) {
-    let services = request.data().expect("the surface carries the services");
-    let admin = request
-        .data()
-        .expect("the surface carries the operator's key");
-    (services, admin)
 }
 
 #[cfg(test)]

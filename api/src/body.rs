@@ -41,11 +41,11 @@ impl<T: Type> Payload for Body<T> {
 /// A type that a body can be read as.
 pub trait Read: Type + Sized {
     /// Reads it strictly.
-    fn read(json: &Json) -> std::result::Result<Self, Problem>;
+    fn read(json: &Json<'_>) -> std::result::Result<Self, Problem>;
 }
 
 impl<T: Type + DeserializeOwned> Read for T {
-    fn read(json: &Json) -> std::result::Result<Self, Problem> {
+    fn read(json: &Json<'_>) -> std::result::Result<Self, Problem> {
         json.read()
     }
 }

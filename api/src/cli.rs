@@ -1,7 +1,11 @@
 //! The command line. `--help` is the reference: for every flag it says what the flag does, its unit, its
 //! default and its environment variable.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -215,6 +219,23 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub requests_per_minute: u32,
+    /// Maximum number of connections that one IP address (of IPv6 one /64) may have open to one process; of the addresses of this machine itself half of all
+    #[arg(
+        long,
+        env = "PASSERELLE_CONNECTIONS_PER_ADDRESS",
+        default_value_t = crate::limits::CONNECTIONS_PER_ADDRESS,
+        value_name = "N"
+    )]
+    pub connections_per_address: NonZeroU32,
+    /// Address or network of a reverse proxy in front of the gateway; may be repeated. `X-Forwarded-For` counts only on its connections, and its connections are not limited by --connections-per-address
+    #[arg(
+        long,
+        env = "PASSERELLE_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_parser = network,
+        value_name = "CIDR"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
     /// Name of this host: stable across restarts, and unique in the cluster [default: `embedded`; for a role of a cluster the name of the machine]
     #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
     pub host: Option<String>,
@@ -243,6 +264,13 @@ pub struct Gateway {
     /// File to which the addresses and the operator's key are written as JSON once the gateway is ready, for scripts
     #[arg(long, env = "PASSERELLE_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
+}
+
+/// Parses a network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let network = text.parse().or(address);
+    network.map_err(|_| "an IP address or a network such as 10.0.0.0/8".to_owned())
 }
 
 /// The flags of the sandbox.

@@ -11,7 +11,10 @@ use passerelle_jobs::{
 
 use url::Url;
 
-use crate::cli::{Gateway, KekFlag, StoreFlag};
+use crate::{
+    addresses::Addresses,
+    cli::{Gateway, KekFlag, StoreFlag},
+};
 
 /// The minimum wait for an acknowledgement. WhatsApp answers within seconds; a shorter wait would mark sent
 /// messages as `unknown`.
@@ -101,6 +104,8 @@ pub struct Config {
     pub connects: Connects,
     /// Requests per minute of an organisation.
     pub requests_per_minute: NonZeroU32,
+    /// The limits of one address.
+    pub addresses: Arc<Addresses>,
     /// Where media files are stored.
     pub media_store: String,
     /// The program that converts videos, if it was given; empty for none.
@@ -140,6 +145,7 @@ impl Config {
                 .ok_or(ConfigError::Connects)?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
                 .ok_or(ConfigError::Requests)?,
+            addresses: Addresses::new(flags.connections_per_address, flags.trusted_proxies.clone()),
             media_store: flags
                 .media_store
                 .clone()

@@ -1,14 +1,14 @@
 //! The edge: every request and every answer passes through it.
 //!
-//! It gives each request an id, a bounded body and a deadline, and catches panics. Every error, of our code or
+//! It gives each request an id, writes the log and the metrics, and catches panics. Every error, of our code or
 //! of the framework, becomes a problem body.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use passerelle_jobs::{clock::Clock, ids::RequestId};
 use poem::{
-    Body, Endpoint, Request, Response,
+    Endpoint, Request, Response,
     error::{MethodNotAllowedError, NotFoundError},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
@@ -19,26 +19,21 @@ use poem_openapi::{
         ParseRequestPayloadError,
     },
 };
-use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use crate::{
     auth::Metered,
-    intake::{self, Intake},
-    limits,
     problem::{Code, Problem},
     spec::Paths,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Wraps the endpoint of all routes.
+/// Wraps the door and all routes.
 pub struct Edge<E> {
     inner: E,
     clock: Clock,
     paths: Arc<Paths>,
-    /// The bytes that are still free for request bodies.
-    room: Semaphore,
 }
 
 impl<E: Endpoint<Output = Response>> Edge<E> {
@@ -48,54 +43,20 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
             inner,
             clock,
             paths,
-            room: Semaphore::new(limits::BODIES_MAX),
         }
     }
 
-    async fn answer(
-        &self,
-        mut request: Request,
-    ) -> (Result<Response, Problem>, Option<OperationId>) {
-        let max = match Intake::of(request.method(), request.uri().path()) {
-            Intake::Gathered(max) => max,
-            Intake::Streamed => {
-                let (body, rest) = intake::stream(request.take_body(), limits::PAUSE_MAX);
-                request.set_body(body);
-                let answer = self.call_within(limits::UPLOAD_WITHIN, request).await;
-                rest.discard().await;
-                return answer;
-            }
-        };
-        let announced = request.headers().get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-        let gathered = limits::gather(request.take_body(), announced, max, &self.room).await;
-        // The permit is released with the answer.
-        let _held = match gathered {
-            Ok((body, held)) => {
-                request.set_body(Body::from(body));
-                held
-            }
-            Err(problem) => return (Err(problem), None),
-        };
-        self.call_within(limits::ANSWER_WITHIN, request).await
-    }
-
-    async fn call_within(
-        &self,
-        deadline: Duration,
-        request: Request,
-    ) -> (Result<Response, Problem>, Option<OperationId>) {
+    async fn answer(&self, request: Request) -> (Result<Response, Problem>, Option<OperationId>) {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let calling = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
-        match tokio::time::timeout(deadline, calling).await {
-            Err(_) => (Err(Problem::new(Code::DeadlineExceeded)), None),
+        match calling.await {
             // The panic hook has logged it. The payload may contain user data.
-            Ok(Err(_panic)) => (Err(Problem::new(Code::Internal)), None),
-            Ok(Ok(Ok(response))) => {
+            Err(_panic) => (Err(Problem::new(Code::Internal)), None),
+            Ok(Ok(response)) => {
                 let operation = response.data::<OperationId>().copied();
                 (self.checked(response, &method, &path), operation)
             }
-            Ok(Ok(Err(error))) => {
+            Ok(Err(error)) => {
                 let operation = error.data::<OperationId>().copied();
                 (Err(self.problem(&error, &path)), operation)
             }
@@ -237,7 +198,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
 
 #[cfg(test)]
 mod tests {
-    use poem::{EndpointExt as _, IntoEndpoint as _, Route, endpoint::make_sync};
+    use poem::{Body, EndpointExt as _, IntoEndpoint as _, Route, endpoint::make_sync};
 
     use super::*;
     use crate::problem::ProblemBody;
@@ -297,15 +258,5 @@ mod tests {
             (500, "internal")
         );
         assert!(!problem.detail.contains("secret"));
-    }
-
-    #[tokio::test]
-    async fn a_body_of_sixty_megabytes_is_refused() {
-        let request = Request::builder()
-            .uri_str("/here")
-            .body(vec![b'x'; 60 << 20]);
-        let (response, problem) = ask(request).await;
-        assert_eq!(response.status().as_u16(), 413);
-        assert_eq!(problem.unwrap().code, "body_too_large");
     }
 }

@@ -5,9 +5,12 @@ use std::{io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
 use poem::{Body, http::Method};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use crate::limits::{BODY_MAX, BODY_WITH_FILE_MAX, BODY_WITHIN, DISCARD_MAX};
+use crate::limits::{
+    BODY_MAX, BODY_WITH_FILE_MAX, BODY_WITHIN, PAUSE_MAX, UPLOAD_RATE_AFTER, UPLOAD_RATE_MIN,
+};
 
 /// How the body of a request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,31 +36,85 @@ impl Intake {
     }
 }
 
+/// How slow a streamed body may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tempo {
+    /// The longest pause.
+    pub(crate) pause: Duration,
+    /// The least number of bytes per second, on average.
+    pub(crate) least: u64,
+    /// When the least rate must be reached.
+    pub(crate) after: Duration,
+}
+
+/// What every streamed body must reach.
+pub(crate) const UPLOAD: Tempo = Tempo {
+    pause: PAUSE_MAX,
+    least: UPLOAD_RATE_MIN,
+    after: UPLOAD_RATE_AFTER,
+};
+
+impl Tempo {
+    fn allows(self, seen: u64, elapsed: Duration) -> bool {
+        elapsed <= self.after || seen >= self.least.saturating_mul(elapsed.as_secs())
+    }
+}
+
 /// Splits a body into a stream and the rest that the operation does not read. The stream ends with an error
-/// if a chunk takes longer than `pause`.
-pub(crate) fn stream(body: Body, pause: Duration) -> (Body, Rest) {
+/// if the body is slower than `tempo`.
+pub(crate) fn stream(body: Body, tempo: Tempo) -> (Body, Rest) {
     let bytes = Arc::new(Mutex::new(body.into_bytes_stream().fuse().boxed()));
-    let rest = Rest(Arc::clone(&bytes));
-    let chunks = futures_util::stream::unfold(bytes, move |bytes| async move {
-        let next = tokio::time::timeout(pause, async { bytes.lock().await.next().await });
-        let late = || io::Error::from(io::ErrorKind::TimedOut);
-        let chunk = next.await.unwrap_or_else(|_| Some(Err(late())))?;
-        Some((chunk, bytes))
+    let late = CancellationToken::new();
+    let rest = Rest {
+        bytes: Arc::clone(&bytes),
+        late: late.clone(),
+    };
+    let began = Instant::now();
+    let chunks = futures_util::stream::unfold((bytes, 0), move |(bytes, seen)| {
+        let late = late.clone();
+        async move {
+            let next = async { bytes.lock().await.next().await };
+            let next = tokio::time::timeout(tempo.pause, next).await;
+            let seen = match &next {
+                Ok(Some(Ok(chunk))) => seen + chunk.len() as u64,
+                Ok(None) => return None,
+                Ok(Some(Err(_))) | Err(_) => seen,
+            };
+            let chunk = next
+                .ok()
+                .flatten()
+                .filter(|_| tempo.allows(seen, began.elapsed()));
+            let chunk = chunk.unwrap_or_else(|| {
+                late.cancel();
+                Err(io::Error::from(io::ErrorKind::TimedOut))
+            });
+            Some((chunk, (bytes, seen)))
+        }
     });
     (Body::from_bytes_stream(chunks), rest)
 }
 
 /// The part of a body that an operation did not read.
-pub(crate) struct Rest(Arc<Mutex<BoxStream<'static, io::Result<Bytes>>>>);
+pub(crate) struct Rest {
+    bytes: Arc<Mutex<BoxStream<'static, io::Result<Bytes>>>>,
+    /// Cancelled when the stream ended because the body was too slow.
+    late: CancellationToken,
+}
 
 impl Rest {
-    /// Reads and drops it. Some clients read the answer only after they have sent the whole body.
-    pub(crate) async fn discard(self) {
+    /// Returns whether the stream ended because the body was too slow.
+    pub(crate) fn was_late(&self) -> bool {
+        self.late.is_cancelled()
+    }
+
+    /// Reads and drops at most `max` bytes of it. Some clients read the answer only after they have sent the
+    /// whole body.
+    pub(crate) async fn discard(self, max: usize) {
         let all = async {
-            let (mut bytes, mut seen) = (self.0.lock().await, 0);
+            let (mut bytes, mut seen) = (self.bytes.lock().await, 0);
             while let Some(Ok(chunk)) = bytes.next().await {
                 seen += chunk.len();
-                if seen > DISCARD_MAX {
+                if seen > max {
                     break;
                 }
             }
@@ -70,6 +127,7 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::DISCARD_MAX;
 
     #[test]
     fn only_what_may_hold_a_file_is_long() {
@@ -91,7 +149,7 @@ mod tests {
             let chunk: Option<Bytes> = received.recv().await;
             chunk.map(|chunk| (Ok::<_, io::Error>(chunk), received))
         });
-        let (body, rest) = stream(Body::from_bytes_stream(chunks), Duration::from_secs(30));
+        let (body, rest) = stream(Body::from_bytes_stream(chunks), UPLOAD);
         drop(body);
         let writing = async {
             for _ in 0..10 {
@@ -99,14 +157,41 @@ mod tests {
             }
             drop(sent);
         };
-        tokio::join!(writing, rest.discard());
+        tokio::join!(writing, rest.discard(DISCARD_MAX));
+    }
+
+    #[test]
+    fn an_upload_must_reach_the_least_rate_after_half_a_minute() {
+        let after = Duration::from_secs;
+        assert!(UPLOAD.allows(0, after(30)));
+        assert!(!UPLOAD.allows(60 * UPLOAD.least - 1, after(60)));
+        assert!(UPLOAD.allows(60 * UPLOAD.least, after(60)));
+    }
+
+    const HASTY: Tempo = Tempo {
+        pause: Duration::from_millis(50),
+        least: 1000,
+        after: Duration::ZERO,
+    };
+
+    #[tokio::test]
+    async fn a_body_that_trickles_breaks_off() {
+        let drops = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Some((Ok::<_, io::Error>(Bytes::from_static(b"drop")), ()))
+        });
+        let (body, rest) = stream(Body::from_bytes_stream(drops), HASTY);
+        let error = body.into_bytes().await.unwrap_err();
+        assert!(error.to_string().contains("timed out"), "{error}");
+        assert!(rest.was_late());
     }
 
     #[tokio::test]
     async fn a_body_that_pauses_too_long_breaks_off() {
         let silent = futures_util::stream::pending::<io::Result<Bytes>>();
-        let (body, _rest) = stream(Body::from_bytes_stream(silent), Duration::from_millis(20));
+        let (body, rest) = stream(Body::from_bytes_stream(silent), HASTY);
         let error = body.into_bytes().await.unwrap_err();
         assert!(error.to_string().contains("timed out"), "{error}");
+        assert!(rest.was_late());
     }
 }

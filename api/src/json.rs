@@ -3,40 +3,58 @@
 //! A text is parsed once, into a [`Json`]. serde then reads a type from it, with [`TypeError`] as the error type:
 //! serde calls a different function of it for each kind of error, so no code depends on the wording of serde.
 
-use std::fmt;
+use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{
-        DeserializeOwned, Error, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-        Visitor,
+        DeserializeOwned, DeserializeSeed, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
+        Unexpected, Visitor,
         value::{MapDeserializer, SeqDeserializer, StrDeserializer},
     },
     forward_to_deserialize_any,
 };
 use serde_path_to_error::Segment;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    limits::{BODY_MAX, JSON_VALUES_MAX},
+    problem::{Code, Problem},
+};
 
 /// The error text of [`crate::types::Id`].
 pub(crate) const WRONG_ID: &str = "expected an id of this kind";
 
 /// A JSON value. An object keeps a field that occurs twice, so that the type can refuse it.
-pub enum Json {
+pub enum Json<'a> {
     Null,
     Bool(bool),
     Whole(i64),
     Large(u64),
     Float(f64),
-    Text(String),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    /// Borrowed from the body unless it has an escape.
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-impl Json {
-    /// Parses a text. Refuses malformed JSON, and more than 128 levels.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        serde_json::from_slice(bytes).map_err(|error| {
+impl<'a> Json<'a> {
+    /// Parses a body. Refuses malformed JSON, more than 128 levels, and more than [`JSON_VALUES_MAX`] values.
+    /// Without its longest text, which may be a file, a body has at most [`BODY_MAX`] bytes.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let tally = Tally::default();
+        let mut from = serde_json::Deserializer::from_slice(bytes);
+        let json = Value(&tally).deserialize(&mut from);
+        let json = json.and_then(|json| from.end().map(|()| json));
+        if tally.values.get() > JSON_VALUES_MAX {
+            return Err(Problem::new(Code::BodyTooLarge)
+                .detail(format!("A body may have at most {JSON_VALUES_MAX} values.")));
+        }
+        if bytes.len() - tally.longest.get().min(bytes.len()) > BODY_MAX {
+            return Err(Problem::new(Code::BodyTooLarge).detail(format!(
+                "A body may have at most {BODY_MAX} bytes beside its file."
+            )));
+        }
+        json.map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Problem::new(Code::MalformedJson).detail(format!(
                 "The body is not valid JSON (line {line}, column {column})."
@@ -90,63 +108,119 @@ fn plain(key: &str) -> bool {
         && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct AsItIs;
+/// What a body holds, counted while it is parsed.
+#[derive(Default)]
+struct Tally {
+    values: Cell<usize>,
+    /// The bytes of the longest text.
+    longest: Cell<usize>,
+}
 
-        impl<'de> Visitor<'de> for AsItIs {
-            type Value = Json;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
-
-            fn visit_unit<E>(self) -> Result<Json, E> {
-                Ok(Json::Null)
-            }
-
-            fn visit_bool<E>(self, it: bool) -> Result<Json, E> {
-                Ok(Json::Bool(it))
-            }
-
-            fn visit_i64<E>(self, it: i64) -> Result<Json, E> {
-                Ok(Json::Whole(it))
-            }
-
-            fn visit_u64<E>(self, it: u64) -> Result<Json, E> {
-                Ok(Json::Large(it))
-            }
-
-            fn visit_f64<E>(self, it: f64) -> Result<Json, E> {
-                Ok(Json::Float(it))
-            }
-
-            fn visit_str<E>(self, it: &str) -> Result<Json, E> {
-                Ok(Json::Text(it.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = from.next_element()? {
-                    list.push(item);
-                }
-                Ok(Json::List(list))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = from.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Json::Object(fields))
-            }
-        }
-
-        from.deserialize_any(AsItIs)
+impl Tally {
+    fn text(&self, text: &str) {
+        self.longest.set(self.longest.get().max(text.len()));
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Json {
+/// Parses one value.
+#[derive(Clone, Copy)]
+struct Value<'t>(&'t Tally);
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Json<'de>, D::Error> {
+        let values = self.0.values.get() + 1;
+        self.0.values.set(values);
+        if values > JSON_VALUES_MAX {
+            return Err(D::Error::custom("too many values"));
+        }
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, it: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(it))
+    }
+
+    fn visit_i64<E>(self, it: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Whole(it))
+    }
+
+    fn visit_u64<E>(self, it: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Large(it))
+    }
+
+    fn visit_f64<E>(self, it: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Float(it))
+    }
+
+    fn visit_borrowed_str<E>(self, it: &'de str) -> Result<Json<'de>, E> {
+        self.0.text(it);
+        Ok(Json::Text(it.into()))
+    }
+
+    fn visit_str<E>(self, it: &str) -> Result<Json<'de>, E> {
+        self.0.text(it);
+        Ok(Json::Text(it.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Json<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = from.next_element_seed(self)? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Json<'de>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(name) = from.next_key_seed(Name)? {
+            fields.push((name, from.next_value_seed(self)?));
+        }
+        Ok(Json::Object(fields))
+    }
+}
+
+/// Parses the name of a field.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Cow<'de, str>, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, it: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(it.into())
+    }
+
+    fn visit_str<E>(self, it: &str) -> Result<Cow<'de, str>, E> {
+        Ok(it.to_owned().into())
+    }
+}
+
+impl<'de> Deserializer<'de> for &'de Json<'de> {
     type Error = TypeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, to: V) -> Result<V::Value, TypeError> {
@@ -159,7 +233,7 @@ impl<'de> Deserializer<'de> for &'de Json {
             Json::Text(it) => to.visit_borrowed_str(it),
             Json::List(it) => SeqDeserializer::new(it.iter()).deserialize_any(to),
             Json::Object(it) => {
-                let fields = it.iter().map(|(name, value)| (name.as_str(), value));
+                let fields = it.iter().map(|(name, value)| (&**name, value));
                 MapDeserializer::new(fields).deserialize_any(to)
             }
         }
@@ -211,7 +285,7 @@ impl<'de> Deserializer<'de> for &'de Json {
     }
 }
 
-impl<'de> IntoDeserializer<'de, TypeError> for &'de Json {
+impl<'de> IntoDeserializer<'de, TypeError> for &'de Json<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -315,6 +389,8 @@ impl Error for TypeError {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -462,6 +538,34 @@ mod tests {
         assert!(!shown.contains("CANARY"), "{shown}");
         let (_, shown) = refused(r#"{"text":{"CANARY expected CANARY":"a"}}"#);
         assert!(!shown.contains("CANARY"), "{shown}");
+    }
+
+    #[test]
+    fn a_body_of_very_many_values_is_refused_before_it_is_held() {
+        let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        assert!(Json::parse(list(JSON_VALUES_MAX - 1).as_bytes()).is_ok());
+        assert_eq!(refused(&list(JSON_VALUES_MAX)).0, "body_too_large");
+    }
+
+    #[test]
+    fn only_one_text_may_be_as_long_as_a_file() {
+        let body = |one: usize, other: usize| {
+            format!(
+                r#"{{"a":"{}","b":"{}"}}"#,
+                "x".repeat(one),
+                "x".repeat(other)
+            )
+        };
+        assert!(Json::parse(body(7 << 20, BODY_MAX - 100).as_bytes()).is_ok());
+        assert_eq!(refused(&body(7 << 20, BODY_MAX)).0, "body_too_large");
+    }
+
+    #[test]
+    fn a_long_text_is_borrowed_from_the_body() {
+        let json = Json::parse(br#"{"a":"long","b":"with \"escapes\""}"#).unwrap();
+        let Json::Object(fields) = json else { panic!() };
+        let borrowed = |at: usize| matches!(&fields[at].1, Json::Text(Cow::Borrowed(_)));
+        assert_eq!((borrowed(0), borrowed(1)), (true, false));
     }
 
     #[test]

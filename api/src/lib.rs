@@ -8,7 +8,8 @@
 //! | `next_steps` | lines to paste into a shell, printed after a start |
 //! | `waiting`, `watchdog` | waits for a database that cannot be reached; aborts a process that hangs |
 //! | [`surface`], [`routes`] | all routes as one endpoint; the operations, one group per file |
-//! | [`server`], [`edge`], `intake`, [`limits`] | sockets; the layer that every request passes; how its body is read; sizes and deadlines |
+//! | [`server`], [`edge`], [`door`] | sockets; ids, logs and refusals of every request; who asks, before a body is read |
+//! | [`addresses`], `intake`, `gather`, [`limits`] | limits of one address; how a body is read; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests per minute; repeated requests; lists and cursors |
 //! | [`body`], [`json`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; ids, times and constants; refusals, with all errors at once |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document; webhook schemas; pages for people; QR codes as images |
@@ -17,6 +18,7 @@
 //! Invariants: a handler gets its organisation only from [`auth::Caller`]; every answer passes through [`edge`];
 //! every error is a [`problem`]; this crate names no SQL and no queue.
 
+pub mod addresses;
 pub mod admin;
 pub mod auth;
 pub mod body;
@@ -25,9 +27,11 @@ pub mod config;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod docs;
+pub mod door;
 pub mod edge;
 pub mod events;
 mod flaws;
+mod gather;
 pub mod idempotency;
 mod intake;
 pub mod json;

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    addresses::Addresses,
     auth::{self, AdminKey},
     config::Config,
     next_steps,
@@ -141,7 +142,8 @@ impl Gateway {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
         let listener = listen(&config).await?;
-        let store = waiting::open(&config.store, &config.kek, &listener).await?;
+        let store = waiting::open(&config.store, &config.kek, &listener, &config.addresses);
+        let store = store.await?;
         Self::on(listener, store, config, role, metrics).await
     }
 
@@ -202,7 +204,12 @@ impl Gateway {
         }
         running.wake(&services);
         running.keep_time(&services);
-        upkeep(&running, metrics.clone(), stop.clone());
+        upkeep(
+            &running,
+            metrics.clone(),
+            Arc::clone(&config.addresses),
+            stop.clone(),
+        );
         watchdog::start(running.tasks(), stop.clone())?;
         let (admin_key, guard) = match admin {
             Admin::Given(key) => (Some(key.clone()), AdminKey::new(Some(key))),
@@ -212,10 +219,12 @@ impl Gateway {
             services: services.clone(),
             admin: guard,
             quotas: Quotas::new(config.requests_per_minute),
+            addresses: Arc::clone(&config.addresses),
             stop: stop.clone(),
             metrics,
         };
-        let serving = server::serve(listener, surface::surface(parts), stop.clone(), HTTP_GRACE);
+        let (surface, stopping) = (surface::surface(parts), stop.clone());
+        let serving = server::serve(listener, surface, config.addresses, stopping, HTTP_GRACE);
         let http = running.tasks().spawn(serving);
         tracing::info!(address = %addr, "serving on http://{addr}");
         Ok(Self {
@@ -299,10 +308,16 @@ pub fn complain(error: &anyhow::Error) {
     let _ = writeln!(out, "passerelle: {error:#}");
 }
 
-fn upkeep(running: &Running, metrics: PrometheusHandle, stop: CancellationToken) {
+fn upkeep(
+    running: &Running,
+    metrics: PrometheusHandle,
+    addresses: Arc<Addresses>,
+    stop: CancellationToken,
+) {
     running.tasks().spawn(async move {
         while !stop.is_cancelled() {
             metrics.run_upkeep();
+            addresses.forget_quiet();
             tokio::select! {
                 () = tokio::time::sleep(UPKEEP) => {}
                 () = stop.cancelled() => {}
@@ -348,7 +363,7 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let mut asked = Asked::listen()?;
     let listener = listen(&config).await?;
     let store = tokio::select! {
-        store = waiting::open(&config.store, &config.kek, &listener) => store?,
+        store = waiting::open(&config.store, &config.kek, &listener, &config.addresses) => store?,
         () = asked.to_stop() => return Ok(()),
     };
     let gateway = Gateway::on(listener, store, config, role, metrics()?).await?;

@@ -166,7 +166,7 @@ codes! {
     UrlNotAllowed 422 "url_not_allowed" "This URL is not allowed";
     /// This version has no event type of this name.
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
-    /// The organisation exceeds its request rate. `Retry-After` says when to continue.
+    /// The organisation exceeds its request rate, or an address presented too many keys that are not valid. `Retry-After` says when to continue.
     RateLimited 429 "rate_limited" "Too many requests";
     /// The session exceeds the rate of number checks. `Retry-After` says when to continue.
     NumberCheckPaced 429 "number_check_paced" "Too many number checks for this session";
@@ -176,6 +176,8 @@ codes! {
     TypingPaced 429 "typing_paced" "Too many typing indicators for this session";
     /// The queue of the session holds the maximum number of messages.
     QueueFull 429 "queue_full" "The session's queue is full";
+    /// The address of the client has the maximum number of open connections.
+    TooManyConnections 429 "too_many_connections" "Too many connections from this address";
     /// The organisation has the maximum number of this resource.
     LimitReached 429 "limit_reached" "The organisation has reached its limit";
     /// An error in the gateway. The log has the cause, under the request id.
@@ -184,7 +186,7 @@ codes! {
     DependencyDown 503 "dependency_down" "The store cannot be reached";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
-    /// The request bodies in progress use the memory that is available for them.
+    /// The request bodies in progress use the memory that is available for them, or for those of the organisation. `Retry-After` says when to try again.
     Overloaded 503 "overloaded" "The gateway is overloaded";
     /// The disk is full up to its limit. No file is accepted; everything else works.
     StorageFull 507 "storage_full" "There is no storage left for files";

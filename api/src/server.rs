@@ -3,8 +3,9 @@
 //! poem's own server has no such deadline, so an incomplete header would keep its connection open for ever.
 //! HTTP/1.1 only: a reverse proxy in front adds HTTP/2 and TLS.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
@@ -21,6 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    addresses::{self, Addresses},
     limits,
     problem::{Code, Problem},
 };
@@ -32,6 +34,7 @@ pub type Surface = Arc<BoxEndpoint<'static>>;
 pub async fn serve(
     listener: TcpListener,
     surface: Surface,
+    addresses: Arc<Addresses>,
     stop: CancellationToken,
     grace: Duration,
 ) {
@@ -49,13 +52,17 @@ pub async fn serve(
         };
         match accepted {
             Ok((socket, remote)) => {
+                let Some(open) = addresses.connect(remote.ip()) else {
+                    refuse(&socket, remote);
+                    continue;
+                };
                 let (surface, stop, cut) = (Arc::clone(&surface), stop.clone(), cut.clone());
                 connections.spawn(async move {
                     tokio::select! {
                         () = connection(socket, remote, surface, stop) => {}
                         () = cut.cancelled() => {}
                     }
-                    drop(permit);
+                    drop((permit, open));
                 });
             }
             Err(error) => pause(&error).await,
@@ -80,7 +87,7 @@ async fn pause(error: &io::Error) {
 
 async fn connection(
     socket: TcpStream,
-    remote: std::net::SocketAddr,
+    remote: SocketAddr,
     surface: Surface,
     stop: CancellationToken,
 ) {
@@ -122,14 +129,31 @@ async fn connection(
 
 /// Answers an incomplete header with the reason why the connection ends. hyper itself answers nothing.
 async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
-    let mut response = Problem::new(Code::RequestTimeout).response("", "");
+    let answer = goodbye(Problem::new(Code::RequestTimeout)).await?;
+    socket.write_all(&answer).await?;
+    Ok(socket.shutdown().await?)
+}
+
+/// Ends a connection above the maximum of its address. It waits for nothing: the answer is written if it fits
+/// into the socket's buffer.
+fn refuse(socket: &TcpStream, remote: SocketAddr) {
+    tracing::debug!(%remote, "a connection was refused: its address has too many (--connections-per-address)");
+    metrics::counter!("passerelle_connections_refused_total").increment(1);
+    if let Some(Ok(answer)) = goodbye(addresses::too_many()).now_or_never() {
+        let _ = socket.try_write(&answer);
+    }
+}
+
+/// Returns an answer to no request, as bytes.
+async fn goodbye(problem: Problem) -> anyhow::Result<Vec<u8>> {
+    let mut response = problem.response("", "");
     let body = response.take_body().into_bytes().await?;
-    let head = format!(
+    let mut answer = format!(
         "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         response.status(),
         body.len(),
-    );
-    socket.write_all(head.as_bytes()).await?;
-    socket.write_all(&body).await?;
-    Ok(socket.shutdown().await?)
+    )
+    .into_bytes();
+    answer.extend_from_slice(&body);
+    Ok(answer)
 }

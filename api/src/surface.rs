@@ -10,8 +10,10 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    addresses::Addresses,
     auth::AdminKey,
     docs,
+    door::Door,
     edge::Edge,
     events::Events,
     quota::Quotas,
@@ -103,6 +105,8 @@ pub struct Parts {
     pub admin: AdminKey,
     /// The request limits of organisations.
     pub quotas: Quotas,
+    /// The limits of one address.
+    pub addresses: Arc<Addresses>,
     /// Cancelled when the gateway shuts down: streams end, readiness becomes false.
     pub stop: CancellationToken,
     /// The metrics for `/metrics`.
@@ -118,15 +122,16 @@ pub fn surface(parts: Parts) -> Surface {
     let operations = docs::welcome(service.into_endpoint());
     let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", operations);
     let clock = parts.services.clock().clone();
+    let (services, admin) = (parts.services.clone(), parts.admin);
     let route = route
         .into_endpoint()
         .data(parts.services)
-        .data(parts.admin)
         .data(parts.quotas)
         .data(parts.stop)
         .data(parts.metrics)
         .map_to_response();
-    Arc::new(Edge::new(route, clock, paths).boxed())
+    let door = Door::new(route, services, admin, parts.addresses);
+    Arc::new(Edge::new(door, clock, paths).boxed())
 }
 
 #[cfg(test)]

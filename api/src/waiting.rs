@@ -12,6 +12,7 @@ use tokio_util::{
 };
 
 use crate::{
+    addresses::Addresses,
     body::{Body, Success},
     cli::StoreFlag,
     problem::{Code, Problem},
@@ -30,6 +31,7 @@ pub(crate) async fn open(
     flag: &StoreFlag,
     kek: &KekRing,
     port: &TcpListener,
+    addresses: &Arc<Addresses>,
 ) -> anyhow::Result<Store> {
     let mut room = None;
     loop {
@@ -41,7 +43,7 @@ pub(crate) async fn open(
                         error = format!("{error:#}"),
                         "waiting for the store, which cannot be reached; serving on http://{address}"
                     );
-                    room = Some(Room::open(port)?);
+                    room = Some(Room::open(port, addresses)?);
                 }
                 tokio::time::sleep(AGAIN).await;
             }
@@ -62,7 +64,7 @@ struct Room {
 }
 
 impl Room {
-    fn open(port: &TcpListener) -> anyhow::Result<Self> {
+    fn open(port: &TcpListener, addresses: &Arc<Addresses>) -> anyhow::Result<Self> {
         let port = port.as_fd().try_clone_to_owned();
         let port = std::net::TcpListener::from(port.context("sharing the port")?);
         let port = TcpListener::from_std(port).context("sharing the port")?;
@@ -70,6 +72,7 @@ impl Room {
         serving.spawn(server::serve(
             port,
             Arc::new(Answers.boxed()),
+            Arc::clone(addresses),
             stop.clone(),
             GRACE,
         ));

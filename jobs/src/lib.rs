@@ -12,6 +12,7 @@
 //! | [`preview`] | link previews |
 //! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
 //! | `outage` | waiting for a database that does not answer |
+//! | [`shares`] | what all organisations use, with a share for each |
 //! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
@@ -47,6 +48,7 @@ pub mod safety;
 pub mod services;
 pub mod sessions;
 pub mod settings;
+pub mod shares;
 mod state;
 mod store;
 mod sweep;

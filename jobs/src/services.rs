@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use passerelle_engine::{
     clock::Clock,
+    ids::OrgId,
     store::{Dialect, Store},
     vault::Vault,
 };
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     settings::Settings,
+    shares::Shares,
     state::{
         decoding::Decoding,
         fence::Fence,
@@ -22,10 +24,14 @@ use crate::{
         rate_limit::Rates,
         registry::Registry,
         token_link::TokenLink,
-        upload_slots::UploadSlots,
         wake_publisher::{Topic, WakePublisher},
     },
 };
+
+/// Uploads of this process at once.
+const UPLOADS: usize = 32;
+/// Uploads of one organisation at once.
+const UPLOADS_OF_ONE: usize = 4;
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]
@@ -51,8 +57,8 @@ struct Shared {
     previews: Arc<Notify>,
     /// How often each session may make requests to WhatsApp.
     rates: Rates,
-    /// Limits how many files are uploaded at once.
-    upload_slots: UploadSlots,
+    /// Limits how many files an organisation uploads at once.
+    uploads: Shares<OrgId>,
     /// Limits how many files are decoded at once.
     decoding: Decoding,
     /// Notified when a session should start or stop.
@@ -103,8 +109,8 @@ accessors! {
     previews: Arc<Notify>,
     /// Returns how often each session may make requests to WhatsApp.
     rates: Rates,
-    /// Returns the slots for files that are uploaded at once.
-    upload_slots: UploadSlots,
+    /// Returns the shares of uploads at once.
+    uploads: Shares<OrgId>,
     /// Returns the slots for files that are decoded at once.
     decoding: Decoding,
     /// Returns the signal that a session should start or stop.
@@ -141,7 +147,7 @@ impl Services {
             fetches: Arc::default(),
             previews: Arc::default(),
             rates: Rates::default(),
-            upload_slots: UploadSlots::default(),
+            uploads: Shares::new(UPLOADS, UPLOADS_OF_ONE),
             decoding: Decoding::default(),
             sessions: Arc::default(),
             wake_publisher: WakePublisher::default(),

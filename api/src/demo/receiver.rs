@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::client::{self, Client};
-use crate::server;
+use crate::{addresses::Addresses, limits::CONNECTIONS_PER_ADDRESS, server};
 
 /// The maximum number of events that wait to be read.
 const WAITING: usize = 64;
@@ -63,6 +63,7 @@ impl Receiver {
         tasks.spawn(server::serve(
             listener,
             surface,
+            Addresses::new(CONNECTIONS_PER_ADDRESS, Vec::new()),
             stop.clone(),
             std::time::Duration::from_secs(1),
         ));

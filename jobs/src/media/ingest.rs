@@ -5,7 +5,7 @@
 //! store when a slot is free, and stored again if that changed it. A file that is not valid for its kind
 //! leaves nothing behind.
 
-use std::{fs::File, io::Read as _};
+use std::{fs::File, io::Read as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream::Fuse};
@@ -37,6 +37,9 @@ use crate::{
     store,
 };
 
+/// How long an upload waits until its organisation may begin another one.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(25);
+
 /// What the client says about an upload.
 #[derive(Debug, Clone)]
 pub struct Upload {
@@ -59,11 +62,8 @@ where
     if services.settings().media.is_full() {
         return Err(IngestError::Full);
     }
-    let _slot = services
-        .upload_slots()
-        .of(org)
-        .await
-        .ok_or(IngestError::Busy)?;
+    let slot = services.uploads().take(org, 1, UPLOAD_PATIENCE);
+    let _slot = slot.await.ok_or(IngestError::Busy)?;
     let kind = upload.kind;
     let stored = take_in(services, org, upload, bytes).await?;
     let object = stored.object;

@@ -10,5 +10,4 @@ pub(crate) mod rate_limit;
 pub(crate) mod registry;
 pub(crate) mod token_link;
 pub(crate) mod typing;
-pub(crate) mod upload_slots;
 pub(crate) mod wake_publisher;

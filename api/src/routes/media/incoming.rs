@@ -1,35 +1,47 @@
 //! The two forms of an upload: an HTML form, and a body that is the file. Both are streamed, not held in memory.
 
-use std::io;
+use std::{error::Error, io};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::BoxStream};
-use poem::{Request, RequestBody, Result, web::Multipart};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use poem::{Body, Request, RequestBody, Result, web::Multipart};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
 };
-use tokio_util::io::ReaderStream;
+use tokio_util::{io::ReaderStream, sync::CancellationToken};
 
-use crate::problem::{Code, Problem};
+use crate::{
+    limits::FORM_HEAD_MAX,
+    problem::{Code, Problem},
+};
 
 /// The bytes of a file as they arrive.
 pub(super) type Stream = BoxStream<'static, io::Result<Bytes>>;
 
 /// The field of a form that holds the file.
 const FIELD: &str = "file";
+/// A form is read in pieces of at most this size, in bytes.
+const PIECE: usize = 4 << 10;
 
 /// A body that is a form with a file.
-pub(super) struct Form(Multipart);
+pub(super) struct Form {
+    form: Multipart,
+    /// Cancelled once the file's header is read. Until then the body may have [`FORM_HEAD_MAX`] bytes.
+    opened: CancellationToken,
+}
 
 impl Form {
     /// Returns the file, and its name if the form has one.
     pub(super) async fn open(mut self) -> Result<(Stream, Option<String>), Problem> {
-        let broken = |_| Problem::new(Code::IncompleteBody);
-        while let Some(field) = self.0.next_field().await.map_err(broken)? {
+        while let Some(field) = self.form.next_field().await.map_err(broken)? {
             if field.name() == Some(FIELD) {
+                self.opened.cancel();
                 let name = field.file_name().map(str::to_owned);
-                let form = self.0;
+                let form = self.form;
                 let bytes = ReaderStream::new(field.into_async_read());
                 // The form must stay open while its field is read.
                 let bytes = bytes.map(move |chunk| {
@@ -42,6 +54,48 @@ impl Form {
         let wanted = "the form has no field `file`";
         Err(Problem::new(Code::ValidationFailed).at("/file", "required", wanted))
     }
+}
+
+/// Why a form could not be read: it breaks off, or its file does not begin in time.
+fn broken(error: poem::error::ParseMultipartError) -> Problem {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if error.is::<HeadTooLarge>() {
+            return Problem::new(Code::BodyTooLarge).detail(HeadTooLarge.to_string());
+        }
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        cause = inner.map(|inner| inner as _).or_else(|| error.source());
+    }
+    Problem::new(Code::IncompleteBody)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("The field `file` must begin within the first {FORM_HEAD_MAX} bytes of the form.")]
+struct HeadTooLarge;
+
+/// Ends a body with an error if it has too many bytes before `opened`. The parser of forms would hold all of
+/// them, and search them again with each chunk.
+fn bounded(body: Body, opened: CancellationToken) -> Body {
+    let pieces = body.into_bytes_stream().flat_map(|chunk| {
+        let pieces: Vec<_> = match chunk {
+            Ok(mut chunk) => std::iter::from_fn(|| {
+                let size = chunk.len().min(PIECE);
+                (size > 0).then(|| Ok(chunk.split_to(size)))
+            })
+            .collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(pieces)
+    });
+    let bounded = pieces.scan(0, move |seen, piece| {
+        *seen += piece.as_ref().map_or(0, Bytes::len);
+        let waits = !opened.is_cancelled() && *seen > FORM_HEAD_MAX + PIECE;
+        let refused = || Err(io::Error::other(HeadTooLarge));
+        std::future::ready(Some(if waits { refused() } else { piece }))
+    });
+    Body::from_bytes_stream(bounded)
 }
 
 /// A body that is a file.
@@ -90,11 +144,14 @@ impl<'a> ApiExtractor<'a> for Form {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        let form = <Multipart as poem::FromRequest>::from_request(request, body).await;
-        Ok(Self(form.map_err(|_| {
+        let opened = CancellationToken::new();
+        let mut bounded = RequestBody::new(bounded(body.take()?, opened.clone()));
+        let form = <Multipart as poem::FromRequest>::from_request(request, &mut bounded).await;
+        let form = form.map_err(|_| {
             Problem::new(Code::UnsupportedMediaType)
                 .detail("The body must be multipart/form-data with a boundary.")
-        })?))
+        })?;
+        Ok(Self { form, opened })
     }
 }
 

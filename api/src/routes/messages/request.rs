@@ -190,7 +190,7 @@ macro_rules! sendable {
                 }
             }
 
-            fn of_kind(kind: &str, json: &Json) -> Option<Result<Self, Problem>> {
+            fn of_kind(kind: &str, json: &Json<'_>) -> Option<Result<Self, Problem>> {
                 Some(match kind {
                     $($shown_word => json.read().map(Self::$shown),)*
                     $($about_word => json.read().map(Self::$about),)*
@@ -272,7 +272,7 @@ impl Type for NewMessage {
 
 impl Read for NewMessage {
     /// Reads the schema that `type` names. A body without `type` is checked as a text.
-    fn read(json: &Json) -> Result<Self, Problem> {
+    fn read(json: &Json<'_>) -> Result<Self, Problem> {
         let kind = json.text("type").unwrap_or("text");
         Self::of_kind(kind, json).unwrap_or_else(|| {
             let words: Vec<_> = Self::KINDS.iter().map(|(word, _)| *word).collect();

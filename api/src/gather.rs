@@ -1,0 +1,268 @@
+//! Reads a whole body in bounded memory, in the share of its sender.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, pin_mut};
+use passerelle_jobs::{
+    ids::OrgId,
+    shares::{Share, Shares},
+};
+use poem::{
+    Body,
+    http::{HeaderValue, header},
+};
+
+use crate::{
+    limits::{
+        BODY_PATIENCE, BODY_WITHIN, DISCARD_MAX, LARGE_BODIES_MAX, LARGE_BODIES_OF_ONE,
+        RETRY_AFTER, SMALL_BODIES_MAX, SMALL_BODIES_OF_ONE, SMALL_BODY,
+    },
+    problem::{Code, Problem},
+};
+
+/// The memory for bodies. Small bodies have their own, so that a text never waits for a file.
+pub(crate) struct Bodies {
+    small: Shares<Holder>,
+    large: Shares<Holder>,
+    /// How long a body waits for its memory.
+    patience: Duration,
+}
+
+/// Whose body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    Tenant(OrgId),
+    Operator,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            small: Shares::new(SMALL_BODIES_MAX, SMALL_BODIES_OF_ONE),
+            large: Shares::new(LARGE_BODIES_MAX, LARGE_BODIES_OF_ONE),
+            patience: BODY_PATIENCE,
+        }
+    }
+}
+
+/// Reads a body of at most `max` bytes, with or without a content length. It never holds more than that, nor
+/// more than the holder's share allows. The share is the memory that the body uses.
+pub(crate) async fn gather(
+    body: Body,
+    announced: Option<u64>,
+    max: usize,
+    bodies: &Bodies,
+    holder: Holder,
+) -> Result<(Bytes, Vec<Share>), Problem> {
+    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, max, bodies, holder));
+    reading
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
+}
+
+async fn read(
+    body: Body,
+    announced: Option<u64>,
+    max: usize,
+    bodies: &Bodies,
+    holder: Holder,
+) -> Result<(Bytes, Vec<Share>), Problem> {
+    let stream = body.into_bytes_stream();
+    pin_mut!(stream);
+    let expected = announced.map_or(Ok(SMALL_BODY.min(max)), |length| {
+        usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= max)
+            .ok_or(too_large(max))
+    });
+    let mut held = match expected {
+        Ok(expected) => Held::of(bodies, holder, expected).await,
+        Err(problem) => Err(problem),
+    };
+    let mut seen = 0_usize;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Code::IncompleteBody))?;
+        seen += chunk.len();
+        held = match held {
+            Ok(held) => held.with(&chunk, max, bodies, holder).await,
+            Err(problem) if seen > DISCARD_MAX => return Err(problem),
+            refused => refused,
+        };
+    }
+    held.map(|held| (held.bytes.freeze(), held.shares))
+}
+
+/// A body while it is read, with the memory that was reserved for it.
+struct Held {
+    bytes: BytesMut,
+    room: usize,
+    shares: Vec<Share>,
+}
+
+impl Held {
+    async fn of(bodies: &Bodies, holder: Holder, room: usize) -> Result<Self, Problem> {
+        Ok(Self {
+            bytes: BytesMut::new(),
+            room,
+            shares: vec![reserve(bodies, holder, room).await?],
+        })
+    }
+
+    async fn with(
+        mut self,
+        chunk: &[u8],
+        max: usize,
+        bodies: &Bodies,
+        holder: Holder,
+    ) -> Result<Self, Problem> {
+        let needed = self.bytes.len() + chunk.len();
+        if needed > max {
+            return Err(too_large(max));
+        }
+        if needed > self.room {
+            // Only a body without a content length gets here. A small share waits for a large one, never the
+            // other way round, so two bodies cannot wait for each other.
+            self.shares.push(reserve(bodies, holder, max).await?);
+            self.room = max;
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(self)
+    }
+}
+
+async fn reserve(bodies: &Bodies, holder: Holder, size: usize) -> Result<Share, Problem> {
+    let kind = if size <= SMALL_BODY {
+        &bodies.small
+    } else {
+        &bodies.large
+    };
+    let units = u32::try_from(size).unwrap_or(u32::MAX);
+    let share = kind.take(holder, units, bodies.patience).await;
+    share.ok_or_else(|| {
+        Problem::new(Code::Overloaded)
+            .detail(format!(
+                "The bodies of requests in progress use the memory that is available for them: {LARGE_BODIES_OF_ONE} \
+                 bytes for one organisation, {LARGE_BODIES_MAX} for all."
+            ))
+            .header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()))
+    })
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge).detail(format!(
+        "The body of this operation may have at most {max} bytes."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::limits::BODY_MAX;
+
+    fn chunked(chunks: usize, size: usize) -> Body {
+        let chunk = Bytes::from(vec![b'x'; size]);
+        Body::from_bytes_stream(stream::iter(
+            (0..chunks).map(move |_| Ok::<_, std::io::Error>(chunk.clone())),
+        ))
+    }
+
+    fn bodies(of_one: usize) -> Bodies {
+        Bodies {
+            small: Shares::new(of_one, of_one),
+            large: Shares::new(of_one, of_one),
+            patience: Duration::from_millis(100),
+        }
+    }
+
+    async fn gathered(body: Body, announced: Option<u64>) -> Result<Bytes, Code> {
+        let bodies = Bodies::default();
+        let read = gather(body, announced, BODY_MAX, &bodies, Holder::Operator).await;
+        read.map(|(bytes, _)| bytes)
+            .map_err(|problem| problem.code())
+    }
+
+    #[tokio::test]
+    async fn a_body_that_no_memory_is_left_for_waits_and_is_then_refused() {
+        let (bodies, one) = (bodies(BODY_MAX), Holder::Operator);
+        let announced = |size: usize| Some(u64::try_from(size).unwrap());
+        let size = BODY_MAX * 3 / 4;
+        let first = gather(
+            chunked(3, BODY_MAX / 4),
+            announced(size),
+            BODY_MAX,
+            &bodies,
+            one,
+        );
+        let first = first.await.unwrap();
+        let size = BODY_MAX / 2;
+        let second = gather(
+            chunked(2, BODY_MAX / 4),
+            announced(size),
+            BODY_MAX,
+            &bodies,
+            one,
+        );
+        assert_eq!(second.await.err().unwrap().code(), Code::Overloaded);
+        let third = gather(
+            chunked(1, SMALL_BODY),
+            announced(SMALL_BODY),
+            BODY_MAX,
+            &bodies,
+            one,
+        );
+        assert!(
+            third.await.is_ok(),
+            "a small body does not wait for large ones"
+        );
+        let waiting = gather(
+            chunked(2, BODY_MAX / 4),
+            announced(size),
+            BODY_MAX,
+            &bodies,
+            one,
+        );
+        let (waited, ()) = tokio::join!(waiting, async { drop(first) });
+        assert!(waited.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_in_chunks_reserves_more_when_it_grows() {
+        let (bodies, one) = (bodies(BODY_MAX), Holder::Operator);
+        let read = gather(chunked(16, BODY_MAX / 16), None, BODY_MAX, &bodies, one).await;
+        let (bytes, shares) = read.unwrap();
+        assert_eq!((bytes.len(), shares.len()), (BODY_MAX, 2));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_exactly_the_limit_is_read() {
+        let read = gathered(chunked(16, BODY_MAX / 16), Some(BODY_MAX as u64)).await;
+        assert_eq!(read.unwrap().len(), BODY_MAX);
+    }
+
+    #[tokio::test]
+    async fn one_byte_more_is_refused_even_without_an_announced_length() {
+        let body = Body::from_bytes_stream(stream::iter([
+            Ok::<_, std::io::Error>(Bytes::from(vec![0; BODY_MAX])),
+            Ok(Bytes::from_static(b"x")),
+        ]));
+        assert_eq!(gathered(body, None).await, Err(Code::BodyTooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_announced_too_large_is_not_held_at_all() {
+        let refused = gathered(chunked(60, 1 << 20), Some(60 << 20)).await;
+        assert_eq!(refused, Err(Code::BodyTooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_told_apart() {
+        let body = Body::from_bytes_stream(stream::iter([
+            Ok(Bytes::from_static(b"{")),
+            Err(std::io::Error::other("gone")),
+        ]));
+        assert_eq!(gathered(body, None).await, Err(Code::IncompleteBody));
+    }
+}

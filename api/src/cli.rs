@@ -41,7 +41,7 @@ pub enum Command {
     /// Migrate the database to the current schema, then exit
     Migrate(StoreFlag),
     /// Print the OpenAPI document
-    Openapi,
+    Openapi(Openapi),
     /// Create organisations and keys without HTTP
     Admin(Admin),
     /// Run the HTTP API of a cluster (needs PostgreSQL)
@@ -243,6 +243,17 @@ pub struct Gateway {
     /// File to which the addresses and the operator's key are written as JSON once the gateway is ready, for scripts
     #[arg(long, env = "PASSERELLE_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
+}
+
+/// The flags of the document.
+#[derive(Debug, Clone, Args)]
+pub struct Openapi {
+    /// Leave out the webhooks, for generators that make each of them a call of the client
+    #[arg(long)]
+    pub no_webhooks: bool,
+    /// Print it as OpenAPI 3.0.3, which knows no webhooks, instead of 3.1.0
+    #[arg(long)]
+    pub three_zero: bool,
 }
 
 /// The flags of the sandbox.

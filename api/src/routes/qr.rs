@@ -80,11 +80,10 @@ pub enum QrAnswer {
 }
 
 /// The format of a picture.
-#[derive(Debug, Clone, Copy, Default, Enum)]
+#[derive(Debug, Clone, Copy, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum QrFormat {
     /// PNG.
-    #[default]
     Png,
     /// SVG.
     Svg,
@@ -131,12 +130,11 @@ impl QrCodes {
         /// The session.
         id: Path<Id<SessionId>>,
         /// The format: `png`, which is the default, or `svg`.
-        #[oai(default)]
-        format: Query<QrFormat>,
+        format: Query<Option<QrFormat>>,
     ) -> Result<QrImage, Problem> {
         let qr = current(&services, &caller, id.0.0).await?;
         let picture = Picture::of(&qr.code).map_err(undrawn)?;
-        Ok(match format.0 {
+        Ok(match format.0.unwrap_or(QrFormat::Png) {
             QrFormat::Png => {
                 let png = picture.png().map_err(undrawn)?;
                 QrImage::Image(Binary(png), "image/png".to_owned())

@@ -214,8 +214,9 @@ fn open(document: &mut Value) {
         }
     }
     for name in opened {
-        schemas[&format!("Any{name}")] = json!({
-            "title": format!("Any{name}"),
+        let open = open_name(&name);
+        schemas[&open] = json!({
+            "title": open,
             "description": format!("A `{name}`, or a value of a later version. Treat one that you do not know as \"something else\"."),
             "anyOf": [references::to(&name), { "type": "string" }]
         });
@@ -226,7 +227,7 @@ fn open(document: &mut Value) {
 fn redirect(part: &mut Value, closed: &BTreeSet<String>, opened: &mut BTreeSet<String>) {
     let name = references::target(part).filter(|name| closed.contains(*name));
     if let Some(name) = name.map(str::to_owned) {
-        part["$ref"] = references::to(&format!("Any{name}"))["$ref"].clone();
+        part["$ref"] = references::to(&open_name(&name))["$ref"].clone();
         opened.insert(name);
     }
     match part {
@@ -240,8 +241,13 @@ fn redirect(part: &mut Value, closed: &BTreeSet<String>, opened: &mut BTreeSet<S
     }
 }
 
+/// Returns the name of the open enumeration that belongs to a closed one.
+pub(super) fn open_name(closed: &str) -> String {
+    format!("Any{closed}")
+}
+
 /// Returns the names of the schemas of requests.
-pub(super) fn in_requests(document: &Value) -> BTreeSet<String> {
+fn in_requests(document: &Value) -> BTreeSet<String> {
     let operations = super::operations_of(document, "paths");
     let parts: Vec<_> = operations
         .flat_map(|operation| [operation.get("requestBody"), operation.get("parameters")])
@@ -251,7 +257,7 @@ pub(super) fn in_requests(document: &Value) -> BTreeSet<String> {
 }
 
 /// Returns the names of the schemas of answers and webhooks.
-pub(super) fn in_answers(document: &Value) -> BTreeSet<String> {
+fn in_answers(document: &Value) -> BTreeSet<String> {
     let operations = super::operations_of(document, "paths");
     let answers = operations.filter_map(|operation| operation.get("responses"));
     let hooks = document.get("webhooks");

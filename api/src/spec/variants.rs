@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::references;
+use super::{enumerations, references};
 
 /// Returns the document without webhooks, and without the schemas that only they use: a generator would make
 /// types that nothing returns. openapi-generator makes each webhook a call of the client.
@@ -19,10 +19,30 @@ pub(super) fn without_webhooks(document: &Value) -> Value {
 pub(super) fn three_zero(document: &Value) -> Value {
     let mut document = without_webhooks(document);
     document["openapi"] = json!("3.0.3");
+    extensible(&mut document);
     for part in ["components", "paths"] {
         lower(&mut document[part]);
     }
     document
+}
+
+/// Makes open enumerations texts with `x-extensible-enum`: openapi-generator would make an empty type of an
+/// `anyOf`. The closed ones stay, and name the known values.
+fn extensible(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+        return;
+    };
+    let words = |(name, schema): (&String, &Value)| {
+        Some((enumerations::open_name(name), schema.get("enum")?.clone()))
+    };
+    let known: Vec<_> = schemas.iter().filter_map(words).collect();
+    for (name, words) in known {
+        if let Some(schema) = schemas.get_mut(&name).and_then(Value::as_object_mut) {
+            schema.remove("anyOf");
+            schema.insert("type".to_owned(), json!("string"));
+            schema.insert("x-extensible-enum".to_owned(), words);
+        }
+    }
 }
 
 /// Writes the schemas of a part as 3.0 has them.
@@ -70,6 +90,18 @@ fn wrap_commented(fields: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_open_enumeration_of_3_0_is_a_text_that_names_its_values() {
+        let mut document = json!({ "components": { "schemas": {
+            "Word": { "type": "string", "enum": ["a"] },
+            "AnyWord": { "anyOf": [references::to("Word"), { "type": "string" }] } } } });
+        extensible(&mut document);
+        assert_eq!(
+            document["components"]["schemas"]["AnyWord"],
+            json!({ "type": "string", "x-extensible-enum": ["a"] })
+        );
+    }
 
     #[test]
     fn a_schema_is_written_as_3_0_has_it() {

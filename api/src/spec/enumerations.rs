@@ -215,11 +215,12 @@ fn open(document: &mut Value) {
     }
     for name in opened {
         let open = open_name(&name);
-        schemas[&open] = json!({
+        let schema = json!({
             "title": open,
             "description": format!("A `{name}`, or a value of a later version. Treat one that you do not know as \"something else\"."),
             "anyOf": [references::to(&name), { "type": "string" }]
         });
+        schemas.insert(open, schema);
     }
 }
 

@@ -118,7 +118,9 @@ impl QrCodes {
     ) -> Result<QrAnswer, Problem> {
         let form = Form::of(accept.as_deref()).ok_or_else(|| Problem::new(Code::NotAcceptable))?;
         let qr = current(&services, &caller, id.0.0).await?;
-        draw(&qr, form).map(QrAnswer::Qr).map_err(undrawn)
+        draw(&qr, form)
+            .map(QrAnswer::Qr)
+            .map_err(|error| undrawn(&error))
     }
 
     /// Read the QR code of a session that waits to be linked, as a picture.
@@ -133,10 +135,10 @@ impl QrCodes {
         format: Query<Option<QrFormat>>,
     ) -> Result<QrImage, Problem> {
         let qr = current(&services, &caller, id.0.0).await?;
-        let picture = Picture::of(&qr.code).map_err(undrawn)?;
+        let picture = Picture::of(&qr.code).map_err(|error| undrawn(&error))?;
         Ok(match format.0.unwrap_or(QrFormat::Png) {
             QrFormat::Png => {
-                let png = picture.png().map_err(undrawn)?;
+                let png = picture.png().map_err(|error| undrawn(&error))?;
                 QrImage::Image(Binary(png), "image/png".to_owned())
             }
             QrFormat::Svg => {
@@ -190,7 +192,7 @@ async fn current(services: &Services, caller: &Caller, id: SessionId) -> Result<
     valid.ok_or_else(|| Problem::new(Code::QrNotAvailable).state(live.state.as_str()))
 }
 
-fn undrawn(error: anyhow::Error) -> Problem {
+fn undrawn(error: &anyhow::Error) -> Problem {
     tracing::error!(error = format!("{error:#}"), "a QR code could not be drawn");
     Problem::new(Code::Internal)
 }

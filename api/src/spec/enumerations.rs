@@ -56,24 +56,27 @@ const FAILURES: [&str; 19] = [
     "storage_full",
 ];
 
-fn enumerations() -> Vec<Enumeration> {
-    let of = |name, description, words, fields| Enumeration {
+/// Builds a row of the table.
+fn of(
+    name: &'static str,
+    description: &'static str,
+    words: Vec<&'static str>,
+    fields: &'static [(&'static str, &'static str)],
+) -> Enumeration {
+    Enumeration {
         name,
         description,
         words,
         fields,
-    };
+    }
+}
+
+fn of_messages() -> Vec<Enumeration> {
     let sent = KINDS.iter().map(|(kind, ..)| *kind);
     vec![
         of("MessageStatus", "", vec![], &[("Message", "status")]),
         of("MessageDirection", "", vec![], &[("Message", "direction")]),
         of("MediaKind", "", vec![], &[("Media", "kind")]),
-        of(
-            "DeliveryStatus",
-            "",
-            vec![],
-            &[("WebhookDelivery", "status")],
-        ),
         of(
             "MessageType",
             "The kind of a message.",
@@ -92,6 +95,11 @@ fn enumerations() -> Vec<Enumeration> {
             words!(MediaStatus),
             &[("Media", "status")],
         ),
+    ]
+}
+
+fn of_sessions() -> Vec<Enumeration> {
+    vec![
         of(
             "DesiredState",
             "The state of a session that you requested.",
@@ -114,6 +122,17 @@ fn enumerations() -> Vec<Enumeration> {
             "Why a session ended.",
             words!(EndReason),
             &[("StatusReason", "code")],
+        ),
+    ]
+}
+
+fn of_webhooks() -> Vec<Enumeration> {
+    vec![
+        of(
+            "DeliveryStatus",
+            "",
+            vec![],
+            &[("WebhookDelivery", "status")],
         ),
         of(
             "EventType",
@@ -156,18 +175,22 @@ fn enumerations() -> Vec<Enumeration> {
             ],
             &[("WebhookAttempt", "error")],
         ),
-        of(
-            "ProblemCode",
-            "The stable code of a problem.",
-            words!(Code),
-            &[("Problem", "code"), ("Flaw", "code")],
-        ),
     ]
+}
+
+fn of_problems() -> Vec<Enumeration> {
+    vec![of(
+        "ProblemCode",
+        "The stable code of a problem.",
+        words!(Code),
+        &[("Problem", "code"), ("Flaw", "code")],
+    )]
 }
 
 /// Gives the fields their enumerations, and opens every enumeration of an answer or a webhook.
 pub(super) fn add(document: &mut Value) {
-    for one in enumerations() {
+    let all = [of_messages(), of_sessions(), of_webhooks(), of_problems()];
+    for one in all.into_iter().flatten() {
         let schemas = &mut document["components"]["schemas"];
         if !one.words.is_empty() {
             schemas[one.name] = json!({ "type": "string", "title": one.name,

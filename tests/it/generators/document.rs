@@ -36,7 +36,7 @@ fn each_object<'a>(part: &'a Value, visit: &mut impl FnMut(&'a Map<String, Value
 fn links(part: &Value) -> BTreeSet<&str> {
     let mut links = BTreeSet::new();
     each_object(part, &mut |fields| {
-        links.extend(fields.get("$ref").and_then(Value::as_str))
+        links.extend(fields.get("$ref").and_then(Value::as_str));
     });
     links
 }

@@ -45,7 +45,7 @@ pub enum Command {
     /// Migrate the database to the current schema, then exit
     Migrate(StoreFlag),
     /// Print the OpenAPI document
-    Openapi,
+    Openapi(Openapi),
     /// Create organisations and keys without HTTP
     Admin(Admin),
     /// Run the HTTP API of a cluster (needs PostgreSQL)
@@ -271,6 +271,17 @@ fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
     let network = text.parse().or(address);
     network.map_err(|_| "an IP address or a network such as 10.0.0.0/8".to_owned())
+}
+
+/// The flags of the document.
+#[derive(Debug, Clone, Args)]
+pub struct Openapi {
+    /// Leave out the webhooks, for generators that make each of them a call of the client
+    #[arg(long)]
+    pub no_webhooks: bool,
+    /// Print it as OpenAPI 3.0.3, which knows no webhooks, instead of 3.1.0
+    #[arg(long)]
+    pub three_zero: bool,
 }
 
 /// The flags of the sandbox.

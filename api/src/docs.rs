@@ -1,5 +1,6 @@
 //! Pages for people, from files in the binary, without any request to another host: `/` leads to all
-//! others, `/docs` is Swagger UI, `/docs/problems` lists the error codes. `/openapi.json` is the document.
+//! others, `/docs` is Swagger UI, `/docs/problems` lists the error codes. `/openapi.json` is the document, and
+//! `/openapi-3.0.json` the same for generators that read only OpenAPI 3.0.
 //!
 //! None of them is an operation of the document: an SDK made from it would get methods that return HTML.
 
@@ -10,18 +11,23 @@ use poem::{
     endpoint::make_sync,
     http::{HeaderValue, header},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::problem::Code;
+use crate::{
+    problem::{Code, Problem},
+    spec::Documents,
+};
 
 /// Allows only files of this server. Images may also be data URLs, and Swagger UI sets styles inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The paths of these pages, which are not in the document.
-pub const PATHS: [&str; 7] = [
+pub const PATHS: [&str; 8] = [
     "/",
     "/openapi.json",
+    "/openapi-3.0.json",
     "/docs",
     "/docs/swagger-ui.js",
     "/docs/swagger-ui.css",
@@ -111,11 +117,17 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
 }
 
 /// Adds the pages to `route`. `inlined` is `OpenApiService::swagger_ui_html`.
-pub fn add(route: Route, document: &Value, inlined: &str) -> Route {
+pub fn add(route: Route, documents: &Documents, inlined: &str) -> Route {
     let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test checks it");
-    let document = serde_json::to_string(document).expect("JSON serialises");
     route
-        .at("/openapi.json", file("application/json", document))
+        .at(
+            "/openapi.json",
+            document(&documents.whole, &documents.without_webhooks),
+        )
+        .at(
+            "/openapi-3.0.json",
+            document(&documents.three_zero, &documents.three_zero),
+        )
         .at("/docs", page(PAGE.to_owned()))
         .at("/docs/problems", page(problems()))
         .at(
@@ -149,15 +161,42 @@ pub fn welcome(
     })
 }
 
-fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {
-    let content = bytes::Bytes::from(content);
-    let answer = make_sync(move |_| {
-        Response::builder()
-            .content_type(kind)
-            .header(header::CACHE_CONTROL, "no-cache")
-            .body(content.clone())
+/// What of the document is wanted.
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    webhooks: Option<bool>,
+}
+
+/// Answers with the whole document, or without its webhooks if the query has `webhooks=false`.
+fn document(whole: &Value, without_webhooks: &Value) -> impl Endpoint<Output = Response> + 'static {
+    let json =
+        |document| bytes::Bytes::from(serde_json::to_string(document).expect("JSON serialises"));
+    let (whole, without_webhooks) = (json(whole), json(without_webhooks));
+    let answer = make_sync(move |request: poem::Request| {
+        let Ok(wanted) = request.params::<Wanted>() else {
+            let problem = Problem::new(Code::ValidationFailed);
+            return Err(problem.parameter("webhooks", "invalid", "`true` or `false`"));
+        };
+        let document = if wanted.webhooks == Some(false) {
+            &without_webhooks
+        } else {
+            &whole
+        };
+        Ok(no_cache("application/json", document))
     });
     poem::RouteMethod::new().get(answer)
+}
+
+fn no_cache(kind: &'static str, content: &bytes::Bytes) -> Response {
+    Response::builder()
+        .content_type(kind)
+        .header(header::CACHE_CONTROL, "no-cache")
+        .body(content.clone())
+}
+
+fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {
+    let content = bytes::Bytes::from(content);
+    poem::RouteMethod::new().get(make_sync(move |_| no_cache(kind, &content)))
 }
 
 fn page(content: String) -> impl Endpoint<Output = Response> + 'static {

@@ -49,7 +49,7 @@ async fn start(cli: Cli) -> anyhow::Result<()> {
         Command::Simulator(flags) => passerelle::sandbox::simulator(flags).await,
         Command::Migrate(store) => store::migrate(&store).await,
         Command::Confined { .. } => anyhow::bail!("a confined process does not get here"),
-        Command::Openapi => surface::print().context("printing the document"),
+        Command::Openapi(flags) => surface::print(&flags).context("printing the document"),
         Command::Admin(command) => admin::run(command).await,
         Command::Api(flags) => role("api", flags, Role::Api).await,
         Command::Host(flags) => role("host", flags, Role::Host).await,

@@ -21,7 +21,7 @@ pub(crate) fn serve(api: &str) -> String {
     steps(&format!(
         "# PASSERELLE_ADMIN_KEY is the operator's key: the one you set, or the one shown at the first start.\n\
          {linking}\
-         {QR} -H \"Authorization: Bearer $KEY\" -H 'Accept: image/png' -o qr.png\n\
+         {QR}/image -H \"Authorization: Bearer $KEY\" -o qr.png\n\
          # Scan qr.png with the phone: WhatsApp, Linked devices, Link a device. All operations: {api}/docs\n"
     ))
 }

@@ -1,8 +1,8 @@
 //! The OpenAPI document: poem-openapi derives it from the code, and this module turns it into valid 3.1.0.
 //!
-//! poem-openapi writes 3.0.0 with keys of 3.1, media types with a charset, no nulls, no examples and no
-//! problem bodies. Every step here corrects one of these, and nothing else edits the document.
-//! `openapi/openapi.json` is the committed copy.
+//! poem-openapi writes 3.0.0 with keys of 3.1, media types with a charset, no nulls, no examples, no problem
+//! bodies, and forms that generators of clients misread. Every step here corrects one of these, and nothing
+//! else edits the document. `openapi/openapi.json` is the committed copy.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,37 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::{Code, ProblemBody};
 
+mod answers;
 mod bounds;
 mod codes;
+mod enumerations;
 mod examples;
 mod kinds;
+mod references;
+mod variants;
+
+/// The forms of the document.
+#[derive(Debug)]
+pub struct Documents {
+    /// All of it, as OpenAPI 3.1.0.
+    pub whole: Value,
+    /// Without webhooks.
+    pub without_webhooks: Value,
+    /// As OpenAPI 3.0.3, which knows no webhooks.
+    pub three_zero: Value,
+}
+
+impl Documents {
+    /// Makes them from the document of poem-openapi.
+    pub fn of(raw: &str) -> Self {
+        let whole = finish(raw);
+        Self {
+            without_webhooks: variants::without_webhooks(&whole),
+            three_zero: variants::three_zero(&whole),
+            whole,
+        }
+    }
+}
 
 /// The methods of each path.
 #[derive(Debug, Default)]
@@ -75,7 +102,7 @@ impl Paths {
 }
 
 /// Finishes the document of poem-openapi.
-pub fn finish(raw: &str) -> Value {
+fn finish(raw: &str) -> Value {
     let mut document: Value = serde_json::from_str(raw).expect("poem-openapi writes JSON");
     document["openapi"] = json!("3.1.0");
     document["servers"] = json!([{ "url": "/", "description": "This server" }]);
@@ -87,11 +114,14 @@ pub fn finish(raw: &str) -> Value {
     }
     tidy(&mut document);
     add_problem(&mut document);
+    answers::separate(&mut document);
     strict_bodies(&mut document);
     schemas(&mut document);
     bounds::add(&mut document);
     operations(&mut document);
     webhooks(&mut document);
+    enumerations::add(&mut document);
+    references::remove_unused(&mut document);
     document
 }
 
@@ -120,6 +150,7 @@ fn tidy(value: &mut Value) {
                 object.insert("format".to_owned(), json!("byte"));
             }
             nullable(object);
+            references::unwrap_commented(object);
             object.values_mut().for_each(tidy);
         }
         _ => {}
@@ -167,37 +198,13 @@ fn add_problem(document: &mut Value) {
 
 /// Declares that request bodies refuse unknown fields, at every level.
 fn strict_bodies(document: &mut Value) {
-    let mut wanted = Vec::new();
-    for_each_operation(document, |_, operation| {
-        wanted.extend(references(&operation["requestBody"]));
-    });
-    let mut done = BTreeSet::new();
-    while let Some(name) = wanted.pop() {
-        if !done.insert(name.clone()) {
-            continue;
-        }
+    let bodies =
+        operations_of(document, "paths").filter_map(|operation| operation.get("requestBody"));
+    for name in references::reached(document, bodies) {
         let schema = &mut document["components"]["schemas"][&name];
-        wanted.extend(references(schema));
         if schema["type"] == json!("object") {
             schema["additionalProperties"] = json!(false);
         }
-    }
-}
-
-fn references(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().flat_map(references).collect(),
-        Value::Object(object) => {
-            let own = object
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|link| link.rsplit('/').next());
-            own.map(str::to_owned)
-                .into_iter()
-                .chain(object.values().flat_map(references))
-                .collect()
-        }
-        _ => Vec::new(),
     }
 }
 
@@ -224,6 +231,16 @@ fn schemas(document: &mut Value) {
         }
         schema["examples"] = json!([example]);
     }
+}
+
+/// Returns the operations under `paths` or `webhooks`.
+fn operations_of<'a>(document: &'a Value, under: &str) -> impl Iterator<Item = &'a Value> {
+    let items = document
+        .get(under)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    items.flat_map(|(_, item)| item.as_object().into_iter().flat_map(Map::values))
 }
 
 fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&str, &mut Value)) {

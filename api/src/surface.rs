@@ -6,12 +6,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use passerelle_jobs::Services;
 use poem::{EndpointExt as _, IntoEndpoint as _, Route};
 use poem_openapi::{LicenseObject, OpenApiService};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     addresses::Addresses,
     auth::AdminKey,
+    cli::Openapi,
     docs,
     door::Door,
     edge::Edge,
@@ -32,7 +32,7 @@ use crate::{
         typing::TypingTold,
     },
     server::Surface,
-    spec::{self, Paths},
+    spec::{Documents, Paths},
 };
 
 type Api = (
@@ -86,14 +86,24 @@ fn service() -> OpenApiService<Api, Events> {
         .webhooks::<Events>()
 }
 
-/// Returns the finished document.
-pub fn document() -> Value {
-    spec::finish(&service().spec())
+/// Returns the forms of the document.
+pub fn documents() -> Documents {
+    Documents::of(&service().spec())
 }
 
-/// Prints the document on standard output, as `openapi/openapi.json` holds it.
-pub fn print() -> std::io::Result<()> {
-    writeln!(std::io::stdout().lock(), "{:#}", document())
+/// Prints a form of the document on standard output; the whole one as `openapi/openapi.json` holds it.
+pub fn print(flags: &Openapi) -> std::io::Result<()> {
+    let documents = documents();
+    let document = match flags {
+        Openapi {
+            three_zero: true, ..
+        } => documents.three_zero,
+        Openapi {
+            no_webhooks: true, ..
+        } => documents.without_webhooks,
+        _ => documents.whole,
+    };
+    writeln!(std::io::stdout().lock(), "{document:#}")
 }
 
 /// What the operations use.
@@ -115,12 +125,12 @@ pub struct Parts {
 
 /// Builds the endpoint of all routes.
 pub fn surface(parts: Parts) -> Surface {
-    let document = document();
-    let paths = Arc::new(Paths::of(&document, &docs::PATHS));
+    let documents = documents();
+    let paths = Arc::new(Paths::of(&documents.whole, &docs::PATHS));
     let service = service();
     let inlined = service.swagger_ui_html();
     let operations = docs::welcome(service.into_endpoint());
-    let route = docs::add(Route::new(), &document, &inlined).nest_no_strip("/", operations);
+    let route = docs::add(Route::new(), &documents, &inlined).nest_no_strip("/", operations);
     let clock = parts.services.clock().clone();
     let (services, admin) = (parts.services.clone(), parts.admin);
     let route = route
@@ -137,8 +147,13 @@ pub fn surface(parts: Parts) -> Surface {
 #[cfg(test)]
 mod tests {
     use passerelle_jobs::model::event::EventType;
+    use serde_json::Value;
 
     use super::*;
+
+    fn document() -> Value {
+        documents().whole
+    }
 
     fn nulls(value: &Value, place: &str, found: &mut Vec<String>) {
         match value {

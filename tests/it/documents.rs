@@ -20,8 +20,18 @@ const ENDINGS: [&str; 8] = [
     ".rs", ".md", ".toml", ".sql", ".yaml", ".service", ".sh", ".mjs",
 ];
 /// Languages of blocks. `sh` blocks run here. The text before a `console` block says what it needs.
-const LANGUAGES: [&str; 10] = [
-    "sh", "console", "json", "http", "python", "rust", "sql", "toml", "text", "mermaid",
+const LANGUAGES: [&str; 11] = [
+    "sh",
+    "console",
+    "json",
+    "http",
+    "python",
+    "typescript",
+    "rust",
+    "sql",
+    "toml",
+    "text",
+    "mermaid",
 ];
 /// Pages whose `sh` blocks run, in the order of `docs/SUMMARY.md`.
 const GUIDE: &str = "docs/guide/";

@@ -15,6 +15,7 @@ mod documents;
 mod endings;
 mod faults;
 mod films;
+mod generators;
 mod groups;
 mod hanging;
 mod herd;

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
-use passerelle_tests::{Backing, Finished, World, browser, on_every_shape, simulator::Phone, soon};
+use passerelle_tests::{
+    Api, Backing, Finished, World, browser, on_every_shape, simulator::Phone, soon,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{io::Cursor, time::Duration};
@@ -96,6 +98,24 @@ async fn the_qr_comes_as_json_png_and_svg(backing: Backing) -> Result<Finished> 
         assert_eq!(reply.headers()["content-type"], kind);
         pictures.push(reply.bytes().await?);
     }
+    let formats = [("", 0), ("?format=png", 0), ("?format=svg", 1)];
+    for (format, picture) in formats {
+        let asked = world
+            .api
+            .request(Method::GET, &format!("{path}/image{format}"));
+        let (status, headers, bytes) = Api::bytes(asked).await?;
+        let kind = ["image/png", "image/svg+xml"][picture];
+        assert_eq!(
+            (status.as_u16(), &headers["content-type"]),
+            (200, &kind.parse()?)
+        );
+        assert_eq!(bytes, pictures[picture]);
+    }
+    let refused = world.api.get(&format!("{path}/image?format=gif")).await?;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (400, "validation_failed")
+    );
     let drawn = browser::screenshot_of_svg(world.folder(), &pictures[1]).await?;
     let code = json["qr"].as_str().context("JSON has the code")?;
     assert_eq!(read_qr(&pictures[0])?, code);

@@ -24,6 +24,8 @@ pub struct World {
     pub admin: Api,
     /// A client of an organisation.
     pub api: Api,
+    /// The API key of that client.
+    pub key: String,
     /// That organisation's id.
     pub org: String,
     signatures: Mutex<Vec<Signatures>>,
@@ -57,13 +59,14 @@ impl World {
         let admin = gateway.admin()?;
         let org = admin.create_organisation("Acme").await?;
         let (_, key) = admin.create_key(&org, "tests").await?;
-        let api = admin.with_key(key);
+        let api = admin.with_key(key.clone());
         let signatures = Mutex::default();
         Ok(Self {
             simulator,
             gateway,
             admin,
             api,
+            key,
             org,
             signatures,
             finished: false,

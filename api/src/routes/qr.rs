@@ -11,8 +11,8 @@ use passerelle_jobs::{
 };
 use poem::web::{Data, sse::Event};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi, ResponseContent,
-    param::{Header, Path},
+    ApiResponse, Enum, Object, OpenApi, ResponseContent,
+    param::{Header, Path, Query},
     payload::{Binary, EventStream, PlainText},
 };
 use serde::Serialize;
@@ -74,9 +74,27 @@ pub enum QrContent {
 /// The current QR code.
 #[derive(ApiResponse)]
 pub enum QrAnswer {
-    /// In the format that `Accept` requests.
+    /// The code. The document has only its JSON form.
     #[oai(status = 200)]
     Qr(QrContent),
+}
+
+/// The format of a picture.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum QrFormat {
+    /// PNG.
+    Png,
+    /// SVG.
+    Svg,
+}
+
+/// The current QR code as a picture.
+#[derive(ApiResponse)]
+pub enum QrImage {
+    /// The picture, with its own `Content-Type`
+    #[oai(status = 200)]
+    Image(Binary<Vec<u8>>, #[oai(header = "Content-Type")] String),
 }
 
 /// The QR code of a session.
@@ -86,7 +104,8 @@ pub struct QrCodes;
 impl QrCodes {
     /// Read the QR code of a session that waits to be linked.
     ///
-    /// The answer is JSON, or an image if `Accept` requests `image/png` or `image/svg+xml`.
+    /// The answer is JSON. `GET /v1/sessions/{id}/qr/image` answers with a picture. So does this operation
+    /// if `Accept` requests `image/png` or `image/svg+xml`, for clients that were written before there was the other.
     #[oai(path = "/:id/qr", method = "get", operation_id = "read_qr")]
     async fn read_qr(
         &self,
@@ -98,16 +117,34 @@ impl QrCodes {
         accept: Header<Option<String>>,
     ) -> Result<QrAnswer, Problem> {
         let form = Form::of(accept.as_deref()).ok_or_else(|| Problem::new(Code::NotAcceptable))?;
-        let live = sessions::watch(&services, caller.0.org, id.0.0)
-            .await?
-            .ok_or_else(not_found)?;
-        let live = live.borrow().clone();
-        let Some(qr) = live.qr.filter(|qr| qr.expires_at > services.clock().now()) else {
-            return Err(Problem::new(Code::QrNotAvailable).state(live.state.as_str()));
-        };
-        draw(&qr, form).map(QrAnswer::Qr).map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "a QR code could not be drawn");
-            Problem::new(Code::Internal)
+        let qr = current(&services, &caller, id.0.0).await?;
+        draw(&qr, form)
+            .map(QrAnswer::Qr)
+            .map_err(|error| undrawn(&error))
+    }
+
+    /// Read the QR code of a session that waits to be linked, as a picture.
+    #[oai(path = "/:id/qr/image", method = "get", operation_id = "read_qr_image")]
+    async fn read_qr_image(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        /// The format: `png`, which is the default, or `svg`.
+        format: Query<Option<QrFormat>>,
+    ) -> Result<QrImage, Problem> {
+        let qr = current(&services, &caller, id.0.0).await?;
+        let picture = Picture::of(&qr.code).map_err(|error| undrawn(&error))?;
+        Ok(match format.0.unwrap_or(QrFormat::Png) {
+            QrFormat::Png => {
+                let png = picture.png().map_err(|error| undrawn(&error))?;
+                QrImage::Image(Binary(png), "image/png".to_owned())
+            }
+            QrFormat::Svg => {
+                let svg = picture.svg().into_bytes();
+                QrImage::Image(Binary(svg), "image/svg+xml".to_owned())
+            }
         })
     }
 
@@ -143,6 +180,21 @@ impl QrCodes {
                 Event::message(data).event_type(name)
             }))
     }
+}
+
+/// Returns the code that a phone can scan now.
+async fn current(services: &Services, caller: &Caller, id: SessionId) -> Result<Shown, Problem> {
+    let live = sessions::watch(services, caller.0.org, id)
+        .await?
+        .ok_or_else(not_found)?;
+    let live = live.borrow().clone();
+    let valid = live.qr.filter(|qr| qr.expires_at > services.clock().now());
+    valid.ok_or_else(|| Problem::new(Code::QrNotAvailable).state(live.state.as_str()))
+}
+
+fn undrawn(error: &anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "a QR code could not be drawn");
+    Problem::new(Code::Internal)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

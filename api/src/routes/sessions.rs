@@ -77,7 +77,7 @@ pub struct Session {
     /// The actual state: `stopped`, `connecting`, `qr` (waits for a QR code to be scanned), `pairing` (waits
     /// for a pairing code to be typed), `connected`, `disconnected` (the gateway reconnects), `unhosted`
     /// (no host runs it at the moment), or the reason why it ended: `logged_out`, `banned`, `replaced`,
-    /// `account_locked`, `outdated`, `failed`, `qr_exhausted`.
+    /// `account_locked`, `outdated`, `qr_exhausted`, `refused`.
     pub state: String,
     /// The linked number in E.164. Absent until the session is linked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ pub struct Session {
 /// Why a session ended.
 #[derive(Debug, Serialize, Object)]
 pub struct StatusReason {
-    /// Stable code: `logged_out`, `banned`, `replaced`, …
+    /// Stable code of the reason.
     pub code: String,
 }
 

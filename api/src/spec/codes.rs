@@ -116,6 +116,7 @@ fn own(id: &str) -> &'static [Code] {
         ],
         "stream_qr" => &[Code::LimitReached],
         "read_qr" => &[Code::QrNotAvailable, Code::NotAcceptable],
+        "read_qr_image" => &[Code::QrNotAvailable],
         "request_pairing_code" => &[
             Code::InvalidPhone,
             Code::SessionAlreadyLinked,

@@ -24,7 +24,7 @@ use crate::{
     events::{self, SessionChange},
     host::receipts::{self, StatusUpdate},
     inbound::Inbox,
-    model::{Live, Qr, State, event::EventType, millis},
+    model::{EndReason, Live, Qr, State, event::EventType, millis},
     outage,
     services::Services,
     state::{
@@ -266,16 +266,17 @@ impl RunningSession {
     }
 
     async fn ended(&self, why: Ended) -> Result<(), Fault> {
-        let (code, until, kind) = match why {
+        let (reason, until, kind) = match why {
             Ended::Stopped | Ended::LeaseLost => return Ok(()),
-            Ended::LoggedOut => ("logged_out", None, EventType::SessionLoggedOut),
-            Ended::AccountLocked => ("account_locked", None, EventType::SessionLoggedOut),
-            Ended::Banned { until, .. } => ("banned", until, EventType::SessionBanned),
-            Ended::Replaced => ("replaced", None, EventType::SessionReplaced),
-            Ended::Outdated => ("outdated", None, EventType::SessionFailed),
-            Ended::QrExhausted => ("qr_exhausted", None, EventType::SessionDisconnected),
-            Ended::Failed(_) | _ => ("refused", None, EventType::SessionFailed),
+            Ended::LoggedOut => (EndReason::LoggedOut, None, EventType::SessionLoggedOut),
+            Ended::AccountLocked => (EndReason::AccountLocked, None, EventType::SessionLoggedOut),
+            Ended::Banned { until, .. } => (EndReason::Banned, until, EventType::SessionBanned),
+            Ended::Replaced => (EndReason::Replaced, None, EventType::SessionReplaced),
+            Ended::Outdated => (EndReason::Outdated, None, EventType::SessionFailed),
+            Ended::QrExhausted => (EndReason::QrExhausted, None, EventType::SessionDisconnected),
+            Ended::Failed(_) | _ => (EndReason::Refused, None, EventType::SessionFailed),
         };
+        let code = reason.as_str();
         tracing::info!(session.id = %self.lease.session, code, "the session ended");
         let unlinked = kind == EventType::SessionLoggedOut;
         self.persist(Change::Ended {

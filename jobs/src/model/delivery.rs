@@ -4,12 +4,12 @@ use passerelle_engine::{
     clock::Millis,
     ids::{AttemptId, DeliveryId, EndpointId, EventId},
 };
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 words!(DeliveryStatus);
 
 /// The status of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
     /// It waits for its next attempt.

@@ -4,7 +4,7 @@ use passerelle_engine::{
     clock::Millis,
     ids::{EndpointId, OrgId},
 };
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 words!(Disabled);
 
@@ -32,7 +32,7 @@ pub struct Endpoint {
 }
 
 /// Why an endpoint gets no more deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Disabled {
     /// It answered 410 Gone.

@@ -7,12 +7,12 @@ use passerelle_engine::{
     media::{Looks, Remote, SealedFile},
 };
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 words!(MediaStatus);
 
 /// Whether a file is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum MediaStatus {
     /// It has to be fetched.

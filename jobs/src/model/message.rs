@@ -11,7 +11,18 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 words!(Direction, Status);
 
 /// The direction of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -62,9 +73,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
     /// Returns how far a message that was written has come.
     fn rank(self) -> Option<u8> {
         match self {

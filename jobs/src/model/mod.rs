@@ -4,6 +4,9 @@
 macro_rules! words {
     ($($word:ident),*) => {$(
         impl $word {
+            /// Every variant.
+            pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
+
             /// Returns the text that the store and the API write.
             pub fn as_str(self) -> &'static str {
                 self.into()
@@ -34,7 +37,7 @@ pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Status};
 pub use page::{Listed, PAGE_MAX, Page};
-pub use session::{Desired, Session, Uncertain};
+pub use session::{Desired, EndReason, Session, Uncertain};
 pub use tenant::{ApiKey, Organisation};
 pub use time::rfc3339;
 pub(crate) use time::{millis, until};

@@ -5,14 +5,14 @@ use passerelle_engine::{
     content::Peer,
     ids::{OrgId, SessionId},
 };
-use strum::{EnumString, IntoStaticStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::live::State;
 
-words!(Desired, Uncertain);
+words!(Desired, EndReason, Uncertain);
 
 /// What the tenant wants of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Desired {
     /// Keep it connected, or waiting to be linked.
@@ -21,9 +21,29 @@ pub enum Desired {
     Stopped,
 }
 
+/// Why a session ended for good. Until it is connected again, the API shows this as its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum EndReason {
+    /// The number was unlinked.
+    LoggedOut,
+    /// WhatsApp locked the account.
+    AccountLocked,
+    /// WhatsApp banned the number.
+    Banned,
+    /// The same linked device connected from elsewhere.
+    Replaced,
+    /// WhatsApp wants a newer version of the client.
+    Outdated,
+    /// No QR code was scanned in time.
+    QrExhausted,
+    /// WhatsApp refused the login for another reason.
+    Refused,
+}
+
 /// What happens to an uncertain send: its process died in the middle of it, or WhatsApp did not
 /// acknowledge it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Uncertain {
     /// It is sent again with the same id; phones deduplicate by id.

@@ -13,7 +13,7 @@ use tokio_util::{
 
 use crate::{
     body::{Body, Success},
-    cli::StoreFlag,
+    config::Place,
     problem::{Code, Problem},
     routes::health::{Health, Readiness, Ready},
     server, store,
@@ -27,13 +27,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Opens the store, and waits while its server cannot be reached. Until then `port` answers `/healthz` with 200
 /// and everything else with 503. Any other failure is an error.
 pub(crate) async fn open(
-    flag: &StoreFlag,
+    place: &Place,
     kek: &KekRing,
     port: &TcpListener,
 ) -> anyhow::Result<Store> {
+    place.address.warn();
     let mut room = None;
     loop {
-        match store::open(flag, kek).await {
+        match store::open(place, kek).await {
             Err(error) if Store::is_away(&error) => {
                 if room.is_none() {
                     let address = port.local_addr().context("reading the own address")?;

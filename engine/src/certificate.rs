@@ -43,7 +43,8 @@ fn words(error: &TlsError) -> String {
         TlsError::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name than the one in the address".to_owned()
         }
-        TlsError::InvalidCertificate(Bad::UnknownIssuer) => {
+        // An authority of the same name, with another key, leads to the second one.
+        TlsError::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "the server's certificate is from an authority that is not known here".to_owned()
         }
         TlsError::InvalidCertificate(_) => {

@@ -12,6 +12,7 @@
 //! provide.
 
 mod address;
+mod migrations;
 mod postgres;
 mod writer;
 
@@ -25,7 +26,7 @@ use std::{
 use anyhow::Context as _;
 use sqlx::{
     Any, AnyConnection, AnyPool, Executor as _, Transaction, any::AnyPoolOptions,
-    migrate::Migrator, pool::PoolConnection,
+    pool::PoolConnection,
 };
 
 pub use self::{
@@ -33,6 +34,7 @@ pub use self::{
     postgres::pooler::PoolerError,
 };
 use self::{
+    migrations::MIGRATIONS,
     postgres::{
         Access, Server,
         lending::{Whose, lends_no_more},
@@ -247,10 +249,10 @@ impl Store {
     /// As [`Store::open_with`], for a checked address.
     pub async fn open_at(address: &Address, connections: u32) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
-        match address::dialect(&address.url) {
-            Dialect::Sqlite => Self::open_sqlite(&address.url).await,
-            Dialect::Postgres => Ok(Self(Engine::Postgres(Server::new(address, connections)?))),
+        if address::is_sqlite(&address.url) {
+            return Self::open_sqlite(&address.url).await;
         }
+        Ok(Self(Engine::Postgres(Server::new(address, connections)?)))
     }
 
     async fn open_sqlite(url: &str) -> Result<Self, sqlx::Error> {
@@ -434,9 +436,6 @@ impl Store {
         }
     }
 }
-
-/// The migrations for both engines. PostgreSQL has more of its own, in [`postgres`].
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// WAL and FULL: when a commit returns, it is on the disk; readers do not wait for the writer.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \

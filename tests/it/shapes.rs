@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 20] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 19] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -49,10 +49,6 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 20] = [
     (
         "pages",
         "one document runs in every shape; malicious documents are handled by one process",
-    ),
-    (
-        "poolers",
-        "about PostgreSQL and Redis: poolers, grants, schemas, TLS",
     ),
     (
         "previews",

@@ -1,7 +1,9 @@
 //! A certificate authority of a test's own, and certificates that fit and do not.
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use std::path::{Path, PathBuf};
 
 /// A server's certificate and its key, as PEM.
@@ -25,6 +27,7 @@ impl Authority {
     pub fn new(folder: &Path, name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let file = folder.join(format!("{name}.pem"));
         std::fs::write(&file, issuer.pem())?;

@@ -7,8 +7,6 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::Dialect;
-
 /// The names of `sslmode` in an address, of PostgreSQL and of sqlx.
 const MODE: [&str; 2] = ["sslmode", "ssl-mode"];
 /// The names of `sslrootcert` in an address.
@@ -63,7 +61,7 @@ impl Address {
     /// reached without a checked certificate.
     pub fn parse(url: &str, schema: Option<&str>, plain: bool) -> Result<Self, AddressError> {
         let schema = schema.map(Schema::parse).transpose()?;
-        if dialect(url) == Dialect::Sqlite {
+        if is_sqlite(url) {
             if schema.is_some() {
                 return Err(AddressError::NoSchemas);
             }
@@ -92,13 +90,9 @@ impl Address {
     }
 }
 
-/// Returns which database engine an address is for.
-pub(super) fn dialect(url: &str) -> Dialect {
-    if url.starts_with("sqlite:") {
-        Dialect::Sqlite
-    } else {
-        Dialect::Postgres
-    }
+/// Returns whether an address is one of SQLite.
+pub(super) fn is_sqlite(url: &str) -> bool {
+    url.starts_with("sqlite:")
 }
 
 /// Returns the address with its `sslmode` spelled out, and that mode if it protects nothing.
@@ -109,7 +103,7 @@ fn protected(url: &str, plain: bool) -> Result<(String, Option<String>), Address
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err(malformed(&"another scheme"));
     }
-    system_authorities(&mut url);
+    forget_system_file(&mut url);
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let last = |names: &[&str]| {
         let named = |(name, _): &&(String, String)| names.contains(&name.as_str());
@@ -140,12 +134,12 @@ fn protected(url: &str, plain: bool) -> Result<(String, Option<String>), Address
 }
 
 /// Removes `sslrootcert=system`, which newer tools write: the system's certificates are known anyway.
-fn system_authorities(url: &mut Url) {
-    let is_system = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+fn forget_system_file(url: &mut Url) {
+    let is_default = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
         AUTHORITY.contains(&&**name) && value == "system"
     };
-    if url.query_pairs().any(|pair| is_system(&pair)) {
-        let rest = url.query_pairs().filter(|pair| !is_system(pair));
+    if url.query_pairs().any(|pair| is_default(&pair)) {
+        let rest = url.query_pairs().filter(|pair| !is_default(pair));
         let rest: Vec<_> = rest
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
@@ -351,10 +345,11 @@ mod tests {
     #[test]
     fn a_schema_has_a_plain_name() {
         let named = |name| Address::parse("postgres://u@localhost/x", Some(name), false);
-        for good in ["passerelle", "user", "_x", "a1", &"a".repeat(63)] {
+        let longest = "a".repeat(63);
+        for good in ["passerelle", "user", "_x", "a1", longest.as_str()] {
             assert_eq!(named(good).unwrap().schema.unwrap().name(), good);
         }
-        let long = "a".repeat(64);
+        let long = format!("{longest}a");
         for bad in [
             "",
             "1a",
@@ -365,7 +360,7 @@ mod tests {
             "é",
             "pg_x",
             "information_schema",
-            &long,
+            long.as_str(),
         ] {
             assert!(matches!(named(bad), Err(AddressError::Schema(_))), "{bad}");
         }

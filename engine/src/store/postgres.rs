@@ -6,6 +6,7 @@
 //! organisation is set together with `BEGIN` and ends with the transaction, so the next user of the
 //! connection does not see it.
 
+mod connect;
 pub(super) mod lending;
 pub(super) mod migrate;
 pub(super) mod pooler;
@@ -14,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction,
-    any::AnyPoolOptions, pool::PoolConnection,
+    Any, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction, any::AnyPoolOptions,
+    pool::PoolConnection,
 };
 use tokio::time::Instant;
 
@@ -25,8 +26,6 @@ use crate::ids::OrgId;
 
 /// A connection that was idle for longer is tested before it is used.
 const IDLE: Duration = Duration::from_secs(1);
-/// Maximum time to wait for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Maximum time to open one. A pooler that lends no more may let us wait for minutes.
 const OPENING: Duration = Duration::from_secs(3);
 
@@ -212,17 +211,4 @@ fn was_dead(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }
-}
-
-/// Returns a connection as the store's user, without any role set. A pooler may accept it before
-/// it has one of the server's to lend, so the server is asked for an answer.
-async fn connect(pool: &AnyPool) -> Result<AnyConnection, sqlx::Error> {
-    let options = pool.connect_options();
-    let connect = async {
-        let mut conn = AnyConnection::connect_with(&options).await?;
-        conn.execute("SELECT 1").await?;
-        Ok(conn)
-    };
-    let connected = tokio::time::timeout(PATIENCE, connect).await;
-    connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

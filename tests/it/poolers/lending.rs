@@ -3,9 +3,10 @@
 
 use anyhow::{Result, ensure};
 use passerelle_tests::{
-    Backing, Finished, Setup, World, backing::Database, gateway::OTHERS, pgbouncer::PgBouncer, soon,
+    Backing, Finished, Setup, World, backing::Database, gateway::OTHERS, pgbouncer::PgBouncer,
+    soon, within,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{converse, execute, lines_with, server, texts, world_on};
 
@@ -92,9 +93,17 @@ async fn the_processes_of_a_cluster_share_a_small_pool() -> Result<()> {
     let world = world_on(&url, Backing::Cluster, Setup::quick()).await?;
     converse(&world).await?;
     for name in OTHERS {
-        soon("each process serves", async || {
-            Ok(world.gateway.probes_of(name)?)
-        })
+        within(
+            Duration::from_mins(1),
+            "each process is ready",
+            async || {
+                let Some(base) = world.gateway.probes_of(name)? else {
+                    return Ok(None);
+                };
+                let ready = reqwest::get(format!("{base}/readyz")).await;
+                Ok(ready.ok().filter(|ready| ready.status() == 200).map(drop))
+            },
+        )
         .await?;
     }
     let _finished: Finished = world.finish().await?;
@@ -104,6 +113,7 @@ async fn the_processes_of_a_cluster_share_a_small_pool() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_two_it_needs_a_process_waits_and_says_so() -> Result<()> {
     let database = Database::create(Backing::Postgres, Path::new("")).await?;
+    passerelle_tests::world::install_tls();
     let pooler = PgBouncer::start(&server()?, "session", &["default_pool_size = 1"]).await?;
     let folder = tempfile::TempDir::with_prefix("passerelle-test-")?;
     let simulator = passerelle_tests::Simulator::start(folder.path()).await?;

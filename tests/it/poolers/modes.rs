@@ -43,18 +43,16 @@ async fn transaction_mode_is_refused_by_every_command_that_opens_the_store() -> 
 
 #[tokio::test]
 async fn a_pooler_is_found_out_however_it_hands_out_its_connections() -> Result<()> {
+    let one = ["default_pool_size = 1"];
+    let two = ["default_pool_size = 2", "server_round_robin = 1"];
+    let seven = ["min_pool_size = 7", "server_round_robin = 1"];
+    let emptied = ["server_reset_query_always = 1"];
     for (mode, settings) in [
-        ("transaction", &["default_pool_size = 1"][..]),
-        (
-            "transaction",
-            &["default_pool_size = 2", "server_round_robin = 1"],
-        ),
-        (
-            "transaction",
-            &["min_pool_size = 7", "server_round_robin = 1"],
-        ),
-        ("transaction", &["server_reset_query_always = 1"]),
-        ("statement", &[]),
+        ("transaction", &one[..]),
+        ("transaction", &two[..]),
+        ("transaction", &seven[..]),
+        ("transaction", &emptied[..]),
+        ("statement", &[][..]),
     ] {
         let database = empty().await?;
         let pooler = PgBouncer::start(&server()?, mode, settings).await?;

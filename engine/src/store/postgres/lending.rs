@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use sqlx::{AnyPool, Connection as _};
 use tokio::time::Instant;
 
-use super::{PATIENCE, connect};
+use super::connect::{PATIENCE, connect};
 
 /// Between two tries whether more is lent.
 const RETRY: Duration = Duration::from_mins(5);

@@ -6,8 +6,8 @@ use sqlx::{
     migrate::{Migrate as _, MigrateError, Migrator},
 };
 
-use super::connect;
-use crate::store::{MIGRATIONS, address::Schema};
+use super::connect::connect;
+use crate::store::{address::Schema, migrations::MIGRATIONS};
 
 /// Lets both engines run the same migrations: SQLite's type blob is PostgreSQL's bytea.
 pub(in crate::store) const BLOB: &str = "DO $$ BEGIN CREATE DOMAIN blob AS bytea; \

@@ -6,7 +6,7 @@
 
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
-use super::{PATIENCE, connect};
+use super::connect::{PATIENCE, connect};
 
 /// How often the two connections take turns. A pooler that hands out its connections in order is
 /// found in the first turn. One that draws them at random passes a turn at most one time in four.
@@ -66,11 +66,11 @@ async fn keep_settings(pair: &mut [AnyConnection; 2]) -> Result<bool, sqlx::Erro
 }
 
 async fn set(conn: &mut AnyConnection, value: &str) -> Result<(), sqlx::Error> {
-    let set = format!("SET passerelle.check = '{value}'");
+    let set = format!("SET passerelle.marker = '{value}'");
     conn.execute(AssertSqlSafe(set)).await.map(drop)
 }
 
 async fn setting(conn: &mut AnyConnection) -> Result<String, sqlx::Error> {
-    let read = "SELECT coalesce(current_setting('passerelle.check', true), '')";
+    let read = "SELECT coalesce(current_setting('passerelle.marker', true), '')";
     conn.fetch_one(read).await?.try_get(0)
 }

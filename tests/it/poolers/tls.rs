@@ -123,7 +123,7 @@ async fn redis_is_reached_only_with_a_certificate_that_fits() -> Result<()> {
     soon("wake-ups and tokens travel", async || {
         let heard = heard.so_far();
         let heard = String::from_utf8_lossy(&heard).into_owned();
-        Ok((heard.contains("PUBLISH") && heard.contains("deliver")).then_some(()))
+        Ok((heard.contains("PUBLISH") && heard.contains(":webhook:")).then_some(()))
     })
     .await?;
     let url = format!("rediss://localhost:{port}");

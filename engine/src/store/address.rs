@@ -181,7 +181,7 @@ pub fn is_this_machine(host: &str) -> bool {
 
 /// The name of a schema. It needs no quotes, but a word of SQL such as `user` does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Schema(Arc<str>);
+pub(crate) struct Schema(Arc<str>);
 
 impl Schema {
     fn parse(name: &str) -> Result<Self, AddressError> {

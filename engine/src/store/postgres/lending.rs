@@ -31,7 +31,7 @@ const UNUSED: Duration = Duration::from_secs(20);
 
 /// Whose connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Whose {
+pub(crate) enum Whose {
     /// Those for transactions that each name an organisation.
     Tenants,
     /// Those that see the rows of all organisations.
@@ -40,7 +40,7 @@ pub(in crate::store) enum Whose {
 
 /// What both pools of a process know about what is lent to it.
 #[derive(Debug)]
-pub(in crate::store) struct Lending {
+pub(crate) struct Lending {
     tenants: Side,
     system: Side,
     told: AtomicBool,
@@ -140,7 +140,7 @@ impl Side {
 }
 
 impl Lending {
-    pub(in crate::store) fn new(tenants: &AnyPool, system: &AnyPool) -> Arc<Self> {
+    pub(crate) fn new(tenants: &AnyPool, system: &AnyPool) -> Arc<Self> {
         Arc::new(Self {
             tenants: Side::new(tenants),
             system: Side::new(system),
@@ -158,7 +158,7 @@ impl Lending {
 
     /// Runs `take`, which takes a connection from the pool. If no more is lent, it takes one that is
     /// open, when it comes back.
-    pub(in crate::store) async fn take<T, F>(
+    pub(crate) async fn take<T, F>(
         self: &Arc<Self>,
         whose: Whose,
         take: impl Fn() -> F + Sync,
@@ -286,7 +286,7 @@ impl Lending {
 
 /// Returns whether an error means that the server or its pooler lends no further connection at this
 /// moment. Some poolers let a client wait, so a timeout may mean it too.
-pub(in crate::store) fn lends_no_more(error: &sqlx::Error) -> bool {
+pub(crate) fn lends_no_more(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut => true,
         // "too many connections", and what Supabase's and PgBouncer's poolers say.

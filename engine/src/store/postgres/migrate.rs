@@ -10,7 +10,7 @@ use super::connect::connect;
 use crate::store::{address::Schema, migrations::MIGRATIONS};
 
 /// Lets both engines run the same migrations: SQLite's type blob is PostgreSQL's bytea.
-pub(in crate::store) const BLOB: &str = "DO $$ BEGIN CREATE DOMAIN blob AS bytea; \
+pub(crate) const BLOB: &str = "DO $$ BEGIN CREATE DOMAIN blob AS bytea; \
      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 /// Lets one process migrate at a time. The lock is released when the connection closes. It is the
@@ -31,10 +31,7 @@ const MADE: &str = "SELECT count(*) FROM pg_roles WHERE rolname = 'passerelle_sy
 
 /// Returns whether the store exists. Returns false while another process is creating it, and after
 /// a process was killed while creating it: the tables are there, but nobody may read them yet.
-pub(in crate::store) async fn is_made(
-    pool: &AnyPool,
-    schema: Option<&Schema>,
-) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_made(pool: &AnyPool, schema: Option<&Schema>) -> Result<bool, sqlx::Error> {
     let mut conn = connect(pool).await?;
     enter(&mut conn, schema).await?;
     let made: i64 = sqlx::query_scalar(MADE).fetch_one(&mut conn).await?;
@@ -43,7 +40,7 @@ pub(in crate::store) async fn is_made(
 }
 
 /// Runs what has not been run, and secures the tables.
-pub(in crate::store) async fn run(pool: &AnyPool, schema: Option<&Schema>) -> anyhow::Result<()> {
+pub(crate) async fn run(pool: &AnyPool, schema: Option<&Schema>) -> anyhow::Result<()> {
     let mut conn = connect(pool).await?;
     conn.execute(ALONE).await?;
     make_schema(&mut conn, schema).await?;
@@ -120,7 +117,7 @@ fn names() -> String {
 
 /// Row-level security applies to the owner too, so a migration that changes rows would silently
 /// find none. This switches it off for the owner; `secure_tables` switches it on again.
-pub(in crate::store) fn let_the_owner_in() -> String {
+pub(crate) fn let_the_owner_in() -> String {
     format!(
         "DO $$ DECLARE t regclass; BEGIN \
          FOR t IN SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY ({}) \

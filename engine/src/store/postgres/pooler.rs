@@ -28,7 +28,7 @@ pub enum PoolerError {
 }
 
 /// Fails with a [`PoolerError`] if connections of this address do not keep their settings.
-pub(in crate::store) async fn check(pool: &AnyPool) -> anyhow::Result<()> {
+pub(crate) async fn check(pool: &AnyPool) -> anyhow::Result<()> {
     let mut pair = [opened(pool).await?, opened(pool).await?];
     let kept = tokio::time::timeout(PATIENCE, keep_settings(&mut pair)).await;
     let kept = kept.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;

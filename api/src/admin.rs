@@ -23,7 +23,9 @@ use crate::{
 /// Runs a command and prints its result.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
-    let store = store::open(&admin.store, &kek).await?;
+    let place = config::place(&admin.store)?;
+    place.address.warn();
+    let store = store::open(&place, &kek).await?;
     let clock = Clock::system();
     let vault = Vault::open(&store, kek, clock.clone())
         .await

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use ipnet::IpNet;
 use url::Url;
 
@@ -76,7 +76,7 @@ pub(crate) const MEDIA_DISK_MAX: u8 = 85;
 /// The flags of the database.
 #[derive(Debug, Clone, Args)]
 pub struct StoreFlag {
-    /// The database: `sqlite:FILE` or `postgres://user:password@host/database`
+    /// The database: `sqlite:FILE` or `postgres://user:password@host/database`. On another machine PostgreSQL is reached with `sslmode=verify-full`; `?sslrootcert=FILE` names a certificate authority of your own
     #[arg(
         long,
         env = "PASSERELLE_DATABASE_URL",
@@ -94,6 +94,12 @@ pub struct StoreFlag {
         value_name = "COUNT"
     )]
     pub database_connections: u32,
+    /// Schema of PostgreSQL for the tables, created if it is missing [default: the first one of the user's search path, usually `public`]
+    #[arg(long, env = "PASSERELLE_DATABASE_SCHEMA", value_name = "NAME")]
+    pub database_schema: Option<String>,
+    /// Allow a connection to PostgreSQL on another machine that is not encrypted, or whose certificate is not checked; for private networks only
+    #[arg(long, env = "PASSERELLE_DATABASE_PLAIN", value_parser = FalseyValueParser::new())]
+    pub database_plain: bool,
 }
 
 /// The flag of the key-encryption keys.
@@ -239,7 +245,7 @@ pub struct Gateway {
     /// Name of this host: stable across restarts, and unique in the cluster [default: `embedded`; for a role of a cluster the name of the machine]
     #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
     pub host: Option<String>,
-    /// Redis server through which the processes of a cluster wake each other and distribute webhooks and files to fetch: `redis://[user:password@]host[:port][/db]`. Without it every process polls the database once per second
+    /// Redis server through which the processes of a cluster wake each other and distribute webhooks and files to fetch: `rediss://[user:password@]host[:port][/db]`, or `redis://…` on this machine. Without it every process polls the database once per second
     #[arg(
         long,
         env = "PASSERELLE_REDIS_URL",
@@ -247,6 +253,12 @@ pub struct Gateway {
         value_name = "URL"
     )]
     pub redis_url: Option<String>,
+    /// File of the certificate authority (PEM) that signs the certificate of Redis [default: the system's authorities]
+    #[arg(long, env = "PASSERELLE_REDIS_CA", value_name = "FILE")]
+    pub redis_ca: Option<PathBuf>,
+    /// Allow a connection to Redis on another machine that is not encrypted; for private networks only
+    #[arg(long, env = "PASSERELLE_REDIS_PLAIN", value_parser = FalseyValueParser::new())]
+    pub redis_plain: bool,
     /// Connections to WhatsApp that are opened per second at first. The rate is halved when WhatsApp refuses, and rises again to at most four times this value
     #[arg(
         long,

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use passerelle_jobs::{
-    Connects, KekRing, ServerAddress, Settings,
+    Address, AddressError, Connects, KekRing, ServerAddress, Settings,
+    redis_server::{RedisError, RedisServer},
     safety::pace::Pace,
     settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
@@ -70,9 +71,15 @@ pub enum ConfigError {
     /// The rate is out of range.
     #[error("--connects-per-second: must be between 1 and 1000")]
     Connects,
-    /// The URL is not one of a Redis server.
-    #[error("--redis-url (PASSERELLE_REDIS_URL): redis://[user:password@]host[:port][/db]")]
-    Redis,
+    /// The Redis server cannot be used as it is given.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// The database's address is wrong, or its connection too weak.
+    #[error("--database-url (PASSERELLE_DATABASE_URL): {0}")]
+    Database(AddressError),
+    /// The database's schema cannot be used.
+    #[error("--database-schema (PASSERELLE_DATABASE_SCHEMA): {0}")]
+    Schema(AddressError),
     /// The processes of a cluster share their files.
     #[error(
         "`{0}` is a role of a cluster. All processes of a cluster share the media files: set a bucket, or a folder that all of them can access (--media-store, PASSERELLE_MEDIA_STORE)"
@@ -88,12 +95,20 @@ pub enum ConfigError {
     NeedsPostgres(&'static str),
 }
 
+/// Where the store is, and how many connections it gets.
+pub struct Place {
+    /// Its address.
+    pub address: Address,
+    /// The most connections to PostgreSQL.
+    pub connections: u32,
+}
+
 /// A checked configuration.
 pub struct Config {
     /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// The store.
-    pub store: StoreFlag,
+    pub store: Place,
     /// The key-encryption keys.
     pub kek: KekRing,
     /// The operator's key, if it was given.
@@ -135,7 +150,7 @@ impl Config {
             .filter(|name| (1..=100).contains(&name.len()));
         Ok(Self {
             listen: flags.listen,
-            store: flags.store.clone(),
+            store: place(&flags.store)?,
             kek,
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
@@ -156,7 +171,7 @@ impl Config {
             settings: Settings {
                 host: Arc::from(host),
                 egress_name: Arc::from(egress_name.ok_or(ConfigError::Egress)?),
-                redis: redis(flags.redis_url.as_deref())?,
+                redis: redis(flags)?,
                 pace,
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
                 message_ttl: MESSAGE_TTL,
@@ -200,14 +215,29 @@ pub fn kek(flag: &KekFlag) -> Result<KekRing, ConfigError> {
     KekRing::parse(text).map_err(|error| ConfigError::Kek(error.to_string()))
 }
 
-fn redis(url: Option<&str>) -> Result<Option<Arc<str>>, ConfigError> {
-    let Some(url) = url.filter(|url| !url.is_empty()) else {
+fn redis(flags: &Gateway) -> Result<Option<RedisServer>, ConfigError> {
+    let Some(url) = flags.redis_url.as_deref().filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
-    let plain = url.starts_with("redis://") && url.len() > "redis://".len();
-    plain
-        .then(|| Some(Arc::from(url)))
-        .ok_or(ConfigError::Redis)
+    let authority = flags.redis_ca.as_deref();
+    Ok(Some(RedisServer::parse(url, authority, flags.redis_plain)?))
+}
+
+/// Checks where the store is.
+pub fn place(flag: &StoreFlag) -> Result<Place, ConfigError> {
+    let schema = flag
+        .database_schema
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    let address = Address::parse(&flag.database_url, schema, flag.database_plain);
+    let address = address.map_err(|error| match error {
+        AddressError::Schema(_) | AddressError::NoSchemas => ConfigError::Schema(error),
+        _ => ConfigError::Database(error),
+    })?;
+    Ok(Place {
+        address,
+        connections: flag.database_connections,
+    })
 }
 
 fn public_url(url: Option<&Url>) -> Result<Option<Arc<str>>, ConfigError> {
@@ -308,6 +338,13 @@ mod tests {
             (["--connects-per-second", "0"], "--connects-per-second"),
             (["--connects-per-second", "1001"], "--connects-per-second"),
             (["--redis-url", "localhost"], "--redis-url"),
+            (["--redis-url", "redis://redis"], "--redis-plain"),
+            (["--database-url", "postgres://h:x/y"], "--database-url"),
+            (
+                ["--database-url", "postgres://h/x?sslmode=prefer"],
+                "--database-plain",
+            ),
+            (["--database-schema", "x"], "--database-schema"),
             (["--public-url", "ftp://shop.example"], "--public-url"),
             (["--admin-key", "short"], "--admin-key"),
             (

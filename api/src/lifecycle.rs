@@ -141,6 +141,7 @@ impl Gateway {
         role: Role,
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Self> {
+        check_redis(&config).await?;
         let listener = listen(&config).await?;
         let store = waiting::open(&config.store, &config.kek, &listener, &config.addresses);
         let store = store.await?;
@@ -270,6 +271,15 @@ impl Gateway {
     }
 }
 
+/// Ends a start whose connection to Redis would not be safe.
+async fn check_redis(config: &Config) -> anyhow::Result<()> {
+    let Some(redis) = &config.settings.redis else {
+        return Ok(());
+    };
+    redis.warn();
+    Ok(redis.check().await?)
+}
+
 async fn listen(config: &Config) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(config.listen).await;
     listener.with_context(|| format!("listening on {}", config.listen))
@@ -361,6 +371,7 @@ pub async fn asked_to_stop() -> anyhow::Result<()> {
 pub async fn run(config: Config, role: Role) -> anyhow::Result<()> {
     let announce = config.announce.clone();
     let mut asked = Asked::listen()?;
+    check_redis(&config).await?;
     let listener = listen(&config).await?;
     let store = tokio::select! {
         store = waiting::open(&config.store, &config.kek, &listener, &config.addresses) => store?,

@@ -1,29 +1,56 @@
 //! Opening the store that the command line names.
 
 use anyhow::Context as _;
-use passerelle_jobs::{KekRing, Store, Vault};
+use passerelle_jobs::{KekRing, PoolerError, Store, Vault};
 
-use crate::cli::StoreFlag;
+use crate::{
+    cli::StoreFlag,
+    config::{self, Place},
+};
 
 /// Opens and migrates the store. If the keys are wrong, nothing is changed.
-pub async fn open(flag: &StoreFlag, kek: &KekRing) -> anyhow::Result<Store> {
-    let store = connect(flag).await?;
-    Vault::migrate(&store, kek)
-        .await
-        .context("migrating the store")?;
-    Ok(store)
+pub async fn open(place: &Place, kek: &KekRing) -> anyhow::Result<Store> {
+    let opened = async {
+        let store = connect(place).await?;
+        Vault::migrate(&store, kek)
+            .await
+            .context("migrating the store")?;
+        Ok(store)
+    };
+    opened.await.map_err(explained)
 }
 
 /// Opens, migrates and closes the store.
 pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
-    let store = connect(flag).await?;
-    store.migrate().await.context("migrating the store")?;
-    store.close().await;
-    Ok(())
+    let place = config::place(flag)?;
+    place.address.warn();
+    let migrated = async {
+        let store = connect(&place).await?;
+        store.migrate().await.context("migrating the store")?;
+        store.close().await;
+        Ok(())
+    };
+    migrated.await.map_err(explained)
 }
 
-async fn connect(flag: &StoreFlag) -> anyhow::Result<Store> {
-    Store::open_with(&flag.database_url, flag.database_connections)
-        .await
-        .context("opening the store (--database-url)")
+async fn connect(place: &Place) -> anyhow::Result<Store> {
+    let store = Store::open_at(&place.address, place.connections).await;
+    let store = store.context("opening the store (--database-url)")?;
+    store.check_pooler().await.map_err(|error| {
+        if error.is::<PoolerError>() {
+            return error;
+        }
+        error.context("opening the store (--database-url), with at least two connections")
+    })?;
+    Ok(store)
+}
+
+/// Says which setting is wrong if the server's certificate is not accepted.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match Store::tls_refusal(&error) {
+        Some(reason) => anyhow::anyhow!(
+            "--database-url (PASSERELLE_DATABASE_URL): {reason}. A certificate authority of your own is named with ?sslrootcert=FILE in the address"
+        ),
+        None => error,
+    }
 }

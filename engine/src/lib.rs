@@ -4,7 +4,8 @@
 //! | page | what it holds |
 //! |---|---|
 //! | [`ids`], [`clock`] | TypeIDs; time as an argument |
-//! | [`store`] | the database: connection pools, and the single writer of SQLite |
+//! | [`store`] | the database: its address, connection pools, and the single writer of SQLite |
+//! | [`certificate`] | why TLS to a server of ours failed |
 //! | [`lease`] | the fenced right to run a session |
 //! | [`vault`] | key-encryption keys, data keys, sealing, look-up HMACs |
 //! | [`keystore`] | the WhatsApp library's storage traits over the store; every value is sealed |
@@ -14,6 +15,7 @@
 //! | [`crash`] | named crash points for tests |
 #![recursion_limit = "512"]
 
+pub mod certificate;
 pub mod clock;
 pub mod content;
 pub mod crash;

@@ -11,6 +11,8 @@
 //! [`SystemTx`] or a [`SystemRead`], which only [`Store::write_system`] and [`Store::read_system`]
 //! provide.
 
+mod address;
+mod migrations;
 mod postgres;
 mod writer;
 
@@ -21,16 +23,25 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use sqlx::{
     Any, AnyConnection, AnyPool, Executor as _, Transaction, any::AnyPoolOptions,
-    migrate::Migrator, pool::PoolConnection,
+    pool::PoolConnection,
 };
 
+pub use self::{
+    address::{Address, AddressError, has_certificate, is_this_machine},
+    postgres::pooler::PoolerError,
+};
 use self::{
-    postgres::{Access, Doubt},
+    migrations::MIGRATIONS,
+    postgres::{
+        Access, Server,
+        lending::{Whose, lends_no_more},
+    },
     writer::Writer,
 };
-use crate::{clock::Millis, ids::OrgId};
+use crate::{certificate, clock::Millis, ids::OrgId};
 
 /// The database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,16 +92,17 @@ pub type Work<'t, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 't>
 
 /// The open store. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {
-    dialect: Dialect,
-    /// Reads for one organisation. On PostgreSQL it also serves the writes for one organisation.
-    reads: AnyPool,
-    /// Statements for all organisations. On SQLite it holds the writer's only connection.
-    system: AnyPool,
-    /// SQLite only: the task that makes all writes.
-    writer: Option<Writer>,
-    /// When a PostgreSQL connection was last found dead.
-    doubt: Doubt,
+pub struct Store(Engine);
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite {
+        reads: AnyPool,
+        /// The task that makes all writes, on a connection of its own.
+        writer: Writer,
+        writes: AnyPool,
+    },
+    Postgres(Server),
 }
 
 /// A write transaction, or the part of one that belongs to a piece of work.
@@ -229,12 +241,18 @@ impl Store {
     /// As [`Store::open`], with a limit on the number of connections to PostgreSQL. The minimum is
     /// two.
     pub async fn open_with(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
+        let address = Address::parse(url, None, false);
+        let address = address.map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        Self::open_at(&address, connections).await
+    }
+
+    /// As [`Store::open_with`], for a checked address.
+    pub async fn open_at(address: &Address, connections: u32) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
-        if url.starts_with("sqlite:") {
-            Self::open_sqlite(url).await
-        } else {
-            Self::open_postgres(url, connections)
+        if address::is_sqlite(&address.url) {
+            return Self::open_sqlite(&address.url).await;
         }
+        Ok(Self(Engine::Postgres(Server::new(address, connections)?)))
     }
 
     async fn open_sqlite(url: &str) -> Result<Self, sqlx::Error> {
@@ -242,26 +260,19 @@ impl Store {
         let url = format!("{url}{separator}mode=rwc");
         let writes = sqlite_pool(1, WRITING).connect(&url).await?;
         let reads = sqlite_pool(4, READING).connect(&url).await?;
-        Ok(Self {
-            dialect: Dialect::Sqlite,
+        Ok(Self(Engine::Sqlite {
             reads,
-            writer: Some(Writer::start(writes.clone())),
-            system: writes,
-            doubt: Doubt::default(),
-        })
+            writer: Writer::start(writes.clone()),
+            writes,
+        }))
     }
 
-    fn open_postgres(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
-        // Most work is done for one organisation, so most connections are for that.
-        let system = (connections / 4).max(1);
-        let doubt = Doubt::default();
-        Ok(Self {
-            dialect: Dialect::Postgres,
-            reads: postgres::tenants(url, connections.saturating_sub(system).max(1), &doubt)?,
-            system: postgres::system(url, system, &doubt)?,
-            writer: None,
-            doubt,
-        })
+    /// Fails if a pooler in front of PostgreSQL does not leave its connections to us. Writes nothing.
+    pub async fn check_pooler(&self) -> anyhow::Result<()> {
+        match &self.0 {
+            Engine::Sqlite { .. } => Ok(()),
+            Engine::Postgres(server) => postgres::pooler::check(&server.system).await,
+        }
     }
 
     /// Returns whether opening or migrating failed because the server could not be reached or
@@ -270,7 +281,8 @@ impl Store {
     pub fn is_away(error: &anyhow::Error) -> bool {
         let mut causes = error.chain();
         causes.any(|cause| match cause.downcast_ref() {
-            Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) => true,
+            Some(error @ sqlx::Error::Io(_)) => certificate::refusal(error).is_none(),
+            Some(error) if lends_no_more(error) => true,
             Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 // Connection, resources, operator intervention.
                 code.len() == 5 && ["08", "53", "57"].contains(&&code[..2])
@@ -279,50 +291,73 @@ impl Store {
         })
     }
 
+    /// Returns why TLS to the server failed, if that is why opening or migrating failed.
+    pub fn tls_refusal(error: &anyhow::Error) -> Option<String> {
+        let mut causes = error.chain();
+        causes.find_map(|cause| match cause.downcast_ref() {
+            Some(sqlx::Error::Tls(tls)) => Some(
+                certificate::refusal(&**tls)
+                    .unwrap_or_else(|| format!("the connection cannot be encrypted ({tls})")),
+            ),
+            Some(error @ sqlx::Error::Io(_)) => certificate::refusal(error),
+            _ => None,
+        })
+    }
+
     /// Returns which database engine this is.
     pub fn dialect(&self) -> Dialect {
-        self.dialect
+        match self.0 {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     /// Returns whether the store exists: a first migration has run to its end.
     pub async fn is_made(&self) -> Result<bool, sqlx::Error> {
-        match self.dialect {
-            Dialect::Sqlite => {
+        match &self.0 {
+            Engine::Sqlite { reads, .. } => {
                 let made = "SELECT count(*) FROM sqlite_master WHERE name = 'vault_check'";
-                let made: i64 = sqlx::query_scalar(made).fetch_one(&self.reads).await?;
+                let made: i64 = sqlx::query_scalar(made).fetch_one(reads).await?;
                 Ok(made == 1)
             }
-            Dialect::Postgres => postgres::is_made(&self.system).await,
+            Engine::Postgres(server) => {
+                postgres::migrate::is_made(&server.system, server.schema.as_ref()).await
+            }
         }
     }
 
     /// Brings the schema up to date. Running it again changes nothing.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        match self.dialect {
-            Dialect::Sqlite => Ok(MIGRATIONS.run(&self.system).await?),
-            Dialect::Postgres => postgres::migrate(&self.system).await,
+        match &self.0 {
+            Engine::Sqlite { writes, .. } => Ok(MIGRATIONS.run(writes).await?),
+            Engine::Postgres(server) => {
+                postgres::migrate::run(&server.system, server.schema.as_ref()).await?;
+                let warm = server.warm_up().await;
+                warm.context(
+                    "opening a connection for each of the two roles: at least two are needed",
+                )
+            }
         }
     }
 
     /// Returns a connection that reads the rows of one organisation. Do not begin a transaction on
     /// it.
     pub async fn read(&self, org: OrgId) -> Result<Read, sqlx::Error> {
-        Ok(Read(match self.dialect {
-            Dialect::Sqlite => Reading::Sqlite(self.reads.acquire().await?),
-            Dialect::Postgres => Reading::Postgres(
-                postgres::begin_for(&self.reads, &self.doubt, Access::Read, org).await?,
-            ),
+        Ok(Read(match &self.0 {
+            Engine::Sqlite { reads, .. } => Reading::Sqlite(reads.acquire().await?),
+            Engine::Postgres(server) => {
+                Reading::Postgres(postgres::begin_for(server, Access::Read, org).await?)
+            }
         }))
     }
 
     /// Returns a connection that reads the rows of all organisations. Do not begin a transaction on
     /// it.
     pub async fn read_system(&self) -> Result<SystemRead, sqlx::Error> {
-        let pool = match self.dialect {
-            Dialect::Sqlite => &self.reads,
-            Dialect::Postgres => &self.system,
-        };
-        Ok(SystemRead(pool.acquire().await?))
+        Ok(SystemRead(match &self.0 {
+            Engine::Sqlite { reads, .. } => reads.acquire().await?,
+            Engine::Postgres(server) => server.acquire(Whose::System).await?,
+        }))
     }
 
     /// Runs `work` in a transaction on the rows of one organisation, and returns when it is
@@ -334,12 +369,13 @@ impl Store {
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
-        if let Some(writer) = &self.writer {
-            return writer.write(move |tx| work(&mut tx.0)).await;
-        }
+        let server = match &self.0 {
+            Engine::Sqlite { writer, .. } => return writer.write(move |tx| work(&mut tx.0)).await,
+            Engine::Postgres(server) => server,
+        };
         let mut tx = Tx {
-            transaction: postgres::begin_for(&self.reads, &self.doubt, Access::Write, org).await?,
-            dialect: self.dialect,
+            transaction: postgres::begin_for(server, Access::Write, org).await?,
+            dialect: Dialect::Postgres,
         };
         let done = work(&mut tx).await?;
         tx.transaction.commit().await?;
@@ -353,12 +389,13 @@ impl Store {
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
-        if let Some(writer) = &self.writer {
-            return writer.write(work).await;
-        }
+        let server = match &self.0 {
+            Engine::Sqlite { writer, .. } => return writer.write(work).await,
+            Engine::Postgres(server) => server,
+        };
         let mut tx = SystemTx(Tx {
-            transaction: postgres::begin_for_all(&self.system, &self.doubt).await?,
-            dialect: self.dialect,
+            transaction: postgres::begin_for_all(server).await?,
+            dialect: Dialect::Postgres,
         });
         let done = work(&mut tx).await?;
         tx.0.transaction.commit().await?;
@@ -367,26 +404,38 @@ impl Store {
 
     /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        let server = match &self.0 {
+            Engine::Sqlite { reads, .. } => {
+                return sqlx::query("SELECT 1").execute(reads).await.map(drop);
+            }
+            Engine::Postgres(server) => server,
+        };
         let asked = async {
-            let mut conn = self.reads.acquire().await?;
+            let mut conn = server.acquire(Whose::Tenants).await?;
             sqlx::query("SELECT 1").execute(&mut *conn).await
         };
         let answered = asked.await;
         if answered.is_err() {
-            self.doubt.cast();
+            server.doubt.cast();
         }
         answered.map(drop)
     }
 
     /// Waits for running work and closes all connections.
     pub async fn close(&self) {
-        self.system.close().await;
-        self.reads.close().await;
+        let (reads, writes) = self.pools();
+        writes.close().await;
+        reads.close().await;
+    }
+
+    /// Returns the pool for reads of one organisation, and the one for writes of all.
+    fn pools(&self) -> (&AnyPool, &AnyPool) {
+        match &self.0 {
+            Engine::Sqlite { reads, writes, .. } => (reads, writes),
+            Engine::Postgres(server) => (&server.tenants, &server.system),
+        }
     }
 }
-
-/// The migrations for both engines. PostgreSQL has more of its own, in [`postgres`].
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// WAL and FULL: when a commit returns, it is on the disk; readers do not wait for the writer.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \

@@ -43,6 +43,7 @@ mod outage;
 pub mod outbound;
 pub mod preview;
 pub mod queue;
+pub mod redis_server;
 pub mod roles;
 pub mod safety;
 pub mod services;
@@ -61,7 +62,7 @@ pub mod webhook;
 /// What the API needs of the engine. It names no other page of it.
 pub use passerelle_engine::{
     clock, content, ids,
-    store::Store,
+    store::{Address, AddressError, PoolerError, Store},
     vault::{KekRing, Vault},
     whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };

@@ -111,14 +111,14 @@ impl Running {
             self.stop.clone(),
         ));
         let redis = services.settings().redis.as_ref();
-        let Some(url) = redis.filter(|_| services.is_shared()) else {
+        let Some(redis) = redis.filter(|_| services.is_shared()) else {
             return;
         };
         let transport = Transport {
             kind,
             store: services.store().clone(),
             clock: services.clock().clone(),
-            url: Arc::clone(url),
+            redis: redis.clone(),
             queue: format!("{}:{}", services.name_in_redis(), K::NAME),
             host: Arc::clone(&services.settings().host),
             boot: Arc::clone(services.boot()),

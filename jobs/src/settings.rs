@@ -7,6 +7,7 @@ use passerelle_engine::clock::Millis;
 use crate::{
     media::{confined::Confinement, film::ffmpeg::Ffmpeg, objects::Objects},
     model::millis,
+    redis_server::RedisServer,
     safety::pace::Pace,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -21,9 +22,9 @@ pub struct Settings {
     pub host: Arc<str>,
     /// A name for the address that it connects from: hosts with the same one share one connect rate.
     pub egress_name: Arc<str>,
-    /// The Redis server (`redis://…`) that carries wake-ups between processes, webhook deliveries and
+    /// The Redis server that carries wake-ups between processes, webhook deliveries and
     /// files to fetch. It holds no durable state: without it work is delayed by a second.
-    pub redis: Option<Arc<str>>,
+    pub redis: Option<RedisServer>,
     /// The gap between two messages of a number.
     pub pace: Pace,
     /// How long WhatsApp's server may take to acknowledge a message.

@@ -10,7 +10,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::{services::Services, state::wake_publisher::Topic};
+use crate::{redis_server::RedisServer, services::Services, state::wake_publisher::Topic};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -19,13 +19,13 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 /// Publishes and receives wake-ups until stopped. Does nothing if no Redis is configured.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
-    let Some(url) = services.settings().redis.clone() else {
+    let Some(redis) = services.settings().redis.clone() else {
         return;
     };
     let store = services.name_in_redis();
     while !stop.is_cancelled() {
         let ended = tokio::select! {
-            ended = connected(&services, &url, &store) => ended,
+            ended = connected(&services, &redis, &store) => ended,
             () = stop.cancelled() => return,
         };
         let was_connected = services
@@ -43,8 +43,12 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     }
 }
 
-async fn connected(services: &Services, url: &str, store: &str) -> redis::RedisResult<()> {
-    let client = redis::Client::open(url)?;
+async fn connected(
+    services: &Services,
+    redis: &RedisServer,
+    store: &str,
+) -> redis::RedisResult<()> {
+    let client = redis.client()?;
     let mut heard = client.get_async_pubsub().await?;
     for topic in Topic::ALL {
         heard.subscribe(topic.channel(store)).await?;

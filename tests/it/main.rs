@@ -32,6 +32,7 @@ mod outage;
 mod pacing;
 mod pages;
 mod pairing;
+mod poolers;
 mod previews;
 mod receiving;
 mod redis;

@@ -16,6 +16,8 @@
 //! | `shop` | a web server for files, with faults on demand |
 //! | `proxy` | a TCP proxy that can cut, slow down, or drop the answer to a commit |
 //! | `postgres` | a PostgreSQL server that can be stopped and started again |
+//! | `pgbouncer` | a connection pooler in front of PostgreSQL |
+//! | `authority` | certificates that fit and do not |
 //! | `redis` | a Redis server that can be flushed, filled, paused and killed |
 //! | `tokens` | the queue of webhook deliveries in Redis |
 //! | `probes` | what the workers of a cluster answer to probes |
@@ -29,11 +31,13 @@
 //! returns, which asserts that all accepted work was done; only processes started here are killed.
 
 pub mod api;
+pub mod authority;
 pub mod backing;
 pub mod browser;
 pub mod bucket;
 pub mod ffmpeg;
 pub mod gateway;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod probes;
 pub mod process;

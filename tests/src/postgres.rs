@@ -5,7 +5,7 @@ use sqlx::{Connection as _, PgConnection};
 use std::{
     fs::File,
     os::unix::{
-        fs::{MetadataExt as _, chown},
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::{process::signal, wait::soon};
+use crate::{authority::Certificate, process::signal, wait::soon};
 
 /// How the server is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,36 @@ impl Postgres {
         self.answers().await
     }
 
+    /// Speaks TLS with this certificate from now on, too.
+    pub async fn certify(&self, certificate: &Certificate) -> Result<()> {
+        let data = self.folder.path().join("data");
+        for (name, text) in [
+            ("server.crt", &certificate.certificate),
+            ("server.key", &certificate.key),
+        ] {
+            let file = data.join(name);
+            std::fs::write(&file, text)?;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+            if let Some((uid, gid)) = self.user {
+                chown(&file, Some(uid), Some(gid))?;
+            }
+        }
+        let loaded = async || {
+            let mut conn = PgConnection::connect(&self.url()).await?;
+            let at = sqlx::query_scalar("SELECT pg_conf_load_time()::text");
+            anyhow::Ok(at.fetch_one(&mut conn).await?)
+        };
+        let before: String = loaded().await?;
+        let mut conn = PgConnection::connect(&self.url()).await?;
+        for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+            sqlx::query(statement).execute(&mut conn).await?;
+        }
+        soon("the certificate is in use", async || {
+            Ok((loaded().await? != before).then_some(()))
+        })
+        .await
+    }
+
     async fn answers(&mut self) -> Result<()> {
         let (url, server) = (self.url(), &mut self.server);
         soon("PostgreSQL answers", async || {
@@ -124,7 +154,7 @@ fn programs() -> Result<PathBuf> {
 
 /// Returns the user and group id of `postgres` if this process is root, because the server refuses to run
 /// as root.
-fn user() -> Result<Option<(u32, u32)>> {
+pub(crate) fn user() -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
     }

@@ -13,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{process::signal, wait::soon};
+use crate::{authority::Certificate, process::signal, wait::soon};
 
 /// Returns the shared server. Tests must not flush or stop it.
 pub fn shared() -> Result<String> {
@@ -42,6 +42,24 @@ impl Redis {
         };
         redis.answers().await?;
         Ok(redis)
+    }
+
+    /// Speaks TLS with this certificate from now on, on another port. Returns that port.
+    pub async fn certify(&self, certificate: &Certificate) -> Result<u16> {
+        let free = TcpListener::bind("127.0.0.1:0").await?;
+        let port = free.local_addr()?.port();
+        drop(free);
+        let [file, key] = ["redis.crt", "redis.key"].map(|name| self.folder.join(name));
+        std::fs::write(&file, &certificate.certificate)?;
+        std::fs::write(&key, &certificate.key)?;
+        let (file, key) = (file.display(), key.display());
+        // The port of TLS is the last, because it begins to listen at once.
+        self.told("CONFIG SET tls-auth-clients no").await?;
+        self.told(&format!(
+            "CONFIG SET tls-cert-file {file} tls-key-file {key} tls-ca-cert-file {file} tls-port {port}"
+        ))
+        .await?;
+        Ok(port)
     }
 
     /// Returns the value of `--redis-url`.
@@ -102,6 +120,14 @@ impl Redis {
         let answer = self.ask(line).await?;
         ensure!(!answer.starts_with('-'), "{line}: {answer}");
         Ok(())
+    }
+
+    /// Returns the channels that somebody listens to.
+    pub async fn channels(&self) -> Result<Vec<String>> {
+        let answer = self.ask("PUBSUB CHANNELS").await?;
+        // Every second line is a length.
+        let names = answer.lines().filter(|line| !line.starts_with(['*', '$']));
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Returns how many commands it has run since its start, including this one.

@@ -66,6 +66,8 @@ fn gateway(listen: SocketAddr) -> Gateway {
     Gateway {
         listen,
         store: StoreFlag {
+            database_schema: None,
+            database_plain: false,
             database_url: "sqlite:passerelle.db".to_owned(),
             database_connections: DATABASE_CONNECTIONS,
         },
@@ -84,6 +86,8 @@ fn gateway(listen: SocketAddr) -> Gateway {
         ack_timeout_ms: 20_000,
         lane_limit: 10_000,
         redis_url: None,
+        redis_ca: None,
+        redis_plain: false,
         requests_per_minute: 600,
         connections_per_address: CONNECTIONS_PER_ADDRESS,
         trusted_proxies: Vec::new(),

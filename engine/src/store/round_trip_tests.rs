@@ -42,7 +42,7 @@ impl Turns {
     /// Returns the round trips of `work`, including the release, on the store's only connection for
     /// tenants.
     pub(crate) async fn of_tenants<F: Future<Output = ()>>(&self, store: &Store, work: F) -> u64 {
-        self.of(&store.reads, work).await
+        self.of(store.pools().0, work).await
     }
 
     /// Returns the round trips of `work`, including the release, on the pool's only connection.
@@ -108,15 +108,15 @@ async fn a_tenants_write_takes_as_many_round_trips_as_the_systems_and_a_read_one
         work.await.unwrap();
     };
     // The first run connects and prepares the statement.
-    turns.of(&store.reads, read()).await;
-    turns.of(&store.system, read_system()).await;
+    turns.of(store.pools().0, read()).await;
+    turns.of(store.pools().1, read_system()).await;
     // BEGIN, the statement, COMMIT, and the test of the released connection.
-    assert_eq!(turns.of(&store.system, write_system()).await, 4);
-    assert_eq!(turns.of(&store.reads, write()).await, 4);
+    assert_eq!(turns.of(store.pools().1, write_system()).await, 4);
+    assert_eq!(turns.of(store.pools().0, write()).await, 4);
     // The statement and the test. A tenant's read also has a BEGIN; its ROLLBACK is sent with the
     // test.
-    assert_eq!(turns.of(&store.system, read_system()).await, 2);
-    assert_eq!(turns.of(&store.reads, read()).await, 3);
+    assert_eq!(turns.of(store.pools().1, read_system()).await, 2);
+    assert_eq!(turns.of(store.pools().0, read()).await, 3);
     store.close().await;
     fresh.close().await;
 }

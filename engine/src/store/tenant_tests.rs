@@ -81,7 +81,7 @@ async fn a_transaction_sees_the_rows_of_its_organisation_alone() {
     let Some((fresh, ours, _)) = two().await else {
         return;
     };
-    let mut nobodys = fresh.store.reads.acquire().await.unwrap();
+    let mut nobodys = fresh.store.pools().0.acquire().await.unwrap();
     assert_eq!(counts(&mut nobodys).await, [0, 0, 0, 0]);
     drop(nobodys);
     assert_eq!(seen(&fresh.store, ours.org).await, [1, 1, 2, 1]);
@@ -162,7 +162,7 @@ async fn the_next_user_of_a_connection_has_nothing_of_the_one_before() {
             2 => fails(ours.org).await,
             _ => assert_eq!(changed(&store, ours.org, RENAME, theirs.session).await, 0),
         }
-        let mut conn = store.reads.acquire().await.unwrap();
+        let mut conn = store.pools().0.acquire().await.unwrap();
         let tenant: String = sqlx::query_scalar(TENANT)
             .fetch_one(&mut *conn)
             .await
@@ -204,7 +204,7 @@ async fn a_transaction_whose_caller_went_away_at_its_begin_is_nobody_elses_troub
     let url = between(&fresh.url, Turns::default(), TaskTracker::new()).await;
     let store = Store::open_with(&url, 2).await.unwrap();
     drop(store.read(ours.org).await.unwrap());
-    while store.reads.num_idle() == 0 {
+    while store.pools().0.num_idle() == 0 {
         tokio::task::yield_now().await;
     }
     let mut leaves = Box::pin(store.read(ours.org));
@@ -286,7 +286,8 @@ async fn the_owner_of_the_tables_is_bound_but_while_it_migrates() {
     assert_eq!(code(&refused).as_deref(), Some(FORBIDDEN));
     let rename = "UPDATE organisation SET name = 'y'";
     assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 0);
-    owner.execute(postgres::LET_THE_OWNER_IN).await.unwrap();
+    let let_in = AssertSqlSafe(postgres::migrate::let_the_owner_in());
+    owner.execute(let_in).await.unwrap();
     assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 1);
     store.migrate().await.unwrap();
     assert_eq!(owner.execute(rename).await.unwrap().rows_affected(), 0);
@@ -306,7 +307,7 @@ async fn a_store_from_before_goes_behind_it_with_its_rows() {
     run_as_user(&fresh.url, grant).await;
     sqlx::any::install_default_drivers();
     let mut owner = AnyConnection::connect(&url).await.unwrap();
-    owner.execute(postgres::BLOB).await.unwrap();
+    owner.execute(postgres::migrate::BLOB).await.unwrap();
     MIGRATIONS.run_to(8, &mut owner).await.unwrap();
     let org = OrgId::new(&fresh.clock);
     for id in [org, OrgId::new(&fresh.clock)] {
@@ -372,7 +373,7 @@ async fn connections_that_the_server_dropped_are_passed_over() {
             system.push(store.read_system().await.unwrap());
         }
         drop((tenants, system));
-        while store.reads.num_idle() < 4 || store.system.num_idle() < 2 {
+        while store.pools().0.num_idle() < 4 || store.pools().1.num_idle() < 2 {
             tokio::task::yield_now().await;
         }
         drop_connections(&fresh).await;

@@ -39,7 +39,9 @@ use self::{
     work::{Names, Work},
 };
 use super::tokens::Travels;
-use crate::{queue::transport::error::Broken, state::token_link::TokenLink};
+use crate::{
+    queue::transport::error::Broken, redis_server::RedisServer, state::token_link::TokenLink,
+};
 
 /// Between two tries to reach Redis.
 const RETRY: Duration = Duration::from_secs(1);
@@ -64,7 +66,7 @@ pub(crate) struct Transport<K> {
     /// The clock.
     pub(crate) clock: Clock,
     /// The Redis server.
-    pub(crate) url: Arc<str>,
+    pub(crate) redis: RedisServer,
     /// The queue's name in Redis, unique to the store and the kind.
     pub(crate) queue: String,
     /// The name of this host.
@@ -159,7 +161,7 @@ impl<K: Travels> TokenTransport<K> {
     }
 
     async fn connect(&self) -> Result<ConnectionManager, Broken> {
-        let client = redis::Client::open(&*self.transport.url)?;
+        let client = self.transport.redis.client()?;
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(CONNECT))

@@ -227,7 +227,8 @@ impl World {
             kind: Arc::clone(deliverer),
             store: self.store.clone(),
             clock: self.clock.clone(),
-            url: self.redis.as_deref()?.into(),
+            redis: crate::redis_server::RedisServer::parse(self.redis.as_deref()?, None, false)
+                .unwrap(),
             queue: self.queue(),
             host: "test".into(),
             boot: format!("{:016x}", rand::random::<u64>()).into(),

@@ -24,6 +24,7 @@ mod interop;
 mod layers;
 mod lists;
 mod media;
+mod neighbour;
 mod numbers;
 mod opting_out;
 mod outage;

@@ -4,8 +4,10 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use passerelle_jobs::{
     Services,
     error::Fault,
-    model::{Listed, Page},
+    model::{self, Listed, Page, UNREADABLE},
 };
+use poem_openapi::Object;
+use serde::Serialize;
 
 use crate::{
     body::Success,
@@ -21,10 +23,30 @@ pub(crate) trait List {
     /// The items of the list.
     type Item;
 
-    /// Returns the id of an item, for the cursor.
-    fn id(item: &Self::Item) -> String;
+    fn of(
+        data: Vec<Self::Item>,
+        unreadable: Option<Vec<UnreadableRow>>,
+        has_more: bool,
+        next_cursor: Option<String>,
+    ) -> Self;
+}
 
-    fn of(data: Vec<Self::Item>, has_more: bool, next_cursor: Option<String>) -> Self;
+/// An item that the gateway cannot read: its stored values are damaged, or were written by a later version.
+#[derive(Debug, Serialize, Object)]
+pub struct UnreadableRow {
+    /// The item's id.
+    pub id: String,
+    /// Always `unreadable_row`.
+    pub code: String,
+}
+
+impl From<model::UnreadableRow> for UnreadableRow {
+    fn from(row: model::UnreadableRow) -> Self {
+        Self {
+            id: row.id,
+            code: UNREADABLE.to_owned(),
+        }
+    }
 }
 
 /// Answers with the page that `limit` and `cursor` request. `load` reads it from the store.
@@ -54,10 +76,17 @@ where
         after: after.transpose()?,
     };
     let listed = load(page).await?;
-    let data: Vec<_> = listed.items.into_iter().map(Into::into).collect();
-    let last = data.last().filter(|_| listed.more);
-    let next_cursor = last.map(|last| seal(services, L::id(last)));
-    Ok(Success::of(L::of(data, listed.more, next_cursor)))
+    let data = listed.items.into_iter().map(Into::into).collect();
+    let unreadable: Vec<_> = listed.unreadable.into_iter().map(Into::into).collect();
+    let unreadable = (!unreadable.is_empty()).then_some(unreadable);
+    let last = listed.last.filter(|_| listed.more);
+    let next_cursor = last.map(|last| seal(services, last));
+    Ok(Success::of(L::of(
+        data,
+        unreadable,
+        listed.more,
+        next_cursor,
+    )))
 }
 
 /// Returns a cursor: an id and a digest of it. Other cursors are refused, so the format can change.
@@ -83,6 +112,11 @@ macro_rules! list_of {
         pub struct $name {
             /// The items, newest first.
             pub data: Vec<$item>,
+            /// The items of this page that cannot be read. They are not in `data`, but count as part of the
+            /// page. Absent if there are none.
+            #[oai(skip_serializing_if_is_none)]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub unreadable: Option<Vec<crate::list::UnreadableRow>>,
             /// Whether there are older items.
             pub has_more: bool,
             /// The `cursor` of the next page, if there is one.
@@ -94,12 +128,13 @@ macro_rules! list_of {
         impl crate::list::List for $name {
             type Item = $item;
 
-            fn id(item: &$item) -> String {
-                item.id.0.to_string()
-            }
-
-            fn of(data: Vec<$item>, has_more: bool, next_cursor: Option<String>) -> Self {
-                Self { data, has_more, next_cursor }
+            fn of(
+                data: Vec<$item>,
+                unreadable: Option<Vec<crate::list::UnreadableRow>>,
+                has_more: bool,
+                next_cursor: Option<String>,
+            ) -> Self {
+                Self { data, unreadable, has_more, next_cursor }
             }
         }
     };

@@ -182,6 +182,8 @@ codes! {
     LimitReached 429 "limit_reached" "The organisation has reached its limit";
     /// An error in the gateway. The log has the cause, under the request id.
     Internal 500 "internal" "Internal error";
+    /// A stored value that the request needs is damaged, or was written by a later version. Nothing else is affected.
+    UnreadableRow 500 "unreadable_row" "A stored row cannot be read";
     /// The store cannot be reached. Nothing was accepted.
     DependencyDown 503 "dependency_down" "The store cannot be reached";
     /// No host runs the session.
@@ -374,6 +376,7 @@ impl From<Fault> for Problem {
     /// Logs the cause, once. The caller does not see it.
     fn from(fault: Fault) -> Self {
         let outage = fault.is_outage();
+        let unreadable = fault.is_permanent();
         let cause = anyhow::Error::from(fault);
         if outage {
             tracing::warn!(error = format!("{cause:#}"), "the store cannot be reached");
@@ -383,6 +386,11 @@ impl From<Fault> for Problem {
             error = format!("{cause:#}"),
             "a request failed with an internal error"
         );
+        if unreadable {
+            metrics::counter!("passerelle_unreadable_rows_total", "table" => "request")
+                .increment(1);
+            return Self::new(Code::UnreadableRow);
+        }
         Self::new(Code::Internal)
     }
 }

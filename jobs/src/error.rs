@@ -1,8 +1,10 @@
 //! Errors on our side. A mistake of the tenant has an error type of its own where it can happen.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use passerelle_engine::{lease::LeaseError, store, vault::VaultError};
+
+use crate::model::report_unreadable;
 
 /// Our side failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,32 @@ impl From<LeaseError> for Fault {
     }
 }
 
+/// Reports a row of `table` that cannot be read, and returns `None` for it, so that the rest goes on. Any other
+/// fault is returned.
+pub(crate) fn if_readable<T>(
+    table: &'static str,
+    row: &dyn Display,
+    read: Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(fault) if fault.is_permanent() => {
+            report_unreadable(table, row, &fault);
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Returns whether this error, or one that caused it, is a failure of the database.
+pub(crate) fn is_outage(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let fault = cause.downcast_ref().is_some_and(Fault::is_outage);
+        fault || cause.downcast_ref().is_some_and(store::is_outage)
+    })
+}
+
 impl Fault {
     /// Returns whether the database failed: answered with 503, and worth a retry.
     pub fn is_outage(&self) -> bool {
@@ -62,19 +90,27 @@ impl Fault {
         }
     }
 
-    /// Returns whether no later try can succeed, because a stored value cannot be read.
-    pub(crate) fn is_permanent(&self) -> bool {
+    /// Returns whether no later try can succeed, because a stored value or the key to it cannot be read.
+    pub fn is_permanent(&self) -> bool {
         match self {
             Self::Store(error) | Self::Vault(VaultError::Store(error)) => matches!(
                 error,
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)
             ),
             Self::Vault(error) => {
-                matches!(error, VaultError::DoesNotOpen(_) | VaultError::NotJson(_))
+                matches!(
+                    error,
+                    VaultError::DoesNotOpen(_) | VaultError::NotJson(_) | VaultError::NoKey(_)
+                )
             }
             Self::Json(_) => true,
             Self::LeaseLost => false,
         }
+    }
+
+    /// Returns whether the same call may work for other rows: neither the database nor the lease is lost.
+    pub(crate) fn is_of_one_row(&self) -> bool {
+        !self.is_outage() && !matches!(self, Self::LeaseLost)
     }
 
     /// Returns whether another transaction wrote the same row first: a retry will find it.

@@ -44,17 +44,15 @@ impl Inbox {
             .running(self.lease.session, self.lease.epoch);
         running.is_some_and(|running| !running.stop.is_cancelled())
     }
-}
 
-#[async_trait::async_trait]
-impl InboundSink for Inbox {
-    async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()> {
+    /// Stores a batch in one transaction. Waits while the database is down.
+    async fn store(&self, batch: &[Inbound]) -> Result<(), Fault> {
         let commit = || async {
-            match commit(&self.services, &self.lease, batch.clone()).await {
+            match commit(&self.services, &self.lease, batch.to_vec()).await {
                 // On PostgreSQL another session of the organisation may create the same contact at the
                 // same time.
                 Err(fault) if fault.is_race() => {
-                    commit(&self.services, &self.lease, batch.clone()).await
+                    commit(&self.services, &self.lease, batch.to_vec()).await
                 }
                 done => done,
             }
@@ -64,7 +62,27 @@ impl InboundSink for Inbox {
         };
         // A refusal would leave the messages with WhatsApp until the next connect, which may be hours
         // away. To read on makes no sense either, because nothing could be stored.
-        Ok(outage::wait_out(commit, || self.is_wanted(), log).await?)
+        outage::wait_out(commit, || self.is_wanted(), log).await
+    }
+}
+
+#[async_trait::async_trait]
+impl InboundSink for Inbox {
+    async fn commit(&self, batch: Vec<Inbound>) -> anyhow::Result<()> {
+        match self.store(&batch).await {
+            Err(fault) if batch.len() > 1 && fault.is_of_one_row() => {}
+            done => return Ok(done?),
+        }
+        // One of them cannot be stored; the others are. WhatsApp keeps the batch, and what was stored is
+        // recognised when it comes again.
+        let mut stored = Ok(());
+        for inbound in &batch {
+            if let Err(fault) = self.store(std::slice::from_ref(inbound)).await {
+                tracing::error!(session.id = %self.lease.session, error = %fault, "an inbound message could not be stored");
+                stored = Err(fault);
+            }
+        }
+        Ok(stored?)
     }
 }
 

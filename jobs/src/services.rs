@@ -7,13 +7,14 @@ use passerelle_engine::{
     clock::Clock,
     ids::OrgId,
     store::{Dialect, Store},
-    vault::Vault,
+    vault::{DataKey, Vault},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    error::{Fault, if_readable},
     settings::Settings,
     shares::Shares,
     state::{
@@ -245,6 +246,15 @@ impl Services {
             }
             Topic::Sessions => self.0.sessions.notify_one(),
         }
+    }
+
+    /// Returns the data key of an organisation; reports it and returns `None` if it cannot be read.
+    pub(crate) async fn org_key_if_readable(
+        &self,
+        org: OrgId,
+    ) -> Result<Option<Arc<DataKey>>, Fault> {
+        let key = self.0.vault.org_key(org).await.map_err(Fault::from);
+        if_readable("data_key", &org, key)
     }
 
     /// Returns the clock.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use passerelle_engine::ids::{MessageId, OrgId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::Fault,
-    messages,
+    error::{Fault, if_readable},
+    messages::{
+        self,
+        unreadable::{self, Named},
+    },
     model::{Status, millis},
     outbound,
     services::Services,
@@ -38,7 +40,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
 
 async fn sweep(services: &Services) -> Result<(), Fault> {
     let now = services.clock().now();
-    expire(services, now).await?;
+    let expired = expire(services, now).await;
     let before = now.saturating_sub(millis(KEY_TTL));
     let forget = services.store().write_system(move |tx| {
         Box::pin(async move {
@@ -47,28 +49,30 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
             store::system::forget_idempotency(tx, before).await
         })
     });
-    forget.await?;
-    Ok(())
+    let forgotten: Result<_, sqlx::Error> = forget.await;
+    forgotten?;
+    expired
 }
 
 /// Expires queued messages past their time, each with its event.
 pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
     let overdue = {
         let mut conn = services.store().read_system().await?;
-        store::system::overdue(&mut conn, now).await?
+        let overdue = store::system::overdue(&mut conn, now).await?;
+        let named = |(org, session, id, written)| (Named { org, session, id }, written);
+        overdue.into_iter().map(named).collect::<Vec<_>>()
     };
-    for (org, id, written) in overdue {
+    for (named, written) in overdue {
         // A message that was sent before and never acknowledged may have been shown.
         let status = if written {
             Status::Unknown
         } else {
             Status::Expired
         };
-        match end(services, org, id, status).await {
+        match end(services, named, status).await {
             Err(fault) if fault.is_outage() => return Err(fault),
-            // A message that cannot be read must not delay the others.
             Err(fault) => {
-                tracing::error!(message.id = %id, error = %fault, "a message could not be expired");
+                tracing::error!(message.id = %named.id, error = %fault, "a message could not be expired");
             }
             Ok(()) => {}
         }
@@ -76,9 +80,27 @@ pub(crate) async fn expire(services: &Services, now: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn end(services: &Services, org: OrgId, id: MessageId, status: Status) -> Result<(), Fault> {
-    if let Some(message) = messages::read(services, org, id).await? {
-        outbound::leave_queue(services, &message, status).await?;
+async fn end(services: &Services, named: Named, status: Status) -> Result<(), Fault> {
+    let read = messages::read(services, named.org, named.id).await;
+    match if_readable("message", &named.id, read)? {
+        Some(Some(message)) => {
+            outbound::leave_queue(services, &message, status).await?;
+        }
+        Some(None) => {}
+        None => end_unread(services, named).await?,
     }
+    Ok(())
+}
+
+async fn end_unread(services: &Services, named: Named) -> Result<(), Fault> {
+    let key = services.org_key_if_readable(named.org).await?;
+    let clock = services.clock().clone();
+    let write = services.store().write(named.org, move |tx| {
+        Box::pin(
+            async move { unreadable::end(tx, key.as_deref(), &clock, named, (None, false)).await },
+        )
+    });
+    write.await?;
+    services.wake_deliveries();
     Ok(())
 }

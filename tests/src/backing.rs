@@ -163,6 +163,62 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Changes one byte of a sealed value, as a disk or a hand might: of the column `table.column`, in the row
+    /// whose column `by` is `id`.
+    pub async fn damage(&self, column: &str, by: &str, id: &str) -> Result<()> {
+        let (table, column) = column.split_once('.').context("table.column")?;
+        let select = format!("SELECT {column} FROM {table} WHERE {by} = $1");
+        let update = format!("UPDATE {table} SET {column} = $2 WHERE {by} = $1");
+        let changed = match self.backing {
+            Backing::Sqlite => {
+                let mut conn = SqliteConnection::connect(&self.url).await?;
+                let found = sqlx::query_scalar(AssertSqlSafe(select)).bind(id);
+                let sealed = found.fetch_one(&mut conn).await?;
+                let update = sqlx::query(AssertSqlSafe(update)).bind(id);
+                let update = update.bind(turned(sealed)).execute(&mut conn).await?;
+                update.rows_affected()
+            }
+            Backing::Postgres | Backing::Cluster => {
+                let mut conn = PgConnection::connect(&self.url).await?;
+                let found = sqlx::query_scalar(AssertSqlSafe(select)).bind(id);
+                let sealed = found.fetch_one(&mut conn).await?;
+                let update = sqlx::query(AssertSqlSafe(update)).bind(id);
+                let update = update.bind(turned(sealed)).execute(&mut conn).await?;
+                update.rows_affected()
+            }
+        };
+        anyhow::ensure!(changed == 1, "{changed} rows of {table} were damaged");
+        Ok(())
+    }
+
+    /// Runs a statement about one row, without the gateway. `$1` is `id`. Returns how many rows it changed.
+    pub async fn execute_on(&self, statement: &'static str, id: &str) -> Result<u64> {
+        let done = match self.backing {
+            Backing::Sqlite => {
+                let mut conn = SqliteConnection::connect(&self.url).await?;
+                let done = sqlx::query(statement).bind(id).execute(&mut conn).await?;
+                done.rows_affected()
+            }
+            Backing::Postgres | Backing::Cluster => {
+                let mut conn = PgConnection::connect(&self.url).await?;
+                let done = sqlx::query(statement).bind(id).execute(&mut conn).await?;
+                done.rows_affected()
+            }
+        };
+        Ok(done)
+    }
+}
+
+/// Returns the value with its middle byte changed.
+fn turned(mut sealed: Vec<u8>) -> Vec<u8> {
+    let middle = sealed.len() / 2;
+    if let Some(byte) = sealed.get_mut(middle) {
+        *byte ^= 0xff;
+    }
+    sealed
+}
+
 async fn create_on(server: &str) -> Result<String> {
     let name = format!("t{:032x}", rand::random::<u128>());
     let mut conn = PgConnection::connect(server).await?;

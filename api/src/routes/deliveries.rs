@@ -31,7 +31,7 @@ pub enum DeliveryStatus {
     Running,
     /// The endpoint answered 2xx.
     Delivered,
-    /// Every attempt failed, or the endpoint was disabled.
+    /// Every attempt failed, the endpoint was disabled, or the event cannot be read.
     Dead,
 }
 
@@ -50,12 +50,17 @@ pub struct WebhookAttempt {
     /// The HTTP status of the reply, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i64>,
-    /// Why it failed: `http_status`, `timeout`, `connection_failed`, `url_not_allowed`.
+    /// Why it failed: `http_status`, `timeout`, `connection_failed`, `url_not_allowed`; without a request,
+    /// `unreadable_row` (the event or the endpoint's secret cannot be read; no attempt follows) and `internal`
+    /// (a fault of the gateway).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The first 16 KiB of the reply, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
+    /// Whether a reply came that cannot be read any more; absent if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<bool>,
 }
 
 impl From<model::Attempt> for WebhookAttempt {
@@ -66,6 +71,7 @@ impl From<model::Attempt> for WebhookAttempt {
             took_ms: attempt.took_ms,
             http_status: attempt.http_status,
             error: attempt.error,
+            unreadable: attempt.unreadable.then_some(true),
             reply: attempt
                 .reply
                 .map(|reply| String::from_utf8_lossy(&reply).into_owned()),

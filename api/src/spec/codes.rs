@@ -14,6 +14,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::InvalidApiKey,
             Code::InsufficientScope,
             Code::DependencyDown,
+            Code::UnreadableRow,
         ]);
     }
     if operation["security"]
@@ -140,6 +141,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::MediaPending,
             Code::MediaUnavailable,
             Code::RangeNotSatisfiable,
+            Code::UnreadableRow,
         ],
         "mark_message_read" | "mark_message_played" => {
             &[Code::MessageNotMarkable, Code::SessionNotReady]

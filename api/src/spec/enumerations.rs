@@ -31,10 +31,16 @@ macro_rules! words {
 }
 
 /// What a message can be besides the kinds that can be sent.
-const FURTHER_TYPES: [&str; 4] = ["poll_vote", "deleted", "undecryptable", "unsupported"];
+const FURTHER_TYPES: [&str; 5] = [
+    "poll_vote",
+    "deleted",
+    "undecryptable",
+    "unsupported",
+    "unreadable",
+];
 
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
-const FAILURES: [&str; 19] = [
+const FAILURES: [&str; 21] = [
     "not_in_group",
     "recipient_opted_out",
     "invalid_recipient",
@@ -54,6 +60,8 @@ const FAILURES: [&str; 19] = [
     "transcoding_limit",
     "media_deleted",
     "storage_full",
+    "unreadable_row",
+    "internal",
 ];
 
 /// Builds a row of the table.
@@ -172,6 +180,8 @@ fn of_webhooks() -> Vec<Enumeration> {
                 "timeout",
                 "connection_failed",
                 "url_not_allowed",
+                "unreadable_row",
+                "internal",
             ],
             &[("WebhookAttempt", "error")],
         ),

@@ -89,7 +89,7 @@ pub(crate) async fn emit_in(
         body_sealed: key.seal(&place, &serde_json::to_vec(&envelope)?),
     };
     store::events::insert(tx, new, now).await?;
-    for endpoint in store::endpoints::wanting(slot.listening.as_deref(), kind)? {
+    for endpoint in store::endpoints::wanting(slot.listening.as_deref(), kind) {
         deliver(tx, org, id, endpoint, clock).await?;
     }
     Ok(id)

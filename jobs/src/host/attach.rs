@@ -11,7 +11,7 @@ use passerelle_engine::{
 use super::outcome::Outcome;
 use crate::{
     media::{self, objects::ObjectsError},
-    model::{MediaFile, MediaStatus, Message, StoredFile},
+    model::{MediaFile, MediaStatus, Message, StoredFile, UNREADABLE, report_unreadable},
     services::Services,
 };
 
@@ -67,6 +67,10 @@ async fn look(services: &Services, message: &Message, id: MediaId) -> Result<Med
     match media::read(services, message.org, id).await {
         Ok(Some(file)) => Ok(file),
         Ok(None) => Err(Outcome::Failed(DELETED.to_owned())),
+        Err(fault) if fault.is_permanent() => {
+            report_unreadable("media", &id, &fault);
+            Err(Outcome::Failed(UNREADABLE.to_owned()))
+        }
         Err(fault) => {
             tracing::warn!(message.id = %message.id, error = %fault, "the file of a message could not be read from the database; the message waits");
             Err(Outcome::Later(LOOK))

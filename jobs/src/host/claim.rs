@@ -13,12 +13,12 @@ use passerelle_engine::{
 };
 use rand::rngs::StdRng;
 
-use super::job::SendMessage;
+use super::{job::SendMessage, outcome};
 use crate::{
     crash,
     error::Fault,
     model::millis,
-    queue::JobSource,
+    queue::{JobSource, job_result::Failure},
     safety::pace::Pace,
     services::Services,
     store::{self, system::DueLane},
@@ -47,6 +47,15 @@ impl JobSource for Lanes {
             .into_iter()
             .map(|job| (job.message.to_string(), job))
             .collect())
+    }
+
+    async fn record(&self, job: SendMessage, failure: Failure) -> anyhow::Result<()> {
+        match failure {
+            Failure::Final(_) => Ok(outcome::give_up(&self.0, job).await?),
+            // The message stays in flight without a job. It is resolved like that of a dead process, which
+            // has an end of its own (`outcome::DEATHS`).
+            Failure::Counted => Ok(()),
+        }
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {

@@ -41,7 +41,7 @@ pub use job::SendMessage;
 use self::balance::preferred;
 use crate::{
     crash, error::Fault, host::session::RunningSession, model::millis, services::Services,
-    sessions::commands, settings::DEAD, store,
+    sessions::commands, settings::DEAD, state::back_off::BackOff, store,
 };
 
 /// Interval between two checks of which sessions should run.
@@ -84,13 +84,12 @@ impl Host {
     }
 
     async fn work(&self) {
-        let mut last_beat: Option<Instant> = None;
-        let mut orphans = HashSet::new();
+        let mut rounds = Rounds::default();
         // At boot the host takes back the leases it held when it died. With each heartbeat it takes back
         // leases that it could not release.
         let mut booting = true;
         while !self.stop.is_cancelled() {
-            match self.look(&mut last_beat, &mut orphans, booting).await {
+            match self.look(&mut rounds, booting).await {
                 Ok(()) => booting = false,
                 Err(fault) => tracing::warn!(error = %fault, "the host waits for the database"),
             }
@@ -135,27 +134,28 @@ impl Host {
         }
     }
 
-    /// Does one round of the host's work.
-    async fn look(
-        &self,
-        last_beat: &mut Option<Instant>,
-        orphans: &mut HashSet<MessageId>,
-        booting: bool,
-    ) -> Result<(), Fault> {
+    /// Does one round of the host's work. A step that fails does not keep the others from being done, unless
+    /// the database is down.
+    async fn look(&self, rounds: &mut Rounds, booting: bool) -> Result<(), Fault> {
         let now = self.services.clock().monotonic();
+        let last_beat = rounds.last_beat;
         let beats = last_beat.is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
         if beats {
             self.beat(last_beat.is_none()).await?;
-            *orphans = orphans::resolve(&self.services, orphans).await?;
-            *last_beat = Some(now);
+            let orphans = orphans::resolve(&self.services, &rounds.orphans).await;
+            rounds.orphans = alone("orphans", orphans)?.unwrap_or_default();
+            rounds.last_beat = Some(now);
         }
-        self.stop_unwanted().await?;
-        self.take_leases(booting || beats).await?;
-        self.order_waiting().await?;
-        commands::answer_open(&self.services, &self.tasks).await?;
+        alone("stops", self.stop_unwanted().await)?;
+        let left_alone = &mut rounds.left_alone;
+        let taken = self.take_leases(booting || beats, left_alone).await;
+        alone("leases", taken)?;
+        alone("order", self.order_waiting().await)?;
+        let answering = commands::answer_open(&self.services, &self.tasks).await;
+        alone("commands", answering)?;
         if beats {
-            self.share_address().await?;
-            balance::level(&self.services).await?;
+            alone("address", self.share_address().await)?;
+            alone("balance", balance::level(&self.services).await)?;
         }
         Ok(())
     }
@@ -230,7 +230,11 @@ impl Host {
 
     /// Takes the leases of sessions that should run and that no host runs. With `own`, also those whose
     /// lease this host already holds without running them.
-    async fn take_leases(&self, own: bool) -> Result<(), Fault> {
+    async fn take_leases(
+        &self,
+        own: bool,
+        left_alone: &mut BackOff<SessionId>,
+    ) -> Result<(), Fault> {
         let services = &self.services;
         let (free, hosts) = {
             let mut conn = services.store().read_system().await?;
@@ -260,11 +264,23 @@ impl Host {
             let ours = host.as_deref() == Some(&*services.settings().host);
             let preferred = preferred(&hosts, session);
             let another = preferred.is_some_and(|host| host != &*services.settings().host);
-            if services.registry().runs(session) || (another && !ours) {
+            let now = services.clock().monotonic();
+            let waits = left_alone.rests(&session, now);
+            if services.registry().runs(session) || (another && !ours) || waits {
                 continue;
             }
-            if let Some(lease) = take_lease(&self.services, org, session, epoch).await? {
-                self.host(lease, urgency);
+            match take_lease(&self.services, org, session, epoch).await {
+                Ok(lease) => {
+                    left_alone.done(&session);
+                    if let Some(lease) = lease {
+                        self.host(lease, urgency);
+                    }
+                }
+                Err(fault) if fault.is_outage() => return Err(fault),
+                Err(fault) => {
+                    let pause = left_alone.failed(session, now);
+                    session::report_failure(session, "take", pause, &fault);
+                }
             }
         }
         Ok(())
@@ -308,6 +324,28 @@ impl Host {
     }
 }
 
+/// What the host remembers from one round to the next.
+#[derive(Default)]
+struct Rounds {
+    last_beat: Option<Instant>,
+    /// Messages in flight that had no job at the last heartbeat.
+    orphans: HashSet<MessageId>,
+    /// Sessions whose lease could not be taken.
+    left_alone: BackOff<SessionId>,
+}
+
+/// Logs the failure of one step of a round. Returns it only if it concerns all of them.
+fn alone<T>(step: &'static str, done: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(fault) if fault.is_outage() => Err(fault),
+        Err(fault) => {
+            tracing::error!(step, error = %fault, "a step of the host's round failed");
+            Ok(None)
+        }
+    }
+}
+
 /// Takes one lease and, in the same transaction, resolves the message that the former owner left in flight.
 async fn take_lease(
     services: &Services,
@@ -315,7 +353,8 @@ async fn take_lease(
     session: SessionId,
     epoch: i64,
 ) -> Result<Option<Lease>, Fault> {
-    let key = services.vault().org_key(org).await?;
+    // The session runs without its organisation's key, too: its other data is under a key of its own.
+    let key = services.org_key_if_readable(org).await?;
     let gap = services.settings().pace.gap(&mut services.chance());
     let (host, clock) = (
         Arc::clone(&services.settings().host),
@@ -330,7 +369,7 @@ async fn take_lease(
                 else {
                     return Ok(None);
                 };
-                outcome::resolve(tx, &key, &clock, &lease, gap).await?;
+                outcome::resolve(tx, key.as_deref(), &clock, &lease, gap).await?;
                 crash::point("takeover.before_commit");
                 Ok::<_, Fault>(Some(lease))
             })

@@ -2,8 +2,7 @@
 //!
 //! Such a row says `sending` and its lane waits, but no job will settle it. This happens when the
 //! answer to a claim was lost with the database connection, or when a job panicked. A message
-//! found like this twice, some seconds apart, is resolved as if its owner had died. A message that cannot be
-//! read stays; each look logs an error.
+//! found like this twice, some seconds apart, is resolved as if its owner had died.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -42,7 +41,7 @@ pub(crate) async fn resolve(
 }
 
 async fn resolve_one(services: &Services, lease: Lease, message: MessageId) -> Result<(), Fault> {
-    let key = services.vault().org_key(lease.org).await?;
+    let key = services.org_key_if_readable(lease.org).await?;
     let gap = services.settings().pace.gap(&mut services.chance());
     let clock = services.clock().clone();
     let resolved = services.store().write(lease.org, move |tx| {
@@ -50,7 +49,7 @@ async fn resolve_one(services: &Services, lease: Lease, message: MessageId) -> R
             lease.check(tx).await?;
             // By now another message may be in flight.
             if store::lanes::running(tx, lease.org, lease.session).await? == Some(message) {
-                outcome::resolve(tx, &key, &clock, &lease, gap).await?;
+                outcome::resolve(tx, key.as_deref(), &clock, &lease, gap).await?;
                 crash::point("orphans.before_commit");
             }
             Ok::<_, Fault>(())

@@ -14,13 +14,16 @@ use tokio::time::Instant;
 
 use crate::{
     crash,
-    error::Fault,
+    error::{Fault, if_readable},
     events,
     host::{job::SendMessage, settle},
-    messages::{self, target},
-    model::{Message, Status, Uncertain, millis, until},
+    messages::{
+        self, target,
+        unreadable::{self, Named},
+    },
+    model::{Message, Status, Uncertain, millis, report_unreadable, until},
     outage,
-    queue::job_result::{Doing as _, Done, JobResult, NotDone},
+    queue::job_result::{Done, JobResult, NotDone, OrNotDone as _},
     services::Services,
     state::{
         gathering::{Settled, Taken},
@@ -119,12 +122,45 @@ pub(crate) async fn settle(
             tracing::info!(message.id = %job.message, "the lease is lost; the new owner resolves the message");
             Ok(Done)
         }
-        done => done.doing("committing a message's outcome")?,
+        // The message may be on its way, so it must not fail for good here.
+        done => done.or_retry("committing a message's outcome")?,
     };
     crash::point("complete.after_commit");
     services.lanes().notify_one();
     services.wake_deliveries();
     result
+}
+
+/// Ends a claimed message that could not be read, so that its lane goes on.
+pub(crate) async fn give_up(services: &Services, job: SendMessage) -> Result<(), Fault> {
+    let key = services.org_key_if_readable(job.org).await?;
+    let clock = services.clock().clone();
+    let lease = Lease {
+        org: job.org,
+        session: job.session,
+        host: Arc::clone(&services.settings().host),
+        epoch: job.epoch,
+    };
+    let write = services.store().write(job.org, move |tx| {
+        Box::pin(async move {
+            let now = lease.check(tx).await?;
+            let named = Named {
+                org: job.org,
+                session: job.session,
+                id: job.message,
+            };
+            unreadable::end(tx, key.as_deref(), &clock, named, (Some(now), false)).await
+        })
+    });
+    match write.await {
+        // The new owner resolves the message.
+        Err(Fault::LeaseLost) => {}
+        done => done?,
+    }
+    report_unreadable("message", &job.message, &"a claimed message");
+    services.lanes().notify_one();
+    services.wake_deliveries();
+    Ok(())
 }
 
 async fn commit(
@@ -198,16 +234,18 @@ async fn apply(
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
     let (next, reached) = match outcome {
-        Outcome::PutBack => return put_back(tx, clock, &message, resends, 0).await,
-        Outcome::Later(wait) => return put_back(tx, clock, &message, resends, after(wait)).await,
+        Outcome::PutBack => return put_back(tx, clock, named(&message), resends, 0).await,
+        Outcome::Later(wait) => {
+            return put_back(tx, clock, named(&message), resends, after(wait)).await;
+        }
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
         Outcome::Unknown => (0, Reached::End(Status::Unknown, None)),
         Outcome::Written { gap, verdict, .. } => match verdict {
             // Without an answer it is sent once more with the same id, over a new connection. After that
             // its status is unknown.
-            None if resends == 0 && may_resend(tx, &message).await? => {
-                return put_back(tx, clock, &message, 1, after(gap)).await;
+            None if resends == 0 && may_resend(tx, named(&message)).await? => {
+                return put_back(tx, clock, named(&message), 1, after(gap)).await;
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(ServerVerdict::Refused(code)) => {
@@ -265,16 +303,24 @@ pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
     }
 }
 
+fn named(message: &Message) -> Named {
+    Named {
+        org: message.org,
+        session: message.session,
+        id: message.id,
+    }
+}
+
 /// Puts the message back to the head of its lane. It is not claimed again before `next`.
 async fn put_back(
     tx: &mut Tx,
     clock: &Clock,
-    message: &Message,
+    Named { org, session, id }: Named,
     resends: i64,
     next: Millis,
 ) -> Result<JobResult, Fault> {
-    let put = store::lanes::put_back(tx, message.org, message.session, message.id, next).await?;
-    store::messages::requeue(tx, message.org, message.id, resends).await?;
+    let put = store::lanes::put_back(tx, org, session, id, next).await?;
+    store::messages::requeue(tx, org, id, resends).await?;
     let snoozed = NotDone::Snooze(until(next, clock.now()));
     Ok(if put { Err(snoozed) } else { Ok(Done) })
 }
@@ -346,17 +392,20 @@ async fn step(
 const DEATHS: i64 = 5;
 
 /// Returns whether the tenant wants messages that may have been sent to be sent again automatically.
-async fn may_resend(tx: &mut Tx, message: &Message) -> Result<bool, Fault> {
-    let uncertain = store::sessions::uncertain(tx, message.org, message.session).await?;
-    Ok(uncertain == Uncertain::Resend)
+async fn may_resend(tx: &mut Tx, of: Named) -> Result<bool, Fault> {
+    let uncertain = store::sessions::uncertain(tx, of.org, of.session).await;
+    let uncertain = if_readable("session", &of.session, uncertain.map_err(Fault::from))?;
+    // A choice that this version does not know is taken as the careful one.
+    Ok(uncertain == Some(Uncertain::Resend))
 }
 
 /// Resolves a message that was left in flight, under the lease. It is sent again with the same id, at most
 /// [`DEATHS`] times. After that, or if the tenant does not want resends, its status becomes `unknown`. The
-/// message may have been written just before this moment, so the lane waits a gap from now.
+/// message may have been written just before this moment, so the lane waits a gap from now. A message that
+/// cannot be read ends here, as it does without its organisation's key.
 pub(crate) async fn resolve(
     tx: &mut Tx,
-    key: &DataKey,
+    key: Option<&DataKey>,
     clock: &Clock,
     lease: &Lease,
     gap: Duration,
@@ -365,16 +414,28 @@ pub(crate) async fn resolve(
         return Ok(());
     };
     let next = tx.now().await?.saturating_add(millis(gap));
-    let stored = store::messages::read(tx.conn(), lease.org, id).await?;
-    let Some(stored) = stored.filter(|stored| stored.status == Status::Sending) else {
-        store::lanes::release(tx, lease.org, lease.session, id, next).await?;
-        return Ok(());
+    let of = Named {
+        org: lease.org,
+        session: lease.session,
+        id,
     };
-    let resends = stored.resends;
-    let mut message = messages::sealed::open(key, stored)?;
-    if resends < DEATHS && may_resend(tx, &message).await? {
-        let put = put_back(tx, clock, &message, resends + 1, next).await;
-        return put.map(drop);
+    let opened = match store::messages::read(tx.conn(), lease.org, id).await {
+        Ok(Some(stored)) if stored.status == Status::Sending => {
+            let resends = stored.resends;
+            let open = |key| Ok((messages::sealed::open(key, stored)?, resends, key));
+            key.map(open).transpose()
+        }
+        Ok(_) => {
+            store::lanes::release(tx, lease.org, lease.session, id, next).await?;
+            return Ok(());
+        }
+        Err(error) => Err(error.into()),
+    };
+    let Some((mut message, resends, key)) = if_readable("message", &id, opened)?.flatten() else {
+        return unreadable::end(tx, key, clock, of, (Some(next), true)).await;
+    };
+    if resends < DEATHS && may_resend(tx, of).await? {
+        return put_back(tx, clock, of, resends + 1, next).await.map(drop);
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;
     end(tx, key, clock, &mut message, Status::Unknown, None).await

@@ -12,7 +12,7 @@ use passerelle_engine::{
 use super::outcome::{advance, of_receipt, refusal};
 use crate::{
     crash,
-    error::Fault,
+    error::{Fault, if_readable},
     events, messages,
     model::{Message, Status, millis},
     services::Services,
@@ -47,7 +47,8 @@ pub(crate) async fn commit(
                 let not_before = lease.check(tx).await?.saturating_add(millis(gap));
                 store::lanes::lock(tx, lease.org, lease.session).await?;
                 for wa_id in &wa_ids {
-                    apply(tx, &key, &clock, &lease, wa_id, &update, not_before).await?;
+                    let applied = apply(tx, &key, &clock, &lease, wa_id, &update, not_before).await;
+                    if_readable("message", wa_id, applied)?;
                 }
                 crash::point("receipt.before_commit");
                 Ok::<_, Fault>(())

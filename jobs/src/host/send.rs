@@ -47,6 +47,9 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
         }
     };
     if let Err(fault) = ready {
+        if fault.is_permanent() {
+            return Err(fault).doing("reading a message with its preview");
+        }
         tracing::warn!(message.id = %job.message, error = %fault, "the preview of a message could not be read from the database; the message waits");
         return outcome::settle(&services, &job, &claimed, &Outcome::Later(AWAY)).await;
     }

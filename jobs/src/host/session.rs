@@ -1,10 +1,11 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::{Clock, Millis},
     content::Peer,
+    ids::SessionId,
     keystore::{self, SealedKeyStore},
     lease::Lease,
     store::Tx,
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     crash,
-    error::Fault,
+    error::{self, Fault},
     events::{self, SessionChange},
     host::receipts::{self, StatusUpdate},
     inbound::Inbox,
@@ -28,6 +29,7 @@ use crate::{
     outage,
     services::Services,
     state::{
+        back_off::longer,
         in_flight::{InFlight, ServerVerdict},
         registry::Running,
         typing::Shown,
@@ -94,16 +96,23 @@ impl RunningSession {
         self.services.wake_hosts();
     }
 
-    /// Opens the connection, and retries. Returns `None` if the session is stopped or its lease lost first.
+    /// Opens the connection, and retries after longer and longer pauses. Returns `None` if the session is stopped or its lease lost first.
     async fn open(&self, whatsapp: &WhatsApp) -> Option<(Connection, ConnectionEvents)> {
+        let mut pause = Duration::ZERO;
         loop {
             let error = match self.try_open(whatsapp).await {
                 Ok(opened) => return Some(opened),
                 Err(error) => error,
             };
-            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the session could not be opened; it is tried again");
+            if error::is_outage(&error) {
+                tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "the database is down; a session waits to be opened");
+                pause = outage::PAUSE;
+            } else {
+                pause = longer(pause);
+                report_failure(self.lease.session, "open", pause, &format!("{error:#}"));
+            }
             tokio::select! {
-                () = tokio::time::sleep(outage::PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return None,
                 () = self.lost.cancelled() => return None,
             }
@@ -395,6 +404,17 @@ impl RunningSession {
             }
         }
     }
+}
+
+/// Logs and counts that a session could not be taken or opened. It is left alone for `pause`.
+pub(super) fn report_failure(
+    session: SessionId,
+    step: &'static str,
+    pause: Duration,
+    error: &dyn Display,
+) {
+    metrics::counter!("passerelle_session_failures_total", "step" => step).increment(1);
+    tracing::error!(session.id = %session, step, ?pause, %error, "a session cannot be run; it is tried again after a pause");
 }
 
 /// A change of a session that is stored.

@@ -6,6 +6,7 @@ use passerelle_engine::media::Remote;
 use super::source::NoFile;
 use crate::{
     messages,
+    model::{UNREADABLE, report_unreadable},
     services::Services,
     sessions::{
         commands::{self, Answer, Command},
@@ -22,6 +23,11 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
     let message = match messages::read(services, stored.org, message).await {
         Ok(Some(message)) => message,
         Ok(None) => return NoFile::Expired,
+        // Without the message, its sender cannot be asked.
+        Err(fault) if fault.is_permanent() => {
+            report_unreadable("message", &message, &fault);
+            return NoFile::Failed(UNREADABLE);
+        }
         Err(_) => return NoFile::Later,
     };
     let Some(message) = read_receipts::named(&message) else {

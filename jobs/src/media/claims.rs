@@ -12,7 +12,11 @@ use crate::{
     crash,
     error::Fault,
     model::{millis, token::RowToken, until},
-    queue::{JobSource, job_result::JobResult, tokens::Travels},
+    queue::{
+        JobSource,
+        job_result::{Failure, JobResult},
+        tokens::Travels,
+    },
     store::system::{
         dispatches::{FILES, Rows},
         media_claims,
@@ -53,6 +57,10 @@ impl JobSource for Fetcher {
             (due.id.to_string(), job)
         });
         Ok(claimed.collect())
+    }
+
+    async fn record(&self, job: FetchMedia, failure: Failure) -> anyhow::Result<()> {
+        Ok(self.give_up(job, failure).await?)
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {

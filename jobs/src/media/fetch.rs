@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use passerelle_engine::{
-    clock::Millis,
+    clock::{Clock, Millis},
     ids::{MediaId, OrgId},
     store::Tx,
     vault::{DataKey, Place, VaultError},
@@ -25,12 +25,13 @@ use super::{
 };
 use crate::{
     crash,
-    error::Fault,
+    error::{Fault, if_readable},
     events,
     media::{ingest::Upload, view::View},
-    model::{MediaStatus, Origin, StoredFile, millis, until},
-    queue::job_result::{Doing as _, Done, JobResult, NotDone, OrNotDone as _},
+    model::{INTERNAL, MediaStatus, Origin, StoredFile, millis, report_unreadable, until},
+    queue::job_result::{Doing as _, Done, Failure, JobResult, NotDone, OrNotDone as _},
     services::Services,
+    settings::MediaSettings,
     store::{
         self,
         media::{Outcome, Stored},
@@ -89,11 +90,8 @@ impl Fetcher {
 
     /// Makes one try and records it.
     pub(crate) async fn fetch(&self, job: FetchMedia) -> JobResult {
-        let key = match self.services.vault().org_key(job.org).await {
-            Ok(key) => key,
-            Err(VaultError::NoKey(_)) => return Ok(Done),
-            Err(error) => return Err(error).doing("opening the organisation's key"),
-        };
+        let key = self.services.vault().org_key(job.org).await;
+        let key = key.doing("opening the organisation's key")?;
         let stored = self.read(&job).await.doing("reading a file's row")?;
         let Some(stored) = stored.filter(|stored| is_this_try(stored, &job)) else {
             tracing::debug!(media.id = %job.media, "nothing to fetch any more");
@@ -109,6 +107,50 @@ impl Fetcher {
         crash::point("media.fetched");
         tracing::debug!(media.id = %job.media, attempt = job.attempt, no_file = ?brought.as_ref().err(), "a fetch ended");
         self.settle(&job, key, stored, &origin, brought).await
+    }
+
+    /// Records a try that its handler could not record.
+    pub(super) async fn give_up(&self, job: FetchMedia, failure: Failure) -> Result<(), Fault> {
+        let now = self.services.clock().now();
+        let outcome = match failure {
+            Failure::Final(code) => {
+                report_unreadable("media", &job.media, &code);
+                failed(code.into_owned(), now)
+            }
+            Failure::Counted => match wait_after(URL_AGAIN, job.attempt) {
+                Some(wait) => Outcome {
+                    status: MediaStatus::Pending,
+                    error: None,
+                    ..failed(String::new(), now.saturating_add(millis(wait)))
+                },
+                None => failed(INTERNAL.to_owned(), now),
+            },
+        };
+        let key = self.services.org_key_if_readable(job.org).await?;
+        let (clock, settings) = (
+            self.services.clock().clone(),
+            self.services.settings().media.clone(),
+        );
+        let (org, media, attempt) = (job.org, job.media, job.attempt);
+        let write = self.services.store().write(org, move |tx: &mut Tx| {
+            Box::pin(async move {
+                let settled = store::media::settle(tx, org, media, attempt, &outcome).await?;
+                let (Some(key), true) = (key, settled) else {
+                    return Ok(());
+                };
+                let told = match store::media::read(tx.conn(), org, media).await {
+                    Ok(Some(settled)) => tell(tx, &key, &settings, &clock, &settled).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error.into()),
+                };
+                // Without an event, the API still says how the file ended.
+                if_readable("media", &media, told).map(drop)
+            })
+        });
+        write.await?;
+        self.services.wake_lanes();
+        self.services.wake_deliveries();
+        Ok(())
     }
 
     async fn read(&self, job: &FetchMedia) -> Result<Option<Stored>, Fault> {
@@ -193,12 +235,7 @@ impl Fetcher {
                     file_sealed: outcome.file_sealed,
                     ..stored
                 };
-                let file = super::sealed::open(&key, &settled)?;
-                if file.message.is_some() {
-                    let view = View::of(&key, &settings, file, now);
-                    let shown = (view.session, view.status, view.json());
-                    events::media(tx, &key, org, shown, &clock).await?;
-                }
+                tell(tx, &key, &settings, &clock, &settled).await?;
                 crash::point("media.before_commit");
                 Ok(true)
             })
@@ -217,6 +254,39 @@ impl Fetcher {
         self.services.wake_deliveries();
         if counted { result } else { Ok(Done) }
     }
+}
+
+/// Emits the event of an inbound file's new status, if there is one.
+async fn tell(
+    tx: &mut Tx,
+    key: &DataKey,
+    settings: &MediaSettings,
+    clock: &Clock,
+    settled: &Stored,
+) -> Result<(), Fault> {
+    if settled.message.is_none() {
+        return Ok(());
+    }
+    let file = super::sealed::open(key, settled)?;
+    let view = View::of(key, settings, file, clock.now());
+    let shown = (view.session, view.status, view.json());
+    events::media(tx, key, settled.org, shown, clock).await
+}
+
+fn failed(code: String, due_at: Millis) -> Outcome {
+    Outcome {
+        status: MediaStatus::Failed,
+        error: Some(code),
+        object: None,
+        file_sealed: None,
+        origin_sealed: None,
+        due_at,
+    }
+}
+
+fn wait_after(waits: &[Duration], made: i64) -> Option<Duration> {
+    let made = usize::try_from(made - 1).ok()?;
+    waits.get(made).copied()
 }
 
 /// What a try makes of the row.
@@ -291,15 +361,13 @@ fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcom
         Origin::Url { .. } => URL_AGAIN,
         Origin::WhatsApp { .. } => WHATSAPP_AGAIN,
     };
-    let again = usize::try_from(made - 1)
-        .ok()
-        .and_then(|made| waits.get(made));
+    let again = wait_after(waits, made);
     let (status, error, wait) = match no_file {
         NoFile::Failed(code) => (MediaStatus::Failed, Some(*code), Duration::ZERO),
         NoFile::Moved(_) => (MediaStatus::Pending, None, Duration::ZERO),
         NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
         NoFile::Later => match again {
-            Some(wait) => (MediaStatus::Pending, None, *wait),
+            Some(wait) => (MediaStatus::Pending, None, wait),
             None => (
                 MediaStatus::Failed,
                 Some("media_unreachable"),

@@ -64,7 +64,14 @@ pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault>
         media_claims::overdue(&mut conn, now).await?
     };
     for (org, id) in overdue {
-        super::delete(services, org, id).await?;
+        match super::delete(services, org, id).await {
+            Err(fault) if fault.is_outage() => return Err(fault),
+            // The file is left for the next sweep; the others are deleted.
+            Err(fault) => {
+                tracing::error!(media.id = %id, error = %fault, "an expired file could not be deleted");
+            }
+            Ok(_) => {}
+        }
     }
     Ok(())
 }

@@ -5,12 +5,14 @@
 //! | here | reading and listing |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`] | messages about other messages |
+//! | [`unreadable`] | the end of a message that cannot be read |
 //! | [`opt_out`] | the words with which a contact opts out |
 
 pub(crate) mod opt_out;
 pub(crate) mod sealed;
 pub mod shown;
 pub mod target;
+pub(crate) mod unreadable;
 
 use passerelle_engine::ids::{MessageId, OrgId};
 
@@ -44,13 +46,6 @@ pub async fn list(
     let key = services.vault().org_key(org).await?;
     let mut conn = services.store().read(org).await?;
     let stored = store::messages::list(&mut conn, org, filter, page).await?;
-    let items = stored
-        .items
-        .into_iter()
-        .map(|row| sealed::open(&key, row))
-        .collect::<Result<_, _>>()?;
-    Ok(Listed {
-        items,
-        more: stored.more,
-    })
+    let id = |row: &store::messages::Stored| row.id.to_string();
+    Ok(stored.open("message", id, |row| sealed::open(&key, row)))
 }

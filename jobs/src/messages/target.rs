@@ -18,7 +18,7 @@ use passerelle_engine::{
 
 use crate::{
     contacts::Met,
-    error::Fault,
+    error::{Fault, if_readable},
     events::{
         self,
         emit::{NewEvent, emit},
@@ -189,21 +189,26 @@ pub(crate) async fn recognise(
     inbound: &mut Inbound,
 ) -> Result<(), Fault> {
     if let Some(reply) = &mut inbound.context.reply_to {
-        let known = known(tx, key, chat, writer, &reply.target).await?;
-        reply.target.message_id = known.map(|stored| stored.id);
+        let known = known(tx, key, chat, writer, &reply.target).await;
+        let known = if_readable("message", &reply.target.wa_message_id, known)?;
+        reply.target.message_id = known.flatten().map(|stored| stored.id);
     }
     let Some(target) = inbound.content.target() else {
         return Ok(());
     };
-    let Some(stored) = known(tx, key, chat, writer, target).await? else {
+    let known = known(tx, key, chat, writer, target).await;
+    let known = if_readable("message", &target.wa_message_id, known)?;
+    let Some(stored) = known.flatten() else {
         return Ok(());
     };
     if let Some(target) = inbound.content.target_mut() {
         target.message_id = Some(stored.id);
     }
     if let (Content::PollVote(vote), Some(ballot)) = (&mut inbound.content, &inbound.ballot) {
-        let about = messages::sealed::open(key, stored)?;
-        if let (Content::Poll(poll), Some(secret)) = (about.content, about.context.secret) {
+        let (id, about) = (stored.id, messages::sealed::open(key, stored));
+        let about = if_readable("message", &id, about)?;
+        let about = about.map(|about| (about.content, about.context.secret));
+        if let Some((Content::Poll(poll), Some(secret))) = about {
             vote.options = ballot.open(&secret, &poll.options);
         }
     }
@@ -303,10 +308,16 @@ async fn edited(
     at: Millis,
 ) -> Result<(), Fault> {
     let org = message.org;
-    let Some(stored) = store::messages::read(tx.conn(), org, id).await? else {
+    let stored = store::messages::read(tx.conn(), org, id).await;
+    let stored = if_readable("message", &id, stored.map_err(Fault::from))?;
+    let Some(stored) = stored.flatten() else {
         return Ok(());
     };
-    let mut about = messages::sealed::open(key, stored)?;
+    let about = messages::sealed::open(key, stored);
+    // The change itself went out or came in; only its target stays as it is.
+    let Some(mut about) = if_readable("message", &id, about)? else {
+        return Ok(());
+    };
     if !about.content.say(&edit.body) {
         return Ok(());
     }

@@ -57,10 +57,12 @@ pub struct Attempt {
     /// The reply's status; `None` if no reply came.
     pub http_status: Option<i64>,
     /// Why it failed, as a stable code (`http_status`, `timeout`, `connection_failed`,
-    /// `url_not_allowed`); `None` if it succeeded.
+    /// `url_not_allowed`, `unreadable_row`, `internal`); `None` if it succeeded.
     pub error: Option<String>,
     /// The first 16 KiB of the reply, if one came.
     pub reply: Option<Vec<u8>>,
+    /// Whether a reply came that cannot be decrypted any more.
+    pub unreadable: bool,
 }
 
 impl std::fmt::Debug for Attempt {

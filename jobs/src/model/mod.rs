@@ -32,12 +32,15 @@ mod session;
 mod tenant;
 mod time;
 pub mod token;
+mod unreadable;
 
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Status};
-pub use page::{Listed, PAGE_MAX, Page};
+pub use page::{Listed, PAGE_MAX, Page, UnreadableRow};
 pub use session::{Desired, EndReason, Session, Uncertain};
 pub use tenant::{ApiKey, Organisation};
 pub use time::rfc3339;
 pub(crate) use time::{millis, until};
+pub use unreadable::UNREADABLE;
+pub(crate) use unreadable::{INTERNAL, report_unreadable};

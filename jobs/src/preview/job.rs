@@ -9,7 +9,7 @@ use passerelle_engine::{
     content::{Content, LinkPreview},
     ids::{MessageId, OrgId},
     store::Tx,
-    vault::{Place, VaultError},
+    vault::Place,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use crate::{
     model::{Message, Status, millis, until},
     queue::{
         JobSource,
-        job_result::{Doing as _, Done, JobResult},
+        job_result::{Doing as _, Done, Failure, JobResult},
     },
     services::Services,
     store::{self, system::preview_claims},
@@ -63,6 +63,16 @@ impl JobSource for Previews {
         Ok(jobs.collect())
     }
 
+    /// Gives up the preview: the message goes out without it.
+    async fn record(&self, job: FetchPreview, _: Failure) -> anyhow::Result<()> {
+        let FetchPreview { org, message } = job;
+        let write = self.0.store().write(org, move |tx: &mut Tx| {
+            Box::pin(async move { store::previews::settle(tx, org, message, None).await })
+        });
+        let written: Result<_, sqlx::Error> = write.await;
+        Ok(written?)
+    }
+
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
         let now = self.0.clock().now();
         let mut conn = self.0.store().read_system().await?;
@@ -86,10 +96,9 @@ impl Previewer {
 
     /// Fetches one preview and records it.
     pub(crate) async fn fetch(&self, job: FetchPreview) -> JobResult {
-        let message = match messages::read(&self.services, job.org, job.message).await {
-            Ok(Some(message)) => message,
-            Ok(None) | Err(Fault::Vault(VaultError::NoKey(_))) => return Ok(Done),
-            Err(fault) => return Err(fault).doing("reading a message with a link"),
+        let read = messages::read(&self.services, job.org, job.message).await;
+        let Some(message) = read.doing("reading a message with a link")? else {
+            return Ok(Done);
         };
         let fetched = match unfinished(&message.content) {
             Some(wanted) if self.is_worth_it(&message) => self.fetcher.fill(wanted.clone()).await,

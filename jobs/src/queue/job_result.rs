@@ -5,15 +5,16 @@
 //! [`OrNotDone::or_fail`] before its `?`.
 //!
 //! The row is the truth. `Done`, `Snooze` and a `Fail` without a cause describe what the handler has
-//! committed. `Retry` and a `Fail` with a cause mean that it committed nothing: the claim lapses, and the
-//! row is claimed again.
+//! committed. `Retry` and a `Fail` with a cause mean that it committed nothing. Then the worker has the queue
+//! commit a [`Failure`], so that a row that always fails comes to an end. Only an outage of the database counts
+//! as nothing: the claim lapses, and the row is claimed again.
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::error::Fault;
-
-/// The code of a row whose stored or sealed values cannot be read.
-pub(crate) const UNREADABLE: &str = "unreadable_row";
+use crate::{
+    error::{Fault, is_outage},
+    model::UNREADABLE,
+};
 
 /// What a handler returns.
 pub type JobResult = Result<Done, NotDone>;
@@ -34,7 +35,7 @@ pub enum NotDone {
     /// The handler found that no further try can succeed.
     #[error("the job failed: {code}")]
     Fail {
-        /// A stable code: the row's, or [`UNREADABLE`] if nothing was recorded.
+        /// A stable code: the row's, or [`UNREADABLE`] if the handler recorded nothing.
         code: Cow<'static, str>,
         /// What went wrong, if the handler could not record the failure.
         #[source]
@@ -51,17 +52,30 @@ impl NotDone {
         }
     }
 
-    /// Splits off what committed nothing: its error, with the code of a permanent failure.
-    pub(crate) fn unrecorded(self) -> Result<Self, (anyhow::Error, Option<Cow<'static, str>>)> {
+    /// Splits off what committed nothing: its error, and what its queue has to commit. That is `None` during
+    /// an outage of the database.
+    pub(crate) fn unrecorded(self) -> Result<Self, (anyhow::Error, Option<Failure>)> {
         match self {
-            Self::Retry(error) => Err((error, None)),
+            Self::Retry(error) => {
+                let counts = !is_outage(&error);
+                Err((error, counts.then_some(Failure::Counted)))
+            }
             Self::Fail {
                 code,
                 cause: Some(error),
-            } => Err((error, Some(code))),
+            } => Err((error, Some(Failure::Final(code)))),
             recorded => Ok(recorded),
         }
     }
+}
+
+/// A failed run whose handler committed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No later run can succeed. The row ends with this code.
+    Final(Cow<'static, str>),
+    /// A later run may succeed. The run counts as a try; after the last one the row ends as `internal`.
+    Counted,
 }
 
 /// The decision at a step that ends in a [`Fault`].
@@ -113,14 +127,25 @@ mod tests {
     }
 
     #[test]
-    fn what_may_work_later_is_retried() {
+    fn an_outage_is_retried_and_counts_as_nothing() {
         for fault in [
             Fault::Store(sqlx::Error::PoolTimedOut),
             Fault::Vault(VaultError::Store(sqlx::Error::PoolTimedOut)),
+        ] {
+            let (error, failure) = result(fault).unrecorded().unwrap_err();
+            assert_eq!((error.to_string().as_str(), failure), ("a step", None));
+        }
+    }
+
+    #[test]
+    fn what_may_work_later_is_retried_and_counted() {
+        for fault in [
+            Fault::Store(sqlx::Error::RowNotFound),
+            Fault::Vault(VaultError::MissingKek("k2".to_owned())),
             Fault::LeaseLost,
         ] {
-            let (error, code) = result(fault).unrecorded().unwrap_err();
-            assert_eq!((error.to_string().as_str(), code), ("a step", None));
+            let (_, failure) = result(fault).unrecorded().unwrap_err();
+            assert_eq!(failure, Some(Failure::Counted));
         }
     }
 
@@ -133,10 +158,11 @@ mod tests {
         for fault in [
             Fault::Store(unreadable),
             Fault::Vault(VaultError::DoesNotOpen("message.content")),
+            Fault::Vault(VaultError::NoKey("org_1".to_owned())),
             Fault::Json(serde_json::from_str::<u8>("x").unwrap_err()),
         ] {
-            let (_, code) = result(fault).unrecorded().unwrap_err();
-            assert_eq!(code.as_deref(), Some(UNREADABLE));
+            let (_, failure) = result(fault).unrecorded().unwrap_err();
+            assert_eq!(failure, Some(Failure::Final(UNREADABLE.into())));
         }
     }
 

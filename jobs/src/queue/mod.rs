@@ -20,6 +20,7 @@ pub mod worker;
 mod tests;
 
 use std::{
+    fmt::Debug,
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -47,6 +48,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::job_result::Failure;
+
 /// The longest rest between two looks: the cost of a lost wake-up.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// The pause after the store failed, or after due rows could not be claimed.
@@ -57,7 +60,7 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Rows of the store that are jobs.
 pub trait JobSource: Send + Sync + 'static {
     /// What the handler receives: ids, never contents.
-    type Job: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static;
+    type Job: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + Unpin + 'static;
 
     /// The queue's name in worker names and logs.
     const NAME: &'static str;
@@ -67,6 +70,14 @@ pub trait JobSource: Send + Sync + 'static {
         &self,
         k: usize,
     ) -> impl Future<Output = anyhow::Result<Vec<(String, Self::Job)>>> + Send;
+
+    /// Commits a failed run that the handler did not commit, so that a row that always fails comes to an end.
+    /// Reads nothing that may be unreadable. Does nothing if the row was settled since.
+    fn record(
+        &self,
+        job: Self::Job,
+        failure: Failure,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Returns how long until a row can be claimed: zero if one can be now, `None` if none is known.
     /// Only reads; called before every claim.

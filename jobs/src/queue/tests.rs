@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    job_result::{Done, JobResult, NotDone, OrNotDone as _},
+    job_result::{Done, Failure, JobResult, NotDone, OrNotDone as _},
     worker::Workload,
     *,
 };
@@ -36,6 +36,7 @@ struct Rows {
     down: AtomicBool,
     panics: AtomicBool,
     slow: Mutex<Option<Arc<Notify>>>,
+    recorded: Mutex<Vec<(u32, Failure)>>,
 }
 
 impl Rows {
@@ -67,6 +68,11 @@ impl JobSource for Rows {
         }
         let job = |(_, row): (Instant, u32)| (row.to_string(), Row(row));
         Ok(claimed.into_iter().map(job).collect())
+    }
+
+    async fn record(&self, Row(row): Row, failure: Failure) -> anyhow::Result<()> {
+        self.recorded.lock().unwrap().push((row, failure));
+        Ok(())
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
@@ -323,7 +329,18 @@ async fn a_job_that_panics_or_is_not_done_frees_its_slot() {
     });
     running.put([1, 2, 3, 4, 5, 6]);
     assert_eq!(next(&mut runs).await, 6);
+    let rows = Arc::clone(&running.rows);
     running.stop().await;
+    // What the handler did not record, the queue did.
+    let unreadable = Failure::Final("unreadable_row".into());
+    assert_eq!(
+        *rows.recorded.lock().unwrap(),
+        [
+            (1, Failure::Counted),
+            (2, Failure::Counted),
+            (5, unreadable)
+        ]
+    );
 }
 
 #[tokio::test]
@@ -344,6 +361,8 @@ async fn a_job_that_hangs_is_dropped_at_its_time() {
     let row = timeout(SOON, runs.recv()).await.unwrap();
     assert_eq!(row, Some(2));
     assert!(put.elapsed() >= Duration::from_millis(300));
+    let recorded = running.rows.recorded.lock().unwrap().clone();
+    assert_eq!(recorded, [(1, Failure::Counted)]);
     running.stop().await;
 }
 

@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     JobSource,
-    job_result::JobResult,
+    job_result::{Failure, JobResult},
     worker::{self, Workload},
 };
 use crate::{
@@ -82,6 +82,10 @@ impl<K: Travels> JobSource for Resting<K> {
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, K::Job)>> {
         self.kind.claim(k).await
+    }
+
+    async fn record(&self, job: K::Job, failure: Failure) -> anyhow::Result<()> {
+        self.kind.record(job, failure).await
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {

@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use anyhow::{Context as _, anyhow};
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use tokio::sync::Notify;
 use tokio_util::{
@@ -11,7 +12,7 @@ use tokio_util::{
 
 use super::{
     JobSource, SqlQueue,
-    job_result::{Done, JobResult, NotDone},
+    job_result::{JobResult, NotDone},
 };
 
 /// How a queue's jobs are run.
@@ -21,15 +22,15 @@ pub struct Workload {
     pub boot: String,
     /// The most jobs that run at once.
     pub concurrency: usize,
-    /// A job that takes longer is dropped and logged; its row's claim lapses.
+    /// A job that takes longer is dropped; it counts as a failed run.
     pub timeout: Duration,
 }
 
 /// Runs the queue's jobs, each as its own task on `tasks`, until `stop` is cancelled and everything
 /// claimed has ended. The worker is restarted after any failure inside.
 ///
-/// The handler commits the outcome of the row; its result is only logged. A row that it did not settle is
-/// recovered by its queue: a delivery's claim lapses, an orphaned message is resolved.
+/// The handler commits the outcome of the row. If it could not, the queue records the failed run
+/// ([`JobSource::record`]). Only an outage of the database leaves the row as it is: its claim lapses.
 pub async fn run<S, H, F>(
     source: Arc<S>,
     wake: Arc<Notify>,
@@ -51,14 +52,25 @@ pub async fn run<S, H, F>(
                 stop.clone(),
             );
             let (handle, wake, tasks) = (handle.clone(), Arc::clone(&wake), tasks.clone());
+            let rows = Arc::clone(&source);
             WorkerBuilder::new(format!("{}-{}-{restart}", S::NAME, workload.boot).as_str())
                 .backend(queue)
                 .catch_panic()
                 .concurrency(workload.concurrency)
-                .timeout(workload.timeout)
                 .build(move |job: S::Job| {
-                    let running = AbortOnDropHandle::new(tasks.spawn(handle(job)));
-                    settle(S::NAME, running, WakeOnEnd(Arc::clone(&wake)))
+                    let running = AbortOnDropHandle::new(tasks.spawn(handle(job.clone())));
+                    let (source, wake) = (Arc::clone(&rows), WakeOnEnd(Arc::clone(&wake)));
+                    async move {
+                        let finished = finish(&*source, job, workload.timeout, running).await;
+                        if let Err(error) = finished {
+                            tracing::error!(
+                                queue = S::NAME,
+                                error = format!("{error:#}"),
+                                "a failed job was not recorded; its claim lapses"
+                            );
+                        }
+                        drop(wake);
+                    }
                 })
         })
         .should_restart(move |_, error| {
@@ -81,32 +93,41 @@ impl Drop for WakeOnEnd {
     }
 }
 
-async fn settle(queue: &'static str, running: AbortOnDropHandle<JobResult>, wake: WakeOnEnd) {
-    match running.await {
-        Ok(Ok(Done)) => {}
-        Ok(Err(not_done)) => {
-            log(queue, not_done);
-        }
-        Err(error) => tracing::error!(queue, %error, "a job panicked"),
-    }
-    drop(wake);
-}
-
-/// Logs what became of a job that is not done. Returns the error of one that committed nothing.
-pub(super) fn log(queue: &'static str, not_done: NotDone) -> Option<anyhow::Error> {
-    match not_done.unrecorded() {
+/// Runs a claimed job for at most `time`, and ends the run: what the handler did not commit, its queue does.
+/// Returns an error if nothing was committed at all.
+pub(super) async fn finish<S: JobSource>(
+    source: &S,
+    job: S::Job,
+    time: Duration,
+    running: AbortOnDropHandle<JobResult>,
+) -> anyhow::Result<()> {
+    let done = match tokio::time::timeout(time, running).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => Err(NotDone::Retry(anyhow!("the job panicked: {error}"))),
+        Err(_) => Err(NotDone::Retry(anyhow!("the job took too long"))),
+    };
+    let Err(not_done) = done else { return Ok(()) };
+    let (error, failure) = match not_done.unrecorded() {
         Ok(recorded) => {
-            tracing::debug!(queue, result = %recorded, "a job is not done");
-            None
+            tracing::debug!(queue = S::NAME, result = %recorded, "a job is not done");
+            return Ok(());
         }
-        Err((error, code)) => {
-            tracing::error!(
-                queue,
-                code = code.as_deref(),
-                error = format!("{error:#}"),
-                "a job did not settle its row"
-            );
-            Some(error)
-        }
-    }
+        Err(unrecorded) => unrecorded,
+    };
+    let error_text = format!("{error:#}");
+    tracing::error!(
+        queue = S::NAME,
+        ?job,
+        ?failure,
+        error = error_text,
+        "a job did not settle its row"
+    );
+    let Some(failure) = failure else {
+        return Err(error);
+    };
+    metrics::counter!("passerelle_jobs_failed_total", "queue" => S::NAME).increment(1);
+    source
+        .record(job, failure)
+        .await
+        .context("recording a failed job")
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    error::{AskError, Fault},
+    error::{AskError, Fault, if_readable},
     model::{State, number::NumberStatus},
     services::Services,
     state::typing::SHOWN,
@@ -132,7 +132,8 @@ pub(crate) async fn answer_open(services: &Services, tasks: &TaskTracker) -> Res
     for (org, session, id, asked) in taken.await? {
         let services = services.clone();
         tasks.spawn(async move {
-            if let Err(fault) = answer(&services, org, session, id, &asked).await {
+            let answered = answer(&services, org, session, id, &asked).await;
+            if let Err(fault) = if_readable("command", &id, answered) {
                 tracing::warn!(session.id = %session, error = %fault, "a command was not answered");
             }
         });

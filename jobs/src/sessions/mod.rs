@@ -28,8 +28,10 @@ use tokio_util::task::TaskTracker;
 
 use self::commands::{Answer, Command};
 use crate::{
-    error::Fault,
-    model::{Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis},
+    error::{Fault, if_readable},
+    model::{
+        Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis, report_unreadable,
+    },
     services::Services,
     settings::DEAD,
     store::{self, sessions::Stored},
@@ -91,15 +93,8 @@ pub async fn list(
     let mut conn = services.store().read(org).await?;
     let seen_since = seen_since(services, &mut conn).await?;
     let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
-    let items = stored
-        .items
-        .into_iter()
-        .map(|row| open(services, &key, org, row))
-        .collect::<Result<_, _>>()?;
-    Ok(Listed {
-        items,
-        more: stored.more,
-    })
+    let id = |row: &Stored| row.id.to_string();
+    Ok(stored.open("session", id, |row| open(services, &key, org, row)))
 }
 
 /// Requests that the session runs: it connects, or waits to be linked.
@@ -230,7 +225,9 @@ async fn published(
     };
     let record = id.to_string();
     let qr = sealed.map(|sealed| key.open_json(&Place::of(org, store::live::QR, &record), &sealed));
-    let mut qr: Option<Qr> = qr.transpose()?;
+    let qr = qr.transpose().map_err(Fault::from);
+    // The host publishes the next code within a minute.
+    let mut qr: Option<Qr> = if_readable("live", &id, qr)?.flatten();
     if let Some(qr) = &mut qr {
         // The row uses the database's clock, because the hosts' clocks may differ. Convert it to ours.
         let ahead = services.clock().now().saturating_sub(now);
@@ -353,6 +350,10 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         Err(CommandError::NotFound) => return Ok(false),
         Err(CommandError::Refused) => {
             tracing::warn!(session.id = %id, "the session is deleted, but its device could not be unlinked");
+        }
+        // A session that cannot be read can still be deleted.
+        Err(CommandError::Fault(fault)) if fault.is_permanent() => {
+            report_unreadable("session", &id, &fault);
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }

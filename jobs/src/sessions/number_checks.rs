@@ -15,7 +15,7 @@ use passerelle_engine::{
 
 use crate::{
     contacts::{self, Book},
-    error::{AskError, Fault},
+    error::{AskError, Fault, if_readable},
     model::{
         millis,
         number::{Checked, NumberStatus},
@@ -52,10 +52,13 @@ pub async fn check(
         return Err(AskError::NotFound);
     }
     if let Some((sealed, at)) = known {
-        let found: NumberStatus = key
-            .open_json(&Place::of(org, ANSWER, &record), &sealed)
-            .map_err(Fault::from)?;
-        return Ok(found.at(at));
+        let found = key.open_json(&Place::of(org, ANSWER, &record), &sealed);
+        let found: Option<NumberStatus> =
+            if_readable("number_check", &record, found.map_err(Fault::from))?;
+        // WhatsApp is asked again if the stored answer cannot be read.
+        if let Some(found) = found {
+            return Ok(found.at(at));
+        }
     }
     let answer = commands::ask(services, org, session, Command::Find(phone.clone())).await?;
     let found: NumberStatus = serde_json::from_str(&answer.into_text()?).map_err(Fault::from)?;

@@ -1,6 +1,7 @@
 //! The in-memory state of a process: data and small methods. Nothing here does I/O. Nothing here names
 //! `Services`, which is built from these types.
 
+pub(crate) mod back_off;
 pub(crate) mod decoding;
 pub(crate) mod fence;
 pub(crate) mod gathering;

@@ -16,6 +16,7 @@ use super::{
 use crate::model::{
     Listed, Page,
     delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+    report_unreadable,
 };
 
 /// The label under which the reply to an attempt is encrypted.
@@ -110,16 +111,31 @@ pub(crate) async fn settle(
     .await
 }
 
-/// Stores the outcome of an attempt.
+/// Returns how many attempts a running delivery has had; `None` if it is not running.
+pub(crate) async fn attempts_made(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: DeliveryId,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT attempts FROM delivery WHERE org_id = $1 AND id = $2 AND status = 'running'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await
+}
+
+/// Stores the outcome of an attempt. Without a key, the reply is not stored.
 pub(crate) async fn record(
     tx: &mut Tx,
-    key: &DataKey,
+    key: Option<&DataKey>,
     org: OrgId,
     delivery: DeliveryId,
     attempt: &Attempt,
 ) -> Result<(), sqlx::Error> {
     let id = attempt.id.to_string();
-    let reply = attempt.reply.as_ref();
+    let reply = key.zip(attempt.reply.as_ref());
     sqlx::query(
         "INSERT INTO attempt (id, org_id, delivery_id, number, started_at, took_ms, http_status, error, reply_sealed) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -132,7 +148,7 @@ pub(crate) async fn record(
     .bind(attempt.took_ms)
     .bind(attempt.http_status)
     .bind(attempt.error.as_deref())
-    .bind(reply.map(|reply| key.seal(&Place::of(org, REPLY, &id), reply)))
+    .bind(reply.map(|(key, reply)| key.seal(&Place::of(org, REPLY, &id), reply)))
     .run(tx)
     .await
 }
@@ -174,7 +190,7 @@ pub(crate) async fn list(
         Some(endpoint) => (LIST_OF_ENDPOINT, endpoint.to_string()),
         None => (LIST, String::new()),
     };
-    let items = sqlx::query_as(sql)
+    let rows = sqlx::query(sql)
         .bind(org.to_string())
         .bind(page.below())
         .bind(endpoint)
@@ -182,7 +198,7 @@ pub(crate) async fn list(
         .bind(page.fetch())
         .fetch_all(conn)
         .await?;
-    Ok(Listed::cut(items, page))
+    Ok(row::page_as("delivery", rows, page))
 }
 
 pub(crate) async fn read(
@@ -222,10 +238,15 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
     let id: AttemptId = row::id(row, "id")?;
     let sealed: Option<Vec<u8>> = row.try_get("reply_sealed")?;
     let place_of = id.to_string();
-    let reply = sealed.map(|sealed| {
-        let reply = key.open(&Place::of(org, REPLY, &place_of), &sealed);
-        reply.map_err(|error| row::unreadable("reply_sealed", error))
-    });
+    let reply = sealed.map(|sealed| key.open(&Place::of(org, REPLY, &place_of), &sealed));
+    // The rest of the attempt still says how it ended.
+    let (reply, unreadable) = match reply.transpose() {
+        Ok(reply) => (reply, false),
+        Err(error) => {
+            report_unreadable("attempt", &id, &error);
+            (None, true)
+        }
+    };
     Ok(Attempt {
         id,
         number: row.try_get("number")?,
@@ -233,7 +254,8 @@ fn attempt(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Attempt, sqlx::Err
         took_ms: row.try_get("took_ms")?,
         http_status: row.try_get("http_status")?,
         error: row.try_get("error")?,
-        reply: reply.transpose()?.map(|reply| reply.to_vec()),
+        reply: reply.map(|reply| reply.to_vec()),
+        unreadable,
     })
 }
 

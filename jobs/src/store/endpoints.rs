@@ -13,6 +13,7 @@ use crate::model::{
     Listed, Page,
     endpoint::{Disabled, Endpoint, Secret},
     event::EventType,
+    report_unreadable,
 };
 
 const URL: &str = "endpoint.url";
@@ -84,8 +85,9 @@ pub(crate) async fn list(
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
-    let items = rows.iter().map(|row| from_row(key, org, row));
-    Ok(Listed::cut(items.collect::<Result<_, _>>()?, page))
+    Ok(row::page("endpoint", rows, page, |row| {
+        from_row(key, org, row)
+    }))
 }
 
 /// Deletes an endpoint and its deliveries. Returns whether there was one.
@@ -175,28 +177,31 @@ pub(crate) async fn secrets(
     }))
 }
 
-/// SQL for the enabled endpoints of organisation `$1`, with the types that each wants, as JSON that both
-/// engines can build: `[["whe_…",["message.sent"]],…]`. An organisation has few endpoints, and each
-/// event reads them inside another statement.
+/// SQL for the enabled endpoints of organisation `$1`, with the types that each wants, as text that both
+/// engines can build: a line such as `whe_… ["message.sent"]` for each. An organisation has few endpoints,
+/// and each event reads them inside another statement.
 macro_rules! listening {
     () => {
-        "(SELECT '[' || string_agg('[\"' || id || '\",' || events || ']', ',') || ']' FROM endpoint \
+        "(SELECT string_agg(id || ' ' || events, '\n') FROM endpoint \
          WHERE org_id = $1 AND disabled_at IS NULL)"
     };
 }
 pub(super) use listening;
 
-/// Returns the endpoints of a `listening!` result that want this type.
-pub(crate) fn wanting(
-    listening: Option<&str>,
-    kind: EventType,
-) -> Result<Vec<EndpointId>, sqlx::Error> {
-    let listening: Vec<(EndpointId, Vec<&str>)> =
-        serde_json::from_str(listening.unwrap_or("[]"))
-            .map_err(|error| row::unreadable("listening", error))?;
-    let wants = |types: &[&str]| types.is_empty() || types.contains(&kind.as_str());
-    let wanting = listening.into_iter().filter(|(_, types)| wants(types));
-    Ok(wanting.map(|(id, _)| id).collect())
+/// Returns the endpoints of a `listening!` result that want this type. An endpoint whose types cannot be read
+/// gets every event, so that nothing is lost.
+pub(crate) fn wanting(listening: Option<&str>, kind: EventType) -> Vec<EndpointId> {
+    let wants = |id: &str, types: &str| match serde_json::from_str::<Vec<&str>>(types) {
+        Ok(types) => types.is_empty() || types.contains(&kind.as_str()),
+        Err(error) => {
+            report_unreadable("endpoint", &id, &error);
+            true
+        }
+    };
+    let lines = listening.unwrap_or_default().lines();
+    let endpoints = lines.filter_map(|line| line.split_once(' '));
+    let wanting = endpoints.filter(|(id, types)| wants(id, types));
+    wanting.filter_map(|(id, _)| id.parse().ok()).collect()
 }
 
 /// Records a success.
@@ -277,4 +282,23 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::E
         failing_since: row.try_get("failing_since")?,
         created_at: row.try_get("created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn types_that_cannot_be_read_hold_up_no_other_endpoint() {
+        let clock = Clock::system();
+        let [all, sent, read, damaged] = std::array::from_fn(|_| EndpointId::new(&clock));
+        let listening = format!(
+            "{all} []\n{sent} [\"message.sent\"]\n{read} [\"message.read\"]\n{damaged} [\"mes"
+        );
+        let wanting = wanting(Some(&listening), EventType::MessageSent);
+        assert_eq!(wanting, [all, sent, damaged]);
+        assert_eq!(super::wanting(None, EventType::MessageSent), []);
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, sqlx::Error> {
-    let items = sqlx::query_as(
+    let rows = sqlx::query(
         "SELECT id, name, public_id, created_at, revoked_at FROM api_key \
          WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
     )
@@ -43,7 +43,7 @@ pub(crate) async fn list(
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
-    Ok(Listed::cut(items, page))
+    Ok(row::page_as("api_key", rows, page))
 }
 
 /// Revokes a key. Returns whether there is one. A second call keeps the time of the first.

@@ -193,7 +193,8 @@ pub(crate) async fn delete(
         .bind(id.to_string())
         .fetch_optional(tx.conn())
         .await?;
-    row.map(|row| row::id_or_null(&row, "object")).transpose()
+    // The reconciler deletes an object whose name cannot be read.
+    Ok(row.map(|row| row::id_or_null(&row, "object").unwrap_or_default()))
 }
 
 /// Deletes the file of this inbound message. Nothing can decrypt its object any more; the reconciler

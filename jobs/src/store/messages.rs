@@ -201,6 +201,40 @@ pub(crate) async fn read(
     .await
 }
 
+/// What is stored unencrypted of an outbound message.
+pub(crate) struct Plain {
+    /// The status as it is written; a later version may know more of them.
+    pub(crate) status: String,
+    pub(crate) resends: i64,
+    pub(crate) wa_id: String,
+    pub(crate) created_at: Millis,
+    pub(crate) expires_at: Option<Millis>,
+}
+
+/// Reads the unencrypted part of an outbound message. A column that cannot be read counts as empty, so that
+/// every message can be ended.
+pub(crate) async fn plain(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<Plain>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT status, resends, wa_id, created_at, expires_at FROM message \
+         WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.map(|row| Plain {
+        status: row.try_get("status").unwrap_or_default(),
+        resends: row.try_get("resends").unwrap_or_default(),
+        wa_id: row.try_get("wa_id").unwrap_or_default(),
+        created_at: row.try_get("created_at").unwrap_or_default(),
+        expires_at: row.try_get("expires_at").unwrap_or_default(),
+    }))
+}
+
 /// Returns a message that a claim set to `sending`, and whether its recipient has opted out since the
 /// accept. `None` if it is deleted or no longer `sending`.
 pub(crate) async fn claimed(
@@ -251,7 +285,7 @@ pub(crate) async fn list(
         Some(session) => (LIST_OF_SESSION, session.to_string()),
         None => (LIST, String::new()),
     };
-    let items = sqlx::query_as(sql)
+    let rows = sqlx::query(sql)
         .bind(org.to_string())
         .bind(page.below())
         .bind(session)
@@ -260,7 +294,7 @@ pub(crate) async fn list(
         .bind(page.fetch())
         .fetch_all(conn)
         .await?;
-    Ok(Listed::cut(items, page))
+    Ok(row::page_as("message", rows, page))
 }
 
 /// Returns the outbound message with this WhatsApp id.

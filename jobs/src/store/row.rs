@@ -4,10 +4,12 @@ use std::str::FromStr;
 
 use passerelle_engine::{ids::InvalidId, store::Tx};
 use sqlx::{
-    Any, Row as _,
+    Any, FromRow, Row as _,
     any::{AnyArguments, AnyRow},
     query::Query,
 };
+
+use crate::model::{Listed, Page, report_unreadable};
 
 /// Runs a statement that returns no rows.
 pub(super) trait Run: Sized {
@@ -51,6 +53,48 @@ pub(super) fn word<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Er
     let text: String = row.try_get(column)?;
     text.parse()
         .map_err(|_| unreadable(column, "not a value that this version knows"))
+}
+
+/// Reads each row with `read`. Leaves out a row of `table` that cannot be read, so that it does not hold up
+/// those of others.
+pub(super) fn each<T>(
+    table: &'static str,
+    rows: &[AnyRow],
+    read: impl Fn(&AnyRow) -> Result<T, sqlx::Error>,
+) -> Vec<T> {
+    let known = |row| match read(row) {
+        Ok(read) => Some(read),
+        Err(error) => {
+            report_unreadable(table, &name(row), &error);
+            None
+        }
+    };
+    rows.iter().filter_map(known).collect()
+}
+
+/// Reads the rows of a page of `table`.
+pub(super) fn page<T, Id: ToString>(
+    table: &'static str,
+    rows: Vec<AnyRow>,
+    page: &Page<Id>,
+    read: impl Fn(&AnyRow) -> Result<T, sqlx::Error>,
+) -> Listed<T> {
+    Listed::read(table, rows, page, name, |row| read(&row))
+}
+
+/// Reads the rows of a page of `table` into a type that says itself how it is read.
+pub(super) fn page_as<T: for<'r> FromRow<'r, AnyRow>, Id: ToString>(
+    table: &'static str,
+    rows: Vec<AnyRow>,
+    of: &Page<Id>,
+) -> Listed<T> {
+    page(table, rows, of, |row| T::from_row(row))
+}
+
+/// Returns the row's id, or that of its session; empty if it has none.
+fn name(row: &AnyRow) -> String {
+    let id = row.try_get("id").or_else(|_| row.try_get("session_id"));
+    id.unwrap_or_default()
 }
 
 /// Returns the error for a column that cannot be decrypted, or that this version does not know.

@@ -88,7 +88,7 @@ pub(crate) async fn list(
     page: &Page<SessionId>,
     seen_since: Millis,
 ) -> Result<Listed<Stored>, sqlx::Error> {
-    let items = sqlx::query_as(concat!(
+    let rows = sqlx::query(concat!(
         listed!(),
         "WHERE s.org_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $4"
     ))
@@ -98,7 +98,7 @@ pub(crate) async fn list(
     .bind(page.fetch())
     .fetch_all(conn)
     .await?;
-    Ok(Listed::cut(items, page))
+    Ok(row::page_as("session", rows, page))
 }
 
 /// Stores what the tenant wants. Returns whether there is such a session.

@@ -57,14 +57,14 @@ pub(crate) async fn organisations(
     conn: &mut SystemRead,
     page: &Page<OrgId>,
 ) -> Result<Listed<Organisation>, sqlx::Error> {
-    let items = sqlx::query_as(
+    let rows = sqlx::query(
         "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(page.below())
     .bind(page.fetch())
     .fetch_all(&mut **conn)
     .await?;
-    Ok(Listed::cut(items, page))
+    Ok(row::page_as("organisation", rows, page))
 }
 
 /// Returns the admin key's HMAC, if one was stored at the first start.
@@ -118,7 +118,7 @@ pub(crate) async fn take_commands(
             row.try_get("asked_sealed")?,
         ))
     };
-    rows.iter().map(taken).collect()
+    Ok(row::each("command", &rows, taken))
 }
 
 /// Deletes number checks made before `before`, some at a time.
@@ -183,16 +183,15 @@ pub(crate) async fn due_lanes(
         .bind(limit)
         .fetch_all(tx.conn())
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DueLane {
-                org: row::id(row, "org_id")?,
-                session: row::id(row, "session_id")?,
-                epoch: row.try_get("epoch")?,
-                next_at: row.try_get("next_at")?,
-            })
+    let lane = |row: &AnyRow| {
+        Ok(DueLane {
+            org: row::id(row, "org_id")?,
+            session: row::id(row, "session_id")?,
+            epoch: row.try_get("epoch")?,
+            next_at: row.try_get("next_at")?,
         })
-        .collect()
+    };
+    Ok(row::each("lane", &rows, lane))
 }
 
 /// Takes a list of `[session, next_at]`.
@@ -215,13 +214,11 @@ pub(crate) async fn claim_heads(
         .bind(json!(lanes).to_string())
         .fetch_all(tx.conn())
         .await?;
-    let heads = rows.iter().map(|row| {
-        Ok((
-            row::id(row, "session_id")?,
-            row::id_or_null(row, "running_id")?,
-        ))
-    });
-    let heads: HashMap<SessionId, Option<MessageId>> = heads.collect::<Result<_, sqlx::Error>>()?;
+    let head = |row: &AnyRow| {
+        let head: Option<MessageId> = row::id_or_null(row, "running_id")?;
+        Ok((row::id(row, "session_id")?, head))
+    };
+    let heads: HashMap<SessionId, _> = row::each("lane", &rows, head).into_iter().collect();
     sending(tx, heads.values().flatten()).await?;
     Ok(heads)
 }
@@ -256,16 +253,15 @@ pub(crate) async fn running_here(
     .bind(host)
     .fetch_all(&mut **conn)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let lease = (
-                row::id(row, "org_id")?,
-                row::id(row, "session_id")?,
-                row.try_get("epoch")?,
-            );
-            Ok((lease, row::id(row, "running_id")?))
-        })
-        .collect()
+    let running = |row: &AnyRow| {
+        let lease = (
+            row::id(row, "org_id")?,
+            row::id(row, "session_id")?,
+            row.try_get("epoch")?,
+        );
+        Ok((lease, row::id(row, "running_id")?))
+    };
+    Ok(row::each("lane", &rows, running))
 }
 
 /// Counts a lane's messages again: its counter said that some wait, but none does.
@@ -299,19 +295,19 @@ pub(crate) async fn next_lane_at(
 pub(crate) async fn overdue(
     conn: &mut SystemRead,
     now: Millis,
-) -> Result<Vec<(OrgId, MessageId, bool)>, sqlx::Error> {
+) -> Result<Vec<(OrgId, SessionId, MessageId, bool)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
+        "SELECT org_id, session_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
     )
     .bind(now)
     .fetch_all(&mut **conn)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let resends: i64 = row.try_get("resends")?;
-            Ok((row::id(row, "org_id")?, row::id(row, "id")?, resends > 0))
-        })
-        .collect()
+    let overdue = |row: &AnyRow| {
+        let resends: i64 = row.try_get("resends")?;
+        let (org, session) = (row::id(row, "org_id")?, row::id(row, "session_id")?);
+        Ok((org, session, row::id(row, "id")?, resends > 0))
+    };
+    Ok(row::each("message", &rows, overdue))
 }
 
 /// Deletes idempotency keys older than `before`, some at a time.

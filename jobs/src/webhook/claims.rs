@@ -10,7 +10,11 @@ use crate::{
     crash,
     error::Fault,
     model::{token::RowToken, until},
-    queue::{JobSource, job_result::JobResult, tokens::Travels},
+    queue::{
+        JobSource,
+        job_result::{Failure, JobResult},
+        tokens::Travels,
+    },
     store::system::{
         delivery_claims,
         dispatches::{DELIVERIES, Rows},
@@ -40,6 +44,10 @@ impl JobSource for Deliverer {
         Ok(claimed
             .map(|(org, delivery)| (delivery.to_string(), DeliverWebhook { delivery, org }))
             .collect())
+    }
+
+    async fn record(&self, job: DeliverWebhook, failure: Failure) -> anyhow::Result<()> {
+        Ok(self.give_up(job, failure).await?)
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {

@@ -15,7 +15,7 @@ use passerelle_engine::{
     clock::{Clock, Millis},
     ids::{AttemptId, DeliveryId, EndpointId, OrgId},
     store::{Store, Tx},
-    vault::{DataKey, Vault, VaultError},
+    vault::{DataKey, Vault},
 };
 use rand::{RngExt as _, rngs::StdRng};
 use reqwest::{Client, StatusCode};
@@ -35,12 +35,13 @@ use crate::{
     events::emit::{NewEvent, emit},
     media::objects::Objects,
     model::{
+        INTERNAL,
         delivery::{Attempt, DeliveryStatus},
         endpoint::Disabled,
         event::EventType,
-        until,
+        report_unreadable, until,
     },
-    queue::job_result::{Doing as _, Done, JobResult, NotDone, OrNotDone as _},
+    queue::job_result::{Doing as _, Done, Failure, JobResult, NotDone, OrNotDone as _},
     store::{
         deliveries::{self, Load},
         endpoints::{self, Secrets},
@@ -113,11 +114,8 @@ impl Deliverer {
     /// Makes one attempt of a claimed delivery and records it.
     pub async fn deliver(&self, job: DeliverWebhook) -> JobResult {
         crash::point("delivery.claimed");
-        let key = match self.vault.org_key(job.org).await {
-            Ok(key) => key,
-            Err(VaultError::NoKey(_)) => return Ok(Done),
-            Err(error) => return Err(error).doing("opening the organisation's key"),
-        };
+        let key = self.vault.org_key(job.org).await;
+        let key = key.doing("opening the organisation's key")?;
         let Some(load) = self.load(&key, &job).await.doing("loading a delivery")? else {
             tracing::debug!(delivery.id = %job.delivery, "nothing to deliver any more");
             return Ok(Done);
@@ -221,6 +219,7 @@ impl Deliverer {
                 .map(|reply| reply.status.as_u16().into()),
             error,
             reply: reply.ok().map(|reply| reply.body),
+            unreadable: false,
         };
         (verdict, attempt)
     }
@@ -243,7 +242,7 @@ impl Deliverer {
             let (org, id) = (job.org, job.delivery);
             let settled = deliveries::settle(tx, org, id, attempt.number, status, due_at).await?;
             if settled {
-                deliveries::record(tx, &key, org, id, &attempt).await?;
+                deliveries::record(tx, Some(&key), org, id, &attempt).await?;
             }
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
@@ -267,6 +266,48 @@ impl Deliverer {
             .await?;
         crash::point("delivery.after_commit");
         Ok(recorded)
+    }
+
+    /// Records an attempt that ended before anything was posted or could be recorded. It reads only the
+    /// delivery's own row and nothing sealed, and says nothing about the endpoint's health.
+    pub(super) async fn give_up(&self, job: DeliverWebhook, failure: Failure) -> Result<(), Fault> {
+        let (org, id, now) = (job.org, job.delivery, self.clock.now());
+        let begun = {
+            let mut conn = self.store.read(org).await?;
+            deliveries::attempts_made(&mut conn, org, id).await?
+        };
+        let Some(number) = begun.map(|made| made + 1) else {
+            return Ok(());
+        };
+        let (code, (status, due_at)) = match failure {
+            Failure::Final(code) => {
+                report_unreadable("delivery", &id, &code);
+                (code, (DeliveryStatus::Dead, now))
+            }
+            Failure::Counted => (
+                INTERNAL.into(),
+                self.next(Verdict::Failed(None), number, now),
+            ),
+        };
+        let attempt = Attempt {
+            id: AttemptId::new(&self.clock),
+            number,
+            started_at: now,
+            took_ms: 0,
+            http_status: None,
+            error: Some(code.into_owned()),
+            reply: None,
+            unreadable: false,
+        };
+        let write = self.store.write(org, move |tx| {
+            Box::pin(async move {
+                if deliveries::settle(tx, org, id, number, status, due_at).await? {
+                    deliveries::record(tx, None, org, id, &attempt).await?;
+                }
+                Ok::<_, Fault>(())
+            })
+        });
+        write.await
     }
 
     /// Returns the delivery's status after this attempt, and when it is due.

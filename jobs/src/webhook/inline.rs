@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     error::Fault,
     media::{self, objects::Objects},
-    model::event::EventType,
+    model::{event::EventType, report_unreadable},
     store,
 };
 
@@ -35,12 +35,25 @@ pub(super) async fn filled(
     let Some(Ok(id)) = id else { return Ok(body) };
     let stored = {
         let mut conn = store.read(org).await?;
-        store::media::read(&mut conn, org, id).await?
+        let stored = store::media::read(&mut conn, org, id).await;
+        stored.map_err(Fault::from)
     };
-    let file = stored
-        .map(|stored| media::sealed::open(key, &stored))
-        .transpose()?;
-    let stored = file.and_then(|file| file.stored);
+    let stored = match stored {
+        Err(fault) if !fault.is_permanent() => return Err(fault),
+        stored => stored,
+    };
+    let file = stored.and_then(|stored| {
+        let file = stored.map(|stored| media::sealed::open(key, &stored));
+        file.transpose()
+    });
+    let stored = match file {
+        Ok(file) => file.and_then(|file| file.stored),
+        Err(fault) => {
+            // The event itself can be read and goes out.
+            report_unreadable("media", &id, &fault);
+            None
+        }
+    };
     let Some(stored) = stored.filter(|stored| stored.file.size <= INLINE_MAX) else {
         return Ok(body);
     };

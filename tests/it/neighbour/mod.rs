@@ -1,3 +1,62 @@
-//! One organisation, or somebody without a key, does what would be too much. The others are served as always.
+//! No tenant, no stranger and no row can hurt another.
+//!
+//! | page | what it shows |
+//! |---|---|
+//! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
+//! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
+//! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 
+mod bad_jobs;
+mod bad_rows;
 mod door;
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{Api, Backing, World, receiver::Arrival};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The code of a row that cannot be read.
+const UNREADABLE: &str = "unreadable_row";
+
+/// Returns the ids of the rows of a page that cannot be read.
+async fn unreadable(api: &Api, path: &str) -> Result<Vec<String>> {
+    let page: Value = api.get(path).await?.into(200)?;
+    let rows = page["unreadable"].as_array().cloned().unwrap_or_default();
+    rows.iter()
+        .map(|row| {
+            assert_eq!(row["code"], UNREADABLE, "{page}");
+            Ok(row["id"].as_str().context("a row has an id")?.to_owned())
+        })
+        .collect()
+}
+
+/// Returns the messages of these events by their ids; events may arrive in any order.
+fn messages(told: &[Arrival]) -> BTreeMap<String, Value> {
+    let message = |told: &Arrival| {
+        let message = told.body["data"]["message"].clone();
+        Some((message["id"].as_str()?.to_owned(), message))
+    };
+    told.iter().filter_map(message).collect()
+}
+
+/// Has the database refuse certain writes, as one does whose schema is not as expected.
+async fn refuse(world: &World, sqlite: &'static str, postgres: &'static str) -> Result<()> {
+    let database = &world.gateway.database;
+    let rule = match database.backing {
+        Backing::Sqlite => sqlite,
+        Backing::Postgres | Backing::Cluster => postgres,
+    };
+    database.execute(rule).await?;
+    Ok(())
+}
+
+/// Returns the value of a counter with these labels; 0 if it was never counted. For one process alone.
+async fn counted(world: &World, counter: &str) -> Result<f64> {
+    let base = world.api.base().get();
+    let metrics = reqwest::get(format!("{base}/metrics"))
+        .await?
+        .text()
+        .await?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(counter));
+    Ok(line.map_or(Ok(0.0), |value| value.trim().parse())?)
+}

@@ -67,7 +67,8 @@ pub struct MessageSchema {
     /// `video`, `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`; about another
     /// message `reaction`, `edit`, `delete`, `poll_vote`. Three kinds have no content of their own:
     /// `deleted` (its sender deleted it for everyone), `undecryptable` (it could not be decrypted, and may
-    /// still be sent again) and `unsupported` (this version does not support it).
+    /// still be sent again) and `unsupported` (this version does not support it). A webhook may also report
+    /// `unreadable`: the stored message cannot be read, and has failed.
     #[oai(rename = "type")]
     pub kind: String,
     /// The recipient of an outbound message: the phone number if it is known, or the group.

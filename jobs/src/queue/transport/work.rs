@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt as _};
 use apalis_core::backend::ext::BackendExt as _;
 use apalis_redis::{ConnectionManager, RedisStorage};
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use super::{
     keys::Keys,
@@ -22,7 +26,6 @@ use super::{
 use crate::{
     model::token::RowToken,
     queue::{
-        job_result::{Doing as _, Done, JobResult},
         tokens::Travels,
         worker::{self, WakeOnEnd},
     },
@@ -126,29 +129,32 @@ impl<K: Travels> Work<K> {
             let _wake = WakeOnEnd(Arc::clone(&self.wake));
             tokio::select! {
                 done = self.work(known, &token) => done,
-                () = self.cut.cancelled() => Ok(Done),
+                () = self.cut.cancelled() => Ok(()),
             }
         });
         match done.await {
-            Ok(Ok(Done)) => Ok(()),
-            Ok(Err(not_done)) => match worker::log(K::NAME, not_done) {
-                Some(error) => {
-                    tokio::time::sleep(BACK_OFF).await;
-                    Err(error)
-                }
-                None => Ok(()),
-            },
-            // The job's claim lapses.
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let text = format!("{error:#}");
+                tracing::error!(
+                    queue = K::NAME,
+                    error = text,
+                    "a token's job committed nothing"
+                );
+                tokio::time::sleep(BACK_OFF).await;
+                Err(error)
+            }
+            // The job's claim lapses, if there was one.
             Err(error) => {
-                tracing::error!(queue = K::NAME, %error, "a job panicked");
+                tracing::error!(queue = K::NAME, %error, "a claim with a token panicked");
                 Ok(())
             }
         }
     }
 
-    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> JobResult {
+    async fn work(&self, known: RowToken<K::Id>, token: &Token) -> anyhow::Result<()> {
         let claim = self.kind.claim_by_token(known);
-        let Some(job) = claim.await.doing("claiming a row")? else {
+        let Some(job) = claim.await.context("claiming a row")? else {
             metrics::counter!("passerelle_tokens_stale_total", "queue" => K::NAME).increment(1);
             tracing::debug!(
                 queue = K::NAME,
@@ -157,13 +163,13 @@ impl<K: Travels> Work<K> {
                 dispatched.by = token.trace(),
                 "a token claimed nothing: it is stale or repeated, or its group has no room"
             );
-            return Ok(Done);
+            return Ok(());
         };
-        let done = tokio::time::timeout(K::TIMEOUT, self.kind.perform(job)).await;
-        done.unwrap_or_else(|_| {
-            tracing::error!(queue = K::NAME, row.id = %known.id, "a job took too long");
-            // Its claim lapses, too.
-            Ok(Done)
-        })
+        let running = {
+            let (kind, job) = (Arc::clone(&self.kind), job.clone());
+            self.tasks.spawn(async move { kind.perform(job).await })
+        };
+        let running = AbortOnDropHandle::new(running);
+        worker::finish(&*self.kind, job, K::TIMEOUT, running).await
     }
 }

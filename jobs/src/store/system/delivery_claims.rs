@@ -54,8 +54,12 @@ pub(crate) async fn claim(
     };
     let mut running = running(tx.conn(), now).await?;
     let mut claimed = Vec::new();
-    for row in due(tx, now, limit).await? {
+    let ids = |row: &AnyRow| {
         let endpoint: String = row.try_get("endpoint_id")?;
+        let (org, id): (OrgId, DeliveryId) = (row::id(row, "org_id")?, row::id(row, "id")?);
+        Ok((endpoint, org, id))
+    };
+    for (endpoint, org, id) in row::each("delivery", &due(tx, now, limit).await?, ids) {
         if reserved
             .as_ref()
             .is_some_and(|held| !held.contains(&endpoint))
@@ -67,9 +71,8 @@ pub(crate) async fn claim(
             continue;
         }
         *running += 1;
-        let id = row::id(&row, "id")?;
         take(tx, id, lapse).await?;
-        claimed.push((row::id(&row, "org_id")?, id));
+        claimed.push((org, id));
     }
     Ok(claimed)
 }

@@ -144,9 +144,8 @@ pub(crate) async fn urgencies(
         .bind(since.message.to_string())
         .fetch_all(&mut **conn)
         .await?;
-    rows.iter()
-        .map(|row| Ok((row::id(row, "session_id")?, urgency(row)?)))
-        .collect()
+    let read = |row: &AnyRow| Ok((row::id(row, "session_id")?, urgency(row)?));
+    Ok(row::each("lease", &rows, read))
 }
 
 /// A session that should run and that a host may take.
@@ -182,17 +181,16 @@ pub(crate) async fn wanting_a_host(
     .bind(since.message.to_string())
     .fetch_all(&mut **conn)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Free {
-                org: row::id(row, "org_id")?,
-                session: row::id(row, "session_id")?,
-                epoch: row.try_get("epoch")?,
-                host: row.try_get("host_id")?,
-                urgency: urgency(row)?,
-            })
+    let free = |row: &AnyRow| {
+        Ok(Free {
+            org: row::id(row, "org_id")?,
+            session: row::id(row, "session_id")?,
+            epoch: row.try_get("epoch")?,
+            host: row.try_get("host_id")?,
+            urgency: urgency(row)?,
         })
-        .collect()
+    };
+    Ok(row::each("lease", &rows, free))
 }
 
 /// Takes the lease if its epoch is still `epoch`. Returns the new epoch; `None` if another host was
@@ -248,7 +246,6 @@ pub(crate) async fn still_wanted(
     .bind(host)
     .fetch_all(&mut **conn)
     .await?;
-    rows.iter()
-        .map(|row| Ok((row::id(row, "session_id")?, row.try_get("epoch")?)))
-        .collect()
+    let wanted = |row: &AnyRow| Ok((row::id(row, "session_id")?, row.try_get("epoch")?));
+    Ok(row::each("lease", &rows, wanted))
 }

@@ -33,15 +33,17 @@ pub(crate) async fn claim(
 ) -> Result<Vec<Due>, sqlx::Error> {
     let mut fetching = fetching(tx, now).await?;
     let mut claimed = Vec::new();
-    for row in due(tx, now, limit).await? {
-        let org: OrgId = row::id(&row, "org_id")?;
+    let ids = |row: &AnyRow| {
+        let attempts: i64 = row.try_get("attempts")?;
+        let (org, id): (OrgId, MediaId) = (row::id(row, "org_id")?, row::id(row, "id")?);
+        Ok((org, id, attempts + 1))
+    };
+    for (org, id, attempt) in row::each("media", &due(tx, now, limit).await?, ids) {
         let fetching = fetching.entry(org).or_default();
         if *fetching == PER_ORG {
             continue;
         }
         *fetching += 1;
-        let attempts: i64 = row.try_get("attempts")?;
-        let (id, attempt) = (row::id(&row, "id")?, attempts + 1);
         take(tx, id, attempt, lapse).await?;
         claimed.push(Due { org, id, attempt });
     }
@@ -56,7 +58,7 @@ async fn fetching(tx: &mut SystemTx, now: Millis) -> Result<HashMap<OrgId, i64>,
     .fetch_all(tx.conn())
     .await?;
     let count = |row: &AnyRow| Ok((row::id(row, "org_id")?, row.try_get("fetching")?));
-    rows.iter().map(count).collect()
+    Ok(row::each("media", &rows, count).into_iter().collect())
 }
 
 /// Returns rows that may be claimed. PostgreSQL must be told to skip rows that others are claiming.
@@ -161,7 +163,7 @@ pub(crate) async fn overdue(
     .fetch_all(&mut **conn)
     .await?;
     let ids = |row: &AnyRow| Ok((row::id(row, "org_id")?, row::id(row, "id")?));
-    rows.iter().map(ids).collect()
+    Ok(row::each("media", &rows, ids))
 }
 
 /// Returns whether a file has this object.
@@ -193,5 +195,5 @@ pub(crate) async fn available(
             row::id(row, "object")?,
         ))
     };
-    rows.iter().map(ids).collect()
+    Ok(row::each("media", &rows, ids))
 }

@@ -28,8 +28,8 @@ pub(crate) async fn claim(
     }
     let mut fetching = fetching(tx, now).await?;
     let mut claimed = Vec::new();
-    for row in rows {
-        let (org, id) = (row::id(&row, "org_id")?, row::id(&row, "id")?);
+    let ids = |row: &AnyRow| Ok((row::id(row, "org_id")?, row::id(row, "id")?));
+    for (org, id) in row::each("message", &rows, ids) {
         let fetching = fetching.entry(org).or_default();
         if *fetching < PER_ORG {
             *fetching += 1;
@@ -70,7 +70,7 @@ async fn fetching(tx: &mut SystemTx, now: Millis) -> Result<HashMap<OrgId, i64>,
     .fetch_all(tx.conn())
     .await?;
     let count = |row: &AnyRow| Ok((row::id(row, "org_id")?, row.try_get("fetching")?));
-    rows.iter().map(count).collect()
+    Ok(row::each("message", &rows, count).into_iter().collect())
 }
 
 async fn take(tx: &mut SystemTx, id: MessageId, lapse: Millis) -> Result<(), sqlx::Error> {

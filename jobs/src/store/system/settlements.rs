@@ -9,7 +9,7 @@ use passerelle_engine::{
     store::SystemTx,
 };
 use serde_json::json;
-use sqlx::Row as _;
+use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::{events::EventSlot, row};
 
@@ -27,21 +27,21 @@ pub(crate) async fn release(
          WHEN next_at > CAST(done.value ->> 2 AS bigint) THEN next_at ELSE CAST(done.value ->> 2 AS bigint) END FROM",
         "done WHERE lane.session_id = done.value ->> 0 AND lane.running_id = done.value ->> 1 \
          RETURNING session_id, last_event, \
-         (SELECT '[' || string_agg('[\"' || e.id || '\",' || e.events || ']', ',') || ']' \
+         (SELECT string_agg(e.id || ' ' || e.events, '\n') \
           FROM endpoint e WHERE e.org_id = lane.org_id AND e.disabled_at IS NULL) AS listening"
     );
     let rows = sqlx::query(sql)
         .bind(json!(done).to_string())
         .fetch_all(tx.conn())
         .await?;
-    let released = rows.iter().map(|row| {
+    let released = |row: &AnyRow| {
         let slot = EventSlot {
             sequence: row.try_get("last_event")?,
             listening: row.try_get("listening")?,
         };
         Ok((row::id(row, "session_id")?, slot))
-    });
-    released.collect()
+    };
+    Ok(row::each("lane", &rows, released).into_iter().collect())
 }
 
 /// Like [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages.

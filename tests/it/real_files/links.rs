@@ -1,0 +1,1 @@
+//! Links in texts, as people write them.

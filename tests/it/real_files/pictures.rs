@@ -1,0 +1,1 @@
+//! Pictures as cameras, phones and programs write them.

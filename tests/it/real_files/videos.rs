@@ -1,0 +1,1 @@
+//! Videos as cameras and phones write them.

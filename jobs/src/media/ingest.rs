@@ -211,8 +211,8 @@ async fn ready(
 ) -> Result<Ready, BadMedia> {
     let work = move || match kind {
         MediaKind::Voice => voice::voice(&bytes),
-        MediaKind::Sticker => picture::sticker(bytes),
-        _ => picture::picture(mime_type, bytes),
+        MediaKind::Sticker => picture::sticker(&bytes),
+        _ => picture::picture(mime_type, &bytes),
     };
     // If the decoder panics, the file counts as damaged.
     slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))

@@ -1,0 +1,383 @@
+//! Removes what a video file says about where, when and with what it was made.
+//!
+//! It is overwritten where it is: a box becomes `free` space of the same length, so that no offset in the
+//! file changes. Pictures and sound are not touched. What stays is a list, because makers invent boxes.
+
+use std::{
+    fs::File,
+    io::{self, Seek as _},
+    ops::Range,
+    os::unix::fs::FileExt as _,
+};
+
+use super::{
+    boxes::{self, MediaBox, Place},
+    samples::{self, Defaults},
+};
+
+/// The boxes that stay, of those around them. `free`, `skip` and `wide` stay everywhere, emptied.
+const TOP: [&[u8; 4]; 9] = [
+    b"ftyp", b"styp", b"pdin", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix",
+];
+const MOVIE: [&[u8; 4]; 4] = [b"mvhd", b"trak", b"mvex", b"iods"];
+const TRACK: [&[u8; 4]; 4] = [b"tkhd", b"edts", b"tapt", b"mdia"];
+const MEDIA: [&[u8; 4]; 4] = [b"mdhd", b"hdlr", b"minf", b"elng"];
+const MEDIA_INFORMATION: [&[u8; 4]; 6] = [b"vmhd", b"smhd", b"gmhd", b"hdlr", b"dinf", b"stbl"];
+const SAMPLE_TABLE: [&[u8; 4]; 20] = [
+    b"stsd", b"stts", b"ctts", b"cslg", b"stss", b"stps", b"stsz", b"stz2", b"stsc", b"stco",
+    b"co64", b"stsh", b"sdtp", b"padb", b"stdp", b"subs", b"sgpd", b"sbgp", b"saiz", b"saio",
+];
+const FRAGMENT: [&[u8; 4]; 2] = [b"mfhd", b"traf"];
+const TRACK_FRAGMENT: [&[u8; 4]; 9] = [
+    b"tfhd", b"tfdt", b"trun", b"sdtp", b"subs", b"sgpd", b"sbgp", b"saiz", b"saio",
+];
+const PADDING: [&[u8; 4]; 3] = [b"free", b"skip", b"wide"];
+
+/// The kinds of tracks that stay; others hold positions, sensors or texts.
+const TRACKS: [&[u8]; 2] = [b"vide", b"soun"];
+/// What ffmpeg writes: its version, and names that it gives to all tracks.
+const FFMPEG: [&[u8]; 5] = [b"Lavf", b"Lavc", b"FFMP", b"VideoHandler", b"SoundHandler"];
+
+const ZEROES: [u8; 16 * 1024] = [0; 16 * 1024];
+
+/// Overwrites it in a file in memory and rewinds the file. Returns whether there was anything; if a file
+/// only names ffmpeg, it is left as it is.
+pub(super) async fn remove(film: &File) -> io::Result<bool> {
+    let mut film = film.try_clone()?;
+    let work = tokio::task::spawn_blocking(move || {
+        let found = Found::in_file(&film)?;
+        if found.tells {
+            found.overwrite(&film)?;
+        }
+        film.rewind()?;
+        Ok(found.tells)
+    });
+    work.await.map_err(io::Error::other)?
+}
+
+/// What has to be overwritten.
+#[derive(Debug, Default)]
+struct Found {
+    /// Boxes that become free space. What follows the last box of a file becomes one, too.
+    boxes: Vec<Place>,
+    parts: Vec<Range<u64>>,
+    /// Whether any of it says more than the name of a tool.
+    tells: bool,
+    /// The tracks that stay, and where their samples are; `None` if that cannot be told.
+    tracks: Vec<u32>,
+    samples: Option<Vec<Range<u64>>>,
+    defaults: Vec<Defaults>,
+}
+
+impl Found {
+    fn in_file(film: &File) -> io::Result<Self> {
+        let mut found = Self {
+            samples: Some(Vec::new()),
+            ..Self::default()
+        };
+        let (top, rest) = boxes::top(film)?;
+        // The tracks are needed to judge the fragments, and the samples of both to judge `mdat`.
+        for name in [b"moov", b"moof"] {
+            for place in top.iter().filter(|place| place.name == *name) {
+                let content = read(film, &place.content)?;
+                let part = MediaBox {
+                    place: place.clone(),
+                    content: &content,
+                };
+                match name {
+                    b"moov" => found.movie(&part),
+                    _ => found.fragment(&part),
+                }
+            }
+        }
+        for place in &top {
+            match &place.name {
+                b"mdat" => found.unused(film, &place.content)?,
+                name if TOP.contains(&name) => {}
+                name if PADDING.contains(&name) => found.nonzero(film, place.content.clone())?,
+                _ => found.free(place.clone()),
+            }
+        }
+        if !rest.is_empty() {
+            found.trailer(film, rest)?;
+        }
+        Ok(found)
+    }
+
+    fn movie(&mut self, movie: &MediaBox<'_>) {
+        if let Some(extends) = movie.child(b"mvex") {
+            let rows = extends.children().filter(|part| part.name() == b"trex");
+            self.defaults = rows.filter_map(|trex| Defaults::read(&trex)).collect();
+        }
+        for part in self.staying(movie, &MOVIE) {
+            match part.name() {
+                b"mvhd" => self.times(&part),
+                b"trak" => self.track(&part),
+                _ => {}
+            }
+        }
+    }
+
+    fn track(&mut self, track: &MediaBox<'_>) {
+        let handler = track.find(&[b"mdia", b"hdlr"]);
+        let kind = handler
+            .as_ref()
+            .and_then(|handler| handler.content.get(8..12));
+        let head = track.child(b"tkhd");
+        let id = head.and_then(|head| {
+            head.number(if head.content.first() == Some(&1) {
+                20
+            } else {
+                12
+            })
+        });
+        let (Some(kind), Some(id)) = (kind.filter(|kind| TRACKS.contains(kind)), id) else {
+            self.free(track.place.clone());
+            return;
+        };
+        self.tracks.push(id);
+        self.samples_are(samples::of_track(track));
+        for part in self.staying(track, &TRACK) {
+            match part.name() {
+                b"tkhd" => self.times(&part),
+                b"mdia" => self.media(&part, kind == b"vide"),
+                _ => {}
+            }
+        }
+    }
+
+    fn media(&mut self, media: &MediaBox<'_>, is_video: bool) {
+        for part in self.staying(media, &MEDIA) {
+            match part.name() {
+                b"mdhd" => self.times(&part),
+                b"hdlr" => self.handler(&part),
+                b"minf" => self.media_information(&part, is_video),
+                _ => {}
+            }
+        }
+    }
+
+    fn media_information(&mut self, information: &MediaBox<'_>, is_video: bool) {
+        for part in self.staying(information, &MEDIA_INFORMATION) {
+            match part.name() {
+                b"hdlr" => self.handler(&part),
+                b"stbl" => {
+                    for table in self.staying(&part, &SAMPLE_TABLE) {
+                        if table.name() == b"stsd" {
+                            self.descriptions(&table, is_video);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// QuickTime has the maker of the encoder here, and every format the encoder's name (12.1.3).
+    fn descriptions(&mut self, table: &MediaBox<'_>, is_video: bool) {
+        for entry in table.children_after(8) {
+            self.text(&entry, 12..16);
+            if is_video {
+                self.text(&entry, 42..74);
+            }
+        }
+    }
+
+    /// The maker of what handles the track, in QuickTime, and its name (8.4.3).
+    fn handler(&mut self, handler: &MediaBox<'_>) {
+        self.text(handler, 12..24);
+        self.text(handler, 24..handler.content.len());
+    }
+
+    /// When it was made and changed: the first fields after the version (8.2.2, 8.3.2, 8.4.2).
+    fn times(&mut self, head: &MediaBox<'_>) {
+        let length = if head.content.first() == Some(&1) {
+            16
+        } else {
+            8
+        };
+        self.text(head, 4..4 + length);
+    }
+
+    fn fragment(&mut self, fragment: &MediaBox<'_>) {
+        let samples = samples::of_fragment(fragment, &self.defaults);
+        let shown = |(track, part)| self.tracks.contains(&track).then_some(part);
+        let samples = samples.map(|parts| parts.into_iter().filter_map(shown).collect());
+        self.samples_are(samples);
+        for track in self.staying(fragment, &FRAGMENT) {
+            if track.name() != b"traf" {
+                continue;
+            }
+            let id = track.child(b"tfhd").and_then(|head| head.number(4));
+            if id.is_some_and(|id| self.tracks.contains(&id)) {
+                self.staying(&track, &TRACK_FRAGMENT);
+            } else {
+                self.free(track.place.clone());
+            }
+        }
+    }
+
+    fn samples_are(&mut self, parts: Option<Vec<Range<u64>>>) {
+        let known = self.samples.take().zip(parts);
+        self.samples = known.map(|(mut all, parts)| {
+            all.extend(parts);
+            all
+        });
+    }
+
+    /// Returns the boxes that stay and frees the others, and what is between them.
+    fn staying<'a>(&mut self, of: &MediaBox<'a>, names: &[&[u8; 4]]) -> Vec<MediaBox<'a>> {
+        let (mut stay, mut inside) = (Vec::new(), of.children());
+        for part in inside.by_ref() {
+            if names.contains(&part.name()) {
+                stay.push(part);
+            } else if PADDING.contains(&part.name()) {
+                self.text(&part, 0..part.content.len());
+            } else if part.name() == b"udta" && is_of_ffmpeg(&part) {
+                self.boxes.push(part.place);
+            } else {
+                self.free(part.place);
+            }
+        }
+        let (place, rest) = inside.rest();
+        if rest.iter().any(|byte| *byte != 0) {
+            self.parts.push(place);
+            self.tells = true;
+        }
+        stay
+    }
+
+    fn free(&mut self, place: Place) {
+        self.boxes.push(place);
+        self.tells = true;
+    }
+
+    /// Overwrites bytes of a box.
+    fn text(&mut self, of: &MediaBox<'_>, bytes: Range<usize>) {
+        let Some(text) = of.content.get(bytes.clone()) else {
+            return;
+        };
+        if text.iter().any(|byte| *byte != 0) {
+            self.parts.push(of.within(bytes));
+            self.tells |= !names_ffmpeg(text);
+        }
+    }
+
+    /// Overwrites a part of the file if there is anything.
+    fn nonzero(&mut self, film: &File, part: Range<u64>) -> io::Result<()> {
+        if has_anything(film, &part)? {
+            self.parts.push(part);
+            self.tells = true;
+        }
+        Ok(())
+    }
+
+    /// Overwrites what no sample of a track that stays is in.
+    fn unused(&mut self, film: &File, data: &Range<u64>) -> io::Result<()> {
+        let Some(mut samples) = self.samples.clone() else {
+            return Ok(());
+        };
+        samples.sort_unstable_by_key(|part| part.start);
+        let mut at = data.start;
+        for part in samples {
+            if part.start > at && at < data.end {
+                self.nonzero(film, at..part.start.min(data.end))?;
+            }
+            at = at.max(part.end);
+        }
+        if at < data.end {
+            self.nonzero(film, at..data.end)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a box of what follows the last one.
+    fn trailer(&mut self, film: &File, rest: Range<u64>) -> io::Result<()> {
+        let head = rest.start + 8;
+        if head > rest.end {
+            return self.nonzero(film, rest);
+        }
+        self.free(Place {
+            name: [0; 4],
+            content: head..rest.end,
+            whole: rest,
+        });
+        Ok(())
+    }
+
+    fn overwrite(&self, film: &File) -> io::Result<()> {
+        for place in &self.boxes {
+            let length = place.whole.end - place.whole.start;
+            if place.name == [0; 4] {
+                let length = u32::try_from(length).unwrap_or(0);
+                film.write_all_at(&length.to_be_bytes(), place.whole.start)?;
+            }
+            film.write_all_at(b"free", place.whole.start + 4)?;
+            zero(film, &place.content)?;
+        }
+        self.parts.iter().try_for_each(|part| zero(film, part))
+    }
+}
+
+/// Returns whether it is one of ffmpeg's names, perhaps after its length.
+fn names_ffmpeg(text: &[u8]) -> bool {
+    let begins = |text: &[u8]| FFMPEG.iter().any(|name| text.starts_with(name));
+    begins(text) || text.get(1..).is_some_and(begins)
+}
+
+/// Returns whether `udta` holds nothing but ffmpeg's version.
+fn is_of_ffmpeg(user_data: &MediaBox<'_>) -> bool {
+    let mut inside = user_data.children();
+    let (Some(meta), None) = (inside.next(), inside.next()) else {
+        return false;
+    };
+    let is_version = |item: &MediaBox<'_>| {
+        let text = item.child(b"data");
+        let text = text.and_then(|text| Some(text.content.get(8..)?.starts_with(b"Lavf")));
+        item.name() == b"\xa9too" && text == Some(true)
+    };
+    let says_no_more = |part: MediaBox<'_>| match part.name() {
+        b"hdlr" => true,
+        b"ilst" => part.children().all(|item| is_version(&item)),
+        _ => false,
+    };
+    meta.name() == b"meta" && meta.children_after(4).all(says_no_more)
+}
+
+fn read(film: &File, part: &Range<u64>) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(part.end - part.start).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    film.read_exact_at(&mut bytes, part.start)?;
+    Ok(bytes)
+}
+
+/// Returns the part in pieces that fit into memory.
+fn pieces(part: &Range<u64>) -> impl Iterator<Item = (u64, usize)> {
+    let end = part.end;
+    let most = ZEROES.len();
+    let starts = (part.start..end).step_by(most);
+    starts.map(move |at| {
+        (
+            at,
+            usize::try_from(end - at).map_or(most, |left| left.min(most)),
+        )
+    })
+}
+
+fn has_anything(film: &File, part: &Range<u64>) -> io::Result<bool> {
+    let mut bytes = vec![0; ZEROES.len()];
+    for (at, length) in pieces(part) {
+        film.read_exact_at(&mut bytes[..length], at)?;
+        if bytes[..length].iter().any(|byte| *byte != 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn zero(film: &File, part: &Range<u64>) -> io::Result<()> {
+    for (at, length) in pieces(part) {
+        film.write_all_at(&ZEROES[..length], at)?;
+    }
+    Ok(())
+}

@@ -7,13 +7,14 @@ mod pictures;
 mod videos;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use passerelle_tests::{Api, Backing, Setup, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
-use crate::media::{linked_with, sha256, shown, uploaded};
+use crate::media::{CONTACT, NUMBER, linked_with, sha256, shown, uploaded};
 
 /// A gateway with a linked session, and a folder for the tools.
 struct Desk {
@@ -45,11 +46,26 @@ impl Desk {
         let file = uploaded(&self.world.api, kind, bytes).await?;
         let message = json!({ "type": kind, kind: { "media_id": file["id"] } });
         let shown = shown(&self.world, &self.session, message).await?;
-        let id = file["id"].as_str().context("an id")?;
-        let content = format!("/v1/media/{id}/content");
-        let (_, _, bytes) = Api::bytes(self.world.api.request(Method::GET, &content)).await?;
+        let bytes = self.content(&file["id"]).await?;
         ensure!(shown["media"]["sha256"] == json!(sha256(&bytes)), "{shown}");
         Ok(Received { shown, bytes })
+    }
+}
+
+impl Desk {
+    /// Lets the contact's phone send a file and returns what the tenant gets.
+    async fn received(&self, kind: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+        let receiver = self.world.endpoint(&["media.available"]).await?;
+        let said = json!({ "message": { "type": kind, "bytes_base64": STANDARD.encode(bytes) } });
+        self.world.simulator.tell(CONTACT, NUMBER, said).await?;
+        let told = receiver.wait_for("media.available", 1).await?;
+        self.content(&told[0].body["data"]["media"]["id"]).await
+    }
+
+    async fn content(&self, id: &Value) -> Result<Vec<u8>> {
+        let path = format!("/v1/media/{}/content", id.as_str().context("an id")?);
+        let (_, _, bytes) = Api::bytes(self.world.api.request(Method::GET, &path)).await?;
+        Ok(bytes)
     }
 }
 
@@ -65,14 +81,75 @@ fn run(folder: &Path, program: &str, arguments: &str) -> Result<Vec<u8>> {
     Ok(done.stdout)
 }
 
-/// Returns everything that exiftool finds in a file, with what is embedded in it, by group and name.
-fn exiftool(folder: &Path, bytes: &[u8]) -> Result<Value> {
+/// Writes a file into `folder`, runs a program there and returns the file afterwards.
+fn changed(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+    program: &str,
+    arguments: &str,
+) -> Result<Vec<u8>> {
+    fs::write(folder.join(name), bytes)?;
+    run(folder, program, arguments)?;
+    Ok(fs::read(folder.join(name))?)
+}
+
+/// Returns everything that exiftool finds in a file, by group and name: also what is embedded in it, and
+/// what it has no name for.
+fn exiftool(folder: &Path, bytes: &[u8]) -> Result<serde_json::Map<String, Value>> {
     fs::write(folder.join("looked-at"), bytes)?;
-    let found = run(
-        folder,
-        "exiftool",
-        "-json -G1 -a -u -U -ee3 -api RequestAll=3 looked-at",
-    )?;
+    let arguments = "-json -G1 -a -u -U -ee3 -api RequestAll=2 -x System:all looked-at";
+    let found = run(folder, "exiftool", arguments)?;
     let found: Value = serde_json::from_slice(&found)?;
-    found.get(0).cloned().context("one file")
+    let found = found.get(0).and_then(Value::as_object).cloned();
+    found.context("what exiftool says about one file")
+}
+
+/// A word in everything that a device or its owner wrote into a file.
+const CANARY: &str = "CANARY";
+
+/// Returns what exiftool finds about place, device and owner.
+fn told(folder: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let found = exiftool(folder, bytes)?;
+    let names = [
+        "GPS",
+        "Location",
+        "Latitude",
+        "Make",
+        "Model",
+        "Serial",
+        "Comment",
+        "Artist",
+        "Author",
+        "Creator",
+        "Software",
+        "Title",
+        "XMP",
+        "IPTC",
+        "EXIF",
+        "Thumbnail",
+        "MPF",
+        "Trailer",
+        "HandlerDescription",
+        "Warning",
+        "Error",
+    ];
+    let about = |(name, value): &(String, Value)| {
+        let bare = name.rsplit(':').next().unwrap_or_default();
+        // A colour profile has a maker, too.
+        let of_device = !name.starts_with("ICC") && names.iter().any(|part| bare.starts_with(part));
+        of_device || value.to_string().contains(CANARY)
+    };
+    let mut all: Vec<_> = found
+        .into_iter()
+        .filter(about)
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    if bytes
+        .windows(CANARY.len())
+        .any(|word| word == CANARY.as_bytes())
+    {
+        all.push("the word is in the file".to_owned());
+    }
+    Ok(all)
 }

@@ -75,15 +75,15 @@ pub(super) async fn ready(
         None => unchanged(facts, mime_type)?,
         Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
     };
-    let is_new = made.is_some();
+    let came = made.is_none();
     let film = made.unwrap_or(film);
-    let told = metadata::remove(&film).await;
-    let told = told.map_err(ObjectsError::in_memory)?;
+    let changed = metadata::remove(&film, came).await;
+    let changed = changed.map_err(ObjectsError::in_memory)?;
     if let Some(ffmpeg) = ffmpeg {
         looks.thumbnail = thumbnail(ffmpeg, &film).await;
     }
     drop(slot);
-    Ok(((is_new || told).then_some(film), looks))
+    Ok((changed.then_some(film), looks))
 }
 
 /// Returns a new file if the video has to be packed or converted.

@@ -142,3 +142,129 @@ fn set_height(kept: &mut [u8], height_at: Option<usize>, defined: &[u8]) {
         height.copy_from_slice(&[*high, *low]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(&mut bytes, marker, content);
+        bytes
+    }
+
+    /// A picture of 16 lines, or of a number that is only told after its first scan.
+    fn frame(lines: u8) -> Vec<u8> {
+        segment(0xc2, &[8, 0, lines, 0, 16, 1, 1, 0x11, 0])
+    }
+
+    fn picture(parts: &[&[u8]]) -> Vec<u8> {
+        [&[0xff, SOI], &parts.concat()[..], &[0xff, EOI]].concat()
+    }
+
+    fn stripped(jpeg: &[u8]) -> Option<Vec<u8>> {
+        strip(jpeg).map(|stripped| stripped.bytes)
+    }
+
+    const SCAN: &[u8] = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0";
+    /// Stuffed bytes, restarts and fill bytes.
+    const DATA: &[u8] = b"ab\xff\0cd\xff\xd0e\xff\xff\xd7f\xff\xff\0\xff\0";
+
+    #[test]
+    fn scans_are_followed_to_the_end_of_the_first_picture() {
+        let tables = segment(0xc4, &[0; 17]);
+        let whole = picture(&[
+            &frame(16),
+            SCAN,
+            DATA,
+            &tables,
+            SCAN,
+            b"g\xff\0",
+            SCAN,
+            DATA,
+        ]);
+        assert_eq!(stripped(&whole), Some(whole.clone()));
+        for behind in [
+            &b"\0\0\0\x18ftypmp42 \xff\xda chance \xff\xd8\xff\xd9 bytes \xff\xda"[..],
+            &whole,
+            &whole[..whole.len() / 2],
+            b"\0\0SEFT",
+            b"\xff",
+        ] {
+            let followed = [&whole[..], behind].concat();
+            assert_eq!(stripped(&followed), Some(whole.clone()), "{behind:?}");
+        }
+        for length in 0..whole.len() {
+            assert_eq!(stripped(&whole[..length]), None, "cut after {length} bytes");
+        }
+    }
+
+    #[test]
+    fn only_named_segments_stay() {
+        let jfif = b"JFIF\0\x01\x02\x01\0\x48\0\x48\0\0";
+        let profile = segment(APP2, b"ICC_PROFILE\0\x01\x01profile");
+        let adobe = segment(APP14, b"Adobe\0\x64\0\0\0\0\x01");
+        let kept = picture(&[
+            &segment(APP0, jfif),
+            &profile,
+            &adobe,
+            &frame(16),
+            SCAN,
+            DATA,
+        ]);
+        let with_thumbnail = segment(APP0, b"JFIF\0\x01\x02\x01\0\x48\0\x48\x01\x01CANARY");
+        let gone = [
+            segment(APP0, b"JFXX\0\x10CANARY"),
+            segment(APP1, b"Exif\0\0MM\0*CANARY"),
+            segment(APP1, b"http://ns.adobe.com/xap/1.0/\0CANARY"),
+            segment(APP2, b"MPF\0CANARY"),
+            segment(APP2, b"urn:iso:std:iso:ts:21496:-1\0CANARY"),
+            segment(0xe4, b"SamsungUniqueID CANARY"),
+            segment(0xe6, b"GoPro\0CANARY"),
+            segment(0xeb, b"JP\0\x01CANARY"),
+            segment(0xed, b"Photoshop 3.0\08BIMCANARY"),
+            segment(APP14, b"CANARY"),
+            segment(0xf0, b"CANARY"),
+            segment(0xfe, b"CANARY"),
+            b"\xff\xff\xff\xfe\0\x08CANARY stray".to_vec(),
+        ]
+        .concat();
+        let adobe = segment(APP14, b"Adobe\0\x64\0\0\0\0\x01CANARY");
+        let came = picture(&[
+            &with_thumbnail,
+            &gone,
+            &profile,
+            &adobe,
+            &frame(16),
+            &gone,
+            SCAN,
+            DATA,
+            &gone,
+        ]);
+        let found = strip(&came).unwrap();
+        assert_eq!(found.bytes, kept);
+        assert_eq!(found.exif, Some(&b"MM\0*CANARY"[..]));
+    }
+
+    #[test]
+    fn a_number_of_lines_that_comes_late_is_put_where_it_belongs() {
+        let lines = segment(DNL, &[0, 16]);
+        let late = picture(&[&frame(0), SCAN, DATA, &lines, SCAN, DATA]);
+        let early = picture(&[&frame(16), SCAN, DATA, SCAN, DATA]);
+        assert_eq!(stripped(&late), Some(early));
+    }
+
+    #[test]
+    fn what_no_picture_has_is_damage() {
+        for bytes in [
+            &b""[..],
+            b"\xff\xd8",
+            b"\xff\xd8\xff\xfe\0\x01",
+            b"\x89PNG",
+            &picture(&[&frame(16), SCAN, b"ab", &[0xff, SOI], SCAN, DATA]),
+            &picture(&[&frame(16), SCAN, b"ab\xff\x02cd"]),
+        ] {
+            assert_eq!(stripped(bytes), None, "{bytes:?}");
+        }
+    }
+}

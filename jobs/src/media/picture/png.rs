@@ -34,3 +34,41 @@ pub(super) fn strip(png: &[u8]) -> Option<Stripped<'_>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&length, name, content, b"sum!"].concat()
+    }
+
+    #[test]
+    fn only_named_chunks_stay_and_nothing_follows_the_last() {
+        let kept: Vec<_> = STAYS.iter().filter(|name| **name != b"IEND").collect();
+        let last = chunk(b"IEND", b"");
+        let (mut came, mut expected) = (SIGNATURE.to_vec(), SIGNATURE.to_vec());
+        for name in kept {
+            came.extend(chunk(b"prVt", b"CANARY"));
+            came.extend(chunk(name, b"needed"));
+            expected.extend(chunk(name, b"needed"));
+        }
+        for name in [
+            b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX", b"sPLT", b"hIST", b"npTc",
+            b"dSIG", b"CgBI",
+        ] {
+            came.extend(chunk(name, b"CANARY"));
+        }
+        came.extend_from_slice(&last);
+        expected.extend_from_slice(&last);
+        let whole = came.len();
+        came.extend_from_slice(b"CANARY behind it");
+        let found = strip(&came).unwrap();
+        assert_eq!(found.bytes, expected);
+        assert_eq!(found.exif, Some(&b"CANARY"[..]));
+        for length in 0..whole {
+            assert!(strip(&came[..length]).is_none(), "cut after {length} bytes");
+        }
+    }
+}

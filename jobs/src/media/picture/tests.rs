@@ -161,3 +161,64 @@ fn a_sticker_is_a_square_of_512() {
     let ready = picture("image/webp", &webp(64)).unwrap();
     assert_eq!(ready.looks.mime_type, "image/png", "see-through");
 }
+
+/// A profile of a colour space, as far as it is looked at.
+fn profile(space: &[u8; 4]) -> Vec<u8> {
+    let mut profile = vec![0; 128];
+    profile[16..20].copy_from_slice(space);
+    profile[36..40].copy_from_slice(b"acsp");
+    profile
+}
+
+fn profile_of(bytes: &[u8]) -> Option<Vec<u8>> {
+    let format = image::guess_format(bytes).unwrap();
+    decode(format, bytes).unwrap().profile
+}
+
+#[test]
+fn a_picture_that_is_encoded_again_keeps_a_profile_that_describes_it() {
+    let rgb = drawn(40, 30);
+    let grey = DynamicImage::ImageLuma8(rgb.to_luma8());
+    let clear = DynamicImage::ImageRgba8(rgb.to_rgba8());
+    let grey_clear = DynamicImage::ImageLumaA8(rgb.to_luma_alpha8());
+    for (pixels, space, stays) in [
+        (&rgb, b"RGB ", true),
+        (&rgb, b"GRAY", false),
+        (&rgb, b"CMYK", false),
+        (&grey, b"GRAY", true),
+        (&grey, b"RGB ", true),
+        (&grey, b"CMYK", false),
+        (&clear, b"RGB ", true),
+        (&clear, b"GRAY", false),
+        (&grey_clear, b"GRAY", true),
+        (&grey_clear, b"RGB ", true),
+    ] {
+        let (bytes, _) = of(pixels.clone(), Some(profile(space))).encode().unwrap();
+        let kept = profile_of(&bytes);
+        let case = format!("{:?} {space:?}", pixels.color());
+        assert_eq!(kept, stays.then(|| profile(space)), "{case}");
+        let shown = image::load_from_memory(&bytes).unwrap();
+        let is_grey = !shown.color().has_color();
+        let should_be = space == b"GRAY" && !pixels.color().has_color();
+        assert_eq!(is_grey, should_be, "{case}");
+    }
+}
+
+#[test]
+fn a_picture_that_is_turned_or_shrunk_keeps_its_profile() {
+    let coloured = |pixels| of(pixels, Some(profile(b"RGB "))).jpeg(90).unwrap();
+    for taken in [
+        with_exif(&coloured(drawn(300, 200)), 6),
+        coloured(drawn(5000, 40)),
+        coloured(drawn(40, 30)),
+    ] {
+        let ready = picture("image/jpeg", &taken).unwrap();
+        assert_eq!(profile_of(&ready.bytes), Some(profile(b"RGB ")));
+        let small = profile_of(&ready.looks.thumbnail);
+        assert_eq!(
+            small,
+            Some(profile(b"RGB ")),
+            "so the thumbnail is not pale"
+        );
+    }
+}

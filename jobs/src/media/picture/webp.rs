@@ -115,3 +115,82 @@ fn next_chunk<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     *rest = after.get(length % 2..).unwrap_or_default();
     Some((name, content))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(&mut bytes, name, content);
+        bytes
+    }
+
+    fn webp(chunks: &[Vec<u8>]) -> Vec<u8> {
+        let body = [b"WEBP".to_vec(), chunks.concat()].concat();
+        [
+            b"RIFF".to_vec(),
+            u32::try_from(body.len()).unwrap().to_le_bytes().to_vec(),
+            body,
+        ]
+        .concat()
+    }
+
+    fn extended(flags: u8) -> Vec<u8> {
+        chunk(b"VP8X", &[flags, 0, 0, 0, 9, 0, 0, 9, 0, 0])
+    }
+
+    #[test]
+    fn only_named_chunks_stay_also_within_frames() {
+        let frame = |more: &[u8]| {
+            let inside = [&[0; FRAME_HEAD], &chunk(b"VP8L", b"odd")[..], more].concat();
+            chunk(b"ANMF", &inside)
+        };
+        let gone = chunk(b"prvt", b"CANARY!");
+        let came = webp(&[
+            extended(0xff),
+            chunk(b"ICCP", b"profile"),
+            chunk(b"ANIM", &[0; 6]),
+            gone.clone(),
+            frame(&gone),
+            chunk(b"EXIF", b"II*\0CANARY"),
+            chunk(b"XMP ", b"CANARY"),
+        ]);
+        let kept = webp(&[
+            extended(0xf3),
+            chunk(b"ICCP", b"profile"),
+            chunk(b"ANIM", &[0; 6]),
+            frame(b""),
+        ]);
+        let followed = [&came[..], b"CANARY"].concat();
+        let found = strip(&followed).unwrap();
+        assert_eq!(found.bytes, kept);
+        assert_eq!(found.exif, Some(&b"II*\0CANARY"[..]));
+        let cut = &came[..kept.len() - 10];
+        assert!(strip(cut).is_none());
+    }
+
+    #[test]
+    fn the_name_of_a_stickers_pack_stays() {
+        let text = br#"{"sticker-pack-name":"Cats","emojis":[]}"#;
+        let mut pack = b"II*\0\x08\0\0\0\x01\0AW\x07\0".to_vec();
+        pack.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        pack.extend_from_slice(b"\x16\0\0\0");
+        pack.extend_from_slice(text);
+        let sticker = webp(&[
+            extended(0x18),
+            chunk(b"VP8 ", b"data"),
+            chunk(b"EXIF", &pack),
+        ]);
+        assert_eq!(strip(&sticker).unwrap().bytes, sticker);
+        // With more behind it, it is not that.
+        pack.extend_from_slice(b"CANARY");
+        let more = webp(&[
+            extended(0x18),
+            chunk(b"VP8 ", b"data"),
+            chunk(b"EXIF", &pack),
+        ]);
+        let kept = webp(&[extended(0x10), chunk(b"VP8 ", b"data")]);
+        assert_eq!(strip(&more).unwrap().bytes, kept);
+    }
+}

@@ -3,6 +3,9 @@
 //! It is overwritten where it is: a box becomes `free` space of the same length, so that no offset in the
 //! file changes. Pictures and sound are not touched. What stays is a list, because makers invent boxes.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs::File,
     io::{self, Seek as _},
@@ -40,17 +43,18 @@ const FFMPEG: [&[u8]; 5] = [b"Lavf", b"Lavc", b"FFMP", b"VideoHandler", b"SoundH
 
 const ZEROES: [u8; 16 * 1024] = [0; 16 * 1024];
 
-/// Overwrites it in a file in memory and rewinds the file. Returns whether there was anything; if a file
-/// only names ffmpeg, it is left as it is.
-pub(super) async fn remove(film: &File) -> io::Result<bool> {
+/// Overwrites it in a file in memory and rewinds the file. Returns whether anything was changed. A file
+/// that came and only names ffmpeg is left as it is, because most files from programs are such.
+pub(super) async fn remove(film: &File, came: bool) -> io::Result<bool> {
     let mut film = film.try_clone()?;
     let work = tokio::task::spawn_blocking(move || {
         let found = Found::in_file(&film)?;
-        if found.tells {
+        let changes = found.tells || !came;
+        if changes {
             found.overwrite(&film)?;
         }
         film.rewind()?;
-        Ok(found.tells)
+        Ok(changes)
     });
     work.await.map_err(io::Error::other)?
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use passerelle_tests::{Setup, Shop, shop::Page};
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::desk::Desk;
 use crate::media::shown;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

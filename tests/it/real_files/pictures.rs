@@ -5,7 +5,7 @@ use passerelle_tests::Setup;
 use serde_json::json;
 use std::{fs, path::Path};
 
-use super::{Desk, changed, exiftool, run, told};
+use super::desk::{Desk, changed, exiftool, run, told};
 
 /// What cameras write, as options of exiftool.
 const WRITTEN: &str = "-q -overwrite_original -GPSLatitude=48.1371 -GPSLatitudeRef=N -Make=CANARY \

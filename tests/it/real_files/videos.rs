@@ -4,7 +4,7 @@ use anyhow::Result;
 use passerelle_tests::Setup;
 use std::{fs, path::Path};
 
-use super::{Desk, run, told};
+use super::desk::{Desk, run, told};
 
 const PLACE: &str = "-metadata location=+48.1371+011.5754/ -metadata make=CANARY \
     -metadata title=CANARY -metadata creation_time=2024-05-01T12:00:00Z \
@@ -34,7 +34,7 @@ fn filmed(folder: &Path, name: &str, options: &str) -> Result<Vec<u8>> {
 /// Returns a digest of the pictures and the sound as they are coded.
 fn played(folder: &Path, film: &[u8]) -> Result<Vec<u8>> {
     fs::write(folder.join("played"), film)?;
-    let streams = "-map 0:V -map 0:a -c copy -f streamhash -";
+    let streams = "-map 0:V? -map 0:a -c copy -f streamhash -";
     run(
         folder,
         "ffmpeg",
@@ -120,6 +120,32 @@ async fn a_film_of_another_container_goes_out_without_what_its_camera_wrote() ->
         );
         let got = desk.sent("video", &came).await?;
         assert_eq!(told(folder, &got.bytes)?, Vec::<String>::new(), "{name}");
+    }
+    desk.world.finish().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_goes_out_without_what_its_recorder_wrote() -> Result<()> {
+    let desk = Desk::open(Setup::quick()).await?;
+    let folder = desk.folder.path();
+    for (name, options) in [("first.m4a", "-movflags +faststart"), ("last.m4a", "")] {
+        let source = "-f lavfi -i sine=duration=2 -c:a aac";
+        let made = format!("-loglevel error -y {source} {PLACE} {options} {name}");
+        run(folder, "ffmpeg", &made)?;
+        run(folder, "exiftool", &format!("{WRITTEN} {name}"))?;
+        let came = fs::read(folder.join(name))?;
+        assert!(
+            told(folder, &came)?.len() > 2,
+            "{name}: the file tells nothing"
+        );
+        let got = desk.sent("audio", &came).await?;
+        assert_eq!(told(folder, &got.bytes)?, Vec::<String>::new(), "{name}");
+        assert!(
+            played(folder, &got.bytes)? == played(folder, &came)?,
+            "{name}"
+        );
+        assert_eq!(got.shown["mimetype"], "audio/mp4");
     }
     desk.world.finish().await?;
     Ok(())

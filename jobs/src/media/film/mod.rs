@@ -16,7 +16,7 @@
 mod boxes;
 mod facts;
 pub(crate) mod ffmpeg;
-mod metadata;
+pub(super) mod metadata;
 mod samples;
 
 use std::{

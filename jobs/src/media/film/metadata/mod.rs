@@ -17,6 +17,7 @@ use super::{
     boxes::{self, MediaBox, Place},
     samples::{self, Defaults},
 };
+use crate::media::confined;
 
 /// The boxes that stay, of those around them. `free`, `skip` and `wide` stay everywhere, emptied.
 const TOP: [&[u8; 4]; 9] = [
@@ -48,15 +49,32 @@ const ZEROES: [u8; 16 * 1024] = [0; 16 * 1024];
 pub(super) async fn remove(film: &File, came: bool) -> io::Result<bool> {
     let mut film = film.try_clone()?;
     let work = tokio::task::spawn_blocking(move || {
-        let found = Found::in_file(&film)?;
-        let changes = found.tells || !came;
-        if changes {
-            found.overwrite(&film)?;
-        }
+        let changed = overwrite(&film, came)?;
         film.rewind()?;
-        Ok(changes)
+        Ok(changed)
     });
     work.await.map_err(io::Error::other)?
+}
+
+fn overwrite(film: &File, came: bool) -> io::Result<bool> {
+    let found = Found::in_file(film)?;
+    let changes = found.tells || !came;
+    if changes {
+        found.overwrite(film)?;
+    }
+    Ok(changes)
+}
+
+/// Returns sound in MP4 without metadata; `None` if it is left as it is.
+pub(in crate::media) fn without(sound: &[u8]) -> Option<Vec<u8>> {
+    let file = confined::in_memory().ok()?;
+    file.write_all_at(sound, 0).ok()?;
+    if !overwrite(&file, true).ok()? {
+        return None;
+    }
+    let mut bytes = vec![0; sound.len()];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    Some(bytes)
 }
 
 /// What has to be overwritten.
@@ -80,6 +98,10 @@ impl Found {
             ..Self::default()
         };
         let (top, rest) = boxes::top(film)?;
+        // Without its description nothing can be judged.
+        if !top.iter().any(|place| place.name == *b"moov") {
+            return Ok(found);
+        }
         // The tracks are needed to judge the fragments, and the samples of both to judge `mdat`.
         for name in [b"moov", b"moof"] {
             for place in top.iter().filter(|place| place.name == *name) {

@@ -130,7 +130,8 @@ async fn a_jpeg_goes_out_as_its_first_picture_and_nothing_else() -> Result<()> {
 async fn a_png_goes_out_without_what_programs_wrote() -> Result<()> {
     let desk = Desk::open(Setup::quick()).await?;
     let folder = desk.folder.path();
-    let drawn = "-size 200x150 plasma:tomato-steelblue -depth 8 -set comment CANARY -set Title CANARY";
+    let drawn =
+        "-size 200x150 plasma:tomato-steelblue -depth 8 -set comment CANARY -set Title CANARY";
     let png = taken(folder, "photo.png", drawn)?;
     let palette = taken(
         folder,

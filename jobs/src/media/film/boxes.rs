@@ -2,6 +2,13 @@
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
+/// The most boxes of a file that are looked at. No real file of the size that is sent comes near it.
+pub(super) const BOXES_MAX: usize = 100_000;
+
+pub(super) fn too_many() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "too many boxes")
+}
+
 /// Where a box is in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -50,6 +57,9 @@ pub(super) fn top(file: &File) -> io::Result<(Vec<Place>, Range<u64>)> {
         };
         at = place.whole.end;
         boxes.push(place);
+        if boxes.len() > BOXES_MAX {
+            return Err(too_many());
+        }
     }
     Ok((boxes, at..end))
 }

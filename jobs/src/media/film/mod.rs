@@ -21,7 +21,7 @@ mod samples;
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
+    io::{self, Read as _, Seek as _},
 };
 
 use passerelle_engine::{content::MediaKind, media::Looks};
@@ -78,7 +78,10 @@ pub(super) async fn ready(
     let came = made.is_none();
     let film = made.unwrap_or(film);
     let changed = metadata::remove(&film, came).await;
-    let changed = changed.map_err(ObjectsError::in_memory)?;
+    let changed = changed.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => BadMedia::Damaged.into(),
+        _ => IngestError::from(ObjectsError::in_memory(error)),
+    })?;
     if let Some(ffmpeg) = ffmpeg {
         looks.thumbnail = thumbnail(ffmpeg, &film).await;
     }

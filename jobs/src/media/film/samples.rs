@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use super::boxes::MediaBox;
 
+/// The most parts of a file that are listed. No real file of the size that is sent comes near it.
+pub(super) const PARTS_MAX: usize = 1_000_000;
+
 /// Returns the parts of the file that a track's tables name; `None` if they cannot be read.
 pub(super) fn of_track(track: &MediaBox<'_>) -> Option<Vec<Range<u64>>> {
     let table = track.find(&[b"mdia", b"minf", b"stbl"])?;
@@ -12,7 +15,7 @@ pub(super) fn of_track(track: &MediaBox<'_>) -> Option<Vec<Range<u64>>> {
     let runs: Vec<_> = rows::<12>(&runs, 8)?
         .map(|row| (word(row, 0), word(row, 4)))
         .collect();
-    let offsets = offsets(&table)?;
+    let offsets = offsets(&table).filter(|offsets| offsets.len() <= PARTS_MAX)?;
     let (mut parts, mut run) = (Vec::with_capacity(offsets.len()), 0);
     for (chunk, offset) in (1_u32..).zip(offsets) {
         while runs.get(run + 1).is_some_and(|(first, _)| *first <= chunk) {
@@ -133,6 +136,9 @@ pub(super) fn of_fragment(
             let part = of_run(&run, base, end, size)?;
             end = part.end;
             parts.push((id, part));
+            if parts.len() > PARTS_MAX {
+                return None;
+            }
         }
     }
     Some(parts)

@@ -89,6 +89,8 @@ struct Found {
     tracks: Vec<u32>,
     samples: Option<Vec<Range<u64>>>,
     defaults: Vec<Defaults>,
+    /// How many boxes were looked at.
+    seen: usize,
 }
 
 impl Found {
@@ -116,9 +118,14 @@ impl Found {
                 }
             }
         }
+        let samples = found.samples.take().map(in_order);
         for place in &top {
             match &place.name {
-                b"mdat" => found.unused(film, &place.content)?,
+                b"mdat" => {
+                    if let Some(samples) = &samples {
+                        found.unused(film, &place.content, samples)?;
+                    }
+                }
                 name if TOP.contains(&name) => {}
                 name if PADDING.contains(&name) => found.nonzero(film, place.content.clone())?,
                 _ => found.free(place.clone()),
@@ -126,6 +133,9 @@ impl Found {
         }
         if !rest.is_empty() {
             found.trailer(film, rest)?;
+        }
+        if found.seen > boxes::BOXES_MAX {
+            return Err(boxes::too_many());
         }
         Ok(found)
     }
@@ -245,16 +255,21 @@ impl Found {
 
     fn samples_are(&mut self, parts: Option<Vec<Range<u64>>>) {
         let known = self.samples.take().zip(parts);
-        self.samples = known.map(|(mut all, parts)| {
+        let known = known.map(|(mut all, parts)| {
             all.extend(parts);
             all
         });
+        self.samples = known.filter(|all| all.len() <= samples::PARTS_MAX);
     }
 
     /// Returns the boxes that stay and frees the others, and what is between them.
     fn staying<'a>(&mut self, of: &MediaBox<'a>, names: &[&[u8; 4]]) -> Vec<MediaBox<'a>> {
         let (mut stay, mut inside) = (Vec::new(), of.children());
         for part in inside.by_ref() {
+            self.seen += 1;
+            if self.seen > boxes::BOXES_MAX {
+                return Vec::new();
+            }
             if names.contains(&part.name()) {
                 stay.push(part);
             } else if PADDING.contains(&part.name()) {
@@ -298,18 +313,18 @@ impl Found {
         Ok(())
     }
 
-    /// Overwrites what no sample of a track that stays is in.
-    fn unused(&mut self, film: &File, data: &Range<u64>) -> io::Result<()> {
-        let Some(mut samples) = self.samples.clone() else {
-            return Ok(());
-        };
-        samples.sort_unstable_by_key(|part| part.start);
+    /// Overwrites what no sample of a track that stays is in. `samples` are in order and do not overlap.
+    fn unused(&mut self, film: &File, data: &Range<u64>, samples: &[Range<u64>]) -> io::Result<()> {
+        let first = samples.partition_point(|part| part.end <= data.start);
         let mut at = data.start;
-        for part in samples {
-            if part.start > at && at < data.end {
-                self.nonzero(film, at..part.start.min(data.end))?;
+        for part in &samples[first..] {
+            if part.start >= data.end {
+                break;
             }
-            at = at.max(part.end);
+            if part.start > at {
+                self.nonzero(film, at..part.start)?;
+            }
+            at = part.end;
         }
         if at < data.end {
             self.nonzero(film, at..data.end)?;
@@ -368,6 +383,19 @@ fn is_of_ffmpeg(user_data: &MediaBox<'_>) -> bool {
         _ => false,
     };
     meta.name() == b"meta" && meta.children_after(4).all(says_no_more)
+}
+
+/// Returns the parts in order, with those together that touch or overlap.
+fn in_order(mut parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    parts.sort_unstable_by_key(|part| part.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for part in parts {
+        match joined.last_mut() {
+            Some(last) if part.start <= last.end => last.end = last.end.max(part.end),
+            _ => joined.push(part),
+        }
+    }
+    joined
 }
 
 fn read(film: &File, part: &Range<u64>) -> io::Result<Vec<u8>> {

@@ -91,6 +91,17 @@ fn data_that_no_picture_or_sound_uses_is_emptied() {
 }
 
 #[test]
+fn a_file_of_countless_boxes_is_refused() {
+    let many = boxed(b"mdat", b"").repeat(boxes::BOXES_MAX + 1);
+    for film in [[FILM, &many].concat(), with_in_movie(&many)] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&film).unwrap();
+        let error = Found::in_file(&file).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+#[test]
 fn a_track_of_positions_goes_with_its_samples() {
     // The film's sound becomes a track of another kind.
     let mut film = FILM.to_vec();

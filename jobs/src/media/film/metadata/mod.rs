@@ -3,6 +3,7 @@
 //! It is overwritten where it is: a box becomes `free` space of the same length, so that no offset in the
 //! file changes. Pictures and sound are not touched. What stays is a list, because makers invent boxes.
 
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
+use self::parts::{has_anything, in_order, read, zero};
 use super::{
     boxes::{self, MediaBox, Place},
     samples::{self, Defaults},
@@ -39,10 +41,12 @@ const PADDING: [&[u8; 4]; 3] = [b"free", b"skip", b"wide"];
 
 /// The kinds of tracks that stay; others hold positions, sensors or texts.
 const TRACKS: [&[u8]; 2] = [b"vide", b"soun"];
+/// How brands begin that name a format.
+const BRANDS: [&[u8]; 11] = [
+    b"iso", b"mp4", b"avc", b"M4", b"qt", b"3g", b"dash", b"msd", b"msi", b"cmf", b"f4v",
+];
 /// What ffmpeg writes: its version, and names that it gives to all tracks.
 const FFMPEG: [&[u8]; 5] = [b"Lavf", b"Lavc", b"FFMP", b"VideoHandler", b"SoundHandler"];
-
-const ZEROES: [u8; 16 * 1024] = [0; 16 * 1024];
 
 /// Overwrites it in a file in memory and rewinds the file. Returns whether anything was changed. A file
 /// that came and only names ffmpeg is left as it is, because most files from programs are such.
@@ -89,6 +93,8 @@ struct Found {
     tracks: Vec<u32>,
     samples: Option<Vec<Range<u64>>>,
     defaults: Vec<Defaults>,
+    /// Where a maker's brand comes first.
+    brands: Vec<u64>,
     /// How many boxes were looked at.
     seen: usize,
 }
@@ -118,9 +124,17 @@ impl Found {
                 }
             }
         }
+        if found.seen > boxes::BOXES_MAX {
+            return Err(boxes::too_many());
+        }
+        // Nor can a file that holds neither pictures nor sound.
+        if found.tracks.is_empty() {
+            return Ok(Self::default());
+        }
         let samples = found.samples.take().map(in_order);
         for place in &top {
             match &place.name {
+                b"ftyp" | b"styp" => found.brands(place, &read(film, &place.content)?),
                 b"mdat" => {
                     if let Some(samples) = &samples {
                         found.unused(film, &place.content, samples)?;
@@ -134,10 +148,24 @@ impl Found {
         if !rest.is_empty() {
             found.trailer(film, rest)?;
         }
-        if found.seen > boxes::BOXES_MAX {
-            return Err(boxes::too_many());
-        }
         Ok(found)
+    }
+
+    /// Makers have brands of their own (4.3). The first brand says how to read the file; others may be
+    /// missing.
+    fn brands(&mut self, place: &Place, content: &[u8]) {
+        let brands = content.chunks_exact(4).enumerate();
+        for (at, brand) in brands.filter(|(at, _)| *at != 1) {
+            if brand == [0; 4] || BRANDS.iter().any(|common| brand.starts_with(common)) {
+                continue;
+            }
+            let start = place.content.start + 4 * at as u64;
+            match at {
+                0 => self.brands.push(start),
+                _ => self.parts.push(start..start + 4),
+            }
+            self.tells = true;
+        }
     }
 
     fn movie(&mut self, movie: &MediaBox<'_>) {
@@ -356,6 +384,9 @@ impl Found {
             film.write_all_at(b"free", place.whole.start + 4)?;
             zero(film, &place.content)?;
         }
+        for start in &self.brands {
+            film.write_all_at(b"isom", *start)?;
+        }
         self.parts.iter().try_for_each(|part| zero(film, part))
     }
 }
@@ -383,55 +414,4 @@ fn is_of_ffmpeg(user_data: &MediaBox<'_>) -> bool {
         _ => false,
     };
     meta.name() == b"meta" && meta.children_after(4).all(says_no_more)
-}
-
-/// Returns the parts in order, with those together that touch or overlap.
-fn in_order(mut parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    parts.sort_unstable_by_key(|part| part.start);
-    let mut joined: Vec<Range<u64>> = Vec::new();
-    for part in parts {
-        match joined.last_mut() {
-            Some(last) if part.start <= last.end => last.end = last.end.max(part.end),
-            _ => joined.push(part),
-        }
-    }
-    joined
-}
-
-fn read(film: &File, part: &Range<u64>) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(part.end - part.start).map_err(io::Error::other)?;
-    let mut bytes = vec![0; length];
-    film.read_exact_at(&mut bytes, part.start)?;
-    Ok(bytes)
-}
-
-/// Returns the part in pieces that fit into memory.
-fn pieces(part: &Range<u64>) -> impl Iterator<Item = (u64, usize)> {
-    let end = part.end;
-    let most = ZEROES.len();
-    let starts = (part.start..end).step_by(most);
-    starts.map(move |at| {
-        (
-            at,
-            usize::try_from(end - at).map_or(most, |left| left.min(most)),
-        )
-    })
-}
-
-fn has_anything(film: &File, part: &Range<u64>) -> io::Result<bool> {
-    let mut bytes = vec![0; ZEROES.len()];
-    for (at, length) in pieces(part) {
-        film.read_exact_at(&mut bytes[..length], at)?;
-        if bytes[..length].iter().any(|byte| *byte != 0) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn zero(film: &File, part: &Range<u64>) -> io::Result<()> {
-    for (at, length) in pieces(part) {
-        film.write_all_at(&ZEROES[..length], at)?;
-    }
-    Ok(())
 }

@@ -79,6 +79,27 @@ fn what_is_no_box_at_the_end_becomes_one() {
 }
 
 #[test]
+fn a_brand_of_a_maker_becomes_a_common_one() {
+    let mut film = FILM.to_vec();
+    film[8..12].copy_from_slice(b"XAVC");
+    film[20..24].copy_from_slice(b"niko");
+    let after = removed(&film).unwrap();
+    assert_eq!(&after[8..12], b"isom");
+    assert_eq!(&after[20..24], &[0; 4]);
+    assert_eq!(&after[24..32], &FILM[24..32]);
+}
+
+#[test]
+fn a_file_without_pictures_and_sound_is_left_as_it_is() {
+    let mut film = FILM.to_vec();
+    for kind in [b"vide", b"soun"] {
+        let at = film.windows(4).position(|name| name == kind).unwrap();
+        film[at..at + 4].copy_from_slice(b"text");
+    }
+    assert_eq!(removed(&film), None);
+}
+
+#[test]
 fn data_that_no_picture_or_sound_uses_is_emptied() {
     // A film whose data has a gap at its end.
     let mdat = FILM.windows(4).position(|name| name == b"mdat").unwrap() - 4;

@@ -74,7 +74,7 @@ fn without_ends_of_hosts(body: &str) -> String {
 
 /// Returns the link without what belongs to the text around it. `before` is the text before it.
 fn trimmed<'a>(link: &'a str, before: &str) -> &'a str {
-    let mut link = before_bracket(link);
+    let mut link = before_bracket(before_space(link));
     let mut marks = MARKS.map(|mark| (mark, open_marks(before, mark)));
     while let Some(last) = link.chars().next_back() {
         let mut marks = marks.iter_mut();
@@ -89,6 +89,15 @@ fn trimmed<'a>(link: &'a str, before: &str) -> &'a str {
         link = &link[..link.len() - last.len_utf8()];
     }
     link
+}
+
+/// Ends the link before the first space of any script, or a mark of the direction of writing.
+fn before_space(link: &str) -> &str {
+    let is_space = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    link.split(is_space).next().unwrap_or_default()
 }
 
 /// Ends the link before the first bracket that closes what the link did not open.
@@ -191,6 +200,10 @@ mod tests {
             ("‘", "’"),
             ("‚", "‘"),
             ("‹", "›"),
+            ("«\u{a0}", "\u{a0}»"),
+            ("«\u{202f}", "\u{202f}»."),
+            ("", "\u{3000}です"),
+            ("\u{2067}", "\u{2069}"),
             ("「", "」"),
             ("「", "」をご覧ください"),
             ("『", "』。"),

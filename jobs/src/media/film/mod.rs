@@ -62,7 +62,11 @@ pub(super) async fn ready(
     let settings = &services.settings().media;
     let slot = services.decoding().film().await;
     let film = came.in_memory(&settings.objects).await?;
-    let facts = facts::of(&film, mime_type).await;
+    let mut facts = facts::of(&film, mime_type).await;
+    let enclosed = facts.is_err() && metadata::enclose_trailer(&film).map_err(unreadable)?;
+    if enclosed {
+        facts = facts::of(&film, mime_type).await;
+    }
     let ffmpeg = match settings.ffmpeg.as_ref() {
         Some(ffmpeg) if ffmpeg.works().await? => Some(ffmpeg),
         _ => None,
@@ -78,15 +82,19 @@ pub(super) async fn ready(
     let came = made.is_none();
     let film = made.unwrap_or(film);
     let changed = metadata::remove(&film, came).await;
-    let changed = changed.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => BadMedia::Damaged.into(),
-        _ => IngestError::from(ObjectsError::in_memory(error)),
-    })?;
+    let changed = changed.map_err(unreadable)? || enclosed;
     if let Some(ffmpeg) = ffmpeg {
         looks.thumbnail = thumbnail(ffmpeg, &film).await;
     }
     drop(slot);
     Ok((changed.then_some(film), looks))
+}
+
+fn unreadable(error: io::Error) -> IngestError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => BadMedia::Damaged.into(),
+        _ => ObjectsError::in_memory(error).into(),
+    }
 }
 
 /// Returns a new file if the video has to be packed or converted.

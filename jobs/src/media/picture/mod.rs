@@ -20,7 +20,7 @@ mod webp;
 use std::io::Cursor;
 
 use image::{
-    DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, codecs::webp::WebPDecoder,
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::webp::WebPDecoder,
     imageops::FilterType, metadata::Orientation,
 };
 use passerelle_engine::media::Looks;
@@ -77,17 +77,23 @@ fn format(mime_type: &str) -> Result<ImageFormat, BadMedia> {
     ImageFormat::from_mime_type(mime_type).ok_or(BadMedia::Damaged)
 }
 
-/// Decodes a picture and its colour profile.
-fn decode(format: ImageFormat, bytes: &[u8]) -> Result<Picture, BadMedia> {
+/// Reads the head of a picture. Refuses one of too many pixels.
+fn opened(format: ImageFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, BadMedia> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(ALLOC_MAX);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > PIXELS_MAX {
         return Err(BadMedia::Dimensions);
     }
+    Ok(decoder)
+}
+
+/// Decodes a picture and its colour profile.
+fn decode(format: ImageFormat, bytes: &[u8]) -> Result<Picture, BadMedia> {
+    let mut decoder = opened(format, bytes)?;
     let profile = decoder.icc_profile().ok().flatten();
     let pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     Ok(Picture { pixels, profile })
@@ -95,7 +101,9 @@ fn decode(format: ImageFormat, bytes: &[u8]) -> Result<Picture, BadMedia> {
 
 pub(super) fn picture(mime_type: &'static str, bytes: &[u8]) -> Result<Ready, BadMedia> {
     let format = format(mime_type)?;
-    let stripped = Stripped::of(format, bytes)?;
+    // A picture that is too large is called so even if it is cut off.
+    let stripped = Stripped::of(format, bytes);
+    let stripped = stripped.map_err(|cut| opened(format, bytes).err().unwrap_or(cut))?;
     let orientation = stripped.orientation();
     let mut picture = decode(format, &stripped.bytes)?;
     let pixels = &mut picture.pixels;

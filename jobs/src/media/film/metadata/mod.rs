@@ -60,6 +60,24 @@ pub(super) async fn remove(film: &File, came: bool) -> io::Result<bool> {
     work.await.map_err(io::Error::other)?
 }
 
+/// Makes a box of what a maker put behind the last one, because the parser reads boxes only. Returns
+/// whether there was such a thing. The beginning of a box that a film needs is none: the film is cut off.
+pub(super) fn enclose_trailer(film: &File) -> io::Result<bool> {
+    let (top, rest) = boxes::top(film)?;
+    let is_whole = top.iter().any(|place| place.name == *b"moov");
+    if !is_whole || rest.end - rest.start < 8 {
+        return Ok(false);
+    }
+    let head = read(film, &(rest.start..rest.start + 8))?;
+    if TOP.iter().chain(&PADDING).any(|name| head[4..] == name[..]) {
+        return Ok(false);
+    }
+    let mut found = Found::default();
+    found.trailer(film, rest)?;
+    found.overwrite(film)?;
+    Ok(true)
+}
+
 fn overwrite(film: &File, came: bool) -> io::Result<bool> {
     let found = Found::in_file(film)?;
     let changes = found.tells || !came;

@@ -79,6 +79,25 @@ fn what_is_no_box_at_the_end_becomes_one() {
 }
 
 #[test]
+fn only_what_is_no_part_of_a_film_is_enclosed() {
+    let enclosed = |behind: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[FILM, behind].concat()).unwrap();
+        let enclosed = enclose_trailer(&file).unwrap();
+        assert_eq!(enclosed, boxes::top(&file).unwrap().1.is_empty());
+        enclosed
+    };
+    assert!(enclosed(b"CANARY of its maker"));
+    for cut in [
+        &b"\0\0\x10\0moof and so on"[..],
+        b"\0\0\x10\0moov",
+        b"short",
+    ] {
+        assert!(!enclosed(cut), "{cut:?}");
+    }
+}
+
+#[test]
 fn a_brand_of_a_maker_becomes_a_common_one() {
     let mut film = FILM.to_vec();
     film[8..12].copy_from_slice(b"XAVC");

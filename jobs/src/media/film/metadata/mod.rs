@@ -26,7 +26,7 @@ use super::{
     boxes::{self, MediaBox, Place},
     samples::{self, Defaults},
 };
-use crate::media::confined;
+use crate::media::confined::in_memory;
 
 /// Overwrites it in a file in memory and rewinds the file. Returns whether anything was changed. A file
 /// that came and only names ffmpeg is left as it is, because most files from programs are such.
@@ -69,7 +69,7 @@ fn overwrite(film: &File, came: bool) -> io::Result<bool> {
 
 /// Returns sound in MP4 without metadata; `None` if it is left as it is.
 pub(in crate::media) fn without(sound: &[u8]) -> Option<Vec<u8>> {
-    let file = confined::in_memory().ok()?;
+    let file = in_memory().ok()?;
     file.write_all_at(sound, 0).ok()?;
     if !overwrite(&file, true).ok()? {
         return None;

@@ -196,7 +196,7 @@ async fn looks(
             let slot = services.decoding().slot().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
             let whole = whole.await?;
-            let made = slot.work(move || film::metadata::without(&whole)).await;
+            let made = slot.work(move || film::stripped_sound(&whole)).await;
             let Some(made) = made.flatten() else {
                 return Ok((None, looks));
             };

@@ -16,7 +16,7 @@
 mod boxes;
 mod facts;
 pub(crate) mod ffmpeg;
-pub(super) mod metadata;
+mod metadata;
 mod samples;
 
 use std::{
@@ -88,6 +88,11 @@ pub(super) async fn ready(
     }
     drop(slot);
     Ok((changed.then_some(film), looks))
+}
+
+/// Returns a recording in MP4 without its metadata; `None` if it is left as it is.
+pub(super) fn stripped_sound(recording: &[u8]) -> Option<Vec<u8>> {
+    metadata::without(recording)
 }
 
 fn unreadable(error: io::Error) -> IngestError {

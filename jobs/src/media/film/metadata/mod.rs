@@ -68,7 +68,7 @@ fn overwrite(film: &File, came: bool) -> io::Result<bool> {
 }
 
 /// Returns sound in MP4 without metadata; `None` if it is left as it is.
-pub(in crate::media) fn without(sound: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn without(sound: &[u8]) -> Option<Vec<u8>> {
     let file = in_memory().ok()?;
     file.write_all_at(sound, 0).ok()?;
     if !overwrite(&file, true).ok()? {

@@ -1,4 +1,4 @@
-//! The boxes that MP4, 3GP and QuickTime files consist of (ISO/IEC 14496-12, 4.2).
+//! The boxes that MP4, 3GP and `QuickTime` files consist of (ISO/IEC 14496-12, 4.2).
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
@@ -90,14 +90,14 @@ impl<'a> MediaBox<'a> {
         }
     }
 
-    pub(super) fn child(&self, name: &[u8; 4]) -> Option<Self> {
-        self.children().find(|child| child.name() == name)
+    pub(super) fn child(&self, name: [u8; 4]) -> Option<Self> {
+        self.children().find(|child| *child.name() == name)
     }
 
     /// Returns the box at the end of a path.
     pub(super) fn find(&self, path: &[&[u8; 4]]) -> Option<Self> {
         let start = Some(self.clone());
-        path.iter().fold(start, |at, name| at?.child(name))
+        path.iter().fold(start, |at, name| at?.child(**name))
     }
 
     /// Returns the number of four bytes at this place of its content.

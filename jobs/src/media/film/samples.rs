@@ -11,7 +11,7 @@ pub(super) const PARTS_MAX: usize = 1_000_000;
 pub(super) fn of_track(track: &MediaBox<'_>) -> Option<Vec<Range<u64>>> {
     let table = track.find(&[b"mdia", b"minf", b"stbl"])?;
     let mut sizes = Sizes::of(&table)?;
-    let runs = table.child(b"stsc")?;
+    let runs = table.child(*b"stsc")?;
     let runs: Vec<_> = rows::<12>(&runs, 8)?
         .map(|row| (word(row, 0), word(row, 4)))
         .collect();
@@ -29,14 +29,14 @@ pub(super) fn of_track(track: &MediaBox<'_>) -> Option<Vec<Range<u64>>> {
 
 /// Returns where each chunk of samples begins.
 fn offsets(table: &MediaBox<'_>) -> Option<Vec<u64>> {
-    if let Some(short) = table.child(b"stco") {
+    if let Some(short) = table.child(*b"stco") {
         return Some(
             rows::<4>(&short, 8)?
                 .map(|row| word(row, 0).into())
                 .collect(),
         );
     }
-    let long = table.child(b"co64")?;
+    let long = table.child(*b"co64")?;
     Some(
         rows::<8>(&long, 8)?
             .map(|row| u64::from_be_bytes(*row))
@@ -52,7 +52,7 @@ enum Sizes<'a> {
 
 impl<'a> Sizes<'a> {
     fn of(table: &MediaBox<'a>) -> Option<Self> {
-        let sizes = table.child(b"stsz")?;
+        let sizes = table.child(*b"stsz")?;
         match sizes.number(4)? {
             0 => Some(Self::Each(rows::<4>(&sizes, 12)?)),
             // QuickTime writes this for sound, whatever the size.
@@ -112,7 +112,7 @@ pub(super) fn of_fragment(
     let (start, mut parts) = (fragment.place.whole.start, Vec::new());
     let mut end = start;
     for track in fragment.children().filter(|part| part.name() == b"traf") {
-        let head = track.child(b"tfhd")?;
+        let head = track.child(*b"tfhd")?;
         let (flags, id) = (head.number(0)?, head.number(4)?);
         let mut fields = Fields { of: &head, at: 8 };
         let base = if flags & 0x1 != 0 {

@@ -163,9 +163,9 @@ fn a_sticker_is_a_square_of_512() {
 }
 
 /// A profile of a colour space, as far as it is looked at.
-fn profile(space: &[u8; 4]) -> Vec<u8> {
+fn profile(space: [u8; 4]) -> Vec<u8> {
     let mut profile = vec![0; 128];
-    profile[16..20].copy_from_slice(space);
+    profile[16..20].copy_from_slice(&space);
     profile[36..40].copy_from_slice(b"acsp");
     profile
 }
@@ -193,10 +193,10 @@ fn a_picture_that_is_encoded_again_keeps_a_profile_that_describes_it() {
         (&grey_clear, b"GRAY", true),
         (&grey_clear, b"RGB ", true),
     ] {
-        let (bytes, _) = of(pixels.clone(), Some(profile(space))).encode().unwrap();
+        let (bytes, _) = of(pixels.clone(), Some(profile(*space))).encode().unwrap();
         let kept = profile_of(&bytes);
         let case = format!("{:?} {space:?}", pixels.color());
-        assert_eq!(kept, stays.then(|| profile(space)), "{case}");
+        assert_eq!(kept, stays.then(|| profile(*space)), "{case}");
         let shown = image::load_from_memory(&bytes).unwrap();
         let is_grey = !shown.color().has_color();
         let should_be = space == b"GRAY" && !pixels.color().has_color();
@@ -206,18 +206,18 @@ fn a_picture_that_is_encoded_again_keeps_a_profile_that_describes_it() {
 
 #[test]
 fn a_picture_that_is_turned_or_shrunk_keeps_its_profile() {
-    let coloured = |pixels| of(pixels, Some(profile(b"RGB "))).jpeg(90).unwrap();
+    let coloured = |pixels| of(pixels, Some(profile(*b"RGB "))).jpeg(90).unwrap();
     for taken in [
         with_exif(&coloured(drawn(300, 200)), 6),
         coloured(drawn(5000, 40)),
         coloured(drawn(40, 30)),
     ] {
         let ready = picture("image/jpeg", &taken).unwrap();
-        assert_eq!(profile_of(&ready.bytes), Some(profile(b"RGB ")));
+        assert_eq!(profile_of(&ready.bytes), Some(profile(*b"RGB ")));
         let small = profile_of(&ready.looks.thumbnail);
         assert_eq!(
             small,
-            Some(profile(b"RGB ")),
+            Some(profile(*b"RGB ")),
             "so the thumbnail is not pale"
         );
     }

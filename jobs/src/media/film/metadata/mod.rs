@@ -167,7 +167,7 @@ impl Found {
     }
 
     fn movie(&mut self, movie: &MediaBox<'_>) {
-        if let Some(extends) = movie.child(b"mvex") {
+        if let Some(extends) = movie.child(*b"mvex") {
             let rows = extends.children().filter(|part| part.name() == b"trex");
             self.defaults = rows.filter_map(|trex| Defaults::read(&trex)).collect();
         }
@@ -185,7 +185,7 @@ impl Found {
         let kind = handler
             .as_ref()
             .and_then(|handler| handler.content.get(8..12));
-        let head = track.child(b"tkhd");
+        let head = track.child(*b"tkhd");
         let id = head.and_then(|head| {
             head.number(if head.content.first() == Some(&1) {
                 20
@@ -235,7 +235,7 @@ impl Found {
         }
     }
 
-    /// QuickTime has the maker of the encoder here, and every format the encoder's name (12.1.3).
+    /// `QuickTime` has the maker of the encoder here, and every format the encoder's name (12.1.3).
     fn descriptions(&mut self, table: &MediaBox<'_>, is_video: bool) {
         for entry in table.children_after(8) {
             self.text(&entry, 12..16);
@@ -245,7 +245,7 @@ impl Found {
         }
     }
 
-    /// The maker of what handles the track, in QuickTime, and its name (8.4.3).
+    /// The maker of what handles the track, in `QuickTime`, and its name (8.4.3).
     fn handler(&mut self, handler: &MediaBox<'_>) {
         self.text(handler, 12..24);
         self.text(handler, 24..handler.content.len());
@@ -270,7 +270,7 @@ impl Found {
             if track.name() != b"traf" {
                 continue;
             }
-            let id = track.child(b"tfhd").and_then(|head| head.number(4));
+            let id = track.child(*b"tfhd").and_then(|head| head.number(4));
             if id.is_some_and(|id| self.tracks.contains(&id)) {
                 self.staying(&track, &TRACK_FRAGMENT);
             } else {

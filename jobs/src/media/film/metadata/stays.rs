@@ -43,7 +43,7 @@ pub(super) fn is_of_ffmpeg(user_data: &MediaBox<'_>) -> bool {
         return false;
     };
     let is_version = |item: &MediaBox<'_>| {
-        let text = item.child(b"data");
+        let text = item.child(*b"data");
         let text = text.and_then(|text| Some(text.content.get(8..)?.starts_with(b"Lavf")));
         item.name() == b"\xa9too" && text == Some(true)
     };

@@ -150,8 +150,7 @@ fn a_track_of_positions_goes_with_its_samples() {
     let after = removed(&film).unwrap();
     assert!(!holds(&after, b"mp4a"));
     let mdat = FILM.windows(4).position(|name| name == b"mdat").unwrap() - 4;
-    let empty = after[mdat + 8..].iter().filter(|byte| **byte == 0).count();
-    assert!(empty > 1000, "{empty}");
+    assert!(after[mdat + 8..].windows(500).any(|part| part == [0; 500]));
 }
 
 proptest::proptest! {

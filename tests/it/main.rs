@@ -34,6 +34,7 @@ mod pages;
 mod pairing;
 mod poolers;
 mod previews;
+mod real_files;
 mod receiving;
 mod redis;
 mod restarts;

@@ -188,7 +188,21 @@ async fn looks(
             let anew = replaced(came, services, kind, chunks(made)).await?;
             Ok((Some(anew), looks))
         }
-        MediaKind::Audio => Ok((None, recording::looks(objects, came, mime_type).await)),
+        MediaKind::Audio => {
+            let looks = recording::looks(objects, came, mime_type).await;
+            if !matches!(mime_type, "audio/mp4" | "audio/3gpp" | "audio/3gpp2") {
+                return Ok((None, looks));
+            }
+            let slot = services.decoding().slot().await;
+            let whole = objects.whole(came.org, came.object, came.file.clone());
+            let whole = whole.await?;
+            let made = slot.work(move || film::stripped_sound(&whole)).await;
+            let Some(made) = made.flatten() else {
+                return Ok((None, looks));
+            };
+            let made = futures_util::stream::iter([Ok::<_, std::io::Error>(made.into())]);
+            Ok((Some(replaced(came, services, kind, made).await?), looks))
+        }
         MediaKind::Document => {
             let mut looks = plain(mime_type);
             if let Some(confinement) = &settings.confinement
@@ -211,8 +225,8 @@ async fn ready(
 ) -> Result<Ready, BadMedia> {
     let work = move || match kind {
         MediaKind::Voice => voice::voice(&bytes),
-        MediaKind::Sticker => picture::sticker(bytes),
-        _ => picture::picture(mime_type, bytes),
+        MediaKind::Sticker => picture::sticker(&bytes),
+        _ => picture::picture(mime_type, &bytes),
     };
     // If the decoder panics, the file counts as damaged.
     slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))

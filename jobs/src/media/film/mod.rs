@@ -5,18 +5,23 @@
 //! | here | what happens to a video that was uploaded |
 //! | `facts` | what a video file says about itself, and whether a phone plays it |
 //! | `ffmpeg` | the program that converts: finding it, trying it, running it |
+//! | `metadata` | removes what a video says about where and with what it was made |
+//! | `boxes`, `samples` | what a video file consists of; where its pictures and sound are |
 //!
-//! A video that a phone plays stays unchanged. Where ffmpeg is installed, the video gets a thumbnail. A
+//! A video that a phone plays keeps its pictures and sound bit by bit, without its metadata. Where ffmpeg is installed, the video gets a thumbnail. A
 //! video that is only in the wrong container, or has its description at the end, is repacked without a
 //! change to its pictures. Any other video is converted. Without ffmpeg these are refused with a text
 //! that says what is needed.
 
+mod boxes;
 mod facts;
 pub(crate) mod ffmpeg;
+mod metadata;
+mod samples;
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
+    io::{self, Read as _, Seek as _},
 };
 
 use passerelle_engine::{content::MediaKind, media::Looks};
@@ -27,6 +32,7 @@ use super::{confined::NotDone, kinds, picture};
 use crate::{
     media::{
         error::{BadMedia, IngestError},
+        objects::ObjectsError,
         stored::Sealed,
     },
     services::Services,
@@ -56,31 +62,64 @@ pub(super) async fn ready(
     let settings = &services.settings().media;
     let slot = services.decoding().film().await;
     let film = came.in_memory(&settings.objects).await?;
-    let facts = facts::of(&film, mime_type).await;
-    let Some(ffmpeg) = settings.ffmpeg.as_ref() else {
-        return Ok((None, unchanged(facts, mime_type)?));
-    };
-    if !ffmpeg.works().await? {
-        return Ok((None, unchanged(facts, mime_type)?));
+    let mut facts = facts::of(&film, mime_type).await;
+    let enclosed = facts.is_err() && metadata::enclose_trailer(&film).map_err(unreadable)?;
+    if enclosed {
+        facts = facts::of(&film, mime_type).await;
     }
+    let ffmpeg = match settings.ffmpeg.as_ref() {
+        Some(ffmpeg) if ffmpeg.works().await? => Some(ffmpeg),
+        _ => None,
+    };
+    let made = match ffmpeg {
+        Some(ffmpeg) => made(ffmpeg, &film, facts, mime_type).await?,
+        None => None,
+    };
+    let mut looks = match &made {
+        None => unchanged(facts, mime_type)?,
+        Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
+    };
+    let came = made.is_none();
+    let film = made.unwrap_or(film);
+    let changed = metadata::remove(&film, came).await;
+    let changed = changed.map_err(unreadable)? || enclosed;
+    if let Some(ffmpeg) = ffmpeg {
+        looks.thumbnail = thumbnail(ffmpeg, &film).await;
+    }
+    drop(slot);
+    Ok((changed.then_some(film), looks))
+}
+
+/// Returns a recording in MP4 without its metadata; `None` if it is left as it is.
+pub(super) fn stripped_sound(recording: &[u8]) -> Option<Vec<u8>> {
+    metadata::without(recording)
+}
+
+fn unreadable(error: io::Error) -> IngestError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => BadMedia::Damaged.into(),
+        _ => ObjectsError::in_memory(error).into(),
+    }
+}
+
+/// Returns a new file if the video has to be packed or converted.
+async fn made(
+    ffmpeg: &Ffmpeg,
+    film: &File,
+    facts: Result<Facts, Unread>,
+    mime_type: &'static str,
+) -> Result<Option<File>, IngestError> {
     let made = match need(facts, mime_type)? {
         Need::Nothing => None,
-        Need::Packing => match ffmpeg.pack(&film).await {
+        Need::Packing => match ffmpeg.pack(film).await {
             Err(NotDone::Stopping) => return Err(IngestError::Stopping),
             // It could be sent before, so it is sent unchanged.
             Err(_) if kinds::takes(MediaKind::Video, mime_type) => None,
             packed => Some(packed),
         },
-        Need::Converting => Some(ffmpeg.convert(&film).await),
+        Need::Converting => Some(ffmpeg.convert(film).await),
     };
-    let made = made.transpose().map_err(not_made)?;
-    let mut looks = match &made {
-        None => unchanged(facts, mime_type)?,
-        Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
-    };
-    looks.thumbnail = thumbnail(ffmpeg, made.as_ref().unwrap_or(&film)).await;
-    drop(slot);
-    Ok((made, looks))
+    made.transpose().map_err(not_made)
 }
 
 fn need(facts: Result<Facts, Unread>, mime_type: &str) -> Result<Need, BadMedia> {

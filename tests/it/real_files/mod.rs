@@ -1,0 +1,7 @@
+//! Files as real devices and programs make them, in both directions. The real tools make them while the
+//! test runs.
+
+mod desk;
+mod links;
+mod pictures;
+mod videos;

@@ -31,6 +31,7 @@ mod pacing;
 mod pages;
 mod pairing;
 mod previews;
+mod real_files;
 mod receiving;
 mod redis;
 mod restarts;

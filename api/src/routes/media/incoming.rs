@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::BoxStream};
+use passerelle_jobs::media::clean_media_type;
 use poem::{Request, RequestBody, Result, web::Multipart};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -22,13 +23,22 @@ const FIELD: &str = "file";
 /// A body that is a form with a file.
 pub(super) struct Form(Multipart);
 
+/// The file in a form.
+pub(super) struct Part {
+    pub(super) bytes: Stream,
+    pub(super) file_name: Option<String>,
+    /// What the form says that it is.
+    pub(super) mime_type: Option<String>,
+}
+
 impl Form {
-    /// Returns the file, and its name if the form has one.
-    pub(super) async fn open(mut self) -> Result<(Stream, Option<String>), Problem> {
+    /// Returns the file.
+    pub(super) async fn open(mut self) -> Result<Part, Problem> {
         let broken = |_| Problem::new(Code::IncompleteBody);
         while let Some(field) = self.0.next_field().await.map_err(broken)? {
             if field.name() == Some(FIELD) {
-                let name = field.file_name().map(str::to_owned);
+                let file_name = field.file_name().map(str::to_owned);
+                let mime_type = field.content_type().and_then(clean_media_type);
                 let form = self.0;
                 let bytes = ReaderStream::new(field.into_async_read());
                 // The form must stay open while its field is read.
@@ -36,7 +46,11 @@ impl Form {
                     let _open = &form;
                     chunk
                 });
-                return Ok((bytes.boxed(), name));
+                return Ok(Part {
+                    bytes: bytes.boxed(),
+                    file_name,
+                    mime_type,
+                });
             }
         }
         let wanted = "the form has no field `file`";

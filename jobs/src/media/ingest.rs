@@ -174,7 +174,7 @@ async fn looks(
     let (objects, kind) = (&settings.objects, upload.kind);
     // Only archives name a type that is not one of ours; they are documents.
     let fixed = match found {
-        Cow::Borrowed(found) => found,
+        Cow::Borrowed(found) => *found,
         Cow::Owned(_) => kinds::OCTETS,
     };
     match kind {

@@ -3,6 +3,8 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use super::types::OCTETS;
+
 pub(super) const MP3: &str = "audio/mpeg";
 const AAC: &str = "audio/aac";
 /// How far frames are searched behind a tag.
@@ -142,8 +144,7 @@ pub(super) fn behind_tag(head: &[u8], file: &mut (impl Read + Seek)) -> Option<&
         return Some("audio/flac");
     }
     // Writers leave zeros behind a tag.
-    Some(at_start(&bytes).or_else(|| behind_junk(&bytes)))
-        .map(|found| found.unwrap_or(super::OCTETS))
+    Some(at_start(&bytes).or_else(|| behind_junk(&bytes))).map(|found| found.unwrap_or(OCTETS))
 }
 
 #[cfg(test)]

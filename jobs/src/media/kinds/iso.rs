@@ -6,10 +6,14 @@ use std::{
     io::{Read, Seek, SeekFrom},
 };
 
+use super::text::is_text;
+
 const MP4: &str = "video/mp4";
 const QUICKTIME: &str = "video/quicktime";
 /// The longest description of tracks or of a fragment that is read.
 const BODY_MAX: u64 = 16 * 1024 * 1024;
+/// Boxes that are looked at before the description of tracks. Each may cost a read from the store.
+const BOXES_BEFORE: usize = 100;
 /// Boxes that are looked at in one file: fragments come in pairs, about one a second.
 const BOXES_MAX: usize = 200_000;
 
@@ -19,7 +23,8 @@ pub(super) fn by_brand(head: &[u8]) -> Option<&'static str> {
     if [&b"moov"[..], b"mdat", b"wide", b"pnot"].contains(&kind) {
         // Old QuickTime files have no brand.
         let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-        return (size == 1 || size >= 8).then_some(QUICKTIME);
+        let fits = size == 1 || size >= 8;
+        return (fits && !is_text(head)).then_some(QUICKTIME);
     }
     if kind != b"ftyp" {
         return None;
@@ -52,10 +57,15 @@ pub(in crate::media) fn is(mime_type: &str) -> bool {
 /// Returns the type of a file by its tracks; `None` if it has none that can be read.
 pub(super) fn look(by_brand: &'static str, file: &mut (impl Read + Seek)) -> Option<&'static str> {
     let mut boxes = Boxes::of(file)?;
+    let mut before = 0;
     let moov = loop {
         let next = boxes.next()?;
         if &next.name == b"moov" {
             break boxes.body(&next)?;
+        }
+        before += 1;
+        if before > BOXES_BEFORE {
+            return None;
         }
     };
     let tracks = tracks(&moov);

@@ -7,6 +7,8 @@
 //! | `ogg` | the logical streams of an Ogg file |
 //! | `frames` | MP3 and AAC, which are frames without a header of the file |
 //! | `archive`, `storage` | the directory of a ZIP archive and of an OLE storage: office documents |
+//! | `text` | text and scripts |
+//! | `types` | names of types that several pages use |
 //! | `words` | what the sender and the file's name say, where the bytes are vague |
 //! | `rules` | which types a message of each kind carries, and what happens to them |
 //!
@@ -22,6 +24,8 @@ mod rules;
 mod storage;
 #[cfg(test)]
 mod table;
+mod text;
+mod types;
 mod words;
 
 use std::{
@@ -33,19 +37,17 @@ pub use self::rules::INLINE_MAX;
 pub use self::words::clean_media_type;
 pub(super) use self::{
     rules::{INBOUND_MAX, NEEDED, VIDEO_MAX, check, size_max, takes},
+    types::OCTETS,
     words::{by_name, named},
+};
+
+use self::{
+    text::{is_shell, is_text},
+    types::{OLE, SCRIPT, TEXT, ZIP},
 };
 
 /// How many bytes are needed to detect a type.
 pub(super) const HEAD: usize = 8192;
-
-/// Bytes of which nothing is known.
-pub(super) const OCTETS: &str = "application/octet-stream";
-/// Text of any kind.
-const TEXT: &str = "text/plain";
-const ZIP: &str = "application/zip";
-const OLE: &str = "application/x-ole-storage";
-const SCRIPT: &str = "text/x-shellscript";
 
 /// Detects the type of a file from its first bytes, in WhatsApp's words. Where [`is_open`] says so, the
 /// rest of the file may say more.
@@ -113,31 +115,6 @@ fn inferred(head: &[u8]) -> Option<&'static str> {
         SCRIPT => is_shell(head).then_some(SCRIPT),
         other => Some(other),
     }
-}
-
-/// Returns whether the first line names a shell; the library takes any interpreter for one.
-fn is_shell(head: &[u8]) -> bool {
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let words = line.split(|byte| b"/ \t\r".contains(byte));
-    let shells: [&[u8]; 6] = [b"sh", b"bash", b"dash", b"zsh", b"ksh", b"ash"];
-    words.into_iter().any(|word| shells.contains(&word))
-}
-
-/// Returns whether this is text: UTF-8 without control characters, or UTF-16 that says so. The last
-/// character may be cut.
-fn is_text(head: &[u8]) -> bool {
-    if matches!(head, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-        // Text of any length has an ASCII character early, and few others of value zero.
-        return head.len() >= 4 && !head.windows(4).any(|four| four == [0; 4]);
-    }
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace())
 }
 
 #[cfg(test)]

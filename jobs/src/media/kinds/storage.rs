@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 const SIZE_MAX: u64 = 256 * 1024 * 1024;
 
 /// Streams by which a document is known.
-const STREAMS: [(&str, &str); 8] = [
+const STREAMS: [(&str, &str); 7] = [
     ("/WordDocument", "application/msword"),
     ("/Workbook", "application/vnd.ms-excel"),
     ("/Book", "application/vnd.ms-excel"),
@@ -15,7 +15,6 @@ const STREAMS: [(&str, &str); 8] = [
     ("/__properties_version1.0", "application/vnd.ms-outlook"),
     ("/VisioDocument", "application/vnd.visio"),
     ("/BodyText", "application/x-hwp"),
-    ("/Props9", "application/vnd.ms-project"),
 ];
 
 /// Returns the type of a storage; `None` if its streams say nothing.

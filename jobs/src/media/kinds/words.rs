@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{OCTETS, OLE, SCRIPT, TEXT, ZIP};
+use super::types::{OCTETS, OLE, SCRIPT, TEXT, ZIP};
 
 /// The longest type, in bytes.
 const LONGEST: usize = 127;
@@ -40,7 +40,8 @@ pub(super) fn is_type(text: &str) -> bool {
         let value = parameter.split_once('=');
         value.is_some_and(|(name, value)| is_name(name) && is_name(value.trim_matches('"')))
     });
-    text.len() <= LONGEST && is_named && has_values
+    let is_plain = text.chars().all(|c| (' '..='~').contains(&c));
+    text.len() <= LONGEST && is_plain && is_named && has_values
 }
 
 /// Returns a media type as it is stored: its name in lower case. `None` if it is none.
@@ -126,6 +127,7 @@ mod tests {
             "text/",
             "a/b/c",
             "text/plain\r\nx: y",
+            "text/plain\r\n; a=b",
             "text/plain; charset",
             "text/plain;",
             "*/*",

@@ -71,21 +71,19 @@ fn alike(one: &OpusHead, other: &OpusHead) -> bool {
 
 /// Reads the Opus of a container other than Ogg.
 fn from_container(mime_type: &str, bytes: &[u8]) -> Option<Result<Vec<Stream>, BadMedia>> {
-    let mut packets = Packets::of(mime_type, bytes).ok()?;
-    if packets.codec.codec != CODEC_TYPE_OPUS {
-        return None;
+    let packets = Packets::of(mime_type, bytes).ok()?;
+    let is_opus = packets.codec.codec == CODEC_TYPE_OPUS;
+    is_opus.then(|| Ok(vec![all(packets, mime_type == "audio/mp4")?]))
+}
+
+fn all(mut packets: Packets, is_mp4: bool) -> Result<Stream, BadMedia> {
+    let header = packets.codec.extra_data.as_deref().unwrap_or_default();
+    let head = head(header, is_mp4).ok_or(BadMedia::Damaged)?;
+    let mut all = Vec::new();
+    while let Some(packet) = packets.next()? {
+        all.push(OggPacket::new(packet.data.into_vec(), -1, false));
     }
-    let mp4 = mime_type == "audio/mp4";
-    let head = head(packets.codec.extra_data.as_deref().unwrap_or_default(), mp4);
-    let mut read = || {
-        let mut all = Vec::new();
-        while let Some(packet) = packets.next()? {
-            all.push(OggPacket::new(packet.data.into_vec(), -1, false));
-        }
-        let head = head.clone().ok_or(BadMedia::Damaged)?;
-        Ok(vec![Stream { head, packets: all }])
-    };
-    Some(read())
+    Ok(Stream { head, packets: all })
 }
 
 /// Reads a header as WebM has it (RFC 7845, section 5.1), and as MP4 has it: with the same fields the other

@@ -16,7 +16,7 @@ type Recording = (&'static str, Vec<u8>, &'static str, u64);
 
 /// Makes the recordings that a phone plays as they are: 2.4 seconds of sound.
 fn played(shop: &Workshop) -> Result<Vec<Recording>> {
-    let tone = |name, coded| shop.tone(name, 2.4, coded);
+    let tone = |name: &str, coded: &str| shop.tone(name, 2.4, coded);
     let live = "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration 500000";
     let fragmented = tone("live.mp4", &format!("-c:a aac -brand iso5 {live}"))?;
     shop.tone("a.wav", 2.4, "-ar 8000 -ac 1")?;
@@ -91,7 +91,7 @@ async fn recordings_are_known_by_what_is_in_them(backing: Backing) -> Result<Fin
 async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()> {
     let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
     let shop = Workshop::open()?;
-    let tone = |name, coded| shop.tone(name, 2.4, coded);
+    let tone = |name: &str, coded: &str| shop.tone(name, 2.4, coded);
     let surround = "-af pan=5.1|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0 -c:a libopus -mapping_family 1";
     // As a browser streams it: without a duration, in clusters of unknown length.
     let live = tone("live.webm", "-c:a libopus -f webm -live 1")?;

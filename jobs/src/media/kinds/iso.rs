@@ -3,15 +3,16 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Seek, SeekFrom},
+    io::{Read, Seek},
 };
 
-use super::text::is_text;
+use super::{
+    boxes::{Boxes, child, inside, number, versioned},
+    text::is_text,
+};
 
 const MP4: &str = "video/mp4";
 const QUICKTIME: &str = "video/quicktime";
-/// The longest description of tracks or of a fragment that is read.
-const BODY_MAX: u64 = 16 * 1024 * 1024;
 /// Boxes that are looked at before the description of tracks. Each may cost a read from the store.
 const BOXES_BEFORE: usize = 100;
 /// Boxes that are looked at in one file: fragments come in pairs, about one a second.
@@ -251,98 +252,6 @@ fn run_ticks(run: &[u8], each: u64) -> Option<u64> {
             .map(u64::from)
             .sum(),
     )
-}
-
-/// Returns the version of a full box and what follows version and flags.
-fn versioned(body: &[u8]) -> Option<(u8, &[u8])> {
-    Some((*body.first()?, body.get(4..)?))
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    let four = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
-    Some(u32::from_be_bytes(four))
-}
-
-fn child<'a>(body: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    inside(body)
-        .find(|(found, _)| found == name)
-        .map(|(_, body)| body)
-}
-
-/// Returns the boxes inside, as far as they are whole.
-fn inside(mut body: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let name = body.get(4..8)?.try_into().ok()?;
-        let (size, header) = match number(body, 0)? {
-            0 => (body.len(), 8),
-            1 => (number(body, 12)? as usize, 16),
-            size => (size as usize, 8),
-        };
-        let inside = body.get(header..size)?;
-        body = &body[size..];
-        Some((name, inside))
-    })
-}
-
-/// A box of the file itself.
-struct Top {
-    name: [u8; 4],
-    start: u64,
-    end: u64,
-}
-
-/// Goes from one box of the file to the next, without reading what is in them.
-struct Boxes<'a, R> {
-    file: &'a mut R,
-    size: u64,
-    at: u64,
-}
-
-impl<'a, R: Read + Seek> Boxes<'a, R> {
-    fn of(file: &'a mut R) -> Option<Self> {
-        let size = file.seek(SeekFrom::End(0)).ok()?;
-        Some(Self { file, size, at: 0 })
-    }
-
-    fn is_done(&self) -> bool {
-        // Less than a box's header is left, as some writers leave it.
-        self.at == self.size || (self.at > 0 && self.at < self.size && self.size - self.at < 8)
-    }
-
-    fn is_within(&self, found: &Top) -> bool {
-        found.end <= self.size
-    }
-
-    fn next(&mut self) -> Option<Top> {
-        self.file.seek(SeekFrom::Start(self.at)).ok()?;
-        let mut head = [0; 8];
-        self.file.read_exact(&mut head).ok()?;
-        let [a, b, c, d, name @ ..] = head;
-        let (size, header) = match u32::from_be_bytes([a, b, c, d]) {
-            0 => (self.size - self.at, 8),
-            1 => {
-                let mut long = [0; 8];
-                self.file.read_exact(&mut long).ok()?;
-                (u64::from_be_bytes(long), 16)
-            }
-            size => (size.into(), 8),
-        };
-        let start = self.at + header;
-        let end = self.at.checked_add(size).filter(|end| *end >= start)?;
-        self.at = end;
-        Some(Top { name, start, end })
-    }
-
-    fn body(&mut self, found: &Top) -> Option<Vec<u8>> {
-        let size = found.end - found.start;
-        if size > BODY_MAX {
-            return None;
-        }
-        self.file.seek(SeekFrom::Start(found.start)).ok()?;
-        let mut body = Vec::new();
-        self.file.by_ref().take(size).read_to_end(&mut body).ok()?;
-        (body.len() as u64 == size).then_some(body)
-    }
 }
 
 #[cfg(test)]

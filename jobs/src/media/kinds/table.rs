@@ -4,6 +4,7 @@
 use passerelle_engine::content::MediaKind;
 
 use super::rules::{Fate, fate};
+use crate::media::error::BadMedia;
 
 const KINDS: [MediaKind; 6] = [
     MediaKind::Image,
@@ -65,6 +66,7 @@ fn cell(kind: MediaKind, mime_type: &str) -> String {
         Fate::Repacked => "repacked".to_owned(),
         Fate::Converted if without == Fate::Converted => "converted".to_owned(),
         Fate::Converted => "ffmpeg".to_owned(),
+        Fate::Refused(BadMedia::Type) => "–".to_owned(),
         Fate::Refused(why) => format!("`{}`", why.code()),
     }
 }

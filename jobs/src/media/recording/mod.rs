@@ -25,7 +25,7 @@ pub(super) fn audio(mime_type: &str, bytes: &[u8]) -> Result<(Option<Vec<u8>>, L
         let is_one = streams.len() == 1 && mime_type == OPUS;
         let coded = opus::joined(streams)?;
         let anew = if is_one { None } else { Some(coded.written()?) };
-        let seconds = whole_seconds(coded.seconds()?);
+        let seconds = whole_seconds(coded.seconds());
         return Ok((
             anew,
             Looks {
@@ -139,7 +139,8 @@ mod tests {
         assert_eq!(audio(OPUS, VOICE).unwrap().0, None);
         let (joined, looks) = audio(OPUS, &VOICE.repeat(2)).unwrap();
         assert_eq!(looks.seconds, Some(6));
-        assert_eq!(seconds(OPUS, &joined.unwrap()), Some(6));
+        let streams = opus::read(OPUS, &joined.unwrap()).unwrap().unwrap();
+        assert_eq!(streams.len(), 1);
     }
 
     proptest! {

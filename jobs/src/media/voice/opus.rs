@@ -149,6 +149,7 @@ pub(super) fn encoded(pcm: &Pcm) -> Result<Coded, BadMedia> {
         head,
         packets,
         surplus: (frames * FRAME * ticks).saturating_sub(sound) as u64,
+        sound: (pcm.len() * ticks) as u64,
     })
 }
 

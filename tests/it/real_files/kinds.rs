@@ -262,6 +262,7 @@ async fn a_refusal_says_what_the_file_is_and_leaves_nothing() -> Result<()> {
     let late = shop.tone("late.m4a", 2.0, "-c:a aac")?;
     let wav = shop.tone("a.wav", 2.0, "-c:a pcm_s16le")?;
     let flac = shop.tone("a.flac", 2.0, "-c:a flac")?;
+    let mp3 = shop.tone("a.mp3", 2.0, "-c:a libmp3lame")?;
     let opus = shop.tone("a.opus", 2.0, "-c:a libopus")?;
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let (unavailable, other) = ("transcoding_unavailable", "media_type_not_supported");
@@ -281,6 +282,8 @@ async fn a_refusal_says_what_the_file_is_and_leaves_nothing() -> Result<()> {
         ("voice", half(&late), cut, "audio/mp4"),
         ("voice", half(&wav), cut, "audio/wav"),
         ("voice", half(&flac), cut, "audio/flac"),
+        ("voice", half(&mp3), cut, "audio/mpeg"),
+        ("audio", half(&mp3), cut, "audio/mpeg"),
         ("voice", half(&opus), cut, "audio/ogg; codecs=opus"),
         ("audio", half(&opus), cut, "audio/ogg; codecs=opus"),
         ("video", half(&film), cut, "video/mp4"),

@@ -63,7 +63,12 @@ fn played(shop: &Workshop) -> Result<Vec<Recording>> {
         ("checksums", shop.read("crc.mp3")?, "audio/mpeg", 3),
         ("no header of the length", song, "audio/mpeg", 3),
         ("a long tag", tagged, "audio/mpeg", 3),
-        ("layer II", tone("a.mp2", "-c:a mp2")?, "audio/mpeg", 3),
+        (
+            "layer II",
+            tone("a.mp2", "-c:a mp2 -b:a 128k")?,
+            "audio/mpeg",
+            3,
+        ),
         ("adts", tone("a.aac", "-c:a aac")?, "audio/aac", 3),
         ("opus", tone("a.opus", "-c:a libopus")?, OPUS, 3),
     ])
@@ -127,7 +132,7 @@ async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()
             "telephone line",
             tone("line.mp3", "-ar 8000 -c:a libmp3lame")?,
         ),
-        ("layer II", tone("a.mp2", "-c:a mp2")?),
+        ("layer II", tone("a.mp2", "-c:a mp2 -b:a 128k")?),
         ("surround", tone("5.opus", surround)?),
         ("flac in ogg", tone("flac.ogg", "-c:a flac")?),
     ]
@@ -139,7 +144,7 @@ async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()
         assert_eq!(file["mime_type"], OPUS, "{name}");
         assert_eq!(file["seconds"], 3, "{name}: {file}");
         let heard = shop.played(&content(&world, &file["id"]).await?)?;
-        assert!((heard - 2.4).abs() < 0.15, "{name} plays {heard} s");
+        assert!((heard - 2.4).abs() < 0.2, "{name} plays {heard} s");
         if n % 6 == 0 {
             let voice = json!({ "type": "voice", "voice": { "media_id": file["id"] } });
             let seen = crate::media::shown(&world, &session, voice).await?;

@@ -62,9 +62,14 @@ pub(super) fn iso_seconds(bytes: &[u8]) -> Result<Option<f64>, BadMedia> {
     Ok(length.seconds)
 }
 
-/// Counts the frames of a recording that does not say how long it plays.
+/// Counts the frames of a recording. Unknown if the library is stricter than phones are.
 fn counted(mime_type: &str, bytes: &[u8]) -> Result<Option<f64>, BadMedia> {
-    let mut packets = Packets::of(mime_type, bytes)?;
+    let mut packets = match Packets::of(mime_type, bytes) {
+        Ok(packets) => packets,
+        // A tag, and the file ends before the first frame.
+        Err(_) if bytes.starts_with(b"ID3") => return Err(BadMedia::Damaged),
+        Err(_) => return Ok(None),
+    };
     while packets.next()?.is_some() {}
     Ok(packets.seconds())
 }
@@ -125,6 +130,13 @@ mod tests {
         assert_eq!(seconds("audio/mpeg", SONG), Some(3));
         assert_eq!(seconds("audio/mpeg", &[SONG, SONG].concat()), Some(5));
         assert_eq!(seconds(OPUS, VOICE), Some(3));
+        // It says in its first frame how many there are.
+        let cut = audio("audio/mpeg", &SONG[..SONG.len() / 2]).map(|_| ());
+        assert_eq!(cut, Err(BadMedia::Damaged));
+        assert_eq!(
+            audio("audio/mpeg", b"ID3\x03\0\0\0\0\x7f\0 cut").map(|_| ()),
+            Err(BadMedia::Damaged)
+        );
         let second = [AMR_HEAD, &[0x3c; 32].repeat(100)].concat();
         assert_eq!(seconds("audio/amr", &second), Some(2));
         assert_eq!(seconds("audio/amr", AMR_HEAD), None);

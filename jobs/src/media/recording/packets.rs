@@ -15,6 +15,8 @@ use crate::media::error::BadMedia;
 
 /// How much shorter than announced a recording may be, in hundredths. Encoders round.
 const MISSING_MAX: u64 = 2;
+/// How far the header of an MP3 is searched: a picture may stand before it.
+const HEADER_WITHIN: usize = 4 * 1024 * 1024;
 /// Packets of one file: it has no more bytes, but may announce empty packets without end.
 const PACKETS_MAX: usize = 16 * 1024 * 1024;
 
@@ -99,12 +101,28 @@ impl Packets {
 fn announces(mime_type: &str, bytes: &[u8]) -> bool {
     match mime_type {
         "audio/flac" | "audio/aiff" => true,
+        "audio/mpeg" => has_header(bytes),
         // Recorders that cannot go back leave the largest number as the length.
         "audio/wav" => bytes
             .get(4..8)
             .is_some_and(|size| size[3] < 0x7f && size != [0; 4]),
         _ => false,
     }
+}
+
+/// Returns whether the first frame of an MP3 is a header that says how many there are. It follows the side
+/// information, whose size depends on version and channels.
+fn has_header(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(HEADER_WITHIN)];
+    let words = start.windows(4).enumerate();
+    let mut marks = words.filter(|(_, word)| matches!(*word, b"Xing" | b"Info"));
+    marks.any(|(at, _)| {
+        let begins = |side: usize| {
+            let frame = at.checked_sub(side).and_then(|at| start.get(at..at + 2));
+            frame.is_some_and(|frame| frame[0] == 0xff && frame[1] & 0xe0 == 0xe0)
+        };
+        [13, 21, 36, 15, 23, 38].into_iter().any(begins)
+    })
 }
 
 /// Returns what an error of the library means.

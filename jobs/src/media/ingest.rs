@@ -211,7 +211,7 @@ async fn looks(
     }
 }
 
-/// Makes a picture, a sticker or a recording ready to be sent. Returns no bytes if it stays as it is.
+/// Makes a picture, a sticker or a recording ready to be sent. Returns no bytes if nothing is changed.
 async fn ready(
     slot: DecodingSlot,
     kind: MediaKind,

@@ -6,7 +6,7 @@
 //! | `kinds` | what a file is, and what a message of each kind carries |
 //! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
 //! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
-//! | `recording`, `pages` | recordings that are sent as they are; how many pages a document has |
+//! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
 //! | `confined` | work on untrusted bytes in a process with almost no rights |
 //! | `objects`, `reader` | the object store, which holds encrypted bytes only; a stored file, read like one on disk |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |

@@ -14,7 +14,7 @@ const OPUS: &str = "audio/ogg; codecs=opus";
 /// A recording, its type, and its length in whole seconds.
 type Recording = (&'static str, Vec<u8>, &'static str, u64);
 
-/// Makes the recordings that a phone plays as they are: 2.4 seconds of sound.
+/// Makes the recordings that are sent unchanged: 2.4 seconds of sound.
 fn played(shop: &Workshop) -> Result<Vec<Recording>> {
     let tone = |name: &str, coded: &str| shop.tone(name, 2.4, coded);
     let live = "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration 500000";
@@ -215,10 +215,10 @@ async fn joined_recordings_of_opus_are_sent_whole_or_not_at_all() -> Result<()> 
             (heard - seconds).abs() < 0.1,
             "{kind} plays {heard} s of {seconds}"
         );
-        let told = seen["seconds"].as_f64().context("seconds")?;
+        let said = seen["seconds"].as_f64().context("seconds")?;
         assert!(
-            (heard..heard + 1.05).contains(&told),
-            "{kind} is told as {told} s"
+            (heard..heard + 1.05).contains(&said),
+            "{kind} is said to play {told} s"
         );
         assert_eq!(seen["mimetype"], OPUS);
     }
@@ -257,7 +257,7 @@ async fn opus_is_taken_out_of_the_containers_of_browsers() -> Result<()> {
         assert!(got.starts_with(b"OggS"), "{name}");
         let heard = shop.played(&got)?;
         assert!((heard - 2.4).abs() < 0.1, "{name} plays {heard} s");
-        // Inbound files stay as they are.
+        // Inbound files are not changed.
         let said = ("video/webm", None);
         let media = received(&world, &receiver, "audio", &bytes, said).await?;
         let right = if name == "a.mp4" {

@@ -221,7 +221,7 @@ fn add_fragment(tracks: &mut BTreeMap<u32, Track>, moof: &[u8]) {
             continue;
         };
         let flags = number(header, 0).unwrap_or_default();
-        // An offset and an index may stand before the duration (8.8.7).
+        // An offset and an index may come before the duration (8.8.7).
         let before = 8 * usize::from(flags & 1 != 0) + 4 * usize::from(flags & 2 != 0);
         let own = (flags & 8 != 0)
             .then(|| number(header, 8 + before))

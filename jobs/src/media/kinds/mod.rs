@@ -3,7 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | the type of a file: its first bytes, then the rest of it |
-//! | `iso`, `boxes`, `matroska` | the tracks of a film or a recording, whatever brand it bears |
+//! | `iso`, `boxes`, `matroska` | the tracks of a film or a recording, whatever its brand |
 //! | `ogg` | the logical streams of an Ogg file |
 //! | `frames` | MP3 and AAC, which are frames without a header of the file |
 //! | `archive`, `storage` | the directory of a ZIP archive and of an OLE storage: office documents |

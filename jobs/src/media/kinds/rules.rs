@@ -50,7 +50,7 @@ fn shown(kind: MediaKind) -> &'static [&'static str] {
     }
 }
 
-/// The videos that ffmpeg converts; the same list stands in its arguments.
+/// The videos that ffmpeg converts; its arguments allow the same formats.
 const FILMS: [&str; 10] = [
     "video/mp4",
     "video/3gpp",
@@ -92,11 +92,11 @@ const NEEDED_AUDIO: &str = "AAC, M4A, MP3, AMR or Ogg with Opus (ffmpeg -i IN -c
 /// What happens to a file of a type that is sent as a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes out as it is.
+    /// The same bytes are sent.
     Unchanged,
     /// What its camera wrote is taken out.
     Stripped,
-    /// It goes out as it is if phones play it, else it is converted.
+    /// It is sent unchanged if phones play it, otherwise it is converted.
     Played,
     /// Its sound goes into another container.
     Repacked,

@@ -15,7 +15,7 @@ const KINDS: [MediaKind; 6] = [
     MediaKind::Document,
 ];
 
-/// Every type that is told from others by its content, with a name for readers.
+/// Every type that is detected from the content, with a name for readers.
 const TYPES: [(&str, &str); 38] = [
     ("image/jpeg", "JPEG"),
     ("image/png", "PNG"),
@@ -60,9 +60,9 @@ const TYPES: [(&str, &str); 38] = [
 fn cell(kind: MediaKind, mime_type: &str) -> String {
     let without = fate(kind, mime_type, false);
     match fate(kind, mime_type, true) {
-        Fate::Unchanged => "as it is".to_owned(),
+        Fate::Unchanged => "unchanged".to_owned(),
         Fate::Stripped => "stripped".to_owned(),
-        Fate::Played => "as it is, or ffmpeg".to_owned(),
+        Fate::Played => "unchanged, or ffmpeg".to_owned(),
         Fate::Repacked => "repacked".to_owned(),
         Fate::Converted if without == Fate::Converted => "converted".to_owned(),
         Fate::Converted => "ffmpeg".to_owned(),

@@ -7,8 +7,8 @@ use super::types::{OCTETS, OLE, SCRIPT, TEXT, ZIP};
 /// The longest type, in bytes.
 const LONGEST: usize = 127;
 
-/// Types with a structure of their own. Bytes without that structure are of another type, whoever says
-/// otherwise.
+/// Types with a structure of their own. Bytes without that structure are of another type, no matter
+/// what the sender says.
 const SIGNED: [&str; 14] = [
     "application/pdf",
     "application/gzip",
@@ -44,7 +44,8 @@ pub(super) fn is_type(text: &str) -> bool {
     text.len() <= LONGEST && is_plain && is_named && has_values
 }
 
-/// Returns a media type as it is stored: its name in lower case. `None` if it is none.
+/// Returns a media type in the form that is stored, with its name in lower case. Returns `None` if the text
+/// is not a media type.
 pub fn clean_media_type(text: &str) -> Option<String> {
     let text = text.trim();
     if !is_type(text) {

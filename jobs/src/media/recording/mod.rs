@@ -1,5 +1,5 @@
-//! Recordings as they are played by `audio` messages: how long they play, parts joined, Opus taken out of
-//! other containers. Nothing is decoded here.
+//! Recordings for `audio` messages: counts how long they play, joins their parts, takes Opus out of other
+//! containers. Nothing is decoded here.
 //!
 //! | page | what it holds |
 //! |---|---|
@@ -18,7 +18,7 @@ use self::packets::Packets;
 use super::kinds::iso;
 use crate::media::{error::BadMedia, stored::plain};
 
-/// Returns the facts of a recording, and other bytes if it cannot be sent as it is.
+/// Returns the facts of a recording, and other bytes if it cannot be sent unchanged.
 pub(super) fn audio(mime_type: &str, bytes: &[u8]) -> Result<(Option<Vec<u8>>, Looks), BadMedia> {
     if let Some(streams) = opus::read(mime_type, bytes) {
         let streams = streams?;

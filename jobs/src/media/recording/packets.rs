@@ -15,8 +15,8 @@ use crate::media::error::BadMedia;
 
 /// How much shorter than announced a recording may be, in hundredths. Encoders round.
 const MISSING_MAX: u64 = 2;
-/// How far the header of an MP3 is searched: a picture may stand before it.
-const HEADER_WITHIN: usize = 4 * 1024 * 1024;
+/// How far the first frame of an MP3 is searched behind its tag: it has at most 1441 bytes.
+const FIRST_FRAME: usize = 4096;
 /// Packets of one file: it has no more bytes, but may announce empty packets without end.
 const PACKETS_MAX: usize = 16 * 1024 * 1024;
 
@@ -113,7 +113,17 @@ fn announces(mime_type: &str, bytes: &[u8]) -> bool {
 /// Returns whether the first frame of an MP3 is a header that says how many there are. It follows the side
 /// information, whose size depends on version and channels.
 fn has_header(bytes: &[u8]) -> bool {
-    let start = &bytes[..bytes.len().min(HEADER_WITHIN)];
+    let tag = match bytes {
+        [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
+            let size = [a, b, c, d]
+                .into_iter()
+                .fold(0, |size, byte| size << 7 | usize::from(*byte));
+            10 + size
+        }
+        _ => 0,
+    };
+    let start = bytes.get(tag..).unwrap_or_default();
+    let start = &start[..start.len().min(FIRST_FRAME)];
     let words = start.windows(4).enumerate();
     let mut marks = words.filter(|(_, word)| matches!(*word, b"Xing" | b"Info"));
     marks.any(|(at, _)| {

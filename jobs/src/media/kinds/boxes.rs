@@ -16,9 +16,9 @@ pub(super) fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(four))
 }
 
-pub(super) fn child<'a>(body: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn child(body: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     inside(body)
-        .find(|(found, _)| found == name)
+        .find(|(found, _)| *found == name)
         .map(|(_, body)| body)
 }
 

@@ -119,7 +119,7 @@ pub(super) fn behind_junk(bytes: &[u8]) -> Option<&'static str> {
     (0..bytes.len()).find_map(|at| run(&bytes[at..], 3))
 }
 
-/// Returns the type of a file that begins with a tag of ID3v2 (<https://id3.org/id3v2.4.0-structure>), in
+/// Returns the type of a file that begins with an ID3 tag (<https://id3.org/id3v2.4.0-structure>), in
 /// which a picture may make the tag long.
 pub(super) fn behind_tag(head: &[u8], file: &mut (impl Read + Seek)) -> Option<&'static str> {
     let mut at = 0;

@@ -149,17 +149,17 @@ impl Track {
 fn tracks(moov: &[u8]) -> BTreeMap<u32, Track> {
     let mut tracks = BTreeMap::new();
     for (_, track) in inside(moov).filter(|(name, _)| name == b"trak") {
-        let Some(id) = child(track, b"tkhd").and_then(|header| {
+        let Some(id) = child(track, *b"tkhd").and_then(|header| {
             let (version, rest) = versioned(header)?;
             number(rest, if version == 1 { 16 } else { 8 })
         }) else {
             continue;
         };
-        let Some(media) = child(track, b"mdia") else {
+        let Some(media) = child(track, *b"mdia") else {
             continue;
         };
-        let handler = child(media, b"hdlr").and_then(|handler| handler.get(8..12));
-        let (scale, listed) = child(media, b"mdhd").and_then(times).unwrap_or_default();
+        let handler = child(media, *b"hdlr").and_then(|handler| handler.get(8..12));
+        let (scale, listed) = child(media, *b"mdhd").and_then(times).unwrap_or_default();
         tracks.insert(
             id,
             Track {
@@ -173,7 +173,7 @@ fn tracks(moov: &[u8]) -> BTreeMap<u32, Track> {
             },
         );
     }
-    let extends = child(moov, b"mvex").unwrap_or_default();
+    let extends = child(moov, *b"mvex").unwrap_or_default();
     for (_, header) in inside(extends).filter(|(name, _)| name == b"trex") {
         let track = number(header, 4).and_then(|id| tracks.get_mut(&id));
         if let (Some(track), Some(each)) = (track, number(header, 12)) {
@@ -202,8 +202,8 @@ fn times(header: &[u8]) -> Option<(u32, u64)> {
 
 /// Adds up the samples of an `stts`.
 fn in_index(media: &[u8]) -> Option<u64> {
-    let table = child(child(media, b"minf")?, b"stbl")?;
-    let entries = child(table, b"stts")?.get(8..)?.chunks_exact(8);
+    let table = child(child(media, *b"minf")?, *b"stbl")?;
+    let entries = child(table, *b"stts")?.get(8..)?.chunks_exact(8);
     let ticks = entries.map(|entry| {
         let (count, each) = (number(entry, 0), number(entry, 4));
         u64::from(count.unwrap_or_default()).saturating_mul(each.unwrap_or_default().into())
@@ -214,7 +214,7 @@ fn in_index(media: &[u8]) -> Option<u64> {
 /// Adds the samples of a `moof` to its tracks.
 fn add_fragment(tracks: &mut BTreeMap<u32, Track>, moof: &[u8]) {
     for (_, fragment) in inside(moof).filter(|(name, _)| name == b"traf") {
-        let Some(header) = child(fragment, b"tfhd") else {
+        let Some(header) = child(fragment, *b"tfhd") else {
             continue;
         };
         let Some(track) = number(header, 4).and_then(|id| tracks.get_mut(&id)) else {
@@ -260,12 +260,12 @@ mod tests {
 
     use super::*;
 
-    fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn boxed(name: [u8; 4], body: &[u8]) -> Vec<u8> {
         let size = u32::try_from(body.len() + 8).unwrap();
-        [&size.to_be_bytes()[..], name, body].concat()
+        [&size.to_be_bytes()[..], &name, body].concat()
     }
 
-    fn track(id: u32, handler: &[u8; 4], scale: u32, ticks: u32) -> Vec<u8> {
+    fn track(id: u32, handler: [u8; 4], scale: u32, ticks: u32) -> Vec<u8> {
         let header = [&[0; 12][..], &id.to_be_bytes(), &[0; 68]].concat();
         let times = [
             &[0; 12][..],
@@ -274,26 +274,26 @@ mod tests {
             &[0; 4],
         ]
         .concat();
-        let kind = [&[0; 8][..], handler, &[0; 13]].concat();
-        let media = [boxed(b"mdhd", &times), boxed(b"hdlr", &kind)].concat();
+        let kind = [&[0; 8][..], &handler, &[0; 13]].concat();
+        let media = [boxed(*b"mdhd", &times), boxed(*b"hdlr", &kind)].concat();
         boxed(
-            b"trak",
-            &[boxed(b"tkhd", &header), boxed(b"mdia", &media)].concat(),
+            *b"trak",
+            &[boxed(*b"tkhd", &header), boxed(*b"mdia", &media)].concat(),
         )
     }
 
-    fn file(brand: &[u8; 4], tracks: &[Vec<u8>]) -> Vec<u8> {
-        let brand = boxed(b"ftyp", &[&brand[..], &[0; 4], b"isom"].concat());
+    fn file(brand: [u8; 4], tracks: &[Vec<u8>]) -> Vec<u8> {
+        let brand = boxed(*b"ftyp", &[&brand[..], &[0; 4], b"isom"].concat());
         [
             brand,
-            boxed(b"mdat", &[0; 40]),
-            boxed(b"moov", &tracks.concat()),
+            boxed(*b"mdat", &[0; 40]),
+            boxed(*b"moov", &tracks.concat()),
         ]
         .concat()
     }
 
     fn sound() -> Vec<u8> {
-        track(1, b"soun", 8_000, 20_000)
+        track(1, *b"soun", 8_000, 20_000)
     }
 
     fn looked(bytes: &[u8]) -> Option<&'static str> {
@@ -302,18 +302,18 @@ mod tests {
 
     #[test]
     fn the_tracks_decide_whatever_the_brand() {
-        let film = || track(2, b"vide", 600, 1200);
+        let film = || track(2, *b"vide", 600, 1200);
         for brand in [b"mp42", b"iso5", b"isom", b"M4A ", b"dash", b"zzzz"] {
-            assert_eq!(looked(&file(brand, &[sound()])), Some("audio/mp4"));
-            assert_eq!(looked(&file(brand, &[sound(), film()])), Some("video/mp4"));
+            assert_eq!(looked(&file(*brand, &[sound()])), Some("audio/mp4"));
+            assert_eq!(looked(&file(*brand, &[sound(), film()])), Some("video/mp4"));
         }
-        assert_eq!(looked(&file(b"3gp5", &[sound()])), Some("audio/3gpp"));
-        assert_eq!(looked(&file(b"3g2a", &[sound()])), Some("audio/3gpp2"));
-        assert_eq!(looked(&file(b"3gp5", &[film()])), Some("video/3gpp"));
-        assert_eq!(looked(&file(b"qt  ", &[film()])), Some("video/quicktime"));
-        let unbranded = file(b"qt  ", &[film(), sound()])[20..].to_vec();
+        assert_eq!(looked(&file(*b"3gp5", &[sound()])), Some("audio/3gpp"));
+        assert_eq!(looked(&file(*b"3g2a", &[sound()])), Some("audio/3gpp2"));
+        assert_eq!(looked(&file(*b"3gp5", &[film()])), Some("video/3gpp"));
+        assert_eq!(looked(&file(*b"qt  ", &[film()])), Some("video/quicktime"));
+        let unbranded = file(*b"qt  ", &[film(), sound()])[20..].to_vec();
         assert_eq!(looked(&unbranded), Some("video/quicktime"));
-        assert_eq!(looked(&file(b"mp42", &[])), Some("video/mp4"));
+        assert_eq!(looked(&file(*b"mp42", &[])), Some("video/mp4"));
         assert_eq!(
             by_brand(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
             Some("image/heif")
@@ -323,12 +323,12 @@ mod tests {
     #[test]
     fn a_length_is_said_by_the_index_or_counted_over_fragments() {
         let of = |bytes: &[u8]| length(&mut Cursor::new(bytes)).unwrap();
-        let whole = file(b"mp42", &[sound()]);
+        let whole = file(*b"mp42", &[sound()]);
         assert_eq!(of(&whole).seconds, Some(2.5));
         let cut = of(&whole[..whole.len() - 1]);
         assert!(cut.is_cut && cut.seconds.is_none());
         let extends = boxed(
-            b"trex",
+            *b"trex",
             &[
                 &[0; 4][..],
                 &1_u32.to_be_bytes(),
@@ -339,8 +339,8 @@ mod tests {
             .concat(),
         );
         let mut live = file(
-            b"iso5",
-            &[track(1, b"soun", 8_000, 0), boxed(b"mvex", &extends)],
+            *b"iso5",
+            &[track(1, *b"soun", 8_000, 0), boxed(*b"mvex", &extends)],
         );
         // No fragment yet: nothing is known.
         assert_eq!(
@@ -351,10 +351,10 @@ mod tests {
             }
         );
         let fragment = |header: Vec<u8>, run: Vec<u8>| {
-            let traf = [boxed(b"tfhd", &header), boxed(b"trun", &run)].concat();
+            let traf = [boxed(*b"tfhd", &header), boxed(*b"trun", &run)].concat();
             [
-                boxed(b"moof", &boxed(b"traf", &traf)),
-                boxed(b"mdat", &[0; 9]),
+                boxed(*b"moof", &boxed(*b"traf", &traf)),
+                boxed(*b"mdat", &[0; 9]),
             ]
             .concat()
         };

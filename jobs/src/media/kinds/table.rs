@@ -1,6 +1,8 @@
 //! The table of `docs/guide/media.md`: what happens to each type as each kind. Made from the rules, and
 //! compared with the page.
 
+use std::fmt::Write as _;
+
 use passerelle_engine::content::MediaKind;
 
 use super::rules::{Fate, fate};
@@ -81,7 +83,7 @@ fn table() -> String {
         } else {
             format!("`{mime_type}`")
         };
-        table += &format!("| {name} | {shown} | {cells} |\n");
+        let _ = writeln!(table, "| {name} | {shown} | {cells} |");
     }
     table
 }

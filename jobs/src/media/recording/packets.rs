@@ -38,7 +38,7 @@ impl Packets {
         let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
         let probe = symphonia::default::get_probe();
         let probed = probe.format(&Hint::new(), source, &formats, &metadata);
-        let format = probed.map_err(why)?.format;
+        let format = probed.map_err(|error| why(&error))?.format;
         let tracks = format.tracks();
         let mut sounds = tracks.iter();
         let track = sounds.find(|track| track.codec_params.codec != CODEC_TYPE_NULL);
@@ -75,7 +75,7 @@ impl Packets {
                         Ok(None)
                     };
                 }
-                Err(error) => return Err(why(error)),
+                Err(error) => return Err(why(&error)),
             }
         }
     }
@@ -85,7 +85,8 @@ impl Packets {
         let base = self.codec.time_base?;
         let time = base.calc_time(self.end);
         #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
-        (self.end > 0).then(|| time.seconds as f64 + time.frac)
+        let seconds = time.seconds as f64 + time.frac;
+        (self.end > 0).then_some(seconds)
     }
 
     /// Returns whether there is less sound than the file announces.
@@ -136,7 +137,7 @@ fn has_header(bytes: &[u8]) -> bool {
 }
 
 /// Returns what an error of the library means.
-pub(in crate::media) fn why(error: Error) -> BadMedia {
+pub(in crate::media) fn why(error: &Error) -> BadMedia {
     match error {
         Error::Unsupported(_) => BadMedia::Codec,
         _ => BadMedia::Damaged,

@@ -28,17 +28,14 @@ fn damaged<E>(_: E) -> BadMedia {
 
 /// Decodes a recording in one of the supported formats.
 pub(super) fn decoded(mime_type: &str, bytes: &[u8]) -> Result<Pcm, BadMedia> {
-    let is_joined = mime_type.starts_with("audio/ogg");
-    let parts = if is_joined {
-        ogg::links(bytes)?
-    } else {
-        vec![0..bytes.len()]
-    };
-    if iso::is(mime_type) {
-        iso_seconds(bytes)?;
+    if !mime_type.starts_with("audio/ogg") {
+        if iso::is(mime_type) {
+            iso_seconds(bytes)?;
+        }
+        return decoded_part(mime_type, bytes);
     }
     let mut all = Pcm::new();
-    for part in parts {
+    for part in ogg::links(bytes)? {
         all.extend(decoded_part(mime_type, &bytes[part])?);
         holds(&all)?;
     }
@@ -73,7 +70,7 @@ fn decode_packet(
     let heard = match decoder.decode(packet) {
         Ok(heard) => heard,
         Err(Error::DecodeError(_)) => return Ok(false),
-        Err(error) => return Err(why(error)),
+        Err(error) => return Err(why(&error)),
     };
     let spec = *heard.spec();
     let mut samples = SampleBuffer::<f32>::new(heard.capacity() as u64, spec);

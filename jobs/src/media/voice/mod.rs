@@ -32,12 +32,11 @@ type Pcm = Vec<f32>;
 
 /// Converts a recording to a voice note. One channel of Opus keeps its frames.
 pub(super) fn voice(mime_type: &str, bytes: &[u8]) -> Result<Ready, BadMedia> {
-    let (coded, pcm) = match opus_streams::read(mime_type, bytes) {
-        Some(streams) => of_opus(streams?)?,
-        None => {
-            let pcm = decode::decoded(mime_type, bytes)?;
-            (opus::encoded(&pcm)?, pcm)
-        }
+    let (coded, pcm) = if let Some(streams) = opus_streams::read(mime_type, bytes) {
+        of_opus(streams?)?
+    } else {
+        let pcm = decode::decoded(mime_type, bytes)?;
+        (opus::encoded(&pcm)?, pcm)
     };
     if pcm.is_empty() {
         return Err(BadMedia::Damaged);

@@ -92,15 +92,13 @@ async fn recordings_are_known_by_what_is_in_them(backing: Backing) -> Result<Fin
     world.finish().await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()> {
-    let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
-    let shop = Workshop::open()?;
+/// Makes recordings that become voice notes: 2.4 seconds of sound in everything that is decoded.
+fn decoded(shop: &Workshop) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let tone = |name: &str, coded: &str| shop.tone(name, 2.4, coded);
     let surround = "-af pan=5.1|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0 -c:a libopus -mapping_family 1";
     // As a browser streams it: without a duration, in clusters of unknown length.
     let live = tone("live.webm", "-c:a libopus -f webm -live 1")?;
-    for (n, (name, bytes)) in [
+    Ok(vec![
         ("android", tone("android.mp4", "-c:a aac -brand mp42")?),
         ("browser", live),
         ("webm", tone("a.webm", "-c:a libopus")?),
@@ -135,10 +133,14 @@ async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()
         ("layer II", tone("a.mp2", "-c:a mp2 -b:a 128k")?),
         ("surround", tone("5.opus", surround)?),
         ("flac in ogg", tone("flac.ogg", "-c:a flac")?),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()> {
+    let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
+    let shop = Workshop::open()?;
+    for (n, (name, bytes)) in decoded(&shop)?.into_iter().enumerate() {
         let file = crate::media::uploaded(&world.api, "voice", &bytes).await;
         let file = file.with_context(|| name.to_owned())?;
         assert_eq!(file["mime_type"], OPUS, "{name}");
@@ -159,6 +161,7 @@ async fn every_recording_that_can_be_decoded_becomes_a_voice_note() -> Result<()
     let stored = objects(&world).len();
     shop.put("a.amr", &[b"#!AMR\n", &[0x3c; 32].repeat(120)[..]].concat())?;
     let amr = shop.path("a.amr").display().to_string();
+    let tone = |name: &str, coded: &str| shop.tone(name, 2.4, coded);
     for (bytes, found) in [
         (tone("gsm.wav", "-ar 8000 -c:a libgsm_ms")?, "audio/wav"),
         (tone("ac3.mp4", "-c:a ac3")?, "audio/mp4"),

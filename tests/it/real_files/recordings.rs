@@ -221,7 +221,7 @@ async fn joined_recordings_of_opus_are_sent_whole_or_not_at_all() -> Result<()> 
         let said = seen["seconds"].as_f64().context("seconds")?;
         assert!(
             (heard..heard + 1.05).contains(&said),
-            "{kind} is said to play {told} s"
+            "{kind} is said to play {said} s"
         );
         assert_eq!(seen["mimetype"], OPUS);
     }

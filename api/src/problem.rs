@@ -253,7 +253,7 @@ pub struct Problem {
     detail: String,
     flaws: Vec<Flaw>,
     state: Option<String>,
-    detected: Option<String>,
+    detected: Option<Box<str>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -316,7 +316,7 @@ impl Problem {
     /// Sets the media type that was found in a file.
     #[must_use]
     pub fn detected(mut self, mime_type: &str) -> Self {
-        self.detected = Some(mime_type.to_owned());
+        self.detected = Some(mime_type.into());
         self
     }
 
@@ -340,7 +340,7 @@ impl Problem {
             request_id: request_id.to_owned(),
             errors: (!self.flaws.is_empty()).then_some(self.flaws),
             state: self.state,
-            detected: self.detected,
+            detected: self.detected.map(String::from),
         };
         let mut response = Response::builder()
             .status(status)

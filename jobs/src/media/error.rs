@@ -1,6 +1,6 @@
 //! Why bytes are not a valid file, and why nothing was stored.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use super::objects::ObjectsError;
 use crate::error::Fault;
@@ -63,7 +63,7 @@ pub struct BadFile {
     /// Why it is not valid.
     pub why: BadMedia,
     /// The type that was found in it.
-    pub detected: Option<Cow<'static, str>>,
+    pub detected: Option<String>,
 }
 
 impl fmt::Display for BadFile {
@@ -115,14 +115,14 @@ impl From<BadMedia> for IngestError {
 
 impl IngestError {
     /// Adds what the file is, unless that is known already.
-    pub(super) fn of(self, found: &Cow<'static, str>) -> Self {
+    pub(super) fn of(self, found: &str) -> Self {
         match self {
             Self::Bad(BadFile {
                 why,
                 detected: None,
             }) => Self::Bad(BadFile {
                 why,
-                detected: Some(found.clone()),
+                detected: Some(found.to_owned()),
             }),
             other => other,
         }

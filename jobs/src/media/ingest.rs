@@ -119,21 +119,26 @@ where
     }
     let sniffed = kinds::sniff(&head);
     let films = services.settings().media.ffmpeg.is_some();
-    let checked = |found: &Cow<'static, str>| {
+    let checked = |found: &str| {
         let refused = kinds::check(kind, found, films).map_err(IngestError::from);
         refused.map_err(|error| error.of(found))
     };
     if !kinds::is_open(sniffed) || kind == MediaKind::Image || kind == MediaKind::Sticker {
-        checked(&Cow::Borrowed(sniffed))?;
+        checked(sniffed)?;
     }
     let came = Sealing::new(services, org, kind)
         .all(head.clone(), incoming)
         .await;
-    let came = came.map_err(|error| error.of(&Cow::Borrowed(sniffed)))?;
+    let came = came.map_err(|error| error.of(sniffed))?;
     let objects = &services.settings().media.objects;
     let found = found(objects, &came, head).await;
+    // Only archives name a type that is not one of ours; they are documents.
+    let fixed = match &found {
+        Cow::Borrowed(found) => *found,
+        Cow::Owned(_) => kinds::OCTETS,
+    };
     let looked = match checked(&found) {
-        Ok(()) => looks(services, &came, &upload, &found).await,
+        Ok(()) => looks(services, &came, &upload, (&found, fixed)).await,
         Err(error) => Err(error),
     };
     let (sealed, looks) = match looked {
@@ -168,15 +173,10 @@ async fn looks(
     services: &Services,
     came: &Sealed,
     upload: &Upload,
-    found: &Cow<'static, str>,
+    (found, fixed): (&str, &'static str),
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
     let settings = &services.settings().media;
     let (objects, kind) = (&settings.objects, upload.kind);
-    // Only archives name a type that is not one of ours; they are documents.
-    let fixed = match found {
-        Cow::Borrowed(found) => *found,
-        Cow::Owned(_) => kinds::OCTETS,
-    };
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice | MediaKind::Audio => {
             let slot = services.decoding().slot().await;

@@ -48,7 +48,7 @@ pub(super) fn by_brand(head: &[u8]) -> Option<&'static str> {
 }
 
 /// Returns whether it is one of the types that [`look`] tells apart.
-pub(in crate::media) fn is(mime_type: &str) -> bool {
+pub(crate) fn is(mime_type: &str) -> bool {
     matches!(
         mime_type,
         MP4 | QUICKTIME | "video/3gpp" | "video/3gpp2" | "audio/mp4" | "audio/3gpp" | "audio/3gpp2"
@@ -82,16 +82,16 @@ pub(super) fn look(by_brand: &'static str, file: &mut (impl Read + Seek)) -> Opt
 
 /// How long a file plays, and whether it is whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::media) struct Length {
+pub(crate) struct Length {
     /// `None` if it does not say.
-    pub(in crate::media) seconds: Option<f64>,
+    pub(crate) seconds: Option<f64>,
     /// Whether it ends before its last box does.
-    pub(in crate::media) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 /// Reads how long the pictures play, or the sound where it is alone: what the index says, or else all
 /// fragments together.
-pub(in crate::media) fn length(file: &mut (impl Read + Seek)) -> Option<Length> {
+pub(crate) fn length(file: &mut (impl Read + Seek)) -> Option<Length> {
     let mut boxes = Boxes::of(file)?;
     let (mut tracks_of, mut is_whole) = (BTreeMap::new(), false);
     let mut is_cut = false;

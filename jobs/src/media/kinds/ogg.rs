@@ -50,7 +50,7 @@ fn page(bytes: &[u8], at: usize) -> Option<Page> {
 
 /// Returns where each logical stream is. Streams that are joined follow each other; streams side by side
 /// are refused.
-pub(in crate::media) fn links(bytes: &[u8]) -> Result<Vec<Range<usize>>, BadMedia> {
+pub(crate) fn links(bytes: &[u8]) -> Result<Vec<Range<usize>>, BadMedia> {
     let mut links: Vec<Range<usize>> = Vec::new();
     let (mut at, mut last): (usize, Option<Page>) = (0, None);
     while let Some(skipped) = bytes[at..].windows(4).position(|four| four == CAPTURE) {

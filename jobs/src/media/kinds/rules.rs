@@ -14,10 +14,10 @@ const MB: u64 = 1024 * 1024;
 pub const INLINE_MAX: usize = 5 * 1024 * 1024;
 
 /// The largest video, in bytes.
-pub(in crate::media) const VIDEO_MAX: u64 = 64 * MB;
+pub(crate) const VIDEO_MAX: u64 = 64 * MB;
 
 /// Returns the largest file of a kind, in bytes.
-pub(in crate::media) fn size_max(kind: MediaKind) -> u64 {
+pub(crate) fn size_max(kind: MediaKind) -> u64 {
     match kind {
         MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
         MediaKind::Video => VIDEO_MAX,
@@ -27,7 +27,7 @@ pub(in crate::media) fn size_max(kind: MediaKind) -> u64 {
 }
 
 /// The largest file that is fetched from WhatsApp, in bytes, whatever kind it claims to be.
-pub(in crate::media) const INBOUND_MAX: u64 = 2048 * MB;
+pub(crate) const INBOUND_MAX: u64 = 2048 * MB;
 
 /// The types that phones show, for each kind; empty means any.
 fn shown(kind: MediaKind) -> &'static [&'static str] {
@@ -85,7 +85,7 @@ const DECODED: [&str; 13] = [
 const PACKED: [&str; 2] = ["audio/webm", "audio/x-matroska"];
 
 /// What a phone plays as a video; part of the error for any other.
-pub(in crate::media) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
+pub(crate) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
 /// What a phone plays as a recording; part of the error for any other.
 const NEEDED_AUDIO: &str = "AAC, M4A, MP3, AMR or Ogg with Opus (ffmpeg -i IN -c:a aac OUT.m4a)";
 
@@ -127,11 +127,7 @@ pub(super) fn fate(kind: MediaKind, mime_type: &str, films: bool) -> Fate {
 }
 
 /// Refuses a type that cannot become a file of this kind. `films`: whether videos are converted here.
-pub(in crate::media) fn check(
-    kind: MediaKind,
-    mime_type: &str,
-    films: bool,
-) -> Result<(), BadMedia> {
+pub(crate) fn check(kind: MediaKind, mime_type: &str, films: bool) -> Result<(), BadMedia> {
     match fate(kind, mime_type, films) {
         Fate::Refused(why) => Err(why),
         _ => Ok(()),
@@ -139,7 +135,7 @@ pub(in crate::media) fn check(
 }
 
 /// Returns whether phones show a file of this type as this kind.
-pub(in crate::media) fn takes(kind: MediaKind, mime_type: &str) -> bool {
+pub(crate) fn takes(kind: MediaKind, mime_type: &str) -> bool {
     let shown = shown(kind);
     shown.is_empty() || shown.contains(&mime_type)
 }

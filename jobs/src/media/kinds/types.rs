@@ -1,7 +1,7 @@
 //! Names of types that several pages use.
 
 /// Bytes of which nothing is known.
-pub(in crate::media) const OCTETS: &str = "application/octet-stream";
+pub(crate) const OCTETS: &str = "application/octet-stream";
 /// Text of any kind.
 pub(super) const TEXT: &str = "text/plain";
 pub(super) const ZIP: &str = "application/zip";

@@ -56,13 +56,13 @@ pub fn clean_media_type(text: &str) -> Option<String> {
 }
 
 /// Returns the type that the extension of a name means.
-pub(in crate::media) fn by_name(file_name: &str) -> Option<&'static str> {
+pub(crate) fn by_name(file_name: &str) -> Option<&'static str> {
     mime_guess::from_path(file_name).first_raw()
 }
 
 /// Returns the type of a file whose bytes say `found`: what its sender said, or else its name, if they are
 /// more precise.
-pub(in crate::media) fn named<'a>(
+pub(crate) fn named<'a>(
     found: &'a str,
     said: Option<&'a str>,
     file_name: Option<&str>,

@@ -14,16 +14,13 @@ fn damaged<E>(_: E) -> BadMedia {
 }
 
 /// One logical stream as it was in its file.
-pub(in crate::media) struct Stream {
-    pub(in crate::media) head: OpusHead,
-    pub(in crate::media) packets: Vec<OggPacket>,
+pub(crate) struct Stream {
+    pub(crate) head: OpusHead,
+    pub(crate) packets: Vec<OggPacket>,
 }
 
 /// Reads the streams of a file; `None` if it holds no Opus.
-pub(in crate::media) fn read(
-    mime_type: &str,
-    bytes: &[u8],
-) -> Option<Result<Vec<Stream>, BadMedia>> {
+pub(crate) fn read(mime_type: &str, bytes: &[u8]) -> Option<Result<Vec<Stream>, BadMedia>> {
     match mime_type {
         "audio/ogg; codecs=opus" => Some(from_ogg(bytes)),
         "audio/webm" | "audio/x-matroska" | "audio/mp4" => from_container(mime_type, bytes),
@@ -115,18 +112,18 @@ fn head(bytes: &[u8], is_big_endian: bool) -> Option<OpusHead> {
 }
 
 /// One stream, ready to be written.
-pub(in crate::media) struct Coded {
-    pub(in crate::media) head: OpusHead,
-    pub(in crate::media) packets: Vec<Vec<u8>>,
+pub(crate) struct Coded {
+    pub(crate) head: OpusHead,
+    pub(crate) packets: Vec<Vec<u8>>,
     /// Samples at the end that are no sound, because the file holds whole packets.
-    pub(in crate::media) surplus: u64,
+    pub(crate) surplus: u64,
     /// Samples that are sound. A joint adds less than a packet that is none.
-    pub(in crate::media) sound: u64,
+    pub(crate) sound: u64,
 }
 
 /// Makes one stream of several that are alike. Packets that only hold what players skip at the start and
 /// the end of a stream are left out at the joints; the rest of it, less than a packet, stays.
-pub(in crate::media) fn joined(streams: Vec<Stream>) -> Result<Coded, BadMedia> {
+pub(crate) fn joined(streams: Vec<Stream>) -> Result<Coded, BadMedia> {
     let streams = streams.into_iter().filter(|one| !one.packets.is_empty());
     let mut coded: Option<Coded> = None;
     for Stream { head, packets } in streams {
@@ -165,14 +162,14 @@ pub(in crate::media) fn joined(streams: Vec<Stream>) -> Result<Coded, BadMedia> 
 
 impl Coded {
     /// Returns how long it plays.
-    pub(in crate::media) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
         let ticks = self.sound as f64;
         ticks / 48_000.0
     }
 
     /// Writes it as Ogg.
-    pub(in crate::media) fn written(&self) -> Result<Vec<u8>, BadMedia> {
+    pub(crate) fn written(&self) -> Result<Vec<u8>, BadMedia> {
         let mut writer = OggOpusWriter::new(Vec::new(), self.head.clone()).map_err(damaged)?;
         let last = self.packets.len().saturating_sub(1);
         for (n, packet) in self.packets.iter().enumerate() {

@@ -21,10 +21,10 @@ const FIRST_FRAME: usize = 4096;
 const PACKETS_MAX: usize = 16 * 1024 * 1024;
 
 /// The packets of a recording, in order.
-pub(in crate::media) struct Packets {
+pub(crate) struct Packets {
     format: Box<dyn FormatReader>,
     track: u32,
-    pub(in crate::media) codec: CodecParameters,
+    pub(crate) codec: CodecParameters,
     /// Where the sound ends that was read so far, in ticks of the track.
     end: u64,
     announced: Option<u64>,
@@ -33,7 +33,7 @@ pub(in crate::media) struct Packets {
 
 impl Packets {
     /// Opens a recording of a type that is known.
-    pub(in crate::media) fn of(mime_type: &str, bytes: &[u8]) -> Result<Self, BadMedia> {
+    pub(crate) fn of(mime_type: &str, bytes: &[u8]) -> Result<Self, BadMedia> {
         let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), <_>::default());
         let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
         let probe = symphonia::default::get_probe();
@@ -56,7 +56,7 @@ impl Packets {
     }
 
     /// Returns the next packet; `None` at the end.
-    pub(in crate::media) fn next(&mut self) -> Result<Option<Packet>, BadMedia> {
+    pub(crate) fn next(&mut self) -> Result<Option<Packet>, BadMedia> {
         loop {
             self.count += 1;
             if self.count > PACKETS_MAX {
@@ -81,7 +81,7 @@ impl Packets {
     }
 
     /// Returns how long the packets play that were read so far.
-    pub(in crate::media) fn seconds(&self) -> Option<f64> {
+    pub(crate) fn seconds(&self) -> Option<f64> {
         let base = self.codec.time_base?;
         let time = base.calc_time(self.end);
         #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
@@ -137,7 +137,7 @@ fn has_header(bytes: &[u8]) -> bool {
 }
 
 /// Returns what an error of the library means.
-pub(in crate::media) fn why(error: &Error) -> BadMedia {
+pub(crate) fn why(error: &Error) -> BadMedia {
     match error {
         Error::Unsupported(_) => BadMedia::Codec,
         _ => BadMedia::Damaged,

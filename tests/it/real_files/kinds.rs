@@ -67,7 +67,9 @@ fn documents() -> Result<Vec<(String, &'static str, Vec<u8>)>> {
 async fn a_document_has_its_type_in_both_directions(backing: Backing) -> Result<Finished> {
     let (world, session) = linked_with(backing, Setup::quick()).await?;
     let receiver = world.endpoint(&["media.available"]).await?;
-    for (n, (name, mime_type, bytes)) in documents()?.into_iter().enumerate() {
+    // All of them on one shape, a few on the others.
+    let step = if backing == Backing::Sqlite { 1 } else { 4 };
+    for (n, (name, mime_type, bytes)) in documents()?.into_iter().enumerate().step_by(step) {
         // Nobody says what it is; it goes out unchanged.
         let file = uploaded(&world.api, "document", &bytes).await?;
         assert_eq!(file["mime_type"], mime_type, "{name}");

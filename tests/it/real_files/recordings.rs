@@ -78,7 +78,9 @@ async fn recordings_are_known_by_what_is_in_them(backing: Backing) -> Result<Fin
     let (world, session) = linked_with(backing, Setup::quick()).await?;
     let receiver = world.endpoint(&["media.available"]).await?;
     let shop = Workshop::open()?;
-    for (name, bytes, mime_type, seconds) in played(&shop)? {
+    // All of them on one shape, a few on the others.
+    let step = if backing == Backing::Sqlite { 1 } else { 4 };
+    for (name, bytes, mime_type, seconds) in played(&shop)?.into_iter().step_by(step) {
         let (file, seen) = sent(&world, &session, "audio", &bytes).await?;
         assert_eq!(file["sha256"], json!(sha256(&bytes)), "{name} was changed");
         assert_eq!(seen["mimetype"], mime_type, "{name}");

@@ -118,6 +118,8 @@ codes! {
     MediaSource 422 "media_source" "Give exactly one of media_id, url and base64";
     /// The text is not base64 with padding.
     InvalidBase64 422 "invalid_base64" "The file is not valid base64";
+    /// The text is not a media type such as `text/csv`.
+    InvalidMimeType 422 "invalid_mime_type" "The media type is not valid";
     /// There is no file with this id.
     MediaNotFound 422 "media_not_found" "There is no such file";
     /// The file was uploaded or received as another kind.
@@ -128,6 +130,8 @@ codes! {
     MediaTooLarge 422 "media_too_large" "The file is too large for its kind";
     /// The content is of a type that a message of this kind cannot carry.
     MediaTypeNotSupported 422 "media_type_not_supported" "The file type is not supported for this kind of message";
+    /// The file is made of parts that differ, such as recordings of one and of two channels that were joined.
+    MediaMixed 422 "media_mixed" "The file is made of parts that cannot be sent as one";
     /// The file must be converted, and this gateway cannot do that. The detail says what is needed.
     TranscodingUnavailable 422 "transcoding_unavailable" "The file must be converted, which this gateway cannot do";
     /// The conversion exceeds the limits of this gateway in time or memory. The detail says what is needed.
@@ -241,6 +245,9 @@ pub struct ProblemBody {
     /// The session's state, with `qr_not_available` and `session_not_ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// The media type that was found in a file that is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detected: Option<String>,
 }
 
 /// A refusal before it becomes a response.
@@ -250,6 +257,7 @@ pub struct Problem {
     detail: String,
     flaws: Vec<Flaw>,
     state: Option<String>,
+    detected: Option<Box<str>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -261,6 +269,7 @@ impl Problem {
             detail: format!("{}.", code.title()),
             flaws: Vec::new(),
             state: None,
+            detected: None,
             headers: Vec::new(),
         }
     }
@@ -308,6 +317,13 @@ impl Problem {
         self
     }
 
+    /// Sets the media type that was found in a file.
+    #[must_use]
+    pub fn detected(mut self, mime_type: &str) -> Self {
+        self.detected = Some(mime_type.into());
+        self
+    }
+
     /// Adds a response header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -328,6 +344,7 @@ impl Problem {
             request_id: request_id.to_owned(),
             errors: (!self.flaws.is_empty()).then_some(self.flaws),
             state: self.state,
+            detected: self.detected.map(String::from),
         };
         let mut response = Response::builder()
             .status(status)

@@ -351,7 +351,7 @@ async fn what_is_no_file_of_its_kind_is_refused_and_leaves_nothing(
         ("sticker", PHOTO, "media_type_not_supported"),
         ("video", HEVC, "transcoding_unavailable"),
         ("video", &FILM[..FILM.len() / 8], "media_damaged"),
-        ("voice", AMR, "transcoding_unavailable"),
+        ("voice", AMR, "media_type_not_supported"),
         ("voice", PAPER, "media_type_not_supported"),
         ("audio", PAPER, "media_type_not_supported"),
     ] {

@@ -48,7 +48,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 42] = [
+const SEND: [Code; 44] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -60,6 +60,7 @@ const SEND: [Code; 42] = [
     Code::InvalidName,
     Code::MediaSource,
     Code::InvalidBase64,
+    Code::InvalidMimeType,
     Code::MediaNotFound,
     Code::MediaKindMismatch,
     Code::MediaUnavailable,
@@ -67,6 +68,7 @@ const SEND: [Code; 42] = [
     Code::MediaEmpty,
     Code::MediaTooLarge,
     Code::MediaTypeNotSupported,
+    Code::MediaMixed,
     Code::TranscodingUnavailable,
     Code::TranscodingLimit,
     Code::MediaDamaged,
@@ -126,9 +128,11 @@ fn own(id: &str) -> &'static [Code] {
         ],
         sent if sent.starts_with("send_") => &SEND,
         "upload_media" | "stream_media" => &[
+            Code::InvalidMimeType,
             Code::MediaEmpty,
             Code::MediaTooLarge,
             Code::MediaTypeNotSupported,
+            Code::MediaMixed,
             Code::TranscodingUnavailable,
             Code::TranscodingLimit,
             Code::MediaDamaged,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use passerelle_engine::{
     ids::MediaId,
+    media::Looks,
     whatsapp::{Attached, Connection, SendError},
 };
 
 use super::outcome::Outcome;
 use crate::{
-    media::{self, objects::ObjectsError},
+    media::{self, objects::ObjectsError, outgoing},
     model::{MediaFile, MediaStatus, Message, StoredFile, UNREADABLE, report_unreadable},
     services::Services,
 };
@@ -52,7 +53,10 @@ pub(super) async fn attach(
     match uploaded.unwrap_or(Err(SendError::NotOnWire("media_upload_timeout"))) {
         Ok(uploaded) => Ok(Some(Attached {
             file: stored.file.clone(),
-            looks: stored.looks.clone(),
+            looks: Looks {
+                mime_type: outgoing::sent_as(shown, &stored.looks.mime_type),
+                ..stored.looks.clone()
+            },
             uploaded,
         })),
         Err(SendError::Permanent(code)) => Err(Outcome::Failed(code.to_owned())),

@@ -1,5 +1,7 @@
 //! Why bytes are not a valid file, and why nothing was stored.
 
+use std::fmt;
+
 use super::objects::ObjectsError;
 use crate::error::Fault;
 
@@ -13,8 +15,14 @@ pub enum BadMedia {
     #[error("the file is larger than {0} bytes")]
     TooLarge(u64),
     /// Its content is of another type.
-    #[error("the file is {0}, which a message of this kind does not carry")]
-    Type(&'static str),
+    #[error("a message of this kind does not carry a file of this type")]
+    Type,
+    /// Its container is known, but not how its sound is coded.
+    #[error("the sound of the file is coded in a way that this gateway does not decode")]
+    Codec,
+    /// It is made of parts that cannot be sent as one.
+    #[error("the file is made of parts of different types, which cannot be sent as one")]
+    Mixed,
     /// It would have to be converted, and nothing here converts it.
     #[error("the file would have to be converted: needed is {0}")]
     Transcoding(&'static str),
@@ -38,7 +46,8 @@ impl BadMedia {
         match self {
             Self::Empty => "media_empty",
             Self::TooLarge(_) => "media_too_large",
-            Self::Type(_) => "media_type_not_supported",
+            Self::Type | Self::Codec => "media_type_not_supported",
+            Self::Mixed => "media_mixed",
             Self::Transcoding(_) => "transcoding_unavailable",
             Self::TooCostly(_) => "transcoding_limit",
             Self::Damaged => "media_damaged",
@@ -48,12 +57,36 @@ impl BadMedia {
     }
 }
 
+/// A file that is not valid for its kind: why, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct BadFile {
+    /// Why it is not valid.
+    pub why: BadMedia,
+    /// The type that was found in it.
+    pub detected: Option<String>,
+}
+
+impl fmt::Display for BadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl From<BadMedia> for BadFile {
+    fn from(why: BadMedia) -> Self {
+        Self {
+            why,
+            detected: None,
+        }
+    }
+}
+
 /// Why nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The bytes are not a valid file of their kind.
     #[error(transparent)]
-    Bad(#[from] BadMedia),
+    Bad(#[from] BadFile),
     /// The upload broke off.
     #[error("the bytes stopped coming")]
     BrokenOff,
@@ -72,4 +105,26 @@ pub enum IngestError {
     /// Our side failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<BadMedia> for IngestError {
+    fn from(why: BadMedia) -> Self {
+        Self::Bad(why.into())
+    }
+}
+
+impl IngestError {
+    /// Adds what the file is, unless that is known already.
+    pub(super) fn of(self, found: &str) -> Self {
+        match self {
+            Self::Bad(BadFile {
+                why,
+                detected: None,
+            }) => Self::Bad(BadFile {
+                why,
+                detected: Some(found.to_owned()),
+            }),
+            other => other,
+        }
+    }
 }

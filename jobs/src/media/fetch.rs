@@ -184,9 +184,16 @@ impl Fetcher {
     async fn bring(&self, stored: &Stored, origin: &Origin) -> Result<StoredFile, NoFile> {
         let (services, org, kind) = (&self.services, stored.org, stored.kind);
         match origin {
-            Origin::Url { url, file_name } => {
-                let file_name = file_name.clone();
-                let upload = Upload { kind, file_name };
+            Origin::Url {
+                url,
+                file_name,
+                mime_type,
+            } => {
+                let upload = Upload {
+                    kind,
+                    file_name: file_name.clone(),
+                    mime_type: mime_type.clone(),
+                };
                 source::from_url(services, &self.client, org, upload, url).await
             }
             Origin::WhatsApp {

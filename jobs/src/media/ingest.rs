@@ -5,7 +5,7 @@
 //! store when a slot is free, and stored again if that changed it. A file that is not valid for its kind
 //! leaves nothing behind.
 
-use std::{fs::File, io::Read as _, time::Duration};
+use std::{borrow::Cow, fs::File, io::Read as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream::Fuse};
@@ -19,8 +19,8 @@ use passerelle_engine::{
 use super::{
     film,
     kinds::{self, HEAD},
-    objects::Writing,
-    pages, recording,
+    objects::{Objects, Writing},
+    pages, reader, recording,
 };
 use crate::{
     error::Fault,
@@ -47,6 +47,8 @@ pub struct Upload {
     pub kind: MediaKind,
     /// Its file name, cleaned.
     pub file_name: Option<String>,
+    /// Its media type, cleaned. It counts where the content does not say it.
+    pub mime_type: Option<String>,
 }
 
 /// Stores a tenant's file: checks it and makes it ready for its kind.
@@ -109,104 +111,97 @@ pub(super) async fn take_in<S, E>(
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
-    let Upload { kind, file_name } = upload;
-    let mut incoming = Incoming::new(bytes, kinds::size_max(kind));
+    let (kind, most) = (upload.kind, kinds::size_max(upload.kind));
+    let mut incoming = Incoming::new(bytes, most);
     let head = incoming.gather(HEAD).await?;
     if head.is_empty() {
         return Err(BadMedia::Empty.into());
     }
-    let mime_type = kinds::sniff(&head);
-    let converts = services.settings().media.ffmpeg.is_some();
-    check_type(kind, mime_type, converts)?;
+    let sniffed = kinds::sniff(&head);
+    let films = services.settings().media.ffmpeg.is_some();
+    let checked = |found: &str| {
+        let refused = kinds::check(kind, found, films).map_err(IngestError::from);
+        refused.map_err(|error| error.of(found))
+    };
+    if !kinds::is_open(sniffed) || kind == MediaKind::Image || kind == MediaKind::Sticker {
+        checked(sniffed)?;
+    }
     let came = Sealing::new(services, org, kind)
-        .all(head, incoming)
-        .await?;
-    let looked = looks(services, &came, kind, mime_type).await;
+        .all(head.clone(), incoming)
+        .await;
+    let came = came.map_err(|error| error.of(sniffed))?;
+    let objects = &services.settings().media.objects;
+    let found = found(objects, &came, head).await;
+    // Only archives name a type that is not one of ours; they are documents.
+    let fixed = match &found {
+        Cow::Borrowed(found) => *found,
+        Cow::Owned(_) => kinds::OCTETS,
+    };
+    let looked = match checked(&found) {
+        Ok(()) => looks(services, &came, &upload, (&found, fixed)).await,
+        Err(error) => Err(error),
+    };
     let (sealed, looks) = match looked {
         Ok((anew, looks)) => (anew.unwrap_or(came), looks),
         Err(error) => {
-            came.forget(&services.settings().media.objects).await;
-            return Err(error);
+            came.forget(objects).await;
+            return Err(error.of(&found));
         }
     };
     Ok(StoredFile {
         object: sealed.object,
         file: sealed.file,
         looks,
-        file_name,
+        file_name: upload.file_name,
     })
 }
 
-/// Refuses a type that cannot become a file of this kind. `converts`: whether videos are converted here.
-fn check_type(kind: MediaKind, mime_type: &'static str, converts: bool) -> Result<(), BadMedia> {
-    let (recorded, filmed) = (
-        mime_type.starts_with("audio/") || mime_type == "application/ogg",
-        mime_type.starts_with("video/"),
-    );
-    let taken = kinds::takes(kind, mime_type)
-        || (kind == MediaKind::Voice && recorded)
-        || (kind == MediaKind::Video && filmed && converts);
-    if taken {
-        return Ok(());
+/// Returns the type of a stored file by its content. `head` is its beginning.
+pub(super) async fn found(objects: &Objects, came: &Sealed, head: Bytes) -> Cow<'static, str> {
+    let sniffed = kinds::sniff(&head);
+    if !kinds::is_open(sniffed) {
+        return Cow::Borrowed(sniffed);
     }
-    let convertible = match kind {
-        MediaKind::Audio => mime_type.starts_with("audio/"),
-        MediaKind::Video => filmed,
-        _ => false,
-    };
-    Err(if convertible {
-        BadMedia::Transcoding(recording::needed(kind))
-    } else {
-        BadMedia::Type(mime_type)
-    })
+    let mut file = reader::open(objects, came);
+    let looked = tokio::task::spawn_blocking(move || kinds::look(&head, &mut file)).await;
+    // If a parser panics, the first bytes have to be enough.
+    looked.unwrap_or(Cow::Borrowed(sniffed))
 }
 
 /// Returns the file's facts, and a new file if it had to be changed.
 async fn looks(
     services: &Services,
     came: &Sealed,
-    kind: MediaKind,
-    mime_type: &'static str,
+    upload: &Upload,
+    (found, fixed): (&str, &'static str),
 ) -> Result<(Option<Sealed>, Looks), IngestError> {
     let settings = &services.settings().media;
-    let objects = &settings.objects;
+    let (objects, kind) = (&settings.objects, upload.kind);
     match kind {
-        MediaKind::Image | MediaKind::Sticker | MediaKind::Voice => {
+        MediaKind::Image | MediaKind::Sticker | MediaKind::Voice | MediaKind::Audio => {
             let slot = services.decoding().slot().await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
-            let whole = whole.await?;
-            let ready = ready(slot, kind, mime_type, whole).await?;
-            let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(ready.bytes)]);
-            let anew = replaced(came, services, kind, whole).await?;
-            Ok((Some(anew), ready.looks))
+            let (made, looks) = ready(slot, kind, fixed, whole.await?).await?;
+            let Some(made) = made else {
+                return Ok((None, looks));
+            };
+            let made = futures_util::stream::iter([Ok::<_, std::io::Error>(made)]);
+            let anew = replaced(came, services, kind, made).await?;
+            Ok((Some(anew), looks))
         }
         MediaKind::Video => {
-            let (made, looks) = film::ready(services, came, mime_type).await?;
+            let (made, looks) = film::ready(services, came, fixed).await?;
             let Some(made) = made else {
                 return Ok((None, looks));
             };
             let anew = replaced(came, services, kind, chunks(made)).await?;
             Ok((Some(anew), looks))
         }
-        MediaKind::Audio => {
-            let looks = recording::looks(objects, came, mime_type).await;
-            if !matches!(mime_type, "audio/mp4" | "audio/3gpp" | "audio/3gpp2") {
-                return Ok((None, looks));
-            }
-            let slot = services.decoding().slot().await;
-            let whole = objects.whole(came.org, came.object, came.file.clone());
-            let whole = whole.await?;
-            let made = slot.work(move || film::stripped_sound(&whole)).await;
-            let Some(made) = made.flatten() else {
-                return Ok((None, looks));
-            };
-            let made = futures_util::stream::iter([Ok::<_, std::io::Error>(made.into())]);
-            Ok((Some(replaced(came, services, kind, made).await?), looks))
-        }
         MediaKind::Document => {
-            let mut looks = plain(mime_type);
+            let (said, name) = (upload.mime_type.as_deref(), upload.file_name.as_deref());
+            let mut looks = plain(&kinds::named(found, said, name));
             if let Some(confinement) = &settings.confinement
-                && pages::counts(mime_type, &came.file)
+                && pages::counts(found, &came.file)
             {
                 let decoding = services.decoding();
                 looks.pages = pages::of(confinement, objects, decoding, came).await;
@@ -216,17 +211,23 @@ async fn looks(
     }
 }
 
-/// Makes a picture, a sticker or a voice note ready to be sent.
+/// Makes a picture, a sticker or a recording ready to be sent. Returns no bytes if nothing is changed.
 async fn ready(
     slot: DecodingSlot,
     kind: MediaKind,
     mime_type: &'static str,
     bytes: Vec<u8>,
-) -> Result<Ready, BadMedia> {
+) -> Result<(Option<Bytes>, Looks), BadMedia> {
+    let made = |made: Ready| (Some(made.bytes), made.looks);
     let work = move || match kind {
-        MediaKind::Voice => voice::voice(&bytes),
-        MediaKind::Sticker => picture::sticker(&bytes),
-        _ => picture::picture(mime_type, &bytes),
+        MediaKind::Audio => {
+            let (anew, looks) = recording::audio(mime_type, &bytes)?;
+            let stripped = || film::stripped_sound(&bytes).filter(|_| kinds::iso::is(mime_type));
+            Ok((anew.or_else(stripped).map(Bytes::from), looks))
+        }
+        MediaKind::Voice => voice::voice(mime_type, &bytes).map(made),
+        MediaKind::Sticker => picture::sticker(&bytes).map(made),
+        _ => picture::picture(mime_type, &bytes).map(made),
     };
     // If the decoder panics, the file counts as damaged.
     slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))

@@ -3,12 +3,12 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a file |
-//! | `kinds` | what each kind of file may be: types and sizes |
+//! | `kinds` | what a file is, and what a message of each kind carries |
 //! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
 //! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
-//! | `recording`, `pages` | how long a recording plays; how many pages a document has |
+//! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
 //! | `confined` | work on untrusted bytes in a process with almost no rights |
-//! | `objects` | the object store; it holds encrypted bytes only, each file with a key of its own |
+//! | `objects`, `reader` | the object store, which holds encrypted bytes only; a stored file, read like one on disk |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |
 //! | `source`, `again` | where files are fetched: an address, WhatsApp; files that WhatsApp no longer keeps |
 //! | `outgoing`, `incoming` | the file of an outbound message; of an inbound one |
@@ -30,6 +30,7 @@ pub(crate) mod objects;
 pub(crate) mod outgoing;
 mod pages;
 mod picture;
+mod reader;
 mod ready;
 mod recording;
 pub(crate) mod retention;
@@ -54,10 +55,10 @@ use passerelle_engine::{
 pub(crate) use self::source::client;
 pub use self::{
     confined::{Confinement, obey},
-    error::{BadMedia, IngestError},
+    error::{BadFile, BadMedia, IngestError},
     film::ffmpeg::Ffmpeg,
     ingest::{Upload, ingest},
-    kinds::INLINE_MAX,
+    kinds::{INLINE_MAX, clean_media_type},
     link::{SignedUrl, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{MediaSource, SourceError},

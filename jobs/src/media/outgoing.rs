@@ -14,8 +14,9 @@ use passerelle_engine::{
 use super::view;
 use crate::{
     media::{
-        error::{BadMedia, IngestError},
+        error::{BadFile, IngestError},
         ingest::Upload,
+        kinds,
     },
     model::{MediaFile, MediaStatus, Origin, millis},
     services::Services,
@@ -54,7 +55,7 @@ pub enum SourceError {
     Url(UrlNotAllowed),
     /// It is not a valid file of the message's kind.
     #[error(transparent)]
-    Bad(BadMedia),
+    Bad(BadFile),
 }
 
 /// The file of a message that is being accepted.
@@ -86,8 +87,12 @@ pub(crate) async fn find(
         }
         MediaSource::Bytes(bytes) => {
             let whole = stream::iter([Ok::<_, Infallible>(bytes.into())]);
-            let file_name = media.file_name.clone();
-            match super::ingest(services, org, Upload { kind, file_name }, whole).await {
+            let upload = Upload {
+                kind,
+                file_name: media.file_name.clone(),
+                mime_type: media.mime_type.clone(),
+            };
+            match super::ingest(services, org, upload, whole).await {
                 Ok(file) => {
                     describe(media, &file);
                     Ok(Ok(File::Brought(file.id)))
@@ -105,8 +110,12 @@ pub(crate) async fn find(
             }
             let file = pending(services, org, kind);
             media.media_id = file.id;
-            let file_name = media.file_name.clone();
-            let row = super::sealed::row(key, &file, Some(&Origin::Url { url, file_name }))?;
+            let origin = Origin::Url {
+                url,
+                file_name: media.file_name.clone(),
+                mime_type: media.mime_type.take(),
+            };
+            let row = super::sealed::row(key, &file, Some(&origin))?;
             Ok(Ok(File::Fetched(Box::new(row))))
         }
     }
@@ -138,18 +147,30 @@ fn usable(found: Option<MediaFile>, kind: MediaKind) -> Result<MediaFile, Source
     usable.then_some(file).ok_or(SourceError::NotAvailable)
 }
 
-/// Adds the file's facts; the message keeps its own caption and name.
+/// Adds the file's facts; the message keeps its own caption, name and, where the content does not say it,
+/// type.
 fn describe(media: &mut Media, file: &MediaFile) {
     let known = file.stored.as_ref();
     let known = known.map_or_else(
         || Media::new(file.id),
         |stored| view::facts(file.id, stored),
     );
+    let mime_type = match known.mime_type.as_deref() {
+        Some(found) => Some(sent_as(media, found)),
+        None => media.mime_type.take(),
+    };
     *media = Media {
         caption: media.caption.take(),
         file_name: media.file_name.take().or(known.file_name),
+        mime_type,
         ..known
     };
+}
+
+/// Returns the type that a stored file of the type `found` is sent as with this message.
+pub(crate) fn sent_as(media: &Media, found: &str) -> String {
+    let (said, name) = (media.mime_type.as_deref(), media.file_name.as_deref());
+    kinds::named(found, said, name).into_owned()
 }
 
 /// Keeps the file of an accepted message, which is sent before `expires_at`. Wake the fetches

@@ -1,6 +1,6 @@
 //! Fetches files from an address that a tenant gave, or from WhatsApp.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use passerelle_engine::{
@@ -8,15 +8,15 @@ use passerelle_engine::{
     media::{Looks, Opener, Remote, SealedFile},
     whatsapp::{FetchError, WhatsApp},
 };
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, Response, StatusCode, header, redirect};
 
 use super::{
-    ingest::{Upload, take_in},
+    ingest::{Upload, found, take_in},
     kinds::{self, HEAD},
     objects::Writing,
 };
 use crate::{
-    media::error::IngestError,
+    media::{error::IngestError, stored::Sealed},
     model::StoredFile,
     services::Services,
     webhook::{
@@ -44,7 +44,7 @@ pub(super) enum NoFile {
 impl From<IngestError> for NoFile {
     fn from(error: IngestError) -> Self {
         match error {
-            IngestError::Bad(bad) => Self::Failed(bad.code()),
+            IngestError::Bad(bad) => Self::Failed(bad.why.code()),
             error => {
                 tracing::debug!(%error, "a file could not be stored");
                 Self::Later
@@ -85,7 +85,7 @@ pub(super) async fn from_url(
     services: &Services,
     client: &Client,
     org: OrgId,
-    upload: Upload,
+    mut upload: Upload,
     url: &str,
 ) -> Result<StoredFile, NoFile> {
     let egress = &services.settings().egress;
@@ -95,6 +95,13 @@ pub(super) async fn from_url(
     let announced = reply.content_length().unwrap_or(0);
     if announced > kinds::size_max(upload.kind) {
         return Err(NoFile::Failed("media_too_large"));
+    }
+    // The server's word counts least: many call every file the same.
+    let named = || upload.file_name.as_deref().and_then(kinds::by_name);
+    let said = reply.headers().get(header::CONTENT_TYPE);
+    let said = || said.and_then(|said| kinds::clean_media_type(said.to_str().ok()?));
+    if upload.mime_type.is_none() && named().is_none() {
+        upload.mime_type = said();
     }
     let bytes = Box::pin(reply.bytes_stream());
     Ok(take_in(services, org, upload, bytes).await?)
@@ -162,7 +169,14 @@ pub(super) async fn from_whatsapp(
                 .finish()
                 .await
                 .map_err(|error| NoFile::from(IngestError::from(error)))?;
-            Ok(Kept { object, file, head })
+            let came = Sealed { org, object, file };
+            let found = found(objects, &came, head.into()).await;
+            let file = came.file;
+            Ok(Kept {
+                object,
+                file,
+                found,
+            })
         }
         Err(no_file) => {
             writing.abort().await;
@@ -175,26 +189,20 @@ pub(super) async fn from_whatsapp(
 pub(super) struct Kept {
     object: ObjectId,
     file: SealedFile,
-    /// Its first bytes.
-    head: Vec<u8>,
+    /// Its type, by its content.
+    found: Cow<'static, str>,
 }
 
 impl Kept {
-    /// Adds what its sender said about it. The type is detected from the content where possible.
+    /// Adds what its sender said about it. The sender's type counts where the content does not say it.
     pub(super) fn stored(self, looks: &Looks, file_name: Option<String>) -> StoredFile {
-        let sniffed = kinds::sniff(&self.head);
-        let vague = matches!(sniffed, "text/plain" | "application/octet-stream");
-        let said = looks.mime_type.as_str();
-        let mime_type = if vague && kinds::is_type(said) {
-            said
-        } else {
-            sniffed
-        };
+        let said = Some(looks.mime_type.as_str());
+        let mime_type = kinds::named(&self.found, said, file_name.as_deref());
         StoredFile {
             object: self.object,
             file: self.file,
             looks: Looks {
-                mime_type: mime_type.to_owned(),
+                mime_type: mime_type.into_owned(),
                 ..looks.clone()
             },
             file_name,

@@ -84,6 +84,7 @@ impl World {
         let upload = Upload {
             kind: MediaKind::Document,
             file_name: None,
+            mime_type: None,
         };
         let chunks = bytes
             .chunks(7)

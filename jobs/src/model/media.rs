@@ -93,6 +93,9 @@ pub enum Origin {
         url: String,
         /// The file's name, if the tenant gave one.
         file_name: Option<String>,
+        /// The file's media type, if the tenant gave one.
+        #[serde(default)]
+        mime_type: Option<String>,
     },
     /// From WhatsApp.
     WhatsApp {

@@ -2,6 +2,9 @@
 //! test runs.
 
 mod desk;
+mod kinds;
 mod links;
 mod pictures;
+mod recordings;
+mod tools;
 mod videos;

@@ -44,8 +44,9 @@ fn played(folder: &Path, film: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Films with the index first, last, and in fragments.
-const FILMS: [(&str, &str); 5] = [
+const FILMS: [(&str, &str); 6] = [
     ("first.mp4", "-movflags +faststart"),
+    ("phone.3gp", "-movflags +faststart"),
     ("last.mp4", ""),
     (
         "stream.mp4",

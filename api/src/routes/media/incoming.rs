@@ -7,6 +7,7 @@ use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
+use passerelle_jobs::media::clean_media_type;
 use poem::{Body, Request, RequestBody, Result, web::Multipart};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -34,13 +35,22 @@ pub(super) struct Form {
     opened: CancellationToken,
 }
 
+/// The file in a form.
+pub(super) struct Part {
+    pub(super) bytes: Stream,
+    pub(super) file_name: Option<String>,
+    /// What the form says that it is.
+    pub(super) mime_type: Option<String>,
+}
+
 impl Form {
-    /// Returns the file, and its name if the form has one.
-    pub(super) async fn open(mut self) -> Result<(Stream, Option<String>), Problem> {
+    /// Returns the file.
+    pub(super) async fn open(mut self) -> Result<Part, Problem> {
         while let Some(field) = self.form.next_field().await.map_err(broken)? {
             if field.name() == Some(FIELD) {
                 self.opened.cancel();
-                let name = field.file_name().map(str::to_owned);
+                let file_name = field.file_name().map(str::to_owned);
+                let mime_type = field.content_type().and_then(clean_media_type);
                 let form = self.form;
                 let bytes = ReaderStream::new(field.into_async_read());
                 // The form must stay open while its field is read.
@@ -48,7 +58,11 @@ impl Form {
                     let _open = &form;
                     chunk
                 });
-                return Ok((bytes.boxed(), name));
+                return Ok(Part {
+                    bytes: bytes.boxed(),
+                    file_name,
+                    mime_type,
+                });
             }
         }
         let wanted = "the form has no field `file`";

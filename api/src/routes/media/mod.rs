@@ -13,7 +13,7 @@ use passerelle_jobs::{
     Services, clean_file_name,
     content::MediaKind,
     ids::{MediaId, MessageId, SessionId},
-    media::{self, Upload, View},
+    media::{self, Upload, View, clean_media_type},
     model::MediaFile,
 };
 use poem::{Request, web::Data};
@@ -44,10 +44,10 @@ pub enum Kind {
     /// A video, at most 64 MiB: MP4 with H.264 and AAC. If ffmpeg is installed, the gateway converts MOV, WebM, Matroska,
     /// AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side.
     Video,
-    /// An audio file: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
+    /// An audio file: AAC, M4A, 3GP, MP3, AMR or Ogg with Opus, at most 16 MiB. Opus is taken out of WebM.
     Audio,
-    /// A voice note, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, AAC, FLAC, WAV and Ogg
-    /// with Vorbis.
+    /// A voice note, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, 3GP, AAC, FLAC, WAV,
+    /// AIFF, CAF, WebM and Ogg with Vorbis.
     Voice,
     /// Any file, at most 2 GiB.
     Document,
@@ -89,7 +89,8 @@ pub struct Media {
     /// The name of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// The media type, detected from the content.
+    /// The media type, detected from the content. Where the content does not say it, it is what the sender or the name
+    /// of the file says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The size in bytes. An image can be smaller than the upload, because metadata is stripped.
@@ -173,11 +174,15 @@ impl MediaFiles {
         kind: Query<Kind>,
         /// The name of the file, instead of the name in the form.
         file_name: Query<Option<String>>,
+        /// The media type of a document, instead of the type in the form. It counts where the content does not say it.
+        mime_type: Query<Option<String>>,
         body: Form,
     ) -> Result<Created<Media>, Problem> {
-        let (bytes, named) = body.open().await?;
-        let name = file_name.0.or(named);
-        take(&services, caller, kind.0, name, bytes).await
+        let given = given(mime_type.0.as_deref())?;
+        let part = body.open().await?;
+        let name = file_name.0.or(part.file_name);
+        let mime_type = given.or(part.mime_type);
+        take(&services, caller, kind.0, (name, mime_type), part.bytes).await
     }
 
     /// Upload a file as the body.
@@ -192,9 +197,12 @@ impl MediaFiles {
         kind: Query<Kind>,
         /// The name of the file.
         file_name: Query<Option<String>>,
+        /// The media type of a document. It counts where the content does not say it.
+        mime_type: Query<Option<String>>,
         body: Raw,
     ) -> Result<Created<Media>, Problem> {
-        take(&services, caller, kind.0, file_name.0, body.open()).await
+        let named = (file_name.0, given(mime_type.0.as_deref())?);
+        take(&services, caller, kind.0, named, body.open()).await
     }
 
     /// Read the description of a file.
@@ -270,17 +278,29 @@ impl MediaLinks {
     }
 }
 
+/// Returns the media type of the request, if it has one.
+fn given(mime_type: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(text) = mime_type else {
+        return Ok(None);
+    };
+    let clean = clean_media_type(text).ok_or_else(|| {
+        let code = Code::InvalidMimeType;
+        Problem::new(code).parameter("mime_type", code.as_str(), "a media type such as text/csv")
+    })?;
+    Ok(Some(clean))
+}
+
 async fn take(
     services: &Services,
     caller: Caller,
     kind: Kind,
-    file_name: Option<String>,
+    (file_name, mime_type): (Option<String>, Option<String>),
     bytes: Stream,
 ) -> Result<Created<Media>, Problem> {
-    let file_name = file_name.as_deref().and_then(clean_file_name);
     let upload = Upload {
         kind: kind.into(),
-        file_name,
+        file_name: file_name.as_deref().and_then(clean_file_name),
+        mime_type,
     };
     let file: MediaFile = media::ingest(services, caller.0.org, upload, bytes).await?;
     Ok(Created::of(media::view(services, file).await?.into()))
@@ -305,12 +325,13 @@ impl From<media::IngestError> for Problem {
 }
 
 /// Returns the problem for bytes that are not a valid file of their kind.
-pub(super) fn of_file(bad: &media::BadMedia) -> Problem {
+pub(super) fn of_file(bad: &media::BadFile) -> Problem {
     use media::BadMedia;
-    let code = match bad {
+    let code = match bad.why {
         BadMedia::Empty => Code::MediaEmpty,
         BadMedia::TooLarge(_) => Code::MediaTooLarge,
-        BadMedia::Type(_) => Code::MediaTypeNotSupported,
+        BadMedia::Type | BadMedia::Codec => Code::MediaTypeNotSupported,
+        BadMedia::Mixed => Code::MediaMixed,
         BadMedia::Transcoding(_) => Code::TranscodingUnavailable,
         BadMedia::TooCostly(_) => Code::TranscodingLimit,
         BadMedia::Damaged => Code::MediaDamaged,
@@ -319,5 +340,9 @@ pub(super) fn of_file(bad: &media::BadMedia) -> Problem {
     };
     let mut detail = bad.to_string();
     detail[..1].make_ascii_uppercase();
-    Problem::new(code).detail(format!("{detail}."))
+    let problem = Problem::new(code).detail(format!("{detail}."));
+    match &bad.detected {
+        Some(found) => problem.detected(found),
+        None => problem,
+    }
 }

@@ -6,7 +6,7 @@ use passerelle_jobs::{
     clock::Clock,
     content::{Media, MediaKind},
     ids::MediaId,
-    media::{INLINE_MAX, MediaSource},
+    media::{INLINE_MAX, MediaSource, clean_media_type},
 };
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ struct Given {
     base64: Option<String>,
     caption: Option<String>,
     file_name: Option<String>,
+    mime_type: Option<String>,
 }
 
 macro_rules! carrying {
@@ -71,27 +72,30 @@ carrying! {
     NewImage "image" Image {
         /// The caption, at most 4096 bytes of UTF-8.
         caption
-    } { file_name }
+    } { file_name, mime_type }
     /// A video to send, at most 64 MiB: MP4 with H.264 and AAC. If ffmpeg is installed, the gateway converts MOV, WebM,
     /// Matroska, AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side.
     NewVideo "video" Video {
         /// The caption, at most 4096 bytes of UTF-8.
         caption
-    } { file_name }
-    /// An audio file to send: AAC, M4A, MP3, AMR or Ogg with Opus, at most 16 MiB.
-    NewAudio "audio" Audio {} { caption, file_name }
-    /// A voice note to send, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, AAC, FLAC, WAV
-    /// and Ogg with Vorbis.
-    NewVoice "voice" Voice {} { caption, file_name }
+    } { file_name, mime_type }
+    /// An audio file to send: AAC, M4A, 3GP, MP3, AMR or Ogg with Opus, at most 16 MiB. Opus is taken out of WebM.
+    NewAudio "audio" Audio {} { caption, file_name, mime_type }
+    /// A voice note to send, at most 16 MiB and 15 minutes: Ogg with Opus. The gateway converts MP3, M4A, 3GP, AAC, FLAC,
+    /// WAV, AIFF, CAF, WebM and Ogg with Vorbis.
+    NewVoice "voice" Voice {} { caption, file_name, mime_type }
     /// Any file to send, at most 2 GiB.
     NewDocument "document" Document {
         /// The caption, at most 4096 bytes of UTF-8.
         caption,
         /// The name of the file on the phone. Folders and control characters are removed.
-        file_name
+        file_name,
+        /// The media type, such as `text/csv`, at most 127 characters. It counts where the content does not say it: for
+        /// text, archives and bytes of an unknown structure. Without it the extension of the name counts.
+        mime_type
     } {}
     /// A sticker to send: WebP of 512 by 512 pixels, at most 100 KiB, or 500 KiB if it is animated.
-    NewSticker "sticker" Sticker {} { caption, file_name }
+    NewSticker "sticker" Sticker {} { caption, file_name, mime_type }
 }
 
 impl Given {
@@ -110,10 +114,16 @@ impl Given {
         let file_name = file_name.and_then(clean_file_name);
         let holds = given.is_none() || file_name.is_some();
         flaws.unless(holds, Code::InvalidName, at("file_name"), "a file name");
+        let given = self.mime_type.as_deref();
+        let mime_type = given.and_then(clean_media_type);
+        let holds = given.is_none() || mime_type.is_some();
+        let wanted = "a media type such as text/csv";
+        flaws.unless(holds, Code::InvalidMimeType, at("mime_type"), wanted);
         // The id of the stored file replaces this one.
         let mut media = Media::new(MediaId::new(&Clock::system()));
         media.caption = self.caption.filter(|caption| !caption.is_empty());
         media.file_name = file_name;
+        media.mime_type = mime_type;
         let source = match (self.media_id, self.url, self.base64) {
             (Some(id), None, None) => Some(MediaSource::Kept(id.0)),
             (None, Some(url), None) => Some(MediaSource::Url(url)),

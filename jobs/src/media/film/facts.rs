@@ -11,7 +11,7 @@ use mp4parse::{
 };
 use passerelle_engine::media::Looks;
 
-use crate::media::recording::whole_seconds;
+use crate::media::{kinds::iso, recording::whole_seconds};
 
 /// The H.264 profiles that phones play, with 8 bits and 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
 const PROFILES: [u8; 3] = [66, 77, 100];
@@ -21,7 +21,8 @@ const BOXES_MAX: usize = 64;
 /// What a video file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    pub(super) seconds: u32,
+    /// `None` if the file does not say, as one that is cut between two fragments.
+    pub(super) seconds: Option<u32>,
     /// The size as shown, after the rotation that the file asks for.
     pub(super) width: u32,
     pub(super) height: u32,
@@ -37,7 +38,7 @@ impl Facts {
             mime_type: mime_type.to_owned(),
             width: Some(self.width),
             height: Some(self.height),
-            seconds: Some(self.seconds),
+            seconds: self.seconds,
             ..Looks::default()
         }
     }
@@ -70,12 +71,17 @@ pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
 fn is_mp4(mime_type: &str) -> bool {
     matches!(
         mime_type,
-        "video/mp4" | "video/3gpp" | "video/quicktime" | "video/x-m4v"
+        "video/mp4" | "video/3gpp" | "video/3gpp2" | "video/quicktime"
     )
 }
 
 pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
     let begins_at_once = describes_itself_first(film);
+    film.rewind().map_err(|_| Unread::Other)?;
+    let length = iso::length(film).ok_or(Unread::Other)?;
+    if length.is_cut {
+        return Err(Unread::CutOff);
+    }
     film.rewind().map_err(|_| Unread::Other)?;
     let context = mp4parse::read_mp4(film).map_err(|error| match error {
         mp4parse::Error::UnexpectedEOF => Unread::CutOff,
@@ -94,7 +100,7 @@ pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
     // There is no size for a codec that the parser does not know; a phone does not play it anyway.
     let (width, height) = entry.map_or((0, 0), |entry| shown(entry, video));
     Ok(Facts {
-        seconds: duration(video).unwrap_or(1),
+        seconds: length.seconds.and_then(whole_seconds),
         width,
         height,
         plays,
@@ -144,12 +150,6 @@ fn shown(entry: &VideoSampleEntry, track: &Track) -> (u32, u32) {
     } else {
         (width, height)
     }
-}
-
-fn duration(track: &Track) -> Option<u32> {
-    let (ticks, scale) = (track.duration?.0, track.timescale?.0);
-    #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
-    whole_seconds(ticks as f64 / scale as f64)
 }
 
 /// Returns whether `moov` comes before `mdat` (ISO/IEC 14496-12, 6.2.3).
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_film_says_how_long_it_plays_and_its_size() {
         let expected = Facts {
-            seconds: 2,
+            seconds: Some(2),
             width: 160,
             height: 120,
             plays: true,

@@ -28,7 +28,11 @@ use passerelle_engine::{content::MediaKind, media::Looks};
 
 use self::facts::{Facts, Unread};
 use self::ffmpeg::{Ffmpeg, STILL_MAX};
-use super::{confined::NotDone, kinds, picture};
+use super::{
+    confined::NotDone,
+    kinds::{self, NEEDED},
+    picture,
+};
 use crate::{
     media::{
         error::{BadMedia, IngestError},
@@ -37,9 +41,6 @@ use crate::{
     },
     services::Services,
 };
-
-/// What a phone plays; part of the error for any other video.
-pub(super) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
 
 /// The type of every video that was made here.
 const MP4: &str = "video/mp4";

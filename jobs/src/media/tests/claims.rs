@@ -49,6 +49,7 @@ impl World {
         let origin = Origin::Url {
             url: "http://127.0.0.1:1/".to_owned(),
             file_name: None,
+            mime_type: None,
         };
         let key = services.vault().org_key(org).await.unwrap();
         let row = super::super::sealed::row(&key, &file, Some(&origin)).unwrap();

@@ -1,20 +1,21 @@
 //! Decodes any recording to one channel of 16,000 samples a second.
 
-use std::io::{Cursor, ErrorKind};
-
 use rubato::{Fft, FixedSync, Resampler as _, audioadapter_buffers::direct::InterleavedSlice};
 use symphonia::core::{
     audio::SampleBuffer,
-    codecs::{CODEC_TYPE_NULL, Decoder, DecoderOptions},
+    codecs::{Decoder, DecoderOptions},
     errors::Error,
-    formats::{FormatOptions, FormatReader, Packet},
-    io::MediaSourceStream,
-    meta::MetadataOptions,
-    probe::Hint,
+    formats::Packet,
 };
 
 use super::{BadMedia, Pcm, RATE, holds, opus::mix};
-use crate::media::recording::NEEDED_VOICE;
+use crate::media::{
+    kinds::{iso, ogg},
+    recording::{
+        iso_seconds,
+        packets::{Packets, why},
+    },
+};
 
 /// Samples that are resampled at once.
 const CHUNK: usize = 1024;
@@ -26,25 +27,28 @@ fn damaged<E>(_: E) -> BadMedia {
 }
 
 /// Decodes a recording in one of the supported formats.
-pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
-    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), <_>::default());
-    let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
-    let probed = symphonia::default::get_probe().format(&Hint::new(), source, &formats, &metadata);
-    let mut format = probed
-        .map_err(|_| BadMedia::Transcoding(NEEDED_VOICE))?
-        .format;
-    let mut tracks = format.tracks().iter();
-    let track = tracks.find(|track| track.codec_params.codec != CODEC_TYPE_NULL);
-    let track = track.ok_or(BadMedia::Damaged)?;
-    let id = track.id;
-    let codecs = symphonia::default::get_codecs();
-    let decoder = codecs.make(&track.codec_params, &DecoderOptions::default());
-    let mut decoder = decoder.map_err(|_| BadMedia::Transcoding(NEEDED_VOICE))?;
-    let (mut sound, mut bad) = (Sound::default(), 0);
-    while let Some(packet) = next(&mut *format)? {
-        if packet.track_id() != id {
-            continue;
+pub(super) fn decoded(mime_type: &str, bytes: &[u8]) -> Result<Pcm, BadMedia> {
+    if !mime_type.starts_with("audio/ogg") {
+        if iso::is(mime_type) {
+            iso_seconds(bytes)?;
         }
+        return decoded_part(mime_type, bytes);
+    }
+    let mut all = Pcm::new();
+    for part in ogg::links(bytes)? {
+        all.extend(decoded_part(mime_type, &bytes[part])?);
+        holds(&all)?;
+    }
+    Ok(all)
+}
+
+fn decoded_part(mime_type: &str, bytes: &[u8]) -> Result<Pcm, BadMedia> {
+    let mut packets = Packets::of(mime_type, bytes)?;
+    let codecs = symphonia::default::get_codecs();
+    let decoder = codecs.make(&packets.codec, &DecoderOptions::default());
+    let mut decoder = decoder.map_err(|_| BadMedia::Codec)?;
+    let (mut sound, mut bad) = (Sound::default(), 0);
+    while let Some(packet) = packets.next()? {
         if decode_packet(&mut *decoder, &packet, &mut sound)? {
             bad = 0;
         } else {
@@ -57,14 +61,6 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Pcm, BadMedia> {
     sound.end()
 }
 
-fn next(format: &mut dyn FormatReader) -> Result<Option<Packet>, BadMedia> {
-    match format.next_packet() {
-        Ok(packet) => Ok(Some(packet)),
-        Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-        Err(_) => Err(BadMedia::Damaged),
-    }
-}
-
 /// Decodes a packet; returns whether that was possible. A damaged packet is left out, as players do.
 fn decode_packet(
     decoder: &mut dyn Decoder,
@@ -74,7 +70,7 @@ fn decode_packet(
     let heard = match decoder.decode(packet) {
         Ok(heard) => heard,
         Err(Error::DecodeError(_)) => return Ok(false),
-        Err(_) => return Err(BadMedia::Damaged),
+        Err(error) => return Err(why(&error)),
     };
     let spec = *heard.spec();
     let mut samples = SampleBuffer::<f32>::new(heard.capacity() as u64, spec);

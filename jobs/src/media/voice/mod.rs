@@ -4,14 +4,21 @@
 //! |---|---|
 //! | here | converts a recording to a voice note |
 //! | `decode` | any recording as one channel of 16,000 samples a second |
-//! | `opus` | Opus in and out, and packets that every phone plays |
+//! | `opus` | decodes and encodes Opus, and makes packets that every phone plays |
 
 mod decode;
 mod opus;
 
 use passerelle_engine::media::Looks;
 
-use crate::media::{error::BadMedia, ready::Ready};
+use crate::media::{
+    error::BadMedia,
+    ready::Ready,
+    recording::{
+        opus::{self as opus_streams, Coded, Stream},
+        whole_seconds,
+    },
+};
 
 /// Samples a second of a voice note.
 const RATE: u32 = 16_000;
@@ -23,29 +30,42 @@ const WAVEFORM: usize = 64;
 /// One channel, [`RATE`] samples a second.
 type Pcm = Vec<f32>;
 
-/// Converts a recording to a voice note. One channel of Opus keeps its sound bit by bit.
-pub(super) fn voice(bytes: &[u8]) -> Result<Ready, BadMedia> {
-    let (coded, pcm) = match opus::read(bytes) {
-        Some(read) => read?,
-        None => (None, decode::decoded(bytes)?),
-    };
-    let bytes = match coded {
-        Some(coded) => opus::repacked(&coded)?,
-        None => opus::encoded(&pcm)?,
+/// Converts a recording to a voice note. One channel of Opus keeps its frames.
+pub(super) fn voice(mime_type: &str, bytes: &[u8]) -> Result<Ready, BadMedia> {
+    let (coded, pcm) = if let Some(streams) = opus_streams::read(mime_type, bytes) {
+        of_opus(streams?)?
+    } else {
+        let pcm = decode::decoded(mime_type, bytes)?;
+        (opus::encoded(&pcm)?, pcm)
     };
     if pcm.is_empty() {
         return Err(BadMedia::Damaged);
     }
     let looks = Looks {
         mime_type: "audio/ogg; codecs=opus".to_owned(),
-        seconds: u32::try_from(pcm.len().div_ceil(RATE as usize)).ok(),
+        seconds: whole_seconds(coded.seconds()),
         waveform: waveform(&pcm),
         ..Looks::default()
     };
     Ok(Ready {
-        bytes: bytes.into(),
+        bytes: coded.written()?.into(),
         looks,
     })
+}
+
+/// Returns the streams as one, and their sound. Several channels become one.
+fn of_opus(streams: Vec<Stream>) -> Result<(Coded, Pcm), BadMedia> {
+    let mut pcm = Pcm::new();
+    for stream in &streams {
+        opus::decode(stream, &mut pcm)?;
+    }
+    let is_mono = streams.iter().all(|stream| stream.head.channel_count == 1);
+    let coded = if is_mono {
+        opus::repacked(opus_streams::joined(streams)?)?
+    } else {
+        opus::encoded(&pcm)?
+    };
+    Ok((coded, pcm))
 }
 
 /// Returns an error once the recording is too long.
@@ -86,11 +106,13 @@ mod tests {
     const SONG: &[u8] = include_bytes!("../../../../tests/assets/song.mp3");
     const VORBIS: &[u8] = include_bytes!("../../../../tests/assets/vorbis.ogg");
 
+    const OPUS: &str = "audio/ogg; codecs=opus";
+
     #[test]
     fn a_voice_note_keeps_its_sound_and_says_how_loud_it_is() {
-        let ready = voice(VOICE).unwrap();
+        let ready = voice(OPUS, VOICE).unwrap();
         assert_eq!(ready.looks.seconds, Some(3));
-        let again = voice(&ready.bytes).unwrap();
+        let again = voice(OPUS, &ready.bytes).unwrap();
         assert_eq!(again.bytes, ready.bytes, "what is ready stays as it is");
         let waveform = &ready.looks.waveform;
         assert_eq!(waveform.len(), 64);
@@ -100,30 +122,44 @@ mod tests {
         assert!(loudest.unwrap() - softest.unwrap() > 50, "{waveform:?}");
     }
 
+    /// Returns the seconds of a voice note, which must be one channel.
+    fn heard(ready: &Ready) -> usize {
+        let streams = opus_streams::read(OPUS, &ready.bytes).unwrap().unwrap();
+        assert_eq!((streams.len(), streams[0].head.channel_count), (1, 1));
+        let mut pcm = Pcm::new();
+        opus::decode(&streams[0], &mut pcm).unwrap();
+        assert!(pcm.iter().any(|sample| sample.abs() > 0.05), "silence");
+        pcm.len() / RATE as usize
+    }
+
     #[test]
     fn other_recordings_become_voice_notes() {
-        for (bytes, seconds) in [(SONG, 2), (VORBIS, 1)] {
-            let ready = voice(bytes).unwrap();
-            let (packets, pcm) = opus::read(&ready.bytes).unwrap().unwrap();
-            assert!(packets.is_some(), "one channel of Opus");
-            let heard = pcm.len() / RATE as usize;
+        let vorbis = "audio/ogg; codecs=vorbis";
+        for (mime_type, bytes, seconds) in [
+            ("audio/mpeg", SONG, 2),
+            (vorbis, VORBIS, 1),
+            // Joined, as the standards of both allow.
+            (vorbis, &VORBIS.repeat(3), 3),
+            (OPUS, &VOICE.repeat(2), 6),
+        ] {
+            let ready = voice(mime_type, bytes).unwrap();
+            let heard = heard(&ready);
             assert!((seconds - 1..=seconds + 1).contains(&heard), "{heard} s");
-            assert!(pcm.iter().any(|sample| sample.abs() > 0.05), "silence");
         }
     }
 
     #[test]
-    fn what_is_no_recording_is_damaged_or_needs_another_program() {
-        for bytes in [
-            &b""[..],
-            b"OggS\0\x02 cut off",
-            b"#!AMR\n\x3c\0\0",
-            &VOICE[..60],
+    fn what_is_no_recording_is_damaged() {
+        for (mime_type, bytes) in [
+            (OPUS, &b"OggS\0\x02 cut off"[..]),
+            (OPUS, &VOICE[..60]),
+            (OPUS, &VOICE[..VOICE.len() / 2]),
+            ("audio/ogg; codecs=vorbis", &VORBIS[..VORBIS.len() / 2]),
         ] {
-            let refused = voice(bytes);
-            let refused = matches!(refused, Err(BadMedia::Damaged | BadMedia::Transcoding(_)));
-            assert!(refused, "{bytes:?}");
+            assert_eq!(voice(mime_type, bytes).map(|_| ()), Err(BadMedia::Damaged));
         }
+        let both = [VOICE, VORBIS].concat();
+        assert_eq!(voice(OPUS, &both).map(|_| ()), Err(BadMedia::Mixed));
     }
 
     #[test]

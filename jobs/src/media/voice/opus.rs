@@ -1,18 +1,17 @@
-//! Opus in Ogg (RFC 7845).
+//! Opus: decoded, encoded, and in packets that every phone plays.
 //!
 //! Phones record voice notes as packets of several frames, of code 3 (RFC 6716, section 3.2.5). Encoders
 //! write one frame a packet; for such a file an iPhone was reported to say that it is no longer
 //! available (<https://github.com/WhiskeySockets/Baileys/pull/2648>). We have no iPhone to check this.
 //! So frames are gathered into packets of 60 ms; no frame is changed.
 
-use std::io::Cursor;
-
 use opus_pure::{
-    Application, MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OggOpusReader, OggOpusWriter, OpusEncoder,
-    OpusHead, Repacketizer, Trim, packet::samples_48k, repacketizer::pad_packet,
+    Application, MAX_PACKET_BYTES, MAX_PACKET_SAMPLES, OpusDecoder, OpusEncoder, OpusHead,
+    OpusMSDecoder, Repacketizer, Trim, packet::samples_48k, repacketizer::pad_packet,
 };
 
 use super::{BadMedia, Pcm, RATE, holds};
+use crate::media::recording::opus::{Coded, Stream};
 
 /// Samples in 60 ms, at the 48,000 a second that Ogg counts in.
 const PACKET: usize = 2880;
@@ -25,49 +24,56 @@ fn damaged<E>(_: E) -> BadMedia {
     BadMedia::Damaged
 }
 
-/// The packets of one channel of Opus, with its header.
-pub(super) struct Coded {
-    head: OpusHead,
-    packets: Vec<Vec<u8>>,
-    /// Samples at the end that are no sound, because the file holds whole packets.
-    surplus: u64,
+/// A decoder of one stream, or of several that together make many channels.
+enum Decoder {
+    Single(Box<OpusDecoder>),
+    Many(OpusMSDecoder),
 }
 
-/// Reads Opus in Ogg; `None` if it is something else. For several channels only the decoded sound is
-/// returned.
-pub(super) fn read(bytes: &[u8]) -> Option<Result<(Option<Coded>, Pcm), BadMedia>> {
-    let reader = OggOpusReader::new(Cursor::new(bytes)).ok()?;
-    Some(read_all(reader))
+impl Decoder {
+    fn of(head: &OpusHead, rate: i32) -> Result<Self, BadMedia> {
+        if head.mapping_family == 0 {
+            let decoder = head.decoder(rate).map_err(damaged)?;
+            return Ok(Self::Single(Box::new(decoder)));
+        }
+        let channels = usize::from(head.channel_count);
+        let decoder = OpusMSDecoder::new(rate, channels, head.mapping_family);
+        let mut decoder = decoder.map_err(|_| BadMedia::Codec)?;
+        let layout = decoder.layout();
+        let standard = layout.nb_streams == usize::from(head.stream_count)
+            && layout.nb_coupled_streams == usize::from(head.coupled_count)
+            && layout.mapping == head.channel_mapping;
+        for stream in decoder.streams_mut() {
+            stream.gain_q8 = head.output_gain_q8.into();
+        }
+        standard
+            .then_some(Self::Many(decoder))
+            .ok_or(BadMedia::Codec)
+    }
+
+    fn decode(&mut self, packet: &[u8], into: &mut [f32]) -> Result<usize, BadMedia> {
+        match self {
+            Self::Single(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, into),
+            Self::Many(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, into),
+        }
+        .map_err(damaged)
+    }
 }
 
-fn read_all(mut reader: OggOpusReader<Cursor<&[u8]>>) -> Result<(Option<Coded>, Pcm), BadMedia> {
-    let head = reader.head().clone();
+/// Decodes one stream and appends its sound, as one channel.
+pub(super) fn decode(stream: &Stream, pcm: &mut Pcm) -> Result<(), BadMedia> {
+    let head = &stream.head;
     let channels = usize::from(head.channel_count);
     let rate = i32::try_from(RATE).map_err(damaged)?;
-    let mut decoder = head.decoder(rate).map_err(damaged)?;
-    let mut trim = Trim::new(&head, rate, channels).map_err(damaged)?;
+    let mut decoder = Decoder::of(head, rate)?;
+    let mut trim = Trim::new(head, rate, channels).map_err(damaged)?;
     let mut block = vec![0.0; MAX_PACKET_SAMPLES * channels];
-    let (mut packets, mut pcm, mut coded) = (Vec::new(), Pcm::new(), 0);
-    for packet in reader.packets() {
-        let packet = packet.map_err(damaged)?;
-        coded += samples_48k(&packet.data).map_err(damaged)? as u64;
-        let heard = decoder.decode(&packet.data, MAX_PACKET_SAMPLES, &mut block);
-        let heard = heard.map_err(damaged)?;
-        mix(
-            trim.keep(&packet, &block[..heard * channels]),
-            channels,
-            &mut pcm,
-        );
-        holds(&pcm)?;
-        packets.push(packet.data);
+    for packet in &stream.packets {
+        let heard = decoder.decode(&packet.data, &mut block)? * channels;
+        mix(trim.keep(packet, &block[..heard]), channels, pcm);
+        holds(pcm)?;
     }
-    let sound = trim.samples_emitted() * 48_000 / u64::from(RATE) + u64::from(head.pre_skip);
-    let packets = (channels == 1).then(|| Coded {
-        surplus: coded.saturating_sub(sound),
-        head,
-        packets,
-    });
-    Ok((packets, pcm))
+    Ok(())
 }
 
 /// Appends the mean of the channels.
@@ -79,19 +85,9 @@ pub(super) fn mix(samples: &[f32], channels: usize, into: &mut Pcm) {
 }
 
 /// Returns the same frames in packets of 60 ms.
-pub(super) fn repacked(read: &Coded) -> Result<Vec<u8>, BadMedia> {
-    let mut writer = OggOpusWriter::new(Vec::new(), read.head.clone()).map_err(damaged)?;
+pub(super) fn repacked(read: Coded) -> Result<Coded, BadMedia> {
     let packets = gathered(&read.packets)?;
-    let last = packets.len().saturating_sub(1);
-    for (n, packet) in packets.iter().enumerate() {
-        let coded = samples_48k(packet).map_err(damaged)?;
-        let sound = (coded as u64).saturating_sub(if n == last { read.surplus } else { 0 });
-        let sound = u32::try_from(sound).map_err(damaged)?;
-        writer
-            .write_packet_with_duration(packet, sound)
-            .map_err(damaged)?;
-    }
-    writer.finish().map_err(damaged)
+    Ok(Coded { packets, ..read })
 }
 
 /// Gathers frames of one kind into packets of code 3 of at most 60 ms.
@@ -127,8 +123,8 @@ fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedi
     Ok(())
 }
 
-/// Encodes the sound as Opus in Ogg.
-pub(super) fn encoded(pcm: &Pcm) -> Result<Vec<u8>, BadMedia> {
+/// Encodes the sound.
+pub(super) fn encoded(pcm: &Pcm) -> Result<Coded, BadMedia> {
     let rate = i32::try_from(RATE).map_err(damaged)?;
     let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(damaged)?;
     encoder.bitrate_bps = BITRATE;
@@ -149,19 +145,23 @@ pub(super) fn encoded(pcm: &Pcm) -> Result<Vec<u8>, BadMedia> {
         packets.push(packet[..size].to_vec());
     }
     let sound = usize::from(head.pre_skip) + pcm.len() * ticks;
-    repacked(&Coded {
+    repacked(Coded {
         head,
         packets,
         surplus: (frames * FRAME * ticks).saturating_sub(sound) as u64,
+        sound: (pcm.len() * ticks) as u64,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use opus_pure::{OpusDecoder, packet::frame_count};
+    use opus_pure::packet::frame_count;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::media::recording::opus;
+
+    const OPUS: &str = "audio/ogg; codecs=opus";
 
     /// Returns packets of one frame each: a kind (RFC 6716, table 2) and its bytes.
     fn packets() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -206,7 +206,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            let _ = read(&bytes);
+            let _ = opus::read(OPUS, &bytes);
         }
     }
 
@@ -215,9 +215,12 @@ mod tests {
         let pcm: Pcm = (0_u16..20_000)
             .map(|n| (f32::from(n) * 0.2).sin() * 0.5)
             .collect();
-        let (packets, heard) = read(&encoded(&pcm).unwrap()).unwrap().unwrap();
+        let written = encoded(&pcm).unwrap().written().unwrap();
+        let streams = opus::read(OPUS, &written).unwrap().unwrap();
+        let mut heard = Pcm::new();
+        decode(&streams[0], &mut heard).unwrap();
         assert_eq!(heard.len(), pcm.len());
-        let packets = packets.unwrap();
+        let packets = opus::joined(streams).unwrap();
         assert!(
             packets
                 .packets

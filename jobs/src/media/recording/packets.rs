@@ -1,0 +1,145 @@
+//! A recording taken apart into the packets of its first sound track.
+
+use std::io::{Cursor, ErrorKind};
+
+use symphonia::core::{
+    codecs::{CODEC_TYPE_NULL, CodecParameters},
+    errors::Error,
+    formats::{FormatOptions, FormatReader, Packet},
+    io::MediaSourceStream,
+    meta::MetadataOptions,
+    probe::Hint,
+};
+
+use crate::media::error::BadMedia;
+
+/// How much shorter than announced a recording may be, in hundredths. Encoders round.
+const MISSING_MAX: u64 = 2;
+/// How far the first frame of an MP3 is searched behind its tag: it has at most 1441 bytes.
+const FIRST_FRAME: usize = 4096;
+/// Packets of one file: it has no more bytes, but may announce empty packets without end.
+const PACKETS_MAX: usize = 16 * 1024 * 1024;
+
+/// The packets of a recording, in order.
+pub(crate) struct Packets {
+    format: Box<dyn FormatReader>,
+    track: u32,
+    pub(crate) codec: CodecParameters,
+    /// Where the sound ends that was read so far, in ticks of the track.
+    end: u64,
+    announced: Option<u64>,
+    count: usize,
+}
+
+impl Packets {
+    /// Opens a recording of a type that is known.
+    pub(crate) fn of(mime_type: &str, bytes: &[u8]) -> Result<Self, BadMedia> {
+        let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), <_>::default());
+        let (formats, metadata) = (FormatOptions::default(), MetadataOptions::default());
+        let probe = symphonia::default::get_probe();
+        let probed = probe.format(&Hint::new(), source, &formats, &metadata);
+        let format = probed.map_err(|error| why(&error))?.format;
+        let tracks = format.tracks();
+        let mut sounds = tracks.iter();
+        let track = sounds.find(|track| track.codec_params.codec != CODEC_TYPE_NULL);
+        let track = track.or(tracks.first()).ok_or(BadMedia::Damaged)?;
+        let (id, codec) = (track.id, track.codec_params.clone());
+        let announced = codec.n_frames.filter(|_| announces(mime_type, bytes));
+        Ok(Self {
+            format,
+            track: id,
+            codec,
+            end: 0,
+            announced,
+            count: 0,
+        })
+    }
+
+    /// Returns the next packet; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Packet>, BadMedia> {
+        loop {
+            self.count += 1;
+            if self.count > PACKETS_MAX {
+                return Err(BadMedia::Damaged);
+            }
+            match self.format.next_packet() {
+                Ok(packet) if packet.track_id() == self.track => {
+                    self.end = self.end.max(packet.ts().saturating_add(packet.dur()));
+                    return Ok(Some(packet));
+                }
+                Ok(_) => {}
+                Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return if self.is_cut() {
+                        Err(BadMedia::Damaged)
+                    } else {
+                        Ok(None)
+                    };
+                }
+                Err(error) => return Err(why(&error)),
+            }
+        }
+    }
+
+    /// Returns how long the packets play that were read so far.
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        let base = self.codec.time_base?;
+        let time = base.calc_time(self.end);
+        #[expect(clippy::cast_precision_loss, reason = "seconds, rounded anyway")]
+        let seconds = time.seconds as f64 + time.frac;
+        (self.end > 0).then_some(seconds)
+    }
+
+    /// Returns whether there is less sound than the file announces.
+    fn is_cut(&self) -> bool {
+        self.announced.is_some_and(|announced| {
+            let least = announced - announced / 100 * MISSING_MAX;
+            self.end < least && self.end > 0
+        })
+    }
+}
+
+/// Returns whether such a file says how long it plays. The library estimates it for other files.
+fn announces(mime_type: &str, bytes: &[u8]) -> bool {
+    match mime_type {
+        "audio/flac" | "audio/aiff" => true,
+        "audio/mpeg" => has_header(bytes),
+        // Recorders that cannot go back leave the largest number as the length.
+        "audio/wav" => bytes
+            .get(4..8)
+            .is_some_and(|size| size[3] < 0x7f && size != [0; 4]),
+        _ => false,
+    }
+}
+
+/// Returns whether the first frame of an MP3 is a header that says how many there are. It follows the side
+/// information, whose size depends on version and channels.
+fn has_header(bytes: &[u8]) -> bool {
+    let tag = match bytes {
+        [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
+            let size = [a, b, c, d]
+                .into_iter()
+                .fold(0, |size, byte| size << 7 | usize::from(*byte));
+            10 + size
+        }
+        _ => 0,
+    };
+    let start = bytes.get(tag..).unwrap_or_default();
+    let start = &start[..start.len().min(FIRST_FRAME)];
+    let words = start.windows(4).enumerate();
+    let mut marks = words.filter(|(_, word)| matches!(*word, b"Xing" | b"Info"));
+    marks.any(|(at, _)| {
+        let begins = |side: usize| {
+            let frame = at.checked_sub(side).and_then(|at| start.get(at..at + 2));
+            frame.is_some_and(|frame| frame[0] == 0xff && frame[1] & 0xe0 == 0xe0)
+        };
+        [13, 21, 36, 15, 23, 38].into_iter().any(begins)
+    })
+}
+
+/// Returns what an error of the library means.
+pub(crate) fn why(error: &Error) -> BadMedia {
+    match error {
+        Error::Unsupported(_) => BadMedia::Codec,
+        _ => BadMedia::Damaged,
+    }
+}

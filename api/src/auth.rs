@@ -5,7 +5,10 @@
 //! by which a secret scanner recognises a key offline. An operator's key that the gateway creates is `padm_` and
 //! 43 base62 characters.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    future::{Ready, ready},
+    sync::{Arc, OnceLock},
+};
 
 use passerelle_jobs::{
     Services,
@@ -190,29 +193,29 @@ pub(crate) async fn recognise(
     Ok(Visitor::Stranger)
 }
 
-async fn tenant(request: &Request, _: Bearer) -> poem::Result<Tenant> {
-    match visitor(request) {
+fn tenant(request: &Request, _: Bearer) -> Ready<poem::Result<Tenant>> {
+    ready(match visitor(request) {
         Visitor::Tenant(tenant) => {
-            meter(request, tenant.org)?;
-            Ok(tenant)
+            let metered = meter(request, tenant.org);
+            metered.map(|()| tenant).map_err(poem::Error::from)
         }
         Visitor::Operator => {
             let needed = "This operation needs the API key of an organisation.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }
         Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
-    }
+    })
 }
 
-async fn operator(request: &Request, _: Bearer) -> poem::Result<()> {
-    match visitor(request) {
+fn operator(request: &Request, _: Bearer) -> Ready<poem::Result<()>> {
+    ready(match visitor(request) {
         Visitor::Operator => Ok(()),
         Visitor::Tenant(_) => {
             let needed = "This operation needs the operator's key.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }
         Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
-    }
+    })
 }
 
 fn visitor(request: &Request) -> Visitor {

@@ -36,7 +36,7 @@ impl Authority {
 
     /// Signs a certificate for a name.
     pub fn certify(&self, name: &str) -> Result<Certificate> {
-        self.sign(CertificateParams::new(vec![name.to_owned()])?)
+        self.sign(&CertificateParams::new(vec![name.to_owned()])?)
     }
 
     /// Signs a certificate that has expired.
@@ -44,10 +44,10 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(2020, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Certificate> {
+    fn sign(&self, params: &CertificateParams) -> Result<Certificate> {
         let key = KeyPair::generate()?;
         Ok(Certificate {
             certificate: params.signed_by(&key, &self.issuer)?.pem(),

@@ -1,4 +1,4 @@
-//! PgBouncer, a connection pooler, in front of a PostgreSQL server.
+//! `PgBouncer`, a connection pooler, in front of a PostgreSQL server.
 
 use anyhow::{Context as _, Result};
 use std::{
@@ -83,7 +83,7 @@ impl PgBouncer {
     }
 
     /// Lends this many connections for each user and database from now on.
-    pub async fn lend(&self, connections: u32) -> Result<()> {
+    pub fn lend(&self, connections: u32) -> Result<()> {
         let file = self.folder.path().join("pgbouncer.ini");
         let lines = std::fs::read_to_string(&file)?;
         let kept = lines

@@ -28,7 +28,7 @@ async fn crowd(world: &World) -> Result<()> {
     .await
 }
 
-async fn told_once(world: &World) -> Result<()> {
+fn told_once(world: &World) -> Result<()> {
     let told = lines_with(&world.gateway.log_file(), TOLD)?;
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(
@@ -46,7 +46,7 @@ async fn a_session_pool_that_lends_few_serves_every_request() -> Result<()> {
     let world = world_on(&url, Backing::Postgres, Setup::quick()).await?;
     crowd(&world).await?;
     converse(&world).await?;
-    told_once(&world).await?;
+    told_once(&world)?;
     let _finished: Finished = world.finish().await?;
     Ok(())
 }
@@ -79,7 +79,7 @@ async fn a_role_with_few_connections_serves_every_request() -> Result<()> {
     let world = world_on(&url, Backing::Postgres, Setup::quick()).await?;
     crowd(&world).await?;
     converse(&world).await?;
-    told_once(&world).await?;
+    told_once(&world)?;
     let _finished: Finished = world.finish().await?;
     Ok(())
 }
@@ -137,7 +137,7 @@ async fn without_the_two_it_needs_a_process_waits_and_says_so() -> Result<()> {
             .then_some(()))
     })
     .await?;
-    pooler.lend(2).await?;
+    pooler.lend(2)?;
     gateway.process()?.announced(&announce).await?;
     assert!(gateway.stop().await?.success());
     Ok(())

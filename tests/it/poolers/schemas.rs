@@ -54,8 +54,8 @@ async fn two_gateways_in_two_schemas_do_not_see_each_other() -> Result<()> {
         .filter_map(|channel| channel.strip_prefix("passerelle:")?.split(':').next())
         .collect();
     assert_eq!(names.len(), 2, "{channels:?}");
-    let (one, other) = (one.finish().await?, other.finish().await?);
-    let _finished: (Finished, Finished) = (one, other);
+    let _one: Finished = one.finish().await?;
+    let _other: Finished = other.finish().await?;
     Ok(())
 }
 

@@ -46,7 +46,12 @@ pub(super) struct Part {
 impl Form {
     /// Returns the file.
     pub(super) async fn open(mut self) -> Result<Part, Problem> {
-        while let Some(field) = self.form.next_field().await.map_err(broken)? {
+        while let Some(field) = self
+            .form
+            .next_field()
+            .await
+            .map_err(|error| broken(&error))?
+        {
             if field.name() == Some(FIELD) {
                 self.opened.cancel();
                 let file_name = field.file_name().map(str::to_owned);
@@ -71,8 +76,8 @@ impl Form {
 }
 
 /// Why a form could not be read: it breaks off, or its file does not begin in time.
-fn broken(error: poem::error::ParseMultipartError) -> Problem {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+fn broken(error: &(dyn Error + 'static)) -> Problem {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<HeadTooLarge>() {
             return Problem::new(Code::BodyTooLarge).detail(HeadTooLarge.to_string());

@@ -20,7 +20,7 @@ pub enum PoolerError {
         "--database-url (PASSERELLE_DATABASE_URL) leads to a connection pooler in transaction or statement mode, which gives our connections to other clients between transactions: use its session mode (PgBouncer: pool_mode = session; Supabase: port 5432, not 6543), or the address of PostgreSQL itself"
     )]
     NotSession,
-    /// PgBouncer refuses a parameter that every connection of ours begins with.
+    /// `PgBouncer` refuses a parameter that every connection of ours begins with.
     #[error(
         "--database-url (PASSERELLE_DATABASE_URL) leads to a PgBouncer that refuses the connection ({0}): put ignore_startup_parameters = extra_float_digits into its configuration"
     )]

@@ -27,7 +27,7 @@ use crate::ids::OrgId;
 /// A connection that was idle for longer is tested before it is used.
 const IDLE: Duration = Duration::from_secs(1);
 /// Maximum time to open one. A pooler that lends no more may let us wait for minutes.
-const OPENING: Duration = Duration::from_secs(3);
+const OPENING: Duration = Duration::from_secs(2);
 
 /// Returns what runs on every new connection. If a process hangs or is cut off from the network, the
 /// server releases its locks after five seconds, because a takeover of its sessions waits for them.

@@ -23,6 +23,8 @@ use super::connect::{PATIENCE, connect};
 
 /// Between two tries whether more is lent.
 const RETRY: Duration = Duration::from_mins(5);
+/// Maximum time to open a connection in short supply.
+const TURN: Duration = Duration::from_secs(1);
 /// Between two looks for a connection that comes back.
 const LOOK: Duration = Duration::from_millis(2);
 /// Connections that were not needed for this long are closed: another process may need them. The
@@ -172,12 +174,17 @@ impl Lending {
             loop {
                 // A connection is idle again only a moment after its user is done. Waiting here, and
                 // not in the pool, keeps the pool from opening another one in that moment.
-                let _turn = match self.most(whose) {
+                let turn = match self.most(whose) {
                     Some(_) => Some(self.turn(whose).await),
                     None => None,
                 };
                 let opening = side.opening();
-                match take().await {
+                // One that is not lent must not keep the turn: what is lent may have been overestimated.
+                let taken = match &turn {
+                    Some(_) => tokio::time::timeout(TURN, take()).await,
+                    None => Ok(take().await),
+                };
+                match taken.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                     Err(error) if lends_no_more(&error) => {
                         drop(opening);
                         self.make_do(side, error).await?;

@@ -28,6 +28,9 @@ use crate::{
 pub struct Addresses {
     trusted: Vec<IpNet>,
     most: usize,
+    /// The same for the addresses of this machine: many clients on it are one address, and so is a proxy on it
+    /// that the operator did not name.
+    most_here: usize,
     open: Mutex<HashMap<IpAddr, usize>>,
     refused_keys: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
@@ -48,9 +51,22 @@ impl Addresses {
         Arc::new(Self {
             trusted,
             most: most.get() as usize,
+            most_here: limits::CONNECTIONS_MAX / 2,
             open: Mutex::default(),
             refused_keys: RateLimiter::keyed(refused),
             clock: DefaultClock::default(),
+        })
+    }
+
+    /// Like `new`, with the same maximum for the addresses of this machine.
+    #[cfg(test)]
+    pub(crate) fn strict(most: usize) -> Arc<Self> {
+        let addresses = Self::new(limits::CONNECTIONS_PER_ADDRESS, Vec::new());
+        let addresses = Arc::into_inner(addresses).unwrap();
+        Arc::new(Self {
+            most,
+            most_here: most,
+            ..addresses
         })
     }
 
@@ -59,9 +75,8 @@ impl Addresses {
         if self.trusts(peer) {
             return Some(Open { counted: None });
         }
-        // Many clients on this machine are one address, and so is a proxy on it that the operator did not name.
         let most = if peer.to_canonical().is_loopback() {
-            limits::CONNECTIONS_MAX / 2
+            self.most_here
         } else {
             self.most
         };

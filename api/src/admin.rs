@@ -23,9 +23,9 @@ use crate::{
 /// Runs a command and prints its result.
 pub async fn run(admin: Admin) -> anyhow::Result<()> {
     let kek = config::kek(&admin.kek)?;
-    let place = config::place(&admin.store)?;
-    place.address.warn();
-    let store = store::open(&place, &kek).await?;
+    let at = config::store(&admin.store)?;
+    at.address.warn();
+    let store = store::open(&at, &kek).await?;
     let clock = Clock::system();
     let vault = Vault::open(&store, kek, clock.clone())
         .await

@@ -1,11 +1,7 @@
 //! The command line. `--help` is the reference: for every flag it says what the flag does, its unit, its
 //! default and its environment variable.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    num::NonZeroU32,
-    path::PathBuf,
-};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use ipnet::IpNet;
@@ -238,10 +234,9 @@ pub struct Gateway {
         long,
         env = "PASSERELLE_TRUSTED_PROXIES",
         value_delimiter = ',',
-        value_parser = network,
         value_name = "CIDR"
     )]
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<String>,
     /// Name of this host: stable across restarts, and unique in the cluster [default: `embedded`; for a role of a cluster the name of the machine]
     #[arg(long, env = "PASSERELLE_HOST", value_name = "NAME")]
     pub host: Option<String>,
@@ -276,13 +271,6 @@ pub struct Gateway {
     /// File to which the addresses and the operator's key are written as JSON once the gateway is ready, for scripts
     #[arg(long, env = "PASSERELLE_ANNOUNCE", value_name = "FILE")]
     pub announce: Option<PathBuf>,
-}
-
-/// Parses a network, or a single address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    let network = text.parse().or(address);
-    network.map_err(|_| "an IP address or a network such as 10.0.0.0/8".to_owned())
 }
 
 /// The flags of the document.

@@ -1,7 +1,14 @@
 //! The configuration: flags and environment variables, checked before anything is opened.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use passerelle_jobs::{
     Address, AddressError, Connects, KekRing, ServerAddress, Settings,
     redis_server::{RedisError, RedisServer},
@@ -9,7 +16,6 @@ use passerelle_jobs::{
     settings::MediaSettings,
     webhook::{guard::Egress, schedule::Schedule},
 };
-
 use url::Url;
 
 use crate::{
@@ -51,6 +57,11 @@ pub enum ConfigError {
     /// No request would be allowed.
     #[error("--requests-per-minute: must be at least 1")]
     Requests,
+    /// Not an address or a network.
+    #[error(
+        "--trusted-proxies (PASSERELLE_TRUSTED_PROXIES): IP addresses or networks such as 10.0.0.0/8"
+    )]
+    Proxies,
     /// The limit is out of range.
     #[error("--lane-limit: must be between 1 and 1000000")]
     LaneLimit,
@@ -96,7 +107,7 @@ pub enum ConfigError {
 }
 
 /// Where the store is, and how many connections it gets.
-pub struct Place {
+pub struct StoreSettings {
     /// Its address.
     pub address: Address,
     /// The most connections to PostgreSQL.
@@ -108,7 +119,7 @@ pub struct Config {
     /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// The store.
-    pub store: Place,
+    pub store: StoreSettings,
     /// The key-encryption keys.
     pub kek: KekRing,
     /// The operator's key, if it was given.
@@ -150,7 +161,7 @@ impl Config {
             .filter(|name| (1..=100).contains(&name.len()));
         Ok(Self {
             listen: flags.listen,
-            store: place(&flags.store)?,
+            store: store(&flags.store)?,
             kek,
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
@@ -160,7 +171,10 @@ impl Config {
                 .ok_or(ConfigError::Connects)?,
             requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
                 .ok_or(ConfigError::Requests)?,
-            addresses: Addresses::new(flags.connections_per_address, flags.trusted_proxies.clone()),
+            addresses: Addresses::new(
+                flags.connections_per_address,
+                proxies(&flags.trusted_proxies)?,
+            ),
             media_store: flags
                 .media_store
                 .clone()
@@ -205,6 +219,19 @@ pub fn at_rest() -> Settings {
     }
 }
 
+/// Parses networks and single addresses. An empty variable means none.
+fn proxies(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let texts = texts.iter().map(|text| text.trim());
+    let network = |text: &str| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or_else(|_| address())
+    };
+    texts
+        .filter(|text| !text.is_empty())
+        .map(|text| network(text).map_err(|_| ConfigError::Proxies))
+        .collect()
+}
+
 /// Parses the key-encryption keys. At least one is required.
 pub fn kek(flag: &KekFlag) -> Result<KekRing, ConfigError> {
     let text = flag
@@ -224,7 +251,7 @@ fn redis(flags: &Gateway) -> Result<Option<RedisServer>, ConfigError> {
 }
 
 /// Checks where the store is.
-pub fn place(flag: &StoreFlag) -> Result<Place, ConfigError> {
+pub fn store(flag: &StoreFlag) -> Result<StoreSettings, ConfigError> {
     let schema = flag
         .database_schema
         .as_deref()
@@ -234,7 +261,7 @@ pub fn place(flag: &StoreFlag) -> Result<Place, ConfigError> {
         AddressError::Schema(_) | AddressError::NoSchemas => ConfigError::Schema(error),
         _ => ConfigError::Database(error),
     })?;
-    Ok(Place {
+    Ok(StoreSettings {
         address,
         connections: flag.database_connections,
     })

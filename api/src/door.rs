@@ -88,14 +88,17 @@ impl<E: Endpoint<Output = Response>> Endpoint for Door<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let peer = peer(&request);
         let client = self.addresses.client(peer, request.headers());
-        let _open = self.addresses.request(peer, client)?;
+        let open = self.addresses.request(peer, client)?;
         let visitor = self.visitor(&request, client).await?;
         request.set_data(visitor);
-        match visitor {
-            Visitor::Tenant(tenant) => self.pass(request, Holder::Tenant(tenant.org)).await,
-            Visitor::Operator => self.pass(request, Holder::Operator).await,
-            Visitor::Stranger => self.refuse(request).await,
-        }
+        let mut answer = match visitor {
+            Visitor::Tenant(tenant) => self.pass(request, Holder::Tenant(tenant.org)).await?,
+            Visitor::Operator => self.pass(request, Holder::Operator).await?,
+            Visitor::Stranger => self.refuse(request).await?,
+        };
+        // Counted until its body has been sent.
+        answer.set_data(Arc::new(open));
+        Ok(answer)
     }
 }
 

@@ -8,15 +8,13 @@ use passerelle_jobs::{
     ids::OrgId,
     shares::{Share, Shares},
 };
-use poem::{
-    Body,
-    http::{HeaderValue, header},
-};
+use poem::Body;
+use tokio::time::Instant;
 
 use crate::{
     limits::{
         BODY_PATIENCE, BODY_WITHIN, DISCARD_MAX, LARGE_BODIES_MAX, LARGE_BODIES_OF_ONE,
-        RETRY_AFTER, SMALL_BODIES_MAX, SMALL_BODIES_OF_ONE, SMALL_BODY,
+        SMALL_BODIES_MAX, SMALL_BODIES_OF_ONE, SMALL_BODY,
     },
     problem::{Code, Problem},
 };
@@ -55,52 +53,44 @@ pub(crate) async fn gather(
     bodies: &Bodies,
     holder: Holder,
 ) -> Result<(Bytes, Vec<Share>), Problem> {
-    let reading = tokio::time::timeout(BODY_WITHIN, read(body, announced, max, bodies, holder));
-    reading
-        .await
-        .unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
-}
-
-async fn read(
-    body: Body,
-    announced: Option<u64>,
-    max: usize,
-    bodies: &Bodies,
-    holder: Holder,
-) -> Result<(Bytes, Vec<Share>), Problem> {
     let stream = body.into_bytes_stream();
     pin_mut!(stream);
     let expected = announced.map_or(Ok(SMALL_BODY.min(max)), |length| {
-        usize::try_from(length)
-            .ok()
-            .filter(|length| *length <= max)
-            .ok_or(too_large(max))
+        let length = usize::try_from(length).ok();
+        length.filter(|length| *length <= max).ok_or(too_large(max))
     });
-    let mut held = match expected {
-        Ok(expected) => Held::of(bodies, holder, expected).await,
+    let mut gathered = match expected {
+        Ok(expected) => PartialBody::of(bodies, holder, expected).await,
         Err(problem) => Err(problem),
     };
-    let mut seen = 0_usize;
-    while let Some(chunk) = stream.next().await {
+    // The time that the body itself takes. Waiting for memory does not count.
+    let (mut left, mut seen) = (BODY_WITHIN, 0_usize);
+    loop {
+        let began = Instant::now();
+        let Ok(chunk) = tokio::time::timeout(left, stream.next()).await else {
+            return Err(gathered.err().unwrap_or(Problem::new(Code::RequestTimeout)));
+        };
+        left = left.saturating_sub(began.elapsed());
+        let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|_| Problem::new(Code::IncompleteBody))?;
         seen += chunk.len();
-        held = match held {
-            Ok(held) => held.with(&chunk, max, bodies, holder).await,
+        gathered = match gathered {
+            Ok(partial) => partial.with(&chunk, max, bodies, holder).await,
             Err(problem) if seen > DISCARD_MAX => return Err(problem),
             refused => refused,
         };
     }
-    held.map(|held| (held.bytes.freeze(), held.shares))
+    gathered.map(|partial| (partial.bytes.freeze(), partial.shares))
 }
 
 /// A body while it is read, with the memory that was reserved for it.
-struct Held {
+struct PartialBody {
     bytes: BytesMut,
     room: usize,
     shares: Vec<Share>,
 }
 
-impl Held {
+impl PartialBody {
     async fn of(bodies: &Bodies, holder: Holder, room: usize) -> Result<Self, Problem> {
         Ok(Self {
             bytes: BytesMut::new(),
@@ -132,20 +122,18 @@ impl Held {
 }
 
 async fn reserve(bodies: &Bodies, holder: Holder, size: usize) -> Result<Share, Problem> {
-    let kind = if size <= SMALL_BODY {
-        &bodies.small
+    let (kind, of_one, of_all) = if size <= SMALL_BODY {
+        (&bodies.small, SMALL_BODIES_OF_ONE, SMALL_BODIES_MAX)
     } else {
-        &bodies.large
+        (&bodies.large, LARGE_BODIES_OF_ONE, LARGE_BODIES_MAX)
     };
     let units = u32::try_from(size).unwrap_or(u32::MAX);
     let share = kind.take(holder, units, bodies.patience).await;
     share.ok_or_else(|| {
-        Problem::new(Code::Overloaded)
-            .detail(format!(
-                "The bodies of requests in progress use the memory that is available for them: {LARGE_BODIES_OF_ONE} \
-                 bytes for one organisation, {LARGE_BODIES_MAX} for all."
-            ))
-            .header(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()))
+        Problem::overloaded(format!(
+            "The bodies of requests in progress use the memory that is available for them: {of_one} bytes for one \
+             organisation, {of_all} for all."
+        ))
     })
 }
 

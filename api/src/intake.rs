@@ -55,8 +55,8 @@ pub(crate) const UPLOAD: Tempo = Tempo {
 };
 
 impl Tempo {
-    fn allows(self, seen: u64, elapsed: Duration) -> bool {
-        elapsed <= self.after || seen >= self.least.saturating_mul(elapsed.as_secs())
+    fn allows(self, seen: u64, waited: Duration) -> bool {
+        waited <= self.after || seen >= self.least.saturating_mul(waited.as_secs())
     }
 }
 
@@ -69,26 +69,26 @@ pub(crate) fn stream(body: Body, tempo: Tempo) -> (Body, Rest) {
         bytes: Arc::clone(&bytes),
         late: late.clone(),
     };
-    let began = Instant::now();
-    let chunks = futures_util::stream::unfold((bytes, 0), move |(bytes, seen)| {
+    // Only the time that the client needs counts, not the time until the operation asks for more.
+    let start = (bytes, 0, Duration::ZERO);
+    let chunks = futures_util::stream::unfold(start, move |(bytes, seen, waited)| {
         let late = late.clone();
         async move {
             let next = async { bytes.lock().await.next().await };
+            let began = Instant::now();
             let next = tokio::time::timeout(tempo.pause, next).await;
+            let waited = waited + began.elapsed();
             let seen = match &next {
                 Ok(Some(Ok(chunk))) => seen + chunk.len() as u64,
                 Ok(None) => return None,
                 Ok(Some(Err(_))) | Err(_) => seen,
             };
-            let chunk = next
-                .ok()
-                .flatten()
-                .filter(|_| tempo.allows(seen, began.elapsed()));
+            let chunk = next.ok().flatten().filter(|_| tempo.allows(seen, waited));
             let chunk = chunk.unwrap_or_else(|| {
                 late.cancel();
                 Err(io::Error::from(io::ErrorKind::TimedOut))
             });
-            Some((chunk, (bytes, seen)))
+            Some((chunk, (bytes, seen, waited)))
         }
     });
     (Body::from_bytes_stream(chunks), rest)

@@ -36,6 +36,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// The time that a client has to read why its connection ends.
 pub const GOODBYE: Duration = Duration::from_secs(1);
+/// How many clients are told at once why their connection ends. Others are not told.
+pub const GOODBYES_MAX: usize = 64;
 /// The maximum size of the headers, in bytes.
 pub const HEADERS_MAX: usize = 32 << 10;
 /// The time from the end of the headers to the end of the body.

@@ -13,6 +13,8 @@ use poem::{
 use poem_openapi::{ApiResponse, Object, registry::MetaResponses, registry::Registry};
 use serde::Serialize;
 
+use crate::limits::RETRY_AFTER;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $status:literal $code:literal $title:literal;)*) => {
         /// The stable codes. The meaning and the status of a code never change.
@@ -272,6 +274,14 @@ impl Problem {
             detected: None,
             headers: Vec::new(),
         }
+    }
+
+    /// Creates the refusal of what has no room at the moment, with the time to wait before trying again.
+    pub(crate) fn overloaded(detail: impl Into<String>) -> Self {
+        let wait = HeaderValue::from(RETRY_AFTER.as_secs());
+        Self::new(Code::Overloaded)
+            .detail(detail)
+            .header(header::RETRY_AFTER, wait)
     }
 
     /// Returns the code.

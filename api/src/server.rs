@@ -3,10 +3,21 @@
 //! poem's own server has no such deadline, so an incomplete header would keep its connection open for ever.
 //! HTTP/1.1 only: a reverse proxy in front adds HTTP/2 and TLS.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use futures_util::FutureExt as _;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Addr, Endpoint as _,
@@ -22,7 +33,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    addresses::{self, Addresses},
+    addresses::{self, Addresses, Open},
     limits,
     problem::{Code, Problem},
 };
@@ -40,6 +51,7 @@ pub async fn serve(
 ) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let goodbyes = Arc::new(Semaphore::new(limits::GOODBYES_MAX));
     let cut = CancellationToken::new();
     loop {
         let permit = Arc::clone(&room)
@@ -53,7 +65,15 @@ pub async fn serve(
         match accepted {
             Ok((socket, remote)) => {
                 let Some(open) = addresses.connect(remote.ip()) else {
-                    refuse(&socket, remote);
+                    tracing::debug!(%remote, "a connection was refused: its address has too many (--connections-per-address)");
+                    metrics::counter!("passerelle_connections_refused_total").increment(1);
+                    // Without a permit it is closed without the reason.
+                    if let Ok(permit) = Arc::clone(&goodbyes).try_acquire_owned() {
+                        connections.spawn(async move {
+                            let _ = tokio::time::timeout(limits::GOODBYE, refuse(socket)).await;
+                            drop(permit);
+                        });
+                    }
                     continue;
                 };
                 let (surface, stop, cut) = (Arc::clone(&surface), stop.clone(), cut.clone());
@@ -101,7 +121,7 @@ async fn connection(
         async move {
             let request = (request, local, remote, Scheme::HTTP).into();
             let response = surface.get_response(request).await;
-            Ok::<_, Infallible>(hyper::Response::from(response))
+            Ok::<_, Infallible>(Counted::of(hyper::Response::from(response)))
         }
     });
     let mut serving = http1::Builder::new()
@@ -112,7 +132,7 @@ async fn connection(
     let done = tokio::select! {
         done = &mut serving => done,
         () = stop.cancelled() => {
-            std::pin::Pin::new(&mut serving).graceful_shutdown();
+            Pin::new(&mut serving).graceful_shutdown();
             (&mut serving).await
         }
     };
@@ -127,6 +147,40 @@ async fn connection(
     }
 }
 
+/// A body of an answer, whose request is counted for its address until the body has been sent.
+struct Counted<B> {
+    body: B,
+    _open: Option<Arc<Open>>,
+}
+
+impl<B> Counted<B> {
+    fn of(answer: hyper::Response<B>) -> hyper::Response<Self> {
+        let (mut parts, body) = answer.into_parts();
+        let open = parts.extensions.remove();
+        hyper::Response::from_parts(parts, Self { body, _open: open })
+    }
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Answers an incomplete header with the reason why the connection ends. hyper itself answers nothing.
 async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
     let answer = goodbye(Problem::new(Code::RequestTimeout)).await?;
@@ -134,26 +188,68 @@ async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
     Ok(socket.shutdown().await?)
 }
 
-/// Ends a connection above the maximum of its address. It waits for nothing: the answer is written if it fits
-/// into the socket's buffer.
-fn refuse(socket: &TcpStream, remote: SocketAddr) {
-    tracing::debug!(%remote, "a connection was refused: its address has too many (--connections-per-address)");
-    metrics::counter!("passerelle_connections_refused_total").increment(1);
-    if let Some(Ok(answer)) = goodbye(addresses::too_many()).now_or_never() {
-        let _ = socket.try_write(&answer);
-    }
+/// Ends a connection above the maximum of its address, with the reason.
+async fn refuse(mut socket: TcpStream) -> anyhow::Result<()> {
+    let answer = goodbye(addresses::too_many()).await?;
+    socket.write_all(&answer).await?;
+    socket.shutdown().await?;
+    // A socket that is closed with unread bytes takes the answer away from its client.
+    tokio::io::copy(&mut socket, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// Returns an answer to no request, as bytes.
 async fn goodbye(problem: Problem) -> anyhow::Result<Vec<u8>> {
     let mut response = problem.response("", "");
     let body = response.take_body().into_bytes().await?;
-    let mut answer = format!(
-        "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        response.status(),
-        body.len(),
-    )
-    .into_bytes();
+    let mut answer = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        answer.extend_from_slice(
+            &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat(),
+        );
+    }
+    let length = format!(
+        "content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    answer.extend_from_slice(length.as_bytes());
     answer.extend_from_slice(&body);
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{EndpointExt as _, endpoint::make_sync};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_above_the_maximum_of_its_address_gets_the_reason() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let surface = Arc::new(make_sync(|_| "hello").map_to_response().boxed());
+        let stop = CancellationToken::new();
+        let addresses = Addresses::strict(1);
+        let serving = serve(listener, surface, addresses, stop.clone(), Duration::ZERO);
+        let asking = async {
+            let ask = async |socket: &mut TcpStream| {
+                let request = format!("GET / HTTP/1.1\r\nhost: {at}\r\n\r\n");
+                socket.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = vec![0; 4096];
+                let read = socket.read(&mut answer).await.unwrap();
+                String::from_utf8(answer[..read].to_vec()).unwrap()
+            };
+            let mut first = TcpStream::connect(at).await.unwrap();
+            assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
+            let mut second = TcpStream::connect(at).await.unwrap();
+            let refused = ask(&mut second).await;
+            assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
+            assert!(refused.contains("retry-after: 5"), "{refused}");
+            assert!(refused.contains("too_many_connections"), "{refused}");
+            assert!(ask(&mut first).await.starts_with("HTTP/1.1 200"));
+            stop.cancel();
+        };
+        tokio::join!(serving, asking);
+    }
 }

@@ -5,13 +5,13 @@ use passerelle_jobs::{KekRing, PoolerError, Store, Vault};
 
 use crate::{
     cli::StoreFlag,
-    config::{self, Place},
+    config::{self, StoreSettings},
 };
 
 /// Opens and migrates the store. If the keys are wrong, nothing is changed.
-pub async fn open(place: &Place, kek: &KekRing) -> anyhow::Result<Store> {
+pub async fn open(settings: &StoreSettings, kek: &KekRing) -> anyhow::Result<Store> {
     let opened = async {
-        let store = connect(place).await?;
+        let store = connect(settings).await?;
         Vault::migrate(&store, kek)
             .await
             .context("migrating the store")?;
@@ -22,10 +22,10 @@ pub async fn open(place: &Place, kek: &KekRing) -> anyhow::Result<Store> {
 
 /// Opens, migrates and closes the store.
 pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
-    let place = config::place(flag)?;
-    place.address.warn();
+    let settings = config::store(flag)?;
+    settings.address.warn();
     let migrated = async {
-        let store = connect(&place).await?;
+        let store = connect(&settings).await?;
         store.migrate().await.context("migrating the store")?;
         store.close().await;
         Ok(())
@@ -33,8 +33,8 @@ pub async fn migrate(flag: &StoreFlag) -> anyhow::Result<()> {
     migrated.await.map_err(explained)
 }
 
-async fn connect(place: &Place) -> anyhow::Result<Store> {
-    let store = Store::open_at(&place.address, place.connections).await;
+async fn connect(settings: &StoreSettings) -> anyhow::Result<Store> {
+    let store = Store::open_at(&settings.address, settings.connections).await;
     let store = store.context("opening the store (--database-url)")?;
     store.check_pooler().await.map_err(|error| {
         if error.is::<PoolerError>() {

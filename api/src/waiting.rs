@@ -14,7 +14,7 @@ use tokio_util::{
 use crate::{
     addresses::Addresses,
     body::{Body, Success},
-    config::Place,
+    config::StoreSettings,
     problem::{Code, Problem},
     routes::health::{Health, Readiness, Ready},
     server, store,
@@ -28,15 +28,15 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Opens the store, and waits while its server cannot be reached. Until then `port` answers `/healthz` with 200
 /// and everything else with 503. Any other failure is an error.
 pub(crate) async fn open(
-    place: &Place,
+    settings: &StoreSettings,
     kek: &KekRing,
     port: &TcpListener,
     addresses: &Arc<Addresses>,
 ) -> anyhow::Result<Store> {
-    place.address.warn();
+    settings.address.warn();
     let mut room = None;
     loop {
-        match store::open(place, kek).await {
+        match store::open(settings, kek).await {
             Err(error) if Store::is_away(&error) => {
                 if room.is_none() {
                     let address = port.local_addr().context("reading the own address")?;

@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Uploads of this process at once.
-const UPLOADS: usize = 32;
+pub const UPLOADS: usize = 32;
 /// Uploads of one organisation at once.
-const UPLOADS_OF_ONE: usize = 4;
+pub const UPLOADS_OF_ONE: usize = 4;
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]

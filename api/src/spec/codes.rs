@@ -6,7 +6,11 @@ use crate::problem::Code;
 
 /// Returns the problems that follow from the schema of an operation, and those of the operation itself.
 pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
-    let mut codes = vec![Code::Internal, Code::DeadlineExceeded];
+    let mut codes = vec![
+        Code::Internal,
+        Code::DeadlineExceeded,
+        Code::TooManyConnections,
+    ];
     let open = operation["security"].as_array().is_none_or(Vec::is_empty);
     if !open {
         codes.extend([
@@ -15,13 +19,8 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::InsufficientScope,
             Code::DependencyDown,
             Code::UnreadableRow,
+            Code::RateLimited,
         ]);
-    }
-    if operation["security"]
-        .as_array()
-        .is_some_and(|schemes| schemes.iter().any(|scheme| scheme.get("ApiKey").is_some()))
-    {
-        codes.push(Code::RateLimited);
     }
     if operation.get("requestBody").is_some() {
         codes.extend([

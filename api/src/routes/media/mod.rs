@@ -15,6 +15,7 @@ use passerelle_jobs::{
     ids::{MediaId, MessageId, SessionId},
     media::{self, Upload, View, clean_media_type},
     model::MediaFile,
+    services::{UPLOADS, UPLOADS_OF_ONE},
 };
 use poem::{Request, web::Data};
 use poem_openapi::{
@@ -312,7 +313,9 @@ impl From<media::IngestError> for Problem {
         match error {
             IngestError::Bad(bad) => of_file(&bad),
             IngestError::BrokenOff => Self::new(Code::IncompleteBody),
-            IngestError::Busy => Self::new(Code::Overloaded),
+            IngestError::Busy => Self::overloaded(format!(
+                "An organisation may upload {UPLOADS_OF_ONE} files at once, and all together {UPLOADS}."
+            )),
             IngestError::Full => Self::new(Code::StorageFull),
             IngestError::Stopping => Self::new(Code::ShuttingDown),
             IngestError::Objects(error) => {

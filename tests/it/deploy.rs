@@ -388,6 +388,17 @@ async fn each_service_of_the_compose_file_runs_a_role_and_may_take_its_time_to_s
     Ok(())
 }
 
+#[test]
+fn the_compose_file_trusts_the_network_that_it_fixes() -> Result<()> {
+    let mut compose: Yaml = serde_yaml_ng::from_str(&read("deploy/compose.yaml")?)?;
+    compose.apply_merge()?;
+    let fixed = &compose["networks"]["default"]["ipam"]["config"][0]["subnet"];
+    let trusted = &compose["services"]["api"]["environment"]["PASSERELLE_TRUSTED_PROXIES"];
+    assert!(fixed.is_string());
+    assert_eq!(trusted, fixed);
+    Ok(())
+}
+
 #[tokio::test]
 async fn each_systemd_unit_runs_a_command_of_the_binary_and_gives_it_time_to_stop() -> Result<()> {
     let commands = commands().await?;

@@ -40,7 +40,7 @@ const FURTHER_TYPES: [&str; 5] = [
 ];
 
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
-const FAILURES: [&str; 21] = [
+const FAILURES: [&str; 23] = [
     "not_in_group",
     "recipient_opted_out",
     "invalid_recipient",
@@ -56,9 +56,11 @@ const FAILURES: [&str; 21] = [
     "media_damaged",
     "media_dimensions",
     "media_type_not_supported",
+    "media_mixed",
     "transcoding_unavailable",
     "transcoding_limit",
     "media_deleted",
+    "media_incomplete",
     "storage_full",
     "unreadable_row",
     "internal",

@@ -149,7 +149,7 @@ async fn an_expired_message_that_cannot_be_read_fails_too(backing: Backing) -> R
     let mut ids = Vec::new();
     for text in ["unreadable", "readable"] {
         let mut body = passerelle_tests::Api::text(&session, CONTACT, text);
-        body["expires_at"] = json!(world.api.in_seconds(2).await?);
+        body["expires_at"] = json!(world.api.in_seconds(3600).await?);
         let sent: Value = world.api.post("/v1/messages", &body).await?.into(202)?;
         ids.push(sent["id"].as_str().context("an id")?.to_owned());
     }
@@ -157,6 +157,11 @@ async fn an_expired_message_that_cannot_be_read_fails_too(backing: Backing) -> R
     database
         .damage("message.content_sealed", "id", &ids[0])
         .await?;
+    // Only now their time is over, so that neither expires before the damage is done.
+    let over = "UPDATE message SET expires_at = 1 WHERE id = $1";
+    for id in &ids {
+        assert_eq!(database.execute_on(over, id).await?, 1);
+    }
     let expired = receiver.wait_for("message.expired", 1).await?;
     assert_eq!(expired[0].body["data"]["message"]["id"], json!(ids[1]));
     let failed = receiver.wait_for("message.failed", 1).await?;

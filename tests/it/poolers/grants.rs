@@ -15,6 +15,9 @@ const OPEN: &str = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p
 const TABLES: &str = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') \
      AND relnamespace = 'public'::regnamespace AND relname <> 'of_another_program' ORDER BY 1";
 
+/// PostgreSQL's code of a statement that the role has no right to.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// A database whose owner has a host's usual rights, and whose web roles have the usual grants.
 struct Host {
     /// Its address as a superuser.
@@ -78,7 +81,15 @@ impl Host {
                     format!("TRUNCATE {table} CASCADE"),
                 ] {
                     let done = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut conn);
-                    assert!(done.await.is_err(), "{role}: {statement}");
+                    let refused = done.await.err();
+                    let code = refused
+                        .as_ref()
+                        .and_then(|error| error.as_database_error()?.code());
+                    assert_eq!(
+                        code.as_deref(),
+                        Some(INSUFFICIENT_PRIVILEGE),
+                        "{role}: {statement}: {refused:?}"
+                    );
                 }
             }
             let call = sqlx::query("CALL secure_tables(ARRAY['session'])");

@@ -1,15 +1,14 @@
 //! Links in texts, as people write them.
 
 use anyhow::Result;
-use passerelle_tests::{Setup, Shop, shop::Page};
+use passerelle_tests::{Backing, Setup, Shop, shop::Page};
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use crate::media::shown;
+use crate::media::{linked_with, shown};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_preview_shows_the_page_that_was_meant() -> Result<()> {
-    let desk = Desk::open(Setup::quick()).await?;
+    let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
     let shop = Shop::open().await?;
     let page = |title: &str| {
         let html = format!("<!doctype html><title>{title}</title>");
@@ -35,7 +34,7 @@ async fn a_preview_shows_the_page_that_was_meant() -> Result<()> {
     ] {
         let body = format!("{before}{link}{after}");
         let text = json!({ "type": "text", "text": { "body": body, "link_preview": true } });
-        let seen = shown(&desk.world, &desk.session, text).await?;
+        let seen = shown(&world, &session, text).await?;
         assert_eq!(
             seen["text"],
             json!(body),
@@ -48,6 +47,6 @@ async fn a_preview_shows_the_page_that_was_meant() -> Result<()> {
         );
         assert_ne!(seen["title"], Value::Null);
     }
-    desk.world.finish().await?;
+    world.finish().await?;
     Ok(())
 }

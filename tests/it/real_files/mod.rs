@@ -1,7 +1,6 @@
 //! Files as real devices and programs make them, in both directions. The real tools make them while the
 //! test runs.
 
-mod desk;
 mod kinds;
 mod links;
 mod pictures;

@@ -1,10 +1,10 @@
 //! Videos as cameras and phones write them.
 
 use anyhow::Result;
-use passerelle_tests::Setup;
-use std::{fs, path::Path};
+use passerelle_tests::{Backing, Setup};
 
-use super::desk::{Desk, run, told};
+use super::tools::{Workshop, arrived, received};
+use crate::media::linked_with;
 
 const PLACE: &str = "-metadata location=+48.1371+011.5754/ -metadata make=CANARY \
     -metadata title=CANARY -metadata creation_time=2024-05-01T12:00:00Z \
@@ -17,30 +17,27 @@ const CODED: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac";
 
 /// Makes a film with these options of ffmpeg, and adds what phones write where exiftool can: not in films
 /// in fragments, and not in Matroska.
-fn filmed(folder: &Path, name: &str, options: &str) -> Result<Vec<u8>> {
+fn filmed(shop: &Workshop, name: &str, options: &str) -> Result<Vec<u8>> {
     let source = "-f lavfi -i testsrc2=size=160x120:rate=10:duration=1 -f lavfi -i sine=duration=1";
-    fs::write(
-        folder.join("chapters"),
-        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=CANARY Street 5\n",
+    shop.put(
+        "chapters",
+        b";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=CANARY Street 5\n",
     )?;
     let chapters = "-i chapters -map 0 -map 1 -map_chapters 2";
-    let made = format!("-loglevel error -y {source} {chapters} {CODED} {PLACE} {options} {name}");
-    run(folder, "ffmpeg", &made)?;
+    let made =
+        format!("ffmpeg -loglevel error -y {source} {chapters} {CODED} {PLACE} {options} {name}");
+    shop.command(&made)?;
     if !options.contains("frag_keyframe") && !name.ends_with("mkv") {
-        run(folder, "exiftool", &format!("{WRITTEN} {name}"))?;
+        shop.command(&format!("exiftool {WRITTEN} {name}"))?;
     }
-    Ok(fs::read(folder.join(name))?)
+    shop.read(name)
 }
 
 /// Returns a digest of the pictures and the sound as they are coded.
-fn played(folder: &Path, film: &[u8]) -> Result<Vec<u8>> {
-    fs::write(folder.join("played"), film)?;
+fn played(shop: &Workshop, film: &[u8]) -> Result<Vec<u8>> {
+    shop.put("played", film)?;
     let streams = "-map 0:V? -map 0:a -c copy -f streamhash -";
-    run(
-        folder,
-        "ffmpeg",
-        &format!("-loglevel error -i played {streams}"),
-    )
+    shop.command(&format!("ffmpeg -loglevel error -i played {streams}"))
 }
 
 /// Films with the index first, last, and in fragments.
@@ -60,30 +57,31 @@ const FILMS: [(&str, &str); 6] = [
 ];
 
 async fn nothing_is_told(setup: Setup, films: &[(&str, &str)]) -> Result<()> {
-    let desk = Desk::open(setup).await?;
-    let folder = desk.folder.path();
+    let (world, session) = linked_with(Backing::Sqlite, setup).await?;
+    let shop = Workshop::open()?;
     for (name, options) in films {
-        let came = filmed(folder, name, options)?;
+        let came = filmed(&shop, name, options)?;
         assert!(
-            told(folder, &came)?.len() > 2,
+            shop.told(&came)?.len() > 2,
             "{name}: the file tells nothing"
         );
-        let before = played(folder, &came)?;
+        let before = played(&shop, &came)?;
         // What is behind the film, too.
-        let got = desk
-            .sent("video", &[&came[..], b"CANARY of a maker"].concat())
-            .await?;
-        assert_eq!(told(folder, &got.bytes)?, Vec::<String>::new(), "{name}");
+        let (got, seen) = arrived(
+            &world,
+            &session,
+            "video",
+            &[&came[..], b"CANARY of a maker"].concat(),
+        )
+        .await?;
+        assert_eq!(shop.told(&got)?, Vec::<String>::new(), "{name}");
         assert!(
-            played(folder, &got.bytes)? == before,
+            played(&shop, &got)? == before,
             "{name}: it plays something else"
         );
-        assert_eq!(
-            got.shown["mimetype"].as_str().map(|it| &it[..6]),
-            Some("video/")
-        );
+        assert_eq!(seen["mimetype"].as_str().map(|it| &it[..6]), Some("video/"));
     }
-    desk.world.finish().await?;
+    world.finish().await?;
     Ok(())
 }
 
@@ -101,8 +99,8 @@ async fn a_film_goes_out_without_what_its_camera_wrote_also_without_ffmpeg() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_film_of_another_container_goes_out_without_what_its_camera_wrote() -> Result<()> {
-    let desk = Desk::open(Setup::quick()).await?;
-    let folder = desk.folder.path();
+    let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
+    let shop = Workshop::open()?;
     for (name, options) in [
         (
             "camera.mov",
@@ -110,49 +108,47 @@ async fn a_film_of_another_container_goes_out_without_what_its_camera_wrote() ->
         ),
         ("browser.mkv", "-metadata comment=CANARY"),
     ] {
-        let came = filmed(folder, name, options)?;
+        let came = filmed(&shop, name, options)?;
         assert!(
-            told(folder, &came)?.len() > 2,
+            shop.told(&came)?.len() > 2,
             "{name}: the file tells nothing"
         );
-        let got = desk.sent("video", &came).await?;
-        assert_eq!(told(folder, &got.bytes)?, Vec::<String>::new(), "{name}");
+        let (got, _) = arrived(&world, &session, "video", &came).await?;
+        assert_eq!(shop.told(&got)?, Vec::<String>::new(), "{name}");
     }
-    desk.world.finish().await?;
+    world.finish().await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_goes_out_without_what_its_recorder_wrote() -> Result<()> {
-    let desk = Desk::open(Setup::quick()).await?;
-    let folder = desk.folder.path();
+    let (world, session) = linked_with(Backing::Sqlite, Setup::quick()).await?;
+    let shop = Workshop::open()?;
     for (name, options) in [("first.m4a", "-movflags +faststart"), ("last.m4a", "")] {
         let source = "-f lavfi -i sine=duration=1 -c:a aac";
-        let made = format!("-loglevel error -y {source} {PLACE} {options} {name}");
-        run(folder, "ffmpeg", &made)?;
-        run(folder, "exiftool", &format!("{WRITTEN} {name}"))?;
-        let came = fs::read(folder.join(name))?;
+        let made = format!("ffmpeg -loglevel error -y {source} {PLACE} {options} {name}");
+        shop.command(&made)?;
+        shop.command(&format!("exiftool {WRITTEN} {name}"))?;
+        let came = shop.read(name)?;
         assert!(
-            told(folder, &came)?.len() > 2,
+            shop.told(&came)?.len() > 2,
             "{name}: the file tells nothing"
         );
-        let got = desk.sent("audio", &came).await?;
-        assert_eq!(told(folder, &got.bytes)?, Vec::<String>::new(), "{name}");
-        assert!(
-            played(folder, &got.bytes)? == played(folder, &came)?,
-            "{name}"
-        );
-        assert_eq!(got.shown["mimetype"], "audio/mp4");
+        let (got, seen) = arrived(&world, &session, "audio", &came).await?;
+        assert_eq!(shop.told(&got)?, Vec::<String>::new(), "{name}");
+        assert!(played(&shop, &got)? == played(&shop, &came)?, "{name}");
+        assert_eq!(seen["mimetype"], "audio/mp4");
     }
-    desk.world.finish().await?;
+    world.finish().await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_film_that_a_phone_sends_is_kept_as_it_came() -> Result<()> {
-    let desk = Desk::open(Setup::quick()).await?;
-    let came = filmed(desk.folder.path(), "first.mp4", "-movflags +faststart")?;
-    assert!(desk.received("video", &came).await? == came);
-    desk.world.finish().await?;
+    let (world, _) = linked_with(Backing::Sqlite, Setup::quick()).await?;
+    let receiver = world.endpoint(&["media.available"]).await?;
+    let came = filmed(&Workshop::open()?, "first.mp4", "-movflags +faststart")?;
+    received(&world, &receiver, "video", &came, ("video/mp4", None)).await?;
+    world.finish().await?;
     Ok(())
 }

@@ -51,6 +51,7 @@ fn tenancy(name: &str) -> Option<Value> {
             json!({ "id": ORG, "object": "organisation", "name": "Acme Repairs", "created_at": AT })
         }
         "NewMediaRetention" => json!({ "hours": 24 }),
+        "UnreadableRow" => json!({ "id": MESSAGE, "code": "unreadable_row" }),
         "OrganisationList" => list(&of_schema("Organisation")?),
         "NewApiKey" => json!({ "name": "order service" }),
         "ApiKey" => {

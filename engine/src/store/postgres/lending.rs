@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::connect::{PATIENCE, connect};
 
 /// Between two tries whether more is lent.
-const RETRY: Duration = Duration::from_mins(5);
+const RETRY: Duration = Duration::from_secs(30);
 /// Maximum time to open a connection in short supply.
 const TURN: Duration = Duration::from_secs(1);
 /// Between two looks for a connection that comes back.
@@ -54,6 +54,8 @@ pub(crate) struct Lending {
 enum Supply {
     /// As many as were asked for.
     Enough,
+    /// One did not come. How many there are is known when no more are being opened.
+    Doubtful,
     /// No more than this.
     Short {
         lent: u32,
@@ -68,18 +70,18 @@ struct Side {
     pool: AnyPool,
     /// The most connections that it may have.
     asked: u32,
-    /// How many are being opened.
-    opening: AtomicU32,
+    /// How many callers wait in the pool, each of which may be opening a connection.
+    inside: AtomicU32,
     /// In short supply, connections are handed out one at a time and in order.
     turn: tokio::sync::Mutex<()>,
     /// How many were in use at once since a moment, and that moment.
     peak: Mutex<(u32, Instant)>,
 }
 
-/// Counts a connection that is being opened.
-struct Opening<'s>(&'s AtomicU32);
+/// Counts a caller that waits in the pool.
+struct Inside<'s>(&'s AtomicU32);
 
-impl Drop for Opening<'_> {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -90,29 +92,19 @@ impl Side {
         Self {
             pool: pool.clone(),
             asked: pool.options().get_max_connections(),
-            opening: AtomicU32::new(0),
+            inside: AtomicU32::new(0),
             turn: tokio::sync::Mutex::default(),
             peak: Mutex::new((0, Instant::now())),
         }
-    }
-
-    /// Returns how many connections are open, in use or not.
-    fn open(&self) -> u32 {
-        let opening = self.opening.load(Ordering::Relaxed);
-        self.pool.size().saturating_sub(opening)
     }
 
     fn idle(&self) -> u32 {
         u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX)
     }
 
-    /// Counts while a connection is being opened, if none is idle.
-    fn opening(&self) -> Option<Opening<'_>> {
-        let opens = self.idle() == 0 && self.pool.size() < self.asked;
-        opens.then(|| {
-            self.opening.fetch_add(1, Ordering::Relaxed);
-            Opening(&self.opening)
-        })
+    fn enter(&self) -> Inside<'_> {
+        self.inside.fetch_add(1, Ordering::Relaxed);
+        Inside(&self.inside)
     }
 
     /// Closes idle connections until it has this many, or none is idle.
@@ -128,7 +120,7 @@ impl Side {
 
     /// Closes what was not needed for a while.
     async fn let_go(&self) {
-        let in_use = self.open().saturating_sub(self.idle()) + 1;
+        let in_use = self.pool.size().saturating_sub(self.idle()) + 1;
         let needed = {
             let mut peak = self.peak.lock();
             peak.0 = peak.0.max(in_use);
@@ -172,23 +164,18 @@ impl Lending {
         side.let_go().await;
         let taken = async {
             loop {
-                // A connection is idle again only a moment after its user is done. Waiting here, and
-                // not in the pool, keeps the pool from opening another one in that moment.
-                let turn = match self.most(whose) {
-                    Some(_) => Some(self.turn(whose).await),
-                    None => None,
+                let taken = if self.has_enough() {
+                    let _inside = side.enter();
+                    take().await
+                } else {
+                    // A connection is idle again only a moment after its user is done. Waiting here, and
+                    // not in the pool, keeps the pool from opening another one in that moment.
+                    let _turn = self.turn(whose).await;
+                    let taken = tokio::time::timeout(TURN, take()).await;
+                    taken.unwrap_or(Err(sqlx::Error::PoolTimedOut))
                 };
-                let opening = side.opening();
-                // One that is not lent must not keep the turn: what is lent may have been overestimated.
-                let taken = match &turn {
-                    Some(_) => tokio::time::timeout(TURN, take()).await,
-                    None => Ok(take().await),
-                };
-                match taken.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                    Err(error) if lends_no_more(&error) => {
-                        drop(opening);
-                        self.make_do(side, error).await?;
-                    }
+                match taken {
+                    Err(error) if lends_no_more(&error) => self.doubt(),
                     taken => return taken,
                 }
             }
@@ -197,26 +184,34 @@ impl Lending {
         taken.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    /// Returns how many connections this pool may have in short supply. As at the start, most are for
-    /// the work of one organisation.
-    fn most(&self, whose: Whose) -> Option<u32> {
-        let Supply::Short { lent, .. } = *self.supply.lock() else {
-            return None;
-        };
-        let system = (lent / 4).clamp(1, self.system.asked);
-        Some(match whose {
-            Whose::System => system,
-            Whose::Tenants => lent.saturating_sub(system).max(1),
-        })
+    fn has_enough(&self) -> bool {
+        matches!(*self.supply.lock(), Supply::Enough)
+    }
+
+    fn doubt(&self) {
+        *self.supply.lock() = Supply::Doubtful;
     }
 
     /// Waits for its turn, and until a connection is idle or another one may be opened.
     async fn turn(self: &Arc<Self>, whose: Whose) -> tokio::sync::MutexGuard<'_, ()> {
         let side = self.side(whose);
         let turn = side.turn.lock().await;
-        while let Some(most) = self.most(whose) {
-            side.shrink(most).await;
-            if side.idle() > 0 || self.may_open(side, most) {
+        loop {
+            let supply = *self.supply.lock();
+            match supply {
+                Supply::Enough => break,
+                Supply::Doubtful => self.settle(),
+                Supply::Short { lent, .. } => {
+                    let most = self.most(whose, lent);
+                    side.shrink(most).await;
+                    let all = self.tenants.pool.size() + self.system.pool.size();
+                    // One that ended may be replaced, or one that the other pool gave up.
+                    if side.pool.size() < most && all < lent.max(2) {
+                        break;
+                    }
+                }
+            }
+            if side.idle() > 0 {
                 break;
             }
             self.try_for_more();
@@ -225,48 +220,41 @@ impl Lending {
         turn
     }
 
-    /// Returns whether one that ended may be replaced, or one that the other pool gave up.
-    fn may_open(&self, side: &Side, most: u32) -> bool {
-        let Supply::Short { lent, .. } = *self.supply.lock() else {
-            return true;
-        };
-        let all = self.tenants.pool.size() + self.system.pool.size();
-        side.pool.size() < most && all < lent.max(2)
+    /// Returns how many connections a pool may have in short supply. As at the start, most are for the
+    /// work of one organisation.
+    fn most(&self, whose: Whose, lent: u32) -> u32 {
+        let system = (lent / 4).clamp(1, self.system.asked);
+        match whose {
+            Whose::System => system,
+            Whose::Tenants => lent.saturating_sub(system).max(1),
+        }
     }
 
-    /// Settles for what is open, if the server answers on one of these. If it does not, it is away,
-    /// and the error stays.
-    async fn make_do(&self, side: &Side, error: sqlx::Error) -> Result<(), sqlx::Error> {
-        if side.open() >= side.asked {
-            // All that were asked for are lent, and in use.
-            return Ok(());
+    /// Counts the connections, once none is being opened any more.
+    fn settle(&self) {
+        let sides = [&self.tenants, &self.system];
+        let inside = |side: &Side| side.inside.load(Ordering::Relaxed);
+        let mut supply = self.supply.lock();
+        if !matches!(*supply, Supply::Doubtful) || sides.into_iter().any(|side| inside(side) > 0) {
+            return;
         }
-        if self.tenants.open() + self.system.open() == 0 {
-            return Err(error);
+        let lent: u32 = sides.into_iter().map(|side| side.pool.size()).sum();
+        let asked: u32 = sides.into_iter().map(|side| side.asked).sum();
+        // All that were asked for are there and in use, or the server is away and there is none.
+        if lent >= asked || lent == 0 {
+            *supply = Supply::Enough;
+            return;
         }
-        self.answers().await?;
-        let lent = self.tenants.open() + self.system.open();
-        let since = Instant::now();
-        *self.supply.lock() = Supply::Short { lent, since };
+        *supply = Supply::Short {
+            lent,
+            since: Instant::now(),
+        };
         if !self.told.swap(true, Ordering::Relaxed) {
-            let asked = self.tenants.asked + self.system.asked;
             tracing::warn!(
                 asked,
                 lent,
                 "--database-connections (PASSERELLE_DATABASE_CONNECTIONS) asks for {asked} connections, but PostgreSQL or its pooler lends only {lent}: the gateway works with these"
             );
-        }
-        Ok(())
-    }
-
-    /// Returns once the server has answered on an open connection. Fails if it does not.
-    async fn answers(&self) -> Result<(), sqlx::Error> {
-        loop {
-            let pools = [&self.tenants.pool, &self.system.pool];
-            if let Some(mut conn) = pools.into_iter().find_map(AnyPool::try_acquire) {
-                return conn.ping().await;
-            }
-            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -19,7 +19,7 @@ use passerelle_engine::{
 use super::{
     film,
     kinds::{self, HEAD},
-    objects::{Objects, Writing},
+    objects::Writing,
     pages, reader, recording,
 };
 use crate::{
@@ -131,7 +131,7 @@ where
         .await;
     let came = came.map_err(|error| error.of(sniffed))?;
     let objects = &services.settings().media.objects;
-    let found = found(objects, &came, head).await;
+    let found = found(services, &came, head).await;
     // Only archives name a type that is not one of ours; they are documents.
     let fixed = match &found {
         Cow::Borrowed(found) => *found,
@@ -157,13 +157,14 @@ where
 }
 
 /// Returns the type of a stored file by its content. `head` is its beginning.
-pub(super) async fn found(objects: &Objects, came: &Sealed, head: Bytes) -> Cow<'static, str> {
+pub(super) async fn found(services: &Services, came: &Sealed, head: Bytes) -> Cow<'static, str> {
     let sniffed = kinds::sniff(&head);
     if !kinds::is_open(sniffed) {
         return Cow::Borrowed(sniffed);
     }
-    let mut file = reader::open(objects, came);
-    let looked = tokio::task::spawn_blocking(move || kinds::look(&head, &mut file)).await;
+    let slot = services.decoding().slot().await;
+    let mut file = reader::open(&services.settings().media.objects, came);
+    let looked = slot.work(move || kinds::look(&head, &mut file)).await;
     // If a parser panics, the first bytes have to be enough.
     looked.unwrap_or(Cow::Borrowed(sniffed))
 }

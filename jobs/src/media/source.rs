@@ -170,7 +170,7 @@ pub(super) async fn from_whatsapp(
                 .await
                 .map_err(|error| NoFile::from(IngestError::from(error)))?;
             let came = Sealed { org, object, file };
-            let found = found(objects, &came, head.into()).await;
+            let found = found(services, &came, head.into()).await;
             let file = came.file;
             Ok(Kept {
                 object,

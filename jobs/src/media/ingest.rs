@@ -27,7 +27,6 @@ use crate::{
     media::{
         error::{BadMedia, IngestError},
         picture,
-        ready::Ready,
         stored::{Sealed, plain},
         voice,
     },
@@ -218,20 +217,26 @@ async fn ready(
     kind: MediaKind,
     mime_type: &'static str,
     bytes: Vec<u8>,
-) -> Result<(Option<Bytes>, Looks), BadMedia> {
-    let made = |made: Ready| (Some(made.bytes), made.looks);
-    let work = move || match kind {
-        MediaKind::Audio => {
-            let (anew, looks) = recording::audio(mime_type, &bytes)?;
-            let stripped = || film::stripped_sound(&bytes).filter(|_| kinds::iso::is(mime_type));
-            Ok((anew.or_else(stripped).map(Bytes::from), looks))
-        }
-        MediaKind::Voice => voice::voice(mime_type, &bytes).map(made),
-        MediaKind::Sticker => picture::sticker(&bytes).map(made),
-        _ => picture::picture(mime_type, &bytes).map(made),
+) -> Result<(Option<Bytes>, Looks), IngestError> {
+    let work = move || {
+        let made = match kind {
+            MediaKind::Audio => {
+                let (anew, looks) = recording::audio(mime_type, &bytes)?;
+                let anew = match anew {
+                    None if kinds::iso::is(mime_type) => film::stripped_sound(&bytes)?,
+                    anew => anew,
+                };
+                return Ok((anew.map(Bytes::from), looks));
+            }
+            MediaKind::Voice => voice::voice(mime_type, &bytes)?,
+            MediaKind::Sticker => picture::sticker(&bytes)?,
+            _ => picture::picture(mime_type, &bytes)?,
+        };
+        Ok((Some(made.bytes), made.looks))
     };
     // If the decoder panics, the file counts as damaged.
-    slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))
+    let made = slot.work(work).await;
+    made.unwrap_or_else(|| Err(BadMedia::Damaged.into()))
 }
 
 /// How much of a file in memory is read at once.

@@ -19,7 +19,7 @@ use passerelle_engine::{
 use super::{
     film,
     kinds::{self, HEAD},
-    objects::Writing,
+    objects::{ObjectsError, Writing},
     pages, reader, recording,
 };
 use crate::{
@@ -130,7 +130,13 @@ where
         .await;
     let came = came.map_err(|error| error.of(sniffed))?;
     let objects = &services.settings().media.objects;
-    let found = found(services, &came, head).await;
+    let found = match found(services, &came, head).await {
+        Ok(found) => found,
+        Err(error) => {
+            came.forget(objects).await;
+            return Err(error.into());
+        }
+    };
     // Only archives name a type that is not one of ours; they are documents.
     let fixed = match &found {
         Cow::Borrowed(found) => *found,
@@ -156,16 +162,21 @@ where
 }
 
 /// Returns the type of a stored file by its content. `head` is its beginning.
-pub(super) async fn found(services: &Services, came: &Sealed, head: Bytes) -> Cow<'static, str> {
+pub(super) async fn found(
+    services: &Services,
+    came: &Sealed,
+    head: Bytes,
+) -> Result<Cow<'static, str>, ObjectsError> {
     let sniffed = kinds::sniff(&head);
     if !kinds::is_open(sniffed) {
-        return Cow::Borrowed(sniffed);
+        return Ok(Cow::Borrowed(sniffed));
     }
     let slot = services.decoding().slot().await;
-    let mut file = reader::open(&services.settings().media.objects, came);
-    let looked = slot.work(move || kinds::look(&head, &mut file)).await;
+    let file = reader::open(&services.settings().media.objects, came);
+    let look = move || file.look(|file| kinds::look(&head, file));
     // If a parser panics, the first bytes have to be enough.
-    looked.unwrap_or(Cow::Borrowed(sniffed))
+    let looked = slot.work(look).await;
+    looked.unwrap_or(Ok(Cow::Borrowed(sniffed)))
 }
 
 /// Returns the file's facts, and a new file if it had to be changed.

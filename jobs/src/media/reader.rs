@@ -42,6 +42,8 @@ pub(super) struct Reader<F> {
     at: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// Why the store could not be read. Nothing is read afterwards.
+    failed: Option<ObjectsError>,
 }
 
 impl<F: Fetch> Reader<F> {
@@ -52,6 +54,28 @@ impl<F: Fetch> Reader<F> {
             at: 0,
             window: Vec::new(),
             window_at: 0,
+            failed: None,
+        }
+    }
+
+    /// Returns what `look` finds in the file, or the error if the store failed. Parsers take a failed read
+    /// for the end of the file, so what they find then does not count.
+    pub(super) fn look<T>(mut self, look: impl FnOnce(&mut Self) -> T) -> Result<T, ObjectsError> {
+        let found = look(&mut self);
+        self.failed.map_or(Ok(found), Err)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        if self.failed.is_none() {
+            let wanted = self.at..self.size.min(self.at.saturating_add(WINDOW));
+            match (self.fetch)(wanted) {
+                Ok(bytes) => (self.window, self.window_at) = (bytes, self.at),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        match &self.failed {
+            Some(error) => Err(io::Error::other(error.to_string())),
+            None => Ok(()),
         }
     }
 
@@ -67,9 +91,7 @@ impl<F: Fetch> Reader<F> {
 impl<F: Fetch> Read for Reader<F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.fetched().is_empty() && self.at < self.size {
-            let wanted = self.at..self.size.min(self.at.saturating_add(WINDOW));
-            self.window = (self.fetch)(wanted).map_err(io::Error::other)?;
-            self.window_at = self.at;
+            self.fill()?;
         }
         let count = self.fetched().read(into)?;
         self.at += count as u64;
@@ -126,5 +148,24 @@ mod tests {
         assert_eq!(file.read(&mut ten).unwrap(), 0, "behind the end");
         let windows = [0..WINDOW, WINDOW..2 * WINDOW, size - 3..size];
         assert_eq!(fetched, windows);
+    }
+
+    #[test]
+    fn what_a_parser_finds_does_not_count_if_the_store_failed_once() {
+        use crate::media::kinds;
+        let head = b"\0\0\0\x14ftypmp42\0\0\0\0isom";
+        let looked = |fails: usize| {
+            let mut reads = 0;
+            let file = Reader::new(head.len() as u64, |_| {
+                reads += 1;
+                if reads <= fails {
+                    return Err(ObjectsError::in_memory(io::Error::other("a short break")));
+                }
+                Ok(head.to_vec())
+            });
+            file.look(|file| kinds::look(head, file).into_owned())
+        };
+        assert_eq!(looked(0).unwrap(), "video/mp4");
+        assert!(looked(1).is_err());
     }
 }

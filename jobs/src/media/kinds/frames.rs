@@ -128,7 +128,7 @@ pub(super) fn is_tag(bytes: &[u8]) -> bool {
 
 /// Returns where the ID3 tags end that a file begins with (<https://id3.org/id3v2.4.0-structure>); `None`
 /// if one does not say where it ends, or if there are too many. Fails if the file ends before.
-pub(super) fn behind_tags(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
+pub(crate) fn behind_tags(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let mut at = 0;
     for _ in 0..=TAGS_MAX {
         let mut tag = [0; 10];

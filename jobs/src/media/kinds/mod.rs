@@ -17,7 +17,7 @@
 
 mod archive;
 mod boxes;
-mod frames;
+pub(super) mod frames;
 pub(super) mod iso;
 mod matroska;
 pub(super) mod ogg;

@@ -133,6 +133,15 @@ mod tests {
         // It says in its first frame how many there are.
         let cut = audio("audio/mpeg", &SONG[..SONG.len() / 2]).map(|_| ());
         assert_eq!(cut, Err(BadMedia::Damaged));
+        let tagged = [
+            &b"ID3\x04\0\0\0\0\0\x04tags"[..],
+            b"ID3\x04\0\0\0\0\0\x04tags",
+            SONG,
+        ]
+        .concat();
+        assert_eq!(seconds("audio/mpeg", &tagged), Some(3));
+        let cut = audio("audio/mpeg", &tagged[..tagged.len() / 2]).map(|_| ());
+        assert_eq!(cut, Err(BadMedia::Damaged));
         assert_eq!(
             audio("audio/mpeg", b"ID3\x03\0\0\0\0\x7f\0 cut").map(|_| ()),
             Err(BadMedia::Damaged)

@@ -41,6 +41,11 @@ pub enum BadMedia {
 }
 
 impl BadMedia {
+    /// Returns that the file is damaged, whatever the library's error.
+    pub(super) fn damaged<E>(_: E) -> Self {
+        Self::Damaged
+    }
+
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {

@@ -19,7 +19,7 @@ use passerelle_engine::{
 use super::{
     film,
     kinds::{self, HEAD},
-    objects::{Objects, Writing},
+    objects::{ObjectsError, Writing},
     pages, reader, recording,
 };
 use crate::{
@@ -27,7 +27,6 @@ use crate::{
     media::{
         error::{BadMedia, IngestError},
         picture,
-        ready::Ready,
         stored::{Sealed, plain},
         voice,
     },
@@ -131,7 +130,13 @@ where
         .await;
     let came = came.map_err(|error| error.of(sniffed))?;
     let objects = &services.settings().media.objects;
-    let found = found(objects, &came, head).await;
+    let found = match found(services, &came, head).await {
+        Ok(found) => found,
+        Err(error) => {
+            came.forget(objects).await;
+            return Err(error.into());
+        }
+    };
     // Only archives name a type that is not one of ours; they are documents.
     let fixed = match &found {
         Cow::Borrowed(found) => *found,
@@ -157,15 +162,21 @@ where
 }
 
 /// Returns the type of a stored file by its content. `head` is its beginning.
-pub(super) async fn found(objects: &Objects, came: &Sealed, head: Bytes) -> Cow<'static, str> {
+pub(super) async fn found(
+    services: &Services,
+    came: &Sealed,
+    head: Bytes,
+) -> Result<Cow<'static, str>, ObjectsError> {
     let sniffed = kinds::sniff(&head);
     if !kinds::is_open(sniffed) {
-        return Cow::Borrowed(sniffed);
+        return Ok(Cow::Borrowed(sniffed));
     }
-    let mut file = reader::open(objects, came);
-    let looked = tokio::task::spawn_blocking(move || kinds::look(&head, &mut file)).await;
+    let slot = services.decoding().slot().await;
+    let file = reader::open(&services.settings().media.objects, came);
+    let look = move || file.look(|file| kinds::look(&head, file));
     // If a parser panics, the first bytes have to be enough.
-    looked.unwrap_or(Cow::Borrowed(sniffed))
+    let looked = slot.work(look).await;
+    looked.unwrap_or(Ok(Cow::Borrowed(sniffed)))
 }
 
 /// Returns the file's facts, and a new file if it had to be changed.
@@ -217,20 +228,26 @@ async fn ready(
     kind: MediaKind,
     mime_type: &'static str,
     bytes: Vec<u8>,
-) -> Result<(Option<Bytes>, Looks), BadMedia> {
-    let made = |made: Ready| (Some(made.bytes), made.looks);
-    let work = move || match kind {
-        MediaKind::Audio => {
-            let (anew, looks) = recording::audio(mime_type, &bytes)?;
-            let stripped = || film::stripped_sound(&bytes).filter(|_| kinds::iso::is(mime_type));
-            Ok((anew.or_else(stripped).map(Bytes::from), looks))
-        }
-        MediaKind::Voice => voice::voice(mime_type, &bytes).map(made),
-        MediaKind::Sticker => picture::sticker(&bytes).map(made),
-        _ => picture::picture(mime_type, &bytes).map(made),
+) -> Result<(Option<Bytes>, Looks), IngestError> {
+    let work = move || {
+        let made = match kind {
+            MediaKind::Audio => {
+                let (anew, looks) = recording::audio(mime_type, &bytes)?;
+                let anew = match anew {
+                    None if kinds::iso::is(mime_type) => film::stripped_sound(&bytes)?,
+                    anew => anew,
+                };
+                return Ok((anew.map(Bytes::from), looks));
+            }
+            MediaKind::Voice => voice::voice(mime_type, &bytes)?,
+            MediaKind::Sticker => picture::sticker(&bytes)?,
+            _ => picture::picture(mime_type, &bytes)?,
+        };
+        Ok((Some(made.bytes), made.looks))
     };
     // If the decoder panics, the file counts as damaged.
-    slot.work(work).await.unwrap_or(Err(BadMedia::Damaged))
+    let made = slot.work(work).await;
+    made.unwrap_or_else(|| Err(BadMedia::Damaged.into()))
 }
 
 /// How much of a file in memory is read at once.

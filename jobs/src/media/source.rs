@@ -170,7 +170,13 @@ pub(super) async fn from_whatsapp(
                 .await
                 .map_err(|error| NoFile::from(IngestError::from(error)))?;
             let came = Sealed { org, object, file };
-            let found = found(objects, &came, head.into()).await;
+            let found = match found(services, &came, head.into()).await {
+                Ok(found) => found,
+                Err(error) => {
+                    came.forget(objects).await;
+                    return Err(IngestError::from(error).into());
+                }
+            };
             let file = came.file;
             Ok(Kept {
                 object,

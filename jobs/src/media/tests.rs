@@ -21,7 +21,7 @@ use super::{
     retention::{self, Reconciled},
 };
 use crate::{
-    media::{ingest::Upload, objects::Objects},
+    media::{ingest::Upload, objects::Objects, stored::Sealed},
     model::{MediaFile, MediaStatus},
     organisations,
     safety::pace::Pace,
@@ -277,5 +277,23 @@ async fn a_link_opens_its_file_until_its_time_is_over() {
         assert_eq!(opened.map(|link| link.media), Some(file.id));
         services.clock().advance(Duration::from_mins(1));
         assert!(link::open(&world.services, text).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_type_is_not_guessed_where_the_bytes_cannot_be_read() {
+    for world in worlds().await {
+        let head = Bytes::from_static(b"\0\0\0\x14ftypmp42\0\0\0\0isom");
+        let stored = world.document(b"\0\0\0\x14ftypmp42\0\0\0\0isom").await;
+        let stored = stored.stored.unwrap();
+        let came = Sealed {
+            org: world.org,
+            object: stored.object,
+            file: stored.file,
+        };
+        let found = async || ingest::found(&world.services, &came, head.clone()).await;
+        assert_eq!(found().await.unwrap(), "video/mp4");
+        came.forget(&world.services.settings().media.objects).await;
+        assert!(found().await.is_err());
     }
 }

@@ -55,7 +55,7 @@ pub(super) enum Unread {
 
 /// Reads a video file in memory and rewinds it.
 pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
-    if !is_mp4(mime_type) {
+    if !mime_type.starts_with("video/") || !iso::is(mime_type) {
         return Err(Unread::Other);
     }
     let mut film = film.try_clone().map_err(|_| Unread::Other)?;
@@ -65,14 +65,6 @@ pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
     });
     // A file that makes the parser panic counts as damaged.
     reading.await.unwrap_or(Err(Unread::CutOff))
-}
-
-/// MP4, or one of the containers that share its format.
-fn is_mp4(mime_type: &str) -> bool {
-    matches!(
-        mime_type,
-        "video/mp4" | "video/3gpp" | "video/3gpp2" | "video/quicktime"
-    )
 }
 
 pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {

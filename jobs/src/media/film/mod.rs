@@ -92,8 +92,8 @@ pub(super) async fn ready(
 }
 
 /// Returns a recording in MP4 without its metadata; `None` if it is left as it is.
-pub(super) fn stripped_sound(recording: &[u8]) -> Option<Vec<u8>> {
-    metadata::without(recording)
+pub(super) fn stripped_sound(recording: &[u8]) -> Result<Option<Vec<u8>>, IngestError> {
+    metadata::without(recording).map_err(unreadable)
 }
 
 fn unreadable(error: io::Error) -> IngestError {

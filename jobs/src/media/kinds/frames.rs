@@ -1,7 +1,7 @@
 //! MP3 and AAC without a container: frames, each with a header of its own (ISO/IEC 11172-3, 2.4.1.3;
 //! 13818-7, 6.2). A header is short, and chance makes many. So two that fit must follow each other.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::types::OCTETS;
 
@@ -9,6 +9,8 @@ pub(super) const MP3: &str = "audio/mpeg";
 const AAC: &str = "audio/aac";
 /// How far frames are searched behind a tag.
 const WINDOW: u64 = 64 * 1024;
+/// The most tags at the start of a file. Each may cost a read from the store.
+const TAGS_MAX: usize = 8;
 
 /// Bits per second in thousands: version 1, layers I to III; then the other versions, layer I, layers II
 /// and III. The first and last index mean "free" and "forbidden".
@@ -119,24 +121,40 @@ pub(super) fn behind_junk(bytes: &[u8]) -> Option<&'static str> {
     (0..bytes.len()).find_map(|at| run(&bytes[at..], 3))
 }
 
-/// Returns the type of a file that begins with an ID3 tag (<https://id3.org/id3v2.4.0-structure>), in
-/// which a picture may make the tag long.
-pub(super) fn behind_tag(head: &[u8], file: &mut (impl Read + Seek)) -> Option<&'static str> {
+/// Returns whether these bytes begin an ID3 tag of a version that there is.
+pub(super) fn is_tag(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'I', b'D', b'3', 2..=4, ..])
+}
+
+/// Returns where the ID3 tags end that a file begins with (<https://id3.org/id3v2.4.0-structure>); `None`
+/// if one does not say where it ends, or if there are too many. Fails if the file ends before.
+pub(crate) fn behind_tags(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
     let mut at = 0;
-    let mut tag = [0; 10];
-    tag.copy_from_slice(head.get(..10)?);
-    while tag.starts_with(b"ID3") {
-        let size = tag[6..].iter().try_fold(0_u64, |size, byte| {
+    for _ in 0..=TAGS_MAX {
+        let mut tag = [0; 10];
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut tag)?;
+        if !is_tag(&tag) {
+            return Ok(Some(at));
+        }
+        let size = tag[6..].iter().try_fold(0, |size, byte| {
             (byte & 0x80 == 0).then_some(size << 7 | u64::from(*byte))
-        })?;
+        });
+        let Some(size) = size else {
+            return Ok(None);
+        };
         // A footer is as long as the header.
         at += 10 + size + if tag[5] & 0x10 == 0 { 0 } else { 10 };
-        file.seek(SeekFrom::Start(at)).ok()?;
-        if file.read_exact(&mut tag).is_err() {
-            // The file ends with its tag: it was cut.
-            return None;
-        }
     }
+    Ok(None)
+}
+
+/// Returns the type of a file that begins with ID3 tags or a frame. A picture may make a tag long.
+pub(super) fn behind_tag(file: &mut (impl Read + Seek)) -> Option<&'static str> {
+    // A file that ends with its tag was cut.
+    let Some(at) = behind_tags(file).ok()? else {
+        return Some(OCTETS);
+    };
     file.seek(SeekFrom::Start(at)).ok()?;
     let mut bytes = Vec::new();
     file.take(WINDOW).read_to_end(&mut bytes).ok()?;
@@ -144,7 +162,8 @@ pub(super) fn behind_tag(head: &[u8], file: &mut (impl Read + Seek)) -> Option<&
         return Some("audio/flac");
     }
     // Writers leave zeros behind a tag.
-    Some(at_start(&bytes).or_else(|| behind_junk(&bytes))).map(|found| found.unwrap_or(OCTETS))
+    let found = at_start(&bytes).or_else(|| behind_junk(&bytes));
+    Some(found.unwrap_or(OCTETS))
 }
 
 #[cfg(test)]
@@ -209,7 +228,7 @@ mod tests {
             tag
         };
         let long = tag(100, 12_800);
-        let look = |bytes: Vec<u8>| behind_tag(&bytes.clone(), &mut Cursor::new(bytes));
+        let look = |bytes: Vec<u8>| behind_tag(&mut Cursor::new(bytes));
         assert_eq!(look([&long[..], &song].concat()), Some(MP3));
         assert_eq!(look([&long[..], &long, &song].concat()), Some(MP3));
         assert_eq!(look([&long[..], &[0; 900], &song].concat()), Some(MP3));
@@ -222,5 +241,35 @@ mod tests {
             Some("application/octet-stream")
         );
         assert_eq!(look(tag(100, 500)), None, "the tag says more than there is");
+    }
+
+    /// A file that counts how often it is read.
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            self.0.read(into)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_file_of_countless_tags_is_not_followed() {
+        let tags = |count: usize| b"ID3\x04\0\0\0\0\0\0".repeat(count);
+        let mut file = Counted(Cursor::new(tags(1000)), 0);
+        assert_eq!(behind_tag(&mut file), Some(OCTETS));
+        assert_eq!(file.1, TAGS_MAX + 1, "reads");
+        let song = frames([0xff, 0xfb, 0x90, 0], 3);
+        let few = [tags(TAGS_MAX), song].concat();
+        assert_eq!(behind_tag(&mut Cursor::new(few)), Some(MP3));
+        // Eight bits of a size, of which a tag has seven.
+        let other = b"ID3\x04\0\0\0\0\x80\0 and so on";
+        assert_eq!(behind_tag(&mut Cursor::new(other)), Some(OCTETS));
     }
 }

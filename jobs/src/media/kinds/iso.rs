@@ -87,6 +87,7 @@ pub(crate) struct Length {
     pub(crate) seconds: Option<f64>,
     /// Whether it ends before its last box does.
     pub(crate) is_cut: bool,
+    pub(crate) has_sound: bool,
 }
 
 /// Reads how long the pictures play, or the sound where it is alone: what the index says, or else all
@@ -110,7 +111,8 @@ pub(crate) fn length(file: &mut (impl Read + Seek)) -> Option<Length> {
             _ => {}
         }
     }
-    let is_film = tracks_of.values().any(|track| &track.handler == b"vide");
+    let has = |handler: &[u8; 4]| tracks_of.values().any(|track| track.handler == *handler);
+    let (is_film, has_sound) = (has(b"vide"), has(b"soun"));
     let played = tracks_of
         .values()
         .filter(|track| !is_film || &track.handler == b"vide");
@@ -118,6 +120,7 @@ pub(crate) fn length(file: &mut (impl Read + Seek)) -> Option<Length> {
     Some(Length {
         seconds: (is_whole && !is_cut && seconds > 0.0).then_some(seconds),
         is_cut,
+        has_sound,
     })
 }
 
@@ -347,7 +350,8 @@ mod tests {
             of(&live),
             Length {
                 seconds: None,
-                is_cut: false
+                is_cut: false,
+                has_sound: true
             }
         );
         let fragment = |header: Vec<u8>, run: Vec<u8>| {

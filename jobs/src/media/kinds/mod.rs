@@ -17,7 +17,7 @@
 
 mod archive;
 mod boxes;
-mod frames;
+pub(super) mod frames;
 pub(super) mod iso;
 mod matroska;
 pub(super) mod ogg;
@@ -73,7 +73,7 @@ pub(super) fn look(head: &[u8], file: &mut (impl Read + Seek)) -> Cow<'static, s
     let looked = match sniffed {
         ZIP => archive::look(file),
         OLE => storage::look(file).map(Cow::Borrowed),
-        frames::MP3 => frames::behind_tag(head, file).map(Cow::Borrowed),
+        frames::MP3 => frames::behind_tag(file).map(Cow::Borrowed),
         film if iso::is(film) => iso::look(film, file).map(Cow::Borrowed),
         film if matroska::is(film) => matroska::look(film, file).map(Cow::Borrowed),
         _ => None,
@@ -89,8 +89,8 @@ fn signed(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => ZIP,
         [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1, ..] => OLE,
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska::sniff(head),
-        [b'I', b'D', b'3', ..] => frames::MP3,
         [b'c', b'a', b'f', b'f', 0, ..] => "audio/x-caf",
+        _ if frames::is_tag(head) => frames::MP3,
         _ if head.starts_with(b"#!AMR-WB") => "audio/amr-wb",
         _ if head.starts_with(b"#!AMR") => "audio/amr",
         _ => match form {
@@ -141,6 +141,7 @@ mod tests {
             (b"OggS\0\x02rest of the page \x80theora", "video/ogg"),
             (b"OggS\0\x02rest of the page", "application/ogg"),
             (b"ID3\x03rest", "audio/mpeg"),
+            (b"ID3 tags, and how to write them", "text/plain"),
             (b"#!AMR\n\x3c", "audio/amr"),
             (b"#!AMR-WB\n\x04", "audio/amr-wb"),
             (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "video/mp4"),

@@ -69,10 +69,6 @@ impl Stripped<'_> {
     }
 }
 
-fn damaged<E>(_: E) -> BadMedia {
-    BadMedia::Damaged
-}
-
 fn format(mime_type: &str) -> Result<ImageFormat, BadMedia> {
     ImageFormat::from_mime_type(mime_type).ok_or(BadMedia::Damaged)
 }
@@ -83,7 +79,7 @@ fn opened(format: ImageFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, B
     let mut limits = Limits::default();
     limits.max_alloc = Some(ALLOC_MAX);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(BadMedia::damaged)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > PIXELS_MAX {
         return Err(BadMedia::Dimensions);
@@ -95,7 +91,7 @@ fn opened(format: ImageFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, B
 fn decode(format: ImageFormat, bytes: &[u8]) -> Result<Picture, BadMedia> {
     let mut decoder = opened(format, bytes)?;
     let profile = decoder.icc_profile().ok().flatten();
-    let pixels = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let pixels = DynamicImage::from_decoder(decoder).map_err(BadMedia::damaged)?;
     Ok(Picture { pixels, profile })
 }
 
@@ -120,7 +116,7 @@ pub(super) fn picture(mime_type: &'static str, bytes: &[u8]) -> Result<Ready, Ba
         if large {
             *pixels = pixels.resize(SIDE_MAX, SIDE_MAX, FilterType::Triangle);
         }
-        picture.encode().map_err(damaged)?
+        picture.encode().map_err(BadMedia::damaged)?
     };
     let looks = Looks {
         mime_type: mime_type.to_owned(),
@@ -167,7 +163,7 @@ pub(super) fn small(mime_type: &str, bytes: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn sticker(bytes: &[u8]) -> Result<Ready, BadMedia> {
     let bytes = Stripped::of(ImageFormat::WebP, bytes)?.bytes;
     let moves = WebPDecoder::new(Cursor::new(&bytes))
-        .map_err(damaged)?
+        .map_err(BadMedia::damaged)?
         .has_animation();
     let pixels = decode(ImageFormat::WebP, &bytes)?.pixels;
     if (pixels.width(), pixels.height()) != (STICKER_SIDE, STICKER_SIDE) {

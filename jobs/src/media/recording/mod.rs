@@ -53,10 +53,10 @@ pub(super) fn audio(mime_type: &str, bytes: &[u8]) -> Result<(Option<Vec<u8>>, L
 
 const OPUS: &str = "audio/ogg; codecs=opus";
 
-/// Returns how long an ISO media file plays, or an error if it is cut off.
+/// Returns how long an ISO media file plays, or an error if it is cut off or has no sound.
 pub(super) fn iso_seconds(bytes: &[u8]) -> Result<Option<f64>, BadMedia> {
     let length = iso::length(&mut Cursor::new(bytes)).ok_or(BadMedia::Damaged)?;
-    if length.is_cut {
+    if length.is_cut || !length.has_sound {
         return Err(BadMedia::Damaged);
     }
     Ok(length.seconds)
@@ -133,8 +133,23 @@ mod tests {
         // It says in its first frame how many there are.
         let cut = audio("audio/mpeg", &SONG[..SONG.len() / 2]).map(|_| ());
         assert_eq!(cut, Err(BadMedia::Damaged));
+        let tagged = [
+            &b"ID3\x04\0\0\0\0\0\x04tags"[..],
+            b"ID3\x04\0\0\0\0\0\x04tags",
+            SONG,
+        ]
+        .concat();
+        assert_eq!(seconds("audio/mpeg", &tagged), Some(3));
+        let cut = audio("audio/mpeg", &tagged[..tagged.len() / 2]).map(|_| ());
+        assert_eq!(cut, Err(BadMedia::Damaged));
         assert_eq!(
             audio("audio/mpeg", b"ID3\x03\0\0\0\0\x7f\0 cut").map(|_| ()),
+            Err(BadMedia::Damaged)
+        );
+        // Nothing but a brand.
+        let brand = b"\0\0\0\x14ftypM4A \0\0\0\0M4A ";
+        assert_eq!(
+            audio("audio/mp4", brand).map(|_| ()),
             Err(BadMedia::Damaged)
         );
         let second = [AMR_HEAD, &[0x3c; 32].repeat(100)].concat();

@@ -9,10 +9,6 @@ use symphonia::core::codecs::CODEC_TYPE_OPUS;
 use super::packets::Packets;
 use crate::media::{error::BadMedia, kinds::ogg};
 
-fn damaged<E>(_: E) -> BadMedia {
-    BadMedia::Damaged
-}
-
 /// One logical stream as it was in its file.
 pub(crate) struct Stream {
     pub(crate) head: OpusHead,
@@ -46,7 +42,7 @@ fn from_ogg(bytes: &[u8]) -> Result<Vec<Stream>, BadMedia> {
             return Err(BadMedia::Mixed);
         }
         let packets = reader.packets().collect::<Result<Vec<_>, _>>();
-        let packets = packets.map_err(damaged)?;
+        let packets = packets.map_err(BadMedia::damaged)?;
         streams.push(Stream { head, packets });
     }
     Ok(streams)
@@ -128,7 +124,9 @@ pub(crate) fn joined(streams: Vec<Stream>) -> Result<Coded, BadMedia> {
     let mut coded: Option<Coded> = None;
     for Stream { head, packets } in streams {
         let lengths = packets.iter().map(|packet| samples_48k(&packet.data));
-        let lengths = lengths.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+        let lengths = lengths
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(BadMedia::damaged)?;
         let length = |n: usize| lengths[n] as u64;
         let said = packets.iter().rev().find(|packet| packet.page_granule >= 0);
         let said = said.and_then(|packet| u64::try_from(packet.page_granule).ok());
@@ -170,17 +168,18 @@ impl Coded {
 
     /// Writes it as Ogg.
     pub(crate) fn written(&self) -> Result<Vec<u8>, BadMedia> {
-        let mut writer = OggOpusWriter::new(Vec::new(), self.head.clone()).map_err(damaged)?;
+        let mut writer =
+            OggOpusWriter::new(Vec::new(), self.head.clone()).map_err(BadMedia::damaged)?;
         let last = self.packets.len().saturating_sub(1);
         for (n, packet) in self.packets.iter().enumerate() {
-            let coded = samples_48k(packet).map_err(damaged)? as u64;
+            let coded = samples_48k(packet).map_err(BadMedia::damaged)? as u64;
             let sound = coded.saturating_sub(if n == last { self.surplus } else { 0 });
-            let sound = u32::try_from(sound).map_err(damaged)?;
+            let sound = u32::try_from(sound).map_err(BadMedia::damaged)?;
             writer
                 .write_packet_with_duration(packet, sound)
-                .map_err(damaged)?;
+                .map_err(BadMedia::damaged)?;
         }
-        writer.finish().map_err(damaged)
+        writer.finish().map_err(BadMedia::damaged)
     }
 }
 

@@ -11,7 +11,7 @@ use symphonia::core::{
     probe::Hint,
 };
 
-use crate::media::error::BadMedia;
+use crate::media::{error::BadMedia, kinds::frames};
 
 /// How much shorter than announced a recording may be, in hundredths. Encoders round.
 const MISSING_MAX: u64 = 2;
@@ -114,16 +114,11 @@ fn announces(mime_type: &str, bytes: &[u8]) -> bool {
 /// Returns whether the first frame of an MP3 is a header that says how many there are. It follows the side
 /// information, whose size depends on version and channels.
 fn has_header(bytes: &[u8]) -> bool {
-    let tag = match bytes {
-        [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
-            let size = [a, b, c, d]
-                .into_iter()
-                .fold(0, |size, byte| size << 7 | usize::from(*byte));
-            10 + size
-        }
-        _ => 0,
+    let Ok(Some(tags)) = frames::behind_tags(&mut Cursor::new(bytes)) else {
+        return false;
     };
-    let start = bytes.get(tag..).unwrap_or_default();
+    let tags = usize::try_from(tags).unwrap_or(usize::MAX);
+    let start = bytes.get(tags..).unwrap_or_default();
     let start = &start[..start.len().min(FIRST_FRAME)];
     let words = start.windows(4).enumerate();
     let mut marks = words.filter(|(_, word)| matches!(*word, b"Xing" | b"Info"));

@@ -22,10 +22,6 @@ const CHUNK: usize = 1024;
 /// Damaged packets in a row after which the recording counts as damaged.
 const DAMAGED_MAX: usize = 100;
 
-fn damaged<E>(_: E) -> BadMedia {
-    BadMedia::Damaged
-}
-
 /// Decodes a recording in one of the supported formats.
 pub(super) fn decoded(mime_type: &str, bytes: &[u8]) -> Result<Pcm, BadMedia> {
     if !mime_type.starts_with("audio/ogg") {
@@ -102,9 +98,13 @@ impl Sound {
         }
         mix(samples, channels, &mut self.waiting);
         if self.at_rate.is_none() {
-            let (from, to) = (usize::try_from(rate).map_err(damaged)?, RATE as usize);
+            let (from, to) = (
+                usize::try_from(rate).map_err(BadMedia::damaged)?,
+                RATE as usize,
+            );
             self.at_rate = Some(AtRate {
-                resampler: Fft::new(from, to, CHUNK, 1, FixedSync::Input).map_err(damaged)?,
+                resampler: Fft::new(from, to, CHUNK, 1, FixedSync::Input)
+                    .map_err(BadMedia::damaged)?,
                 rate,
                 taken: 0,
             });
@@ -120,8 +120,11 @@ impl Sound {
         let chunk = at.resampler.input_frames_next();
         let whole = self.waiting.len() / chunk * chunk;
         for part in self.waiting[..whole].chunks_exact(chunk) {
-            let part = InterleavedSlice::new(part, 1, chunk).map_err(damaged)?;
-            let part = at.resampler.process(&part, None).map_err(damaged)?;
+            let part = InterleavedSlice::new(part, 1, chunk).map_err(BadMedia::damaged)?;
+            let part = at
+                .resampler
+                .process(&part, None)
+                .map_err(BadMedia::damaged)?;
             self.done.extend(part.take_data());
         }
         at.taken += whole;
@@ -137,7 +140,7 @@ impl Sound {
         let (rate, delay) = (u64::from(at.rate), at.resampler.output_delay());
         let chunk = at.resampler.input_frames_next();
         let sound = (at.taken + self.waiting.len()) as u64 * u64::from(RATE) / rate;
-        let sound = usize::try_from(sound).map_err(damaged)?;
+        let sound = usize::try_from(sound).map_err(BadMedia::damaged)?;
         // Feeds silence until the last sample has come out of the resampler.
         while self.done.len() < sound + delay {
             let filled = self.waiting.len().next_multiple_of(chunk).max(chunk);

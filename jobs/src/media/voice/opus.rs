@@ -20,10 +20,6 @@ const FRAME: usize = RATE as usize / 50;
 /// Bits a second for encoding, as phones record.
 const BITRATE: i32 = 20_000;
 
-fn damaged<E>(_: E) -> BadMedia {
-    BadMedia::Damaged
-}
-
 /// A decoder of one stream, or of several that together make many channels.
 enum Decoder {
     Single(Box<OpusDecoder>),
@@ -33,7 +29,7 @@ enum Decoder {
 impl Decoder {
     fn of(head: &OpusHead, rate: i32) -> Result<Self, BadMedia> {
         if head.mapping_family == 0 {
-            let decoder = head.decoder(rate).map_err(damaged)?;
+            let decoder = head.decoder(rate).map_err(BadMedia::damaged)?;
             return Ok(Self::Single(Box::new(decoder)));
         }
         let channels = usize::from(head.channel_count);
@@ -56,7 +52,7 @@ impl Decoder {
             Self::Single(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, into),
             Self::Many(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, into),
         }
-        .map_err(damaged)
+        .map_err(BadMedia::damaged)
     }
 }
 
@@ -64,9 +60,9 @@ impl Decoder {
 pub(super) fn decode(stream: &Stream, pcm: &mut Pcm) -> Result<(), BadMedia> {
     let head = &stream.head;
     let channels = usize::from(head.channel_count);
-    let rate = i32::try_from(RATE).map_err(damaged)?;
+    let rate = i32::try_from(RATE).map_err(BadMedia::damaged)?;
     let mut decoder = Decoder::of(head, rate)?;
-    let mut trim = Trim::new(head, rate, channels).map_err(damaged)?;
+    let mut trim = Trim::new(head, rate, channels).map_err(BadMedia::damaged)?;
     let mut block = vec![0.0; MAX_PACKET_SAMPLES * channels];
     for packet in &stream.packets {
         let heard = decoder.decode(&packet.data, &mut block)? * channels;
@@ -94,12 +90,12 @@ pub(super) fn repacked(read: Coded) -> Result<Coded, BadMedia> {
 fn gathered(packets: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BadMedia> {
     let (mut done, mut open, mut held) = (Vec::new(), Repacketizer::new(), 0);
     for packet in packets {
-        let samples = samples_48k(packet).map_err(damaged)?;
+        let samples = samples_48k(packet).map_err(BadMedia::damaged)?;
         let fits = held + samples <= PACKET;
         // The open packet refuses frames of another kind, such as those of a pause.
         if !fits || open.cat(packet).is_err() {
             close(&mut open, &mut done)?;
-            open.cat(packet).map_err(damaged)?;
+            open.cat(packet).map_err(BadMedia::damaged)?;
             held = 0;
         }
         held += samples;
@@ -112,11 +108,11 @@ fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedi
     if open.nb_frames() == 0 {
         return Ok(());
     }
-    let mut packet = open.out().map_err(damaged)?;
+    let mut packet = open.out().map_err(BadMedia::damaged)?;
     if packet[0] & 3 != 3 {
         // One or two frames: padding, even of length zero, exists only in code 3.
         let padded = packet.len() + 2;
-        pad_packet(&mut packet, padded).map_err(damaged)?;
+        pad_packet(&mut packet, padded).map_err(BadMedia::damaged)?;
     }
     done.push(packet);
     open.clear();
@@ -125,8 +121,8 @@ fn close(open: &mut Repacketizer, done: &mut Vec<Vec<u8>>) -> Result<(), BadMedi
 
 /// Encodes the sound.
 pub(super) fn encoded(pcm: &Pcm) -> Result<Coded, BadMedia> {
-    let rate = i32::try_from(RATE).map_err(damaged)?;
-    let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(damaged)?;
+    let rate = i32::try_from(RATE).map_err(BadMedia::damaged)?;
+    let mut encoder = OpusEncoder::new(rate, 1, Application::Voip).map_err(BadMedia::damaged)?;
     encoder.bitrate_bps = BITRATE;
     let head = OpusHead::for_encoder(&encoder, RATE);
     let ticks = 48_000 / RATE as usize;
@@ -141,7 +137,7 @@ pub(super) fn encoded(pcm: &Pcm) -> Result<Coded, BadMedia> {
         frame.resize(FRAME, 0.0);
         let size = encoder
             .encode(&frame, FRAME, &mut packet)
-            .map_err(damaged)?;
+            .map_err(BadMedia::damaged)?;
         packets.push(packet[..size].to_vec());
     }
     let sound = usize::from(head.pre_skip) + pcm.len() * ticks;

@@ -67,16 +67,21 @@ fn overwrite(film: &File, came: bool) -> io::Result<bool> {
     Ok(changes)
 }
 
-/// Returns sound in MP4 without metadata; `None` if it is left as it is.
-pub(super) fn without(sound: &[u8]) -> Option<Vec<u8>> {
-    let file = in_memory().ok()?;
-    file.write_all_at(sound, 0).ok()?;
-    if !overwrite(&file, true).ok()? {
-        return None;
+/// Returns sound in MP4 without metadata; `None` if it is left as it is. Fails if it cannot be judged.
+pub(super) fn without(sound: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let file = in_memory()?;
+    file.write_all_at(sound, 0)?;
+    let found = Found::in_file(&file)?;
+    if found.tracks.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no track"));
     }
+    if !found.tells {
+        return Ok(None);
+    }
+    found.overwrite(&file)?;
     let mut bytes = vec![0; sound.len()];
-    file.read_exact_at(&mut bytes, 0).ok()?;
-    Some(bytes)
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Some(bytes))
 }
 
 /// What has to be overwritten.

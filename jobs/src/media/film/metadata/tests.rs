@@ -142,6 +142,19 @@ fn a_file_of_countless_boxes_is_refused() {
 }
 
 #[test]
+fn sound_that_cannot_be_judged_is_not_left_as_it_is() {
+    let many = boxed(b"mdat", b"").repeat(boxes::BOXES_MAX + 1);
+    let brand = boxed(b"ftyp", b"M4A \0\0\0\0M4A ");
+    for sound in [with_in_movie(&many), brand] {
+        let error = without(&sound).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+    assert_eq!(without(FILM).unwrap(), None);
+    let told = [FILM, &boxed(b"udta", b"CANARY")].concat();
+    assert!(!holds(&without(&told).unwrap().unwrap(), b"CANARY"));
+}
+
+#[test]
 fn a_track_of_positions_goes_with_its_samples() {
     // The film's sound becomes a track of another kind.
     let mut film = FILM.to_vec();

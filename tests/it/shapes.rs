@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 20] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 23] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -47,6 +47,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 20] = [
     ),
     ("layers", "reads the sources"),
     (
+        "neighbour",
+        "what arrives at the door is handled by one process; damaged jobs run in every shape",
+    ),
+    (
         "outage",
         "takes the database from one process; `faults` takes it from a cluster",
     ),
@@ -55,8 +59,16 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 20] = [
         "one document runs in every shape; malicious documents are handled by one process",
     ),
     (
+        "poolers",
+        "about PostgreSQL and Redis servers; some start a cluster of their own",
+    ),
+    (
         "previews",
         "one preview runs in every shape; bad pages are handled by one process",
+    ),
+    (
+        "real_files",
+        "one file of each kind runs in every shape; the files themselves are handled by one process",
     ),
     ("redis", "about the Redis of a cluster"),
     ("retention", "moves time in the store behind one process"),

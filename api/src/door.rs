@@ -1,7 +1,8 @@
-//! The door: who asks is known before a body is read, and a body is read in the share of who asks.
+//! The door: it looks up the key of a request before it reads the body. A body uses the memory of its
+//! organisation's share.
 //!
-//! A stranger's body is never held: it is read and dropped, and the operation runs without it, which
-//! refuses the request because it has no key.
+//! Without a valid key, a body is read and dropped. The operation runs without it, and refuses the request
+//! because it has no key.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -175,43 +175,16 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_no_memory_is_left_for_waits_and_is_then_refused() {
         let (bodies, one) = (bodies(BODY_MAX), Holder::Operator);
-        let announced = |size: usize| Some(u64::try_from(size).unwrap());
-        let size = BODY_MAX * 3 / 4;
-        let first = gather(
-            chunked(3, BODY_MAX / 4),
-            announced(size),
-            BODY_MAX,
-            &bodies,
-            one,
-        );
-        let first = first.await.unwrap();
-        let size = BODY_MAX / 2;
-        let second = gather(
-            chunked(2, BODY_MAX / 4),
-            announced(size),
-            BODY_MAX,
-            &bodies,
-            one,
-        );
-        assert_eq!(second.await.err().unwrap().code(), Code::Overloaded);
-        let third = gather(
-            chunked(1, SMALL_BODY),
-            announced(SMALL_BODY),
-            BODY_MAX,
-            &bodies,
-            one,
-        );
-        assert!(
-            third.await.is_ok(),
-            "a small body does not wait for large ones"
-        );
-        let waiting = gather(
-            chunked(2, BODY_MAX / 4),
-            announced(size),
-            BODY_MAX,
-            &bodies,
-            one,
-        );
+        let read = |chunks, size| {
+            let announced = Some((chunks * size) as u64);
+            gather(chunked(chunks, size), announced, BODY_MAX, &bodies, one)
+        };
+        let first = read(3, BODY_MAX / 4).await.unwrap();
+        let second = read(2, BODY_MAX / 4).await;
+        assert_eq!(second.err().unwrap().code(), Code::Overloaded);
+        let third = read(1, SMALL_BODY).await;
+        assert!(third.is_ok(), "a small body does not wait for large ones");
+        let waiting = read(2, BODY_MAX / 4);
         let (waited, ()) = tokio::join!(waiting, async { drop(first) });
         assert!(waited.is_ok());
     }

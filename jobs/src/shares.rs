@@ -1,7 +1,7 @@
-//! A resource of the process that all use, and of which each has at most a share.
+//! A resource of the process that all organisations use, and of which each may have at most a share.
 //!
-//! Who has used up its own share waits for itself. While it waits it holds nothing of what is common, so
-//! that it delays nobody else.
+//! An organisation that has used up its share waits until it releases a part of it. While it waits, it holds
+//! no common units, so it delays no other organisation.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 

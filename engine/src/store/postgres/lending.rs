@@ -113,7 +113,7 @@ impl Side {
             let Some(conn) = self.pool.try_acquire() else {
                 return;
             };
-            // It leaves the pool, whether the server hears of it or not.
+            // It has left the pool even if the server could not be told.
             drop(conn.close().await);
         }
     }

@@ -147,8 +147,9 @@ fn pages() -> Result<Vec<Page>> {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path.is_dir() {
-                // Skips build output, other packages and folders of tools.
-                let ours = !name.starts_with('.') && name != "node_modules" && name != "book";
+                // Skips other packages, folders of tools and build output. Cargo marks only what it made itself.
+                let ours =
+                    !name.starts_with('.') && !["node_modules", "book", "target"].contains(&&*name);
                 if ours && !path.join("CACHEDIR.TAG").exists() {
                     folders.push(path);
                 }
@@ -169,7 +170,7 @@ fn folders() -> Result<BTreeSet<String>> {
     let folders = entries.filter(|path| path.is_dir() && !path.join("CACHEDIR.TAG").exists());
     Ok(folders
         .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .filter(|name| name != ".git")
+        .filter(|name| name != ".git" && name != "target")
         .collect())
 }
 

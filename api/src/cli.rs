@@ -5,6 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use ipnet::IpNet;
+use passerelle_jobs::settings::DECODING_LEAST_MIB;
 use url::Url;
 
 /// A headless, multi-tenant WhatsApp gateway.
@@ -167,6 +168,12 @@ pub struct Gateway {
     /// The program that converts videos and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
     #[arg(long, env = "PASSERELLE_FFMPEG", value_name = "PROGRAM")]
     pub ffmpeg: Option<String>,
+    /// Run ffmpeg even where the kernel has no Landlock, which closes the file system to it
+    #[arg(long, env = "PASSERELLE_FFMPEG_UNCONFINED")]
+    pub ffmpeg_unconfined: bool,
+    /// Memory for decoding files, in MiB of address space: a film takes 640, another file 448 [default: 640 for each core, and 1088]
+    #[arg(long, env = "PASSERELLE_DECODING_MEMORY", value_parser = clap::value_parser!(u32).range(i64::from(DECODING_LEAST_MIB)..), value_name = "MIB")]
+    pub decoding_memory: Option<u32>,
     /// Public base URL of this gateway, `https://…`, for links to files [default: the address of the HTTP server; without it a role of a cluster returns links as paths]
     #[arg(long, env = "PASSERELLE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Url>,

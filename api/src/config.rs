@@ -136,6 +136,8 @@ pub struct Config {
     pub media_store: String,
     /// The program that converts videos, if it was given; empty for none.
     pub ffmpeg: Option<String>,
+    /// Whether it is run where the kernel cannot close the file system to it.
+    pub ffmpeg_unconfined: bool,
     /// The public base URL, without a slash at the end, if it was given.
     pub public_url: Option<Arc<str>>,
     /// The file to write the addresses to once the gateway is ready.
@@ -180,6 +182,7 @@ impl Config {
                 .clone()
                 .unwrap_or_else(|| MEDIA_STORE.to_owned()),
             ffmpeg: flags.ffmpeg.clone(),
+            ffmpeg_unconfined: flags.ffmpeg_unconfined,
             public_url: public_url(flags.public_url.as_ref())?,
             announce: flags.announce.clone(),
             settings: Settings {
@@ -193,6 +196,9 @@ impl Config {
                 egress: Egress::new(flags.egress_allow.clone()),
                 schedule: Schedule::default(),
                 media: MediaSettings {
+                    decoding_mib: flags
+                        .decoding_memory
+                        .unwrap_or(MediaSettings::nowhere().decoding_mib),
                     retention: Duration::from_hours(u64::from(flags.media_retention_hours)),
                     url_within: Duration::from_millis(flags.media_url_timeout_ms),
                     disk_max: flags.media_disk_max,

@@ -163,7 +163,9 @@ impl Gateway {
             .with_context(|| format!("opening {} (--media-store)", config.media_store))?;
         let confinement = Confinement::default();
         if matches!(role, Role::All | Role::Api | Role::Worker) {
-            settings.media.ffmpeg = Ffmpeg::find(config.ffmpeg.as_deref(), &confinement);
+            let unconfined = config.ffmpeg_unconfined;
+            settings.media.ffmpeg =
+                Ffmpeg::find(config.ffmpeg.as_deref(), &confinement, unconfined);
         }
         settings.media.confinement = Some(confinement.clone());
         settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));

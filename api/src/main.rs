@@ -1,6 +1,6 @@
 //! The binary `passerelle`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -21,9 +21,24 @@ fn main() -> ExitCode {
     run(cli)
 }
 
-#[tokio::main]
-async fn run(cli: Cli) -> ExitCode {
+/// How long work that cannot be cancelled may take after the end. The process does not wait longer for it.
+const AFTER_THE_END: Duration = Duration::from_secs(1);
+
+fn run(cli: Cli) -> ExitCode {
     lifecycle::logs();
+    let runtime = match tokio::runtime::Runtime::new().context("starting the runtime") {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            lifecycle::complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run_until_the_end(cli));
+    runtime.shutdown_timeout(AFTER_THE_END);
+    code
+}
+
+async fn run_until_the_end(cli: Cli) -> ExitCode {
     #[cfg(feature = "sandbox")]
     let _armed = passerelle_jobs::crash::arm();
     match start(cli).await {

@@ -142,7 +142,7 @@ codes! {
     MediaDamaged 422 "media_damaged" "The file is damaged";
     /// The voice note is longer than 15 minutes.
     MediaTooLong 422 "media_too_long" "The voice note is too long";
-    /// The image has more than 50 million pixels, or the sticker is not 512 by 512 pixels.
+    /// The image takes more than 64 MiB when it is decoded (a JPEG: it has more than 67 million pixels), or the sticker is not 512 by 512 pixels.
     MediaDimensions 422 "media_dimensions" "The image has the wrong dimensions";
     /// The text is not a single emoji.
     InvalidEmoji 422 "invalid_emoji" "A reaction is a single emoji or an empty text";
@@ -198,6 +198,8 @@ codes! {
     Overloaded 503 "overloaded" "The gateway is overloaded";
     /// The disk is full up to its limit. No file is accepted; everything else works.
     StorageFull 507 "storage_full" "There is no storage left for files";
+    /// This gateway cannot confine the process that decodes files: its kernel or its container forbids that. No picture, sticker or recording is accepted; everything else works.
+    DecodingUnavailable 503 "decoding_unavailable" "Files cannot be decoded safely here";
     /// The gateway is shutting down.
     ShuttingDown 503 "shutting_down" "The gateway is shutting down";
     /// The request was not answered within its deadline.

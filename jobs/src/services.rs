@@ -135,6 +135,7 @@ impl Services {
         mut chance: StdRng,
     ) -> Self {
         let boot = format!("{:016x}", chance.random::<u64>()).into();
+        let decoding = Decoding::new(settings.media.decoding_mib);
         Self(Arc::new(Shared {
             store,
             vault,
@@ -149,7 +150,7 @@ impl Services {
             previews: Arc::default(),
             rates: Rates::default(),
             uploads: Shares::new(UPLOADS, UPLOADS_OF_ONE),
-            decoding: Decoding::default(),
+            decoding,
             sessions: Arc::default(),
             wake_publisher: WakePublisher::default(),
             boot,

@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use passerelle_engine::clock::Millis;
 
 use crate::{
-    media::{confined::Confinement, film::ffmpeg::Ffmpeg, objects::Objects},
+    media::{confined::Confinement, error::IngestError, film::ffmpeg::Ffmpeg, objects::Objects},
     model::millis,
     redis_server::RedisServer,
     safety::pace::Pace,
+    state::decoding,
     webhook::{guard::Egress, schedule::Schedule},
 };
+
+pub use crate::state::decoding::LEAST_MIB as DECODING_LEAST_MIB;
 
 /// A host that was not seen for this long is dead: its sessions may be taken.
 pub(crate) const DEAD: Duration = Duration::from_secs(15);
@@ -58,6 +61,8 @@ pub struct MediaSettings {
     pub confinement: Option<Confinement>,
     /// Converts videos, if it is installed.
     pub ffmpeg: Option<Ffmpeg>,
+    /// Address space in MiB of all confined processes together.
+    pub decoding_mib: u32,
 }
 
 impl MediaSettings {
@@ -71,7 +76,13 @@ impl MediaSettings {
             disk_max: 100,
             confinement: None,
             ffmpeg: None,
+            decoding_mib: decoding::default_mib(),
         }
+    }
+
+    /// Returns what confines work on untrusted bytes, or an error if this process does no such work.
+    pub(crate) fn confinement(&self) -> Result<&Confinement, IngestError> {
+        self.confinement.as_ref().ok_or(IngestError::Unconfined)
     }
 
     /// Returns whether the disk is too full for more files. Text messages are not affected.

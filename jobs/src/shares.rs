@@ -35,19 +35,21 @@ impl<Who: Eq + Hash> Shares<Who> {
 
     /// Waits for some units. Returns `None` if they are not free in time, or more than one may ever hold.
     pub async fn take(&self, who: Who, units: u32, patience: Duration) -> Option<Share> {
+        let share = self.wait(who, units);
+        tokio::time::timeout(patience, share).await.ok().flatten()
+    }
+
+    /// Waits for some units as long as it takes. Returns `None` if they are more than one may ever hold.
+    pub async fn wait(&self, who: Who, units: u32) -> Option<Share> {
         if units as usize > self.of_one {
             return None;
         }
-        let own = self.semaphore(who);
-        let share = async {
-            let own = own.acquire_many_owned(units).await.ok()?;
-            let common = Arc::clone(&self.common).acquire_many_owned(units).await;
-            Some(Share {
-                _own: own,
-                _common: common.ok()?,
-            })
-        };
-        tokio::time::timeout(patience, share).await.ok().flatten()
+        let own = self.semaphore(who).acquire_many_owned(units).await.ok()?;
+        let common = Arc::clone(&self.common).acquire_many_owned(units).await;
+        Some(Share {
+            _own: own,
+            _common: common.ok()?,
+        })
     }
 
     fn semaphore(&self, who: Who) -> Arc<Semaphore> {

@@ -318,5 +318,9 @@ fn one_event_each(arrivals: &[Arrival], texts: usize) {
         .filter(|(kind, _)| *kind != "message.received")
         .map(|(_, message)| message)
         .collect();
-    assert_eq!(told.len(), texts, "no event reports one of the texts");
+    assert_eq!(
+        told.len(),
+        texts,
+        "one of the texts has no event, or there are others: {events:?}"
+    );
 }

@@ -26,6 +26,8 @@ pub const OTHERS: [&str; 4] = ["host-a", "host-b", "worker-a", "worker-b"];
 /// How a gateway under test is set up.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// A program that is started in place of the gateway, with its arguments, and then becomes the gateway.
+    pub program: Option<PathBuf>,
     /// Shortest gap between two sends of a session.
     pub gap_floor_ms: u64,
     /// Longest gap.
@@ -55,6 +57,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            program: None,
             gap_floor_ms: 200,
             gap_ceiling_ms: 600,
             typing_ms: 20,
@@ -222,7 +225,8 @@ impl Gateway {
     }
 
     fn command(&self, role: &str, name: &str) -> Result<tokio::process::Command> {
-        let mut command = command(&sandbox_binary()?);
+        let program = self.setup.program.clone().map_or_else(sandbox_binary, Ok)?;
+        let mut command = command(&program);
         command
             .arg(role)
             .args(["--listen", "127.0.0.1:0"])

@@ -47,7 +47,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 44] = [
+const SEND: [Code; 45] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -74,6 +74,7 @@ const SEND: [Code; 44] = [
     Code::MediaTooLong,
     Code::MediaDimensions,
     Code::StorageFull,
+    Code::DecodingUnavailable,
     Code::ShuttingDown,
     Code::InvalidLocation,
     Code::InvalidContact,
@@ -138,6 +139,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::MediaTooLong,
             Code::MediaDimensions,
             Code::StorageFull,
+            Code::DecodingUnavailable,
             Code::ShuttingDown,
         ],
         "read_media_content" | "open_media_link" => &[

@@ -2,11 +2,25 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::objects::ObjectsError;
 use crate::error::Fault;
 
+/// What a phone plays, for a person who converts a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed(pub(super) &'static str);
+
+impl fmt::Display for Needed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 /// Why the bytes are not a valid file of their kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// A confined process says so in JSON; what only the gateway itself can know is not read from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum BadMedia {
     /// There are no bytes.
     #[error("the file is empty")]
@@ -25,10 +39,18 @@ pub enum BadMedia {
     Mixed,
     /// It would have to be converted, and nothing here converts it.
     #[error("the file would have to be converted: needed is {0}")]
-    Transcoding(&'static str),
+    #[serde(skip)]
+    Transcoding(Needed),
+    /// It would have to be converted, and the program for it is not run because it cannot be confined.
+    #[error(
+        "the file would have to be converted, and ffmpeg is not run: this kernel has no Landlock, which would close the file system to it (--ffmpeg-unconfined); needed is {0}"
+    )]
+    #[serde(skip)]
+    NotConfined(Needed),
     /// Converting it takes more time or memory than is allowed.
     #[error("converting the file takes too much time or memory: needed is {0}")]
-    TooCostly(&'static str),
+    #[serde(skip)]
+    TooCostly(Needed),
     /// It cannot be read as the type that its first bytes announce.
     #[error("the file is damaged")]
     Damaged,
@@ -53,7 +75,7 @@ impl BadMedia {
             Self::TooLarge(_) => "media_too_large",
             Self::Type | Self::Codec => "media_type_not_supported",
             Self::Mixed => "media_mixed",
-            Self::Transcoding(_) => "transcoding_unavailable",
+            Self::Transcoding(_) | Self::NotConfined(_) => "transcoding_unavailable",
             Self::TooCostly(_) => "transcoding_limit",
             Self::Damaged => "media_damaged",
             Self::TooLong(_) => "media_too_long",
@@ -101,6 +123,9 @@ pub enum IngestError {
     /// The disk has no room for files.
     #[error("the disk has no room for files")]
     Full,
+    /// Nothing here may decode files, because it could not be confined.
+    #[error("a process that decodes files could not be started or confined")]
+    Unconfined,
     /// The gateway is shutting down.
     #[error("the gateway is going down")]
     Stopping,

@@ -45,11 +45,7 @@ pub(super) const LAPSE: Duration = Duration::from_secs(30);
 /// How often a running fetch extends its claim.
 const HOLD: Duration = Duration::from_secs(10);
 /// The waits before further tries of a tenant's address. Short, because a message waits for the file.
-const URL_AGAIN: &[Duration] = &[
-    Duration::from_secs(2),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
+const URL_AGAIN: &[Duration] = &[Duration::from_secs(5), Duration::from_secs(30)];
 /// The waits before further tries at WhatsApp, which keeps a file for weeks.
 const WHATSAPP_AGAIN: &[Duration] = &[
     Duration::from_secs(2),
@@ -100,9 +96,14 @@ impl Fetcher {
         let origin = super::sealed::origin(&key, &stored).doing("opening a file's origin")?;
         let origin = origin.ok_or_else(|| anyhow!("a file to fetch has no origin"));
         let origin = origin.or_fail("looking for a file's origin")?;
-        let brought = tokio::select! {
-            brought = self.bring(&stored, &origin) => brought,
-            () = self.hold(&job) => return Ok(Done),
+        let brought = if job.attempt > tries(&origin) {
+            // Each try ended with its worker, the last one, too.
+            Err(NoFile::Failed("media_damaged"))
+        } else {
+            tokio::select! {
+                brought = self.bring(&stored, &origin) => brought,
+                () = self.hold(&job) => return Ok(Done),
+            }
         };
         crash::point("media.fetched");
         tracing::debug!(media.id = %job.media, attempt = job.attempt, no_file = ?brought.as_ref().err(), "a fetch ended");
@@ -363,12 +364,20 @@ fn moved(no_file: &NoFile, origin: &Origin) -> Option<Origin> {
     Some(origin)
 }
 
-fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome {
-    let waits = match origin {
+fn waits(origin: &Origin) -> &'static [Duration] {
+    match origin {
         Origin::Url { .. } => URL_AGAIN,
         Origin::WhatsApp { .. } => WHATSAPP_AGAIN,
-    };
-    let again = wait_after(waits, made);
+    }
+}
+
+/// Returns how many tries a file has. A claim counts as one, also if its worker dies.
+fn tries(origin: &Origin) -> i64 {
+    i64::try_from(waits(origin).len() + 1).unwrap_or(i64::MAX)
+}
+
+fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcome {
+    let again = wait_after(waits(origin), made);
     let (status, error, wait) = match no_file {
         NoFile::Failed(code) => (MediaStatus::Failed, Some(*code), Duration::ZERO),
         NoFile::Moved(_) => (MediaStatus::Pending, None, Duration::ZERO),

@@ -20,19 +20,17 @@ use super::{
     film,
     kinds::{self, HEAD},
     objects::{ObjectsError, Writing},
-    pages, reader, recording,
+    pages, reader,
+    work::{self, Work},
 };
 use crate::{
     error::Fault,
     media::{
         error::{BadMedia, IngestError},
-        picture,
         stored::{Sealed, plain},
-        voice,
     },
     model::{MediaFile, MediaStatus, StoredFile},
     services::Services,
-    state::decoding::DecodingSlot,
     store,
 };
 
@@ -171,7 +169,7 @@ pub(super) async fn found(
     if !kinds::is_open(sniffed) {
         return Ok(Cow::Borrowed(sniffed));
     }
-    let slot = services.decoding().slot().await;
+    let slot = services.decoding().reading(came.org).await;
     let file = reader::open(&services.settings().media.objects, came);
     let look = move || file.look(|file| kinds::look(&head, file));
     // If a parser panics, the first bytes have to be enough.
@@ -190,9 +188,9 @@ async fn looks(
     let (objects, kind) = (&settings.objects, upload.kind);
     match kind {
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice | MediaKind::Audio => {
-            let slot = services.decoding().slot().await;
+            let _slot = services.decoding().file(came.org).await;
             let whole = objects.whole(came.org, came.object, came.file.clone());
-            let (made, looks) = ready(slot, kind, fixed, whole.await?).await?;
+            let (made, looks) = ready(services, came.org, kind, fixed, whole.await?).await?;
             let Some(made) = made else {
                 return Ok((None, looks));
             };
@@ -211,11 +209,8 @@ async fn looks(
         MediaKind::Document => {
             let (said, name) = (upload.mime_type.as_deref(), upload.file_name.as_deref());
             let mut looks = plain(&kinds::named(found, said, name));
-            if let Some(confinement) = &settings.confinement
-                && pages::counts(found, &came.file)
-            {
-                let decoding = services.decoding();
-                looks.pages = pages::of(confinement, objects, decoding, came).await;
+            if pages::counts(found, &came.file) {
+                looks.pages = count_pages(services, came).await;
             }
             Ok((None, looks))
         }
@@ -224,30 +219,36 @@ async fn looks(
 
 /// Makes a picture, a sticker or a recording ready to be sent. Returns no bytes if nothing is changed.
 async fn ready(
-    slot: DecodingSlot,
+    services: &Services,
+    org: OrgId,
     kind: MediaKind,
     mime_type: &'static str,
     bytes: Vec<u8>,
 ) -> Result<(Option<Bytes>, Looks), IngestError> {
-    let work = move || {
-        let made = match kind {
-            MediaKind::Audio => {
-                let (anew, looks) = recording::audio(mime_type, &bytes)?;
-                let anew = match anew {
-                    None if kinds::iso::is(mime_type) => film::stripped_sound(&bytes)?,
-                    anew => anew,
-                };
-                return Ok((anew.map(Bytes::from), looks));
-            }
-            MediaKind::Voice => voice::voice(mime_type, &bytes)?,
-            MediaKind::Sticker => picture::sticker(&bytes)?,
-            _ => picture::picture(mime_type, &bytes)?,
-        };
-        Ok((Some(made.bytes), made.looks))
+    let work = Work::Ready {
+        kind,
+        mime_type: mime_type.to_owned(),
     };
-    // If the decoder panics, the file counts as damaged.
-    let made = slot.work(work).await;
-    made.unwrap_or_else(|| Err(BadMedia::Damaged.into()))
+    let made = work::done(services, org, &work, &bytes).await?;
+    let is_sound = kind == MediaKind::Audio && !made.is_changed && kinds::iso::is(mime_type);
+    if !is_sound {
+        return Ok((made.bytes, made.looks));
+    }
+    let strip = move || film::stripped_sound(&bytes);
+    // A file that makes the parser panic counts as damaged.
+    let stripped = tokio::task::spawn_blocking(strip).await;
+    let stripped = stripped.unwrap_or_else(|_| Err(BadMedia::Damaged.into()))?;
+    Ok((stripped.map(Bytes::from), made.looks))
+}
+
+/// Returns the number of pages of a stored PDF; `None` if it cannot be found out.
+async fn count_pages(services: &Services, came: &Sealed) -> Option<u32> {
+    let _slot = services.decoding().file(came.org).await;
+    let objects = &services.settings().media.objects;
+    let whole = objects.whole(came.org, came.object, came.file.clone());
+    let pdf = whole.await.ok()?;
+    let made = work::done(services, came.org, &Work::CountPages, &pdf).await;
+    made.ok()?.looks.pages
 }
 
 /// How much of a file in memory is read at once.

@@ -7,7 +7,7 @@
 //! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
 //! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
 //! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
-//! | `confined` | work on untrusted bytes in a process with almost no rights |
+//! | `confined`, `work` | a process with almost no rights for untrusted bytes; what it does with them |
 //! | `objects`, `reader` | the object store, which holds encrypted bytes only; a stored file, read like one on disk |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |
 //! | `source`, `again` | where files are fetched: an address, WhatsApp; files that WhatsApp no longer keeps |
@@ -36,9 +36,12 @@ mod recording;
 pub(crate) mod retention;
 pub(crate) mod sealed;
 mod source;
+#[cfg(feature = "sandbox")]
+mod stand_in;
 mod stored;
 pub(crate) mod view;
 mod voice;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -72,8 +75,9 @@ use crate::{
 };
 
 /// Returns a small JPEG of a picture; `None` if it is no picture or cannot be made small.
-pub(crate) fn thumbnail(bytes: &[u8]) -> Option<Vec<u8>> {
-    picture::small(kinds::sniff(bytes), bytes)
+pub(crate) async fn thumbnail(services: &Services, org: OrgId, picture: &[u8]) -> Option<Vec<u8>> {
+    let _slot = services.decoding().file(org).await;
+    work::thumbnail(services, org, kinds::sniff(picture), picture).await
 }
 
 /// Returns a file as it is shown.

@@ -1,58 +1,19 @@
 //! Counts the pages of a document, which a phone shows before it loads the file.
 
-use std::{fs::File, io::Read as _, time::Duration};
-
 use hayro_syntax::{
     Pdf,
     object::{Dict, dict::keys},
 };
 use passerelle_engine::media::SealedFile;
 
-use super::confined::{Limits, Task};
-use crate::{
-    media::{confined::Confinement, objects::Objects, stored::Sealed},
-    state::decoding::Decoding,
-};
-
 /// The longest PDF whose pages are counted, in bytes: it is held in memory.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
 /// A document with more pages is not counted.
 const PAGES_MAX: u32 = 100_000;
-/// A PDF can be built to take any time and memory, and deep nesting crashes the process that follows it.
-const LIMITS: Limits = Limits {
-    cpu_seconds: 5,
-    memory: 256 * 1024 * 1024,
-    file: 1024,
-    within: Duration::from_secs(15),
-};
 
 /// Returns whether the pages of such a file are counted.
 pub(super) fn counts(mime_type: &str, file: &SealedFile) -> bool {
     mime_type == "application/pdf" && file.size <= SIZE_MAX
-}
-
-/// Returns the number of pages of a stored PDF; `None` if it cannot be found out.
-pub(super) async fn of(
-    confinement: &Confinement,
-    objects: &Objects,
-    decoding: &Decoding,
-    came: &Sealed,
-) -> Option<u32> {
-    let _slot = decoding.document().await;
-    let pdf = came.in_memory(objects).await.ok()?;
-    match confinement.run(Task::CountPages, LIMITS, &pdf).await {
-        Ok((told, _)) => read(told),
-        Err(error) => {
-            tracing::debug!(%error, "the pages of a document could not be counted");
-            None
-        }
-    }
-}
-
-fn read(told: File) -> Option<u32> {
-    let mut text = String::new();
-    told.take(LIMITS.file).read_to_string(&mut text).ok()?;
-    text.parse().ok().filter(|count| *count <= PAGES_MAX)
 }
 
 /// Returns the number of pages of a PDF; `None` if it is encrypted, damaged or inconsistent. May take
@@ -63,7 +24,7 @@ pub(super) fn count(pdf: Vec<u8>) -> Option<u32> {
     // A file that the parser repaired by guessing may have other pages than it says.
     let root: Dict<'_> = pdf.xref().get(pdf.xref().root_id())?;
     let said: u32 = root.get::<Dict<'_>>(keys::PAGES)?.get(keys::COUNT)?;
-    (found > 0 && found == said).then_some(found)
+    (found > 0 && found == said && found <= PAGES_MAX).then_some(found)
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl From<IngestError> for NoFile {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Bad(bad) => Self::Failed(bad.why.code()),
+            IngestError::Unconfined => Self::Failed("decoding_unavailable"),
             error => {
                 tracing::debug!(%error, "a file could not be stored");
                 Self::Later

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use passerelle_engine::content::LinkPreview;
+use passerelle_engine::{content::LinkPreview, ids::OrgId};
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE},
@@ -36,15 +36,15 @@ impl Fetcher {
 
     /// Returns the preview with the page's texts; `None` if the page has none or was too slow. Without a
     /// picture if that cannot be fetched.
-    pub(super) async fn fill(&self, wanted: LinkPreview) -> Option<LinkPreview> {
+    pub(super) async fn fill(&self, org: OrgId, wanted: LinkPreview) -> Option<LinkPreview> {
         let end = self.services.clock().monotonic() + WITHIN;
-        let (base, page) = timeout_at(end, self.page(&wanted.url)).await.ok()??;
+        let (base, page) = timeout_at(end, self.page(org, &wanted.url)).await.ok()??;
         let mut preview = wanted.saying(page.title.as_deref(), page.description.as_deref());
         if !preview.is_shown() {
             return None;
         }
         if let Some(picture) = page.image.and_then(|image| base.join(&image).ok()) {
-            let thumbnail = timeout_at(end, self.thumbnail(&picture))
+            let thumbnail = timeout_at(end, self.thumbnail(org, &picture))
                 .await
                 .ok()
                 .flatten();
@@ -54,7 +54,7 @@ impl Fetcher {
     }
 
     /// Fetches the page. Returns its address after all redirects, and its metadata.
-    async fn page(&self, url: &str) -> Option<(Url, Page)> {
+    async fn page(&self, org: OrgId, url: &str) -> Option<(Url, Page)> {
         let reply = self.get(url, "text/html").await?;
         let declared = reply.headers().get(CONTENT_TYPE)?.to_str().ok()?.to_owned();
         let (essence, parameters) = declared.split_once(';').unwrap_or((&declared, ""));
@@ -64,15 +64,14 @@ impl Fetcher {
         let base = reply.url().clone();
         let bytes = beginning(reply, PAGE_MAX).await?;
         let charset = charset(parameters).map(str::to_owned);
-        // At most one per core, like all work on untrusted bytes.
-        let slot = self.services.decoding().slot().await;
+        let slot = self.services.decoding().reading(org).await;
         let page = slot
             .work(move || page::read(&bytes, charset.as_deref()))
             .await?;
         Some((base, page))
     }
 
-    async fn thumbnail(&self, picture: &Url) -> Option<Vec<u8>> {
+    async fn thumbnail(&self, org: OrgId, picture: &Url) -> Option<Vec<u8>> {
         let reply = self
             .get(picture.as_str(), "image/jpeg, image/png, image/webp")
             .await?;
@@ -80,8 +79,7 @@ impl Fetcher {
         if bytes.len() > PICTURE_MAX {
             return None;
         }
-        let slot = self.services.decoding().slot().await;
-        slot.work(move || media::thumbnail(&bytes)).await?
+        media::thumbnail(&self.services, org, &bytes).await
     }
 
     async fn get(&self, url: &str, wanted: &str) -> Option<Response> {

@@ -101,7 +101,9 @@ impl Previewer {
             return Ok(Done);
         };
         let fetched = match unfinished(&message.content) {
-            Some(wanted) if self.is_worth_it(&message) => self.fetcher.fill(wanted.clone()).await,
+            Some(wanted) if self.is_worth_it(&message) => {
+                self.fetcher.fill(job.org, wanted.clone()).await
+            }
             _ => None,
         };
         tracing::debug!(message.id = %message.id, found = fetched.is_some(), "a link's page was looked at");

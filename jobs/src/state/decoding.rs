@@ -1,60 +1,76 @@
-//! Slots for decoding: at most one whole file per core and kind, so that memory stays bounded.
+//! The right to take files apart: memory for confined processes, counted in MiB, and slots for what this
+//! process reads itself. An organisation has a share of each, so that one with many files delays no other.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use passerelle_engine::ids::OrgId;
 
-/// The decoding slots of this process.
-#[derive(Debug)]
-pub(crate) struct Decoding {
-    files: Arc<Semaphore>,
-    /// Separate, so that no picture waits for a film. A film takes half a minute, in a process with a lower
-    /// priority than this one.
-    films: Arc<Semaphore>,
-    /// Separate, because a document may use the whole time limit of its process.
-    documents: Arc<Semaphore>,
+use crate::shares::{Share, Shares};
+
+/// Address space of a process that converts a film, and of a worker for other files, in MiB.
+pub(crate) const FILM_MIB: u32 = 640;
+pub(crate) const WORKER_MIB: u32 = 448;
+
+/// The least memory for decoding, in MiB: a film and another file at once.
+pub const LEAST_MIB: u32 = FILM_MIB + WORKER_MIB;
+
+/// Returns the memory for decoding if nobody sets it: on each core a film of one organisation, a film of
+/// another one, and another file.
+pub(crate) fn default_mib() -> u32 {
+    let cores = u32::try_from(cores()).unwrap_or(u32::MAX);
+    cores.saturating_mul(FILM_MIB).saturating_add(LEAST_MIB)
 }
 
-impl Default for Decoding {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            files: Arc::new(Semaphore::new(cores)),
-            films: Arc::new(Semaphore::new(cores)),
-            documents: Arc::new(Semaphore::new(cores)),
-        }
-    }
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// What may be taken apart in this process at once.
+#[derive(Debug)]
+pub(crate) struct Decoding {
+    /// MiB of confined processes.
+    memory: Shares<OrgId>,
+    /// Films have slots besides, so that memory for another file is always left.
+    films: Shares<OrgId>,
+    /// What is read in this process.
+    reading: Shares<OrgId>,
 }
 
 impl Decoding {
-    /// Waits for a file's slot. A whole file may be in memory only while its slot is held.
-    pub(crate) async fn slot(&self) -> DecodingSlot {
-        DecodingSlot::of(&self.files).await
-    }
-
-    /// Waits for a film's slot.
-    pub(crate) async fn film(&self) -> DecodingSlot {
-        DecodingSlot::of(&self.films).await
-    }
-
-    /// Waits for a document's slot.
-    pub(crate) async fn document(&self) -> DecodingSlot {
-        DecodingSlot::of(&self.documents).await
-    }
-}
-
-/// The right to decode one file; released on drop.
-pub(crate) struct DecodingSlot {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl DecodingSlot {
-    async fn of(all: &Arc<Semaphore>) -> Self {
+    /// Divides `mib` of memory.
+    pub(crate) fn new(mib: u32) -> Self {
+        let mib = mib.max(LEAST_MIB);
+        let films = (mib - WORKER_MIB) / FILM_MIB;
+        let of_one = (mib - LEAST_MIB).max(FILM_MIB);
+        let [mib, films, of_one] = [mib, films, of_one].map(|units| units as usize);
         Self {
-            _permit: Arc::clone(all).acquire_owned().await.ok(),
+            memory: Shares::new(mib, of_one),
+            films: Shares::new(films, films.saturating_sub(1).max(1)),
+            reading: Shares::new(cores() + 1, cores()),
         }
     }
 
+    /// Waits until a file may be taken apart by a worker. A whole file may be in memory only then.
+    pub(crate) async fn file(&self, org: OrgId) -> DecodingSlot {
+        DecodingSlot(vec![self.memory.wait(org, WORKER_MIB).await])
+    }
+
+    /// Waits until a film may be taken apart.
+    pub(crate) async fn film(&self, org: OrgId) -> DecodingSlot {
+        let film = self.films.wait(org, 1).await;
+        DecodingSlot(vec![film, self.memory.wait(org, FILM_MIB).await])
+    }
+
+    /// Waits until something may be read in this process.
+    pub(crate) async fn reading(&self, org: OrgId) -> DecodingSlot {
+        DecodingSlot(vec![self.reading.wait(org, 1).await])
+    }
+}
+
+/// The right to take one file apart; released on drop.
+pub(crate) struct DecodingSlot(#[expect(dead_code, reason = "held")] Vec<Option<Share>>);
+
+impl DecodingSlot {
     /// Runs `work` on untrusted bytes in a blocking thread. Returns `None` if it panics. The slot is held
     /// until the work ends, even if the caller stops waiting.
     pub(crate) async fn work<T: Send + 'static>(

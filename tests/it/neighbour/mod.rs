@@ -3,11 +3,13 @@
 //! | page | what it shows |
 //! |---|---|
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
+//! | `decoder` | what a file does to the process that decodes it |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 
 mod bad_jobs;
 mod bad_rows;
+mod decoder;
 mod door;
 
 use anyhow::{Context as _, Result};

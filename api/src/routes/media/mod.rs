@@ -317,6 +317,7 @@ impl From<media::IngestError> for Problem {
                 "An organisation may upload {UPLOADS_OF_ONE} files at once, and all together {UPLOADS}."
             )),
             IngestError::Full => Self::new(Code::StorageFull),
+            IngestError::Unconfined => Self::new(Code::DecodingUnavailable),
             IngestError::Stopping => Self::new(Code::ShuttingDown),
             IngestError::Objects(error) => {
                 tracing::error!(%error, "the object store failed");
@@ -335,7 +336,7 @@ pub(super) fn of_file(bad: &media::BadFile) -> Problem {
         BadMedia::TooLarge(_) => Code::MediaTooLarge,
         BadMedia::Type | BadMedia::Codec => Code::MediaTypeNotSupported,
         BadMedia::Mixed => Code::MediaMixed,
-        BadMedia::Transcoding(_) => Code::TranscodingUnavailable,
+        BadMedia::Transcoding(_) | BadMedia::NotConfined(_) => Code::TranscodingUnavailable,
         BadMedia::TooCostly(_) => Code::TranscodingLimit,
         BadMedia::Damaged => Code::MediaDamaged,
         BadMedia::TooLong(_) => Code::MediaTooLong,

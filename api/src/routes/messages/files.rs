@@ -68,7 +68,7 @@ macro_rules! carrying {
 }
 
 carrying! {
-    /// An image to send: JPEG, PNG or WebP, at most 16 MiB and 50 million pixels.
+    /// An image to send: JPEG, PNG or WebP, at most 16 MiB, and 64 MiB when it is decoded. A larger JPEG becomes smaller.
     NewImage "image" Image {
         /// The caption, at most 4096 bytes of UTF-8.
         caption

@@ -3,17 +3,21 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | starts such a process, waits for it, kills it |
-//! | `within` | what the process does first: it sets its limits, then runs another program or counts pages |
+//! | `worker` | a process that takes apart one file after another |
+//! | `within` | what the process does: it sets its limits, then runs another program or reads files |
+//! | `frames` | files and answers on the pipes between the gateway and a worker |
 //! | `walls` | what it may not touch: files, the network, other processes |
 //!
 //! The process is this program started again (`passerelle confined ORDER`). It limits itself with calls
 //! that are safe to make, and only then runs another program or reads a byte. Input and output are files
-//! in memory, passed as its standard input and output: nothing is written to a disk in the clear and
-//! nothing has to be deleted later. Its environment is empty. It is killed at its deadline, when the
+//! in memory or pipes, passed as its standard input and output: nothing is written to a disk in the clear
+//! and nothing has to be deleted later. Its environment is empty. It is killed at its deadline, when the
 //! task that waits for it is dropped, and when the gateway ends, in whatever way.
 
+mod frames;
 mod walls;
 mod within;
+mod worker;
 
 use std::{
     fs::File,
@@ -21,6 +25,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -35,7 +40,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::walls::NO_LANDLOCK;
 pub use self::within::obey;
+use self::worker::Idle;
 
 /// The exit code of a process that could not begin its work.
 const NOT_BEGUN: u8 = 125;
@@ -51,7 +58,7 @@ pub(super) struct Limits {
     pub(super) memory: u64,
     /// The longest file it may write, in bytes.
     pub(super) file: u64,
-    /// Wall-clock time from its start to its end.
+    /// Wall-clock time from its start to its end, or for each file that a worker is given.
     pub(super) within: Duration,
 }
 
@@ -62,9 +69,13 @@ pub(super) enum Task {
     Program {
         path: PathBuf,
         arguments: Vec<String>,
+        /// Whether it runs where the kernel cannot close the file system to it.
+        without_landlock: bool,
     },
-    /// Count the pages of a PDF.
-    CountPages,
+    /// Read what a video says about itself.
+    Facts { mime_type: String },
+    /// Take files apart, one after another.
+    Work,
 }
 
 /// The order to a confined process, as JSON on its command line.
@@ -107,6 +118,7 @@ impl From<io::Error> for NotDone {
 pub struct Confinement {
     program: PathBuf,
     stop: CancellationToken,
+    idle: Arc<Idle>,
 }
 
 impl Default for Confinement {
@@ -116,6 +128,7 @@ impl Default for Confinement {
         Self {
             program: PathBuf::from("/proc/self/exe"),
             stop: CancellationToken::new(),
+            idle: Arc::default(),
         }
     }
 }
@@ -124,6 +137,7 @@ impl Confinement {
     /// Kills every confined process, and any that would be started later.
     pub fn end(&self) {
         self.stop.cancel();
+        self.idle.clear();
     }
 
     /// Runs `task` on `input`. Returns its output, rewound, and the end of its standard error. Kills the
@@ -135,34 +149,62 @@ impl Confinement {
         input: &File,
     ) -> Result<(File, String), NotDone> {
         let mut output = in_memory()?;
+        let (to, from) = (input.try_clone()?, output.try_clone()?);
+        let mut process = self.start(task, limits, to, from)?;
+        let ended = process.ended();
+        let (status, said) = tokio::select! {
+            ended = tokio::time::timeout(limits.within, ended) => ended.map_err(|_| NotDone::TooLong)??,
+            () = self.stop.cancelled() => return Err(NotDone::Stopping),
+        };
+        let said = judge(status, said)?;
+        output.rewind()?;
+        Ok((output, said))
+    }
+
+    fn start(
+        &self,
+        task: Task,
+        limits: Limits,
+        input: impl Into<Stdio>,
+        output: impl Into<Stdio>,
+    ) -> io::Result<Process> {
         let order = Order {
             parent: std::process::id(),
             limits,
             task,
         };
-        let order = serde_json::to_string(&order).map_err(io::Error::other)?;
-        let mut child = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .arg("confined")
-            .arg(order)
+            .arg(serde_json::to_string(&order).map_err(io::Error::other)?)
             .env_clear()
             .current_dir("/")
-            .stdin(input.try_clone()?)
-            .stdout(output.try_clone()?)
+            .stdin(input)
+            .stdout(output)
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let group = Group::of(&child);
-        let said = child.stderr.take();
-        let done = async { tokio::join!(child.wait(), last_words(said)) };
-        let (status, said) = tokio::select! {
-            done = tokio::time::timeout(limits.within, done) => done.map_err(|_| NotDone::TooLong)?,
-            () = self.stop.cancelled() => return Err(NotDone::Stopping),
-        };
-        group.disarm();
-        let said = judge(status?, said)?;
-        output.rewind()?;
-        Ok((output, said))
+        Ok(Process {
+            group: Group::of(&child),
+            child,
+        })
+    }
+}
+
+/// A confined process; killed on drop.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    group: Group,
+}
+
+impl Process {
+    /// Waits for its end. Returns how it ended and the end of its standard error.
+    async fn ended(&mut self) -> io::Result<(ExitStatus, String)> {
+        let said = self.child.stderr.take();
+        let (status, said) = tokio::join!(self.child.wait(), last_words(said));
+        self.group.disarm();
+        Ok((status?, said))
     }
 }
 
@@ -173,6 +215,7 @@ pub(super) fn in_memory() -> io::Result<File> {
 
 /// The process group of a confined process; killed on drop. The filter in `walls` already forbids child
 /// processes, so this is a second barrier.
+#[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Group {
@@ -182,7 +225,7 @@ impl Group {
     }
 
     /// Call once the process has ended and was waited for: its id may already belong to another process.
-    fn disarm(mut self) {
+    fn disarm(&mut self) {
         self.0 = None;
     }
 }

@@ -1,17 +1,18 @@
 //! What a confined process may not touch.
 //!
-//! Files are closed off by Landlock (Linux 5.13 or newer; on other kernels only the user's own rights
-//! limit it). The process reads the system's programs and libraries, writes only to the files it was
-//! handed open, and cannot look into other processes. A system call filter refuses sockets, new
-//! processes, signals to other processes and memory beyond the limit. Without that filter nothing is
-//! run.
+//! Files are closed off by Landlock (Linux 5.13 or newer). The process reads the system's programs and
+//! libraries, writes only to the files it was handed open, and cannot look into other processes. Another
+//! program is not run without it, unless the operator allows that. The gateway's own code runs without
+//! it where the kernel has none: a system call filter refuses that code to open files at all. The filter
+//! also refuses sockets, new processes, signals to other processes and memory beyond the limit. Without
+//! it nothing is run.
 
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    Scope, path_beneath_rules,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Qword, SeccompCmpOp, SeccompCondition,
@@ -38,16 +39,23 @@ const READ: [&str; 12] = [
 /// What it may write.
 const WRITTEN: [&str; 1] = ["/dev/null"];
 
-/// Applies the limits on files and system calls to this thread, for good. `program` is the program that will run.
-pub(super) fn raise(program: Option<&Path>) -> anyhow::Result<()> {
-    files(program).context("closing the file system")?;
-    for filter in [calls()?, thread_call()?] {
+/// Why no other program is run.
+pub(in crate::media) const NO_LANDLOCK: &str =
+    "this kernel has no Landlock, which would close the file system";
+
+/// Applies the limits on files and system calls to this thread, for good. `program` is the program that
+/// will run; `landlock`: whether the kernel has to close the file system.
+pub(super) fn raise(program: Option<&Path>, landlock: bool) -> anyhow::Result<()> {
+    let closed = files(program).context("closing the file system")?;
+    anyhow::ensure!(closed || !landlock, NO_LANDLOCK);
+    for filter in [calls(program.is_none())?, thread_call()?] {
         seccompiler::apply_filter(&filter).context("filtering system calls")?;
     }
     Ok(())
 }
 
-fn files(program: Option<&Path>) -> anyhow::Result<()> {
+/// Closes the file system. Returns false if the kernel cannot.
+fn files(program: Option<&Path>) -> anyhow::Result<bool> {
     // A program outside the system folders has its libraries beside its own folder.
     let beside = program
         .and_then(Path::parent)
@@ -56,7 +64,7 @@ fn files(program: Option<&Path>) -> anyhow::Result<()> {
     let read = READ.map(Path::new).into_iter().chain(program);
     let read = read.chain(beside.as_deref());
     let both = AccessFs::ReadFile | AccessFs::WriteFile;
-    Ruleset::default()
+    let status = Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))?
         .handle_access(AccessNet::from_all(LANDLOCK))?
         .scope(Scope::from_all(LANDLOCK))?
@@ -64,11 +72,24 @@ fn files(program: Option<&Path>) -> anyhow::Result<()> {
         .add_rules(path_beneath_rules(read, AccessFs::from_read(LANDLOCK)))?
         .add_rules(path_beneath_rules(WRITTEN, both))?
         .restrict_self()?;
-    Ok(())
+    Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Returns the filter of refused system calls.
-fn calls() -> anyhow::Result<BpfProgram> {
+/// Calls that open, change or delete files by their names. The gateway's own code needs none of them.
+const BY_NAME: [i64; 8] = [
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_unlinkat,
+    libc::SYS_renameat2,
+    libc::SYS_mkdirat,
+    libc::SYS_linkat,
+];
+
+/// Returns the filter of refused system calls. `own`: whether the gateway's own code runs, and no other
+/// program.
+fn calls(own: bool) -> anyhow::Result<BpfProgram> {
     let refused = [
         // The network, also through io_uring.
         libc::SYS_socket,
@@ -106,8 +127,16 @@ fn calls() -> anyhow::Result<BpfProgram> {
         #[cfg(target_arch = "x86_64")]
         libc::SYS_vfork,
     ];
+    let by_name = BY_NAME.into_iter().filter(|_| own);
+    #[cfg(target_arch = "x86_64")]
+    let by_name = by_name.chain(
+        [libc::SYS_open, libc::SYS_creat]
+            .into_iter()
+            .filter(|_| own),
+    );
+    let refused = refused.into_iter().chain(by_name);
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        refused.into_iter().map(|call| (call, Vec::new())).collect();
+        refused.map(|call| (call, Vec::new())).collect();
     // Calls that are refused depending on an argument: the argument's index, and when it is refused.
     let thread = u64::try_from(libc::CLONE_THREAD)?;
     let own = u64::from(std::process::id());

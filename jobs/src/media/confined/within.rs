@@ -3,9 +3,13 @@
 
 use std::{
     convert::Infallible,
-    io::{Read as _, Write as _, stderr, stdin, stdout},
-    os::unix::process::{CommandExt as _, parent_id},
-    process::{Command, ExitCode},
+    fs::File,
+    io::{Write as _, stderr, stdin, stdout},
+    os::{
+        fd::AsFd as _,
+        unix::process::{CommandExt as _, parent_id},
+    },
+    process::{Command, ExitCode, exit},
 };
 
 use anyhow::Context as _;
@@ -13,8 +17,8 @@ use rustix::process::{
     Resource, Rlimit, Signal, set_parent_process_death_signal, setpriority_process, setrlimit,
 };
 
-use super::{Limits, NOT_BEGUN, Order, Task, walls};
-use crate::media::pages;
+use super::{Limits, NOT_BEGUN, Order, Task, frames, walls};
+use crate::media::{film, work::Work};
 
 /// Lower priority than the gateway, which has messages to send.
 const NICE: i32 = 10;
@@ -41,17 +45,40 @@ fn try_to_obey(order: &str) -> anyhow::Result<Infallible> {
     anyhow::ensure!(parent_id() == parent, "the gateway is already gone");
     limit(limits).context("setting limits")?;
     setpriority_process(None, NICE).context("lowering the priority")?;
+    first_to_be_killed().context("asking to be killed before the gateway")?;
     match task {
-        Task::Program { path, arguments } => {
-            walls::raise(Some(&path))?;
+        Task::Program {
+            path,
+            arguments,
+            without_landlock,
+        } => {
+            walls::raise(Some(&path), !without_landlock)?;
             let failed = Command::new(path).args(arguments).exec();
             Err(failed).context("running the program")
         }
-        Task::CountPages => {
-            walls::raise(None)?;
-            count_pages();
+        Task::Facts { mime_type } => {
+            walls::raise(None, false)?;
+            told(|| facts(&mime_type))
+        }
+        Task::Work => {
+            walls::raise(None, false)?;
+            told(work)
         }
     }
+}
+
+/// Ends the process with what its work says of itself.
+fn told(work: impl FnOnce() -> anyhow::Result<()>) -> ! {
+    let done = work();
+    if let Err(error) = &done {
+        let _ = writeln!(stderr(), "{error:#}");
+    }
+    exit(i32::from(done.is_err()))
+}
+
+/// When the machine runs out of memory, the kernel kills this process first.
+fn first_to_be_killed() -> std::io::Result<()> {
+    std::fs::write("/proc/self/oom_score_adj", "1000")
 }
 
 fn limit(limits: Limits) -> rustix::io::Result<()> {
@@ -74,10 +101,21 @@ fn limit(limits: Limits) -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn count_pages() -> ! {
-    let mut pdf = Vec::new();
-    let counted = stdin().lock().read_to_end(&mut pdf).is_ok();
-    let count = counted.then(|| pages::count(pdf)).flatten();
-    let told = count.is_some_and(|count| write!(stdout(), "{count}").is_ok());
-    std::process::exit(i32::from(!told))
+/// Takes files apart until the gateway closes the pipe.
+fn work() -> anyhow::Result<()> {
+    let (mut from, mut to) = (stdin().lock(), stdout().lock());
+    while let Some((work, file)) = frames::read::<Work>(&mut from)? {
+        let mut reply = work.perform(file);
+        let bytes = reply.as_mut().ok().and_then(|made| made.bytes.take());
+        frames::write(&mut to, &reply, &bytes.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Writes what the video on standard input says about itself.
+fn facts(mime_type: &str) -> anyhow::Result<()> {
+    let mut film = File::from(stdin().as_fd().try_clone_to_owned()?);
+    let facts = film::facts_of(&mut film, mime_type);
+    serde_json::to_writer(stdout(), &facts)?;
+    Ok(())
 }

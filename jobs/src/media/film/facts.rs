@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
+    time::Duration,
 };
 
 use mp4parse::{
@@ -10,8 +11,16 @@ use mp4parse::{
     VideoSampleEntry,
 };
 use passerelle_engine::media::Looks;
+use serde::{Deserialize, Serialize};
 
-use crate::media::{kinds::iso, recording::whole_seconds};
+use crate::{
+    media::{
+        confined::{Confinement, Limits, NotDone, Task},
+        kinds::iso,
+        recording::whole_seconds,
+    },
+    state::decoding::WORKER_MIB,
+};
 
 /// The H.264 profiles that phones play, with 8 bits and 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
 const PROFILES: [u8; 3] = [66, 77, 100];
@@ -19,8 +28,8 @@ const PROFILES: [u8; 3] = [66, 77, 100];
 const BOXES_MAX: usize = 64;
 
 /// What a video file says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::media) struct Facts {
     /// `None` if the file does not say, as one that is cut between two fragments.
     pub(super) seconds: Option<u32>,
     /// The size as shown, after the rotation that the file asks for.
@@ -45,29 +54,52 @@ impl Facts {
 }
 
 /// Why nothing could be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::media) enum Unread {
     /// The file is cut off.
     CutOff,
     /// It is not MP4, or an MP4 that the parser does not know.
     Other,
 }
 
-/// Reads a video file in memory and rewinds it.
-pub(super) async fn of(film: &File, mime_type: &str) -> Result<Facts, Unread> {
+/// Limits for reading what a video says about itself.
+const READING: Limits = Limits {
+    cpu_seconds: 10,
+    memory: WORKER_MIB as u64 * 1024 * 1024,
+    file: 4096,
+    within: Duration::from_secs(20),
+};
+
+/// Reads a video file in memory, in a confined process, and rewinds it.
+pub(super) async fn of(
+    confinement: &Confinement,
+    film: &File,
+    mime_type: &str,
+) -> Result<Result<Facts, Unread>, NotDone> {
+    let task = Task::Facts {
+        mime_type: mime_type.to_owned(),
+    };
+    let told = confinement.run(task, READING, film).await;
+    let mut film = film;
+    film.rewind()?;
+    let facts = match told {
+        Ok((told, _)) => serde_json::from_reader(told.take(READING.file)),
+        // A file that makes the parser fail counts as damaged.
+        Err(NotDone::Failed(_) | NotDone::TooLong | NotDone::TooMuch) => Ok(Err(Unread::CutOff)),
+        Err(other) => return Err(other),
+    };
+    Ok(facts.unwrap_or(Err(Unread::CutOff)))
+}
+
+/// Reads a video file. May take any time and memory, or crash: call it only in a confined process.
+pub(in crate::media) fn facts_of(film: &mut File, mime_type: &str) -> Result<Facts, Unread> {
     if !mime_type.starts_with("video/") || !iso::is(mime_type) {
         return Err(Unread::Other);
     }
-    let mut film = film.try_clone().map_err(|_| Unread::Other)?;
-    let reading = tokio::task::spawn_blocking(move || {
-        let facts = read(&mut film);
-        film.rewind().map_err(|_| Unread::Other).and(facts)
-    });
-    // A file that makes the parser panic counts as damaged.
-    reading.await.unwrap_or(Err(Unread::CutOff))
+    read(film)
 }
 
-pub(super) fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
+fn read(film: &mut (impl Read + Seek)) -> Result<Facts, Unread> {
     let begins_at_once = describes_itself_first(film);
     film.rewind().map_err(|_| Unread::Other)?;
     let length = iso::length(film).ok_or(Unread::Other)?;

@@ -4,10 +4,13 @@ use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::OnceCell;
 
-use crate::media::{
-    confined::{Confinement, Limits, NotDone, Task, in_memory},
-    error::IngestError,
-    kinds,
+use crate::{
+    media::{
+        confined::{Confinement, Limits, NO_LANDLOCK, NotDone, Task, in_memory},
+        error::IngestError,
+        kinds,
+    },
+    state::decoding::FILM_MIB,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -17,7 +20,7 @@ const MIB: u64 = 1024 * 1024;
 /// telephones record it.
 const CONVERTING: Limits = Limits {
     cpu_seconds: 30,
-    memory: 640 * MIB,
+    memory: FILM_MIB as u64 * MIB,
     file: kinds::VIDEO_MAX,
     within: Duration::from_mins(1),
 };
@@ -65,12 +68,27 @@ const TRIAL: &str =
 pub struct Ffmpeg {
     program: PathBuf,
     confinement: Confinement,
+    without_landlock: bool,
     works: Arc<OnceCell<()>>,
+}
+
+/// Whether ffmpeg can convert here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Works {
+    Yes,
+    No,
+    /// It is not run, because the kernel cannot close the file system to it.
+    NotConfined,
 }
 
 impl Ffmpeg {
     /// Looks for ffmpeg on the path, or where `named` says. An empty name means no ffmpeg.
-    pub fn find(named: Option<&str>, confinement: &Confinement) -> Option<Self> {
+    /// `without_landlock`: whether it is run where the kernel cannot close the file system to it.
+    pub fn find(
+        named: Option<&str>,
+        confinement: &Confinement,
+        without_landlock: bool,
+    ) -> Option<Self> {
         let name = named.unwrap_or("ffmpeg");
         if name.is_empty() {
             return None;
@@ -82,6 +100,7 @@ impl Ffmpeg {
                 Some(Self {
                     program,
                     confinement: confinement.clone(),
+                    without_landlock,
                     works: Arc::default(),
                 })
             }
@@ -98,18 +117,24 @@ impl Ffmpeg {
 
     /// Returns whether ffmpeg can convert here: it has the encoders and works within its limits. Tried
     /// again at each call until it succeeds.
-    pub(super) async fn works(&self) -> Result<bool, IngestError> {
+    pub(super) async fn works(&self) -> Result<Works, IngestError> {
         let trial = async || {
             let arguments = [words(TRIAL), words(ENCODED), words(PACKED)];
             let nothing = in_memory()?;
             self.run(&arguments, CONVERTING, &nothing).await.map(drop)
         };
         match self.works.get_or_try_init(trial).await {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Works::Yes),
             Err(NotDone::Stopping) => Err(IngestError::Stopping),
+            Err(NotDone::NotStarted(why)) if why.contains(NO_LANDLOCK) => {
+                tracing::warn!(
+                    "ffmpeg is not run: {NO_LANDLOCK} (--ffmpeg-unconfined runs it without)"
+                );
+                Ok(Works::NotConfined)
+            }
             Err(error) => {
                 tracing::warn!(%error, "ffmpeg is installed but cannot convert videos here");
-                Ok(false)
+                Ok(Works::No)
             }
         }
     }
@@ -154,6 +179,7 @@ impl Ffmpeg {
         let task = Task::Program {
             path: self.program.clone(),
             arguments: arguments.into_iter().map(str::to_owned).collect(),
+            without_landlock: self.without_landlock,
         };
         let (made, said) = self.confinement.run(task, limits, film).await?;
         // For some containers ffmpeg only reports this and converts what there is.

@@ -21,17 +21,18 @@ mod samples;
 
 use std::{
     fs::File,
-    io::{self, Read as _, Seek as _},
+    io::{self, Read as _},
 };
 
-use passerelle_engine::{content::MediaKind, media::Looks};
+use passerelle_engine::{content::MediaKind, ids::OrgId, media::Looks};
 
+pub(super) use self::facts::facts_of;
 use self::facts::{Facts, Unread};
-use self::ffmpeg::{Ffmpeg, STILL_MAX};
+use self::ffmpeg::{Ffmpeg, STILL_MAX, Works};
 use super::{
-    confined::NotDone,
+    confined::{Confinement, NotDone},
     kinds::{self, NEEDED},
-    picture,
+    work,
 };
 use crate::{
     media::{
@@ -61,31 +62,38 @@ pub(super) async fn ready(
     mime_type: &'static str,
 ) -> Result<(Option<File>, Looks), IngestError> {
     let settings = &services.settings().media;
-    let slot = services.decoding().film().await;
+    let confinement = settings.confinement()?;
+    let slot = services.decoding().film(came.org).await;
     let film = came.in_memory(&settings.objects).await?;
-    let mut facts = facts::of(&film, mime_type).await;
+    let read = async || {
+        facts::of(confinement, &film, mime_type)
+            .await
+            .map_err(not_made)
+    };
+    let mut facts = read().await?;
     let enclosed = facts.is_err() && metadata::enclose_trailer(&film).map_err(unreadable)?;
     if enclosed {
-        facts = facts::of(&film, mime_type).await;
+        facts = read().await?;
     }
-    let ffmpeg = match settings.ffmpeg.as_ref() {
-        Some(ffmpeg) if ffmpeg.works().await? => Some(ffmpeg),
-        _ => None,
+    let works = match &settings.ffmpeg {
+        Some(ffmpeg) => ffmpeg.works().await?,
+        None => Works::No,
     };
+    let ffmpeg = settings.ffmpeg.as_ref().filter(|_| works == Works::Yes);
     let made = match ffmpeg {
         Some(ffmpeg) => made(ffmpeg, &film, facts, mime_type).await?,
         None => None,
     };
     let mut looks = match &made {
-        None => unchanged(facts, mime_type)?,
-        Some(made) => read_back(made).ok_or(BadMedia::Damaged)?,
+        None => unchanged(facts, mime_type, works)?,
+        Some(made) => read_back(confinement, made).await?,
     };
-    let came = made.is_none();
+    let came_so = made.is_none();
     let film = made.unwrap_or(film);
-    let changed = metadata::remove(&film, came).await;
+    let changed = metadata::remove(&film, came_so).await;
     let changed = changed.map_err(unreadable)? || enclosed;
     if let Some(ffmpeg) = ffmpeg {
-        looks.thumbnail = thumbnail(ffmpeg, &film).await;
+        looks.thumbnail = thumbnail(services, came.org, ffmpeg, &film).await;
     }
     drop(slot);
     Ok((changed.then_some(film), looks))
@@ -136,29 +144,39 @@ fn need(facts: Result<Facts, Unread>, mime_type: &str) -> Result<Need, BadMedia>
 }
 
 /// Returns the facts of the unchanged video, or an error if no phone plays it.
-fn unchanged(facts: Result<Facts, Unread>, mime_type: &'static str) -> Result<Looks, BadMedia> {
+fn unchanged(
+    facts: Result<Facts, Unread>,
+    mime_type: &'static str,
+    works: Works,
+) -> Result<Looks, BadMedia> {
+    let refused = match works {
+        Works::NotConfined => BadMedia::NotConfined(NEEDED),
+        _ => BadMedia::Transcoding(NEEDED),
+    };
     if !kinds::takes(MediaKind::Video, mime_type) {
-        return Err(BadMedia::Transcoding(NEEDED));
+        return Err(refused);
     }
     let facts = facts.map_err(|_| BadMedia::Damaged)?;
     if !facts.plays {
-        return Err(BadMedia::Transcoding(NEEDED));
+        return Err(refused);
     }
     Ok(facts.looks(mime_type))
 }
 
 /// Reads back a video that ffmpeg made.
-fn read_back(mut film: &File) -> Option<Looks> {
-    let facts = facts::read(&mut film).ok().filter(|facts| facts.plays);
-    let rewound = film.rewind().is_ok();
-    if facts.is_none() || !rewound {
-        tracing::error!("ffmpeg made a video that phones do not play");
+async fn read_back(confinement: &Confinement, film: &File) -> Result<Looks, IngestError> {
+    let facts = facts::of(confinement, film, MP4).await.map_err(not_made)?;
+    match facts {
+        Ok(facts) if facts.plays => Ok(facts.looks(MP4)),
+        _ => {
+            tracing::error!("ffmpeg made a video that phones do not play");
+            Err(BadMedia::Damaged.into())
+        }
     }
-    Some(facts?.looks(MP4))
 }
 
 /// Returns a small JPEG; empty if none can be made, which phones accept.
-async fn thumbnail(ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
+async fn thumbnail(services: &Services, org: OrgId, ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
     let still = match ffmpeg.still(film).await {
         Ok(still) => still,
         Err(error) => {
@@ -166,15 +184,13 @@ async fn thumbnail(ffmpeg: &Ffmpeg, film: &File) -> Vec<u8> {
             return Vec::new();
         }
     };
-    let small = tokio::task::spawn_blocking(move || {
-        let mut png = Vec::new();
-        let read = still.take(STILL_MAX).read_to_end(&mut png);
-        read.ok()
-            .and_then(|_| picture::small("image/png", &png))
-            .unwrap_or_default()
-    });
-    // A decoder that panics makes no thumbnail.
-    small.await.unwrap_or_default()
+    let mut png = Vec::new();
+    if still.take(STILL_MAX).read_to_end(&mut png).is_err() {
+        return Vec::new();
+    }
+    // The film's slot counts for this, too.
+    let small = work::thumbnail(services, org, "image/png", &png).await;
+    small.unwrap_or_default()
 }
 
 fn not_made(error: NotDone) -> IngestError {

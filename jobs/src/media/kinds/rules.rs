@@ -7,7 +7,7 @@
 use passerelle_engine::content::MediaKind;
 
 use super::iso;
-use crate::media::error::BadMedia;
+use crate::media::error::{BadMedia, Needed};
 
 const MB: u64 = 1024 * 1024;
 
@@ -86,9 +86,12 @@ const DECODED: [&str; 13] = [
 const PACKED: [&str; 2] = ["audio/webm", "audio/x-matroska"];
 
 /// What a phone plays as a video; part of the error for any other.
-pub(crate) const NEEDED: &str = "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)";
+pub(crate) const NEEDED: Needed = Needed(
+    "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)",
+);
 /// What a phone plays as a recording; part of the error for any other.
-const NEEDED_AUDIO: &str = "AAC, M4A, MP3, AMR or Ogg with Opus (ffmpeg -i IN -c:a aac OUT.m4a)";
+const NEEDED_AUDIO: Needed =
+    Needed("AAC, M4A, MP3, AMR or Ogg with Opus (ffmpeg -i IN -c:a aac OUT.m4a)");
 
 /// What happens to a file of a type that is sent as a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,13 @@
-//! What the numbers of a picture's pixels mean: its colour profile, and encoding with it.
+//! A decoded picture and its colour profile: another size, fewer bits, encoding.
 //!
 //! Without its profile, a picture with more colours than sRGB looks pale.
 
 use std::io::Cursor;
 
+use fast_image_resize::{PixelType, ResizeError, Resizer, images::Image};
 use image::{
-    DynamicImage, ImageEncoder as _, ImageError, ImageResult,
+    DynamicImage, GrayAlphaImage, GrayImage, ImageEncoder as _, ImageError, ImageResult, RgbImage,
+    RgbaImage,
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
@@ -19,6 +21,49 @@ pub(super) struct Picture {
 }
 
 impl Picture {
+    /// Keeps eight bits of each colour.
+    pub(super) fn to_eight_bits(&mut self) {
+        let pixels = std::mem::take(&mut self.pixels);
+        let color = pixels.color();
+        self.pixels = match (color.has_color(), color.has_alpha()) {
+            (true, true) => pixels.into_rgba8().into(),
+            (true, false) => pixels.into_rgb8().into(),
+            (false, true) => pixels.into_luma_alpha8().into(),
+            (false, false) => pixels.into_luma8().into(),
+        };
+    }
+
+    /// Makes a picture of eight bits so small that no side is longer than `most`.
+    pub(super) fn shrink(&mut self, most: u32) -> Result<(), ResizeError> {
+        let pixels = std::mem::take(&mut self.pixels);
+        let (width, height) = (pixels.width(), pixels.height());
+        let long = u64::from(width.max(height));
+        let scaled = |side: u32| {
+            let side = (u64::from(side) * u64::from(most) + long / 2) / long;
+            u32::try_from(side).unwrap_or(most).clamp(1, most)
+        };
+        let kind = match pixels {
+            DynamicImage::ImageLuma8(_) => PixelType::U8,
+            DynamicImage::ImageLumaA8(_) => PixelType::U8x2,
+            DynamicImage::ImageRgb8(_) => PixelType::U8x3,
+            _ => PixelType::U8x4,
+        };
+        let from = Image::from_vec_u8(width, height, pixels.into_bytes(), kind);
+        let from = from.map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let (width, height) = (scaled(width), scaled(height));
+        let mut to = Image::new(width, height, kind);
+        Resizer::new().resize(&from, &mut to, None)?;
+        let bytes = to.into_vec();
+        let small: Option<DynamicImage> = match kind {
+            PixelType::U8 => GrayImage::from_raw(width, height, bytes).map(Into::into),
+            PixelType::U8x2 => GrayAlphaImage::from_raw(width, height, bytes).map(Into::into),
+            PixelType::U8x3 => RgbImage::from_raw(width, height, bytes).map(Into::into),
+            _ => RgbaImage::from_raw(width, height, bytes).map(Into::into),
+        };
+        self.pixels = small.unwrap_or_default();
+        Ok(())
+    }
+
     /// Encodes it as PNG if it is transparent, else as JPEG. Returns its type, too.
     pub(super) fn encode(&self) -> ImageResult<(Vec<u8>, &'static str)> {
         if self.pixels.color().has_alpha() {

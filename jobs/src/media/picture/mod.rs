@@ -4,7 +4,8 @@
 //! |---|---|
 //! | here | what happens to a picture that was uploaded |
 //! | `jpeg`, `png`, `webp` | what of a file is needed to show it |
-//! | `colours` | the colour profile, and encoding with it |
+//! | `photo` | photographs that are too large to be decoded whole |
+//! | `colours` | the colour profile, other sizes, and encoding |
 //!
 //! A camera writes where and with what it took a picture. This is removed, with everything else that is
 //! not needed to show the picture. A JPEG or PNG that is upright, has 8 bits and is not too large keeps
@@ -12,6 +13,7 @@
 
 mod colours;
 mod jpeg;
+mod photo;
 mod png;
 #[cfg(test)]
 mod tests;
@@ -21,17 +23,17 @@ use std::io::Cursor;
 
 use image::{
     DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, codecs::webp::WebPDecoder,
-    imageops::FilterType, metadata::Orientation,
+    metadata::Orientation,
 };
 use passerelle_engine::media::Looks;
 
 use self::colours::Picture;
 use crate::media::{error::BadMedia, ready::Ready};
 
-/// The most pixels of a picture, because a decoded picture is held in memory.
-const PIXELS_MAX: u64 = 50_000_000;
-/// Memory that decoding one picture may take.
-const ALLOC_MAX: u64 = 256 * 1024 * 1024;
+/// The most bytes of a decoded picture: its sides times the bytes of a pixel.
+const DECODED_MAX: u64 = 64 * 1024 * 1024;
+/// Memory that decoding one picture may take, with what the decoder itself needs.
+const ALLOC_MAX: u64 = 192 * 1024 * 1024;
 /// The longest side of a picture that is sent; phones show no more.
 const SIDE_MAX: u32 = 4096;
 /// The longest side of a thumbnail, and its size in bytes.
@@ -73,49 +75,65 @@ fn format(mime_type: &str) -> Result<ImageFormat, BadMedia> {
     ImageFormat::from_mime_type(mime_type).ok_or(BadMedia::Damaged)
 }
 
-/// Reads the head of a picture. Refuses one of too many pixels.
+/// Reads the head of a picture. Refuses one that would be too large when it is decoded.
 fn opened(format: ImageFormat, bytes: &[u8]) -> Result<impl ImageDecoder + '_, BadMedia> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(ALLOC_MAX);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(BadMedia::damaged)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+    if decoder.total_bytes() > DECODED_MAX {
         return Err(BadMedia::Dimensions);
     }
     Ok(decoder)
 }
 
-/// Decodes a picture and its colour profile.
+/// Decodes a picture and its colour profile. A large photograph becomes smaller.
 fn decode(format: ImageFormat, bytes: &[u8]) -> Result<Picture, BadMedia> {
-    let mut decoder = opened(format, bytes)?;
+    let mut decoder = match opened(format, bytes) {
+        Err(BadMedia::Dimensions) if format == ImageFormat::Jpeg => return photo::smaller(bytes),
+        opened => opened?,
+    };
     let profile = decoder.icc_profile().ok().flatten();
     let pixels = DynamicImage::from_decoder(decoder).map_err(BadMedia::damaged)?;
     Ok(Picture { pixels, profile })
 }
 
-pub(super) fn picture(mime_type: &'static str, bytes: &[u8]) -> Result<Ready, BadMedia> {
+/// Returns why a picture that is cut off is refused: one that is too large is called so.
+fn why_refused(format: ImageFormat, bytes: &[u8], cut: BadMedia) -> BadMedia {
+    match opened(format, bytes) {
+        Err(BadMedia::Dimensions) if format == ImageFormat::Jpeg && photo::fits(bytes) => cut,
+        Err(why) => why,
+        Ok(_) => cut,
+    }
+}
+
+pub(super) fn picture(mime_type: &str, bytes: &[u8]) -> Result<Ready, BadMedia> {
     let format = format(mime_type)?;
-    // A picture that is too large is called so even if it is cut off.
     let stripped = Stripped::of(format, bytes);
-    let stripped = stripped.map_err(|cut| opened(format, bytes).err().unwrap_or(cut))?;
+    let stripped = stripped.map_err(|cut| why_refused(format, bytes, cut))?;
     let orientation = stripped.orientation();
+    let is_whole = opened(format, &stripped.bytes).is_ok();
     let mut picture = decode(format, &stripped.bytes)?;
-    let pixels = &mut picture.pixels;
+    let pixels = &picture.pixels;
     let large = pixels.width().max(pixels.height()) > SIDE_MAX;
     let eight_bits = pixels.color().bytes_per_pixel() == pixels.color().channel_count();
     let as_is = format != ImageFormat::WebP
         && orientation == Orientation::NoTransforms
+        && is_whole
         && !large
         && eight_bits;
     let (bytes, mime_type) = if as_is {
         (stripped.bytes, mime_type)
     } else {
-        pixels.apply_orientation(orientation);
-        if large {
-            *pixels = pixels.resize(SIDE_MAX, SIDE_MAX, FilterType::Triangle);
+        // Each step works on fewer bytes than the one before.
+        if !eight_bits {
+            picture.to_eight_bits();
         }
+        if large {
+            picture.shrink(SIDE_MAX).map_err(BadMedia::damaged)?;
+        }
+        picture.pixels.apply_orientation(orientation);
         picture.encode().map_err(BadMedia::damaged)?
     };
     let looks = Looks {

@@ -20,6 +20,24 @@ const FIRST_FRAME: usize = 4096;
 /// Packets of one file: it has no more bytes, but may announce empty packets without end.
 const PACKETS_MAX: usize = 16 * 1024 * 1024;
 
+/// The most samples a second, channels, and samples of one channel in a packet. Decoders make room for
+/// as many as a file announces.
+const RATE_MAX: u32 = 384_000;
+const CHANNELS_MAX: usize = 8;
+const PACKET_MAX: u64 = 1024 * 1024;
+
+/// Returns an error if a recording announces more than a recorder writes.
+pub(crate) fn in_bounds(
+    rate: Option<u32>,
+    channels: Option<usize>,
+    packet: Option<u64>,
+) -> Result<(), BadMedia> {
+    let fits = rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate))
+        && channels.is_none_or(|channels| (1..=CHANNELS_MAX).contains(&channels))
+        && packet.is_none_or(|packet| packet <= PACKET_MAX);
+    fits.then_some(()).ok_or(BadMedia::Damaged)
+}
+
 /// The packets of a recording, in order.
 pub(crate) struct Packets {
     format: Box<dyn FormatReader>,
@@ -44,6 +62,11 @@ impl Packets {
         let track = sounds.find(|track| track.codec_params.codec != CODEC_TYPE_NULL);
         let track = track.or(tracks.first()).ok_or(BadMedia::Damaged)?;
         let (id, codec) = (track.id, track.codec_params.clone());
+        in_bounds(
+            codec.sample_rate,
+            codec.channels.map(|channels| channels.count()),
+            codec.max_frames_per_packet,
+        )?;
         let announced = codec.n_frames.filter(|_| announces(mime_type, bytes));
         Ok(Self {
             format,
@@ -136,5 +159,51 @@ pub(crate) fn why(error: &Error) -> BadMedia {
     match error {
         Error::Unsupported(_) => BadMedia::Codec,
         _ => BadMedia::Damaged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_header_announces_is_bounded() {
+        let most = |rate, channels, packet| in_bounds(Some(rate), Some(channels), Some(packet));
+        assert!(most(RATE_MAX, CHANNELS_MAX, PACKET_MAX).is_ok());
+        assert!(
+            in_bounds(None, None, None).is_ok(),
+            "not every header says it"
+        );
+        for (rate, channels, packet) in [
+            (RATE_MAX + 1, 1, 1),
+            (0, 1, 1),
+            (8_000, CHANNELS_MAX + 1, 1),
+            (8_000, 0, 1),
+            (8_000, 1, PACKET_MAX + 1),
+        ] {
+            assert_eq!(most(rate, channels, packet), Err(BadMedia::Damaged));
+        }
+    }
+
+    /// Returns a tenth of a second of silence as a WAV file of one channel.
+    fn wav(rate: u32) -> Vec<u8> {
+        let sound = vec![0; rate as usize / 10 * 2];
+        let size = u32::try_from(sound.len()).unwrap();
+        let mut wav = b"RIFF".to_vec();
+        wav.extend((36 + size).to_le_bytes());
+        wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+        wav.extend(rate.to_le_bytes());
+        wav.extend((rate * 2).to_le_bytes());
+        wav.extend(b"\x02\0\x10\0data");
+        wav.extend(size.to_le_bytes());
+        [wav, sound].concat()
+    }
+
+    #[test]
+    fn a_recording_just_beyond_the_bound_is_refused_before_it_is_decoded() {
+        let fits = Packets::of("audio/wav", &wav(RATE_MAX));
+        assert!(fits.is_ok());
+        let beyond = Packets::of("audio/wav", &wav(RATE_MAX + 1));
+        assert_eq!(beyond.err(), Some(BadMedia::Damaged));
     }
 }

@@ -13,7 +13,7 @@ use crate::media::{
     kinds::{iso, ogg},
     recording::{
         iso_seconds,
-        packets::{Packets, why},
+        packets::{Packets, in_bounds, why},
     },
 };
 
@@ -68,8 +68,9 @@ fn decode_packet(
         Err(Error::DecodeError(_)) => return Ok(false),
         Err(error) => return Err(why(&error)),
     };
-    let spec = *heard.spec();
-    let mut samples = SampleBuffer::<f32>::new(heard.capacity() as u64, spec);
+    let (spec, room) = (*heard.spec(), heard.capacity() as u64);
+    in_bounds(Some(spec.rate), Some(spec.channels.count()), Some(room))?;
+    let mut samples = SampleBuffer::<f32>::new(room, spec);
     samples.copy_interleaved_ref(heard);
     sound.add(samples.samples(), spec.channels.count(), spec.rate)?;
     Ok(true)

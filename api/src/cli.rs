@@ -165,6 +165,12 @@ pub struct Gateway {
         value_name = "PERCENT"
     )]
     pub media_disk_max: u8,
+    /// Files that an organisation may have together, in MiB
+    #[arg(long, env = "PASSERELLE_MEDIA_QUOTA", default_value_t = 10 * 1024, value_parser = clap::value_parser!(u64).range(1..=u64::MAX >> 20), value_name = "MIB")]
+    pub media_quota: u64,
+    /// The largest file that is fetched from WhatsApp by itself, in MiB; a larger one is fetched when the tenant asks for it
+    #[arg(long, env = "PASSERELLE_MEDIA_INBOUND_MAX", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=2048), value_name = "MIB")]
+    pub media_inbound_max: u64,
     /// The program that converts videos and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
     #[arg(long, env = "PASSERELLE_FFMPEG", value_name = "PROGRAM")]
     pub ffmpeg: Option<String>,

@@ -202,6 +202,9 @@ impl Config {
                     retention: Duration::from_hours(u64::from(flags.media_retention_hours)),
                     url_within: Duration::from_millis(flags.media_url_timeout_ms),
                     disk_max: flags.media_disk_max,
+                    database_folder: store(&flags.store)?.address.folder(),
+                    quota: flags.media_quota << 20,
+                    inbound_max: flags.media_inbound_max << 20,
                     ..MediaSettings::nowhere()
                 },
             },

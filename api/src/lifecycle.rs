@@ -159,7 +159,7 @@ impl Gateway {
         let clock = Clock::system();
         let mut settings = config.settings;
         settings.egress.warn();
-        settings.media.objects = Objects::open(&config.media_store)
+        settings.media.objects = Objects::open(&config.media_store, settings.media.disk_max)
             .with_context(|| format!("opening {} (--media-store)", config.media_store))?;
         let confinement = Confinement::default();
         if matches!(role, Role::All | Role::Api | Role::Worker) {

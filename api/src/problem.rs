@@ -78,6 +78,8 @@ codes! {
     SessionAlreadyLinked 409 "session_already_linked" "The session is already linked";
     /// The session is not running, or has not reached the state that this operation needs.
     SessionNotReady 409 "session_not_ready" "The session is not ready for this operation";
+    /// The file is not at WhatsApp any more, or does not come from there.
+    MediaNotFetchable 409 "media_not_fetchable" "This file cannot be fetched";
     /// The message is being sent, or has reached a final status.
     MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be canceled";
     /// The message is outbound, or its kind cannot be marked in this way.
@@ -198,6 +200,8 @@ codes! {
     Overloaded 503 "overloaded" "The gateway is overloaded";
     /// The disk is full up to its limit. No file is accepted; everything else works.
     StorageFull 507 "storage_full" "There is no storage left for files";
+    /// The organisation has as many bytes of files as it may have. The detail says how many.
+    MediaQuotaReached 507 "media_quota_reached" "The organisation has no room left for files";
     /// This gateway cannot confine the process that decodes files: its kernel or its container forbids that. No picture, sticker or recording is accepted; everything else works.
     DecodingUnavailable 503 "decoding_unavailable" "Files cannot be decoded safely here";
     /// The gateway is shutting down.

@@ -1,6 +1,6 @@
 //! The operator's settings.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use passerelle_engine::clock::Millis;
 
@@ -17,6 +17,9 @@ pub use crate::state::decoding::LEAST_MIB as DECODING_LEAST_MIB;
 
 /// A host that was not seen for this long is dead: its sessions may be taken.
 pub(crate) const DEAD: Duration = Duration::from_secs(15);
+
+/// How full the disk of the database may be, in percent, before files beside it are deleted.
+const DATABASE_DISK_MAX: u8 = 95;
 
 /// The operator's settings, checked at start.
 #[derive(Debug, Clone)]
@@ -57,6 +60,12 @@ pub struct MediaSettings {
     pub public_url: Arc<str>,
     /// How full the disk may be, in percent, before no more files are stored.
     pub disk_max: u8,
+    /// The most bytes of files of one organisation.
+    pub quota: u64,
+    /// The largest file that is fetched from WhatsApp unless the tenant asks for it, in bytes.
+    pub inbound_max: u64,
+    /// The folder of the database, if it is one file on this machine.
+    pub database_folder: Option<PathBuf>,
     /// How work on untrusted bytes is confined; `None` if this process does no such work.
     pub confinement: Option<Confinement>,
     /// Converts videos, if it is installed.
@@ -74,6 +83,9 @@ impl MediaSettings {
             url_within: Duration::from_secs(30),
             public_url: "".into(),
             disk_max: 100,
+            quota: u64::MAX,
+            inbound_max: u64::MAX,
+            database_folder: None,
             confinement: None,
             ffmpeg: None,
             decoding_mib: decoding::default_mib(),
@@ -89,6 +101,13 @@ impl MediaSettings {
     pub(crate) fn is_full(&self) -> bool {
         let fullness = self.objects.fullness();
         fullness.is_some_and(|percent| percent > self.disk_max)
+    }
+
+    /// Returns whether the database is on the same disk as the files, and that disk is nearly full.
+    pub(crate) fn endangers_database(&self) -> bool {
+        let database = self.database_folder.as_deref();
+        let fullness = database.and_then(|folder| self.objects.fullness_beside(folder));
+        fullness.is_some_and(|percent| percent > DATABASE_DISK_MAX)
     }
 
     /// Returns when a file that is created now is deleted.

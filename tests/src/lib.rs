@@ -46,6 +46,7 @@ pub mod receiver;
 pub mod redis;
 pub mod shop;
 pub mod simulator;
+pub mod tmpfs;
 pub mod tokens;
 pub mod wait;
 pub mod world;

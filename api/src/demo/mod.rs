@@ -78,6 +78,8 @@ fn gateway(listen: SocketAddr) -> Gateway {
         media_url_timeout_ms: MEDIA_URL_TIMEOUT_MS,
         media_disk_max: MEDIA_DISK_MAX,
         ffmpeg: Some(String::new()),
+        media_quota: 1024,
+        media_inbound_max: 100,
         ffmpeg_unconfined: false,
         decoding_memory: None,
         public_url: None,

@@ -47,7 +47,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 45] = [
+const SEND: [Code; 46] = [
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -74,6 +74,7 @@ const SEND: [Code; 45] = [
     Code::MediaTooLong,
     Code::MediaDimensions,
     Code::StorageFull,
+    Code::MediaQuotaReached,
     Code::DecodingUnavailable,
     Code::ShuttingDown,
     Code::InvalidLocation,
@@ -139,6 +140,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::MediaTooLong,
             Code::MediaDimensions,
             Code::StorageFull,
+            Code::MediaQuotaReached,
             Code::DecodingUnavailable,
             Code::ShuttingDown,
         ],
@@ -151,6 +153,7 @@ fn own(id: &str) -> &'static [Code] {
         "mark_message_read" | "mark_message_played" => {
             &[Code::MessageNotMarkable, Code::SessionNotReady]
         }
+        "fetch_media" => &[Code::MediaNotFetchable, Code::UnreadableRow],
         "cancel_message" => &[Code::MessageNotCancelable],
         "create_webhook_endpoint" => &[
             Code::UrlNotAllowed,

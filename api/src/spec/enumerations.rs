@@ -40,7 +40,7 @@ const FURTHER_TYPES: [&str; 5] = [
 ];
 
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
-const FAILURES: [&str; 24] = [
+const FAILURES: [&str; 25] = [
     "not_in_group",
     "recipient_opted_out",
     "invalid_recipient",
@@ -62,6 +62,7 @@ const FAILURES: [&str; 24] = [
     "media_deleted",
     "media_incomplete",
     "storage_full",
+    "media_quota_reached",
     "decoding_unavailable",
     "unreadable_row",
     "internal",

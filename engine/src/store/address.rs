@@ -1,10 +1,16 @@
 //! The address of the store. Off this machine, a connection to PostgreSQL is encrypted and the
 //! server's certificate is checked, unless the operator says otherwise.
 
-use std::{borrow::Cow, net::IpAddr, str::FromStr as _, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::Arc,
+};
 
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 use url::Url;
 
 /// The names of `sslmode` in an address, of PostgreSQL and of sqlx.
@@ -77,6 +83,16 @@ impl Address {
             schema,
             unprotected,
         })
+    }
+
+    /// Returns the folder of the database, if it is a file on this machine.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let options = is_sqlite(&self.url).then(|| SqliteConnectOptions::from_str(&self.url));
+        let file = options?.ok()?.get_filename().to_owned();
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        Some(folder.unwrap_or(Path::new(".")).to_owned())
     }
 
     /// Logs a warning if the connection to the server is not protected.

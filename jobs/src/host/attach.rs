@@ -43,7 +43,7 @@ pub(super) async fn attach(
     let on_disk = objects.on_disk(message.org, stored.object).await;
     let on_disk = on_disk.map_err(|error| match error {
         ObjectsError::NotFound => Outcome::Failed(DELETED.to_owned()),
-        ObjectsError::Failed(error) => {
+        error => {
             tracing::warn!(media.id = %file.id, %error, "the object store does not answer; a message waits");
             Outcome::Later(AGAIN)
         }

@@ -123,6 +123,9 @@ pub enum IngestError {
     /// The disk has no room for files.
     #[error("the disk has no room for files")]
     Full,
+    /// The organisation has as many bytes of files as it may have.
+    #[error("the organisation may have {0} bytes of files")]
+    Quota(u64),
     /// Nothing here may decode files, because it could not be confined.
     #[error("a process that decodes files could not be started or confined")]
     Unconfined,
@@ -131,10 +134,19 @@ pub enum IngestError {
     Stopping,
     /// The object store failed.
     #[error(transparent)]
-    Objects(#[from] ObjectsError),
+    Objects(ObjectsError),
     /// Our side failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<ObjectsError> for IngestError {
+    fn from(error: ObjectsError) -> Self {
+        match error {
+            ObjectsError::Full => Self::Full,
+            error => Self::Objects(error),
+        }
+    }
 }
 
 impl From<BadMedia> for IngestError {

@@ -19,7 +19,7 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    again,
+    again, kinds,
     sealed::{FILE, ORIGIN},
     source::{self, NoFile},
 };
@@ -192,6 +192,7 @@ impl Fetcher {
             } => {
                 let upload = Upload {
                     kind,
+                    size: None,
                     file_name: file_name.clone(),
                     mime_type: mime_type.clone(),
                 };
@@ -202,8 +203,14 @@ impl Fetcher {
                 looks,
                 file_name,
                 asked_again,
+                requested,
             } => {
-                let fetch = source::from_whatsapp(services, &self.whatsapp, org, remote);
+                let most = if *requested {
+                    kinds::INBOUND_MAX
+                } else {
+                    services.settings().media.inbound_max
+                };
+                let fetch = source::from_whatsapp(services, &self.whatsapp, org, remote, most);
                 let kept = tokio::time::timeout(WHATSAPP_WITHIN, fetch).await;
                 match kept.unwrap_or(Err(NoFile::Later)) {
                     Ok(kept) => Ok(kept.stored(looks, file_name.clone())),
@@ -241,6 +248,7 @@ impl Fetcher {
                     error: outcome.error,
                     object: outcome.object,
                     file_sealed: outcome.file_sealed,
+                    size: outcome.size,
                     ..stored
                 };
                 tell(tx, &key, &settings, &clock, &settled).await?;
@@ -287,6 +295,7 @@ fn failed(code: String, due_at: Millis) -> Outcome {
         error: Some(code),
         object: None,
         file_sealed: None,
+        size: 0,
         origin_sealed: None,
         due_at,
     }
@@ -341,6 +350,7 @@ fn here(file: &StoredFile, file_sealed: Vec<u8>, now: Millis) -> Outcome {
         error: None,
         object: Some(file.object),
         file_sealed: Some(file_sealed),
+        size: super::sealed::size(Some(file)),
         origin_sealed: None,
         due_at: now,
     }
@@ -382,7 +392,10 @@ fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcom
         NoFile::Failed(code) => (MediaStatus::Failed, Some(*code), Duration::ZERO),
         NoFile::Moved(_) => (MediaStatus::Pending, None, Duration::ZERO),
         NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
-        NoFile::Later => match again {
+        NoFile::Full if again.is_none() || matches!(origin, Origin::Url { .. }) => {
+            (MediaStatus::Failed, Some("storage_full"), Duration::ZERO)
+        }
+        NoFile::Later | NoFile::Full => match again {
             Some(wait) => (MediaStatus::Pending, None, wait),
             None => (
                 MediaStatus::Failed,
@@ -396,6 +409,7 @@ fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcom
         error: error.map(str::to_owned),
         object: None,
         file_sealed: None,
+        size: 0,
         origin_sealed: None,
         due_at: now.saturating_add(millis(wait)),
     }

@@ -18,6 +18,9 @@ use crate::{
 /// The code of a file that was announced without what is needed to fetch it; it is never fetched.
 const INCOMPLETE: &str = "media_incomplete";
 
+/// The code of a file that is fetched only if the tenant asks for it.
+const TOO_LARGE: &str = "media_too_large";
+
 /// How inbound files are kept. The disk's free space is read before the transaction, which must not wait
 /// for a disk.
 pub(crate) struct Announcing {
@@ -60,8 +63,14 @@ impl Announcing {
             looks: Box::new(looks),
             file_name: media.file_name.clone(),
             asked_again: false,
+            requested: false,
         });
-        let (status, error) = match origin {
+        let (status, error) = match &origin {
+            Some(Origin::WhatsApp { remote, .. })
+                if remote.file.size > self.settings.inbound_max =>
+            {
+                (MediaStatus::Failed, Some(TOO_LARGE.to_owned()))
+            }
             Some(_) if self.is_full => (MediaStatus::Deferred, None),
             Some(_) => (MediaStatus::Pending, None),
             None => (MediaStatus::Failed, Some(INCOMPLETE.to_owned())),

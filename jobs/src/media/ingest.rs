@@ -42,6 +42,8 @@ const UPLOAD_PATIENCE: Duration = Duration::from_secs(25);
 pub struct Upload {
     /// The kind of message that it is for.
     pub kind: MediaKind,
+    /// Its size in bytes, if it is known before.
+    pub size: Option<u64>,
     /// Its file name, cleaned.
     pub file_name: Option<String>,
     /// Its media type, cleaned. It counts where the content does not say it.
@@ -81,15 +83,25 @@ where
     };
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let mut row = super::sealed::row(&key, &file, None)?;
+    let quota = services.settings().media.quota;
     let written = services.store().write(org, move |tx: &mut Tx| {
         Box::pin(async move {
             row.delete_at = super::sealed::delete_at(tx, org, now, row.delete_at).await?;
+            // Others may have been stored meanwhile.
+            let used = store::media::used(tx.conn(), org).await?;
+            if used.saturating_add(row.size.unsigned_abs()) > quota {
+                return Ok(None);
+            }
             store::media::insert(tx, &row).await?;
-            Ok(row.delete_at)
+            Ok(Some(row.delete_at))
         })
     });
     match written.await {
-        Ok(delete_at) => file.delete_at = delete_at,
+        Ok(Some(delete_at)) => file.delete_at = delete_at,
+        Ok(None) => {
+            services.settings().media.objects.forget(org, object).await;
+            return Err(IngestError::Quota(quota));
+        }
         Err(error) => {
             services.settings().media.objects.forget(org, object).await;
             return Err(Fault::Store(error).into());
@@ -109,6 +121,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
     let (kind, most) = (upload.kind, kinds::size_max(upload.kind));
+    in_quota(services, org, upload.size).await?;
     let mut incoming = Incoming::new(bytes, most);
     let head = incoming.gather(HEAD).await?;
     if head.is_empty() {
@@ -123,9 +136,9 @@ where
     if !kinds::is_open(sniffed) || kind == MediaKind::Image || kind == MediaKind::Sticker {
         checked(sniffed)?;
     }
-    let came = Sealing::new(services, org, kind)
-        .all(head.clone(), incoming)
-        .await;
+    let size = upload.size.map(|size| size.min(most));
+    let sealing = Sealing::new(services, org, kind, size)?;
+    let came = sealing.all(head.clone(), incoming).await;
     let came = came.map_err(|error| error.of(sniffed))?;
     let objects = &services.settings().media.objects;
     let found = match found(services, &came, head).await {
@@ -157,6 +170,25 @@ where
         looks,
         file_name: upload.file_name,
     })
+}
+
+/// Returns an error if an organisation may not have this many bytes more.
+pub(super) async fn in_quota(
+    services: &Services,
+    org: OrgId,
+    size: Option<u64>,
+) -> Result<(), IngestError> {
+    let quota = services.settings().media.quota;
+    let used = {
+        let mut conn = services.store().read(org).await.map_err(Fault::from)?;
+        store::media::used(&mut conn, org)
+            .await
+            .map_err(Fault::from)?
+    };
+    if used.saturating_add(size.unwrap_or(1)) > quota {
+        return Err(IngestError::Quota(quota));
+    }
+    Ok(())
 }
 
 /// Returns the type of a stored file by its content. `head` is its beginning.
@@ -194,8 +226,9 @@ async fn looks(
             let Some(made) = made else {
                 return Ok((None, looks));
             };
+            let size = made.len() as u64;
             let made = futures_util::stream::iter([Ok::<_, std::io::Error>(made)]);
-            let anew = replaced(came, services, kind, made).await?;
+            let anew = replaced(came, services, kind, (made, size)).await?;
             Ok((Some(anew), looks))
         }
         MediaKind::Video => {
@@ -203,7 +236,8 @@ async fn looks(
             let Some(made) = made else {
                 return Ok((None, looks));
             };
-            let anew = replaced(came, services, kind, chunks(made)).await?;
+            let size = made.metadata().map_or(0, |file| file.len());
+            let anew = replaced(came, services, kind, (chunks(made), size)).await?;
             Ok((Some(anew), looks))
         }
         MediaKind::Document => {
@@ -315,13 +349,13 @@ async fn replaced<S>(
     came: &Sealed,
     services: &Services,
     kind: MediaKind,
-    made: S,
+    (made, size): (S, u64),
 ) -> Result<Sealed, IngestError>
 where
     S: Stream<Item = std::io::Result<Bytes>> + Send + Unpin,
 {
     let incoming = Incoming::new(made, u64::MAX);
-    let sealing = Sealing::new(services, came.org, kind);
+    let sealing = Sealing::new(services, came.org, kind, Some(size))?;
     let anew = sealing.all(Bytes::new(), incoming).await?;
     came.forget(&services.settings().media.objects).await;
     Ok(anew)
@@ -336,14 +370,21 @@ struct Sealing {
 }
 
 impl Sealing {
-    fn new(services: &Services, org: OrgId, kind: MediaKind) -> Self {
+    fn new(
+        services: &Services,
+        org: OrgId,
+        kind: MediaKind,
+        size: Option<u64>,
+    ) -> Result<Self, ObjectsError> {
         let object = ObjectId::new(services.clock());
-        Self {
+        let size = size.map(SealedFile::sealed_size);
+        let objects = &services.settings().media.objects;
+        Ok(Self {
             org,
             object,
             sealer: Sealer::new(MediaClass::from(kind)),
-            writing: services.settings().media.objects.write(org, object),
-        }
+            writing: objects.write(org, object, size)?,
+        })
     }
 
     async fn all<S, E>(self, head: Bytes, incoming: Incoming<S>) -> Result<Sealed, IngestError>

@@ -8,9 +8,10 @@
 //! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
 //! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
 //! | `confined`, `work` | a process with almost no rights for untrusted bytes; what it does with them |
+//! | `room` | room on the disk for files |
 //! | `objects`, `reader` | the object store, which holds encrypted bytes only; a stored file, read like one on disk |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |
-//! | `source`, `again` | where files are fetched: an address, WhatsApp; files that WhatsApp no longer keeps |
+//! | `source`, `again`, `requested` | where files are fetched: an address, WhatsApp; files that WhatsApp no longer keeps; large files that a tenant asks for |
 //! | `outgoing`, `incoming` | the file of an outbound message; of an inbound one |
 //! | `view`, `sealed` | a file as it is shown; its encrypted parts and its row |
 //! | `link` | signed links, which open one file for a while |
@@ -33,7 +34,9 @@ mod picture;
 mod reader;
 mod ready;
 mod recording;
+mod requested;
 pub(crate) mod retention;
+mod room;
 pub(crate) mod sealed;
 mod source;
 #[cfg(feature = "sandbox")]
@@ -65,6 +68,7 @@ pub use self::{
     link::{SignedUrl, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{MediaSource, SourceError},
+    requested::{Requested, request},
     view::{View, sha256},
 };
 use crate::{

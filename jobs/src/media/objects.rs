@@ -16,6 +16,8 @@ use passerelle_engine::{
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 
+use super::room::{self, Reservation, Room};
+
 /// How much of a file is buffered while it is written to a folder.
 const FOLDER_CHUNK: usize = 128 * 1024;
 /// The same for a bucket: S3 accepts no smaller part.
@@ -27,7 +29,10 @@ pub enum ObjectsError {
     /// The object does not exist.
     #[error("the object store does not have it")]
     NotFound,
-    /// The store cannot be reached, is full, or refused the request.
+    /// The disk has no room.
+    #[error("the disk has no room for files")]
+    Full,
+    /// The store cannot be reached, or refused the request.
     #[error("the object store failed")]
     Failed(#[source] object_store::Error),
 }
@@ -46,6 +51,7 @@ impl From<object_store::Error> for ObjectsError {
     fn from(error: object_store::Error) -> Self {
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound,
+            error if room::is_full(&error) => Self::Full,
             error => Self::Failed(error),
         }
     }
@@ -57,15 +63,16 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     chunk: usize,
-    /// The folder, if the store is one.
-    folder: Option<PathBuf>,
+    room: Room,
 }
 
 impl Objects {
     /// Opens `s3://bucket[/prefix]`, or a folder, which is created if needed. Access to a bucket is
     /// configured with AWS's environment variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// `AWS_REGION`, and `AWS_ENDPOINT` for a server that is not Amazon's.
-    pub fn open(place: &str) -> anyhow::Result<Self> {
+    ///
+    /// A folder's disk may be `disk_max` percent full.
+    pub fn open(place: &str, disk_max: u8) -> anyhow::Result<Self> {
         if place.starts_with("s3://") {
             return Self::bucket(&Url::parse(place).context("reading the bucket's address")?);
         }
@@ -78,7 +85,7 @@ impl Objects {
             store: Arc::new(store),
             prefix: Path::default(),
             chunk: FOLDER_CHUNK,
-            folder: Some(folder),
+            room: Room::of(Some(folder), disk_max),
         })
     }
 
@@ -88,17 +95,20 @@ impl Objects {
             store: Arc::new(object_store::memory::InMemory::new()),
             prefix: Path::default(),
             chunk: FOLDER_CHUNK,
-            folder: None,
+            room: Room::of(None, 100),
         }
     }
 
     /// Returns how full the folder's disk is, in percent; `None` for a bucket.
     pub(crate) fn fullness(&self) -> Option<u8> {
-        let disk = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
-        // As `df` counts: space reserved for root is not free.
-        let used = disk.f_blocks.saturating_sub(disk.f_bfree);
-        let whole = used.saturating_add(disk.f_bavail).max(1);
-        u8::try_from(used.saturating_mul(100).div_ceil(whole)).ok()
+        room::fullness(self.room.folder()?)
+    }
+
+    /// Returns how full the folder's disk is, in percent, if another folder is on the same disk.
+    pub(crate) fn fullness_beside(&self, other: &std::path::Path) -> Option<u8> {
+        let folder = self.room.folder()?;
+        let disk = |folder| Some(rustix::fs::stat(folder).ok()?.st_dev);
+        (disk(folder)? == disk(other)?).then(|| room::fullness(folder))?
     }
 
     fn bucket(url: &Url) -> anyhow::Result<Self> {
@@ -115,7 +125,7 @@ impl Objects {
             store: Arc::new(store),
             prefix: Path::parse(url.path()).context("reading the prefix in the bucket")?,
             chunk: BUCKET_CHUNK,
-            folder: None,
+            room: Room::of(None, 100),
         })
     }
 
@@ -126,13 +136,20 @@ impl Objects {
             .collect()
     }
 
-    /// Starts writing a new object.
-    pub(super) fn write(&self, org: OrgId, object: ObjectId) -> Writing {
-        let store = Arc::clone(&self.store);
-        Writing(
-            BufWriter::with_capacity(store, self.path(org, object), self.chunk)
-                .with_max_concurrency(1),
-        )
+    /// Starts writing a new object. Fails if the disk has no room for `size` bytes.
+    pub(super) fn write(
+        &self,
+        org: OrgId,
+        object: ObjectId,
+        size: Option<u64>,
+    ) -> Result<Writing, ObjectsError> {
+        let reservation = self.room.reserve(size)?;
+        let (store, path) = (Arc::clone(&self.store), self.path(org, object));
+        let writer = BufWriter::with_capacity(store, path, self.chunk).with_max_concurrency(1);
+        Ok(Writing {
+            writer,
+            reservation,
+        })
     }
 
     /// Returns the bytes `wanted` of a file, decrypted while they are read.
@@ -190,7 +207,7 @@ impl Objects {
             return Ok(OnDisk::Own(path));
         }
         let failed = |error| {
-            ObjectsError::Failed(object_store::Error::Generic {
+            ObjectsError::from(object_store::Error::Generic {
                 store: "disk",
                 source: Box::new(error),
             })
@@ -255,26 +272,30 @@ fn ids(path: &Path, depth: usize) -> Option<(OrgId, ObjectId)> {
 }
 
 /// An object that is being written. It does not exist before it is finished.
-pub(super) struct Writing(BufWriter);
+pub(super) struct Writing {
+    writer: BufWriter,
+    reservation: Reservation,
+}
 
 impl Writing {
     pub(super) async fn write(&mut self, bytes: Vec<u8>) -> Result<(), ObjectsError> {
-        Ok(self.0.put(bytes.into()).await?)
+        self.reservation.write(bytes.len() as u64)?;
+        Ok(self.writer.put(bytes.into()).await?)
     }
 
     pub(super) async fn finish(mut self) -> Result<(), ObjectsError> {
         let failed = |error| {
-            ObjectsError::Failed(object_store::Error::Generic {
+            ObjectsError::from(object_store::Error::Generic {
                 store: "writer",
                 source: Box::new(error),
             })
         };
-        self.0.shutdown().await.map_err(failed)
+        self.writer.shutdown().await.map_err(failed)
     }
 
     /// Gives up the object; nothing stays behind.
     pub(super) async fn abort(mut self) {
-        if let Err(error) = self.0.abort().await {
+        if let Err(error) = self.writer.abort().await {
             tracing::debug!(%error, "a half-written object could not be deleted");
         }
     }

@@ -15,7 +15,7 @@ use super::view;
 use crate::{
     media::{
         error::{BadFile, IngestError},
-        ingest::Upload,
+        ingest::{self, Upload},
         kinds,
     },
     model::{MediaFile, MediaStatus, Origin, millis},
@@ -86,9 +86,11 @@ pub(crate) async fn find(
             }))
         }
         MediaSource::Bytes(bytes) => {
+            let size = bytes.len() as u64;
             let whole = stream::iter([Ok::<_, Infallible>(bytes.into())]);
             let upload = Upload {
                 kind,
+                size: Some(size),
                 file_name: media.file_name.clone(),
                 mime_type: media.mime_type.clone(),
             };
@@ -108,6 +110,7 @@ pub(crate) async fn find(
             if services.settings().media.is_full() {
                 return Err(IngestError::Full);
             }
+            ingest::in_quota(services, org, None).await?;
             let file = pending(services, org, kind);
             media.media_id = file.id;
             let origin = Origin::Url {

@@ -1,4 +1,4 @@
-//! Deletes expired files, and reconciles rows with objects: an object without a row is deleted, a row
+//! Deletes expired files, and others before the disk of the database is full. Reconciles rows with objects: an object without a row is deleted, a row
 //! without its object is marked as failed.
 
 use std::{pin::pin, time::Duration};
@@ -29,6 +29,9 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(fault) = sweep(&services, services.clock().now()).await {
             tracing::warn!(error = %fault, "expired files could not be deleted; trying again later");
+        }
+        if let Err(fault) = make_room(&services).await {
+            tracing::warn!(error = %fault, "no room could be made for the database; trying again");
         }
         if services.clock().monotonic() >= reconcile_at {
             log_result(reconcile(&services, COMING_IN).await);
@@ -72,6 +75,36 @@ pub(super) async fn sweep(services: &Services, now: Millis) -> Result<(), Fault>
             }
             Ok(_) => {}
         }
+    }
+    Ok(())
+}
+
+/// Deletes stored files, those first that would be deleted next, while the disk that the database shares
+/// with them is nearly full: without room the database accepts and records nothing.
+pub(super) async fn make_room(services: &Services) -> Result<(), Fault> {
+    let media = &services.settings().media;
+    let mut deleted = 0;
+    while media.endangers_database() {
+        let oldest = {
+            let mut conn = services.store().read_system().await?;
+            media_claims::oldest(&mut conn, services.clock().now()).await?
+        };
+        if oldest.is_empty() {
+            break;
+        }
+        for (org, id) in oldest {
+            if !media.endangers_database() {
+                break;
+            }
+            deleted += usize::from(super::delete(services, org, id).await?);
+        }
+    }
+    if deleted > 0 {
+        metrics::counter!("passerelle_media_deleted_for_room_total").increment(deleted as u64);
+        tracing::error!(
+            deleted,
+            "the disk of the database is nearly full: files were deleted before their time"
+        );
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use passerelle_engine::{
 
 use crate::{
     error::Fault,
-    model::{MediaFile, Origin, millis},
+    model::{MediaFile, Origin, StoredFile, millis},
     store::{self, media::Stored},
 };
 
@@ -74,11 +74,18 @@ pub(crate) fn row(
         origin_sealed: origin.transpose()?,
         object: file.stored.as_ref().map(|stored| stored.object),
         file_sealed: stored.transpose()?,
+        size: size(file.stored.as_ref()),
         attempts: 0,
         created_at: file.created_at,
         delete_at: file.delete_at,
         needed_until: 0,
     })
+}
+
+/// Returns the bytes that a file counts for in its organisation's quota.
+pub(super) fn size(stored: Option<&StoredFile>) -> i64 {
+    let size = stored.map_or(0, |stored| stored.file.size);
+    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// Returns when a file that was created at `created_at` is deleted: after its organisation's own

@@ -11,7 +11,7 @@ use passerelle_engine::{
 use reqwest::{Client, Response, StatusCode, header, redirect};
 
 use super::{
-    ingest::{Upload, found, take_in},
+    ingest::{Upload, found, in_quota, take_in},
     kinds::{self, HEAD},
     objects::Writing,
 };
@@ -37,6 +37,8 @@ pub(super) enum NoFile {
     Expired,
     /// It was uploaded again, under this path.
     Moved(String),
+    /// The disk has no room for it.
+    Full,
     /// The other side did not answer, or not properly: retry later.
     Later,
 }
@@ -45,6 +47,8 @@ impl From<IngestError> for NoFile {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Bad(bad) => Self::Failed(bad.why.code()),
+            IngestError::Full => Self::Full,
+            IngestError::Quota(_) => Self::Failed(QUOTA),
             IngestError::Unconfined => Self::Failed("decoding_unavailable"),
             error => {
                 tracing::debug!(%error, "a file could not be stored");
@@ -93,8 +97,8 @@ pub(super) async fn from_url(
     let url = egress.check_url(url).map_err(|_| NOT_ALLOWED)?;
     let reply = client.get(url).send().await.map_err(|error| why(&error))?;
     let reply = judged(reply)?;
-    let announced = reply.content_length().unwrap_or(0);
-    if announced > kinds::size_max(upload.kind) {
+    upload.size = reply.content_length();
+    if upload.size.unwrap_or(0) > kinds::size_max(upload.kind) {
         return Err(NoFile::Failed("media_too_large"));
     }
     // The server's word counts least: many call every file the same.
@@ -108,6 +112,8 @@ pub(super) async fn from_url(
     Ok(take_in(services, org, upload, bytes).await?)
 }
 
+/// The code of a file for which the organisation has no quota left.
+const QUOTA: &str = "media_quota_reached";
 const NOT_ALLOWED: NoFile = NoFile::Failed("url_not_allowed");
 
 fn judged(reply: Response) -> Result<Response, NoFile> {
@@ -147,7 +153,9 @@ pub(super) async fn from_whatsapp(
     whatsapp: &WhatsApp,
     org: OrgId,
     remote: &Remote,
+    most: u64,
 ) -> Result<Kept, NoFile> {
+    in_quota(services, org, Some(remote.file.size)).await?;
     let sealed = whatsapp.fetch(remote).await.map_err(|error| match error {
         FetchError::Expired => NoFile::Expired,
         FetchError::NoPlace => NoFile::Failed("media_incomplete"),
@@ -155,8 +163,10 @@ pub(super) async fn from_whatsapp(
     })?;
     let objects = &services.settings().media.objects;
     let object = ObjectId::new(services.clock());
-    let mut writing = objects.write(org, object);
-    let most = SealedFile::sealed_size(kinds::INBOUND_MAX);
+    let most = SealedFile::sealed_size(most);
+    let declared = SealedFile::sealed_size(remote.file.size).min(most);
+    let writing = objects.write(org, object, Some(declared));
+    let mut writing = writing.map_err(IngestError::from)?;
     match checked(
         &mut writing,
         remote,

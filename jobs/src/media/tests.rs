@@ -67,7 +67,7 @@ impl World {
             egress: Egress::new(Vec::new()),
             schedule: Schedule::default(),
             media: MediaSettings {
-                objects: Objects::open(&files.display().to_string()).unwrap(),
+                objects: Objects::open(&files.display().to_string(), 100).unwrap(),
                 ..MediaSettings::nowhere()
             },
         };
@@ -82,6 +82,7 @@ impl World {
 
     async fn document(&self, bytes: &'static [u8]) -> MediaFile {
         let upload = Upload {
+            size: None,
             kind: MediaKind::Document,
             file_name: None,
             mime_type: None,

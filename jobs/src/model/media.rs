@@ -108,5 +108,8 @@ pub enum Origin {
         /// Whether its sender's phone was asked to upload it again.
         #[serde(default)]
         asked_again: bool,
+        /// Whether the tenant asked for it, although it is large.
+        #[serde(default)]
+        requested: bool,
     },
 }

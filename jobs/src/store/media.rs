@@ -24,6 +24,8 @@ pub(crate) struct Stored {
     pub(crate) origin_sealed: Option<Vec<u8>>,
     pub(crate) object: Option<ObjectId>,
     pub(crate) file_sealed: Option<Vec<u8>>,
+    /// Bytes of its content; 0 until they are stored.
+    pub(crate) size: i64,
     pub(crate) attempts: i64,
     pub(crate) created_at: Millis,
     pub(crate) delete_at: Millis,
@@ -35,8 +37,8 @@ pub(crate) struct Stored {
 pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO media (id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, \
-         file_sealed, attempts, due_at, created_at, delete_at, needed_until) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)",
+         file_sealed, attempts, due_at, created_at, delete_at, needed_until, size) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -52,6 +54,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Stored) -> Result<(), sqlx::Error>
     .bind(new.created_at)
     .bind(new.delete_at)
     .bind(new.needed_until)
+    .bind(new.size)
     .run(tx)
     .await
 }
@@ -64,7 +67,7 @@ pub(crate) async fn read(
 ) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
-         attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2",
+         attempts, created_at, delete_at, needed_until, size FROM media WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())
@@ -85,6 +88,7 @@ impl FromRow<'_, AnyRow> for Stored {
             origin_sealed: row.try_get("origin_sealed")?,
             object: row::id_or_null(row, "object")?,
             file_sealed: row.try_get("file_sealed")?,
+            size: row.try_get("size")?,
             attempts: row.try_get("attempts")?,
             created_at: row.try_get("created_at")?,
             delete_at: row.try_get("delete_at")?,
@@ -119,13 +123,14 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
     pub(crate) object: Option<ObjectId>,
     pub(crate) file_sealed: Option<Vec<u8>>,
+    pub(crate) size: i64,
     /// The new origin, if it changed.
     pub(crate) origin_sealed: Option<Vec<u8>>,
     pub(crate) due_at: Millis,
 }
 
 /// Records the outcome of try number `attempts`. Returns false if that try is over: the file was
-/// deleted, or another try has begun. The origin is deleted unless another try follows.
+/// deleted, or another try has begun. The origin is deleted unless another try follows, or may be asked for.
 pub(crate) async fn settle(
     tx: &mut Tx,
     org: OrgId,
@@ -134,8 +139,9 @@ pub(crate) async fn settle(
     outcome: &Outcome,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE media SET status = $4, error = $5, object = $6, file_sealed = $7, due_at = $8, \
-         origin_sealed = CASE WHEN $4 = 'pending' THEN coalesce($9, origin_sealed) END \
+        "UPDATE media SET status = $4, error = $5, object = $6, file_sealed = $7, due_at = $8, size = $10, \
+         origin_sealed = CASE WHEN $4 = 'pending' OR (message_id IS NOT NULL \
+             AND $5 IN ('media_too_large', 'media_quota_reached')) THEN coalesce($9, origin_sealed) END \
          WHERE org_id = $1 AND id = $2 AND attempts = $3 AND status = 'fetching'",
     )
     .bind(org.to_string())
@@ -147,6 +153,37 @@ pub(crate) async fn settle(
     .bind(outcome.file_sealed.as_deref())
     .bind(outcome.due_at)
     .bind(outcome.origin_sealed.as_deref())
+    .bind(outcome.size)
+    .changes(tx)
+    .await
+}
+
+/// Returns the bytes of all files of an organisation.
+pub(crate) async fn used(conn: &mut AnyConnection, org: OrgId) -> Result<u64, sqlx::Error> {
+    let sql = "SELECT CAST(coalesce(sum(size), 0) AS bigint) FROM media WHERE org_id = $1";
+    let used: i64 = sqlx::query_scalar(sql)
+        .bind(org.to_string())
+        .fetch_one(conn)
+        .await?;
+    Ok(used.unsigned_abs())
+}
+
+/// Makes a file that failed due to be fetched, from this origin. Returns false if it did not fail.
+pub(crate) async fn fetch_again(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    origin_sealed: &[u8],
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE media SET status = 'pending', error = NULL, attempts = 0, due_at = $4, origin_sealed = $3 \
+         WHERE org_id = $1 AND id = $2 AND status = 'failed'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(origin_sealed)
+    .bind(now)
     .changes(tx)
     .await
 }

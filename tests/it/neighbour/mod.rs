@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
 //! | `decoder` | what a file does to the process that decodes it |
+//! | `disk` | a disk that is full, quotas, large files that come in |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 
 mod bad_jobs;
 mod bad_rows;
 mod decoder;
+mod disk;
 mod door;
 
 use anyhow::{Context as _, Result};

@@ -46,7 +46,7 @@ pub(super) async fn of(
     let bytes = media::bytes(services, &file, stored, range).await;
     let bytes = bytes.map_err(|error| match error {
         ObjectsError::NotFound => Problem::new(Code::MediaUnavailable),
-        ObjectsError::Failed(error) => {
+        error => {
             tracing::error!(media.id = %file.id, %error, "a file could not be read");
             Problem::new(Code::DependencyDown)
         }

@@ -13,11 +13,11 @@ use passerelle_jobs::{
     Services, clean_file_name,
     content::MediaKind,
     ids::{MediaId, MessageId, SessionId},
-    media::{self, Upload, View, clean_media_type},
+    media::{self, Requested, Upload, View, clean_media_type},
     model::MediaFile,
     services::{UPLOADS, UPLOADS_OF_ONE},
 };
-use poem::{Request, web::Data};
+use poem::{Request, http::header, web::Data};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -177,13 +177,18 @@ impl MediaFiles {
         file_name: Query<Option<String>>,
         /// The media type of a document, instead of the type in the form. It counts where the content does not say it.
         mime_type: Query<Option<String>>,
+        request: &Request,
         body: Form,
     ) -> Result<Created<Media>, Problem> {
         let given = given(mime_type.0.as_deref())?;
         let part = body.open().await?;
-        let name = file_name.0.or(part.file_name);
-        let mime_type = given.or(part.mime_type);
-        take(&services, caller, kind.0, (name, mime_type), part.bytes).await
+        let upload = Upload {
+            kind: kind.0.into(),
+            size: size(request),
+            file_name: file_name.0.or(part.file_name),
+            mime_type: given.or(part.mime_type),
+        };
+        take(&services, caller, upload, part.bytes).await
     }
 
     /// Upload a file as the body.
@@ -200,10 +205,16 @@ impl MediaFiles {
         file_name: Query<Option<String>>,
         /// The media type of a document. It counts where the content does not say it.
         mime_type: Query<Option<String>>,
+        request: &Request,
         body: Raw,
     ) -> Result<Created<Media>, Problem> {
-        let named = (file_name.0, given(mime_type.0.as_deref())?);
-        take(&services, caller, kind.0, named, body.open()).await
+        let upload = Upload {
+            kind: kind.0.into(),
+            size: size(request),
+            file_name: file_name.0,
+            mime_type: given(mime_type.0.as_deref())?,
+        };
+        take(&services, caller, upload, body.open()).await
     }
 
     /// Read the description of a file.
@@ -238,6 +249,28 @@ impl MediaFiles {
     ) -> Result<Content, Problem> {
         let file = media::read(&services, caller.0.org, id.0.0).await?;
         content::of(&services, file.ok_or_else(not_found)?, request).await
+    }
+
+    /// Fetch a file that was left at WhatsApp.
+    ///
+    /// A file that came in and is larger than the gateway fetches by itself has failed with `media_too_large`; one for
+    /// which the organisation had no room has failed with `media_quota_reached`. This fetches it, up to 2 GiB, while
+    /// WhatsApp still has it. `media.available` or `media.failed` follows.
+    #[oai(path = "/:id/fetch", method = "post", operation_id = "fetch_media")]
+    async fn fetch_media(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The file.
+        id: Path<Id<MediaId>>,
+    ) -> Result<Success<Media>, Problem> {
+        let requested = media::request(&services, caller.0.org, id.0.0).await?;
+        let file = match requested {
+            Requested::Due(file) => file,
+            Requested::NotFound => return Err(not_found()),
+            Requested::Nothing => return Err(Problem::new(Code::MediaNotFetchable)),
+        };
+        Ok(Success::of(media::view(&services, file).await?.into()))
     }
 
     /// Delete a file.
@@ -291,17 +324,20 @@ fn given(mime_type: Option<&str>) -> Result<Option<String>, Problem> {
     Ok(Some(clean))
 }
 
+/// Returns the size of the body, which is about that of the file, if the request says it.
+fn size(request: &Request) -> Option<u64> {
+    request.header(header::CONTENT_LENGTH)?.parse().ok()
+}
+
 async fn take(
     services: &Services,
     caller: Caller,
-    kind: Kind,
-    (file_name, mime_type): (Option<String>, Option<String>),
+    upload: Upload,
     bytes: Stream,
 ) -> Result<Created<Media>, Problem> {
     let upload = Upload {
-        kind: kind.into(),
-        file_name: file_name.as_deref().and_then(clean_file_name),
-        mime_type,
+        file_name: upload.file_name.as_deref().and_then(clean_file_name),
+        ..upload
     };
     let file: MediaFile = media::ingest(services, caller.0.org, upload, bytes).await?;
     Ok(Created::of(media::view(services, file).await?.into()))
@@ -317,6 +353,9 @@ impl From<media::IngestError> for Problem {
                 "An organisation may upload {UPLOADS_OF_ONE} files at once, and all together {UPLOADS}."
             )),
             IngestError::Full => Self::new(Code::StorageFull),
+            IngestError::Quota(most) => Self::new(Code::MediaQuotaReached).detail(format!(
+                "An organisation may have {most} bytes of files (--media-quota). Delete some, or keep them for a shorter time."
+            )),
             IngestError::Unconfined => Self::new(Code::DecodingUnavailable),
             IngestError::Stopping => Self::new(Code::ShuttingDown),
             IngestError::Objects(error) => {

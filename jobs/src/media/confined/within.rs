@@ -45,7 +45,7 @@ fn try_to_obey(order: &str) -> anyhow::Result<Infallible> {
     anyhow::ensure!(parent_id() == parent, "the gateway is already gone");
     limit(limits).context("setting limits")?;
     setpriority_process(None, NICE).context("lowering the priority")?;
-    first_to_be_killed().context("asking to be killed before the gateway")?;
+    first_to_be_killed();
     match task {
         Task::Program {
             path,
@@ -77,8 +77,9 @@ fn told(work: impl FnOnce() -> anyhow::Result<()>) -> ! {
 }
 
 /// When the machine runs out of memory, the kernel kills this process first.
-fn first_to_be_killed() -> std::io::Result<()> {
-    std::fs::write("/proc/self/oom_score_adj", "1000")
+fn first_to_be_killed() {
+    // Some containers do not allow it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 fn limit(limits: Limits) -> rustix::io::Result<()> {

@@ -166,6 +166,21 @@ pub(crate) async fn overdue(
     Ok(row::each("media", &rows, ids))
 }
 
+/// Returns the stored files that would be deleted next, and that no waiting message needs.
+pub(crate) async fn oldest(
+    conn: &mut SystemRead,
+    now: Millis,
+) -> Result<Vec<(OrgId, MediaId)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, id FROM media WHERE object IS NOT NULL AND needed_until <= $1 ORDER BY delete_at LIMIT 50",
+    )
+    .bind(now)
+    .fetch_all(&mut **conn)
+    .await?;
+    let ids = |row: &AnyRow| Ok((row::id(row, "org_id")?, row::id(row, "id")?));
+    Ok(row::each("media", &rows, ids))
+}
+
 /// Returns whether a file has this object.
 pub(crate) async fn is_known(conn: &mut SystemRead, object: ObjectId) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT id FROM media WHERE object = $1")

@@ -137,6 +137,7 @@ impl RunningSession {
             self.stop.clone(),
         );
         let options = ConnectionOptions {
+            org: self.lease.org,
             label: self.lease.session,
             lost: self.lost.clone(),
             urgency: self.urgency,

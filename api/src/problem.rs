@@ -186,6 +186,8 @@ codes! {
     TooManyConnections 429 "too_many_connections" "Too many connections from this address";
     /// The organisation has the maximum number of this resource.
     LimitReached 429 "limit_reached" "The organisation has reached its limit";
+    /// The organisation has the maximum number of sessions.
+    SessionLimit 429 "session_limit" "The organisation has its maximum number of sessions";
     /// An error in the gateway. The log has the cause, under the request id.
     Internal 500 "internal" "Internal error";
     /// A stored value that the request needs is damaged, or was written by a later version. Nothing else is affected.

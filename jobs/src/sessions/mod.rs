@@ -37,18 +37,40 @@ use crate::{
     store::{self, sessions::Stored},
 };
 
+/// Why a session was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The organisation already has so many.
+    #[error("the organisation already has {0} sessions")]
+    TooMany(i64),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for CreateError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
 /// Creates a session. It stays stopped until the tenant connects it.
-pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
+pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
     let (stored_name, vault) = (name.to_owned(), services.vault().clone());
+    let limit = services.settings().session_limit;
     services
         .store()
         .write(org, move |tx| {
             Box::pin(async move {
+                if store::sessions::count(tx, org).await? >= limit {
+                    return Err(CreateError::TooMany(limit));
+                }
                 store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
-                vault.create_session_key(tx, org, id).await?;
-                Ok::<_, Fault>(())
+                let key = vault.create_session_key(tx, org, id).await;
+                key.map_err(Fault::from)?;
+                Ok(())
             })
         })
         .await?;

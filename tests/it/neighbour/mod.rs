@@ -5,11 +5,13 @@
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
+//! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 
 mod bad_jobs;
 mod bad_rows;
 mod door;
+mod sessions;
 mod webhooks;
 
 use anyhow::{Context as _, Result};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use passerelle_jobs::error::Fault;
+use passerelle_jobs::{QUERY_MAX, error::Fault};
 use poem::{
     IntoResponse, Response,
     error::ResponseError,
@@ -194,6 +194,8 @@ codes! {
     UnreadableRow 500 "unreadable_row" "A stored row cannot be read";
     /// The store cannot be reached. Nothing was accepted.
     DependencyDown 503 "dependency_down" "The store cannot be reached";
+    /// The query took longer than 5 s and was ended. Ask for a smaller page, or for fewer rows by a filter.
+    QueryTimeout 503 "query_timeout" "The query took too long";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
     /// The request bodies in progress use the memory that is available for them, or for those of the organisation. `Retry-After` says when to try again.
@@ -404,6 +406,13 @@ impl ResponseError for Problem {
 impl From<Fault> for Problem {
     /// Logs the cause, once. The caller does not see it.
     fn from(fault: Fault) -> Self {
+        if fault.is_query_timeout() {
+            tracing::warn!("a query took too long");
+            return Self::new(Code::QueryTimeout).detail(format!(
+                "A query may take {} s. Ask for a smaller page, or for fewer rows by a filter.",
+                QUERY_MAX.as_secs()
+            ));
+        }
         let outage = fault.is_outage();
         let unreadable = fault.is_permanent();
         let cause = anyhow::Error::from(fault);

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     error::Fault,
     model::{ApiKey, Listed, Page},
+    queries::{ListRead, bounded},
     services::Services,
     store,
 };
@@ -53,8 +54,9 @@ pub async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, Fault> {
-    let mut conn = services.store().read(org).await?;
-    Ok(store::keys::list(&mut conn, org, page).await?)
+    let mut read = ListRead::begin(services, org).await?;
+    let listed = bounded(store::keys::list(read.conn(), org, page)).await;
+    read.end(listed)
 }
 
 /// Revokes a key at once. Returns whether there is such a key.

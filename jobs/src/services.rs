@@ -34,6 +34,15 @@ pub const UPLOADS: usize = 32;
 /// Uploads of one organisation at once.
 pub const UPLOADS_OF_ONE: usize = 4;
 
+/// Returns the lists that a process reads at once, and those of one organisation. Fewer than there are
+/// connections, so that some are left for everything else.
+fn lists(dialect: Dialect) -> Shares<OrgId> {
+    match dialect {
+        Dialect::Sqlite => Shares::new(3, 2),
+        Dialect::Postgres => Shares::new(16, 4),
+    }
+}
+
 /// The brain. Cheap to clone.
 #[derive(Clone)]
 pub struct Services(Arc<Shared>);
@@ -60,6 +69,8 @@ struct Shared {
     rates: Rates,
     /// Limits how many files an organisation uploads at once.
     uploads: Shares<OrgId>,
+    /// Limits how many lists are read at once.
+    lists: Shares<OrgId>,
     /// Limits how many files are decoded at once.
     decoding: Decoding,
     /// Notified when a session should start or stop.
@@ -112,6 +123,8 @@ accessors! {
     rates: Rates,
     /// Returns the shares of uploads at once.
     uploads: Shares<OrgId>,
+    /// Returns the shares of lists that are read at once.
+    lists: Shares<OrgId>,
     /// Returns the slots for files that are decoded at once.
     decoding: Decoding,
     /// Returns the signal that a session should start or stop.
@@ -135,6 +148,7 @@ impl Services {
         mut chance: StdRng,
     ) -> Self {
         let boot = format!("{:016x}", chance.random::<u64>()).into();
+        let lists = lists(store.dialect());
         Self(Arc::new(Shared {
             store,
             vault,
@@ -149,6 +163,7 @@ impl Services {
             previews: Arc::default(),
             rates: Rates::default(),
             uploads: Shares::new(UPLOADS, UPLOADS_OF_ONE),
+            lists,
             decoding: Decoding::default(),
             sessions: Arc::default(),
             wake_publisher: WakePublisher::default(),

@@ -18,6 +18,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::InvalidApiKey,
             Code::InsufficientScope,
             Code::DependencyDown,
+            Code::QueryTimeout,
             Code::UnreadableRow,
             Code::RateLimited,
         ]);

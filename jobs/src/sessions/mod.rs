@@ -32,6 +32,7 @@ use crate::{
     model::{
         Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis, report_unreadable,
     },
+    queries::{ListRead, bounded},
     services::Services,
     settings::DEAD,
     store::{self, sessions::Stored},
@@ -112,9 +113,10 @@ pub async fn list(
     page: &Page<SessionId>,
 ) -> Result<Listed<Session>, Fault> {
     let key = services.vault().org_key(org).await?;
-    let mut conn = services.store().read(org).await?;
-    let seen_since = seen_since(services, &mut conn).await?;
-    let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
+    let mut read = ListRead::begin(services, org).await?;
+    let seen_since = seen_since(services, read.conn()).await?;
+    let stored = bounded(store::sessions::list(read.conn(), org, page, seen_since)).await;
+    let stored = read.end(stored)?;
     let id = |row: &Stored| row.id.to_string();
     Ok(stored.open("session", id, |row| open(services, &key, org, row)))
 }

@@ -5,12 +5,14 @@
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
+//! | `lists` | lists whose queries are long |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 
 mod bad_jobs;
 mod bad_rows;
 mod door;
+mod lists;
 mod sessions;
 mod webhooks;
 

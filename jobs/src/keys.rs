@@ -70,6 +70,12 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
         .await
 }
 
+/// Returns whether a key of the organisation is still valid.
+pub async fn is_valid(services: &Services, org: OrgId, key: KeyId) -> Result<bool, Fault> {
+    let mut conn = services.store().read(org).await?;
+    Ok(store::keys::is_valid(&mut conn, org, key).await?)
+}
+
 /// Returns the organisation of a key, if the key is valid.
 pub async fn find(
     services: &Services,

@@ -10,7 +10,7 @@ use passerelle_engine::{
     vault::{DataKey, Vault},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     state::{
         decoding::Decoding,
         fence::Fence,
+        followed::Followed,
         gathering::Gathering,
         in_hand::InHand,
         rate_limit::Rates,
@@ -75,6 +76,10 @@ struct Shared {
     decoding: Decoding,
     /// Notified when a session should start or stop.
     sessions: Arc<Notify>,
+    /// Sessions that somebody watches here and that may run in another process.
+    followed: Followed,
+    /// Changes when the live state of a session may have changed.
+    live_changes: watch::Sender<()>,
     /// Wakes the other processes.
     wake_publisher: WakePublisher,
     /// Unique to this start of this process.
@@ -129,6 +134,10 @@ accessors! {
     decoding: Decoding,
     /// Returns the signal that a session should start or stop.
     sessions: Arc<Notify>,
+    /// Returns the sessions that somebody watches here and that may run in another process.
+    followed: Followed,
+    /// Returns the signal that the live state of a session may have changed.
+    live_changes: watch::Sender<()>,
     /// Returns what wakes the other processes.
     wake_publisher: WakePublisher,
     /// Returns the id of this start of the process.
@@ -166,6 +175,8 @@ impl Services {
             lists,
             decoding: Decoding::default(),
             sessions: Arc::default(),
+            followed: Followed::default(),
+            live_changes: watch::Sender::default(),
             wake_publisher: WakePublisher::default(),
             boot,
             fence: Fence::default(),
@@ -243,6 +254,13 @@ impl Services {
         self.wake(Topic::Sessions);
     }
 
+    /// Wakes those who watch the live state of a session, if they read it from the database.
+    pub(crate) fn wake_live(&self) {
+        if self.is_shared() {
+            self.wake(Topic::Live);
+        }
+    }
+
     fn wake(&self, topic: Topic) {
         self.notify(topic);
         if self.0.settings.redis.is_some() {
@@ -260,6 +278,7 @@ impl Services {
                 self.0.previews.notify_one();
             }
             Topic::Sessions => self.0.sessions.notify_one(),
+            Topic::Live => self.0.live_changes.send_replace(()),
         }
     }
 

@@ -4,17 +4,17 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a session |
+//! | [`live`] | its state and QR code, in whichever process it runs |
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 
 pub(crate) mod commands;
 pub mod groups;
+pub(crate) mod live;
 pub mod number_checks;
 pub mod read_receipts;
 pub mod typing;
-
-use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Millis,
@@ -23,15 +23,12 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 use sqlx::AnyConnection;
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
 use self::commands::{Answer, Command};
+pub use self::live::watch;
 use crate::{
-    error::{Fault, if_readable},
-    model::{
-        Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis, report_unreadable,
-    },
+    error::Fault,
+    model::{Desired, Listed, Live, Page, Session, State, Uncertain, millis, report_unreadable},
     queries::{ListRead, bounded},
     services::Services,
     settings::DEAD,
@@ -182,85 +179,6 @@ pub async fn set_uncertain(
     } else {
         Ok(None)
     }
-}
-
-/// Returns a receiver of the session's live state and QR, in whichever process it runs. Returns `None` if
-/// there is no such session.
-pub async fn watch(
-    services: &Services,
-    org: OrgId,
-    id: SessionId,
-) -> Result<Option<watch::Receiver<Live>>, Fault> {
-    if read(services, org, id).await?.is_none() {
-        return Ok(None);
-    }
-    if !services.is_shared() {
-        return Ok(Some(services.registry().watch(id)));
-    }
-    let key = services.vault().org_key(org).await?;
-    let (sender, live) = watch::channel(published(services, &key, org, id).await?);
-    // The task ends when the last receiver is dropped.
-    TaskTracker::new().spawn(follow(services.clone(), key, org, id, sender));
-    Ok(Some(live))
-}
-
-/// Interval between two reads of a session's live state while somebody watches it.
-const FOLLOW: Duration = Duration::from_millis(250);
-
-/// Reads the live state regularly and sends its changes to `live`.
-async fn follow(
-    services: Services,
-    key: Arc<DataKey>,
-    org: OrgId,
-    id: SessionId,
-    live: watch::Sender<Live>,
-) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW) => {}
-            () = live.closed() => return,
-        }
-        // While the database is down, the last state stays.
-        if let Ok(now) = published(&services, &key, org, id).await {
-            live.send_if_modified(|before| {
-                // The expiry of a code is left out: it differs by some milliseconds with each read.
-                let shown = |live: &Live| (live.state, live.qr.as_ref().map(|qr| qr.code.clone()));
-                let changed = shown(before) != shown(&now);
-                *before = now;
-                changed
-            });
-        }
-    }
-}
-
-/// Returns the live state that the process which runs the session published last.
-async fn published(
-    services: &Services,
-    key: &DataKey,
-    org: OrgId,
-    id: SessionId,
-) -> Result<Live, Fault> {
-    let mut conn = services.store().read(org).await?;
-    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
-    let seen_since = now.saturating_sub(millis(DEAD));
-    let row = store::live::read(&mut conn, org, id, seen_since).await?;
-    let Some((state, sealed)) = row else {
-        return Ok(Live::default());
-    };
-    let record = id.to_string();
-    let qr = sealed.map(|sealed| key.open_json(&Place::of(org, store::live::QR, &record), &sealed));
-    let qr = qr.transpose().map_err(Fault::from);
-    // The host publishes the next code within a minute.
-    let mut qr: Option<Qr> = if_readable("live", &id, qr)?.flatten();
-    if let Some(qr) = &mut qr {
-        // The row uses the database's clock, because the hosts' clocks may differ. Convert it to ours.
-        let ahead = services.clock().now().saturating_sub(now);
-        qr.expires_at = qr.expires_at.saturating_add(ahead);
-    }
-    Ok(Live {
-        state: State::parse(&state).unwrap_or_default(),
-        qr,
-    })
 }
 
 /// Returns the time, by the database's clock, since when a live host must have written a heartbeat.

@@ -7,6 +7,7 @@
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 //! | `lists` | lists whose queries are long |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
+//! | `streams` | a stream of QR codes ends with its key |
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 
 mod bad_jobs;
@@ -14,6 +15,7 @@ mod bad_rows;
 mod door;
 mod lists;
 mod sessions;
+mod streams;
 mod webhooks;
 
 use anyhow::{Context as _, Result};

@@ -226,6 +226,14 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub lane_limit: i64,
+    /// Maximum number of sessions of one organisation
+    #[arg(
+        long,
+        env = "PASSERELLE_SESSIONS_PER_ORGANISATION",
+        default_value_t = crate::limits::SESSIONS_PER_ORGANISATION,
+        value_name = "N"
+    )]
+    pub sessions_per_organisation: i64,
     /// Requests per minute that an organisation may send to one process; a tenth of them may come at once
     #[arg(
         long,

@@ -65,6 +65,9 @@ pub enum ConfigError {
     /// The limit is out of range.
     #[error("--lane-limit: must be between 1 and 1000000")]
     LaneLimit,
+    /// The limit is out of range.
+    #[error("--sessions-per-organisation: must be between 1 and 1000000")]
+    SessionLimit,
     /// The address is not allowed.
     #[error("--whatsapp-url: {0}")]
     WhatsApp(String),
@@ -156,6 +159,8 @@ impl Config {
             .map_or(floor.min(Duration::from_secs(1)), Duration::from_millis);
         let pace = Pace::new(floor, Duration::from_millis(flags.gap_ceiling_ms), typing)?;
         let lane_limit = Some(flags.lane_limit).filter(|limit| (1..=1_000_000).contains(limit));
+        let session_limit = flags.sessions_per_organisation;
+        let session_limit = Some(session_limit).filter(|limit| (1..=1_000_000).contains(limit));
         let host = Some(flags.host.as_deref().unwrap_or("embedded"))
             .filter(|host| (1..=100).contains(&host.len()));
         let host = host.ok_or(ConfigError::Host)?;
@@ -193,6 +198,7 @@ impl Config {
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
                 message_ttl: MESSAGE_TTL,
                 lane_limit: lane_limit.ok_or(ConfigError::LaneLimit)?,
+                session_limit: session_limit.ok_or(ConfigError::SessionLimit)?,
                 egress: Egress::new(flags.egress_allow.clone()),
                 schedule: Schedule::default(),
                 media: MediaSettings {
@@ -222,6 +228,7 @@ pub fn at_rest() -> Settings {
         ack_timeout: ACK_TIMEOUT_MIN,
         message_ttl: MESSAGE_TTL,
         lane_limit: 1,
+        session_limit: 1,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
         media: MediaSettings::nowhere(),
@@ -368,6 +375,10 @@ mod tests {
             (["--gap-ceiling-ms", "1"], "--gap-ceiling-ms"),
             (["--ack-timeout-ms", "300001"], "--ack-timeout-ms"),
             (["--lane-limit", "0"], "--lane-limit"),
+            (
+                ["--sessions-per-organisation", "0"],
+                "--sessions-per-organisation",
+            ),
             (["--requests-per-minute", "0"], "--requests-per-minute"),
             (["--host", ""], "--host"),
             (["--egress-name", ""], "--egress-name"),

@@ -206,6 +206,7 @@ impl Gateway {
             running.sweep(&services);
         }
         running.wake(&services);
+        running.follow(&services);
         running.keep_time(&services);
         upkeep(
             &running,

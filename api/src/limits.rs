@@ -44,8 +44,14 @@ pub const HEADERS_MAX: usize = 32 << 10;
 pub const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// The time from the end of the body to the start of the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The longest time that a stream of QR codes may last.
+pub const QR_STREAM_MAX: Duration = Duration::from_mins(5);
+/// How often an open stream looks whether its key is still valid.
+pub const KEY_LOOK: Duration = Duration::from_secs(30);
 /// The maximum number of open connections. Further ones wait in the queue of the listener.
 pub const CONNECTIONS_MAX: usize = 8192;
+/// Default number of sessions that one organisation may have.
+pub const SESSIONS_PER_ORGANISATION: i64 = 50;
 /// Default number of connections that one address may have open.
 pub const CONNECTIONS_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(256).expect("256 is not 0");
 /// Keys that are not valid and that one address may present at once.

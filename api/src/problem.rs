@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use passerelle_jobs::error::Fault;
+use passerelle_jobs::{QUERY_MAX, error::Fault};
 use poem::{
     IntoResponse, Response,
     error::ResponseError,
@@ -188,12 +188,16 @@ codes! {
     TooManyConnections 429 "too_many_connections" "Too many connections from this address";
     /// The organisation has the maximum number of this resource.
     LimitReached 429 "limit_reached" "The organisation has reached its limit";
+    /// The organisation has the maximum number of sessions.
+    SessionLimit 429 "session_limit" "The organisation has its maximum number of sessions";
     /// An error in the gateway. The log has the cause, under the request id.
     Internal 500 "internal" "Internal error";
     /// A stored value that the request needs is damaged, or was written by a later version. Nothing else is affected.
     UnreadableRow 500 "unreadable_row" "A stored row cannot be read";
     /// The store cannot be reached. Nothing was accepted.
     DependencyDown 503 "dependency_down" "The store cannot be reached";
+    /// The query took longer than 5 s and was ended. Ask for a smaller page, or for fewer rows by a filter.
+    QueryTimeout 503 "query_timeout" "The query took too long";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
     /// The request bodies in progress use the memory that is available for them, or for those of the organisation. `Retry-After` says when to try again.
@@ -408,6 +412,13 @@ impl ResponseError for Problem {
 impl From<Fault> for Problem {
     /// Logs the cause, once. The caller does not see it.
     fn from(fault: Fault) -> Self {
+        if fault.is_query_timeout() {
+            tracing::warn!("a query took too long");
+            return Self::new(Code::QueryTimeout).detail(format!(
+                "A query may take {} s. Ask for a smaller page, or for fewer rows by a filter.",
+                QUERY_MAX.as_secs()
+            ));
+        }
         let outage = fault.is_outage();
         let unreadable = fault.is_permanent();
         let cause = anyhow::Error::from(fault);

@@ -54,6 +54,8 @@ pub enum Dialect {
 
 /// PostgreSQL: the server ended a transaction that was idle for too long.
 const IDLE_TOO_LONG: &str = "25P03";
+/// PostgreSQL: the server ended a statement that took too long, or was told to.
+const CANCELED: &str = "57014";
 /// PostgreSQL: the server is a read-only standby, for example during a failover.
 const READ_ONLY: &str = "25006";
 
@@ -70,6 +72,16 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| passes(&code)),
         _ => false,
     }
+}
+
+/// The longest time that a query of one organisation may take. PostgreSQL ends it. On SQLite a query cannot be
+/// ended from outside: who waits for it has to stop, and its connection then leaves the pool.
+pub const QUERY_MAX: Duration = Duration::from_secs(5);
+
+/// Returns whether PostgreSQL ended a query that took longer than [`QUERY_MAX`].
+pub fn is_query_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == CANCELED)
 }
 
 /// Returns whether the code means a temporary error. PostgreSQL's codes have five characters, of
@@ -97,7 +109,11 @@ pub struct Store(Engine);
 #[derive(Clone, Debug)]
 enum Engine {
     Sqlite {
+        /// For queries of one organisation.
         reads: AnyPool,
+        /// For queries on the rows of all organisations. Apart from the others, so that no tenant's query
+        /// holds up the look-up of a key.
+        system: AnyPool,
         /// The task that makes all writes, on a connection of its own.
         writer: Writer,
         writes: AnyPool,
@@ -136,6 +152,16 @@ enum Reading {
     /// A read-only transaction for one organisation. When the connection is released, the pool
     /// tests it, and the rollback is sent together with that test.
     Postgres(Transaction<'static, Any>),
+}
+
+impl Read {
+    /// Releases a connection whose query took too long. On SQLite the query may still run, so another
+    /// connection takes the place of this one.
+    pub fn discard(self) {
+        if let Reading::Sqlite(conn) = self.0 {
+            drop(conn.detach());
+        }
+    }
 }
 
 impl Deref for Read {
@@ -260,8 +286,10 @@ impl Store {
         let url = format!("{url}{separator}mode=rwc");
         let writes = sqlite_pool(1, WRITING).connect(&url).await?;
         let reads = sqlite_pool(4, READING).connect(&url).await?;
+        let system = sqlite_pool(4, READING).connect(&url).await?;
         Ok(Self(Engine::Sqlite {
             reads,
+            system,
             writer: Writer::start(writes.clone()),
             writes,
         }))
@@ -355,7 +383,7 @@ impl Store {
     /// it.
     pub async fn read_system(&self) -> Result<SystemRead, sqlx::Error> {
         Ok(SystemRead(match &self.0 {
-            Engine::Sqlite { reads, .. } => reads.acquire().await?,
+            Engine::Sqlite { system, .. } => system.acquire().await?,
             Engine::Postgres(server) => server.acquire(Whose::System).await?,
         }))
     }
@@ -425,6 +453,9 @@ impl Store {
     pub async fn close(&self) {
         let (reads, writes) = self.pools();
         writes.close().await;
+        if let Engine::Sqlite { system, .. } = &self.0 {
+            system.close().await;
+        }
         reads.close().await;
     }
 

@@ -15,6 +15,7 @@ use crate::{
         endpoint::{Endpoint, Secret},
         event::EventType,
     },
+    queries::{ListRead, bounded},
     services::Services,
     store,
     webhook::{guard::UrlNotAllowed, sign},
@@ -117,8 +118,9 @@ pub async fn list(
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, Fault> {
     let key = services.vault().org_key(org).await?;
-    let mut conn = services.store().read(org).await?;
-    Ok(store::endpoints::list(&mut conn, &key, org, page).await?)
+    let mut read = ListRead::begin(services, org).await?;
+    let listed = bounded(store::endpoints::list(read.conn(), &key, org, page)).await;
+    read.end(listed)
 }
 
 /// Deletes an endpoint and its waiting deliveries. Returns whether there was one.
@@ -154,8 +156,9 @@ pub async fn deliveries(
     wanted: &Wanted,
     page: &Page<DeliveryId>,
 ) -> Result<Listed<Delivery>, Fault> {
-    let mut conn = services.store().read(org).await?;
-    Ok(store::deliveries::list(&mut conn, org, wanted, page).await?)
+    let mut read = ListRead::begin(services, org).await?;
+    let listed = bounded(store::deliveries::list(read.conn(), org, wanted, page)).await;
+    read.end(listed)
 }
 
 /// Returns one delivery with its attempts, the first one first.

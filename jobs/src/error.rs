@@ -21,6 +21,9 @@ pub enum Fault {
     /// A stored value cannot be read.
     #[error("a stored value cannot be read")]
     Json(#[from] serde_json::Error),
+    /// The query of a tenant took too long and was ended.
+    #[error("the query took longer than {} s", store::QUERY_MAX.as_secs())]
+    QueryTimeout,
 }
 
 /// Why a session's connection did not carry out a request.
@@ -86,7 +89,7 @@ impl Fault {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Store(error) | Self::Vault(VaultError::Store(error)) => store::is_outage(error),
-            Self::Vault(_) | Self::LeaseLost | Self::Json(_) => false,
+            Self::Vault(_) | Self::LeaseLost | Self::Json(_) | Self::QueryTimeout => false,
         }
     }
 
@@ -104,7 +107,18 @@ impl Fault {
                 )
             }
             Self::Json(_) => true,
-            Self::LeaseLost => false,
+            Self::LeaseLost | Self::QueryTimeout => false,
+        }
+    }
+
+    /// Returns whether a tenant's query took too long.
+    pub fn is_query_timeout(&self) -> bool {
+        match self {
+            Self::QueryTimeout => true,
+            Self::Store(error) | Self::Vault(VaultError::Store(error)) => {
+                store::is_query_timeout(error)
+            }
+            Self::Vault(_) | Self::LeaseLost | Self::Json(_) => false,
         }
     }
 

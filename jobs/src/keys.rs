@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     error::Fault,
     model::{ApiKey, Listed, Page},
+    queries::{ListRead, bounded},
     services::Services,
     store,
 };
@@ -53,8 +54,9 @@ pub async fn list(
     org: OrgId,
     page: &Page<KeyId>,
 ) -> Result<Listed<ApiKey>, Fault> {
-    let mut conn = services.store().read(org).await?;
-    Ok(store::keys::list(&mut conn, org, page).await?)
+    let mut read = ListRead::begin(services, org).await?;
+    let listed = bounded(store::keys::list(read.conn(), org, page)).await;
+    read.end(listed)
 }
 
 /// Revokes a key at once. Returns whether there is such a key.
@@ -66,6 +68,12 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
             Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) })
         })
         .await
+}
+
+/// Returns whether a key of the organisation is still valid.
+pub async fn is_valid(services: &Services, org: OrgId, key: KeyId) -> Result<bool, Fault> {
+    let mut conn = services.store().read(org).await?;
+    Ok(store::keys::is_valid(&mut conn, org, key).await?)
 }
 
 /// Returns the organisation of a key, if the key is valid.

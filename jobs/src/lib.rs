@@ -42,6 +42,7 @@ pub mod organisations;
 mod outage;
 pub mod outbound;
 pub mod preview;
+mod queries;
 pub mod queue;
 pub mod redis_server;
 pub mod roles;
@@ -62,7 +63,7 @@ pub mod webhook;
 /// What the API needs of the engine. It names no other page of it.
 pub use passerelle_engine::{
     clock, content, ids,
-    store::{Address, AddressError, PoolerError, Store},
+    store::{Address, AddressError, PoolerError, QUERY_MAX, Store},
     vault::{KekRing, Vault},
     whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };

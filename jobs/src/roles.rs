@@ -15,6 +15,7 @@ use crate::{
         worker::{self, Workload},
     },
     services::Services,
+    sessions::live,
     state::token_link::TokenLink,
     sweep, time, wake,
     webhook::deliver::Deliverer,
@@ -154,6 +155,14 @@ impl Running {
     pub fn keep_time(&self, services: &Services) {
         self.tasks
             .spawn(time::keep(services.clone(), self.stop.clone()));
+    }
+
+    /// Follows the sessions that somebody watches here, if they may run in other processes.
+    pub fn follow(&self, services: &Services) {
+        if services.is_shared() {
+            let following = live::follow(services.clone(), self.stop.clone());
+            self.tasks.spawn(following);
+        }
     }
 
     /// Wakes the other processes and is woken by them.

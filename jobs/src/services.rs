@@ -10,7 +10,7 @@ use passerelle_engine::{
     vault::{DataKey, Vault},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     state::{
         decoding::Decoding,
         fence::Fence,
+        followed::Followed,
         gathering::Gathering,
         in_hand::InHand,
         rate_limit::Rates,
@@ -33,6 +34,15 @@ use crate::{
 pub const UPLOADS: usize = 32;
 /// Uploads of one organisation at once.
 pub const UPLOADS_OF_ONE: usize = 4;
+
+/// Returns the lists that a process reads at once, and those of one organisation. Fewer than there are
+/// connections, so that some are left for everything else.
+fn lists(dialect: Dialect) -> Shares<OrgId> {
+    match dialect {
+        Dialect::Sqlite => Shares::new(3, 2),
+        Dialect::Postgres => Shares::new(16, 4),
+    }
+}
 
 /// The brain. Cheap to clone.
 #[derive(Clone)]
@@ -60,10 +70,16 @@ struct Shared {
     rates: Rates,
     /// Limits how many files an organisation uploads at once.
     uploads: Shares<OrgId>,
+    /// Limits how many lists are read at once.
+    lists: Shares<OrgId>,
     /// Limits how many files are decoded at once.
     decoding: Decoding,
     /// Notified when a session should start or stop.
     sessions: Arc<Notify>,
+    /// Sessions that somebody watches here and that may run in another process.
+    followed: Followed,
+    /// Changes when the live state of a session may have changed.
+    live_changes: watch::Sender<()>,
     /// Wakes the other processes.
     wake_publisher: WakePublisher,
     /// Unique to this start of this process.
@@ -112,10 +128,16 @@ accessors! {
     rates: Rates,
     /// Returns the shares of uploads at once.
     uploads: Shares<OrgId>,
+    /// Returns the shares of lists that are read at once.
+    lists: Shares<OrgId>,
     /// Returns the slots for files that are decoded at once.
     decoding: Decoding,
     /// Returns the signal that a session should start or stop.
     sessions: Arc<Notify>,
+    /// Returns the sessions that somebody watches here and that may run in another process.
+    followed: Followed,
+    /// Returns the signal that the live state of a session may have changed.
+    live_changes: watch::Sender<()>,
     /// Returns what wakes the other processes.
     wake_publisher: WakePublisher,
     /// Returns the id of this start of the process.
@@ -136,6 +158,7 @@ impl Services {
     ) -> Self {
         let boot = format!("{:016x}", chance.random::<u64>()).into();
         let decoding = Decoding::new(settings.media.decoding_mib);
+        let lists = lists(store.dialect());
         Self(Arc::new(Shared {
             store,
             vault,
@@ -151,7 +174,10 @@ impl Services {
             rates: Rates::default(),
             uploads: Shares::new(UPLOADS, UPLOADS_OF_ONE),
             decoding,
+            lists,
             sessions: Arc::default(),
+            followed: Followed::default(),
+            live_changes: watch::Sender::default(),
             wake_publisher: WakePublisher::default(),
             boot,
             fence: Fence::default(),
@@ -229,6 +255,13 @@ impl Services {
         self.wake(Topic::Sessions);
     }
 
+    /// Wakes those who watch the live state of a session, if they read it from the database.
+    pub(crate) fn wake_live(&self) {
+        if self.is_shared() {
+            self.wake(Topic::Live);
+        }
+    }
+
     fn wake(&self, topic: Topic) {
         self.notify(topic);
         if self.0.settings.redis.is_some() {
@@ -246,6 +279,7 @@ impl Services {
                 self.0.previews.notify_one();
             }
             Topic::Sessions => self.0.sessions.notify_one(),
+            Topic::Live => self.0.live_changes.send_replace(()),
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub message_ttl: Duration,
     /// The most messages that may wait in one lane.
     pub lane_limit: i64,
+    /// The most sessions of one organisation.
+    pub session_limit: i64,
     /// Which addresses webhooks may go to and files may be fetched from.
     pub egress: Egress,
     /// When a webhook delivery is retried.

@@ -38,6 +38,8 @@ pub struct Setup {
     pub ack_timeout_ms: u64,
     /// Requests an organisation may make in a minute.
     pub requests_per_minute: u32,
+    /// Sessions an organisation may have.
+    pub sessions_per_organisation: u32,
     /// Connections to WhatsApp that a process opens per second after its start.
     pub connects_per_second: u32,
     /// Crash points to arm, in the syntax of the crate `fail`.
@@ -64,6 +66,8 @@ impl Default for Setup {
             ack_timeout_ms: 5_000,
             // Tests send requests as fast as they can.
             requests_per_minute: 10_000_000,
+            // Some tests have many sessions.
+            sessions_per_organisation: 10_000,
             // Tests link many numbers at once.
             connects_per_second: 1_000,
             failpoints: None,
@@ -239,6 +243,10 @@ impl Gateway {
             .args([
                 "--requests-per-minute",
                 &self.setup.requests_per_minute.to_string(),
+            ])
+            .args([
+                "--sessions-per-organisation",
+                &self.setup.sessions_per_organisation.to_string(),
             ])
             .args([
                 "--connects-per-second",

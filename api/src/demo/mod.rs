@@ -89,6 +89,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         typing_ms: None,
         ack_timeout_ms: 20_000,
         lane_limit: 10_000,
+        sessions_per_organisation: crate::limits::SESSIONS_PER_ORGANISATION,
         redis_url: None,
         redis_ca: None,
         redis_plain: false,

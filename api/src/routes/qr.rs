@@ -1,14 +1,11 @@
 //! The QR code that a phone scans to link a session, once or as a stream of new codes.
 
+mod following;
+
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use passerelle_jobs::{
-    Services,
-    ids::SessionId,
-    model::{Live, Qr as Shown, State},
-    sessions,
-};
+use futures_util::{StreamExt as _, stream};
+use passerelle_jobs::{Services, ids::SessionId, model::Qr as Shown, sessions};
 use poem::web::{Data, sse::Event};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi, ResponseContent,
@@ -16,13 +13,14 @@ use poem_openapi::{
     payload::{Binary, EventStream, PlainText},
 };
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::following::{ended, follow, revoked};
 use super::{Group, not_found};
 use crate::{
     auth::Caller,
     body::Body,
+    limits::QR_STREAM_MAX,
     problem::{Code, Problem},
     qr::Picture,
     quota::Quotas,
@@ -151,7 +149,7 @@ impl QrCodes {
     /// Follow the QR codes of a session, as server-sent events.
     ///
     /// Events named `qr` carry a new code. Events named `state` carry the state of the session. The stream
-    /// ends when the session is linked or stops.
+    /// ends when the session is linked or stops, after five minutes, and when its key is revoked.
     #[oai(path = "/:id/qr/stream", method = "get", operation_id = "stream_qr")]
     async fn stream_qr(
         &self,
@@ -166,12 +164,12 @@ impl QrCodes {
             .await?
             .ok_or_else(not_found)?;
         let open = quotas.stream(caller.0.org)?;
-        let told = follow(live)
-            .take_until(stop.0.clone().cancelled_owned())
-            .inspect(move |_| {
-                // Released when the stream is dropped.
-                let _held = &open;
-            });
+        let revoked = revoked(services.0.clone(), caller.0);
+        let ended = ended(stop.0.clone(), QR_STREAM_MAX, revoked);
+        let told = follow(live).take_until(ended).inspect(move |_| {
+            // Released when the stream is dropped.
+            let _held = &open;
+        });
         Ok(EventStream::new(told.boxed())
             .keep_alive(KEEP_ALIVE)
             .to_event(|event| {
@@ -241,86 +239,9 @@ fn draw(qr: &Shown, form: Form) -> anyhow::Result<QrContent> {
     })
 }
 
-/// The last event that was sent, so that no event is sent twice.
-struct Following {
-    live: watch::Receiver<Live>,
-    told: Option<Live>,
-    done: bool,
-}
-
-/// Returns each change of the session as an event, from the present state until it is linked or stops.
-fn follow(live: watch::Receiver<Live>) -> impl Stream<Item = QrStreamEvent> + Send {
-    let from = Following {
-        live,
-        told: None,
-        done: false,
-    };
-    stream::unfold(from, |mut following| async move {
-        loop {
-            if following.done {
-                return None;
-            }
-            let now = following.live.borrow_and_update().clone();
-            let event = following
-                .told
-                .as_ref()
-                .map_or_else(|| Some(told(&now)), |before| change(before, &now));
-            // Just after `connect` the session still shows `stopped`: only a stop after something else ends the stream.
-            let ran = |before: &Live| before.state != State::Stopped;
-            let stopped = now.state == State::Stopped && following.told.as_ref().is_some_and(ran);
-            following.done = now.state == State::Connected || stopped;
-            following.told = Some(now);
-            if let Some(event) = event {
-                return Some((event, following));
-            }
-            if !following.done && following.live.changed().await.is_err() {
-                return None;
-            }
-        }
-    })
-}
-
-fn change(before: &Live, now: &Live) -> Option<QrStreamEvent> {
-    let new = if now.qr.is_some() {
-        before.qr != now.qr
-    } else {
-        before.state != now.state
-    };
-    new.then(|| told(now))
-}
-
-fn told(live: &Live) -> QrStreamEvent {
-    match &live.qr {
-        Some(qr) => QrStreamEvent {
-            qr: Some(qr.code.clone()),
-            expires_at: Some(Timestamp(qr.expires_at)),
-            state: None,
-        },
-        None => QrStreamEvent {
-            qr: None,
-            expires_at: None,
-            state: Some(live.state.as_str().to_owned()),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn qr(code: &str) -> Live {
-        Live {
-            state: State::Qr,
-            qr: Some(Shown {
-                code: code.to_owned(),
-                expires_at: 0,
-            }),
-        }
-    }
-
-    fn state(state: State) -> Live {
-        Live { state, qr: None }
-    }
 
     #[test]
     fn the_form_is_what_accept_names_first() {
@@ -332,44 +253,5 @@ mod tests {
         );
         assert_eq!(Form::of(Some("image/PNG")), Some(Form::Png));
         assert_eq!(Form::of(Some("text/html")), None);
-    }
-
-    #[tokio::test]
-    async fn the_stream_tells_each_code_once_and_ends_when_linked() {
-        let (tell, live) = watch::channel(state(State::Connecting));
-        let mut events = Box::pin(follow(live));
-        assert_eq!(
-            events.next().await.unwrap().state.as_deref(),
-            Some("connecting")
-        );
-        tell.send(qr("one")).unwrap();
-        assert_eq!(events.next().await.unwrap().qr.as_deref(), Some("one"));
-        tell.send(qr("one")).unwrap();
-        tell.send(qr("two")).unwrap();
-        assert_eq!(events.next().await.unwrap().qr.as_deref(), Some("two"));
-        tell.send(state(State::Connected)).unwrap();
-        assert_eq!(
-            events.next().await.unwrap().state.as_deref(),
-            Some("connected")
-        );
-        assert!(events.next().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn a_session_that_has_not_started_yet_is_waited_for() {
-        let (tell, live) = watch::channel(state(State::Stopped));
-        let mut events = Box::pin(follow(live));
-        assert_eq!(
-            events.next().await.unwrap().state.as_deref(),
-            Some("stopped")
-        );
-        tell.send(qr("one")).unwrap();
-        assert!(events.next().await.unwrap().qr.is_some());
-        tell.send(state(State::Stopped)).unwrap();
-        assert_eq!(
-            events.next().await.unwrap().state.as_deref(),
-            Some("stopped")
-        );
-        assert!(events.next().await.is_none());
     }
 }

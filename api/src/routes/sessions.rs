@@ -5,7 +5,7 @@ use passerelle_jobs::{
     content::Phone,
     ids::SessionId,
     model::{self, State},
-    sessions::{self, CommandError},
+    sessions::{self, CommandError, CreateError},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -161,6 +161,17 @@ pub struct NewPairingCode {
 pub struct PairingCode {
     /// Eight characters.
     pub code: String,
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::TooMany(limit) => Self::new(Code::SessionLimit).detail(format!(
+                "An organisation may have {limit} sessions (--sessions-per-organisation). Delete one, or ask the operator for more."
+            )),
+            CreateError::Fault(fault) => fault.into(),
+        }
+    }
 }
 
 impl From<CommandError> for Problem {

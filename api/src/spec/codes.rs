@@ -18,6 +18,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::InvalidApiKey,
             Code::InsufficientScope,
             Code::DependencyDown,
+            Code::QueryTimeout,
             Code::UnreadableRow,
             Code::RateLimited,
         ]);
@@ -98,10 +99,10 @@ const SEND: [Code; 46] = [
 
 fn own(id: &str) -> &'static [Code] {
     match id {
-        "create_organisation"
-        | "create_session"
-        | "create_organisation_api_key"
-        | "create_api_key" => &[Code::InvalidName],
+        "create_organisation" | "create_organisation_api_key" | "create_api_key" => {
+            &[Code::InvalidName]
+        }
+        "create_session" => &[Code::InvalidName, Code::SessionLimit],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[

@@ -21,7 +21,10 @@ use sqlx::{
 use tokio::time::Instant;
 
 use self::lending::{Lending, Whose};
-use super::address::{Address, Schema};
+use super::{
+    QUERY_MAX,
+    address::{Address, Schema},
+};
 use crate::ids::OrgId;
 
 /// A connection that was idle for longer is tested before it is used.
@@ -163,18 +166,20 @@ pub(super) enum Access {
 /// Begins a transaction on the rows of one organisation. The organisation is sent in the same
 /// message as `BEGIN`, because a separate round trip would slow down every transaction. A cancelled
 /// caller may have left an open transaction on the connection; this `BEGIN` then continues it, so
-/// access mode and organisation are always set.
+/// access mode, organisation and the longest time of a statement are always set.
 pub(super) async fn begin_for(
     server: &Server,
     access: Access,
     org: OrgId,
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
-    let access = match access {
-        Access::Read => "READ ONLY",
-        Access::Write => "READ WRITE",
+    let (access, longest) = match access {
+        Access::Read => ("READ ONLY", QUERY_MAX.as_millis().to_string()),
+        Access::Write => ("READ WRITE", "DEFAULT".to_owned()),
     };
     // The text of an id has only letters, digits and an underscore.
-    let text = format!("BEGIN {access}; SET LOCAL passerelle.org = '{org}'");
+    let text = format!(
+        "BEGIN {access}; SET LOCAL passerelle.org = '{org}'; SET LOCAL statement_timeout = {longest}"
+    );
     begin(server, Whose::Tenants, &text).await
 }
 

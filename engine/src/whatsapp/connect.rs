@@ -28,7 +28,10 @@ use super::{
     transport::Dial,
     version::WebVersion,
 };
-use crate::{content::Phone, ids::SessionId};
+use crate::{
+    content::Phone,
+    ids::{OrgId, SessionId},
+};
 
 /// Maximum time for a connection to stop. After that its remaining work is abandoned.
 const STOP: Duration = Duration::from_secs(15);
@@ -40,6 +43,8 @@ const SOCKET: Duration = Duration::from_secs(30);
 /// How to open a connection.
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
+    /// The organisation, with which its other sessions share what one may have.
+    pub org: OrgId,
     /// Identifies the session in the logs.
     pub label: SessionId,
     /// Cancelled when the session's lease is lost. The key store has the same token. The connection
@@ -87,19 +92,19 @@ impl WhatsApp {
     ) -> anyhow::Result<(Connection, ConnectionEvents)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
-        let listener = Listener {
-            outbox: outbox.clone(),
-            clock: self.clock().clone(),
-            limiter: self.limiter().clone(),
-        };
         let ending = CancellationToken::new();
         let slot = ConnectSlot::new(
             self.limiter().clone(),
-            options.label,
+            (options.org, options.label),
             options.urgency,
             ending.clone(),
             options.lost.clone(),
         );
+        let listener = Listener {
+            outbox: outbox.clone(),
+            clock: self.clock().clone(),
+            slot: slot.clone(),
+        };
         let bot = Bot::builder()
             .with_backend_arc(backend)
             .with_transport_factory(self.dial(&options, slot.clone())?)
@@ -295,7 +300,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Clock,
-        whatsapp::{address::ServerAddress, connect_limiter::Connects},
+        whatsapp::{address::ServerAddress, connect_bucket::Connects},
     };
 
     #[tokio::test]

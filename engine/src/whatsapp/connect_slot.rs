@@ -17,8 +17,8 @@ use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 use whatsapp_rust::Client;
 
-use super::connect_limiter::{ConnectLimiter, Urgency};
-use crate::ids::SessionId;
+use super::connect_limiter::{Candidate, ConnectLimiter, Urgency};
+use crate::ids::{OrgId, SessionId};
 
 /// Maximum time to wait for a slot while the library opens a connection.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -29,8 +29,11 @@ pub(super) struct ConnectSlot(Arc<Shared>);
 
 struct Shared {
     limiter: ConnectLimiter,
+    org: OrgId,
     session: SessionId,
     urgency: Urgency,
+    /// Whether the session was linked over this connection.
+    was_linked: AtomicBool,
     /// Whether a slot was acquired and is not used yet.
     is_held: AtomicBool,
     client: OnceLock<Weak<Client>>,
@@ -43,15 +46,17 @@ struct Shared {
 impl ConnectSlot {
     pub(super) fn new(
         limiter: ConnectLimiter,
-        session: SessionId,
+        (org, session): (OrgId, SessionId),
         urgency: Urgency,
         ending: CancellationToken,
         lost: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
             limiter,
+            org,
             session,
             urgency,
+            was_linked: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             client: OnceLock::new(),
             ending,
@@ -81,17 +86,30 @@ impl ConnectSlot {
         if let Ok(acquired) = tokio::time::timeout(PATIENCE, self.wait()).await {
             return acquired;
         }
-        let client = self.0.client.get().and_then(Weak::upgrade);
-        client
+        self.client()
             .context("the client is gone")?
             .reconnect_immediately()
             .await;
         bail!("no connect slot in time; trying again")
     }
 
+    fn client(&self) -> Option<Arc<Client>> {
+        self.0.client.get().and_then(Weak::upgrade)
+    }
+
+    fn candidate(&self) -> Candidate {
+        let has_number = self.client().is_some_and(|client| client.pn().is_some());
+        Candidate {
+            org: self.0.org,
+            session: self.0.session,
+            urgency: self.0.urgency,
+            is_linked: has_number || self.0.was_linked.load(Ordering::Relaxed),
+        }
+    }
+
     async fn wait(&self) -> anyhow::Result<()> {
         tokio::select! {
-            acquired = self.0.limiter.acquire(self.0.session, self.0.urgency) => acquired,
+            acquired = self.0.limiter.acquire(self.candidate()) => acquired,
             () = self.0.ending.cancelled() => bail!("the connection is stopping"),
             () = self.0.lost.cancelled() => bail!("the session's lease is lost"),
         }
@@ -102,24 +120,30 @@ impl ConnectSlot {
         self.0.limiter.refused();
     }
 
+    /// Records that the session is linked now.
+    pub(super) fn linked(&self) {
+        self.0.was_linked.store(true, Ordering::Relaxed);
+        self.0.limiter.linked(self.0.org, self.0.session);
+    }
+
     /// Leaves the queue, because the connection has ended.
     pub(super) fn release(&self) {
-        self.0.limiter.forget(self.0.session);
+        self.0.limiter.forget(self.0.org, self.0.session);
     }
 
     #[cfg(test)]
     pub(super) fn of_a_test(lost: &CancellationToken) -> Self {
-        use super::connect_limiter::Connects;
+        use super::connect_bucket::Connects;
         use crate::clock::Clock;
 
         let (clock, ending) = (Clock::system(), CancellationToken::new());
-        let session = SessionId::new(&clock);
+        let of = (OrgId::new(&clock), SessionId::new(&clock));
         let limiter = ConnectLimiter::new(
             Connects::default(),
             clock,
             tokio_util::task::TaskTracker::new(),
         );
-        Self::new(limiter, session, Urgency::Idle, ending, lost.clone())
+        Self::new(limiter, of, Urgency::Idle, ending, lost.clone())
     }
 }
 

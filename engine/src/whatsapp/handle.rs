@@ -7,7 +7,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     address::ServerAddress,
-    connect_limiter::{ConnectLimiter, Connects, Urgency},
+    connect_bucket::Connects,
+    connect_limiter::{ConnectLimiter, Urgency},
     http::Http,
     tls,
     version::WebVersion,

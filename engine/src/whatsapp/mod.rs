@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `address` | the server, and which builds may connect to it |
 //! | `tls`, `transport`, `http`, `version` | what the library needs: TLS, sockets, HTTP, the web version |
-//! | `connect_limiter`, `connect_slot` | how fast connections are opened, and which is next |
+//! | `connect_bucket`, `connect_limiter`, `connect_slot` | how fast connections are opened, and which is next |
 //! | `handle`, `connection` | what all connections of the process share; one connection |
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
@@ -26,6 +26,7 @@
 
 mod address;
 mod connect;
+mod connect_bucket;
 mod connect_limiter;
 mod connect_slot;
 mod connection;
@@ -54,7 +55,8 @@ mod wire;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{ConnectionOptions, PairingError},
-    connect_limiter::{Connects, Urgency},
+    connect_bucket::Connects,
+    connect_limiter::Urgency,
     connection::Connection,
     groups::JoinedGroup,
     handle::WhatsApp,

@@ -11,7 +11,7 @@ use wacore::types::{
 };
 
 use super::{
-    connect_limiter::ConnectLimiter,
+    connect_slot::ConnectSlot,
     event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
     jid::peer_of,
     late::Late,
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
     pub(super) clock: Clock,
-    pub(super) limiter: ConnectLimiter,
+    pub(super) slot: ConnectSlot,
 }
 
 /// What an event means for the connection.
@@ -41,7 +41,10 @@ impl EventHandler for Listener {
             return;
         }
         if is_too_much(&event) {
-            self.limiter.refused();
+            self.slot.refused();
+        }
+        if let Event::PairSuccess(_) = &*event {
+            self.slot.linked();
         }
         match meaning(&event, &self.clock) {
             Some(Meaning::Event(event)) => self.outbox.push(event),

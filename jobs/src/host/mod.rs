@@ -288,6 +288,7 @@ impl Host {
 
     fn host(&self, lease: Lease, urgency: Urgency) {
         tracing::info!(session.id = %lease.session, epoch = lease.epoch, "this host runs the session");
+        self.services.wake_live();
         let stop = self.stop.child_token();
         let running = RunningSession::new(self.services.clone(), lease, urgency, stop);
         self.tasks.spawn(running.run(self.whatsapp.clone()));

@@ -92,6 +92,7 @@ impl RunningSession {
         self.services
             .registry()
             .end(self.lease.session, self.lease.epoch);
+        self.services.wake_live();
         // The session may be wanted again at once, after a disconnect and a connect in quick succession.
         self.services.wake_hosts();
     }
@@ -137,6 +138,7 @@ impl RunningSession {
             self.stop.clone(),
         );
         let options = ConnectionOptions {
+            org: self.lease.org,
             label: self.lease.session,
             lost: self.lost.clone(),
             urgency: self.urgency,
@@ -302,6 +304,7 @@ impl RunningSession {
         self.commit_with_retry(|| self.try_persist(change.clone()))
             .await?;
         self.services.wake_deliveries();
+        self.services.wake_live();
         Ok(())
     }
 

@@ -64,6 +64,7 @@ impl World {
             ack_timeout: Duration::from_secs(20),
             message_ttl: Duration::from_hours(24),
             lane_limit: 10,
+            session_limit: 50,
             egress: Egress::new(Vec::new()),
             schedule: Schedule::default(),
             media: MediaSettings {

@@ -16,10 +16,11 @@ pub(crate) mod unreadable;
 
 use passerelle_engine::ids::{MessageId, OrgId};
 
-pub use crate::store::messages::Filter;
+pub use crate::store::messages::lists::Filter;
 use crate::{
     error::Fault,
     model::{Listed, Message, Page},
+    queries::{ListRead, bounded},
     services::Services,
     store,
 };
@@ -44,8 +45,9 @@ pub async fn list(
     page: &Page<MessageId>,
 ) -> Result<Listed<Message>, Fault> {
     let key = services.vault().org_key(org).await?;
-    let mut conn = services.store().read(org).await?;
-    let stored = store::messages::list(&mut conn, org, filter, page).await?;
+    let mut read = ListRead::begin(services, org).await?;
+    let stored = bounded(store::messages::lists::list(read.conn(), org, filter, page)).await;
+    let stored = read.end(stored)?;
     let id = |row: &store::messages::Stored| row.id.to_string();
     Ok(stored.open("message", id, |row| sealed::open(&key, row)))
 }

@@ -4,17 +4,17 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a session |
+//! | [`live`] | its state and QR code, in whichever process it runs |
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 
 pub(crate) mod commands;
 pub mod groups;
+pub(crate) mod live;
 pub mod number_checks;
 pub mod read_receipts;
 pub mod typing;
-
-use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Millis,
@@ -23,32 +23,52 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 use sqlx::AnyConnection;
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
 
 use self::commands::{Answer, Command};
+pub use self::live::watch;
 use crate::{
-    error::{Fault, if_readable},
-    model::{
-        Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis, report_unreadable,
-    },
+    error::Fault,
+    model::{Desired, Listed, Live, Page, Session, State, Uncertain, millis, report_unreadable},
+    queries::{ListRead, bounded},
     services::Services,
     settings::DEAD,
     store::{self, sessions::Stored},
 };
 
+/// Why a session was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The organisation already has so many.
+    #[error("the organisation already has {0} sessions")]
+    TooMany(i64),
+    /// Our side failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for CreateError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
 /// Creates a session. It stays stopped until the tenant connects it.
-pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, Fault> {
+pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
     let (stored_name, vault) = (name.to_owned(), services.vault().clone());
+    let limit = services.settings().session_limit;
     services
         .store()
         .write(org, move |tx| {
             Box::pin(async move {
+                if store::sessions::count(tx, org).await? >= limit {
+                    return Err(CreateError::TooMany(limit));
+                }
                 store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
-                vault.create_session_key(tx, org, id).await?;
-                Ok::<_, Fault>(())
+                let key = vault.create_session_key(tx, org, id).await;
+                key.map_err(Fault::from)?;
+                Ok(())
             })
         })
         .await?;
@@ -90,9 +110,10 @@ pub async fn list(
     page: &Page<SessionId>,
 ) -> Result<Listed<Session>, Fault> {
     let key = services.vault().org_key(org).await?;
-    let mut conn = services.store().read(org).await?;
-    let seen_since = seen_since(services, &mut conn).await?;
-    let stored = store::sessions::list(&mut conn, org, page, seen_since).await?;
+    let mut read = ListRead::begin(services, org).await?;
+    let seen_since = seen_since(services, read.conn()).await?;
+    let stored = bounded(store::sessions::list(read.conn(), org, page, seen_since)).await;
+    let stored = read.end(stored)?;
     let id = |row: &Stored| row.id.to_string();
     Ok(stored.open("session", id, |row| open(services, &key, org, row)))
 }
@@ -158,85 +179,6 @@ pub async fn set_uncertain(
     } else {
         Ok(None)
     }
-}
-
-/// Returns a receiver of the session's live state and QR, in whichever process it runs. Returns `None` if
-/// there is no such session.
-pub async fn watch(
-    services: &Services,
-    org: OrgId,
-    id: SessionId,
-) -> Result<Option<watch::Receiver<Live>>, Fault> {
-    if read(services, org, id).await?.is_none() {
-        return Ok(None);
-    }
-    if !services.is_shared() {
-        return Ok(Some(services.registry().watch(id)));
-    }
-    let key = services.vault().org_key(org).await?;
-    let (sender, live) = watch::channel(published(services, &key, org, id).await?);
-    // The task ends when the last receiver is dropped.
-    TaskTracker::new().spawn(follow(services.clone(), key, org, id, sender));
-    Ok(Some(live))
-}
-
-/// Interval between two reads of a session's live state while somebody watches it.
-const FOLLOW: Duration = Duration::from_millis(250);
-
-/// Reads the live state regularly and sends its changes to `live`.
-async fn follow(
-    services: Services,
-    key: Arc<DataKey>,
-    org: OrgId,
-    id: SessionId,
-    live: watch::Sender<Live>,
-) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW) => {}
-            () = live.closed() => return,
-        }
-        // While the database is down, the last state stays.
-        if let Ok(now) = published(&services, &key, org, id).await {
-            live.send_if_modified(|before| {
-                // The expiry of a code is left out: it differs by some milliseconds with each read.
-                let shown = |live: &Live| (live.state, live.qr.as_ref().map(|qr| qr.code.clone()));
-                let changed = shown(before) != shown(&now);
-                *before = now;
-                changed
-            });
-        }
-    }
-}
-
-/// Returns the live state that the process which runs the session published last.
-async fn published(
-    services: &Services,
-    key: &DataKey,
-    org: OrgId,
-    id: SessionId,
-) -> Result<Live, Fault> {
-    let mut conn = services.store().read(org).await?;
-    let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
-    let seen_since = now.saturating_sub(millis(DEAD));
-    let row = store::live::read(&mut conn, org, id, seen_since).await?;
-    let Some((state, sealed)) = row else {
-        return Ok(Live::default());
-    };
-    let record = id.to_string();
-    let qr = sealed.map(|sealed| key.open_json(&Place::of(org, store::live::QR, &record), &sealed));
-    let qr = qr.transpose().map_err(Fault::from);
-    // The host publishes the next code within a minute.
-    let mut qr: Option<Qr> = if_readable("live", &id, qr)?.flatten();
-    if let Some(qr) = &mut qr {
-        // The row uses the database's clock, because the hosts' clocks may differ. Convert it to ours.
-        let ahead = services.clock().now().saturating_sub(now);
-        qr.expires_at = qr.expires_at.saturating_add(ahead);
-    }
-    Ok(Live {
-        state: State::parse(&state).unwrap_or_default(),
-        qr,
-    })
 }
 
 /// Returns the time, by the database's clock, since when a live host must have written a heartbeat.

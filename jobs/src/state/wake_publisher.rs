@@ -21,6 +21,8 @@ pub(crate) enum Topic {
     Fetches,
     /// A session should start or stop, or has a command waiting.
     Sessions,
+    /// The state of a session or its QR code has changed.
+    Live,
 }
 
 impl Topic {

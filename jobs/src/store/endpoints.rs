@@ -208,7 +208,7 @@ pub(crate) fn wanting(listening: Option<&str>, kind: EventType) -> Vec<EndpointI
 pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<(), sqlx::Error> {
     // The condition saves the write for the usual success.
     sqlx::query(
-        "UPDATE endpoint SET failing_since = NULL WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL",
+        "UPDATE endpoint SET failing_since = NULL, failures = 0 WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
@@ -216,7 +216,7 @@ pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result
     .await
 }
 
-/// Records a failure. Returns since when the endpoint fails; `None` if it is deleted or disabled.
+/// Records and counts a failure. Returns since when the endpoint fails; `None` if it is deleted or disabled.
 pub(crate) async fn failed(
     tx: &mut Tx,
     org: OrgId,
@@ -224,7 +224,7 @@ pub(crate) async fn failed(
     now: Millis,
 ) -> Result<Option<Millis>, sqlx::Error> {
     sqlx::query_scalar(
-        "UPDATE endpoint SET failing_since = coalesce(failing_since, $3) \
+        "UPDATE endpoint SET failing_since = coalesce(failing_since, $3), failures = failures + 1 \
          WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL RETURNING failing_since",
     )
     .bind(org.to_string())

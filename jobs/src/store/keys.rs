@@ -63,6 +63,21 @@ pub(crate) async fn revoke(
     .await
 }
 
+/// Returns whether there is such a key that is not revoked.
+pub(crate) async fn is_valid(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    key: KeyId,
+) -> Result<bool, sqlx::Error> {
+    let found =
+        sqlx::query("SELECT id FROM api_key WHERE id = $1 AND org_id = $2 AND revoked_at IS NULL")
+            .bind(key.to_string())
+            .bind(org.to_string())
+            .fetch_optional(conn)
+            .await?;
+    Ok(found.is_some())
+}
+
 impl FromRow<'_, AnyRow> for ApiKey {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {

@@ -1,12 +1,6 @@
 //! The state that the process running a session publishes for the other processes.
 
-use passerelle_engine::{
-    clock::Millis,
-    ids::{OrgId, SessionId},
-    lease::Lease,
-    store::Tx,
-};
-use sqlx::{AnyConnection, Row as _};
+use passerelle_engine::{lease::Lease, store::Tx};
 
 use super::row::Run as _;
 
@@ -48,29 +42,4 @@ pub(crate) async fn tell(
     .bind(qr_sealed)
     .run(tx)
     .await
-}
-
-/// Returns the state and the sealed QR; `None` if no live host runs the session.
-pub(crate) async fn read(
-    conn: &mut AnyConnection,
-    org: OrgId,
-    id: SessionId,
-    seen_since: Millis,
-) -> Result<Option<(String, Option<Vec<u8>>)>, sqlx::Error> {
-    let row = sqlx::query(concat!(
-        "SELECT ",
-        told!("coalesce(v.state, 'connecting')"),
-        " AS state, ",
-        told!("v.qr_sealed"),
-        " AS qr_sealed FROM session s WHERE s.org_id = $1 AND s.id = $2"
-    ))
-    .bind(org.to_string())
-    .bind(id.to_string())
-    .bind(seen_since)
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let state: Option<String> = row.try_get("state")?;
-    let qr = row.try_get("qr_sealed")?;
-    Ok(state.map(|state| (state, qr)))
 }

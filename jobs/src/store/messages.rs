@@ -8,7 +8,7 @@ use passerelle_engine::{
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::row::{self, Run as _};
-use crate::model::{Direction, Listed, Page, Status};
+use crate::model::{Direction, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -43,6 +43,8 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+
+pub(crate) mod lists;
 
 /// The sealed parts of a new message, and its ids.
 #[derive(Clone)]
@@ -174,17 +176,6 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error>
     .await
 }
 
-/// Which messages a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only this session.
-    pub session: Option<SessionId>,
-    /// Only this status.
-    pub status: Option<Status>,
-    /// Only this direction.
-    pub direction: Option<Direction>,
-}
-
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -257,44 +248,6 @@ pub(crate) async fn claimed(
         Ok((Stored::from_row(&row)?, opted_out_at.is_some()))
     })
     .transpose()
-}
-
-macro_rules! listed {
-    ($of:literal) => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM message WHERE org_id = $1 AND id < $2 AND ",
-            $of,
-            " AND ($4 = '' OR status = $4) AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6"
-        )
-    };
-}
-
-// An empty text means "any": neither engine can infer the type of a null that is only compared.
-pub(super) const LIST: &str = listed!("$3 = ''");
-pub(super) const LIST_OF_SESSION: &str = listed!("session_id = $3");
-
-pub(crate) async fn list(
-    conn: &mut AnyConnection,
-    org: OrgId,
-    filter: &Filter,
-    page: &Page<MessageId>,
-) -> Result<Listed<Stored>, sqlx::Error> {
-    let (sql, session) = match filter.session {
-        Some(session) => (LIST_OF_SESSION, session.to_string()),
-        None => (LIST, String::new()),
-    };
-    let rows = sqlx::query(sql)
-        .bind(org.to_string())
-        .bind(page.below())
-        .bind(session)
-        .bind(filter.status.map_or("", Status::as_str))
-        .bind(filter.direction.map_or("", Direction::as_str))
-        .bind(page.fetch())
-        .fetch_all(conn)
-        .await?;
-    Ok(row::page_as("message", rows, page))
 }
 
 /// Returns the outbound message with this WhatsApp id.

@@ -4,10 +4,9 @@
 use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{
-    deliveries, messages,
-    system::{self, preview_claims},
-};
+use super::system::{self, preview_claims};
+
+mod neighbour;
 
 #[tokio::test]
 async fn a_look_and_a_claim_walk_only_what_is_due() {
@@ -37,30 +36,6 @@ async fn previews_are_claimed_along_those_that_are_to_be_fetched() {
             "SEARCH message USING INDEX message_preview (preview_due_at>?)",
         ),
         (preview_claims::NEXT_AT, fetching),
-    ] {
-        walks(statement, index).await;
-    }
-}
-
-#[tokio::test]
-async fn a_list_walks_only_what_it_lists() {
-    for (statement, index) in [
-        (
-            messages::LIST,
-            "SEARCH message USING INDEX message_list (org_id=? AND id<?)",
-        ),
-        (
-            messages::LIST_OF_SESSION,
-            "SEARCH message USING INDEX message_session (session_id=? AND org_id=? AND id<?)",
-        ),
-        (
-            deliveries::LIST,
-            "SEARCH d USING INDEX delivery_list (org_id=? AND id<?)",
-        ),
-        (
-            deliveries::LIST_OF_ENDPOINT,
-            "SEARCH d USING INDEX delivery_endpoint (endpoint_id=? AND org_id=? AND id<?)",
-        ),
     ] {
         walks(statement, index).await;
     }

@@ -39,6 +39,19 @@ macro_rules! listed {
     };
 }
 
+/// Counts the organisation's sessions. No other session of it is created until the transaction ends.
+pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
+    // Locks the row, so that requests at once are counted one after another.
+    sqlx::query("UPDATE organisation SET name = name WHERE id = $1")
+        .bind(org.to_string())
+        .execute(tx.conn())
+        .await?;
+    sqlx::query_scalar("SELECT count(*) FROM session WHERE org_id = $1")
+        .bind(org.to_string())
+        .fetch_one(tx.conn())
+        .await
+}
+
 /// Inserts the session with its link, lease and lane, all inactive.
 pub(crate) async fn insert(
     tx: &mut Tx,

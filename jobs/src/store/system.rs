@@ -6,6 +6,7 @@
 
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
+pub(crate) mod followed;
 pub(crate) mod hosts;
 pub(crate) mod media_claims;
 pub(crate) mod preview_claims;

@@ -8,7 +8,7 @@ use passerelle_tests::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{UNREADABLE, counted, messages, refuse};
+use super::{UNREADABLE, cancel_one, counted, messages, refuse};
 
 on_every_shape!(
     deliveries_that_cannot_be_read_die_and_others_of_the_endpoint_arrive,
@@ -21,14 +21,6 @@ const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
 /// More than the attempts to one endpoint, or the fetches of one organisation, that run at once.
 const MANY: usize = 5;
-
-/// Makes an event: a message is canceled. Returns the message's id.
-async fn cancel_one(world: &World, session: &str) -> Result<String> {
-    let queued = world.api.send(session, CONTACT, "never mind").await?.id;
-    let cancel = format!("/v1/messages/{queued}/cancel");
-    world.api.act(&cancel).await?.into::<Value>(200)?;
-    Ok(queued)
-}
 
 /// Returns the deliveries with this status, the oldest first.
 async fn deliveries(world: &World, status: &str) -> Result<Vec<Value>> {
@@ -71,7 +63,7 @@ async fn deliveries_that_cannot_be_read_die_and_others_of_the_endpoint_arrive(
     receiver.answer_next(std::iter::repeat_n(Answer::Status(503), MANY + 1));
     let mut canceled = Vec::new();
     for _ in 0..=MANY {
-        canceled.push(cancel_one(&world, &session).await?);
+        canceled.push(cancel_one(&world.api, &session).await?);
     }
     let what = "each was tried once";
     let due = within(Duration::from_secs(20), what, async || {
@@ -103,7 +95,7 @@ async fn a_delivery_whose_outcome_cannot_be_committed_counts_its_attempts(
     )
     .await?;
     let session = world.api.create_session("offline").await?.id;
-    cancel_one(&world, &session).await?;
+    cancel_one(&world.api, &session).await?;
     receiver.wait_for("message.canceled", 1).await?;
     // It is not claimed again and again until somebody looks, but follows its schedule.
     let what = "the attempt is counted";
@@ -131,7 +123,7 @@ async fn an_endpoint_whose_secret_cannot_be_read_holds_up_no_other(
     database.damage("endpoint.secret_sealed", "id", bad).await?;
     let session = world.api.create_session("offline").await?.id;
     for _ in 0..MANY {
-        cancel_one(&world, &session).await?;
+        cancel_one(&world.api, &session).await?;
     }
     good.wait_for("message.canceled", MANY).await?;
     dead(&world, MANY).await?;

@@ -14,6 +14,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::ORDINARY;
+
 on_both_stores!(
     bodies_of_strangers_are_never_held,
     an_organisation_with_slow_bodies_waits_for_itself,
@@ -25,8 +27,6 @@ on_both_stores!(
 );
 
 const CONTACT: &str = "+4915199000001";
-/// An answer that takes longer than this is not what another organisation expects.
-const ORDINARY: Duration = Duration::from_secs(5);
 const MIB: usize = 1 << 20;
 
 /// Opens a connection and sends the beginning of a request.

@@ -7,18 +7,28 @@
 //! | `disk` | a disk that is full, quotas, large files that come in |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
+//! | `lists` | lists whose queries are long |
+//! | `sessions` | sessions without end, and sessions that show QR codes |
+//! | `streams` | a stream of QR codes ends with its key |
+//! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 
 mod bad_jobs;
 mod bad_rows;
 mod decoder;
 mod disk;
 mod door;
+mod lists;
+mod sessions;
+mod streams;
+mod webhooks;
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, World, receiver::Arrival};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+/// An answer that takes longer than this is not what another organisation expects.
+const ORDINARY: Duration = Duration::from_secs(5);
 /// The code of a row that cannot be read.
 const UNREADABLE: &str = "unreadable_row";
 
@@ -32,6 +42,14 @@ async fn unreadable(api: &Api, path: &str) -> Result<Vec<String>> {
             Ok(row["id"].as_str().context("a row has an id")?.to_owned())
         })
         .collect()
+}
+
+/// Makes an event: a message is canceled. Returns the message's id.
+async fn cancel_one(api: &Api, session: &str) -> Result<String> {
+    let queued = api.send(session, "+4915199000001", "never mind").await?.id;
+    let cancel = format!("/v1/messages/{queued}/cancel");
+    api.act(&cancel).await?.into::<Value>(200)?;
+    Ok(queued)
 }
 
 /// Returns the messages of these events by their ids; events may arrive in any order.

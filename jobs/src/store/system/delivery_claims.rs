@@ -1,44 +1,150 @@
 //! The claim of due deliveries.
 //!
 //! A row is due when its time has come, or when it is running and its claim has lapsed because its
-//! worker died. An endpoint whose attempts are all in use is skipped, so that an endpoint that hangs
-//! delays no other. The limit is enforced here, where a row becomes running: each claim, with a token or
-//! without, first locks the endpoint ([`reserve_due`]).
-
-use std::collections::{HashMap, HashSet};
+//! worker died. An endpoint that has no room is skipped, so that an endpoint that hangs delays no other,
+//! and no organisation delays another ([`limits`]). The limits are enforced here, where a row becomes
+//! running: each claim, with a token or without, first locks the organisation ([`reserve_due`]).
 
 use passerelle_engine::{
     clock::Millis,
     ids::{DeliveryId, OrgId},
     store::{Dialect, SystemRead, SystemTx},
 };
-use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::row;
 
-/// The most attempts to one endpoint at once.
-pub(crate) const PER_ENDPOINT: i64 = 4;
-
-/// SQL for the endpoints that have `$2` running attempts at `$1`.
-macro_rules! full {
-    () => {
-        "(SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-          GROUP BY endpoint_id HAVING count(*) >= $2)"
+/// How many attempts may run at once. Literals, because statements are put together of them.
+macro_rules! limits {
+    // To one endpoint.
+    (endpoint) => {
+        4
+    };
+    // To one endpoint that is failing.
+    (failing_endpoint) => {
+        1
+    };
+    // Of one organisation.
+    (organisation) => {
+        16
+    };
+    // Of one organisation, to all its endpoints that are failing. The others keep the rest.
+    (failing_endpoints) => {
+        8
+    };
+    // After so many failures in a row an endpoint is failing, until an attempt succeeds.
+    (failures) => {
+        8
     };
 }
 
-/// SQL for the rows that may be claimed at `$1`, the longest due first, at most `$3`.
-macro_rules! due {
-    ($columns:literal) => {
+/// Begins a statement: `under_way` are the attempts that use up the limits, and `no_room` are the endpoints to
+/// which no attempt may begin now. `$attempts` is SQL for the rows of the attempts. They are read once: SQLite
+/// would otherwise read all deliveries in the order of the groups.
+macro_rules! with_room {
+    ($attempts:expr) => {
         concat!(
-            "SELECT ",
-            $columns,
-            " FROM delivery WHERE status IN ('due', 'running') AND due_at <= $1 AND endpoint_id NOT IN ",
-            full!(),
-            " ORDER BY due_at LIMIT $3"
+            "WITH under_way AS MATERIALIZED (\
+               SELECT a.endpoint_id, a.org_id, CASE WHEN p.failures >= ",
+            limits!(failures),
+            " THEN 1 ELSE 0 END AS failing FROM (",
+            $attempts,
+            ") a JOIN endpoint p ON p.id = a.endpoint_id), \
+             no_room AS (\
+               SELECT endpoint_id FROM under_way GROUP BY endpoint_id HAVING count(*) >= CASE max(failing) WHEN 1 THEN ",
+            limits!(failing_endpoint),
+            " ELSE ",
+            limits!(endpoint),
+            " END \
+               UNION ALL SELECT id FROM endpoint WHERE org_id IN (\
+                 SELECT org_id FROM under_way GROUP BY org_id HAVING count(*) >= ",
+            limits!(organisation),
+            ") \
+               UNION ALL SELECT id FROM endpoint WHERE failures >= ",
+            limits!(failures),
+            " AND org_id IN (\
+                 SELECT org_id FROM under_way WHERE failing = 1 GROUP BY org_id HAVING count(*) >= ",
+            limits!(failing_endpoints),
+            "))"
         )
     };
 }
+
+/// After [`with_room`] and a table `due` of rows with `id`, `org_id`, `endpoint_id` and `due_at`: `chosen`
+/// are those of them that the limits leave room for, the longest due first.
+macro_rules! chosen {
+    () => {
+        concat!(
+            "of_endpoints AS (\
+               SELECT d.*, CASE WHEN p.failures >= ",
+            limits!(failures),
+            " THEN 1 ELSE 0 END AS failing, row_number() OVER (PARTITION BY d.endpoint_id ORDER BY d.due_at) \
+                 + (SELECT count(*) FROM under_way u WHERE u.endpoint_id = d.endpoint_id) AS place \
+               FROM due d JOIN endpoint p ON p.id = d.endpoint_id), \
+             of_organisations AS (\
+               SELECT e.*, row_number() OVER (PARTITION BY e.org_id, e.failing ORDER BY e.due_at) \
+                 + (SELECT count(*) FROM under_way u WHERE u.org_id = e.org_id AND u.failing = 1) AS place_of_failing, \
+                 row_number() OVER (PARTITION BY e.org_id ORDER BY e.due_at) \
+                 + (SELECT count(*) FROM under_way u WHERE u.org_id = e.org_id) AS place_of_org \
+               FROM of_endpoints e WHERE e.place <= CASE e.failing WHEN 1 THEN ",
+            limits!(failing_endpoint),
+            " ELSE ",
+            limits!(endpoint),
+            " END), \
+             chosen AS (\
+               SELECT * FROM of_organisations WHERE place_of_org <= ",
+            limits!(organisation),
+            " AND (failing = 0 OR place_of_failing <= ",
+            limits!(failing_endpoints),
+            "))"
+        )
+    };
+}
+
+/// SQL for the attempts that run at `$1`.
+macro_rules! running {
+    () => {
+        "SELECT endpoint_id, org_id FROM delivery WHERE status = 'running' AND due_at > $1"
+    };
+}
+pub(super) use {chosen, limits, running, with_room};
+
+/// SQL for the rows that may be claimed at `$1`, the longest due first, at most `$2`. `$of` narrows them.
+macro_rules! due {
+    ($columns:literal, $of:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM delivery WHERE status IN ('due', 'running') AND due_at <= $1 \
+             AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room)",
+            $of,
+            " ORDER BY due_at LIMIT $2"
+        )
+    };
+}
+
+/// SQL for the claim of due rows until `$3`. `$of` narrows them, `$lock` locks them.
+macro_rules! claim {
+    ($of:literal, $lock:literal) => {
+        concat!(
+            with_room!(running!()),
+            ", due AS (",
+            due!("id, org_id, endpoint_id, due_at", $of),
+            $lock,
+            "), ",
+            chosen!(),
+            " UPDATE delivery SET status = 'running', due_at = $3, dispatched_at = NULL \
+             WHERE id IN (SELECT id FROM chosen) RETURNING id, org_id"
+        )
+    };
+}
+
+pub(in crate::store) const CLAIM: &str = claim!("", "");
+/// For PostgreSQL, which must be told to skip rows that others are claiming.
+const CLAIM_LOCKED: &str = claim!(
+    " AND org_id = ANY (string_to_array($4, ' '))",
+    " FOR UPDATE SKIP LOCKED"
+);
 
 /// Claims at most `limit` deliveries until `lapse`, the longest due first.
 pub(crate) async fn claim(
@@ -47,57 +153,41 @@ pub(crate) async fn claim(
     lapse: Millis,
     limit: i64,
 ) -> Result<Vec<(OrgId, DeliveryId)>, sqlx::Error> {
-    let reserved = match tx.dialect() {
+    let query = match tx.dialect() {
         // SQLite has one writer, so nothing else claims.
-        Dialect::Sqlite => None,
-        Dialect::Postgres => Some(reserve_due(tx, now, limit).await?),
-    };
-    let mut running = running(tx.conn(), now).await?;
-    let mut claimed = Vec::new();
-    let ids = |row: &AnyRow| {
-        let endpoint: String = row.try_get("endpoint_id")?;
-        let (org, id): (OrgId, DeliveryId) = (row::id(row, "org_id")?, row::id(row, "id")?);
-        Ok((endpoint, org, id))
-    };
-    for (endpoint, org, id) in row::each("delivery", &due(tx, now, limit).await?, ids) {
-        if reserved
-            .as_ref()
-            .is_some_and(|held| !held.contains(&endpoint))
-        {
-            continue;
+        Dialect::Sqlite => sqlx::query(CLAIM).bind(now).bind(limit).bind(lapse),
+        Dialect::Postgres => {
+            let reserved = reserve_due(tx, now, limit).await?;
+            let query = sqlx::query(CLAIM_LOCKED).bind(now).bind(limit).bind(lapse);
+            query.bind(reserved.join(" "))
         }
-        let running = running.entry(endpoint).or_default();
-        if *running == PER_ENDPOINT {
-            continue;
-        }
-        *running += 1;
-        take(tx, id, lapse).await?;
-        claimed.push((org, id));
-    }
-    Ok(claimed)
+    };
+    let rows = query.fetch_all(tx.conn()).await?;
+    let ids = |row: &AnyRow| Ok((row::id(row, "org_id")?, row::id(row, "id")?));
+    Ok(row::each("delivery", &rows, ids))
 }
 
-/// Locks the endpoints of due deliveries until the transaction ends, so that no other transaction claims
-/// for them. Returns these endpoints. For PostgreSQL only. A statement after this one sees all earlier
+/// Locks the organisations of due deliveries until the transaction ends, so that no other transaction claims
+/// for them. Returns these organisations. For PostgreSQL only. A statement after this one sees all earlier
 /// claims.
 async fn reserve_due(
     tx: &mut SystemTx,
     now: Millis,
     limit: i64,
-) -> Result<HashSet<String>, sqlx::Error> {
+) -> Result<Vec<String>, sqlx::Error> {
     // Locked in the order of their keys, so that two claims cannot deadlock.
     let rows = sqlx::query(concat!(
-        "SELECT endpoint_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
-           SELECT DISTINCT endpoint_id, hashtext(endpoint_id) AS key FROM (",
-        due!("endpoint_id"),
+        with_room!(running!()),
+        " SELECT org_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
+           SELECT DISTINCT org_id, hashtext(org_id) AS key FROM (",
+        due!("org_id", ""),
         ") due ORDER BY key) keys",
     ))
     .bind(now)
-    .bind(PER_ENDPOINT)
     .bind(limit)
     .fetch_all(tx.conn())
     .await?;
-    rows.iter().map(|row| row.try_get("endpoint_id")).collect()
+    rows.iter().map(|row| row.try_get("org_id")).collect()
 }
 
 /// Returns when the next delivery to an endpoint with room can be claimed.
@@ -105,56 +195,14 @@ pub(crate) async fn next_at(
     conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Option<Millis>, sqlx::Error> {
-    sqlx::query_scalar(concat!(
-        "SELECT due_at FROM delivery WHERE status IN ('due', 'running') AND endpoint_id NOT IN ",
-        full!(),
-        " ORDER BY due_at LIMIT 1"
-    ))
-    .bind(now)
-    .bind(PER_ENDPOINT)
-    .fetch_optional(&mut **conn)
-    .await
-}
-
-/// Returns how many attempts are running to each endpoint.
-async fn running(
-    conn: &mut AnyConnection,
-    now: Millis,
-) -> Result<HashMap<String, i64>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT endpoint_id, count(*) AS running FROM delivery WHERE status = 'running' AND due_at > $1 \
-         GROUP BY endpoint_id",
-    )
-    .bind(now)
-    .fetch_all(conn)
-    .await?;
-    let count = |row: &AnyRow| Ok((row.try_get("endpoint_id")?, row.try_get("running")?));
-    rows.iter().map(count).collect()
-}
-
-/// Returns rows that may be claimed. PostgreSQL must be told to skip rows that others are claiming.
-async fn due(tx: &mut SystemTx, now: Millis, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
-    const DUE: &str = due!("id, org_id, endpoint_id");
-    const DUE_LOCKED: &str = concat!(due!("id, org_id, endpoint_id"), " FOR UPDATE SKIP LOCKED");
-    let sql = match tx.dialect() {
-        Dialect::Sqlite => DUE,
-        Dialect::Postgres => DUE_LOCKED,
-    };
-    sqlx::query(sql)
+    sqlx::query_scalar(NEXT_AT)
         .bind(now)
-        .bind(PER_ENDPOINT)
-        .bind(limit)
-        .fetch_all(tx.conn())
+        .fetch_optional(&mut **conn)
         .await
 }
 
-async fn take(tx: &mut SystemTx, id: DeliveryId, lapse: Millis) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE delivery SET status = 'running', due_at = $2, dispatched_at = NULL WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .bind(lapse)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
+pub(in crate::store) const NEXT_AT: &str = concat!(
+    with_room!(running!()),
+    " SELECT due_at FROM delivery WHERE status IN ('due', 'running') \
+     AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room) ORDER BY due_at LIMIT 1"
+);

@@ -11,9 +11,12 @@ use passerelle_engine::{
     ids::OrgId,
     store::{SystemRead, SystemTx},
 };
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::{Row as _, any::AnyRow, query::Query};
 
-use super::{delivery_claims, media_claims};
+use super::{
+    delivery_claims::{chosen, limits, running, with_room},
+    media_claims,
+};
 use crate::{model::token::RowToken, store::row};
 
 /// A row whose token has to be pushed.
@@ -40,13 +43,13 @@ pub(crate) struct Room {
     pub(crate) pushed: i64,
 }
 
-/// The token statements of one table. At most `per_group` rows of a group (the deliveries to an
-/// endpoint, the files of an organisation) are claimed or dispatched at once.
+/// The token statements of one table. They limit how many rows of a group are claimed or dispatched at once:
+/// deliveries as [`limits`] says, files by `limits`, which are bound last.
 ///
 /// Nothing else in this database uses the advisory lock numbers of `alone` and `reserve`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
-    per_group: i64,
+    limits: &'static [i64],
     alone: &'static str,
     next_at: &'static str,
     dispatch: &'static str,
@@ -56,49 +59,57 @@ pub(crate) struct Rows {
     take_back_all: &'static str,
 }
 
+/// SQL for the deliveries that run at `$1`, and those whose token was pushed after `$2`.
+macro_rules! under_way {
+    () => {
+        concat!(
+            running!(),
+            " UNION ALL SELECT endpoint_id, org_id FROM delivery WHERE dispatched_at > $2"
+        )
+    };
+}
+
 /// Deliveries of webhooks.
 pub(crate) const DELIVERIES: Rows = Rows {
-    per_group: delivery_claims::PER_ENDPOINT,
+    limits: &[],
     alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030261) THEN 1 ELSE 0 END::bigint",
-    next_at: "
+    next_at: concat!(
+        with_room!(under_way!()),
+        "
         SELECT due_at FROM delivery
         WHERE status IN ('due', 'running') AND (dispatched_at IS NULL OR dispatched_at <= $2)
-          AND endpoint_id NOT IN (
-            SELECT endpoint_id FROM (
-              SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1
-              UNION ALL SELECT endpoint_id FROM delivery WHERE dispatched_at > $2) u
-            GROUP BY endpoint_id HAVING count(*) >= $3)
-        ORDER BY due_at LIMIT 1",
-    dispatch: "
-        WITH busy AS (
-          SELECT group_id, count(*) AS under_way FROM (
-            SELECT endpoint_id AS group_id FROM delivery WHERE status = 'running' AND due_at > $1
-            UNION ALL SELECT endpoint_id FROM delivery WHERE dispatched_at > $2) u GROUP BY group_id),
+          AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room)
+        ORDER BY due_at LIMIT 1"
+    ),
+    dispatch: concat!(
+        with_room!(under_way!()),
+        ",
         due AS (
-          SELECT d.id, d.endpoint_id AS group_id, d.due_at,
+          SELECT d.id, d.org_id, d.endpoint_id, d.due_at,
             CASE WHEN d.dispatched_at IS NULL THEN 0 ELSE 1 END AS again
           FROM delivery d
           WHERE d.status IN ('due', 'running') AND d.due_at <= $1
             AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
-            AND d.endpoint_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3)
+            AND d.endpoint_id NOT IN (SELECT endpoint_id FROM no_room)
           ORDER BY d.due_at
-          LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))
+          LIMIT least($4, greatest(0, $3 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))
           FOR UPDATE SKIP LOCKED),
-        placed AS (
-          SELECT id, group_id, again, row_number() OVER (PARTITION BY group_id ORDER BY due_at) AS place
-          FROM due)
+        ",
+        chosen!(),
+        "
         UPDATE delivery d SET dispatched_at = $1, generation = d.generation + 1
-        FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id
-        WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3
-        RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again",
-    reserve: "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
-    claim: "
-        UPDATE delivery SET status = 'running', due_at = $4, dispatched_at = NULL
-        WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL
-          AND status IN ('due', 'running') AND (
-            SELECT count(*) FROM delivery r
-            WHERE r.endpoint_id = delivery.endpoint_id AND r.status = 'running' AND r.due_at > $5) < $6
-        RETURNING org_id",
+        FROM chosen c WHERE d.id = c.id
+        RETURNING d.id, d.attempts, d.generation, c.again::bigint AS again"
+    ),
+    reserve: "SELECT pg_advisory_xact_lock(7030262, hashtext(org_id))::text FROM delivery WHERE id = $1",
+    claim: concat!(
+        with_room!(running!()),
+        "
+        UPDATE delivery SET status = 'running', due_at = $5, dispatched_at = NULL
+        WHERE id = $2 AND attempts = $3 AND generation = $4 AND dispatched_at IS NOT NULL
+          AND status IN ('due', 'running') AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room)
+        RETURNING org_id"
+    ),
     take_back: "UPDATE delivery SET dispatched_at = NULL WHERE id = $1 AND generation = $2",
     // Rows that another transaction has locked now are claimed or ended by it.
     take_back_all: "
@@ -108,7 +119,7 @@ pub(crate) const DELIVERIES: Rows = Rows {
 
 /// Files to fetch. Their claim counts a try.
 pub(crate) const FILES: Rows = Rows {
-    per_group: media_claims::PER_ORG,
+    limits: &[media_claims::PER_ORG],
     alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030263) THEN 1 ELSE 0 END::bigint",
     next_at: "
         SELECT due_at FROM media
@@ -130,24 +141,24 @@ pub(crate) const FILES: Rows = Rows {
           FROM media d
           WHERE d.status IN ('pending', 'deferred', 'fetching') AND d.due_at <= $1
             AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
-            AND d.org_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3)
+            AND d.org_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $5)
           ORDER BY d.due_at
-          LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM media WHERE dispatched_at > $2)))
+          LIMIT least($4, greatest(0, $3 - (SELECT count(*) FROM media WHERE dispatched_at > $2)))
           FOR UPDATE SKIP LOCKED),
         placed AS (
           SELECT id, group_id, again, row_number() OVER (PARTITION BY group_id ORDER BY due_at) AS place
           FROM due)
         UPDATE media d SET dispatched_at = $1, generation = d.generation + 1
         FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id
-        WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3
+        WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $5
         RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again",
     reserve: "SELECT pg_advisory_xact_lock(7030264, hashtext(org_id))::text FROM media WHERE id = $1",
     claim: "
-        UPDATE media SET status = 'fetching', due_at = $4, dispatched_at = NULL, attempts = attempts + 1
-        WHERE id = $1 AND attempts = $2 AND generation = $3 AND dispatched_at IS NOT NULL
+        UPDATE media SET status = 'fetching', due_at = $5, dispatched_at = NULL, attempts = attempts + 1
+        WHERE id = $2 AND attempts = $3 AND generation = $4 AND dispatched_at IS NOT NULL
           AND status IN ('pending', 'deferred', 'fetching') AND (
             SELECT count(*) FROM media r
-            WHERE r.org_id = media.org_id AND r.status = 'fetching' AND r.due_at > $5) < $6
+            WHERE r.org_id = media.org_id AND r.status = 'fetching' AND r.due_at > $1) < $6
         RETURNING org_id",
     take_back: "UPDATE media SET dispatched_at = NULL WHERE id = $1 AND generation = $2",
     // Rows that another transaction has locked now are claimed or ended by it.
@@ -171,14 +182,13 @@ impl Rows {
         tx: &mut SystemTx,
         room: Room,
     ) -> Result<Vec<Dispatched>, sqlx::Error> {
-        let rows = sqlx::query(self.dispatch)
+        let query = sqlx::query(self.dispatch)
             .bind(room.now)
             .bind(room.lost_before)
-            .bind(self.per_group)
             .bind(room.most)
-            .bind(room.pushed)
-            .fetch_all(tx.conn())
-            .await?;
+            .bind(room.pushed);
+        let query = self.limits.iter().fold(query, Query::bind);
+        let rows = query.fetch_all(tx.conn()).await?;
         rows.iter().map(dispatched).collect()
     }
 
@@ -189,12 +199,10 @@ impl Rows {
         now: Millis,
         lost_before: Millis,
     ) -> Result<Option<Millis>, sqlx::Error> {
-        sqlx::query_scalar(self.next_at)
-            .bind(now)
-            .bind(lost_before)
-            .bind(self.per_group)
-            .fetch_optional(&mut **conn)
-            .await
+        let query = sqlx::query(self.next_at).bind(now).bind(lost_before);
+        let query = self.limits.iter().fold(query, Query::bind);
+        let row = query.fetch_optional(&mut **conn).await?;
+        row.map(|row| row.try_get("due_at")).transpose()
     }
 
     /// Claims a row with its token from `now` until `lapse`. Returns the row's organisation; `None` if
@@ -212,15 +220,14 @@ impl Rows {
             .bind(&id)
             .execute(tx.conn())
             .await?;
-        let row = sqlx::query(self.claim)
+        let query = sqlx::query(self.claim)
+            .bind(now)
             .bind(&id)
             .bind(token.attempts)
             .bind(token.generation)
-            .bind(lapse)
-            .bind(now)
-            .bind(self.per_group)
-            .fetch_optional(tx.conn())
-            .await?;
+            .bind(lapse);
+        let query = self.limits.iter().fold(query, Query::bind);
+        let row = query.fetch_optional(tx.conn()).await?;
         match row {
             Some(row) => row::id(&row, "org_id").map(Some),
             // A stale token changes nothing here.

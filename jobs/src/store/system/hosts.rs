@@ -108,8 +108,9 @@ pub(crate) struct Since {
 macro_rules! urgency {
     ($at:literal, $message:literal) => {
         concat!(
-            "CAST(CASE WHEN coalesce(k.linked_at, ", $at, ") >= ", $at, " THEN 0 \
-             WHEN EXISTS (SELECT 1 FROM lane l WHERE l.session_id = e.session_id AND l.pending > 0) THEN 1 \
+            "CAST(CASE WHEN k.linked_at IS NOT NULL \
+               AND EXISTS (SELECT 1 FROM lane l WHERE l.session_id = e.session_id AND l.pending > 0) THEN 0 \
+             WHEN coalesce(k.linked_at, ", $at, ") >= ", $at, " THEN 1 \
              WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = e.session_id AND m.org_id = e.org_id \
                AND m.id >= ", $message, " AND m.direction = 'inbound') THEN 2 ELSE 3 END AS bigint) AS urgency"
         )
@@ -118,8 +119,8 @@ macro_rules! urgency {
 
 fn urgency(row: &AnyRow) -> Result<Urgency, sqlx::Error> {
     Ok(match row.try_get::<i64, _>("urgency")? {
-        0 => Urgency::Watched,
-        1 => Urgency::Waiting,
+        0 => Urgency::Waiting,
+        1 => Urgency::Watched,
         2 => Urgency::Recent,
         _ => Urgency::Idle,
     })
@@ -159,7 +160,8 @@ pub(crate) struct Free {
 }
 
 /// Returns sessions that should run and that this host may take: those without a host, its own from an
-/// earlier boot, and those of a host not seen since `dead_before`. The most urgent first.
+/// earlier boot, and those of a host not seen since `dead_before`. The most urgent first, among equals the
+/// organisations in turn.
 pub(crate) async fn wanting_a_host(
     conn: &mut SystemRead,
     host: &str,
@@ -167,13 +169,14 @@ pub(crate) async fn wanting_a_host(
     since: Since,
 ) -> Result<Vec<Free>, sqlx::Error> {
     let rows = sqlx::query(concat!(
-        "SELECT e.org_id, e.session_id, e.epoch, e.host_id, ",
+        "SELECT * FROM (SELECT e.org_id, e.session_id, e.epoch, e.host_id, ",
         urgency!("$3", "$4"),
         " FROM lease e \
          JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
          LEFT JOIN host h ON h.id = e.host_id \
          WHERE s.desired = 'running' AND k.ended IS NULL \
-         AND (e.host_id IS NULL OR e.host_id = $1 OR h.id IS NULL OR h.seen_at < $2) ORDER BY urgency, e.session_id LIMIT 20000",
+         AND (e.host_id IS NULL OR e.host_id = $1 OR h.id IS NULL OR h.seen_at < $2)) free \
+         ORDER BY urgency, row_number() OVER (PARTITION BY urgency, org_id ORDER BY session_id), session_id LIMIT 20000",
     ))
     .bind(host)
     .bind(dead_before)

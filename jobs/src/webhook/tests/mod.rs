@@ -2,6 +2,7 @@
 //! on loopback.
 
 mod claims_story;
+mod neighbour;
 mod receiver;
 mod redis_server;
 mod story;

@@ -411,12 +411,17 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
     let Some(mut story) = Story::start().await else {
         return;
     };
-    for _ in 1..900 {
-        let url = story.receiver.url.clone();
-        story.world.endpoint(&url, &[]).await;
-    }
-    for _ in 0..10 {
-        story.world.emit(EventType::MessageSent).await;
+    // Of many organisations, because each has few at once.
+    for _ in 0..100 {
+        story.world.org = OrgId::new(&story.world.clock);
+        story.world.add_organisation(story.world.org).await;
+        for _ in 0..9 {
+            let url = story.receiver.url.clone();
+            story.world.endpoint(&url, &[]).await;
+        }
+        for _ in 0..10 {
+            story.world.emit(EventType::MessageSent).await;
+        }
     }
     assert_eq!(
         count(&story.world, "SELECT count(*) FROM delivery").await,

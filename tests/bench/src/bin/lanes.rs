@@ -84,6 +84,7 @@ async fn services(url: &str) -> Result<Services> {
         ack_timeout: Duration::from_secs(20),
         message_ttl: Duration::from_hours(24),
         lane_limit: 1000,
+        session_limit: i64::MAX,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
         media: MediaSettings::nowhere(),

@@ -1,0 +1,180 @@
+//! Each filter of a list walks an index of its own, in the order of the page: neither the rows of other
+//! organisations nor those that the filter leaves out.
+
+use std::collections::BTreeSet;
+
+use passerelle_engine::ids::OrgId;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+
+use super::{walks, *};
+use crate::{
+    store::{deliveries, messages::lists, system::delivery_claims},
+    testing::database,
+};
+
+/// The statements, the number of their values after the limit, and their indexes with the columns that SQLite
+/// seeks in.
+const LISTS: [(&str, &[&str], &str, &str); 10] = [
+    (lists::ALL, &[], "message_list", "org_id=? AND id<?"),
+    (
+        lists::OUTBOUND,
+        &[],
+        "message_outbound",
+        "org_id=? AND id<?",
+    ),
+    (
+        lists::OF_STATUS,
+        &["failed"],
+        "message_status",
+        "org_id=? AND status=? AND id<?",
+    ),
+    (
+        lists::OF_SESSION,
+        &["ses_1"],
+        "message_session",
+        "session_id=? AND org_id=? AND id<?",
+    ),
+    (
+        lists::OUTBOUND_OF_SESSION,
+        &["ses_1"],
+        "message_session_outbound",
+        "session_id=? AND org_id=? AND id<?",
+    ),
+    (
+        lists::OF_STATUS_OF_SESSION,
+        &["ses_1", "failed"],
+        "message_session_status",
+        "session_id=? AND org_id=? AND status=? AND id<?",
+    ),
+    (deliveries::ALL, &[], "delivery_list", "org_id=? AND id<?"),
+    (
+        deliveries::OF_STATUS,
+        &["dead"],
+        "delivery_status",
+        "org_id=? AND status=? AND id<?",
+    ),
+    (
+        deliveries::OF_ENDPOINT,
+        &["whe_1"],
+        "delivery_endpoint",
+        "endpoint_id=? AND org_id=? AND id<?",
+    ),
+    (
+        deliveries::OF_STATUS_OF_ENDPOINT,
+        &["whe_1", "dead"],
+        "delivery_endpoint_status",
+        "endpoint_id=? AND org_id=? AND status=? AND id<?",
+    ),
+];
+
+#[tokio::test]
+async fn on_sqlite_each_filter_of_a_list_walks_its_own_index() {
+    for (statement, _, index, columns) in LISTS {
+        let table = if index.starts_with("message") {
+            "message"
+        } else {
+            "d"
+        };
+        let step = format!("SEARCH {table} USING INDEX {index} ({columns})");
+        walks(statement, &step).await;
+    }
+}
+
+#[tokio::test]
+async fn on_postgres_each_filter_of_a_list_walks_its_own_index() {
+    let Some(url) = database().await else {
+        return;
+    };
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let clock = passerelle_engine::clock::Clock::system();
+    let (org, other) = (OrgId::new(&clock), OrgId::new(&clock));
+    let mut conn = sqlx::PgConnection::connect(&url).await.unwrap();
+    fill(&mut conn, org, "1", 1_000).await;
+    fill(&mut conn, other, "2", 20_000).await;
+    for (statement, values, index, _) in LISTS {
+        let explain = AssertSqlSafe(format!("EXPLAIN {statement}"));
+        let mut query = sqlx::query(explain)
+            .bind(org.to_string())
+            .bind("~")
+            .bind(21_i64);
+        for value in values {
+            query = query.bind(*value);
+        }
+        let mut conn = store.read(org).await.unwrap();
+        let rows = query.fetch_all(&mut *conn).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let plan = plan.join("\n");
+        let walk = format!("Index Scan Backward using {index} on ");
+        assert!(plan.contains(&walk), "{index}: {statement}\n{plan}");
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
+    store.close().await;
+}
+
+/// Makes a long history of an organisation, as somebody who owns the tables: many messages in, and many
+/// out that were read; many deliveries that succeeded.
+async fn fill(conn: &mut sqlx::PgConnection, org: OrgId, n: &str, many: i64) {
+    let (session, endpoint) = (format!("ses_{n}"), format!("whe_{n}"));
+    let statements = [
+        "SET ROLE passerelle_system".to_owned(),
+        format!("INSERT INTO organisation VALUES ('{org}', 'Long', 0)"),
+        format!(
+            "INSERT INTO session (id, org_id, name, desired, created_at) VALUES ('{session}', '{org}', '', 'stopped', 0)"
+        ),
+        format!(
+            "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, created_at) VALUES ('{endpoint}', '{org}', '', '', '[]', 0)"
+        ),
+        format!(
+            "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, chat_mac, peer_sealed, content_sealed, resends, created_at) \
+             SELECT 'msg_{n}_' || lpad(n::text, 8, '0'), '{org}', '{session}', \
+               CASE WHEN n % 20 > 0 THEN 'inbound' ELSE 'outbound' END, CASE WHEN n % 20 > 0 THEN 'received' ELSE 'read' END, \
+               'text', n::text, CASE WHEN n % 20 = 0 THEN n END, n::text::bytea, '', '', 0, n FROM generate_series(1, {many}) n"
+        ),
+        format!(
+            "INSERT INTO event (id, org_id, session_id, type, sequence, body_sealed, created_at) \
+             SELECT 'evt_{n}_' || n, '{org}', '{session}', 'message.sent', n, '', n FROM generate_series(1, {many}) n"
+        ),
+        format!(
+            "INSERT INTO delivery (id, org_id, event_id, endpoint_id, status, attempts, due_at, created_at) \
+             SELECT 'dlv_{n}_' || lpad(n::text, 8, '0'), '{org}', 'evt_{n}_' || n, '{endpoint}', 'delivered', 1, n, n FROM generate_series(1, {many}) n"
+        ),
+        "RESET ROLE".to_owned(),
+        "ANALYZE".to_owned(),
+    ];
+    for statement in statements {
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_deliveries_walks_what_is_due() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    for (statement, due) in [
+        (
+            delivery_claims::CLAIM,
+            "SEARCH delivery USING INDEX delivery_due (due_at<?)",
+        ),
+        (
+            delivery_claims::NEXT_AT,
+            "SCAN delivery USING INDEX delivery_due",
+        ),
+    ] {
+        let steps = plan(&store, statement).await;
+        let of_deliveries: BTreeSet<_> = steps
+            .iter()
+            .filter(|step| step.contains(" delivery USING "))
+            .filter(|step| !step.ends_with("(id=?)"))
+            .map(String::as_str)
+            .collect();
+        let running = "SCAN delivery USING INDEX delivery_running";
+        assert_eq!(of_deliveries, BTreeSet::from([due, running]), "{steps:#?}");
+    }
+    store.close().await;
+}

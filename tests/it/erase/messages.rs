@@ -24,7 +24,7 @@ async fn erase_what_a_contact_deletes_for_everybody_from_events_and_edits(
     // The event is posted again after the deletion.
     receiver.answer_next([Answer::RetryAfter(6)]);
     let said = world.simulator.say(CONTACT, NUMBER, "At five").await?;
-    let told = receiver.wait_for("message.received", 1).await?;
+    let told = receiver.posted("message.received", 1).await?;
     let first = told[0].body["data"]["message"].clone();
     assert_eq!(first["text"]["body"], "At five");
     let edit = json!({ "message": { "type": "edit", "target": said, "text": "At six" } });
@@ -36,7 +36,7 @@ async fn erase_what_a_contact_deletes_for_everybody_from_events_and_edits(
     let delete = json!({ "message": { "type": "revoke", "target": said } });
     world.simulator.tell(CONTACT, NUMBER, delete).await?;
     let deleted = edits.wait_for("message.deleted", 1).await?;
-    let told = receiver.wait_for("message.received", 2).await?;
+    let told = receiver.posted("message.received", 2).await?;
     assert_eq!(
         told[0].id, told[1].id,
         "the second attempt of the same event"
@@ -54,7 +54,7 @@ async fn erase_what_a_contact_deletes_for_everybody_from_events_and_edits(
     assert_eq!(edit["type"], "deleted", "{edit}");
     // Another message is not touched.
     world.simulator.say(CONTACT, NUMBER, "See you").await?;
-    let told = receiver.wait_for("message.received", 3).await?;
+    let told = receiver.posted("message.received", 3).await?;
     assert_eq!(told[2].body["data"]["message"]["text"]["body"], "See you");
     let texts = world.api.messages(&format!("session_id={session}")).await?;
     assert!(texts.iter().any(|message| message.body() == "See you"));

@@ -76,14 +76,19 @@ async fn event(api: &Api, session: &str) -> Result<()> {
 async fn event_due_again(api: &Api, session: &str, receiver: &Receiver) -> Result<()> {
     receiver.answer_next([Answer::RetryAfter(4)]);
     event(api, session).await?;
-    receiver.wait_for("message.canceled", 1).await?;
+    receiver.posted("message.canceled", 1).await?;
     Ok(())
 }
 
 async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
     backing: Backing,
 ) -> Result<Finished> {
-    let world = World::start(backing).await?;
+    let setup = Setup {
+        gap_floor_ms: 2_000,
+        gap_ceiling_ms: 2_500,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let session = world.linked(NUMBER).await?.id;
     let offline = world.api.create_session("offline").await?.id;
@@ -99,11 +104,11 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
         .await?
         .into(201)?;
     let link = file["url"].as_str().context("a link")?;
+    event_due_again(&world.api, &offline, &canceled).await?;
     let mut queued = Vec::new();
     for text in ["one", "two", "three", "four", "five"] {
         queued.push(world.api.send(&session, CONTACT, text).await?.id);
     }
-    event_due_again(&world.api, &offline, &canceled).await?;
     let path = format!("/v1/organisations/{}", world.org);
     let suspended: Value = world
         .admin
@@ -134,7 +139,7 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
     event_due_again(&other, &theirs_offline, &of_other).await?;
     let sent = other.send(&theirs, CONTACT, "theirs").await?.id;
     other.message_at(&sent, "sent").await?;
-    of_other.wait_for("message.canceled", 2).await?;
+    of_other.posted("message.canceled", 2).await?;
     assert_eq!(
         canceled.of("message.canceled").len(),
         1,
@@ -156,7 +161,7 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
         .into(200)?;
     assert_eq!(resumed["suspended_at"], Value::Null);
     world.api.session_in(&session, "connected").await?;
-    canceled.wait_for("message.canceled", 2).await?;
+    canceled.posted("message.canceled", 2).await?;
     received.wait_for("message.received", 1).await?;
     for id in &queued {
         world.api.message_at(id, "sent").await?;
@@ -172,6 +177,7 @@ async fn neighbour_gets_few_pairing_codes_also_after_a_restart(
     backing: Backing,
 ) -> Result<Finished> {
     let mut world = World::with(backing, Setup::quick()).await?;
+    world.simulator.phone(NUMBER, Phone::default()).await?;
     let body = json!({ "phone": NUMBER });
     let waiting = async |api: &Api| {
         let session = api.create_session("waits").await?.id;

@@ -137,6 +137,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "jobs/src/sessions/live.rs",
             "the states of all sessions that are watched here",
         ),
+        ("jobs/src/sessions/erase.rs", "deleted sessions"),
         ("jobs/src/store/plans.rs", "a test of SQLite's plans"),
         ("jobs/src/sweep.rs", "sweeps"),
         ("jobs/src/time.rs", "the database's clock"),

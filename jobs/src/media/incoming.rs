@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The code of a file that was announced without what is needed to fetch it; it is never fetched.
-const INCOMPLETE: &str = "media_incomplete";
+pub(super) const INCOMPLETE: &str = "media_incomplete";
 
 /// The code of a file that is fetched only if the tenant asks for it.
 const TOO_LARGE: &str = "media_too_large";

@@ -6,6 +6,8 @@
 //! | `decoder` | what a file does to the process that decodes it |
 //! | `disk` | a disk that is full, quotas, large files that come in |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
+//! | `foreign_ids` | every operation answers another organisation's ids as ids that never existed |
+//! | `operators` | keys that the operator revokes, suspended organisations, few pairing codes |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 //! | `lists` | lists whose queries are long |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
@@ -17,7 +19,9 @@ mod bad_rows;
 mod decoder;
 mod disk;
 mod door;
+mod foreign_ids;
 mod lists;
+mod operators;
 mod sessions;
 mod streams;
 mod webhooks;

@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 use super::Stored;
 use crate::{
     model::{Direction, Listed, Page, Status},
-    store::row,
+    store::{row, sessions::alive},
 };
 
 /// Which messages a list shows.
@@ -53,6 +53,8 @@ macro_rules! listed {
             columns!(),
             " FROM message WHERE org_id = $1 AND id < $2",
             $of,
+            " AND ",
+            alive!(),
             " ORDER BY id DESC LIMIT $3"
         )
     };

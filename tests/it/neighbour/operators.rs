@@ -186,9 +186,10 @@ async fn neighbour_gets_few_pairing_codes_also_after_a_restart(
         Ok::<_, anyhow::Error>(format!("/v1/sessions/{session}/pairing-code"))
     };
     let path = waiting(&world.api).await?;
-    for _ in 0..3 {
+    // A request that WhatsApp refuses, because the code before is still shown, was a request, too.
+    for allowed in [&[200][..], &[200, 409], &[200, 409]] {
         let code = world.api.post(&path, &body).await?;
-        assert_eq!(code.status.as_u16(), 200, "{}", code.body);
+        assert!(allowed.contains(&code.status.as_u16()), "{}", code.body);
     }
     let minutes = |reply: &passerelle_tests::api::Reply| {
         let wait = reply.headers["retry-after"].to_str()?.parse::<u64>()?;

@@ -110,7 +110,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 21] = [
+    const ASKED_FOR: [(&str, &str); 22] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (

@@ -18,6 +18,8 @@ pub mod number_checks;
 pub mod read_receipts;
 pub mod typing;
 
+use std::time::Duration;
+
 use passerelle_engine::{
     clock::Millis,
     content::{Peer, Phone},
@@ -29,7 +31,7 @@ use sqlx::AnyConnection;
 use self::commands::{Answer, Command};
 pub use self::live::watch;
 use crate::{
-    error::{Fault, if_readable},
+    error::Fault,
     model::{
         Desired, Listed, Live, Page, Session, State, Uncertain, millis, report_unreadable, until,
     },

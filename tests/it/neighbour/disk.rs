@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::stream;
 use passerelle_tests::{
-    Backing, Finished, World,
+    Api, Backing, Finished, World,
     backing::Database,
     gateway::{Gateway, Setup},
     on_both_stores,
@@ -88,21 +88,30 @@ async fn on_a_full_disk_nothing_that_was_accepted_is_lost_and_nothing_stays_behi
         drop(piece);
         anyhow::Ok(())
     };
-    let (reply, sent) = tokio::join!(passerelle_tests::Api::reply(upload), sent);
+    let (reply, sent) = tokio::join!(Api::reply(upload), sent);
     sent?;
     let reply = reply?;
     assert_eq!((reply.status.as_u16(), reply.code()), (507, "storage_full"));
     assert_eq!(files(&media)?, 0, "a part stayed behind");
     // The database cannot record anything, so nothing is accepted.
-    let text = passerelle_tests::Api::text(&session, CONTACT, "full");
+    let text = Api::text(&session, CONTACT, "full");
     let refused = world.api.post("/v1/messages", &text).await?;
     assert_eq!(
         (refused.status.as_u16(), refused.code()),
         (503, "dependency_down")
     );
     std::fs::remove_file(disk.path().join("filler"))?;
-    let after = world.api.send(&session, CONTACT, "after").await?;
-    world.api.message_at(&after.id, "sent").await?;
+    let text = Api::text(&session, CONTACT, "after");
+    let after = within(Duration::from_secs(20), "a text is accepted", async || {
+        let reply = world.api.send_once("after", &text).await?;
+        if reply.status.as_u16() == 503 {
+            return Ok(None);
+        }
+        reply.into::<Value>(202).map(Some)
+    })
+    .await?;
+    let after = after["id"].as_str().context("an id")?;
+    world.api.message_at(after, "sent").await?;
     let frames = world.simulator.ledger("sent").await?;
     assert_eq!(
         frames.len(),
@@ -176,7 +185,7 @@ async fn an_organisation_has_its_quota_of_files_and_no_more(backing: Backing) ->
         json!({ "url": "http://127.0.0.1:9/a" }),
     ] {
         let body = json!({ "type": "document", "document": file });
-        let body = passerelle_tests::Api::of_kind(&session, CONTACT, body);
+        let body = Api::of_kind(&session, CONTACT, body);
         let reply = world.api.post("/v1/messages", &body).await?;
         let full = file["url"].is_null();
         assert_eq!(
@@ -229,7 +238,7 @@ async fn a_large_file_is_fetched_when_the_tenant_asks_for_it(backing: Backing) -
     assert_eq!(due["status"], "pending");
     receiver.wait_for("media.available", 1).await?;
     let content = world.api.request(Method::GET, &format!("{path}/content"));
-    let (_, _, bytes) = passerelle_tests::Api::bytes(content).await?;
+    let (_, _, bytes) = Api::bytes(content).await?;
     assert_eq!(bytes, large);
     // A repeated request changes nothing.
     let again: Value = world.api.act(&format!("{path}/fetch")).await?.into(200)?;

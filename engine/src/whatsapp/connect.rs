@@ -23,9 +23,11 @@ use super::{
     event::{ConnectionEvents, Ended, Outbox, PairingCode},
     handle::WhatsApp,
     inbound::InboundSink,
+    late::{LateMessages, LateQueue},
     listen::Hook,
     tell::Listener,
     transport::Dial,
+    unstored::Unstored,
     version::WebVersion,
 };
 use crate::{content::Phone, ids::SessionId};
@@ -84,11 +86,15 @@ impl WhatsApp {
         backend: Arc<dyn Backend>,
         inbound: Arc<dyn InboundSink>,
         options: ConnectionOptions,
-    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
+    ) -> anyhow::Result<(Connection, ConnectionEvents, LateMessages)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
+        let unstored = Unstored::new();
+        let (queue, late) = LateQueue::new(unstored.clone());
+        let queue = Arc::new(queue);
         let listener = Listener {
             outbox: outbox.clone(),
+            late: queue.clone(),
             clock: self.clock().clone(),
             limiter: self.limiter().clone(),
         };
@@ -102,13 +108,14 @@ impl WhatsApp {
         );
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial(&options, slot.clone())?)
+            .with_transport_factory(self.dial(&options, slot.clone(), unstored.clone())?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
             .with_inbound_durability_hook(Hook {
                 sink: inbound,
                 clock: self.clock().clone(),
+                unstored,
             })
             .with_event_handler(listener)
             .with_cache_config(caches())
@@ -121,21 +128,28 @@ impl WhatsApp {
             whatsapp: self.clone(),
             connection: connection.clone(),
             outbox,
+            late: queue,
             slot,
             lost: options.lost,
         };
         let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
-        Ok((connection, events))
+        Ok((connection, events, late))
     }
 
-    fn dial(&self, options: &ConnectionOptions, slot: ConnectSlot) -> anyhow::Result<Dial> {
+    fn dial(
+        &self,
+        options: &ConnectionOptions,
+        slot: ConnectSlot,
+        unstored: Unstored,
+    ) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
             slot,
             lost: options.lost.clone(),
+            unstored,
         })
     }
 
@@ -167,6 +181,7 @@ struct Run {
     whatsapp: WhatsApp,
     connection: Connection,
     outbox: Arc<Outbox>,
+    late: Arc<LateQueue>,
     slot: ConnectSlot,
     lost: CancellationToken,
 }
@@ -210,6 +225,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.slot.release();
+        self.late.close();
         self.outbox.close();
         self.connection.over().cancel();
     }

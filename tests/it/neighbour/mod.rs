@@ -5,10 +5,14 @@
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
+//! | `number` | a phone number that several sessions are linked to sends no faster than one |
+//! | `accepted` | what is accepted stays whole |
 
+mod accepted;
 mod bad_jobs;
 mod bad_rows;
 mod door;
+mod number;
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, World, receiver::Arrival};

@@ -210,9 +210,10 @@ async fn keep(
 ) -> Result<bool, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
     let new = messages::sealed::row(key, message)?;
-    let known = match recovered {
-        true => store::messages::of_contact(tx, &new, origin).await?,
-        false => None,
+    let known = if recovered {
+        store::messages::of_contact(tx, &new, origin).await?
+    } else {
+        None
     };
     if let Some((waits, first)) = known {
         if waits {

@@ -177,8 +177,81 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use wacore::proto_helpers::MessageBuilderExt as _;
+    use waproto::{
+        buffa::Message as _,
+        whatsapp::{
+            Message, MessageKey,
+            message::{
+                PeerDataOperationRequestResponseMessage, ProtocolMessage,
+                peer_data_operation_request_response_message::{
+                    PeerDataOperationResult,
+                    peer_data_operation_result::PlaceholderMessageResendResponse,
+                },
+            },
+        },
+    };
 
     use super::*;
+
+    /// An answer of the device `device`, which gives a text that somebody said.
+    fn answer(device: u16, from_me: bool) -> InboundMessage {
+        let said = WebMessageInfo {
+            key: MessageKey {
+                remote_jid: Some("491510000002@s.whatsapp.net".to_owned()),
+                from_me: Some(false),
+                id: Some("3A01".to_owned()),
+                ..Default::default()
+            }
+            .into(),
+            message: Message::text("Are you open?").into(),
+            message_timestamp: Some(1_800_000_000),
+            ..Default::default()
+        };
+        let given = PlaceholderMessageResendResponse {
+            web_message_info_bytes: Some(said.encode_to_vec()),
+        };
+        let result = PeerDataOperationResult {
+            placeholder_message_resend_response: given.into(),
+            ..Default::default()
+        };
+        let response = PeerDataOperationRequestResponseMessage {
+            peer_data_operation_result: vec![result, PeerDataOperationResult::default()],
+            ..Default::default()
+        };
+        let protocol = ProtocolMessage {
+            peer_data_operation_request_response_message: response.into(),
+            ..Default::default()
+        };
+        let mut info = MessageInfo::default();
+        info.source.sender = Jid::pn_device("491510000001", device);
+        info.source.is_from_me = from_me;
+        let message = Message {
+            protocol_message: protocol.into(),
+            ..Default::default()
+        };
+        InboundMessage::builder()
+            .message(Arc::new(message))
+            .info(Arc::new(info))
+            .build()
+    }
+
+    #[test]
+    fn what_the_phone_gives_is_read_from_its_answer_and_from_no_other() {
+        let given = given_by_phone(&answer(0, true));
+        let [given] = given.as_slice() else {
+            panic!("{} messages", given.len());
+        };
+        assert_eq!(given.message.conversation.as_deref(), Some("Are you open?"));
+        let (info, source) = (&given.info, &given.info.source);
+        assert_eq!(info.id, "3A01");
+        assert_eq!(info.timestamp.timestamp(), 1_800_000_000);
+        assert_eq!(source.chat, Jid::pn("491510000002"));
+        assert_eq!(source.sender, source.chat);
+        assert!(!source.is_from_me && !source.is_group);
+        assert!(given_by_phone(&answer(1, true)).is_empty());
+        assert!(given_by_phone(&answer(0, false)).is_empty());
+    }
 
     #[tokio::test]
     async fn a_flood_of_late_messages_loses_none_and_the_socket_waits_for_the_last_one() {

@@ -40,9 +40,9 @@ impl EventHandler for Listener {
             return;
         }
         if let Event::UndecryptableMessage(message) = &*event {
-            Late::undecryptable(message)
-                .into_iter()
-                .for_each(|late| self.late.push(late));
+            if let Some(late) = Late::undecryptable(message) {
+                self.late.push(late);
+            }
             return;
         }
         if is_too_much(&event) {

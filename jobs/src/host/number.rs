@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use passerelle_engine::{clock::Millis, content::Peer, ids::SessionId, store::SystemTx};
+use passerelle_engine::{
+    clock::Millis,
+    content::{Peer, Phone},
+    ids::SessionId,
+    store::SystemTx,
+};
 
 use crate::{
     model::millis,
@@ -31,7 +36,7 @@ const BUSY: Duration = Duration::from_mins(15);
 /// Returns the HMAC that a linked number's row is found by. It is the same for every organisation. Returns
 /// `None` if WhatsApp gave neither phone number nor LID.
 pub(super) fn mac(services: &Services, me: &Peer) -> Option<[u8; 32]> {
-    let phone = me.phone.as_ref().map(|phone| phone.as_str());
+    let phone = me.phone.as_ref().map(Phone::as_str);
     let name = phone.or(me.lid.as_deref())?;
     Some(services.vault().secret_mac("number.mac", name.as_bytes()))
 }
@@ -44,8 +49,8 @@ pub(super) async fn admit(
     pace: Pace,
 ) -> Result<Vec<DueLane>, sqlx::Error> {
     let until = now.saturating_add(millis(pace.typing()));
-    let sharing: Vec<_> = due.iter().filter(|lane| lane.is_shared).collect();
-    let sharing: Vec<_> = sharing.iter().map(|lane| lane.session).collect();
+    let sharing = due.iter().filter(|lane| lane.is_shared);
+    let sharing: Vec<_> = sharing.map(|lane| lane.session).collect();
     let shared = if sharing.is_empty() {
         HashMap::new()
     } else {

@@ -15,7 +15,7 @@ use passerelle_engine::{
     keystore::SealedKeyStore,
     lease::Lease,
     whatsapp::{
-        Connection, ConnectionOptions, LateMessages, Typing, Urgency, WhatsApp,
+        Connection, ConnectionOptions, Late, LateMessages, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
         inbound::InboundSink as _,
     },
@@ -203,7 +203,9 @@ impl RunningSession {
     async fn undo_refused_link(&self, connection: &Connection) {
         loop {
             self.refused.undo.notified().await;
-            if let Err(error) = connection.clone().logout().await {
+            // Boxed, like the storing of late messages: it is rare, and every session waits here.
+            let logout = Box::pin(connection.clone().logout());
+            if let Err(error) = logout.await {
                 tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a refused link could not be undone; it is tried again with the next connection");
                 connection.reconnect().await;
             }
@@ -267,6 +269,11 @@ impl RunningSession {
             self.refused.undo.notify_one();
             return Ok(());
         }
+        self.refused.is_undone.store(false, Ordering::Relaxed);
+        let me = self.connection().and_then(|connection| connection.me());
+        if let Some(number) = me.and_then(|me| number::mac(&self.services, &me)) {
+            self.in_flight.share_gate(self.services.gates().of(number));
+        }
         self.persist(Change::Connected).await?;
         self.show(State::Connected, None);
         self.services.lanes().notify_one();
@@ -287,8 +294,7 @@ impl RunningSession {
         if is_linked && has_number {
             return Ok(true);
         }
-        let connection = self.services.registry().connection(self.lease.session);
-        let Some(me) = connection.and_then(|connection| connection.me()) else {
+        let Some(me) = self.connection().and_then(|connection| connection.me()) else {
             return Ok(true);
         };
         if !is_linked {
@@ -338,23 +344,33 @@ impl RunningSession {
             if some.is_empty() {
                 return;
             }
-            let mut batch = Vec::with_capacity(some.len());
-            for one in &some {
-                batch.extend(connection.read(one).await);
-            }
-            if !batch.is_empty()
-                && let Err(error) = self.inbox().commit(batch).await
-            {
-                tracing::error!(session.id = %self.lease.session, error = format!("{error:#}"), "a late inbound message was not stored");
-                if !error
-                    .downcast_ref::<Fault>()
-                    .is_some_and(Fault::is_of_one_row)
-                {
-                    return;
-                }
+            if !Box::pin(self.store_late(connection, &some)).await {
+                return;
             }
             late.stored(some.len());
         }
+    }
+
+    /// Returns false if the messages could be stored later, but not by this run.
+    async fn store_late(&self, connection: &Connection, some: &[Late]) -> bool {
+        let mut batch = Vec::with_capacity(some.len());
+        for one in some {
+            batch.extend(connection.read(one).await);
+        }
+        if batch.is_empty() {
+            return true;
+        }
+        let Err(error) = self.inbox().commit(batch).await else {
+            return true;
+        };
+        tracing::error!(session.id = %self.lease.session, error = format!("{error:#}"), "a late inbound message was not stored");
+        error
+            .downcast_ref::<Fault>()
+            .is_some_and(Fault::is_of_one_row)
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.services.registry().connection(self.lease.session)
     }
 
     fn inbox(&self) -> Inbox {

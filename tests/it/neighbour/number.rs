@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use passerelle_tests::{
-    Api, Backing, Finished, Setup, World, on_every_shape,
+    Api, Backing, Finished, Setup, World, on_both_stores, on_every_shape,
     receiver::Arrival,
     simulator::{Entry, Phone},
 };
@@ -20,6 +20,14 @@ on_every_shape!(
     a_second_link_in_one_organisation_is_undone,
     numbers_of_an_older_database_share_their_pace_from_the_next_connect,
 );
+
+mod of_one_process {
+    use super::*;
+
+    on_both_stores!(the_gap_between_two_organisations_holds_when_the_store_forgets_it);
+
+    use super::the_gap_between_two_organisations_holds_when_the_store_forgets_it;
+}
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
@@ -114,13 +122,35 @@ async fn the_gap_between_two_organisations_holds_over_a_kill(backing: Backing) -
     shared.finish().await
 }
 
+/// The second gate counts on the process's own clock.
+async fn the_gap_between_two_organisations_holds_when_the_store_forgets_it(
+    backing: Backing,
+) -> Result<Finished> {
+    let shared = Shared::start(backing, gap_of(3)).await?;
+    let [mine, theirs] = &shared.sessions;
+    let first = shared.world.api.send(mine, CONTACT, "first").await?;
+    shared.world.api.message_at(&first.id, "sent").await?;
+    let database = &shared.world.gateway.database;
+    database
+        .execute("UPDATE lane SET next_at = 0, paced_until = 0")
+        .await?;
+    database.execute("UPDATE number SET next_at = 0").await?;
+    let second = shared.other.send(theirs, CONTACT, "second").await?;
+    shared.other.message_at(&second.id, "read").await?;
+    let frames = shared.frames().await?;
+    assert_eq!(frames.len(), 2);
+    assert_eq!(under_floor(&frames, 3_000), Vec::<String>::new());
+    shared.finish().await
+}
+
 /// Only when WhatsApp has answered, it is known when the message was written and the gap began.
 async fn a_message_in_flight_of_one_organisation_keeps_the_number_of_the_other_waiting(
     backing: Backing,
 ) -> Result<Finished> {
     let shared = Shared::start(backing, gap_of(1)).await?;
     let [mine, theirs] = &shared.sessions;
-    let late = json!({ "phone": NUMBER, "on": "message", "do": "delay", "delay_ms": 4000, "times": 1 });
+    let late =
+        json!({ "phone": NUMBER, "on": "message", "do": "delay", "delay_ms": 4000, "times": 1 });
     shared.world.simulator.fault(&late).await?;
     let first = shared.world.api.send(mine, CONTACT, "first").await?;
     let second = shared.other.send(theirs, CONTACT, "second").await?;

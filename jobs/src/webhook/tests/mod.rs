@@ -46,6 +46,13 @@ use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
 use receiver::{Receiver, SOON};
 use std::{sync::Arc, time::Duration};
 
+fn files() -> MediaSettings {
+    MediaSettings {
+        public_url: "https://files.example".into(),
+        ..MediaSettings::nowhere()
+    }
+}
+
 /// A store with one organisation, and a worker that can be started and stopped.
 struct World {
     store: Store,
@@ -197,20 +204,13 @@ impl World {
             org: self.org,
             session: None,
             kind: EventType::MediaAvailable,
-            data: serde_json::json!({ "media": View::of(&key, &self.media(), file, now).json() }),
+            data: serde_json::json!({ "media": View::of(&key, &files(), file, now).json() }),
         };
         let work = self.store.write(self.org, move |tx| {
             Box::pin(async move { emit::emit(tx, &key, told, &clock).await })
         });
         work.await.unwrap();
         self.wake();
-    }
-
-    fn media(&self) -> MediaSettings {
-        MediaSettings {
-            public_url: "https://files.example".into(),
-            ..MediaSettings::nowhere()
-        }
     }
 
     fn wake(&self) {
@@ -225,7 +225,7 @@ impl World {
             vault,
             clock,
             self.egress.clone(),
-            self.media(),
+            files(),
             self.schedule,
             chance,
         )

@@ -148,9 +148,9 @@ async fn receive(
         group_mac,
         contact: writer.id,
     };
-    let (at, remote) = (inbound.at, inbound.remote.take());
+    let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
     let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
-    if !keep(tx, key, &origin, &mut message).await? {
+    if !keep(tx, key, &origin, &mut message, recovered).await? {
         return Ok(());
     }
     if message.group.is_none() {
@@ -206,9 +206,21 @@ async fn keep(
     key: &DataKey,
     origin: &Origin,
     message: &mut Message,
+    recovered: bool,
 ) -> Result<bool, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
     let new = messages::sealed::row(key, message)?;
+    let known = if recovered {
+        store::messages::of_contact(tx, &new, origin).await?
+    } else {
+        None
+    };
+    if let Some((waits, first)) = known {
+        if waits {
+            fill(tx, key, message, first).await?;
+        }
+        return Ok(waits);
+    }
     if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
         return Ok(true);
     }
@@ -218,7 +230,18 @@ async fn keep(
     let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
         return Ok(false);
     };
-    (message.id, message.created_at, message.sent_at) = first;
-    store::messages::decrypted(tx, &messages::sealed::row(key, message)?).await?;
+    fill(tx, key, message, first).await?;
     Ok(true)
+}
+
+/// Puts the message in place of its earlier row.
+async fn fill(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &mut Message,
+    first: store::messages::First,
+) -> Result<(), Fault> {
+    (message.id, message.created_at, message.sent_at) = first;
+    let row = messages::sealed::row(key, message)?;
+    Ok(store::messages::decrypted(tx, &row).await?)
 }

@@ -86,7 +86,7 @@ impl Running {
             services.vault().clone(),
             services.clock().clone(),
             services.settings().egress.clone(),
-            services.settings().media.objects.clone(),
+            services.settings().media.clone(),
             services.settings().schedule,
             services.chance(),
         )?;

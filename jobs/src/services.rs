@@ -21,6 +21,7 @@ use crate::{
         decoding::Decoding,
         fence::Fence,
         followed::Followed,
+        gates::Gates,
         gathering::Gathering,
         in_hand::InHand,
         rate_limit::Rates,
@@ -54,6 +55,8 @@ struct Shared {
     clock: Clock,
     settings: Settings,
     registry: Registry,
+    /// The second gates of the numbers whose sessions run here.
+    gates: Gates,
     /// Messages that jobs of this process are sending.
     in_hand: InHand,
     /// Messages that WhatsApp has accepted, until they are settled.
@@ -112,6 +115,8 @@ accessors! {
     settings: Settings,
     /// Returns the sessions that run here.
     registry: Registry,
+    /// Returns the second gates of the numbers whose sessions run here.
+    gates: Gates,
     /// Returns the messages that jobs of this process are sending.
     in_hand: InHand,
     /// Returns the messages that WhatsApp has accepted and that are not settled yet.
@@ -165,6 +170,7 @@ impl Services {
             clock,
             settings,
             registry: Registry::default(),
+            gates: Gates::default(),
             in_hand: InHand::default(),
             taken: Gathering::default(),
             lanes: Arc::default(),

@@ -26,9 +26,21 @@ const NUMBER_TTL: Duration = Duration::from_hours(25);
 /// How long a command stays that nobody deleted: longer than any caller waits for its answer.
 const COMMAND_TTL: Duration = Duration::from_mins(5);
 
+/// How long the pace of a number is kept that no session is linked to any more.
+const PACE_TTL: Duration = Duration::from_hours(24);
+/// Between two sweeps for such numbers.
+const NUMBERS_LOOK: Duration = Duration::from_hours(1);
+
 /// Sweeps until stopped.
 pub(crate) async fn run(services: Services, stop: CancellationToken) {
+    let mut numbers_at = services.clock().monotonic();
     while !stop.is_cancelled() {
+        if services.clock().monotonic() >= numbers_at {
+            if let Err(error) = forget_numbers(&services).await {
+                tracing::warn!(%error, "numbers without a session could not be deleted; trying again later");
+            }
+            numbers_at = services.clock().monotonic() + NUMBERS_LOOK;
+        }
         if let Err(fault) = sweep(&services).await {
             tracing::warn!(error = %fault, "the sweep failed; trying again");
         }
@@ -55,6 +67,15 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     let forgotten: Result<_, sqlx::Error> = forget.await;
     forgotten?;
     expired
+}
+
+/// Deletes numbers that no session is linked to any more. Walks all numbers that are idle, so it is rare.
+async fn forget_numbers(services: &Services) -> Result<(), sqlx::Error> {
+    let before = services.clock().now().saturating_sub(millis(PACE_TTL));
+    let forget = services.store().write_system(move |tx| {
+        Box::pin(async move { store::system::numbers::forget(tx, before).await })
+    });
+    forget.await
 }
 
 /// Expires queued messages past their time, each with its event.

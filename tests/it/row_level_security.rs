@@ -26,11 +26,15 @@ on_postgres!(
 
 /// Tables without an organisation, which are closed to organisations. Add a table here only with a reason.
 /// Tables with a column `org_id` or `session_id` get their policies by themselves (`migrations/postgres/`).
-const OF_NO_ORGANISATION: [(&str, &str); 5] = [
+const OF_NO_ORGANISATION: [(&str, &str); 6] = [
     ("_sqlx_migrations", "what was run here"),
     ("_sqlx_migrations_postgres", "the same, of PostgreSQL's own"),
     ("admin_key", "the operator's"),
     ("host", "a process"),
+    (
+        "number",
+        "a phone number, by whichever organisations it is linked",
+    ),
     ("vault_check", "the operator's key-encryption keys"),
 ];
 

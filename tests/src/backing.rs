@@ -192,6 +192,21 @@ impl Database {
         Ok(())
     }
 
+    /// Returns the one text that a query finds, without the gateway.
+    pub async fn text(&self, query: &'static str) -> Result<String> {
+        let found = match self.backing {
+            Backing::Sqlite => {
+                let mut conn = SqliteConnection::connect(&self.url).await?;
+                sqlx::query_scalar(query).fetch_one(&mut conn).await?
+            }
+            Backing::Postgres | Backing::Cluster => {
+                let mut conn = PgConnection::connect(&self.url).await?;
+                sqlx::query_scalar(query).fetch_one(&mut conn).await?
+            }
+        };
+        Ok(found)
+    }
+
     /// Runs a statement about one row, without the gateway. `$1` is `id`. Returns how many rows it changed.
     pub async fn execute_on(&self, statement: &'static str, id: &str) -> Result<u64> {
         let done = match self.backing {

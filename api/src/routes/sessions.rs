@@ -79,7 +79,8 @@ pub struct Session {
     pub desired: String,
     /// The actual state: `stopped`, `connecting`, `qr` (waits for a QR code to be scanned), `pairing` (waits
     /// for a pairing code to be typed), `connected`, `disconnected` (the gateway reconnects), `unhosted`
-    /// (no host runs it at the moment), or the reason why it ended: `logged_out`, `banned`, `replaced`,
+    /// (no host runs it at the moment), or the reason why it ended: `logged_out`, `number_linked_already`
+    /// (another session of yours is linked to that number, so the link was undone), `banned`, `replaced`,
     /// `account_locked`, `outdated`, `qr_exhausted`, `refused`.
     pub state: String,
     /// The linked number in E.164. Absent until the session is linked.

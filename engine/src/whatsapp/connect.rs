@@ -23,9 +23,11 @@ use super::{
     event::{ConnectionEvents, Ended, Outbox, PairingCode},
     handle::WhatsApp,
     inbound::InboundSink,
+    late::{LateMessages, LateQueue},
     listen::Hook,
     tell::Listener,
     transport::Dial,
+    unstored::Unstored,
     version::WebVersion,
 };
 use crate::{
@@ -89,9 +91,12 @@ impl WhatsApp {
         backend: Arc<dyn Backend>,
         inbound: Arc<dyn InboundSink>,
         options: ConnectionOptions,
-    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
+    ) -> anyhow::Result<(Connection, ConnectionEvents, LateMessages)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
+        let unstored = Unstored::new();
+        let (queue, late) = LateQueue::new(unstored.clone());
+        let queue = Arc::new(queue);
         let ending = CancellationToken::new();
         let slot = ConnectSlot::new(
             self.limiter().clone(),
@@ -102,18 +107,20 @@ impl WhatsApp {
         );
         let listener = Listener {
             outbox: outbox.clone(),
+            late: queue.clone(),
             clock: self.clock().clone(),
             slot: slot.clone(),
         };
         let bot = Bot::builder()
             .with_backend_arc(backend)
-            .with_transport_factory(self.dial(&options, slot.clone())?)
+            .with_transport_factory(self.dial(&options, slot.clone(), unstored.clone())?)
             .with_http_client(self.http().clone())
             .with_runtime(TokioRuntime)
             .with_version(self.web_version().await)
             .with_inbound_durability_hook(Hook {
                 sink: inbound,
                 clock: self.clock().clone(),
+                unstored,
             })
             .with_event_handler(listener)
             .with_cache_config(caches())
@@ -126,21 +133,28 @@ impl WhatsApp {
             whatsapp: self.clone(),
             connection: connection.clone(),
             outbox,
+            late: queue,
             slot,
             lost: options.lost,
         };
         let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
-        Ok((connection, events))
+        Ok((connection, events, late))
     }
 
-    fn dial(&self, options: &ConnectionOptions, slot: ConnectSlot) -> anyhow::Result<Dial> {
+    fn dial(
+        &self,
+        options: &ConnectionOptions,
+        slot: ConnectSlot,
+        unstored: Unstored,
+    ) -> anyhow::Result<Dial> {
         Ok(Dial {
             url: Url::parse(self.address().as_str())?.into(),
             tls: self.tls()?,
             slot,
             lost: options.lost.clone(),
+            unstored,
         })
     }
 
@@ -172,6 +186,7 @@ struct Run {
     whatsapp: WhatsApp,
     connection: Connection,
     outbox: Arc<Outbox>,
+    late: Arc<LateQueue>,
     slot: ConnectSlot,
     lost: CancellationToken,
 }
@@ -215,6 +230,7 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.slot.release();
+        self.late.close();
         self.outbox.close();
         self.connection.over().cancel();
     }

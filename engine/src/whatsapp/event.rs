@@ -1,9 +1,10 @@
 //! The events of a connection.
 //!
-//! A connection has two outputs. Incoming messages go to an
+//! A connection has three outputs. Incoming messages go to an
 //! [`InboundSink`](super::inbound::InboundSink), and WhatsApp gets its acknowledgement only after
-//! the sink has committed them. Everything else goes to [`ConnectionEvents`], a queue in order of
-//! arrival that ends with [`ConnectionEvent::Ended`].
+//! the sink has committed them; those that do not pass through it go to
+//! [`LateMessages`](super::LateMessages). Everything else goes to [`ConnectionEvents`], a queue in
+//! order of arrival that ends with [`ConnectionEvent::Ended`].
 
 use std::{
     sync::{
@@ -16,7 +17,6 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::late::Late;
 use crate::{clock::Millis, content::Peer, sealed::sealed_debug};
 
 /// Maximum number of waiting receipts; more are dropped. After a pause WhatsApp can send any number
@@ -108,11 +108,6 @@ pub enum ConnectionEvent {
         /// When, by WhatsApp's clock, in milliseconds UTC.
         at: Millis,
     },
-    /// A message that did not come through the [`InboundSink`](super::inbound::InboundSink).
-    /// [`Connection::read`] reads it. WhatsApp is acknowledged before it is stored.
-    ///
-    /// [`Connection::read`]: crate::whatsapp::Connection::read
-    Late(Late),
     /// The connection has ended. No event follows.
     Ended(Ended),
 }
@@ -120,7 +115,7 @@ pub enum ConnectionEvent {
 impl ConnectionEvent {
     /// Returns whether the other side controls how many of these events there are.
     fn is_bounded(&self) -> bool {
-        matches!(self, Self::Receipt { .. } | Self::Late(_))
+        matches!(self, Self::Receipt { .. })
     }
 }
 
@@ -173,7 +168,7 @@ pub enum Ended {
 ///
 /// Acknowledgements and changes of state are never dropped. There are only as many acknowledgements
 /// as sends in flight, and as many changes of state as connects, so they need no limit. Receipts
-/// and late messages are dropped, with a log line, when [`RECEIPTS_WAITING`] of them are waiting.
+/// are dropped, with a log line, when [`RECEIPTS_WAITING`] of them are waiting.
 /// The library calls its listeners while it reads the socket, so queueing an event must not wait.
 #[derive(Debug)]
 pub struct ConnectionEvents {
@@ -212,7 +207,7 @@ impl Outbox {
         (outbox, ConnectionEvents { events, receipts })
     }
 
-    /// Queues an event. Drops a receipt or late message beyond the limit.
+    /// Queues an event. Drops a receipt beyond the limit.
     pub(crate) fn push(&self, event: ConnectionEvent) {
         let events = self.events.lock();
         let Some(events) = events.as_ref() else {
@@ -220,9 +215,7 @@ impl Outbox {
         };
         if event.is_bounded() {
             if self.receipts.load(Ordering::Relaxed) >= RECEIPTS_WAITING {
-                tracing::warn!(
-                    "dropped a receipt or a late message: {RECEIPTS_WAITING} are waiting"
-                );
+                tracing::warn!("dropped a receipt: {RECEIPTS_WAITING} are waiting");
                 return;
             }
             self.receipts.fetch_add(1, Ordering::Relaxed);

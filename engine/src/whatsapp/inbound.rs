@@ -46,6 +46,18 @@ pub struct Inbound {
     pub remote: Option<Remote>,
     /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
+    /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and
+    /// sender by phone number where the message itself named them by LID.
+    pub recovered: bool,
+}
+
+impl Inbound {
+    pub(super) fn recovered(self) -> Self {
+        Self {
+            recovered: true,
+            ..self
+        }
+    }
 }
 
 sealed_debug!(Inbound);

@@ -17,6 +17,8 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 use super::{
     inbound::{Inbound, InboundSink},
     jid::{parse_peer, peer_of, phone},
+    late,
+    unstored::Unstored,
     wa_id::storable,
     wire::{self, Read},
 };
@@ -30,6 +32,7 @@ use crate::{
 pub(super) struct Hook {
     pub(super) sink: Arc<dyn InboundSink>,
     pub(super) clock: Clock,
+    pub(super) unstored: Unstored,
 }
 
 #[async_trait]
@@ -41,11 +44,20 @@ impl InboundDurabilityHook for Hook {
         client: Arc<Client>,
         batch: &[InboundMessage],
     ) -> anyhow::Result<()> {
+        // The answer of this number's phone about a message that could not be decrypted comes here as well. The
+        // library keeps it until this returns, and the message in it is stored before.
+        if batch.iter().any(|message| is_own(&message.info)) {
+            self.unstored.none().await;
+        }
         let mut messages = Vec::with_capacity(batch.len());
         for message in batch {
             messages.extend(read(&client, message, &self.clock).await);
+            for given in late::given_by_phone(message) {
+                let given = read(&client, &given, &self.clock).await;
+                messages.extend(given.map(Inbound::recovered));
+            }
         }
-        let skipped = batch.len() - messages.len();
+        let skipped = batch.len().saturating_sub(messages.len());
         if skipped > 0 {
             tracing::debug!(skipped, "left out messages that are not for this number");
         }
@@ -96,6 +108,11 @@ fn is_wanted(info: &MessageInfo) -> bool {
     of_another && (person || group(info).is_some())
 }
 
+/// Returns whether another device of this number sent it.
+fn is_own(info: &MessageInfo) -> bool {
+    info.source.is_from_me || info.category == MessageCategory::Peer
+}
+
 fn group(info: &MessageInfo) -> Option<Group> {
     let source = &info.source;
     let chat = source.is_group.then(|| source.chat.to_non_ad_string())?;
@@ -134,6 +151,7 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         ballot: read.vote.map(|vote| vote.between(names)),
         remote: read.remote,
         at: info.timestamp.timestamp_millis(),
+        recovered: false,
     }
 }
 

@@ -17,7 +17,8 @@
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
-//! | `listen`, `late`, `tell` | receives messages; messages that bypass the hook; converts the library's events |
+//! | `listen`, `tell` | receives messages; converts the library's events |
+//! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
 //! | `wire` | contents in WhatsApp's format, both ways |
 //!
 //! After linking, a phone sends its history. The library reads it for the privacy tokens in it,
@@ -48,6 +49,7 @@ mod tell;
 mod timelock;
 mod tls;
 mod transport;
+mod unstored;
 mod version;
 mod wa_id;
 mod wire;
@@ -60,7 +62,7 @@ pub use self::{
     connection::Connection,
     groups::JoinedGroup,
     handle::WhatsApp,
-    late::Late,
+    late::{Late, LateMessages},
     mark::Mark,
     media::FetchError,
     named::Named,

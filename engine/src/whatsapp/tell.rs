@@ -14,13 +14,14 @@ use super::{
     connect_slot::ConnectSlot,
     event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
     jid::peer_of,
-    late::Late,
+    late::{Late, LateQueue},
 };
 use crate::clock::Clock;
 
 /// Receives the library's events. It is called while the socket is read, so it only queues them.
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
+    pub(super) late: Arc<LateQueue>,
     pub(super) clock: Clock,
     pub(super) slot: ConnectSlot,
 }
@@ -35,8 +36,12 @@ enum Meaning {
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::Messages(batch) = &*event {
-            for late in Late::recovered(batch) {
-                self.outbox.push(ConnectionEvent::Late(late));
+            Late::recovered(batch).for_each(|late| self.late.push(late));
+            return;
+        }
+        if let Event::UndecryptableMessage(message) = &*event {
+            if let Some(late) = Late::undecryptable(message) {
+                self.late.push(late);
             }
             return;
         }
@@ -114,9 +119,6 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         Event::PairingQrCodesExhausted(_) => ConnectionEvent::QrExhausted,
         Event::ServerAck(ack) => acknowledgement(ack)?,
         Event::Receipt(receipt) => receipt_of_another(receipt)?,
-        Event::UndecryptableMessage(message) => {
-            ConnectionEvent::Late(Late::undecryptable(message)?)
-        }
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
     Some(Meaning::Event(told))

@@ -6,7 +6,11 @@ use anyhow::ensure;
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{HeaderValue, ORIGIN};
-use tokio::{net::TcpStream, time::error::Elapsed};
+use tokio::{
+    io::{Join, ReadHalf, WriteHalf},
+    net::TcpStream,
+    time::error::Elapsed,
+};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, upgrade::Error as UpgradeError};
@@ -18,7 +22,10 @@ use wacore::{
 use whatsapp_rust::async_channel;
 use whatsapp_rust_tokio_transport::{Connector, from_websocket};
 
-use super::connect_slot::ConnectSlot;
+use super::{
+    connect_slot::ConnectSlot,
+    unstored::{Reading, Unstored},
+};
 
 /// Maximum times to connect, and then for the handshakes. Together with the wait for a connect slot
 /// they are less than the twenty seconds that the library allows.
@@ -36,6 +43,8 @@ pub(super) struct Dial {
     pub(super) slot: ConnectSlot,
     /// Cancelled when the session's lease is lost. Nothing is written to WhatsApp after that.
     pub(super) lost: CancellationToken,
+    /// Nothing is written while there are late messages that are not stored.
+    pub(super) unstored: Unstored,
 }
 
 #[async_trait]
@@ -75,7 +84,8 @@ fn is_too_much(error: &anyhow::Error) -> bool {
     }
 }
 
-/// A socket that writes nothing after the lease is lost, whatever the library still sends.
+/// A socket that writes nothing after the lease is lost, whatever the library still sends, and nothing that
+/// may acknowledge a message that is not stored.
 struct Fenced {
     socket: Arc<dyn Transport>,
     dial: Dial,
@@ -84,6 +94,10 @@ struct Fenced {
 #[async_trait]
 impl Transport for Fenced {
     async fn send(&self, data: Bytes) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.dial.unstored.none() => {}
+            () = self.dial.lost.cancelled() => {}
+        }
         self.dial.is_ours()?;
         self.socket.send(data).await
     }
@@ -111,7 +125,11 @@ impl Dial {
             "wss" => Connector::Rustls(TlsConnector::from(self.tls.clone())),
             _ => Connector::Plain,
         };
-        let shake_hands = async { upgrade(&self.url, connector.wrap(host, tcp).await?).await };
+        let shake_hands = async {
+            let (read, write) = tokio::io::split(connector.wrap(host, tcp).await?);
+            let read = Reading::new(read, self.unstored.clone());
+            upgrade(&self.url, tokio::io::join(read, write)).await
+        };
         tokio::time::timeout(ANSWER, shake_hands).await?
     }
 }
@@ -132,10 +150,12 @@ async fn open_tcp(host: &str, port: u16) -> anyhow::Result<TcpStream> {
     Ok(tcp)
 }
 
-type Socket = tokio_websockets::WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Tls = MaybeTlsStream<TcpStream>;
+type Stream = Join<Reading<ReadHalf<Tls>>, WriteHalf<Tls>>;
+type Socket = tokio_websockets::WebSocketStream<Stream>;
 
 /// Upgrades the stream to a WebSocket. The origin is that of WhatsApp's own page.
-async fn upgrade(url: &Url, stream: MaybeTlsStream<TcpStream>) -> anyhow::Result<Socket> {
+async fn upgrade(url: &Url, stream: Stream) -> anyhow::Result<Socket> {
     let (socket, _) = ClientBuilder::new()
         .uri(url.as_str())?
         .limits(Limits::default().max_payload_len(Some(FRAME_MAX)))
@@ -186,17 +206,40 @@ mod tests {
         async fn disconnect(&self) {}
     }
 
-    #[tokio::test]
-    async fn a_lost_session_writes_nothing_and_connects_no_more() {
-        let wire = Arc::new(Wire::default());
+    fn dial(lost: CancellationToken) -> Dial {
         let address = super::super::address::ServerAddress::real();
-        let lost = CancellationToken::new();
-        let dial = Dial {
+        Dial {
             slot: ConnectSlot::of_a_test(&lost),
             url: Arc::new(Url::parse("ws://127.0.0.1:9/ws/chat").unwrap()),
             tls: Arc::new(super::super::tls::client_config(&address).unwrap()),
             lost,
+            unstored: Unstored::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_until_a_late_message_is_stored() {
+        let wire = Arc::new(Wire::default());
+        let dial = dial(CancellationToken::new());
+        let fenced = Fenced {
+            socket: wire.clone(),
+            dial: dial.clone(),
         };
+        let written = || wire.0.load(std::sync::atomic::Ordering::Relaxed);
+        dial.unstored.add_one();
+        let send = fenced.send(Bytes::from_static(b"an acknowledgement"));
+        tokio::pin!(send);
+        assert!(futures_util::FutureExt::now_or_never(send.as_mut()).is_none());
+        assert_eq!(written(), 0);
+        dial.unstored.stored(1);
+        send.await.unwrap();
+        assert_eq!(written(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lost_session_writes_nothing_and_connects_no_more() {
+        let wire = Arc::new(Wire::default());
+        let dial = dial(CancellationToken::new());
         let fenced = Fenced {
             socket: wire.clone(),
             dial: dial.clone(),

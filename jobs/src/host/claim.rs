@@ -13,7 +13,7 @@ use passerelle_engine::{
 };
 use rand::rngs::StdRng;
 
-use super::{job::SendMessage, outcome};
+use super::{job::SendMessage, number, outcome};
 use crate::{
     crash,
     error::Fault,
@@ -76,8 +76,8 @@ impl JobSource for Lanes {
     }
 }
 
-/// Claims the head of each due lane. The message may be written at `send_at`, after typing was shown. The
-/// next message of that lane may be written a whole gap later.
+/// Claims the head of each due lane whose number may send. The message may be written at `send_at`, after typing was shown. The
+/// next message of that number, from whichever lane, may be written a whole gap later.
 async fn claim(
     tx: &mut SystemTx,
     host: &str,
@@ -91,6 +91,10 @@ async fn claim(
     if lanes.is_empty() {
         return Ok(Vec::new());
     }
+    let lanes = number::admit(tx, lanes, now, pace).await?;
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
     let drawn: Vec<Drawn> = lanes
         .into_iter()
         .map(|lane| Drawn {
@@ -101,6 +105,7 @@ async fn claim(
         .collect();
     let next: Vec<_> = drawn.iter().map(Drawn::next).collect();
     let heads = store::system::claim_heads(tx, &next).await?;
+    store::system::numbers::claimed(tx, &next).await?;
     let mut claimed = Vec::with_capacity(drawn.len());
     for drawn in drawn {
         if let Some(message) = heads.get(&drawn.lane.session).copied().flatten() {

@@ -3,7 +3,8 @@
 //!
 //! | page | what it holds |
 //! |---|---|
-//! | [`session`] | runs one session |
+//! | [`session`], [`change`] | runs one session; its changes as they are stored |
+//! | [`number`] | the pace of a number over all its sessions |
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
 //! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's answers to messages, and what they change |
@@ -14,11 +15,13 @@
 
 mod attach;
 mod balance;
+mod change;
 pub(crate) mod claim;
 mod fence;
 pub(crate) mod job;
 #[cfg(feature = "sandbox")]
 pub mod null_sink;
+mod number;
 mod orphans;
 mod outcome;
 mod receipts;

@@ -234,9 +234,12 @@ async fn apply(
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
     let (next, reached) = match outcome {
-        Outcome::PutBack => return put_back(tx, clock, named(&message), resends, 0).await,
+        Outcome::PutBack => {
+            return put_back(tx, clock, named(&message), resends, (0, false)).await;
+        }
         Outcome::Later(wait) => {
-            return put_back(tx, clock, named(&message), resends, after(wait)).await;
+            let next = (after(wait), false);
+            return put_back(tx, clock, named(&message), resends, next).await;
         }
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),
@@ -245,7 +248,7 @@ async fn apply(
             // Without an answer it is sent once more with the same id, over a new connection. After that
             // its status is unknown.
             None if resends == 0 && may_resend(tx, named(&message)).await? => {
-                return put_back(tx, clock, named(&message), 1, after(gap)).await;
+                return put_back(tx, clock, named(&message), 1, (after(gap), true)).await;
             }
             None => (after(gap), Reached::End(Status::Unknown, None)),
             Some(ServerVerdict::Refused(code)) => {
@@ -311,15 +314,16 @@ fn named(message: &Message) -> Named {
     }
 }
 
-/// Puts the message back to the head of its lane. It is not claimed again before `next`.
+/// Puts the message back to the head of its lane. It is not claimed again before `next`. If it may have been
+/// `written`, the number's other lanes wait as long.
 async fn put_back(
     tx: &mut Tx,
     clock: &Clock,
     Named { org, session, id }: Named,
     resends: i64,
-    next: Millis,
+    (next, written): (Millis, bool),
 ) -> Result<JobResult, Fault> {
-    let put = store::lanes::put_back(tx, org, session, id, next).await?;
+    let put = store::lanes::put_back(tx, org, session, id, next, written).await?;
     store::messages::requeue(tx, org, id, resends).await?;
     let snoozed = NotDone::Snooze(until(next, clock.now()));
     Ok(if put { Err(snoozed) } else { Ok(Done) })
@@ -435,7 +439,9 @@ pub(crate) async fn resolve(
         return unreadable::end(tx, key, clock, of, (Some(next), true)).await;
     };
     if resends < DEATHS && may_resend(tx, of).await? {
-        return put_back(tx, clock, of, resends + 1, next).await.map(drop);
+        return put_back(tx, clock, of, resends + 1, (next, true))
+            .await
+            .map(drop);
     }
     store::lanes::release(tx, lease.org, lease.session, id, next).await?;
     end(tx, key, clock, &mut message, Status::Unknown, None).await

@@ -1,29 +1,36 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use passerelle_engine::{
-    clock::{Clock, Millis},
     content::Peer,
     ids::SessionId,
-    keystore::{self, SealedKeyStore},
+    keystore::SealedKeyStore,
     lease::Lease,
-    store::Tx,
-    vault::{DataKey, Place},
     whatsapp::{
-        Connection, ConnectionOptions, Late, Typing, Urgency, WhatsApp,
+        Connection, ConnectionOptions, Late, LateMessages, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
         inbound::InboundSink as _,
     },
 };
-use tokio::time::Instant;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     crash,
     error::{self, Fault},
-    events::{self, SessionChange},
-    host::receipts::{self, StatusUpdate},
+    host::{
+        change::Change,
+        number,
+        receipts::{self, StatusUpdate},
+    },
     inbound::Inbox,
     model::{EndReason, Live, Qr, State, event::EventType, millis},
     outage,
@@ -37,8 +44,13 @@ use crate::{
     store,
 };
 
+/// The most late messages stored in one commit.
+const LATE: usize = 64;
 /// The most messages updated in one commit; a receipt may name any number of them.
 const RECEIPTS: usize = 100;
+
+/// A connection with its outputs.
+type Opened = (Connection, ConnectionEvents, LateMessages);
 
 /// A session that runs here under its lease.
 pub(crate) struct RunningSession {
@@ -49,6 +61,14 @@ pub(crate) struct RunningSession {
     typing: Arc<Shown>,
     stop: CancellationToken,
     lost: CancellationToken,
+    refused: RefusedLink,
+}
+
+/// The link to a number that another session of the organisation is linked to. It is undone.
+#[derive(Default)]
+struct RefusedLink {
+    undo: Notify,
+    is_undone: AtomicBool,
 }
 
 impl RunningSession {
@@ -77,16 +97,17 @@ impl RunningSession {
             typing,
             stop,
             lost,
+            refused: RefusedLink::default(),
         }
     }
 
     /// Runs the session until it is stopped, ends for good, or loses its lease.
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
-        if let Some((connection, events)) = self.open(&whatsapp).await {
+        if let Some((connection, events, late)) = self.open(&whatsapp).await {
             self.services
                 .registry()
                 .set_connection(self.lease.session, connection.clone());
-            self.follow(connection, events).await;
+            self.follow(connection, events, late).await;
         }
         self.release_lease().await;
         self.services
@@ -98,7 +119,7 @@ impl RunningSession {
     }
 
     /// Opens the connection, and retries after longer and longer pauses. Returns `None` if the session is stopped or its lease lost first.
-    async fn open(&self, whatsapp: &WhatsApp) -> Option<(Connection, ConnectionEvents)> {
+    async fn open(&self, whatsapp: &WhatsApp) -> Option<Opened> {
         let mut pause = Duration::ZERO;
         loop {
             let error = match self.try_open(whatsapp).await {
@@ -120,10 +141,7 @@ impl RunningSession {
         }
     }
 
-    async fn try_open(
-        &self,
-        whatsapp: &WhatsApp,
-    ) -> anyhow::Result<(Connection, ConnectionEvents)> {
+    async fn try_open(&self, whatsapp: &WhatsApp) -> anyhow::Result<Opened> {
         let services = &self.services;
         let key = services
             .vault()
@@ -150,7 +168,12 @@ impl RunningSession {
 
     /// Handles the connection's events until it ends. When the session is stopped, the connection is closed
     /// once nothing is in flight any more.
-    async fn follow(&self, connection: Connection, mut events: ConnectionEvents) {
+    async fn follow(
+        &self,
+        connection: Connection,
+        mut events: ConnectionEvents,
+        late: LateMessages,
+    ) {
         let closing = connection.clone();
         let stopping = async {
             self.stop.cancelled().await;
@@ -158,18 +181,36 @@ impl RunningSession {
             self.wait_until_settled().await;
             closing.disconnect().await;
         };
-        let following = async {
+        let undoing = self.undo_refused_link(&connection);
+        let taking = async {
             while let Some(event) = events.recv().await {
                 if let Err(fault) = self.take(event).await {
                     tracing::warn!(session.id = %self.lease.session, error = %fault, "an event of the connection was not stored");
                 }
             }
         };
+        let keeping = self.keep_late(&connection, late);
+        let following = async { tokio::join!(taking, keeping) };
         tokio::pin!(following);
         tokio::select! {
-            () = &mut following => {}
-            () = stopping => following.await,
+            _ = &mut following => {}
+            () = stopping => drop(following.await),
             () = self.clear_typing(&connection) => {}
+            () = undoing => {}
+        }
+    }
+
+    /// Unlinks the device from the phone each time that its link is refused, until the connection ends with
+    /// that. Never returns.
+    async fn undo_refused_link(&self, connection: &Connection) {
+        loop {
+            self.refused.undo.notified().await;
+            // Boxed, like the storing of late messages: it is rare, and every session waits here.
+            let logout = Box::pin(connection.clone().logout());
+            if let Err(error) = logout.await {
+                tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a refused link could not be undone; it is tried again with the next connection");
+                connection.reconnect().await;
+            }
         }
     }
 
@@ -201,13 +242,9 @@ impl RunningSession {
             }
             ConnectionEvent::Linked { me } => {
                 self.show(State::Connecting, None);
-                self.persist(Change::Linked(me)).await?;
+                self.link(me).await?;
             }
-            ConnectionEvent::Connected => {
-                self.persist(Change::Connected).await?;
-                self.show(State::Connected, None);
-                self.services.lanes().notify_one();
-            }
+            ConnectionEvent::Connected => self.connected().await?,
             ConnectionEvent::Disconnected => {
                 self.show(State::Disconnected, None);
                 self.persist(Change::Disconnected).await?;
@@ -221,23 +258,121 @@ impl RunningSession {
                 self.commit_update(others, StatusUpdate::Receipt(kind, at))
                     .await?;
             }
-            ConnectionEvent::Late(late) => self.keep_late(&late).await,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
         Ok(())
     }
 
-    /// Stores an inbound message that came as an event instead of through the inbound hook.
-    async fn keep_late(&self, late: &Late) {
-        let connection = self.services.registry().connection(self.lease.session);
-        let Some(connection) = connection else { return };
-        let Some(inbound) = connection.read(late).await else {
-            return;
-        };
-        if let Err(error) = self.inbox().commit(vec![inbound]).await {
-            tracing::warn!(session.id = %self.lease.session, error = format!("{error:#}"), "a late inbound message was not stored");
+    async fn connected(&self) -> Result<(), Fault> {
+        if !self.is_number_known().await? {
+            // WhatsApp takes the unlinking only from a device that is logged in.
+            self.refused.is_undone.store(true, Ordering::Relaxed);
+            self.refused.undo.notify_one();
+            return Ok(());
         }
+        self.refused.is_undone.store(false, Ordering::Relaxed);
+        let me = self.connection().and_then(|connection| connection.me());
+        if let Some(number) = me.and_then(|me| number::mac(&self.services, &me)) {
+            self.in_flight.share_gate(self.services.gates().of(number));
+        }
+        self.persist(Change::Connected).await?;
+        self.show(State::Connected, None);
+        self.services.lanes().notify_one();
+        Ok(())
+    }
+
+    /// Records the number of a linked session, if its lane does not know it: its link was refused, its process
+    /// died before it was recorded, or it was recorded by an earlier version. Returns false if the link is
+    /// refused.
+    async fn is_number_known(&self) -> Result<bool, Fault> {
+        let (is_linked, has_number) = self
+            .commit_with_retry(async || {
+                let mut conn = self.services.store().read(self.lease.org).await?;
+                let Lease { org, session, .. } = self.lease;
+                Ok(store::lanes::knows_number(&mut conn, org, session).await?)
+            })
+            .await?;
+        if is_linked && has_number {
+            return Ok(true);
+        }
+        let Some(me) = self.connection().and_then(|connection| connection.me()) else {
+            return Ok(true);
+        };
+        if !is_linked {
+            return self.link(me).await;
+        }
+        // What was linked before stays, also two sessions of one number; they share its pace from now on.
+        if let Some(number) = self.meet(&me).await? {
+            self.persist(Change::Number(number)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Records that the device was linked to this number. Returns false if another session of the organisation
+    /// is linked to it.
+    async fn link(&self, me: Peer) -> Result<bool, Fault> {
+        let number = self.meet(&me).await?;
+        let linked = self.persist(Change::Linked { me, number }).await?;
+        if !linked {
+            tracing::info!(session.id = %self.lease.session, code = EndReason::NumberLinkedAlready.as_str(), "the session was linked to a number of another session; the link is undone");
+        }
+        Ok(linked)
+    }
+
+    /// Makes the row of a number, before a lane names it. It is a transaction of its own, because the row
+    /// belongs to no organisation.
+    async fn meet(&self, me: &Peer) -> Result<Option<[u8; 32]>, Fault> {
+        let Some(mac) = number::mac(&self.services, me) else {
+            return Ok(None);
+        };
+        let meet = || {
+            self.services.store().write_system(move |tx| {
+                Box::pin(
+                    async move { Ok::<_, Fault>(store::system::numbers::meet(tx, &mac).await?) },
+                )
+            })
+        };
+        self.commit_with_retry(meet).await?;
+        Ok(Some(mac))
+    }
+
+    /// Stores the inbound messages that did not come through the inbound hook, until the connection ends.
+    /// Nothing is written to the socket before they are stored. So if this ends early, because the lease is
+    /// lost or the session stops while the database is down, WhatsApp delivers them again.
+    async fn keep_late(&self, connection: &Connection, mut late: LateMessages) {
+        loop {
+            let some = late.next(LATE).await;
+            if some.is_empty() {
+                return;
+            }
+            if !Box::pin(self.store_late(connection, &some)).await {
+                return;
+            }
+            late.stored(some.len());
+        }
+    }
+
+    /// Returns false if the messages could be stored later, but not by this run.
+    async fn store_late(&self, connection: &Connection, some: &[Late]) -> bool {
+        let mut batch = Vec::with_capacity(some.len());
+        for one in some {
+            batch.extend(connection.read(one).await);
+        }
+        if batch.is_empty() {
+            return true;
+        }
+        let Err(error) = self.inbox().commit(batch).await else {
+            return true;
+        };
+        tracing::error!(session.id = %self.lease.session, error = format!("{error:#}"), "a late inbound message was not stored");
+        error
+            .downcast_ref::<Fault>()
+            .is_some_and(Fault::is_of_one_row)
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.services.registry().connection(self.lease.session)
     }
 
     fn inbox(&self) -> Inbox {
@@ -279,6 +414,10 @@ impl RunningSession {
     async fn ended(&self, why: Ended) -> Result<(), Fault> {
         let (reason, until, kind) = match why {
             Ended::Stopped | Ended::LeaseLost => return Ok(()),
+            Ended::LoggedOut if self.refused.is_undone.load(Ordering::Relaxed) => {
+                let reason = EndReason::NumberLinkedAlready;
+                (reason, None, EventType::SessionLoggedOut)
+            }
             Ended::LoggedOut => (EndReason::LoggedOut, None, EventType::SessionLoggedOut),
             Ended::AccountLocked => (EndReason::AccountLocked, None, EventType::SessionLoggedOut),
             Ended::Banned { until, .. } => (EndReason::Banned, until, EventType::SessionBanned),
@@ -297,21 +436,23 @@ impl RunningSession {
             unlinked,
         })
         .await
+        .map(drop)
     }
 
-    /// Commits a change of the session.
-    async fn persist(&self, change: Change) -> Result<(), Fault> {
-        self.commit_with_retry(|| self.try_persist(change.clone()))
+    /// Commits a change of the session. Returns false if it was refused, see [`Change::apply`].
+    async fn persist(&self, change: Change) -> Result<bool, Fault> {
+        let done = self
+            .commit_with_retry(|| self.try_persist(change.clone()))
             .await?;
         self.services.wake_deliveries();
         self.services.wake_live();
-        Ok(())
+        Ok(done)
     }
 
     /// Commits, and retries while the database is down. If the lease is lost, the session ends.
-    async fn commit_with_retry<F>(&self, commit: impl Fn() -> F) -> Result<(), Fault>
+    async fn commit_with_retry<T, F>(&self, commit: impl Fn() -> F) -> Result<T, Fault>
     where
-        F: Future<Output = Result<(), Fault>>,
+        F: Future<Output = Result<T, Fault>>,
     {
         let log = |fault: &Fault| {
             tracing::warn!(session.id = %self.lease.session, error = %fault, "the database is down; an event of the connection waits");
@@ -323,7 +464,7 @@ impl RunningSession {
         done
     }
 
-    async fn try_persist(&self, change: Change) -> Result<(), Fault> {
+    async fn try_persist(&self, change: Change) -> Result<bool, Fault> {
         let services = &self.services;
         let key = services.vault().org_key(self.lease.org).await?;
         let (lease, clock) = (self.lease.clone(), services.clock().clone());
@@ -336,11 +477,11 @@ impl RunningSession {
             .write(lease.org, move |tx| {
                 Box::pin(async move {
                     let now = lease.check(tx).await?;
-                    change
+                    let done = change
                         .apply(tx, &key, &lease, &clock, boot.as_deref(), now)
                         .await?;
                     crash::point("session.before_commit");
-                    Ok(())
+                    Ok(done)
                 })
             })
             .await
@@ -418,104 +559,4 @@ pub(super) fn report_failure(
 ) {
     metrics::counter!("passerelle_session_failures_total", "step" => step).increment(1);
     tracing::error!(session.id = %session, step, ?pause, %error, "a session cannot be run; it is tried again after a pause");
-}
-
-/// A change of a session that is stored.
-#[derive(Clone)]
-enum Change {
-    /// The current QR, for the processes that do not run the session.
-    Qr {
-        code: String,
-        until: Instant,
-    },
-    Linked(Peer),
-    Connected,
-    Disconnected,
-    /// The lane takes no more claims. Emits no event.
-    Closed,
-    Ended {
-        code: &'static str,
-        until: Option<i64>,
-        kind: EventType,
-        unlinked: bool,
-    },
-}
-
-impl Change {
-    /// Writes the change. `boot` identifies this process, and is `None` if no other process shares the
-    /// store. `in_store` is the current time by the database's clock.
-    async fn apply(
-        self,
-        tx: &mut Tx,
-        key: &DataKey,
-        lease: &Lease,
-        clock: &Clock,
-        boot: Option<&str>,
-        in_store: Millis,
-    ) -> Result<(), Fault> {
-        let (org, id, now) = (lease.org, lease.session, clock.now());
-        let record = id.to_string();
-        let change = match self {
-            Self::Qr { code, until } => {
-                let left = millis(until.saturating_duration_since(clock.monotonic()));
-                let expires_at = in_store.saturating_add(left);
-                let qr = Qr { code, expires_at };
-                let sealed = key.seal_json(&Place::of(org, store::live::QR, &record), &qr)?;
-                return publish(tx, lease, boot, State::Qr.as_str(), Some(sealed)).await;
-            }
-            Self::Linked(me) => {
-                let sealed = key.seal_json(&Place::of(org, store::links::ME, &record), &me)?;
-                store::links::linked(tx, org, id, sealed, now).await?;
-                SessionChange::to(EventType::SessionLinked, "connecting")
-            }
-            Self::Closed => {
-                store::lanes::open(tx, org, id, 0).await?;
-                return Ok(());
-            }
-            Self::Connected => {
-                store::lanes::open(tx, org, id, lease.epoch).await?;
-                SessionChange::to(EventType::SessionConnected, "connected")
-            }
-            Self::Disconnected => {
-                store::lanes::open(tx, org, id, 0).await?;
-                SessionChange::to(EventType::SessionDisconnected, "disconnected")
-            }
-            Self::Ended {
-                code,
-                until,
-                kind,
-                unlinked,
-            } => {
-                store::lanes::open(tx, org, id, 0).await?;
-                if unlinked {
-                    keystore::wipe(tx, id).await?;
-                    store::links::unlinked(tx, org, id, code, now).await?;
-                } else {
-                    store::links::ended(tx, org, id, code, until, now).await?;
-                }
-                SessionChange {
-                    reason: Some(code),
-                    until,
-                    ..SessionChange::to(kind, "stopped")
-                }
-            }
-        };
-        publish(tx, lease, boot, change.state, None).await?;
-        events::session(tx, key, org, id, &change, clock).await
-    }
-}
-
-/// Stores the session's live state for the processes that do not run it. Does nothing without a `boot`:
-/// then there are no such processes.
-async fn publish(
-    tx: &mut Tx,
-    lease: &Lease,
-    boot: Option<&str>,
-    state: &str,
-    qr_sealed: Option<Vec<u8>>,
-) -> Result<(), Fault> {
-    if let Some(boot) = boot {
-        store::live::tell(tx, lease, boot, state, qr_sealed).await?;
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ use super::{
     work::{self, Work},
 };
 use crate::{
+    crash,
     error::Fault,
     media::{
         error::{BadMedia, IngestError},
@@ -96,15 +97,22 @@ where
             Ok(Some(row.delete_at))
         })
     });
-    match written.await {
+    let written = written.await;
+    let written = written.and_then(|kept| crash::lost_answer("ingest.answer").map(|()| kept));
+    match written {
         Ok(Some(delete_at)) => file.delete_at = delete_at,
         Ok(None) => {
             services.settings().media.objects.forget(org, object).await;
             return Err(IngestError::Quota(quota));
         }
         Err(error) => {
-            services.settings().media.objects.forget(org, object).await;
-            return Err(Fault::Store(error).into());
+            let fault = Fault::Store(error);
+            // After an outage the row may have been written, and then it needs the bytes. Without a row the
+            // reconciler deletes them.
+            if !fault.is_outage() {
+                services.settings().media.objects.forget(org, object).await;
+            }
+            return Err(fault.into());
         }
     }
     Ok(file)

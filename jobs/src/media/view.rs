@@ -1,9 +1,10 @@
 //! A file as it is shown.
 
+use chrono::DateTime;
 use passerelle_engine::{
     clock::Millis,
     content::{Media, MediaKind},
-    ids::{MediaId, MessageId, SessionId},
+    ids::{MediaId, MessageId, OrgId, SessionId},
     vault::DataKey,
 };
 use serde_json::{Value, json};
@@ -101,6 +102,29 @@ impl View {
         }
         shown
     }
+}
+
+/// Signs the link of a file anew, in the JSON that [`View::json`] made some time ago: it opens the file for a
+/// day from now, or until the file is deleted. Leaves a file without a link alone.
+pub(crate) fn sign_again(
+    key: &DataKey,
+    public_url: &str,
+    org: OrgId,
+    shown: &mut Value,
+    now: Millis,
+) {
+    let text = |field: &str| shown[field].as_str();
+    let id = text("id").and_then(|id| MediaId::parse(id).ok());
+    let delete_at = text("expires_at").and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+    let (Some(media), Some(delete_at), Some(_)) = (id, delete_at, text("url")) else {
+        return;
+    };
+    let until = now
+        .saturating_add(millis(LINK))
+        .min(delete_at.timestamp_millis());
+    let link = SignedUrl { org, media, until };
+    shown["url"] = json!(link::sign(key, public_url, link));
+    shown["url_expires_at"] = json!(rfc3339(until));
 }
 
 /// Returns the facts of a stored file.

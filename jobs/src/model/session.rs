@@ -27,6 +27,8 @@ pub enum Desired {
 pub enum EndReason {
     /// The number was unlinked.
     LoggedOut,
+    /// Another session of the organisation is linked to the number; this link was undone.
+    NumberLinkedAlready,
     /// WhatsApp locked the account.
     AccountLocked,
     /// WhatsApp banned the number.

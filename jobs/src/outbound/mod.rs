@@ -78,8 +78,11 @@ pub async fn accept(
         Err(AcceptError::KeyInUse) => draft.clone().commit(services).await,
         done => done,
     };
-    let was_taken = done.as_ref().is_ok_and(|accepted| !accepted.replayed);
-    if let (Some(file), false) = (&draft.file, was_taken) {
+    let may_be_needed = match &done {
+        Ok(accepted) => !accepted.replayed,
+        Err(error) => error.may_be_accepted(),
+    };
+    if let (Some(file), false) = (&draft.file, may_be_needed) {
         outgoing::refused(services, org, file).await;
     }
     done
@@ -162,6 +165,7 @@ impl Draft {
         });
         let accepted = write.await?;
         crash::point("accept.after_commit");
+        crash::lost_answer("accept.answer")?;
         if is_fetched {
             services.wake_fetches();
         }

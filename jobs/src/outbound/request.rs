@@ -71,7 +71,7 @@ pub struct Accepted {
     pub replayed: bool,
 }
 
-/// Why a message was not accepted. Nothing was changed.
+/// Why a message was not accepted. Nothing was changed, except perhaps after a failure of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// No such session.
@@ -110,6 +110,14 @@ pub enum AcceptError {
     /// The gateway failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl AcceptError {
+    /// Returns whether the message may be accepted nevertheless: the database failed, perhaps after it had
+    /// committed. Whatever the message needs is kept; its rows say until when.
+    pub(super) fn may_be_accepted(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.is_outage())
+    }
 }
 
 impl From<sqlx::Error> for AcceptError {

@@ -332,6 +332,12 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }
+    let kept = services.store().write_system(move |tx| {
+        Box::pin(async move { store::system::numbers::keep(tx, id).await })
+    });
+    // The session is known to be the organisation's. Its number keeps the gap after its last message.
+    let kept: Result<(), sqlx::Error> = kept.await;
+    kept?;
     let (vault, now) = (services.vault().clone(), services.clock().now());
     let deleted = services
         .store()

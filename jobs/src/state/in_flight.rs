@@ -10,6 +10,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::gates::Gate;
+
 /// WhatsApp's answer to the message in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerVerdict {
@@ -25,7 +27,7 @@ pub(crate) enum ServerVerdict {
 #[derive(Default)]
 pub(crate) struct InFlight {
     waiting: Mutex<Option<Waiting>>,
-    gate: Mutex<Option<Instant>>,
+    gate: Mutex<Arc<Gate>>,
     /// The WhatsApp id in flight; watched by tasks that wait until it is settled.
     current: watch::Sender<Option<String>>,
 }
@@ -79,12 +81,21 @@ impl InFlight {
     /// Returns the earliest time for the next message, on the local monotonic clock. This gate comes in
     /// addition to the lane's `next_at`, which is on the database's clock.
     pub(crate) fn gate(&self) -> Option<Instant> {
-        *self.gate.lock()
+        self.gate.lock().opens_at()
+    }
+
+    /// Takes the gate that the sessions of one number share, and keeps it closed as long as the session's own.
+    pub(crate) fn share_gate(&self, shared: Arc<Gate>) {
+        let mut gate = self.gate.lock();
+        if let Some(until) = gate.opens_at() {
+            shared.close(until);
+        }
+        *gate = shared;
     }
 
     /// Holds the next message back until `until`.
     pub(crate) fn close_gate(&self, until: Instant) {
-        *self.gate.lock() = Some(until);
+        self.gate.lock().close(until);
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod back_off;
 pub(crate) mod decoding;
 pub(crate) mod fence;
 pub(crate) mod followed;
+pub(crate) mod gates;
 pub(crate) mod gathering;
 pub(crate) mod in_flight;
 pub(crate) mod in_hand;

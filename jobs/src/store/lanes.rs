@@ -5,7 +5,7 @@ use passerelle_engine::{
     ids::{MessageId, OrgId, SessionId},
     store::{Dialect, Tx},
 };
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use super::row::Run as _;
 
@@ -98,7 +98,8 @@ pub(crate) async fn release(
     // Neither engine has the other's two-argument maximum (`max` / `greatest`).
     sqlx::query(
         "UPDATE lane SET running_id = NULL, pending = pending - 1, \
-         next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
+         next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END, \
+         paced_until = CASE WHEN paced_until > $4 THEN paced_until ELSE $4 END \
          WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
     )
     .bind(org.to_string())
@@ -109,22 +110,26 @@ pub(crate) async fn release(
     .await
 }
 
-/// Puts the message in flight back at the head of the lane, which may take it from `not_before` on.
+/// Puts the message in flight back at the head of the lane, which may take it from `not_before` on. If it may
+/// have been `written`, the other lanes of the number wait as long.
 pub(crate) async fn put_back(
     tx: &mut Tx,
     org: OrgId,
     session: SessionId,
     running: MessageId,
     not_before: Millis,
+    written: bool,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE lane SET running_id = NULL, next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END \
+        "UPDATE lane SET running_id = NULL, next_at = CASE WHEN next_at > $4 THEN next_at ELSE $4 END, \
+         paced_until = CASE WHEN paced_until > $5 THEN paced_until ELSE $5 END \
          WHERE org_id = $1 AND session_id = $2 AND running_id = $3",
     )
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(running.to_string())
     .bind(not_before)
+    .bind(if written { not_before } else { 0 })
     .changes(tx)
     .await
 }
@@ -155,6 +160,40 @@ pub(crate) async fn open(
         .bind(org.to_string())
         .bind(session.to_string())
         .bind(epoch)
+        .run(tx)
+        .await
+}
+
+/// Returns whether the session is linked, and whether its lane knows the number.
+pub(crate) async fn knows_number(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    session: SessionId,
+) -> Result<(bool, bool), sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT k.linked_at, l.number_mac FROM lane l JOIN link k ON k.session_id = l.session_id \
+         WHERE l.org_id = $1 AND l.session_id = $2",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .fetch_one(conn)
+    .await?;
+    let linked_at: Option<Millis> = row.try_get("linked_at")?;
+    let number: Option<Vec<u8>> = row.try_get("number_mac")?;
+    Ok((linked_at.is_some(), number.is_some()))
+}
+
+/// Records the number that the session is linked to.
+pub(crate) async fn set_number(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    mac: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE lane SET number_mac = $3 WHERE org_id = $1 AND session_id = $2")
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(mac.to_vec())
         .run(tx)
         .await
 }

@@ -142,13 +142,15 @@ pub(crate) async fn insert_inbound(
     .await
 }
 
-/// Returns the id of a message that could not be decrypted at first, when it was received, and when it
-/// was sent.
+/// The id of a message that could not be decrypted at first, when it was received, and when it was sent.
+pub(crate) type First = (MessageId, Millis, Option<Millis>);
+
+/// Finds a message that could not be decrypted at first.
 pub(crate) async fn undecryptable(
     tx: &mut Tx,
     new: &New,
     origin: &Origin,
-) -> Result<Option<(MessageId, Millis, Option<Millis>)>, sqlx::Error> {
+) -> Result<Option<First>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT id, created_at, sent_at FROM message WHERE org_id = $1 AND session_id = $2 AND chat_mac = $3 AND sender_mac = $4 \
          AND wa_id = $5 AND direction = 'inbound' AND kind = 'undecryptable'",
@@ -163,6 +165,34 @@ pub(crate) async fn undecryptable(
     row.map(|row| {
         let (created_at, sent_at) = (row.try_get("created_at")?, row.try_get("sent_at")?);
         Ok((row::id(&row, "id")?, created_at, sent_at))
+    })
+    .transpose()
+}
+
+/// Finds a message of this contact by WhatsApp's id, however chat and sender were named. Returns whether it
+/// still waits for its content, and otherwise the same as [`undecryptable`].
+pub(crate) async fn of_contact(
+    tx: &mut Tx,
+    new: &New,
+    origin: &Origin,
+) -> Result<Option<(bool, First)>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT id, kind, created_at, sent_at FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 \
+         AND contact_id = $4 AND direction = 'inbound' ORDER BY id LIMIT 1",
+    )
+    .bind(new.org.to_string())
+    .bind(new.session.to_string())
+    .bind(new.wa_id.as_str())
+    .bind(origin.contact.to_string())
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| {
+        let kind: String = row.try_get("kind")?;
+        let (created_at, sent_at) = (row.try_get("created_at")?, row.try_get("sent_at")?);
+        Ok((
+            kind == "undecryptable",
+            (row::id(&row, "id")?, created_at, sent_at),
+        ))
     })
     .transpose()
 }

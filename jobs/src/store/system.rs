@@ -10,6 +10,7 @@ pub(crate) mod erasures;
 pub(crate) mod followed;
 pub(crate) mod hosts;
 pub(crate) mod media_claims;
+pub(crate) mod numbers;
 pub(crate) mod preview_claims;
 pub(crate) mod settlements;
 
@@ -170,21 +171,30 @@ pub(crate) struct DueLane {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) epoch: i64,
+    /// When the lane and its number may send.
     pub(crate) next_at: Millis,
+    /// The linked number; `None` if the session has not connected since the gateway knows numbers.
+    pub(crate) number: Option<Vec<u8>>,
+    /// Other sessions are linked to the same number.
+    pub(crate) is_shared: bool,
 }
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
-pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
+     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked \
+     FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch FROM lane l CROSS JOIN lease e \
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
+     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked \
+     FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
      FOR UPDATE OF l SKIP LOCKED";
 
-/// Returns lanes of this host that are connected, have nothing in flight, and may send by `until`; the
-/// longest due first. On PostgreSQL the rows stay locked, and rows locked by other transactions are
+/// Returns lanes of this host that are connected, have nothing in flight, and may send by `until`, if their
+/// numbers may; the longest due first. On PostgreSQL the rows stay locked, and rows locked by other transactions are
 /// skipped.
 pub(crate) async fn due_lanes(
     tx: &mut SystemTx,
@@ -207,7 +217,11 @@ pub(crate) async fn due_lanes(
             org: row::id(row, "org_id")?,
             session: row::id(row, "session_id")?,
             epoch: row.try_get("epoch")?,
-            next_at: row.try_get("next_at")?,
+            next_at: row
+                .try_get::<Millis, _>("next_at")?
+                .max(row.try_get("number_next_at")?),
+            number: row.try_get("number_mac")?,
+            is_shared: row.try_get::<i64, _>("linked")? > 1,
         })
     };
     Ok(row::each("lane", &rows, lane))
@@ -217,7 +231,7 @@ pub(crate) async fn due_lanes(
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
-        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), running_id = \
+        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), running_id = \
          (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) FROM",
         "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"
     )

@@ -25,7 +25,7 @@ use serde_json::json;
 use super::{
     client::{self, Deadline, NoReply, Reply},
     guard::{Egress, UrlNotAllowed},
-    inline,
+    inline, links,
     schedule::Schedule,
     sign,
 };
@@ -33,7 +33,6 @@ use crate::{
     crash,
     error::Fault,
     events::emit::{NewEvent, emit},
-    media::objects::Objects,
     model::{
         INTERNAL,
         delivery::{Attempt, DeliveryStatus},
@@ -42,6 +41,7 @@ use crate::{
         report_unreadable, until,
     },
     queue::job_result::{Doing as _, Done, Failure, JobResult, NotDone, OrNotDone as _},
+    settings::MediaSettings,
     store::{
         deliveries::{self, Load},
         endpoints::{self, Secrets},
@@ -66,7 +66,7 @@ pub struct Deliverer {
     vault: Vault,
     pub(super) clock: Clock,
     egress: Egress,
-    objects: Objects,
+    media: MediaSettings,
     client: Client,
     schedule: Schedule,
     chance: Mutex<StdRng>,
@@ -87,7 +87,7 @@ impl Deliverer {
         vault: Vault,
         clock: Clock,
         egress: Egress,
-        objects: Objects,
+        media: MediaSettings,
         schedule: Schedule,
         chance: StdRng,
     ) -> anyhow::Result<Self> {
@@ -97,7 +97,7 @@ impl Deliverer {
             vault,
             clock,
             egress,
-            objects,
+            media,
             client,
             schedule,
             chance: Mutex::new(chance),
@@ -150,8 +150,10 @@ impl Deliverer {
         let Some(mut load) = load else {
             return Ok(None);
         };
+        let (url, now) = (&self.media.public_url, self.clock.now());
+        load.body = links::signed(key, url, job.org, load.body, now)?;
         if load.inline_media {
-            let (store, objects) = (&self.store, &self.objects);
+            let (store, objects) = (&self.store, &self.media.objects);
             load.body = inline::filled(store, objects, key, job.org, load.body).await?;
         }
         Ok(Some(load))

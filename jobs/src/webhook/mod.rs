@@ -7,7 +7,8 @@
 //! | [`sign`] | secrets and the three headers |
 //! | [`schedule`] | when to retry |
 //! | `claims` | deliveries as a queue |
-//! | [`deliver`], `inline` | the job: load, sign, post, record; a small file inside an event |
+//! | [`deliver`] | the job: load, sign, post, record |
+//! | `links`, `inline` | the link to an event's file, signed when it is posted; a small file inside an event |
 //!
 //! A delivery arrives at least once, always with its event's id, in no guaranteed order.
 
@@ -16,6 +17,7 @@ pub mod client;
 pub mod deliver;
 pub mod guard;
 mod inline;
+mod links;
 pub mod schedule;
 pub mod sign;
 

@@ -13,7 +13,10 @@
 //! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `streams` | a stream of QR codes ends with its key |
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
+//! | `number` | a phone number that several sessions are linked to sends no faster than one |
+//! | `accepted` | what is accepted stays whole |
 
+mod accepted;
 mod bad_jobs;
 mod bad_rows;
 mod decoder;
@@ -21,6 +24,7 @@ mod disk;
 mod door;
 mod foreign_ids;
 mod lists;
+mod number;
 mod operators;
 mod sessions;
 mod streams;

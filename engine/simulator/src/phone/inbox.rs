@@ -7,7 +7,7 @@ use wacore_binary::{Jid, Node, Server};
 use waproto::whatsapp::Message;
 
 use super::signal::DecryptError;
-use super::{Phone, REMEMBERED};
+use super::{Phone, REMEMBERED, placeholder};
 use crate::state::address::{Address, Pn, plus};
 use crate::state::chat::Chat;
 use crate::state::ledger::EntryKind;
@@ -88,6 +88,9 @@ impl Phone {
         let own = sender.pn == self.own.pn;
         if own && chat.group().is_none() {
             self.own_copy(id, message);
+            if let Some(asked) = placeholder::asked(message) {
+                self.give_again(sender.device, id, asked);
+            }
             return self.acknowledge(node);
         }
         let Some(mut view) = reading::read(message) else {

@@ -5,6 +5,7 @@ mod inbox;
 pub(crate) mod make;
 mod media_retry;
 pub(crate) mod outgoing;
+mod placeholder;
 mod receipts;
 mod run;
 pub(crate) mod sender_keys;

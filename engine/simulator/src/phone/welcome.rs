@@ -34,7 +34,7 @@ pub(crate) fn welcome(phone: &mut Phone, number: u16) {
 }
 
 /// Sends a message that only this device of the account receives.
-fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
+pub(super) fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
     let message = Message {
         protocol_message: MessageField::some(protocol),
         ..Default::default()

@@ -18,7 +18,7 @@ use crate::phone::outgoing::Outgoing;
 use crate::routing;
 use crate::state::address::Pn;
 use crate::state::chat::Chat;
-use crate::state::content::{Content, Undecryptable};
+use crate::state::content::Content;
 use crate::state::speech::{SaidMessage, Speech};
 
 /// How many own messages are kept for a resend.
@@ -39,8 +39,8 @@ impl Phone {
         let to = self
             .address_of(&speech.to)
             .ok_or("no such phone, or this phone is not in the group")?;
-        if let Content::Undecryptable(Undecryptable { text }) = &speech.content {
-            return Ok(self.send_undecryptable(&speech, id, &to, text.as_deref()));
+        if let Content::Undecryptable(content) = &speech.content {
+            return Ok(self.send_undecryptable(&speech, id, &to, content));
         }
         let composed = self.compose(&speech, &to).await?;
         let out = Outgoing {

@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use wacore::messages::MessageUtils;
 use wacore_binary::{Jid, Node};
 
 use super::kinds;
@@ -14,19 +15,24 @@ use crate::routing;
 use crate::stanza::el;
 use crate::state::address::Address;
 use crate::state::chat::Chat;
+use crate::state::content::Undecryptable;
 use crate::state::group::GroupId;
 use crate::state::ledger::{EntryDetails, EntryKind};
 use crate::state::speech::{SaidMessage, Speech};
 
 impl Phone {
-    /// Sends a message that no device can decrypt. If there is a text, a resend delivers it.
+    /// Sends a message that no device can decrypt. If there is a text, a resend delivers it. If there is a
+    /// text for the phone, only the recipient's phone can decrypt the message.
     pub(super) fn send_undecryptable(
         &mut self,
         speech: &Speech,
         id: String,
         to: &Jid,
-        text: Option<&str>,
+        content: &Undecryptable,
     ) -> SaidMessage {
+        let for_phone = content.phone_text.clone();
+        let for_phone =
+            for_phone.map(|text| MessageUtils::encode_and_pad(&kinds::text(text, None)));
         let line = EntryDetails {
             id: &id,
             subtype: "undecryptable",
@@ -38,8 +44,12 @@ impl Phone {
             Chat::With(pn) => {
                 let devices = self.devices_of(pn).into_iter();
                 let copies = devices.filter_map(|(address, jid)| {
-                    let spoiled = enc(self.spoiled(&address)?);
-                    Some(el("to").attr("jid", jid).children([spoiled]).build())
+                    let is_phone = address.device == 0 && address.pn == *pn;
+                    let sealed = match for_phone.as_deref().filter(|_| is_phone) {
+                        Some(plain) => self.seal(&address, plain)?,
+                        None => self.spoiled(&address)?,
+                    };
+                    Some(el("to").attr("jid", jid).children([enc(sealed)]).build())
                 });
                 let copies: Vec<Node> = copies.collect();
                 vec![el("participants").children(copies).build()]
@@ -48,13 +58,13 @@ impl Phone {
         };
         let out = Outgoing {
             id: id.clone(),
-            message: kinds::text(text.unwrap_or_default().to_owned(), None),
+            message: kinds::text(content.text.clone().unwrap_or_default(), None),
             edit: None,
             polltype: None,
         };
         let node = out.stanza(to, children);
         let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
-        if text.is_some() {
+        if content.text.is_some() {
             self.remember_said(out);
         }
         SaidMessage { id, media: None }

@@ -164,7 +164,7 @@ bodies! {
     /// An invitation to an event.
     Event { name: String, }
     /// See [`Content::Undecryptable`].
-    Undecryptable { text: Option<String>, }
+    Undecryptable { text: Option<String>, phone_text: Option<String>, }
 }
 
 impl Content {

@@ -24,7 +24,8 @@ pub(crate) async fn release(
     let sql = over_list!(
         tx.dialect(),
         "UPDATE lane SET running_id = NULL, pending = pending - 1, last_event = last_event + 1, next_at = CASE \
-         WHEN next_at > CAST(done.value ->> 2 AS bigint) THEN next_at ELSE CAST(done.value ->> 2 AS bigint) END FROM",
+         WHEN next_at > CAST(done.value ->> 2 AS bigint) THEN next_at ELSE CAST(done.value ->> 2 AS bigint) END, paced_until = CASE \
+         WHEN paced_until > CAST(done.value ->> 2 AS bigint) THEN paced_until ELSE CAST(done.value ->> 2 AS bigint) END FROM",
         "done WHERE lane.session_id = done.value ->> 0 AND lane.running_id = done.value ->> 1 \
          RETURNING session_id, last_event, \
          (SELECT string_agg(e.id || ' ' || e.events, '\n') \

@@ -9,7 +9,8 @@ mod story;
 mod tokens_story;
 
 use passerelle_engine::{
-    ids::{EndpointId, EventId, OrgId},
+    content::MediaKind,
+    ids::{EndpointId, EventId, MediaId, OrgId},
     vault::KekRing,
 };
 use rand::SeedableRng as _;
@@ -23,16 +24,19 @@ use tokio_util::{
 use super::*;
 use crate::{
     events::emit,
+    media::View,
     model::event::EventType,
     model::{
-        Page,
+        MediaFile, MediaStatus, Page,
         delivery::{Delivery, DeliveryStatus, Wanted},
         endpoint::{Endpoint, Secret},
+        millis,
     },
     queue::{
         tokens,
         transport::{self, Transport},
     },
+    settings::MediaSettings,
     state::token_link::TokenLink,
     store::{deliveries, endpoints, organisations},
     testing::database,
@@ -42,6 +46,13 @@ use super::{client::Deadline, deliver::*, guard::Egress, schedule::Schedule};
 use passerelle_engine::{clock::Clock, store::Store, vault::Vault};
 use receiver::{Receiver, SOON};
 use std::{sync::Arc, time::Duration};
+
+fn files() -> MediaSettings {
+    MediaSettings {
+        public_url: "https://files.example".into(),
+        ..MediaSettings::nowhere()
+    }
+}
 
 /// A store with one organisation, and a worker that can be started and stopped.
 struct World {
@@ -176,6 +187,35 @@ impl World {
         event
     }
 
+    /// Emits the event of a file that is deleted after this time.
+    async fn emit_file(&self, kept_for: Duration) {
+        let key = self.vault.org_key(self.org).await.unwrap();
+        let (clock, now) = (self.clock.clone(), self.clock.now());
+        let file = MediaFile {
+            id: MediaId::new(&clock),
+            org: self.org,
+            session: None,
+            message: None,
+            kind: MediaKind::Image,
+            status: MediaStatus::Available,
+            error: None,
+            stored: None,
+            created_at: now,
+            delete_at: now + millis(kept_for),
+        };
+        let told = emit::NewEvent {
+            org: self.org,
+            session: None,
+            kind: EventType::MediaAvailable,
+            data: serde_json::json!({ "media": View::of(&key, &files(), file, now).json() }),
+        };
+        let work = self.store.write(self.org, move |tx| {
+            Box::pin(async move { emit::emit(tx, &key, told, &clock).await })
+        });
+        work.await.unwrap();
+        self.wake();
+    }
+
     fn wake(&self) {
         self.link.wake();
     }
@@ -188,7 +228,7 @@ impl World {
             vault,
             clock,
             self.egress.clone(),
-            crate::media::Objects::nowhere(),
+            files(),
             self.schedule,
             chance,
         )

@@ -90,6 +90,37 @@ async fn an_endpoint_gets_only_the_types_it_wants() {
 }
 
 #[tokio::test]
+async fn a_link_is_valid_for_a_day_from_the_attempt_or_until_its_file_is_deleted() {
+    let hours = |hours| Duration::from_hours(hours);
+    for world in worlds().await {
+        let mut receiver = Receiver::start(vec![Answer::Status(204)]).await;
+        world.endpoint(&receiver.url, &[]).await;
+        let emitted = world.clock.now();
+        for kept_for in [hours(72), hours(40)] {
+            world.emit_file(kept_for).await;
+        }
+        // As after some attempts that failed.
+        world.clock.advance(hours(30));
+        let worker = world.start();
+        let mut valid_for = Vec::new();
+        for _ in 0..2 {
+            let got = receiver.next().await;
+            let body: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+            let media = &body["data"]["media"];
+            let url = media["url"].as_str().unwrap();
+            let signed = url.strip_prefix("https://files.example/media/").unwrap();
+            let until: i64 = signed.split('.').nth(2).unwrap().parse().unwrap();
+            assert_eq!(media["url_expires_at"], model::rfc3339(until));
+            valid_for.push((until - emitted) / 3_600_000);
+        }
+        valid_for.sort_unstable();
+        assert_eq!(valid_for, [40, 54]);
+        world.all_stand(DeliveryStatus::Delivered).await;
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_failed_attempt_is_made_again_under_the_same_id() {
     for world in worlds().await {
         let answers = [500, 302, 404].map(Answer::Status).into_iter();

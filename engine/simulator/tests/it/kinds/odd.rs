@@ -28,6 +28,18 @@ async fn an_unreadable_message_is_asked_for_again_and_may_heal() {
 }
 
 #[tokio::test]
+async fn a_message_that_only_the_phone_can_read_comes_from_the_phone() {
+    let (sim, mut library) = pair().await;
+    let body = json!({"type": "undecryptable", "phone_text": "for your eyes"});
+    let said = sim.say(BOB, OWN, body).await;
+    assert_eq!(library.unopened().await, said["id"].as_str().unwrap());
+    let got = library.next().await;
+    assert_eq!(*got.info.id, *said["id"].as_str().unwrap());
+    assert_eq!(got.message.conversation.as_deref(), Some("for your eyes"));
+    library.stop().await;
+}
+
+#[tokio::test]
 async fn a_voice_note_is_read_and_played() {
     let (sim, mut library) = pair().await;
     let up = uploaded(&library, MediaType::Audio, b"la la").await;

@@ -176,6 +176,7 @@ impl World {
             message: None,
             org: self.org,
             session: None,
+            message: None,
             kind,
             data: serde_json::json!({ "message": { "text": "grüße 👋" } }),
         };
@@ -196,6 +197,7 @@ impl World {
             org: self.org,
             session: None,
             message: None,
+            message: None,
             kind: MediaKind::Image,
             status: MediaStatus::Available,
             error: None,
@@ -206,6 +208,7 @@ impl World {
         let told = emit::NewEvent {
             org: self.org,
             session: None,
+            message: None,
             kind: EventType::MediaAvailable,
             data: serde_json::json!({ "media": View::of(&key, &files(), file, now).json() }),
         };

@@ -173,7 +173,6 @@ impl World {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
         let told = emit::NewEvent {
-            message: None,
             org: self.org,
             session: None,
             message: None,
@@ -196,7 +195,6 @@ impl World {
             id: MediaId::new(&clock),
             org: self.org,
             session: None,
-            message: None,
             message: None,
             kind: MediaKind::Image,
             status: MediaStatus::Available,

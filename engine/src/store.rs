@@ -80,8 +80,7 @@ pub const QUERY_MAX: Duration = Duration::from_secs(5);
 
 /// Returns whether PostgreSQL ended a query that took longer than [`QUERY_MAX`].
 pub fn is_query_timeout(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == CANCELED)
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(CANCELED))
 }
 
 /// Returns whether the code means a temporary error. PostgreSQL's codes have five characters, of

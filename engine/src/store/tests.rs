@@ -306,3 +306,29 @@ fn only_what_passes_is_worth_another_try() {
     assert!(is_outage(&sqlx::Error::PoolTimedOut));
     assert!(!is_outage(&sqlx::Error::RowNotFound));
 }
+
+#[tokio::test]
+async fn a_neighbour_that_has_every_connection_for_queries_holds_up_no_look_up() {
+    for fresh in stores().await {
+        // On PostgreSQL one of four connections is for all organisations, on SQLite four of eight.
+        let store = Store::open_with(&fresh.url, 4).await.unwrap();
+        let tenants = match store.dialect() {
+            Dialect::Sqlite => 4,
+            Dialect::Postgres => 3,
+        };
+        let org = OrgId::new(&fresh.clock);
+        let mut held = Vec::new();
+        for _ in 0..tenants {
+            held.push(store.read(org).await.unwrap());
+        }
+        let look_up = tokio::time::timeout(Duration::from_secs(5), store.read_system());
+        look_up.await.expect("a connection is free").unwrap();
+        // One whose query was abandoned makes room for another.
+        held.pop().unwrap().discard();
+        let another = tokio::time::timeout(Duration::from_secs(5), store.read(org));
+        drop(another.await.expect("a connection is free").unwrap());
+        drop(held);
+        store.close().await;
+        fresh.close().await;
+    }
+}

@@ -34,14 +34,13 @@ impl Filter {
     fn narrowed(&self) -> Narrowed {
         match (self.direction, self.status) {
             (None, None) => Narrowed::No,
-            (None, Some(status)) => Narrowed::To(status),
             (Some(Direction::Inbound), None | Some(Status::Received)) => {
                 Narrowed::To(Status::Received)
             }
             (Some(Direction::Outbound), None) => Narrowed::Outbound,
             (Some(Direction::Inbound), Some(_))
             | (Some(Direction::Outbound), Some(Status::Received)) => Narrowed::Nothing,
-            (Some(Direction::Outbound), Some(status)) => Narrowed::To(status),
+            (None | Some(Direction::Outbound), Some(status)) => Narrowed::To(status),
         }
     }
 }

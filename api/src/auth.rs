@@ -188,9 +188,10 @@ pub(crate) async fn recognise(
     };
     if let Some(found) = holder(services, &bearer.token).await? {
         let KeyHolder { org, key, .. } = found;
-        return Ok(match found.is_suspended {
-            true => Visitor::Suspended,
-            false => Visitor::Tenant(Tenant { org, key }),
+        return Ok(if found.is_suspended {
+            Visitor::Suspended
+        } else {
+            Visitor::Tenant(Tenant { org, key })
         });
     }
     if admin.fits(services, &bearer.token).await? {

@@ -72,9 +72,14 @@ async fn event(api: &Api, session: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes an event whose first attempt fails, so that its delivery is due again in a few seconds.
-async fn event_due_again(api: &Api, session: &str, receiver: &Receiver) -> Result<()> {
-    receiver.answer_next([Answer::RetryAfter(4)]);
+/// Makes an event whose first attempt fails, so that its delivery is due again after this time at the earliest.
+async fn event_due_again(
+    api: &Api,
+    session: &str,
+    receiver: &Receiver,
+    seconds: u64,
+) -> Result<()> {
+    receiver.answer_next([Answer::RetryAfter(seconds)]);
     event(api, session).await?;
     receiver.posted("message.canceled", 1).await?;
     Ok(())
@@ -104,7 +109,7 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
         .await?
         .into(201)?;
     let link = file["url"].as_str().context("a link")?;
-    event_due_again(&world.api, &offline, &canceled).await?;
+    event_due_again(&world.api, &offline, &canceled, 4).await?;
     let mut queued = Vec::new();
     for text in ["one", "two", "three", "four", "five"] {
         queued.push(world.api.send(&session, CONTACT, text).await?.id);
@@ -135,8 +140,8 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
     let before = shown.iter().filter(own).count();
     assert!(before < 5, "the lane was too fast for this test: {shown:?}");
     world.simulator.say(CONTACT, NUMBER, "hello?").await?;
-    // The other organisation goes on, and its delivery that became due later is posted first.
-    event_due_again(&other, &theirs_offline, &of_other).await?;
+    // The other organisation goes on, and its delivery that became due much later is posted first.
+    event_due_again(&other, &theirs_offline, &of_other, 10).await?;
     let sent = other.send(&theirs, CONTACT, "theirs").await?.id;
     other.message_at(&sent, "sent").await?;
     of_other.posted("message.canceled", 2).await?;

@@ -144,9 +144,10 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
     let unnamed = over_list!(
         tx.dialect(),
         "SELECT DISTINCT coalesce(c.merged_into, c.id) AS id FROM",
-        "met JOIN contact c ON c.id = met.value ->> 0 WHERE c.org_id = $2 AND NOT EXISTS \
-         (SELECT 1 FROM contact a WHERE a.org_id = $2 \
-          AND (a.id = coalesce(c.merged_into, c.id) OR a.merged_into = coalesce(c.merged_into, c.id)) \
+        "met JOIN contact c ON c.id = met.value ->> 0 WHERE c.org_id = $2 \
+         AND NOT EXISTS (SELECT 1 FROM contact a WHERE a.id = coalesce(c.merged_into, c.id) \
+          AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id))) \
+         AND NOT EXISTS (SELECT 1 FROM contact a WHERE a.merged_into = coalesce(c.merged_into, c.id) \
           AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id)))"
     );
     let met: Vec<_> = met.iter().map(|id| [id]).collect();
@@ -160,18 +161,17 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
     for sql in [
         over_list!(
             tx.dialect(),
-            "DELETE FROM contact WHERE org_id = $2 AND opted_out_at IS NULL AND merged_into IN (SELECT value ->> 0 FROM",
+            "DELETE FROM contact WHERE opted_out_at IS NULL AND merged_into IN (SELECT value ->> 0 FROM",
             "unnamed)"
         ),
         over_list!(
             tx.dialect(),
-            "DELETE FROM contact WHERE org_id = $2 AND opted_out_at IS NULL AND id IN (SELECT value ->> 0 FROM",
+            "DELETE FROM contact WHERE opted_out_at IS NULL AND id IN (SELECT value ->> 0 FROM",
             "unnamed)"
         ),
     ] {
         sqlx::query(sql)
             .bind(json!(unnamed).to_string())
-            .bind(org.to_string())
             .execute(tx.conn())
             .await?;
     }

@@ -132,6 +132,13 @@ impl Drop for Expanded {
     }
 }
 
+/// Returns whether this is a path on WhatsApp's media hosts. Paths come from strangers, and are appended to
+/// the name of a host: one that does not begin with a slash could change that name.
+pub fn is_direct_path(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#');
+    path.starts_with('/') && path.bytes().all(plain)
+}
+
 /// A file on WhatsApp's servers, and what opens it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {

@@ -5,7 +5,7 @@ use std::{io::Read, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
@@ -48,6 +48,8 @@ impl Clients {
             Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .no_proxy()
+                // A media host that sends us elsewhere is not obeyed: a path may come from a stranger.
+                .redirect(Policy::none())
                 .connect_timeout(CONNECT)
                 .pool_max_idle_per_host(4)
         };
@@ -107,7 +109,9 @@ impl Http {
     pub(super) async fn page(&self, url: &str, max: usize) -> anyhow::Result<String> {
         let request = HttpRequest::get(url).with_header("sec-fetch-site", "none");
         let reply = sent(self.start(&request)?.timeout(self.still)).await?;
-        let page = whole(reply.error_for_status()?, max).await?;
+        let status = reply.status();
+        anyhow::ensure!(status.is_success(), "the server answered {status}");
+        let page = whole(reply, max).await?;
         String::from_utf8(page).context("reading the page as text")
     }
 
@@ -395,6 +399,21 @@ mod tests {
         let (_, answer) = tokio::join!(serve_one(listener, reply("401 no", b"stale")), request);
         let answer = answer.unwrap();
         assert_eq!((answer.status_code, &*answer.body), (401, &b"stale"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let (elsewhere, target) = listen().await;
+        let (listener, url) = listen().await;
+        let moved = format!("HTTP/1.1 302 x\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
+        let http = Http::plain();
+        let request = http.execute(HttpRequest::get(url));
+        let served = serve_one(listener, moved.into_bytes());
+        let (_, answer) = tokio::join!(served, request);
+        assert_eq!(answer.unwrap().status_code, 302);
+        let followed = std::future::poll_fn(|cx| elsewhere.poll_accept(cx));
+        let followed = futures_util::FutureExt::now_or_never(followed);
+        assert!(followed.is_none(), "the redirect was followed");
     }
 
     #[tokio::test]

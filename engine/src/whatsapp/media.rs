@@ -19,7 +19,7 @@ use whatsapp_rust::{MediaRetryResult, MediaReuploadRequest};
 use super::{
     connection::Connection, handle::WhatsApp, named::Named, outgoing::Uploaded, send::SendError,
 };
-use crate::media::{FileKey, Remote, SealedFile};
+use crate::media::{FileKey, Remote, SealedFile, is_direct_path};
 
 /// Why a file could not be downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,9 @@ impl WhatsApp {
         &self,
         remote: &Remote,
     ) -> Result<impl Stream<Item = Result<Bytes, FetchError>> + use<>, FetchError> {
+        if !is_direct_path(&remote.direct_path) {
+            return Err(FetchError::NoPlace);
+        }
         let requests = DownloadUtils::prepare_download_requests(&Wanted(remote), &self.route())
             .map_err(|_| FetchError::NoPlace)?;
         let mut worst = FetchError::Unreachable;

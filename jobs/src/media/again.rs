@@ -1,9 +1,9 @@
 //! A file that WhatsApp no longer keeps: its sender's phone may still have it, and is asked once to
 //! upload it again.
 
-use passerelle_engine::media::Remote;
+use passerelle_engine::media::{Remote, is_direct_path};
 
-use super::source::NoFile;
+use super::{incoming::INCOMPLETE, source::NoFile};
 use crate::{
     messages,
     model::{UNREADABLE, report_unreadable},
@@ -37,9 +37,42 @@ pub(super) async fn ask(services: &Services, stored: &Stored, remote: &Remote) -
         message,
         key: remote.file.key.clone(),
     };
-    match commands::ask(services, stored.org, session, command).await {
-        Ok(Answer::Told(path)) => NoFile::Moved(path),
-        Ok(Answer::Done | Answer::Refused) => NoFile::Expired,
-        Ok(Answer::Later(_) | Answer::NotConnected) | Err(_) => NoFile::Later,
+    let answer = commands::ask(services, stored.org, session, command).await;
+    answer.map_or(NoFile::Later, outcome)
+}
+
+/// The new path comes from the sender's phone, so it is checked as the first one was.
+fn outcome(answer: Answer) -> NoFile {
+    match answer {
+        Answer::Told(path) if is_direct_path(&path) => NoFile::Moved(path),
+        Answer::Told(_) => NoFile::Failed(INCOMPLETE),
+        Answer::Done | Answer::Refused => NoFile::Expired,
+        Answer::Later(_) | Answer::NotConnected => NoFile::Later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_file_that_was_uploaded_again_is_checked_as_the_first_one() {
+        let told = |path: &str| outcome(Answer::Told(path.to_owned()));
+        let path = "/v/t62.7119-24/1_n.enc?ccb=11-4&oh=01_Q5&oe=68&_nc_sid=5e03e0";
+        assert_eq!(told(path), NoFile::Moved(path.to_owned()));
+        for stranger in [
+            "",
+            "v/1",
+            "@127.0.0.1:80/v/1",
+            ".example.org/v/1",
+            "https://example.org/v/1",
+            "\\\\example.org/v/1",
+            "/v/1\r\nhost: example.org",
+            "/v\\1",
+            "/v/1#x",
+            "/v/é",
+        ] {
+            assert_eq!(told(stranger), NoFile::Failed(INCOMPLETE), "{stranger}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The code of a file that was announced without what is needed to fetch it; it is never fetched.
-const INCOMPLETE: &str = "media_incomplete";
+pub(super) const INCOMPLETE: &str = "media_incomplete";
 
 /// How inbound files are kept. The disk's free space is read before the transaction, which must not wait
 /// for a disk.

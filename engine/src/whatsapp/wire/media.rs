@@ -10,7 +10,7 @@ use whatsapp_rust::{
 
 use crate::{
     content::{Media, MediaKind},
-    media::{FileKey, MediaClass, Remote, SealedFile},
+    media::{FileKey, MediaClass, Remote, SealedFile, is_direct_path},
     whatsapp::outgoing::Attached,
 };
 
@@ -232,7 +232,7 @@ fn remote(
 ) -> Option<Remote> {
     let digest = |bytes: &Option<Vec<u8>>| bytes.clone().filter(|bytes| bytes.len() == 32);
     Some(Remote {
-        direct_path: direct_path.filter(|path| path.starts_with('/'))?.to_owned(),
+        direct_path: direct_path.filter(|path| is_direct_path(path))?.to_owned(),
         file: SealedFile {
             class: MediaClass::from(kind),
             key: FileKey::new(key.as_deref()?)?,

@@ -131,6 +131,18 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
     }
 }
 
+/// Returns the path without the signatures of links to files: anyone who has one may read the file. A link is
+/// a long segment with dots, and its signature follows the last one. It may stand anywhere in the path,
+/// because a proxy or a typing error may have put something before it.
+fn without_signature(path: &str) -> String {
+    const LONG: usize = 40;
+    let shown = |segment: &str| match segment.rsplit_once('.') {
+        Some((payload, _)) if segment.len() > LONG => format!("{payload}.[signature]"),
+        _ => segment.to_owned(),
+    };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+}
+
 fn parameter(name: &str) -> Problem {
     let code = match name {
         "cursor" => Code::InvalidCursor,
@@ -152,14 +164,15 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         let started = self.clock.monotonic();
         let id = RequestId::new(&self.clock).to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        // The path has only ids. The query may have a cursor, so it is not logged.
-        let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.path = %path);
+        // The query may have a cursor, so it is not logged.
+        let shown = without_signature(&path);
+        let span = tracing::info_span!("http.request", request.id = %id, http.method = %method, http.path = %shown);
         let metered = Metered::default();
         request.set_data(metered.clone());
         let (answer, operation) = self.answer(request).instrument(span.clone()).await;
         let mut response = answer.unwrap_or_else(|problem| {
             span.in_scope(|| tracing::debug!(problem.code = problem.code().as_str(), "refused"));
-            problem.response(&path, &id)
+            problem.response(&shown, &id)
         });
         let id = HeaderValue::try_from(id).expect("an id is plain ASCII");
         response.headers_mut().insert(REQUEST_ID, id);
@@ -236,6 +249,26 @@ mod tests {
         );
         assert!(problem.request_id.starts_with("req_"));
         assert_eq!(problem.instance, "/nowhere");
+    }
+
+    #[test]
+    fn a_path_is_shown_without_the_signature_of_a_link() {
+        let (org, media) = (
+            "org_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "med_01kaq6h3zve9qbw4r2t8n5c7xd",
+        );
+        let link = format!("{org}.{media}.1764000000000");
+        for before in ["/media/", "/media//", "/gateway/media/", "/"] {
+            let shown = without_signature(&format!("{before}{link}.c2VjcmV0"));
+            assert_eq!(shown, format!("{before}{link}.[signature]"));
+        }
+        for plain in [
+            "/",
+            "/docs/index.html",
+            "/v1/sessions/ses_01kaq6h3zve9qbw4r2t8n5c7xd/qr.png",
+        ] {
+            assert_eq!(without_signature(plain), plain);
+        }
     }
 
     #[tokio::test]

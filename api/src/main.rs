@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     if let Some(Command::Confined { order }) = &cli.command {
         return passerelle_jobs::media::obey(order);
     }
+    passerelle_jobs::keep_files_private();
     run(cli)
 }
 

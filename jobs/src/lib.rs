@@ -11,6 +11,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
+//! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
 //! | `wake` | waking the other processes of a cluster |
@@ -42,6 +43,7 @@ pub mod organisations;
 mod outage;
 pub mod outbound;
 pub mod preview;
+mod private;
 pub mod queue;
 pub mod redis_server;
 pub mod roles;
@@ -66,5 +68,6 @@ pub use passerelle_engine::{
     vault::{KekRing, Vault},
     whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };
+pub use private::keep_files_private;
 pub use services::Services;
 pub use settings::Settings;

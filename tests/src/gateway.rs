@@ -44,6 +44,8 @@ pub struct Setup {
     pub log: String,
     /// The key-encryption keys.
     pub kek: String,
+    /// The umask that its processes inherit. `None` means that of the test.
+    pub umask: Option<&'static str>,
     /// Additional flags.
     pub flags: Vec<String>,
     /// Additional environment variables.
@@ -66,6 +68,7 @@ impl Default for Setup {
             failpoints: None,
             log: "info,passerelle=debug,passerelle::edge=info".to_owned(),
             kek: kek("k1", 7),
+            umask: None,
             flags: Vec::new(),
             environment: Vec::new(),
             redis: None,
@@ -221,8 +224,21 @@ impl Gateway {
         self.database.backing == Backing::Cluster
     }
 
+    /// Returns a command that starts the binary, with the umask of the setup.
+    fn binary(&self) -> Result<tokio::process::Command> {
+        let binary = sandbox_binary()?;
+        let Some(umask) = self.setup.umask else {
+            return Ok(command(&binary));
+        };
+        let mut command = command(Path::new("/bin/sh"));
+        command
+            .args(["-c", "umask \"$0\" && exec \"$@\"", umask])
+            .arg(binary);
+        Ok(command)
+    }
+
     fn command(&self, role: &str, name: &str) -> Result<tokio::process::Command> {
-        let mut command = command(&sandbox_binary()?);
+        let mut command = self.binary()?;
         command
             .arg(role)
             .args(["--listen", "127.0.0.1:0"])

@@ -13,7 +13,7 @@ use std::{
 use passerelle_jobs::{
     Services,
     ids::{KeyId, OrgId},
-    keys,
+    keys::{self, KeyHolder},
 };
 use poem::Request;
 use poem_openapi::{
@@ -171,6 +171,8 @@ pub(crate) enum Visitor {
     Stranger,
     /// An organisation.
     Tenant(Tenant),
+    /// An organisation that the operator has suspended.
+    Suspended,
     /// The operator.
     Operator,
 }
@@ -184,8 +186,13 @@ pub(crate) async fn recognise(
     let Ok(bearer) = <Bearer as BearerAuthorization>::from_request(request) else {
         return Ok(Visitor::Stranger);
     };
-    if let Some(tenant) = holder(services, &bearer.token).await? {
-        return Ok(Visitor::Tenant(tenant));
+    if let Some(found) = holder(services, &bearer.token).await? {
+        let KeyHolder { org, key, .. } = found;
+        return Ok(if found.is_suspended {
+            Visitor::Suspended
+        } else {
+            Visitor::Tenant(Tenant { org, key })
+        });
     }
     if admin.fits(services, &bearer.token).await? {
         return Ok(Visitor::Operator);
@@ -203,6 +210,7 @@ fn tenant(request: &Request, _: Bearer) -> Ready<poem::Result<Tenant>> {
             let needed = "This operation needs the API key of an organisation.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }
+        Visitor::Suspended => Err(Problem::new(Code::OrganisationSuspended).into()),
         Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
     })
 }
@@ -210,7 +218,7 @@ fn tenant(request: &Request, _: Bearer) -> Ready<poem::Result<Tenant>> {
 fn operator(request: &Request, _: Bearer) -> Ready<poem::Result<()>> {
     ready(match visitor(request) {
         Visitor::Operator => Ok(()),
-        Visitor::Tenant(_) => {
+        Visitor::Tenant(_) | Visitor::Suspended => {
             let needed = "This operation needs the operator's key.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }
@@ -243,12 +251,11 @@ fn meter(request: &Request, org: OrgId) -> Result<(), Problem> {
     passed
 }
 
-async fn holder(services: &Services, presented: &str) -> Result<Option<Tenant>, Problem> {
+async fn holder(services: &Services, presented: &str) -> Result<Option<KeyHolder>, Problem> {
     let Some(key) = ApiKey::parse(presented) else {
         return Ok(None);
     };
-    let found = keys::find(services, key.public(), key.secret().as_bytes()).await?;
-    Ok(found.map(|(org, key)| Tenant { org, key }))
+    Ok(keys::find(services, key.public(), key.secret().as_bytes()).await?)
 }
 
 #[cfg(test)]

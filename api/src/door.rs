@@ -95,7 +95,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Door<E> {
         let mut answer = match visitor {
             Visitor::Tenant(tenant) => self.pass(request, Holder::Tenant(tenant.org)).await?,
             Visitor::Operator => self.pass(request, Holder::Operator).await?,
-            Visitor::Stranger => self.refuse(request).await?,
+            Visitor::Stranger | Visitor::Suspended => self.refuse(request).await?,
         };
         // Counted until its body has been sent.
         answer.set_data(Arc::new(open));

@@ -64,6 +64,8 @@ codes! {
     InvalidApiKey 401 "invalid_api_key" "The API key is not valid";
     /// The key is valid, but not for this operation.
     InsufficientScope 403 "insufficient_scope" "This key is not allowed to do this";
+    /// The operator has suspended your organisation. Its data is kept.
+    OrganisationSuspended 403 "organisation_suspended" "This organisation is suspended";
     /// The resource does not exist, or it belongs to another organisation. Both get the same answer.
     NotFound 404 "not_found" "Not found";
     /// The path exists, the method does not.
@@ -174,6 +176,8 @@ codes! {
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
     /// The organisation exceeds its request rate, or an address presented too many keys that are not valid. `Retry-After` says when to continue.
     RateLimited 429 "rate_limited" "Too many requests";
+    /// A session gets 3 pairing codes in ten minutes, an organisation 20 in an hour.
+    PairingCodeLimit 429 "pairing_code_limit" "Too many pairing codes were requested";
     /// The session exceeds the rate of number checks. `Retry-After` says when to continue.
     NumberCheckPaced 429 "number_check_paced" "Too many number checks for this session";
     /// The session exceeds the rate of group lists. `Retry-After` says when to continue.

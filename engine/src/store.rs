@@ -437,9 +437,10 @@ impl Store {
     }
 }
 
-/// WAL and FULL: when a commit returns, it is on the disk; readers do not wait for the writer.
+/// WAL and FULL: when a commit returns, it is on the disk; readers do not wait for the writer. What is
+/// deleted is overwritten with zeros.
 const WRITING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
 
 /// As [`WRITING`], but writes are refused: only [`Store::write`] may write.
 const READING: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \

@@ -68,19 +68,34 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
         .await
 }
 
+/// Who presents a valid key.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyHolder {
+    /// The organisation of the key.
+    pub org: OrgId,
+    /// The key.
+    pub key: KeyId,
+    /// Whether the organisation is suspended.
+    pub is_suspended: bool,
+}
+
 /// Returns the organisation of a key, if the key is valid.
 pub async fn find(
     services: &Services,
     public_id: &str,
     secret: &[u8],
-) -> Result<Option<(OrgId, KeyId)>, Fault> {
+) -> Result<Option<KeyHolder>, Fault> {
     let mut conn = services.store().read_system().await?;
     let found = store::system::find_key(&mut conn, public_id).await?;
     let presented = services.vault().secret_mac(API_KEY, secret);
     // An unknown key is compared too, so that its answer takes as long.
     let kept = found.as_ref().map_or(&[0; 32][..], |key| &key.secret_mac);
     let same = bool::from(presented[..].ct_eq(kept));
-    Ok(found.filter(|_| same).map(|key| (key.org, key.id)))
+    Ok(found.filter(|_| same).map(|found| KeyHolder {
+        org: found.org,
+        key: found.id,
+        is_suspended: found.is_suspended,
+    }))
 }
 
 /// Stores the admin key at the first start. Returns whether it was the first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use passerelle_engine::{ids::OrgId, store::Tx};
+use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
 
 use crate::{
     error::Fault,
@@ -17,6 +17,7 @@ pub async fn create(services: &Services, name: &str) -> Result<Organisation, Fau
         id: OrgId::new(services.clock()),
         name: name.to_owned(),
         media_retention_hours: None,
+        suspended_at: None,
         created_at: services.clock().now(),
     };
     let made = organisation.clone();
@@ -70,6 +71,35 @@ pub async fn keep_media(
         })
     });
     write.await
+}
+
+/// Suspends the organisation: its keys are refused, its sessions disconnect, and its webhooks wait. Nothing
+/// is deleted. Returns `None` if there is no such organisation.
+pub async fn suspend(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
+    set_suspended(services, org, Some(services.clock().now())).await
+}
+
+/// Ends the suspension: sessions connect again, and what has waited goes on. Returns `None` if there is no
+/// such organisation.
+pub async fn resume(services: &Services, org: OrgId) -> Result<Option<Organisation>, Fault> {
+    set_suspended(services, org, None).await
+}
+
+async fn set_suspended(
+    services: &Services,
+    org: OrgId,
+    at: Option<Millis>,
+) -> Result<Option<Organisation>, Fault> {
+    let write = services.store().write(org, move |tx: &mut Tx| {
+        Box::pin(async move {
+            store::organisations::set_suspended(tx, org, at).await?;
+            Ok::<_, Fault>(store::organisations::read(tx.conn(), org).await?)
+        })
+    });
+    let organisation = write.await?;
+    services.wake_hosts();
+    services.wake_deliveries();
+    Ok(organisation)
 }
 
 /// Lists every organisation, newest first.

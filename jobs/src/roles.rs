@@ -15,6 +15,7 @@ use crate::{
         worker::{self, Workload},
     },
     services::Services,
+    sessions::erase,
     state::token_link::TokenLink,
     sweep, time, wake,
     webhook::deliver::Deliverer,
@@ -168,6 +169,8 @@ impl Running {
             .spawn(sweep::run(services.clone(), self.stop.clone()));
         self.tasks
             .spawn(retention::run(services.clone(), self.stop.clone()));
+        self.tasks
+            .spawn(erase::run(services.clone(), self.stop.clone()));
     }
 
     /// Stops claiming, lets messages in flight finish, disconnects the sessions, and returns when all

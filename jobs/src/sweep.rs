@@ -12,6 +12,7 @@ use crate::{
     },
     model::{Status, millis},
     outbound,
+    safety::pairing,
     services::Services,
     store,
 };
@@ -45,6 +46,8 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     let forget = services.store().write_system(move |tx| {
         Box::pin(async move {
             store::system::forget_commands(tx, COMMAND_TTL).await?;
+            let asked = now.saturating_sub(millis(pairing::OF_ORGANISATION_WITHIN));
+            store::system::forget_pairing_codes(tx, asked).await?;
             store::system::forget_number_checks(tx, now.saturating_sub(millis(NUMBER_TTL))).await?;
             store::system::forget_idempotency(tx, before).await
         })

@@ -94,6 +94,7 @@ fn every_crash_point_in_the_code_is_listed_and_killed_at() -> Result<()> {
     let killed = killed.chain(&KILLED_AT_WITH_REDIS);
     let killed = killed.chain(&crate::media::KILLED_AT);
     let killed = killed.chain(&crate::in_flight::KILLED_AT);
+    let killed = killed.chain(&crate::erase::sessions::KILLED_AT);
     let killed: BTreeSet<_> = killed.map(ToString::to_string).collect();
     let table = std::fs::read_to_string(root.join("docs/internals/crash-points.md"))?;
     let listed: BTreeSet<_> = table

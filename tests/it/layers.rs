@@ -110,7 +110,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 20] = [
+    const ASKED_FOR: [(&str, &str); 21] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -133,6 +133,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "due rows become tokens",
         ),
         ("jobs/src/sessions/commands.rs", "claims of commands"),
+        ("jobs/src/sessions/erase.rs", "deleted sessions"),
         ("jobs/src/store/plans.rs", "a test of SQLite's plans"),
         ("jobs/src/sweep.rs", "sweeps"),
         ("jobs/src/time.rs", "the database's clock"),

@@ -13,6 +13,7 @@ mod deploy;
 mod document;
 mod documents;
 mod endings;
+mod erase;
 mod faults;
 mod films;
 mod generators;

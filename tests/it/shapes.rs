@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 23] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -23,6 +23,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 23] = [
     (
         "documents",
         "reads the pages, and runs their shell blocks in one sandbox",
+    ),
+    (
+        "erase",
+        "a long history and modes of files belong to one process; the other tests run in every shape",
     ),
     ("faults", "about a cluster whose parts fail"),
     (

@@ -16,7 +16,7 @@ on_every_shape!(
 const CONTACT: &str = "+4915199000001";
 
 /// Returns a valid id of the same kind that does not exist.
-fn never(id: &str) -> String {
+pub(crate) fn never(id: &str) -> String {
     let (prefix, suffix) = id.split_once('_').unwrap_or_default();
     let swapped: String = suffix.chars().rev().take(10).collect();
     let kept = &suffix[..suffix.len() - 10];
@@ -28,7 +28,7 @@ fn never(id: &str) -> String {
 }
 
 /// Returns what is compared: the status, and the body without the parts that differ for each request.
-fn bare(reply: &Reply, id: &str) -> (u16, String) {
+pub(crate) fn bare(reply: &Reply, id: &str) -> (u16, String) {
     let mut body = reply.body.clone();
     if let Some(fields) = body.as_object_mut() {
         fields.remove("request_id");
@@ -121,7 +121,7 @@ async fn another_organisations_ids_answer_as_ids_that_never_were(
 }
 
 /// Makes an event, and so a delivery to the endpoint, by canceling a message. Returns the delivery's id.
-async fn a_delivery(api: &Api, session: &str) -> Result<String> {
+pub(crate) async fn a_delivery(api: &Api, session: &str) -> Result<String> {
     let message = api.send(session, CONTACT, "taken back").await?.id;
     api.act(&format!("/v1/messages/{message}/cancel"))
         .await?

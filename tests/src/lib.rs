@@ -14,6 +14,7 @@
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `shop` | a web server for files, with faults on demand |
+//! | `rows` | what is in the tables of a database, whatever tables there are |
 //! | `proxy` | a TCP proxy that can cut, slow down, or drop the answer to a commit |
 //! | `postgres` | a PostgreSQL server that can be stopped and started again |
 //! | `pgbouncer` | a connection pooler in front of PostgreSQL |
@@ -44,6 +45,7 @@ pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
+pub mod rows;
 pub mod shop;
 pub mod simulator;
 pub mod tokens;

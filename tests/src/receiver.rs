@@ -177,6 +177,16 @@ impl Receiver {
             .collect()
     }
 
+    /// Waits until `count` arrivals of a type have come, whatever they were answered.
+    pub async fn posted(&self, kind: &str, count: usize) -> Result<Vec<Arrival>> {
+        let what = format!("{count} webhooks {kind} were posted");
+        within(Duration::from_secs(30), &what, async || {
+            let posted = self.of(kind);
+            Ok((posted.len() >= count).then_some(posted))
+        })
+        .await
+    }
+
     /// Returns the results of the signature checks, which can be read after the receiver has gone.
     pub fn signatures(&self) -> Signatures {
         Signatures(self.state.clone())

@@ -1,6 +1,10 @@
 //! Organisations and their first keys, for the operator.
 
-use passerelle_jobs::{Services, ids::OrgId, model, organisations};
+use passerelle_jobs::{
+    Services,
+    ids::{KeyId, OrgId},
+    keys, model, organisations,
+};
 use poem::web::Data;
 use poem_openapi::{
     Object, OpenApi,
@@ -10,12 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Group,
-    api_keys::{MadeApiKey, NewApiKey},
+    api_keys::{ApiKeyList, MadeApiKey, NewApiKey},
     not_found,
 };
 use crate::{
     auth::Operator,
-    body::{Body, Created, Success},
+    body::{Body, Created, Gone, Success},
     list::{self, list_of},
     problem::{Code, Problem},
     types::{Id, Timestamp},
@@ -50,6 +54,10 @@ pub struct Organisation {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_retention_hours: Option<u32>,
+    /// Since when it is suspended. When absent, it is not.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -61,6 +69,7 @@ impl From<model::Organisation> for Organisation {
             object: "organisation".to_owned(),
             name: organisation.name,
             media_retention_hours: organisation.media_retention_hours,
+            suspended_at: organisation.suspended_at.map(Timestamp),
             created_at: Timestamp(organisation.created_at),
         }
     }
@@ -173,6 +182,94 @@ impl Organisations {
         id: Path<Id<OrgId>>,
     ) -> Result<Success<Organisation>, Problem> {
         found(organisations::keep_media(&services, id.0.0, None).await?)
+    }
+
+    /// Suspend an organisation.
+    ///
+    /// Its keys get `organisation_suspended` (403) and its links to files open nothing. Its sessions
+    /// disconnect and send nothing, and stay linked. Webhooks to it wait. Nothing is deleted, but a
+    /// message that waits in a queue still expires at its `expires_at`.
+    #[oai(
+        path = "/:id/suspend",
+        method = "post",
+        operation_id = "suspend_organisation"
+    )]
+    async fn suspend_organisation(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+    ) -> Result<Success<Organisation>, Problem> {
+        found(organisations::suspend(&services, id.0.0).await?)
+    }
+
+    /// Resume a suspended organisation.
+    ///
+    /// Its keys work again, its sessions connect, and what has waited is sent.
+    #[oai(
+        path = "/:id/resume",
+        method = "post",
+        operation_id = "resume_organisation"
+    )]
+    async fn resume_organisation(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+    ) -> Result<Success<Organisation>, Problem> {
+        found(organisations::resume(&services, id.0.0).await?)
+    }
+
+    /// List the API keys of an organisation, including revoked ones.
+    #[oai(
+        path = "/:id/api-keys",
+        method = "get",
+        operation_id = "list_organisation_api_keys"
+    )]
+    async fn list_organisation_api_keys(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+        /// Maximum number of keys to return.
+        #[oai(
+            default = "super::twenty",
+            validator(minimum(value = "1"), maximum(value = "100"))
+        )]
+        limit: Query<u32>,
+        /// The `next_cursor` of the previous page.
+        cursor: Query<Option<String>>,
+    ) -> Result<Success<ApiKeyList>, Problem> {
+        let org = id.0.0;
+        organisations::read(&services, org)
+            .await?
+            .ok_or_else(not_found)?;
+        let load = |page| async move { keys::list(services.0, org, &page).await };
+        list::answer(services.0, limit.0, cursor.as_deref(), load).await
+    }
+
+    /// Revoke an API key of an organisation.
+    ///
+    /// It stops working immediately.
+    #[oai(
+        path = "/:id/api-keys/:key_id",
+        method = "delete",
+        operation_id = "revoke_organisation_api_key"
+    )]
+    async fn revoke_organisation_api_key(
+        &self,
+        _operator: Operator,
+        services: Data<&Services>,
+        /// The organisation.
+        id: Path<Id<OrgId>>,
+        /// The key's id.
+        key_id: Path<Id<KeyId>>,
+    ) -> Result<Gone, Problem> {
+        let found = keys::revoke(&services, id.0.0, key_id.0.0).await?;
+        found.then_some(Gone).ok_or_else(not_found)
     }
 
     /// Create an API key of an organisation.

@@ -7,7 +7,10 @@ use passerelle_jobs::{
     model::{self, State},
     sessions::{self, CommandError},
 };
-use poem::web::Data;
+use poem::{
+    http::{HeaderValue, header},
+    web::Data,
+};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -170,6 +173,11 @@ impl From<CommandError> for Problem {
             CommandError::AlreadyLinked => Self::new(Code::SessionAlreadyLinked),
             CommandError::NotConnected => Self::new(Code::SessionNotReady)
                 .detail("The session is not connected. Connect it first."),
+            CommandError::TooManyCodes(wait) => Self::new(Code::PairingCodeLimit)
+                .detail(
+                    "A session gets 3 pairing codes in ten minutes, an organisation 20 in an hour.",
+                )
+                .header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)),
             CommandError::Refused => {
                 Self::new(Code::SessionNotReady).detail("WhatsApp refused the request.")
             }
@@ -280,7 +288,8 @@ impl Sessions {
 
     /// Link a session by a pairing code instead of a QR code.
     ///
-    /// Connect the session first. Then type the code on the phone.
+    /// Connect the session first. Then type the code on the phone. A session gets 3 codes in ten minutes, an
+    /// organisation 20 in an hour.
     #[oai(
         path = "/:id/pairing-code",
         method = "post",
@@ -347,7 +356,9 @@ impl Sessions {
 
     /// Delete a session.
     ///
-    /// Its keys are destroyed and its messages are deleted. If it is connected, it is first unlinked from the phone.
+    /// If it is connected, it is first unlinked from the phone. The session, its messages and its files are gone
+    /// when this answers. Their rows, its events, webhooks that wait, its keys, and contacts that only it met
+    /// are erased after that, step by step. A contact that opted out stays opted out.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_session")]
     async fn delete_session(
         &self,

@@ -21,6 +21,8 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             Code::UnreadableRow,
             Code::RateLimited,
         ]);
+        let tenants = operation["security"].to_string().contains("ApiKey");
+        codes.extend(tenants.then_some(Code::OrganisationSuspended));
     }
     if operation.get("requestBody").is_some() {
         codes.extend([
@@ -124,6 +126,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionAlreadyLinked,
             Code::SessionNotReady,
             Code::SessionHostUnavailable,
+            Code::PairingCodeLimit,
         ],
         sent if sent.starts_with("send_") => &SEND,
         "upload_media" | "stream_media" => &[

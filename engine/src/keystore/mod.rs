@@ -317,6 +317,37 @@ pub async fn wipe(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Deletes at most `limit` rows of a deleted session's keys. Returns how many it deleted.
+pub async fn erase(tx: &mut Tx, session: SessionId, limit: u64) -> sqlx::Result<u64> {
+    const TABLES: [&str; 7] = [
+        "DELETE FROM key_record WHERE (session_id, kind, name_mac) IN \
+         (SELECT session_id, kind, name_mac FROM key_record WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_prekey WHERE (session_id, signed, number) IN \
+         (SELECT session_id, signed, number FROM key_prekey WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_member WHERE (session_id, kind, set_mac, member_mac) IN \
+         (SELECT session_id, kind, set_mac, member_mac FROM key_member WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_lid WHERE (session_id, lid_mac) IN \
+         (SELECT session_id, lid_mac FROM key_lid WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_message WHERE (session_id, kind, name_mac) IN \
+         (SELECT session_id, kind, name_mac FROM key_message WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_secret WHERE (session_id, name_mac) IN \
+         (SELECT session_id, name_mac FROM key_secret WHERE session_id = $1 LIMIT $2)",
+        "DELETE FROM key_token WHERE (session_id, name_mac) IN \
+         (SELECT session_id, name_mac FROM key_token WHERE session_id = $1 LIMIT $2)",
+    ];
+    let mut deleted = 0;
+    for delete in TABLES {
+        let room = i64::try_from(limit.saturating_sub(deleted)).unwrap_or(i64::MAX);
+        let done = sqlx::query(delete)
+            .bind(session.to_string())
+            .bind(room)
+            .execute(tx.conn())
+            .await?;
+        deleted += done.rows_affected();
+    }
+    Ok(deleted)
+}
+
 /// The `record` of a [`Place`] is the HMAC of the name in hexadecimal, so that the name itself is
 /// not stored.
 use hex::encode as hex;

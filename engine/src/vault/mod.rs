@@ -2,8 +2,7 @@
 //!
 //! Each organisation and each session has a data key. It is stored in `data_key`, wrapped by a
 //! key-encryption key (KEK) that is never stored. After a data key's row is deleted, nothing sealed
-//! under it can be opened again. This includes copies of sealed values in backups that do not
-//! contain that row.
+//! under it can be opened in this database. A backup from before still has the row.
 //!
 //! | page | what it holds |
 //! |---|---|
@@ -114,7 +113,7 @@ impl Vault {
         self.0.cache.retain(|(_, owner), _| owner != id);
     }
 
-    /// Destroys the data key of a session. Nothing sealed under it can ever be opened again. Call
+    /// Destroys the data key of a session. Nothing sealed under it opens in this store any more. Call
     /// [`Vault::forget`] after the commit.
     pub async fn destroy_session_key(
         &self,

@@ -3,7 +3,7 @@
 
 use passerelle_engine::{
     clock::Clock,
-    ids::{DeliveryId, EndpointId, EventId, OrgId, SessionId},
+    ids::{DeliveryId, EndpointId, EventId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::{DataKey, Place},
 };
@@ -40,6 +40,9 @@ struct Envelope<'a> {
 pub(crate) struct NewEvent {
     pub(crate) org: OrgId,
     pub(crate) session: Option<SessionId>,
+    /// The message whose text or file `data` shows; of an edit, the edited one. It is blanked when that
+    /// message is deleted for everybody.
+    pub(crate) message: Option<MessageId>,
     pub(crate) kind: EventType,
     /// The value of `data` in the envelope.
     pub(crate) data: Value,
@@ -65,7 +68,11 @@ pub(crate) async fn emit_in(
     clock: &Clock,
 ) -> Result<EventId, Fault> {
     let NewEvent {
-        org, session, kind, ..
+        org,
+        session,
+        message,
+        kind,
+        data,
     } = event;
     let (id, now) = (EventId::new(clock), clock.now());
     let record = id.to_string();
@@ -77,13 +84,14 @@ pub(crate) async fn emit_in(
         org_id: org,
         session_id: session,
         sequence: slot.sequence,
-        data: event.data,
+        data,
     };
     let place = Place::of(org, store::events::BODY, &record);
     let new = store::events::New {
         id,
         org,
         session,
+        message,
         kind,
         sequence: slot.sequence,
         body_sealed: key.seal(&place, &serde_json::to_vec(&envelope)?),

@@ -1,12 +1,13 @@
 //! Events for the tenant's webhook endpoints. Each is written in the transaction of the change that it
 //! reports.
 
+pub(crate) mod blank;
 pub(crate) mod emit;
 
 use passerelle_engine::{
     clock::Clock,
     content::{Content, Peer},
-    ids::{ContactId, OrgId, SessionId},
+    ids::{ContactId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
 };
@@ -49,12 +50,15 @@ pub(crate) async fn received(
     Ok(())
 }
 
+/// What an event says of a file: its session, the message that carries it, its status, and its JSON.
+pub(crate) type FileNews = (Option<SessionId>, Option<MessageId>, MediaStatus, Value);
+
 /// Writes the event of a file that is stored, or will never be; none while it may still arrive.
 pub(crate) async fn media(
     tx: &mut Tx,
     key: &DataKey,
     org: OrgId,
-    (session, status, media): (Option<SessionId>, MediaStatus, Value),
+    (session, message, status, media): FileNews,
     clock: &Clock,
 ) -> Result<(), Fault> {
     let kind = match status {
@@ -65,6 +69,7 @@ pub(crate) async fn media(
     let event = NewEvent {
         org,
         session,
+        message,
         kind,
         data: json!({ "media": media }),
     };
@@ -90,9 +95,18 @@ pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
     Some(NewEvent {
         org: message.org,
         session: Some(message.session),
+        message: Some(said_in(message)),
         kind,
         data: json!({ "message": shown(message) }),
     })
+}
+
+/// Returns the message whose text this one shows: of an edit, the edited one.
+pub(crate) fn said_in(message: &Message) -> MessageId {
+    match &message.content {
+        Content::Edit(edit) => edit.target.message_id.unwrap_or(message.id),
+        _ => message.id,
+    }
 }
 
 /// Returns the type of a content with an event of its own: a change of another message (sent when it was
@@ -149,6 +163,7 @@ pub(crate) async fn session(
     let event = NewEvent {
         org,
         session: Some(id),
+        message: None,
         kind: change.kind,
         data: json!({ "session": shown }),
     };
@@ -168,6 +183,7 @@ pub(crate) async fn merged(
     let event = NewEvent {
         org,
         session: Some(session),
+        message: None,
         kind: EventType::ContactMerged,
         data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
     };
@@ -199,6 +215,7 @@ pub(crate) async fn contact(
     let event = NewEvent {
         org: said.org,
         session: Some(said.session),
+        message: None,
         kind,
         data: json!({ "contact": shown_contact(id, &said.peer) }),
     };

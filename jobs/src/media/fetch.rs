@@ -276,7 +276,7 @@ async fn tell(
     }
     let file = super::sealed::open(key, settled)?;
     let view = View::of(key, settings, file, clock.now());
-    let shown = (view.session, view.status, view.json());
+    let shown = (view.session, view.message, view.status, view.json());
     events::media(tx, key, settled.org, shown, clock).await
 }
 

@@ -2,7 +2,7 @@
 //! and browsers need no API key then.
 //!
 //! A link contains the organisation, the file and the end, and a MAC over them with a key of the
-//! organisation. A link of a deleted organisation opens nothing.
+//! organisation. A link of a suspended organisation opens nothing.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use passerelle_engine::{
@@ -12,7 +12,7 @@ use passerelle_engine::{
 };
 use subtle::ConstantTimeEq as _;
 
-use crate::{error::Fault, services::Services};
+use crate::{error::Fault, services::Services, store};
 
 /// What a link opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,9 @@ pub async fn open(services: &Services, text: &str) -> Result<Option<SignedUrl>, 
     else {
         return Ok(None);
     };
+    if is_suspended(services, link.org).await? {
+        return Ok(None);
+    }
     let key = match services.vault().org_key(link.org).await {
         Err(VaultError::NoKey(_)) => return Ok(None),
         key => key?,
@@ -65,4 +68,10 @@ pub async fn open(services: &Services, text: &str) -> Result<Option<SignedUrl>, 
     let ours = key.mac("media.link", payload.as_bytes());
     let stands = bool::from(ours[..].ct_eq(&mac)) && link.until > services.clock().now();
     Ok(stands.then_some(link))
+}
+
+async fn is_suspended(services: &Services, org: OrgId) -> Result<bool, Fault> {
+    let mut conn = services.store().read(org).await?;
+    let organisation = store::organisations::read(&mut conn, org).await?;
+    Ok(organisation.is_some_and(|organisation| organisation.suspended_at.is_some()))
 }

@@ -207,7 +207,7 @@ impl Objects {
     }
 
     /// Deletes the object. If that fails, the reconciler finds it later.
-    pub(super) async fn forget(&self, org: OrgId, object: ObjectId) {
+    pub(crate) async fn forget(&self, org: OrgId, object: ObjectId) {
         match self.store.delete(&self.path(org, object)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => {

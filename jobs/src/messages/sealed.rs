@@ -1,7 +1,7 @@
 //! The encrypted parts of a message, and the MACs by which it is found.
 
 use passerelle_engine::{
-    content::{Context, Group, Peer},
+    content::{Content, Context, Group, Peer},
     ids::OrgId,
     vault::{DataKey, Place},
 };
@@ -64,6 +64,10 @@ pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
         peer_sealed: seal_side(key, message)?,
         content_sealed: key.seal_json(&Place::of(org, CONTENT, &record), &message.content)?,
         context_sealed: seal_context(key, org, &record, &message.context)?,
+        edit_of: match &message.content {
+            Content::Edit(edit) => edit.target.message_id,
+            _ => None,
+        },
         created_at: message.created_at,
     })
 }

@@ -260,6 +260,7 @@ pub(crate) async fn apply_taken(
     let event = NewEvent {
         org: message.org,
         session: Some(message.session),
+        message: Some(events::said_in(message)),
         kind,
         data: json!({ "message": shown(message) }),
     };
@@ -286,17 +287,28 @@ pub(crate) async fn apply(
     };
     match &message.content {
         Content::Edit(edit) => edited(tx, key, message, id, edit, at).await,
-        Content::Delete(_) => {
-            let record = id.to_string();
-            let gone = key.seal_json(
-                &Place::of(message.org, CONTENT, &record),
-                &Content::Deleted {},
-            )?;
-            store::media::delete_of(tx, message.org, id).await?;
-            Ok(store::targets::delete(tx, message.org, id, &gone, at).await?)
-        }
+        Content::Delete(_) => deleted(tx, key, message, id, at).await,
         _ => Ok(()),
     }
+}
+
+/// Deletes what the message `id` said: its content, its file, its edits, and its text in events.
+async fn deleted(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    id: MessageId,
+    at: Millis,
+) -> Result<(), Fault> {
+    let org = message.org;
+    store::media::delete_of(tx, org, id).await?;
+    let edits = store::targets::edits_of(tx.conn(), org, id).await?;
+    for id in [id].into_iter().chain(edits) {
+        let record = id.to_string();
+        let gone = key.seal_json(&Place::of(org, CONTENT, &record), &Content::Deleted {})?;
+        store::targets::delete(tx, org, id, &gone, at).await?;
+    }
+    events::blank::of_message(tx, key, (org, message.session), id, at).await
 }
 
 async fn edited(

@@ -58,6 +58,7 @@ pub(crate) async fn end(
     let event = NewEvent {
         org,
         session: Some(session),
+        message: Some(id),
         kind,
         data: json!({ "message": shown(named, status, &plain) }),
     };

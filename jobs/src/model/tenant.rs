@@ -14,6 +14,8 @@ pub struct Organisation {
     pub name: String,
     /// How long its files are kept, in hours; `None` means as long as the gateway's own setting.
     pub media_retention_hours: Option<u32>,
+    /// Since when it is suspended; `None` if it is not.
+    pub suspended_at: Option<Millis>,
     /// Milliseconds UTC.
     pub created_at: Millis,
 }

@@ -73,8 +73,9 @@ impl Macs {
         let record = hex::encode(self.key);
         let answer = key.seal_json(&Place::of(org, ANSWER, &record), accepted);
         let answer = answer.map_err(Fault::from)?;
+        let of = (org, accepted.message.session);
         let free =
-            store::idempotency::insert(tx, org, &self.key, &self.request, answer, now).await?;
+            store::idempotency::insert(tx, of, &self.key, &self.request, answer, now).await?;
         free.then_some(()).ok_or(AcceptError::KeyInUse)
     }
 }

@@ -1,3 +1,4 @@
 //! Number safety: limits on what a number may do, and how fast.
 
 pub mod pace;
+pub mod pairing;

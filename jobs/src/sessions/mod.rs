@@ -4,11 +4,13 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | what a tenant does with a session |
+//! | [`erase`] | erases deleted sessions |
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 
 pub(crate) mod commands;
+pub(crate) mod erase;
 pub mod groups;
 pub mod number_checks;
 pub mod read_receipts;
@@ -31,7 +33,9 @@ use crate::{
     error::{Fault, if_readable},
     model::{
         Desired, Listed, Live, Page, Qr, Session, State, Uncertain, millis, report_unreadable,
+        until,
     },
+    safety::pairing,
     services::Services,
     settings::DEAD,
     store::{self, sessions::Stored},
@@ -261,6 +265,9 @@ pub enum CommandError {
     /// The session has no connection at the moment.
     #[error("the session is not connected")]
     NotConnected,
+    /// Too many pairing codes were requested. The next one may be requested after this time.
+    #[error("too many pairing codes were requested")]
+    TooManyCodes(Duration),
     /// WhatsApp refused.
     #[error("WhatsApp refused")]
     Refused,
@@ -270,7 +277,7 @@ pub enum CommandError {
 }
 
 /// Requests a pairing code, which is typed on the phone instead of scanning a QR. The session must wait to
-/// be linked. Just after `connect`, this function waits until it does.
+/// be linked. Just after `connect`, this function waits until it does. Codes are limited ([`pairing`]).
 pub async fn pairing_code(
     services: &Services,
     org: OrgId,
@@ -298,11 +305,33 @@ pub async fn pairing_code(
     if !matches!(waited, Ok(Ok(()))) {
         return Err(CommandError::NotConnected);
     }
+    count_code(services, org, id).await?;
     let command = Command::PairingCode(phone.clone());
     match commands::ask(services, org, id, command).await? {
         Answer::Told(code) => Ok(code),
         Answer::Refused => Err(CommandError::Refused),
         Answer::Done | Answer::Later(_) | Answer::NotConnected => Err(CommandError::NotConnected),
+    }
+}
+
+/// Counts a pairing code that is about to be requested, if the limits allow one.
+async fn count_code(services: &Services, org: OrgId, id: SessionId) -> Result<(), CommandError> {
+    let now = services.clock().now();
+    let since = now.saturating_sub(millis(pairing::OF_ORGANISATION_WITHIN));
+    let write = services.store().write(org, move |tx| {
+        Box::pin(async move {
+            let limit = i64::try_from(pairing::OF_ORGANISATION).unwrap_or(i64::MAX);
+            let asked = store::pairing_codes::latest(tx, org, since, limit).await?;
+            let wait = pairing::wait_until(&asked, id, now);
+            if wait.is_none() {
+                store::pairing_codes::count(tx, org, id, now).await?;
+            }
+            Ok::<_, Fault>(wait)
+        })
+    });
+    match write.await? {
+        Some(wait) => Err(CommandError::TooManyCodes(until(wait, now))),
+        None => Ok(()),
     }
 }
 
@@ -342,13 +371,14 @@ async fn wait_until_stopped(services: &Services, org: OrgId, id: SessionId) -> R
     Ok(())
 }
 
-/// Deletes the session with its link, keys, lane and messages. If it is connected, its device is unlinked
-/// from the phone first, if WhatsApp allows. Returns whether the session existed.
+/// Deletes the session. If it is connected, its device is unlinked from the phone first, if WhatsApp
+/// allows. When this returns, the session is gone for the API and its keys are destroyed; its messages,
+/// events and files are erased step by step ([`erase`]). Returns whether the session existed.
 pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bool, Fault> {
     match logout(services, org, id).await {
         Ok(_) | Err(CommandError::NotConnected | CommandError::AlreadyLinked) => {}
         Err(CommandError::NotFound) => return Ok(false),
-        Err(CommandError::Refused) => {
+        Err(CommandError::Refused | CommandError::TooManyCodes(_)) => {
             tracing::warn!(session.id = %id, "the session is deleted, but its device could not be unlinked");
         }
         // A session that cannot be read can still be deleted.
@@ -357,13 +387,13 @@ pub async fn delete(services: &Services, org: OrgId, id: SessionId) -> Result<bo
         }
         Err(CommandError::Fault(fault)) => return Err(fault),
     }
-    let vault = services.vault().clone();
+    let (vault, now) = (services.vault().clone(), services.clock().now());
     let deleted = services
         .store()
         .write(org, move |tx| {
             Box::pin(async move {
                 vault.destroy_session_key(tx, id).await?;
-                Ok::<_, Fault>(store::sessions::delete(tx, org, id).await?)
+                Ok::<_, Fault>(store::sessions::delete(tx, org, id, now).await?)
             })
         })
         .await?;

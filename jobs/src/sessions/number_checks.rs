@@ -95,7 +95,7 @@ async fn keep(
                 session,
             };
             book.recognise(tx, &named).await?;
-            Ok(store::number_checks::keep(tx, org, &mac, &sealed, at).await?)
+            Ok(store::number_checks::keep(tx, (org, session), &mac, &sealed, at).await?)
         })
     });
     kept.await

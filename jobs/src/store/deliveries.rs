@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 use super::{
     endpoints, events,
     row::{self, Run as _},
+    sessions::alive,
 };
 use crate::model::{
     Listed, Page,
@@ -171,6 +172,8 @@ macro_rules! listed {
             "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
              FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id < $2 AND ",
             $of,
+            " AND ",
+            alive!("e.session_id"),
             " AND ($4 = '' OR d.status = $4) ORDER BY d.id DESC LIMIT $5"
         )
     };
@@ -206,10 +209,11 @@ pub(crate) async fn read(
     org: OrgId,
     id: DeliveryId,
 ) -> Result<Option<Delivery>, sqlx::Error> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
-         FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id = $2",
-    )
+         FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id = $2 AND ",
+        alive!("e.session_id")
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)

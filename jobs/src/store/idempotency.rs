@@ -1,6 +1,10 @@
 //! Idempotency keys. Each is written in the transaction of its effect.
 
-use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+    store::Tx,
+};
 use sqlx::{AnyConnection, Row as _};
 
 use super::row::Run as _;
@@ -32,17 +36,18 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// Returns whether the key was free; false if a concurrent request took it.
+/// Stores the answer to a request about this session. Returns whether the key was free; false if a
+/// concurrent request took it.
 pub(crate) async fn insert(
     tx: &mut Tx,
-    org: OrgId,
+    (org, session): (OrgId, SessionId),
     key_mac: &[u8; 32],
     request_mac: &[u8; 32],
     answer_sealed: Vec<u8>,
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "INSERT INTO idempotency (org_id, key_mac, request_mac, answer_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO idempotency (org_id, key_mac, request_mac, answer_sealed, created_at, session_id) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (org_id, key_mac) DO NOTHING",
     )
     .bind(org.to_string())
@@ -50,6 +55,7 @@ pub(crate) async fn insert(
     .bind(request_mac.to_vec())
     .bind(answer_sealed)
     .bind(now)
+    .bind(session.to_string())
     .changes(tx)
     .await
 }

@@ -8,7 +8,10 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row::{self, Run as _};
+use super::{
+    row::{self, Run as _},
+    sessions::alive,
+};
 use crate::model::MediaStatus;
 
 /// A file's row, with sealed values.
@@ -62,10 +65,11 @@ pub(crate) async fn read(
     org: OrgId,
     id: MediaId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "SELECT id, org_id, session_id, message_id, kind, status, error, origin_sealed, object, file_sealed, \
-         attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2",
-    )
+         attempts, created_at, delete_at, needed_until FROM media WHERE org_id = $1 AND id = $2 AND ",
+        alive!("session_id")
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)

@@ -7,7 +7,10 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row::{self, Run as _};
+use super::{
+    row::{self, Run as _},
+    sessions::alive,
+};
 use crate::model::{Direction, Listed, Page, Status};
 
 /// A message's row, with sealed values.
@@ -55,6 +58,8 @@ pub(crate) struct New {
     pub(crate) peer_sealed: Vec<u8>,
     pub(crate) content_sealed: Vec<u8>,
     pub(crate) context_sealed: Option<Vec<u8>>,
+    /// The message that this one edits.
+    pub(crate) edit_of: Option<MessageId>,
     pub(crate) created_at: Millis,
 }
 
@@ -74,8 +79,8 @@ pub(crate) async fn insert_outbound(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at, context_sealed, contact_id) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)",
+         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -90,6 +95,7 @@ pub(crate) async fn insert_outbound(
     .bind(outward.expires_at)
     .bind(new.context_sealed.as_deref())
     .bind(outward.contact.map(|id| id.to_string()))
+    .bind(new.edit_of.map(|id| id.to_string()))
     .run(tx)
     .await
 }
@@ -111,8 +117,8 @@ pub(crate) async fn insert_inbound(
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
-         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac) \
-         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14) \
+         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac, edit_of) \
+         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15) \
          ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING",
     )
     .bind(new.id.to_string())
@@ -129,6 +135,7 @@ pub(crate) async fn insert_inbound(
     .bind(sent_at)
     .bind(new.context_sealed.as_deref())
     .bind(origin.group_mac.map(|mac| mac.to_vec()))
+    .bind(new.edit_of.map(|id| id.to_string()))
     .changes(tx)
     .await
 }
@@ -161,7 +168,7 @@ pub(crate) async fn undecryptable(
 /// Stores the content of a message that could not be decrypted at first.
 pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6 \
+        "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6, edit_of = $7 \
          WHERE org_id = $1 AND id = $2 AND kind = 'undecryptable'",
     )
     .bind(new.org.to_string())
@@ -170,6 +177,7 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error>
     .bind(new.peer_sealed.as_slice())
     .bind(new.content_sealed.as_slice())
     .bind(new.context_sealed.as_deref())
+    .bind(new.edit_of.map(|id| id.to_string()))
     .run(tx)
     .await
 }
@@ -193,7 +201,8 @@ pub(crate) async fn read(
     sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
-        " FROM message WHERE org_id = $1 AND id = $2"
+        " FROM message WHERE org_id = $1 AND id = $2 AND ",
+        alive!()
     ))
     .bind(org.to_string())
     .bind(id.to_string())
@@ -266,6 +275,8 @@ macro_rules! listed {
             columns!(),
             " FROM message WHERE org_id = $1 AND id < $2 AND ",
             $of,
+            " AND ",
+            alive!(),
             " AND ($4 = '' OR status = $4) AND ($5 = '' OR direction = $5) ORDER BY id DESC LIMIT $6"
         )
     };

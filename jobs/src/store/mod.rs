@@ -15,6 +15,7 @@ pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod number_checks;
 pub(crate) mod organisations;
+pub(crate) mod pairing_codes;
 #[cfg(test)]
 mod plans;
 pub(crate) mod previews;

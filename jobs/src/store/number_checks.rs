@@ -1,6 +1,10 @@
 //! The last answer to whether a phone number has WhatsApp.
 
-use passerelle_engine::{clock::Millis, ids::OrgId, store::Tx};
+use passerelle_engine::{
+    clock::Millis,
+    ids::{OrgId, SessionId},
+    store::Tx,
+};
 use sqlx::{AnyConnection, Row as _};
 
 use super::row::Run as _;
@@ -24,22 +28,23 @@ pub(crate) async fn read(
         .transpose()
 }
 
-/// Stores an answer and replaces an older one.
+/// Stores an answer that came through this session, and replaces an older one.
 pub(crate) async fn keep(
     tx: &mut Tx,
-    org: OrgId,
+    (org, session): (OrgId, SessionId),
     phone_mac: &[u8; 32],
     answer_sealed: &[u8],
     at: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO number_check (org_id, phone_mac, answer_sealed, checked_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (org_id, phone_mac) DO UPDATE SET answer_sealed = $3, checked_at = $4",
+        "INSERT INTO number_check (org_id, phone_mac, answer_sealed, checked_at, session_id) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (org_id, phone_mac) DO UPDATE SET answer_sealed = $3, checked_at = $4, session_id = $5",
     )
     .bind(org.to_string())
     .bind(phone_mac.to_vec())
     .bind(answer_sealed)
     .bind(at)
+    .bind(session.to_string())
     .run(tx)
     .await
 }

@@ -1,6 +1,7 @@
 //! Organisations.
 
 use passerelle_engine::{
+    clock::Millis,
     ids::OrgId,
     store::{Dialect, Tx},
 };
@@ -24,7 +25,7 @@ pub(crate) async fn read(
     org: OrgId,
 ) -> Result<Option<Organisation>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id = $1",
+        "SELECT id, name, media_retention_hours, suspended_at, created_at FROM organisation WHERE id = $1",
     )
     .bind(org.to_string())
     .fetch_optional(conn)
@@ -38,9 +39,28 @@ impl FromRow<'_, AnyRow> for Organisation {
             id: row::id(row, "id")?,
             name: row.try_get("name")?,
             media_retention_hours: hours.and_then(|hours| u32::try_from(hours).ok()),
+            suspended_at: row.try_get("suspended_at")?,
             created_at: row.try_get("created_at")?,
         })
     }
+}
+
+/// Suspends the organisation, or ends its suspension. A second suspension keeps the time of the first.
+pub(crate) async fn set_suspended(
+    tx: &mut Tx,
+    org: OrgId,
+    at: Option<Millis>,
+) -> Result<(), sqlx::Error> {
+    let query = match at {
+        Some(at) => sqlx::query(
+            "UPDATE organisation SET suspended_at = coalesce(suspended_at, $2) WHERE id = $1",
+        )
+        .bind(org.to_string())
+        .bind(at),
+        None => sqlx::query("UPDATE organisation SET suspended_at = NULL WHERE id = $1")
+            .bind(org.to_string()),
+    };
+    query.run(tx).await
 }
 
 /// Sets how long the organisation's files are kept; `None` means as long as the gateway's own setting.

@@ -39,6 +39,23 @@ macro_rules! listed {
     };
 }
 
+/// SQL that is true unless the row's session is deleted. `$1` is the organisation. The rows of a deleted
+/// session are erased step by step, and nobody sees them in between.
+macro_rules! alive {
+    () => {
+        "session_id NOT IN (SELECT id FROM session WHERE org_id = $1 AND deleted_at IS NOT NULL)"
+    };
+    // A column that is null for a row of no session.
+    ($session:literal) => {
+        concat!(
+            "coalesce(",
+            $session,
+            ", '') NOT IN (SELECT id FROM session WHERE org_id = $1 AND deleted_at IS NOT NULL)"
+        )
+    };
+}
+pub(super) use alive;
+
 /// Inserts the session with its link, lease and lane, all inactive.
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -108,12 +125,14 @@ pub(crate) async fn want(
     id: SessionId,
     desired: Desired,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query("UPDATE session SET desired = $3 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(desired.as_str())
-        .changes(tx)
-        .await
+    sqlx::query(
+        "UPDATE session SET desired = $3 WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(desired.as_str())
+    .changes(tx)
+    .await
 }
 
 /// Sets what happens to its uncertain sends. Returns whether there is such a session.
@@ -123,12 +142,14 @@ pub(crate) async fn set_uncertain(
     id: SessionId,
     uncertain: Uncertain,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query("UPDATE session SET uncertain = $3 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(uncertain.as_str())
-        .changes(tx)
-        .await
+    sqlx::query(
+        "UPDATE session SET uncertain = $3 WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(uncertain.as_str())
+    .changes(tx)
+    .await
 }
 
 /// Returns what happens to its uncertain sends.
@@ -145,13 +166,38 @@ pub(crate) async fn uncertain(
     row::word(&row, "uncertain")
 }
 
-/// Deletes the session and everything that belongs to it. Returns whether there was one.
-pub(crate) async fn delete(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
-    sqlx::query("DELETE FROM session WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .changes(tx)
-        .await
+/// Deletes the session with its link, lease and lane, so that nothing runs it and nothing is added to it.
+/// What remains is erased step by step ([`erasures`](super::system::erasures)). Returns whether there was
+/// such a session.
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    now: Millis,
+) -> Result<bool, sqlx::Error> {
+    // The lease and the lane first, in the order in which a host locks them.
+    for sql in [
+        "DELETE FROM lease WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM lane WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM link WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM live WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM command WHERE org_id = $1 AND session_id = $2",
+    ] {
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .run(tx)
+            .await?;
+    }
+    sqlx::query(
+        "UPDATE session SET deleted_at = $3, name = '', desired = 'stopped' \
+         WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(now)
+    .changes(tx)
+    .await
 }
 
 impl FromRow<'_, AnyRow> for Stored {

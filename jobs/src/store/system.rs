@@ -6,6 +6,7 @@
 
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
+pub(crate) mod erasures;
 pub(crate) mod hosts;
 pub(crate) mod media_claims;
 pub(crate) mod preview_claims;
@@ -30,6 +31,8 @@ pub(crate) struct FoundKey {
     pub(crate) id: KeyId,
     pub(crate) org: OrgId,
     pub(crate) secret_mac: Vec<u8>,
+    /// Whether its organisation is suspended.
+    pub(crate) is_suspended: bool,
 }
 
 pub(crate) async fn find_key(
@@ -37,13 +40,16 @@ pub(crate) async fn find_key(
     public_id: &str,
 ) -> Result<Option<FoundKey>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT id, org_id, secret_mac FROM api_key WHERE public_id = $1 AND revoked_at IS NULL",
+        "SELECT k.id, k.org_id, k.secret_mac, o.suspended_at FROM api_key k JOIN organisation o ON o.id = k.org_id \
+         WHERE k.public_id = $1 AND k.revoked_at IS NULL",
     )
     .bind(public_id)
     .fetch_optional(&mut **conn)
     .await?;
     row.map(|row| {
+        let suspended_at: Option<Millis> = row.try_get("suspended_at")?;
         Ok(FoundKey {
+            is_suspended: suspended_at.is_some(),
             id: row::id(&row, "id")?,
             org: row::id(&row, "org_id")?,
             secret_mac: row.try_get("secret_mac")?,
@@ -58,7 +64,7 @@ pub(crate) async fn organisations(
     page: &Page<OrgId>,
 ) -> Result<Listed<Organisation>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT id, name, media_retention_hours, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        "SELECT id, name, media_retention_hours, suspended_at, created_at FROM organisation WHERE id < $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(page.below())
     .bind(page.fetch())
@@ -133,6 +139,18 @@ pub(crate) async fn forget_number_checks(
     .bind(before)
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+/// Deletes what is known of pairing codes requested before `before`.
+pub(crate) async fn forget_pairing_codes(
+    tx: &mut SystemTx,
+    before: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM pairing_code WHERE asked_at < $1")
+        .bind(before)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use passerelle_engine::{
 use sqlx::AnyConnection;
 
 use super::messages::{Stored, columns};
-use super::row::Run as _;
+use super::row::{self, Run as _};
 
 /// Returns the message if it is in the session's chat with this recipient: a person by phone or by LID,
 /// or a group.
@@ -126,6 +126,20 @@ pub(crate) async fn edit(
     .bind(by.to_string())
     .run(tx)
     .await
+}
+
+/// Returns the messages that edited this one.
+pub(crate) async fn edits_of(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Vec<MessageId>, sqlx::Error> {
+    let rows = sqlx::query("SELECT id FROM message WHERE org_id = $1 AND edit_of = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .fetch_all(conn)
+        .await?;
+    Ok(row::each("message", &rows, |row| row::id(row, "id")))
 }
 
 /// Marks the message as deleted for everybody, and deletes its content and context.

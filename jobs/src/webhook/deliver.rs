@@ -250,6 +250,7 @@ impl Deliverer {
                 let told = NewEvent {
                     org: job.org,
                     session: None,
+                    message: None,
                     kind: EventType::EndpointDisabled,
                     data: json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } }),
                 };

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | `door` | bodies, uploads, forms, connections and wrong keys: what arrives at the door |
 //! | `bad_rows` | a row that cannot be read ends with a code, and nothing else waits for it |
+//! | `foreign_ids` | every operation answers another organisation's ids as ids that never existed |
+//! | `operators` | keys that the operator revokes, suspended organisations, few pairing codes |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 
 mod bad_jobs;
 mod bad_rows;
 mod door;
+mod foreign_ids;
+mod operators;
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{Api, Backing, World, receiver::Arrival};

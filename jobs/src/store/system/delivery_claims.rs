@@ -19,11 +19,23 @@ use crate::store::row;
 /// The most attempts to one endpoint at once.
 pub(crate) const PER_ENDPOINT: i64 = 4;
 
-/// SQL for the endpoints that have `$2` running attempts at `$1`.
+/// SQL for the endpoints of suspended organisations, whose deliveries wait.
+macro_rules! suspended {
+    () => {
+        "SELECT id FROM endpoint WHERE org_id IN (SELECT id FROM organisation WHERE suspended_at IS NOT NULL)"
+    };
+}
+pub(super) use suspended;
+
+/// SQL for the endpoints that have `$2` running attempts at `$1`, and those that are suspended.
 macro_rules! full {
     () => {
-        "(SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
-          GROUP BY endpoint_id HAVING count(*) >= $2)"
+        concat!(
+            "(SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1 \
+              GROUP BY endpoint_id HAVING count(*) >= $2 UNION ALL ",
+            suspended!(),
+            ")"
+        )
     };
 }
 

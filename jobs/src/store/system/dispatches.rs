@@ -13,7 +13,10 @@ use passerelle_engine::{
 };
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{delivery_claims, media_claims};
+use super::{
+    delivery_claims::{self, suspended},
+    media_claims,
+};
 use crate::{model::token::RowToken, store::row};
 
 /// A row whose token has to be pushed.
@@ -60,16 +63,21 @@ pub(crate) struct Rows {
 pub(crate) const DELIVERIES: Rows = Rows {
     per_group: delivery_claims::PER_ENDPOINT,
     alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030261) THEN 1 ELSE 0 END::bigint",
-    next_at: "
+    next_at: concat!(
+        "
         SELECT due_at FROM delivery
         WHERE status IN ('due', 'running') AND (dispatched_at IS NULL OR dispatched_at <= $2)
           AND endpoint_id NOT IN (
             SELECT endpoint_id FROM (
               SELECT endpoint_id FROM delivery WHERE status = 'running' AND due_at > $1
               UNION ALL SELECT endpoint_id FROM delivery WHERE dispatched_at > $2) u
-            GROUP BY endpoint_id HAVING count(*) >= $3)
-        ORDER BY due_at LIMIT 1",
-    dispatch: "
+            GROUP BY endpoint_id HAVING count(*) >= $3 UNION ALL ",
+        suspended!(),
+        ")
+        ORDER BY due_at LIMIT 1"
+    ),
+    dispatch: concat!(
+        "
         WITH busy AS (
           SELECT group_id, count(*) AS under_way FROM (
             SELECT endpoint_id AS group_id FROM delivery WHERE status = 'running' AND due_at > $1
@@ -80,7 +88,9 @@ pub(crate) const DELIVERIES: Rows = Rows {
           FROM delivery d
           WHERE d.status IN ('due', 'running') AND d.due_at <= $1
             AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
-            AND d.endpoint_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3)
+            AND d.endpoint_id NOT IN (SELECT group_id FROM busy WHERE under_way >= $3 UNION ALL ",
+        suspended!(),
+        ")
           ORDER BY d.due_at
           LIMIT least($5, greatest(0, $4 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))
           FOR UPDATE SKIP LOCKED),
@@ -90,7 +100,8 @@ pub(crate) const DELIVERIES: Rows = Rows {
         UPDATE delivery d SET dispatched_at = $1, generation = d.generation + 1
         FROM placed p LEFT JOIN busy b ON b.group_id = p.group_id
         WHERE d.id = p.id AND p.place + coalesce(b.under_way, 0) <= $3
-        RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again",
+        RETURNING d.id, d.attempts, d.generation, p.again::bigint AS again"
+    ),
     reserve: "SELECT pg_advisory_xact_lock(7030262, hashtext(endpoint_id))::text FROM delivery WHERE id = $1",
     claim: "
         UPDATE delivery SET status = 'running', due_at = $4, dispatched_at = NULL

@@ -158,7 +158,7 @@ pub(crate) struct Free {
     pub(crate) urgency: Urgency,
 }
 
-/// Returns sessions that should run and that this host may take: those without a host, its own from an
+/// Returns sessions that should run and that this host may take, unless their organisation is suspended: those without a host, its own from an
 /// earlier boot, and those of a host not seen since `dead_before`. The most urgent first.
 pub(crate) async fn wanting_a_host(
     conn: &mut SystemRead,
@@ -171,8 +171,8 @@ pub(crate) async fn wanting_a_host(
         urgency!("$3", "$4"),
         " FROM lease e \
          JOIN session s ON s.id = e.session_id JOIN link k ON k.session_id = e.session_id \
-         LEFT JOIN host h ON h.id = e.host_id \
-         WHERE s.desired = 'running' AND k.ended IS NULL \
+         JOIN organisation o ON o.id = e.org_id LEFT JOIN host h ON h.id = e.host_id \
+         WHERE s.desired = 'running' AND k.ended IS NULL AND o.suspended_at IS NULL \
          AND (e.host_id IS NULL OR e.host_id = $1 OR h.id IS NULL OR h.seen_at < $2) ORDER BY urgency, e.session_id LIMIT 20000",
     ))
     .bind(host)
@@ -241,7 +241,8 @@ pub(crate) async fn still_wanted(
 ) -> Result<Vec<(SessionId, i64)>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT e.session_id, e.epoch FROM lease e JOIN session s ON s.id = e.session_id \
-         WHERE e.host_id = $1 AND s.desired = 'running'",
+         JOIN organisation o ON o.id = e.org_id \
+         WHERE e.host_id = $1 AND s.desired = 'running' AND o.suspended_at IS NULL",
     )
     .bind(host)
     .fetch_all(&mut **conn)

@@ -110,6 +110,7 @@ impl World {
             id: org,
             name: "Test".to_owned(),
             media_retention_hours: None,
+            suspended_at: None,
             created_at: now,
         };
         let work = self.store.write(org, move |tx| {
@@ -160,6 +161,7 @@ impl World {
         let key = self.vault.org_key(self.org).await.unwrap();
         let clock = self.clock.clone();
         let told = emit::NewEvent {
+            message: None,
             org: self.org,
             session: None,
             kind,

@@ -46,6 +46,7 @@ impl Story {
         let (org, clock) = (self.world.org, self.world.clock.clone());
         let key = self.world.vault.org_key(org).await.unwrap();
         let told = emit::NewEvent {
+            message: None,
             org,
             session: None,
             kind: EventType::MessageSent,

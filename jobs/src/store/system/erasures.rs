@@ -1,0 +1,224 @@
+//! The rows of deleted sessions, which are deleted some at a time, so that no transaction is long.
+//!
+//! A session's own row is the last one. As long as it is there, with its `deleted_at`, something may be
+//! left. Its link, lease and lane were deleted with the request, so nothing is added any more.
+
+use passerelle_engine::{
+    ids::{ObjectId, OrgId, SessionId},
+    keystore, over_list,
+    store::{Dialect, SystemRead, SystemTx},
+};
+use serde_json::json;
+use sqlx::{Row as _, any::AnyRow};
+
+use crate::store::row;
+
+/// The most rows of each kind that one step deletes.
+const ATTEMPTS: u64 = 500;
+const EVENTS: u64 = 100;
+const MESSAGES: u64 = 200;
+const FILES: u64 = 100;
+const KEYS: u64 = 500;
+const ANSWERS: u64 = 500;
+
+/// A deleted session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Erasing {
+    pub(crate) org: OrgId,
+    pub(crate) session: SessionId,
+}
+
+/// What a step did.
+pub(crate) struct Step {
+    /// Objects whose rows were deleted. Delete them after the commit.
+    pub(crate) objects: Vec<ObjectId>,
+    /// Whether nothing of the session is left, or another process is erasing it.
+    pub(crate) is_last: bool,
+}
+
+/// Returns deleted sessions of which something is left, the longest deleted first.
+pub(crate) async fn pending(conn: &mut SystemRead) -> Result<Vec<Erasing>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT org_id, id FROM session WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT 100",
+    )
+    .fetch_all(&mut **conn)
+    .await?;
+    let erasing = |row: &AnyRow| {
+        Ok(Erasing {
+            org: row::id(row, "org_id")?,
+            session: row::id(row, "id")?,
+        })
+    };
+    Ok(row::each("session", &rows, erasing))
+}
+
+/// Deletes some rows of a deleted session. The last step deletes the session's own row.
+pub(crate) async fn step(tx: &mut SystemTx, of: Erasing) -> Result<Step, sqlx::Error> {
+    let mut step = Step {
+        objects: Vec::new(),
+        is_last: true,
+    };
+    if !lock(tx, of).await? {
+        return Ok(step);
+    }
+    step.is_last = attempts(tx, of).await? < ATTEMPTS
+        && events(tx, of).await? < EVENTS
+        && messages(tx, of).await? < MESSAGES
+        && files(tx, of, &mut step.objects).await? < FILES
+        && keystore::erase(tx, of.session, KEYS).await? < KEYS
+        && answers(tx, of).await? < ANSWERS;
+    if step.is_last {
+        execute(
+            tx,
+            of,
+            "DELETE FROM session WHERE id = $1 AND deleted_at IS NOT NULL",
+        )
+        .await?;
+    }
+    Ok(step)
+}
+
+/// Locks the session's row. Returns false if another process has locked it, or it is gone.
+async fn lock(tx: &mut SystemTx, of: Erasing) -> Result<bool, sqlx::Error> {
+    const FIND: &str = "SELECT id FROM session WHERE id = $1 AND deleted_at IS NOT NULL";
+    const FIND_LOCKED: &str = "SELECT id FROM session WHERE id = $1 AND deleted_at IS NOT NULL \
+         FOR UPDATE SKIP LOCKED";
+    let sql = match tx.dialect() {
+        Dialect::Sqlite => FIND,
+        Dialect::Postgres => FIND_LOCKED,
+    };
+    let found = sqlx::query(sql)
+        .bind(of.session.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Deletes attempts of the events that [`events`] deletes next.
+async fn attempts(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    execute(
+        tx,
+        of,
+        "DELETE FROM attempt WHERE id IN (SELECT a.id FROM \
+         (SELECT id FROM event WHERE session_id = $1 ORDER BY message_id, id LIMIT 100) e \
+         JOIN delivery d ON d.event_id = e.id JOIN attempt a ON a.delivery_id = d.id LIMIT 500)",
+    )
+    .await
+}
+
+/// Deletes events. Their deliveries go with them.
+async fn events(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    execute(
+        tx,
+        of,
+        "DELETE FROM event WHERE id IN \
+         (SELECT id FROM event WHERE session_id = $1 ORDER BY message_id, id LIMIT 100)",
+    )
+    .await
+}
+
+/// Deletes messages, the newest first: lists skip them, and are fast again soon. A contact whom no message
+/// names any more goes with them, unless it has opted out.
+async fn messages(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    let rows = sqlx::query(
+        "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE session_id = $1 AND org_id = $2 \
+         ORDER BY id DESC LIMIT 200) RETURNING contact_id",
+    )
+    .bind(of.session.to_string())
+    .bind(of.org.to_string())
+    .fetch_all(tx.conn())
+    .await?;
+    let met = |row: &AnyRow| row.try_get::<Option<String>, _>("contact_id").ok()?;
+    let mut met: Vec<String> = rows.iter().filter_map(met).collect();
+    met.sort();
+    met.dedup();
+    if !met.is_empty() {
+        contacts(tx, of.org, met).await?;
+    }
+    Ok(rows.len() as u64)
+}
+
+/// Deletes those of these contacts whom no message names any more, with the ids that lead to them. One that
+/// has opted out stays, so that nobody writes to it again.
+async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(), sqlx::Error> {
+    let unnamed = over_list!(
+        tx.dialect(),
+        "SELECT DISTINCT coalesce(c.merged_into, c.id) AS id FROM",
+        "met JOIN contact c ON c.id = met.value ->> 0 WHERE c.org_id = $2 \
+         AND NOT EXISTS (SELECT 1 FROM contact a WHERE a.id = coalesce(c.merged_into, c.id) \
+          AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id))) \
+         AND NOT EXISTS (SELECT 1 FROM contact a WHERE a.merged_into = coalesce(c.merged_into, c.id) \
+          AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id)))"
+    );
+    let met: Vec<_> = met.iter().map(|id| [id]).collect();
+    let unnamed: Vec<String> = sqlx::query_scalar(unnamed)
+        .bind(json!(met).to_string())
+        .bind(org.to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    let unnamed: Vec<_> = unnamed.iter().map(|id| [id]).collect();
+    // Asked again of the row itself: it may have opted out just now.
+    for sql in [
+        over_list!(
+            tx.dialect(),
+            "DELETE FROM contact WHERE opted_out_at IS NULL AND merged_into IN (SELECT value ->> 0 FROM",
+            "unnamed)"
+        ),
+        over_list!(
+            tx.dialect(),
+            "DELETE FROM contact WHERE opted_out_at IS NULL AND id IN (SELECT value ->> 0 FROM",
+            "unnamed)"
+        ),
+    ] {
+        sqlx::query(sql)
+            .bind(json!(unnamed).to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Deletes the rows of files. Without its row, nothing can decrypt an object.
+async fn files(
+    tx: &mut SystemTx,
+    of: Erasing,
+    objects: &mut Vec<ObjectId>,
+) -> Result<u64, sqlx::Error> {
+    let rows = sqlx::query(
+        "DELETE FROM media WHERE id IN (SELECT id FROM media WHERE session_id = $1 LIMIT 100) RETURNING object",
+    )
+    .bind(of.session.to_string())
+    .fetch_all(tx.conn())
+    .await?;
+    let object = |row: &AnyRow| row::id_or_null::<ObjectId>(row, "object").ok()?;
+    objects.extend(rows.iter().filter_map(object));
+    Ok(rows.len() as u64)
+}
+
+/// Deletes answers that are kept for repeated requests and repeated questions about numbers.
+async fn answers(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    let requests = execute(
+        tx,
+        of,
+        "DELETE FROM idempotency WHERE (org_id, key_mac) IN \
+         (SELECT org_id, key_mac FROM idempotency WHERE session_id = $1 LIMIT 500)",
+    )
+    .await?;
+    let numbers = execute(
+        tx,
+        of,
+        "DELETE FROM number_check WHERE (org_id, phone_mac) IN \
+         (SELECT org_id, phone_mac FROM number_check WHERE session_id = $1 LIMIT 500)",
+    )
+    .await?;
+    Ok(requests.max(numbers))
+}
+
+/// Runs a statement about the session. Returns how many rows it deleted.
+async fn execute(tx: &mut SystemTx, of: Erasing, sql: &'static str) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(sql)
+        .bind(of.session.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected())
+}

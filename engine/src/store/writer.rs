@@ -4,7 +4,7 @@
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
 
 use futures_util::FutureExt as _;
-use sqlx::{AnyPool, Executor as _};
+use sqlx::{Any, AnyPool, Executor as _, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Dialect, SystemTx, Tx, Work};
@@ -89,7 +89,7 @@ async fn write_gathered(pool: AnyPool, mut gathered: mpsc::Receiver<Piece>) {
 
 /// Runs the pieces in one transaction. If a piece fails or panics, only that piece is rolled back.
 async fn commit_together(pool: &AnyPool, pieces: &mut Vec<Piece>) {
-    let transaction = match pool.begin_with("BEGIN IMMEDIATE").await {
+    let transaction = match begin(pool).await {
         Ok(transaction) => transaction,
         Err(error) => {
             return tracing::error!(%error, "could not begin a transaction; the store accepts no writes");
@@ -109,6 +109,20 @@ async fn commit_together(pool: &AnyPool, pieces: &mut Vec<Piece>) {
         tracing::error!(%error, "could not commit");
     }
     answer_all(ran, &committed.map_err(|error| error.to_string()));
+}
+
+/// Begins a transaction. SQLite rolls one back by itself when the disk is full, and sqlx goes on to count it:
+/// then the connection is replaced.
+async fn begin(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match pool.begin_with(BEGIN).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            tracing::warn!("the connection that writes is replaced");
+            pool.acquire().await?.close().await?;
+            pool.begin_with(BEGIN).await
+        }
+        begun => begun,
+    }
 }
 
 /// Runs each piece. Returns whether there is anything to commit.

@@ -174,8 +174,8 @@ macro_rules! listed {
              FROM delivery d WHERE d.org_id = $1 AND d.id < $2",
             $of,
             // Not of a deleted session.
-            " AND (SELECT s.deleted_at FROM event e JOIN session s ON s.id = e.session_id \
-             WHERE e.id = d.event_id) IS NULL ORDER BY d.id DESC LIMIT $3"
+            " AND d.event_id NOT IN (SELECT e.id FROM event e JOIN session s ON s.id = e.session_id \
+             WHERE s.org_id = $1 AND s.deleted_at IS NOT NULL) ORDER BY d.id DESC LIMIT $3"
         )
     };
 }

@@ -50,6 +50,7 @@ const OWNERS: &[(&str, Owner)] = &[
     ("live", Session),
     ("media", Session),
     ("message", Session),
+    ("number", System),
     ("number_check", Session),
     ("organisation", Organisation),
     // Counts for an hour, for the organisation, after its session is deleted, too.

@@ -49,6 +49,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("delete_media", Of::Media, "not_found"),
     ("read_media", Of::Media, "not_found"),
     ("read_media_content", Of::Media, "not_found"),
+    ("fetch_media", Of::Media, "not_found"),
     ("list_messages", Of::None, ""),
     ("send_message", Of::None, ""),
     ("read_message", Of::Message, "not_found"),

@@ -42,15 +42,19 @@ pub(crate) async fn meet(tx: &mut SystemTx, mac: &[u8]) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-/// Keeps the gap after the session's last message, because its lane is about to be deleted.
+/// Keeps the gap after the session's last message, because its lane is about to be deleted, and forgets the
+/// session.
 pub(crate) async fn keep(tx: &mut SystemTx, session: SessionId) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    for sql in [
         "UPDATE number SET next_at = lane.paced_until FROM lane \
          WHERE lane.session_id = $1 AND number.mac = lane.number_mac AND number.next_at < lane.paced_until",
-    )
-    .bind(session.to_string())
-    .execute(tx.conn())
-    .await?;
+        "UPDATE number SET last_sent_by = NULL WHERE last_sent_by = $1",
+    ] {
+        sqlx::query(sql)
+            .bind(session.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
     Ok(())
 }
 

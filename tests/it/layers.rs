@@ -137,11 +137,11 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "due rows become tokens",
         ),
         ("jobs/src/sessions/commands.rs", "claims of commands"),
+        ("jobs/src/sessions/erase.rs", "deleted sessions"),
         (
             "jobs/src/sessions/live.rs",
             "the states of all sessions that are watched here",
         ),
-        ("jobs/src/sessions/erase.rs", "deleted sessions"),
         (
             "jobs/src/sessions/mod.rs",
             "the gap that a deleted session leaves to its number",

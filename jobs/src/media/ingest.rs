@@ -17,18 +17,19 @@ use passerelle_engine::{
 };
 
 use super::{
-    film,
+    decode, film,
     kinds::{self, HEAD},
     objects::{ObjectsError, Writing},
     pages, reader,
-    work::{self, Work},
+    work::Work,
 };
 use crate::{
     crash,
     error::Fault,
     media::{
         error::{BadMedia, IngestError},
-        stored::{Sealed, plain},
+        ready::plain,
+        stored::Sealed,
     },
     model::{MediaFile, MediaStatus, StoredFile},
     services::Services,
@@ -271,7 +272,7 @@ async fn ready(
         kind,
         mime_type: mime_type.to_owned(),
     };
-    let made = work::done(services, org, &work, &bytes).await?;
+    let made = decode::done(services, org, &work, &bytes).await?;
     let is_sound = kind == MediaKind::Audio && !made.is_changed && kinds::iso::is(mime_type);
     if !is_sound {
         return Ok((made.bytes, made.looks));
@@ -289,7 +290,7 @@ async fn count_pages(services: &Services, came: &Sealed) -> Option<u32> {
     let objects = &services.settings().media.objects;
     let whole = objects.whole(came.org, came.object, came.file.clone());
     let pdf = whole.await.ok()?;
-    let made = work::done(services, came.org, &Work::CountPages, &pdf).await;
+    let made = decode::done(services, came.org, &Work::CountPages, &pdf).await;
     made.ok()?.looks.pages
 }
 

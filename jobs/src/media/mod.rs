@@ -7,7 +7,7 @@
 //! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
 //! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
 //! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
-//! | `confined`, `work` | a process with almost no rights for untrusted bytes; what it does with them |
+//! | `confined`, `work`, `decode` | a process with almost no rights for untrusted bytes; what it does with them; having it done |
 //! | `room` | room on the disk for files |
 //! | `objects`, `reader` | the object store, which holds encrypted bytes only; a stored file, read like one on disk |
 //! | `claims`, `fetch` | files to fetch as a queue; the job |
@@ -20,6 +20,7 @@
 mod again;
 mod claims;
 pub(crate) mod confined;
+mod decode;
 pub(crate) mod error;
 pub(crate) mod fetch;
 pub(crate) mod film;
@@ -81,7 +82,7 @@ use crate::{
 /// Returns a small JPEG of a picture; `None` if it is no picture or cannot be made small.
 pub(crate) async fn thumbnail(services: &Services, org: OrgId, picture: &[u8]) -> Option<Vec<u8>> {
     let _slot = services.decoding().file(org).await;
-    work::thumbnail(services, org, kinds::sniff(picture), picture).await
+    decode::thumbnail(services, org, kinds::sniff(picture), picture).await
 }
 
 /// Returns a file as it is shown.

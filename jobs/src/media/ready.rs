@@ -8,3 +8,11 @@ pub(super) struct Ready {
     pub(super) bytes: Bytes,
     pub(super) looks: Looks,
 }
+
+/// Returns the facts of a file of which only the type is known.
+pub(super) fn plain(mime_type: &str) -> Looks {
+    Looks {
+        mime_type: mime_type.to_owned(),
+        ..Looks::default()
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 use futures_util::StreamExt as _;
 use passerelle_engine::{
     ids::{ObjectId, OrgId},
-    media::{Looks, SealedFile},
+    media::SealedFile,
 };
 
 use super::{
@@ -42,13 +42,5 @@ impl Sealed {
     /// Deletes it.
     pub(super) async fn forget(&self, objects: &Objects) {
         objects.forget(self.org, self.object).await;
-    }
-}
-
-/// Returns the facts of a file of which only the type is known.
-pub(super) fn plain(mime_type: &str) -> Looks {
-    Looks {
-        mime_type: mime_type.to_owned(),
-        ..Looks::default()
     }
 }

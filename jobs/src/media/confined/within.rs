@@ -18,7 +18,7 @@ use rustix::process::{
 };
 
 use super::{Limits, NOT_BEGUN, Order, Task, frames, walls};
-use crate::media::{film, work::Work};
+use crate::media::{film::facts, work::Work};
 
 /// Lower priority than the gateway, which has messages to send.
 const NICE: i32 = 10;
@@ -58,7 +58,7 @@ fn try_to_obey(order: &str) -> anyhow::Result<Infallible> {
         }
         Task::Facts { mime_type } => {
             walls::raise(None, false)?;
-            told(|| facts(&mime_type))
+            told(|| read_facts(&mime_type))
         }
         Task::Work => {
             walls::raise(None, false)?;
@@ -114,9 +114,9 @@ fn work() -> anyhow::Result<()> {
 }
 
 /// Writes what the video on standard input says about itself.
-fn facts(mime_type: &str) -> anyhow::Result<()> {
+fn read_facts(mime_type: &str) -> anyhow::Result<()> {
     let mut film = File::from(stdin().as_fd().try_clone_to_owned()?);
-    let facts = film::facts_of(&mut film, mime_type);
+    let facts = facts::facts_of(&mut film, mime_type);
     serde_json::to_writer(stdout(), &facts)?;
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    time::Duration,
 };
 
 use mp4parse::{
@@ -13,14 +12,7 @@ use mp4parse::{
 use passerelle_engine::media::Looks;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    media::{
-        confined::{Confinement, Limits, NotDone, Task},
-        kinds::iso,
-        recording::whole_seconds,
-    },
-    state::decoding::WORKER_MIB,
-};
+use crate::media::{kinds::iso, recording::whole_seconds};
 
 /// The H.264 profiles that phones play, with 8 bits and 4:2:0 (ITU-T H.264, A.2: Baseline, Main, High).
 const PROFILES: [u8; 3] = [66, 77, 100];
@@ -60,35 +52,6 @@ pub(in crate::media) enum Unread {
     CutOff,
     /// It is not MP4, or an MP4 that the parser does not know.
     Other,
-}
-
-/// Limits for reading what a video says about itself.
-const READING: Limits = Limits {
-    cpu_seconds: 10,
-    memory: WORKER_MIB as u64 * 1024 * 1024,
-    file: 4096,
-    within: Duration::from_secs(20),
-};
-
-/// Reads a video file in memory, in a confined process, and rewinds it.
-pub(super) async fn of(
-    confinement: &Confinement,
-    film: &File,
-    mime_type: &str,
-) -> Result<Result<Facts, Unread>, NotDone> {
-    let task = Task::Facts {
-        mime_type: mime_type.to_owned(),
-    };
-    let told = confinement.run(task, READING, film).await;
-    let mut film = film;
-    film.rewind()?;
-    let facts = match told {
-        Ok((told, _)) => serde_json::from_reader(told.take(READING.file)),
-        // A file that makes the parser fail counts as damaged.
-        Err(NotDone::Failed(_) | NotDone::TooLong | NotDone::TooMuch) => Ok(Err(Unread::CutOff)),
-        Err(other) => return Err(other),
-    };
-    Ok(facts.unwrap_or(Err(Unread::CutOff)))
 }
 
 /// Reads a video file. May take any time and memory, or crash: call it only in a confined process.

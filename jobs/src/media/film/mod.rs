@@ -14,25 +14,25 @@
 //! that says what is needed.
 
 mod boxes;
-mod facts;
+pub(super) mod facts;
 pub(crate) mod ffmpeg;
 mod metadata;
 mod samples;
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
+    time::Duration,
 };
 
 use passerelle_engine::{content::MediaKind, ids::OrgId, media::Looks};
 
-pub(super) use self::facts::facts_of;
 use self::facts::{Facts, Unread};
 use self::ffmpeg::{Ffmpeg, STILL_MAX, Works};
 use super::{
-    confined::{Confinement, NotDone},
+    confined::{Confinement, Limits, NotDone, Task},
+    decode,
     kinds::{self, NEEDED},
-    work,
 };
 use crate::{
     media::{
@@ -41,6 +41,7 @@ use crate::{
         stored::Sealed,
     },
     services::Services,
+    state::decoding::WORKER_MIB,
 };
 
 /// The type of every video that was made here.
@@ -55,6 +56,35 @@ enum Need {
     Converting,
 }
 
+/// Limits for reading what a video says about itself.
+const READING: Limits = Limits {
+    cpu_seconds: 10,
+    memory: WORKER_MIB as u64 * 1024 * 1024,
+    file: 4096,
+    within: Duration::from_secs(20),
+};
+
+/// Reads a video file in memory, in a confined process, and rewinds it.
+async fn facts_of(
+    confinement: &Confinement,
+    film: &File,
+    mime_type: &str,
+) -> Result<Result<Facts, Unread>, NotDone> {
+    let task = Task::Facts {
+        mime_type: mime_type.to_owned(),
+    };
+    let told = confinement.run(task, READING, film).await;
+    let mut film = film;
+    film.rewind()?;
+    let facts = match told {
+        Ok((told, _)) => serde_json::from_reader(told.take(READING.file)),
+        // A file that makes the parser fail counts as damaged.
+        Err(NotDone::Failed(_) | NotDone::TooLong | NotDone::TooMuch) => Ok(Err(Unread::CutOff)),
+        Err(other) => return Err(other),
+    };
+    Ok(facts.unwrap_or(Err(Unread::CutOff)))
+}
+
 /// Returns the video's facts, and a new file if the video had to be changed.
 pub(super) async fn ready(
     services: &Services,
@@ -66,7 +96,7 @@ pub(super) async fn ready(
     let slot = services.decoding().film(came.org).await;
     let film = came.in_memory(&settings.objects).await?;
     let read = async || {
-        facts::of(confinement, &film, mime_type)
+        facts_of(confinement, &film, mime_type)
             .await
             .map_err(not_made)
     };
@@ -165,7 +195,7 @@ fn unchanged(
 
 /// Reads back a video that ffmpeg made.
 async fn read_back(confinement: &Confinement, film: &File) -> Result<Looks, IngestError> {
-    let facts = facts::of(confinement, film, MP4).await.map_err(not_made)?;
+    let facts = facts_of(confinement, film, MP4).await.map_err(not_made)?;
     match facts {
         Ok(facts) if facts.plays => Ok(facts.looks(MP4)),
         _ => {
@@ -189,7 +219,7 @@ async fn thumbnail(services: &Services, org: OrgId, ffmpeg: &Ffmpeg, film: &File
         return Vec::new();
     }
     // The film's slot counts for this, too.
-    let small = work::thumbnail(services, org, "image/png", &png).await;
+    let small = decode::thumbnail(services, org, "image/png", &png).await;
     small.unwrap_or_default()
 }
 

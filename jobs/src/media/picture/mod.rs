@@ -27,11 +27,9 @@ use image::{
 };
 use passerelle_engine::media::Looks;
 
-use self::colours::Picture;
+use self::colours::{DECODED_MAX, Picture};
 use crate::media::{error::BadMedia, ready::Ready};
 
-/// The most bytes of a decoded picture: its sides times the bytes of a pixel.
-const DECODED_MAX: u64 = 64 * 1024 * 1024;
 /// Memory that decoding one picture may take, with what the decoder itself needs.
 const ALLOC_MAX: u64 = 192 * 1024 * 1024;
 /// The longest side of a picture that is sent; phones show no more.

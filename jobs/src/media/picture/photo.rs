@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{CodingProcess, Decoder, ImageInfo, PixelFormat};
 
-use super::{DECODED_MAX, colours::Picture};
+use super::colours::{DECODED_MAX, Picture};
 use crate::media::error::BadMedia;
 
 /// The most samples of a JPEG: pixels times colours.

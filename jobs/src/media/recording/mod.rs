@@ -16,7 +16,7 @@ use passerelle_engine::media::Looks;
 
 use self::packets::Packets;
 use super::kinds::iso;
-use crate::media::{error::BadMedia, stored::plain};
+use crate::media::{error::BadMedia, ready::plain};
 
 /// Returns the facts of a recording, and other bytes if it cannot be sent unchanged.
 pub(super) fn audio(mime_type: &str, bytes: &[u8]) -> Result<(Option<Vec<u8>>, Looks), BadMedia> {

@@ -40,7 +40,7 @@ const READ: [&str; 12] = [
 const WRITTEN: [&str; 1] = ["/dev/null"];
 
 /// Why no other program is run.
-pub(in crate::media) const NO_LANDLOCK: &str =
+pub(crate) const NO_LANDLOCK: &str =
     "this kernel has no Landlock, which would close the file system";
 
 /// Applies the limits on files and system calls to this thread, for good. `program` is the program that

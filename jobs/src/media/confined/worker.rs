@@ -107,7 +107,7 @@ async fn sweep(idle: Weak<Idle>) {
 
 impl Confinement {
     /// Does `work` on a file in a worker. Returns what was made of it, or why it is no valid file.
-    pub(in crate::media) async fn work(
+    pub(crate) async fn work(
         &self,
         org: OrgId,
         work: &Work,

@@ -21,7 +21,7 @@ const BOXES_MAX: usize = 64;
 
 /// What a video file says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::media) struct Facts {
+pub(crate) struct Facts {
     /// `None` if the file does not say, as one that is cut between two fragments.
     pub(super) seconds: Option<u32>,
     /// The size as shown, after the rotation that the file asks for.
@@ -47,7 +47,7 @@ impl Facts {
 
 /// Why nothing could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::media) enum Unread {
+pub(crate) enum Unread {
     /// The file is cut off.
     CutOff,
     /// It is not MP4, or an MP4 that the parser does not know.
@@ -55,7 +55,7 @@ pub(in crate::media) enum Unread {
 }
 
 /// Reads a video file. May take any time and memory, or crash: call it only in a confined process.
-pub(in crate::media) fn facts_of(film: &mut File, mime_type: &str) -> Result<Facts, Unread> {
+pub(crate) fn facts_of(film: &mut File, mime_type: &str) -> Result<Facts, Unread> {
     if !mime_type.starts_with("video/") || !iso::is(mime_type) {
         return Err(Unread::Other);
     }

@@ -15,7 +15,7 @@ use super::{
 
 /// What is done with a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// It is made ready to be sent.
     Ready { kind: MediaKind, mime_type: String },
     /// A small JPEG is made of a picture.
@@ -26,17 +26,17 @@ pub(super) enum Work {
 
 /// What was made of a file.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Made {
-    pub(super) looks: Looks,
+pub(crate) struct Made {
+    pub(crate) looks: Looks,
     /// Whether other bytes take the place of the file's.
-    pub(super) is_changed: bool,
+    pub(crate) is_changed: bool,
     /// Those bytes. They follow this in the answer.
     #[serde(skip)]
-    pub(super) bytes: Option<Bytes>,
+    pub(crate) bytes: Option<Bytes>,
 }
 
 /// The answer of a worker.
-pub(super) type Reply = Result<Made, BadMedia>;
+pub(crate) type Reply = Result<Made, BadMedia>;
 
 impl Work {
     /// Returns how long it may take.

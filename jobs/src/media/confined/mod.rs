@@ -89,7 +89,7 @@ struct Order {
 
 /// Why a confined process returned no output.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotDone {
+pub(crate) enum NotDone {
     /// It could not be started or confined.
     #[error("it could not be started: {0}")]
     NotStarted(String),

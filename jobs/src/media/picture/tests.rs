@@ -97,6 +97,26 @@ fn a_huge_picture_shrinks_and_one_of_too_many_pixels_is_refused() {
     ));
 }
 
+#[test]
+fn a_photograph_that_is_too_large_to_be_decoded_whole_is_sent_at_half_its_sides() {
+    // Just above 64 MiB, and just below.
+    for (width, height, sent) in [(4740, 4720, (2370, 2360)), (4096, 5461, (3072, 4096))] {
+        let jpeg = with_exif(&as_jpeg(&DynamicImage::new_rgb8(width, height)), 1);
+        let ready = picture("image/jpeg", &jpeg).unwrap();
+        assert_eq!(
+            (ready.looks.width, ready.looks.height),
+            (Some(sent.0), Some(sent.1))
+        );
+        let again = image::load_from_memory(&ready.bytes).unwrap();
+        assert_eq!((again.width(), again.height()), sent);
+        assert!(!has_canary(&ready.bytes));
+    }
+    // Other formats cannot be decoded in part.
+    let deep = DynamicImage::new_rgba16(2900, 2900);
+    let refused = picture("image/png", &as_format(&deep, ImageFormat::Png));
+    assert_eq!(refused.map(|_| ()), Err(BadMedia::Dimensions));
+}
+
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = !0_u32;
     for byte in bytes {

@@ -146,6 +146,7 @@ fn too_large(max: usize) -> Problem {
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::limits::BODY_MAX;
@@ -216,6 +217,31 @@ mod tests {
     async fn a_body_announced_too_large_is_not_held_at_all() {
         let refused = gathered(chunked(60, 1 << 20), Some(60 << 20)).await;
         assert_eq!(refused, Err(Code::BodyTooLarge));
+    }
+
+    proptest! {
+        /// With or without a length, right or wrong: a body comes whole or is refused.
+        #[test]
+        fn a_body_in_any_chunks_is_read_whole_or_refused(
+            chunks in vec(vec(any::<u8>(), 0..40), 0..20),
+            announced in proptest::option::of(0_u64..500),
+            max in 0_usize..500,
+        ) {
+            let whole = chunks.concat();
+            let is_too_large = whole.len() > max || announced.is_some_and(|length| length > max as u64);
+            let chunks = chunks.into_iter().map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
+            let body = Body::from_bytes_stream(stream::iter(chunks));
+            let (bodies, one) = (bodies(BODY_MAX), Holder::Operator);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let read = runtime.block_on(gather(body, announced, max, &bodies, one));
+            match read {
+                Ok((bytes, _)) => prop_assert_eq!(bytes, whole),
+                Err(problem) => {
+                    prop_assert!(is_too_large);
+                    prop_assert_eq!(problem.code(), Code::BodyTooLarge);
+                }
+            }
+        }
     }
 
     #[tokio::test]

@@ -389,6 +389,7 @@ impl Error for TypeError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
@@ -566,6 +567,64 @@ mod tests {
         let Json::Object(fields) = json else { panic!() };
         let borrowed = |at: usize| matches!(&fields[at].1, Json::Text(Cow::Borrowed(_)));
         assert_eq!((borrowed(0), borrowed(1)), (true, false));
+    }
+
+    /// Returns any JSON value of a few levels.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let object = prop::collection::btree_map(any::<String>(), inner.clone(), 0..6);
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(Into::into),
+                object.prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_read_as_another_parser_reads_it(value in value()) {
+            let body = value.to_string();
+            let json = Json::parse(body.as_bytes()).unwrap();
+            let other: serde_json::Value = serde_json::from_str(&body).unwrap();
+            prop_assert_eq!(json.read::<serde_json::Value>().unwrap(), other);
+        }
+
+        /// Bodies that another parser refuses are refused here, and no other ones.
+        #[test]
+        fn a_bent_body_is_read_or_refused(
+            value in value(),
+            bends in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in any::<prop::sample::Index>(),
+            is_cut in any::<bool>(),
+        ) {
+            let mut bent = value.to_string().into_bytes();
+            for (at, byte) in bends {
+                let at = at.index(bent.len());
+                bent[at] = byte;
+            }
+            if is_cut {
+                bent.truncate(cut.index(bent.len()));
+            }
+            let is_json = serde_json::from_slice::<serde_json::Value>(&bent).is_ok();
+            prop_assert_eq!(Json::parse(&bent).is_ok(), is_json);
+            if let Ok(json) = Json::parse(&bent) {
+                let _ = json.read::<Outer>();
+            }
+        }
+
+        #[test]
+        fn noise_is_read_or_refused(noise in prop::collection::vec(any::<u8>(), 0..600)) {
+            let is_json = serde_json::from_slice::<serde_json::Value>(&noise).is_ok();
+            prop_assert_eq!(Json::parse(&noise).is_ok(), is_json);
+        }
     }
 
     #[test]

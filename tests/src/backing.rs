@@ -164,6 +164,24 @@ impl Database {
 }
 
 impl Database {
+    /// Runs all statements of a dump on this database, which is empty.
+    pub async fn load(&self, dump: &'static str) -> Result<()> {
+        match self.backing {
+            Backing::Sqlite => {
+                let url = format!("{}?mode=rwc", self.url);
+                let mut conn = SqliteConnection::connect(&url).await?;
+                sqlx::raw_sql(dump).execute(&mut conn).await?;
+                conn.close().await?;
+            }
+            Backing::Postgres | Backing::Cluster => {
+                let mut conn = PgConnection::connect(&self.url).await?;
+                sqlx::raw_sql(dump).execute(&mut conn).await?;
+                conn.close().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes one byte of a sealed value, as a disk or a hand might: of the column `table.column`, in the row
     /// whose column `by` is `id`.
     pub async fn damage(&self, column: &str, by: &str, id: &str) -> Result<()> {

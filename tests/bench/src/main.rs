@@ -11,6 +11,7 @@ mod cluster;
 mod files;
 mod lanes;
 mod memory;
+mod neighbour;
 mod report;
 mod through;
 
@@ -38,9 +39,17 @@ async fn run() -> Result<()> {
         cluster::SMALL
     });
     if wanted.is_empty() {
-        wanted = ["accept", "memory", "lanes", "through", "files", "cluster"]
-            .map(str::to_owned)
-            .into();
+        wanted = [
+            "accept",
+            "memory",
+            "lanes",
+            "through",
+            "files",
+            "neighbour",
+            "cluster",
+        ]
+        .map(str::to_owned)
+        .into();
     }
     let mut rows = Vec::new();
     for bench in wanted {
@@ -57,6 +66,10 @@ async fn run() -> Result<()> {
             "lanes" => rows.push(lanes::measure().await?),
             "through" => rows.push(through::measure().await?),
             "files" => rows.extend(files::measure().await?),
+            "neighbour" => {
+                rows.extend(neighbour::measure(Backing::Sqlite).await?);
+                rows.extend(neighbour::measure(Backing::Postgres).await?);
+            }
             "cluster" => {
                 for bench in cluster::ALL {
                     rows.extend(cluster::measure(bench, size).await?);

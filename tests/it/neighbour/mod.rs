@@ -15,6 +15,7 @@
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 //! | `number` | a phone number that several sessions are linked to sends no faster than one |
 //! | `accepted` | what is accepted stays whole |
+//! | `older` | a database of an older version is brought up to date |
 
 mod accepted;
 mod bad_jobs;
@@ -25,6 +26,7 @@ mod door;
 mod foreign_ids;
 mod lists;
 mod number;
+mod older;
 mod operators;
 mod sessions;
 mod streams;

@@ -1,5 +1,8 @@
 //! The two forms of an upload: an HTML form, and a body that is the file. Both are streamed, not held in memory.
 
+#[cfg(test)]
+mod tests;
+
 use std::{error::Error, io};
 
 use bytes::Bytes;

@@ -16,6 +16,8 @@
 //! it open. Nothing here decodes sound or pictures.
 
 mod archive;
+#[cfg(test)]
+mod bent;
 mod boxes;
 pub(super) mod frames;
 pub(super) mod iso;

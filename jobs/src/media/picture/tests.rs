@@ -1,6 +1,10 @@
 //! What becomes of a picture.
 
+use proptest::{collection::vec, prelude::*, sample::Index};
+
 use super::*;
+
+const STICKER: &[u8] = include_bytes!("../../../../tests/assets/sticker.webp");
 
 fn drawn(width: u32, height: u32) -> DynamicImage {
     let picture = image::RgbImage::from_fn(width, height, |x, y| {
@@ -117,6 +121,27 @@ fn a_photograph_that_is_too_large_to_be_decoded_whole_is_sent_at_half_its_sides(
     assert_eq!(refused.map(|_| ()), Err(BadMedia::Dimensions));
 }
 
+/// A valid picture of each format that is stripped.
+fn pictures() -> [(ImageFormat, Vec<u8>); 3] {
+    let drawn = drawn(40, 30);
+    [
+        (ImageFormat::Jpeg, with_exif(&as_jpeg(&drawn), 3)),
+        (ImageFormat::Png, as_format(&drawn, ImageFormat::Png)),
+        (ImageFormat::WebP, STICKER.to_vec()),
+    ]
+}
+
+fn is_stripped_once(format: ImageFormat, bytes: &[u8]) -> Result<(), TestCaseError> {
+    if let Ok(once) = Stripped::of(format, bytes) {
+        let once = once.bytes;
+        // A WebP may leave out the padding of its last chunk.
+        prop_assert!(once.len() <= bytes.len() + bytes.len() / 8);
+        let twice = Stripped::of(format, &once).map(|twice| twice.bytes);
+        prop_assert_eq!(twice.ok(), Some(once), "{:?}", format);
+    }
+    Ok(())
+}
+
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = !0_u32;
     for byte in bytes {
@@ -128,12 +153,40 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
-proptest::proptest! {
+proptest! {
+    /// Whatever bytes were changed, what is left is not longer, and nothing more can be removed.
+    #[test]
+    fn a_bent_picture_is_stripped_once_or_refused(
+        bends in vec((any::<Index>(), any::<u8>()), 1..20),
+        early in any::<bool>(),
+        cut in any::<Index>(),
+        is_cut in any::<bool>(),
+    ) {
+        for (format, mut bytes) in pictures() {
+            let most = if early { bytes.len().min(400) } else { bytes.len() };
+            for (at, byte) in &bends {
+                bytes[at.index(most)] = *byte;
+            }
+            if is_cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            is_stripped_once(format, &bytes)?;
+        }
+    }
+
+    #[test]
+    fn noise_is_stripped_once_or_refused(noise in vec(any::<u8>(), 0..2048)) {
+        for (format, bytes) in pictures() {
+            is_stripped_once(format, &[&bytes[..30], &noise].concat())?;
+            is_stripped_once(format, &noise)?;
+        }
+    }
+
     /// Whatever byte was changed, decoding ends with an answer; a panic counts as damage.
     #[test]
     fn a_bent_picture_is_shown_or_refused(
-        at in proptest::prelude::any::<proptest::sample::Index>(),
-        byte in proptest::prelude::any::<u8>(),
+        at in any::<Index>(),
+        byte in any::<u8>(),
     ) {
         let drawn = drawn(40, 30);
         let png = as_format(&drawn, ImageFormat::Png);

@@ -29,7 +29,7 @@ const ACK_TIMEOUT_MIN: Duration = Duration::from_secs(20);
 /// The maximum wait for an acknowledgement, during which the queue of the session is blocked.
 const ACK_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 /// How long a message may wait in the queue if the caller sets no expiry.
-const MESSAGE_TTL: Duration = Duration::from_hours(24);
+pub(crate) const MESSAGE_TTL: Duration = Duration::from_hours(24);
 /// The default place of media files.
 const MEDIA_STORE: &str = "passerelle-media";
 /// The minimum length of the operator's key, so that it cannot be guessed.

@@ -22,6 +22,7 @@ pub mod addresses;
 pub mod admin;
 pub mod auth;
 pub mod body;
+mod bucket;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "sandbox")]

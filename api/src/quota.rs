@@ -1,22 +1,19 @@
 //! The limits of an organisation: requests per minute, and open streams. Each process counts for itself.
 //!
-//! Requests are limited by the generic cell rate algorithm: a tenth of the requests of a minute may come at
-//! once, and the budget is refilled evenly. Every answer has the `RateLimit` headers of
-//! draft-ietf-httpapi-ratelimit-headers-10.
+//! A tenth of the requests of a minute may come at once, and the budget is refilled evenly ([`Bucket`]).
+//! Every answer has the `RateLimit` headers of draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::keyed::DefaultKeyedStateStore,
-};
 use parking_lot::Mutex;
-use passerelle_jobs::ids::OrgId;
+use passerelle_jobs::{ids::OrgId, usage::Used};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    bucket::{Bucket, Rate},
+    problem::{Code, Problem},
+};
 
 /// The maximum number of open event streams of an organisation.
 pub const STREAMS_MAX: usize = 200;
@@ -25,61 +22,68 @@ const BURST: u32 = 10;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-type Meter =
-    RateLimiter<OrgId, DefaultKeyedStateStore<OrgId>, DefaultClock, StateInformationMiddleware>;
-
 /// The meters of every organisation.
 #[derive(Clone)]
 pub struct Quotas(Arc<Meters>);
 
 struct Meters {
-    requests: Meter,
-    burst: NonZeroU32,
-    /// Time between two requests at the even rate.
-    every: Duration,
-    clock: DefaultClock,
+    rate: Rate,
+    requests: Mutex<HashMap<OrgId, Bucket>>,
     streams: Mutex<HashMap<OrgId, usize>>,
 }
 
 /// The budget of an organisation after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
-    burst: u32,
+    rate: Rate,
     left: u32,
-    every: Duration,
 }
 
 impl Quotas {
     /// Allows `a_minute` requests per minute to each organisation.
     pub fn new(a_minute: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(a_minute.get() / BURST).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_minute(a_minute).allow_burst(burst);
         Self(Arc::new(Meters {
-            requests: RateLimiter::keyed(quota).with_middleware(),
-            burst,
-            every: quota.replenish_interval(),
-            clock: DefaultClock::default(),
+            rate: Rate {
+                burst: (a_minute.get() / BURST).max(1),
+                every: Duration::from_mins(1) / a_minute.get(),
+            },
+            requests: Mutex::default(),
             streams: Mutex::default(),
         }))
     }
 
     /// Counts one request: where the organisation stands now, or the refusal.
     pub(crate) fn request(&self, org: OrgId) -> (Standing, Result<(), Problem>) {
-        let meters = &*self.0;
-        match meters.requests.check_key(&org) {
-            Ok(state) => (self.standing(state.remaining_burst_capacity()), Ok(())),
-            Err(until) => {
-                let wait = until.wait_time_from(meters.clock.now());
-                (self.standing(0), Err(refusal(wait)))
-            }
+        let (rate, now) = (self.0.rate, Instant::now());
+        let mut requests = self.0.requests.lock();
+        let bucket = requests.entry(org).or_insert_with(|| Bucket::full(now));
+        let taken = bucket.take(rate, now);
+        let standing = Standing {
+            rate,
+            left: bucket.left(rate, now),
+        };
+        (standing, taken.map_err(refusal))
+    }
+
+    /// Returns how many requests the organisation may make at once, and how many of them are used up.
+    pub(crate) fn requests(&self, org: OrgId) -> Used {
+        let (rate, now) = (self.0.rate, Instant::now());
+        let requests = self.0.requests.lock();
+        let left = requests
+            .get(&org)
+            .map_or(rate.burst, |bucket| bucket.left(rate, now));
+        Used {
+            used: u64::from(rate.burst - left),
+            allowed: u64::from(rate.burst),
         }
     }
 
-    fn standing(&self, left: u32) -> Standing {
-        Standing {
-            burst: self.0.burst.get(),
-            left,
-            every: self.0.every,
+    /// Returns how many streams the organisation may have open in this process, and how many are open.
+    pub(crate) fn streams(&self, org: OrgId) -> Used {
+        let open = self.0.streams.lock().get(&org).copied().unwrap_or_default();
+        Used {
+            used: open as u64,
+            allowed: STREAMS_MAX as u64,
         }
     }
 
@@ -116,9 +120,10 @@ impl Standing {
     /// `RateLimit-Policy` says how many requests (`q`) may come in how many seconds (`w`);
     /// `RateLimit` how many are left (`r`) and in how many seconds all are back (`t`).
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
-        let Self { burst, left, every } = self;
+        let Self { rate, left } = self;
+        let Rate { burst, every } = rate;
         let window = whole_seconds(every * burst);
-        let back = whole_seconds(every * (burst - left.min(burst)));
+        let back = whole_seconds(every * (burst - left));
         let texts = [
             (POLICY, format!("\"org\";q={burst};w={window}")),
             (LIMIT, format!("\"org\";r={left};t={back}")),
@@ -164,7 +169,7 @@ mod tests {
         let (quotas, org) = quotas(20);
         for left in [1, 0] {
             let (standing, passed) = quotas.request(org);
-            assert_eq!((standing.burst, standing.left), (2, left));
+            assert_eq!((standing.rate.burst, standing.left), (2, left));
             passed.unwrap();
         }
         let (_, refused) = quotas.request(org);
@@ -190,6 +195,18 @@ mod tests {
         quotas.request(org).0.tell(&mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"org\";q=60;w=6");
         assert_eq!(headers["ratelimit"], "\"org\";r=59;t=1");
+    }
+
+    #[test]
+    fn looking_at_what_is_used_uses_nothing() {
+        let (quotas, org) = quotas(600);
+        let used = |used| Used { used, allowed: 60 };
+        assert_eq!(quotas.requests(org), used(0));
+        quotas.request(org).1.unwrap();
+        assert_eq!(quotas.requests(org), used(1));
+        assert_eq!(quotas.requests(org), used(1));
+        let _open = quotas.stream(org).unwrap();
+        assert_eq!(quotas.streams(org).used, 1);
     }
 
     #[test]

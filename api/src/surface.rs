@@ -30,6 +30,7 @@ use crate::{
         qr::QrCodes,
         sessions::Sessions,
         typing::TypingTold,
+        usage::Limits,
     },
     server::Surface,
     spec::{Documents, Paths},
@@ -37,6 +38,7 @@ use crate::{
 
 type Api = (
     Organisations,
+    Limits,
     ApiKeys,
     Sessions,
     QrCodes,
@@ -64,6 +66,7 @@ const ABOUT: &str = "A headless, multi-tenant WhatsApp gateway. Link a number by
 fn service() -> OpenApiService<Api, Events> {
     let api = (
         Organisations,
+        Limits,
         ApiKeys,
         Sessions,
         QrCodes,

@@ -14,6 +14,8 @@
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
+//! | [`limits`] | the numbers of limits, for those who write about them |
+//! | [`usage`] | what an organisation uses of its limits |
 //! | `wake` | waking the other processes of a cluster |
 //! | [`time`] | the one clock of a cluster |
 //! | [`queue`] | rows of the store as apalis jobs; the only place that names apalis |
@@ -36,6 +38,7 @@ pub mod events;
 pub mod host;
 mod inbound;
 pub mod keys;
+pub mod limits;
 pub mod media;
 pub mod messages;
 pub mod model;
@@ -59,6 +62,7 @@ mod sweep;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod usage;
 mod wake;
 pub mod webhook;
 

@@ -36,13 +36,18 @@ pub const UPLOADS: usize = 32;
 /// Uploads of one organisation at once.
 pub const UPLOADS_OF_ONE: usize = 4;
 
-/// Returns the lists that a process reads at once, and those of one organisation. Fewer than there are
+/// Lists that a process reads at once on SQLite, and those of one organisation. Fewer than there are
 /// connections, so that some are left for everything else.
+pub const LISTS_ON_SQLITE: (usize, usize) = (3, 2);
+/// The same on PostgreSQL.
+pub const LISTS_ON_POSTGRES: (usize, usize) = (16, 4);
+
 fn lists(dialect: Dialect) -> Shares<OrgId> {
-    match dialect {
-        Dialect::Sqlite => Shares::new(3, 2),
-        Dialect::Postgres => Shares::new(16, 4),
-    }
+    let (at_once, of_one) = match dialect {
+        Dialect::Sqlite => LISTS_ON_SQLITE,
+        Dialect::Postgres => LISTS_ON_POSTGRES,
+    };
+    Shares::new(at_once, of_one)
 }
 
 /// The brain. Cheap to clone.

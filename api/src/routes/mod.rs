@@ -18,6 +18,7 @@ pub mod organisations;
 pub mod qr;
 pub mod sessions;
 pub mod typing;
+pub mod usage;
 
 /// The groups of operations in the document.
 #[derive(Tags)]
@@ -40,7 +41,7 @@ pub enum Group {
     Operations,
 }
 
-const NAME_MAX: usize = 100;
+pub(crate) const NAME_MAX: usize = 100;
 
 /// Parses a name: 1 to 100 characters, none of them a control character.
 pub(crate) fn name(text: &str) -> Result<String, Problem> {

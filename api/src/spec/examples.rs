@@ -52,6 +52,11 @@ fn tenancy(name: &str) -> Option<Value> {
         }
         "NewMediaRetention" => json!({ "hours": 24 }),
         "UnreadableRow" => json!({ "id": MESSAGE, "code": "unreadable_row" }),
+        "Limit" => {
+            json!({ "name": "sessions", "used": 3, "allowed": 50, "code": "session_limit",
+            "flag": "--sessions-per-organisation" })
+        }
+        "Usage" => json!({ "object": "usage", "limits": [of_schema("Limit")?] }),
         "OrganisationList" => list(&of_schema("Organisation")?),
         "NewApiKey" => json!({ "name": "order service" }),
         "ApiKey" => {

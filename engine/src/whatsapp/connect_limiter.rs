@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Maximum number of sessions of one organisation that are connected to one process without being linked.
-const UNLINKED: usize = 3;
+pub const UNLINKED: usize = 3;
 /// Maximum time until the queue is looked at again.
 const LOOK: Duration = Duration::from_secs(1);
 

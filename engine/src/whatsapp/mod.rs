@@ -58,7 +58,7 @@ pub use self::{
     address::{NotAllowed, ServerAddress},
     connect::{ConnectionOptions, PairingError},
     connect_bucket::Connects,
-    connect_limiter::Urgency,
+    connect_limiter::{UNLINKED, Urgency},
     connection::Connection,
     groups::JoinedGroup,
     handle::WhatsApp,

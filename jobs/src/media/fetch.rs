@@ -45,7 +45,7 @@ pub(super) const LAPSE: Duration = Duration::from_secs(30);
 /// How often a running fetch extends its claim.
 const HOLD: Duration = Duration::from_secs(10);
 /// The waits before further tries of a tenant's address. Short, because a message waits for the file.
-const URL_AGAIN: &[Duration] = &[Duration::from_secs(5), Duration::from_secs(30)];
+pub const URL_AGAIN: &[Duration] = &[Duration::from_secs(5), Duration::from_secs(30)];
 /// The waits before further tries at WhatsApp, which keeps a file for weeks.
 const WHATSAPP_AGAIN: &[Duration] = &[
     Duration::from_secs(2),

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How long an upload waits until its organisation may begin another one.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(25);
+pub const UPLOAD_PATIENCE: Duration = Duration::from_secs(25);
 
 /// What the client says about an upload.
 #[derive(Debug, Clone)]

@@ -63,14 +63,16 @@ pub(crate) use self::source::client;
 pub use self::{
     confined::{Confinement, obey},
     error::{BadFile, BadMedia, IngestError},
+    fetch::URL_AGAIN,
     film::ffmpeg::Ffmpeg,
-    ingest::{Upload, ingest},
+    ingest::{UPLOAD_PATIENCE, Upload, ingest},
     kinds::{INLINE_MAX, clean_media_type},
     link::{SignedUrl, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{MediaSource, SourceError},
+    recording::{CHANNELS_MAX, RATE_MAX},
     requested::{Requested, request},
-    view::{View, sha256},
+    view::{LINK, View, sha256},
 };
 use crate::{
     error::Fault,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a link is valid.
-const LINK: std::time::Duration = std::time::Duration::from_hours(24);
+pub const LINK: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// A file as the API and the webhooks show it. A field that is unknown or does not apply is absent.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ pub struct Pace {
 }
 
 /// The smallest floor that a build for real numbers accepts.
-const FLOOR_MIN: Duration = Duration::from_secs(1);
+pub const FLOOR_MIN: Duration = Duration::from_secs(1);
 /// The largest ceiling that any build accepts.
 const CEILING_MAX: Duration = Duration::from_mins(10);
 

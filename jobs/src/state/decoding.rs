@@ -8,8 +8,8 @@ use passerelle_engine::ids::OrgId;
 use crate::shares::{Share, Shares};
 
 /// Address space of a process that converts a film, and of a worker for other files, in MiB.
-pub(crate) const FILM_MIB: u32 = 640;
-pub(crate) const WORKER_MIB: u32 = 448;
+pub const FILM_MIB: u32 = 640;
+pub const WORKER_MIB: u32 = 448;
 
 /// The least memory for decoding, in MiB: a film and another file at once.
 pub const LEAST_MIB: u32 = FILM_MIB + WORKER_MIB;

@@ -8,6 +8,24 @@ use governor::{
 };
 use passerelle_engine::ids::SessionId;
 
+/// How many requests a session may make at once, and after how long one more.
+pub type Pacing = (NonZeroU32, Duration);
+/// Checks whether a number has WhatsApp.
+pub const NUMBER_CHECKS: Pacing = (
+    NonZeroU32::new(10).expect("10 is not 0"),
+    Duration::from_secs(3),
+);
+/// Lists of the groups that the session's number is in.
+pub const GROUP_LISTS: Pacing = (
+    NonZeroU32::new(6).expect("6 is not 0"),
+    Duration::from_secs(10),
+);
+/// Typing indicators. Generous, because several people may answer through one number.
+pub const TYPING: Pacing = (
+    NonZeroU32::new(20).expect("20 is not 0"),
+    Duration::from_secs(1),
+);
+
 /// A rate limit, counted per session of this process.
 pub(crate) struct Rate {
     limiter: DefaultKeyedRateLimiter<SessionId>,
@@ -16,7 +34,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// Allows a burst of `at_once`, then one request per `every`, which must not be zero.
-    pub(crate) fn new(at_once: NonZeroU32, every: Duration) -> Self {
+    pub(crate) fn new((at_once, every): Pacing) -> Self {
         let quota = Quota::with_period(every).expect("every is not zero");
         Self {
             limiter: RateLimiter::keyed(quota.allow_burst(at_once)),
@@ -43,12 +61,10 @@ pub(crate) struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        let rate = |at_once, every| Rate::new(at_once, Duration::from_secs(every));
         Self {
-            numbers: rate(const { NonZeroU32::new(10).expect("10 is not 0") }, 3),
-            groups: rate(const { NonZeroU32::new(6).expect("6 is not 0") }, 10),
-            // Generous, because several people may answer through one number.
-            typing: rate(const { NonZeroU32::new(20).expect("20 is not 0") }, 1),
+            numbers: Rate::new(NUMBER_CHECKS),
+            groups: Rate::new(GROUP_LISTS),
+            typing: Rate::new(TYPING),
         }
     }
 }
@@ -62,7 +78,7 @@ mod tests {
     #[test]
     fn a_session_asks_ten_times_and_then_waits_and_no_other_waits_for_it() {
         let every = Duration::from_secs(3);
-        let rate = Rate::new(NonZeroU32::new(10).unwrap(), every);
+        let rate = Rate::new((NonZeroU32::new(10).unwrap(), every));
         let (one, other) = (
             SessionId::new(&Clock::system()),
             SessionId::new(&Clock::system()),

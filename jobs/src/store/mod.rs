@@ -23,3 +23,4 @@ mod row;
 pub(crate) mod sessions;
 pub(crate) mod system;
 pub(crate) mod targets;
+pub(crate) mod usage;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The largest file that is put into an event, in bytes.
-const INLINE_MAX: u64 = 1 << 20;
+pub const INLINE_MAX: u64 = 1 << 20;
 
 /// Returns the event with the bytes of its file, if that file is stored and small.
 pub(super) async fn filled(

@@ -16,7 +16,7 @@ mod claims;
 pub mod client;
 pub mod deliver;
 pub mod guard;
-mod inline;
+pub(crate) mod inline;
 mod links;
 pub mod schedule;
 pub mod sign;

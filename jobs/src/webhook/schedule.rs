@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The wait before each attempt, as the Standard Webhooks specification 1.0 suggests
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). After
 /// the last attempt the delivery is dead.
-const WAITS: [Duration; 10] = [
+pub const WAITS: [Duration; 10] = [
     Duration::ZERO,
     Duration::from_secs(5),
     Duration::from_mins(5),

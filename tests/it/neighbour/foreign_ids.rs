@@ -78,6 +78,12 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ),
     ("set_media_retention", Of::Operator, "insufficient_scope"),
     ("unset_media_retention", Of::Operator, "insufficient_scope"),
+    ("read_usage", Of::None, ""),
+    (
+        "read_organisation_usage",
+        Of::Operator,
+        "insufficient_scope",
+    ),
     ("list_sessions", Of::None, ""),
     ("create_session", Of::None, ""),
     ("read_session", Of::Session, "not_found"),

@@ -12,6 +12,7 @@
 //! | `lists` | lists whose queries are long |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `streams` | a stream of QR codes ends with its key |
+//! | `usage` | what is used of each limit, for the organisation and the operator |
 //! | `webhooks` | endpoints that hang hold up no webhook of another organisation |
 //! | `number` | a phone number that several sessions are linked to sends no faster than one |
 //! | `accepted` | what is accepted stays whole |
@@ -30,6 +31,7 @@ mod older;
 mod operators;
 mod sessions;
 mod streams;
+mod usage;
 mod webhooks;
 
 use anyhow::{Context as _, Result};

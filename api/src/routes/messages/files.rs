@@ -15,7 +15,7 @@ use super::kinds::{Parsed, Shape};
 use crate::{flaws::Flaws, problem::Code, types::Id};
 
 /// The longest caption, in bytes of UTF-8.
-const CAPTION_MAX: usize = 4096;
+pub(crate) const CAPTION_MAX: usize = 4096;
 /// The longest file name, in bytes.
 const FILE_NAME_MAX: usize = 1024;
 

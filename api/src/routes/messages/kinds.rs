@@ -16,12 +16,12 @@ use crate::{flaws::Flaws, problem::Code, types::Id};
 
 const NAME_MAX: usize = 100;
 const ADDRESS_MAX: usize = 1000;
-const CARDS_MAX: usize = 10;
-const EACH_MAX: usize = 10;
+pub(crate) const CARDS_MAX: usize = 10;
+pub(crate) const EACH_MAX: usize = 10;
 const EMAIL_MAX: usize = 254;
-const QUESTION_MAX: usize = 255;
-const OPTION_MAX: usize = 100;
-const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
+pub(crate) const QUESTION_MAX: usize = 255;
+pub(crate) const OPTION_MAX: usize = 100;
+pub(crate) const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 
 /// A kind of content in a request.
 pub(super) trait Shape {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The most people that one message can mention.
-const MENTIONS_MAX: usize = 100;
+pub(crate) const MENTIONS_MAX: usize = 100;
 
 /// The fields that every kind can have.
 struct Common {

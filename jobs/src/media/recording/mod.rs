@@ -15,6 +15,7 @@ use std::io::Cursor;
 use passerelle_engine::media::Looks;
 
 use self::packets::Packets;
+pub use self::packets::{CHANNELS_MAX, RATE_MAX};
 use super::kinds::iso;
 use crate::media::{error::BadMedia, ready::plain};
 

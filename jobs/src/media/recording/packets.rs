@@ -22,8 +22,8 @@ const PACKETS_MAX: usize = 16 * 1024 * 1024;
 
 /// The most samples a second, channels, and samples of one channel in a packet. Decoders make room for
 /// as many as a file announces.
-const RATE_MAX: u32 = 384_000;
-const CHANNELS_MAX: usize = 8;
+pub const RATE_MAX: u32 = 384_000;
+pub const CHANNELS_MAX: usize = 8;
 const PACKET_MAX: u64 = 1024 * 1024;
 
 /// Returns an error if a recording announces more than a recorder writes.

@@ -38,6 +38,17 @@ macro_rules! limits {
     };
 }
 
+/// The same numbers, for those who read about them.
+pub const ATTEMPTS_TO_ENDPOINT: usize = limits!(endpoint);
+/// See [`ATTEMPTS_TO_ENDPOINT`].
+pub const ATTEMPTS_TO_FAILING_ENDPOINT: usize = limits!(failing_endpoint);
+/// See [`ATTEMPTS_TO_ENDPOINT`].
+pub const ATTEMPTS_OF_ORGANISATION: usize = limits!(organisation);
+/// See [`ATTEMPTS_TO_ENDPOINT`].
+pub const ATTEMPTS_TO_FAILING_ENDPOINTS: usize = limits!(failing_endpoints);
+/// See [`ATTEMPTS_TO_ENDPOINT`].
+pub const FAILURES: usize = limits!(failures);
+
 /// Begins a statement: `under_way` are the attempts that use up the limits, and `no_room` are the endpoints to
 /// which no attempt may begin now, or whose organisation is suspended. `$attempts` is SQL for the rows of the attempts. They are read once: SQLite
 /// would otherwise read all deliveries in the order of the groups.

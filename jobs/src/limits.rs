@@ -1,0 +1,24 @@
+//! The numbers of the limits that are enforced here, for those who write about them. The flags have the others.
+
+pub use passerelle_engine::{content::TEXT_MAX, store::QUERY_MAX, whatsapp::UNLINKED};
+
+pub use crate::{
+    endpoints::ENDPOINTS_MAX,
+    media::{CHANNELS_MAX, INLINE_MAX, LINK, RATE_MAX, UPLOAD_PATIENCE, URL_AGAIN},
+    messages::target::{DELETE_WINDOW, EDIT_WINDOW},
+    model::PAGE_MAX,
+    safety::{
+        pace::FLOOR_MIN,
+        pairing::{OF_ORGANISATION, OF_ORGANISATION_WITHIN, OF_SESSION, OF_SESSION_WITHIN},
+    },
+    services::{LISTS_ON_POSTGRES, LISTS_ON_SQLITE, UPLOADS, UPLOADS_OF_ONE},
+    state::{
+        decoding::{FILM_MIB, LEAST_MIB, WORKER_MIB},
+        rate_limit::{GROUP_LISTS, NUMBER_CHECKS, Pacing, TYPING},
+    },
+    store::system::delivery_claims::{
+        ATTEMPTS_OF_ORGANISATION, ATTEMPTS_TO_ENDPOINT, ATTEMPTS_TO_FAILING_ENDPOINT,
+        ATTEMPTS_TO_FAILING_ENDPOINTS, FAILURES,
+    },
+    webhook::{client::REPLY_MAX, inline::INLINE_MAX as WEBHOOK_FILE_MAX, schedule::WAITS},
+};

@@ -1,5 +1,8 @@
 //! The limits of requests and connections: sizes, counts and deadlines.
 
+#[cfg(test)]
+mod page;
+
 use std::{num::NonZeroU32, time::Duration};
 
 /// The maximum size of a JSON body, in bytes.

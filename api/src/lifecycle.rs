@@ -169,6 +169,7 @@ impl Gateway {
         }
         settings.media.confinement = Some(confinement.clone());
         settings.media.public_url = config.public_url.unwrap_or_else(|| own_url(role, addr));
+        let idle = confinement.clone().end_idle();
         let vault = Vault::open(&store, config.kek, clock.clone())
             .await
             .context("opening the vault")?;
@@ -205,6 +206,7 @@ impl Gateway {
                 .context("starting to fetch link previews")?;
             running.sweep(&services);
         }
+        running.tasks().spawn(idle);
         running.wake(&services);
         running.follow(&services);
         running.keep_time(&services);

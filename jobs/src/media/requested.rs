@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Requested {
     /// The file is fetched now, or is already here.
-    Due(MediaFile),
+    Due(Box<MediaFile>),
     /// There is no such file.
     NotFound,
     /// It cannot be fetched: it is not from WhatsApp, or failed for good.
@@ -36,7 +36,7 @@ pub async fn request(services: &Services, org: OrgId, id: MediaId) -> Result<Req
         return Ok(Requested::NotFound);
     };
     if stored.status.is_awaited() || stored.status == MediaStatus::Available {
-        return Ok(Requested::Due(sealed::open(&key, &stored)?));
+        return Ok(Requested::Due(Box::new(sealed::open(&key, &stored)?)));
     }
     let Some(mut origin @ Origin::WhatsApp { .. }) = sealed::origin(&key, &stored)? else {
         return Ok(Requested::Nothing);
@@ -59,5 +59,5 @@ pub async fn request(services: &Services, org: OrgId, id: MediaId) -> Result<Req
         error: None,
         ..stored
     };
-    Ok(Requested::Due(sealed::open(&key, &due)?))
+    Ok(Requested::Due(Box::new(sealed::open(&key, &due)?)))
 }

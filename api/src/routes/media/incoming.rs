@@ -11,7 +11,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use passerelle_jobs::media::clean_media_type;
-use poem::{Body, Request, RequestBody, Result, web::Multipart};
+use poem::{Body, Request, RequestBody, Result, http::header, web::Multipart};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry},
@@ -36,11 +36,15 @@ pub(super) struct Form {
     form: Multipart,
     /// Cancelled once the file's header is read. Until then the body may have [`FORM_HEAD_MAX`] bytes.
     opened: CancellationToken,
+    /// The size of the form in bytes, which is about that of its file, if the request says it.
+    size: Option<u64>,
 }
 
 /// The file in a form.
 pub(super) struct Part {
     pub(super) bytes: Stream,
+    /// About its size in bytes, if it is known.
+    pub(super) size: Option<u64>,
     pub(super) file_name: Option<String>,
     /// What the form says that it is.
     pub(super) mime_type: Option<String>,
@@ -68,6 +72,7 @@ impl Form {
                 });
                 return Ok(Part {
                     bytes: bytes.boxed(),
+                    size: self.size,
                     file_name,
                     mime_type,
                 });
@@ -121,12 +126,21 @@ fn bounded(body: Body, opened: CancellationToken) -> Body {
 }
 
 /// A body that is a file.
-pub(super) struct Raw(poem::Body);
+pub(super) struct Raw {
+    body: Body,
+    /// Its size in bytes, if the request says it.
+    pub(super) size: Option<u64>,
+}
 
 impl Raw {
     pub(super) fn open(self) -> Stream {
-        self.0.into_bytes_stream().boxed()
+        self.body.into_bytes_stream().boxed()
     }
+}
+
+/// Returns the size of the body in bytes, if the request says it.
+fn size(request: &Request) -> Option<u64> {
+    request.header(header::CONTENT_LENGTH)?.parse().ok()
 }
 
 fn binary() -> MetaSchema {
@@ -173,7 +187,11 @@ impl<'a> ApiExtractor<'a> for Form {
             Problem::new(Code::UnsupportedMediaType)
                 .detail("The body must be multipart/form-data with a boundary.")
         })?;
-        Ok(Self { form, opened })
+        Ok(Self {
+            form,
+            opened,
+            size: size(request),
+        })
     }
 }
 
@@ -190,10 +208,13 @@ impl<'a> ApiExtractor<'a> for Raw {
     }
 
     async fn from_request(
-        _: &'a Request,
+        request: &'a Request,
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        Ok(Self(body.take()?))
+        Ok(Self {
+            body: body.take()?,
+            size: size(request),
+        })
     }
 }

@@ -17,7 +17,7 @@ use passerelle_jobs::{
     model::MediaFile,
     services::{UPLOADS, UPLOADS_OF_ONE},
 };
-use poem::{Request, http::header, web::Data};
+use poem::{Request, web::Data};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
@@ -177,14 +177,13 @@ impl MediaFiles {
         file_name: Query<Option<String>>,
         /// The media type of a document, instead of the type in the form. It counts where the content does not say it.
         mime_type: Query<Option<String>>,
-        request: &Request,
         body: Form,
     ) -> Result<Created<Media>, Problem> {
         let given = given(mime_type.0.as_deref())?;
         let part = body.open().await?;
         let upload = Upload {
             kind: kind.0.into(),
-            size: size(request),
+            size: part.size,
             file_name: file_name.0.or(part.file_name),
             mime_type: given.or(part.mime_type),
         };
@@ -205,12 +204,11 @@ impl MediaFiles {
         file_name: Query<Option<String>>,
         /// The media type of a document. It counts where the content does not say it.
         mime_type: Query<Option<String>>,
-        request: &Request,
         body: Raw,
     ) -> Result<Created<Media>, Problem> {
         let upload = Upload {
             kind: kind.0.into(),
-            size: size(request),
+            size: body.size,
             file_name: file_name.0,
             mime_type: given(mime_type.0.as_deref())?,
         };
@@ -270,7 +268,7 @@ impl MediaFiles {
             Requested::NotFound => return Err(not_found()),
             Requested::Nothing => return Err(Problem::new(Code::MediaNotFetchable)),
         };
-        Ok(Success::of(media::view(&services, file).await?.into()))
+        Ok(Success::of(media::view(&services, *file).await?.into()))
     }
 
     /// Delete a file.
@@ -322,11 +320,6 @@ fn given(mime_type: Option<&str>) -> Result<Option<String>, Problem> {
         Problem::new(code).parameter("mime_type", code.as_str(), "a media type such as text/csv")
     })?;
     Ok(Some(clean))
-}
-
-/// Returns the size of the body, which is about that of the file, if the request says it.
-fn size(request: &Request) -> Option<u64> {
-    request.header(header::CONTENT_LENGTH)?.parse().ok()
 }
 
 async fn take(

@@ -4,12 +4,7 @@
 //! A worker serves one organisation: what a file may have left behind in it is seen by no other one. It is
 //! replaced after a fault and after [`FILES_MAX`] files, and ends after a while without work.
 
-use std::{
-    io,
-    process::Stdio,
-    sync::{Arc, Weak},
-    time::{Duration, Instant},
-};
+use std::{io, process::Stdio, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -32,7 +27,7 @@ const LIMITS: Limits = Limits {
 };
 /// A worker is replaced after so many files.
 const FILES_MAX: u32 = 100;
-/// How many workers may wait for work, and how long.
+/// How many workers may wait for work, and how long: at most twice this time.
 const IDLE_MAX: usize = 8;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a worker that broke off may take to end.
@@ -40,14 +35,7 @@ const END: Duration = Duration::from_secs(2);
 
 /// Workers that wait for work.
 #[derive(Debug, Default)]
-pub(super) struct Idle(Mutex<Waiting>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    workers: Vec<Worker>,
-    /// Whether a task ends those that wait too long.
-    is_swept: bool,
-}
+pub(super) struct Idle(Mutex<Vec<Worker>>);
 
 #[derive(Debug)]
 struct Worker {
@@ -56,56 +44,55 @@ struct Worker {
     input: ChildStdin,
     output: ChildStdout,
     files: u32,
-    since: Instant,
+    /// Whether it already waited at the last look.
+    waited: bool,
 }
 
 impl Idle {
     pub(super) fn clear(&self) {
-        self.0.lock().workers.clear();
+        self.0.lock().clear();
     }
 
     fn take(&self, org: OrgId) -> Option<Worker> {
-        let workers = &mut self.0.lock().workers;
+        let mut workers = self.0.lock();
         let at = workers.iter().rposition(|worker| worker.org == org)?;
         Some(workers.remove(at))
     }
 
     /// Keeps a worker for the next file of its organisation.
-    fn keep(self: &Arc<Self>, mut worker: Worker) {
+    fn keep(&self, mut worker: Worker) {
         if worker.files >= FILES_MAX {
             return;
         }
-        worker.since = Instant::now();
-        let mut waiting = self.0.lock();
-        if waiting.workers.len() >= IDLE_MAX {
-            waiting.workers.remove(0);
+        worker.waited = false;
+        let mut workers = self.0.lock();
+        if workers.len() >= IDLE_MAX {
+            workers.remove(0);
         }
-        waiting.workers.push(worker);
-        if !std::mem::replace(&mut waiting.is_swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self)));
-        }
+        workers.push(worker);
     }
-}
 
-/// Ends workers that wait too long, until none waits.
-async fn sweep(idle: Weak<Idle>) {
-    loop {
-        tokio::time::sleep(IDLE).await;
-        let Some(idle) = idle.upgrade() else {
-            return;
-        };
-        let mut waiting = idle.0.lock();
-        waiting
-            .workers
-            .retain(|worker| worker.since.elapsed() < IDLE);
-        if waiting.workers.is_empty() {
-            waiting.is_swept = false;
-            return;
+    /// Ends the workers that already waited at the last look.
+    fn look(&self) {
+        let mut workers = self.0.lock();
+        workers.retain(|worker| !worker.waited);
+        for worker in &mut *workers {
+            worker.waited = true;
         }
     }
 }
 
 impl Confinement {
+    /// Ends workers that wait too long for work, until the gateway stops.
+    pub async fn end_idle(self) {
+        while !self.stop.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(IDLE) => self.idle.look(),
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
     /// Does `work` on a file in a worker. Returns what was made of it, or why it is no valid file.
     pub(crate) async fn work(
         &self,
@@ -136,7 +123,7 @@ impl Confinement {
             input,
             output,
             files: 0,
-            since: Instant::now(),
+            waited: false,
         })
     }
 

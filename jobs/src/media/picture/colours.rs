@@ -24,7 +24,7 @@ pub(super) struct Picture {
 
 impl Picture {
     /// Keeps eight bits of each colour.
-    pub(super) fn to_eight_bits(&mut self) {
+    pub(super) fn keep_eight_bits(&mut self) {
         let pixels = std::mem::take(&mut self.pixels);
         let color = pixels.color();
         self.pixels = match (color.has_color(), color.has_alpha()) {

@@ -126,7 +126,7 @@ pub(super) fn picture(mime_type: &str, bytes: &[u8]) -> Result<Ready, BadMedia> 
     } else {
         // Each step works on fewer bytes than the one before.
         if !eight_bits {
-            picture.to_eight_bits();
+            picture.keep_eight_bits();
         }
         if large {
             picture.shrink(SIDE_MAX).map_err(BadMedia::damaged)?;

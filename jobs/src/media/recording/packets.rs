@@ -3,6 +3,7 @@
 use std::io::{Cursor, ErrorKind};
 
 use symphonia::core::{
+    audio::Channels,
     codecs::{CODEC_TYPE_NULL, CodecParameters},
     errors::Error,
     formats::{FormatOptions, FormatReader, Packet},
@@ -64,7 +65,7 @@ impl Packets {
         let (id, codec) = (track.id, track.codec_params.clone());
         in_bounds(
             codec.sample_rate,
-            codec.channels.map(|channels| channels.count()),
+            codec.channels.map(Channels::count),
             codec.max_frames_per_packet,
         )?;
         let announced = codec.n_frames.filter(|_| announces(mime_type, bytes));

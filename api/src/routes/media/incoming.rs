@@ -33,7 +33,7 @@ const PIECE: usize = 4 << 10;
 
 /// A body that is a form with a file.
 pub(super) struct Form {
-    form: Multipart,
+    parts: Multipart,
     /// Cancelled once the file's header is read. Until then the body may have [`FORM_HEAD_MAX`] bytes.
     opened: CancellationToken,
     /// The size of the form in bytes, which is about that of its file, if the request says it.
@@ -54,7 +54,7 @@ impl Form {
     /// Returns the file.
     pub(super) async fn open(mut self) -> Result<Part, Problem> {
         while let Some(field) = self
-            .form
+            .parts
             .next_field()
             .await
             .map_err(|error| broken(&error))?
@@ -63,7 +63,7 @@ impl Form {
                 self.opened.cancel();
                 let file_name = field.file_name().map(str::to_owned);
                 let mime_type = field.content_type().and_then(clean_media_type);
-                let form = self.form;
+                let form = self.parts;
                 let bytes = ReaderStream::new(field.into_async_read());
                 // The form must stay open while its field is read.
                 let bytes = bytes.map(move |chunk| {
@@ -188,7 +188,7 @@ impl<'a> ApiExtractor<'a> for Form {
                 .detail("The body must be multipart/form-data with a boundary.")
         })?;
         Ok(Self {
-            form,
+            parts: form,
             opened,
             size: size(request),
         })

@@ -10,6 +10,7 @@
 //! | `operators` | keys that the operator revokes, suspended organisations, few pairing codes |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 //! | `lists` | lists whose queries are long |
+//! | `requests` | one request limit over all processes |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `streams` | a stream of QR codes ends with its key |
 //! | `usage` | what is used of each limit, for the organisation and the operator |
@@ -27,6 +28,7 @@ mod foreign_ids;
 mod lists;
 mod number;
 mod operators;
+mod requests;
 mod sessions;
 mod streams;
 mod usage;

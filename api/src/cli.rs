@@ -234,7 +234,7 @@ pub struct Gateway {
         value_name = "N"
     )]
     pub sessions_per_organisation: i64,
-    /// Requests per minute that an organisation may send to one process; a tenth of them may come at once
+    /// Requests per minute that an organisation may send, to all processes together; a tenth of them may come at once
     #[arg(
         long,
         env = "PASSERELLE_REQUESTS_PER_MINUTE",

@@ -24,6 +24,7 @@ pub mod auth;
 pub mod body;
 mod bucket;
 pub mod cli;
+mod common_limit;
 pub mod config;
 #[cfg(feature = "sandbox")]
 pub mod demo;

@@ -36,6 +36,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     addresses::Addresses,
     auth::{self, AdminKey},
+    common_limit,
     config::Config,
     next_steps,
     quota::Quotas,
@@ -221,10 +222,15 @@ impl Gateway {
             Admin::Given(key) => (Some(key.clone()), AdminKey::new(Some(key))),
             Admin::Made(key) => (made_admin_key.then_some(key), AdminKey::default()),
         };
+        let quotas = Quotas::new(config.requests_per_minute);
+        if matches!(role, Role::All | Role::Api) {
+            let sharing = common_limit::share(services.clone(), quotas.clone(), stop.clone());
+            running.tasks().spawn(sharing);
+        }
         let parts = Parts {
             services: services.clone(),
             admin: guard,
-            quotas: Quotas::new(config.requests_per_minute),
+            quotas,
             addresses: Arc::clone(&config.addresses),
             stop: stop.clone(),
             metrics,

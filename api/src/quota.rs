@@ -1,4 +1,5 @@
-//! The limits of an organisation: requests per minute, and open streams. Each process counts for itself.
+//! The limits of an organisation: requests per minute, which the processes of a cluster share
+//! ([`common_limit`](crate::common_limit)), and open streams, which each process counts for itself.
 //!
 //! A tenth of the requests of a minute may come at once, and the budget is refilled evenly ([`Bucket`]).
 //! Every answer has the `RateLimit` headers of draft-ietf-httpapi-ratelimit-headers-10.
@@ -6,7 +7,10 @@
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use passerelle_jobs::{ids::OrgId, usage::Used};
+use passerelle_jobs::{
+    ids::OrgId,
+    usage::{Spent, Used},
+};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
@@ -63,6 +67,36 @@ impl Quotas {
             left: bucket.left(rate, now),
         };
         (standing, taken.map_err(refusal))
+    }
+
+    /// Returns what every organisation that asked since the last call was let through.
+    pub(crate) fn spent(&self) -> Vec<Spent> {
+        let now = Instant::now();
+        let mut requests = self.0.requests.lock();
+        let spent = requests.iter_mut().filter_map(|(org, bucket)| {
+            let (requests, since) = bucket.report(now)?;
+            Some(Spent {
+                org: *org,
+                requests,
+                since,
+            })
+        });
+        spent.collect()
+    }
+
+    /// Returns after how long one more request may come.
+    pub(crate) fn every(&self) -> Duration {
+        self.0.rate.every
+    }
+
+    /// Learns how long each budget needed until it was whole at `sent`.
+    pub(crate) fn learn(&self, sent: Instant, budgets: Vec<(OrgId, Duration)>) {
+        let mut requests = self.0.requests.lock();
+        for (org, left) in budgets {
+            if let Some(bucket) = requests.get_mut(&org) {
+                bucket.learn(self.0.rate, sent, left);
+            }
+        }
     }
 
     /// Returns how many requests the organisation may make at once, and how many of them are used up.

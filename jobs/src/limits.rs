@@ -4,7 +4,13 @@ pub use passerelle_engine::{content::TEXT_MAX, store::QUERY_MAX, whatsapp::UNLIN
 
 pub use crate::{
     endpoints::ENDPOINTS_MAX,
-    media::{CHANNELS_MAX, INLINE_MAX, LINK, RATE_MAX, UPLOAD_PATIENCE, URL_AGAIN},
+    media::{
+        INLINE_MAX,
+        fetch::URL_AGAIN,
+        ingest::UPLOAD_PATIENCE,
+        recording::packets::{CHANNELS_MAX, RATE_MAX},
+        view::LINK,
+    },
     messages::target::{DELETE_WINDOW, EDIT_WINDOW},
     model::PAGE_MAX,
     safety::{

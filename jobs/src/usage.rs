@@ -1,4 +1,6 @@
-//! What an organisation uses of its limits.
+//! What an organisation uses of its limits, and the request limits that all processes share.
+
+use std::time::Duration;
 
 use passerelle_engine::ids::{OrgId, SessionId};
 
@@ -11,6 +13,8 @@ use crate::{
     services::Services,
     store,
 };
+
+pub use crate::store::system::request_budgets::Spent;
 
 /// The most lanes that [`Usage::lanes`] has.
 const LANES_MAX: i64 = 100;
@@ -66,6 +70,24 @@ pub async fn read(services: &Services, org: OrgId) -> Result<Option<Usage>, Faul
             .map(|(session, waiting)| (session, of(waiting, of_lane)))
             .collect(),
     }))
+}
+
+/// Returns whether several processes may have to share the request limits.
+pub fn is_shared(services: &Services) -> bool {
+    services.is_shared()
+}
+
+/// Adds what this process let through to what all processes did. A request comes back after `every`. Returns how
+/// long the budget of each organisation needs until it is whole again.
+pub async fn spend(
+    services: &Services,
+    spent: Vec<Spent>,
+    every: Duration,
+) -> Result<Vec<(OrgId, Duration)>, Fault> {
+    let write = services.store().write_system(move |tx| {
+        Box::pin(async move { store::system::request_budgets::spend(tx, &spent, every).await })
+    });
+    Ok(write.await?)
 }
 
 fn of(used: u64, allowed: u64) -> Used {

@@ -111,7 +111,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 23] = [
+    const ASKED_FOR: [(&str, &str); 24] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -150,6 +150,10 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/sweep.rs", "sweeps"),
         ("jobs/src/time.rs", "the database's clock"),
         ("jobs/src/webhook/claims.rs", "claims of due deliveries"),
+        (
+            "jobs/src/usage.rs",
+            "the request limits that processes share",
+        ),
     ];
     let everywhere = ["api/src", "jobs/src", "engine/src"];
     for word in ["SystemTx", "SystemRead"] {

@@ -25,7 +25,7 @@ pub(crate) mod error;
 pub(crate) mod fetch;
 pub(crate) mod film;
 pub(crate) mod incoming;
-mod ingest;
+pub(crate) mod ingest;
 mod kinds;
 mod link;
 pub(crate) mod objects;
@@ -34,7 +34,7 @@ mod pages;
 mod picture;
 mod reader;
 mod ready;
-mod recording;
+pub(crate) mod recording;
 mod requested;
 pub(crate) mod retention;
 mod room;
@@ -63,16 +63,14 @@ pub(crate) use self::source::client;
 pub use self::{
     confined::{Confinement, obey},
     error::{BadFile, BadMedia, IngestError},
-    fetch::URL_AGAIN,
     film::ffmpeg::Ffmpeg,
-    ingest::{UPLOAD_PATIENCE, Upload, ingest},
+    ingest::{Upload, ingest},
     kinds::{INLINE_MAX, clean_media_type},
     link::{SignedUrl, open as open_link},
     objects::{Objects, ObjectsError},
     outgoing::{MediaSource, SourceError},
-    recording::{CHANNELS_MAX, RATE_MAX},
     requested::{Requested, request},
-    view::{LINK, View, sha256},
+    view::{View, sha256},
 };
 use crate::{
     error::Fault,

@@ -12,6 +12,7 @@ pub(crate) mod hosts;
 pub(crate) mod media_claims;
 pub(crate) mod numbers;
 pub(crate) mod preview_claims;
+pub(crate) mod request_budgets;
 pub(crate) mod settlements;
 
 use std::{collections::HashMap, time::Duration};

@@ -52,9 +52,13 @@ const OWNERS: &[(&str, Owner)] = &[
     ("message", Session),
     ("number", System),
     ("number_check", Session),
+    // A digest of a phone number, whichever organisations have linked it.
+    ("number", System),
     ("organisation", Organisation),
     // Counts for an hour, for the organisation, after its session is deleted, too.
     ("pairing_code", Organisation),
+    // A time of the organisation, and nothing of its sessions.
+    ("request_budget", Organisation),
     ("session", Organisation),
     ("vault_check", System),
 ];

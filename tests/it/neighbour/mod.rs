@@ -10,6 +10,7 @@
 //! | `operators` | keys that the operator revokes, suspended organisations, few pairing codes |
 //! | `bad_jobs` | the same for rows that are jobs: deliveries and files, in every shape |
 //! | `lists` | lists whose queries are long |
+//! | `requests` | one request limit over all processes |
 //! | `sessions` | sessions without end, and sessions that show QR codes |
 //! | `streams` | a stream of QR codes ends with its key |
 //! | `usage` | what is used of each limit, for the organisation and the operator |
@@ -29,6 +30,7 @@ mod lists;
 mod number;
 mod older;
 mod operators;
+mod requests;
 mod sessions;
 mod streams;
 mod usage;

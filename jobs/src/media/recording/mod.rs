@@ -8,14 +8,13 @@
 //! | `opus` | streams of Opus out of their containers, and as one stream again |
 
 pub(super) mod opus;
-pub(super) mod packets;
+pub(crate) mod packets;
 
 use std::io::Cursor;
 
 use passerelle_engine::media::Looks;
 
 use self::packets::Packets;
-pub use self::packets::{CHANNELS_MAX, RATE_MAX};
 use super::kinds::iso;
 use crate::media::{error::BadMedia, ready::plain};
 

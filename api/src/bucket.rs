@@ -58,11 +58,14 @@ impl Bucket {
     pub(crate) fn report(&mut self, now: Instant) -> Option<(u32, Duration)> {
         let told = (self.untold, now.saturating_duration_since(self.first));
         self.untold = 0;
-        match std::mem::take(&mut self.asked) {
-            true if told.0 == 0 => Some((0, Duration::ZERO)),
-            true => Some(told),
-            false => None,
+        if !std::mem::take(&mut self.asked) {
+            return None;
         }
+        Some(if told.0 == 0 {
+            (0, Duration::ZERO)
+        } else {
+            told
+        })
     }
 
     /// Learns that the budget needed `left` until it was whole at `sent`, with all that was reported till then. It

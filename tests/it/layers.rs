@@ -149,11 +149,11 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/store/plans.rs", "a test of SQLite's plans"),
         ("jobs/src/sweep.rs", "sweeps"),
         ("jobs/src/time.rs", "the database's clock"),
-        ("jobs/src/webhook/claims.rs", "claims of due deliveries"),
         (
             "jobs/src/usage.rs",
             "the request limits that processes share",
         ),
+        ("jobs/src/webhook/claims.rs", "claims of due deliveries"),
     ];
     let everywhere = ["api/src", "jobs/src", "engine/src"];
     for word in ["SystemTx", "SystemRead"] {

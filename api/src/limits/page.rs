@@ -145,8 +145,13 @@ fn paced((at_once, every): of_jobs::Pacing) -> String {
 }
 
 fn requests() -> Vec<Row> {
+    let mut rows = bodies();
+    rows.extend(connections_and_lists());
+    rows
+}
+
+fn bodies() -> Vec<Row> {
     let a_minute = FLAGS.requests_per_minute;
-    let ((_, lists), (_, lists_on_sqlite)) = (of_jobs::LISTS_ON_POSTGRES, of_jobs::LISTS_ON_SQLITE);
     let held = |all, of_one| {
         format!(
             "{} in a process, {} of one organisation",
@@ -204,6 +209,12 @@ fn requests() -> Vec<Row> {
         )
         .code(Code::RequestTimeout)
         .code(Code::DeadlineExceeded),
+    ]
+}
+
+fn connections_and_lists() -> Vec<Row> {
+    let ((_, lists), (_, lists_on_sqlite)) = (of_jobs::LISTS_ON_POSTGRES, of_jobs::LISTS_ON_SQLITE);
+    vec![
         row("connections of a process", number(CONNECTIONS_MAX as u64)).then("further ones wait"),
         row(
             "connections of an IP address (of IPv6: a /64)",
@@ -445,7 +456,9 @@ fn webhooks() -> Vec<Row> {
     ]
 }
 
-const TABLES: [(&str, fn() -> Vec<Row>); 5] = [
+type Table = (&'static str, fn() -> Vec<Row>);
+
+const TABLES: [Table; 5] = [
     ("Requests", requests),
     ("Numbers", numbers),
     ("Messages", messages),

@@ -50,10 +50,9 @@ const OWNERS: &[(&str, Owner)] = &[
     ("live", Session),
     ("media", Session),
     ("message", Session),
-    ("number", System),
-    ("number_check", Session),
     // A digest of a phone number, whichever organisations have linked it.
     ("number", System),
+    ("number_check", Session),
     ("organisation", Organisation),
     // Counts for an hour, for the organisation, after its session is deleted, too.
     ("pairing_code", Organisation),

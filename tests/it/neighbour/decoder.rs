@@ -179,7 +179,7 @@ async fn a_stop_waits_for_no_decoder(backing: Backing) -> Result<Finished> {
 
 /// Writes a program that becomes the gateway on a kernel that refuses these system calls.
 fn on_a_kernel_without(calls: &[i64], folder: &Path) -> Result<PathBuf> {
-    let gateway = sandbox_binary()?;
+    let gateway = sandbox_binary()?.display().to_string();
     let program = folder.join("gateway");
     let text = format!(
         r#"#!/usr/bin/python3

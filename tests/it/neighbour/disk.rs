@@ -146,10 +146,8 @@ async fn files_make_room_before_the_disk_of_the_database_is_full() -> Result<()>
     )
     .await?;
     assert_eq!(status(&kept[2]).await?, 200, "more was deleted than needed");
-    assert_eq!(
-        super::counted(&world, "passerelle_media_deleted_for_room_total").await?,
-        1.0
-    );
+    let counted = super::counted(&world, "passerelle_media_deleted_for_room_total").await?;
+    assert!((0.5..1.5).contains(&counted), "{counted}");
     world.finish().await.map(drop)
 }
 

@@ -6,7 +6,7 @@ use passerelle_tests::{
     api::{Base, Reply},
     soon,
 };
-use std::time::Instant;
+use tokio::time::Instant;
 
 mod cluster {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

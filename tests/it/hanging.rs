@@ -79,7 +79,7 @@ async fn an_address_that_hangs_is_tried_again_and_then_given_up(
     )
     .await?;
     assert_eq!(failed.error_code(), "media_unreachable");
-    assert_eq!(shop.asked("/silent"), 4);
+    assert_eq!(shop.asked("/silent"), 3);
     for (path, id) in &sent[1..] {
         let message = world.api.message_at(id, "sent").await;
         message.with_context(|| format!("{path} was sent"))?;

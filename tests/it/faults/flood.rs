@@ -1,4 +1,4 @@
-//! More deliveries are due at once than the queue in Redis may hold.
+//! Many more deliveries are due at once than may be made.
 
 use anyhow::Result;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -12,14 +12,12 @@ use tempfile::TempDir;
 
 const CONTACT: &str = "+4915199000001";
 const WORKERS: [&str; 2] = ["worker-a", "worker-b"];
-/// An endpoint has at most four attempts in flight, an organisation at most twenty endpoints. So 30
-/// organisations could have 2,400 attempts in flight, more than the queue's bound.
 const ORGANISATIONS: u32 = 30;
 const ENDPOINTS: usize = 20;
-/// The limit of waiting tokens in Redis.
-const BOUND: u64 = 2_000;
-/// Texts to each organisation, each reported to all its endpoints: nine thousand deliveries. Fewer would
-/// not reach the bound.
+/// The most tokens that wait in Redis: each organisation may have 16 attempts under way. More tokens could
+/// not be claimed.
+const BOUND: u64 = 16 * ORGANISATIONS as u64;
+/// Texts to each organisation, each reported to all its endpoints: nine thousand deliveries.
 const TEXTS: usize = 15;
 const DRAINED: Duration = Duration::from_mins(5);
 

@@ -164,7 +164,9 @@ async fn without_sessions(
     }
     gone(&world, &sessions).await?;
     let left = world.gateway.database.rows_with(&world.org).await?;
-    let left: Vec<_> = left.into_keys().collect();
+    // In a database that processes share, the request limit of the organisation stays, too.
+    let left = left.into_keys().filter(|table| table != "request_budget");
+    let left: Vec<_> = left.collect();
     assert_eq!(
         left,
         ["api_key", "contact", "data_key", "endpoint", "organisation"]

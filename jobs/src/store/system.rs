@@ -325,13 +325,15 @@ pub(crate) async fn next_lane_at(
         .await
 }
 
-/// Returns queued messages past their time, and whether each may have been sent before.
+/// Returns queued messages past their time, and whether each may have been sent before. Those of deleted
+/// sessions are erased, not expired.
 pub(crate) async fn overdue(
     conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Vec<(OrgId, SessionId, MessageId, bool)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, session_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 ORDER BY expires_at LIMIT 200",
+        "SELECT org_id, session_id, id, resends FROM message WHERE status = 'queued' AND expires_at < $1 \
+         AND session_id NOT IN (SELECT id FROM session WHERE deleted_at IS NOT NULL) ORDER BY expires_at LIMIT 200",
     )
     .bind(now)
     .fetch_all(&mut **conn)

@@ -132,13 +132,17 @@ impl<E: Endpoint<Output = Response>> Edge<E> {
 }
 
 /// Returns the path without the signatures of links to files: anyone who has one may read the file. A link is
-/// a long segment with dots, and its signature follows the last one. It may stand anywhere in the path,
-/// because a proxy or a typing error may have put something before it.
+/// a long segment: three parts and its signature, with dots between them. Something may stand before or after
+/// it, in the path or in the segment, because of a proxy or a typing error.
 fn without_signature(path: &str) -> String {
     const LONG: usize = 40;
-    let shown = |segment: &str| match segment.rsplit_once('.') {
-        Some((payload, _)) if segment.len() > LONG => format!("{payload}.[signature]"),
-        _ => segment.to_owned(),
+    let shown = |segment: &str| {
+        let parts: Vec<_> = segment.split(['.', '%']).collect();
+        let kept = parts.len().saturating_sub(1).min(3);
+        if kept == 0 || segment.len() <= LONG {
+            return segment.to_owned();
+        }
+        format!("{}.[signature]", parts[..kept].join("."))
     };
     path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }
@@ -261,6 +265,10 @@ mod tests {
         for before in ["/media/", "/media//", "/gateway/media/", "/"] {
             let shown = without_signature(&format!("{before}{link}.c2VjcmV0"));
             assert_eq!(shown, format!("{before}{link}.[signature]"));
+            for after in [".", ".jpg", "%2E"] {
+                let shown = without_signature(&format!("{before}{link}.c2VjcmV0{after}"));
+                assert_eq!(shown, format!("{before}{link}.[signature]"), "{after}");
+            }
         }
         for plain in [
             "/",

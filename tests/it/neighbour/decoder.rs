@@ -23,6 +23,7 @@ use tokio::time::Instant;
 on_both_stores!(
     a_file_that_takes_memory_or_time_or_kills_is_damaged_and_holds_up_nobody,
     a_file_at_an_address_that_kills_its_decoder_is_damaged,
+    a_file_that_ends_the_whole_process_is_given_up_after_three_tries,
     a_stop_waits_for_no_decoder,
 );
 
@@ -140,6 +141,34 @@ async fn a_file_at_an_address_that_kills_its_decoder_is_damaged(
     let failed = world.api.message_at(&message.id, "failed").await?;
     assert_eq!(failed.error_code(), "media_damaged");
     assert_eq!(shop.asked("/photo.jpg"), 1, "it was fetched again");
+    world.finish().await
+}
+
+async fn a_file_that_ends_the_whole_process_is_given_up_after_three_tries(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut world = World::start(backing).await?;
+    let session = world.linked("+4915170000001").await?.id;
+    let shop = Shop::open().await?;
+    let url = shop.put("/photo.jpg", Page::Hanging);
+    let body = json!({ "type": "image", "image": { "url": url } });
+    let message = world.api.send_kind(&session, CONTACT, body).await?;
+    soon("it is fetched", async || {
+        Ok((shop.asked("/photo.jpg") > 0).then_some(()))
+    })
+    .await?;
+    world.gateway.kill().await?;
+    // As if each of three processes had ended while it fetched the file.
+    let third = "UPDATE media SET attempts = 3, due_at = 0 WHERE status = 'fetching'";
+    assert_eq!(world.gateway.database.execute(third).await?, 1);
+    shop.put("/photo.jpg", Page::File("image/jpeg", PHOTO.to_vec()));
+    let asked = shop.asked("/photo.jpg");
+    world.gateway.start().await?;
+    let message = world.api.whole_message(&message.id).await?;
+    let file = message["image"]["media_id"].as_str().context("its file")?;
+    let file = world.api.media_at(file, "failed").await?;
+    assert_eq!(file["error"]["code"], "media_damaged");
+    assert_eq!(shop.asked("/photo.jpg"), asked, "it was fetched again");
     world.finish().await
 }
 

@@ -72,6 +72,7 @@ impl Bucket {
     fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.filled_at);
         self.filled_at = now;
+        let since = if self.is_asked { since } else { Duration::ZERO };
         self.tokens = (self.tokens + since.as_secs_f64() * self.own()).min(self.own().max(1.0));
         while now.saturating_duration_since(self.clean_since) >= CLEAN {
             self.clean_since += CLEAN;
@@ -81,10 +82,8 @@ impl Bucket {
 
     /// Takes a token. If there is none, returns how long until there is one.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        if !std::mem::replace(&mut self.is_asked, true) {
-            self.filled_at = now;
-        }
         self.fill(now);
+        self.is_asked = true;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
@@ -142,6 +141,17 @@ mod tests {
         let rested = begun + Duration::from_secs(30);
         let one = taken(&mut bucket, rested, Duration::from_millis(100));
         assert_eq!(one, 5);
+    }
+
+    #[test]
+    fn the_time_before_the_first_request_fills_nothing() {
+        let now = Instant::now();
+        let mut bucket = bucket(now);
+        // A host counts the processes at its address before its sessions ask.
+        let shared = now + Duration::from_secs(5);
+        bucket.share(1, shared);
+        assert!(bucket.take(shared).is_err());
+        assert!(bucket.take(shared + Duration::from_millis(200)).is_ok());
     }
 
     #[test]

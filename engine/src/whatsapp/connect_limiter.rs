@@ -199,6 +199,8 @@ impl State {
             self.enter(&candidate);
             return None;
         }
+        let session = candidate.session;
+        tracing::debug!(session.id = %session, "it waits to connect");
         let (enter, entered) = oneshot::channel();
         self.arrivals += 1;
         let before = self.waiting.get(&candidate.session);

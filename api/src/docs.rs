@@ -3,9 +3,16 @@
 //! `/openapi-3.0.json` the same for generators that read only OpenAPI 3.0.
 //!
 //! None of them is an operation of the document: an SDK made from it would get methods that return HTML.
+//!
+//! The document and the files of Swagger UI are made when one of them is first asked for: that takes longer
+//! than all else at a start, and most processes are never asked.
 
-use std::sync::Arc;
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
 
+use bytes::Bytes;
 use poem::{
     Endpoint, EndpointExt as _, IntoResponse, Response, Route,
     endpoint::make_sync,
@@ -92,21 +99,48 @@ const START: &str = "SwaggerUIBundle({
 });
 ";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The forms of the document as they are sent.
+struct Forms {
+    whole: Bytes,
+    without_webhooks: Bytes,
+    three_zero: Bytes,
+}
+
+impl Forms {
+    fn of(documents: &Documents) -> Self {
+        let json = |document: &Value| {
+            Bytes::from(serde_json::to_string(document).expect("JSON serialises"))
+        };
+        Self {
+            whole: json(&documents.whole),
+            without_webhooks: json(&documents.without_webhooks),
+            three_zero: json(&documents.three_zero),
+        }
+    }
+}
+
 /// The two files of Swagger UI in poem-openapi.
 struct Assets {
-    script: String,
-    style: String,
+    script: Bytes,
+    style: Bytes,
 }
 
 impl Assets {
+    fn of_poem() -> Self {
+        let page = poem_openapi::OpenApiService::new((), "", "").swagger_ui_html();
+        Self::cut(&page).expect("poem-openapi inlines Swagger UI; a test checks it")
+    }
+
     /// Cuts the files out of a page. poem-openapi offers only a page with both inline, which a strict policy
     /// refuses.
     fn cut(page: &str) -> Option<Self> {
         let style = between(page, "<style charset=\"UTF-8\">", "</style>")?;
         let script = between(page, "<script charset=\"UTF-8\">", "</script>\n</head>")?;
         Some(Self {
-            script: script.to_owned(),
-            style: style.to_owned(),
+            script: script.to_owned().into(),
+            style: style.to_owned().into(),
         })
     }
 }
@@ -116,31 +150,36 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
     Some(rest.split_once(to)?.0)
 }
 
-/// Adds the pages to `route`. `inlined` is `OpenApiService::swagger_ui_html`.
-pub fn add(route: Route, documents: &Documents, inlined: &str) -> Route {
-    let assets = Assets::cut(inlined).expect("poem-openapi inlines Swagger UI; a test checks it");
+/// Adds the pages to `route`.
+pub fn add(route: Route, documents: fn() -> Documents) -> Route {
+    let forms = Arc::new(LazyLock::new(move || Forms::of(&documents())));
+    let script = Arc::new(LazyLock::new(Assets::of_poem));
+    let style = Arc::clone(&script);
     route
         .at(
             "/openapi.json",
-            document(&documents.whole, &documents.without_webhooks),
+            document(Arc::clone(&forms), |forms, webhooks| match webhooks {
+                true => &forms.whole,
+                false => &forms.without_webhooks,
+            }),
         )
         .at(
             "/openapi-3.0.json",
-            document(&documents.three_zero, &documents.three_zero),
+            document(forms, |forms, _| &forms.three_zero),
         )
         .at("/docs", page(PAGE.to_owned()))
         .at("/docs/problems", page(problems()))
         .at(
             "/docs/start.js",
-            file("text/javascript; charset=utf-8", START.to_owned()),
+            file(SCRIPT, || Bytes::from_static(START.as_bytes())),
         )
         .at(
             "/docs/swagger-ui.js",
-            file("text/javascript; charset=utf-8", assets.script),
+            file(SCRIPT, move || script.script.clone()),
         )
         .at(
             "/docs/swagger-ui.css",
-            file("text/css; charset=utf-8", assets.style),
+            file("text/css; charset=utf-8", move || style.style.clone()),
         )
 }
 
@@ -167,36 +206,35 @@ struct Wanted {
     webhooks: Option<bool>,
 }
 
-/// Answers with the whole document, or without its webhooks if the query has `webhooks=false`.
-fn document(whole: &Value, without_webhooks: &Value) -> impl Endpoint<Output = Response> + 'static {
-    let json =
-        |document| bytes::Bytes::from(serde_json::to_string(document).expect("JSON serialises"));
-    let (whole, without_webhooks) = (json(whole), json(without_webhooks));
+/// Answers with the form that `choose` returns. It is told whether webhooks are wanted: `webhooks=false` in the
+/// query says no.
+fn document(
+    forms: Arc<impl Deref<Target = Forms> + Send + Sync + 'static>,
+    choose: fn(&Forms, bool) -> &Bytes,
+) -> impl Endpoint<Output = Response> + 'static {
     let answer = make_sync(move |request: poem::Request| {
         let Ok(wanted) = request.params::<Wanted>() else {
             let problem = Problem::new(Code::ValidationFailed);
             return Err(problem.parameter("webhooks", "invalid", "`true` or `false`"));
         };
-        let document = if wanted.webhooks == Some(false) {
-            &without_webhooks
-        } else {
-            &whole
-        };
-        Ok(no_cache("application/json", document))
+        let document = choose(&forms, wanted.webhooks.unwrap_or(true));
+        Ok(no_cache("application/json", document.clone()))
     });
     poem::RouteMethod::new().get(answer)
 }
 
-fn no_cache(kind: &'static str, content: &bytes::Bytes) -> Response {
+fn no_cache(kind: &'static str, content: Bytes) -> Response {
     Response::builder()
         .content_type(kind)
         .header(header::CACHE_CONTROL, "no-cache")
-        .body(content.clone())
+        .body(content)
 }
 
-fn file(kind: &'static str, content: String) -> impl Endpoint<Output = Response> + 'static {
-    let content = bytes::Bytes::from(content);
-    poem::RouteMethod::new().get(make_sync(move |_| no_cache(kind, &content)))
+fn file(
+    kind: &'static str,
+    content: impl Fn() -> Bytes + Send + Sync + 'static,
+) -> impl Endpoint<Output = Response> + 'static {
+    poem::RouteMethod::new().get(make_sync(move |_| no_cache(kind, content())))
 }
 
 fn page(content: String) -> impl Endpoint<Output = Response> + 'static {
@@ -233,12 +271,13 @@ mod tests {
 
     #[test]
     fn swagger_ui_is_cut_out_whole() {
-        let service = poem_openapi::OpenApiService::new((), "x", "1");
-        let assets = Assets::cut(&service.swagger_ui_html()).unwrap();
-        assert!(assets.script.contains("SwaggerUIBundle"));
-        assert!(assets.script.len() > 500_000, "{}", assets.script.len());
-        assert!(!assets.script.contains("<div id=\"ui\">"));
-        assert!(assets.style.contains(".swagger-ui"));
+        let assets = Assets::of_poem();
+        let text = |file: &Bytes| String::from_utf8(file.to_vec()).unwrap();
+        let (script, style) = (text(&assets.script), text(&assets.style));
+        assert!(script.contains("SwaggerUIBundle"));
+        assert!(script.len() > 500_000, "{}", script.len());
+        assert!(!script.contains("<div id=\"ui\">"));
+        assert!(style.contains(".swagger-ui"));
     }
 
     #[test]

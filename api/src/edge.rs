@@ -3,7 +3,7 @@
 //! It gives each request an id, writes the log and the metrics, and catches panics. Every error, of our code or
 //! of the framework, becomes a problem body.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::LazyLock};
 
 use futures_util::FutureExt as _;
 use passerelle_jobs::{clock::Clock, ids::RequestId};
@@ -33,16 +33,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Edge<E> {
     inner: E,
     clock: Clock,
-    paths: Arc<Paths>,
+    /// Made when it is first needed: most processes never are asked for it.
+    paths: LazyLock<Paths>,
 }
 
 impl<E: Endpoint<Output = Response>> Edge<E> {
-    /// Wraps `inner`. `paths` has the methods of each path, for the `Allow` of a 405.
-    pub fn new(inner: E, clock: Clock, paths: Arc<Paths>) -> Self {
+    /// Wraps `inner`. `paths` returns the methods of each path, for the `Allow` of a 405.
+    pub fn new(inner: E, clock: Clock, paths: fn() -> Paths) -> Self {
         Self {
             inner,
             clock,
-            paths,
+            paths: LazyLock::new(paths),
         }
     }
 
@@ -229,7 +230,7 @@ mod tests {
             )
             .into_endpoint()
             .map_to_response();
-        let paths = Arc::new(Paths::new([("/here".to_owned(), vec!["GET".to_owned()])]));
+        let paths = || Paths::new([("/here".to_owned(), vec!["GET".to_owned()])]);
         let edge = Edge::new(route, Clock::system(), paths);
         let response = edge.get_response(request).await;
         let (parts, body) = response.into_parts();

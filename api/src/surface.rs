@@ -94,6 +94,10 @@ pub fn documents() -> Documents {
     Documents::of(&service().spec())
 }
 
+fn paths() -> Paths {
+    Paths::of(&documents().whole, &docs::PATHS)
+}
+
 /// Prints a form of the document on standard output; the whole one as `openapi/openapi.json` holds it.
 pub fn print(flags: &Openapi) -> std::io::Result<()> {
     let documents = documents();
@@ -128,12 +132,8 @@ pub struct Parts {
 
 /// Builds the endpoint of all routes.
 pub fn surface(parts: Parts) -> Surface {
-    let documents = documents();
-    let paths = Arc::new(Paths::of(&documents.whole, &docs::PATHS));
-    let service = service();
-    let inlined = service.swagger_ui_html();
-    let operations = docs::welcome(service.into_endpoint());
-    let route = docs::add(Route::new(), &documents, &inlined).nest_no_strip("/", operations);
+    let operations = docs::welcome(service().into_endpoint());
+    let route = docs::add(Route::new(), documents).nest_no_strip("/", operations);
     let clock = parts.services.clock().clone();
     let (services, admin) = (parts.services.clone(), parts.admin);
     let route = route

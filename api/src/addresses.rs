@@ -70,17 +70,16 @@ impl Addresses {
         })
     }
 
-    /// Counts a connection. Returns `None` if its address has the maximum open.
-    pub(crate) fn connect(self: &Arc<Self>, peer: IpAddr) -> Option<Open> {
+    /// Counts a connection. Refuses if its address has the maximum open.
+    pub(crate) fn connect(self: &Arc<Self>, peer: IpAddr) -> Result<Open, Problem> {
         if self.trusts(peer) {
-            return Some(Open { counted: None });
+            return Ok(Open { counted: None });
         }
-        let most = if peer.to_canonical().is_loopback() {
-            self.most_here
-        } else {
-            self.most
-        };
-        self.enter(peer, most)
+        if peer.to_canonical().is_loopback() {
+            let here = || too_many(self.most_here, "which is fixed for this machine itself");
+            return self.enter(peer, self.most_here).ok_or_else(here);
+        }
+        self.enter(peer, self.most).ok_or_else(|| self.too_many())
     }
 
     /// Counts a request that came through a trusted proxy. Any other request is counted by its connection.
@@ -88,7 +87,12 @@ impl Addresses {
         if !self.trusts(peer) || client == peer {
             return Ok(Open { counted: None });
         }
-        self.enter(client, self.most).ok_or_else(too_many)
+        self.enter(client, self.most).ok_or_else(|| self.too_many())
+    }
+
+    fn too_many(&self) -> Problem {
+        let changed = "which the operator can raise (--connections-per-address)";
+        too_many(self.most, changed)
     }
 
     /// Returns the address of the client: the nearest one in `X-Forwarded-For` that is not a trusted proxy.
@@ -115,7 +119,12 @@ impl Addresses {
             let wait = until.wait_time_from(self.clock.now());
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             Problem::new(Code::RateLimited)
-                .detail("Too many keys that are not valid came from this address.")
+                .detail(format!(
+                    "From one address at most {} keys that are not valid may come at once, then {} a second. This limit \
+                     is fixed.",
+                    limits::REFUSED_KEYS_AT_ONCE,
+                    limits::REFUSED_KEYS_A_SECOND
+                ))
                 .header(header::RETRY_AFTER, seconds)
         })
     }
@@ -160,12 +169,12 @@ impl Drop for Open {
 }
 
 /// The refusal of a connection or request above the maximum of its address.
-pub(crate) fn too_many() -> Problem {
+fn too_many(most: usize, changed: &str) -> Problem {
     Problem::new(Code::TooManyConnections)
-        .detail(
-            "This address has the maximum of open connections. The operator can raise it \
-             (--connections-per-address), or name the reverse proxy that all of them come from (--trusted-proxies).",
-        )
+        .detail(format!(
+            "This address may have {most} open connections, {changed}. Behind a reverse proxy the operator names it \
+             (--trusted-proxies).",
+        ))
         .header(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER.as_secs()))
 }
 
@@ -214,8 +223,8 @@ mod tests {
         let addresses = addresses(2, &[]);
         let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
         let mut open: Vec<_> = (0..2).map(|_| addresses.connect(one).unwrap()).collect();
-        assert!(addresses.connect(one).is_none());
-        assert!(addresses.connect(other).is_some());
+        assert!(addresses.connect(one).is_err());
+        assert!(addresses.connect(other).is_ok());
         open.pop();
         open.push(addresses.connect(one).unwrap());
         drop(open);
@@ -226,10 +235,10 @@ mod tests {
     fn ipv4_is_the_same_when_it_is_mapped_and_an_ipv6_network_is_one_address() {
         let addresses = addresses(1, &[]);
         let _v4 = addresses.connect(ip("192.0.2.1")).unwrap();
-        assert!(addresses.connect(ip("::ffff:192.0.2.1")).is_none());
+        assert!(addresses.connect(ip("::ffff:192.0.2.1")).is_err());
         let _v6 = addresses.connect(ip("2001:db8:1:2::1")).unwrap();
-        assert!(addresses.connect(ip("2001:db8:1:2:ffff::9")).is_none());
-        assert!(addresses.connect(ip("2001:db8:1:3::1")).is_some());
+        assert!(addresses.connect(ip("2001:db8:1:2:ffff::9")).is_err());
+        assert!(addresses.connect(ip("2001:db8:1:3::1")).is_ok());
     }
 
     #[test]
@@ -268,7 +277,7 @@ mod tests {
         let addresses = addresses(1, &["10.0.0.0/8"]);
         let (proxy, client) = (ip("10.1.2.3"), ip("198.51.100.1"));
         let connections: Vec<_> = (0..9).map(|_| addresses.connect(proxy)).collect();
-        assert!(connections.iter().all(Option::is_some));
+        assert!(connections.iter().all(Result::is_ok));
         let _first = addresses.request(proxy, client).unwrap();
         let refused = addresses.request(proxy, client).unwrap_err();
         assert_eq!(refused.code(), Code::TooManyConnections);

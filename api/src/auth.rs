@@ -172,7 +172,7 @@ pub(crate) enum Visitor {
     /// An organisation.
     Tenant(Tenant),
     /// An organisation that the operator has suspended.
-    Suspended,
+    Suspended(OrgId),
     /// The operator.
     Operator,
 }
@@ -189,7 +189,7 @@ pub(crate) async fn recognise(
     if let Some(found) = holder(services, &bearer.token).await? {
         let KeyHolder { org, key, .. } = found;
         return Ok(if found.is_suspended {
-            Visitor::Suspended
+            Visitor::Suspended(org)
         } else {
             Visitor::Tenant(Tenant { org, key })
         });
@@ -210,7 +210,11 @@ fn tenant(request: &Request, _: Bearer) -> Ready<poem::Result<Tenant>> {
             let needed = "This operation needs the API key of an organisation.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }
-        Visitor::Suspended => Err(Problem::new(Code::OrganisationSuspended).into()),
+        Visitor::Suspended(org) => {
+            let metered = meter(request, org);
+            let suspended = metered.and(Err(Problem::new(Code::OrganisationSuspended)));
+            suspended.map_err(poem::Error::from)
+        }
         Visitor::Stranger => Err(Problem::new(Code::InvalidApiKey).into()),
     })
 }
@@ -218,7 +222,7 @@ fn tenant(request: &Request, _: Bearer) -> Ready<poem::Result<Tenant>> {
 fn operator(request: &Request, _: Bearer) -> Ready<poem::Result<()>> {
     ready(match visitor(request) {
         Visitor::Operator => Ok(()),
-        Visitor::Tenant(_) | Visitor::Suspended => {
+        Visitor::Tenant(_) | Visitor::Suspended(_) => {
             let needed = "This operation needs the operator's key.";
             Err(Problem::new(Code::InsufficientScope).detail(needed).into())
         }

@@ -75,6 +75,11 @@ impl Bucket {
         self.full_at = self.full_at.max(full_at);
     }
 
+    /// Returns how long it is until nothing of the budget is used any more.
+    pub(crate) fn until_full(&self, now: Instant) -> Duration {
+        self.full_at.saturating_duration_since(now)
+    }
+
     /// Returns how many requests may come at once now.
     pub(crate) fn left(&self, rate: Rate, now: Instant) -> u32 {
         let latest = now + rate.every * rate.burst;

@@ -223,6 +223,7 @@ pub struct Gateway {
         long,
         env = "PASSERELLE_LANE_LIMIT",
         default_value_t = 10_000,
+        value_parser = clap::value_parser!(i64).range(1..=1_000_000),
         value_name = "N"
     )]
     pub lane_limit: i64,
@@ -231,6 +232,7 @@ pub struct Gateway {
         long,
         env = "PASSERELLE_SESSIONS_PER_ORGANISATION",
         default_value_t = crate::limits::SESSIONS_PER_ORGANISATION,
+        value_parser = clap::value_parser!(i64).range(1..=1_000_000),
         value_name = "N"
     )]
     pub sessions_per_organisation: i64,
@@ -238,10 +240,10 @@ pub struct Gateway {
     #[arg(
         long,
         env = "PASSERELLE_REQUESTS_PER_MINUTE",
-        default_value_t = 600,
+        default_value_t = crate::limits::REQUESTS_PER_MINUTE,
         value_name = "N"
     )]
-    pub requests_per_minute: u32,
+    pub requests_per_minute: NonZeroU32,
     /// Maximum number of connections that one IP address (of IPv6 one /64) may have open to one process; of the addresses of this machine itself half of all
     #[arg(
         long,
@@ -280,6 +282,7 @@ pub struct Gateway {
         long,
         env = "PASSERELLE_CONNECTS_PER_SECOND",
         default_value_t = CONNECTS_PER_SECOND,
+        value_parser = clap::value_parser!(u32).range(1..=1000),
         value_name = "N"
     )]
     pub connects_per_second: u32,

@@ -54,20 +54,11 @@ pub enum ConfigError {
     /// The wait is out of range.
     #[error("--ack-timeout-ms: must be between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
     AckTimeout,
-    /// No request would be allowed.
-    #[error("--requests-per-minute: must be at least 1")]
-    Requests,
     /// Not an address or a network.
     #[error(
         "--trusted-proxies (PASSERELLE_TRUSTED_PROXIES): IP addresses or networks such as 10.0.0.0/8"
     )]
     Proxies,
-    /// The limit is out of range.
-    #[error("--lane-limit: must be between 1 and 1000000")]
-    LaneLimit,
-    /// The limit is out of range.
-    #[error("--sessions-per-organisation: must be between 1 and 1000000")]
-    SessionLimit,
     /// The address is not allowed.
     #[error("--whatsapp-url: {0}")]
     WhatsApp(String),
@@ -82,9 +73,6 @@ pub enum ConfigError {
     /// The name of the address is empty or too long.
     #[error("--egress-name: 1 to 100 characters")]
     Egress,
-    /// The rate is out of range.
-    #[error("--connects-per-second: must be between 1 and 1000")]
-    Connects,
     /// The Redis server cannot be used as it is given.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -158,9 +146,6 @@ impl Config {
             .typing_ms
             .map_or(floor.min(Duration::from_secs(1)), Duration::from_millis);
         let pace = Pace::new(floor, Duration::from_millis(flags.gap_ceiling_ms), typing)?;
-        let lane_limit = Some(flags.lane_limit).filter(|limit| (1..=1_000_000).contains(limit));
-        let session_limit = flags.sessions_per_organisation;
-        let session_limit = Some(session_limit).filter(|limit| (1..=1_000_000).contains(limit));
         let host = Some(flags.host.as_deref().unwrap_or("embedded"))
             .filter(|host| (1..=100).contains(&host.len()));
         let host = host.ok_or(ConfigError::Host)?;
@@ -173,11 +158,8 @@ impl Config {
             admin_key: admin_key(flags.admin_key.as_deref())?,
             whatsapp: whatsapp(flags.whatsapp_url.as_deref())?,
             connects: NonZeroU32::new(flags.connects_per_second)
-                .filter(|connects| connects.get() <= 1000)
-                .map(Connects)
-                .ok_or(ConfigError::Connects)?,
-            requests_per_minute: NonZeroU32::new(flags.requests_per_minute)
-                .ok_or(ConfigError::Requests)?,
+                .map_or_else(Connects::default, Connects),
+            requests_per_minute: flags.requests_per_minute,
             addresses: Addresses::new(
                 flags.connections_per_address,
                 proxies(&flags.trusted_proxies)?,
@@ -197,8 +179,8 @@ impl Config {
                 pace,
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
                 message_ttl: MESSAGE_TTL,
-                lane_limit: lane_limit.ok_or(ConfigError::LaneLimit)?,
-                session_limit: session_limit.ok_or(ConfigError::SessionLimit)?,
+                lane_limit: flags.lane_limit,
+                session_limit: flags.sessions_per_organisation,
                 egress: Egress::new(flags.egress_allow.clone()),
                 schedule: Schedule::default(),
                 media: MediaSettings {
@@ -352,9 +334,9 @@ mod tests {
 
     const KEK: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-    fn check(flags: &[&str]) -> Result<Config, ConfigError> {
+    fn check(flags: &[&str]) -> anyhow::Result<Config> {
         let flags = ["passerelle", "--kek", KEK].iter().chain(flags);
-        Config::check(&Cli::try_parse_from(flags).unwrap().serve)
+        Ok(Config::check(&Cli::try_parse_from(flags)?.serve)?)
     }
 
     #[test]
@@ -375,6 +357,7 @@ mod tests {
             (["--gap-ceiling-ms", "1"], "--gap-ceiling-ms"),
             (["--ack-timeout-ms", "300001"], "--ack-timeout-ms"),
             (["--lane-limit", "0"], "--lane-limit"),
+            (["--lane-limit", "1000001"], "--lane-limit"),
             (
                 ["--sessions-per-organisation", "0"],
                 "--sessions-per-organisation",

@@ -95,7 +95,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Door<E> {
         let mut answer = match visitor {
             Visitor::Tenant(tenant) => self.pass(request, Holder::Tenant(tenant.org)).await?,
             Visitor::Operator => self.pass(request, Holder::Operator).await?,
-            Visitor::Stranger | Visitor::Suspended => self.refuse(request).await?,
+            Visitor::Stranger | Visitor::Suspended(_) => self.refuse(request).await?,
         };
         // Counted until its body has been sent.
         answer.set_data(Arc::new(open));
@@ -108,12 +108,19 @@ async fn within<T, E: From<Problem>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let done = tokio::time::timeout(deadline, work).await;
-    done.unwrap_or_else(|_| Err(Problem::new(Code::DeadlineExceeded).into()))
+    let late = || {
+        Problem::new(Code::DeadlineExceeded).detail(format!(
+            "A request must be answered within {} seconds. This limit is fixed.",
+            deadline.as_secs()
+        ))
+    };
+    done.unwrap_or_else(|_| Err(late().into()))
 }
 
 fn too_slow() -> Problem {
     Problem::new(Code::RequestTimeout).detail(format!(
-        "A streamed body may pause for at most {} seconds, and must have at least {} bytes per second.",
+        "A streamed body may pause for at most {} seconds, and must have at least {} bytes per second. These limits are \
+         fixed.",
         limits::PAUSE_MAX.as_secs(),
         limits::UPLOAD_RATE_MIN,
     ))

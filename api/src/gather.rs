@@ -68,7 +68,7 @@ pub(crate) async fn gather(
     loop {
         let began = Instant::now();
         let Ok(chunk) = tokio::time::timeout(left, stream.next()).await else {
-            return Err(gathered.err().unwrap_or(Problem::new(Code::RequestTimeout)));
+            return Err(gathered.err().unwrap_or_else(too_slow));
         };
         left = left.saturating_sub(began.elapsed());
         let Some(chunk) = chunk else { break };
@@ -132,14 +132,22 @@ async fn reserve(bodies: &Bodies, holder: Holder, size: usize) -> Result<Share, 
     share.ok_or_else(|| {
         Problem::overloaded(format!(
             "The bodies of requests in progress use the memory that is available for them: {of_one} bytes for one \
-             organisation, {of_all} for all."
+             organisation, {of_all} for all. These limits are fixed."
         ))
     })
 }
 
 fn too_large(max: usize) -> Problem {
     Problem::new(Code::BodyTooLarge).detail(format!(
-        "The body of this operation may have at most {max} bytes."
+        "The body of this operation may have at most {max} bytes. This limit is fixed. Larger files are uploaded with \
+         POST /v1/media."
+    ))
+}
+
+fn too_slow() -> Problem {
+    Problem::new(Code::RequestTimeout).detail(format!(
+        "A body must arrive within {} seconds. This limit is fixed. Larger files are uploaded with POST /v1/media.",
+        BODY_WITHIN.as_secs()
     ))
 }
 

@@ -46,12 +46,13 @@ impl<'a> Json<'a> {
         let json = Value(&tally).deserialize(&mut from);
         let json = json.and_then(|json| from.end().map(|()| json));
         if tally.values.get() > JSON_VALUES_MAX {
-            return Err(Problem::new(Code::BodyTooLarge)
-                .detail(format!("A body may have at most {JSON_VALUES_MAX} values.")));
+            return Err(Problem::new(Code::BodyTooLarge).detail(format!(
+                "A body may have at most {JSON_VALUES_MAX} values. This limit is fixed."
+            )));
         }
         if bytes.len() - tally.longest.get().min(bytes.len()) > BODY_MAX {
             return Err(Problem::new(Code::BodyTooLarge).detail(format!(
-                "A body may have at most {BODY_MAX} bytes beside its file."
+                "A body may have at most {BODY_MAX} bytes beside its file. This limit is fixed."
             )));
         }
         json.map_err(|error| {

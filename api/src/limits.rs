@@ -55,6 +55,8 @@ pub const KEY_LOOK: Duration = Duration::from_secs(30);
 pub const CONNECTIONS_MAX: usize = 8192;
 /// Default number of sessions that one organisation may have.
 pub const SESSIONS_PER_ORGANISATION: i64 = 50;
+/// Default number of requests per minute that one organisation may make.
+pub const REQUESTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).expect("600 is not 0");
 /// Default number of connections that one address may have open.
 pub const CONNECTIONS_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(256).expect("256 is not 0");
 /// Keys that are not valid and that one address may present at once.

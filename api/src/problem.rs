@@ -4,7 +4,10 @@
 
 use std::fmt;
 
-use passerelle_jobs::{QUERY_MAX, error::Fault};
+use passerelle_jobs::{
+    error::Fault,
+    limits::{LISTS_ON_POSTGRES, LISTS_ON_SQLITE, QUERY_MAX},
+};
 use poem::{
     IntoResponse, Response,
     error::ResponseError,
@@ -200,7 +203,7 @@ codes! {
     UnreadableRow 500 "unreadable_row" "A stored row cannot be read";
     /// The store cannot be reached. Nothing was accepted.
     DependencyDown 503 "dependency_down" "The store cannot be reached";
-    /// The query took longer than 5 s and was ended. Ask for a smaller page, or for fewer rows by a filter.
+    /// The query took longer than 5 s and was ended, or waited for so long for other lists of the organisation. Nothing was changed.
     QueryTimeout 503 "query_timeout" "The query took too long";
     /// No host runs the session.
     SessionHostUnavailable 503 "session_host_unavailable" "No host runs this session at the moment";
@@ -216,6 +219,18 @@ codes! {
     ShuttingDown 503 "shutting_down" "The gateway is shutting down";
     /// The request was not answered within its deadline.
     DeadlineExceeded 503 "deadline_exceeded" "The request took too long";
+}
+
+impl Code {
+    /// Returns whether the same request may succeed later, without anyone doing anything. Then the answer has
+    /// `Retry-After`.
+    pub(crate) fn passes(self) -> bool {
+        match self {
+            Self::SessionLimit | Self::LimitReached | Self::DecodingUnavailable => false,
+            Self::IdempotencyInProgress => true,
+            _ => matches!(self.status(), 429 | 503),
+        }
+    }
 }
 
 /// One error in a request.
@@ -383,7 +398,7 @@ impl Problem {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, bearer);
         }
-        if matches!(status.as_u16(), 429 | 503) || self.code == Code::IdempotencyInProgress {
+        if self.code.passes() {
             let soon = HeaderValue::from_static("1");
             response
                 .headers_mut()
@@ -419,8 +434,12 @@ impl From<Fault> for Problem {
         if fault.is_query_timeout() {
             tracing::warn!("a query took too long");
             return Self::new(Code::QueryTimeout).detail(format!(
-                "A query may take {} s. Ask for a smaller page, or for fewer rows by a filter.",
-                QUERY_MAX.as_secs()
+                "A query may take {0} s, and may wait {0} s for the organisation's other lists, of which {1} are read at \
+                 once (on SQLite {2}). These limits are fixed. Ask for fewer lists at once, a smaller page, or fewer rows by a \
+                 filter. Nothing was changed.",
+                QUERY_MAX.as_secs(),
+                LISTS_ON_POSTGRES.1,
+                LISTS_ON_SQLITE.1
             ));
         }
         let outage = fault.is_outage();
@@ -456,6 +475,10 @@ impl ApiResponse for Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use passerelle_jobs::{endpoints, sessions::typing::TypingError};
+
     use super::*;
 
     #[test]
@@ -466,6 +489,57 @@ mod tests {
         assert_eq!(names.len(), Code::ALL.len());
         for code in Code::ALL {
             assert!(matches!(code.status(), 400..=599), "{}", code.as_str());
+        }
+    }
+
+    /// Returns a refusal for each limit that an operation meets after its body was read.
+    fn at_limits() -> Vec<Problem> {
+        use passerelle_jobs::{
+            error::{AskError, Fault},
+            media::IngestError,
+            outbound::AcceptError,
+            sessions::{CommandError, CreateError},
+        };
+        vec![
+            CreateError::TooMany(50).into(),
+            CommandError::TooManyCodes(Duration::from_secs(1)).into(),
+            AcceptError::QueueFull(10).into(),
+            IngestError::Busy.into(),
+            IngestError::Full(85).into(),
+            IngestError::Quota(1 << 20).into(),
+            endpoints::NotMade::TooMany.into(),
+            Fault::QueryTimeout.into(),
+            TypingError::Ask(AskError::Paced(Duration::from_secs(1))).into(),
+        ]
+    }
+
+    #[test]
+    fn a_refusal_at_a_limit_says_the_limit_and_what_changes_it() {
+        for problem in at_limits() {
+            let (code, detail) = (problem.code.as_str(), &problem.detail);
+            assert!(
+                detail.contains(|c: char| c.is_ascii_digit()),
+                "{code}: {detail}"
+            );
+            let changed = [" (--", " fixed"].iter().any(|told| detail.contains(told));
+            assert!(changed, "{code}: {detail}");
+            assert!(!detail.contains("  ") && !detail.contains("{{"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_says_when_to_come_again() {
+        for (code, passes) in [
+            (Code::RateLimited, true),
+            (Code::QueueFull, true),
+            (Code::QueryTimeout, true),
+            (Code::SessionLimit, false),
+            (Code::LimitReached, false),
+            (Code::DecodingUnavailable, false),
+        ] {
+            let response = Problem::new(code).response("/v1/messages", "req_1");
+            let told = response.header("retry-after").is_some();
+            assert_eq!(told, passes, "{}", code.as_str());
         }
     }
 

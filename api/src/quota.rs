@@ -22,7 +22,7 @@ use crate::{
 /// The maximum number of open event streams of an organisation.
 pub const STREAMS_MAX: usize = 200;
 /// The requests of a minute divided by this may come at once.
-const BURST: u32 = 10;
+pub(crate) const BURST: u32 = 10;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
@@ -31,6 +31,7 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub struct Quotas(Arc<Meters>);
 
 struct Meters {
+    a_minute: NonZeroU32,
     rate: Rate,
     requests: Mutex<HashMap<OrgId, Bucket>>,
     streams: Mutex<HashMap<OrgId, usize>>,
@@ -41,12 +42,15 @@ struct Meters {
 pub(crate) struct Standing {
     rate: Rate,
     left: u32,
+    /// Until all requests are back.
+    back: Duration,
 }
 
 impl Quotas {
     /// Allows `a_minute` requests per minute to each organisation.
     pub fn new(a_minute: NonZeroU32) -> Self {
         Self(Arc::new(Meters {
+            a_minute,
             rate: Rate {
                 burst: (a_minute.get() / BURST).max(1),
                 every: Duration::from_mins(1) / a_minute.get(),
@@ -65,8 +69,9 @@ impl Quotas {
         let standing = Standing {
             rate,
             left: bucket.left(rate, now),
+            back: bucket.until_full(now),
         };
-        (standing, taken.map_err(refusal))
+        (standing, taken.map_err(|wait| self.refusal(wait)))
     }
 
     /// Returns what every organisation that asked since the last call was let through.
@@ -121,13 +126,23 @@ impl Quotas {
         }
     }
 
+    fn refusal(&self, wait: Duration) -> Problem {
+        let seconds = HeaderValue::from(whole_seconds(wait).max(1));
+        let detail = format!(
+            "An organisation may make {} requests a minute, {} of them at once (--requests-per-minute).",
+            self.0.a_minute, self.0.rate.burst
+        );
+        let refused = Problem::new(Code::RateLimited).detail(detail);
+        refused.header(header::RETRY_AFTER, seconds)
+    }
+
     /// Room for one more stream, given back when the answer is dropped.
     pub(crate) fn stream(&self, org: OrgId) -> Result<StreamOpen, Problem> {
         let mut streams = self.0.streams.lock();
         let open = streams.entry(org).or_default();
         if *open >= STREAMS_MAX {
             return Err(Problem::new(Code::LimitReached).detail(format!(
-                "An organisation may have {STREAMS_MAX} streams open at once."
+                "An organisation may have {STREAMS_MAX} streams open at once. This limit is fixed. Close one."
             )));
         }
         *open += 1;
@@ -136,11 +151,6 @@ impl Quotas {
             org,
         })
     }
-}
-
-fn refusal(wait: Duration) -> Problem {
-    let seconds = HeaderValue::from(whole_seconds(wait).max(1));
-    Problem::new(Code::RateLimited).header(header::RETRY_AFTER, seconds)
 }
 
 fn whole_seconds(time: Duration) -> u64 {
@@ -154,10 +164,11 @@ impl Standing {
     /// `RateLimit-Policy` says how many requests (`q`) may come in how many seconds (`w`);
     /// `RateLimit` how many are left (`r`) and in how many seconds all are back (`t`).
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
-        let Self { rate, left } = self;
+        let Self { rate, left, back } = self;
         let Rate { burst, every } = rate;
         let window = whole_seconds(every * burst);
-        let back = whole_seconds(every * (burst - left));
+        // Never before `Retry-After`, also while more was used than may come at once.
+        let back = whole_seconds(back);
         let texts = [
             (POLICY, format!("\"org\";q={burst};w={window}")),
             (LIMIT, format!("\"org\";r={left};t={back}")),
@@ -229,6 +240,21 @@ mod tests {
         quotas.request(org).0.tell(&mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"org\";q=60;w=6");
         assert_eq!(headers["ratelimit"], "\"org\";r=59;t=1");
+    }
+
+    #[test]
+    fn all_are_back_no_sooner_than_one_may_come() {
+        let (quotas, org) = quotas(600);
+        quotas.request(org).1.unwrap();
+        // Other processes let through so much that half a minute is to be made up for; ours is not reported yet.
+        let others = vec![(org, Duration::from_secs(36))];
+        quotas.learn(Instant::now(), others);
+        let (standing, refused) = quotas.request(org);
+        let mut headers = HeaderMap::new();
+        standing.tell(&mut headers);
+        assert_eq!(headers["ratelimit"], "\"org\";r=0;t=37");
+        let refused = refused.unwrap_err().response("/v1/messages", "req_1");
+        assert_eq!(refused.header("retry-after"), Some("31"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    addresses::{self, Addresses, Open},
+    addresses::{Addresses, Open},
     limits,
     problem::{Code, Problem},
 };
@@ -64,17 +64,21 @@ pub async fn serve(
         };
         match accepted {
             Ok((socket, remote)) => {
-                let Some(open) = addresses.connect(remote.ip()) else {
-                    tracing::debug!(%remote, "a connection was refused: its address has too many (--connections-per-address)");
-                    metrics::counter!("passerelle_connections_refused_total").increment(1);
-                    // Without a permit it is closed without the reason.
-                    if let Ok(permit) = Arc::clone(&goodbyes).try_acquire_owned() {
-                        connections.spawn(async move {
-                            let _ = tokio::time::timeout(limits::GOODBYE, refuse(socket)).await;
-                            drop(permit);
-                        });
+                let open = match addresses.connect(remote.ip()) {
+                    Ok(open) => open,
+                    Err(problem) => {
+                        tracing::debug!(%remote, "a connection was refused: its address has too many (--connections-per-address)");
+                        metrics::counter!("passerelle_connections_refused_total").increment(1);
+                        // Without a permit it is closed without the reason.
+                        if let Ok(permit) = Arc::clone(&goodbyes).try_acquire_owned() {
+                            connections.spawn(async move {
+                                let refused = refuse(socket, problem);
+                                let _ = tokio::time::timeout(limits::GOODBYE, refused).await;
+                                drop(permit);
+                            });
+                        }
+                        continue;
                     }
-                    continue;
                 };
                 let (surface, stop, cut) = (Arc::clone(&surface), stop.clone(), cut.clone());
                 connections.spawn(async move {
@@ -183,14 +187,18 @@ impl<B: Body + Unpin> Body for Counted<B> {
 
 /// Answers an incomplete header with the reason why the connection ends. hyper itself answers nothing.
 async fn tell(mut socket: TcpStream) -> anyhow::Result<()> {
-    let answer = goodbye(Problem::new(Code::RequestTimeout)).await?;
+    let late = Problem::new(Code::RequestTimeout).detail(format!(
+        "The headers of a request must arrive within {} seconds. This limit is fixed.",
+        limits::HEADERS_WITHIN.as_secs()
+    ));
+    let answer = goodbye(late).await?;
     socket.write_all(&answer).await?;
     Ok(socket.shutdown().await?)
 }
 
 /// Ends a connection above the maximum of its address, with the reason.
-async fn refuse(mut socket: TcpStream) -> anyhow::Result<()> {
-    let answer = goodbye(addresses::too_many()).await?;
+async fn refuse(mut socket: TcpStream, problem: Problem) -> anyhow::Result<()> {
+    let answer = goodbye(problem).await?;
     socket.write_all(&answer).await?;
     socket.shutdown().await?;
     // A socket that is closed with unread bytes takes the answer away from its client.

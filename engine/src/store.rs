@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::Context as _;
 use sqlx::{
-    Any, AnyConnection, AnyPool, Executor as _, Transaction, any::AnyPoolOptions,
+    Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction, any::AnyPoolOptions,
     pool::PoolConnection,
 };
 
@@ -154,11 +154,15 @@ enum Reading {
 }
 
 impl Read {
-    /// Releases a connection whose query took too long. On SQLite the query may still run, so another
-    /// connection takes the place of this one.
-    pub fn discard(self) {
-        if let Reading::Sqlite(conn) = self.0 {
-            drop(conn.detach());
+    /// Releases a connection on which a query may still run, and waits until it is over. On SQLite nobody can end it, so
+    /// another connection takes the place of this one at once.
+    pub async fn discard(self) {
+        let over = match self.0 {
+            Reading::Sqlite(conn) => conn.detach().close().await,
+            Reading::Postgres(transaction) => transaction.rollback().await,
+        };
+        if let Err(error) = over {
+            tracing::debug!(%error, "a connection whose query was given up has ended");
         }
     }
 }
@@ -396,12 +400,32 @@ impl Store {
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
+        self.write_with(Access::Write, org, work).await
+    }
+
+    /// As [`Store::write`], for a request whose caller waits. PostgreSQL ends a statement that takes longer than
+    /// [`QUERY_MAX`], and nothing is changed. Not for what writes any number of rows: it would never succeed.
+    pub async fn write_in_time<T, E, F>(&self, org: OrgId, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        self.write_with(Access::WriteInTime, org, work).await
+    }
+
+    async fn write_with<T, E, F>(&self, access: Access, org: OrgId, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
         let server = match &self.0 {
             Engine::Sqlite { writer, .. } => return writer.write(move |tx| work(&mut tx.0)).await,
             Engine::Postgres(server) => server,
         };
         let mut tx = Tx {
-            transaction: postgres::begin_for(server, Access::Write, org).await?,
+            transaction: postgres::begin_for(server, access, org).await?,
             dialect: Dialect::Postgres,
         };
         let done = work(&mut tx).await?;

@@ -74,7 +74,7 @@ pub async fn create(
     let secret = Secret(sign::new_secret(&mut services.chance()));
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let (made, signing) = (endpoint.clone(), secret.clone());
-    let work = services.store().write(org, move |tx| {
+    let work = services.store().write_in_time(org, move |tx| {
         Box::pin(async move {
             if store::endpoints::count(tx, org).await? >= ENDPOINTS_MAX {
                 return Err(NotMade::TooMany);
@@ -143,7 +143,7 @@ pub async fn rotate_secret(
     let signs = i64::try_from(OLD_SECRET_SIGNS.as_millis()).unwrap_or(i64::MAX);
     let until = services.clock().now() + signs;
     let new = secret.clone();
-    let work = services.store().write(org, move |tx| {
+    let work = services.store().write_in_time(org, move |tx| {
         Box::pin(async move { store::endpoints::rotate(tx, &key, org, id, &new, until).await })
     });
     Ok(work.await?.then_some((secret, until)))

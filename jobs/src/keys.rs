@@ -35,7 +35,7 @@ pub async fn create(
     let made = key.clone();
     let kept = services
         .store()
-        .write(org, move |tx| {
+        .write_in_time(org, move |tx| {
             Box::pin(async move {
                 if store::organisations::read(tx.conn(), org).await?.is_none() {
                     return Ok::<_, Fault>(false);
@@ -64,7 +64,7 @@ pub async fn revoke(services: &Services, org: OrgId, key: KeyId) -> Result<bool,
     let now = services.clock().now();
     services
         .store()
-        .write(org, move |tx| {
+        .write_in_time(org, move |tx| {
             Box::pin(async move { Ok(store::keys::revoke(tx, org, key, now).await?) })
         })
         .await

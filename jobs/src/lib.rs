@@ -69,7 +69,7 @@ pub mod webhook;
 /// What the API needs of the engine. It names no other page of it.
 pub use passerelle_engine::{
     clock, content, ids,
-    store::{Address, AddressError, PoolerError, QUERY_MAX, Store},
+    store::{Address, AddressError, PoolerError, Store},
     vault::{KekRing, Vault},
     whatsapp::{Connects, LOG_FILTER, ServerAddress, WhatsApp, clean_file_name},
 };

@@ -6,6 +6,7 @@ pub use crate::{
     endpoints::ENDPOINTS_MAX,
     media::{
         INLINE_MAX,
+        bounds::{FILM_WITHIN, PICTURE_WITHIN, RECORDING_WITHIN},
         fetch::URL_AGAIN,
         ingest::UPLOAD_PATIENCE,
         recording::packets::{CHANNELS_MAX, RATE_MAX},
@@ -26,5 +27,10 @@ pub use crate::{
         ATTEMPTS_OF_ORGANISATION, ATTEMPTS_TO_ENDPOINT, ATTEMPTS_TO_FAILING_ENDPOINT,
         ATTEMPTS_TO_FAILING_ENDPOINTS, FAILURES,
     },
-    webhook::{client::REPLY_MAX, inline::INLINE_MAX as WEBHOOK_FILE_MAX, schedule::WAITS},
+    webhook::{
+        claims::ATTEMPTS_AT_ONCE,
+        client::{REPLY_MAX, REPLY_WITHIN},
+        inline::INLINE_MAX as WEBHOOK_FILE_MAX,
+        schedule::WAITS,
+    },
 };

@@ -8,33 +8,49 @@ use sqlx::AnyConnection;
 
 use crate::{error::Fault, services::Services, shares::Share};
 
-/// A connection that reads a list.
-pub(crate) struct ListRead {
-    conn: Read,
-    _share: Share,
-}
+/// A connection that reads a list. If it is dropped before [`ListRead::end`], because the client is gone, its query may
+/// still run: the share is released when that is over.
+pub(crate) struct ListRead(Option<(Read, Share)>);
 
 impl ListRead {
     /// Waits for the organisation's turn to read a list.
     pub(crate) async fn begin(services: &Services, org: OrgId) -> Result<Self, Fault> {
         let share = services.lists().take(org, 1, QUERY_MAX).await;
-        Ok(Self {
-            _share: share.ok_or(Fault::QueryTimeout)?,
-            conn: services.store().read(org).await?,
-        })
+        let share = share.ok_or(Fault::QueryTimeout)?;
+        Ok(Self(Some((services.store().read(org).await?, share))))
     }
 
     pub(crate) fn conn(&mut self) -> &mut AnyConnection {
-        &mut self.conn
+        let (conn, _) = self.0.as_mut().expect("it is there until the end");
+        conn
     }
 
-    /// Releases the connection, or discards it if the query may still run on it.
-    pub(crate) fn end<T>(self, queried: Result<T, Fault>) -> Result<T, Fault> {
-        if matches!(queried, Err(Fault::QueryTimeout)) {
-            self.conn.discard();
+    /// Releases the connection and the share; later if the query may still run.
+    pub(crate) fn end<T>(mut self, queried: Result<T, Fault>) -> Result<T, Fault> {
+        if !matches!(queried, Err(Fault::QueryTimeout)) {
+            self.0 = None;
         }
         queried
     }
+}
+
+impl Drop for ListRead {
+    fn drop(&mut self) {
+        if let Some((conn, share)) = self.0.take() {
+            release_later(conn, share);
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a stop need not wait for a query that nobody waits for"
+)]
+fn release_later(conn: Read, share: Share) {
+    tokio::spawn(async move {
+        conn.discard().await;
+        drop(share);
+    });
 }
 
 /// Waits for a query, but not for longer than it may take.
@@ -44,3 +60,6 @@ pub(crate) async fn bounded<T>(
     let queried = tokio::time::timeout(QUERY_MAX, query).await;
     Ok(queried.map_err(|_| Fault::QueryTimeout)??)
 }
+
+#[cfg(test)]
+mod tests;

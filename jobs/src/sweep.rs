@@ -26,7 +26,7 @@ const NUMBER_TTL: Duration = Duration::from_hours(25);
 /// How long a command stays that nobody deleted: longer than any caller waits for its answer.
 const COMMAND_TTL: Duration = Duration::from_mins(5);
 
-/// How long the pace of a number is kept that no session is linked to any more.
+/// How long a number that no lane has any more is kept after its last gap.
 const PACE_TTL: Duration = Duration::from_hours(24);
 /// Between two sweeps for such numbers.
 const NUMBERS_LOOK: Duration = Duration::from_hours(1);
@@ -37,7 +37,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if services.clock().monotonic() >= numbers_at {
             if let Err(error) = forget_numbers(&services).await {
-                tracing::warn!(%error, "numbers without a session could not be deleted; trying again later");
+                tracing::warn!(%error, "numbers without a lane could not be deleted; trying again later");
             }
             numbers_at = services.clock().monotonic() + NUMBERS_LOOK;
         }
@@ -69,7 +69,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     expired
 }
 
-/// Deletes numbers that no session is linked to any more. Walks all numbers that are idle, so it is rare.
+/// Deletes numbers that no lane has any more. Walks all that sent nothing for a day, so it is rare.
 async fn forget_numbers(services: &Services) -> Result<(), sqlx::Error> {
     let before = services.clock().now().saturating_sub(millis(PACE_TTL));
     let forget = services.store().write_system(move |tx| {

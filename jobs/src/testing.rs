@@ -1,6 +1,51 @@
-//! Databases for this crate's tests.
+//! Databases for this crate's tests, and services on them.
 
+use std::time::Duration;
+
+use passerelle_engine::{
+    clock::Clock,
+    store::Store,
+    vault::{KekRing, Vault},
+};
+use rand::{SeedableRng as _, rngs::StdRng};
 use sqlx::Connection as _;
+use tempfile::TempDir;
+
+use crate::{
+    safety::pace::Pace,
+    services::Services,
+    settings::{MediaSettings, Settings},
+    webhook::{guard::Egress, schedule::Schedule},
+};
+
+/// Returns the address of a new SQLite file in the folder, and that of [`database`].
+pub(crate) async fn databases(folder: &TempDir) -> Vec<String> {
+    let sqlite = format!("sqlite:{}", folder.path().join("test.db").display());
+    [sqlite].into_iter().chain(database().await).collect()
+}
+
+/// Opens a new database and returns services on it.
+pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
+    let (clock, chance) = (Clock::system(), StdRng::seed_from_u64(1));
+    let store = Store::open(url).await.unwrap();
+    store.migrate().await.unwrap();
+    let (ring, _) = KekRing::generate();
+    let vault = Vault::open(&store, ring, clock.clone()).await.unwrap();
+    let settings = Settings {
+        host: "test".into(),
+        egress_name: "test".into(),
+        redis: None,
+        pace: Pace::default(),
+        ack_timeout: Duration::from_secs(20),
+        message_ttl: Duration::from_hours(24),
+        lane_limit: 10,
+        session_limit: 50,
+        egress: Egress::new(Vec::new()),
+        schedule: Schedule::default(),
+        media,
+    };
+    Services::new(store, vault, clock, settings, chance)
+}
 
 /// Creates an empty database for one test and returns its address; `None` unless
 /// `PASSERELLE_TEST_POSTGRES` names a database beside which others may be created.

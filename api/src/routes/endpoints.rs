@@ -137,7 +137,7 @@ impl From<NotMade> for Problem {
             ),
             NotMade::NoSuchEvent(_) => Self::new(Code::UnknownEventType),
             NotMade::TooMany => Self::new(Code::LimitReached).detail(format!(
-                "An organisation may have {} webhook endpoints.",
+                "An organisation may have {} webhook endpoints. This limit is fixed. Delete one (DELETE /v1/webhook-endpoints/{{id}}).",
                 endpoints::ENDPOINTS_MAX
             )),
             NotMade::Fault(fault) => fault.into(),

@@ -3,6 +3,7 @@
 use passerelle_jobs::{
     Services,
     ids::SessionId,
+    limits,
     sessions::groups::{self, JoinedGroup},
 };
 use poem::web::Data;
@@ -69,7 +70,8 @@ impl Groups {
         id: Path<Id<SessionId>>,
     ) -> Result<Success<GroupList>, Problem> {
         let joined = groups::list(&services, caller.0.org, id.0.0).await;
-        let joined = joined.map_err(|error| of_ask(error, Code::GroupListPaced))?;
+        let joined =
+            joined.map_err(|error| of_ask(error, (Code::GroupListPaced, limits::GROUP_LISTS)))?;
         Ok(Success::of(GroupList {
             data: joined.into_iter().map(Into::into).collect(),
         }))

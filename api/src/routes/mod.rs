@@ -1,6 +1,6 @@
 //! The operations, one group per file. The name of a function is its operationId and its name in SDKs.
 
-use passerelle_jobs::error::AskError;
+use passerelle_jobs::{error::AskError, limits::Pacing};
 use poem::http::{HeaderValue, header};
 use poem_openapi::Tags;
 
@@ -62,15 +62,20 @@ pub(crate) fn not_found() -> Problem {
     Problem::new(Code::NotFound)
 }
 
-/// Returns the problem for a failed request to a session's connection. `paced` is the code of too many requests.
-fn of_ask(error: AskError, paced: Code) -> Problem {
+/// Returns the problem for a failed request to a session's connection, with the code of too many requests and their limit.
+fn of_ask(error: AskError, (paced, (at_once, every)): (Code, Pacing)) -> Problem {
     match error {
         AskError::NotFound => not_found(),
         AskError::NotConnected => Problem::new(Code::SessionNotReady)
             .detail("The session is not connected. Connect it first."),
         AskError::Paced(wait) => {
             let seconds = wait.as_secs() + 1;
-            Problem::new(paced).header(header::RETRY_AFTER, HeaderValue::from(seconds))
+            let every = every.as_secs();
+            Problem::new(paced)
+                .detail(format!(
+                    "A session may do this {at_once} times at once, then once in {every} s. This limit is fixed."
+                ))
+                .header(header::RETRY_AFTER, HeaderValue::from(seconds))
         }
         AskError::Fault(fault) => fault.into(),
     }

@@ -1,6 +1,6 @@
 //! Phone numbers: whether they are registered on WhatsApp.
 
-use passerelle_jobs::{Services, content::Phone, ids::SessionId, sessions::number_checks};
+use passerelle_jobs::{Services, content::Phone, ids::SessionId, limits, sessions::number_checks};
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,8 @@ impl Numbers {
             Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
         })?;
         let checked = number_checks::check(&services, caller.0.org, id.0.0, &phone).await;
-        let checked = checked.map_err(|error| of_ask(error, Code::NumberCheckPaced))?;
+        let checked = checked
+            .map_err(|error| of_ask(error, (Code::NumberCheckPaced, limits::NUMBER_CHECKS)))?;
         Ok(Success::of(NumberCheck {
             object: "number_check".to_owned(),
             phone: phone.as_str().to_owned(),

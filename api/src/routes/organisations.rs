@@ -90,7 +90,9 @@ pub(crate) fn retention(services: &Services, hours: u32) -> Result<u32, Problem>
     if (1..=most).contains(&hours) {
         return Ok(hours);
     }
-    let wanted = format!("1 to {most} hours");
+    let wanted = format!(
+        "1 to {most} hours: at most 30 days, or the gateway's own retention (--media-retention-hours) if that is longer"
+    );
     Err(Problem::new(Code::InvalidRetention).at("/hours", "invalid_retention", wanted))
 }
 

@@ -4,6 +4,7 @@ use passerelle_jobs::{
     Services,
     content::Phone,
     ids::SessionId,
+    limits,
     model::{self, State},
     sessions::{self, CommandError, CreateError},
 };
@@ -171,7 +172,7 @@ impl From<CreateError> for Problem {
     fn from(error: CreateError) -> Self {
         match error {
             CreateError::TooMany(limit) => Self::new(Code::SessionLimit).detail(format!(
-                "An organisation may have {limit} sessions (--sessions-per-organisation). Delete one, or ask the operator for more."
+                "An organisation may have {limit} sessions (--sessions-per-organisation). Delete one (DELETE /v1/sessions/{{id}}), or ask the operator for more."
             )),
             CreateError::Fault(fault) => fault.into(),
         }
@@ -186,9 +187,13 @@ impl From<CommandError> for Problem {
             CommandError::NotConnected => Self::new(Code::SessionNotReady)
                 .detail("The session is not connected. Connect it first."),
             CommandError::TooManyCodes(wait) => Self::new(Code::PairingCodeLimit)
-                .detail(
-                    "A session gets 3 pairing codes in ten minutes, an organisation 20 in an hour.",
-                )
+                .detail(format!(
+                    "A session gets {} pairing codes in {} minutes, an organisation {} in {} minutes. These limits are fixed.",
+                    limits::OF_SESSION,
+                    limits::OF_SESSION_WITHIN.as_secs() / 60,
+                    limits::OF_ORGANISATION,
+                    limits::OF_ORGANISATION_WITHIN.as_secs() / 60
+                ))
                 .header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)),
             CommandError::Refused => {
                 Self::new(Code::SessionNotReady).detail("WhatsApp refused the request.")

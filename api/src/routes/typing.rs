@@ -3,6 +3,7 @@
 use passerelle_jobs::{
     Services,
     ids::SessionId,
+    limits,
     sessions::typing::{self, Typing, TypingError},
 };
 use poem::web::Data;
@@ -75,7 +76,7 @@ impl From<TypingError> for Problem {
         match error {
             TypingError::NoContact => refusals::no_contact(),
             TypingError::OptedOut => refusals::opted_out(),
-            TypingError::Ask(error) => of_ask(error, Code::TypingPaced),
+            TypingError::Ask(error) => of_ask(error, (Code::TypingPaced, limits::TYPING)),
         }
     }
 }

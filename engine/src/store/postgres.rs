@@ -159,6 +159,8 @@ fn pool(connections: u32, session: String, doubt: &Doubt) -> AnyPoolOptions {
 pub(super) enum Access {
     /// It may only read.
     Read,
+    /// It may read and write, and each statement may take as long as one that reads.
+    WriteInTime,
     /// It may read and write.
     Write,
 }
@@ -174,6 +176,7 @@ pub(super) async fn begin_for(
 ) -> Result<Transaction<'static, Any>, sqlx::Error> {
     let (access, longest) = match access {
         Access::Read => ("READ ONLY", QUERY_MAX.as_millis().to_string()),
+        Access::WriteInTime => ("READ WRITE", QUERY_MAX.as_millis().to_string()),
         Access::Write => ("READ WRITE", "DEFAULT".to_owned()),
     };
     // The text of an id has only letters, digits and an underscore.

@@ -324,7 +324,7 @@ async fn a_neighbour_that_has_every_connection_for_queries_holds_up_no_look_up()
         let look_up = tokio::time::timeout(Duration::from_secs(5), store.read_system());
         look_up.await.expect("a connection is free").unwrap();
         // One whose query was abandoned makes room for another.
-        held.pop().unwrap().discard();
+        held.pop().unwrap().discard().await;
         let another = tokio::time::timeout(Duration::from_secs(5), store.read(org));
         drop(another.await.expect("a connection is free").unwrap());
         drop(held);

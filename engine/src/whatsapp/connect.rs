@@ -121,6 +121,7 @@ impl WhatsApp {
                 sink: inbound,
                 clock: self.clock().clone(),
                 unstored,
+                lost: options.lost.clone(),
             })
             .with_event_handler(listener)
             .with_cache_config(caches())

@@ -105,9 +105,10 @@ impl Bucket {
             return None;
         }
         self.halved_at = Some(now);
-        self.rate = (self.rate / 2.0).max(self.least);
+        let before = self.rate;
+        self.rate = (before / 2.0).max(self.least);
         self.tokens = self.tokens.min(self.own());
-        Some(self.rate)
+        (self.rate < before).then_some(self.rate)
     }
 }
 
@@ -167,9 +168,11 @@ mod tests {
             bucket.refused(now + Duration::from_millis(200 * n));
         }
         assert!((bucket.rate - 0.5).abs() < f64::EPSILON);
-        bucket.fill(now + Duration::from_secs(40 + 180));
+        let again = now + Duration::from_millis(200 * 200 + 1_000);
+        assert_eq!(bucket.refused(again), None, "it is the lowest already");
+        bucket.fill(again + Duration::from_secs(180));
         assert!((bucket.rate - 3.5).abs() < 1e-9, "{}", bucket.rate);
-        bucket.fill(now + Duration::from_hours(2));
+        bucket.fill(again + Duration::from_hours(2));
         assert!((bucket.rate - 20.0).abs() < f64::EPSILON, "{}", bucket.rate);
     }
 

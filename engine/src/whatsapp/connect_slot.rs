@@ -32,8 +32,6 @@ struct Shared {
     org: OrgId,
     session: SessionId,
     urgency: Urgency,
-    /// Whether the session was linked over this connection.
-    was_linked: AtomicBool,
     /// Whether a slot was acquired and is not used yet.
     is_held: AtomicBool,
     client: OnceLock<Weak<Client>>,
@@ -56,7 +54,6 @@ impl ConnectSlot {
             org,
             session,
             urgency,
-            was_linked: AtomicBool::new(false),
             is_held: AtomicBool::new(false),
             client: OnceLock::new(),
             ending,
@@ -98,12 +95,11 @@ impl ConnectSlot {
     }
 
     fn candidate(&self) -> Candidate {
-        let has_number = self.client().is_some_and(|client| client.pn().is_some());
         Candidate {
             org: self.0.org,
             session: self.0.session,
             urgency: self.0.urgency,
-            is_linked: has_number || self.0.was_linked.load(Ordering::Relaxed),
+            is_linked: self.client().is_some_and(|client| client.pn().is_some()),
         }
     }
 
@@ -122,7 +118,6 @@ impl ConnectSlot {
 
     /// Records that the session is linked now.
     pub(super) fn linked(&self) {
-        self.0.was_linked.store(true, Ordering::Relaxed);
         self.0.limiter.linked(self.0.org, self.0.session);
     }
 

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 use wacore::types::{
     events::InboundMessage,
     message::{MessageCategory, MessageInfo},
@@ -33,6 +35,18 @@ pub(super) struct Hook {
     pub(super) sink: Arc<dyn InboundSink>,
     pub(super) clock: Clock,
     pub(super) unstored: Unstored,
+    /// Cancelled when the session's lease is lost. Then nothing of this connection is stored any more.
+    pub(super) lost: CancellationToken,
+}
+
+impl Hook {
+    /// Waits until all late messages are stored. Fails if the lease is lost: nobody stores them then.
+    async fn all_stored(&self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.unstored.none() => Ok(()),
+            () = self.lost.cancelled() => bail!("the session's lease is lost"),
+        }
+    }
 }
 
 #[async_trait]
@@ -47,7 +61,7 @@ impl InboundDurabilityHook for Hook {
         // The answer of this number's phone about a message that could not be decrypted comes here as well. The
         // library keeps it until this returns, and the message in it is stored before.
         if batch.iter().any(|message| is_own(&message.info)) {
-            self.unstored.none().await;
+            self.all_stored().await?;
         }
         let mut messages = Vec::with_capacity(batch.len());
         for message in batch {
@@ -234,6 +248,7 @@ async fn peer(client: &Client, info: &MessageInfo) -> Peer {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use wacore::types::message::MessageSource;
 
     use super::*;
@@ -248,6 +263,32 @@ mod tests {
             },
             ..Default::default()
         }
+    }
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl InboundSink for Nowhere {
+        async fn commit(&self, _: Vec<Inbound>) -> anyhow::Result<()> {
+            bail!("nothing is stored here")
+        }
+    }
+
+    #[tokio::test]
+    async fn who_lost_its_session_waits_for_no_late_message() {
+        let (unstored, lost) = (Unstored::new(), CancellationToken::new());
+        let hook = Hook {
+            sink: Arc::new(Nowhere),
+            clock: Clock::system(),
+            unstored: unstored.clone(),
+            lost: lost.clone(),
+        };
+        hook.all_stored().await.unwrap();
+        unstored.add_one();
+        assert!(hook.all_stored().now_or_never().is_none());
+        lost.cancel();
+        let ended = hook.all_stored().now_or_never();
+        assert!(ended.is_some_and(|ended| ended.is_err()));
     }
 
     #[test]

@@ -4,8 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::objects::ObjectsError;
-use crate::error::Fault;
+use super::{
+    bounds::{DECODED_MAX, FILM_WITHIN, STICKER_SIDE},
+    objects::ObjectsError,
+};
+use crate::{error::Fault, state::decoding::FILM_MIB};
 
 /// What a phone plays, for a person who converts a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub enum BadMedia {
     #[error("the file is empty")]
     Empty,
     /// More bytes than the maximum for its kind.
-    #[error("the file is larger than {0} bytes")]
+    #[error("the file is larger than {0} bytes, a fixed limit of its kind")]
     TooLarge(u64),
     /// Its content is of another type.
     #[error("a message of this kind does not carry a file of this type")]
@@ -48,17 +51,25 @@ pub enum BadMedia {
     #[serde(skip)]
     NotConfined(Needed),
     /// Converting it takes more time or memory than is allowed.
-    #[error("converting the file takes too much time or memory: needed is {0}")]
+    #[error(
+        "converting the file takes more than {within} s or {mib} MiB, which are fixed limits: needed is {0}",
+        within = FILM_WITHIN.as_secs(),
+        mib = FILM_MIB
+    )]
     #[serde(skip)]
     TooCostly(Needed),
     /// It cannot be read as the type that its first bytes announce.
     #[error("the file is damaged")]
     Damaged,
     /// The voice note is longer than the maximum.
-    #[error("a voice note has at most {0} seconds")]
+    #[error("a voice note has at most {0} seconds, a fixed limit")]
     TooLong(usize),
     /// A picture with too many pixels, or a sticker that is not 512 by 512.
-    #[error("the picture has the wrong size in pixels")]
+    #[error(
+        "the picture has the wrong size in pixels: decoded it may take {mib} MiB, and a sticker has {side} by {side} pixels; these limits are fixed",
+        mib = DECODED_MAX >> 20,
+        side = STICKER_SIDE
+    )]
     Dimensions,
 }
 
@@ -121,8 +132,8 @@ pub enum IngestError {
     #[error("too many files are being uploaded at once")]
     Busy,
     /// The disk has no room for files.
-    #[error("the disk has no room for files")]
-    Full,
+    #[error("the disk may be {0} % full")]
+    Full(u8),
     /// The organisation has as many bytes of files as it may have.
     #[error("the organisation may have {0} bytes of files")]
     Quota(u64),
@@ -143,7 +154,7 @@ pub enum IngestError {
 impl From<ObjectsError> for IngestError {
     fn from(error: ObjectsError) -> Self {
         match error {
-            ObjectsError::Full => Self::Full,
+            ObjectsError::Full(most) => Self::Full(most),
             error => Self::Objects(error),
         }
     }

@@ -63,7 +63,7 @@ where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
 {
     if services.settings().media.is_full() {
-        return Err(IngestError::Full);
+        return Err(IngestError::Full(services.settings().media.disk_max));
     }
     let slot = services.uploads().take(org, 1, UPLOAD_PATIENCE);
     let _slot = slot.await.ok_or(IngestError::Busy)?;
@@ -86,8 +86,10 @@ where
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let mut row = super::sealed::row(&key, &file, None)?;
     let quota = services.settings().media.quota;
-    let written = services.store().write(org, move |tx: &mut Tx| {
+    let written = services.store().write_in_time(org, move |tx: &mut Tx| {
         Box::pin(async move {
+            // Uploads that end at once are counted one after another.
+            store::organisations::lock(tx, org).await?;
             row.delete_at = super::sealed::delete_at(tx, org, now, row.delete_at).await?;
             // Others may have been stored meanwhile.
             let used = store::media::used(tx.conn(), org).await?;

@@ -5,7 +5,7 @@
 //! | here | what a tenant does with a file |
 //! | `kinds` | what a file is, and what a message of each kind carries |
 //! | `ingest`, `stored`, `error` | from uploaded bytes to a stored file, and why there is none |
-//! | `ready`, `picture`, `voice`, `film` | pictures, voice notes and videos, made ready to be sent |
+//! | `ready`, `picture`, `voice`, `film`, `bounds` | pictures, voice notes and videos, made ready to be sent; what that may take |
 //! | `recording`, `pages` | recordings that are sent without decoding them; how many pages a document has |
 //! | `confined`, `work`, `decode` | a process with almost no rights for untrusted bytes; what it does with them; having it done |
 //! | `room` | room on the disk for files |
@@ -18,6 +18,7 @@
 //! | `retention` | deletes expired files and orphaned bytes |
 
 mod again;
+pub(crate) mod bounds;
 mod claims;
 pub(crate) mod confined;
 mod decode;
@@ -119,7 +120,7 @@ pub async fn bytes(
 
 /// Deletes a file. Returns false if there is none. Messages that carried it still name it.
 pub async fn delete(services: &Services, org: OrgId, id: MediaId) -> Result<bool, Fault> {
-    let write = services.store().write(org, move |tx: &mut Tx| {
+    let write = services.store().write_in_time(org, move |tx: &mut Tx| {
         Box::pin(async move { store::media::delete(tx, org, id).await })
     });
     let deleted: Result<_, sqlx::Error> = write.await;

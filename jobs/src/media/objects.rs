@@ -29,9 +29,9 @@ pub enum ObjectsError {
     /// The object does not exist.
     #[error("the object store does not have it")]
     NotFound,
-    /// The disk has no room.
-    #[error("the disk has no room for files")]
-    Full,
+    /// The disk is as full as it may be, in percent.
+    #[error("the disk may be {0} % full")]
+    Full(u8),
     /// The store cannot be reached, or refused the request.
     #[error("the object store failed")]
     Failed(#[source] object_store::Error),
@@ -51,7 +51,7 @@ impl From<object_store::Error> for ObjectsError {
     fn from(error: object_store::Error) -> Self {
         match error {
             object_store::Error::NotFound { .. } => Self::NotFound,
-            error if room::is_full(&error) => Self::Full,
+            error if room::is_full(&error) => Self::Full(100),
             error => Self::Failed(error),
         }
     }

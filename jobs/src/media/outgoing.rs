@@ -108,7 +108,7 @@ pub(crate) async fn find(
                 return Ok(Err(SourceError::Url(refused)));
             }
             if services.settings().media.is_full() {
-                return Err(IngestError::Full);
+                return Err(IngestError::Full(services.settings().media.disk_max));
             }
             ingest::in_quota(services, org, None).await?;
             let file = pending(services, org, kind);

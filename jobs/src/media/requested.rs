@@ -46,7 +46,7 @@ pub async fn request(services: &Services, org: OrgId, id: MediaId) -> Result<Req
     }
     let origin = key.seal_json(&Place::of(org, ORIGIN, &id.to_string()), &origin)?;
     let now = services.clock().now();
-    let write = services.store().write(org, move |tx: &mut Tx| {
+    let write = services.store().write_in_time(org, move |tx: &mut Tx| {
         Box::pin(async move { store::media::fetch_again(tx, org, id, &origin, now).await })
     });
     let written: Result<_, sqlx::Error> = write.await;

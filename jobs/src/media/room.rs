@@ -83,7 +83,7 @@ impl Room {
             return Ok(());
         }
         self.reserved.fetch_sub(bytes, Ordering::Relaxed);
-        Err(ObjectsError::Full)
+        Err(ObjectsError::Full(self.most))
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
         let first = room.reserve(Some(free / 4 * 3)).unwrap();
         assert!(matches!(
             room.reserve(Some(free / 2)),
-            Err(ObjectsError::Full)
+            Err(ObjectsError::Full(100))
         ));
         drop(first);
         let mut second = room.reserve(Some(free / 2)).unwrap();

@@ -47,7 +47,7 @@ impl From<IngestError> for NoFile {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Bad(bad) => Self::Failed(bad.why.code()),
-            IngestError::Full => Self::Full,
+            IngestError::Full(_) => Self::Full,
             IngestError::Quota(_) => Self::Failed(QUOTA),
             IngestError::Unconfined => Self::Failed("decoding_unavailable"),
             error => {

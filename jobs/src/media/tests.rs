@@ -6,14 +6,7 @@ mod claims;
 use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use passerelle_engine::{
-    clock::Clock,
-    content::MediaKind,
-    ids::OrgId,
-    store::{Store, Tx},
-    vault::{KekRing, Vault},
-};
-use rand::{SeedableRng as _, rngs::StdRng};
+use passerelle_engine::{content::MediaKind, ids::OrgId, store::Tx};
 use tempfile::TempDir;
 
 use super::{
@@ -24,11 +17,9 @@ use crate::{
     media::{ingest::Upload, objects::Objects, stored::Sealed},
     model::{MediaFile, MediaStatus},
     organisations,
-    safety::pace::Pace,
     services::Services,
-    settings::{MediaSettings, Settings},
+    settings::MediaSettings,
     store, testing,
-    webhook::{guard::Egress, schedule::Schedule},
 };
 
 struct World {
@@ -50,29 +41,12 @@ async fn worlds() -> Vec<World> {
 
 impl World {
     async fn open(url: &str, folder: TempDir) -> Self {
-        let (clock, chance) = (Clock::system(), StdRng::seed_from_u64(1));
-        let store = Store::open(url).await.unwrap();
-        store.migrate().await.unwrap();
-        let (ring, _) = KekRing::generate();
-        let vault = Vault::open(&store, ring, clock.clone()).await.unwrap();
         let files = folder.path().join("media");
-        let settings = Settings {
-            host: "test".into(),
-            egress_name: "test".into(),
-            redis: None,
-            pace: Pace::default(),
-            ack_timeout: Duration::from_secs(20),
-            message_ttl: Duration::from_hours(24),
-            lane_limit: 10,
-            session_limit: 50,
-            egress: Egress::new(Vec::new()),
-            schedule: Schedule::default(),
-            media: MediaSettings {
-                objects: Objects::open(&files.display().to_string(), 100).unwrap(),
-                ..MediaSettings::nowhere()
-            },
+        let media = MediaSettings {
+            objects: Objects::open(&files.display().to_string(), 100).unwrap(),
+            ..MediaSettings::nowhere()
         };
-        let services = Services::new(store, vault, clock, settings, chance);
+        let services = testing::services(url, media).await;
         let org = organisations::create(&services, "Acme").await.unwrap().id;
         Self {
             services,

@@ -7,6 +7,7 @@ use passerelle_engine::{content::MediaKind, media::Looks};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bounds::{PICTURE_WITHIN, RECORDING_WITHIN},
     error::BadMedia,
     pages, picture,
     ready::{Ready, plain},
@@ -41,14 +42,14 @@ pub(crate) type Reply = Result<Made, BadMedia>;
 impl Work {
     /// Returns how long it may take.
     pub(super) fn within(&self) -> Duration {
-        Duration::from_secs(match self {
+        match self {
             Self::Ready {
                 kind: MediaKind::Voice | MediaKind::Audio,
                 ..
-            } => 60,
-            Self::Ready { .. } => 30,
-            Self::Thumbnail { .. } | Self::CountPages => 15,
-        })
+            } => RECORDING_WITHIN,
+            Self::Ready { .. } => PICTURE_WITHIN,
+            Self::Thumbnail { .. } | Self::CountPages => Duration::from_secs(15),
+        }
     }
 
     /// Does it. May take any time and memory, or crash: call it only in a confined process.

@@ -160,7 +160,7 @@ impl Draft {
         let (pace, limit) = (services.settings().pace, services.settings().lane_limit);
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
-        let write = services.store().write(self.message.org, move |tx| {
+        let write = services.store().write_in_time(self.message.org, move |tx| {
             Box::pin(async move { self.write(tx, pace, limit).await })
         });
         let accepted = write.await?;
@@ -211,7 +211,7 @@ impl Draft {
         let Message { org, session, .. } = self.message;
         let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to.to_mac).await?
         else {
-            return Err(self.no_place(tx).await?);
+            return Err(self.no_place(tx, limit).await?);
         };
         let outward = Outward {
             to_mac: self.to.to_mac,
@@ -230,7 +230,7 @@ impl Draft {
     }
 
     /// Returns why the lane had no place for the message.
-    async fn no_place(&self, tx: &mut Tx) -> Result<AcceptError, AcceptError> {
+    async fn no_place(&self, tx: &mut Tx, limit: i64) -> Result<AcceptError, AcceptError> {
         let Message { org, session, .. } = self.message;
         if !store::lanes::exists(tx, org, session).await? {
             return Ok(AcceptError::NoSession);
@@ -239,7 +239,7 @@ impl Draft {
         Ok(if opted_out {
             AcceptError::OptedOut
         } else {
-            AcceptError::QueueFull
+            AcceptError::QueueFull(limit)
         })
     }
 }

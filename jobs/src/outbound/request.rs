@@ -77,9 +77,9 @@ pub enum AcceptError {
     /// No such session.
     #[error("no such session")]
     NoSession,
-    /// The lane is full.
-    #[error("the session's queue is full")]
-    QueueFull,
+    /// The lane has so many messages, and may have no more.
+    #[error("{0} messages wait in the session's queue, which is full")]
+    QueueFull(i64),
     /// No such contact.
     #[error("no such contact")]
     NoContact,

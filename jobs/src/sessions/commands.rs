@@ -92,7 +92,7 @@ pub(crate) async fn ask(
     let key = services.vault().org_key(org).await?;
     let record = id.to_string();
     let asked = key.seal_json(&Place::of(org, ASKED, &record), &command)?;
-    let insert = services.store().write(org, move |tx| {
+    let insert = services.store().write_in_time(org, move |tx| {
         Box::pin(async move { store::commands::insert(tx, org, session, id, asked).await })
     });
     insert.await?;

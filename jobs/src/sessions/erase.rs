@@ -15,7 +15,7 @@ use crate::{
     error::Fault,
     services::Services,
     state::back_off::BackOff,
-    store::system::erasures::{self, Erasing},
+    store::system::erasures::{self, Erasing, Last},
 };
 
 /// Between two looks for deleted sessions.
@@ -39,18 +39,34 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
     }
 }
 
-/// Makes one step for each deleted session. Returns whether any has more to do.
+/// Makes one step for each deleted session, page by page, so that those that fail hide none. Returns whether any has
+/// more to do.
 async fn round(
     services: &Services,
     stop: &CancellationToken,
     left_alone: &mut BackOff<SessionId>,
 ) -> Result<bool, Fault> {
-    let pending = {
-        let mut conn = services.store().read_system().await?;
-        erasures::pending(&mut conn).await?
-    };
+    let (mut has_more, mut next) = (false, Some(Last::default()));
+    while let Some(last) = next {
+        let (page, after) = {
+            let mut conn = services.store().read_system().await?;
+            erasures::pending(&mut conn, &last).await?
+        };
+        has_more |= step_each(services, stop, left_alone, page).await?;
+        next = after.filter(|_| !stop.is_cancelled());
+    }
+    Ok(has_more)
+}
+
+/// Makes one step for each of these sessions. Returns whether any has more to do.
+async fn step_each(
+    services: &Services,
+    stop: &CancellationToken,
+    left_alone: &mut BackOff<SessionId>,
+    page: Vec<Erasing>,
+) -> Result<bool, Fault> {
     let mut has_more = false;
-    for erasing in pending {
+    for erasing in page {
         let began = services.clock().monotonic();
         if stop.is_cancelled() {
             return Ok(false);

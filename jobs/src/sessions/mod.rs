@@ -67,7 +67,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
     let limit = services.settings().session_limit;
     services
         .store()
-        .write(org, move |tx| {
+        .write_in_time(org, move |tx| {
             Box::pin(async move {
                 if store::sessions::count(tx, org).await? >= limit {
                     return Err(CreateError::TooMany(limit));
@@ -151,7 +151,7 @@ async fn want(
 ) -> Result<Option<Session>, Fault> {
     let found = services
         .store()
-        .write(org, move |tx| {
+        .write_in_time(org, move |tx| {
             Box::pin(async move {
                 let found = store::sessions::want(tx, org, id, desired).await?;
                 if found && desired == Desired::Running {
@@ -176,7 +176,7 @@ pub async fn set_uncertain(
     id: SessionId,
     uncertain: Uncertain,
 ) -> Result<Option<Session>, Fault> {
-    let set = services.store().write(org, move |tx| {
+    let set = services.store().write_in_time(org, move |tx| {
         Box::pin(async move {
             Ok::<_, Fault>(store::sessions::set_uncertain(tx, org, id, uncertain).await?)
         })
@@ -263,7 +263,7 @@ pub async fn pairing_code(
 async fn count_code(services: &Services, org: OrgId, id: SessionId) -> Result<(), CommandError> {
     let now = services.clock().now();
     let since = now.saturating_sub(millis(pairing::OF_ORGANISATION_WITHIN));
-    let write = services.store().write(org, move |tx| {
+    let write = services.store().write_in_time(org, move |tx| {
         Box::pin(async move {
             let limit = i64::try_from(pairing::OF_ORGANISATION).unwrap_or(i64::MAX);
             let asked = store::pairing_codes::latest(tx, org, since, limit).await?;

@@ -3,7 +3,7 @@
 use passerelle_engine::{
     clock::Millis,
     ids::{ContactId, OrgId},
-    store::Tx,
+    store::{Dialect, Tx},
 };
 
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
@@ -17,17 +17,22 @@ pub(crate) struct Address {
 }
 
 /// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
-/// one person. The one with the phone comes first.
+/// one person. The one with the phone comes first. On PostgreSQL the lock keeps them from being erased until the
+/// transaction ends, because a message is about to name them.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
 ) -> Result<Vec<ContactMatch>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
-         ORDER BY phone_mac IS NULL, id LIMIT 2",
-    )
+    const FIND: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
+         ORDER BY phone_mac IS NULL, id LIMIT 2";
+    const FIND_LOCKED: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
+         ORDER BY phone_mac IS NULL, id LIMIT 2 FOR KEY SHARE";
+    sqlx::query_as(match tx.dialect() {
+        Dialect::Sqlite => FIND,
+        Dialect::Postgres => FIND_LOCKED,
+    })
     .bind(org.to_string())
     .bind(phone_mac.map(|mac| mac.to_vec()))
     .bind(lid_mac.map(|mac| mac.to_vec()))

@@ -173,9 +173,9 @@ macro_rules! listed {
              d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
              FROM delivery d WHERE d.org_id = $1 AND d.id < $2",
             $of,
-            // Not of a deleted session.
-            " AND d.event_id NOT IN (SELECT e.id FROM event e JOIN session s ON s.id = e.session_id \
-             WHERE s.org_id = $1 AND s.deleted_at IS NOT NULL) ORDER BY d.id DESC LIMIT $3"
+            " AND ",
+            alive!("(SELECT e.session_id FROM event e WHERE e.id = d.event_id)"),
+            " ORDER BY d.id DESC LIMIT $3"
         )
     };
 }

@@ -8,7 +8,10 @@ use passerelle_engine::{
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use super::row::{self, Run as _};
+use super::{
+    organisations,
+    row::{self, Run as _},
+};
 use crate::model::{
     Listed, Page,
     endpoint::{Disabled, Endpoint, Secret},
@@ -45,8 +48,9 @@ pub(crate) async fn insert(
     .await
 }
 
-/// Returns how many endpoints the organisation has.
+/// Counts the organisation's endpoints. No other endpoint of it is created until the transaction ends.
 pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
+    organisations::lock(tx, org).await?;
     sqlx::query_scalar("SELECT count(*) FROM endpoint WHERE org_id = $1")
         .bind(org.to_string())
         .fetch_one(tx.conn())

@@ -4,10 +4,10 @@
 use passerelle_engine::{
     clock::Millis,
     ids::{OrgId, SessionId},
-    store::{Dialect, Tx},
+    store::Tx,
 };
 
-use super::row::Run as _;
+use super::{organisations, row::Run as _};
 
 /// The label under which the linked number of a session is encrypted.
 pub(crate) const ME: &str = "link.me";
@@ -80,20 +80,15 @@ pub(crate) async fn clear_end(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<
         .await
 }
 
-/// Returns whether another session of the organisation is linked to this number. On PostgreSQL the lock makes
-/// the links of an organisation wait for each other, so that two sessions never link one number at once.
+/// Returns whether another session of the organisation is linked to this number. The links of
+/// an organisation wait for each other, so that two sessions never link one number at once.
 pub(crate) async fn is_linked_elsewhere(
     tx: &mut Tx,
     org: OrgId,
     id: SessionId,
     number_mac: &[u8],
 ) -> Result<bool, sqlx::Error> {
-    if tx.dialect() == Dialect::Postgres {
-        sqlx::query("SELECT id FROM organisation WHERE id = $1 FOR NO KEY UPDATE")
-            .bind(org.to_string())
-            .execute(tx.conn())
-            .await?;
-    }
+    organisations::lock(tx, org).await?;
     let others: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM lane l JOIN link k ON k.session_id = l.session_id \
          WHERE l.org_id = $1 AND l.number_mac = $3 AND l.session_id <> $2 AND k.linked_at IS NOT NULL",

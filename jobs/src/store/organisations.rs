@@ -45,6 +45,18 @@ impl FromRow<'_, AnyRow> for Organisation {
     }
 }
 
+/// Locks the organisation until the transaction ends, so that what is counted against a limit of it stays true: others who
+/// lock it wait. On SQLite there is one writer, and nothing to do.
+pub(crate) async fn lock(tx: &mut Tx, org: OrgId) -> Result<(), sqlx::Error> {
+    if tx.dialect() == Dialect::Postgres {
+        sqlx::query("SELECT id FROM organisation WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(org.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
 /// Suspends the organisation, or ends its suspension. A second suspension keeps the time of the first.
 pub(crate) async fn set_suspended(
     tx: &mut Tx,

@@ -3,26 +3,21 @@
 use passerelle_engine::{
     clock::Millis,
     ids::{OrgId, SessionId},
-    store::{Dialect, Tx},
+    store::Tx,
 };
 use sqlx::{Row as _, any::AnyRow};
 
-use super::row::Run as _;
+use super::{organisations, row::Run as _};
 
-/// Returns the organisation's latest codes since `since`, at most `limit`, the newest first. On PostgreSQL a
-/// concurrent request of the organisation waits until this transaction ends.
+/// Returns the organisation's latest codes since `since`, at most `limit`, the newest first. A concurrent
+/// request of the organisation waits until this transaction ends.
 pub(crate) async fn latest(
     tx: &mut Tx,
     org: OrgId,
     since: Millis,
     limit: i64,
 ) -> Result<Vec<(String, Millis)>, sqlx::Error> {
-    if tx.dialect() == Dialect::Postgres {
-        sqlx::query("SELECT id FROM organisation WHERE id = $1 FOR NO KEY UPDATE")
-            .bind(org.to_string())
-            .execute(tx.conn())
-            .await?;
-    }
+    organisations::lock(tx, org).await?;
     let rows = sqlx::query(
         "SELECT session_id, asked_at FROM pairing_code WHERE org_id = $1 AND asked_at > $2 \
          ORDER BY asked_at DESC LIMIT $3",

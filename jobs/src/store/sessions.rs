@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::{
     live::told,
+    organisations,
     row::{self, Run as _},
 };
 use crate::model::{Desired, Listed, Page, Uncertain};
@@ -58,11 +59,7 @@ pub(in crate::store) use alive;
 
 /// Counts the organisation's sessions. No other session of it is created until the transaction ends.
 pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
-    // Locks the row, so that requests at once are counted one after another.
-    sqlx::query("UPDATE organisation SET name = name WHERE id = $1")
-        .bind(org.to_string())
-        .execute(tx.conn())
-        .await?;
+    organisations::lock(tx, org).await?;
     sqlx::query_scalar("SELECT count(*) FROM session WHERE org_id = $1 AND deleted_at IS NULL")
         .bind(org.to_string())
         .fetch_one(tx.conn())

@@ -174,9 +174,10 @@ pub(crate) struct DueLane {
     pub(crate) epoch: i64,
     /// When the lane and its number may send.
     pub(crate) next_at: Millis,
-    /// The linked number; `None` if the session has not connected since the gateway knows numbers.
+    /// The number that the session is or was last linked to; `None` if it has not connected since the gateway knows
+    /// numbers.
     pub(crate) number: Option<Vec<u8>>,
-    /// Other sessions are linked to the same number.
+    /// Other lanes have the same number.
     pub(crate) is_shared: bool,
 }
 

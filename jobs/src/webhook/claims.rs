@@ -21,6 +21,8 @@ use crate::{
     },
 };
 
+/// The most attempts that a worker makes at once.
+pub const ATTEMPTS_AT_ONCE: usize = 64;
 /// A claim lapses after this time. It is longer than any attempt can take, so its worker must be dead.
 const LAPSE_MS: Millis = 25_000;
 
@@ -60,7 +62,7 @@ impl JobSource for Deliverer {
 
 impl Travels for Deliverer {
     const KIND: &'static str = "deliver_webhook";
-    const CONCURRENCY: usize = 64;
+    const CONCURRENCY: usize = ATTEMPTS_AT_ONCE;
     const TIMEOUT: Duration = Duration::from_secs(20);
     const LOOK: Duration = Duration::from_millis(250);
     const ROWS: Rows = DELIVERIES;

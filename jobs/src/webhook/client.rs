@@ -14,6 +14,9 @@ use super::guard::{Egress, Guarded, UrlNotAllowed};
 /// Bytes of a reply that are read and kept.
 pub const REPLY_MAX: usize = 16 * 1024;
 
+/// How long an attempt may take, from the DNS look-up to the reply's last byte.
+pub const REPLY_WITHIN: Duration = Duration::from_secs(15);
+
 /// How long an attempt may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
@@ -27,7 +30,7 @@ impl Default for Deadline {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            total: Duration::from_secs(15),
+            total: REPLY_WITHIN,
         }
     }
 }

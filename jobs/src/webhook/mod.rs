@@ -12,7 +12,7 @@
 //!
 //! A delivery arrives at least once, always with its event's id, in no guaranteed order.
 
-mod claims;
+pub(crate) mod claims;
 pub mod client;
 pub mod deliver;
 pub mod guard;

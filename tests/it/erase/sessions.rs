@@ -19,7 +19,10 @@ on_every_shape!(
 mod stores {
     use super::*;
 
-    on_both_stores!(erase_a_long_history_while_others_write);
+    on_both_stores!(
+        erase_a_long_history_while_others_write,
+        erase_a_session_that_was_deleted_after_a_hundred_that_cannot_be_erased,
+    );
 }
 
 /// The points at which a process is killed here.
@@ -274,5 +277,45 @@ async fn erase_a_long_history_while_others_write(backing: Backing) -> Result<Fin
     assert!(written >= 5, "{written} requests while it was erased");
     assert!(slowest < LONGEST, "a request took {slowest:?}");
     gone(&world, &[&session]).await?;
+    world.finish_with_work_undone().await
+}
+
+/// Adds a hundred sessions that were deleted before all others, and whose rows the database does not delete.
+async fn add_stuck(world: &World, like: &str) -> Result<()> {
+    let database = &world.gateway.database;
+    let rules: &[&'static str] = match database.backing {
+        Backing::Sqlite => &[
+            "CREATE TRIGGER stuck BEFORE DELETE ON session WHEN OLD.name = 'stuck' \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        ],
+        Backing::Postgres | Backing::Cluster => &[
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+            "CREATE TRIGGER stuck BEFORE DELETE ON session FOR EACH ROW WHEN (OLD.name = 'stuck') \
+             EXECUTE FUNCTION refuse()",
+        ],
+    };
+    for rule in rules {
+        database.execute(rule).await?;
+    }
+    let added = database.execute_on(
+        "WITH RECURSIVE n(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM n WHERE n < 199) \
+         INSERT INTO session (id, org_id, name, desired, created_at, deleted_at) \
+         SELECT substr(s.id, 1, 27) || n, s.org_id, 'stuck', 'stopped', 0, 1 FROM session s, n WHERE s.id = $1",
+        like,
+    );
+    assert_eq!(added.await?, 100);
+    Ok(())
+}
+
+async fn erase_a_session_that_was_deleted_after_a_hundred_that_cannot_be_erased(
+    backing: Backing,
+) -> Result<Finished> {
+    let world = World::with(backing, Setup::quick()).await?;
+    let session = world.api.create_session("last").await?.id;
+    let text = world.api.send(&session, CONTACT, "erase me").await?.id;
+    add_stuck(&world, &session).await?;
+    delete(&world.api, &session).await?;
+    gone(&world, &[&text, &session]).await?;
     world.finish_with_work_undone().await
 }

@@ -129,6 +129,7 @@ async fn neighbour_that_is_suspended_sends_nothing_and_loses_nothing(
     let text = Api::text(&session, CONTACT, "refused");
     let reply = world.api.post("/v1/messages", &text).await?;
     assert_eq!(refused(&reply), (403, "organisation_suspended"));
+    assert!(reply.headers.contains_key("ratelimit"), "it is counted");
     let opened = world.api.open(link).send().await?;
     assert_eq!(opened.status().as_u16(), 404);
     soon("its session is disconnected", async || {

@@ -99,7 +99,9 @@ fn broken(error: &(dyn Error + 'static)) -> Problem {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("The field `file` must begin within the first {FORM_HEAD_MAX} bytes of the form.")]
+#[error(
+    "The field `file` must begin within the first {FORM_HEAD_MAX} bytes of the form. This limit is fixed."
+)]
 struct HeadTooLarge;
 
 /// Ends a body with an error if it has too many bytes before `opened`. The parser of forms would hold all of

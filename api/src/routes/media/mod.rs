@@ -343,13 +343,18 @@ impl From<media::IngestError> for Problem {
             IngestError::Bad(bad) => of_file(&bad),
             IngestError::BrokenOff => Self::new(Code::IncompleteBody),
             IngestError::Busy => Self::overloaded(format!(
-                "An organisation may upload {UPLOADS_OF_ONE} files at once, and all together {UPLOADS}."
+                "An organisation may upload {UPLOADS_OF_ONE} files at once, and all together {UPLOADS}. These limits are fixed."
             )),
-            IngestError::Full => Self::new(Code::StorageFull),
+            IngestError::Full(most) => Self::new(Code::StorageFull).detail(format!(
+                "The disk of the files may be {most} % full (--media-disk-max). Delete files, or ask the operator for room."
+            )),
             IngestError::Quota(most) => Self::new(Code::MediaQuotaReached).detail(format!(
-                "An organisation may have {most} bytes of files (--media-quota). Delete some, or keep them for a shorter time."
+                "An organisation may have {most} bytes of files (--media-quota). Delete some (DELETE /v1/media/{{id}}), or ask the operator to keep them for a shorter time (PUT /v1/organisations/{{id}}/media-retention)."
             )),
-            IngestError::Unconfined => Self::new(Code::DecodingUnavailable),
+            IngestError::Unconfined => Self::new(Code::DecodingUnavailable).detail(
+                "The kernel or the container of this gateway does not let it confine the process that decodes files. No flag \
+                 changes this; the operator finds the reason in the log.",
+            ),
             IngestError::Stopping => Self::new(Code::ShuttingDown),
             IngestError::Objects(error) => {
                 tracing::error!(%error, "the object store failed");

@@ -113,7 +113,8 @@ impl Given {
         let file_name = given.filter(|name| name.len() <= FILE_NAME_MAX);
         let file_name = file_name.and_then(clean_file_name);
         let holds = given.is_none() || file_name.is_some();
-        flaws.unless(holds, Code::InvalidName, at("file_name"), "a file name");
+        let wanted = "a file name of at most 1024 bytes";
+        flaws.unless(holds, Code::InvalidName, at("file_name"), wanted);
         let given = self.mime_type.as_deref();
         let mime_type = given.and_then(clean_media_type);
         let holds = given.is_none() || mime_type.is_some();
@@ -151,7 +152,7 @@ fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
     let wanted = "base64 with padding";
     flaws.unless(bytes.is_some(), Code::InvalidBase64, &*pointer, wanted);
     let size = bytes.as_ref().map_or(0, Vec::len);
-    let wanted = "at most 5 MiB; upload a larger file";
+    let wanted = "at most 5 MiB; upload a larger file with POST /v1/media";
     flaws.unless(size <= INLINE_MAX, Code::MediaTooLarge, pointer, wanted);
     bytes
 }

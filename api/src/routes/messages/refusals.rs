@@ -71,7 +71,10 @@ impl From<AcceptError> for Problem {
                 not_found().at("/session_id", "not_found", "there is no such session")
             }
             AcceptError::NoContact => no_contact(),
-            AcceptError::QueueFull => Self::new(Code::QueueFull),
+            AcceptError::QueueFull(most) => Self::new(Code::QueueFull).detail(format!(
+                "In the queue of a session {most} messages may wait (--lane-limit). Wait, or cancel some (POST \
+                 /v1/messages/{{id}}/cancel)."
+            )),
             AcceptError::OptedOut => opted_out(),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",

@@ -13,7 +13,10 @@ use tokio::process::{ChildStdin, ChildStdout};
 
 use super::{Confinement, Limits, NotDone, Process, Task, frames, judge};
 use crate::{
-    media::work::{Made, Reply, Work},
+    media::{
+        bounds::RECORDING_WITHIN,
+        work::{Made, Reply, Work},
+    },
     state::decoding::WORKER_MIB,
 };
 
@@ -23,7 +26,7 @@ const LIMITS: Limits = Limits {
     cpu_seconds: 20 * 60,
     memory: WORKER_MIB as u64 * 1024 * 1024,
     file: 0,
-    within: Duration::from_mins(1),
+    within: RECORDING_WITHIN,
 };
 /// A worker is replaced after so many files.
 const FILES_MAX: u32 = 100;

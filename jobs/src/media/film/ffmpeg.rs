@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     media::{
+        bounds::FILM_WITHIN,
         confined::{Confinement, Limits, NO_LANDLOCK, NotDone, Task, in_memory},
         error::IngestError,
         kinds,
@@ -22,7 +23,7 @@ const CONVERTING: Limits = Limits {
     cpu_seconds: 30,
     memory: FILM_MIB as u64 * MIB,
     file: kinds::VIDEO_MAX,
-    within: Duration::from_mins(1),
+    within: FILM_WITHIN,
 };
 /// The longest still of a video, in bytes; it has at most 100 by 100 pixels.
 pub(super) const STILL_MAX: u64 = MIB;

@@ -11,8 +11,6 @@ use image::{
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
-/// The most bytes of a decoded picture: its sides times the bytes of a pixel.
-pub(super) const DECODED_MAX: u64 = 64 * 1024 * 1024;
 /// The largest profile that is kept.
 const PROFILE_MAX: usize = 2 * 1024 * 1024;
 

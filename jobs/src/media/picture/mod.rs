@@ -27,8 +27,12 @@ use image::{
 };
 use passerelle_engine::media::Looks;
 
-use self::colours::{DECODED_MAX, Picture};
-use crate::media::{error::BadMedia, ready::Ready};
+use self::colours::Picture;
+use crate::media::{
+    bounds::{DECODED_MAX, STICKER_SIDE},
+    error::BadMedia,
+    ready::Ready,
+};
 
 /// Memory that decoding one picture may take, with what the decoder itself needs.
 const ALLOC_MAX: u64 = 192 * 1024 * 1024;
@@ -37,8 +41,7 @@ const SIDE_MAX: u32 = 4096;
 /// The longest side of a thumbnail, and its size in bytes.
 const THUMBNAIL_SIDE: u32 = 100;
 const THUMBNAIL_MAX: usize = 10 * 1024;
-/// A sticker's sides, and the size in bytes of one that does not move.
-const STICKER_SIDE: u32 = 512;
+/// The size in bytes of a sticker that does not move.
 const STICKER_MAX: usize = 100 * 1024;
 
 /// A file without what is not needed to show it.

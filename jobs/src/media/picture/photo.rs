@@ -7,8 +7,8 @@ use std::io::Cursor;
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{CodingProcess, Decoder, ImageInfo, PixelFormat};
 
-use super::colours::{DECODED_MAX, Picture};
-use crate::media::error::BadMedia;
+use super::colours::Picture;
+use crate::media::{bounds::DECODED_MAX, error::BadMedia};
 
 /// The most samples of a JPEG: pixels times colours.
 const SAMPLES_MAX: u64 = 192 * 1024 * 1024;

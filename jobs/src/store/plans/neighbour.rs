@@ -80,6 +80,33 @@ async fn on_sqlite_each_filter_of_a_list_walks_its_own_index() {
     }
 }
 
+/// While a session with many events is erased, a list reads no more than the rows of its page.
+#[tokio::test]
+async fn a_list_of_deliveries_reads_the_event_of_each_row_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    for statement in [
+        deliveries::ALL,
+        deliveries::OF_STATUS,
+        deliveries::OF_ENDPOINT,
+        deliveries::OF_STATUS_OF_ENDPOINT,
+    ] {
+        let steps = plan(&store, statement).await;
+        let of_events: Vec<_> = steps
+            .iter()
+            .filter(|step| step.contains(" e USING ") || step.contains("event_"))
+            .collect();
+        assert!(
+            of_events.iter().all(|step| step.ends_with("(id=?)")),
+            "{steps:#?}"
+        );
+        assert!(!of_events.is_empty(), "{steps:#?}");
+    }
+    store.close().await;
+}
+
 #[tokio::test]
 async fn on_postgres_each_filter_of_a_list_walks_its_own_index() {
     let Some(url) = database().await else {
@@ -151,30 +178,36 @@ async fn fill(conn: &mut sqlx::PgConnection, org: OrgId, n: &str, many: i64) {
 }
 
 #[tokio::test]
-async fn a_claim_of_deliveries_walks_what_is_due() {
+async fn a_claim_of_deliveries_reads_nothing_of_endpoints_without_room() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("plan.db").display());
     let store = Store::open(&url).await.unwrap();
     store.migrate().await.unwrap();
+    let running = "SCAN delivery USING INDEX delivery_running";
+    let first = "SEARCH d USING INDEX delivery_waiting";
+    let next = "SEARCH d USING INDEX delivery_waiting (endpoint_id>?)";
     for (statement, due) in [
         (
             delivery_claims::CLAIM,
-            "SEARCH delivery USING INDEX delivery_due (due_at<?)",
+            "SEARCH n USING INDEX delivery_waiting (endpoint_id=? AND due_at<?)",
         ),
         (
             delivery_claims::NEXT_AT,
-            "SCAN delivery USING INDEX delivery_due",
+            "SEARCH d USING INDEX delivery_waiting (endpoint_id=?)",
         ),
     ] {
         let steps = plan(&store, statement).await;
         let of_deliveries: BTreeSet<_> = steps
             .iter()
-            .filter(|step| step.contains(" delivery USING "))
+            .filter(|step| step.contains(" INDEX delivery_") || step.contains(" delivery"))
             .filter(|step| !step.ends_with("(id=?)"))
             .map(String::as_str)
             .collect();
-        let running = "SCAN delivery USING INDEX delivery_running";
-        assert_eq!(of_deliveries, BTreeSet::from([due, running]), "{steps:#?}");
+        assert_eq!(
+            of_deliveries,
+            BTreeSet::from([running, first, next, due]),
+            "{steps:#?}"
+        );
     }
     store.close().await;
 }

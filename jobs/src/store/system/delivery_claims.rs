@@ -4,6 +4,9 @@
 //! worker died. An endpoint that has no room is skipped, so that an endpoint that hangs delays no other,
 //! and no organisation delays another ([`limits`]). The limits are enforced here, where a row becomes
 //! running: each claim, with a token or without, first locks the organisation ([`reserve_due`]).
+//!
+//! A claim goes from one endpoint to the next ([`open_endpoints`]) and reads the first rows of those that have room.
+//! So its cost does not depend on how many deliveries wait for the others, such as those of a suspended organisation.
 
 use passerelle_engine::{
     clock::Millis,
@@ -55,7 +58,7 @@ pub const FAILURES: usize = limits!(failures);
 macro_rules! with_room {
     ($attempts:expr) => {
         concat!(
-            "WITH under_way AS MATERIALIZED (\
+            "WITH RECURSIVE under_way AS MATERIALIZED (\
                SELECT a.endpoint_id, a.org_id, CASE WHEN p.failures >= ",
             limits!(failures),
             " THEN 1 ELSE 0 END AS failing FROM (",
@@ -79,6 +82,41 @@ macro_rules! with_room {
             ") \
                UNION ALL SELECT id FROM endpoint WHERE org_id IN (\
                  SELECT id FROM organisation WHERE suspended_at IS NOT NULL))"
+        )
+    };
+}
+
+/// After [`with_room`]: `waiting` are the endpoints with deliveries that are due or will be, and `open` are those of
+/// them that have room. The index `delivery_waiting` leads from one endpoint to the next.
+macro_rules! open_endpoints {
+    () => {
+        ", waiting AS (\
+           SELECT min(d.endpoint_id) AS endpoint_id FROM delivery d WHERE d.status IN ('due', 'running') \
+           UNION ALL SELECT (\
+             SELECT min(d.endpoint_id) FROM delivery d WHERE d.status IN ('due', 'running') AND d.endpoint_id > w.endpoint_id) \
+           FROM waiting w WHERE w.endpoint_id IS NOT NULL), \
+         open AS (\
+           SELECT endpoint_id FROM waiting WHERE endpoint_id IS NOT NULL \
+             AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room))"
+    };
+}
+
+/// After [`open_endpoints`], for PostgreSQL: `first` are the `id` and `org_id` of rows that are due at `$1`, the longest
+/// due first, at most `$limit`, and of an endpoint no more than may run at once. `$also` narrows them.
+macro_rules! first_due {
+    ($also:literal, $limit:literal) => {
+        concat!(
+            open_endpoints!(),
+            ", first AS (\
+               SELECT n.id, n.org_id FROM open o CROSS JOIN LATERAL (\
+                 SELECT d.id, d.org_id, d.due_at FROM delivery d WHERE d.endpoint_id = o.endpoint_id \
+                   AND d.status IN ('due', 'running') AND d.due_at <= $1",
+            $also,
+            " ORDER BY d.due_at LIMIT ",
+            limits!(endpoint),
+            ") n ORDER BY n.due_at LIMIT ",
+            $limit,
+            ")"
         )
     };
 }
@@ -120,31 +158,15 @@ macro_rules! running {
         "SELECT endpoint_id, org_id FROM delivery WHERE status = 'running' AND due_at > $1"
     };
 }
-pub(super) use {chosen, limits, running, with_room};
+pub(super) use {chosen, first_due, limits, open_endpoints, running, with_room};
 
-/// SQL for the rows that may be claimed at `$1`, the longest due first, at most `$2`. `$of` narrows them.
-macro_rules! due {
-    ($columns:literal, $of:literal) => {
-        concat!(
-            "SELECT ",
-            $columns,
-            " FROM delivery WHERE status IN ('due', 'running') AND due_at <= $1 \
-             AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room)",
-            $of,
-            " ORDER BY due_at LIMIT $2"
-        )
-    };
-}
-
-/// SQL for the claim of due rows until `$3`. `$of` narrows them, `$lock` locks them.
+/// SQL for the claim of the rows of a table `due` until `$3`.
 macro_rules! claim {
-    ($of:literal, $lock:literal) => {
+    ($due:expr) => {
         concat!(
             with_room!(running!()),
-            ", due AS (",
-            due!("id, org_id, endpoint_id, due_at", $of),
-            $lock,
-            "), ",
+            $due,
+            ", ",
             chosen!(),
             " UPDATE delivery SET status = 'running', due_at = $3, dispatched_at = NULL \
              WHERE id IN (SELECT id FROM chosen) RETURNING id, org_id"
@@ -152,12 +174,24 @@ macro_rules! claim {
     };
 }
 
-pub(in crate::store) const CLAIM: &str = claim!("", "");
+/// As [`first_due`], for SQLite, which has no `LATERAL`.
+pub(in crate::store) const CLAIM: &str = claim!(concat!(
+    open_endpoints!(),
+    ", due AS (\
+       SELECT d.id, d.org_id, d.endpoint_id, d.due_at FROM open o CROSS JOIN delivery d WHERE d.id IN (\
+         SELECT n.id FROM delivery n WHERE n.endpoint_id = o.endpoint_id \
+           AND n.status IN ('due', 'running') AND n.due_at <= $1 ORDER BY n.due_at LIMIT ",
+    limits!(endpoint),
+    ") ORDER BY d.due_at LIMIT $2)"
+));
 /// For PostgreSQL, which must be told to skip rows that others are claiming.
-const CLAIM_LOCKED: &str = claim!(
-    " AND org_id = ANY (string_to_array($4, ' '))",
-    " FOR UPDATE SKIP LOCKED"
-);
+const CLAIM_LOCKED: &str = claim!(concat!(
+    first_due!("", "$2"),
+    ", due AS (\
+       SELECT id, org_id, endpoint_id, due_at FROM delivery WHERE id IN (\
+         SELECT id FROM first WHERE org_id = ANY (string_to_array($4, ' '))) \
+         AND status IN ('due', 'running') AND due_at <= $1 FOR UPDATE SKIP LOCKED)"
+));
 
 /// Claims at most `limit` deliveries until `lapse`, the longest due first.
 pub(crate) async fn claim(
@@ -191,10 +225,9 @@ async fn reserve_due(
     // Locked in the order of their keys, so that two claims cannot deadlock.
     let rows = sqlx::query(concat!(
         with_room!(running!()),
+        first_due!("", "$2"),
         " SELECT org_id, pg_advisory_xact_lock(7030262, key)::text FROM (\
-           SELECT DISTINCT org_id, hashtext(org_id) AS key FROM (",
-        due!("org_id", ""),
-        ") due ORDER BY key) keys",
+           SELECT DISTINCT org_id, hashtext(org_id) AS key FROM first ORDER BY key) keys",
     ))
     .bind(now)
     .bind(limit)
@@ -216,6 +249,9 @@ pub(crate) async fn next_at(
 
 pub(in crate::store) const NEXT_AT: &str = concat!(
     with_room!(running!()),
-    " SELECT due_at FROM delivery WHERE status IN ('due', 'running') \
-     AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room) ORDER BY due_at LIMIT 1"
+    open_endpoints!(),
+    " SELECT n.due_at FROM (\
+       SELECT (SELECT min(d.due_at) FROM delivery d WHERE d.endpoint_id = o.endpoint_id \
+         AND d.status IN ('due', 'running')) AS due_at FROM open o) n \
+     WHERE n.due_at IS NOT NULL ORDER BY n.due_at LIMIT 1"
 );

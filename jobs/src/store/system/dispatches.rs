@@ -14,7 +14,7 @@ use passerelle_engine::{
 use sqlx::{Row as _, any::AnyRow, query::Query};
 
 use super::{
-    delivery_claims::{chosen, limits, running, with_room},
+    delivery_claims::{chosen, first_due, limits, open_endpoints, running, with_room},
     media_claims,
 };
 use crate::{model::token::RowToken, store::row};
@@ -75,24 +75,28 @@ pub(crate) const DELIVERIES: Rows = Rows {
     alone: "SELECT CASE WHEN pg_try_advisory_xact_lock(7030261) THEN 1 ELSE 0 END::bigint",
     next_at: concat!(
         with_room!(under_way!()),
+        open_endpoints!(),
         "
-        SELECT due_at FROM delivery
-        WHERE status IN ('due', 'running') AND (dispatched_at IS NULL OR dispatched_at <= $2)
-          AND endpoint_id NOT IN (SELECT endpoint_id FROM no_room)
-        ORDER BY due_at LIMIT 1"
+        SELECT n.due_at FROM open o CROSS JOIN LATERAL (
+          SELECT d.due_at FROM delivery d
+          WHERE d.endpoint_id = o.endpoint_id AND d.status IN ('due', 'running')
+            AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
+          ORDER BY d.due_at LIMIT 1) n
+        ORDER BY n.due_at LIMIT 1"
     ),
     dispatch: concat!(
         with_room!(under_way!()),
+        first_due!(
+            " AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)",
+            "least($4, greatest(0, $3 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))"
+        ),
         ",
         due AS (
           SELECT d.id, d.org_id, d.endpoint_id, d.due_at,
             CASE WHEN d.dispatched_at IS NULL THEN 0 ELSE 1 END AS again
           FROM delivery d
-          WHERE d.status IN ('due', 'running') AND d.due_at <= $1
+          WHERE d.id IN (SELECT id FROM first) AND d.status IN ('due', 'running') AND d.due_at <= $1
             AND (d.dispatched_at IS NULL OR d.dispatched_at <= $2)
-            AND d.endpoint_id NOT IN (SELECT endpoint_id FROM no_room)
-          ORDER BY d.due_at
-          LIMIT least($4, greatest(0, $3 - (SELECT count(*) FROM delivery WHERE dispatched_at > $2)))
           FOR UPDATE SKIP LOCKED),
         ",
         chosen!(),

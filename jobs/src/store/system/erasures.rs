@@ -4,6 +4,7 @@
 //! left. Its link, lease and lane were deleted with the request, so nothing is added any more.
 
 use passerelle_engine::{
+    clock::Millis,
     ids::{ObjectId, OrgId, SessionId},
     keystore, over_list,
     store::{Dialect, SystemRead, SystemTx},
@@ -13,6 +14,8 @@ use sqlx::{Row as _, any::AnyRow};
 
 use crate::store::row;
 
+/// Deleted sessions of one page.
+const PAGE: i64 = 100;
 /// The most rows of each kind that one step deletes.
 const ATTEMPTS: u64 = 500;
 const EVENTS: u64 = 100;
@@ -36,20 +39,43 @@ pub(crate) struct Step {
     pub(crate) is_last: bool,
 }
 
-/// Returns deleted sessions of which something is left, the longest deleted first.
-pub(crate) async fn pending(conn: &mut SystemRead) -> Result<Vec<Erasing>, sqlx::Error> {
+/// The last deleted session of a page. The next page begins after it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Last {
+    deleted_at: Millis,
+    id: String,
+}
+
+/// Returns a page of deleted sessions of which something is left, the longest deleted first, and the last one if
+/// more may follow.
+pub(crate) async fn pending(
+    conn: &mut SystemRead,
+    after: &Last,
+) -> Result<(Vec<Erasing>, Option<Last>), sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, id FROM session WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT 100",
+        "SELECT org_id, id, deleted_at FROM session WHERE deleted_at IS NOT NULL AND (deleted_at, id) > ($1, $2) \
+         ORDER BY deleted_at, id LIMIT $3",
     )
+    .bind(after.deleted_at)
+    .bind(after.id.as_str())
+    .bind(PAGE)
     .fetch_all(&mut **conn)
     .await?;
+    let last = |row: &AnyRow| {
+        Ok::<_, sqlx::Error>(Last {
+            deleted_at: row.try_get("deleted_at")?,
+            id: row.try_get("id")?,
+        })
+    };
+    let is_full = i64::try_from(rows.len()).is_ok_and(|found| found == PAGE);
+    let last = rows.last().filter(|_| is_full).map(last).transpose()?;
     let erasing = |row: &AnyRow| {
         Ok(Erasing {
             org: row::id(row, "org_id")?,
             session: row::id(row, "id")?,
         })
     };
-    Ok(row::each("session", &rows, erasing))
+    Ok((row::each("session", &rows, erasing), last))
 }
 
 /// Deletes some rows of a deleted session. The last step deletes the session's own row.
@@ -141,6 +167,11 @@ async fn messages(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
 /// Deletes those of these contacts whom no message names any more, with the ids that lead to them. One that
 /// has opted out stays, so that nobody writes to it again.
 async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(), sqlx::Error> {
+    let met: Vec<_> = met.iter().map(|id| [id]).collect();
+    let met = json!(met).to_string();
+    if tx.dialect() == Dialect::Postgres {
+        lock_contacts(tx, org, &met).await?;
+    }
     let unnamed = over_list!(
         tx.dialect(),
         "SELECT DISTINCT coalesce(c.merged_into, c.id) AS id FROM",
@@ -150,14 +181,13 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
          AND NOT EXISTS (SELECT 1 FROM contact a WHERE a.merged_into = coalesce(c.merged_into, c.id) \
           AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id)))"
     );
-    let met: Vec<_> = met.iter().map(|id| [id]).collect();
     let unnamed: Vec<String> = sqlx::query_scalar(unnamed)
-        .bind(json!(met).to_string())
+        .bind(met)
         .bind(org.to_string())
         .fetch_all(tx.conn())
         .await?;
     let unnamed: Vec<_> = unnamed.iter().map(|id| [id]).collect();
-    // Asked again of the row itself: it may have opted out just now.
+    // Asked again of the row itself: on PostgreSQL one that was merged into another just now is not locked.
     for sql in [
         over_list!(
             tx.dialect(),
@@ -175,6 +205,22 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
             .execute(tx.conn())
             .await?;
     }
+    Ok(())
+}
+
+/// Locks these contacts, and those that they were merged into, until the transaction ends. A session that meets one of
+/// them holds its row ([`contacts::find`](crate::store::contacts::find)) until its message is committed: either the
+/// statements after this one see that message, or it comes later, finds no contact, and makes a new one.
+async fn lock_contacts(tx: &mut SystemTx, org: OrgId, met: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "SELECT id FROM contact WHERE org_id = $2 AND id IN (\
+         SELECT coalesce(c.merged_into, c.id) FROM json_array_elements(CAST($1 AS json)) met \
+         JOIN contact c ON c.id = met.value ->> 0 WHERE c.org_id = $2) ORDER BY id FOR UPDATE",
+    )
+    .bind(met)
+    .bind(org.to_string())
+    .fetch_all(tx.conn())
+    .await?;
     Ok(())
 }
 
@@ -222,3 +268,6 @@ async fn execute(tx: &mut SystemTx, of: Erasing, sql: &'static str) -> Result<u6
         .await?;
     Ok(done.rows_affected())
 }
+
+#[cfg(test)]
+mod tests;

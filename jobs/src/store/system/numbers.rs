@@ -29,8 +29,9 @@ pub(crate) struct SharedNumber {
 
 /// Makes the number's row, unless there is one.
 pub(crate) async fn meet(tx: &mut SystemTx, mac: &[u8]) -> Result<(), sqlx::Error> {
-    // The row counts as used now, so that the sweep leaves it until a lane names it.
+    // The row counts as used now, so that the sweep leaves it until a lane has the number.
     let now = tx.now().await?;
+    // Nothing reads `sent` any more. An older version that still runs counts in it, so it is not dropped yet.
     sqlx::query(
         "INSERT INTO number (mac, next_at, sent) VALUES ($1, $2, 0) ON CONFLICT (mac) DO UPDATE \
          SET next_at = CASE WHEN number.next_at > $2 THEN number.next_at ELSE $2 END",
@@ -142,8 +143,7 @@ pub(crate) async fn claimed(
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE number SET next_at = CAST(claimed.value ->> 1 AS bigint), last_sent_by = claimed.value ->> 0, \
-         sent = sent + 1 FROM",
+        "UPDATE number SET next_at = CAST(claimed.value ->> 1 AS bigint), last_sent_by = claimed.value ->> 0 FROM",
         "claimed JOIN lane l ON l.session_id = claimed.value ->> 0 WHERE number.mac = l.number_mac"
     );
     sqlx::query(sql)
@@ -153,7 +153,7 @@ pub(crate) async fn claimed(
     Ok(())
 }
 
-/// Deletes numbers that no session is linked to and that have sent nothing since `before`.
+/// Deletes numbers that no lane has and whose last gap ended before `before`.
 pub(crate) async fn forget(tx: &mut SystemTx, before: Millis) -> Result<(), sqlx::Error> {
     sqlx::query(
         "DELETE FROM number WHERE next_at < $1 \

@@ -258,7 +258,7 @@ impl<'g> World<'g> {
             outbound::accept(services, self.org, self.request(lane, brief), Some(key)).await;
         match accepted {
             Ok(accepted) => self.accepted.push(accepted.message.id),
-            Err(outbound::AcceptError::QueueFull) => {}
+            Err(outbound::AcceptError::QueueFull(_)) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())

@@ -195,9 +195,9 @@ async fn an_organisation_has_its_quota_of_files_and_no_more(backing: Backing) ->
             reply.body
         );
     }
-    // How large the file at an address is, is known when it is there.
+    // The size of the file at an address may be known only when it was fetched.
     let shop = Shop::open().await?;
-    let at = shop.put("/large", Page::File("application/pdf", part.clone()));
+    let at = shop.put("/large", Page::Chunked(part.clone()));
     let body = json!({ "type": "document", "document": { "url": at } });
     let body = Api::of_kind(&session, CONTACT, body);
     let sent: Value = world.api.post("/v1/messages", &body).await?.into(202)?;

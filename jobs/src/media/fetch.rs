@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     again, kinds,
     sealed::{FILE, ORIGIN},
-    source::{self, NoFile},
+    source::{self, NoFile, QUOTA},
 };
 use crate::{
     crash,
@@ -235,14 +235,16 @@ impl Fetcher {
         let now = services.clock().now();
         let outcome =
             outcome(job, &key, origin, &brought, now).doing("sealing what was fetched")?;
-        let result = result(&outcome, now);
         let (clock, settings) = (services.clock().clone(), services.settings().media.clone());
         let (org, media, attempt) = (job.org, job.media, job.attempt);
         let write = services.store().write(org, move |tx: &mut Tx| {
             Box::pin(async move {
+                let outcome = in_quota(tx, org, settings.quota, outcome).await?;
                 if !store::media::settle(tx, org, media, attempt, &outcome).await? {
-                    return Ok::<_, Fault>(false);
+                    return Ok::<_, Fault>(None);
                 }
+                let is_stored = outcome.object.is_some();
+                let result = result(&outcome, now);
                 let settled = Stored {
                     status: outcome.status,
                     error: outcome.error,
@@ -253,12 +255,13 @@ impl Fetcher {
                 };
                 tell(tx, &key, &settings, &clock, &settled).await?;
                 crash::point("media.before_commit");
-                Ok(true)
+                Ok(Some((is_stored, result)))
             })
         });
         let counted = write.await.doing("recording a fetch")?;
         crash::point("media.after_commit");
-        if let (Ok(file), false) = (brought, counted) {
+        let is_stored = counted.as_ref().is_some_and(|(is_stored, _)| *is_stored);
+        if let (Ok(file), false) = (brought, is_stored) {
             services
                 .settings()
                 .media
@@ -268,8 +271,27 @@ impl Fetcher {
         }
         self.services.wake_lanes();
         self.services.wake_deliveries();
-        if counted { result } else { Ok(Done) }
+        counted.map_or(Ok(Done), |(_, result)| result)
     }
+}
+
+/// Returns the outcome; a failed one if the organisation has no room for the file. Its size may be known only now, and
+/// files that are stored at once are counted one after another.
+async fn in_quota(
+    tx: &mut Tx,
+    org: OrgId,
+    quota: u64,
+    outcome: Outcome,
+) -> Result<Outcome, sqlx::Error> {
+    if outcome.object.is_none() {
+        return Ok(outcome);
+    }
+    store::organisations::lock(tx, org).await?;
+    let used = store::media::used(tx.conn(), org).await?;
+    if used.saturating_add(outcome.size.unsigned_abs()) <= quota {
+        return Ok(outcome);
+    }
+    Ok(failed(QUOTA.to_owned(), outcome.due_at))
 }
 
 /// Emits the event of an inbound file's new status, if there is one.

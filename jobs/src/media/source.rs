@@ -113,7 +113,7 @@ pub(super) async fn from_url(
 }
 
 /// The code of a file for which the organisation has no quota left.
-const QUOTA: &str = "media_quota_reached";
+pub(super) const QUOTA: &str = "media_quota_reached";
 const NOT_ALLOWED: NoFile = NoFile::Failed("url_not_allowed");
 
 fn judged(reply: Response) -> Result<Response, NoFile> {

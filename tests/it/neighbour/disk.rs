@@ -5,11 +5,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::stream;
 use passerelle_tests::{
-    Api, Backing, Finished, World,
+    Api, Backing, Finished, Shop, World,
     backing::Database,
     gateway::{Gateway, Setup},
     on_both_stores,
+    shop::Page,
     simulator::{Phone, Simulator},
+    soon,
     tmpfs::Tmpfs,
     wait::within,
 };
@@ -193,6 +195,18 @@ async fn an_organisation_has_its_quota_of_files_and_no_more(backing: Backing) ->
             reply.body
         );
     }
+    // The size of the file at an address may be known only when it was fetched.
+    let shop = Shop::open().await?;
+    let at = shop.put("/large", Page::Chunked(part.clone()));
+    let body = json!({ "type": "document", "document": { "url": at } });
+    let body = Api::of_kind(&session, CONTACT, body);
+    let sent: Value = world.api.post("/v1/messages", &body).await?.into(202)?;
+    let id = sent["document"]["media_id"].as_str().context("an id")?;
+    let failed = soon("the file is refused", async || {
+        let file: Value = world.api.get(&format!("/v1/media/{id}")).await?.into(200)?;
+        Ok((file["status"] == "failed").then_some(file))
+    });
+    assert_eq!(failed.await?["error"]["code"], "media_quota_reached");
     let other = world.admin.tenant("Other").await?;
     other
         .upload("document", part.clone())

@@ -216,10 +216,7 @@ async fn keep(
         None
     };
     if let Some((waits, first)) = known {
-        if waits {
-            fill(tx, key, message, first).await?;
-        }
-        return Ok(waits);
+        return Ok(waits && fill(tx, key, message, first).await?);
     }
     if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
         return Ok(true);
@@ -230,18 +227,20 @@ async fn keep(
     let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
         return Ok(false);
     };
-    fill(tx, key, message, first).await?;
-    Ok(true)
+    fill(tx, key, message, first).await
 }
 
-/// Puts the message in place of its earlier row.
+/// Puts the message in place of its earlier row. Returns false if another repeat of it was faster.
 async fn fill(
     tx: &mut Tx,
     key: &DataKey,
     message: &mut Message,
     first: store::messages::First,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     (message.id, message.created_at, message.sent_at) = first;
     let row = messages::sealed::row(key, message)?;
     Ok(store::messages::decrypted(tx, &row).await?)
 }
+
+#[cfg(test)]
+mod tests;

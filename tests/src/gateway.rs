@@ -331,6 +331,7 @@ impl Gateway {
             if !other.runs() {
                 continue;
             }
+            other.minds_sigterm().await?;
             other.terminate()?;
             let status = other.ended(Duration::from_secs(30)).await?;
             anyhow::ensure!(status.success(), "{name} ended with {status}");

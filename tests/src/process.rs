@@ -10,6 +10,8 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
+use crate::wait::soon;
+
 /// Returns the path of the binary with the sandbox feature.
 pub fn sandbox_binary() -> Result<PathBuf> {
     binary("PASSERELLE_BIN_SANDBOX")
@@ -127,6 +129,19 @@ impl Process {
     /// Asks it to end (SIGTERM), without waiting.
     pub fn terminate(&self) -> Result<()> {
         self.signal("TERM")
+    }
+
+    /// Waits until a SIGTERM would make it end in order. Before that, while the program is being loaded, it would kill it.
+    pub async fn minds_sigterm(&self) -> Result<()> {
+        const SIGTERM: u64 = 1 << 14;
+        let status = format!("/proc/{}/status", self.pid()?);
+        soon("the process minds SIGTERM", async || {
+            let told = std::fs::read_to_string(&status)?;
+            let caught = told.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = u64::from_str_radix(caught.context("the caught signals")?.trim(), 16)?;
+            Ok((caught & SIGTERM != 0).then_some(()))
+        })
+        .await
     }
 
     /// Sends it a signal by name: `STOP`, `CONT`, `TERM`.

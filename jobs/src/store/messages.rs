@@ -197,8 +197,9 @@ pub(crate) async fn of_contact(
     .transpose()
 }
 
-/// Stores the content of a message that could not be decrypted at first.
-pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error> {
+/// Stores the content of a message that could not be decrypted at first. Returns false if it has its content by now: on
+/// PostgreSQL its two repeats, of the sender's phone and of this number's phone, may be stored at the same time.
+pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<bool, sqlx::Error> {
     sqlx::query(
         "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6, edit_of = $7 \
          WHERE org_id = $1 AND id = $2 AND kind = 'undecryptable'",
@@ -210,7 +211,7 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<(), sqlx::Error>
     .bind(new.content_sealed.as_slice())
     .bind(new.context_sealed.as_deref())
     .bind(new.edit_of.map(|id| id.to_string()))
-    .run(tx)
+    .changes(tx)
     .await
 }
 

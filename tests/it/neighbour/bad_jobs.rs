@@ -138,10 +138,13 @@ async fn files_that_cannot_be_read_fail_and_others_are_fetched(
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let shop = Shop::open().await?;
-    // Each fails once. The second try follows after two seconds.
-    let url = shop.put("/paper", Page::Status(503));
+    // Each fails once. The second try follows after two seconds. A try that has begun before its file is
+    // damaged still fails.
+    let away = shop.put("/away", Page::Status(503));
+    let soon_there = shop.put("/paper", Page::Status(503));
     let mut files = Vec::new();
-    for _ in 0..=MANY {
+    for n in 0..=MANY {
+        let url = if n < MANY { &away } else { &soon_there };
         let message = json!({ "type": "document", "document": { "url": url } });
         let sent = world.api.send_kind(&session, CONTACT, message).await?.id;
         let whole = world.api.whole_message(&sent).await?;

@@ -93,7 +93,7 @@ impl Process {
 
     /// Waits until it is ready and returns the JSON it wrote to `announce`.
     pub async fn announced(&mut self, announce: &Path) -> Result<Value> {
-        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        let end = tokio::time::Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(told) = std::fs::read(announce)
                 .ok()
@@ -108,7 +108,7 @@ impl Process {
                 );
             }
             if tokio::time::Instant::now() > end {
-                bail!("it was not ready after 30 s\n{}", self.log_end());
+                bail!("it was not ready after a minute\n{}", self.log_end());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -1,6 +1,6 @@
 //! Repeats of a message that could not be decrypted.
 
-use passerelle_engine::content::{Context, Peer};
+use passerelle_engine::content::{Context, Peer, Phone};
 
 use super::*;
 use crate::{organisations, sessions, settings::MediaSettings, testing};
@@ -35,7 +35,7 @@ async fn of_two_repeats_at_once_one_is_reported() {
                 sender: "491510000001@s.whatsapp.net".to_owned(),
                 id: format!("3A{n:02}"),
                 from: Peer {
-                    phone: Some("+491510000001".parse().unwrap()),
+                    phone: Phone::parse("+491510000001"),
                     lid: None,
                 },
                 group: None,

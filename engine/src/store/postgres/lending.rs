@@ -29,7 +29,10 @@ const TURN: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(2);
 /// Connections that were not needed for this long are closed: another process may need them. The
 /// pool's own limit does not do it, because a pool uses all its connections in turn.
-const UNUSED: Duration = Duration::from_secs(20);
+const UNUSED: Duration = Duration::from_secs(10);
+/// How long to wait for an open connection before another one is opened. That takes the server longer than
+/// most transactions do, and at a start many callers come at once.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Whose connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,23 @@ impl Side {
         u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX)
     }
 
+    /// If some are open and all are in use, waits a moment for one of them. The caller keeps the turn until it has
+    /// taken it. If none came back, or if it is not this caller's turn, another one is opened.
+    async fn wait_a_moment(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let all_are_used = || self.idle() == 0 && (1..self.asked).contains(&self.pool.size());
+        if !all_are_used() {
+            return None;
+        }
+        let waiting = async {
+            let turn = self.turn.lock().await;
+            while all_are_used() {
+                tokio::time::sleep(LOOK).await;
+            }
+            turn
+        };
+        tokio::time::timeout(MOMENT, waiting).await.ok()
+    }
+
     fn enter(&self) -> Inside<'_> {
         self.inside.fetch_add(1, Ordering::Relaxed);
         Inside(&self.inside)
@@ -165,6 +185,7 @@ impl Lending {
         let taken = async {
             loop {
                 let taken = if self.has_enough() {
+                    let _turn = side.wait_a_moment().await;
                     let _inside = side.enter();
                     take().await
                 } else {

@@ -26,7 +26,13 @@ const AT_ONCE: usize = 64;
 const PHOTO: &[u8] = include_bytes!("../../assets/photo.jpg");
 
 pub(crate) async fn measure() -> Result<[Row; 2]> {
-    let mut world = World::with(Backing::Sqlite, Setup::quick()).await?;
+    // Larger files that come in would be left at WhatsApp.
+    let flags = ["--media-inbound-max", "2048"];
+    let setup = Setup {
+        flags: flags.map(str::to_owned).to_vec(),
+        ..Setup::quick()
+    };
+    let mut world = World::with(Backing::Sqlite, setup).await?;
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;
     let before = peak(&mut world)?;

@@ -158,9 +158,12 @@ pub fn add(route: Route, documents: fn() -> Documents) -> Route {
     route
         .at(
             "/openapi.json",
-            document(Arc::clone(&forms), |forms, webhooks| match webhooks {
-                true => &forms.whole,
-                false => &forms.without_webhooks,
+            document(Arc::clone(&forms), |forms, webhooks| {
+                if webhooks {
+                    &forms.whole
+                } else {
+                    &forms.without_webhooks
+                }
             }),
         )
         .at(

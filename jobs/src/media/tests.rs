@@ -10,7 +10,7 @@ use passerelle_engine::{content::MediaKind, ids::OrgId, store::Tx};
 use tempfile::TempDir;
 
 use super::{
-    ingest, link,
+    IngestError, ingest, link,
     retention::{self, Reconciled},
 };
 use crate::{
@@ -29,21 +29,27 @@ struct World {
 }
 
 async fn worlds() -> Vec<World> {
+    worlds_with(u64::MAX).await
+}
+
+/// Returns a world on each database. An organisation may have `quota` bytes of files.
+async fn worlds_with(quota: u64) -> Vec<World> {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}", folder.path().join("test.db").display());
-    let mut worlds = vec![World::open(&sqlite, folder).await];
+    let mut worlds = vec![World::open(&sqlite, folder, quota).await];
     if let Some(url) = testing::database().await {
         let folder = tempfile::tempdir().unwrap();
-        worlds.push(World::open(&url, folder).await);
+        worlds.push(World::open(&url, folder, quota).await);
     }
     worlds
 }
 
 impl World {
-    async fn open(url: &str, folder: TempDir) -> Self {
+    async fn open(url: &str, folder: TempDir, quota: u64) -> Self {
         let files = folder.path().join("media");
         let media = MediaSettings {
             objects: Objects::open(&files.display().to_string(), 100).unwrap(),
+            quota,
             ..MediaSettings::nowhere()
         };
         let services = testing::services(url, media).await;
@@ -56,6 +62,10 @@ impl World {
     }
 
     async fn document(&self, bytes: &'static [u8]) -> MediaFile {
+        self.upload(bytes).await.unwrap()
+    }
+
+    async fn upload(&self, bytes: &'static [u8]) -> Result<MediaFile, IngestError> {
         let upload = Upload {
             size: None,
             kind: MediaKind::Document,
@@ -66,9 +76,7 @@ impl World {
             .chunks(7)
             .map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
         let chunks = futures_util::stream::iter(chunks.collect::<Vec<_>>());
-        ingest(&self.services, self.org, upload, chunks)
-            .await
-            .unwrap()
+        ingest(&self.services, self.org, upload, chunks).await
     }
 
     async fn read(&self, file: &MediaFile) -> Option<MediaFile> {
@@ -97,6 +105,25 @@ async fn a_file_past_its_time_is_deleted_with_its_bytes_and_no_other_is() {
             .unwrap();
         assert!(world.read(&file).await.is_none());
         assert_eq!(world.objects(), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
+async fn uploads_at_once_do_not_pass_the_quota_together() {
+    for world in worlds_with(15).await {
+        let uploads = (0..4).map(|_| world.upload(b"an invoice"));
+        let (stored, refused): (Vec<_>, Vec<_>) = futures_util::future::join_all(uploads)
+            .await
+            .into_iter()
+            .partition(Result::is_ok);
+        assert_eq!(stored.len(), 1);
+        for refused in refused {
+            assert!(
+                matches!(refused, Err(IngestError::Quota(15))),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(world.objects().len(), 1);
     }
 }
 

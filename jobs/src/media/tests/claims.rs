@@ -23,7 +23,7 @@ const LAPSE: Millis = 30_000;
 /// Returns `None` if there is no PostgreSQL to test with.
 async fn world() -> Option<World> {
     let url = testing::database().await?;
-    Some(World::open(&url, tempfile::tempdir().unwrap()).await)
+    Some(World::open(&url, tempfile::tempdir().unwrap(), u64::MAX).await)
 }
 
 impl World {

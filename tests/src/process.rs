@@ -17,7 +17,7 @@ pub fn sandbox_binary() -> Result<PathBuf> {
     binary("PASSERELLE_BIN_SANDBOX")
 }
 
-/// Returns the path of the released binary, without the sandbox feature.
+/// Returns the path of the binary with the features of the released one, without the sandbox.
 pub fn plain_binary() -> Result<PathBuf> {
     binary("PASSERELLE_BIN_PLAIN")
 }

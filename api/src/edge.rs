@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use crate::{
     auth::Metered,
+    limits,
     problem::{Code, Problem},
     spec::Paths,
 };
@@ -197,6 +198,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         }
         let operation = operation.map_or("none", |id| id.0);
         let status = response.status().as_u16();
+        if status == 429 {
+            let since = self.clock.monotonic() - started;
+            tokio::time::sleep(limits::REFUSAL_AFTER.saturating_sub(since)).await;
+        }
         let took = self.clock.monotonic() - started;
         span.in_scope(|| {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -228,6 +233,12 @@ mod tests {
                 "/panics",
                 poem::get(make_sync(|_| -> &'static str { panic!("secret cause") })),
             )
+            .at(
+                "/too-often",
+                poem::get(make_sync(|_| {
+                    Err::<(), _>(Problem::new(Code::RateLimited).into())
+                })),
+            )
             .into_endpoint()
             .map_to_response();
         let paths = || Paths::new([("/here".to_owned(), vec!["GET".to_owned()])]);
@@ -241,6 +252,16 @@ mod tests {
 
     fn get(path: &'static str) -> Request {
         Request::builder().uri_str(path).finish()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_too_often_waits_for_the_refusal() {
+        let began = tokio::time::Instant::now();
+        ask(get("/nowhere")).await;
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+        let (_, problem) = ask(get("/too-often")).await;
+        assert_eq!(problem.unwrap().code, "rate_limited");
+        assert!(began.elapsed() > limits::REFUSAL_AFTER / 2);
     }
 
     #[tokio::test]

@@ -33,6 +33,8 @@ pub const LARGE_BODIES_MAX: usize = 64 << 20;
 pub const LARGE_BODIES_OF_ONE: usize = 16 << 20;
 /// How long a body waits for its memory. Then it is refused as `overloaded`.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
+/// The least time from a request to an answer with 429, so that asking again at once takes little from the others.
+pub const REFUSAL_AFTER: Duration = Duration::from_millis(100);
 /// When a client may try again that was refused because something is used up.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The time from the end of a request (or the start of the connection) to the end of the next headers.

@@ -1,8 +1,8 @@
 //! neighbour: how much slower the gateway is for one organisation while another one makes noise, one kind of
 //! noise after the other. The reference is the same organisation alone, in the same run.
 //!
-//! The noisy organisation comes through a proxy from an address of its own, as a customer does, and has no
-//! limit of requests, so that nothing but the gateway's shares protects the other one.
+//! The noisy organisation comes through a proxy from an address of its own, as a customer does. An organisation
+//! may make ten times as many requests as by default.
 
 mod noise;
 
@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use passerelle_tests::{Api, Backing, Receiver, Setup, World};
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 
 use self::noise::{ALL, Noise};
 use crate::report::{Row, percentile};
@@ -20,8 +20,12 @@ use crate::report::{Row, percentile};
 const TIME: Duration = Duration::from_secs(6);
 /// How long a noise is made before it counts.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How many requests a minute an organisation may make.
+const REQUESTS_PER_MINUTE: u32 = 6000;
+/// How often the quiet organisation does its three requests.
+const ROUND: Duration = Duration::from_millis(47);
 /// How many messages the noisy organisation has. Its lane is full then.
-const LANE: u32 = 3000;
+const LANE: u32 = 500;
 const CONTACT: &str = "+4915199000001";
 const EVENT: &str = "message.canceled";
 
@@ -42,6 +46,7 @@ pub(crate) async fn measure(backing: Backing) -> Result<Vec<Row>> {
     let setup = Setup {
         flags: flags.map(str::to_owned).to_vec(),
         log: "warn".to_owned(),
+        requests_per_minute: REQUESTS_PER_MINUTE,
         ..Setup::quick()
     };
     let world = World::with(backing, setup).await?;
@@ -67,6 +72,8 @@ pub(crate) async fn measure(backing: Backing) -> Result<Vec<Row>> {
             }
             beside = warm => beside?,
         };
+        // The noise used up what it may do.
+        tokio::time::sleep(WARM_UP).await;
         prepared.undone(&noisy).await?;
         rows.push(row(backing, noise, alone, beside));
     }
@@ -96,7 +103,9 @@ impl Quiet {
         let (mut accept, mut list, mut webhook) = (Vec::new(), Vec::new(), Vec::new());
         let end = Instant::now() + TIME;
         let before = self.receiver.of(EVENT).len();
+        let mut round = interval(ROUND);
         while Instant::now() < end {
+            round.tick().await;
             let began = Instant::now();
             let text = self.api.send(&self.session, CONTACT, "hello").await?;
             accept.push(millis(began.elapsed()));

@@ -37,10 +37,11 @@ pub const UPLOADS: usize = 32;
 pub const UPLOADS_OF_ONE: usize = 4;
 
 /// Lists that a process reads at once on SQLite, and those of one organisation. Fewer than there are
-/// connections, so that some are left for everything else.
-pub const LISTS_ON_SQLITE: (usize, usize) = (3, 2);
+/// connections, so that some are left for everything else. One organisation leaves a core of a small machine to the
+/// others.
+pub const LISTS_ON_SQLITE: (usize, usize) = (3, 1);
 /// The same on PostgreSQL.
-pub const LISTS_ON_POSTGRES: (usize, usize) = (16, 4);
+pub const LISTS_ON_POSTGRES: (usize, usize) = (16, 2);
 
 fn lists(dialect: Dialect) -> Shares<OrgId> {
     let (at_once, of_one) = match dialect {

@@ -46,7 +46,7 @@ impl Decoding {
         Self {
             memory: Shares::new(mib, of_one),
             films: Shares::new(films, films.saturating_sub(1).max(1)),
-            reading: Shares::new(cores() + 1, cores()),
+            reading: Shares::new(cores() + 1, (cores() / 2).max(1)),
         }
     }
 

@@ -1,12 +1,15 @@
-//! Commits inbound messages. WhatsApp gets an acknowledgement only after this has returned without an
+//! Commits the messages that WhatsApp delivers: those of other people, and what the number's owner writes on
+//! other devices ([`own`]). WhatsApp gets an acknowledgement only after this has returned without an
 //! error; until then it keeps the message and delivers it again.
+
+mod own;
 
 use std::sync::Arc;
 
 use passerelle_engine::{
     clock::{Clock, Millis},
     content::Content,
-    ids::{ContactId, MessageId},
+    ids::MessageId,
     lease::Lease,
     store::Tx,
     vault::DataKey,
@@ -23,7 +26,7 @@ use crate::{
         self, opt_out,
         target::{self, Chat},
     },
-    model::{Direction, Message, Status},
+    model::{Direction, Message, Source, Status},
     outage,
     services::Services,
     store::{self, messages::Origin},
@@ -100,7 +103,12 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
             Box::pin(async move {
                 lease.check(tx).await?;
                 for inbound in batch {
-                    receive(tx, &lease, &key, &files, &clock, inbound).await?;
+                    if let Some(device) = inbound.own {
+                        let own = (device, inbound);
+                        own::receive(tx, &lease, &key, &files, &clock, own).await?;
+                    } else {
+                        receive(tx, &lease, &key, &files, &clock, inbound).await?;
+                    }
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(())
@@ -141,7 +149,7 @@ async fn receive(
         session: lease.session,
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
-    target::recognise(tx, key, chat, writer, &mut inbound).await?;
+    target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
         sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
@@ -149,7 +157,10 @@ async fn receive(
         contact: writer.id,
     };
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
-    let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
+    let mut message = Message {
+        contact: Some(writer.id),
+        ..message(lease, inbound, MessageId::new(clock), now)
+    };
     if !keep(tx, key, &origin, &mut message, recovered).await? {
         return Ok(());
     }
@@ -167,22 +178,17 @@ async fn receive(
     Ok(())
 }
 
-fn message(
-    lease: &Lease,
-    writer: ContactId,
-    inbound: Inbound,
-    id: MessageId,
-    now: Millis,
-) -> Message {
+fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Message {
     Message {
         id,
         org: lease.org,
         session: lease.session,
         direction: Direction::Inbound,
+        source: Source::Gateway,
         status: Status::Received,
         peer: inbound.from,
         group: inbound.group,
-        contact: Some(writer),
+        contact: None,
         content: inbound.content,
         context: inbound.context,
         wa_id: inbound.id,

@@ -30,6 +30,7 @@ mod neighbour;
 mod numbers;
 mod opting_out;
 mod outage;
+mod own_phone;
 mod pacing;
 mod pages;
 mod pairing;

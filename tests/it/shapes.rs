@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 25] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -57,6 +57,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
     (
         "outage",
         "takes the database from one process; `faults` takes it from a cluster",
+    ),
+    (
+        "own_phone",
+        "every kind runs in every shape; the other stories are about the stores",
     ),
     (
         "pages",

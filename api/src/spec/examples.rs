@@ -118,7 +118,7 @@ fn message(name: &str) -> Option<Value> {
     Some(match name {
         "Message" => {
             json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
-            "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
+            "source": "gateway", "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
             "text": { "body": "Your order 1042 is ready for pick-up." },
             "queue": { "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER },
             "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,

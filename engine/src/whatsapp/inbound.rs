@@ -1,4 +1,5 @@
-//! An incoming message, and the interface that stores it.
+//! An incoming message, or one that the number's owner wrote on another device, and the interface that
+//! stores them.
 
 use async_trait::async_trait;
 
@@ -30,9 +31,11 @@ pub struct Inbound {
     pub chat: String,
     /// JID of the sender.
     pub sender: String,
+    /// Which other device of this number's account wrote it. `None` if another person wrote it.
+    pub own: Option<OwnDevice>,
     /// WhatsApp's message id. It is unique only within chat and sender.
     pub id: String,
-    /// The account that wrote it.
+    /// The account that wrote it. Of an own message, the one that it was written to; in a group, nobody.
     pub from: Peer,
     /// The group that it was written in.
     pub group: Option<Group>,
@@ -49,6 +52,15 @@ pub struct Inbound {
     /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and
     /// sender by phone number where the message itself named them by LID.
     pub recovered: bool,
+}
+
+/// A device of this number's account, other than this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnDevice {
+    /// The phone itself.
+    Phone,
+    /// Another linked device, such as WhatsApp Web.
+    Linked,
 }
 
 impl Inbound {

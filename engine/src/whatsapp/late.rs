@@ -154,7 +154,7 @@ impl LateQueue {
 }
 
 impl Connection {
-    /// Converts the message. Returns `None` if it is not a message to this number.
+    /// Converts the message. Returns `None` if it is neither to this number nor from its owner.
     pub async fn read(&self, late: &Late) -> Option<Inbound> {
         match &late.0 {
             What::Recovered(message) => listen::read(self.client(), message, self.clock())

@@ -15,11 +15,12 @@ use crate::{
 };
 
 /// The fields of a message that stay: who, when, and what became of it.
-const OF_MESSAGE: [&str; 19] = [
+const OF_MESSAGE: [&str; 20] = [
     "id",
     "object",
     "session_id",
     "direction",
+    "source",
     "to",
     "from",
     "group_id",

@@ -102,6 +102,7 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
         org: stored.org,
         session: stored.session,
         direction: stored.direction,
+        source: stored.source,
         status: stored.status,
         contact: stored.contact,
         wa_id: stored.wa_id,

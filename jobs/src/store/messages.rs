@@ -11,7 +11,7 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Direction, Status};
+use crate::model::{Direction, Source, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -19,6 +19,7 @@ pub(crate) struct Stored {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) direction: Direction,
+    pub(crate) source: Source,
     pub(crate) status: Status,
     pub(crate) wa_id: String,
     pub(crate) contact: Option<ContactId>,
@@ -40,7 +41,7 @@ pub(crate) struct Stored {
 /// The columns of [`Stored`]. A merged contact is shown as the one that it was merged into.
 macro_rules! columns {
     () => {
-        "id, org_id, session_id, direction, status, wa_id, \
+        "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
          peer_sealed, content_sealed, context_sealed, resends, error, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
@@ -48,6 +49,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 pub(crate) mod lists;
+pub(crate) mod own;
 
 /// The sealed parts of a new message, and its ids.
 #[derive(Clone)]
@@ -399,6 +401,7 @@ impl FromRow<'_, AnyRow> for Stored {
             org: row::id(row, "org_id")?,
             session: row::id(row, "session_id")?,
             direction: row::word(row, "direction")?,
+            source: row::word(row, "source")?,
             status: row::word(row, "status")?,
             wa_id: row.try_get("wa_id")?,
             contact: row::id_or_null(row, "contact_id")?,

@@ -63,6 +63,10 @@ pub struct MessageSchema {
     pub session_id: Id<SessionId>,
     /// `outbound` or `inbound`.
     pub direction: String,
+    /// What an outbound message was written on: `gateway` (a request to this API), `phone` (the number's owner
+    /// wrote it on the phone) or `linked_device` (another linked device of the account sent it, such as
+    /// WhatsApp Web). An inbound message has none.
+    pub source: Option<String>,
     /// The kind of the message. The field of the same name has its content: `text`; with a file `image`,
     /// `video`, `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`; about another
     /// message `reaction`, `edit`, `delete`, `poll_vote`. Three kinds have no content of their own:
@@ -135,7 +139,7 @@ pub struct MessageSchema {
     pub created_at: Timestamp,
     /// When it expires if it was not sent.
     pub expires_at: Option<Timestamp>,
-    /// When WhatsApp's server acknowledged it.
+    /// When WhatsApp's server acknowledged it, or got it from another device.
     pub sent_at: Option<Timestamp>,
     /// When it reached a device of the recipient.
     pub delivered_at: Option<Timestamp>,
@@ -236,7 +240,7 @@ mod tests {
             Peer, Phone, Poll, PollVote, Reaction, Reply, Summary, Target,
         },
         ids::{ContactId, MediaId, OrgId},
-        model::{Direction, Status},
+        model::{Direction, Source, Status},
     };
 
     use super::*;
@@ -327,6 +331,7 @@ mod tests {
             org: OrgId::new(clock),
             session: SessionId::new(clock),
             direction: Direction::Outbound,
+            source: Source::Phone,
             status: Status::Queued,
             peer: Peer {
                 phone: None,

@@ -35,6 +35,7 @@ mod pacing;
 mod pages;
 mod pairing;
 mod poolers;
+mod presence;
 mod previews;
 mod real_files;
 mod receiving;

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 25] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 26] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -69,6 +69,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 25] = [
     (
         "poolers",
         "about PostgreSQL and Redis servers; some start a cluster of their own",
+    ),
+    (
+        "presence",
+        "each connect and change runs in every shape; the other stories are about the stores",
     ),
     (
         "previews",

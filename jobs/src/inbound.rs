@@ -25,11 +25,16 @@ use crate::{
     messages::{
         self, opt_out,
         target::{self, Chat},
+        timer,
     },
     model::{Direction, Message, Source, Status},
     outage,
     services::Services,
-    store::{self, messages::Origin},
+    store::{
+        self,
+        chat_timers::TimedChat,
+        messages::{KnownTimer, Origin},
+    },
 };
 
 /// Stores the inbound messages of one session.
@@ -149,6 +154,15 @@ async fn receive(
         session: lease.session,
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
+    let timed = match &group_mac {
+        Some(group) => TimedChat::Group(group),
+        None => TimedChat::With(writer.id),
+    };
+    if matches!(inbound.content, Content::ChatTimer { .. }) {
+        let of = (lease.org, lease.session);
+        timer::Said::by(&inbound).keep(tx, of, timed, None).await?;
+        return Ok(());
+    }
     target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
@@ -156,14 +170,17 @@ async fn receive(
         group_mac,
         contact: writer.id,
     };
+    let said = timer::Said::by(&inbound);
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
     let mut message = Message {
         contact: Some(writer.id),
         ..message(lease, inbound, MessageId::new(clock), now)
     };
-    if !keep(tx, key, &origin, &mut message, recovered).await? {
+    let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
         return Ok(());
-    }
+    };
+    let of = (lease.org, lease.session);
+    said.keep(tx, of, timed, known).await?;
     if message.group.is_none() {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
     }
@@ -193,6 +210,7 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
         context: inbound.context,
         wa_id: inbound.id,
         error: None,
+        expires_in: inbound.expires_in,
         created_at: now,
         expires_at: None,
         sent_at: Some(inbound.at),
@@ -204,7 +222,7 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
     }
 }
 
-/// Stores the message; returns false if it was stored before. A message that could not be decrypted at
+/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. A message that could not be decrypted at
 /// first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
 /// the time of the repetition, but the message was sent when its first frame was.
 async fn keep(
@@ -213,7 +231,7 @@ async fn keep(
     origin: &Origin,
     message: &mut Message,
     recovered: bool,
-) -> Result<bool, Fault> {
+) -> Result<Option<KnownTimer>, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
     let new = messages::sealed::row(key, message)?;
     let known = if recovered {
@@ -222,18 +240,19 @@ async fn keep(
         None
     };
     if let Some((waits, first)) = known {
-        return Ok(waits && fill(tx, key, message, first).await?);
+        let filled = waits && fill(tx, key, message, first).await?;
+        return Ok(filled.then_some(None));
     }
-    if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
-        return Ok(true);
+    if let Some(known) = store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
+        return Ok(Some(known));
     }
     if matches!(message.content, Content::Undecryptable {}) {
-        return Ok(false);
+        return Ok(None);
     }
     let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
-        return Ok(false);
+        return Ok(None);
     };
-    fill(tx, key, message, first).await
+    Ok(fill(tx, key, message, first).await?.then_some(None))
 }
 
 /// Puts the message in place of its earlier row. Returns false if another repeat of it was faster.

@@ -10,6 +10,7 @@ mod contacts;
 mod content;
 mod crash_points;
 mod deploy;
+mod disappearing;
 mod document;
 mod documents;
 mod endings;

@@ -47,6 +47,11 @@ pub struct Inbound {
     pub ballot: Option<Ballot>,
     /// Where WhatsApp keeps the file, if the message has one that can be downloaded.
     pub remote: Option<Remote>,
+    /// The message disappears from the chat so many seconds after it was sent. `None` if it stays.
+    pub expires_in: Option<u32>,
+    /// What it says of the chat's other messages: they disappear after so many seconds, or stay (0). `None` if it
+    /// says nothing of them.
+    pub timer: Option<u32>,
     /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
     /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and
@@ -66,6 +71,8 @@ pub enum OwnDevice {
 impl Inbound {
     pub(super) fn recovered(self) -> Self {
         Self {
+            // Which device wrote it is not known, so that a missing timer means nothing.
+            timer: self.timer.filter(|seconds| *seconds > 0),
             recovered: true,
             ..self
         }

@@ -17,10 +17,7 @@ use waproto::whatsapp::WebMessageInfo;
 use whatsapp_rust::{Jid, wacore_binary::JidExt as _};
 
 use super::{connection::Connection, inbound::Inbound, listen, unstored::Unstored, wire};
-use crate::{
-    content::{Content, Context},
-    sealed::sealed_debug,
-};
+use crate::{content::Content, sealed::sealed_debug};
 
 /// A message that did not come through the hook, in the library's form.
 #[derive(Clone)]
@@ -161,13 +158,7 @@ impl Connection {
                 .await
                 .map(Inbound::recovered),
             What::Undecryptable(info) => {
-                let nothing = wire::Read {
-                    content: Content::Undecryptable {},
-                    context: Context::default(),
-                    answered: None,
-                    vote: None,
-                    remote: None,
-                };
+                let nothing = wire::Read::of(Content::Undecryptable {});
                 listen::with_sender(self.client(), info, nothing).await
             }
         }

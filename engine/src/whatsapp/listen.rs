@@ -15,6 +15,7 @@ use wacore::types::{
     events::InboundMessage,
     message::{MessageCategory, MessageInfo},
 };
+use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{Group, Peer, Target},
+    content::{Content, Group, Peer, Target},
     ids::MediaId,
 };
 
@@ -92,8 +93,32 @@ pub(super) async fn read(
     if !is_wanted(&message.info) {
         return None;
     }
-    let read = wire::read(&message.message, MediaId::new(clock))?;
-    with_sender(client, &message.info, read).await
+    let read = wire::read(&message.message, MediaId::new(clock));
+    let read = read.or_else(|| setting(&message.message))?;
+    let mut inbound = with_sender(client, &message.info, read).await?;
+    inbound.expires_in = wire::timer::carried(&message.message);
+    inbound.timer = timer(message, &inbound);
+    Some(inbound)
+}
+
+/// Reads a notice that only sets how long the chat's messages stay.
+fn setting(message: &Message) -> Option<Read> {
+    let seconds = wire::timer::setting(message)?;
+    Some(Read::of(Content::ChatTimer { seconds }))
+}
+
+/// Returns what a message says of the chat's timer. A phone's messages carry the timer of their chat; those of a
+/// linked device, which may be a program that knows no timers, only if it set one.
+fn timer(message: &InboundMessage, inbound: &Inbound) -> Option<u32> {
+    match &inbound.content {
+        Content::ChatTimer { seconds } => Some(*seconds),
+        Content::Unsupported { .. } => inbound.expires_in,
+        about if about.target().is_some() => None,
+        _ => inbound.expires_in.or_else(|| {
+            let by_phone = message.info.source.sender.device == 0;
+            (by_phone && wire::timer::is_without(&message.message)).then_some(0)
+        }),
+    }
 }
 
 /// Adds sender and chat. Returns `None` if the sender has neither phone nor LID, because nobody
@@ -188,6 +213,8 @@ fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -
         context,
         ballot: read.vote.map(|vote| vote.between(names)),
         remote: read.remote,
+        expires_in: None,
+        timer: None,
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }
@@ -287,7 +314,7 @@ mod tests {
     use wacore::types::message::MessageSource;
 
     use super::*;
-    use crate::content::{Content, Context, Reply};
+    use crate::content::{Context, Reply};
 
     fn from(chat: Jid) -> MessageInfo {
         MessageInfo {

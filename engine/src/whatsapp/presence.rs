@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
-use whatsapp_rust::NodeFilter;
+use whatsapp_rust::{NodeFilter, PresenceError};
 
 use super::{connection::Connection, send::Typing};
 
@@ -143,6 +143,15 @@ impl Connection {
         }
     }
 
+    async fn announce(&self, available: bool) -> Result<(), PresenceError> {
+        let presence = self.client().presence();
+        if available {
+            presence.set_available().await
+        } else {
+            presence.set_unavailable().await
+        }
+    }
+
     /// Answers what the library announces by itself, until the lease is lost.
     pub(super) async fn keep_presence(&self, lost: &CancellationToken) {
         let available = || NodeFilter::tag("presence").attr("type", "available");
@@ -157,13 +166,9 @@ impl Connection {
                     }
                 }
                 available = self.announced().due() => {
-                    let presence = self.client().presence();
-                    let announced = if available {
-                        presence.set_available().await
-                    } else {
-                        presence.set_unavailable().await
-                    };
-                    if let Err(error) = announced {
+                    // Boxed: it is rare, and every connection waits here.
+                    let announced = Box::pin(self.announce(available));
+                    if let Err(error) = announced.await {
                         // After a lost connection the library announces the number again. Without a name it
                         // announces nothing.
                         tracing::debug!(%error, "the presence was not announced");

@@ -83,7 +83,10 @@ impl Connection {
         let sides = self.sides(&to, outgoing).await;
         let message =
             wire::message(outgoing, &sides).ok_or(SendError::Permanent("unsupported_content"))?;
-        let options = SendOptions::default().with_message_id(wa_id);
+        let mut options = SendOptions::default().with_message_id(wa_id);
+        if let Some(seconds) = outgoing.expires_in {
+            options = options.with_ephemeral_expiration(seconds);
+        }
         match self
             .client()
             .send_message_with_options(to.clone(), message, options)

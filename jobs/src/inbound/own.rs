@@ -23,9 +23,14 @@ use crate::{
     messages::{
         self,
         target::{self, Chat},
+        timer,
     },
     model::{Direction, Message, Source, Status},
-    store::{self, messages::own::Place},
+    store::{
+        self,
+        chat_timers::TimedChat,
+        messages::{KnownTimer, own::Place},
+    },
 };
 
 /// Stores the message once, with its file and its events. Does nothing with a message that was stored before: a
@@ -59,6 +64,15 @@ pub(super) async fn receive(
         session: lease.session,
         to_mac: &to_mac,
     };
+    let timed = match to {
+        Some(to) => TimedChat::With(to.id),
+        None => TimedChat::Group(&to_mac),
+    };
+    let (said, of) = (timer::Said::by(&inbound), (lease.org, lease.session));
+    if matches!(inbound.content, Content::ChatTimer { .. }) {
+        said.keep(tx, of, timed, None).await?;
+        return Ok(());
+    }
     target::recognise(tx, key, chat, to, &mut inbound).await?;
     let (at, remote) = (inbound.at, inbound.remote.take());
     let mut message = Message {
@@ -72,9 +86,10 @@ pub(super) async fn receive(
         to_mac: &to_mac,
         contact: message.contact,
     };
-    if !keep(tx, key, &place, &mut message).await? {
+    let Some(known) = keep(tx, key, &place, &mut message).await? else {
         return Ok(());
-    }
+    };
+    said.keep(tx, of, timed, known).await?;
     let sent_at = message.sent_at.unwrap_or(at);
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
@@ -88,25 +103,25 @@ fn source(device: OwnDevice) -> Source {
     }
 }
 
-/// Stores the message; returns false if it was stored before. One that could not be decrypted at first, and now
+/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. One that could not be decrypted at first, and now
 /// can be, takes its earlier row, and keeps what that row knows: its times, and the device that wrote it.
 async fn keep(
     tx: &mut Tx,
     key: &DataKey,
     place: &Place<'_>,
     message: &mut Message,
-) -> Result<bool, Fault> {
+) -> Result<Option<KnownTimer>, Fault> {
     let (org, session) = (message.org, message.session);
     let known = store::messages::own::find(tx, org, session, &message.wa_id, place).await?;
     let Some(known) = known else {
         let new = messages::sealed::row(key, message)?;
         let sent_at = message.sent_at.unwrap_or(message.created_at);
-        store::messages::own::insert(tx, &new, place, message.source, sent_at).await?;
-        return Ok(true);
+        let timer = store::messages::own::insert(tx, &new, place, message.source, sent_at).await?;
+        return Ok(Some(timer));
     };
     if !known.waits || matches!(message.content, Content::Undecryptable {}) {
-        return Ok(false);
+        return Ok(None);
     }
     message.source = known.source;
-    fill(tx, key, message, known.first).await
+    Ok(fill(tx, key, message, known.first).await?.then_some(None))
 }

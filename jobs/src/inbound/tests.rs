@@ -44,6 +44,8 @@ async fn of_two_repeats_at_once_one_is_reported() {
                 context: Context::default(),
                 ballot: None,
                 remote: None,
+                expires_in: None,
+                timer: None,
                 at: 1,
                 recovered,
             };

@@ -68,6 +68,7 @@ pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
             Content::Edit(edit) => edit.target.message_id,
             _ => None,
         },
+        expires_in: message.expires_in.map(i64::from),
         created_at: message.created_at,
     })
 }
@@ -107,6 +108,9 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
         contact: stored.contact,
         wa_id: stored.wa_id,
         error: stored.error,
+        expires_in: stored
+            .expires_in
+            .and_then(|seconds| seconds.try_into().ok()),
         created_at: stored.created_at,
         expires_at: stored.expires_at,
         sent_at: stored.sent_at,

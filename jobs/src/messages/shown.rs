@@ -63,6 +63,10 @@ pub fn shown(message: &Message) -> Shown {
         ),
         ("mentions", shown_mentions(context)),
         ("forwarded", context.forwarded.then_some(json!(true))),
+        (
+            "expires_in",
+            message.expires_in.map(|seconds| json!(seconds)),
+        ),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
         ("expires_at", at(message.expires_at)),

@@ -359,6 +359,7 @@ mod tests {
             context: passerelle_engine::content::Context::default(),
             wa_id: "3EB0".into(),
             error: None,
+            expires_in: None,
             created_at: SENT,
             expires_at: None,
             sent_at: Some(SENT),

@@ -155,6 +155,9 @@ pub struct Message {
     pub wa_id: String,
     /// Stable code, if it failed.
     pub error: Option<String>,
+    /// It disappears from the chat so many seconds after it was sent.
+    #[serde(default)]
+    pub expires_in: Option<u32>,
     /// Milliseconds UTC, like all that follow.
     pub created_at: Millis,
     /// Not sent after this time.

@@ -136,6 +136,7 @@ impl Draft {
             context: about.context,
             wa_id: new_wa_id(&mut services.chance()),
             error: None,
+            expires_in: None,
             created_at: now,
             expires_at: Some(expires_at),
             sent_at: None,

@@ -131,6 +131,9 @@ pub struct MessageSchema {
     pub mentions: Option<Vec<String>>,
     /// Whether it is shown as forwarded; absent if not.
     pub forwarded: Option<bool>,
+    /// It disappears from the chat so many seconds after it was sent, because the chat's messages do. A reaction,
+    /// an edit, a deletion and a vote have none. Absent if it stays, and until an outbound message is sent.
+    pub expires_in: Option<u32>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
@@ -343,6 +346,7 @@ mod tests {
             context: Context::default(),
             wa_id: "3EB1".to_owned(),
             error: None,
+            expires_in: None,
             created_at: 1,
             expires_at: None,
             sent_at: None,
@@ -376,6 +380,7 @@ mod tests {
                 ..Context::default()
             },
             error: Some("a_code".to_owned()),
+            expires_in: Some(86_400),
             expires_at: Some(2),
             sent_at: Some(3),
             delivered_at: Some(4),

@@ -7,11 +7,8 @@ use passerelle_engine::{
 };
 use sqlx::Row as _;
 
-use super::{First, New};
-use crate::{
-    model::Source,
-    store::row::{self, Run as _},
-};
+use super::{First, KnownTimer, New};
+use crate::{model::Source, store::row};
 
 /// The chat that a message was written in.
 pub(crate) struct Place<'p> {
@@ -63,18 +60,20 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// Inserts the message as sent. It has no place in the lane.
+/// Inserts the message as sent. It has no place in the lane. Returns the timer of its chat.
 pub(crate) async fn insert(
     tx: &mut Tx,
     new: &New,
     place: &Place<'_>,
     source: Source,
     sent_at: Millis,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+) -> Result<KnownTimer, sqlx::Error> {
+    let row = sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, to_mac, contact_id, source, \
-         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, edit_of) \
-         VALUES ($1, $2, $3, 'outbound', 'sent', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14)",
+         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, edit_of, expires_in) \
+         VALUES ($1, $2, $3, 'outbound', 'sent', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15) \
+         RETURNING coalesce((SELECT t.seconds FROM chat_timer t WHERE t.session_id = $3 AND \
+         (t.contact_id = $7 OR t.group_mac = $6) LIMIT 1), 0) AS timer",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -90,6 +89,8 @@ pub(crate) async fn insert(
     .bind(sent_at)
     .bind(new.context_sealed.as_deref())
     .bind(new.edit_of.map(|id| id.to_string()))
-    .run(tx)
-    .await
+    .bind(new.expires_in)
+    .fetch_one(tx.conn())
+    .await?;
+    row.try_get("timer").map(Some)
 }

@@ -158,9 +158,9 @@ async fn receive(
         Some(group) => TimedChat::Group(group),
         None => TimedChat::With(writer.id),
     };
+    let (said, of) = (timer::Said::by(&inbound), (lease.org, lease.session));
     if matches!(inbound.content, Content::ChatTimer { .. }) {
-        let of = (lease.org, lease.session);
-        timer::Said::by(&inbound).keep(tx, of, timed, None).await?;
+        said.keep(tx, of, timed, None).await?;
         return Ok(());
     }
     target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
@@ -170,7 +170,6 @@ async fn receive(
         group_mac,
         contact: writer.id,
     };
-    let said = timer::Said::by(&inbound);
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
     let mut message = Message {
         contact: Some(writer.id),
@@ -179,7 +178,6 @@ async fn receive(
     let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
         return Ok(());
     };
-    let of = (lease.org, lease.session);
     said.keep(tx, of, timed, known).await?;
     if message.group.is_none() {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
@@ -222,8 +220,8 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
     }
 }
 
-/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. A message that could not be decrypted at
-/// first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
+/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. A message
+/// that could not be decrypted at first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
 /// the time of the repetition, but the message was sent when its first frame was.
 async fn keep(
     tx: &mut Tx,

@@ -11,11 +11,16 @@ use serde_json::{Value, json};
 
 on_every_shape!(fidelity_a_chat_that_disappears_is_answered_with_its_timer,);
 
-on_both_stores!(
-    fidelity_each_kind_that_can_carries_the_timer_of_its_chat,
-    fidelity_the_timer_of_a_chat_is_learnt_from_both_sides_and_kept,
-    fidelity_the_timer_of_a_group_is_the_groups_own,
-);
+/// Stories about the stores.
+mod stores {
+    use super::*;
+
+    on_both_stores!(
+        fidelity_each_kind_that_can_carries_the_timer_of_its_chat,
+        fidelity_the_timer_of_a_chat_is_learnt_from_both_sides_and_kept,
+        fidelity_the_timer_of_a_group_is_the_groups_own,
+    );
+}
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";

@@ -15,13 +15,18 @@ use std::time::Duration;
 
 on_every_shape!(own_phone_s_message_is_told_of_each_kind_and_moves_on_by_receipts,);
 
-on_both_stores!(
-    own_phone_s_reactions_edits_and_deletions_change_what_they_name,
-    own_phone_writes_in_groups_that_name_members_both_ways,
-    own_phone_is_told_from_another_linked_device_and_neither_is_told_twice,
-    own_phone_is_told_once_over_repeats_crashes_and_pauses,
-    own_phone_s_message_that_cannot_be_decrypted_takes_its_text_later,
-);
+/// Stories about the stores.
+mod stores {
+    use super::*;
+
+    on_both_stores!(
+        own_phone_s_reactions_edits_and_deletions_change_what_they_name,
+        own_phone_writes_in_groups_that_name_members_both_ways,
+        own_phone_is_told_from_another_linked_device_and_neither_is_told_twice,
+        own_phone_is_told_once_over_repeats_crashes_and_pauses,
+        own_phone_s_message_that_cannot_be_decrypted_takes_its_text_later,
+    );
+}
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";

@@ -14,10 +14,15 @@ use std::time::Duration;
 
 on_every_shape!(fidelity_presence_is_taken_back_at_each_connect_and_each_change_of_the_name,);
 
-on_both_stores!(
-    fidelity_presence_is_shown_from_the_first_typing_notice_to_the_message,
-    fidelity_presence_of_a_session_that_comes_first_stays,
-);
+/// Stories about the stores.
+mod stores {
+    use super::*;
+
+    on_both_stores!(
+        fidelity_presence_is_shown_from_the_first_typing_notice_to_the_message,
+        fidelity_presence_of_a_session_that_comes_first_stays,
+    );
+}
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";

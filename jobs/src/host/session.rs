@@ -286,11 +286,12 @@ impl RunningSession {
     /// session connected, and asks this connection to change it.
     async fn show_presence(&self) -> Result<(), Fault> {
         let Lease { org, session, .. } = self.lease;
-        let read = async || {
-            let mut conn = self.services.store().read(org).await?;
-            Ok(store::sessions::presence(&mut conn, org, session).await?)
-        };
-        let presence = self.commit_with_retry(read).await;
+        let presence = self
+            .commit_with_retry(async || {
+                let mut conn = self.services.store().read(org).await?;
+                Ok(store::sessions::presence(&mut conn, org, session).await?)
+            })
+            .await;
         // A value that this version does not know is taken as the one that keeps the phone ringing.
         let presence = if_readable("session", &session, presence)?.unwrap_or_default();
         if let Some(connection) = self.connection() {

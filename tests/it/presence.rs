@@ -122,7 +122,9 @@ async fn fidelity_presence_is_shown_from_the_first_typing_notice_to_the_message(
     backing: Backing,
 ) -> Result<Finished> {
     let setup = Setup {
-        typing_ms: 1_000,
+        typing_ms: 500,
+        gap_floor_ms: 600,
+        gap_ceiling_ms: 700,
         ..Setup::default()
     };
     let world = World::with(backing, setup).await?;
@@ -219,7 +221,7 @@ async fn fidelity_presence_of_a_session_that_comes_first_stays(
     let wrong = update(&world, &session, json!({ "presence": "nobody_first" })).await?;
     assert_eq!(
         (wrong.status.as_u16(), wrong.code()),
-        (422, "validation_failed")
+        (400, "validation_failed")
     );
     let wrong = update(&world, &session, json!({ "presense": "phone_first" })).await?;
     assert_eq!(wrong.code(), "unknown_field");

@@ -64,7 +64,7 @@ event!(
 MessageEvent of a session, MessageEventBody {
     /// The message at the time of the event.
     message: Message,
-    /// The file of an inbound message.
+    /// The file of a message that came in, or that the number's owner sent from another device.
     #[oai(skip_serializing_if_is_none)]
     media: Option<Media>
 });
@@ -182,23 +182,27 @@ fn summary(kind: EventType) -> &'static str {
     match kind {
         EventType::MessageReceived => "A message was received.",
         EventType::MessageReaction => {
-            "A contact reacted to a message or removed a reaction, or WhatsApp acknowledged a reaction of yours."
+            "A contact, or the number's owner on another device, reacted to a message or removed a reaction, or WhatsApp acknowledged a reaction of yours."
         }
         EventType::MessageEdited => {
-            "A contact edited a message, or WhatsApp acknowledged an edit of yours. The message in the event is the edit; `edit.message_id` is the edited message."
+            "A contact, or the number's owner on another device, edited a message, or WhatsApp acknowledged an edit of yours. The message in the event is the edit; `edit.message_id` is the edited message."
         }
         EventType::MessageDeleted => {
-            "A contact deleted a message for everyone, or WhatsApp acknowledged a deletion of yours. The message in the event is the deletion; `delete.message_id` is the deleted message."
+            "A contact, or the number's owner on another device, deleted a message for everyone, or WhatsApp acknowledged a deletion of yours. The message in the event is the deletion; `delete.message_id` is the deleted message."
         }
-        EventType::MessagePollVote => "A contact voted in a poll.",
-        EventType::MessageSent => "WhatsApp's server acknowledged a message.",
+        EventType::MessagePollVote => {
+            "A contact, or the number's owner on another device, voted in a poll."
+        }
+        EventType::MessageSent => {
+            "WhatsApp's server acknowledged a message, or the number's owner wrote one on another device: `source` is then `phone` or `linked_device`."
+        }
         EventType::MessageDelivered => "A message reached a device of the recipient.",
         EventType::MessageRead => "The recipient saw a message.",
         EventType::MessagePlayed => "The recipient played a message.",
         EventType::MessageFailed => "A message will not be sent.",
         EventType::MessageUnknown => "A message was written, and WhatsApp did not acknowledge it.",
         EventType::MessageUndecryptable => {
-            "A message was received that could not be decrypted. The gateway requested it again. If it arrives, there is a `message.received`, or another event for its kind, with the same message id."
+            "A message was received that could not be decrypted. The gateway requested it again. If it arrives, there is a `message.received` (`message.sent` if the number's owner wrote it), or another event for its kind, with the same message id."
         }
         EventType::MessageExpired => "A message expired before it was sent.",
         EventType::MessageCanceled => "A message was canceled.",

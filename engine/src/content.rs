@@ -70,6 +70,12 @@ pub enum Content {
     /// A message that cannot be decrypted. The sender's phone was asked to send it again; if it
     /// does, the new content replaces this one.
     Undecryptable {},
+    /// A notice that only sets after how many seconds the chat's messages disappear; 0 means that they stay. It is
+    /// never stored as a message.
+    ChatTimer {
+        /// The seconds.
+        seconds: u32,
+    },
     /// A kind of message that this version does not read. It is reported, not dropped.
     Unsupported {
         /// Name of the protobuf field that carried it, such as `imageMessage`.

@@ -1,12 +1,15 @@
-//! Commits inbound messages. WhatsApp gets an acknowledgement only after this has returned without an
+//! Commits the messages that WhatsApp delivers: those of other people, and what the number's owner writes on
+//! other devices ([`own`]). WhatsApp gets an acknowledgement only after this has returned without an
 //! error; until then it keeps the message and delivers it again.
+
+mod own;
 
 use std::sync::Arc;
 
 use passerelle_engine::{
     clock::{Clock, Millis},
     content::Content,
-    ids::{ContactId, MessageId},
+    ids::MessageId,
     lease::Lease,
     store::Tx,
     vault::DataKey,
@@ -22,11 +25,16 @@ use crate::{
     messages::{
         self, opt_out,
         target::{self, Chat},
+        timer,
     },
-    model::{Direction, Message, Status},
+    model::{Direction, Message, Source, Status},
     outage,
     services::Services,
-    store::{self, messages::Origin},
+    store::{
+        self,
+        chat_timers::TimedChat,
+        messages::{KnownTimer, Origin},
+    },
 };
 
 /// Stores the inbound messages of one session.
@@ -100,7 +108,12 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
             Box::pin(async move {
                 lease.check(tx).await?;
                 for inbound in batch {
-                    receive(tx, &lease, &key, &files, &clock, inbound).await?;
+                    if let Some(device) = inbound.own {
+                        let own = (device, inbound);
+                        own::receive(tx, &lease, &key, &files, &clock, own).await?;
+                    } else {
+                        receive(tx, &lease, &key, &files, &clock, inbound).await?;
+                    }
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(())
@@ -141,7 +154,16 @@ async fn receive(
         session: lease.session,
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
     };
-    target::recognise(tx, key, chat, writer, &mut inbound).await?;
+    let timed = match &group_mac {
+        Some(group) => TimedChat::Group(group),
+        None => TimedChat::With(writer.id),
+    };
+    let (said, of) = (timer::Said::by(&inbound), (lease.org, lease.session));
+    if matches!(inbound.content, Content::ChatTimer { .. }) {
+        said.keep(tx, of, timed, None).await?;
+        return Ok(());
+    }
+    target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
         sender_mac: messages::sealed::sender_mac(key, &inbound.sender),
@@ -149,10 +171,14 @@ async fn receive(
         contact: writer.id,
     };
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
-    let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
-    if !keep(tx, key, &origin, &mut message, recovered).await? {
+    let mut message = Message {
+        contact: Some(writer.id),
+        ..message(lease, inbound, MessageId::new(clock), now)
+    };
+    let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
         return Ok(());
-    }
+    };
+    said.keep(tx, of, timed, known).await?;
     if message.group.is_none() {
         store::contacts::touch(tx, lease.org, writer.id, now).await?;
     }
@@ -167,26 +193,22 @@ async fn receive(
     Ok(())
 }
 
-fn message(
-    lease: &Lease,
-    writer: ContactId,
-    inbound: Inbound,
-    id: MessageId,
-    now: Millis,
-) -> Message {
+fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Message {
     Message {
         id,
         org: lease.org,
         session: lease.session,
         direction: Direction::Inbound,
+        source: Source::Gateway,
         status: Status::Received,
         peer: inbound.from,
         group: inbound.group,
-        contact: Some(writer),
+        contact: None,
         content: inbound.content,
         context: inbound.context,
         wa_id: inbound.id,
         error: None,
+        expires_in: inbound.expires_in,
         created_at: now,
         expires_at: None,
         sent_at: Some(inbound.at),
@@ -198,8 +220,8 @@ fn message(
     }
 }
 
-/// Stores the message; returns false if it was stored before. A message that could not be decrypted at
-/// first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
+/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. A message
+/// that could not be decrypted at first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
 /// the time of the repetition, but the message was sent when its first frame was.
 async fn keep(
     tx: &mut Tx,
@@ -207,7 +229,7 @@ async fn keep(
     origin: &Origin,
     message: &mut Message,
     recovered: bool,
-) -> Result<bool, Fault> {
+) -> Result<Option<KnownTimer>, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
     let new = messages::sealed::row(key, message)?;
     let known = if recovered {
@@ -216,18 +238,19 @@ async fn keep(
         None
     };
     if let Some((waits, first)) = known {
-        return Ok(waits && fill(tx, key, message, first).await?);
+        let filled = waits && fill(tx, key, message, first).await?;
+        return Ok(filled.then_some(None));
     }
-    if store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
-        return Ok(true);
+    if let Some(known) = store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
+        return Ok(Some(known));
     }
     if matches!(message.content, Content::Undecryptable {}) {
-        return Ok(false);
+        return Ok(None);
     }
     let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
-        return Ok(false);
+        return Ok(None);
     };
-    fill(tx, key, message, first).await
+    Ok(fill(tx, key, message, first).await?.then_some(None))
 }
 
 /// Puts the message in place of its earlier row. Returns false if another repeat of it was faster.

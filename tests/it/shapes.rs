@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 27] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -20,6 +20,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
         "deliveries that travel as tokens never reach the claim, and only they reach the dispatch; the other tests run in every shape",
     ),
     ("deploy", "reads the files that run it"),
+    (
+        "disappearing",
+        "an answer with a timer runs in every shape; the other stories are about the stores",
+    ),
     (
         "documents",
         "reads the pages, and runs their shell blocks in one sandbox",
@@ -59,12 +63,20 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 24] = [
         "takes the database from one process; `faults` takes it from a cluster",
     ),
     (
+        "own_phone",
+        "every kind runs in every shape; the other stories are about the stores",
+    ),
+    (
         "pages",
         "one document runs in every shape; malicious documents are handled by one process",
     ),
     (
         "poolers",
         "about PostgreSQL and Redis servers; some start a cluster of their own",
+    ),
+    (
+        "presence",
+        "each connect and change runs in every shape; the other stories are about the stores",
     ),
     (
         "previews",

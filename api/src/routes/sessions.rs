@@ -33,7 +33,41 @@ use crate::{
 pub struct NewSession {
     /// Your name for the session, 1 to 100 characters.
     pub name: String,
+    /// Whether it shows as online while it is connected. The default is `phone_first`.
+    #[serde(default)]
+    pub presence: Option<Presence>,
 }
+
+/// A change of a session. What is left out stays as it is.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct SessionUpdate {
+    /// Whether it shows as online while it is connected.
+    #[serde(default)]
+    pub presence: Option<Presence>,
+}
+
+/// Whether a connected session shows as online. While it does, WhatsApp sends its phone no notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
+#[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It shows as online only from a typing notice until the message is sent, for at most 15 seconds.
+    PhoneFirst,
+    /// It shows as online all the time.
+    GatewayFirst,
+}
+
+impl From<model::Presence> for Presence {
+    fn from(presence: model::Presence) -> Self {
+        match presence {
+            model::Presence::PhoneFirst => Self::PhoneFirst,
+            model::Presence::GatewayFirst => Self::GatewayFirst,
+        }
+    }
+}
+
+same_variants!(Presence => model::Presence: PhoneFirst GatewayFirst);
 
 /// What the gateway does with a message that may have been sent: its process died in the middle of the
 /// send, or WhatsApp did not acknowledge it.
@@ -103,6 +137,8 @@ pub struct Session {
     pub banned_until: Option<Timestamp>,
     /// What the gateway does with messages that may have been sent.
     pub uncertain_sends: UncertainSends,
+    /// Whether it shows as online while it is connected.
+    pub presence: Presence,
     /// Its queue of outbound messages.
     pub queue: SessionQueue,
 }
@@ -142,6 +178,7 @@ impl From<model::Session> for Session {
             status_reason: ended.map(|code| StatusReason { code }),
             banned_until: session.banned_until.map(Timestamp),
             uncertain_sends: session.uncertain.into(),
+            presence: session.presence.into(),
             queue: SessionQueue {
                 pending: session.pending,
             },
@@ -219,11 +256,9 @@ impl Sessions {
         body: Body<NewSession>,
     ) -> Result<Created<Session>, Problem> {
         let name = super::name(&body.0.name)?;
-        Ok(Created::of(
-            sessions::create(&services, caller.0.org, &name)
-                .await?
-                .into(),
-        ))
+        let presence = body.0.presence.map(Into::into).unwrap_or_default();
+        let made = sessions::create_with(&services, caller.0.org, &name, presence).await?;
+        Ok(Created::of(made.into()))
     }
 
     /// List the sessions.
@@ -255,6 +290,28 @@ impl Sessions {
         id: Path<Id<SessionId>>,
     ) -> Result<Success<Session>, Problem> {
         let session = sessions::read(&services, caller.0.org, id.0.0).await?;
+        session
+            .map(|session| Success::of(session.into()))
+            .ok_or_else(not_found)
+    }
+
+    /// Change a session.
+    ///
+    /// A connected session shows its new presence at once.
+    #[oai(path = "/:id", method = "patch", operation_id = "update_session")]
+    async fn update_session(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        body: Body<SessionUpdate>,
+    ) -> Result<Success<Session>, Problem> {
+        let (org, id) = (caller.0.org, id.0.0);
+        let session = match body.0.presence {
+            Some(presence) => sessions::set_presence(&services, org, id, presence.into()).await?,
+            None => sessions::read(&services, org, id).await?,
+        };
         session
             .map(|session| Success::of(session.into()))
             .ok_or_else(not_found)

@@ -89,7 +89,8 @@ impl TypingTold {
     /// Show a typing indicator to a person or a group.
     ///
     /// The session must be connected. A typing indicator is not a message and does not wait in the queue. It
-    /// ends after 20 seconds, so show it again while somebody is still typing. A session can show twenty at once
+    /// ends after 20 seconds, so show it again while somebody is still typing. Under `phone_first` it is seen for at
+    /// most 15 seconds. A session can show twenty at once
     /// and then one per second. The gateway itself shows typing before each message.
     #[oai(path = "/:id/typing", method = "post", operation_id = "show_typing")]
     async fn show_typing(

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use passerelle_jobs::model::{
-    Desired, EndReason, MediaStatus, State, endpoint::Disabled, event::EventType,
+    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
 };
 use serde_json::{Map, Value, json};
 
@@ -88,6 +88,12 @@ fn of_messages() -> Vec<Enumeration> {
     vec![
         of("MessageStatus", "", vec![], &[("Message", "status")]),
         of("MessageDirection", "", vec![], &[("Message", "direction")]),
+        of(
+            "MessageSource",
+            "What an outbound message was written on.",
+            words!(Source),
+            &[("Message", "source")],
+        ),
         of("MediaKind", "", vec![], &[("Media", "kind")]),
         of(
             "MessageType",

@@ -85,8 +85,9 @@ fn session(name: &str) -> Option<Value> {
         "Session" => {
             json!({ "id": SESSION, "object": "session", "name": "front desk", "desired": "running",
             "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
-            "uncertain_sends": "resend", "queue": { "pending": 2 } })
+            "uncertain_sends": "resend", "presence": "phone_first", "queue": { "pending": 2 } })
         }
+        "SessionUpdate" => json!({ "presence": "gateway_first" }),
         "SessionShown" => json!({ "id": SESSION, "object": "session", "state": "connected" }),
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
@@ -118,7 +119,7 @@ fn message(name: &str) -> Option<Value> {
     Some(match name {
         "Message" => {
             json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
-            "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
+            "source": "gateway", "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
             "text": { "body": "Your order 1042 is ready for pick-up." },
             "queue": { "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER },
             "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,
@@ -258,6 +259,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "set_media_retention" => "NewMediaRetention",
         "set_uncertain_sends" => "NewUncertainSends",
         "create_session" => "NewSession",
+        "update_session" => "SessionUpdate",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "check_number" => "NewNumberCheck",

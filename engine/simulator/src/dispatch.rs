@@ -58,7 +58,7 @@ fn linked(world: &Arc<World>, address: &Address, node: &Node, read: FrameTime) -
         "iq" => return iq::answer(world, address, node),
         "message" => return messages::message(world, address, node, read),
         "receipt" => receipts::receipt(world, address, node, read),
-        "presence" => receipts::presence(world, address, node),
+        "presence" => receipts::presence(world, address, node, read),
         "ack" => {
             receipts::acknowledged(world, address, node);
             None

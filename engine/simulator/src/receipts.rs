@@ -224,8 +224,13 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameT
     }
 }
 
-/// Handles presence: stores the name, tells the watchers, or adds a watcher.
-pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Node> {
+/// Handles presence: records it, stores the name, tells the watchers, or adds a watcher.
+pub(crate) fn presence(
+    world: &World,
+    from: &Address,
+    node: &Node,
+    read: FrameTime,
+) -> Option<Node> {
     let kind = stanza::text(node, "type").unwrap_or_default();
     let mut state = world.state();
     if kind == "subscribe" {
@@ -240,6 +245,14 @@ pub(crate) fn presence(world: &World, from: &Address, node: &Node) -> Option<Nod
                 .attr("last", "deny")
                 .build(),
         );
+    }
+    if ["available", "unavailable"].contains(&kind.as_str()) {
+        let line = EntryDetails {
+            subtype: &kind,
+            read: Some(read),
+            ..EntryDetails::default()
+        };
+        world.record(EntryKind::Presence, from, "", line);
     }
     let account = state.accounts.get_mut(&from.pn)?;
     let device = account.devices.get_mut(&from.device)?;

@@ -19,7 +19,7 @@ pub struct Context {
     /// Whether it is shown as forwarded.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub forwarded: bool,
-    /// JID of an inbound message's chat. Receipts are sent there.
+    /// JID of the chat of a message that WhatsApp delivered. Receipts are sent there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat: Option<String>,
     /// JID of the group member who wrote an inbound message.

@@ -128,6 +128,9 @@ impl WhatsApp {
             .build()
             .await
             .context("opening the session's keys")?;
+        // A number that does not show as online would send receipts that some phones take for no delivery. What
+        // comes in is stored here before its receipt is sent, so it was delivered.
+        bot.client().set_force_active_delivery_receipts(true);
         let connection = Connection::new(bot.client(), ending, self.clock().clone());
         slot.set_client(connection.client());
         let run = Run {
@@ -206,7 +209,7 @@ impl Run {
         let mut run = pin!(bot.run());
         let lost = tokio::select! {
             () = run.as_mut() => false,
-            () = self.lost.cancelled() => true,
+            () = self.connection.keep_presence(&self.lost) => true,
         };
         if lost {
             self.outbox.ending(Ended::LeaseLost);

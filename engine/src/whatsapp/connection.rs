@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use whatsapp_rust::Client;
 
-use super::jid::peer_of;
+use super::{jid::peer_of, presence::Announced};
 use crate::{clock::Clock, content::Peer};
 
 /// A connection to WhatsApp. Cheap to clone; all clones are the same connection.
@@ -21,6 +21,7 @@ struct Open {
     ending: CancellationToken,
     over: CancellationToken,
     clock: Clock,
+    announced: Announced,
 }
 
 impl Connection {
@@ -28,6 +29,7 @@ impl Connection {
         Self(Arc::new(Open {
             client,
             clock,
+            announced: Announced::default(),
             properties: OnceCell::new(),
             ending,
             over: CancellationToken::new(),
@@ -40,6 +42,11 @@ impl Connection {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// Returns what it has announced of its presence.
+    pub(super) fn announced(&self) -> &Announced {
+        &self.0.announced
     }
 
     /// Cancelled when the connection is to end.

@@ -1,4 +1,5 @@
-//! An incoming message, and the interface that stores it.
+//! An incoming message, or one that the number's owner wrote on another device, and the interface that
+//! stores them.
 
 use async_trait::async_trait;
 
@@ -30,9 +31,11 @@ pub struct Inbound {
     pub chat: String,
     /// JID of the sender.
     pub sender: String,
+    /// Which other device of this number's account wrote it. `None` if another person wrote it.
+    pub own: Option<OwnDevice>,
     /// WhatsApp's message id. It is unique only within chat and sender.
     pub id: String,
-    /// The account that wrote it.
+    /// The account that wrote it. Of an own message, the one that it was written to; in a group, nobody.
     pub from: Peer,
     /// The group that it was written in.
     pub group: Option<Group>,
@@ -44,6 +47,11 @@ pub struct Inbound {
     pub ballot: Option<Ballot>,
     /// Where WhatsApp keeps the file, if the message has one that can be downloaded.
     pub remote: Option<Remote>,
+    /// The message disappears from the chat so many seconds after it was sent. `None` if it stays.
+    pub expires_in: Option<u32>,
+    /// What it says of the chat's other messages: they disappear after so many seconds, or stay (0). `None` if it
+    /// says nothing of them.
+    pub timer: Option<u32>,
     /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
     /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and
@@ -51,9 +59,20 @@ pub struct Inbound {
     pub recovered: bool,
 }
 
+/// A device of this number's account, other than this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnDevice {
+    /// The phone itself.
+    Phone,
+    /// Another linked device, such as WhatsApp Web.
+    Linked,
+}
+
 impl Inbound {
     pub(super) fn recovered(self) -> Self {
         Self {
+            // Which device wrote it is not known, so that a missing timer means nothing.
+            timer: self.timer.filter(|seconds| *seconds > 0),
             recovered: true,
             ..self
         }

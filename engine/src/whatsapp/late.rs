@@ -17,10 +17,7 @@ use waproto::whatsapp::WebMessageInfo;
 use whatsapp_rust::{Jid, wacore_binary::JidExt as _};
 
 use super::{connection::Connection, inbound::Inbound, listen, unstored::Unstored, wire};
-use crate::{
-    content::{Content, Context},
-    sealed::sealed_debug,
-};
+use crate::{content::Content, sealed::sealed_debug};
 
 /// A message that did not come through the hook, in the library's form.
 #[derive(Clone)]
@@ -154,20 +151,14 @@ impl LateQueue {
 }
 
 impl Connection {
-    /// Converts the message. Returns `None` if it is not a message to this number.
+    /// Converts the message. Returns `None` if it is neither to this number nor from its owner.
     pub async fn read(&self, late: &Late) -> Option<Inbound> {
         match &late.0 {
             What::Recovered(message) => listen::read(self.client(), message, self.clock())
                 .await
                 .map(Inbound::recovered),
             What::Undecryptable(info) => {
-                let nothing = wire::Read {
-                    content: Content::Undecryptable {},
-                    context: Context::default(),
-                    answered: None,
-                    vote: None,
-                    remote: None,
-                };
+                let nothing = wire::Read::of(Content::Undecryptable {});
                 listen::with_sender(self.client(), info, nothing).await
             }
         }

@@ -2,8 +2,9 @@
 //!
 //! The library calls the hook with each decrypted message before it acknowledges the message to
 //! WhatsApp. Some messages are left out, and so acknowledged without being stored: those of
-//! channels, statuses and this number's other devices, which this version does not support, and
-//! those that carry nothing for a person, such as keys and history notices.
+//! channels and statuses, which this version does not support, and those that carry nothing for a
+//! person, such as keys and history notices. What the number's owner writes on the phone or on another
+//! linked device comes here as well.
 
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use wacore::types::{
     events::InboundMessage,
     message::{MessageCategory, MessageInfo},
 };
+use waproto::whatsapp::Message;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::{
-    inbound::{Inbound, InboundSink},
+    inbound::{Inbound, InboundSink, OwnDevice},
     jid::{parse_peer, peer_of, phone},
     late,
     unstored::Unstored,
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{Group, Peer, Target},
+    content::{Content, Group, Peer, Target},
     ids::MediaId,
 };
 
@@ -82,7 +84,7 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
-/// Converts a decrypted message. Returns `None` if it is not a message to this number.
+/// Converts a decrypted message. Returns `None` if it is neither to this number nor from its owner.
 pub(super) async fn read(
     client: &Client,
     message: &InboundMessage,
@@ -91,8 +93,32 @@ pub(super) async fn read(
     if !is_wanted(&message.info) {
         return None;
     }
-    let read = wire::read(&message.message, MediaId::new(clock))?;
-    with_sender(client, &message.info, read).await
+    let read = wire::read(&message.message, MediaId::new(clock));
+    let read = read.or_else(|| setting(&message.message))?;
+    let mut inbound = with_sender(client, &message.info, read).await?;
+    inbound.expires_in = wire::timer::carried(&message.message);
+    inbound.timer = timer(message, &inbound);
+    Some(inbound)
+}
+
+/// Reads a notice that only sets how long the chat's messages stay.
+fn setting(message: &Message) -> Option<Read> {
+    let seconds = wire::timer::setting(message)?;
+    Some(Read::of(Content::ChatTimer { seconds }))
+}
+
+/// Returns what a message says of the chat's timer. A phone's messages carry the timer of their chat; those of a
+/// linked device, which may be a program that knows no timers, only if it set one.
+fn timer(message: &InboundMessage, inbound: &Inbound) -> Option<u32> {
+    match &inbound.content {
+        Content::ChatTimer { seconds } => Some(*seconds),
+        Content::Unsupported { .. } => inbound.expires_in,
+        about if about.target().is_some() => None,
+        _ => inbound.expires_in.or_else(|| {
+            let by_phone = message.info.source.sender.device == 0;
+            (by_phone && wire::timer::is_without(&message.message)).then_some(0)
+        }),
+    }
 }
 
 /// Adds sender and chat. Returns `None` if the sender has neither phone nor LID, because nobody
@@ -105,21 +131,39 @@ pub(super) async fn with_sender(
     if !is_wanted(info) {
         return None;
     }
-    let from = peer(client, info).await;
-    if from.phone.is_none() && from.lid.is_none() {
-        tracing::warn!("left out a message whose sender has neither phone nor LID");
-        return None;
-    }
+    let source = &info.source;
+    let from = if source.is_from_me && group(info).is_some() {
+        peer_of(std::iter::empty())
+    } else {
+        let from = peer(client, info).await;
+        if from.phone.is_none() && from.lid.is_none() {
+            tracing::warn!("left out a message whose other side has neither phone nor LID");
+            return None;
+        }
+        from
+    };
     let read = with_phones(client, read).await;
-    Some(inbound(info, &own(client), from, read))
+    let device = client.pn().map_or(0, |me| me.device);
+    Some(inbound(info, &own(client), device, from, read))
 }
 
-/// Returns whether another person wrote it, to this number or in a group.
+/// Returns whether it is part of a chat: with another person, or in a group.
 fn is_wanted(info: &MessageInfo) -> bool {
     let source = &info.source;
     let person = (source.chat.is_pn() || source.chat.is_lid()) && !source.is_group;
-    let of_another = !source.is_from_me && info.category != MessageCategory::Peer;
-    of_another && (person || group(info).is_some())
+    info.category != MessageCategory::Peer && (person || group(info).is_some())
+}
+
+/// Returns which other device of this number wrote it. `me` is the number of this device: if it is named,
+/// the library did not know better, because the phone gave the message without naming its device.
+fn own_device(info: &MessageInfo, me: u16) -> Option<OwnDevice> {
+    let device = info.source.sender.device;
+    let linked = device != 0 && device != me;
+    info.source.is_from_me.then_some(if linked {
+        OwnDevice::Linked
+    } else {
+        OwnDevice::Phone
+    })
 }
 
 /// Returns whether another device of this number sent it.
@@ -133,10 +177,10 @@ fn group(info: &MessageInfo) -> Option<Group> {
     Group::parse(&chat)
 }
 
-fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
+fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -> Inbound {
     let chat = info.source.chat.to_non_ad_string();
     let sender = info.source.sender.to_non_ad_string();
-    let group = group(info);
+    let (group, own) = (group(info), own_device(info, device));
     let in_group = group.as_ref().map(|_| sender.as_str());
     let (mut content, mut context) = (read.content, read.context);
     if let Some(reply) = &mut context.reply_to {
@@ -148,15 +192,20 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
             .filter(|_| in_group.is_some() && !target.from_me);
     }
     if let Some(target) = content.target_mut() {
-        place(target, in_group, me);
+        match own {
+            Some(_) => place_own(target, in_group.is_some()),
+            None => place(target, in_group, me),
+        }
     }
     context.chat = Some(chat.clone());
-    context.participant = in_group.map(str::to_owned);
+    context.participant = in_group.filter(|_| own.is_none()).map(str::to_owned);
     let maker = content.target().and_then(|target| maker(target, me));
-    let names = names_of_vote(maker.as_ref().unwrap_or(&from), &from);
+    let voter = own.map_or(&from, |_| me);
+    let names = names_of_vote(maker.as_ref().unwrap_or(&from), voter);
     Inbound {
         chat,
         sender,
+        own,
         id: storable(&info.id),
         from,
         group,
@@ -164,6 +213,8 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         context,
         ballot: read.vote.map(|vote| vote.between(names)),
         remote: read.remote,
+        expires_in: None,
+        timer: None,
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }
@@ -184,7 +235,14 @@ fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
     target.participant = named.filter(|_| !target.from_me);
 }
 
-/// Returns who made a poll, if it was not the voter.
+/// As [`place`], for a target that this number's own owner named.
+fn place_own(target: &mut Target, in_group: bool) {
+    target.from_me = !target.from_me;
+    let named = target.participant.take();
+    target.participant = named.filter(|_| in_group && !target.from_me);
+}
+
+/// Returns who made a poll: this number or the named member. `None` if it was the other side.
 fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
     if poll.from_me {
         return Some(me.clone());
@@ -229,17 +287,21 @@ async fn with_phones(client: &Client, mut read: Read) -> Read {
     read
 }
 
-/// Returns phone and LID of the sender, as far as this stanza or an earlier one contained them.
+/// Returns phone and LID of the sender, or of the recipient of an own message, as far as this stanza or an
+/// earlier one contained them.
 async fn peer(client: &Client, info: &MessageInfo) -> Peer {
-    let named = [Some(&info.source.sender), info.source.sender_alt.as_ref()];
-    let mut peer = peer_of(named.into_iter().flatten());
+    let source = &info.source;
+    let (name, other) = if source.is_from_me {
+        let other = source.recipient_alt.as_ref();
+        (&source.chat, other.or(info.peer_recipient_pn.as_ref()))
+    } else {
+        (&source.sender, source.sender_alt.as_ref())
+    };
+    let mut peer = peer_of([Some(name), other].into_iter().flatten());
     if peer.phone.is_some() == peer.lid.is_some() {
         return peer;
     }
-    if let Ok(Some(entry)) = client
-        .get_lid_pn_entry(&info.source.sender.to_non_ad())
-        .await
-    {
+    if let Ok(Some(entry)) = client.get_lid_pn_entry(&name.to_non_ad()).await {
         peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
         peer.lid.get_or_insert_with(|| entry.lid.to_string());
     }
@@ -252,7 +314,7 @@ mod tests {
     use wacore::types::message::MessageSource;
 
     use super::*;
-    use crate::content::{Content, Context, Reply};
+    use crate::content::{Context, Reply};
 
     fn from(chat: Jid) -> MessageInfo {
         MessageInfo {
@@ -292,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_person_wrote_to_this_number_or_in_a_group_comes_in() {
+    fn only_what_is_part_of_a_chat_comes_in() {
         let person = from(Jid::pn("491711234567"));
         assert!(is_wanted(&person));
         assert!(is_wanted(&from(Jid::lid_device("1234567890", 3))));
@@ -310,11 +372,43 @@ mod tests {
         for message in [person, group] {
             let mut own = message.clone();
             own.source.is_from_me = true;
-            assert!(!is_wanted(&own));
+            assert!(is_wanted(&own));
             let mut peer = message;
             peer.category = MessageCategory::Peer;
             assert!(!is_wanted(&peer));
         }
+    }
+
+    #[test]
+    fn own_phone_and_own_linked_devices_are_told_from_another_person() {
+        let mut info = from(Jid::pn("491510000002"));
+        info.source.sender = Jid::pn_device("491510000001", 4);
+        assert_eq!(own_device(&info, 3), None);
+        info.source.is_from_me = true;
+        assert_eq!(own_device(&info, 3), Some(OwnDevice::Linked));
+        // The library names this device if it does not know which one it was.
+        assert_eq!(own_device(&info, 4), Some(OwnDevice::Phone));
+        info.source.sender.device = 0;
+        assert_eq!(own_device(&info, 3), Some(OwnDevice::Phone));
+    }
+
+    #[test]
+    fn own_phones_targets_are_its_own_or_the_other_sides() {
+        // As read: the opposite of the writer's `from_me`.
+        let placed = |from_me: bool, participant: Option<&str>, in_group| {
+            let mut target = Target {
+                from_me: !from_me,
+                participant: participant.map(str::to_owned),
+                ..Target::default()
+            };
+            place_own(&mut target, in_group);
+            (target.from_me, target.participant)
+        };
+        assert_eq!(placed(true, Some("77@lid"), true), (true, None));
+        let member = Some("88@lid".to_owned());
+        assert_eq!(placed(false, Some("88@lid"), true), (false, member));
+        assert_eq!(placed(false, Some("88@lid"), false), (false, None));
+        assert_eq!(placed(true, None, false), (true, None));
     }
 
     /// A message that this member wrote in a group.
@@ -358,7 +452,7 @@ mod tests {
         let author = peer_of([&Jid::lid("99")].into_iter());
         let mut answer = said(Some(author));
         answer.context.reply_to.as_mut().unwrap().target.participant = Some("99@lid".into());
-        let message = inbound(&info, &me, writer, answer);
+        let message = inbound(&info, &me, 1, writer, answer);
         assert_eq!(message.chat, "120363000000000000@g.us");
         assert_eq!(message.group.unwrap().as_str(), message.chat);
         assert_eq!(message.context.participant.as_deref(), Some("88@lid"));
@@ -393,7 +487,7 @@ mod tests {
         let them = peer_of([&Jid::pn("491510000002")].into_iter());
         let info = from(Jid::pn("491510000002"));
         let is_mine = |author: Peer| {
-            let message = inbound(&info, &me, them.clone(), said(Some(author)));
+            let message = inbound(&info, &me, 1, them.clone(), said(Some(author)));
             message.context.reply_to.unwrap().target.from_me
         };
         assert!(is_mine(me.clone()));
@@ -416,7 +510,7 @@ mod tests {
         let info = from(Jid::lid_device("1234567890", 3));
         let lid = peer_of([&info.source.sender].into_iter());
         let me = peer_of([&Jid::pn("491510000001")].into_iter());
-        let message = inbound(&info, &me, lid, said(None));
+        let message = inbound(&info, &me, 1, lid, said(None));
         assert_eq!(message.chat, "1234567890@lid");
         assert_eq!(message.sender, "1234567890@lid");
         assert_eq!(message.from.lid.as_deref(), Some("1234567890"));

@@ -161,7 +161,7 @@ impl Connection {
             msg_id: &message.id,
             chat_jid: &chat,
             media_key: key.bytes(),
-            is_from_me: false,
+            is_from_me: message.from_me,
             participant: member.as_ref(),
         };
         match self.client().media_reupload().request(&wanted).await? {

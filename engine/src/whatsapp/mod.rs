@@ -16,6 +16,7 @@
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
+//! | `presence` | whether the number shows as online |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
 //! | `listen`, `tell` | receives messages; converts the library's events |
 //! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
@@ -44,6 +45,7 @@ mod mark;
 mod media;
 mod named;
 mod outgoing;
+mod presence;
 mod send;
 mod tell;
 mod timelock;
@@ -67,6 +69,7 @@ pub use self::{
     media::FetchError,
     named::Named,
     outgoing::{Attached, Outgoing, Uploaded},
+    presence::Presence,
     send::{NOT_IN_GROUP, SendError, Typing},
     wa_id::new_wa_id,
     wire::{Ballot, clean_file_name},

@@ -1,4 +1,4 @@
-//! How WhatsApp names an incoming message.
+//! How WhatsApp names a message of a chat.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct Named {
     pub member: Option<String>,
     /// WhatsApp's message id.
     pub id: String,
+    /// Whether this number's owner wrote it, on another device.
+    #[serde(default)]
+    pub from_me: bool,
 }
 
 sealed_debug!(Named);

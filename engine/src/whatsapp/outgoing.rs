@@ -15,6 +15,8 @@ pub struct Outgoing<'m> {
     pub context: &'m Context,
     /// The uploaded file, if the content has one.
     pub attached: Option<&'m Attached>,
+    /// The chat's messages disappear so many seconds after they were sent.
+    pub expires_in: Option<u32>,
     /// When, in milliseconds UTC. Reactions and edits contain the time.
     pub at: Millis,
 }

@@ -83,13 +83,19 @@ impl Connection {
         let sides = self.sides(&to, outgoing).await;
         let message =
             wire::message(outgoing, &sides).ok_or(SendError::Permanent("unsupported_content"))?;
-        let options = SendOptions::default().with_message_id(wa_id);
+        let mut options = SendOptions::default().with_message_id(wa_id);
+        if let Some(seconds) = outgoing.expires_in {
+            options = options.with_ephemeral_expiration(seconds);
+        }
         match self
             .client()
             .send_message_with_options(to.clone(), message, options)
             .await
         {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.announced().sent();
+                Ok(())
+            }
             Err(error) if to.is_group() && is_closed(&error) => {
                 Err(SendError::Permanent(NOT_IN_GROUP))
             }
@@ -117,10 +123,14 @@ impl Connection {
     }
 
     /// Shows the recipient what this number is doing. `Ok` means that it was written to the socket.
-    /// The recipient's phone decides whether and how long to show it.
+    /// The recipient's phone decides whether and how long to show it. Under [`Presence::PhoneFirst`] the number
+    /// shows as online from now until a message is sent, for 15 s at most.
+    ///
+    /// [`Presence::PhoneFirst`]: super::Presence::PhoneFirst
     pub async fn typing(&self, to: &Recipient, typing: Typing) -> anyhow::Result<()> {
         let to = address(to).context("the recipient has no valid address")?;
         let to = self.chat_of(to).await;
+        self.be_available(typing).await;
         let chatstate = self.client().chatstate();
         match typing {
             Typing::Text => chatstate.send_composing(&to).await?,

@@ -15,11 +15,12 @@ use crate::{
 };
 
 /// The fields of a message that stay: who, when, and what became of it.
-const OF_MESSAGE: [&str; 19] = [
+const OF_MESSAGE: [&str; 21] = [
     "id",
     "object",
     "session_id",
     "direction",
+    "source",
     "to",
     "from",
     "group_id",
@@ -31,6 +32,7 @@ const OF_MESSAGE: [&str; 19] = [
     "wa_message_id",
     "created_at",
     "expires_at",
+    "expires_in",
     "sent_at",
     "delivered_at",
     "read_at",

@@ -33,7 +33,7 @@ pub(crate) async fn message(
     Ok(())
 }
 
-/// Writes the event of an inbound message, with the file that it announced.
+/// Writes the event of a message that WhatsApp delivered, with the file that it announced.
 pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
@@ -46,6 +46,24 @@ pub(crate) async fn received(
             event.data["media"] = media;
         }
         emit(tx, key, event, clock).await?;
+    }
+    Ok(())
+}
+
+/// Writes the events of a message that the number's owner wrote on another device, with the file that it
+/// announced: that it was sent, and what it changed. One that cannot be decrypted has only the event that says so.
+pub(crate) async fn written_by_owner(
+    tx: &mut Tx,
+    key: &DataKey,
+    message: &Message,
+    media: Option<Value>,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    if !matches!(message.content, Content::Undecryptable {}) {
+        received(tx, key, message, media, clock).await?;
+    }
+    if let Some(kind) = of_content(&message.content) {
+        emit(tx, key, of_kind(message, kind), clock).await?;
     }
     Ok(())
 }
@@ -92,17 +110,22 @@ pub(crate) fn of_message(message: &Message) -> Option<NewEvent> {
         Status::Canceled => EventType::MessageCanceled,
         Status::Received => of_content(&message.content).unwrap_or(EventType::MessageReceived),
     };
-    Some(NewEvent {
+    Some(of_kind(message, kind))
+}
+
+/// Returns the event of this type about a message.
+pub(crate) fn of_kind(message: &Message, kind: EventType) -> NewEvent {
+    NewEvent {
         org: message.org,
         session: Some(message.session),
         message: Some(said_in(message)),
         kind,
         data: json!({ "message": shown(message) }),
-    })
+    }
 }
 
 /// Returns the message whose text this one shows: of an edit, the edited one.
-pub(crate) fn said_in(message: &Message) -> MessageId {
+fn said_in(message: &Message) -> MessageId {
     match &message.content {
         Content::Edit(edit) => edit.target.message_id.unwrap_or(message.id),
         _ => message.id,

@@ -158,6 +158,7 @@ impl Send<'_> {
             content: &self.message.content,
             context: &self.message.context,
             attached,
+            expires_in: self.message.expires_in,
             at: self.services.clock().now(),
         };
         let to = self.message.recipient();

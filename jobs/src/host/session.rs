@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     crash,
-    error::{self, Fault},
+    error::{self, Fault, if_readable},
     host::{
         change::Change,
         number,
@@ -279,6 +279,24 @@ impl RunningSession {
         self.persist(Change::Connected).await?;
         self.show(State::Connected, None);
         self.services.lanes().notify_one();
+        self.show_presence().await
+    }
+
+    /// Shows the number as online, or not, as the tenant has set it. A request that sets it later finds the
+    /// session connected, and asks this connection to change it.
+    async fn show_presence(&self) -> Result<(), Fault> {
+        let Lease { org, session, .. } = self.lease;
+        let presence = self
+            .commit_with_retry(async || {
+                let mut conn = self.services.store().read(org).await?;
+                Ok(store::sessions::presence(&mut conn, org, session).await?)
+            })
+            .await;
+        // A value that this version does not know is taken as the one that keeps the phone ringing.
+        let presence = if_readable("session", &session, presence)?.unwrap_or_default();
+        if let Some(connection) = self.connection() {
+            connection.set_presence(presence.into());
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ async fn of_two_repeats_at_once_one_is_reported() {
             let one = |n| Inbound {
                 chat: "491510000001@s.whatsapp.net".to_owned(),
                 sender: "491510000001@s.whatsapp.net".to_owned(),
+                own: None,
                 id: format!("3A{n:02}"),
                 from: Peer {
                     phone: Phone::parse("+491510000001"),
@@ -43,6 +44,8 @@ async fn of_two_repeats_at_once_one_is_reported() {
                 context: Context::default(),
                 ballot: None,
                 remote: None,
+                expires_in: None,
+                timer: None,
                 at: 1,
                 recovered,
             };

@@ -5,6 +5,7 @@
 //! | here | reading and listing |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`] | messages about other messages |
+//! | [`timer`] | how long the messages of a chat stay |
 //! | [`unreadable`] | the end of a message that cannot be read |
 //! | [`opt_out`] | the words with which a contact opts out |
 
@@ -12,6 +13,7 @@ pub(crate) mod opt_out;
 pub(crate) mod sealed;
 pub mod shown;
 pub mod target;
+pub(crate) mod timer;
 pub(crate) mod unreadable;
 
 use passerelle_engine::ids::{MessageId, OrgId};

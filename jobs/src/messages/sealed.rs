@@ -68,6 +68,7 @@ pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
             Content::Edit(edit) => edit.target.message_id,
             _ => None,
         },
+        expires_in: message.expires_in.map(i64::from),
         created_at: message.created_at,
     })
 }
@@ -102,10 +103,14 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
         org: stored.org,
         session: stored.session,
         direction: stored.direction,
+        source: stored.source,
         status: stored.status,
         contact: stored.contact,
         wa_id: stored.wa_id,
         error: stored.error,
+        expires_in: stored
+            .expires_in
+            .and_then(|seconds| seconds.try_into().ok()),
         created_at: stored.created_at,
         expires_at: stored.expires_at,
         sent_at: stored.sent_at,

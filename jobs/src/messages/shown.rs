@@ -37,6 +37,8 @@ pub fn shown(message: &Message) -> Shown {
         Direction::Outbound => ("to", group.clone().or_else(|| phone.clone())),
         Direction::Inbound => ("from", phone.clone()),
     };
+    let is_outbound = message.direction == Direction::Outbound;
+    let source = is_outbound.then(|| json!(message.source.as_str()));
     let kind = message.content.kind();
     let error = message.error.as_ref();
     let context = &message.context;
@@ -45,6 +47,7 @@ pub fn shown(message: &Message) -> Shown {
         ("object", Some(json!("message"))),
         ("session_id", Some(json!(message.session))),
         ("direction", Some(json!(message.direction.as_str()))),
+        ("source", source),
         ("type", Some(json!(kind))),
         side,
         ("group_id", group),
@@ -60,6 +63,10 @@ pub fn shown(message: &Message) -> Shown {
         ),
         ("mentions", shown_mentions(context)),
         ("forwarded", context.forwarded.then_some(json!(true))),
+        (
+            "expires_in",
+            message.expires_in.map(|seconds| json!(seconds)),
+        ),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
         ("expires_at", at(message.expires_at)),

@@ -19,17 +19,12 @@ use passerelle_engine::{
 use crate::{
     contacts::Met,
     error::{Fault, if_readable},
-    events::{
-        self,
-        emit::{NewEvent, emit},
-    },
-    messages::{self, sealed::CONTENT, shown::shown},
+    events::{self, emit::emit},
+    messages::{self, sealed::CONTENT},
     model::{Direction, Message, millis},
     services::Services,
     store::{self, messages::Stored},
 };
-
-use serde_json::json;
 
 /// How long after it was sent a message can be edited (WhatsApp's Help Center, "How to edit
 /// messages": 15 minutes). Phones drop an edit that was made later.
@@ -180,12 +175,13 @@ fn permitted(
     }
 }
 
-/// Fills in our ids of the messages that an inbound message refers to, and decrypts a poll vote.
+/// Fills in our ids of the messages that a message from WhatsApp refers to, and decrypts a poll vote. `writer` is
+/// the contact of the chat, or the member who wrote it; nobody for an own message in a group.
 pub(crate) async fn recognise(
     tx: &mut Tx,
     key: &DataKey,
     chat: Chat<'_>,
-    writer: Met,
+    writer: Option<Met>,
     inbound: &mut Inbound,
 ) -> Result<(), Fault> {
     if let Some(reply) = &mut inbound.context.reply_to {
@@ -215,13 +211,13 @@ pub(crate) async fn recognise(
     Ok(())
 }
 
-/// Returns the target's row: a message that we wrote in the chat, that the other side wrote, or that the
-/// named member wrote in a group.
+/// Returns the target's row: a message that this number wrote in the chat, that the other side wrote, or that
+/// the named member wrote in a group.
 async fn known(
     tx: &mut Tx,
     key: &DataKey,
     chat: Chat<'_>,
-    writer: Met,
+    writer: Option<Met>,
     target: &Target,
 ) -> Result<Option<Stored>, Fault> {
     let Chat {
@@ -237,7 +233,8 @@ async fn known(
         let sender = messages::sealed::sender_mac(key, member);
         return Ok(store::targets::written_in(tx, org, session, id, (to_mac, &sender)).await?);
     }
-    for contact in [Some(writer.id), writer.twin].into_iter().flatten() {
+    let contacts = writer.map(|writer| [Some(writer.id), writer.twin]);
+    for contact in contacts.into_iter().flatten().flatten() {
         let found = store::targets::written_by(tx, org, session, id, contact).await?;
         if found.is_some() {
             return Ok(found);
@@ -257,14 +254,7 @@ pub(crate) async fn apply_taken(
         return Ok(());
     };
     apply(tx, key, message, clock.now()).await?;
-    let event = NewEvent {
-        org: message.org,
-        session: Some(message.session),
-        message: Some(events::said_in(message)),
-        kind,
-        data: json!({ "message": shown(message) }),
-    };
-    emit(tx, key, event, clock).await?;
+    emit(tx, key, events::of_kind(message, kind), clock).await?;
     Ok(())
 }
 
@@ -346,7 +336,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::model::Status;
+    use crate::model::{Source, Status};
 
     const SENT: Millis = 1_000_000;
 
@@ -357,6 +347,7 @@ mod tests {
             org: OrgId::new(&clock),
             session: SessionId::new(&clock),
             direction,
+            source: Source::Gateway,
             status: Status::Sent,
             peer: Peer {
                 phone: None,
@@ -368,6 +359,7 @@ mod tests {
             context: passerelle_engine::content::Context::default(),
             wa_id: "3EB0".into(),
             error: None,
+            expires_in: None,
             created_at: SENT,
             expires_at: None,
             sent_at: Some(SENT),

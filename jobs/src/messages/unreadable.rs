@@ -72,6 +72,7 @@ fn shown(named: Named, status: Status, plain: &Plain) -> Value {
         "object": "message",
         "session_id": named.session,
         "direction": "outbound",
+        "source": "gateway",
         "type": "unreadable",
         "status": status.as_str(),
         "error": { "code": UNREADABLE },

@@ -8,7 +8,7 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-words!(Direction, Status);
+words!(Direction, Source, Status);
 
 /// The direction of a message.
 #[derive(
@@ -30,6 +30,32 @@ pub enum Direction {
     Outbound,
     /// From a contact to the tenant.
     Inbound,
+}
+
+/// What an outbound message was written on.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// This gateway sent it.
+    #[default]
+    Gateway,
+    /// The number's owner wrote it on the phone.
+    Phone,
+    /// Another linked device of the account sent it, such as WhatsApp Web.
+    LinkedDevice,
 }
 
 /// The status of a message. It never goes back.
@@ -108,6 +134,9 @@ pub struct Message {
     pub session: SessionId,
     /// The direction.
     pub direction: Direction,
+    /// What an outbound message was written on. An inbound message has the default.
+    #[serde(default)]
+    pub source: Source,
     /// The status.
     pub status: Status,
     /// The recipient or the sender; empty for a message to a group.
@@ -126,6 +155,9 @@ pub struct Message {
     pub wa_id: String,
     /// Stable code, if it failed.
     pub error: Option<String>,
+    /// It disappears from the chat so many seconds after it was sent.
+    #[serde(default)]
+    pub expires_in: Option<u32>,
     /// Milliseconds UTC, like all that follow.
     pub created_at: Millis,
     /// Not sent after this time.

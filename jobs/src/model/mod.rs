@@ -36,9 +36,9 @@ mod unreadable;
 
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
-pub use message::{Direction, Message, Status};
+pub use message::{Direction, Message, Source, Status};
 pub use page::{Listed, PAGE_MAX, Page, UnreadableRow};
-pub use session::{Desired, EndReason, Session, Uncertain};
+pub use session::{Desired, EndReason, Presence, Session, Uncertain};
 pub use tenant::{ApiKey, Organisation};
 pub use time::rfc3339;
 pub(crate) use time::{millis, until};

@@ -4,12 +4,13 @@ use passerelle_engine::{
     clock::Millis,
     content::Peer,
     ids::{OrgId, SessionId},
+    whatsapp,
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::live::State;
 
-words!(Desired, EndReason, Uncertain);
+words!(Desired, EndReason, Presence, Uncertain);
 
 /// What the tenant wants of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
@@ -54,6 +55,26 @@ pub enum Uncertain {
     Hold,
 }
 
+/// Whether a connected session shows as online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Presence {
+    /// It does not, so that the phone gets its notifications.
+    #[default]
+    PhoneFirst,
+    /// It does, and the phone gets no notifications in that time.
+    GatewayFirst,
+}
+
+impl From<Presence> for whatsapp::Presence {
+    fn from(presence: Presence) -> Self {
+        match presence {
+            Presence::PhoneFirst => Self::PhoneFirst,
+            Presence::GatewayFirst => Self::GatewayFirst,
+        }
+    }
+}
+
 /// A session.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -77,6 +98,8 @@ pub struct Session {
     pub banned_until: Option<Millis>,
     /// What happens to its uncertain sends.
     pub uncertain: Uncertain,
+    /// Whether it shows as online while it is connected.
+    pub presence: Presence,
     /// Messages waiting in its lane.
     pub pending: i64,
     /// Milliseconds UTC.

@@ -12,7 +12,7 @@ use passerelle_engine::{
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
-    whatsapp::{Connection, Mark, Named, Typing},
+    whatsapp::{Connection, Mark, Named, Presence, Typing},
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Mark { message: Named, mark: Mark },
     /// Show a recipient that the number is typing or recording, or no longer is.
     Typing { to: Recipient, typing: Typing },
+    /// Show the number as online, or no longer.
+    Presence(Presence),
 }
 
 /// The answer to a command.
@@ -224,6 +226,10 @@ async fn pass_on(
             let until = (typing != Typing::Paused).then_some(until);
             services.registry().typing(id, to, until);
             shown.map(|()| Answer::Done)?
+        }
+        Command::Presence(presence) => {
+            connection.set_presence(presence);
+            Answer::Done
         }
     })
 }

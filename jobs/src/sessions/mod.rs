@@ -33,7 +33,8 @@ pub use self::live::watch;
 use crate::{
     error::Fault,
     model::{
-        Desired, Listed, Live, Page, Session, State, Uncertain, millis, report_unreadable, until,
+        Desired, Listed, Live, Page, Presence, Session, State, Uncertain, millis,
+        report_unreadable, until,
     },
     queries::{ListRead, bounded},
     safety::pairing,
@@ -59,8 +60,18 @@ impl From<sqlx::Error> for CreateError {
     }
 }
 
-/// Creates a session. It stays stopped until the tenant connects it.
+/// Creates a session with the default settings. It stays stopped until the tenant connects it.
 pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, CreateError> {
+    create_with(services, org, name, Presence::default()).await
+}
+
+/// Creates a session. It stays stopped until the tenant connects it.
+pub async fn create_with(
+    services: &Services,
+    org: OrgId,
+    name: &str,
+    presence: Presence,
+) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
     let (stored_name, vault) = (name.to_owned(), services.vault().clone());
@@ -72,7 +83,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
                 if store::sessions::count(tx, org).await? >= limit {
                     return Err(CreateError::TooMany(limit));
                 }
-                store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
+                store::sessions::insert(tx, org, id, &stored_name, presence, created_at).await?;
                 let key = vault.create_session_key(tx, org, id).await;
                 key.map_err(Fault::from)?;
                 Ok(())
@@ -85,6 +96,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
         name: name.to_owned(),
         desired: Desired::Stopped,
         uncertain: Uncertain::Resend,
+        presence,
         state: State::Stopped,
         me: None,
         linked_at: None,
@@ -186,6 +198,38 @@ pub async fn set_uncertain(
     } else {
         Ok(None)
     }
+}
+
+/// Sets whether the session shows as online, from now on. Returns `None` if there is no such session.
+pub async fn set_presence(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    presence: Presence,
+) -> Result<Option<Session>, Fault> {
+    let set = services.store().write_in_time(org, move |tx| {
+        Box::pin(async move {
+            Ok::<_, Fault>(store::sessions::set_presence(tx, org, id, presence).await?)
+        })
+    });
+    if !set.await? {
+        return Ok(None);
+    }
+    let session = read(services, org, id).await?;
+    // A host that connects the session later reads the setting after it has published the state.
+    if session
+        .as_ref()
+        .is_some_and(|session| session.state == State::Connected)
+    {
+        let command = Command::Presence(presence.into());
+        if !matches!(
+            commands::ask(services, org, id, command).await?,
+            Answer::Done
+        ) {
+            tracing::info!(session.id = %id, "the session shows its new presence from its next connect on");
+        }
+    }
+    Ok(session)
 }
 
 /// Returns the time, by the database's clock, since when a live host must have written a heartbeat.
@@ -375,6 +419,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         name: stored.name,
         desired: stored.desired,
         uncertain: stored.uncertain,
+        presence: stored.presence,
         state,
         me,
         linked_at: stored.linked_at,

@@ -77,7 +77,7 @@ fn is_markable(message: &Message, mark: Mark) -> bool {
     shown && (mark == Mark::Read || plays)
 }
 
-/// Returns the names by which WhatsApp knows an inbound message. The chat is derived from the sender for
+/// Returns the names by which WhatsApp knows a message that it delivered. The chat is derived from the sender for
 /// older rows, which did not store it. Returns `None` if the sender has neither LID nor phone.
 pub(crate) fn named(message: &Message) -> Option<Named> {
     let Message { context, peer, .. } = message;
@@ -91,6 +91,7 @@ pub(crate) fn named(message: &Message) -> Option<Named> {
         chat: kept.or_else(lid).or_else(phone)?,
         member: context.participant.clone(),
         id: message.wa_id.clone(),
+        from_me: message.direction == Direction::Outbound,
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Direction, Status};
+use crate::model::{Direction, Source, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -19,6 +19,7 @@ pub(crate) struct Stored {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) direction: Direction,
+    pub(crate) source: Source,
     pub(crate) status: Status,
     pub(crate) wa_id: String,
     pub(crate) contact: Option<ContactId>,
@@ -27,6 +28,7 @@ pub(crate) struct Stored {
     pub(crate) context_sealed: Option<Vec<u8>>,
     pub(crate) resends: i64,
     pub(crate) error: Option<String>,
+    pub(crate) expires_in: Option<i64>,
     pub(crate) created_at: Millis,
     pub(crate) expires_at: Option<Millis>,
     pub(crate) sent_at: Option<Millis>,
@@ -40,14 +42,15 @@ pub(crate) struct Stored {
 /// The columns of [`Stored`]. A merged contact is shown as the one that it was merged into.
 macro_rules! columns {
     () => {
-        "id, org_id, session_id, direction, status, wa_id, \
+        "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
-         peer_sealed, content_sealed, context_sealed, resends, error, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+         peer_sealed, content_sealed, context_sealed, resends, error, expires_in, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
 
 pub(crate) mod lists;
+pub(crate) mod own;
 
 /// The sealed parts of a new message, and its ids.
 #[derive(Clone)]
@@ -62,6 +65,8 @@ pub(crate) struct New {
     pub(crate) context_sealed: Option<Vec<u8>>,
     /// The message that this one edits.
     pub(crate) edit_of: Option<MessageId>,
+    /// It disappears from the chat so many seconds after it was sent.
+    pub(crate) expires_in: Option<i64>,
     pub(crate) created_at: Millis,
 }
 
@@ -110,18 +115,24 @@ pub(crate) struct Origin {
     pub(crate) contact: ContactId,
 }
 
-/// Stores an inbound message once per (session, chat, sender, WhatsApp id). Returns whether it was new.
+/// The seconds after which a chat's messages are known to disappear; 0 if they stay. `None` if that was not read.
+pub(crate) type KnownTimer = Option<i64>;
+
+/// Stores an inbound message once per (session, chat, sender, WhatsApp id). Returns the timer of its chat if it was
+/// new.
 pub(crate) async fn insert_inbound(
     tx: &mut Tx,
     new: &New,
     origin: &Origin,
     sent_at: Millis,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query(
+) -> Result<Option<KnownTimer>, sqlx::Error> {
+    let row = sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
-         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac, edit_of) \
-         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15) \
-         ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING",
+         peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac, edit_of, expires_in) \
+         VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15, $16) \
+         ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING \
+         RETURNING coalesce((SELECT t.seconds FROM chat_timer t WHERE t.session_id = $3 AND \
+         (t.group_mac = $14 OR ($14 IS NULL AND t.contact_id = $8)) LIMIT 1), 0) AS timer",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -138,8 +149,10 @@ pub(crate) async fn insert_inbound(
     .bind(new.context_sealed.as_deref())
     .bind(origin.group_mac.map(|mac| mac.to_vec()))
     .bind(new.edit_of.map(|id| id.to_string()))
-    .changes(tx)
-    .await
+    .bind(new.expires_in)
+    .fetch_optional(tx.conn())
+    .await?;
+    row.map(|row| row.try_get("timer").map(Some)).transpose()
 }
 
 /// The id of a message that could not be decrypted at first, when it was received, and when it was sent.
@@ -201,7 +214,7 @@ pub(crate) async fn of_contact(
 /// PostgreSQL its two repeats, of the sender's phone and of this number's phone, may be stored at the same time.
 pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6, edit_of = $7 \
+        "UPDATE message SET kind = $3, peer_sealed = $4, content_sealed = $5, context_sealed = $6, edit_of = $7, expires_in = $8 \
          WHERE org_id = $1 AND id = $2 AND kind = 'undecryptable'",
     )
     .bind(new.org.to_string())
@@ -211,6 +224,7 @@ pub(crate) async fn decrypted(tx: &mut Tx, new: &New) -> Result<bool, sqlx::Erro
     .bind(new.content_sealed.as_slice())
     .bind(new.context_sealed.as_deref())
     .bind(new.edit_of.map(|id| id.to_string()))
+    .bind(new.expires_in)
     .changes(tx)
     .await
 }
@@ -399,6 +413,7 @@ impl FromRow<'_, AnyRow> for Stored {
             org: row::id(row, "org_id")?,
             session: row::id(row, "session_id")?,
             direction: row::word(row, "direction")?,
+            source: row::word(row, "source")?,
             status: row::word(row, "status")?,
             wa_id: row.try_get("wa_id")?,
             contact: row::id_or_null(row, "contact_id")?,
@@ -407,6 +422,7 @@ impl FromRow<'_, AnyRow> for Stored {
             context_sealed: row.try_get("context_sealed")?,
             resends: row.try_get("resends")?,
             error: row.try_get("error")?,
+            expires_in: row.try_get("expires_in")?,
             created_at: row.try_get("created_at")?,
             expires_at: row.try_get("expires_at")?,
             sent_at: row.try_get("sent_at")?,

@@ -12,7 +12,7 @@ use super::{
     organisations,
     row::{self, Run as _},
 };
-use crate::model::{Desired, Listed, Page, Uncertain};
+use crate::model::{Desired, Listed, Page, Presence, Uncertain};
 
 /// The row of a session, its link and its lane, with sealed values.
 pub(crate) struct Stored {
@@ -20,6 +20,7 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) desired: Desired,
     pub(crate) uncertain: Uncertain,
+    pub(crate) presence: Presence,
     pub(crate) created_at: Millis,
     pub(crate) linked_at: Option<Millis>,
     pub(crate) me_sealed: Option<Vec<u8>>,
@@ -33,7 +34,7 @@ pub(crate) struct Stored {
 macro_rules! listed {
     () => {
         concat!(
-            "SELECT s.id, s.name, s.desired, s.uncertain, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            "SELECT s.id, s.name, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
             told!("coalesce(v.state, 'connecting')"),
             " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
         )
@@ -72,13 +73,15 @@ pub(crate) async fn insert(
     org: OrgId,
     id: SessionId,
     name: &str,
+    presence: Presence,
     now: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO session (id, org_id, name, desired, created_at) VALUES ($1, $2, $3, 'stopped', $4)")
+    sqlx::query("INSERT INTO session (id, org_id, name, desired, created_at, presence) VALUES ($1, $2, $3, 'stopped', $4, $5)")
         .bind(id.to_string())
         .bind(org.to_string())
         .bind(name)
         .bind(now)
+        .bind(presence.as_str())
         .execute(tx.conn())
         .await?;
     for sql in [
@@ -176,6 +179,39 @@ pub(crate) async fn uncertain(
     row::word(&row, "uncertain")
 }
 
+/// Sets whether it shows as online. Returns whether there is such a session.
+pub(crate) async fn set_presence(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    presence: Presence,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE session SET presence = $3 WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(presence.as_str())
+    .changes(tx)
+    .await
+}
+
+/// Returns whether it shows as online.
+pub(crate) async fn presence(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Presence, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT coalesce(presence, 'phone_first') AS presence FROM session WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_one(conn)
+    .await?;
+    row::word(&row, "presence")
+}
+
 /// Deletes the session with its link, lease and lane, so that nothing runs it and nothing is added to it.
 /// What remains is erased step by step ([`erasures`](super::system::erasures)). Returns whether there was
 /// such a session.
@@ -219,6 +255,7 @@ impl FromRow<'_, AnyRow> for Stored {
             // A word of a later version must not start a session.
             desired: desired.parse().unwrap_or(Desired::Stopped),
             uncertain: row::word(row, "uncertain")?,
+            presence: row::word(row, "presence")?,
             created_at: row.try_get("created_at")?,
             linked_at: row.try_get("linked_at")?,
             me_sealed: row.try_get("me_sealed")?,

@@ -258,13 +258,16 @@ pub(crate) async fn claim_heads(
     Ok(heads)
 }
 
+/// Marks the messages as being sent, with the timers of their chats. The kinds that are named cannot carry one.
 async fn sending(
     tx: &mut SystemTx,
     heads: impl Iterator<Item = &MessageId>,
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE message SET status = 'sending' FROM",
+        "UPDATE message SET status = 'sending', expires_in = CASE WHEN message.kind IN ('reaction', 'edit', 'delete', 'poll_vote') THEN NULL ELSE \
+         (SELECT t.seconds FROM chat_timer t WHERE t.session_id = message.session_id AND t.seconds > 0 AND (t.group_mac = message.to_mac OR t.contact_id \
+         IN (message.contact_id, (SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id))) LIMIT 1) END FROM",
         "head WHERE message.id = head.value ->> 0"
     );
     let heads: Vec<_> = heads.map(|id| [id]).collect();

@@ -28,6 +28,7 @@ const OWNERS: &[(&str, Owner)] = &[
     ("api_key", Organisation),
     // Erased with its delivery, and that with its event.
     ("attempt", Organisation),
+    ("chat_timer", Session),
     ("command", Session),
     // Erased with the last session that met it, unless it has opted out.
     ("contact", Organisation),

@@ -63,6 +63,10 @@ pub struct MessageSchema {
     pub session_id: Id<SessionId>,
     /// `outbound` or `inbound`.
     pub direction: String,
+    /// What an outbound message was written on: `gateway` (a request to this API), `phone` (the number's owner
+    /// wrote it on the phone) or `linked_device` (another linked device of the account sent it, such as
+    /// WhatsApp Web). An inbound message has none.
+    pub source: Option<String>,
     /// The kind of the message. The field of the same name has its content: `text`; with a file `image`,
     /// `video`, `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`; about another
     /// message `reaction`, `edit`, `delete`, `poll_vote`. Three kinds have no content of their own:
@@ -127,6 +131,9 @@ pub struct MessageSchema {
     pub mentions: Option<Vec<String>>,
     /// Whether it is shown as forwarded; absent if not.
     pub forwarded: Option<bool>,
+    /// It disappears from the chat so many seconds after it was sent, because the chat's messages do. A reaction,
+    /// an edit, a deletion and a vote have none. Absent if it stays, and until an outbound message is sent.
+    pub expires_in: Option<u32>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
@@ -135,7 +142,7 @@ pub struct MessageSchema {
     pub created_at: Timestamp,
     /// When it expires if it was not sent.
     pub expires_at: Option<Timestamp>,
-    /// When WhatsApp's server acknowledged it.
+    /// When WhatsApp's server acknowledged it, or got it from another device.
     pub sent_at: Option<Timestamp>,
     /// When it reached a device of the recipient.
     pub delivered_at: Option<Timestamp>,
@@ -236,7 +243,7 @@ mod tests {
             Peer, Phone, Poll, PollVote, Reaction, Reply, Summary, Target,
         },
         ids::{ContactId, MediaId, OrgId},
-        model::{Direction, Status},
+        model::{Direction, Source, Status},
     };
 
     use super::*;
@@ -327,6 +334,7 @@ mod tests {
             org: OrgId::new(clock),
             session: SessionId::new(clock),
             direction: Direction::Outbound,
+            source: Source::Phone,
             status: Status::Queued,
             peer: Peer {
                 phone: None,
@@ -338,6 +346,7 @@ mod tests {
             context: Context::default(),
             wa_id: "3EB1".to_owned(),
             error: None,
+            expires_in: None,
             created_at: 1,
             expires_at: None,
             sent_at: None,
@@ -371,6 +380,7 @@ mod tests {
                 ..Context::default()
             },
             error: Some("a_code".to_owned()),
+            expires_in: Some(86_400),
             expires_at: Some(2),
             sent_at: Some(3),
             delivered_at: Some(4),

@@ -1,5 +1,7 @@
 //! Calls that make phones and link devices.
 
+use std::sync::Arc;
+
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};
 use poem::{Body, IntoResponse, Response, handler};
@@ -8,6 +10,8 @@ use serde_json::json;
 use wacore_binary::Server;
 
 use super::call::{CallResult, WorldData, known, make, missing, number, parse, refusal};
+use crate::stanza::notification;
+use crate::state::account::Account;
 use crate::state::address::{Address, Pn, plus};
 use crate::state::pairing::LinkedDevice;
 use crate::{pair_code, pairing};
@@ -42,10 +46,10 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     for contact in &contacts {
         state.exchange_tokens(&pn, contact, now);
     }
+    let id = state.fresh_id();
     let account = state.accounts.get_mut(&pn);
     let account = account.ok_or_else(|| missing("no such phone"))?;
     let script = &mut account.script;
-    script.name = body.name.unwrap_or_else(|| script.name.clone());
     script.echo = body.echo.unwrap_or(script.echo);
     script.reads = body.reads.unwrap_or(script.reads);
     script.shows_number = body.shows_number.unwrap_or(script.shows_number);
@@ -53,8 +57,22 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     if let Some(online) = body.online {
         account.set_online(online);
     }
+    if let Some(name) = body.name {
+        rename(account, name, id, now);
+    }
     let reply = json!({ "phone": plus(&pn), "lid": account.jid(Server::Lid, 0).to_string() });
     Ok(Json(reply).with_status(StatusCode::CREATED).into_response())
+}
+
+/// Changes the account's name and tells its linked devices.
+fn rename(account: &mut Account, name: String, id: String, now: u64) {
+    if account.script.name == name {
+        return;
+    }
+    let told = notification("account_sync", Some(account.jid(Server::Pn, 0)), id, now);
+    let told = told.attr("pushname", name.as_str()).build();
+    account.script.name = name;
+    account.send_to_devices(&Arc::new(told), Some(0), true);
 }
 
 #[derive(Serialize)]

@@ -71,7 +71,7 @@ impl Phone {
         let given = WebMessageInfo {
             key: MessageKey {
                 remote_jid: Some(jid.to_string()),
-                from_me: Some(false),
+                from_me: Some(shown.sender == self.own.pn),
                 id: key.id.clone(),
                 ..Default::default()
             }

@@ -95,7 +95,9 @@ fn copy(
         }
         out = out.attr("notify", push_name(account, from));
     } else if !peer {
-        out = out.attr("recipient", stanza::jid(node, "to")?.to_non_ad());
+        // What is sent again to one own device names the recipient beside it.
+        let recipient = stanza::jid(node, "recipient").or_else(|| stanza::jid(node, "to"));
+        out = out.attr("recipient", recipient?.to_non_ad());
     }
     let proof = device.identity_proof.as_slice();
     Some(

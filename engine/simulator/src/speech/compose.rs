@@ -78,6 +78,7 @@ impl Phone {
                 }
             }
             Content::Revoke(body) => self.revocation(chat, to, &body.target)?,
+            Content::Timer(body) => Composed::plain(kinds::timer(body.seconds, now_ms / 1000)),
             Content::Event(body) => Composed::plain(kinds::event(body, now_ms / 1000)),
             Content::Again(message) => Composed::plain(*message),
             Content::Undecryptable(_) => {
@@ -86,7 +87,11 @@ impl Phone {
         };
         let addition = matches!(
             speech.content,
-            Content::Vote(_) | Content::Reaction(_) | Content::Edit(_) | Content::Revoke(_)
+            Content::Vote(_)
+                | Content::Reaction(_)
+                | Content::Edit(_)
+                | Content::Revoke(_)
+                | Content::Timer(_)
         );
         if addition {
             return Ok(composed);

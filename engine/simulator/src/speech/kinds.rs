@@ -158,6 +158,15 @@ pub(super) fn revoke(key: MessageKey) -> Message {
     })
 }
 
+pub(super) fn timer(seconds: u32, now: u64) -> Message {
+    protocol(ProtocolMessage {
+        r#type: Some(Type::EPHEMERAL_SETTING),
+        ephemeral_expiration: Some(seconds),
+        ephemeral_setting_timestamp: i64::try_from(now).ok(),
+        ..Default::default()
+    })
+}
+
 fn protocol(message: ProtocolMessage) -> Message {
     Message {
         protocol_message: MessageField::some(message),

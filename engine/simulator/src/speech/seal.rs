@@ -96,15 +96,19 @@ impl Phone {
         }
         let device = self.world.state().address(&from)?;
         let out = self.said.iter().rfind(|said| said.id == id)?.clone();
+        let recipient = stanza::jid(node, "recipient").filter(|_| device.pn == self.own.pn);
         let plain = if device.pn == self.own.pn {
-            let to = stanza::jid(node, "recipient").unwrap_or_else(|| from.clone());
+            let to = recipient.clone().unwrap_or_else(|| from.clone());
             MessageUtils::encode_and_pad(&device_sent(&to, &out.message))
         } else {
             MessageUtils::encode_and_pad(&out.message)
         };
         self.signal.forget(&device);
         let sealed = self.seal(&device, &plain)?;
-        let again = out.stanza(&from, vec![out.enc(sealed)]);
+        let mut again = out.stanza(&from, vec![out.enc(sealed)]);
+        if let Some(recipient) = recipient {
+            again.attrs.insert("recipient", recipient);
+        }
         routing::fan_out(&self.world, &self.own, &again).ok()
     }
 

@@ -1,5 +1,7 @@
 //! A message that no device can decrypt, as if keys had been lost.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wacore::messages::MessageUtils;
@@ -11,6 +13,7 @@ use crate::phone::outgoing::Outgoing;
 use crate::phone::outgoing::enc;
 use crate::phone::sender_keys::SenderKeys;
 use crate::phone::signal::Sealed;
+use crate::reading;
 use crate::routing;
 use crate::stanza::el;
 use crate::state::address::Address;
@@ -21,8 +24,9 @@ use crate::state::ledger::{EntryDetails, EntryKind};
 use crate::state::speech::{SaidMessage, Speech};
 
 impl Phone {
-    /// Sends a message that no device can decrypt. If there is a text, a resend delivers it. If there is a
-    /// text for the phone, only the recipient's phone can decrypt the message.
+    /// Sends a message that no device can decrypt, also no linked device of the sender. If there is a text, a
+    /// resend delivers it. If there is a text for the phone, only the recipient's phone can decrypt the
+    /// message, and the sender's phone shows it.
     pub(super) fn send_undecryptable(
         &mut self,
         speech: &Speech,
@@ -42,8 +46,14 @@ impl Phone {
             .record(EntryKind::Said, &self.own, &speech.to.ledger_name(), line);
         let children = match &speech.to {
             Chat::With(pn) => {
-                let devices = self.devices_of(pn).into_iter();
-                let copies = devices.filter_map(|(address, jid)| {
+                let mut devices = self.devices_of(pn);
+                let own = Arc::clone(&self.own.pn);
+                if own != *pn {
+                    devices.extend(self.devices_of(&own));
+                }
+                let devices = devices.into_iter().filter(|(one, _)| *one != self.own);
+                let devices: Vec<_> = devices.collect();
+                let copies = devices.into_iter().filter_map(|(address, jid)| {
                     let is_phone = address.device == 0 && address.pn == *pn;
                     let sealed = match for_phone.as_deref().filter(|_| is_phone) {
                         Some(plain) => self.seal(&address, plain)?,
@@ -64,6 +74,13 @@ impl Phone {
         };
         let node = out.stanza(to, children);
         let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));
+        if let Some(text) = &content.phone_text {
+            let message = kinds::text(text.clone(), None);
+            if let Some(mut view) = reading::read(&message) {
+                let own = Arc::clone(&self.own.pn);
+                self.on_screen(&speech.to, &own, &out.id, &mut view, &message);
+            }
+        }
         if content.text.is_some() {
             self.remember_said(out);
         }

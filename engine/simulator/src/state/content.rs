@@ -24,6 +24,8 @@ pub(crate) enum Content {
     Reaction(Reaction),
     Edit(Edit),
     Revoke(Revoke),
+    /// Sets after which time the chat's messages disappear.
+    Timer(Timer),
     /// A kind that gateways do not support.
     Event(Event),
     /// No device can decrypt it. If there is a text, a resend delivers it.
@@ -161,6 +163,8 @@ bodies! {
     Edit { target: String, text: String, }
     /// Deletes one of the phone's own messages, or any message if the phone is a group admin.
     Revoke { target: String, }
+    /// The seconds after which messages disappear; 0 if they stay.
+    Timer { seconds: u32, }
     /// An invitation to an event.
     Event { name: String, }
     /// See [`Content::Undecryptable`].
@@ -190,6 +194,7 @@ impl Content {
             "reaction" => Self::Reaction(body_of(body)?),
             "edit" => Self::Edit(body_of(body)?),
             "revoke" => Self::Revoke(body_of(body)?),
+            "timer" => Self::Timer(body_of(body)?),
             "event" => Self::Event(body_of(body)?),
             "undecryptable" => Self::Undecryptable(body_of(body)?),
             other => return Err(format!("no message type is called {other}")),

@@ -30,6 +30,8 @@ pub(crate) enum EntryKind {
     /// A typing notice of a linked device reached the server. `type` is composing, recording or
     /// paused.
     Chatstate,
+    /// The presence of a linked device reached the server. `type` is available or unavailable.
+    Presence,
 }
 
 /// One entry of the ledger.

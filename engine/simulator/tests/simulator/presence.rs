@@ -89,6 +89,10 @@ async fn presence_is_told_to_those_who_asked_for_it_alone() {
     settled(&mut stranger).await;
     let other = stranger.passed();
     assert!(other.iter().all(|node| node.tag != "presence"), "{other:?}");
-    let entries = sim.get("/ledger").await["entries"].clone();
-    assert_eq!(entries, json!([]), "presence is not noted");
+    let noted = sim.ledger("presence", 2).await;
+    let types: Vec<_> = noted.iter().map(|entry| &entry["type"]).collect();
+    assert_eq!(types, ["available", "unavailable"]);
+    for entry in &noted {
+        assert_eq!((&entry["from"], &entry["device"]), (&json!(ADA), &json!(1)));
+    }
 }

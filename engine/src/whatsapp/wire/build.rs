@@ -28,6 +28,7 @@ pub(crate) fn message(outgoing: Outgoing<'_>, sides: &Sides) -> Option<Message> 
         context,
         attached,
         at,
+        expires_in: _,
     } = outgoing;
     let beside = about::context_info(context, sides);
     let mut message = match content {

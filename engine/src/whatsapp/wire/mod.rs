@@ -8,6 +8,7 @@
 //! | `media` | messages with a file |
 //! | `poll` | polls and votes |
 //! | `sides` | the two sides of a chat |
+//! | `timer` | how long the messages of a chat stay |
 
 mod about;
 mod build;
@@ -18,6 +19,7 @@ mod read;
 pub(super) mod sides;
 #[cfg(test)]
 mod tests;
+pub(super) mod timer;
 
 pub(super) use self::{
     build::message,

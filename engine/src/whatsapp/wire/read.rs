@@ -31,6 +31,19 @@ pub(crate) struct Read {
     pub(crate) remote: Option<Remote>,
 }
 
+impl Read {
+    /// Returns a content with nothing beside it.
+    pub(crate) fn of(content: Content) -> Self {
+        Self {
+            content,
+            context: Context::default(),
+            answered: None,
+            vote: None,
+            remote: None,
+        }
+    }
+}
+
 /// Reads what the message carries for a person. Returns `None` if it is only for the protocol.
 /// `media` is the id that its file gets.
 pub(crate) fn read(message: &Message, media: MediaId) -> Option<Read> {

@@ -28,6 +28,7 @@ fn outgoing<'m>(content: &'m Content, context: &'m Context) -> Outgoing<'m> {
     Outgoing {
         content,
         context,
+        expires_in: None,
         attached: None,
         at: 1,
     }

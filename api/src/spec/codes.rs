@@ -112,6 +112,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::NumberCheckPaced,
         ],
+        "normalise_phone_number" => &[Code::InvalidPhone, Code::InvalidCountry],
         "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
         "show_typing" => &[
             Code::InvalidRecipient,

@@ -19,6 +19,7 @@ use crate::{
     quota::Quotas,
     routes::{
         api_keys::ApiKeys,
+        chats::Chats,
         deliveries::WebhookDeliveries,
         endpoints::WebhookEndpoints,
         groups::Groups,
@@ -36,6 +37,7 @@ use crate::{
     spec::{Documents, Paths},
 };
 
+/// A tuple may have sixteen parts, so some are in tuples of their own.
 type Api = (
     Organisations,
     Limits,
@@ -43,11 +45,9 @@ type Api = (
     Sessions,
     QrCodes,
     Groups,
-    Numbers,
-    Spellings,
+    (Numbers, Spellings),
     TypingTold,
-    Messages,
-    MessagesByKind,
+    (Messages, MessagesByKind, Chats),
     MediaFiles,
     MediaLinks,
     WebhookEndpoints,
@@ -72,11 +72,9 @@ fn service() -> OpenApiService<Api, Events> {
         Sessions,
         QrCodes,
         Groups,
-        Numbers,
-        Spellings,
+        (Numbers, Spellings),
         TypingTold,
-        Messages,
-        MessagesByKind,
+        (Messages, MessagesByKind, Chats),
         MediaFiles,
         MediaLinks,
         WebhookEndpoints,

@@ -36,6 +36,7 @@ mod pages;
 mod pairing;
 mod poolers;
 mod previews;
+mod reading_back;
 mod real_files;
 mod receiving;
 mod redis;

@@ -140,6 +140,11 @@ fn message(name: &str) -> Option<Value> {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
         "MessageError" => json!({ "code": "recipient_opted_out" }),
+        "Chat" => {
+            json!({ "object": "chat", "session_id": SESSION, "contact_id": CONTACT_ID, "phone": CONTACT,
+            "lid": "100000087654321", "group_id": null, "last_message": received(), "unread": 1 })
+        }
+        "ChatList" => list(&of_schema("Chat")?),
         "MessageList" => list(&of_schema("Message")?),
         _ => return None,
     })

@@ -47,6 +47,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+pub(crate) mod chats;
 pub(crate) mod lists;
 
 /// The sealed parts of a new message, and its ids.

@@ -22,10 +22,10 @@ impl Flaws {
 
     /// Returns the value if there are no errors. Otherwise the first error decides the code of the problem.
     pub(crate) fn judge<T>(self, value: T) -> Result<T, Problem> {
-        let Some((code, _, _)) = self.0.first() else {
+        let Some((code, _, wanted)) = self.0.first() else {
             return Ok(value);
         };
-        let problem = Problem::new(*code);
+        let problem = Problem::expected(*code, wanted);
         Err(self
             .0
             .iter()

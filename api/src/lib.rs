@@ -12,6 +12,7 @@
 //! | [`addresses`], `intake`, `gather`, [`limits`] | limits of one address; how a body is read; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests per minute; repeated requests; lists and cursors |
 //! | [`body`], [`json`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; ids, times and constants; refusals, with all errors at once |
+//! | `spelling` | phone numbers, recipients and base64 in the forms that people paste |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document; webhook schemas; pages for people; QR codes as images |
 //! | `sandbox`, `demo` | the gateway with a simulated WhatsApp server; the demo; both only in sandbox builds |
 //!
@@ -49,6 +50,7 @@ pub mod routes;
 pub mod sandbox;
 pub mod server;
 pub mod spec;
+mod spelling;
 pub mod store;
 pub mod surface;
 pub mod types;

@@ -103,7 +103,7 @@ codes! {
     RangeNotSatisfiable 416 "range_not_satisfiable" "The file does not have the requested range";
     /// The key was used before, with another request.
     IdempotencyKeyReused 422 "idempotency_key_reused" "The idempotency key was already used for another request";
-    /// `to` is not a phone number in E.164, a contact id or a group id.
+    /// `to` is not a phone number with its country code, a contact id, a LID or a group id. The detail shows what would be right.
     InvalidRecipient 422 "invalid_recipient" "The recipient is not a phone number, a contact or a group";
     /// There is no contact with this id.
     ContactNotFound 422 "contact_not_found" "There is no such contact";
@@ -115,7 +115,7 @@ codes! {
     TextTooLong 422 "text_too_long" "The text is too long";
     /// `to` is a channel, a status or a call. This version sends to people and groups only.
     RecipientKindUnsupported 422 "recipient_kind_unsupported" "This kind of recipient is not supported";
-    /// `mentions` has more than 100 entries, or an entry that is not a phone number in E.164.
+    /// `mentions` has more than 100 entries, or an entry that is not a phone number with its country code.
     InvalidMention 422 "invalid_mention" "The mentions are not valid";
     /// The coordinates are out of range, or the name or address is not valid.
     InvalidLocation 422 "invalid_location" "The location is not valid";
@@ -125,7 +125,7 @@ codes! {
     InvalidPoll 422 "invalid_poll" "The poll is not valid";
     /// The request has more than one of `media_id`, `url` and `base64`, or none.
     MediaSource 422 "media_source" "Give exactly one of media_id, url and base64";
-    /// The text is not base64 with padding.
+    /// The text is not base64, or it is cut off.
     InvalidBase64 422 "invalid_base64" "The file is not valid base64";
     /// The text is not a media type such as `text/csv`.
     InvalidMimeType 422 "invalid_mime_type" "The media type is not valid";
@@ -173,8 +173,10 @@ codes! {
     InvalidRetention 422 "invalid_retention" "The retention is out of range";
     /// A name is empty, too long, or contains control characters.
     InvalidName 422 "invalid_name" "The name is not valid";
-    /// The text is not a phone number in E.164.
-    InvalidPhone 422 "invalid_phone" "The phone number is not in E.164 format";
+    /// The text is not a phone number, or it may be a national number. The detail shows what would be right.
+    InvalidPhone 422 "invalid_phone" "The phone number is not valid or has no country code";
+    /// The text is not two letters of ISO 3166 that name a country.
+    InvalidCountry 422 "invalid_country" "There is no country with these letters";
     /// The gateway is not allowed to call this URL.
     UrlNotAllowed 422 "url_not_allowed" "This URL is not allowed";
     /// This version has no event type of this name.
@@ -303,6 +305,11 @@ impl Problem {
             detected: None,
             headers: Vec::new(),
         }
+    }
+
+    /// Creates a problem whose detail says what is expected, too.
+    pub(crate) fn expected(code: Code, wanted: &str) -> Self {
+        Self::new(code).detail(format!("{}. Expected: {wanted}.", code.title()))
     }
 
     /// Creates the refusal of what has no room at the moment, with the time to wait before trying again.

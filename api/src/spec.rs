@@ -4,6 +4,7 @@
 //! bodies, and forms that generators of clients misread. Every step here corrects one of these, and nothing
 //! else edits the document. `openapi/openapi.json` is the committed copy.
 
+pub(crate) use self::enumerations::message_types;
 use std::collections::BTreeSet;
 
 use poem_openapi::{registry::Registry, types::Type as _};

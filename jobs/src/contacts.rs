@@ -18,7 +18,7 @@ use crate::{
     events,
     store::{
         self,
-        contacts::{Address, ContactMatch, ContactRow},
+        contacts::{Address, ContactMatch, ContactRow, FirstAddress},
     },
 };
 
@@ -139,9 +139,19 @@ pub(crate) fn names(key: &DataKey, org: OrgId, known: &ContactRow) -> Result<Pee
     })
 }
 
-/// Returns both stored forms of a phone number that is written to for the first time.
-pub(crate) fn first_written_to(key: &DataKey, org: OrgId, id: ContactId, phone: &Phone) -> Address {
-    sealed(key, (org, id), PHONE, phone.as_str(), phone_mac(key, phone))
+/// Returns the stored forms of the phone or the LID of a person who is written to for the first time.
+pub(crate) fn first_written_to(
+    key: &DataKey,
+    org: OrgId,
+    id: ContactId,
+    peer: &Peer,
+) -> FirstAddress {
+    if let Some(phone) = &peer.phone {
+        let mac = phone_mac(key, phone);
+        return FirstAddress::Phone(sealed(key, (org, id), PHONE, phone.as_str(), mac));
+    }
+    let lid = peer.lid.as_deref().unwrap_or_default();
+    FirstAddress::Lid(sealed(key, (org, id), LID, lid, lid_mac(key, lid)))
 }
 
 /// Labels for both the sealed and the look-up form of a name.

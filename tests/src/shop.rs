@@ -21,6 +21,8 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 pub enum Page {
     /// 200 with this body and this `Content-Type`, which may be wrong.
     File(&'static str, Vec<u8>),
+    /// 200 with this `Content-Disposition` and this body.
+    Named(&'static str, Vec<u8>),
     /// 200 with this body, without `Content-Length`.
     Chunked(Vec<u8>),
     /// This status.
@@ -132,6 +134,9 @@ fn answer(page: Page) -> Response {
     let broken = || io::Error::from(io::ErrorKind::ConnectionReset);
     match page {
         Page::File(kind, body) => Response::builder().content_type(kind).body(body),
+        Page::Named(disposition, body) => Response::builder()
+            .header(header::CONTENT_DISPOSITION, disposition)
+            .body(body),
         Page::Chunked(body) => {
             let all = stream::iter([Ok::<_, io::Error>(Bytes::from(body))]);
             Response::builder().body(Body::from_bytes_stream(all))

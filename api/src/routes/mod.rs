@@ -7,6 +7,7 @@ use poem_openapi::Tags;
 use crate::problem::{Code, Problem};
 
 pub mod api_keys;
+pub mod chats;
 pub mod deliveries;
 pub mod endpoints;
 pub mod groups;

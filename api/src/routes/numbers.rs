@@ -1,4 +1,4 @@
-//! Phone numbers: whether they are registered on WhatsApp.
+//! Phone numbers: their normal form, and whether they are registered on WhatsApp.
 
 use passerelle_jobs::{Services, content::Phone, ids::SessionId, limits, sessions::number_checks};
 use poem::web::Data;
@@ -10,6 +10,7 @@ use crate::{
     auth::Caller,
     body::{Body, Success},
     problem::{Code, Problem},
+    spelling::phone,
     types::{Id, Timestamp},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewNumberCheck {
-    /// The number in E.164: `+`, country code and number, 7 to 15 digits.
+    /// The number with its country code, as in the `to` of a message.
     pub phone: String,
 }
 
@@ -61,10 +62,7 @@ impl Numbers {
         id: Path<Id<SessionId>>,
         body: Body<NewNumberCheck>,
     ) -> Result<Success<NumberCheck>, Problem> {
-        let phone = Phone::parse(&body.0.phone).ok_or_else(|| {
-            let wanted = "a phone number in E.164, such as +491510000002";
-            Problem::new(Code::InvalidPhone).at("/phone", "invalid_phone", wanted)
-        })?;
+        let phone = phone_of(&body.0.phone)?;
         let checked = number_checks::check(&services, caller.0.org, id.0.0, &phone).await;
         let checked = checked
             .map_err(|error| of_ask(error, (Code::NumberCheckPaced, limits::NUMBER_CHECKS)))?;
@@ -74,6 +72,85 @@ impl Numbers {
             on_whatsapp: checked.on_whatsapp,
             lid: checked.lid,
             checked_at: Timestamp(checked.at),
+        }))
+    }
+}
+
+/// Parses the phone number in `phone`.
+pub(super) fn phone_of(text: &str) -> Result<Phone, Problem> {
+    phone::phone(text).map_err(of_no_phone)
+}
+
+fn of_no_phone(no: phone::NoPhone) -> Problem {
+    let code = Code::InvalidPhone;
+    Problem::expected(code, no.wanted()).at("/phone", code.as_str(), no.wanted())
+}
+
+/// A phone number to normalise.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+#[oai(skip_serializing_if_is_none)]
+pub struct NewPhoneNumber {
+    /// The number as it was written.
+    pub phone: String,
+    /// The country of a number that is written without a country code: two letters of ISO 3166, such as `FR`. Without
+    /// it a national number is refused.
+    #[serde(default)]
+    pub country: Option<String>,
+}
+
+/// A phone number in its normal form.
+#[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct PhoneNumber {
+    /// Always `phone_number`.
+    pub object: String,
+    /// The number in E.164.
+    pub phone: String,
+    /// The number in groups, as it is printed. Absent if no country has its country code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formatted: Option<String>,
+    /// The country of the number: two letters of ISO 3166. Absent if the number does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// Whether the numbering plan of the country has this number. WhatsApp is not asked.
+    pub valid: bool,
+}
+
+/// Spellings of phone numbers.
+pub struct Spellings;
+
+#[OpenApi(prefix_path = "/v1/phone-numbers", tag = "Group::Messages")]
+impl Spellings {
+    /// Return the normal form of a phone number.
+    ///
+    /// Every field for a phone number accepts the same spellings, so you need this only to store numbers in one form,
+    /// or to add the country code to national numbers. WhatsApp is not asked.
+    #[oai(
+        path = "/normalise",
+        method = "post",
+        operation_id = "normalise_phone_number"
+    )]
+    async fn normalise_phone_number(
+        &self,
+        _caller: Caller,
+        body: Body<NewPhoneNumber>,
+    ) -> Result<Success<PhoneNumber>, Problem> {
+        let NewPhoneNumber { phone, country } = body.0;
+        let home = country.map(|letters| {
+            phone::country(&letters).ok_or_else(|| {
+                let (code, wanted) = (Code::InvalidCountry, "two letters of ISO 3166, such as FR");
+                Problem::expected(code, wanted).at("/country", code.as_str(), wanted)
+            })
+        });
+        let phone = phone::phone_in(&phone, home.transpose()?).map_err(of_no_phone)?;
+        let (formatted, country) = phone::printed(&phone);
+        Ok(Success::of(PhoneNumber {
+            object: "phone_number".to_owned(),
+            phone: phone.as_str().to_owned(),
+            formatted,
+            country,
+            valid: phone::exists(&phone),
         }))
     }
 }

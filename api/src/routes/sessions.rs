@@ -2,7 +2,6 @@
 
 use passerelle_jobs::{
     Services,
-    content::Phone,
     ids::SessionId,
     limits,
     model::{self, State},
@@ -18,7 +17,7 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Group, not_found};
+use super::{Group, not_found, numbers::phone_of};
 use crate::{
     auth::Caller,
     body::{Accepted, Body, Created, Gone, Success},
@@ -194,7 +193,7 @@ list_of!(
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct NewPairingCode {
-    /// The phone number to link, in E.164.
+    /// The phone number to link, with its country code, as in the `to` of a message.
     pub phone: String,
 }
 
@@ -377,13 +376,7 @@ impl Sessions {
         id: Path<Id<SessionId>>,
         body: Body<NewPairingCode>,
     ) -> Result<Success<PairingCode>, Problem> {
-        let phone = Phone::parse(&body.0.phone).ok_or_else(|| {
-            Problem::new(Code::InvalidPhone).at(
-                "/phone",
-                "invalid_phone",
-                "a phone number in E.164, such as +491510000001",
-            )
-        })?;
+        let phone = phone_of(&body.0.phone)?;
         let code = sessions::pairing_code(&services, caller.0.org, id.0.0, &phone).await?;
         Ok(Success::of(PairingCode { code }))
     }

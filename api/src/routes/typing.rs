@@ -10,16 +10,13 @@ use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Group,
-    messages::{refusals, request::recipient},
-    of_ask,
-};
+use super::{Group, messages::refusals, of_ask};
 use crate::{
     auth::Caller,
     body::{Body, Success},
     flaws::Flaws,
     problem::{Code, Problem},
+    spelling::recipient::{normal_form, recipient},
     types::{Id, Timestamp},
 };
 
@@ -61,7 +58,7 @@ pub struct NewTyping {
 pub struct TypingShown {
     /// Always `typing`.
     pub object: String,
-    /// The recipient.
+    /// The recipient; a phone number in E.164.
     pub to: String,
     /// The typing indicator.
     pub state: TypingState,
@@ -109,7 +106,7 @@ impl TypingTold {
         let until = typing::show(&services, caller.0.org, id.0.0, &parsed, state.into()).await?;
         Ok(Success::of(TypingShown {
             object: "typing".to_owned(),
-            to,
+            to: normal_form(&parsed),
             state,
             until: until.map(Timestamp),
         }))

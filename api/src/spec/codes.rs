@@ -41,7 +41,9 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
         match (parameter["in"].as_str(), parameter["name"].as_str()) {
             (Some("path"), _) => codes.extend([Code::InvalidId, Code::NotFound]),
             (Some("query"), Some("cursor")) => codes.push(Code::InvalidCursor),
-            (Some("query"), Some("session_id" | "endpoint_id")) => codes.push(Code::InvalidId),
+            (Some("query"), Some("session_id" | "endpoint_id" | "contact_id" | "group_id")) => {
+                codes.push(Code::InvalidId)
+            }
             (Some("query"), _) => codes.push(Code::ValidationFailed),
             _ => {}
         }
@@ -112,6 +114,8 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::NumberCheckPaced,
         ],
+        "list_messages" => &[Code::InvalidPhone],
+        "normalise_phone_number" => &[Code::InvalidPhone, Code::InvalidCountry],
         "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
         "show_typing" => &[
             Code::InvalidRecipient,

@@ -39,6 +39,12 @@ const FURTHER_TYPES: [&str; 5] = [
     "unreadable",
 ];
 
+/// Returns every type of a message.
+pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
+    let sent = KINDS.iter().map(|(kind, ..)| *kind);
+    sent.chain(FURTHER_TYPES)
+}
+
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
 const FAILURES: [&str; 25] = [
     "not_in_group",
@@ -84,7 +90,6 @@ fn of(
 }
 
 fn of_messages() -> Vec<Enumeration> {
-    let sent = KINDS.iter().map(|(kind, ..)| *kind);
     vec![
         of("MessageStatus", "", vec![], &[("Message", "status")]),
         of("MessageDirection", "", vec![], &[("Message", "direction")]),
@@ -98,7 +103,7 @@ fn of_messages() -> Vec<Enumeration> {
         of(
             "MessageType",
             "The kind of a message.",
-            sent.chain(FURTHER_TYPES).collect(),
+            message_types().collect(),
             &[("Message", "type"), ("QuoteSummary", "type")],
         ),
         of(

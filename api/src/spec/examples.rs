@@ -66,11 +66,13 @@ fn tenancy(name: &str) -> Option<Value> {
             "key": "psl_4fzKq2Lr9TbX…", "created_at": AT }),
         "ApiKeyList" => list(&of_schema("ApiKey")?),
         "Flaw" => {
-            json!({ "pointer": "/to", "code": "invalid_recipient", "detail": "a phone number in E.164, such as +491510000002" })
+            json!({ "pointer": "/to", "code": "invalid_recipient",
+            "detail": "a phone number with its country code, such as +33612345678 for the French number 06 12 34 56 78" })
         }
         "Problem" => {
-            json!({ "type": "/docs/problems#invalid_recipient", "title": "The recipient is not an E.164 phone number",
-            "status": 422, "detail": "The recipient is not an E.164 phone number.", "instance": "/v1/messages",
+            json!({ "type": "/docs/problems#invalid_recipient", "title": "The recipient is not a phone number, a contact or a group",
+            "status": 422, "detail": "The recipient is not a phone number, a contact or a group. Expected: a phone number with \
+            its country code, such as +33612345678 for the French number 06 12 34 56 78.", "instance": "/v1/messages",
             "code": "invalid_recipient", "request_id": REQUEST, "errors": [of_schema("Flaw")?] })
         }
         "Readiness" => json!({ "ready": true, "store": true, "redis": true, "tokens": true }),
@@ -101,6 +103,9 @@ fn session(name: &str) -> Option<Value> {
         "NewNumberCheck" => json!({ "phone": CONTACT }),
         "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
             "lid": "100000087654321", "checked_at": AT }),
+        "NewPhoneNumber" => json!({ "phone": "06 12 34 56 78", "country": "FR" }),
+        "PhoneNumber" => json!({ "object": "phone_number", "phone": "+33612345678",
+            "formatted": "+33 6 12 34 56 78", "country": "FR", "valid": true }),
         "WhatsAppGroup" => {
             json!({ "id": "120363041234567890@g.us", "object": "group", "subject": "Team", "members": 12,
             "admins_only": false })
@@ -136,6 +141,11 @@ fn message(name: &str) -> Option<Value> {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
         "MessageError" => json!({ "code": "recipient_opted_out" }),
+        "Chat" => {
+            json!({ "object": "chat", "session_id": SESSION, "contact_id": CONTACT_ID, "phone": CONTACT,
+            "lid": "100000087654321", "group_id": null, "last_message": received(), "unread": 1 })
+        }
+        "ChatList" => list(&of_schema("Chat")?),
         "MessageList" => list(&of_schema("Message")?),
         _ => return None,
     })
@@ -263,6 +273,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "check_number" => "NewNumberCheck",
+        "normalise_phone_number" => "NewPhoneNumber",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

@@ -24,6 +24,8 @@ pub struct Outgoing<'m> {
 /// A file to send.
 #[derive(Debug, Clone)]
 pub struct Attached {
+    /// The name of a document, if the content has none.
+    pub file_name: Option<String>,
     /// Its key and digests.
     pub file: SealedFile,
     /// What a phone shows before it has downloaded the file.

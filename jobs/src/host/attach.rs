@@ -52,6 +52,7 @@ pub(super) async fn attach(
     let uploaded = tokio::time::timeout(UPLOAD, upload).await;
     match uploaded.unwrap_or(Err(SendError::NotOnWire("media_upload_timeout"))) {
         Ok(uploaded) => Ok(Some(Attached {
+            file_name: outgoing::named_as(shown, &file),
             file: stored.file.clone(),
             looks: Looks {
                 mime_type: outgoing::sent_as(shown, &stored.looks.mime_type),

@@ -29,6 +29,7 @@ pub(crate) mod incoming;
 pub(crate) mod ingest;
 mod kinds;
 mod link;
+mod name;
 pub(crate) mod objects;
 pub(crate) mod outgoing;
 mod pages;

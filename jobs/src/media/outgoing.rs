@@ -11,7 +11,7 @@ use passerelle_engine::{
     vault::DataKey,
 };
 
-use super::view;
+use super::{name, view};
 use crate::{
     media::{
         error::{BadFile, IngestError},
@@ -158,13 +158,14 @@ fn describe(media: &mut Media, file: &MediaFile) {
         || Media::new(file.id),
         |stored| view::facts(file.id, stored),
     );
+    let file_name = named_as(media, file);
     let mime_type = match known.mime_type.as_deref() {
         Some(found) => Some(sent_as(media, found)),
         None => media.mime_type.take(),
     };
     *media = Media {
         caption: media.caption.take(),
-        file_name: media.file_name.take().or(known.file_name),
+        file_name,
         mime_type,
         ..known
     };
@@ -174,6 +175,21 @@ fn describe(media: &mut Media, file: &MediaFile) {
 pub(crate) fn sent_as(media: &Media, found: &str) -> String {
     let (said, name) = (media.mime_type.as_deref(), media.file_name.as_deref());
     kinds::named(found, said, name).into_owned()
+}
+
+/// Returns the name that a file is sent with this message. A document has one as soon as its type is known.
+pub(crate) fn named_as(media: &Media, file: &MediaFile) -> Option<String> {
+    let stored = file.stored.as_ref();
+    let of_file = || stored?.file_name.clone();
+    let made = || {
+        let found = &stored
+            .filter(|_| file.kind == MediaKind::Document)?
+            .looks
+            .mime_type;
+        let mime_type = sent_as(media, found);
+        Some(name::of_document(None, &mime_type, file.created_at))
+    };
+    media.file_name.clone().or_else(of_file).or_else(made)
 }
 
 /// Keeps the file of an accepted message, which is sent before `expires_at`. Wake the fetches

@@ -4,15 +4,21 @@ use std::{borrow::Cow, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use passerelle_engine::{
+    content::MediaKind,
     ids::{ObjectId, OrgId},
     media::{Looks, Opener, Remote, SealedFile},
     whatsapp::{FetchError, WhatsApp},
 };
-use reqwest::{Client, Response, StatusCode, header, redirect};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{self, HeaderValue},
+    redirect,
+};
 
 use super::{
     ingest::{Upload, found, in_quota, take_in},
     kinds::{self, HEAD},
+    name,
     objects::Writing,
 };
 use crate::{
@@ -95,8 +101,14 @@ pub(super) async fn from_url(
 ) -> Result<StoredFile, NoFile> {
     let egress = &services.settings().egress;
     let url = egress.check_url(url).map_err(|_| NOT_ALLOWED)?;
-    let reply = client.get(url).send().await.map_err(|error| why(&error))?;
-    let reply = judged(reply)?;
+    let reply = client.get(url.clone()).send().await;
+    let reply = judged(reply.map_err(|error| why(&error))?)?;
+    let is_unnamed = upload.kind == MediaKind::Document && upload.file_name.is_none();
+    if is_unnamed {
+        let said = reply.headers().get(header::CONTENT_DISPOSITION);
+        let said = said.map(HeaderValue::as_bytes);
+        upload.file_name = name::of_answer(said, &url, reply.url());
+    }
     upload.size = reply.content_length();
     if upload.size.unwrap_or(0) > kinds::size_max(upload.kind) {
         return Err(NoFile::Failed("media_too_large"));
@@ -109,7 +121,13 @@ pub(super) async fn from_url(
         upload.mime_type = said();
     }
     let bytes = Box::pin(reply.bytes_stream());
-    Ok(take_in(services, org, upload, bytes).await?)
+    let mut stored = take_in(services, org, upload, bytes).await?;
+    if is_unnamed {
+        let (known, mime_type) = (stored.file_name.as_deref(), &stored.looks.mime_type);
+        let now = services.clock().now();
+        stored.file_name = Some(name::of_document(known, mime_type, now));
+    }
+    Ok(stored)
 }
 
 /// The code of a file for which the organisation has no quota left.

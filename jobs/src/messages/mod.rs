@@ -3,12 +3,14 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | reading and listing |
+//! | [`chats`] | the last message of each chat |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`] | messages about other messages |
 //! | [`timer`] | how long the messages of a chat stay |
 //! | [`unreadable`] | the end of a message that cannot be read |
 //! | [`opt_out`] | the words with which a contact opts out |
 
+pub mod chats;
 pub(crate) mod opt_out;
 pub(crate) mod sealed;
 pub mod shown;
@@ -16,15 +18,23 @@ pub mod target;
 pub(crate) mod timer;
 pub(crate) mod unreadable;
 
-use passerelle_engine::ids::{MessageId, OrgId};
+use passerelle_engine::{
+    ids::{MessageId, OrgId},
+    vault::DataKey,
+};
+use sqlx::AnyConnection;
 
 pub use crate::store::messages::lists::Filter;
 use crate::{
+    contacts,
     error::Fault,
     model::{Listed, Message, Page},
     queries::{ListRead, bounded},
     services::Services,
-    store,
+    store::{
+        self,
+        messages::lists::{self, Whose},
+    },
 };
 
 /// Returns one message, or `None` if it does not exist.
@@ -48,8 +58,44 @@ pub async fn list(
 ) -> Result<Listed<Message>, Fault> {
     let key = services.vault().org_key(org).await?;
     let mut read = ListRead::begin(services, org).await?;
-    let stored = bounded(store::messages::lists::list(read.conn(), org, filter, page)).await;
+    let conn = read.conn();
+    let listed = async {
+        match whose(conn, &key, org, filter).await? {
+            Some(whose) => lists::list(conn, org, (filter, &whose), page).await,
+            None => Ok(Listed::nothing()),
+        }
+    };
+    let stored = bounded(listed).await;
     let stored = read.end(stored)?;
     let id = |row: &store::messages::Stored| row.id.to_string();
     Ok(stored.open("message", id, |row| sealed::open(&key, row)))
+}
+
+/// Finds the contact or the group of a filter. Returns `None` if no message can pass it.
+async fn whose(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    org: OrgId,
+    filter: &Filter,
+) -> Result<Option<Whose>, sqlx::Error> {
+    let mut named = Vec::new();
+    if let Some(id) = filter.contact {
+        named.push(store::contacts::read(conn, org, id).await?);
+    }
+    if let Some(phone) = &filter.phone {
+        let mac = contacts::phone_mac(key, phone);
+        named.push(store::contacts::by_phone(conn, org, &mac).await?);
+    }
+    let ids: Option<Vec<_>> = named.iter().map(|one| Some(one.as_ref()?.id)).collect();
+    let group = filter.group.as_ref();
+    let group = group.map(|group| sealed::group_mac(key, group));
+    Ok(match (ids.as_deref(), group) {
+        (Some([]), None) => Some(Whose::Everyones),
+        (Some([]), Some(mac)) => Some(Whose::Groups(mac)),
+        (Some([id, rest @ ..]), None) if rest.iter().all(|other| other == id) => {
+            let ids = lists::ids_of_contact(conn, org, *id).await?;
+            Some(Whose::Contacts(ids))
+        }
+        _ => None,
+    })
 }

@@ -34,7 +34,10 @@ pub fn shown(message: &Message) -> Shown {
     let phone = phone.map(|phone| json!(phone.as_str()));
     let group = message.group.as_ref().map(|group| json!(group.as_str()));
     let side = match message.direction {
-        Direction::Outbound => ("to", group.clone().or_else(|| phone.clone())),
+        Direction::Outbound => {
+            let person = || named(&message.peer).map(|name| json!(name));
+            ("to", group.clone().or_else(person))
+        }
         Direction::Inbound => ("from", phone.clone()),
     };
     let is_outbound = message.direction == Direction::Outbound;
@@ -112,12 +115,12 @@ fn shown_preview(preview: &LinkPreview) -> Value {
 }
 
 fn shown_mentions(context: &Context) -> Option<Value> {
-    let named: Vec<_> = context.mentions.iter().filter_map(mention).collect();
-    (!named.is_empty()).then(|| json!(named))
+    let people: Vec<_> = context.mentions.iter().filter_map(named).collect();
+    (!people.is_empty()).then(|| json!(people))
 }
 
-/// Returns the phone number of a mentioned person, or the LID if the number is not known.
-fn mention(peer: &Peer) -> Option<String> {
+/// Returns the phone number of a person, or the LID if the number is not known.
+fn named(peer: &Peer) -> Option<String> {
     let phone = peer.phone.as_ref().map(|phone| phone.as_str().to_owned());
     phone.or_else(|| peer.lid.as_ref().map(|lid| format!("{lid}@lid")))
 }

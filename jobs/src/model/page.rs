@@ -51,6 +51,16 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
+    /// Returns an empty page.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            items: Vec::new(),
+            unreadable: Vec::new(),
+            last: None,
+            more: false,
+        }
+    }
+
     /// Reads each row with `read`, without the extra row that [`Page::fetch`] asked for. `id` returns the id
     /// of a row. A row of `table` that cannot be read does not spoil the page.
     pub(crate) fn read<Row, Id: ToString, E: Display>(

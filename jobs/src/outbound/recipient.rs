@@ -21,6 +21,8 @@ use crate::{
 pub enum To {
     /// The owner of this number.
     Phone(Phone),
+    /// The account with this LID: the digits before `@lid`.
+    Lid(String),
     /// A contact, by our id.
     Contact(ContactId),
     /// All members of a group that the session's number is in.
@@ -52,7 +54,7 @@ pub(super) struct Recipient {
     pub(super) group: Option<Group>,
     pub(super) to_mac: [u8; 32],
     pub(super) contact: Option<ContactId>,
-    /// There is no contact for this phone number yet.
+    /// There is no contact for this phone number or LID yet.
     is_new: bool,
 }
 
@@ -74,20 +76,33 @@ impl Recipient {
             To::Phone(phone) => {
                 let mac = contacts::phone_mac(key, phone);
                 let mut conn = services.store().read(org).await?;
-                match store::contacts::by_phone(&mut conn, org, &mac).await? {
-                    Some(known) => Self::known(key, org, &known).map(Some),
-                    None => Ok(Some(Self {
-                        peer: Peer {
-                            phone: Some(phone.clone()),
-                            lid: None,
-                        },
-                        group: None,
-                        to_mac: mac,
-                        contact: Some(ContactId::new(services.clock())),
-                        is_new: true,
-                    })),
-                }
+                let known = store::contacts::by_phone(&mut conn, org, &mac).await?;
+                let (phone, lid) = (Some(phone.clone()), None);
+                let new = || Self::new(services, Peer { phone, lid }, mac);
+                known
+                    .map_or_else(|| Ok(new()), |known| Self::known(key, org, &known))
+                    .map(Some)
             }
+            To::Lid(lid) => {
+                let mac = contacts::lid_mac(key, lid);
+                let mut conn = services.store().read(org).await?;
+                let known = store::contacts::by_lid(&mut conn, org, &mac).await?;
+                let (phone, lid) = (None, Some(lid.clone()));
+                let new = || Self::new(services, Peer { phone, lid }, mac);
+                known
+                    .map_or_else(|| Ok(new()), |known| Self::known(key, org, &known))
+                    .map(Some)
+            }
+        }
+    }
+
+    fn new(services: &Services, peer: Peer, to_mac: [u8; 32]) -> Self {
+        Self {
+            peer,
+            group: None,
+            to_mac,
+            contact: Some(ContactId::new(services.clock())),
+            is_new: true,
         }
     }
 
@@ -124,11 +139,11 @@ impl Recipient {
         org: OrgId,
         now: Millis,
     ) -> Result<Option<ContactId>, sqlx::Error> {
-        let (Some(id), Some(phone), true) = (self.contact, &self.peer.phone, self.is_new) else {
+        let (Some(id), true) = (self.contact, self.is_new) else {
             return Ok(self.contact);
         };
-        let address = contacts::first_written_to(key, org, id, phone);
-        let id = store::contacts::write_to(tx, org, id, &address, now).await?;
+        let names = contacts::first_written_to(key, org, id, &self.peer);
+        let id = store::contacts::write_to(tx, org, id, &names, now).await?;
         Ok(Some(id))
     }
 }

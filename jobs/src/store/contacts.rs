@@ -142,30 +142,63 @@ pub(crate) async fn by_phone(
     .await
 }
 
-/// Stores the contact of a phone that is written to for the first time, with this id, unless another
-/// contact took the phone in the meantime.
+/// Returns the contact with this LID.
+pub(crate) async fn by_lid(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    lid_mac: &[u8; 32],
+) -> Result<Option<ContactRow>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND lid_mac = $2",
+    )
+    .bind(org.to_string())
+    .bind(lid_mac.to_vec())
+    .fetch_optional(conn)
+    .await
+}
+
+/// By what a person is written to for the first time.
+pub(crate) enum FirstAddress {
+    Phone(Address),
+    Lid(Address),
+}
+
+/// Stores the contact of a person who is written to for the first time, with this id, unless another contact took the
+/// phone or the LID in the meantime.
 pub(crate) async fn write_to(
     tx: &mut Tx,
     org: OrgId,
     id: ContactId,
-    phone: &Address,
+    first: &FirstAddress,
     now: Millis,
 ) -> Result<ContactId, sqlx::Error> {
-    let made = sqlx::query(
-        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (org_id, phone_mac) DO NOTHING",
-    )
-    .bind(id.to_string())
-    .bind(org.to_string())
-    .bind(phone.mac.to_vec())
-    .bind(phone.sealed.as_slice())
-    .bind(now)
-    .execute(tx.conn())
-    .await?;
+    let (sql, address) = match first {
+        FirstAddress::Phone(phone) => (
+            "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (org_id, phone_mac) DO NOTHING",
+            phone,
+        ),
+        FirstAddress::Lid(lid) => (
+            "INSERT INTO contact (id, org_id, lid_mac, lid_sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (org_id, lid_mac) DO NOTHING",
+            lid,
+        ),
+    };
+    let made = sqlx::query(sql)
+        .bind(id.to_string())
+        .bind(org.to_string())
+        .bind(address.mac.to_vec())
+        .bind(address.sealed.as_slice())
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
     if made.rows_affected() == 1 {
         return Ok(id);
     }
-    let there = by_phone(tx.conn(), org, &phone.mac).await?;
+    let there = match first {
+        FirstAddress::Phone(phone) => by_phone(tx.conn(), org, &phone.mac).await?,
+        FirstAddress::Lid(lid) => by_lid(tx.conn(), org, &lid.mac).await?,
+    };
     Ok(there.map_or(id, |known| known.id))
 }
 

@@ -49,6 +49,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+pub(crate) mod chats;
 pub(crate) mod lists;
 pub(crate) mod own;
 

@@ -1,6 +1,5 @@
 //! The kinds of message that carry a file: the source of the file, its caption and its name.
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use passerelle_jobs::{
     clean_file_name,
     clock::Clock,
@@ -12,7 +11,7 @@ use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::kinds::{Parsed, Shape};
-use crate::{flaws::Flaws, problem::Code, types::Id};
+use crate::{flaws::Flaws, problem::Code, spelling::base64, types::Id};
 
 /// The longest caption, in bytes of UTF-8.
 pub(crate) const CAPTION_MAX: usize = 4096;
@@ -44,7 +43,8 @@ macro_rules! carrying {
             /// at most 3 redirects and within 30 seconds. If this fails, the message fails.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub url: Option<String>,
-            /// The content of the file, at most 5 MiB, in base64 with padding (RFC 4648, section 4).
+            /// The content of the file, at most 5 MiB, in base64 (RFC 4648): with or without padding and line breaks, in the
+            /// usual alphabet or the one for URLs, or as a data URI. The type in a data URI counts as `document.mime_type` does.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub base64: Option<String>,
             $($(#[$field_doc])*
@@ -88,7 +88,8 @@ carrying! {
     NewDocument "document" Document {
         /// The caption, at most 4096 bytes of UTF-8.
         caption,
-        /// The name of the file on the phone. Folders and control characters are removed.
+        /// The name of the file on the phone. Folders and control characters are removed. Without it the name is taken from
+        /// the `url` or made of the date.
         file_name,
         /// The media type, such as `text/csv`, at most 127 characters. It counts where the content does not say it: for
         /// text, archives and bytes of an unknown structure. Without it the extension of the name counts.
@@ -128,7 +129,10 @@ impl Given {
         let source = match (self.media_id, self.url, self.base64) {
             (Some(id), None, None) => Some(MediaSource::Kept(id.0)),
             (None, Some(url), None) => Some(MediaSource::Url(url)),
-            (None, None, Some(text)) => decode(&text, at("base64"), flaws).map(MediaSource::Bytes),
+            (None, None, Some(text)) => {
+                let bytes = decode(&text, at("base64"), &mut media, flaws);
+                bytes.map(MediaSource::Bytes)
+            }
             _ => {
                 let wanted = "exactly one of media_id, url and base64";
                 flaws.unless(
@@ -147,14 +151,19 @@ impl Given {
     }
 }
 
-fn decode(text: &str, pointer: String, flaws: &mut Flaws) -> Option<Vec<u8>> {
-    let bytes = BASE64_STANDARD.decode(text).ok();
-    let wanted = "base64 with padding";
-    flaws.unless(bytes.is_some(), Code::InvalidBase64, &*pointer, wanted);
-    let size = bytes.as_ref().map_or(0, Vec::len);
+/// Decodes the file. The type in a data URI counts as `mime_type` does, if that is absent.
+fn decode(text: &str, pointer: String, media: &mut Media, flaws: &mut Flaws) -> Option<Vec<u8>> {
+    let decoded = base64::decode(text);
+    let (code, is_base64) = (Code::InvalidBase64, decoded.is_some());
+    flaws.unless(is_base64, code, &*pointer, base64::WANTED);
+    let base64::Decoded { bytes, media_type } = decoded?;
     let wanted = "at most 5 MiB; upload a larger file with POST /v1/media";
-    flaws.unless(size <= INLINE_MAX, Code::MediaTooLarge, pointer, wanted);
-    bytes
+    let holds = bytes.len() <= INLINE_MAX;
+    flaws.unless(holds, Code::MediaTooLarge, pointer, wanted);
+    if media.mime_type.is_none() {
+        media.mime_type = media_type.as_deref().and_then(clean_media_type);
+    }
+    Some(bytes)
 }
 
 /// The file of a message. Fields that are not known yet, or do not apply, are absent.

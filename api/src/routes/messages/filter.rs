@@ -1,9 +1,17 @@
 //! The filters of the list of messages.
 
-use passerelle_jobs::model::{self, Direction};
+use passerelle_jobs::{
+    content::{Group, Phone},
+    model::{self, Direction},
+};
 use poem_openapi::Enum;
 
-use crate::types::same_variants;
+use crate::{
+    problem::{Code, Problem},
+    spec::message_types,
+    spelling,
+    types::same_variants,
+};
 
 /// The status of a message.
 #[derive(Debug, Clone, Copy, Enum)]
@@ -47,3 +55,32 @@ pub enum MessageDirection {
 }
 
 same_variants!(MessageDirection => Direction: Outbound Inbound);
+
+/// Parses a phone number in any spelling.
+pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
+    spelling::phone::phone(text).map_err(|no| {
+        let code = Code::InvalidPhone;
+        Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
+    })
+}
+
+/// Parses the id of a group.
+pub(super) fn group(text: &str) -> Result<Group, Problem> {
+    let (code, wanted) = (
+        Code::InvalidId,
+        "the id of a group, such as 120363041234567890@g.us",
+    );
+    let refused = || Problem::expected(code, wanted).parameter("group_id", code.as_str(), wanted);
+    Group::parse(text.trim()).ok_or_else(refused)
+}
+
+/// Checks the type of a message.
+pub(super) fn kind(word: String) -> Result<String, Problem> {
+    if message_types().any(|known| known == word) {
+        return Ok(word);
+    }
+    let known: Vec<_> = message_types().collect();
+    let wanted = format!("one of {}", known.join(", "));
+    let code = Code::ValidationFailed;
+    Err(Problem::expected(code, &wanted).parameter("type", "unknown_value", wanted))
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use passerelle_jobs::{
-    content::{self, Content, Phone, TEXT_MAX},
+    content::{self, Content, TEXT_MAX},
     ids::MessageId,
     media::MediaSource,
     preview,
@@ -12,7 +12,7 @@ use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::{flaws::Flaws, problem::Code, types::Id};
+use crate::{flaws::Flaws, problem::Code, spelling::phone::phone, types::Id};
 
 const NAME_MAX: usize = 100;
 const ADDRESS_MAX: usize = 1000;
@@ -152,8 +152,8 @@ impl Shape for Location {
 pub struct ContactCard {
     /// The name of the person, 1 to 100 characters.
     pub name: String,
-    /// The phone numbers. To send a card: 1 to 10 numbers in E.164. A card that was received has the numbers as the
-    /// sender wrote them.
+    /// The phone numbers. To send a card: 1 to 10 numbers with their country code, in any usual spelling; the card has
+    /// them in E.164. A card that was received has the numbers as the sender wrote them.
     pub phones: Vec<String>,
     /// The company of the person, 1 to 100 characters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -189,9 +189,12 @@ impl ContactCard {
         flaw(holds, "organisation", line);
         let holds = (1..=EACH_MAX).contains(&self.phones.len());
         flaw(holds, "phones", "1 to 10 phone numbers");
-        for (m, phone) in self.phones.iter().take(EACH_MAX).enumerate() {
-            let holds = Phone::parse(phone).is_some();
-            flaw(holds, &format!("phones/{m}"), "a phone number in E.164");
+        let mut phones = Vec::with_capacity(self.phones.len().min(EACH_MAX));
+        for (m, text) in self.phones.iter().take(EACH_MAX).enumerate() {
+            match phone(text) {
+                Ok(phone) => phones.push(phone.as_str().to_owned()),
+                Err(no) => flaw(false, &format!("phones/{m}"), no.wanted()),
+            }
         }
         let emails = self.emails.unwrap_or_default();
         flaw(emails.len() <= EACH_MAX, "emails", "at most 10 addresses");
@@ -201,7 +204,7 @@ impl ContactCard {
         }
         content::Card {
             name: self.name,
-            phones: self.phones,
+            phones,
             organisation: self.organisation,
             emails,
         }

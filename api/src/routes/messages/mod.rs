@@ -20,7 +20,7 @@ pub mod response;
 
 use passerelle_jobs::{
     Services,
-    ids::{MessageId, SessionId},
+    ids::{ContactId, MessageId, SessionId},
     messages::{self, Filter},
     outbound,
     sessions::read_receipts::{self, Mark},
@@ -44,7 +44,7 @@ use crate::{
     body::{Accepted, Body, Success},
     idempotency, list,
     problem::Problem,
-    types::Id,
+    types::{Id, Timestamp},
 };
 
 /// Messages.
@@ -72,6 +72,8 @@ impl Messages {
     }
 
     /// List the messages, newest first.
+    ///
+    /// A message is listed if it passes every filter.
     #[oai(path = "/", method = "get", operation_id = "list_messages")]
     #[expect(
         clippy::too_many_arguments,
@@ -87,6 +89,19 @@ impl Messages {
         status: Query<Option<MessageStatus>>,
         /// Only messages in this direction.
         direction: Query<Option<MessageDirection>>,
+        /// Only messages to this contact and from it, also in groups.
+        contact_id: Query<Option<Id<ContactId>>>,
+        /// Only messages of the contact with this phone number, in any usual spelling.
+        phone: Query<Option<String>>,
+        /// Only messages in this group (`…@g.us`).
+        group_id: Query<Option<String>>,
+        /// Only messages of this type, such as `image`.
+        #[oai(name = "type")]
+        kind: Query<Option<String>>,
+        /// Only messages that were accepted or received at this time or later.
+        since: Query<Option<Timestamp>>,
+        /// Only messages that were accepted or received before this time.
+        until: Query<Option<Timestamp>>,
         /// Maximum number of messages to return.
         #[oai(
             default = "super::twenty",
@@ -100,6 +115,12 @@ impl Messages {
             session: session_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
             direction: direction.0.map(Into::into),
+            contact: contact_id.0.map(|id| id.0),
+            phone: phone.0.as_deref().map(filter::phone).transpose()?,
+            group: group_id.0.as_deref().map(filter::group).transpose()?,
+            kind: kind.0.map(filter::kind).transpose()?,
+            since: since.0.map(|at| at.0),
+            until: until.0.map(|at| at.0),
         };
         let load =
             |page| async move { messages::list(services.0, caller.0.org, &filter, &page).await };

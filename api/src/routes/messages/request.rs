@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use passerelle_jobs::{
-    content::{Group, Phone},
-    ids::{ContactId, MessageId, SessionId},
-    outbound::{self, To},
+    content::Phone,
+    ids::{MessageId, SessionId},
+    outbound,
 };
 use poem_openapi::{
     Object,
@@ -23,6 +23,7 @@ use crate::{
     flaws::Flaws,
     json::Json,
     problem::{Code, Problem},
+    spelling::{phone::phone, recipient::recipient},
     types::{Id, Timestamp},
     word::{Said, Word},
 };
@@ -64,8 +65,9 @@ macro_rules! shapes {
             #[oai(rename = "type")]
             #[serde(rename = "type")]
             pub kind: Word<$variant>,
-            /// The recipient: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a
-            /// contact (`ctc_…`), or a group that the session's number is in (`…@g.us`).
+            /// The recipient: a phone number with its country code in any usual spelling (`+33612345678`, `+33 6 12 34 56 78`,
+            /// `0033612345678`, `33612345678`, `33612345678@c.us`), a contact (`ctc_…`), a LID (`…@lid`), or a group that
+            /// the session's number is in (`…@g.us`). The answer shows phone numbers in E.164.
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -108,8 +110,9 @@ macro_rules! shapes {
         #[serde(deny_unknown_fields)]
         #[oai(skip_serializing_if_is_none)]
         pub struct $bare {
-            /// The recipient: a phone number in E.164 (`+`, country code and number, 7 to 15 digits), a
-            /// contact (`ctc_…`), or a group that the session's number is in (`…@g.us`).
+            /// The recipient: a phone number with its country code in any usual spelling (`+33612345678`, `+33 6 12 34 56 78`,
+            /// `0033612345678`, `33612345678`, `33612345678@c.us`), a contact (`ctc_…`), a LID (`…@lid`), or a group that
+            /// the session's number is in (`…@g.us`). The answer shows phone numbers in E.164.
             pub to: String,
             #[doc = $what]
             pub $field: $shape,
@@ -146,7 +149,7 @@ macro_rules! sendable {
             $shown $shown_word $shown_field: $shown_shape; $shown_what; $shown_new, $shown_bare {
                 /// The message that it replies to: an inbound or outbound message of the same chat.
                 reply_to: Option<Id<MessageId>>,
-                /// The people that the text mentions, at most 100 phone numbers in E.164. The text itself has `@` and
+                /// The people that the text mentions, at most 100 phone numbers as in `to`. The text itself has `@` and
                 /// the digits of the number.
                 mentions: Option<Vec<String>>,
                 /// Whether the message is shown as forwarded.
@@ -290,36 +293,13 @@ impl Common {
         flaws.unless(holds, code, "/mentions", "at most 100 people");
         let mut phones = Vec::with_capacity(given.len().min(MENTIONS_MAX));
         for (n, mention) in given.iter().take(MENTIONS_MAX).enumerate() {
-            let phone = Phone::parse(mention);
-            let wanted = "a phone number in E.164";
-            flaws.unless(phone.is_some(), code, format!("/mentions/{n}"), wanted);
-            phones.extend(phone);
+            match phone(mention) {
+                Ok(phone) => phones.push(phone),
+                Err(no) => flaws.unless(false, code, format!("/mentions/{n}"), no.wanted()),
+            }
         }
         phones
     }
-}
-
-/// Parses the recipient of a request.
-pub(crate) fn recipient(text: &str, flaws: &mut Flaws) -> Option<To> {
-    if is_unsupported(text) {
-        let wanted = "a person or a group; channels, status and calls are not supported";
-        flaws.unless(false, Code::RecipientKindUnsupported, "/to", wanted);
-        return None;
-    }
-    let phone = Phone::parse(text).map(To::Phone);
-    let contact = || ContactId::parse(text).ok().map(To::Contact);
-    let group = || Group::parse(text).map(To::Group);
-    let to = phone.or_else(contact).or_else(group);
-    let wanted = "a phone number in E.164, such as +491510000002, a contact id or a group id";
-    flaws.unless(to.is_some(), Code::InvalidRecipient, "/to", wanted);
-    to
-}
-
-/// Whether it is WhatsApp's address of a channel, a status post or a call.
-fn is_unsupported(to: &str) -> bool {
-    ["@newsletter", "@broadcast", "@call"]
-        .iter()
-        .any(|server| to.ends_with(server))
 }
 
 #[cfg(test)]
@@ -346,42 +326,25 @@ mod tests {
     }
 
     #[test]
-    fn a_recipient_is_a_phone_number_a_contact_or_a_group() {
+    fn a_recipient_in_any_spelling_is_taken_and_the_ambiguous_is_refused() {
         for to in [
             "+491510000002",
+            "+49 151 0000002",
             "ctc_01kaq6h3zve9qbw4r2t8n5c7xd",
             "120363000000000000@g.us",
-            "491510000001-1600000000@g.us",
+            "100000012345678@lid",
         ] {
             assert!(read(&text(to, "hi")).is_ok(), "{to}");
         }
-        for to in [
-            "",
-            "491510000002",
-            "+0151",
-            "+49 151 0000002",
-            "+123456",
-            "+1234567890123456",
-            "a@b.c",
-            "a@g.us",
-            "ctc_1",
-            "msg_01kaq6h3zve9qbw4r2t8n5c7xd",
+        for (to, code) in [
+            ("nobody", Code::InvalidRecipient),
+            ("0151 0000002", Code::InvalidRecipient),
+            ("status@broadcast", Code::RecipientKindUnsupported),
         ] {
-            let refused = read(&text(to, "hi")).unwrap_err();
-            assert_eq!(refused.code(), Code::InvalidRecipient, "{to}");
+            assert_eq!(read(&text(to, "hi")).unwrap_err().code(), code, "{to}");
         }
-    }
-
-    #[test]
-    fn what_is_not_sent_to_yet_is_told_apart() {
-        for to in [
-            "120363000000000001@newsletter",
-            "status@broadcast",
-            "x@call",
-        ] {
-            let refused = read(&text(to, "hi")).unwrap_err();
-            assert_eq!(refused.code(), Code::RecipientKindUnsupported, "{to}");
-        }
+        let refused = format!("{:?}", read(&text("0151 0000002", "hi")).unwrap_err());
+        assert!(refused.contains("+33612345678") && !refused.contains("0000002"));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct MessageSchema {
     /// `unreadable`: the stored message cannot be read, and has failed.
     #[oai(rename = "type")]
     pub kind: String,
-    /// The recipient of an outbound message: the phone number if it is known, or the group.
+    /// The recipient of an outbound message: the phone number, `…@lid` if the number is not known, or the group.
     pub to: Option<String>,
     /// The sender of an inbound message, if WhatsApp shared the phone number.
     pub from: Option<String>,

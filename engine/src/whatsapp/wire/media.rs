@@ -17,7 +17,7 @@ use crate::{
 /// Sets the fields that all messages with a file have.
 macro_rules! with_file {
     ($type:ident { $($own:tt)* }, $attached:expr, $beside:expr) => {{
-        let Attached { file, looks, uploaded } = $attached;
+        let Attached { file, looks, uploaded, .. } = $attached;
         $type {
             url: Some(uploaded.url.clone()),
             direct_path: Some(uploaded.direct_path.clone()),
@@ -105,11 +105,12 @@ fn audio(attached: &Attached, ptt: bool, beside: Beside) -> AudioMessage {
 
 fn document(media: &Media, attached: &Attached, beside: Beside) -> DocumentMessage {
     let looks = &attached.looks;
+    let name = media.file_name.as_ref().or(attached.file_name.as_ref());
     with_file!(
         DocumentMessage {
             caption: media.caption.clone(),
-            title: media.file_name.clone(),
-            file_name: media.file_name.clone(),
+            title: name.cloned(),
+            file_name: name.cloned(),
             page_count: looks.pages,
         },
         attached,
@@ -247,9 +248,11 @@ fn remote(
 
 /// Maximum length of a file name, in bytes.
 const FILE_NAME_MAX: usize = 255;
+/// The longest extension that a name keeps when it is cut, in bytes.
+const EXTENSION_MAX: usize = 16;
 
 /// Cleans a file name: removes folders, control characters, and characters that change the reading
-/// direction. Returns `None` if nothing is left.
+/// direction. A name that is too long keeps its extension. Returns `None` if nothing is left.
 pub fn clean_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
@@ -257,7 +260,20 @@ pub fn clean_file_name(name: &str) -> Option<String> {
         .filter(|c| !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
         .collect();
     let plain = plain.trim().trim_start_matches('.');
-    (!plain.is_empty()).then(|| cut(plain.to_owned(), FILE_NAME_MAX))
+    (!plain.is_empty()).then(|| shortened(plain))
+}
+
+fn shortened(name: &str) -> String {
+    if name.len() <= FILE_NAME_MAX {
+        return name.to_owned();
+    }
+    let parts = name.rsplit_once('.');
+    let parts = parts.filter(|(_, extension)| (1..=EXTENSION_MAX).contains(&extension.len()));
+    let (stem, extension) = parts.unwrap_or((name, ""));
+    let dot = if extension.is_empty() { "" } else { "." };
+    let room = FILE_NAME_MAX - dot.len() - extension.len();
+    let stem = cut(stem.to_owned(), room);
+    format!("{}{dot}{extension}", stem.trim_end())
 }
 
 #[cfg(test)]
@@ -276,6 +292,7 @@ mod tests {
         let mut sealer = Sealer::new(kind.into());
         sealer.update(b"the bytes of a file");
         Attached {
+            file_name: None,
             file: sealer.finish().1,
             looks: Looks {
                 mime_type: "application/octet-stream".into(),
@@ -345,6 +362,19 @@ mod tests {
         for nothing in ["", "..", "/", " ", "\u{0}\n"] {
             assert_eq!(clean(nothing), None);
         }
+    }
+
+    #[test]
+    fn fidelity_a_name_that_is_too_long_keeps_its_extension() {
+        let long = "ä".repeat(300);
+        for (extension, kept) in [(".pdf", true), (".docx", true), ("", false)] {
+            let name = clean_file_name(&format!("{long}{extension}")).unwrap();
+            assert!((FILE_NAME_MAX - 1..=FILE_NAME_MAX).contains(&name.len()));
+            assert!(name.ends_with(if kept { extension } else { "ä" }), "{name}");
+        }
+        // What follows this dot is no extension.
+        let sentence = format!("A. {long}");
+        assert!(clean_file_name(&sentence).unwrap().ends_with('ä'));
     }
 
     proptest! {

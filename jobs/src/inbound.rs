@@ -131,7 +131,11 @@ async fn receive(
         clock,
         session: lease.session,
     };
-    let writer = book.meet(tx, &inbound.from).await?;
+    let writer = if inbound.phone_is_derived {
+        book.meet_derived(tx, &mut inbound.from).await?
+    } else {
+        book.meet(tx, &inbound.from).await?
+    };
     let group_mac = inbound
         .group
         .as_ref()
@@ -140,6 +144,7 @@ async fn receive(
         org: lease.org,
         session: lease.session,
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
+        contact: group_mac.is_none().then_some(writer.id),
     };
     target::recognise(tx, key, chat, writer, &mut inbound).await?;
     let origin = Origin {

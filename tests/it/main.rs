@@ -43,6 +43,7 @@ mod retention;
 mod row_level_security;
 mod sending;
 mod shapes;
+mod spellings;
 mod tenancy;
 mod typing;
 mod webhooks;

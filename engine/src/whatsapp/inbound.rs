@@ -34,6 +34,9 @@ pub struct Inbound {
     pub id: String,
     /// The account that wrote it.
     pub from: Peer,
+    /// The message itself did not name the phone. It is what was known of the LID before, and may be another spelling
+    /// than WhatsApp's own.
+    pub phone_is_derived: bool,
     /// The group that it was written in.
     pub group: Option<Group>,
     /// What it carries.

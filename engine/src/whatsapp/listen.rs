@@ -105,13 +105,16 @@ pub(super) async fn with_sender(
     if !is_wanted(info) {
         return None;
     }
-    let from = peer(client, info).await;
+    let (from, phone_is_derived) = peer(client, info).await;
     if from.phone.is_none() && from.lid.is_none() {
         tracing::warn!("left out a message whose sender has neither phone nor LID");
         return None;
     }
     let read = with_phones(client, read).await;
-    Some(inbound(info, &own(client), from, read))
+    Some(Inbound {
+        phone_is_derived,
+        ..inbound(info, &own(client), from, read)
+    })
 }
 
 /// Returns whether another person wrote it, to this number or in a group.
@@ -159,6 +162,7 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         sender,
         id: storable(&info.id),
         from,
+        phone_is_derived: false,
         group,
         content,
         context,
@@ -229,12 +233,14 @@ async fn with_phones(client: &Client, mut read: Read) -> Read {
     read
 }
 
-/// Returns phone and LID of the sender, as far as this stanza or an earlier one contained them.
-async fn peer(client: &Client, info: &MessageInfo) -> Peer {
+/// Returns phone and LID of the sender, as far as this stanza or an earlier one contained them, and whether the phone is
+/// from an earlier one.
+async fn peer(client: &Client, info: &MessageInfo) -> (Peer, bool) {
     let named = [Some(&info.source.sender), info.source.sender_alt.as_ref()];
     let mut peer = peer_of(named.into_iter().flatten());
-    if peer.phone.is_some() == peer.lid.is_some() {
-        return peer;
+    let has_phone = peer.phone.is_some();
+    if has_phone == peer.lid.is_some() {
+        return (peer, false);
     }
     if let Ok(Some(entry)) = client
         .get_lid_pn_entry(&info.source.sender.to_non_ad())
@@ -243,7 +249,8 @@ async fn peer(client: &Client, info: &MessageInfo) -> Peer {
         peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
         peer.lid.get_or_insert_with(|| entry.lid.to_string());
     }
-    peer
+    let phone_is_derived = peer.phone.is_some() && !has_phone;
+    (peer, phone_is_derived)
 }
 
 #[cfg(test)]

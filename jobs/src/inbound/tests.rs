@@ -38,6 +38,7 @@ async fn of_two_repeats_at_once_one_is_reported() {
                     phone: Phone::parse("+491510000001"),
                     lid: None,
                 },
+                phone_is_derived: false,
                 group: None,
                 content: content.clone(),
                 context: Context::default(),

@@ -23,6 +23,7 @@ struct PhoneBody {
     online: Option<bool>,
     echo_delay_ms: Option<u64>,
     contacts: Option<Vec<String>>,
+    spellings: Option<Vec<String>>,
 }
 
 #[handler]
@@ -33,12 +34,28 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     let contacts: Vec<Pn> = contacts
         .map(|text| number(text))
         .collect::<CallResult<_>>()?;
+    let spellings = body.spellings.iter().flatten();
+    let spellings: Vec<Pn> = spellings
+        .map(|text| number(text))
+        .collect::<CallResult<_>>()?;
     make(world, &pn)?;
     for contact in &contacts {
         make(world, contact)?;
     }
     let now = world.clock.seconds();
     let mut state = world.state();
+    if let Some(taken) = spellings
+        .iter()
+        .find(|spelling| state.accounts.contains_key(*spelling))
+    {
+        return Err(refusal(
+            StatusCode::CONFLICT,
+            format!("{} is a phone", plus(taken)),
+        ));
+    }
+    for spelling in spellings {
+        state.spellings.insert(spelling, Arc::clone(&pn));
+    }
     for contact in &contacts {
         state.exchange_tokens(&pn, contact, now);
     }

@@ -121,7 +121,15 @@ impl Book<'_> {
         let (org, now) = (self.org, self.clock.now());
         let canonical_at = phone.is_some() && names.is_stated;
         let canonical_at = canonical_at.then_some(now);
-        store::contacts::learn(tx, org, known.id, phone.as_ref(), lid.as_ref(), canonical_at).await?;
+        store::contacts::learn(
+            tx,
+            org,
+            known.id,
+            phone.as_ref(),
+            lid.as_ref(),
+            canonical_at,
+        )
+        .await?;
         Ok(())
     }
 
@@ -198,7 +206,9 @@ struct Names<'p> {
 impl ContactMatch {
     /// Returns whether this phone is the contact's, and not another spelling of it.
     fn has_phone(&self, names: &Names<'_>) -> bool {
-        names.phone_mac().is_some_and(|mac| self.phone_mac.as_deref() == Some(&mac))
+        names
+            .phone_mac()
+            .is_some_and(|mac| self.phone_mac.as_deref() == Some(&mac))
     }
 
     /// Returns whether these are the names of another person, although the phone was known as a spelling of this contact's.

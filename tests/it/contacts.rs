@@ -126,11 +126,7 @@ async fn a_contact_without_a_known_number_is_written_to_by_their_id(
 
 /// Makes two contacts of one person: the contact writes without a phone number, and a message waits for the
 /// number. Returns the contact ids, first the one by LID, then the one by phone number, and the message's id.
-async fn met_twice(
-    world: &World,
-    session: &str,
-    words: &str,
-) -> Result<(String, String, String)> {
+async fn met_twice(world: &World, session: &str, words: &str) -> Result<(String, String, String)> {
     let receiver = world.endpoint(&["message.received"]).await?;
     world.simulator.say(CONTACT, NUMBER, words).await?;
     let told = receiver.wait_for("message.received", 1).await?;

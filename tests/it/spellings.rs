@@ -29,7 +29,10 @@ async fn contact(world: &World) -> Result<()> {
 }
 
 async fn refused(world: &World, session: &str, to: &str) -> Result<String> {
-    let reply = world.api.post("/v1/messages", &Api::text(session, to, "x")).await?;
+    let reply = world
+        .api
+        .post("/v1/messages", &Api::text(session, to, "x"))
+        .await?;
     Ok(reply.code().to_owned())
 }
 
@@ -41,7 +44,12 @@ fn contact_of(message: &Value) -> Result<String> {
 async fn stop_holds_for_each_spelling(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
     let receiver = world
-        .endpoint(&["message.sent", "message.received", "contact.opted_out", "contact.merged"])
+        .endpoint(&[
+            "message.sent",
+            "message.received",
+            "contact.opted_out",
+            "contact.merged",
+        ])
         .await?;
     let session = world.linked(NUMBER).await?.id;
     contact(&world).await?;
@@ -49,7 +57,10 @@ async fn stop_holds_for_each_spelling(backing: Backing) -> Result<Finished> {
     let first = world.api.send(&session, SPELLING, "one").await?;
     world.api.message_at(&first.id, "read").await?;
     let first = world.api.whole_message(&first.id).await?;
-    assert_eq!((&first["to"], &first["phone"]), (&json!(CONTACT), &json!(CONTACT)));
+    assert_eq!(
+        (&first["to"], &first["phone"]),
+        (&json!(CONTACT), &json!(CONTACT))
+    );
     let told = receiver.wait_for("message.sent", 1).await?;
     assert_eq!(told[0].body["data"]["message"]["to"], json!(CONTACT));
     assert_eq!(world.simulator.shown(CONTACT).await?, ["one"]);
@@ -57,9 +68,20 @@ async fn stop_holds_for_each_spelling(backing: Backing) -> Result<Finished> {
     // Both spellings are that contact now, and known contacts cost no question.
     let asked = world.simulator.stats().await?["usync"].clone();
     for to in [SPELLING, CONTACT, &id] {
-        let sent = world.api.send_kind(&session, to, json!({ "type": "text", "text": { "body": "two" } })).await?;
+        let sent = world
+            .api
+            .send_kind(
+                &session,
+                to,
+                json!({ "type": "text", "text": { "body": "two" } }),
+            )
+            .await?;
         let shown = world.api.whole_message(&sent.id).await?;
-        assert_eq!((&shown["to"], contact_of(&shown)?), (&json!(CONTACT), id.clone()), "{to}");
+        assert_eq!(
+            (&shown["to"], contact_of(&shown)?),
+            (&json!(CONTACT), id.clone()),
+            "{to}"
+        );
         world.api.message_at(&sent.id, "read").await?;
     }
     assert_eq!(world.simulator.stats().await?["usync"], asked);
@@ -67,7 +89,11 @@ async fn stop_holds_for_each_spelling(backing: Backing) -> Result<Finished> {
     let told = receiver.wait_for("contact.opted_out", 1).await?;
     assert_eq!(told[0].body["data"]["contact"]["id"], json!(id));
     for to in [SPELLING, CONTACT, &id] {
-        assert_eq!(refused(&world, &session, to).await?, "recipient_opted_out", "{to}");
+        assert_eq!(
+            refused(&world, &session, to).await?,
+            "recipient_opted_out",
+            "{to}"
+        );
     }
     assert_eq!(receiver.of("contact.merged").len(), 0);
     world.finish().await
@@ -77,7 +103,9 @@ async fn stop_holds_for_a_spelling_that_waits_to_be_looked_up(
     backing: Backing,
 ) -> Result<Finished> {
     let world = World::start(backing).await?;
-    let receiver = world.endpoint(&["contact.opted_out", "contact.merged"]).await?;
+    let receiver = world
+        .endpoint(&["contact.opted_out", "contact.merged"])
+        .await?;
     let session = world.linked(NUMBER).await?.id;
     let listening = world.linked(OTHER).await?.id;
     contact(&world).await?;
@@ -95,9 +123,20 @@ async fn stop_holds_for_a_spelling_that_waits_to_be_looked_up(
     assert_eq!(failed.error_code(), "recipient_opted_out");
     let merged = receiver.wait_for("contact.merged", 1).await?;
     let data = &merged[0].body["data"];
-    assert_eq!((&data["contact"]["id"], &data["merged_contact_id"]), (&id, &json!(accepted)));
-    for (session, to) in [(&session, SPELLING), (&listening, &accepted), (&listening, CONTACT)] {
-        assert_eq!(refused(&world, session, to).await?, "recipient_opted_out", "{to}");
+    assert_eq!(
+        (&data["contact"]["id"], &data["merged_contact_id"]),
+        (&id, &json!(accepted))
+    );
+    for (session, to) in [
+        (&session, SPELLING),
+        (&listening, &accepted),
+        (&listening, CONTACT),
+    ] {
+        assert_eq!(
+            refused(&world, session, to).await?,
+            "recipient_opted_out",
+            "{to}"
+        );
     }
     assert_eq!(world.simulator.shown(CONTACT).await?, Vec::<String>::new());
     world.finish().await
@@ -105,7 +144,9 @@ async fn stop_holds_for_a_spelling_that_waits_to_be_looked_up(
 
 async fn references_are_found_whatever_the_spelling(backing: Backing) -> Result<Finished> {
     let world = World::start(backing).await?;
-    let receiver = world.endpoint(&["message.received", "message.reaction"]).await?;
+    let receiver = world
+        .endpoint(&["message.received", "message.reaction"])
+        .await?;
     let session = world.linked(NUMBER).await?.id;
     contact(&world).await?;
     let sent = world.api.send(&session, SPELLING, "one").await?;
@@ -114,7 +155,10 @@ async fn references_are_found_whatever_the_spelling(backing: Backing) -> Result<
     let reaction = json!({ "message": { "type": "reaction", "target": wa_id, "text": "👍" } });
     world.simulator.tell(CONTACT, NUMBER, reaction).await?;
     let told = receiver.wait_for("message.reaction", 1).await?;
-    assert_eq!(told[0].body["data"]["message"]["reaction"]["message_id"], json!(sent.id));
+    assert_eq!(
+        told[0].body["data"]["message"]["reaction"]["message_id"],
+        json!(sent.id)
+    );
     let quote = json!({ "text": "Which one?", "quote": wa_id });
     world.simulator.tell(CONTACT, NUMBER, quote).await?;
     let told = receiver.wait_for("message.received", 1).await?;
@@ -160,9 +204,17 @@ async fn a_number_check_teaches_a_spelling(backing: Backing) -> Result<Finished>
     let told = receiver.wait_for("message.received", 1).await?;
     let id = contact_of(&told[0].body["data"]["message"])?;
     let path = format!("/v1/sessions/{session}/number-checks");
-    let checked: Value = world.api.post(&path, &json!({ "phone": SPELLING })).await?.into(200)?;
+    let checked: Value = world
+        .api
+        .post(&path, &json!({ "phone": SPELLING }))
+        .await?
+        .into(200)?;
     assert_eq!(
-        (&checked["phone"], &checked["requested_phone"], &checked["on_whatsapp"]),
+        (
+            &checked["phone"],
+            &checked["requested_phone"],
+            &checked["on_whatsapp"]
+        ),
         (&json!(CONTACT), &json!(SPELLING), &json!(true))
     );
     let answer = world.api.send(&session, SPELLING, "Hello").await?;

@@ -173,7 +173,10 @@ fn bodies() -> Vec<Row> {
         )
         .flag("--requests-per-minute")
         .code(Code::RateLimited),
-        row("answer with 429", format!("no sooner than {} after the request", time(REFUSAL_AFTER))),
+        row(
+            "answer with 429",
+            format!("no sooner than {} after the request", time(REFUSAL_AFTER)),
+        ),
         row("body of JSON", bytes(BODY_MAX as u64)).code(Code::BodyTooLarge),
         row(
             "the same with a file in base64, where a message may have one",

@@ -20,7 +20,9 @@ impl Book<'_> {
             ..Names::of(self.key, &named)
         };
         let known = store::contacts::find(tx, self.org, names.phone_mac(), names.lid_mac()).await?;
-        let is_here = |contact: &&ContactMatch| contact.lid_mac.as_deref() == names.lid_mac().as_ref().map(|mac| &mac[..]);
+        let is_here = |contact: &&ContactMatch| {
+            contact.lid_mac.as_deref() == names.lid_mac().as_ref().map(|mac| &mac[..])
+        };
         let by_lid = known.iter().find(is_here);
         let by_phone = known.iter().find(|contact| contact.lid_mac.is_none());
         let one = match (by_lid, by_phone) {

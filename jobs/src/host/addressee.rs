@@ -28,11 +28,7 @@ use crate::{
     services::Services,
     sessions::number_checks,
     state::registry::Running,
-    store::{
-        self,
-        contacts::ContactRow,
-        messages::Addressee,
-    },
+    store::{self, contacts::ContactRow, messages::Addressee},
 };
 
 /// The error code of a message whose recipient is not on WhatsApp.
@@ -87,23 +83,28 @@ pub(super) async fn settle(
     job: &SendMessage,
     claimed: &mut Claimed,
 ) -> Result<Result<(), Outcome>, Fault> {
-    let ask = async |phone: &Phone| {
-        let connection = running.connection.as_ref();
-        let connection = connection.filter(|connection| connection.is_connected());
-        let connection = connection.ok_or(Outcome::PutBack)?;
-        tokio::select! {
-            found = ask_whatsapp(services, job, connection, phone) => found,
-            () = running.stop.cancelled() => Err(Outcome::PutBack),
-        }
-    };
-    let (lease, stop) = (&running.lease, &running.stop);
     let look_up = LookUp {
         services,
-        lease,
-        stop,
+        lease: &running.lease,
+        stop: &running.stop,
         key: services.vault().org_key(job.org).await?,
     };
-    look_up.settle(claimed, ask).await
+    let asked = match look_up.begin(claimed).await? {
+        Next::Ready(ready) => return Ok(ready),
+        Next::Ask(asked) => asked,
+    };
+    let connection = running.connection.as_ref();
+    let Some(connection) = connection.filter(|connection| connection.is_connected()) else {
+        return Ok(Err(Outcome::PutBack));
+    };
+    let found = tokio::select! {
+        found = ask_whatsapp(services, job, connection, &asked) => found,
+        () = running.stop.cancelled() => Err(Outcome::PutBack),
+    };
+    match found {
+        Ok(found) => look_up.answered(claimed, asked, found).await,
+        Err(outcome) => Ok(Err(outcome)),
+    }
 }
 
 async fn ask_whatsapp(
@@ -151,44 +152,57 @@ struct Known {
     opted_out: bool,
 }
 
+/// What comes next for a claimed message.
+pub(super) enum Next {
+    /// It can be sent, or this is its outcome.
+    Ready(Result<(), Outcome>),
+    /// WhatsApp has to be asked about this number.
+    Ask(Phone),
+}
+
 impl LookUp<'_> {
-    /// Addresses the message to its recipient's own number; `ask` asks WhatsApp about a number. Returns its outcome if it
-    /// is not to be sent.
-    pub(super) async fn settle(
-        &self,
-        claimed: &mut Claimed,
-        ask: impl AsyncFnOnce(&Phone) -> Result<NumberStatus, Outcome>,
-    ) -> Result<Result<(), Outcome>, Fault> {
+    /// Addresses the message to its recipient's own number, as far as that is known.
+    pub(super) async fn begin(&self, claimed: &mut Claimed) -> Result<Next, Fault> {
         if claimed.opted_out {
-            return Ok(Err(opted_out()));
+            return Ok(Next::Ready(Err(opted_out())));
         }
         let message = &mut claimed.message;
         if message.is_expired(self.services.clock().now()) {
-            return Ok(Ok(()));
+            return Ok(Next::Ready(Ok(())));
         }
         let answer = match claimed.addressing.clone() {
-            Addressing::Done => return Ok(Ok(())),
+            Addressing::Done => return Ok(Next::Ready(Ok(()))),
             Addressing::Changed(peer) => {
                 message.peer = peer;
                 None
             }
-            Addressing::LookUp(asked) => match self.cached(&asked).await? {
-                Some(found) => Some(Answer {
+            Addressing::LookUp(asked) => {
+                let Some(found) = self.cached(&asked).await? else {
+                    return Ok(Next::Ask(asked));
+                };
+                Some(Answer {
                     asked,
                     found,
                     is_new: false,
-                }),
-                None => match ask(&asked).await {
-                    Ok(found) => Some(Answer {
-                        asked,
-                        found,
-                        is_new: true,
-                    }),
-                    Err(outcome) => return Ok(Err(outcome)),
-                },
-            },
+                })
+            }
         };
-        self.address(message, answer).await
+        self.address(message, answer).await.map(Next::Ready)
+    }
+
+    /// Learns WhatsApp's answer about the number, and addresses the message. Returns its outcome if it is not to be sent.
+    pub(super) async fn answered(
+        &self,
+        claimed: &mut Claimed,
+        asked: Phone,
+        found: NumberStatus,
+    ) -> Result<Result<(), Outcome>, Fault> {
+        let answer = Answer {
+            asked,
+            found,
+            is_new: true,
+        };
+        self.address(&mut claimed.message, Some(answer)).await
     }
 
     /// Returns what WhatsApp said of the number within the last day.
@@ -206,7 +220,9 @@ impl LookUp<'_> {
         message: &mut Message,
         answer: Option<Answer>,
     ) -> Result<Result<(), Outcome>, Fault> {
-        let is_on_whatsapp = answer.as_ref().is_none_or(|answer| answer.found.on_whatsapp());
+        let is_on_whatsapp = answer
+            .as_ref()
+            .is_none_or(|answer| answer.found.on_whatsapp());
         let known = match self.keep(message, answer).await? {
             Ok(known) => known,
             Err(outcome) => return Ok(Err(outcome)),

@@ -1,5 +1,7 @@
 //! Calls that make phones and link devices.
 
+use std::sync::Arc;
+
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};
 use poem::{Body, IntoResponse, Response, handler};
@@ -24,6 +26,8 @@ struct PhoneBody {
     echo_delay_ms: Option<u64>,
     contacts: Option<Vec<String>>,
     spellings: Option<Vec<String>>,
+    verified_name: Option<String>,
+    picture: Option<String>,
 }
 
 #[handler]
@@ -63,6 +67,12 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     let account = account.ok_or_else(|| missing("no such phone"))?;
     let script = &mut account.script;
     script.name = body.name.unwrap_or_else(|| script.name.clone());
+    if let Some(name) = body.verified_name {
+        script.verified_name = Some(name).filter(|name| !name.is_empty());
+    }
+    if let Some(picture) = body.picture {
+        script.picture = Some(picture).filter(|picture| !picture.is_empty());
+    }
     script.echo = body.echo.unwrap_or(script.echo);
     script.reads = body.reads.unwrap_or(script.reads);
     script.shows_number = body.shows_number.unwrap_or(script.shows_number);

@@ -6,3 +6,6 @@
 -- When WhatsApp named `phone_mac` as the contact's own number. Null: it is a spelling as somebody wrote it, and is looked
 -- up before the first message leaves.
 ALTER TABLE contact ADD COLUMN canonical_at bigint;
+
+-- A contact with its spellings, and the list of contacts.
+CREATE INDEX contact_list ON contact (org_id, id);

@@ -5,7 +5,7 @@ use std::{borrow::Cow, str::FromStr};
 use chrono::{DateTime, SecondsFormat, Utc};
 use passerelle_jobs::{
     clock::Millis,
-    ids::{DeliveryId, EndpointId, KeyId, MediaId, MessageId, OrgId, SessionId},
+    ids::{ContactId, DeliveryId, EndpointId, KeyId, MediaId, MessageId, OrgId, SessionId},
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -33,7 +33,7 @@ macro_rules! named {
     )*};
 }
 
-named!(OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", MediaId "med", EndpointId "whe", DeliveryId "dlv");
+named!(OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", ContactId "ctc", MediaId "med", EndpointId "whe", DeliveryId "dlv");
 
 /// An id in a path, a query or a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! turn out to be one person, they are merged, and the id that is given up leads to the other from then
 //! on. WhatsApp has one canonical form of each number; `spellings` learns which one.
 
+pub(crate) mod called;
 mod derived;
 mod spellings;
 
@@ -77,8 +78,7 @@ impl Book<'_> {
             [one, other, ..] => {
                 store::contacts::merge(tx, self.org, one.id, other.id).await?;
                 self.learn(tx, one, &names).await?;
-                let (of, ids) = ((self.org, self.session), (one.id, other.id));
-                events::merged(tx, self.key, of, ids, peer, self.clock).await?;
+                self.merged(tx, one.id, other.id, peer).await?;
                 (one.id, None)
             }
         };
@@ -86,6 +86,19 @@ impl Book<'_> {
             store::contacts::refuse_alike(tx, self.org, id, twin).await?;
         }
         Ok(Some(Met { id, twin }))
+    }
+
+    /// Completes the merging of `other` into `one`: names and event.
+    async fn merged(
+        &self,
+        tx: &mut Tx,
+        one: ContactId,
+        other: ContactId,
+        peer: &Peer,
+    ) -> Result<(), Fault> {
+        self.inherit(tx, one, other).await?;
+        let of = (self.org, self.session);
+        events::merged(tx, self.key, of, (one, other), peer, self.clock).await
     }
 
     async fn insert(&self, tx: &mut Tx, names: &Names<'_>) -> Result<ContactId, Fault> {
@@ -105,9 +118,10 @@ impl Book<'_> {
         names: &Names<'_>,
     ) -> Result<(), Fault> {
         let has_phone = known.has_phone(names);
-        let is_new = match names.is_stated {
-            true => !(has_phone && known.is_canonical),
-            false => known.phone_mac.is_none(),
+        let is_new = if names.is_stated {
+            !(has_phone && known.is_canonical)
+        } else {
+            known.phone_mac.is_none()
         };
         let phone = self.phone(known.id, names).filter(|_| is_new);
         let lid = self.lid(known.id, names);

@@ -153,19 +153,29 @@ async fn receive(
         group_mac,
         contact: writer.id,
     };
+    let said = std::mem::take(&mut inbound.names);
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
     let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
     if !keep(tx, key, &origin, &mut message, recovered).await? {
         return Ok(());
     }
-    if message.group.is_none() {
-        store::contacts::touch(tx, lease.org, writer.id, now).await?;
-    }
+    let known = match message.group {
+        None => store::contacts::people::touch(tx, lease.org, writer.id, now).await?,
+        Some(_) => store::contacts::people::names(tx, lease.org, writer.id).await?,
+    };
+    let heard = match known {
+        Some(known) => Some(book.learn_names(tx, writer.id, &known, said).await?),
+        None => None,
+    };
     let sent_at = message.sent_at.unwrap_or(at);
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
     let media = file.map(|file| file.json());
-    events::received(tx, key, &message, media, clock).await?;
+    let called = heard.as_ref().map(|heard| &heard.called);
+    events::received(tx, key, &message, (called, media), clock).await?;
+    if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
+        events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
+    }
     if message.group.is_none() {
         opt_out::take(tx, key, writer, &message, clock).await?;
     }

@@ -33,6 +33,7 @@ mod outage;
 mod pacing;
 mod pages;
 mod pairing;
+mod people;
 mod poolers;
 mod previews;
 mod real_files;

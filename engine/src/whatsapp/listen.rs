@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{Group, Peer, Target},
+    content::{Group, Peer, SenderNames, Target},
     ids::MediaId,
 };
 
@@ -163,6 +163,7 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         id: storable(&info.id),
         from,
         phone_is_derived: false,
+        names: sender_names(info),
         group,
         content,
         context,
@@ -171,6 +172,13 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }
+}
+
+/// Returns what the sender is called.
+fn sender_names(info: &MessageInfo) -> SenderNames {
+    let verified = info.verified_name.as_ref();
+    let verified = verified.and_then(|verified| verified.name.as_deref());
+    SenderNames::new(Some(&info.push_name), verified)
 }
 
 /// Corrects a target, which was read from the writer's point of view, to this number's point of

@@ -6,7 +6,6 @@ use passerelle_engine::{content::Peer, store::Tx};
 use super::{Book, Met, Names, names};
 use crate::{
     error::Fault,
-    events,
     store::{self, contacts::ContactMatch},
 };
 
@@ -28,13 +27,13 @@ impl Book<'_> {
         let one = match (by_lid, by_phone) {
             (Some(one), Some(other)) if one.phone_mac.is_some() => {
                 store::contacts::merge_spelling(tx, self.org, one.id, other.id).await?;
-                self.merged(tx, one, other, &named).await?;
+                self.merged(tx, one.id, other.id, &named).await?;
                 one
             }
             (Some(other), Some(one)) => {
                 store::contacts::merge(tx, self.org, one.id, other.id).await?;
                 self.learn(tx, one, &names).await?;
-                self.merged(tx, one, other, &named).await?;
+                self.merged(tx, one.id, other.id, &named).await?;
                 one
             }
             (Some(one), None) | (None, Some(one)) => {
@@ -65,16 +64,5 @@ impl Book<'_> {
             id: one.id,
             twin: None,
         })
-    }
-
-    async fn merged(
-        &self,
-        tx: &mut Tx,
-        one: &ContactMatch,
-        other: &ContactMatch,
-        names: &Peer,
-    ) -> Result<(), Fault> {
-        let (of, ids) = ((self.org, self.session), (one.id, other.id));
-        events::merged(tx, self.key, of, ids, names, self.clock).await
     }
 }

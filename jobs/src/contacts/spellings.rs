@@ -13,7 +13,6 @@ use passerelle_engine::{
 use super::{Book, Names, PHONE, phone_mac, sealed};
 use crate::{
     error::Fault,
-    events,
     store::{self, contacts::ContactMatch},
 };
 
@@ -38,8 +37,7 @@ impl Book<'_> {
             (Some(id), Some(written)) if written.id == id => Ok(met),
             (Some(id), Some(written)) if written.is_only(&mac) => {
                 store::contacts::merge_spelling(tx, self.org, id, written.id).await?;
-                let (of, ids) = ((self.org, self.session), (id, written.id));
-                events::merged(tx, self.key, of, ids, named, self.clock).await?;
+                self.merged(tx, id, written.id, named).await?;
                 Ok(met)
             }
             (None, Some(written)) if written.may_be(&names) => {

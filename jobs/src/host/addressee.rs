@@ -68,11 +68,10 @@ impl Addressing {
             lid_sealed: known.lid_sealed,
         };
         let peer = contacts::names(key, message.org, &row)?;
-        Ok(match (&peer.phone, known.is_canonical) {
-            (Some(_), true) => Self::Changed(peer),
-            (Some(phone), false) => Self::LookUp(phone.clone()),
-            (None, _) => Self::LookUp(phone.clone()),
-        })
+        if known.is_canonical && peer.phone.is_some() {
+            return Ok(Self::Changed(peer));
+        }
+        Ok(Self::LookUp(peer.phone.unwrap_or_else(|| phone.clone())))
     }
 }
 

@@ -10,6 +10,8 @@ use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::row::{self, Run as _};
 
+pub(crate) mod people;
+
 /// A phone or a LID of a contact: its look-up form and its sealed form.
 pub(crate) struct Address {
     pub(crate) mac: [u8; 32],
@@ -208,7 +210,8 @@ pub(crate) async fn merge_spelling(
     for sql in [
         "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
-        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND (id = $3 OR merged_into = $3)",
+        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $3 UNION ALL SELECT id FROM contact WHERE merged_into = $3)",
     ] {
         sqlx::query(sql)
             .bind(org.to_string())
@@ -288,7 +291,8 @@ pub(crate) async fn refuse_alike(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE contact SET opted_out_at = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)) \
-         WHERE org_id = $1 AND (id IN ($2, $3) OR merged_into IN ($2, $3)) AND opted_out_at IS NULL",
+         WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id IN ($2, $3) UNION ALL SELECT id FROM contact WHERE merged_into IN ($2, $3)) AND opted_out_at IS NULL",
     )
     .bind(org.to_string())
     .bind(one.to_string())
@@ -323,22 +327,6 @@ pub(crate) async fn insert(
     .await
 }
 
-/// Records that the contact wrote to the number in a one-to-one chat: the customer-service window opens
-/// again.
-pub(crate) async fn touch(
-    tx: &mut Tx,
-    org: OrgId,
-    id: ContactId,
-    now: Millis,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE contact SET last_inbound_at = $3 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(now)
-        .run(tx)
-        .await
-}
-
 /// Opts the contact out, with every spelling of its phone. Returns whether that is new.
 pub(crate) async fn opt_out(
     tx: &mut Tx,
@@ -347,7 +335,8 @@ pub(crate) async fn opt_out(
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND (id = $2 OR merged_into = $2) AND opted_out_at IS NULL",
+        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
@@ -360,7 +349,8 @@ pub(crate) async fn opt_out(
 /// Opts the contact in, with every spelling of its phone. Returns whether that is new.
 pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND (id = $2 OR merged_into = $2) AND opted_out_at IS NOT NULL",
+        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NOT NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())

@@ -24,7 +24,7 @@ pub(crate) async fn in_chat(
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND id = $3 \
          AND (to_mac = $4 OR ((direction = 'outbound' OR to_mac IS NULL) AND contact_id IN (\
-           SELECT id FROM contact WHERE org_id = $1 AND (id = $5 OR merged_into = $5))))"
+           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)))"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -48,7 +48,7 @@ pub(crate) async fn written_by(
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
          AND to_mac IS NULL AND contact_id IN (\
-         SELECT id FROM contact WHERE org_id = $1 AND (id = $4 OR merged_into = $4)) LIMIT 1"
+         SELECT id FROM contact WHERE id = $4 UNION ALL SELECT id FROM contact WHERE merged_into = $4) LIMIT 1"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -95,7 +95,7 @@ pub(crate) async fn written_to(
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
          AND (to_mac = $4 OR contact_id IN (\
-           SELECT id FROM contact WHERE org_id = $1 AND (id = $5 OR merged_into = $5))) LIMIT 1"
+           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)) LIMIT 1"
     ))
     .bind(org.to_string())
     .bind(session.to_string())

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use passerelle_engine::{
-    content::{Content, Context, Peer, Phone},
-    ids::{ContactId, MessageId, OrgId, SessionId},
+    content::{Content, Context, Peer, Phone, SenderNames},
+    ids::{ContactId, OrgId, SessionId},
     lease::Lease,
     whatsapp::inbound::{Inbound, InboundSink as _},
 };
@@ -269,6 +269,7 @@ impl<'s> World<'s> {
                 lid: Some(LID.to_owned()),
             },
             phone_is_derived: matches!(named, Named::Derived(_)),
+            names: SenderNames::default(),
             group: None,
             content: Content::text(text),
             context: Context::default(),
@@ -423,4 +424,65 @@ fn whatever_the_spelling_a_person_is_one_contact_and_stop_holds_on_sqlite() {
 #[test]
 fn whatever_the_spelling_a_person_is_one_contact_and_stop_holds_on_postgres() {
     play(async { Some((testing::database().await?, None)) });
+}
+
+/// Two sessions look up two spellings of one person, who says "stop" to a third one, at the same time.
+#[tokio::test]
+async fn a_spelling_is_learnt_by_two_sessions_and_a_stop_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        for _ in 0..20 {
+            at_once(&services).await.unwrap();
+        }
+        services.store().close().await;
+    }
+}
+
+async fn at_once(services: &Services) -> Result<()> {
+    let mut world = World::start(services).await?;
+    let mut waiting = Vec::new();
+    for by in 0..2 {
+        world
+            .accept(by, To::Phone(phone(SPELLINGS[by + 1])))
+            .await?;
+        let lease = world.leases[by].clone();
+        let job = claim(services, lease.session).await?.context("a message")?;
+        let claimed = outcome::load(services, &job).await?;
+        waiting.push((lease, job, claimed.context("a claimed message")?));
+    }
+    let key = services.vault().org_key(world.org).await?;
+    let stop = CancellationToken::new();
+    let looked_up = waiting.iter_mut().map(async |(lease, _, claimed)| {
+        let look_up = LookUp {
+            services,
+            lease,
+            stop: &stop,
+            key: Arc::clone(&key),
+        };
+        match look_up.begin(claimed).await? {
+            Next::Ready(ready) => Ok(ready),
+            Next::Ask(asked) => {
+                let found = answer(&asked);
+                look_up.answered(claimed, asked, found).await
+            }
+        }
+    });
+    let looked_up = futures_util::future::join_all(looked_up);
+    let (looked_up, said) = tokio::join!(looked_up, world.say(0, Say::Stop, Named::ByPhone));
+    said?;
+    for ready in looked_up {
+        // What was read before the stop may leave.
+        let ready: Result<Result<(), Outcome>, crate::error::Fault> = ready;
+        ensure!(matches!(ready?, Ok(()) | Err(Outcome::Failed(_))));
+    }
+    for (_, job, claimed) in &waiting {
+        let outcome = Outcome::Failed("not_sent".to_owned());
+        ensure!(
+            outcome::settle(services, job, claimed, &outcome)
+                .await
+                .is_err()
+        );
+    }
+    world.end().await
 }

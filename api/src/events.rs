@@ -64,6 +64,9 @@ event!(
 MessageEvent of a session, MessageEventBody {
     /// The message at the time of the event.
     message: Message,
+    /// Who wrote an inbound message.
+    #[oai(skip_serializing_if_is_none)]
+    contact: Option<ContactShown>,
     /// The file of a message that came in, or that the number's owner sent from another device.
     #[oai(skip_serializing_if_is_none)]
     media: Option<Media>
@@ -124,6 +127,12 @@ pub struct ContactShown {
     pub phone: Option<String>,
     /// WhatsApp's own id of the contact (LID), if it is known.
     pub lid: Option<String>,
+    /// The name to show: yours, or the one that the person chose. In events of inbound messages and `contact.updated`.
+    pub name: Option<String>,
+    /// The name that the person chose at WhatsApp. In the same events.
+    pub push_name: Option<String>,
+    /// The name of a business that WhatsApp verified. In the same events.
+    pub verified_name: Option<String>,
 }
 
 /// An endpoint in an event.
@@ -170,9 +179,10 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         | EventType::SessionBanned
         | EventType::SessionReplaced
         | EventType::SessionFailed => SessionEvent::schema_ref(),
-        EventType::ContactOptedOut | EventType::ContactOptedIn | EventType::ContactMerged => {
-            ContactEvent::schema_ref()
-        }
+        EventType::ContactOptedOut
+        | EventType::ContactOptedIn
+        | EventType::ContactUpdated
+        | EventType::ContactMerged => ContactEvent::schema_ref(),
         EventType::EndpointDisabled => EndpointEvent::schema_ref(),
         _ => MessageEvent::schema_ref(),
     }
@@ -221,6 +231,9 @@ fn summary(kind: EventType) -> &'static str {
         }
         EventType::ContactOptedOut => "A contact opted out. Messages to this contact are refused.",
         EventType::ContactOptedIn => "A contact who had opted out wants messages again.",
+        EventType::ContactUpdated => {
+            "A contact has another name at WhatsApp: the name that the person chose, or the verified name of a business. The first names come with the first message."
+        }
         EventType::ContactMerged => {
             "Two contacts are the same person and were merged. `merged_contact_id` is the old id."
         }

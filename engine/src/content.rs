@@ -15,7 +15,7 @@ pub use context::{Context, Reply, Summary};
 pub use media::{Media, MediaKind};
 pub use preview::LinkPreview;
 pub use shown::{Card, Location, Poll};
-pub use side::{Group, Peer, Phone, Recipient};
+pub use side::{Group, Peer, Phone, Recipient, SenderNames};
 
 use crate::sealed::sealed_debug;
 
@@ -99,6 +99,7 @@ sealed_debug!(
     LinkPreview,
     Phone,
     Peer,
+    SenderNames,
     Group,
     Recipient,
 );

@@ -3,7 +3,11 @@
 //!
 //! A contact is found by the names known so far; a name that is learned later is added. If two contacts
 //! turn out to be one person, they are merged, and the id that is given up leads to the other from then
-//! on.
+//! on. WhatsApp has one canonical form of each number; `spellings` learns which one.
+
+pub(crate) mod called;
+mod derived;
+mod spellings;
 
 use passerelle_engine::{
     clock::Clock,
@@ -40,56 +44,113 @@ pub(crate) struct Book<'b> {
 }
 
 impl Book<'_> {
-    /// Returns the contact with these names, and creates it if there is none.
+    /// Returns the contact with these names, and creates it if there is none. They are WhatsApp's own names of the
+    /// person, with the canonical form of the phone.
     pub(crate) async fn meet(&self, tx: &mut Tx, peer: &Peer) -> Result<Met, Fault> {
         if let Some(met) = self.recognise(tx, peer).await? {
             return Ok(met);
         }
-        let id = ContactId::new(self.clock);
-        let names = Names::of(self.key, peer);
-        let (phone, lid) = (self.phone(id, &names), self.lid(id, &names));
-        let now = self.clock.now();
-        store::contacts::insert(tx, self.org, id, phone.as_ref(), lid.as_ref(), now).await?;
+        let id = self.insert(tx, &Names::of(self.key, peer)).await?;
         Ok(Met { id, twin: None })
     }
 
-    /// Returns the contact with these names, if there is one. Adds a name that was not known.
+    /// Returns the contact with these names, if there is one. Adds a name that was not known. A phone replaces the one
+    /// that the LID had before: the LID stays when a number changes.
     pub(crate) async fn recognise(&self, tx: &mut Tx, peer: &Peer) -> Result<Option<Met>, Fault> {
         let names = Names::of(self.key, peer);
         let known = store::contacts::find(tx, self.org, names.phone_mac(), names.lid_mac()).await?;
         let (id, twin) = match known.as_slice() {
             [] => return Ok(None),
+            [one] if one.is_another_at(&names) => {
+                self.forget_phone(tx, &names).await?;
+                let id = self.insert(tx, &names).await?;
+                (id, Some(one.id))
+            }
             [one] => {
                 self.learn(tx, one, &names).await?;
                 (one.id, None)
             }
-            [one, other, ..] if one.has_lid || other.has_phone => {
-                store::contacts::refuse_alike(tx, self.org, one.id, other.id).await?;
-                (one.id, Some(other.id))
+            [one, other, ..] if one.is_another_at(&names) => {
+                self.learn(tx, other, &names).await?;
+                (other.id, Some(one.id))
             }
+            [one, other, ..] if one.lid_mac.is_some() => (one.id, Some(other.id)),
             [one, other, ..] => {
                 store::contacts::merge(tx, self.org, one.id, other.id).await?;
                 self.learn(tx, one, &names).await?;
-                let (of, ids) = ((self.org, self.session), (one.id, other.id));
-                events::merged(tx, self.key, of, ids, peer, self.clock).await?;
+                self.merged(tx, one.id, other.id, peer).await?;
                 (one.id, None)
             }
         };
+        if let Some(twin) = twin {
+            store::contacts::refuse_alike(tx, self.org, id, twin).await?;
+        }
         Ok(Some(Met { id, twin }))
     }
 
+    /// Completes the merging of `other` into `one`: names and event.
+    async fn merged(
+        &self,
+        tx: &mut Tx,
+        one: ContactId,
+        other: ContactId,
+        peer: &Peer,
+    ) -> Result<(), Fault> {
+        self.inherit(tx, one, other).await?;
+        let of = (self.org, self.session);
+        events::merged(tx, self.key, of, (one, other), peer, self.clock).await
+    }
+
+    async fn insert(&self, tx: &mut Tx, names: &Names<'_>) -> Result<ContactId, Fault> {
+        let id = ContactId::new(self.clock);
+        let (phone, lid) = (self.phone(id, names), self.lid(id, names));
+        let now = self.clock.now();
+        let times = (now, names.is_stated.then_some(now));
+        store::contacts::insert(tx, self.org, id, phone.as_ref(), lid.as_ref(), times).await?;
+        Ok(id)
+    }
+
+    /// Adds the names that are not known of the contact. A phone that WhatsApp did not state replaces none.
     async fn learn(
         &self,
         tx: &mut Tx,
         known: &ContactMatch,
         names: &Names<'_>,
     ) -> Result<(), Fault> {
-        let (org, id) = (self.org, known.id);
-        if let Some(phone) = self.phone(id, names).filter(|_| !known.has_phone) {
-            store::contacts::learn_phone(tx, org, id, &phone).await?;
+        let has_phone = known.has_phone(names);
+        let is_new = if names.is_stated {
+            !(has_phone && known.is_canonical)
+        } else {
+            known.phone_mac.is_none()
+        };
+        let phone = self.phone(known.id, names).filter(|_| is_new);
+        let lid = self.lid(known.id, names);
+        let lid = lid.filter(|_| known.lid_mac.is_none());
+        if phone.is_none() && lid.is_none() {
+            return Ok(());
         }
-        if let Some(lid) = self.lid(id, names).filter(|_| !known.has_lid) {
-            store::contacts::learn_lid(tx, org, id, &lid).await?;
+        if phone.is_some() && !has_phone {
+            self.forget_phone(tx, names).await?;
+        }
+        let (org, now) = (self.org, self.clock.now());
+        let canonical_at = phone.is_some() && names.is_stated;
+        let canonical_at = canonical_at.then_some(now);
+        store::contacts::learn(
+            tx,
+            org,
+            known.id,
+            phone.as_ref(),
+            lid.as_ref(),
+            canonical_at,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Takes the phone from the row that has it, before another one gets it.
+    async fn forget_phone(&self, tx: &mut Tx, names: &Names<'_>) -> Result<(), Fault> {
+        if let Some(mac) = names.phone_mac() {
+            store::contacts::forget_phone(tx, self.org, &mac).await?;
         }
         Ok(())
     }
@@ -162,6 +223,26 @@ const LID: &str = "contact.lid";
 struct Names<'p> {
     phone: Option<(&'p Phone, [u8; 32])>,
     lid: Option<(&'p str, [u8; 32])>,
+    /// WhatsApp stated the phone, which is in its canonical form then.
+    is_stated: bool,
+}
+
+impl ContactMatch {
+    /// Returns whether this phone is the contact's, and not another spelling of it.
+    fn has_phone(&self, names: &Names<'_>) -> bool {
+        names
+            .phone_mac()
+            .is_some_and(|mac| self.phone_mac.as_deref() == Some(&mac))
+    }
+
+    /// Returns whether these are the names of another person, although the phone was known as a spelling of this contact's.
+    fn is_another_at(&self, names: &Names<'_>) -> bool {
+        let lids = (self.lid_mac.as_deref(), names.lid_mac());
+        let (Some(own), Some(theirs)) = lids else {
+            return false;
+        };
+        own != theirs && names.phone.is_some() && !self.has_phone(names)
+    }
 }
 
 impl<'p> Names<'p> {
@@ -170,6 +251,7 @@ impl<'p> Names<'p> {
         Self {
             phone: phone.map(|phone| (phone, phone_mac(key, phone))),
             lid: lid.map(|lid| (lid, lid_mac(key, lid))),
+            is_stated: true,
         }
     }
 

@@ -144,7 +144,11 @@ async fn receive(
         clock,
         session: lease.session,
     };
-    let writer = book.meet(tx, &inbound.from).await?;
+    let writer = if inbound.phone_is_derived {
+        book.meet_derived(tx, &mut inbound.from).await?
+    } else {
+        book.meet(tx, &inbound.from).await?
+    };
     let group_mac = inbound
         .group
         .as_ref()
@@ -153,6 +157,7 @@ async fn receive(
         org: lease.org,
         session: lease.session,
         to_mac: &group_mac.unwrap_or_else(|| contacts::mac(key, &inbound.from)),
+        contact: group_mac.is_none().then_some(writer.id),
     };
     let timed = match &group_mac {
         Some(group) => TimedChat::Group(group),
@@ -170,6 +175,7 @@ async fn receive(
         group_mac,
         contact: writer.id,
     };
+    let names = std::mem::take(&mut inbound.names);
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
     let mut message = Message {
         contact: Some(writer.id),
@@ -179,14 +185,23 @@ async fn receive(
         return Ok(());
     };
     said.keep(tx, of, timed, known).await?;
-    if message.group.is_none() {
-        store::contacts::touch(tx, lease.org, writer.id, now).await?;
-    }
+    let known = match message.group {
+        None => store::contacts::people::touch(tx, lease.org, writer.id, now).await?,
+        Some(_) => store::contacts::people::names(tx, lease.org, writer.id).await?,
+    };
+    let heard = match known {
+        Some(known) => Some(book.learn_names(tx, writer.id, &known, names).await?),
+        None => None,
+    };
     let sent_at = message.sent_at.unwrap_or(at);
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
     let media = file.map(|file| file.json());
-    events::received(tx, key, &message, media, clock).await?;
+    let called = heard.as_ref().map(|heard| &heard.called);
+    events::received(tx, key, &message, (called, media), clock).await?;
+    if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
+        events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
+    }
     if message.group.is_none() {
         opt_out::take(tx, key, writer, &message, clock).await?;
     }

@@ -11,6 +11,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
+//! | [`people`], `plain` | contacts from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
@@ -45,6 +46,8 @@ pub mod model;
 pub mod organisations;
 mod outage;
 pub mod outbound;
+pub mod people;
+mod plain;
 pub mod preview;
 mod private;
 mod queries;

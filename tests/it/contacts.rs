@@ -124,18 +124,19 @@ async fn a_contact_without_a_known_number_is_written_to_by_their_id(
     world.finish().await
 }
 
-/// Makes two contacts of one person: the contact writes without a phone number, then we write to the
-/// number. Returns the contact ids, first the one by LID, then the one by phone number.
-async fn met_twice(world: &World, session: &str, words: &str) -> Result<(String, String)> {
+/// Makes two contacts of one person: the contact writes without a phone number, and a message waits for the
+/// number. Returns the contact ids, first the one by LID, then the one by phone number, and the message's id.
+async fn met_twice(world: &World, session: &str, words: &str) -> Result<(String, String, String)> {
     let receiver = world.endpoint(&["message.received"]).await?;
     world.simulator.say(CONTACT, NUMBER, words).await?;
     let told = receiver.wait_for("message.received", 1).await?;
     let by_lid = contact_of(message(&told[0]))?;
+    world.api.disconnect(session).await?;
+    world.api.session_in(session, "stopped").await?;
     let sent = world.api.send_kind(session, CONTACT, text("Hello")).await?;
-    world.api.message_at(&sent.id, "sent").await?;
     let by_phone = contact_of(&world.api.whole_message(&sent.id).await?)?;
     assert_ne!(by_lid, by_phone);
-    Ok((by_lid, by_phone))
+    Ok((by_lid, by_phone, sent.id))
 }
 
 async fn two_contacts_who_turn_out_to_be_one_become_one(backing: Backing) -> Result<Finished> {
@@ -143,7 +144,10 @@ async fn two_contacts_who_turn_out_to_be_one_become_one(backing: Backing) -> Res
     let receiver = world
         .endpoint(&["message.received", "contact.merged"])
         .await?;
-    let (by_lid, by_phone) = met_twice(&world, &session, "one").await?;
+    let (by_lid, by_phone, sent) = met_twice(&world, &session, "one").await?;
+    // The number is looked up before the message leaves.
+    world.api.connect(&session).await?;
+    world.api.message_at(&sent, "sent").await?;
     world.simulator.say(CONTACT, NUMBER, "two").await?;
     let merged = receiver.wait_for("contact.merged", 1).await?;
     let data = &merged[0].body["data"];
@@ -183,9 +187,11 @@ async fn an_opt_out_of_either_of_two_holds_for_the_one_they_become(
     let receiver = world
         .endpoint(&["contact.merged", "contact.opted_out"])
         .await?;
-    let (by_lid, by_phone) = met_twice(&world, &session, "STOP").await?;
+    let (by_lid, by_phone, sent) = met_twice(&world, &session, "STOP").await?;
     receiver.wait_for("contact.opted_out", 1).await?;
-    world.simulator.say(CONTACT, NUMBER, "two").await?;
+    world.api.connect(&session).await?;
+    let failed = world.api.message_at(&sent, "failed").await?;
+    assert_eq!(failed.error_code(), "recipient_opted_out");
     receiver.wait_for("contact.merged", 1).await?;
     for to in [CONTACT, &by_lid, &by_phone] {
         let message =
@@ -199,7 +205,9 @@ async fn an_opt_out_of_either_of_two_holds_for_the_one_they_become(
 async fn a_number_check_shows_that_two_contacts_are_one(backing: Backing) -> Result<Finished> {
     let (world, session) = linked(backing, false).await?;
     let receiver = world.endpoint(&["contact.merged"]).await?;
-    let (by_lid, by_phone) = met_twice(&world, &session, "one").await?;
+    let (by_lid, by_phone, _) = met_twice(&world, &session, "one").await?;
+    world.api.connect(&session).await?;
+    world.api.session_in(&session, "connected").await?;
     let path = format!("/v1/sessions/{session}/number-checks");
     let checked = world.api.post(&path, &json!({ "phone": CONTACT })).await?;
     let checked: Value = checked.into(200)?;

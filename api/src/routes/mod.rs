@@ -8,6 +8,7 @@ use crate::problem::{Code, Problem};
 
 pub mod api_keys;
 pub mod chats;
+pub mod contacts;
 pub mod deliveries;
 pub mod endpoints;
 pub mod groups;
@@ -30,6 +31,8 @@ pub enum Group {
     ApiKeys,
     /// WhatsApp numbers that are linked to this gateway. The gateway is a linked device of each phone.
     Sessions,
+    /// The people and businesses that you wrote to, or that wrote to you.
+    Contacts,
     /// Outbound and inbound messages. Each number sends one message at a time, with a random gap between two.
     Messages,
     /// Images, videos, audio files and documents, outbound and inbound.

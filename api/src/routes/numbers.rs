@@ -27,8 +27,11 @@ pub struct NewNumberCheck {
 pub struct NumberCheck {
     /// Always `number_check`.
     pub object: String,
-    /// The number in E.164.
+    /// The number in E.164, as WhatsApp writes it: another spelling of the number that you asked for leads to it. As you
+    /// asked, if it is not registered.
     pub phone: String,
+    /// The number that you asked for.
+    pub requested_phone: String,
     /// Whether it is registered on WhatsApp.
     pub on_whatsapp: bool,
     /// WhatsApp's own id of the account (LID), if WhatsApp shared it.
@@ -47,8 +50,8 @@ impl Numbers {
     /// Check whether a phone number is registered on WhatsApp.
     ///
     /// A session can check ten numbers at once and then one every three seconds, because WhatsApp restricts
-    /// numbers that check too many. A result is cached for one day. You need no check before you send: a message
-    /// to a number that is not on WhatsApp fails.
+    /// numbers that check too many. A result is cached for one day. You need no check before you send: the gateway
+    /// looks up a new number before the first message to it, which fails with `recipient_not_on_whatsapp` if the number is not on WhatsApp.
     #[oai(
         path = "/:id/number-checks",
         method = "post",
@@ -68,7 +71,8 @@ impl Numbers {
             .map_err(|error| of_ask(error, (Code::NumberCheckPaced, limits::NUMBER_CHECKS)))?;
         Ok(Success::of(NumberCheck {
             object: "number_check".to_owned(),
-            phone: phone.as_str().to_owned(),
+            phone: checked.phone.as_str().to_owned(),
+            requested_phone: phone.as_str().to_owned(),
             on_whatsapp: checked.on_whatsapp,
             lid: checked.lid,
             checked_at: Timestamp(checked.at),

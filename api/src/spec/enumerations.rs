@@ -46,9 +46,10 @@ pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
 }
 
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
-const FAILURES: [&str; 25] = [
+const FAILURES: [&str; 26] = [
     "not_in_group",
     "recipient_opted_out",
+    "recipient_not_on_whatsapp",
     "invalid_recipient",
     "unsupported_content",
     "media_url_not_found",

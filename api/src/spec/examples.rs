@@ -101,11 +101,13 @@ fn session(name: &str) -> Option<Value> {
         "NewUncertainSends" => json!({ "policy": "hold" }),
         "NewPairingCode" => json!({ "phone": PHONE }),
         "NewNumberCheck" => json!({ "phone": CONTACT }),
-        "NumberCheck" => json!({ "object": "number_check", "phone": CONTACT, "on_whatsapp": true,
-            "lid": "100000087654321", "checked_at": AT }),
         "NewPhoneNumber" => json!({ "phone": "06 12 34 56 78", "country": "FR" }),
         "PhoneNumber" => json!({ "object": "phone_number", "phone": "+33612345678",
             "formatted": "+33 6 12 34 56 78", "country": "FR", "valid": true }),
+        "NumberCheck" => {
+            json!({ "object": "number_check", "phone": CONTACT, "requested_phone": CONTACT, "on_whatsapp": true,
+            "lid": "100000087654321", "checked_at": AT })
+        }
         "WhatsAppGroup" => {
             json!({ "id": "120363041234567890@g.us", "object": "group", "subject": "Team", "members": 12,
             "admins_only": false })
@@ -180,7 +182,10 @@ fn webhook(name: &str) -> Option<Value> {
 
 fn event(name: &str) -> Option<Value> {
     let (kind, data) = match name {
-        "MessageEvent" => ("message.received", json!({ "message": received() })),
+        "MessageEvent" => (
+            "message.received",
+            json!({ "message": received(), "contact": of_schema("ContactShown")? }),
+        ),
         "MediaEvent" => ("media.available", json!({ "media": arrived()? })),
         "MediaEventBody" => return Some(json!({ "media": arrived()? })),
         "SessionEvent" => (
@@ -200,7 +205,24 @@ fn event(name: &str) -> Option<Value> {
         "ContactEventBody" => return Some(json!({ "contact": of_schema("ContactShown")? })),
         "ContactShown" => {
             return Some(
-                json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321" }),
+                json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321",
+                "name": "Ada", "push_name": "Ada" }),
+            );
+        }
+        "Contact" => {
+            return Some(
+                json!({ "id": CONTACT_ID, "object": "contact", "name": "Ada Lovelace", "push_name": "Ada", "phone": CONTACT,
+                "lid": "100000087654321", "metadata": { "customer": "1815" }, "opted_out": false, "created_at": AT }),
+            );
+        }
+        "ContactList" => return Some(list(&of_schema("Contact")?)),
+        "ContactChange" => {
+            return Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }));
+        }
+        "ContactAvatar" => {
+            return Some(
+                json!({ "object": "avatar", "contact_id": CONTACT_ID, "picture_id": "1764500000",
+                "url": "https://pps.whatsapp.net/v/t61.24694-24/picture.jpg" }),
             );
         }
         "EndpointEventBody" => return Some(json!({ "endpoint": of_schema("EndpointShown")? })),
@@ -274,6 +296,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "check_number" => "NewNumberCheck",
         "normalise_phone_number" => "NewPhoneNumber",
+        "change_contact" => "ContactChange",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

@@ -29,6 +29,36 @@ impl Phone {
     }
 }
 
+/// What people are called at WhatsApp.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SenderNames {
+    /// The name that the person chose.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub push_name: Option<String>,
+    /// The name of a business that WhatsApp verified.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified_name: Option<String>,
+}
+
+impl SenderNames {
+    /// Maximum length of a name, in characters.
+    const MAX: usize = 100;
+
+    /// Returns these names without control characters and without what is beyond the maximum. An empty name is
+    /// none.
+    pub fn new(push_name: Option<&str>, verified_name: Option<&str>) -> Self {
+        let plain = |name: &str| {
+            let name: String = name.chars().filter(|char| !char.is_control()).collect();
+            let name: String = name.trim().chars().take(Self::MAX).collect();
+            (!name.is_empty()).then_some(name)
+        };
+        Self {
+            push_name: push_name.and_then(plain),
+            verified_name: verified_name.and_then(plain),
+        }
+    }
+}
+
 /// A person. At least one of the two fields is set.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {

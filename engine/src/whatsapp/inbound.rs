@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::wire::Ballot;
 use crate::{
-    content::{Content, Context, Group, Peer},
+    content::{Content, Context, Group, Peer, SenderNames},
     media::Remote,
     sealed::sealed_debug,
 };
@@ -37,6 +37,11 @@ pub struct Inbound {
     pub id: String,
     /// The account that wrote it. Of an own message, the one that it was written to; in a group, nobody.
     pub from: Peer,
+    /// The message itself did not name the phone. It is what was known of the LID before, and may be another spelling
+    /// than WhatsApp's own.
+    pub phone_is_derived: bool,
+    /// What that account is called, as far as the message says.
+    pub names: SenderNames,
     /// The group that it was written in.
     pub group: Option<Group>,
     /// What it carries.

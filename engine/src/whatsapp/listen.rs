@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{Content, Group, Peer, Target},
+    content::{Content, Group, Peer, SenderNames, Target},
     ids::MediaId,
 };
 
@@ -132,19 +132,22 @@ pub(super) async fn with_sender(
         return None;
     }
     let source = &info.source;
-    let from = if source.is_from_me && group(info).is_some() {
-        peer_of(std::iter::empty())
+    let (from, phone_is_derived) = if source.is_from_me && group(info).is_some() {
+        (peer_of(std::iter::empty()), false)
     } else {
-        let from = peer(client, info).await;
+        let (from, phone_is_derived) = peer(client, info).await;
         if from.phone.is_none() && from.lid.is_none() {
             tracing::warn!("left out a message whose other side has neither phone nor LID");
             return None;
         }
-        from
+        (from, phone_is_derived)
     };
     let read = with_phones(client, read).await;
     let device = client.pn().map_or(0, |me| me.device);
-    Some(inbound(info, &own(client), device, from, read))
+    Some(Inbound {
+        phone_is_derived,
+        ..inbound(info, &own(client), device, from, read)
+    })
 }
 
 /// Returns whether it is part of a chat: with another person, or in a group.
@@ -208,6 +211,8 @@ fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -
         own,
         id: storable(&info.id),
         from,
+        phone_is_derived: false,
+        names: sender_names(info),
         group,
         content,
         context,
@@ -218,6 +223,13 @@ fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }
+}
+
+/// Returns what the sender is called.
+fn sender_names(info: &MessageInfo) -> SenderNames {
+    let verified = info.verified_name.as_ref();
+    let verified = verified.and_then(|verified| verified.name.as_deref());
+    SenderNames::new(Some(&info.push_name), verified)
 }
 
 /// Corrects a target, which was read from the writer's point of view, to this number's point of
@@ -288,8 +300,8 @@ async fn with_phones(client: &Client, mut read: Read) -> Read {
 }
 
 /// Returns phone and LID of the sender, or of the recipient of an own message, as far as this stanza or an
-/// earlier one contained them.
-async fn peer(client: &Client, info: &MessageInfo) -> Peer {
+/// earlier one contained them, and whether the phone is from an earlier one.
+async fn peer(client: &Client, info: &MessageInfo) -> (Peer, bool) {
     let source = &info.source;
     let (name, other) = if source.is_from_me {
         let other = source.recipient_alt.as_ref();
@@ -298,14 +310,16 @@ async fn peer(client: &Client, info: &MessageInfo) -> Peer {
         (&source.sender, source.sender_alt.as_ref())
     };
     let mut peer = peer_of([Some(name), other].into_iter().flatten());
-    if peer.phone.is_some() == peer.lid.is_some() {
-        return peer;
+    let has_phone = peer.phone.is_some();
+    if has_phone == peer.lid.is_some() {
+        return (peer, false);
     }
     if let Ok(Some(entry)) = client.get_lid_pn_entry(&name.to_non_ad()).await {
         peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
         peer.lid.get_or_insert_with(|| entry.lid.to_string());
     }
-    peer
+    let phone_is_derived = peer.phone.is_some() && !has_phone;
+    (peer, phone_is_derived)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //! | `handle`, `connection` | what all connections of the process share; one connection |
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
-//! | `find`, `timelock` | whether a number has an account; whether this number may open new chats |
+//! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
 //! | `groups` | the groups that the number is in |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
@@ -27,6 +27,7 @@
 //! stored.
 
 mod address;
+mod avatar;
 mod connect;
 mod connect_bucket;
 mod connect_limiter;
@@ -58,6 +59,7 @@ mod wire;
 
 pub use self::{
     address::{NotAllowed, ServerAddress},
+    avatar::Avatar,
     connect::{ConnectionOptions, PairingError},
     connect_bucket::Connects,
     connect_limiter::{UNLINKED, Urgency},

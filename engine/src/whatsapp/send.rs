@@ -185,7 +185,7 @@ impl Connection {
 
 /// Returns the JID to give to the library. Prefers the phone: the library converts it to the LID
 /// exactly when the account uses LIDs, and the server refuses a mix of both.
-fn address(to: &Recipient) -> Option<Jid> {
+pub(super) fn address(to: &Recipient) -> Option<Jid> {
     match to {
         Recipient::Person(peer) => person(peer),
         Recipient::Group(group) => Some(Jid::group(group.id())),

@@ -17,7 +17,7 @@ use crate::{
     error::Fault,
     events::emit::{NewEvent, emit},
     messages::shown::shown,
-    model::{MediaStatus, Message, Status, event::EventType, rfc3339},
+    model::{MediaStatus, Message, Status, contact::Called, event::EventType, rfc3339},
 };
 
 /// Writes the event of a message's present status.
@@ -33,15 +33,19 @@ pub(crate) async fn message(
     Ok(())
 }
 
-/// Writes the event of a message that WhatsApp delivered, with the file that it announced.
+/// Writes the event of a message that WhatsApp delivered, with what its sender is called and the file that it
+/// announced.
 pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    media: Option<Value>,
+    (called, media): (Option<&Called>, Option<Value>),
     clock: &Clock,
 ) -> Result<(), Fault> {
     if let Some(mut event) = of_message(message) {
+        if let (Some(called), Some(id)) = (called, message.contact) {
+            event.data["contact"] = shown_person(id, &message.peer, called);
+        }
         if let Some(media) = media {
             event.data["media"] = media;
         }
@@ -60,7 +64,7 @@ pub(crate) async fn written_by_owner(
     clock: &Clock,
 ) -> Result<(), Fault> {
     if !matches!(message.content, Content::Undecryptable {}) {
-        received(tx, key, message, media, clock).await?;
+        received(tx, key, message, (None, media), clock).await?;
     }
     if let Some(kind) = of_content(&message.content) {
         emit(tx, key, of_kind(message, kind), clock).await?;
@@ -223,6 +227,42 @@ fn shown_contact(id: ContactId, names: &Peer) -> Value {
         shown["lid"] = json!(lid);
     }
     shown
+}
+
+/// Returns the JSON of a contact with its names.
+fn shown_person(id: ContactId, names: &Peer, called: &Called) -> Value {
+    let mut shown = shown_contact(id, names);
+    let names = [
+        ("name", called.name()),
+        ("push_name", called.push_name.as_deref()),
+        ("verified_name", called.verified_name.as_deref()),
+    ];
+    for (field, name) in names {
+        if let Some(name) = name {
+            shown[field] = json!(name);
+        }
+    }
+    shown
+}
+
+/// Writes the event of a contact whose names at WhatsApp have changed.
+pub(crate) async fn renamed(
+    tx: &mut Tx,
+    key: &DataKey,
+    id: ContactId,
+    said: &Message,
+    called: &Called,
+    clock: &Clock,
+) -> Result<(), Fault> {
+    let event = NewEvent {
+        org: said.org,
+        session: Some(said.session),
+        message: None,
+        kind: EventType::ContactUpdated,
+        data: json!({ "contact": shown_person(id, &said.peer, called) }),
+    };
+    emit(tx, key, event, clock).await?;
+    Ok(())
 }
 
 /// Writes the event of a contact's opt-out or opt-in, with both names that WhatsApp knows the contact

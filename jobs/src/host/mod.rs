@@ -13,6 +13,7 @@
 //! | [`fence`] | dropping the sessions when the fence no longer holds |
 //! | `null_sink` | the lanes without WhatsApp, to measure them (sandbox builds) |
 
+mod addressee;
 mod attach;
 mod balance;
 mod change;

@@ -16,7 +16,7 @@ use crate::{
     crash,
     error::{Fault, if_readable},
     events,
-    host::{job::SendMessage, settle},
+    host::{addressee::Addressing, job::SendMessage, settle},
     messages::{
         self, target,
         unreadable::{self, Named},
@@ -61,6 +61,8 @@ pub(crate) struct Claimed {
     pub(crate) resends: i64,
     /// The recipient opted out after the message was accepted.
     pub(crate) opted_out: bool,
+    /// What has to be done before it can be sent.
+    pub(crate) addressing: Addressing,
 }
 
 impl Claimed {
@@ -89,10 +91,13 @@ async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claim
     let claimed = store::messages::claimed(&mut conn, job.org, job.message).await?;
     drop(conn);
     claimed
-        .map(|(stored, opted_out)| {
+        .map(|(stored, known)| {
+            let (resends, opted_out) = (stored.resends, known.opted_out);
+            let message = messages::sealed::open(&key, stored)?;
             Ok(Claimed {
-                resends: stored.resends,
-                message: messages::sealed::open(&key, stored)?,
+                addressing: Addressing::of(&key, &message, known)?,
+                message,
+                resends,
                 opted_out,
             })
         })

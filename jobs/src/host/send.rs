@@ -8,11 +8,10 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     crash,
     host::{
-        attach, fence,
+        addressee, attach, fence,
         job::SendMessage,
         outcome::{self, Outcome},
     },
-    messages::opt_out,
     model::Message,
     preview,
     queue::job_result::{Doing as _, Done, JobResult},
@@ -55,16 +54,18 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
     }
     // Until this guard is dropped, receipts of the message wait, so that its outcome is committed first.
     let (_in_flight, verdicts) = InFlight::begin(&running.in_flight, &claimed.message.wa_id);
-    let sending = Send {
-        services: &services,
-        running: &running,
-        job: &job,
-        message: &claimed.message,
-    };
-    let outcome = if claimed.opted_out {
-        Outcome::Failed(opt_out::CODE.to_owned())
-    } else {
-        sending.run(verdicts).await
+    let addressed = addressee::settle(&services, &running, &job, &mut claimed).await;
+    let outcome = match addressed.doing("addressing a message")? {
+        Err(outcome) => outcome,
+        Ok(()) => {
+            let sending = Send {
+                services: &services,
+                running: &running,
+                job: &job,
+                message: &claimed.message,
+            };
+            sending.run(verdicts).await
+        }
     };
     let outcome = claimed.unknown_if_resent(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await
@@ -103,9 +104,7 @@ impl Send<'_> {
     }
 
     fn is_expired(&self) -> bool {
-        self.message
-            .expires_at
-            .is_some_and(|at| at < self.services.clock().now())
+        self.message.is_expired(self.services.clock().now())
     }
 
     /// Waits until both gates are open, and shows typing shortly before. Returns false if the session is

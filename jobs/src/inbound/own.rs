@@ -50,19 +50,25 @@ pub(super) async fn receive(
         clock,
         session: lease.session,
     };
+    // Two repeats may come at the same time, through the hook and from the phone. The second one waits here. The lane is
+    // locked before a contact, as a send does.
+    store::lanes::lock(tx, lease.org, lease.session).await?;
     let (to, to_mac) = match &inbound.group {
         Some(group) => (None, messages::sealed::group_mac(key, group)),
         None => {
-            let to = book.meet(tx, &inbound.from).await?;
+            let to = if inbound.phone_is_derived {
+                book.meet_derived(tx, &mut inbound.from).await?
+            } else {
+                book.meet(tx, &inbound.from).await?
+            };
             (Some(to), contacts::mac(key, &inbound.from))
         }
     };
-    // Two repeats may come at the same time, through the hook and from the phone. The second one waits here.
-    store::lanes::lock(tx, lease.org, lease.session).await?;
     let chat = Chat {
         org: lease.org,
         session: lease.session,
         to_mac: &to_mac,
+        contact: to.map(|to| to.id),
     };
     let timed = match to {
         Some(to) => TimedChat::With(to.id),

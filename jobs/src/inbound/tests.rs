@@ -1,6 +1,6 @@
 //! Repeats of a message that could not be decrypted.
 
-use passerelle_engine::content::{Context, Peer, Phone};
+use passerelle_engine::content::{Context, Peer, Phone, SenderNames};
 
 use super::*;
 use crate::{organisations, sessions, settings::MediaSettings, testing};
@@ -39,6 +39,8 @@ async fn of_two_repeats_at_once_one_is_reported() {
                     phone: Phone::parse("+491510000001"),
                     lid: None,
                 },
+                phone_is_derived: false,
+                names: SenderNames::default(),
                 group: None,
                 content: content.clone(),
                 context: Context::default(),

@@ -7,13 +7,13 @@
 //! The list follows the carriers' practice for SMS, in the languages most used on WhatsApp.
 
 use passerelle_engine::{clock::Clock, content::Content, store::Tx, vault::DataKey};
-use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{
     contacts::Met,
     error::Fault,
     events,
     model::{Message, event::EventType},
+    plain::plain,
     store,
 };
 
@@ -80,17 +80,6 @@ pub(crate) fn wish(content: &Content) -> Option<Wish> {
     } else {
         is_one_of(&IN).then_some(Wish::In)
     }
-}
-
-/// Removes case, accents, invisible characters, punctuation and extra white space.
-fn plain(text: &str) -> String {
-    let letters: String = text
-        .nfkd()
-        .filter(|char| !is_combining_mark(*char))
-        .filter(|char| char.is_alphanumeric() || char.is_whitespace())
-        .flat_map(char::to_lowercase)
-        .collect();
-    letters.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Applies the wish that a contact's message expresses, as part of this transaction. Emits an event only if

@@ -28,7 +28,7 @@ struct Side {
 }
 
 /// Encrypts the other side of a message.
-fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
+pub(crate) fn seal_side(key: &DataKey, message: &Message) -> Result<Vec<u8>, Fault> {
     let side = Side {
         peer: message.peer.clone(),
         group: message.group.clone(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use passerelle_engine::{
     clock::{Clock, Millis},
     content::{Content, Edit, Reply, Summary, Target},
-    ids::{MessageId, OrgId, SessionId},
+    ids::{ContactId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::{DataKey, Place},
     whatsapp::inbound::Inbound,
@@ -66,6 +66,8 @@ pub(crate) struct Chat<'c> {
     pub(crate) org: OrgId,
     pub(crate) session: SessionId,
     pub(crate) to_mac: &'c [u8; 32],
+    /// The person; `None` for a group.
+    pub(crate) contact: Option<ContactId>,
 }
 
 /// Fills in the target of `content`. Returns until when the content may be sent, if there is a limit.
@@ -122,9 +124,11 @@ async fn find(
         org,
         session,
         to_mac,
+        contact,
     } = chat;
     let mut conn = services.store().read(org).await?;
-    let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to_mac).await? else {
+    let to = (to_mac, contact);
+    let Some(stored) = store::targets::in_chat(&mut conn, org, session, id, to).await? else {
         return Ok(Err(TargetError::NotFound));
     };
     Ok(visible(messages::sealed::open(key, stored)?))
@@ -224,10 +228,12 @@ async fn known(
         org,
         session,
         to_mac,
+        contact,
     } = chat;
     let id = &target.wa_message_id;
     if target.from_me {
-        return Ok(store::targets::written_to(tx, org, session, id, to_mac).await?);
+        let to = (to_mac, contact);
+        return Ok(store::targets::written_to(tx, org, session, id, to).await?);
     }
     if let Some(member) = &target.participant {
         let sender = messages::sealed::sender_mac(key, member);

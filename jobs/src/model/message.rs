@@ -179,6 +179,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// Returns whether the message is not to be sent any more.
+    pub(crate) fn is_expired(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|at| at < now)
+    }
+
     /// Returns the recipient.
     pub fn recipient(&self) -> Recipient {
         match &self.group {

@@ -20,6 +20,7 @@ macro_rules! words {
     )*};
 }
 
+pub mod contact;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The result of a number check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
+    /// The number as WhatsApp writes it; as it was asked if it has no WhatsApp.
+    pub phone: Phone,
     /// Whether it has WhatsApp.
     pub on_whatsapp: bool,
     /// WhatsApp's own id of the account, if WhatsApp returned it.
@@ -21,28 +23,42 @@ pub struct Checked {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct NumberStatus {
     on_whatsapp: bool,
+    /// The number as WhatsApp writes it. Earlier versions did not keep it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    phone: Option<Phone>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     lid: Option<String>,
 }
 
 impl NumberStatus {
     pub(crate) fn of(peer: Option<Peer>) -> Self {
+        let on_whatsapp = peer.is_some();
+        let (phone, lid) = peer.map_or((None, None), |peer| (peer.phone, peer.lid));
         Self {
-            on_whatsapp: peer.is_some(),
-            lid: peer.and_then(|peer| peer.lid),
+            on_whatsapp,
+            phone,
+            lid,
         }
     }
 
-    /// Returns the phone and the LID of the number's owner.
-    pub(crate) fn names(&self, phone: &Phone) -> Peer {
-        Peer {
-            phone: Some(phone.clone()),
+    /// Returns whether the number has WhatsApp.
+    pub(crate) fn on_whatsapp(&self) -> bool {
+        self.on_whatsapp
+    }
+
+    /// Returns WhatsApp's own names of the number's owner. `None` if the number has no WhatsApp, or an earlier
+    /// version kept the answer without the canonical number.
+    pub(crate) fn names(&self) -> Option<Peer> {
+        let phone = self.phone.clone().filter(|_| self.on_whatsapp)?;
+        Some(Peer {
+            phone: Some(phone),
             lid: self.lid.clone(),
-        }
+        })
     }
 
-    pub(crate) fn at(self, at: Millis) -> Checked {
+    pub(crate) fn at(self, asked: &Phone, at: Millis) -> Checked {
         Checked {
+            phone: self.phone.unwrap_or_else(|| asked.clone()),
             on_whatsapp: self.on_whatsapp,
             lid: self.lid,
             at,

@@ -13,7 +13,10 @@ use crate::{
     error::Fault,
     media::outgoing::SourceError,
     messages::target::{self, Chat, TargetError},
-    outbound::request::{AcceptError, NewMessage},
+    outbound::{
+        recipient::Recipient,
+        request::{AcceptError, NewMessage},
+    },
     services::Services,
 };
 
@@ -48,14 +51,15 @@ impl About {
         services: &Services,
         key: &DataKey,
         new: &mut NewMessage,
-        to_mac: &[u8; 32],
+        to: &Recipient,
         now: Millis,
         org: OrgId,
     ) -> Result<Self, Fault> {
         let chat = Chat {
             org,
             session: new.session,
-            to_mac,
+            to_mac: &to.to_mac,
+            contact: to.contact,
         };
         let (mut until, mut refused, mut reply_to) = (Millis::MAX, None, None);
         match target::fill(services, key, chat, &mut new.content, now).await? {

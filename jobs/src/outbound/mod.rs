@@ -114,7 +114,7 @@ impl Draft {
         let now = services.clock().now();
         let to = Recipient::look_up(services, &key, org, &new.to).await?;
         let to = to.ok_or(AcceptError::NoContact)?;
-        let mut about = About::look_up(services, &key, &mut new, &to.to_mac, now, org).await?;
+        let mut about = About::look_up(services, &key, &mut new, &to, now, org).await?;
         let file = file(services, &key, org, &mut new).await?;
         let file = file.unwrap_or_else(|error| {
             about.refused = Some(Refused::Source(error));

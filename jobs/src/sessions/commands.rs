@@ -41,6 +41,8 @@ pub(crate) enum Command {
     PairingCode(Phone),
     /// Check whether a phone number has WhatsApp.
     Find(Phone),
+    /// Find the profile picture of a person.
+    Avatar(Recipient),
     /// List the groups that the number is in.
     Groups,
     /// Unlink the device.
@@ -177,7 +179,7 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
     }
     let rates = services.rates();
     let counted = match command {
-        Command::Find(_) => rates.numbers.count(id),
+        Command::Find(_) | Command::Avatar(_) => rates.numbers.count(id),
         Command::Groups => rates.groups.count(id),
         Command::Typing { .. } => rates.typing.count(id),
         _ => Ok(()),
@@ -210,6 +212,7 @@ async fn pass_on(
             let found = NumberStatus::of(connection.find(&phone).await?);
             Answer::Told(serde_json::to_string(&found)?)
         }
+        Command::Avatar(of) => Answer::Told(serde_json::to_string(&connection.avatar(&of).await?)?),
         Command::Groups => Answer::Told(serde_json::to_string(&connection.groups().await?)?),
         Command::Logout => connection.logout().await.map(|()| Answer::Done)?,
         Command::Mark { message, mark } => connection

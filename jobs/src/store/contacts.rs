@@ -10,6 +10,8 @@ use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::row::{self, Run as _};
 
+pub(crate) mod people;
+
 /// A phone or a LID of a contact: its look-up form and its sealed form.
 pub(crate) struct Address {
     pub(crate) mac: [u8; 32],
@@ -17,19 +19,23 @@ pub(crate) struct Address {
 }
 
 /// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
-/// one person. The one with the phone comes first. On PostgreSQL the lock keeps them from being erased until the
-/// transaction ends, because a message is about to name them.
+/// one person. The one with the phone comes first; another spelling of a phone leads to its contact. On PostgreSQL the lock
+/// keeps them from being erased until the transaction ends, because a message is about to name them.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
 ) -> Result<Vec<ContactMatch>, sqlx::Error> {
-    const FIND: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
-         ORDER BY phone_mac IS NULL, id LIMIT 2";
-    const FIND_LOCKED: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
-         ORDER BY phone_mac IS NULL, id LIMIT 2 FOR KEY SHARE";
-    sqlx::query_as(match tx.dialect() {
+    const FIND: &str = "SELECT m.id, m.phone_mac, m.lid_mac, m.canonical_at FROM contact c \
+         JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $3) \
+         ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2";
+    const FIND_LOCKED: &str = "SELECT m.id, m.phone_mac, m.lid_mac, m.canonical_at FROM contact c \
+         JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $3) \
+         ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2 FOR KEY SHARE";
+    let mut found: Vec<ContactMatch> = sqlx::query_as(match tx.dialect() {
         Dialect::Sqlite => FIND,
         Dialect::Postgres => FIND_LOCKED,
     })
@@ -37,61 +43,56 @@ pub(crate) async fn find(
     .bind(phone_mac.map(|mac| mac.to_vec()))
     .bind(lid_mac.map(|mac| mac.to_vec()))
     .fetch_all(tx.conn())
-    .await
+    .await?;
+    found.dedup_by_key(|contact| contact.id);
+    Ok(found)
 }
 
-/// A contact, and whether its phone and its LID are known.
-#[derive(Debug, Clone, Copy)]
+/// A contact, with the look-up forms of its phone and its LID.
+#[derive(Debug, Clone)]
 pub(crate) struct ContactMatch {
     pub(crate) id: ContactId,
-    pub(crate) has_phone: bool,
-    pub(crate) has_lid: bool,
+    pub(crate) phone_mac: Option<Vec<u8>>,
+    pub(crate) lid_mac: Option<Vec<u8>>,
+    /// Whether WhatsApp named the phone as the contact's own.
+    pub(crate) is_canonical: bool,
 }
 
 impl FromRow<'_, AnyRow> for ContactMatch {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let known = |column| {
-            let mac: Option<Vec<u8>> = row.try_get(column)?;
-            Ok::<_, sqlx::Error>(mac.is_some())
-        };
         Ok(Self {
             id: row::id(row, "id")?,
-            has_phone: known("phone_mac")?,
-            has_lid: known("lid_mac")?,
+            phone_mac: row.try_get("phone_mac")?,
+            lid_mac: row.try_get("lid_mac")?,
+            is_canonical: row.try_get::<Option<Millis>, _>("canonical_at")?.is_some(),
         })
     }
 }
 
-/// Stores the phone of a contact that was known by a LID alone.
-pub(crate) async fn learn_phone(
+/// Stores what became known of a contact: a phone, which replaces an earlier one, and a LID. `canonical_at` is when WhatsApp
+/// named the phone as the contact's own.
+pub(crate) async fn learn(
     tx: &mut Tx,
     org: OrgId,
     id: ContactId,
-    phone: &Address,
+    phone: Option<&Address>,
+    lid: Option<&Address>,
+    canonical_at: Option<Millis>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE contact SET phone_mac = $3, phone_sealed = $4 WHERE org_id = $1 AND id = $2 AND phone_mac IS NULL")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(phone.mac.to_vec())
-        .bind(phone.sealed.as_slice())
-        .run(tx)
-        .await
-}
-
-/// Stores the LID of a contact that was known by a phone alone.
-pub(crate) async fn learn_lid(
-    tx: &mut Tx,
-    org: OrgId,
-    id: ContactId,
-    lid: &Address,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE contact SET lid_mac = $3, lid_sealed = $4 WHERE org_id = $1 AND id = $2 AND lid_mac IS NULL")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(lid.mac.to_vec())
-        .bind(lid.sealed.as_slice())
-        .run(tx)
-        .await
+    sqlx::query(
+        "UPDATE contact SET phone_mac = coalesce($3, phone_mac), phone_sealed = coalesce($4, phone_sealed), \
+         lid_mac = coalesce($5, lid_mac), lid_sealed = coalesce($6, lid_sealed), \
+         canonical_at = coalesce($7, canonical_at) WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(phone.map(|address| address.mac.to_vec()))
+    .bind(phone.map(|address| address.sealed.clone()))
+    .bind(lid.map(|address| address.mac.to_vec()))
+    .bind(lid.map(|address| address.sealed.clone()))
+    .bind(canonical_at)
+    .run(tx)
+    .await
 }
 
 /// A contact as it is looked up for a recipient, with sealed values.
@@ -127,14 +128,15 @@ pub(crate) async fn read(
     .await
 }
 
-/// Returns the contact with this phone.
+/// Returns the contact with this phone, or the one of which this is another spelling.
 pub(crate) async fn by_phone(
     conn: &mut AnyConnection,
     org: OrgId,
     phone_mac: &[u8; 32],
 ) -> Result<Option<ContactRow>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, phone_sealed, lid_sealed FROM contact WHERE org_id = $1 AND phone_mac = $2",
+        "SELECT m.id, m.phone_sealed, m.lid_sealed FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND c.phone_mac = $2",
     )
     .bind(org.to_string())
     .bind(phone_mac.to_vec())
@@ -210,6 +212,7 @@ pub(crate) async fn merge(
     one: ContactId,
     other: ContactId,
 ) -> Result<(), sqlx::Error> {
+    lock(tx, org, one, other).await?;
     refuse_alike(tx, org, one, other).await?;
     for sql in [
         "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
@@ -228,7 +231,91 @@ pub(crate) async fn merge(
     Ok(())
 }
 
-/// If one of the two has opted out, opts out both.
+/// Makes `other` a further spelling of `one`'s phone. It keeps its phone, and leads to `one` with it from now on.
+pub(crate) async fn merge_spelling(
+    tx: &mut Tx,
+    org: OrgId,
+    one: ContactId,
+    other: ContactId,
+) -> Result<(), sqlx::Error> {
+    lock(tx, org, one, other).await?;
+    refuse_alike(tx, org, one, other).await?;
+    for sql in [
+        "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
+        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $3 UNION ALL SELECT id FROM contact WHERE merged_into = $3)",
+    ] {
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(one.to_string())
+            .bind(other.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Locks two contacts, so that an opt-out of one of them is seen by the statements after this one. SQLite needs no lock
+/// because it has one writer.
+async fn lock(
+    tx: &mut Tx,
+    org: OrgId,
+    one: ContactId,
+    other: ContactId,
+) -> Result<(), sqlx::Error> {
+    if tx.dialect() == Dialect::Postgres {
+        sqlx::query(
+            "SELECT id FROM contact WHERE org_id = $1 AND id IN ($2, $3) ORDER BY id FOR UPDATE",
+        )
+        .bind(org.to_string())
+        .bind(one.to_string())
+        .bind(other.to_string())
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(())
+}
+
+/// Inserts a further spelling of a contact's phone, unless another transaction was faster. It opts out with the contact.
+pub(crate) async fn insert_spelling(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    phone: &Address,
+    of: ContactId,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, created_at, merged_into, opted_out_at) \
+         SELECT $1, $2, $3, $4, $5, c.id, c.opted_out_at FROM contact c WHERE c.org_id = $2 AND c.id = $6",
+    )
+    .bind(id.to_string())
+    .bind(org.to_string())
+    .bind(phone.mac.to_vec())
+    .bind(phone.sealed.as_slice())
+    .bind(now)
+    .bind(of.to_string())
+    .run(tx)
+    .await
+}
+
+/// Takes a phone from the row that has it: a contact, or a spelling that leads to one.
+pub(crate) async fn forget_phone(
+    tx: &mut Tx,
+    org: OrgId,
+    phone_mac: &[u8; 32],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE contact SET phone_mac = NULL, phone_sealed = NULL, canonical_at = NULL WHERE org_id = $1 AND phone_mac = $2",
+    )
+    .bind(org.to_string())
+    .bind(phone_mac.to_vec())
+    .run(tx)
+    .await
+}
+
+/// If one of the two has opted out, opts out both, with every spelling of their phones.
 pub(crate) async fn refuse_alike(
     tx: &mut Tx,
     org: OrgId,
@@ -237,27 +324,29 @@ pub(crate) async fn refuse_alike(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE contact SET opted_out_at = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)) \
-         WHERE org_id = $1 AND id IN ($2, $3) AND opted_out_at IS NULL",
+         WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id IN ($2, $3) UNION ALL SELECT id FROM contact WHERE merged_into IN ($2, $3)) AND opted_out_at IS NULL",
     )
     .bind(org.to_string())
     .bind(one.to_string())
     .bind(other.to_string())
-    .run(tx)
+    .execute(tx.conn())
     .await
+    .map(drop)
 }
 
-/// Inserts a contact.
+/// Inserts a contact. `canonical_at` is when WhatsApp named the phone as the contact's own.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
     id: ContactId,
     phone: Option<&Address>,
     lid: Option<&Address>,
-    now: Millis,
+    (now, canonical_at): (Millis, Option<Millis>),
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, lid_mac, lid_sealed, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO contact (id, org_id, phone_mac, phone_sealed, lid_mac, lid_sealed, created_at, canonical_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(id.to_string())
     .bind(org.to_string())
@@ -266,27 +355,12 @@ pub(crate) async fn insert(
     .bind(lid.map(|address| address.mac.to_vec()))
     .bind(lid.map(|address| address.sealed.clone()))
     .bind(now)
+    .bind(canonical_at)
     .run(tx)
     .await
 }
 
-/// Records that the contact wrote to the number in a one-to-one chat: the customer-service window opens
-/// again.
-pub(crate) async fn touch(
-    tx: &mut Tx,
-    org: OrgId,
-    id: ContactId,
-    now: Millis,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE contact SET last_inbound_at = $3 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(now)
-        .run(tx)
-        .await
-}
-
-/// Opts the contact out; returns whether that is new.
+/// Opts the contact out, with every spelling of its phone. Returns whether that is new.
 pub(crate) async fn opt_out(
     tx: &mut Tx,
     org: OrgId,
@@ -294,24 +368,28 @@ pub(crate) async fn opt_out(
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id = $2 AND opted_out_at IS NULL",
+        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(now)
-    .changes(tx)
+    .execute(tx.conn())
     .await
+    .map(|done| done.rows_affected() > 0)
 }
 
-/// Opts the contact in; returns whether that is new.
+/// Opts the contact in, with every spelling of its phone. Returns whether that is new.
 pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id = $2 AND opted_out_at IS NOT NULL",
+        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NOT NULL",
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .changes(tx)
+    .execute(tx.conn())
     .await
+    .map(|done| done.rows_affected() > 0)
 }
 
 /// Returns whether the owner of this phone or LID has opted out.
@@ -321,7 +399,8 @@ pub(crate) async fn is_opted_out(
     to_mac: &[u8; 32],
 ) -> Result<bool, sqlx::Error> {
     let found = sqlx::query(
-        "SELECT id FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $2) AND opted_out_at IS NOT NULL",
+        "SELECT c.id FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $2) AND m.opted_out_at IS NOT NULL",
     )
     .bind(org.to_string())
     .bind(to_mac.to_vec())

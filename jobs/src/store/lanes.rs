@@ -31,7 +31,8 @@ pub(crate) async fn enter(
     let row = sqlx::query(
         "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1 \
          WHERE org_id = $1 AND session_id = $2 AND pending < $3 AND NOT EXISTS \
-         (SELECT 1 FROM contact WHERE org_id = $1 AND (phone_mac = $4 OR lid_mac = $4) AND opted_out_at IS NOT NULL) \
+         (SELECT 1 FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4) AND m.opted_out_at IS NOT NULL) \
          RETURNING last_seq, pending, next_at",
     )
     .bind(org.to_string())

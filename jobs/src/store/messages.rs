@@ -281,28 +281,75 @@ pub(crate) async fn plain(
     }))
 }
 
-/// Returns a message that a claim set to `sending`, and whether its recipient has opted out since the
-/// accept. `None` if it is deleted or no longer `sending`.
+/// Returns a message that a claim set to `sending`, and its recipient's contact. `None` if it is deleted or no longer
+/// `sending`.
 pub(crate) async fn claimed(
     conn: &mut AnyConnection,
     org: OrgId,
     id: MessageId,
-) -> Result<Option<(Stored, bool)>, sqlx::Error> {
+) -> Result<Option<(Stored, Addressee)>, sqlx::Error> {
     let row = sqlx::query(concat!(
-        "SELECT ",
+        "SELECT s.*, k.phone_mac, k.phone_sealed, k.lid_sealed, k.canonical_at, coalesce(k.opted_out_at, \
+         (SELECT max(m.opted_out_at) FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
+         WHERE c.org_id = $1 AND (c.phone_mac = s.to_mac OR c.lid_mac = s.to_mac))) AS opted_out_at FROM (SELECT ",
         columns!(),
-        ", (SELECT c.opted_out_at FROM contact c WHERE c.org_id = message.org_id \
-         AND (c.phone_mac = message.to_mac OR c.lid_mac = message.to_mac) AND c.opted_out_at IS NOT NULL) AS opted_out_at FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending'",
+        ", to_mac FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending') s \
+         LEFT JOIN contact k ON k.id = s.contact_id",
     ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)
     .await?;
-    row.map(|row| {
-        let opted_out_at: Option<Millis> = row.try_get("opted_out_at")?;
-        Ok((Stored::from_row(&row)?, opted_out_at.is_some()))
-    })
-    .transpose()
+    row.map(|row| Ok((Stored::from_row(&row)?, Addressee::from_row(&row)?)))
+        .transpose()
+}
+
+/// The contact that a claimed message goes to.
+pub(crate) struct Addressee {
+    pub(crate) opted_out: bool,
+    /// Whether WhatsApp named the contact's phone as its own.
+    pub(crate) is_canonical: bool,
+    /// The message goes to the contact's phone, not to another one that it was accepted for.
+    pub(crate) is_addressed: bool,
+    pub(crate) phone_sealed: Option<Vec<u8>>,
+    pub(crate) lid_sealed: Option<Vec<u8>>,
+}
+
+impl FromRow<'_, AnyRow> for Addressee {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let (phone, to): (Option<Vec<u8>>, Option<Vec<u8>>) =
+            (row.try_get("phone_mac")?, row.try_get("to_mac")?);
+        let at = |column| row.try_get::<Option<Millis>, _>(column);
+        Ok(Self {
+            opted_out: at("opted_out_at")?.is_some(),
+            is_canonical: at("canonical_at")?.is_some(),
+            is_addressed: phone == to,
+            phone_sealed: row.try_get("phone_sealed")?,
+            lid_sealed: row.try_get("lid_sealed")?,
+        })
+    }
+}
+
+/// Addresses a claimed message to this contact.
+pub(crate) async fn address(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    contact: Option<ContactId>,
+    to_mac: &[u8; 32],
+    peer_sealed: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET contact_id = $3, to_mac = $4, peer_sealed = $5 \
+         WHERE org_id = $1 AND id = $2 AND status = 'sending'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(contact.map(|id| id.to_string()))
+    .bind(to_mac.to_vec())
+    .bind(peer_sealed)
+    .run(tx)
+    .await
 }
 
 /// Returns the outbound message with this WhatsApp id.

@@ -4,7 +4,10 @@
 use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::system::{self, preview_claims};
+use super::{
+    contacts::people,
+    system::{self, preview_claims},
+};
 
 mod neighbour;
 
@@ -36,6 +39,30 @@ async fn previews_are_claimed_along_those_that_are_to_be_fetched() {
             "SEARCH message USING INDEX message_preview (preview_due_at>?)",
         ),
         (preview_claims::NEXT_AT, fetching),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn contacts_are_listed_along_what_the_filter_names() {
+    for (statement, index) in [
+        (
+            people::ALL,
+            "SEARCH c USING INDEX contact_list (org_id=? AND id<?)",
+        ),
+        (
+            people::BY_PHONE,
+            "SEARCH s USING INDEX contact_phone (org_id=? AND phone_mac=?)",
+        ),
+        (
+            people::BY_LID,
+            "SEARCH c USING INDEX contact_lid (org_id=? AND lid_mac=?)",
+        ),
+        (
+            people::BY_NAME,
+            "SEARCH w USING COVERING INDEX sqlite_autoindex_contact_word_1 (org_id=? AND word_mac=? AND contact_id<?)",
+        ),
     ] {
         walks(statement, index).await;
     }

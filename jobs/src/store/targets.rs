@@ -10,30 +10,27 @@ use sqlx::AnyConnection;
 use super::messages::{Stored, columns};
 use super::row::{self, Run as _};
 
-/// Returns the message if it is in the session's chat with this recipient: a person by phone or by LID,
-/// or a group.
+/// Returns the message if it is in the session's chat with this recipient: a person, whatever name or spelling
+/// the message was sent to, or a group.
 pub(crate) async fn in_chat(
     conn: &mut AnyConnection,
     org: OrgId,
     session: SessionId,
     id: MessageId,
-    to_mac: &[u8; 32],
+    (to_mac, contact): (&[u8; 32], Option<ContactId>),
 ) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND id = $3 \
-         AND (to_mac = $4 \
-         OR (direction = 'outbound' AND to_mac = (SELECT lid_mac FROM contact WHERE org_id = $1 AND phone_mac = $4)) \
-         OR (direction = 'inbound' AND to_mac IS NULL AND contact_id IN (\
-           SELECT id FROM contact WHERE org_id = $1 AND (phone_mac = $4 OR lid_mac = $4) \
-           UNION ALL SELECT a.id FROM contact c JOIN contact a ON a.merged_into = c.id \
-           WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4))))"
+         AND (to_mac = $4 OR ((direction = 'outbound' OR to_mac IS NULL) AND contact_id IN (\
+           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)))"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(id.to_string())
     .bind(to_mac.to_vec())
+    .bind(contact.map(|id| id.to_string()))
     .fetch_optional(conn)
     .await
 }
@@ -51,7 +48,7 @@ pub(crate) async fn written_by(
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
          AND to_mac IS NULL AND contact_id IN (\
-         SELECT id FROM contact WHERE org_id = $1 AND (id = $4 OR merged_into = $4)) LIMIT 1"
+         SELECT id FROM contact WHERE id = $4 UNION ALL SELECT id FROM contact WHERE merged_into = $4) LIMIT 1"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -84,24 +81,27 @@ pub(crate) async fn written_in(
     .await
 }
 
-/// Returns the outbound message with this WhatsApp id to this recipient.
+/// Returns the outbound message with this WhatsApp id to this recipient: a group, or a person, whatever name or spelling
+/// it was sent to.
 pub(crate) async fn written_to(
     tx: &mut Tx,
     org: OrgId,
     session: SessionId,
     wa_id: &str,
-    to_mac: &[u8; 32],
+    (to_mac, contact): (&[u8; 32], Option<ContactId>),
 ) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
         " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
-         AND to_mac = $4 LIMIT 1"
+         AND (to_mac = $4 OR contact_id IN (\
+           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)) LIMIT 1"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(wa_id)
     .bind(to_mac.to_vec())
+    .bind(contact.map(|id| id.to_string()))
     .fetch_optional(tx.conn())
     .await
 }

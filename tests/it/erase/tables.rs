@@ -32,6 +32,8 @@ const OWNERS: &[(&str, Owner)] = &[
     ("command", Session),
     // Erased with the last session that met it, unless it has opted out.
     ("contact", Organisation),
+    // Erased with its contact.
+    ("contact_word", Organisation),
     ("data_key", Organisation),
     ("delivery", Organisation),
     ("endpoint", Organisation),

@@ -27,6 +27,9 @@ struct PhoneBody {
     online: Option<bool>,
     echo_delay_ms: Option<u64>,
     contacts: Option<Vec<String>>,
+    spellings: Option<Vec<String>>,
+    verified_name: Option<String>,
+    picture: Option<String>,
 }
 
 #[handler]
@@ -37,12 +40,28 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     let contacts: Vec<Pn> = contacts
         .map(|text| number(text))
         .collect::<CallResult<_>>()?;
+    let spellings = body.spellings.iter().flatten();
+    let spellings: Vec<Pn> = spellings
+        .map(|text| number(text))
+        .collect::<CallResult<_>>()?;
     make(world, &pn)?;
     for contact in &contacts {
         make(world, contact)?;
     }
     let now = world.clock.seconds();
     let mut state = world.state();
+    if let Some(taken) = spellings
+        .iter()
+        .find(|spelling| state.accounts.contains_key(*spelling))
+    {
+        return Err(refusal(
+            StatusCode::CONFLICT,
+            format!("{} is a phone", plus(taken)),
+        ));
+    }
+    for spelling in spellings {
+        state.spellings.insert(spelling, Arc::clone(&pn));
+    }
     for contact in &contacts {
         state.exchange_tokens(&pn, contact, now);
     }
@@ -50,6 +69,13 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     let account = state.accounts.get_mut(&pn);
     let account = account.ok_or_else(|| missing("no such phone"))?;
     let script = &mut account.script;
+    script.name = body.name.unwrap_or_else(|| script.name.clone());
+    if let Some(name) = body.verified_name {
+        script.verified_name = Some(name).filter(|name| !name.is_empty());
+    }
+    if let Some(picture) = body.picture {
+        script.picture = Some(picture).filter(|picture| !picture.is_empty());
+    }
     script.echo = body.echo.unwrap_or(script.echo);
     script.reads = body.reads.unwrap_or(script.reads);
     script.shows_number = body.shows_number.unwrap_or(script.shows_number);

@@ -119,7 +119,7 @@ fn copy(
     }
     let proof = device.identity_proof.as_slice();
     Some(
-        out.children(copy_children(node, ciphertexts, proof))
+        out.children(copy_children(node, ciphertexts, proof, account))
             .build(),
     )
 }

@@ -51,10 +51,23 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>
         }
         ("w:m", _, "media_conn") => vec![media_hosts(world, from)],
         ("w:mex", _, "query") => return mex(world, from, request),
-        ("w:profile:picture", "get", _) => return stanza::refusal(id, 404, "item-not-found"),
+        ("w:profile:picture", "get", _) => match picture(world, request) {
+            Some(picture) => vec![picture],
+            None => return stanza::refusal(id, 404, "item-not-found"),
+        },
         _ => Vec::new(),
     };
     stanza::result(id, children)
+}
+
+/// Returns the profile picture that a request asks for.
+fn picture(world: &World, request: &IqRequest<'_>) -> Option<Node> {
+    let target = stanza::jid(request.node, "target")?;
+    let state = world.state();
+    let account = state.accounts.get(&state.pn(&target)?)?;
+    let url = account.script.picture.as_deref()?;
+    let picture = el("picture").attr("id", "1").attr("type", "image");
+    Some(picture.attr("url", url).build())
 }
 
 fn privacy() -> Node {

@@ -66,7 +66,8 @@ fn results(wanted: &UsyncQuery) -> Node {
         .build()
 }
 
-/// Answers for one user, named by an address or by a phone number.
+/// Answers for one user, named by an address or by a phone number. Another spelling of a number is answered with the
+/// account's number.
 fn one(world: &Arc<World>, user: &Node, wanted: &UsyncQuery) -> Option<Node> {
     let contact = user
         .get_optional_child("contact")
@@ -80,6 +81,8 @@ fn one(world: &Arc<World>, user: &Node, wanted: &UsyncQuery) -> Option<Node> {
     phone::make::ensure(world, &jid);
     let now = world.clock.seconds();
     let mut state = world.state();
+    let canonical = state.spellings.get(jid.user_base()).filter(|_| jid.is_pn());
+    let jid = canonical.map_or(jid.clone(), |pn| Jid::pn(&**pn));
     let pn = state.pn(&jid);
     let State { accounts, rng, .. } = &mut *state;
     let account = pn.and_then(|pn| accounts.get(&pn));

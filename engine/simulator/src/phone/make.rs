@@ -29,10 +29,10 @@ pub(crate) fn ensure(world: &Arc<World>, jid: &Jid) {
 }
 
 /// Makes a phone if it does not exist. Returns `true` if it is new. A new phone is online and
-/// silent.
+/// silent. Another spelling of a number is no phone.
 pub(crate) fn create(world: &Arc<World>, pn: &Pn) -> anyhow::Result<bool> {
     let mut state = world.state();
-    if state.accounts.contains_key(pn) {
+    if state.accounts.contains_key(pn) || state.spellings.contains_key(pn) {
         return Ok(false);
     }
     let keys = Arc::new(PhoneKeys::generate(world.clock.seconds(), &mut state.rng)?);

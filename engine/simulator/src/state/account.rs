@@ -24,6 +24,10 @@ pub(crate) struct Collection {
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) name: String,
+    /// The name that WhatsApp verified, of a business.
+    pub(crate) verified_name: Option<String>,
+    /// The address of its profile picture.
+    pub(crate) picture: Option<String>,
     /// Echoes every message to its sender.
     pub(crate) echo: bool,
     /// Sends a read receipt after the delivery receipt.
@@ -37,6 +41,8 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             name: "Phone".to_owned(),
+            verified_name: None,
+            picture: None,
             echo: false,
             reads: true,
             shows_number: true,

@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) accounts: BTreeMap<Pn, Account>,
     /// LID to phone number.
     pub(crate) lids: HashMap<Pn, Pn>,
+    /// Another spelling of a phone number to the number of the account.
+    pub(crate) spellings: HashMap<Pn, Pn>,
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
@@ -92,6 +94,7 @@ impl World {
             state: Mutex::new(State {
                 accounts: BTreeMap::new(),
                 lids: HashMap::new(),
+                spellings: HashMap::new(),
                 pairings: HashMap::new(),
                 groups: BTreeMap::new(),
                 passes: Passes::default(),

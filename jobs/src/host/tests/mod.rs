@@ -1,3 +1,4 @@
 //! Tests of the lanes' promises.
 
 mod promises;
+mod spellings;

@@ -165,7 +165,7 @@ async fn messages(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
 }
 
 /// Deletes those of these contacts whom no message names any more, with the ids that lead to them. One that
-/// has opted out stays, so that nobody writes to it again.
+/// has opted out stays, so that nobody writes to it again, without its names.
 async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(), sqlx::Error> {
     let met: Vec<_> = met.iter().map(|id| [id]).collect();
     let met = json!(met).to_string();
@@ -182,7 +182,7 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
           AND (a.opted_out_at IS NOT NULL OR EXISTS (SELECT 1 FROM message m WHERE m.contact_id = a.id)))"
     );
     let unnamed: Vec<String> = sqlx::query_scalar(unnamed)
-        .bind(met)
+        .bind(met.clone())
         .bind(org.to_string())
         .fetch_all(tx.conn())
         .await?;
@@ -202,6 +202,43 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
     ] {
         sqlx::query(sql)
             .bind(json!(unnamed).to_string())
+            .execute(tx.conn())
+            .await?;
+    }
+    forget_names(tx, org, met).await
+}
+
+/// Deletes the names of contacts that stay for their opt-out alone.
+async fn forget_names(tx: &mut SystemTx, org: OrgId, met: String) -> Result<(), sqlx::Error> {
+    let blank = over_list!(
+        tx.dialect(),
+        "SELECT DISTINCT coalesce(c.merged_into, c.id) AS id FROM",
+        "met JOIN contact c ON c.id = met.value ->> 0 WHERE c.org_id = $2 \
+         AND NOT EXISTS (SELECT 1 FROM message m WHERE m.contact_id = coalesce(c.merged_into, c.id)) \
+         AND NOT EXISTS (SELECT 1 FROM contact a JOIN message m ON m.contact_id = a.id \
+          WHERE a.merged_into = coalesce(c.merged_into, c.id))"
+    );
+    let blank: Vec<String> = sqlx::query_scalar(blank)
+        .bind(met)
+        .bind(org.to_string())
+        .fetch_all(tx.conn())
+        .await?;
+    let blank: Vec<_> = blank.iter().map(|id| [id]).collect();
+    for sql in [
+        over_list!(
+            tx.dialect(),
+            "UPDATE contact SET name_sealed = NULL, push_name_sealed = NULL, verified_name_sealed = NULL, \
+             metadata_sealed = NULL WHERE id IN (SELECT value ->> 0 FROM",
+            "blank)"
+        ),
+        over_list!(
+            tx.dialect(),
+            "DELETE FROM contact_word WHERE contact_id IN (SELECT value ->> 0 FROM",
+            "blank)"
+        ),
+    ] {
+        sqlx::query(sql)
+            .bind(json!(blank).to_string())
             .execute(tx.conn())
             .await?;
     }

@@ -72,7 +72,7 @@ async fn a_contact_that_another_session_meets_at_this_instant_stays() {
                     mac,
                     sealed: Vec::new(),
                 };
-                contacts::insert(tx, org, contact, Some(&phone), None, 0).await?;
+                contacts::insert(tx, org, contact, Some(&phone), None, (0, None)).await?;
                 message(tx, (org, session), (first, contact)).await?;
                 sqlx::query("UPDATE session SET deleted_at = 1 WHERE id = $1")
                     .bind(session.to_string())

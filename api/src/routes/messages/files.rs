@@ -181,4 +181,6 @@ pub struct MessageMedia {
     pub seconds: Option<u32>,
     /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
     pub pages: Option<u32>,
+    /// Whether a video plays in a loop without sound, as a GIF does; absent if not.
+    pub gif: Option<bool>,
 }

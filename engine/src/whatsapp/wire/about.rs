@@ -163,6 +163,10 @@ fn summary(quoted: &Message) -> Summary {
         let text = document.caption.as_ref().or(document.file_name.as_ref());
         return file("document", text);
     }
+    if let Some(place) = quoted.location_message.as_option() {
+        // Some clients quote a place without saying where it is.
+        return file("location", place.name.as_ref().or(place.address.as_ref()));
+    }
     let sticker = quoted.sticker_message.is_set();
     file(if sticker { "sticker" } else { "unsupported" }, None)
 }

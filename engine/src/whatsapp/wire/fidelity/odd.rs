@@ -18,7 +18,7 @@ use crate::content::Content;
 
 /// The fields of `Message` that are only for devices: two kinds of a group's key.
 const KEYS: [u32; 2] = [2, 15];
-/// A protocol notice without a type is told; the other fields of its kind are not.
+/// The field of a text. All others of the schema are messages, and may be empty.
 const TEXT: u32 = 1;
 
 /// A message of a later version has a field that the schema does not know, and nothing else that is read.

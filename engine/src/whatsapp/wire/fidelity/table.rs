@@ -26,6 +26,10 @@ use whatsapp_rust::{
 
 use super::{json, read};
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every text of the schema may be absent"
+)]
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

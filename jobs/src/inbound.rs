@@ -149,6 +149,7 @@ async fn receive(
         contact: writer.id,
     };
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
+    let raw = inbound.raw.take();
     let mut message = message(lease, writer.id, inbound, MessageId::new(clock), now);
     if !keep(tx, key, &origin, &mut message, recovered).await? {
         return Ok(());
@@ -160,7 +161,7 @@ async fn receive(
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
     let media = file.map(|file| file.json());
-    events::received(tx, key, &message, media, clock).await?;
+    events::received(tx, key, &message, (media, raw.as_ref()), clock).await?;
     if message.group.is_none() {
         opt_out::take(tx, key, writer, &message, clock).await?;
     }

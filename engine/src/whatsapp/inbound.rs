@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::wire::Ballot;
+use super::{raw::RawMessage, wire::Ballot};
 use crate::{
     content::{Content, Context, Group, Peer},
     media::Remote,
@@ -44,6 +44,8 @@ pub struct Inbound {
     pub ballot: Option<Ballot>,
     /// Where WhatsApp keeps the file, if the message has one that can be downloaded.
     pub remote: Option<Remote>,
+    /// The message as it came; `None` if it could not be read.
+    pub raw: Option<RawMessage>,
     /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
     /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and

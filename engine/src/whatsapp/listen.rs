@@ -20,6 +20,7 @@ use super::{
     inbound::{Inbound, InboundSink},
     jid::{parse_peer, peer_of, phone},
     late,
+    raw::RawMessage,
     unstored::Unstored,
     wa_id::storable,
     wire::{self, Read},
@@ -92,7 +93,11 @@ pub(super) async fn read(
         return None;
     }
     let read = wire::read(&message.message, MediaId::new(clock))?;
-    with_sender(client, &message.info, read).await
+    let inbound = with_sender(client, &message.info, read).await?;
+    Some(Inbound {
+        raw: Some(RawMessage(Arc::clone(&message.message))),
+        ..inbound
+    })
 }
 
 /// Adds sender and chat. Returns `None` if the sender has neither phone nor LID, because nobody
@@ -164,6 +169,7 @@ fn inbound(info: &MessageInfo, me: &Peer, from: Peer, read: Read) -> Inbound {
         context,
         ballot: read.vote.map(|vote| vote.between(names)),
         remote: read.remote,
+        raw: None,
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }

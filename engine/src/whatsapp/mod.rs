@@ -17,6 +17,7 @@
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
+//! | [`raw`] | an incoming message as WhatsApp's schema has it, as JSON |
 //! | `listen`, `tell` | receives messages; converts the library's events |
 //! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
 //! | `wire` | contents in WhatsApp's format, both ways |
@@ -44,6 +45,7 @@ mod mark;
 mod media;
 mod named;
 mod outgoing;
+pub mod raw;
 mod send;
 mod tell;
 mod timelock;

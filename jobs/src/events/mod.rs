@@ -10,14 +10,16 @@ use passerelle_engine::{
     ids::{ContactId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
+    whatsapp::raw::RawMessage,
 };
 use serde_json::{Value, json};
 
 use crate::{
     error::Fault,
-    events::emit::{NewEvent, emit},
+    events::emit::{NewEvent, emit, emit_in},
     messages::shown::shown,
     model::{MediaStatus, Message, Status, event::EventType, rfc3339},
+    store,
 };
 
 /// Writes the event of a message's present status.
@@ -33,22 +35,33 @@ pub(crate) async fn message(
     Ok(())
 }
 
-/// Writes the event of an inbound message, with the file that it announced.
+/// Writes the event of an inbound message, with the file that it announced, and with the message as it came if
+/// an endpoint wants that.
 pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    media: Option<Value>,
+    (media, raw): (Option<Value>, Option<&RawMessage>),
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(mut event) = of_message(message) {
-        if let Some(media) = media {
-            event.data["media"] = media;
-        }
-        emit(tx, key, event, clock).await?;
+    let Some(mut event) = of_message(message) else {
+        return Ok(());
+    };
+    if let Some(media) = media {
+        event.data["media"] = media;
     }
+    let slot = store::events::take_slot(tx, event.org, event.session).await?;
+    let listening = slot.listening.as_deref();
+    let raw = raw.filter(|_| store::endpoints::want_raw(listening, event.kind));
+    if let Some(raw) = raw.and_then(RawMessage::json) {
+        event.data[RAW] = raw;
+    }
+    emit_in(slot, tx, key, event, clock).await?;
     Ok(())
 }
+
+/// The field of an event's data that has the message as it came.
+pub(crate) const RAW: &str = "raw";
 
 /// What an event says of a file: its session, the message that carries it, its status, and its JSON.
 pub(crate) type FileNews = (Option<SessionId>, Option<MessageId>, MediaStatus, Value);

@@ -43,6 +43,7 @@ async fn of_two_repeats_at_once_one_is_reported() {
                 context: Context::default(),
                 ballot: None,
                 remote: None,
+                raw: None,
                 at: 1,
                 recovered,
             };

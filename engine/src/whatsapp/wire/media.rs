@@ -82,6 +82,7 @@ fn video(media: &Media, attached: &Attached, beside: Beside) -> VideoMessage {
             width: looks.width,
             height: looks.height,
             seconds: looks.seconds,
+            gif_playback: looks.gif.then_some(true),
             jpeg_thumbnail: filled(&looks.thumbnail),
             streaming_sidecar: filled(&attached.file.sidecar),
         },
@@ -291,6 +292,7 @@ mod tests {
                 pages: Some(3),
                 thumbnail: vec![1],
                 waveform: vec![2; 64],
+                gif: true,
             },
             uploaded: Uploaded {
                 url: "https://mmg.whatsapp.net/v/1".into(),
@@ -316,6 +318,7 @@ mod tests {
             );
             assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
             assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
+            assert_eq!(read.media.gif, kind == MediaKind::Video);
             assert_eq!(read.media.pages, (kind == MediaKind::Document).then_some(3));
             let remote = read.remote.unwrap();
             assert_eq!(remote.direct_path, "/v/1");

@@ -71,12 +71,14 @@ fn visible_notice(notice: &ProtocolMessage) -> Option<&'static str> {
     (!is_for_devices).then_some("protocolMessage")
 }
 
-/// Returns whether the message distributes the key of a group.
+/// Returns whether the message distributes keys.
 pub(super) fn has_keys(message: &Message) -> bool {
     message.sender_key_distribution_message.is_set()
         || message
             .fast_ratchet_key_sender_key_distribution_message
             .is_set()
+        || message.group_root_key_share.is_set()
+        || message.root_secret_distribute_message.is_set()
 }
 
 /// Returns whether the message has nothing except keys, context and an empty text.
@@ -84,6 +86,8 @@ fn carries_nothing(message: &Message) -> bool {
     let mut rest = message.clone();
     rest.conversation = rest.conversation.filter(|text| !text.is_empty());
     rest.message_context_info = MessageField::default();
+    rest.group_root_key_share = MessageField::default();
+    rest.root_secret_distribute_message = MessageField::default();
     rest.sender_key_distribution_message = MessageField::default();
     rest.fast_ratchet_key_sender_key_distribution_message = MessageField::default();
     waproto::codec::message_encoded_len(&rest) == 0
@@ -204,10 +208,8 @@ pub(super) fn kind(message: &Message) -> Option<&'static str> {
         conditional_reveal_message => "conditionalRevealMessage",
         poll_add_option_message => "pollAddOptionMessage",
         event_invite_message => "eventInviteMessage",
-        group_root_key_share => "groupRootKeyShare",
         payment_reminder_message => "paymentReminderMessage",
         split_payment_message => "splitPaymentMessage",
-        root_secret_distribute_message => "rootSecretDistributeMessage",
         device_sent_message => "deviceSentMessage",
         view_once_message => "viewOnceMessage",
         ephemeral_message => "ephemeralMessage",

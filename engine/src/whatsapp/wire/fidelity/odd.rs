@@ -16,8 +16,8 @@ use whatsapp_rust::{
 use super::{field, json, of_bytes, read};
 use crate::content::Content;
 
-/// The fields of `Message` that are only for devices: two kinds of a group's key.
-const KEYS: [u32; 2] = [2, 15];
+/// The fields of `Message` that are only for devices: they distribute keys.
+const KEYS: [u32; 4] = [2, 15, 123, 127];
 /// The field of a text. All others of the schema are messages, and may be empty.
 const TEXT: u32 = 1;
 
@@ -29,8 +29,9 @@ fn no_field_of_the_schema_and_none_of_a_later_one_is_silent() {
         let read = of_bytes(&field(number, content.as_bytes()));
         assert!(read.is_some(), "field {number} is silent");
     }
-    let keys = of_bytes(&field(2, b""));
-    assert!(keys.is_none());
+    for number in KEYS {
+        assert!(of_bytes(&field(number, b"")).is_none(), "field {number}");
+    }
     assert_eq!(of_bytes(b"").unwrap().content.kind(), "unsupported");
 }
 

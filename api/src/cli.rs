@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 use ipnet::IpNet;
-use passerelle_jobs::settings::DECODING_LEAST_MIB;
+use passerelle_jobs::settings::{DECODING_LEAST_MIB, PREVIEW_AGENT};
 use url::Url;
 
 /// A headless, multi-tenant WhatsApp gateway.
@@ -171,6 +171,9 @@ pub struct Gateway {
     /// The largest file that is fetched from WhatsApp by itself, in MiB; a larger one is fetched when the tenant asks for it
     #[arg(long, env = "PASSERELLE_MEDIA_INBOUND_MAX", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=2048), value_name = "MIB")]
     pub media_inbound_max: u64,
+    /// How the gateway calls itself (`User-Agent`) when it fetches a page for a link preview
+    #[arg(long, env = "PASSERELLE_PREVIEW_USER_AGENT", default_value = PREVIEW_AGENT, value_name = "TEXT")]
+    pub preview_user_agent: String,
     /// The program that converts videos and makes their thumbnails; empty for none [default: `ffmpeg` on the path, if it is installed]
     #[arg(long, env = "PASSERELLE_FFMPEG", value_name = "PROGRAM")]
     pub ffmpeg: Option<String>,

@@ -13,7 +13,7 @@ use passerelle_jobs::{
     Address, AddressError, Connects, KekRing, ServerAddress, Settings,
     redis_server::{RedisError, RedisServer},
     safety::pace::Pace,
-    settings::MediaSettings,
+    settings::{MediaSettings, PREVIEW_AGENT},
     webhook::{guard::Egress, schedule::Schedule},
 };
 use url::Url;
@@ -87,6 +87,11 @@ pub enum ConfigError {
         "`{0}` is a role of a cluster. All processes of a cluster share the media files: set a bucket, or a folder that all of them can access (--media-store, PASSERELLE_MEDIA_STORE)"
     )]
     NeedsMediaStore(&'static str),
+    /// The name cannot be sent as a header.
+    #[error(
+        "--preview-user-agent (PASSERELLE_PREVIEW_USER_AGENT): 1 to 200 printable ASCII characters"
+    )]
+    PreviewAgent,
     /// The URL is not a valid base URL.
     #[error("--public-url: http:// or https:// and a host")]
     PublicUrl,
@@ -183,6 +188,7 @@ impl Config {
                 session_limit: flags.sessions_per_organisation,
                 egress: Egress::new(flags.egress_allow.clone()),
                 schedule: Schedule::default(),
+                preview_agent: preview_agent(&flags.preview_user_agent)?,
                 media: MediaSettings {
                     decoding_mib: flags
                         .decoding_memory
@@ -213,8 +219,17 @@ pub fn at_rest() -> Settings {
         session_limit: 1,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
+        preview_agent: Arc::from(PREVIEW_AGENT),
         media: MediaSettings::nowhere(),
     }
+}
+
+/// Checks the name that servers of pages get to see. It is sent as a header.
+fn preview_agent(text: &str) -> Result<Arc<str>, ConfigError> {
+    let is_plain = |text: &&str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let agent = Some(text.trim()).filter(|text| (1..=200).contains(&text.len()));
+    let agent = agent.filter(is_plain).ok_or(ConfigError::PreviewAgent)?;
+    Ok(Arc::from(agent))
 }
 
 /// Parses networks and single addresses. An empty variable means none.

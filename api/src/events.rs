@@ -9,7 +9,7 @@ use poem_openapi::{
         MetaMediaType, MetaOperation, MetaRequest, MetaResponses, MetaSchemaRef, MetaWebhook,
         Registry,
     },
-    types::Type as _,
+    types::{Any, Type as _},
 };
 
 use crate::{
@@ -69,7 +69,11 @@ MessageEvent of a session, MessageEventBody {
     contact: Option<ContactShown>,
     /// The file of a message that came in, or that the number's owner sent from another device.
     #[oai(skip_serializing_if_is_none)]
-    media: Option<Media>
+    media: Option<Media>,
+    /// The inbound message as WhatsApp's schema has it, only for an endpoint with `raw`. Bytes are base64. Keys,
+    /// secrets and thumbnails are left out; all of it is if its JSON is larger than 64 KiB.
+    #[oai(skip_serializing_if_is_none)]
+    raw: Option<Any<serde_json::Value>>
 });
 event!(
 /// An event about the file of an inbound message.

@@ -354,6 +354,9 @@ fn webhooks(document: &mut Value) {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             operation["operationId"] = json!(format!("on_{}", name.replace('.', "_")));
             operation["security"] = json!([]);
+            if let Some(examples) = examples::of_webhook(name) {
+                operation["requestBody"]["content"]["application/json"]["examples"] = examples;
+            }
             operation["parameters"] = json!([
                 header(
                     "Webhook-Id",

@@ -7,15 +7,21 @@ mod about;
 mod context;
 mod media;
 mod preview;
+mod referral;
+mod shop;
 mod shown;
 mod side;
+mod tap;
 
 pub use about::{Delete, Edit, PollVote, Reaction, Target};
-pub use context::{Context, Reply, Summary};
+pub use context::{Context, PartOf, Reply, Summary};
 pub use media::{Media, MediaKind};
 pub use preview::LinkPreview;
-pub use shown::{Card, Location, Poll};
+pub use referral::Referral;
+pub use shop::{Order, Product};
+pub use shown::{Album, Card, Location, Poll};
 pub use side::{Group, Peer, Phone, Recipient, SenderNames};
+pub use tap::Tap;
 
 use crate::sealed::sealed_debug;
 
@@ -28,7 +34,8 @@ pub const TEXT_MAX: usize = 65_536;
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
-    /// Plain text, 1 to [`TEXT_MAX`] bytes.
+    /// Plain text, at most [`TEXT_MAX`] bytes. Only an inbound one may be empty: an answer to an
+    /// advertisement.
     Text {
         /// The text.
         body: String,
@@ -59,6 +66,16 @@ pub enum Content {
     Poll(Poll),
     /// A vote in a poll.
     PollVote(PollVote),
+    /// A button that was tapped.
+    ButtonReply(Tap),
+    /// A row that was chosen from a list.
+    ListReply(Tap),
+    /// An order.
+    Order(Order),
+    /// A product, or a catalogue.
+    Product(Product),
+    /// The announcement of an album.
+    Album(Album),
     /// An emoji under a message.
     Reaction(Reaction),
     /// Replaces the text of an earlier message.
@@ -76,10 +93,15 @@ pub enum Content {
         /// The seconds.
         seconds: u32,
     },
+    /// A view-once message. WhatsApp gives it to phones only, so it never comes here.
+    ViewOnceUnavailable {},
     /// A kind of message that this version does not read. It is reported, not dropped.
     Unsupported {
         /// Name of the protobuf field that carried it, such as `imageMessage`.
         kind: String,
+        /// What can be read of it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        text: Option<String>,
     },
 }
 
@@ -88,6 +110,12 @@ sealed_debug!(
     Context,
     Reply,
     Summary,
+    PartOf,
+    Referral,
+    Tap,
+    Order,
+    Product,
+    Album,
     Target,
     Reaction,
     Edit,

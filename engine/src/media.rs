@@ -170,6 +170,9 @@ pub struct Looks {
     /// A small JPEG. Empty if there is none.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub thumbnail: Vec<u8>,
+    /// Whether a video plays in a loop without sound, as a GIF does.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub gif: bool,
     /// Loudness of a voice note over time: 64 values of 0 to 100.
     #[serde(with = "text", skip_serializing_if = "Vec::is_empty", default)]
     pub waveform: Vec<u8>,

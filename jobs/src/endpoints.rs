@@ -50,13 +50,14 @@ impl From<sqlx::Error> for NotMade {
 }
 
 /// Creates an endpoint and the secret that signs its deliveries. The secret is shown only this once.
-/// `events` are types such as `message.received`; repeated ones count once, and none means all.
+/// `events` are types such as `message.received`; repeated ones count once, and none means all. `raw`: whether
+/// events have inbound messages as they came.
 pub async fn create(
     services: &Services,
     org: OrgId,
     url: &str,
     events: &[String],
-    inline_media: bool,
+    (inline_media, raw): (bool, bool),
 ) -> Result<(Endpoint, Secret), NotMade> {
     let url = services.settings().egress.check_url(url)?;
     let events = known(events)?;
@@ -66,6 +67,7 @@ pub async fn create(
         url: url.into(),
         events,
         inline_media,
+        raw,
         old_secret_until: None,
         disabled: None,
         failing_since: None,

@@ -20,7 +20,7 @@ use crate::{
     contacts::{self, Book},
     crash,
     error::Fault,
-    events,
+    events::{self, Beside},
     media::incoming::Announcing,
     messages::{
         self, opt_out,
@@ -177,6 +177,7 @@ async fn receive(
     };
     let names = std::mem::take(&mut inbound.names);
     let (at, remote, recovered) = (inbound.at, inbound.remote.take(), inbound.recovered);
+    let raw = inbound.raw.take();
     let mut message = Message {
         contact: Some(writer.id),
         ..message(lease, inbound, MessageId::new(clock), now)
@@ -197,8 +198,12 @@ async fn receive(
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
     let media = file.map(|file| file.json());
-    let called = heard.as_ref().map(|heard| &heard.called);
-    events::received(tx, key, &message, (called, media), clock).await?;
+    let beside = Beside {
+        called: heard.as_ref().map(|heard| &heard.called),
+        media,
+        raw: raw.as_ref(),
+    };
+    events::received(tx, key, &message, beside, clock).await?;
     if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
         events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
     }

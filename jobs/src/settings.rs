@@ -45,9 +45,15 @@ pub struct Settings {
     pub egress: Egress,
     /// When a webhook delivery is retried.
     pub schedule: Schedule,
+    /// How the gateway calls itself to the servers of pages whose preview it fetches.
+    pub preview_agent: Arc<str>,
     /// How files are kept.
     pub media: MediaSettings,
 }
+
+/// The default of [`Settings::preview_agent`]. Phones that make a preview begin so, and many servers answer only
+/// agents that are known to make previews.
+pub const PREVIEW_AGENT: &str = concat!("WhatsApp/2 passerelle/", env!("CARGO_PKG_VERSION"));
 
 /// How files are kept.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     safety::pace::Pace,
     services::Services,
-    settings::{MediaSettings, Settings},
+    settings::{MediaSettings, PREVIEW_AGENT, Settings},
     webhook::{guard::Egress, schedule::Schedule},
 };
 
@@ -42,6 +42,7 @@ pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
         session_limit: 50,
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
+        preview_agent: PREVIEW_AGENT.into(),
         media,
     };
     Services::new(store, vault, clock, settings, chance)

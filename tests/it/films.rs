@@ -26,6 +26,8 @@ mod stores {
     on_both_stores!(
         a_film_that_a_phone_plays_stays_as_it_is_and_gets_a_thumbnail,
         a_film_that_plays_elsewhere_is_packed_anew_and_keeps_its_pictures,
+        fidelity_a_gif_becomes_a_film_that_plays_in_a_loop,
+        fidelity_a_picture_becomes_a_sticker,
         without_ffmpeg_the_refusal_says_what_is_needed_and_what_plays_is_sent,
         a_film_that_is_cut_off_is_damaged,
     );
@@ -34,6 +36,7 @@ mod stores {
         a_film_that_a_phone_plays_stays_as_it_is_and_gets_a_thumbnail,
         a_film_that_is_cut_off_is_damaged,
         a_film_that_plays_elsewhere_is_packed_anew_and_keeps_its_pictures,
+        fidelity_a_gif_becomes_a_film_that_plays_in_a_loop, fidelity_a_picture_becomes_a_sticker,
         without_ffmpeg_the_refusal_says_what_is_needed_and_what_plays_is_sent,
     };
 }
@@ -445,4 +448,67 @@ async fn a_small_film_that_plays_for_hours_takes_half_a_minute_of_a_core_and_no_
     assert_eq!(file.body["mime_type"], "video/mp4", "{}", file.body);
     world.finish().await?;
     Ok(())
+}
+
+async fn fidelity_a_gif_becomes_a_film_that_plays_in_a_loop(backing: Backing) -> Result<Finished> {
+    let (world, session) = linked_with(backing, Setup::quick()).await?;
+    let folder = scratch()?;
+    let source = "-f lavfi -i testsrc2=size=101x75:rate=10:duration=2 -c:v gif";
+    let gif = film(folder.path(), "a.gif", source)?;
+    let body = json!({ "type": "video", "video": { "base64": STANDARD.encode(&gif) } });
+    let seen = shown(&world, &session, body).await?;
+    assert_eq!(
+        (&seen["type"], &seen["gif"]),
+        (&json!("video"), &json!(true)),
+        "{seen}"
+    );
+    let message = world.api.messages("").await?.into_iter().next();
+    let told = world
+        .api
+        .whole_message(&message.context("a message")?.id)
+        .await?;
+    assert_eq!(told["video"]["gif"], true);
+    assert_eq!(seen["mimetype"], "video/mp4");
+    let made = content(&world, &told["video"]["media_id"]).await?;
+    let probed = ffmpeg::probe(folder.path(), &made)?;
+    let coded = probed["streams"].as_array().context("streams")?;
+    assert_eq!(coded.len(), 1, "it has sound: {probed}");
+    assert_eq!(coded[0]["codec_name"], "h264");
+    world.finish().await
+}
+
+async fn fidelity_a_picture_becomes_a_sticker(backing: Backing) -> Result<Finished> {
+    let (world, session) = linked_with(backing, Setup::quick()).await?;
+    let folder = scratch()?;
+    let still = "-f lavfi -i testsrc2=size=900x300:rate=1:duration=1 -frames:v 1";
+    let moving = "-f lavfi -i testsrc2=size=100x100:rate=10:duration=1";
+    for (name, source, animated) in [
+        ("a.png", still, false),
+        ("a.jpg", still, false),
+        ("a.gif", moving, true),
+    ] {
+        let picture = film(folder.path(), name, source)?;
+        let body = json!({ "type": "sticker", "sticker": { "base64": STANDARD.encode(&picture) } });
+        let seen = shown(&world, &session, body).await?;
+        assert_eq!(
+            (&seen["type"], &seen["mimetype"]),
+            (&json!("sticker"), &json!("image/webp"))
+        );
+        assert_eq!(
+            (&seen["width"], &seen["height"]),
+            (&json!(512), &json!(512)),
+            "{name}"
+        );
+        let message = world.api.messages("").await?.into_iter().next();
+        let told = world
+            .api
+            .whole_message(&message.context("a message")?.id)
+            .await?;
+        let made = content(&world, &told["sticker"]["media_id"]).await?;
+        let moves = made.windows(4).any(|part| part == b"ANMF");
+        assert_eq!(moves, animated, "{name}");
+        let most = if animated { 500 } else { 100 };
+        assert!(made.len() <= most * 1024, "{name}: {} bytes", made.len());
+    }
+    world.finish().await
 }

@@ -20,12 +20,15 @@ mod stores {
         nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
         a_preview_that_comes_in_is_told,
         a_preview_is_fetched_by_whoever_starts_next,
+        fidelity_a_page_for_known_agents_has_a_preview_and_the_operator_may_name_another,
     );
 
     pub(super) use super::{
         a_page_that_cannot_be_had_leaves_the_text_plain_and_in_time,
         a_page_that_is_quick_costs_no_gap, a_preview_is_fetched_by_whoever_starts_next,
-        a_preview_that_comes_in_is_told, nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
+        a_preview_that_comes_in_is_told,
+        fidelity_a_page_for_known_agents_has_a_preview_and_the_operator_may_name_another,
+        nothing_is_fetched_that_nobody_asked_for_or_may_be_called,
     };
 }
 
@@ -332,5 +335,33 @@ async fn a_preview_is_fetched_by_whoever_starts_next(backing: Backing) -> Result
     .await?;
     world.api.connect(&session).await?;
     assert_eq!(shown(&world, &id).await?["title"], "Order");
+    world.finish().await
+}
+
+async fn fidelity_a_page_for_known_agents_has_a_preview_and_the_operator_may_name_another(
+    backing: Backing,
+) -> Result<Finished> {
+    let (mut world, session) = linked(backing).await?;
+    let shop = Shop::open().await?;
+    for (agent, path) in [("WhatsApp/2", "/known"), ("acme-bot/", "/named")] {
+        let page = html("<title>Order 1042</title>");
+        shop.put(path, Page::For(agent, Box::new(page)));
+    }
+    let unknown = shop.put(
+        "/unknown",
+        Page::For("Mozilla", Box::new(html("<title>No</title>"))),
+    );
+    let base = unknown.trim_end_matches("/unknown").to_owned();
+    let id = sent(&world, &session, &format!("{base}/known")).await?;
+    assert_eq!(shown(&world, &id).await?["title"], "Order 1042");
+    let id = sent(&world, &session, &format!("{base}/unknown")).await?;
+    assert_eq!(shown(&world, &id).await?["title"], Value::Null);
+    let flags = ["--preview-user-agent".to_owned(), "acme-bot/1".to_owned()];
+    world.gateway.setup.flags.extend(flags);
+    world.gateway.stop().await?;
+    world.gateway.start().await?;
+    world.api.session_in(&session, "connected").await?;
+    let id = sent(&world, &session, &format!("{base}/named")).await?;
+    assert_eq!(shown(&world, &id).await?["title"], "Order 1042");
     world.finish().await
 }

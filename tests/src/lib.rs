@@ -14,6 +14,7 @@
 //! | `api` | a small client of the gateway's API |
 //! | `receiver` | a webhook endpoint that verifies every signature |
 //! | `shop` | a web server for files, with faults on demand |
+//! | `protobuf` | messages written by field numbers, for phones to say |
 //! | `rows` | what is in the tables of a database, whatever tables there are |
 //! | `proxy` | a TCP proxy that can cut, slow down, or drop the answer to a commit |
 //! | `postgres` | a PostgreSQL server that can be stopped and started again |
@@ -42,6 +43,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod probes;
 pub mod process;
+pub mod protobuf;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;

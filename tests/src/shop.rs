@@ -41,6 +41,8 @@ pub enum Page {
     Short(Vec<u8>),
     /// 200 with an endless body.
     Endless,
+    /// This page, for an agent whose `User-Agent` begins so; 403 for others.
+    For(&'static str, Box<Page>),
 }
 
 /// The server.
@@ -125,7 +127,11 @@ impl Endpoint for Till {
         if matches!(page, Some(Page::Silent)) {
             return std::future::pending().await;
         }
-        Ok(answer(page.unwrap_or(Page::Status(404))))
+        let agent = request.header(header::USER_AGENT).unwrap_or_default();
+        Ok(match page {
+            Some(Page::For(known, page)) if agent.starts_with(known) => answer(*page),
+            page => answer(page.unwrap_or(Page::Status(404))),
+        })
     }
 }
 
@@ -142,6 +148,7 @@ fn answer(page: Page) -> Response {
             Response::builder().body(Body::from_bytes_stream(all))
         }
         Page::Status(code) => Response::builder().status(status(code)).finish(),
+        Page::For(..) => Response::builder().status(StatusCode::FORBIDDEN).finish(),
         Page::Moved(to) => Response::builder()
             .status(StatusCode::FOUND)
             .header(header::LOCATION, to)

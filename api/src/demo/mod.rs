@@ -10,6 +10,7 @@ mod screen;
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
+use passerelle_jobs::settings::PREVIEW_AGENT;
 use serde_json::{Value, json};
 
 use self::{client::Client, receiver::Receiver, screen::line};
@@ -80,6 +81,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         ffmpeg: Some(String::new()),
         media_quota: 1024,
         media_inbound_max: 100,
+        preview_user_agent: PREVIEW_AGENT.to_owned(),
         ffmpeg_unconfined: false,
         decoding_memory: None,
         public_url: None,

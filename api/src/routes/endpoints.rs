@@ -36,6 +36,11 @@ pub struct NewWebhookEndpoint {
     #[oai(default)]
     #[serde(default)]
     pub inline_media: bool,
+    /// Whether the event of an inbound message has the message as WhatsApp's schema has it, too (`raw`), if that has at
+    /// most 64 KiB of JSON.
+    #[oai(default)]
+    #[serde(default)]
+    pub raw: bool,
 }
 
 /// A webhook endpoint.
@@ -52,6 +57,8 @@ pub struct WebhookEndpoint {
     pub events: Vec<String>,
     /// Whether `media.available` contains a small file itself.
     pub inline_media: bool,
+    /// Whether the event of an inbound message has the message as WhatsApp's schema has it, too.
+    pub raw: bool,
     /// `enabled`, or `disabled` if it gets no more deliveries.
     pub status: String,
     /// Why it was disabled: `gone` (it answered 410) or `failing` (for five days).
@@ -86,6 +93,7 @@ impl From<model::Endpoint> for WebhookEndpoint {
             url: endpoint.url,
             events: endpoint.events,
             inline_media: endpoint.inline_media,
+            raw: endpoint.raw,
             status: status.to_owned(),
             disabled_reason: endpoint.disabled.map(|(_, why)| why.as_str().to_owned()),
             disabled_at: endpoint.disabled.map(|(at, _)| Timestamp(at)),
@@ -165,8 +173,10 @@ impl WebhookEndpoints {
             url,
             events,
             inline_media,
+            raw,
         } = body.0;
-        let made = endpoints::create(&services, caller.0.org, &url, &events, inline_media).await;
+        let also = (inline_media, raw);
+        let made = endpoints::create(&services, caller.0.org, &url, &events, also).await;
         let (endpoint, secret) = made?;
         Ok(Created::of(WebhookEndpoint {
             secret: Some(secret.reveal().to_owned()),

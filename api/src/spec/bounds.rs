@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
     let mut bounds = vec![
         (
-            "Location",
+            "NewLocation",
             "latitude",
             json!({ "minimum": -90, "maximum": 90 }),
         ),
         (
-            "Location",
+            "NewLocation",
             "longitude",
             json!({ "minimum": -180, "maximum": 180 }),
         ),

@@ -31,10 +31,16 @@ macro_rules! words {
 }
 
 /// What a message can be besides the kinds that can be sent.
-const FURTHER_TYPES: [&str; 5] = [
+const FURTHER_TYPES: [&str; 11] = [
     "poll_vote",
+    "button_reply",
+    "list_reply",
+    "order",
+    "product",
+    "album",
     "deleted",
     "undecryptable",
+    "view_once_unavailable",
     "unsupported",
     "unreadable",
 ];

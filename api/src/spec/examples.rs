@@ -237,6 +237,12 @@ fn event(name: &str) -> Option<Value> {
     )
 }
 
+/// Returns the named examples of a webhook's body.
+pub(super) fn of_webhook(event: &str) -> Option<Value> {
+    let example = of_schema("MessageEvent").filter(|_| event == "message.received")?;
+    Some(super::kinds::received(&example))
+}
+
 /// Returns an inbound file.
 fn arrived() -> Option<Value> {
     let mut media = of_schema("Media")?;

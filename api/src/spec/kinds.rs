@@ -68,7 +68,7 @@ fn carried(kind: &str) -> Value {
         "voice" => "NewVoice",
         "document" => "NewDocument",
         "sticker" => "NewSticker",
-        "location" => "Location",
+        "location" => "NewLocation",
         "contacts" => return json!([of_schema("ContactCard")]),
         "poll" => "Poll",
         "reaction" => "NewReaction",
@@ -122,8 +122,10 @@ pub(super) fn of(name: &str) -> Option<Value> {
             "file_name": "Invoice 1042.pdf" }),
         "MessageMedia" => json!({ "media_id": MEDIA, "mime_type": "image/jpeg", "size": 48213,
             "sha256": SHA256, "width": 1200, "height": 900 }),
-        "Location" => json!({ "latitude": 52.5163, "longitude": 13.3777, "name": "Acme Repairs",
-            "address": "Pariser Platz 1, 10117 Berlin" }),
+        "NewLocation" | "Location" => {
+            json!({ "latitude": 52.5163, "longitude": 13.3777, "name": "Acme Repairs",
+            "address": "Pariser Platz 1, 10117 Berlin" })
+        }
         "ContactCard" => {
             json!({ "name": "Ada Lovelace", "phones": [CONTACT], "organisation": "Acme Repairs",
             "emails": ["ada@shop.example"] })
@@ -143,7 +145,102 @@ pub(super) fn of(name: &str) -> Option<Value> {
             json!({ "type": "text", "text": "Your order 1042 is ready for pick-up." })
         }
         "Reply" => with("summary", json!(of("QuoteSummary"))),
-        "Unsupported" => json!({ "kind": "eventMessage" }),
+        name => return incoming(name),
+    })
+}
+
+/// Every kind that `message.received` reports: its type, a summary, and the schema of its content, if it has
+/// one.
+const RECEIVED: [(&str, &str, &str); 19] = [
+    ("text", "A text", "Text"),
+    ("image", "An image", "MessageMedia"),
+    ("video", "A video", "MessageMedia"),
+    ("audio", "An audio file", "MessageMedia"),
+    ("voice", "A voice note", "MessageMedia"),
+    ("document", "A file", "MessageMedia"),
+    ("sticker", "A sticker", "MessageMedia"),
+    ("location", "A location", "Location"),
+    ("contacts", "Contact cards", "ContactCard"),
+    ("poll", "A poll", "Poll"),
+    ("button_reply", "Somebody tapped a button", "Tap"),
+    ("list_reply", "Somebody chose a row of a list", "Tap"),
+    ("order", "An order", "Order"),
+    ("product", "A product", "Product"),
+    ("album", "The announcement of an album", "Album"),
+    (
+        "view_once_unavailable",
+        "A view-once message, which only phones can show",
+        "",
+    ),
+    (
+        "unsupported",
+        "A kind that this version does not read",
+        "Unsupported",
+    ),
+    (
+        "after_an_ad",
+        "The first message after an advertisement",
+        "Text",
+    ),
+    ("in_an_album", "An image of an album", "MessageMedia"),
+];
+
+/// Returns the examples of `message.received`: `event` with a message of each kind.
+pub(super) fn received(event: &Value) -> Value {
+    let examples = RECEIVED.iter().map(|(name, summary, schema)| {
+        let mut event = event.clone();
+        let message = &mut event["data"]["message"];
+        let kind = match *name {
+            "after_an_ad" => "text",
+            "in_an_album" => "image",
+            kind => kind,
+        };
+        if let Some(fields) = message.as_object_mut() {
+            fields.remove("text");
+        }
+        message["type"] = json!(kind);
+        let content = of_schema(schema);
+        match kind {
+            "contacts" => message[kind] = json!([content]),
+            _ if content.is_some() => message[kind] = json!(content),
+            _ => {}
+        }
+        match *name {
+            "after_an_ad" => {
+                message["text"] = json!({ "body": "" });
+                message["referral"] = json!(of_schema("Referral"));
+            }
+            "in_an_album" => {
+                message["album_id"] = json!(WA_ID);
+                message["album_position"] = json!(0);
+                message["via"] = json!(["associatedChildMessage"]);
+            }
+            _ => {}
+        }
+        let example = json!({ "summary": summary, "value": event });
+        ((*name).to_owned(), example)
+    });
+    Value::Object(examples.collect())
+}
+
+/// Returns the example of what only comes in.
+fn incoming(name: &str) -> Option<Value> {
+    Some(match name {
+        "Tap" => json!({ "id": "monday", "title": "Monday", "description": "9:00 to 12:00" }),
+        "Order" => {
+            json!({ "order_id": "1042", "title": "Acme Repairs", "text": "By Friday, please.",
+            "item_count": 2, "status": "inquiry", "total_amount_1000": 25_000, "currency": "EUR" })
+        }
+        "Product" => json!({ "product_id": "4815162342", "retailer_id": "LAMP-7", "title": "Lamp",
+            "text": "Can you repair it?", "price_amount_1000": 9990, "currency": "EUR",
+            "url": "https://shop.example/lamp" }),
+        "Album" => json!({ "images": 3, "videos": 1 }),
+        "Unsupported" => json!({ "kind": "eventMessage", "text": "Opening" }),
+        "Referral" => json!({ "source_type": "ad", "source_id": "120212345678",
+            "source_url": "https://fb.me/2Xy", "source_app": "facebook", "headline": "Repaired in a day",
+            "body": "Bring it in the morning.", "media_type": "image",
+            "media_url": "https://shop.example/ad.jpg", "ctwa_clid": "ARAkLkA8rmlFeiCktEJQ" }),
+        "PartOf" => json!({ "type": "hd_image_dual_upload", "wa_message_id": WA_ID }),
         _ => return None,
     })
 }

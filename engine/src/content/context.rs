@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Peer, Target};
+use super::{Content, Peer, Referral, Target};
 
 /// Maximum length of a [`Summary`]'s text, in characters.
 const SUMMARY_MAX: usize = 300;
@@ -19,6 +19,16 @@ pub struct Context {
     /// Whether it is shown as forwarded.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub forwarded: bool,
+    /// The advertisement that an inbound message answers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub referral: Option<Referral>,
+    /// The earlier message that it belongs to, such as an album.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part_of: Option<PartOf>,
+    /// Names of the protobuf fields that the content of an inbound message was wrapped in, the outermost
+    /// first, such as `ephemeralMessage`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub via: Vec<String>,
     /// JID of the chat of a message that WhatsApp delivered. Receipts are sent there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub chat: Option<String>,
@@ -35,6 +45,26 @@ impl Context {
     /// Returns whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// The earlier message that a message belongs to.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// WhatsApp's name of the relation in lower case, such as `media_album` or `hd_image_dual_upload`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// WhatsApp's id of the earlier message.
+    pub wa_message_id: String,
+    /// The place in it, from 0.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<u32>,
+}
+
+impl PartOf {
+    /// Returns whether it is an album.
+    pub fn is_album(&self) -> bool {
+        self.kind == "media_album"
     }
 }
 
@@ -79,6 +109,10 @@ impl Summary {
             Content::Poll(poll) => Some(poll.question.as_str()),
             Content::Edit(edit) => Some(edit.body.as_str()),
             Content::Reaction(reaction) => Some(reaction.emoji.as_str()),
+            Content::ButtonReply(tap) | Content::ListReply(tap) => Some(tap.title.as_str()),
+            Content::Order(order) => order.text.as_deref().or(order.title.as_deref()),
+            Content::Product(product) => product.title.as_deref().or(product.text.as_deref()),
+            Content::Unsupported { text, .. } => text.as_deref(),
             other => other
                 .media()
                 .and_then(|(_, media)| media.caption.as_deref().or(media.file_name.as_deref())),

@@ -96,6 +96,9 @@ pub struct Media {
     /// Number of pages. Only documents have it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<u32>,
+    /// Whether a video plays in a loop without sound, as a GIF does.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub gif: bool,
 }
 
 impl std::fmt::Debug for Media {
@@ -118,6 +121,7 @@ impl Media {
             height: None,
             seconds: None,
             pages: None,
+            gif: false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Contents that stand alone: a location, contact cards, a poll.
+//! Contents that stand alone: a location, contact cards, a poll, an album.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,34 @@ pub struct Location {
     /// Its address.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub address: Option<String>,
+    /// What the sender wrote below it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub caption: Option<String>,
+    /// Whether it is where the sender is now, and further messages follow when they move.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub live: bool,
+    /// Number of a live location. A later one is higher.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sequence: Option<i64>,
+    /// How exact a live location is, in metres.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accuracy: Option<u32>,
+}
+
+impl Location {
+    /// Makes a place of which only the coordinates are known.
+    pub fn at(latitude: f64, longitude: f64) -> Self {
+        Self {
+            latitude,
+            longitude,
+            name: None,
+            address: None,
+            caption: None,
+            live: false,
+            sequence: None,
+            accuracy: None,
+        }
+    }
 }
 
 /// A contact card.
@@ -42,4 +70,13 @@ pub struct Poll {
     pub options: Vec<String>,
     /// How many options one person may choose: 1 to the number of options.
     pub selectable_count: u32,
+}
+
+/// Announces that an album follows. Its images and videos are messages of their own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Album {
+    /// How many images it has.
+    pub images: u32,
+    /// How many videos it has.
+    pub videos: u32,
 }

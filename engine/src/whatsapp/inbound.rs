@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::wire::Ballot;
+use super::{raw::RawMessage, wire::Ballot};
 use crate::{
     content::{Content, Context, Group, Peer, SenderNames},
     media::Remote,
@@ -57,6 +57,8 @@ pub struct Inbound {
     /// What it says of the chat's other messages: they disappear after so many seconds, or stay (0). `None` if it
     /// says nothing of them.
     pub timer: Option<u32>,
+    /// The message as it came; `None` if it could not be read.
+    pub raw: Option<RawMessage>,
     /// When it was sent, by WhatsApp's clock, in milliseconds UTC.
     pub at: i64,
     /// This number's phone gave it, because it could not be decrypted here. The phone may name chat and

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use wacore::types::{
-    events::{DecryptFailMode, InboundMessage, MessageBatch, UndecryptableMessage},
+    events::{
+        DecryptFailMode, InboundMessage, MessageBatch, UnavailableType, UndecryptableMessage,
+    },
     message::{MessageInfo, MessageSource},
 };
 use waproto::whatsapp::WebMessageInfo;
@@ -25,7 +27,8 @@ pub struct Late(What);
 
 #[derive(Clone)]
 enum What {
-    Undecryptable(Arc<MessageInfo>),
+    /// Nothing of it can be read: it was not decrypted, or is for phones only.
+    Unread(Arc<MessageInfo>, Content),
     Recovered(InboundMessage),
 }
 
@@ -33,7 +36,12 @@ impl Late {
     /// Returns `None` if a phone would not show it either.
     pub(super) fn undecryptable(message: &UndecryptableMessage) -> Option<Self> {
         let shown = message.decrypt_fail_mode == DecryptFailMode::Show;
-        shown.then(|| Self(What::Undecryptable(Arc::clone(&message.info))))
+        // WhatsApp gives what may be viewed once to phones only, also when it is asked again.
+        let content = match message.unavailable_type {
+            UnavailableType::ViewOnce => Content::ViewOnceUnavailable {},
+            _ => Content::Undecryptable {},
+        };
+        shown.then(|| Self(What::Unread(Arc::clone(&message.info), content)))
     }
 
     /// Returns the messages of a batch that the hook has not committed.
@@ -157,8 +165,8 @@ impl Connection {
             What::Recovered(message) => listen::read(self.client(), message, self.clock())
                 .await
                 .map(Inbound::recovered),
-            What::Undecryptable(info) => {
-                let nothing = wire::Read::of(Content::Undecryptable {});
+            What::Unread(info, content) => {
+                let nothing = wire::Read::of(content.clone());
                 listen::with_sender(self.client(), info, nothing).await
             }
         }
@@ -250,7 +258,8 @@ mod tests {
         let (queue, mut late) = LateQueue::new(unstored.clone());
         let info = Arc::new(MessageInfo::default());
         for _ in 0..5000 {
-            queue.push(Late(What::Undecryptable(Arc::clone(&info))));
+            let unread = Content::Undecryptable {};
+            queue.push(Late(What::Unread(Arc::clone(&info), unread)));
         }
         queue.close();
         let mut got = 0;
@@ -266,7 +275,7 @@ mod tests {
         assert_eq!(got, 5000);
         assert!(unstored.none().now_or_never().is_some());
         // What comes when nobody can store it any more is not acknowledged.
-        queue.push(Late(What::Undecryptable(info)));
+        queue.push(Late(What::Unread(info, Content::Undecryptable {})));
         assert!(unstored.none().now_or_never().is_none());
     }
 }

@@ -22,6 +22,7 @@ use super::{
     inbound::{Inbound, InboundSink, OwnDevice},
     jid::{parse_peer, peer_of, phone},
     late,
+    raw::RawMessage,
     unstored::Unstored,
     wa_id::storable,
     wire::{self, Read},
@@ -93,11 +94,12 @@ pub(super) async fn read(
     if !is_wanted(&message.info) {
         return None;
     }
-    let read = wire::read(&message.message, MediaId::new(clock));
-    let read = read.or_else(|| setting(&message.message))?;
+    let read = setting(&message.message);
+    let read = read.or_else(|| wire::read(&message.message, MediaId::new(clock)))?;
     let mut inbound = with_sender(client, &message.info, read).await?;
     inbound.expires_in = wire::timer::carried(&message.message);
     inbound.timer = timer(message, &inbound);
+    inbound.raw = Some(RawMessage(Arc::clone(&message.message)));
     Some(inbound)
 }
 
@@ -220,6 +222,7 @@ fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -
         remote: read.remote,
         expires_in: None,
         timer: None,
+        raw: None,
         at: info.timestamp.timestamp_millis(),
         recovered: false,
     }

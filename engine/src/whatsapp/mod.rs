@@ -18,6 +18,7 @@
 //! | `media` | files to and from WhatsApp's media hosts |
 //! | `presence` | whether the number shows as online |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
+//! | [`raw`] | an incoming message as WhatsApp's schema has it, as JSON |
 //! | `listen`, `tell` | receives messages; converts the library's events |
 //! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
 //! | `wire` | contents in WhatsApp's format, both ways |
@@ -47,6 +48,7 @@ mod media;
 mod named;
 mod outgoing;
 mod presence;
+pub mod raw;
 mod send;
 mod tell;
 mod timelock;

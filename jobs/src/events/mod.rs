@@ -10,14 +10,16 @@ use passerelle_engine::{
     ids::{ContactId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
+    whatsapp::raw::RawMessage,
 };
 use serde_json::{Value, json};
 
 use crate::{
     error::Fault,
-    events::emit::{NewEvent, emit},
+    events::emit::{NewEvent, emit, emit_in},
     messages::shown::shown,
     model::{MediaStatus, Message, Status, contact::Called, event::EventType, rfc3339},
+    store,
 };
 
 /// Writes the event of a message's present status.
@@ -33,44 +35,64 @@ pub(crate) async fn message(
     Ok(())
 }
 
-/// Writes the event of a message that WhatsApp delivered, with what its sender is called and the file that it
-/// announced.
+/// What the event of a message that WhatsApp delivered says beside the message.
+#[derive(Debug, Default)]
+pub(crate) struct Beside<'a> {
+    /// What its sender is called.
+    pub(crate) called: Option<&'a Called>,
+    /// The file that it announced.
+    pub(crate) media: Option<Value>,
+    /// The message as it came, for endpoints that want that.
+    pub(crate) raw: Option<&'a RawMessage>,
+}
+
+/// Writes the event of a message that WhatsApp delivered.
 pub(crate) async fn received(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    (called, media): (Option<&Called>, Option<Value>),
+    beside: Beside<'_>,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    if let Some(mut event) = of_message(message) {
-        if let (Some(called), Some(id)) = (called, message.contact) {
-            event.data["contact"] = shown_person(id, &message.peer, called);
-        }
-        if let Some(media) = media {
-            event.data["media"] = media;
-        }
-        emit(tx, key, event, clock).await?;
+    let Some(mut event) = of_message(message) else {
+        return Ok(());
+    };
+    if let (Some(called), Some(id)) = (beside.called, message.contact) {
+        event.data["contact"] = shown_person(id, &message.peer, called);
     }
+    if let Some(media) = beside.media {
+        event.data["media"] = media;
+    }
+    let slot = store::events::take_slot(tx, event.org, event.session).await?;
+    let listening = slot.listening.as_deref();
+    let raw = beside.raw.filter(|_| store::endpoints::want_raw(listening, event.kind));
+    if let Some(raw) = raw.and_then(RawMessage::json) {
+        event.data[RAW] = raw;
+    }
+    emit_in(slot, tx, key, event, clock).await?;
     Ok(())
 }
 
-/// Writes the events of a message that the number's owner wrote on another device, with the file that it
-/// announced: that it was sent, and what it changed. One that cannot be decrypted has only the event that says so.
+/// Writes the events of a message that the number's owner wrote on another device: that it was sent, and what it
+/// changed. One that cannot be decrypted has only the event that says so.
 pub(crate) async fn written_by_owner(
     tx: &mut Tx,
     key: &DataKey,
     message: &Message,
-    media: Option<Value>,
+    beside: Beside<'_>,
     clock: &Clock,
 ) -> Result<(), Fault> {
     if !matches!(message.content, Content::Undecryptable {}) {
-        received(tx, key, message, (None, media), clock).await?;
+        received(tx, key, message, beside, clock).await?;
     }
     if let Some(kind) = of_content(&message.content) {
         emit(tx, key, of_kind(message, kind), clock).await?;
     }
     Ok(())
 }
+
+/// The field of an event's data that has the message as it came.
+pub(crate) const RAW: &str = "raw";
 
 /// What an event says of a file: its session, the message that carries it, its status, and its JSON.
 pub(crate) type FileNews = (Option<SessionId>, Option<MessageId>, MediaStatus, Value);

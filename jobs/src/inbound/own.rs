@@ -18,7 +18,7 @@ use super::fill;
 use crate::{
     contacts::{self, Book},
     error::Fault,
-    events,
+    events::{self, Beside},
     media::incoming::Announcing,
     messages::{
         self,
@@ -80,7 +80,7 @@ pub(super) async fn receive(
         return Ok(());
     }
     target::recognise(tx, key, chat, to, &mut inbound).await?;
-    let (at, remote) = (inbound.at, inbound.remote.take());
+    let (at, remote, raw) = (inbound.at, inbound.remote.take(), inbound.raw.take());
     let mut message = Message {
         direction: Direction::Outbound,
         source: source(device),
@@ -99,7 +99,12 @@ pub(super) async fn receive(
     let sent_at = message.sent_at.unwrap_or(at);
     target::apply(tx, key, &message, sent_at).await?;
     let file = files.announce(tx, key, &message, remote, now).await?;
-    events::written_by_owner(tx, key, &message, file.map(|file| file.json()), clock).await
+    let beside = Beside {
+        called: None,
+        media: file.map(|file| file.json()),
+        raw: raw.as_ref(),
+    };
+    events::written_by_owner(tx, key, &message, beside, clock).await
 }
 
 fn source(device: OwnDevice) -> Source {

@@ -48,6 +48,7 @@ async fn of_two_repeats_at_once_one_is_reported() {
                 remote: None,
                 expires_in: None,
                 timer: None,
+                raw: None,
                 at: 1,
                 recovered,
             };

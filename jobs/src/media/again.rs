@@ -1,5 +1,5 @@
-//! A file that WhatsApp no longer keeps: its sender's phone may still have it, and is asked once to
-//! upload it again.
+//! A file that WhatsApp no longer keeps, or keeps with other bytes: its sender's phone may still have it, and
+//! is asked once to upload it again.
 
 use passerelle_engine::media::{Remote, is_direct_path};
 

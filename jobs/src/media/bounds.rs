@@ -10,5 +10,8 @@ pub const RECORDING_WITHIN: Duration = Duration::from_mins(1);
 pub const FILM_WITHIN: Duration = Duration::from_mins(1);
 /// The most bytes of a decoded picture: its sides times the bytes of a pixel.
 pub(crate) const DECODED_MAX: u64 = 64 * 1024 * 1024;
+/// The size in bytes of a sticker that does not move, and of one that does.
+pub(crate) const STICKER_MAX: u64 = 100 * 1024;
+pub(crate) const STICKER_MOVING_MAX: u64 = 500 * 1024;
 /// The sides of a sticker.
 pub(crate) const STICKER_SIDE: u32 = 512;

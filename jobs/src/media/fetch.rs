@@ -214,8 +214,11 @@ impl Fetcher {
                 let kept = tokio::time::timeout(WHATSAPP_WITHIN, fetch).await;
                 match kept.unwrap_or(Err(NoFile::Later)) {
                     Ok(kept) => Ok(kept.stored(looks, file_name.clone())),
-                    Err(NoFile::Expired) if !asked_again => {
-                        Err(again::ask(services, stored, remote).await)
+                    Err(no_file @ (NoFile::Expired | NoFile::Damaged)) if !asked_again => {
+                        match again::ask(services, stored, remote).await {
+                            NoFile::Expired => Err(no_file),
+                            answer => Err(answer),
+                        }
                     }
                     Err(no_file) => Err(no_file),
                 }
@@ -412,6 +415,7 @@ fn not_here(no_file: &NoFile, origin: &Origin, made: i64, now: Millis) -> Outcom
     let again = wait_after(waits(origin), made);
     let (status, error, wait) = match no_file {
         NoFile::Failed(code) => (MediaStatus::Failed, Some(*code), Duration::ZERO),
+        NoFile::Damaged => (MediaStatus::Failed, Some("media_damaged"), Duration::ZERO),
         NoFile::Moved(_) => (MediaStatus::Pending, None, Duration::ZERO),
         NoFile::Expired => (MediaStatus::Expired, None, Duration::ZERO),
         NoFile::Full if again.is_none() || matches!(origin, Origin::Url { .. }) => {

@@ -220,6 +220,9 @@ pub(super) async fn found(
     looked.unwrap_or(Ok(Cow::Borrowed(sniffed)))
 }
 
+/// The type of every sticker.
+const STICKER: &str = "image/webp";
+
 /// Returns the file's facts, and a new file if it had to be changed.
 async fn looks(
     services: &Services,
@@ -230,6 +233,17 @@ async fn looks(
     let settings = &services.settings().media;
     let (objects, kind) = (&settings.objects, upload.kind);
     match kind {
+        MediaKind::Sticker if fixed != STICKER => {
+            let made = film::sticker::sticker(services, came, fixed).await?;
+            let slot = services.decoding().file(came.org).await;
+            let (checked, looks) = ready(services, came.org, kind, STICKER, made.clone()).await?;
+            drop(slot);
+            let made = checked.unwrap_or_else(|| made.into());
+            let size = made.len() as u64;
+            let made = futures_util::stream::iter([Ok::<_, std::io::Error>(made)]);
+            let anew = replaced(came, services, kind, (made, size)).await?;
+            Ok((Some(anew), looks))
+        }
         MediaKind::Image | MediaKind::Sticker | MediaKind::Voice | MediaKind::Audio => {
             let _slot = services.decoding().file(came.org).await;
             let whole = objects.whole(came.org, came.object, came.file.clone());

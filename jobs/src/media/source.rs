@@ -41,6 +41,8 @@ pub(super) enum NoFile {
     Failed(&'static str),
     /// WhatsApp no longer keeps it.
     Expired,
+    /// WhatsApp keeps other bytes than the sender encrypted.
+    Damaged,
     /// It was uploaded again, under this path.
     Moved(String),
     /// The disk has no room for it.
@@ -268,11 +270,15 @@ async fn checked(
         let written = writing.write(chunk.to_vec()).await;
         written.map_err(|error| NoFile::from(IngestError::from(error)))?;
     }
-    // A file that was cut off or damaged on the way may arrive whole on a retry.
-    let (last, found) = opener.finish().map_err(|_| NoFile::Later)?;
+    let opened = opener.finish();
+    if opened.is_err() && seen < SealedFile::sealed_size(remote.file.size) {
+        // It was cut off, and may arrive whole on a retry.
+        return Err(NoFile::Later);
+    }
+    let (last, found) = opened.map_err(|_| NoFile::Damaged)?;
     taste(&last);
     if !found.is(&remote.file) {
-        return Err(NoFile::Failed("media_damaged"));
+        return Err(NoFile::Damaged);
     }
     let file = SealedFile {
         size: found.size,

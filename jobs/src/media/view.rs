@@ -144,6 +144,7 @@ pub(super) fn facts(id: MediaId, stored: &StoredFile) -> Media {
         height: looks.height,
         seconds: looks.seconds,
         pages: looks.pages,
+        gif: looks.gif,
         ..Media::new(id)
     }
 }

@@ -1,6 +1,6 @@
 //! Opting out. A contact who writes one of these words, and nothing else, gets no more messages from the
-//! organisation, through any of its sessions, until the contact writes a word that opts in again. Words
-//! written in a group do not count.
+//! organisation, through any of its sessions, until the contact writes a word that opts in again. A button
+//! with such a word on it counts as well. Words written in a group do not count.
 //!
 //! The whole message must be the word: "stop please" is conversation. Words that also answer an everyday
 //! question are left out, such as "cancel" or "yes", with which people cancel or confirm an appointment.
@@ -68,6 +68,7 @@ pub(crate) fn wish(content: &Content) -> Option<Wish> {
     let body = match content {
         Content::Text { body, .. } => body,
         Content::Edit(edit) => &edit.body,
+        Content::ButtonReply(tap) | Content::ListReply(tap) => &tap.title,
         _ => return None,
     };
     if body.len() > LONGEST {
@@ -113,6 +114,8 @@ pub(crate) async fn take(
 
 #[cfg(test)]
 mod tests {
+    use passerelle_engine::content::Tap;
+
     use super::*;
 
     fn said(text: &str) -> Option<Wish> {
@@ -140,6 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn fidelity_a_button_with_such_a_word_opts_out_too() {
+        let tapped = |title: &str| Tap {
+            id: Some("b1".into()),
+            title: title.into(),
+            description: None,
+            params: None,
+        };
+        assert_eq!(wish(&Content::ButtonReply(tapped("Stop"))), Some(Wish::Out));
+        assert_eq!(wish(&Content::ListReply(tapped("Start"))), Some(Wish::In));
+        assert_eq!(wish(&Content::ButtonReply(tapped("Stop it"))), None);
+    }
+
+    #[test]
     fn conversation_does_not() {
         let long = "stop ".repeat(20);
         for text in [
@@ -158,6 +174,7 @@ mod tests {
         }
         let image = Content::Unsupported {
             kind: "imageMessage".into(),
+            text: Some("stop".into()),
         };
         assert_eq!(wish(&image), None);
     }

@@ -45,6 +45,8 @@ pub fn shown(message: &Message) -> Shown {
     let kind = message.content.kind();
     let error = message.error.as_ref();
     let context = &message.context;
+    let part_of = context.part_of.as_ref();
+    let album = part_of.filter(|part| part.is_album());
     let fields = [
         ("id", Some(json!(message.id))),
         ("object", Some(json!("message"))),
@@ -70,6 +72,24 @@ pub fn shown(message: &Message) -> Shown {
             "expires_in",
             message.expires_in.map(|seconds| json!(seconds)),
         ),
+        ("referral", context.referral.as_ref().map(|ad| json!(ad))),
+        ("album_id", album.map(|album| json!(album.wa_message_id))),
+        (
+            "album_position",
+            album.and_then(|album| album.position).map(|at| json!(at)),
+        ),
+        (
+            "part_of",
+            part_of
+                .filter(|part| !part.is_album())
+                .map(|part| json!(part)),
+        ),
+        (
+            "via",
+            Some(&context.via)
+                .filter(|via| !via.is_empty())
+                .map(|via| json!(via)),
+        ),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
         ("expires_at", at(message.expires_at)),
@@ -87,7 +107,10 @@ pub fn shown(message: &Message) -> Shown {
 /// Returns the value of the field that is named after the content's type. Contact cards are a list. `None` for a
 /// message without content.
 fn shown_content(content: &Content) -> Option<Value> {
-    if matches!(content, Content::Deleted {} | Content::Undecryptable {}) {
+    if matches!(
+        content,
+        Content::Deleted {} | Content::Undecryptable {} | Content::ViewOnceUnavailable {}
+    ) {
         return None;
     }
     let mut shown = serde_json::to_value(content).unwrap_or_default();

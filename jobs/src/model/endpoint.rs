@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub events: Vec<String>,
     /// Whether the bytes of a small file are put into its event.
     pub inline_media: bool,
+    /// Whether the event of an inbound message has the message as it came.
+    pub raw: bool,
     /// Until when the previous secret also signs.
     pub old_secret_until: Option<Millis>,
     /// When it was disabled, and why.

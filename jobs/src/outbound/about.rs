@@ -81,9 +81,8 @@ impl About {
             reply_to,
             mentions: new.mentions.drain(..).map(mention).collect(),
             forwarded: new.forwarded,
-            chat: None,
-            participant: None,
             secret: is_poll.then(|| services.chance().random()),
+            ..Context::default()
         };
         Ok(Self {
             context,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use passerelle_engine::{content::LinkPreview, ids::OrgId};
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
 };
 use tokio::time::timeout_at;
 
@@ -88,6 +88,7 @@ impl Fetcher {
             .client
             .get(url)
             .header(ACCEPT, wanted)
+            .header(USER_AGENT, &*self.services.settings().preview_agent)
             .send()
             .await
             .ok()?;

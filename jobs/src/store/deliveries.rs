@@ -53,6 +53,8 @@ pub(crate) struct Load {
     pub(crate) body: Vec<u8>,
     /// Whether the bytes of a small file are put into its event.
     pub(crate) inline_media: bool,
+    /// Whether the message as it came stays in its event.
+    pub(crate) raw: bool,
     /// How many attempts were made before.
     pub(crate) attempts: i64,
 }
@@ -65,7 +67,7 @@ pub(crate) async fn load(
     id: DeliveryId,
 ) -> Result<Option<Load>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.inline_media, e.body_sealed \
+        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.inline_media, p.raw, e.body_sealed \
          FROM delivery d JOIN endpoint p ON p.id = d.endpoint_id JOIN event e ON e.id = d.event_id \
          WHERE d.org_id = $1 AND d.id = $2 AND d.status = 'running' AND p.disabled_at IS NULL",
     )
@@ -85,6 +87,7 @@ pub(crate) async fn load(
         url: endpoints::url(key, org, endpoint, &row)?,
         body: body.to_vec(),
         inline_media: row.try_get::<i64, _>("inline_media")? == 1,
+        raw: row.try_get::<i64, _>("raw")? == 1,
         attempts: row.try_get("attempts")?,
     }))
 }

@@ -31,8 +31,8 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     let id = endpoint.id.to_string();
     sqlx::query(
-        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at, raw) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(id.as_str())
     .bind(endpoint.org.to_string())
@@ -44,6 +44,7 @@ pub(crate) async fn insert(
     .bind(serde_json::to_string(&endpoint.events).map_err(row::unwritable)?)
     .bind(i64::from(endpoint.inline_media))
     .bind(endpoint.created_at)
+    .bind(i64::from(endpoint.raw))
     .run(tx)
     .await
 }
@@ -64,7 +65,7 @@ pub(crate) async fn read(
     id: EndpointId,
 ) -> Result<Option<Endpoint>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+        "SELECT id, url_sealed, events, inline_media, raw, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
@@ -81,7 +82,7 @@ pub(crate) async fn list(
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT id, url_sealed, events, inline_media, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
+        "SELECT id, url_sealed, events, inline_media, raw, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
          FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
     )
     .bind(org.to_string())
@@ -182,11 +183,11 @@ pub(crate) async fn secrets(
 }
 
 /// SQL for the enabled endpoints of organisation `$1`, with the types that each wants, as text that both
-/// engines can build: a line such as `whe_… ["message.sent"]` for each. An organisation has few endpoints,
-/// and each event reads them inside another statement.
+/// engines can build: a line such as `whe_… ["message.sent"]` for each, or `whe_…+raw …` if it wants messages as
+/// they came. An organisation has few endpoints, and each event reads them inside another statement.
 macro_rules! listening {
     () => {
-        "(SELECT string_agg(id || ' ' || events, '\n') FROM endpoint \
+        "(SELECT string_agg(id || CASE raw WHEN 1 THEN '+raw ' ELSE ' ' END || events, '\n') FROM endpoint \
          WHERE org_id = $1 AND disabled_at IS NULL)"
     };
 }
@@ -195,7 +196,21 @@ pub(super) use listening;
 /// Returns the endpoints of a `listening!` result that want this type. An endpoint whose types cannot be read
 /// gets every event, so that nothing is lost.
 pub(crate) fn wanting(listening: Option<&str>, kind: EventType) -> Vec<EndpointId> {
-    let wants = |id: &str, types: &str| match serde_json::from_str::<Vec<&str>>(types) {
+    let wanting = names_wanting(listening, kind);
+    let id = |name: &str| name.strip_suffix(RAW).unwrap_or(name).parse().ok();
+    wanting.filter_map(id).collect()
+}
+
+/// Returns whether one of them wants this type with the message as it came.
+pub(crate) fn want_raw(listening: Option<&str>, kind: EventType) -> bool {
+    names_wanting(listening, kind).any(|name| name.ends_with(RAW))
+}
+
+/// Ends the name of an endpoint that wants messages as they came.
+const RAW: &str = "+raw";
+
+fn names_wanting(listening: Option<&str>, kind: EventType) -> impl Iterator<Item = &str> {
+    let wants = move |id: &str, types: &str| match serde_json::from_str::<Vec<&str>>(types) {
         Ok(types) => types.is_empty() || types.contains(&kind.as_str()),
         Err(error) => {
             report_unreadable("endpoint", &id, &error);
@@ -204,8 +219,8 @@ pub(crate) fn wanting(listening: Option<&str>, kind: EventType) -> Vec<EndpointI
     };
     let lines = listening.unwrap_or_default().lines();
     let endpoints = lines.filter_map(|line| line.split_once(' '));
-    let wanting = endpoints.filter(|(id, types)| wants(id, types));
-    wanting.filter_map(|(id, _)| id.parse().ok()).collect()
+    let wanting = endpoints.filter(move |(id, types)| wants(id, types));
+    wanting.map(|(id, _)| id)
 }
 
 /// Records a success.
@@ -281,6 +296,7 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::E
         events: serde_json::from_str(&row.try_get::<String, _>("events")?)
             .map_err(|error| row::unreadable("events", error))?,
         inline_media: row.try_get::<i64, _>("inline_media")? == 1,
+        raw: row.try_get::<i64, _>("raw")? == 1,
         old_secret_until: row.try_get("old_secret_until")?,
         disabled: at.zip(why.as_deref().and_then(Disabled::parse)),
         failing_since: row.try_get("failing_since")?,
@@ -304,5 +320,20 @@ mod tests {
         let wanting = wanting(Some(&listening), EventType::MessageSent);
         assert_eq!(wanting, [all, sent, damaged]);
         assert_eq!(super::wanting(None, EventType::MessageSent), []);
+    }
+
+    #[test]
+    fn fidelity_raw_is_kept_only_for_an_endpoint_that_wants_this_type_so() {
+        let clock = Clock::system();
+        let [raw, plain] = std::array::from_fn(|_| EndpointId::new(&clock));
+        let listening = format!("{raw}+raw [\"message.received\"]\n{plain} []");
+        let received = (Some(listening.as_str()), EventType::MessageReceived);
+        assert_eq!(super::wanting(received.0, received.1), [raw, plain]);
+        assert!(want_raw(received.0, received.1));
+        assert!(!want_raw(Some(&listening), EventType::MessageSent));
+        assert!(!want_raw(
+            Some(&format!("{plain} []")),
+            EventType::MessageReceived
+        ));
     }
 }

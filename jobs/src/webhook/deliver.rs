@@ -25,7 +25,7 @@ use serde_json::json;
 use super::{
     client::{self, Deadline, NoReply, Reply},
     guard::{Egress, UrlNotAllowed},
-    inline, links,
+    inline, links, raw,
     schedule::Schedule,
     sign,
 };
@@ -151,6 +151,9 @@ impl Deliverer {
             return Ok(None);
         };
         let (url, now) = (&self.media.public_url, self.clock.now());
+        if !load.raw {
+            load.body = raw::without(load.body)?;
+        }
         load.body = links::signed(key, url, job.org, load.body, now)?;
         if load.inline_media {
             let (store, objects) = (&self.store, &self.media.objects);

@@ -18,6 +18,7 @@ pub mod deliver;
 pub mod guard;
 pub(crate) mod inline;
 mod links;
+mod raw;
 pub mod schedule;
 pub mod sign;
 

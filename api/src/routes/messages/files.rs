@@ -74,7 +74,8 @@ carrying! {
         caption
     } { file_name, mime_type }
     /// A video to send, at most 64 MiB: MP4 with H.264 and AAC. If ffmpeg is installed, the gateway converts MOV, WebM,
-    /// Matroska, AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side.
+    /// Matroska, AVI, MPEG, FLV, WMV and MP4 with other codecs, to at most 1280 pixels on the longer side. A GIF
+    /// becomes a video that plays in a loop (`gif`).
     NewVideo "video" Video {
         /// The caption, at most 4096 bytes of UTF-8.
         caption
@@ -95,7 +96,8 @@ carrying! {
         /// text, archives and bytes of an unknown structure. Without it the extension of the name counts.
         mime_type
     } {}
-    /// A sticker to send: WebP of 512 by 512 pixels, at most 100 KiB, or 500 KiB if it is animated.
+    /// A sticker to send: WebP of 512 by 512 pixels, at most 100 KiB, or 500 KiB if it is animated. If ffmpeg is installed,
+    /// the gateway makes one of a JPEG, PNG or GIF of at most 16 MiB.
     NewSticker "sticker" Sticker {} { caption, file_name, mime_type }
 }
 
@@ -190,4 +192,6 @@ pub struct MessageMedia {
     pub seconds: Option<u32>,
     /// The number of pages: counted for a PDF that you send, declared by the sender for an inbound document.
     pub pages: Option<u32>,
+    /// Whether a video plays in a loop without sound, as a GIF does; absent if not.
+    pub gif: Option<bool>,
 }

@@ -104,11 +104,11 @@ fn is_line(text: &str, max: usize) -> bool {
     sized && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
-/// A location.
+/// A location to send.
 #[derive(Debug, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 #[oai(skip_serializing_if_is_none)]
-pub struct Location {
+pub struct NewLocation {
     /// Degrees north, -90 to 90.
     pub latitude: f64,
     /// Degrees east, -180 to 180.
@@ -121,7 +121,7 @@ pub struct Location {
     pub address: Option<String>,
 }
 
-impl Shape for Location {
+impl Shape for NewLocation {
     fn content(self, flaws: &mut Flaws) -> Parsed {
         let code = Code::InvalidLocation;
         let holds = (-90.0..=90.0).contains(&self.latitude);
@@ -136,10 +136,9 @@ impl Shape for Location {
         let holds = fits(&self.address, ADDRESS_MAX);
         flaws.unless(holds, code, "/location/address", wanted);
         Content::Location(content::Location {
-            latitude: self.latitude,
-            longitude: self.longitude,
             name: self.name,
             address: self.address,
+            ..content::Location::at(self.latitude, self.longitude)
         })
         .into()
     }

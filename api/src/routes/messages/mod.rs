@@ -13,6 +13,7 @@ pub mod about;
 mod by_kind;
 pub mod files;
 mod filter;
+pub mod incoming;
 pub mod kinds;
 pub(super) mod refusals;
 pub mod request;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
-    kinds::{ContactCard, Location, NewDelete, NewEdit, NewReaction, NewText, Poll, Shape as _},
+    kinds::{ContactCard, NewDelete, NewEdit, NewLocation, NewReaction, NewText, Poll, Shape as _},
 };
 use crate::{
     body::Read,
@@ -218,7 +218,7 @@ sendable! {
         VoiceKind "voice" voice: NewVoice; "A voice note."; NewVoiceMessage, VoiceMessage;
         DocumentKind "document" document: NewDocument; "Any file."; NewDocumentMessage, DocumentMessage;
         StickerKind "sticker" sticker: NewSticker; "A sticker."; NewStickerMessage, StickerMessage;
-        LocationKind "location" location: Location; "A location."; NewLocationMessage, LocationMessage;
+        LocationKind "location" location: NewLocation; "A location."; NewLocationMessage, LocationMessage;
         ContactsKind "contacts" contacts: Vec<ContactCard>; "Contact cards, 1 to 10."; NewContactsMessage, ContactsMessage;
         PollKind "poll" poll: Poll; "A poll."; NewPollMessage, PollMessage;
     }

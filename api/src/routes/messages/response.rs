@@ -18,7 +18,8 @@ use serde_json::Value;
 use super::{
     about::{Delete, Edit, PollVote, Reaction, Reply},
     files::MessageMedia,
-    kinds::{ContactCard, Location, Poll, Text},
+    incoming::{Album, Location, Order, PartOf, Product, Referral, Tap, Unsupported},
+    kinds::{ContactCard, Poll, Text},
 };
 use crate::{
     list::list_of,
@@ -43,13 +44,6 @@ pub struct MessageError {
     pub code: String,
 }
 
-/// A message of a kind that this version does not support.
-#[derive(Debug, Object)]
-pub struct Unsupported {
-    /// WhatsApp's name of the kind, such as `eventMessage`.
-    pub kind: String,
-}
-
 /// An outbound or inbound message.
 #[derive(Debug, Object)]
 #[oai(rename = "Message")]
@@ -69,10 +63,12 @@ pub struct MessageSchema {
     pub source: Option<String>,
     /// The kind of the message. The field of the same name has its content: `text`; with a file `image`,
     /// `video`, `audio`, `voice`, `document`, `sticker`; `location`, `contacts`, `poll`; about another
-    /// message `reaction`, `edit`, `delete`, `poll_vote`. Three kinds have no content of their own:
-    /// `deleted` (its sender deleted it for everyone), `undecryptable` (it could not be decrypted, and may
-    /// still be sent again) and `unsupported` (this version does not support it). A webhook may also report
-    /// `unreadable`: the stored message cannot be read, and has failed.
+    /// message `reaction`, `edit`, `delete`, `poll_vote`. These only come in: `button_reply` and `list_reply`
+    /// (somebody tapped a button or chose a row), `order`, `product`, `album`. Four kinds have no content of
+    /// their own: `deleted` (its sender deleted it for everyone), `undecryptable` (it could not be decrypted,
+    /// and may still be sent again), `view_once_unavailable` (WhatsApp gives it to phones only; it will not
+    /// come) and `unsupported` (this version does not support it). A webhook may also report `unreadable`: the
+    /// stored message cannot be read, and has failed.
     #[oai(rename = "type")]
     pub kind: String,
     /// The recipient of an outbound message: the phone number, `…@lid` if the number is not known, or the group.
@@ -122,6 +118,16 @@ pub struct MessageSchema {
     pub edit: Option<Edit>,
     /// The deletion, if the type is `delete`.
     pub delete: Option<Delete>,
+    /// The button, if the type is `button_reply`.
+    pub button_reply: Option<Tap>,
+    /// The row, if the type is `list_reply`.
+    pub list_reply: Option<Tap>,
+    /// The order, if the type is `order`.
+    pub order: Option<Order>,
+    /// The product, if the type is `product`.
+    pub product: Option<Product>,
+    /// The album, if the type is `album`.
+    pub album: Option<Album>,
     /// The kind that is not supported, if the type is `unsupported`.
     pub unsupported: Option<Unsupported>,
     /// The message that it replies to.
@@ -134,6 +140,17 @@ pub struct MessageSchema {
     /// It disappears from the chat so many seconds after it was sent, because the chat's messages do. A reaction,
     /// an edit, a deletion and a vote have none. Absent if it stays, and until an outbound message is sent.
     pub expires_in: Option<u32>,
+    /// The advertisement or post that an inbound message answers. Such a message may have an empty text.
+    pub referral: Option<Referral>,
+    /// The album that an inbound image or video belongs to: the `wa_message_id` of a message of the type `album`.
+    pub album_id: Option<String>,
+    /// The place in the album, from 0.
+    pub album_position: Option<u32>,
+    /// The earlier message that an inbound message belongs to, if it is not an album.
+    pub part_of: Option<PartOf>,
+    /// The wrappers that the content of an inbound message came in, by WhatsApp's names, the outermost first:
+    /// `ephemeralMessage`, `viewOnceMessageV2` and others.
+    pub via: Option<Vec<String>>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
@@ -239,8 +256,9 @@ mod tests {
     use passerelle_jobs::{
         clock::Clock,
         content::{
-            Card, Content, Context, Delete, Edit, Group, LinkPreview, Location, Media, MediaKind,
-            Peer, Phone, Poll, PollVote, Reaction, Reply, Summary, Target,
+            Album, Card, Content, Context, Delete, Edit, Group, LinkPreview, Location, Media,
+            MediaKind, Order, PartOf, Peer, Phone, Poll, PollVote, Product, Reaction, Referral,
+            Reply, Summary, Tap, Target,
         },
         ids::{ContactId, MediaId, OrgId},
         model::{Direction, Source, Status},
@@ -265,6 +283,7 @@ mod tests {
             height: Some(1),
             seconds: Some(1),
             pages: Some(1),
+            gif: true,
             ..Media::new(MediaId::new(clock))
         };
         let link = LinkPreview::of("https://a.example").unwrap();
@@ -283,16 +302,53 @@ mod tests {
             emails: Vec::new(),
             ..card.clone()
         };
+        let tap = Tap {
+            id: Some("1".to_owned()),
+            title: "a title".to_owned(),
+            description: Some("a description".to_owned()),
+            params: Some(serde_json::json!({ "seats": [2] })),
+        };
         let mut contents = vec![
             text(link.clone()),
             text(link.saying(Some("a title"), Some("a description"))),
             Content::text("a text"),
             Content::Location(Location {
-                latitude: 52.5,
-                longitude: 13.25,
                 name: Some("a place".to_owned()),
                 address: Some("an address".to_owned()),
+                caption: Some("a caption".to_owned()),
+                live: true,
+                sequence: Some(1),
+                accuracy: Some(2),
+                ..Location::at(52.5, 13.25)
             }),
+            Content::ButtonReply(tap.clone()),
+            Content::ListReply(tap),
+            Content::Order(Order {
+                order_id: "1042".to_owned(),
+                title: Some("a title".to_owned()),
+                text: Some("a text".to_owned()),
+                item_count: Some(1),
+                status: Some("inquiry".to_owned()),
+                total_amount_1000: Some(1),
+                currency: Some("EUR".to_owned()),
+            }),
+            Content::Product(Product {
+                product_id: Some("1".to_owned()),
+                retailer_id: Some("2".to_owned()),
+                title: Some("a title".to_owned()),
+                description: Some("a description".to_owned()),
+                text: Some("a text".to_owned()),
+                footer: Some("a footer".to_owned()),
+                price_amount_1000: Some(2),
+                sale_price_amount_1000: Some(1),
+                currency: Some("EUR".to_owned()),
+                url: Some("https://a.example".to_owned()),
+            }),
+            Content::Album(Album {
+                images: 1,
+                videos: 2,
+            }),
+            Content::ViewOnceUnavailable {},
             Content::Contacts {
                 contacts: vec![card, plain],
             },
@@ -318,6 +374,7 @@ mod tests {
             Content::Undecryptable {},
             Content::Unsupported {
                 kind: "eventMessage".to_owned(),
+                text: Some("a text".to_owned()),
             },
         ];
         contents.extend(
@@ -358,7 +415,25 @@ mod tests {
         }
     }
 
-    fn full(clock: &Clock, content: Content) -> model::Message {
+    fn referral() -> Referral {
+        let some = |text: &str| Some(text.to_owned());
+        Referral {
+            source_type: some("ad"),
+            source_id: some("1"),
+            source_url: some("https://a.example"),
+            source_app: some("facebook"),
+            headline: some("a headline"),
+            body: some("a body"),
+            media_type: some("image"),
+            media_url: some("https://a.example/image"),
+            thumbnail_url: some("https://a.example/small"),
+            ctwa_clid: some("2"),
+            attached: some("3"),
+            greeting: some("a greeting"),
+        }
+    }
+
+    fn full(clock: &Clock, content: Content, kind: &str) -> model::Message {
         let summary = Some(Summary::of(&content));
         let peer = Peer {
             phone: Phone::parse("+4915112345678"),
@@ -377,6 +452,13 @@ mod tests {
                 }),
                 mentions: vec![peer],
                 forwarded: true,
+                referral: Some(referral()),
+                part_of: Some(PartOf {
+                    kind: kind.to_owned(),
+                    wa_message_id: "3A".to_owned(),
+                    position: Some(1),
+                }),
+                via: vec!["ephemeralMessage".to_owned()],
                 ..Context::default()
             },
             error: Some("a_code".to_owned()),
@@ -396,7 +478,9 @@ mod tests {
     fn the_json_of_a_message_is_what_the_document_describes() {
         let clock = Clock::system();
         for content in contents(&clock) {
-            for message in [bare(&clock, content.clone()), full(&clock, content)] {
+            let album = full(&clock, content.clone(), "media_album");
+            let other = full(&clock, content.clone(), "hd_image_dual_upload");
+            for message in [bare(&clock, content), album, other] {
                 let json = serde_json::to_value(Message::from(message)).unwrap();
                 let described = MessageSchema::parse_from_json(Some(json.clone())).unwrap();
                 assert_eq!(described.to_json(), Some(json));

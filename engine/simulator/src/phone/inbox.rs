@@ -36,6 +36,9 @@ impl Phone {
             return self.acknowledge(node);
         };
         let mut sealed = node.get_children_by_tag("enc").peekable();
+        if sealed.peek().is_none() {
+            return self.acknowledge(node);
+        }
         while let Some(enc) = sealed.next() {
             match self.open(&origin, enc) {
                 Ok(message) => self.opened(node, &origin, &id, &message).await,

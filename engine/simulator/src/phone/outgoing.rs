@@ -1,5 +1,6 @@
 //! An outgoing message and the stanza around its ciphertexts.
 
+use wacore::messages::MessageUtils;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use waproto::whatsapp::Message;
@@ -16,9 +17,19 @@ pub(crate) struct Outgoing {
     pub(crate) edit: Option<&'static str>,
     /// The `polltype` of its `<meta>`.
     pub(crate) polltype: Option<&'static str>,
+    /// The bytes of the message, if they are not what `message` encodes to.
+    pub(crate) raw: Option<Vec<u8>>,
 }
 
 impl Outgoing {
+    /// Returns the plaintext for the recipients' devices, with padding.
+    pub(crate) fn plain(&self) -> Vec<u8> {
+        match &self.raw {
+            Some(bytes) => MessageUtils::pad_message_v2(bytes.clone()),
+            None => MessageUtils::encode_and_pad(&self.message),
+        }
+    }
+
     /// Returns the stanza with these ciphertexts.
     pub(crate) fn stanza(&self, to: &Jid, mut children: Vec<Node>) -> Node {
         if let Some(polltype) = self.polltype {

@@ -24,6 +24,8 @@ pub(super) struct Composed {
     pub(super) media: Option<Value>,
     pub(super) edit: Option<&'static str>,
     pub(super) polltype: Option<&'static str>,
+    /// The bytes of the message, if they are not what `message` encodes to.
+    pub(super) raw: Option<Vec<u8>>,
     /// The options of a vote. They cannot be read from the message, which is encrypted.
     pub(super) voted: Option<Vec<String>>,
 }
@@ -35,6 +37,7 @@ impl Composed {
             media: None,
             edit: None,
             polltype: None,
+            raw: None,
             voted: None,
         }
     }
@@ -81,19 +84,24 @@ impl Phone {
             Content::Timer(body) => Composed::plain(kinds::timer(body.seconds, now_ms / 1000)),
             Content::Event(body) => Composed::plain(kinds::event(body, now_ms / 1000)),
             Content::Again(message) => Composed::plain(*message),
-            Content::Undecryptable(_) => {
-                return Err("an undecryptable message has no content to compose".to_owned());
+            Content::Raw(body) => Composed {
+                raw: Some(body.bytes),
+                ..Composed::plain(*body.message)
+            },
+            Content::Undecryptable(_) | Content::ViewOnceNotice(_) => {
+                return Err("such a message has no content to compose".to_owned());
             }
         };
-        let addition = matches!(
+        let is_bare = matches!(
             speech.content,
             Content::Vote(_)
                 | Content::Reaction(_)
                 | Content::Edit(_)
                 | Content::Revoke(_)
                 | Content::Timer(_)
+                | Content::Raw(_)
         );
-        if addition {
+        if is_bare {
             return Ok(composed);
         }
         Ok(self.with_secret(composed))

@@ -41,7 +41,7 @@ impl Phone {
             given.push(el("to").attr("jid", jid).children([enc]).build());
             self.sender_keys.mark(group, &address, true);
         }
-        let plain = MessageUtils::encode_and_pad(&out.message);
+        let plain = out.plain();
         let bytes = self.sender_keys.seal(group, &plain).ok()?;
         let all = out.enc(Sealed {
             kind: "skmsg",

@@ -8,6 +8,7 @@ mod kinds;
 mod own;
 pub(crate) mod seal;
 mod undecryptable;
+mod view_once;
 pub(crate) mod vote;
 
 use rand::RngExt;
@@ -42,12 +43,16 @@ impl Phone {
         if let Content::Undecryptable(content) = &speech.content {
             return Ok(self.send_undecryptable(&speech, id, &to, content));
         }
+        if let Content::ViewOnceNotice(_) = &speech.content {
+            return Ok(self.send_view_once_notice(&speech, id, &to));
+        }
         let composed = self.compose(&speech, &to).await?;
         let out = Outgoing {
             id: id.clone(),
             message: composed.message,
             edit: composed.edit,
             polltype: composed.polltype,
+            raw: composed.raw,
         };
         self.show_own(&speech.to, &out, composed.voted, composed.media.as_ref());
         for _ in 0..speech.copies.max(1) {

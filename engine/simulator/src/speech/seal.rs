@@ -32,7 +32,7 @@ fn device_sent(to: &Jid, message: &Message) -> Message {
 impl Phone {
     /// Returns a stanza for all devices of an account and the phone's own linked devices.
     pub(super) fn seal_for_both(&mut self, target: &Pn, to: &Jid, out: &Outgoing) -> Node {
-        let plain = MessageUtils::encode_and_pad(&out.message);
+        let plain = out.plain();
         let copy = MessageUtils::encode_and_pad(&device_sent(to, &out.message));
         let own = Arc::clone(&self.own.pn);
         let mut participants = self.seal_for(target, &plain, out);
@@ -101,7 +101,7 @@ impl Phone {
             let to = recipient.clone().unwrap_or_else(|| from.clone());
             MessageUtils::encode_and_pad(&device_sent(&to, &out.message))
         } else {
-            MessageUtils::encode_and_pad(&out.message)
+            out.plain()
         };
         self.signal.forget(&device);
         let sealed = self.seal(&device, &plain)?;

@@ -71,6 +71,7 @@ impl Phone {
             message: kinds::text(content.text.clone().unwrap_or_default(), None),
             edit: None,
             polltype: None,
+            raw: None,
         };
         let node = out.stanza(to, children);
         let _ = routing::fan_out_at(&self.world, &self.own, &node, self.ago(speech.age));

@@ -32,6 +32,17 @@ pub(crate) enum Content {
     Undecryptable(Undecryptable),
     /// The same message again, as a forward.
     Again(Box<Message>),
+    /// A message as it is.
+    Raw(RawMessage),
+    /// A view-once message, of which linked devices get only a notice.
+    ViewOnceNotice(ViewOnceNotice),
+}
+
+/// A message and its bytes. The bytes may have fields that this schema does not know.
+#[derive(Clone, Debug)]
+pub(crate) struct RawMessage {
+    pub(crate) message: Box<Message>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl TextContent {
@@ -167,6 +178,10 @@ bodies! {
     Timer { seconds: u32, }
     /// An invitation to an event.
     Event { name: String, }
+    /// A protobuf `Message`.
+    Raw { message_base64: String, }
+    /// See [`Content::ViewOnceNotice`].
+    ViewOnceNotice {}
     /// See [`Content::Undecryptable`].
     Undecryptable { text: Option<String>, phone_text: Option<String>, }
 }
@@ -197,6 +212,8 @@ impl Content {
             "timer" => Self::Timer(body_of(body)?),
             "event" => Self::Event(body_of(body)?),
             "undecryptable" => Self::Undecryptable(body_of(body)?),
+            "view_once_unavailable" => Self::ViewOnceNotice(body_of(body)?),
+            "raw" => Self::Raw(RawMessage::decode(&body_of::<Raw>(body)?.message_base64)?),
             other => return Err(format!("no message type is called {other}")),
         };
         match &content {
@@ -226,6 +243,18 @@ const FILES: [(&str, ParseFileContent); 6] = [
 
 fn body_of<T: DeserializeOwned>(body: Fields) -> Result<T, String> {
     serde_json::from_value(Value::Object(body)).map_err(|error| error.to_string())
+}
+
+impl RawMessage {
+    fn decode(text: &str) -> Result<Self, String> {
+        let bytes = base64(text)?;
+        let message = waproto::codec::message_decode(&bytes);
+        let message = message.map_err(|error| format!("message_base64 is no message: {error}"))?;
+        Ok(Self {
+            message: Box::new(message),
+            bytes,
+        })
+    }
 }
 
 impl FileSource {
@@ -271,6 +300,12 @@ mod tests {
             (json!({"text": "hi"}), "no type"),
             (json!({"type": "smoke"}), "called smoke"),
             (json!({"type": "text", "txt": "hi"}), "unknown field"),
+            (json!({"type": "raw"}), "missing field"),
+            (json!({"type": "raw", "message_base64": "?"}), "base64"),
+            (
+                json!({"type": "raw", "message_base64": "CgVo"}),
+                "no message",
+            ),
             (json!({"type": "image"}), "bytes_base64"),
             (json!({"type": "image", "bytes_base64": "?"}), "base64"),
             (

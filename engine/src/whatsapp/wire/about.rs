@@ -1,15 +1,14 @@
 //! How a message refers to another one: keys, quotes, and the context info.
 
-use wacore::proto_helpers::MessageExt as _;
 use whatsapp_rust::{
     Jid,
-    buffa::MessageField,
-    waproto::whatsapp::{ContextInfo, Message, MessageKey, message},
+    buffa::{Enumeration as _, MessageField},
+    waproto::whatsapp::{ContextInfo, Message, MessageContextInfo, MessageKey, message},
 };
 
-use super::sides::Sides;
+use super::{referral, sides::Sides, wrappers};
 use crate::{
-    content::{Context, Peer, Reply, Summary, Target},
+    content::{Context, PartOf, Peer, Reply, Summary, Target},
     whatsapp::{jid::parse_peer, wa_id::storable},
 };
 
@@ -97,17 +96,38 @@ pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
     let Some(info) = info else {
         return (Context::default(), None);
     };
+    let mentioned = Some(&info.mentioned_jid).filter(|_| !mentions_too_many(info));
+    let mentioned = mentioned.into_iter().flatten();
     let context = Context {
         reply_to: reply(info),
-        mentions: info
-            .mentioned_jid
-            .iter()
-            .filter_map(|jid| parse_peer(jid))
-            .collect(),
+        mentions: mentioned.filter_map(|jid| parse_peer(jid)).collect(),
         forwarded: info.is_forwarded.unwrap_or(false),
+        referral: referral::read(info),
         ..Context::default()
     };
     (context, info.participant.as_deref().and_then(parse_peer))
+}
+
+/// The most people that a message may mention. Each is looked up.
+const MENTIONS_MAX: usize = 256;
+
+/// Returns whether a message mentions more people than are read.
+pub(super) fn mentions_too_many(info: &ContextInfo) -> bool {
+    info.mentioned_jid.len() > MENTIONS_MAX
+}
+
+/// Reads what the message belongs to, such as an album.
+pub(super) fn part_of(info: &MessageContextInfo) -> Option<PartOf> {
+    let association = info.message_association.as_option()?;
+    let kind = association.association_type?;
+    let parent = association.parent_message_key.as_option()?;
+    Some(PartOf {
+        kind: kind.proto_name().to_ascii_lowercase(),
+        wa_message_id: storable(parent.id.as_deref().filter(|id| !id.is_empty())?),
+        position: association
+            .message_index
+            .and_then(|index| u32::try_from(index).ok()),
+    })
 }
 
 fn reply(info: &ContextInfo) -> Option<Reply> {
@@ -124,7 +144,7 @@ fn reply(info: &ContextInfo) -> Option<Reply> {
 }
 
 fn summary(quoted: &Message) -> Summary {
-    let quoted = quoted.get_base_message();
+    let quoted = wrappers::peel(quoted).message;
     if let Some(content) = super::read::shown(quoted) {
         return Summary::of(&content);
     }
@@ -142,6 +162,10 @@ fn summary(quoted: &Message) -> Summary {
     if let Some(document) = quoted.document_message.as_option() {
         let text = document.caption.as_ref().or(document.file_name.as_ref());
         return file("document", text);
+    }
+    if let Some(place) = quoted.location_message.as_option() {
+        // Some clients quote a place without saying where it is.
+        return file("location", place.name.as_ref().or(place.address.as_ref()));
     }
     let sticker = quoted.sticker_message.is_set();
     file(if sticker { "sticker" } else { "unsupported" }, None)

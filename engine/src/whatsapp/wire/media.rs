@@ -8,6 +8,7 @@ use whatsapp_rust::{
     },
 };
 
+use super::text::{cut, limited};
 use crate::{
     content::{Media, MediaKind},
     media::{FileKey, MediaClass, Remote, SealedFile, is_direct_path},
@@ -81,6 +82,7 @@ fn video(media: &Media, attached: &Attached, beside: Beside) -> VideoMessage {
             width: looks.width,
             height: looks.height,
             seconds: looks.seconds,
+            gif_playback: looks.gif.then_some(true),
             jpeg_thumbnail: filled(&looks.thumbnail),
             streaming_sidecar: filled(&attached.file.sidecar),
         },
@@ -167,18 +169,11 @@ macro_rules! shown {
 /// Reads the message if it has a file. `id` is the id that the file gets.
 pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> {
     if let Some(image) = message.image_message.as_option() {
-        let mut shown = shown!(image, MediaKind::Image, id);
-        shown.media.caption = text(image.caption.as_ref());
-        (shown.media.width, shown.media.height) = (image.width, image.height);
-        return Some(shown);
+        return Some(image_shown(image, id));
     }
     let video = [&message.video_message, &message.ptv_message];
     if let Some(video) = video.into_iter().find_map(MessageField::as_option) {
-        let mut shown = shown!(video, MediaKind::Video, id);
-        shown.media.caption = text(video.caption.as_ref());
-        (shown.media.width, shown.media.height) = (video.width, video.height);
-        shown.media.seconds = video.seconds;
-        return Some(shown);
+        return Some(video_shown(video, id));
     }
     if let Some(audio) = message.audio_message.as_option() {
         let voice = audio.ptt == Some(true);
@@ -192,12 +187,7 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
         return Some(shown);
     }
     if let Some(document) = message.document_message.as_option() {
-        let mut shown = shown!(document, MediaKind::Document, id);
-        shown.media.caption = text(document.caption.as_ref());
-        let name = document.file_name.as_ref().or(document.title.as_ref());
-        shown.media.file_name = name.and_then(|name| clean_file_name(name));
-        shown.media.pages = document.page_count;
-        return Some(shown);
+        return Some(document_shown(document, id));
     }
     let sticker = message.sticker_message.as_option()?;
     let mut shown = shown!(sticker, MediaKind::Sticker, id);
@@ -205,19 +195,36 @@ pub(super) fn read(message: &Message, id: crate::ids::MediaId) -> Option<Shown> 
     Some(shown)
 }
 
+/// Reads an image.
+pub(super) fn image_shown(image: &ImageMessage, id: crate::ids::MediaId) -> Shown {
+    let mut shown = shown!(image, MediaKind::Image, id);
+    shown.media.caption = limited(image.caption.as_ref(), CAPTION_MAX);
+    (shown.media.width, shown.media.height) = (image.width, image.height);
+    shown
+}
+
+/// Reads a video.
+pub(super) fn video_shown(video: &VideoMessage, id: crate::ids::MediaId) -> Shown {
+    let mut shown = shown!(video, MediaKind::Video, id);
+    shown.media.caption = limited(video.caption.as_ref(), CAPTION_MAX);
+    (shown.media.width, shown.media.height) = (video.width, video.height);
+    shown.media.seconds = video.seconds;
+    shown.media.gif = video.gif_playback.unwrap_or(false);
+    shown
+}
+
+/// Reads a document.
+pub(super) fn document_shown(document: &DocumentMessage, id: crate::ids::MediaId) -> Shown {
+    let mut shown = shown!(document, MediaKind::Document, id);
+    shown.media.caption = limited(document.caption.as_ref(), CAPTION_MAX);
+    let name = document.file_name.as_ref().or(document.title.as_ref());
+    shown.media.file_name = name.and_then(|name| clean_file_name(name));
+    shown.media.pages = document.page_count;
+    shown
+}
+
 /// Maximum length of a caption that is kept, in bytes. A phone allows far less.
 const CAPTION_MAX: usize = crate::content::TEXT_MAX;
-
-fn text(text: Option<&String>) -> Option<String> {
-    let text = text.filter(|text| !text.is_empty())?;
-    Some(cut(text.clone(), CAPTION_MAX))
-}
-
-fn cut(mut text: String, max: usize) -> String {
-    let end = text.floor_char_boundary(max);
-    text.truncate(end);
-    text
-}
 
 fn digest(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 32).then(|| hex::encode(bytes))
@@ -302,6 +309,7 @@ mod tests {
                 pages: Some(3),
                 thumbnail: vec![1],
                 waveform: vec![2; 64],
+                gif: true,
             },
             uploaded: Uploaded {
                 url: "https://mmg.whatsapp.net/v/1".into(),
@@ -327,6 +335,7 @@ mod tests {
             );
             assert_eq!(read.media.caption.is_some(), captioned, "{kind:?}");
             assert_eq!(read.media.file_name.is_some(), kind == MediaKind::Document);
+            assert_eq!(read.media.gif, kind == MediaKind::Video);
             assert_eq!(read.media.pages, (kind == MediaKind::Document).then_some(3));
             let remote = read.remote.unwrap();
             assert_eq!(remote.direct_path, "/v/1");

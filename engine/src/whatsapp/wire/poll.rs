@@ -40,14 +40,23 @@ pub(super) fn message(poll: &Poll, beside: Option<ContextInfo>) -> Message {
     }
 }
 
-/// Reads the poll of a message. WhatsApp writes "any number of choices" as 0.
-pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
+/// The most options that are read. A phone offers twelve.
+const OPTIONS_MAX: usize = 64;
+
+/// Reads the poll of a message, of any version: version 4 is another one in a wrapper. WhatsApp writes "any
+/// number of choices" as 0. Returns `None` if it has too many options.
+pub(super) fn read(message: &Message) -> Option<Poll> {
     let fields = [
         &message.poll_creation_message,
         &message.poll_creation_message_v2,
         &message.poll_creation_message_v3,
+        &message.poll_creation_message_v5,
+        &message.poll_creation_message_v6,
     ];
     let creation = fields.into_iter().find_map(|field| field.as_option())?;
+    if creation.options.len() > OPTIONS_MAX {
+        return None;
+    }
     let mut options: Vec<String> = Vec::new();
     for name in creation
         .options
@@ -60,12 +69,11 @@ pub(super) fn read(message: &Message) -> Option<(Poll, &PollCreationMessage)> {
     }
     let all = u32::try_from(options.len()).unwrap_or(u32::MAX);
     let count = creation.selectable_options_count.unwrap_or(0);
-    let poll = Poll {
+    Some(Poll {
         question: creation.name.clone().unwrap_or_default(),
         selectable_count: if count == 0 { all } else { count.min(all) },
         options,
-    };
-    Some((poll, creation))
+    })
 }
 
 /// An encrypted vote.

@@ -3,24 +3,26 @@
 use wacore::proto_helpers::MessageExt as _;
 use whatsapp_rust::waproto::whatsapp::{Message, message::protocol_message::Type as ProtocolType};
 
+use super::wrappers::peel;
+
 /// The longest time that is believed, in seconds. Phones offer up to 90 days.
 const LONGEST: u32 = 366 * 24 * 3600;
 
 /// Returns the seconds after which the message disappears. `None` if it stays.
 pub(crate) fn carried(message: &Message) -> Option<u32> {
-    let seconds = message.get_base_message().get_ephemeral_expiration();
+    let seconds = peel(message).message.get_ephemeral_expiration();
     seconds.filter(|seconds| *seconds <= LONGEST)
 }
 
 /// Returns whether the message carries no time at all.
 pub(crate) fn is_without(message: &Message) -> bool {
-    let seconds = message.get_base_message().get_ephemeral_expiration();
+    let seconds = peel(message).message.get_ephemeral_expiration();
     seconds.is_none()
 }
 
 /// Reads a notice that only sets the chat's time. 0 means that messages stay.
 pub(crate) fn setting(message: &Message) -> Option<u32> {
-    let notice = message.get_base_message().protocol_message.as_option()?;
+    let notice = peel(message).message.protocol_message.as_option()?;
     let is_setting = notice.r#type == Some(ProtocolType::EphemeralSetting);
     let seconds = notice.ephemeral_expiration.unwrap_or(0);
     (is_setting && seconds <= LONGEST).then_some(seconds)

@@ -41,7 +41,7 @@ const ALWAYS: &str = "-nostdin -hide_banner -loglevel error -filter_threads 1 -y
 /// fault ends the run. The allowed formats leave out those that list other files, whatever the file
 /// claims to be.
 const READ: &str = "-xerror -threads 1 -protocol_whitelist file \
-    -format_whitelist mov,mp4,matroska,webm,avi,mpeg,mpegvideo,flv,asf -i file:/proc/self/fd/0";
+    -format_whitelist mov,mp4,matroska,webm,avi,mpeg,mpegvideo,flv,asf,gif -i file:/proc/self/fd/0";
 /// Keeps pictures and sound, and no metadata.
 const KEPT: &str = "-map 0:V:0 -map 0:a:0? -sn -dn -map_metadata -1 -map_chapters -1";
 /// An encoding that every phone plays.
@@ -60,6 +60,15 @@ const CLEAREST: &str = "scale=w='iw*sar':h=ih,setsar=1,\
     scale=w=100:h=100:force_original_aspect_ratio=decrease,thumbnail=30";
 const STILL_OUT: &str =
     "-frames:v 1 -c:v png -pix_fmt rgb24 -threads 1 -f image2pipe file:/proc/self/fd/1";
+/// Reads one picture or a GIF from standard input, in a format that was found before.
+const READ_PICTURE: &str = "-xerror -threads 1 -protocol_whitelist file -f";
+const PICTURE_IN: &str = "-t 10 -i file:/proc/self/fd/0 -map 0:v:0 -map_metadata -1";
+/// As large as a sticker, with clear borders.
+const STUCK: &str = "scale=w=512:h=512:force_original_aspect_ratio=decrease,format=rgba,\
+    pad=w=512:h=512:x=-1:y=-1:color=0x00000000,setsar=1";
+/// At most 15 pictures a second: a sticker is small.
+const MOVING: &str = "-fpsmax 15 -c:v libwebp_anim -loop 0";
+const STICKER_OUT: &str = "-threads 1 -f webp file:/proc/self/fd/1";
 /// A test video made by ffmpeg itself, with sound.
 const TRIAL: &str =
     "-f lavfi -i testsrc2=size=64x64:rate=5:duration=0.4 -f lavfi -i sine=duration=0.4";
@@ -156,6 +165,31 @@ impl Ffmpeg {
     pub(super) async fn pack(&self, film: &File) -> Result<File, NotDone> {
         let arguments = [words(READ), words(KEPT), words("-c copy"), words(PACKED)];
         self.run(&arguments, CONVERTING, film).await
+    }
+
+    /// Makes a WebP of the size of a sticker from a picture or a GIF. `format` is ffmpeg's name of it; `moves`
+    /// says whether it may be an animation.
+    pub(super) async fn sticker(
+        &self,
+        picture: &File,
+        (format, moves): (&str, bool),
+        quality: &str,
+    ) -> Result<File, NotDone> {
+        let encoder = if moves {
+            MOVING
+        } else {
+            "-frames:v 1 -c:v libwebp"
+        };
+        let arguments = [
+            words(READ_PICTURE),
+            vec![format],
+            words(PICTURE_IN),
+            filtered(STUCK),
+            words(encoder),
+            vec!["-q:v", quality],
+            words(STICKER_OUT),
+        ];
+        self.run(&arguments, CONVERTING, picture).await
     }
 
     /// Returns one of the first pictures, as PNG.

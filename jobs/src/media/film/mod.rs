@@ -6,6 +6,7 @@
 //! | `facts` | what a video file says about itself, and whether a phone plays it |
 //! | `ffmpeg` | the program that converts: finding it, trying it, running it |
 //! | `metadata` | removes what a video says about where and with what it was made |
+//! | `sticker` | makes stickers of pictures |
 //! | `boxes`, `samples` | what a video file consists of; where its pictures and sound are |
 //!
 //! A video that a phone plays keeps its pictures and sound bit by bit, without its metadata. Where ffmpeg is installed, the video gets a thumbnail. A
@@ -18,6 +19,7 @@ pub(super) mod facts;
 pub(crate) mod ffmpeg;
 mod metadata;
 mod samples;
+pub(super) mod sticker;
 
 use std::{
     fs::File,
@@ -125,6 +127,7 @@ pub(super) async fn ready(
     if let Some(ffmpeg) = ffmpeg {
         looks.thumbnail = thumbnail(services, came.org, ffmpeg, &film).await;
     }
+    looks.gif = mime_type == kinds::GIF;
     drop(slot);
     Ok((changed.then_some(film), looks))
 }

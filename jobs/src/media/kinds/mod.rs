@@ -39,7 +39,7 @@ use std::{
 pub use self::rules::INLINE_MAX;
 pub use self::words::clean_media_type;
 pub(super) use self::{
-    rules::{INBOUND_MAX, NEEDED, VIDEO_MAX, check, size_max, takes},
+    rules::{GIF, INBOUND_MAX, NEEDED, NEEDED_STICKER, VIDEO_MAX, check, size_max, takes},
     types::OCTETS,
     words::{by_name, named},
 };

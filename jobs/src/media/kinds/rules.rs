@@ -23,7 +23,8 @@ pub(crate) fn size_max(kind: MediaKind) -> u64 {
         MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
         MediaKind::Video => VIDEO_MAX,
         MediaKind::Document => 2048 * MB,
-        MediaKind::Sticker => 500 * 1024,
+        // What a sticker is made of. The sticker itself is smaller.
+        MediaKind::Sticker => 16 * MB,
     }
 }
 
@@ -52,7 +53,7 @@ fn shown(kind: MediaKind) -> &'static [&'static str] {
 }
 
 /// The videos that ffmpeg converts; its arguments allow the same formats.
-const FILMS: [&str; 10] = [
+const FILMS: [&str; 11] = [
     "video/mp4",
     "video/3gpp",
     "video/3gpp2",
@@ -63,7 +64,11 @@ const FILMS: [&str; 10] = [
     "video/mpeg",
     "video/x-flv",
     "video/x-ms-wmv",
+    GIF,
 ];
+
+/// A film that plays in a loop without sound.
+pub(crate) const GIF: &str = "image/gif";
 
 /// The recordings that become voice notes.
 const DECODED: [&str; 13] = [
@@ -89,6 +94,10 @@ const PACKED: [&str; 2] = ["audio/webm", "audio/x-matroska"];
 pub(crate) const NEEDED: Needed = Needed(
     "MP4 with H.264 and AAC (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart OUT.mp4)",
 );
+/// What a phone shows as a sticker; part of the error for a picture.
+pub(crate) const NEEDED_STICKER: Needed = Needed("WebP of 512 by 512 pixels, at most 100 KiB");
+/// The pictures of which ffmpeg makes stickers.
+const PICTURES: [&str; 3] = ["image/jpeg", "image/png", GIF];
 /// What a phone plays as a recording; part of the error for any other.
 const NEEDED_AUDIO: Needed =
     Needed("AAC, M4A, MP3, AMR or Ogg with Opus (ffmpeg -i IN -c:a aac OUT.m4a)");
@@ -118,6 +127,8 @@ pub(super) fn fate(kind: MediaKind, mime_type: &str, films: bool) -> Fate {
     match kind {
         MediaKind::Document => Fate::Unchanged,
         MediaKind::Image | MediaKind::Sticker if is_shown => Fate::Stripped,
+        MediaKind::Sticker if PICTURES.contains(&mime_type) && films => Fate::Converted,
+        MediaKind::Sticker if PICTURES.contains(&mime_type) => unavailable(NEEDED_STICKER),
         MediaKind::Audio if is_shown && iso::is(mime_type) => Fate::Stripped,
         MediaKind::Audio if is_shown => Fate::Unchanged,
         MediaKind::Audio if PACKED.contains(&mime_type) => Fate::Repacked,
@@ -166,6 +177,7 @@ mod tests {
         let (unavailable, other) = ("transcoding_unavailable", "media_type_not_supported");
         assert_eq!(why(MediaKind::Video, "video/webm"), Err(unavailable));
         assert_eq!(check(MediaKind::Video, "video/webm", true), Ok(()));
+        assert_eq!(why(MediaKind::Video, GIF), Err(unavailable));
         assert_eq!(why(MediaKind::Audio, "audio/wav"), Err(unavailable));
         assert_eq!(why(MediaKind::Voice, "audio/wav"), Ok(()));
         assert_eq!(why(MediaKind::Voice, "audio/amr"), Err(other));

@@ -29,7 +29,7 @@ use passerelle_engine::media::Looks;
 
 use self::colours::Picture;
 use crate::media::{
-    bounds::{DECODED_MAX, STICKER_SIDE},
+    bounds::{DECODED_MAX, STICKER_MAX, STICKER_MOVING_MAX, STICKER_SIDE},
     error::BadMedia,
     ready::Ready,
 };
@@ -41,8 +41,6 @@ const SIDE_MAX: u32 = 4096;
 /// The longest side of a thumbnail, and its size in bytes.
 const THUMBNAIL_SIDE: u32 = 100;
 const THUMBNAIL_MAX: usize = 10 * 1024;
-/// The size in bytes of a sticker that does not move.
-const STICKER_MAX: usize = 100 * 1024;
 
 /// A file without what is not needed to show it.
 struct Stripped<'a> {
@@ -188,8 +186,13 @@ pub(super) fn sticker(bytes: &[u8]) -> Result<Ready, BadMedia> {
     if (pixels.width(), pixels.height()) != (STICKER_SIDE, STICKER_SIDE) {
         return Err(BadMedia::Dimensions);
     }
-    if !moves && bytes.len() > STICKER_MAX {
-        return Err(BadMedia::TooLarge(STICKER_MAX as u64));
+    let most = if moves {
+        STICKER_MOVING_MAX
+    } else {
+        STICKER_MAX
+    };
+    if bytes.len() as u64 > most {
+        return Err(BadMedia::TooLarge(most));
     }
     let looks = Looks {
         mime_type: "image/webp".to_owned(),

@@ -142,6 +142,7 @@ impl World {
             url: url.to_owned(),
             events: events.iter().map(|kind| kind.as_str().to_owned()).collect(),
             inline_media: false,
+            raw: false,
             old_secret_until: None,
             disabled: None,
             failing_since: None,

@@ -33,7 +33,7 @@ use crate::{
     safety::pace::Pace,
     services::Services,
     sessions,
-    settings::{MediaSettings, Settings},
+    settings::{MediaSettings, PREVIEW_AGENT, Settings},
     store, sweep, testing,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -83,6 +83,7 @@ impl Ground {
             session_limit: 50,
             egress: Egress::new(Vec::new()),
             schedule: Schedule::default(),
+            preview_agent: PREVIEW_AGENT.into(),
             media: MediaSettings::nowhere(),
         }
     }

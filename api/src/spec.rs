@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use passerelle_jobs::model::event::EventType;
 use poem_openapi::{registry::Registry, types::Type as _};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,7 @@ mod codes;
 mod enumerations;
 mod examples;
 mod kinds;
+mod metadata;
 mod references;
 mod variants;
 
@@ -118,6 +120,7 @@ fn finish(raw: &str) -> Value {
     strict_bodies(&mut document);
     schemas(&mut document);
     bounds::add(&mut document);
+    metadata::add(&mut document);
     operations(&mut document);
     webhooks(&mut document);
     enumerations::add(&mut document);
@@ -353,6 +356,11 @@ fn webhooks(document: &mut Value) {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             operation["operationId"] = json!(format!("on_{}", name.replace('.', "_")));
             operation["security"] = json!([]);
+            let example = EventType::parse(name).and_then(examples::of_event);
+            let body = operation.pointer_mut("/requestBody/content/application~1json");
+            if let Some((body, example)) = body.zip(example) {
+                body["example"] = example;
+            }
             operation["parameters"] = json!([
                 header(
                     "Webhook-Id",

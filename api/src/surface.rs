@@ -21,6 +21,7 @@ use crate::{
         api_keys::ApiKeys,
         deliveries::WebhookDeliveries,
         endpoints::WebhookEndpoints,
+        event_types::EventTypes,
         groups::Groups,
         health::Probes,
         media::{MediaFiles, MediaLinks},
@@ -50,6 +51,7 @@ type Api = (
     MediaFiles,
     MediaLinks,
     WebhookEndpoints,
+    EventTypes,
     WebhookDeliveries,
     Probes,
 );
@@ -78,6 +80,7 @@ fn service() -> OpenApiService<Api, Events> {
         MediaFiles,
         MediaLinks,
         WebhookEndpoints,
+        EventTypes,
         WebhookDeliveries,
         Probes,
     );

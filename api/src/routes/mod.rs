@@ -7,8 +7,10 @@ use poem_openapi::Tags;
 use crate::problem::{Code, Problem};
 
 pub mod api_keys;
+mod client_data;
 pub mod deliveries;
 pub mod endpoints;
+pub mod event_types;
 pub mod groups;
 pub mod health;
 pub mod media;

@@ -46,7 +46,15 @@ pub async fn list(
 ) -> Result<Listed<Message>, Fault> {
     let key = services.vault().org_key(org).await?;
     let mut read = ListRead::begin(services, org).await?;
-    let stored = bounded(store::messages::lists::list(read.conn(), org, filter, page)).await;
+    let client_ref = filter.client_ref.as_ref();
+    let mac = client_ref.map(|text| sealed::client_ref_mac(&key, text));
+    let stored = bounded(store::messages::lists::list(
+        read.conn(),
+        org,
+        (filter, mac),
+        page,
+    ));
+    let stored = stored.await;
     let stored = read.end(stored)?;
     let id = |row: &store::messages::Stored| row.id.to_string();
     Ok(stored.open("message", id, |row| sealed::open(&key, row)))

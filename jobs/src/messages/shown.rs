@@ -39,7 +39,7 @@ pub fn shown(message: &Message) -> Shown {
     };
     let kind = message.content.kind();
     let error = message.error.as_ref();
-    let context = &message.context;
+    let (context, metadata) = (&message.context, &message.client.metadata);
     let fields = [
         ("id", Some(json!(message.id))),
         ("object", Some(json!("message"))),
@@ -60,6 +60,11 @@ pub fn shown(message: &Message) -> Shown {
         ),
         ("mentions", shown_mentions(context)),
         ("forwarded", context.forwarded.then_some(json!(true))),
+        (
+            "client_ref",
+            message.client.client_ref.as_ref().map(|text| json!(text)),
+        ),
+        ("metadata", (!metadata.is_empty()).then(|| json!(metadata))),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
         ("expires_at", at(message.expires_at)),

@@ -5,17 +5,20 @@
 //! |---|---|
 //! | here | what a tenant does with a session |
 //! | [`live`] | its state and QR code, in whichever process it runs |
+//! | [`client`], [`sealed`] | its name, and what the tenant attached to it; how that is encrypted |
 //! | [`erase`] | erases deleted sessions |
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 
+pub mod client;
 pub(crate) mod commands;
 pub(crate) mod erase;
 pub mod groups;
 pub(crate) mod live;
 pub mod number_checks;
 pub mod read_receipts;
+pub(crate) mod sealed;
 pub mod typing;
 
 use std::time::Duration;
@@ -33,7 +36,8 @@ pub use self::live::watch;
 use crate::{
     error::Fault,
     model::{
-        Desired, Listed, Live, Page, Session, State, Uncertain, millis, report_unreadable, until,
+        Desired, Listed, Live, Page, Session, State, Uncertain, client_data::ClientData, millis,
+        report_unreadable, until,
     },
     queries::{ListRead, bounded},
     safety::pairing,
@@ -60,11 +64,18 @@ impl From<sqlx::Error> for CreateError {
 }
 
 /// Creates a session. It stays stopped until the tenant connects it.
-pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, CreateError> {
+pub async fn create(
+    services: &Services,
+    org: OrgId,
+    name: &str,
+    client: ClientData,
+) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
     let (stored_name, vault) = (name.to_owned(), services.vault().clone());
     let limit = services.settings().session_limit;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
+    let client_sealed = sealed::seal_client(&key, org, id, &client)?;
     services
         .store()
         .write_in_time(org, move |tx| {
@@ -72,7 +83,8 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
                 if store::sessions::count(tx, org).await? >= limit {
                     return Err(CreateError::TooMany(limit));
                 }
-                store::sessions::insert(tx, org, id, &stored_name, created_at).await?;
+                let stored = (stored_name.as_str(), client_sealed.as_deref());
+                store::sessions::insert(tx, org, id, stored, created_at).await?;
                 let key = vault.create_session_key(tx, org, id).await;
                 key.map_err(Fault::from)?;
                 Ok(())
@@ -83,6 +95,7 @@ pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Sessi
         id,
         org,
         name: name.to_owned(),
+        client,
         desired: Desired::Stopped,
         uncertain: Uncertain::Resend,
         state: State::Stopped,
@@ -373,6 +386,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         id: stored.id,
         org,
         name: stored.name,
+        client: sealed::open_client(key, org, stored.id, stored.client_sealed.as_deref())?,
         desired: stored.desired,
         uncertain: stored.uncertain,
         state,

@@ -1,9 +1,35 @@
 //! The filters of the list of messages.
 
-use passerelle_jobs::model::{self, Direction};
+use passerelle_jobs::{
+    messages::Filter,
+    model::{self, Direction, client_data::ClientRef},
+};
 use poem_openapi::Enum;
 
-use crate::types::same_variants;
+use crate::{
+    problem::{Code, Problem},
+    routes::client_data,
+    types::same_variants,
+};
+
+/// Parses the reference that is asked for.
+pub(super) fn reference(text: &str) -> Result<ClientRef, Problem> {
+    ClientRef::parse(text).ok_or_else(|| {
+        let code = Code::InvalidClientRef;
+        Problem::new(code).parameter("client_ref", code.as_str(), client_data::REFERENCE)
+    })
+}
+
+/// Refuses filters that no index has together.
+pub(super) fn check(filter: &Filter) -> Result<(), Problem> {
+    let others = filter.session.is_some() || filter.status.is_some() || filter.direction.is_some();
+    if filter.client_ref.is_some() && others {
+        let code = Code::ValidationFailed;
+        let detail = "not together with session_id, status or direction";
+        return Err(Problem::new(code).parameter("client_ref", code.as_str(), detail));
+    }
+    Ok(())
+}
 
 /// The status of a message.
 #[derive(Debug, Clone, Copy, Enum)]

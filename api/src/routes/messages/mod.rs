@@ -87,6 +87,8 @@ impl Messages {
         status: Query<Option<MessageStatus>>,
         /// Only messages in this direction.
         direction: Query<Option<MessageDirection>>,
+        /// Only messages with this reference of yours. It cannot be combined with the filters above.
+        client_ref: Query<Option<String>>,
         /// Maximum number of messages to return.
         #[oai(
             default = "super::twenty",
@@ -100,7 +102,9 @@ impl Messages {
             session: session_id.0.map(|id| id.0),
             status: status.0.map(Into::into),
             direction: direction.0.map(Into::into),
+            client_ref: client_ref.as_deref().map(filter::reference).transpose()?,
         };
+        filter::check(&filter)?;
         let load =
             |page| async move { messages::list(services.0, caller.0.org, &filter, &page).await };
         list::answer(services.0, limit.0, cursor.as_deref(), load).await

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     list::list_of,
+    texts::Texts,
     types::{Id, Timestamp},
 };
 
@@ -127,6 +128,10 @@ pub struct MessageSchema {
     pub mentions: Option<Vec<String>>,
     /// Whether it is shown as forwarded; absent if not.
     pub forwarded: Option<bool>,
+    /// Your reference, if you gave one.
+    pub client_ref: Option<String>,
+    /// Your metadata, if you gave any.
+    pub metadata: Option<Texts>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
@@ -236,7 +241,10 @@ mod tests {
             Peer, Phone, Poll, PollVote, Reaction, Reply, Summary, Target,
         },
         ids::{ContactId, MediaId, OrgId},
-        model::{Direction, Status},
+        model::{
+            Direction, Status,
+            client_data::{ClientData, ClientRef, Metadata},
+        },
     };
 
     use super::*;
@@ -336,6 +344,7 @@ mod tests {
             contact: None,
             content,
             context: Context::default(),
+            client: ClientData::default(),
             wa_id: "3EB1".to_owned(),
             error: None,
             created_at: 1,
@@ -369,6 +378,11 @@ mod tests {
                 mentions: vec![peer],
                 forwarded: true,
                 ..Context::default()
+            },
+            client: ClientData {
+                client_ref: ClientRef::parse("order-1042"),
+                metadata: Metadata::parse([("shop".to_owned(), "berlin".to_owned())].into())
+                    .unwrap(),
             },
             error: Some("a_code".to_owned()),
             expires_at: Some(2),

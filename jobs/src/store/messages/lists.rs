@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 
 use super::Stored;
 use crate::{
-    model::{Direction, Listed, Page, Status},
+    model::{Direction, Listed, Page, Status, client_data::ClientRef},
     store::{row, sessions::alive},
 };
 
@@ -18,6 +18,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only this direction.
     pub direction: Option<Direction>,
+    /// Only with this reference of the tenant. Then nothing else narrows the list.
+    pub client_ref: Option<ClientRef>,
 }
 
 /// What a list is narrowed to. Every inbound message is `received`, and no outbound one is, so that no list needs
@@ -67,13 +69,22 @@ pub(in crate::store) const OUTBOUND_OF_SESSION: &str =
     listed!(" AND session_id = $4 AND direction = 'outbound'");
 pub(in crate::store) const OF_STATUS_OF_SESSION: &str =
     listed!(" AND session_id = $4 AND status = $5");
+pub(in crate::store) const OF_CLIENT_REF: &str = listed!(" AND client_ref_mac = $4");
 
 pub(crate) async fn list(
     conn: &mut AnyConnection,
     org: OrgId,
-    filter: &Filter,
+    (filter, client_ref): (&Filter, Option<[u8; 32]>),
     page: &Page<MessageId>,
 ) -> Result<Listed<Stored>, sqlx::Error> {
+    if let Some(client_ref) = client_ref {
+        let query = sqlx::query(OF_CLIENT_REF)
+            .bind(org.to_string())
+            .bind(page.below())
+            .bind(page.fetch())
+            .bind(client_ref.to_vec());
+        return Ok(row::page_as("message", query.fetch_all(conn).await?, page));
+    }
     let (all, of_session) = match filter.narrowed() {
         Narrowed::No => (ALL, OF_SESSION),
         Narrowed::Outbound => (OUTBOUND, OUTBOUND_OF_SESSION),

@@ -14,7 +14,7 @@ use crate::{
 
 /// The statements, the number of their values after the limit, and their indexes with the columns that SQLite
 /// seeks in.
-const LISTS: [(&str, &[&str], &str, &str); 10] = [
+const LISTS: [(&str, &[&str], &str, &str); 11] = [
     (lists::ALL, &[], "message_list", "org_id=? AND id<?"),
     (
         lists::OUTBOUND,
@@ -45,6 +45,12 @@ const LISTS: [(&str, &[&str], &str, &str); 10] = [
         &["ses_1", "failed"],
         "message_session_status",
         "session_id=? AND org_id=? AND status=? AND id<?",
+    ),
+    (
+        lists::OF_CLIENT_REF,
+        &["a MAC"],
+        "message_client_ref",
+        "org_id=? AND client_ref_mac=? AND id<?",
     ),
     (deliveries::ALL, &[], "delivery_list", "org_id=? AND id<?"),
     (
@@ -126,7 +132,10 @@ async fn on_postgres_each_filter_of_a_list_walks_its_own_index() {
             .bind("~")
             .bind(21_i64);
         for value in values {
-            query = query.bind(*value);
+            query = match index {
+                "message_client_ref" => query.bind(value.as_bytes()),
+                _ => query.bind(*value),
+            };
         }
         let mut conn = store.read(org).await.unwrap();
         let rows = query.fetch_all(&mut *conn).await.unwrap();

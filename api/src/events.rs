@@ -14,6 +14,7 @@ use poem_openapi::{
 
 use crate::{
     routes::{media::Media, messages::Message, sessions::StatusReason},
+    texts::Texts,
     types::Timestamp,
 };
 
@@ -46,6 +47,10 @@ macro_rules! event {
             /// Your organisation.
             pub org_id: String,
             $($(#[$own_doc])* pub $own: $own_type,)*
+            /// `true` in an example that you requested with `POST /v1/webhook-endpoints/{id}/test`, absent in a real event. Its
+            /// ids are of nothing that exists, and its `sequence` is 0.
+            #[oai(skip_serializing_if_is_none)]
+            pub test: Option<bool>,
             /// The subject of the event.
             pub data: $body,
         }
@@ -111,6 +116,10 @@ pub struct SessionShown {
     pub id: String,
     /// Always `session`.
     pub object: String,
+    /// Your reference, if you gave the session one.
+    pub client_ref: Option<String>,
+    /// Your metadata, if you gave the session any.
+    pub metadata: Option<Texts>,
     /// Its state, as in the session resource.
     pub state: String,
     /// Why the session ended, if it did.
@@ -192,7 +201,8 @@ fn schema(kind: EventType) -> MetaSchemaRef {
     }
 }
 
-fn summary(kind: EventType) -> &'static str {
+/// Returns when there is an event of this type.
+pub(crate) fn summary(kind: EventType) -> &'static str {
     match kind {
         EventType::MessageReceived => "A message was received.",
         EventType::MessageReaction => {

@@ -11,7 +11,7 @@
 //! | [`server`], [`edge`], [`door`] | sockets; ids, logs and refusals of every request; who asks, before a body is read |
 //! | [`addresses`], `intake`, `gather`, [`limits`] | limits of one address; how a body is read; sizes and deadlines |
 //! | [`auth`], [`quota`], [`idempotency`], `list` | keys; requests per minute; repeated requests; lists and cursors |
-//! | [`body`], [`json`], [`types`], [`word`], [`problem`], `flaws` | strict JSON; ids, times and constants; refusals, with all errors at once |
+//! | [`body`], [`json`], [`types`], [`word`], [`texts`], `patch`, [`problem`], `flaws` | strict JSON; ids, times, constants and texts by name; fields of a change; refusals, with all errors at once |
 //! | `spelling` | phone numbers, recipients and base64 in the forms that people paste |
 //! | [`spec`], [`events`], [`docs`], [`qr`] | the document; webhook schemas; pages for people; QR codes as images |
 //! | `sandbox`, `demo` | the gateway with a simulated WhatsApp server; the demo; both only in sandbox builds |
@@ -42,6 +42,7 @@ pub mod lifecycle;
 pub mod limits;
 mod list;
 mod next_steps;
+mod patch;
 pub mod problem;
 pub mod qr;
 pub mod quota;
@@ -53,6 +54,7 @@ pub mod spec;
 mod spelling;
 pub mod store;
 pub mod surface;
+pub mod texts;
 pub mod types;
 mod waiting;
 mod watchdog;

@@ -89,6 +89,8 @@ codes! {
     MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be canceled";
     /// The message is outbound, or its kind cannot be marked in this way.
     MessageNotMarkable 409 "message_not_markable" "Only an inbound message can be marked as read, and only an inbound voice note, audio or video as played";
+    /// The endpoint is disabled. Enable it first.
+    EndpointDisabled 409 "endpoint_disabled" "The endpoint is disabled";
     /// The first request with this key has not finished.
     IdempotencyInProgress 409 "idempotency_in_progress" "The first request with this key is still running";
     /// The file is being fetched. `Retry-After` says when to ask again.
@@ -183,6 +185,14 @@ codes! {
     UrlNotAllowed 422 "url_not_allowed" "This URL is not allowed";
     /// This version has no event type of this name.
     UnknownEventType 422 "unknown_event_type" "There is no such event type";
+    /// `client_ref` is empty, has more than 128 characters, or has control characters.
+    InvalidClientRef 422 "invalid_client_ref" "The reference is not valid";
+    /// `metadata` has more than 50 entries or 4,096 bytes, or a name that is empty, has more than 40 characters, or has control characters.
+    InvalidMetadata 422 "invalid_metadata" "The metadata is not valid";
+    /// An endpoint has at most 20 further headers and 4,096 bytes of them. Those that the gateway sets and those of the connection are refused.
+    InvalidHeaders 422 "invalid_headers" "The headers are not valid";
+    /// There is no session with this id.
+    SessionNotFound 422 "session_not_found" "There is no such session";
     /// The organisation exceeds its request rate, or an address presented too many keys that are not valid. `Retry-After` says when to continue.
     RateLimited 429 "rate_limited" "Too many requests";
     /// A session gets 3 pairing codes in ten minutes, an organisation 20 in an hour.

@@ -7,6 +7,7 @@
 pub(crate) use self::enumerations::message_types;
 use std::collections::BTreeSet;
 
+use passerelle_jobs::model::event::EventType;
 use poem_openapi::{registry::Registry, types::Type as _};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ mod codes;
 mod enumerations;
 mod examples;
 mod kinds;
+mod metadata;
 mod references;
 mod variants;
 
@@ -119,6 +121,7 @@ fn finish(raw: &str) -> Value {
     strict_bodies(&mut document);
     schemas(&mut document);
     bounds::add(&mut document);
+    metadata::add(&mut document);
     operations(&mut document);
     webhooks(&mut document);
     enumerations::add(&mut document);
@@ -354,8 +357,15 @@ fn webhooks(document: &mut Value) {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
             operation["operationId"] = json!(format!("on_{}", name.replace('.', "_")));
             operation["security"] = json!([]);
-            if let Some(examples) = examples::of_webhook(name) {
-                operation["requestBody"]["content"]["application/json"]["examples"] = examples;
+            let kind = EventType::parse(name);
+            let example = kind.and_then(examples::of_event);
+            let body = operation.pointer_mut("/requestBody/content/application~1json");
+            if let Some((body, example)) = body.zip(example) {
+                if kind == Some(EventType::MessageReceived) {
+                    body["examples"] = kinds::received(&example);
+                } else {
+                    body["example"] = example;
+                }
             }
             operation["parameters"] = json!([
                 header(

@@ -23,6 +23,7 @@ use crate::{
         contacts::Contacts,
         deliveries::WebhookDeliveries,
         endpoints::WebhookEndpoints,
+        event_types::EventTypes,
         groups::Groups,
         health::Probes,
         media::{MediaFiles, MediaLinks},
@@ -52,6 +53,7 @@ type Api = (
     MediaFiles,
     MediaLinks,
     WebhookEndpoints,
+    EventTypes,
     WebhookDeliveries,
     Probes,
 );
@@ -79,6 +81,7 @@ fn service() -> OpenApiService<Api, Events> {
         MediaFiles,
         MediaLinks,
         WebhookEndpoints,
+        EventTypes,
         WebhookDeliveries,
         Probes,
     );

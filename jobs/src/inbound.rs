@@ -27,7 +27,7 @@ use crate::{
         target::{self, Chat},
         timer,
     },
-    model::{Direction, Message, Source, Status},
+    model::{Direction, Message, Source, Status, client_data::ClientData},
     outage,
     services::Services,
     store::{
@@ -226,6 +226,7 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
         contact: None,
         content: inbound.content,
         context: inbound.context,
+        client: ClientData::default(),
         wa_id: inbound.id,
         error: None,
         expires_in: inbound.expires_in,

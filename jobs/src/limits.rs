@@ -3,7 +3,7 @@
 pub use passerelle_engine::{content::TEXT_MAX, store::QUERY_MAX, whatsapp::UNLINKED};
 
 pub use crate::{
-    endpoints::ENDPOINTS_MAX,
+    endpoints::{ENDPOINTS_MAX, SESSIONS_MAX},
     media::{
         INLINE_MAX,
         bounds::{FILM_WITHIN, PICTURE_WITHIN, RECORDING_WITHIN},
@@ -13,7 +13,11 @@ pub use crate::{
         view::LINK,
     },
     messages::target::{DELETE_WINDOW, EDIT_WINDOW},
-    model::PAGE_MAX,
+    model::{
+        PAGE_MAX,
+        client_data::{CLIENT_REF_MAX, METADATA_BYTES_MAX, METADATA_MAX, METADATA_NAME_MAX},
+        headers::{HEADER_BYTES_MAX, HEADERS_MAX},
+    },
     safety::{
         pace::FLOOR_MIN,
         pairing::{OF_ORGANISATION, OF_ORGANISATION_WITHIN, OF_SESSION, OF_SESSION_WITHIN},

@@ -119,8 +119,9 @@ async fn a_query_of_the_wrong_kind_is_refused() -> Result<()> {
             let name = parameter["name"].as_str().context("a name")?;
             let wrong: &[&str] = match (parameter["in"].as_str(), name) {
                 (Some("query"), "limit") => &["abc", "0", "101", "-1", "1.5", ""],
-                // Any text is a valid name, and the parameter may be missing.
-                (Some("query"), "file_name" | "name") | (Some("path" | "header"), _) => &[],
+                // Any text is a valid name or reference, and the parameter may be missing.
+                (Some("query"), "file_name" | "name" | "client_ref")
+                | (Some("path" | "header"), _) => &[],
                 _ => &["nonsense", "ses_1", "%00"],
             };
             for value in wrong {

@@ -231,6 +231,11 @@ impl Api {
         Self::reply(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Changes a resource with a JSON body.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Reply> {
+        Self::reply(self.request(Method::PATCH, path).json(body)).await
+    }
+
     /// Posts without a body.
     pub async fn act(&self, path: &str) -> Result<Reply> {
         Self::reply(self.request(Method::POST, path)).await

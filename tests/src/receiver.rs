@@ -61,6 +61,8 @@ pub enum Answer {
     RetryAfter(u64),
     /// 200 after this long.
     After(Duration),
+    /// This status after this long.
+    Late(u16, Duration),
     /// 302 to an internal address.
     Redirect,
     /// 200 with a body of this many bytes.
@@ -69,6 +71,7 @@ pub enum Answer {
 
 #[derive(Default)]
 struct State {
+    begun: usize,
     arrivals: Vec<Arrival>,
     forged: Vec<String>,
     next: VecDeque<Answer>,
@@ -187,6 +190,15 @@ impl Receiver {
         .await
     }
 
+    /// Waits until `count` webhooks with a valid signature have come, answered or not.
+    pub async fn begun(&self, count: usize) -> Result<()> {
+        let what = format!("{count} webhooks are being answered");
+        within(Duration::from_secs(30), &what, async || {
+            Ok((lock(&self.state).begun >= count).then_some(()))
+        })
+        .await
+    }
+
     /// Returns the results of the signature checks, which can be read after the receiver has gone.
     pub fn signatures(&self) -> Signatures {
         Signatures(self.state.clone())
@@ -255,10 +267,11 @@ impl Endpoint for Hook {
                 .push(String::from_utf8_lossy(&raw).into_owned());
             return Ok(StatusCode::UNAUTHORIZED.into_response());
         }
-        let answer = lock(&self.state)
-            .next
-            .pop_front()
-            .unwrap_or(Answer::Status(204));
+        let answer = {
+            let mut state = lock(&self.state);
+            state.begun += 1;
+            state.next.pop_front().unwrap_or(Answer::Status(204))
+        };
         let field = |name| {
             headers
                 .get(name)
@@ -268,7 +281,7 @@ impl Endpoint for Hook {
         };
         let (id, timestamp) = (field("webhook-id"), field("webhook-timestamp"));
         let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
-        if let Answer::After(pause) = answer {
+        if let Answer::After(pause) | Answer::Late(_, pause) = answer {
             tokio::time::sleep(pause).await;
         }
         let response = answer.into_response();
@@ -289,7 +302,7 @@ impl Endpoint for Hook {
 impl Answer {
     fn into_response(self) -> Response {
         match self {
-            Self::Status(code) => StatusCode::from_u16(code)
+            Self::Status(code) | Self::Late(code, _) => StatusCode::from_u16(code)
                 .unwrap_or_default()
                 .into_response(),
             Self::After(_) => StatusCode::OK.into_response(),

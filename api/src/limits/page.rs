@@ -377,6 +377,21 @@ fn messages() -> Vec<Row> {
         )
         .code(Code::DeleteWindowOver),
         row(
+            "`client_ref`",
+            format!("{} characters", of_jobs::CLIENT_REF_MAX),
+        )
+        .code(Code::InvalidClientRef),
+        row(
+            "`metadata`",
+            format!(
+                "{} entries with {} bytes of names and texts together, names of {} characters",
+                of_jobs::METADATA_MAX,
+                number(of_jobs::METADATA_BYTES_MAX),
+                of_jobs::METADATA_NAME_MAX
+            ),
+        )
+        .code(Code::InvalidMetadata),
+        row(
             "names of sessions, keys and organisations",
             format!("1 to {} characters", routes::NAME_MAX),
         )
@@ -452,6 +467,16 @@ fn webhooks() -> Vec<Row> {
     let days = of_jobs::WAITS.iter().sum::<Duration>().as_secs() / 86_400;
     vec![
         row("endpoints of an organisation", number(of_jobs::ENDPOINTS_MAX)).code(Code::LimitReached),
+        row("sessions that an endpoint names", of_jobs::SESSIONS_MAX.to_string()).code(Code::ValidationFailed),
+        row(
+            "further headers of an endpoint",
+            format!(
+                "{}, with {} bytes of names and values together",
+                of_jobs::HEADERS_MAX,
+                number(of_jobs::HEADER_BYTES_MAX)
+            ),
+        )
+        .code(Code::InvalidHeaders),
         row(
             "attempts at once",
             format!(

@@ -93,6 +93,8 @@ pub struct WebhookDelivery {
     pub event_id: String,
     /// The type of the event.
     pub event_type: String,
+    /// Whether the event is an example that you requested with `POST /v1/webhook-endpoints/{id}/test`.
+    pub test: bool,
     /// `due`, `running`, `delivered` or `dead`.
     pub status: String,
     /// The number of attempts so far.
@@ -115,6 +117,7 @@ impl From<model::Delivery> for WebhookDelivery {
             endpoint_id: Id(delivery.endpoint),
             event_id: delivery.event.to_string(),
             event_type: delivery.event_type,
+            test: delivery.test,
             status: delivery.status.as_str().to_owned(),
             attempts_made: delivery.attempts,
             next_attempt_at: delivery.next_attempt_at.map(Timestamp),

@@ -2,23 +2,31 @@
 
 use passerelle_jobs::{
     Services,
-    endpoints::{self, NotMade},
-    ids::EndpointId,
-    model::{endpoint as model, event::EventType},
+    endpoints::{self, Change, NewEndpoint, NotMade},
+    ids::{EndpointId, SessionId},
+    model::{
+        endpoint as model,
+        event::EventType,
+        headers::{BadHeaders, ExtraHeaders},
+        pattern,
+    },
 };
 use poem::web::Data;
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
+    types::MaybeUndefined,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Group, not_found};
+use super::{Group, deliveries::WebhookDelivery, not_found};
 use crate::{
     auth::Caller,
-    body::{Body, Created, Gone, Success},
+    body::{Accepted, Body, Created, Gone, Success},
     list::{self, list_of},
+    patch::{given, or_empty},
     problem::{Code, Problem},
+    texts::Texts,
     types::{Id, Timestamp},
 };
 
@@ -28,10 +36,20 @@ use crate::{
 pub struct NewWebhookEndpoint {
     /// The URL to which events are posted: `https://` or `http://`, on a public address.
     pub url: String,
-    /// The event types to deliver. All types when empty or absent.
+    /// The event types to deliver, and groups such as `message.*`; a group and `*` include types of later versions. All
+    /// types when empty or absent.
     #[oai(default)]
     #[serde(default)]
     pub events: Vec<String>,
+    /// Only events of these sessions, at most 100. All events when empty or absent.
+    #[oai(default)]
+    #[serde(default)]
+    pub sessions: Vec<Id<SessionId>>,
+    /// Further headers of each delivery, such as `authorization`: at most 20, with 4,096 bytes of names and values. They are
+    /// stored encrypted, and no answer shows their values. Headers that the gateway sets and those of the connection are
+    /// refused.
+    #[serde(default)]
+    pub headers: Option<Texts>,
     /// Whether `media.available` contains the file itself, in base64, if it has at most 1 MiB.
     #[oai(default)]
     #[serde(default)]
@@ -41,6 +59,49 @@ pub struct NewWebhookEndpoint {
     #[oai(default)]
     #[serde(default)]
     pub raw: bool,
+}
+
+/// A change of a webhook endpoint. A field that is absent stays as it is; one that is there replaces the whole value.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookEndpointChange {
+    /// The URL to which events are posted: `https://` or `http://`, on a public address.
+    #[serde(default, deserialize_with = "given")]
+    pub url: Option<String>,
+    /// The event types to deliver, and groups such as `message.*`; a group and `*` include types of later versions. All
+    /// types when empty or null.
+    #[serde(default)]
+    pub events: MaybeUndefined<Vec<String>>,
+    /// Only events of these sessions, at most 100. All events when empty or null.
+    #[serde(default)]
+    pub sessions: MaybeUndefined<Vec<Id<SessionId>>>,
+    /// Further headers of each delivery. They replace all that there were. None when empty or null.
+    #[serde(default)]
+    pub headers: MaybeUndefined<Texts>,
+    /// Whether `media.available` contains the file itself, in base64, if it has at most 1 MiB.
+    #[serde(default, deserialize_with = "given")]
+    pub inline_media: Option<bool>,
+    /// Whether the event of an inbound message has the message as WhatsApp's schema has it, too.
+    #[serde(default, deserialize_with = "given")]
+    pub raw: Option<bool>,
+    /// `false` disables the endpoint: events are no longer kept for it, and deliveries that wait go on waiting. `true`
+    /// enables it again, also one that the gateway disabled.
+    #[serde(default, deserialize_with = "given")]
+    pub enabled: Option<bool>,
+}
+
+/// A test of a webhook endpoint.
+#[derive(Debug, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhookTest {
+    /// The type of the event whose example is posted.
+    #[oai(default = "received")]
+    #[serde(default = "received")]
+    pub event_type: String,
+}
+
+fn received() -> String {
+    EventType::MessageReceived.as_str().to_owned()
 }
 
 /// A webhook endpoint.
@@ -53,15 +114,19 @@ pub struct WebhookEndpoint {
     pub object: String,
     /// The URL to which events are posted.
     pub url: String,
-    /// The event types to deliver. All types when empty.
+    /// The event types to deliver, and groups such as `message.*`. All types when empty.
     pub events: Vec<String>,
+    /// Only events of these sessions are delivered. All events when empty.
+    pub sessions: Vec<Id<SessionId>>,
+    /// The names of its further headers, in lower case. Their values are never shown.
+    pub header_names: Vec<String>,
     /// Whether `media.available` contains a small file itself.
     pub inline_media: bool,
     /// Whether the event of an inbound message has the message as WhatsApp's schema has it, too.
     pub raw: bool,
     /// `enabled`, or `disabled` if it gets no more deliveries.
     pub status: String,
-    /// Why it was disabled: `gone` (it answered 410) or `failing` (for five days).
+    /// Why it was disabled: `gone` (it answered 410), `failing` (for five days) or `requested` (by you).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
     /// When it was disabled.
@@ -92,6 +157,8 @@ impl From<model::Endpoint> for WebhookEndpoint {
             object: "webhook_endpoint".to_owned(),
             url: endpoint.url,
             events: endpoint.events,
+            sessions: endpoint.sessions.into_iter().map(Id).collect(),
+            header_names: endpoint.headers.names().map(str::to_owned).collect(),
             inline_media: endpoint.inline_media,
             raw: endpoint.raw,
             status: status.to_owned(),
@@ -123,27 +190,50 @@ fn known(events: &[String]) -> Result<(), Problem> {
     let unknown = events
         .iter()
         .enumerate()
-        .filter(|(_, event)| EventType::parse(event).is_none());
+        .filter(|(_, event)| !pattern::is_known(event));
     let problem = unknown.fold(None, |problem: Option<Problem>, (index, _)| {
         let problem = problem.unwrap_or_else(|| Problem::new(Code::UnknownEventType));
         Some(problem.at(
             &format!("/events/{index}"),
             "unknown_event_type",
-            "an event type from `webhooks` in the OpenAPI document",
+            "an event type from `webhooks` in the OpenAPI document, a group of them such as message.*, or *",
         ))
     });
     problem.map_or(Ok(()), Err)
 }
 
+fn checked(headers: Texts) -> Result<ExtraHeaders, Problem> {
+    ExtraHeaders::parse(headers.0).map_err(|error: BadHeaders| {
+        Problem::new(Code::InvalidHeaders).at("/headers", "invalid_headers", error.to_string())
+    })
+}
+
+fn ids(sessions: Vec<Id<SessionId>>) -> Vec<SessionId> {
+    sessions.into_iter().map(|session| session.0).collect()
+}
+
 impl From<NotMade> for Problem {
     fn from(error: NotMade) -> Self {
         match error {
+            NotMade::NotFound => not_found(),
+            NotMade::Disabled => Self::new(Code::EndpointDisabled)
+                .detail("The endpoint is disabled. Enable it first (PATCH /v1/webhook-endpoints/{id})."),
             NotMade::UrlNotAllowed(_) => Self::new(Code::UrlNotAllowed).at(
                 "/url",
                 "url_not_allowed",
                 "an http or https URL without a user name, on a public network",
             ),
             NotMade::NoSuchEvent(_) => Self::new(Code::UnknownEventType),
+            NotMade::NoSuchSession(place) => Self::new(Code::SessionNotFound).at(
+                &format!("/sessions/{place}"),
+                "session_not_found",
+                "a session of your organisation",
+            ),
+            NotMade::TooManySessions => Self::new(Code::ValidationFailed).at(
+                "/sessions",
+                "validation_failed",
+                format!("at most {} sessions", endpoints::SESSIONS_MAX),
+            ),
             NotMade::TooMany => Self::new(Code::LimitReached).detail(format!(
                 "An organisation may have {} webhook endpoints. This limit is fixed. Delete one (DELETE /v1/webhook-endpoints/{{id}}).",
                 endpoints::ENDPOINTS_MAX
@@ -168,16 +258,17 @@ impl WebhookEndpoints {
         services: Data<&Services>,
         body: Body<NewWebhookEndpoint>,
     ) -> Result<Created<WebhookEndpoint>, Problem> {
-        known(&body.0.events)?;
-        let NewWebhookEndpoint {
-            url,
-            events,
-            inline_media,
-            raw,
-        } = body.0;
-        let also = (inline_media, raw);
-        let made = endpoints::create(&services, caller.0.org, &url, &events, also).await;
-        let (endpoint, secret) = made?;
+        let body = body.0;
+        known(&body.events)?;
+        let new = NewEndpoint {
+            url: body.url,
+            events: body.events,
+            sessions: ids(body.sessions),
+            headers: checked(body.headers.unwrap_or_default())?,
+            inline_media: body.inline_media,
+            raw: body.raw,
+        };
+        let (endpoint, secret) = endpoints::create(&services, caller.0.org, new).await?;
         Ok(Created::of(WebhookEndpoint {
             secret: Some(secret.reveal().to_owned()),
             ..endpoint.into()
@@ -218,6 +309,39 @@ impl WebhookEndpoints {
             .ok_or_else(not_found)
     }
 
+    /// Change a webhook endpoint.
+    ///
+    /// Fields that are absent stay as they are. An attempt that is under way ends as it began; the next attempt of each
+    /// delivery uses the new settings. The failures of the endpoint are counted anew. The signing secret stays.
+    #[oai(
+        path = "/:id",
+        method = "patch",
+        operation_id = "change_webhook_endpoint"
+    )]
+    async fn change_webhook_endpoint(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The endpoint.
+        id: Path<Id<EndpointId>>,
+        body: Body<WebhookEndpointChange>,
+    ) -> Result<Success<WebhookEndpoint>, Problem> {
+        let body = body.0;
+        let events = or_empty(body.events);
+        known(events.as_deref().unwrap_or_default())?;
+        let change = Change {
+            url: body.url,
+            events,
+            sessions: or_empty(body.sessions).map(ids),
+            headers: or_empty(body.headers).map(checked).transpose()?,
+            inline_media: body.inline_media,
+            raw: body.raw,
+            enabled: body.enabled,
+        };
+        let changed = endpoints::change(&services, caller.0.org, id.0.0, change).await?;
+        Ok(Success::of(changed.into()))
+    }
+
     /// Delete a webhook endpoint.
     ///
     /// Pending deliveries to it are dropped.
@@ -235,6 +359,31 @@ impl WebhookEndpoints {
     ) -> Result<Gone, Problem> {
         let found = endpoints::delete(&services, caller.0.org, id.0.0).await?;
         found.then_some(Gone).ok_or_else(not_found)
+    }
+
+    /// Post an example of an event to a webhook endpoint.
+    ///
+    /// It is delivered, signed and listed like a real event, whatever types and sessions the endpoint asks for. Its body has
+    /// `"test": true`.
+    #[oai(
+        path = "/:id/test",
+        method = "post",
+        operation_id = "test_webhook_endpoint"
+    )]
+    async fn test_webhook_endpoint(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The endpoint.
+        id: Path<Id<EndpointId>>,
+        body: Body<NewWebhookTest>,
+    ) -> Result<Accepted<WebhookDelivery>, Problem> {
+        let kind = EventType::parse(&body.0.event_type).ok_or_else(|| {
+            let expected = "an event type of GET /v1/event-types";
+            Problem::new(Code::UnknownEventType).at("/event_type", "unknown_event_type", expected)
+        })?;
+        let delivery = endpoints::test(&services, caller.0.org, id.0.0, kind).await?;
+        Ok(Accepted::of(delivery.into()))
     }
 
     /// Rotate the signing secret of a webhook endpoint.

@@ -8,9 +8,11 @@ use crate::problem::{Code, Problem};
 
 pub mod api_keys;
 pub mod chats;
+mod client_data;
 pub mod contacts;
 pub mod deliveries;
 pub mod endpoints;
+pub mod event_types;
 pub mod groups;
 pub mod health;
 pub mod media;

@@ -5,7 +5,7 @@ use passerelle_jobs::{
     ids::SessionId,
     limits,
     model::{self, State},
-    sessions::{self, CommandError, CreateError},
+    sessions::{self, CommandError, CreateError, client::Change},
 };
 use poem::{
     http::{HeaderValue, header},
@@ -14,15 +14,19 @@ use poem::{
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
+    types::MaybeUndefined,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Group, not_found, numbers::phone_of};
+use super::{Group, client_data, not_found, numbers::phone_of};
 use crate::{
     auth::Caller,
     body::{Accepted, Body, Created, Gone, Success},
+    flaws::Flaws,
     list::{self, list_of},
+    patch::{given, or_empty},
     problem::{Code, Problem},
+    texts::Texts,
     types::{Id, Timestamp, same_variants},
 };
 
@@ -35,15 +39,51 @@ pub struct NewSession {
     /// Whether it shows as online while it is connected. The default is `phone_first`.
     #[serde(default)]
     pub presence: Option<Presence>,
+    /// Your own reference, 1 to 128 characters. Answers and events about the session have it.
+    #[serde(default)]
+    pub client_ref: Option<String>,
+    /// Your own texts by name, which answers and events about the session have: at most 50, with 4,096 bytes of names and
+    /// texts. A name has 1 to 40 characters.
+    #[serde(default)]
+    pub metadata: Option<Texts>,
 }
 
-/// A change of a session. What is left out stays as it is.
+/// A change of a session. A field that is absent stays as it is; one that is there replaces the whole value.
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
-pub struct SessionUpdate {
-    /// Whether it shows as online while it is connected.
+pub struct SessionChange {
+    /// Your name for the session, 1 to 100 characters.
+    #[serde(default, deserialize_with = "given")]
+    pub name: Option<String>,
+    /// Your own reference, 1 to 128 characters. `null` removes it.
     #[serde(default)]
+    pub client_ref: MaybeUndefined<String>,
+    /// Your own texts by name. They replace all that there were; `null` removes them.
+    #[serde(default)]
+    pub metadata: MaybeUndefined<Texts>,
+    /// Whether it shows as online while it is connected. A connected session shows its new presence at once.
+    #[serde(default, deserialize_with = "given")]
     pub presence: Option<Presence>,
+}
+
+impl SessionChange {
+    fn parse(self) -> Result<Change, Problem> {
+        let name = self.name.as_deref().map(super::name).transpose()?;
+        let mut flaws = Flaws::default();
+        let client_ref = match self.client_ref {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(text) => Some(client_data::reference(&text, &mut flaws)),
+        };
+        let metadata = or_empty(self.metadata);
+        let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));
+        flaws.judge(Change {
+            name,
+            client_ref,
+            metadata,
+            presence: self.presence.map(Into::into),
+        })
+    }
 }
 
 /// Whether a connected session shows as online. While it does, WhatsApp sends its phone no notifications.
@@ -109,6 +149,12 @@ pub struct Session {
     pub object: String,
     /// The name that was given.
     pub name: String,
+    /// Your reference, if you gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ref: Option<String>,
+    /// Your metadata, if you gave any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Texts>,
     /// The state that you requested: `running` or `stopped`.
     pub desired: String,
     /// The actual state: `stopped`, `connecting`, `qr` (waits for a QR code to be scanned), `pairing` (waits
@@ -166,6 +212,11 @@ impl From<model::Session> for Session {
             id: Id(session.id),
             object: "session".to_owned(),
             name: session.name,
+            client_ref: session
+                .client
+                .client_ref
+                .map(|text| text.as_str().to_owned()),
+            metadata: client_data::shown(&session.client.metadata),
             desired: session.desired.as_str().to_owned(),
             state: ended
                 .clone()
@@ -254,10 +305,34 @@ impl Sessions {
         services: Data<&Services>,
         body: Body<NewSession>,
     ) -> Result<Created<Session>, Problem> {
-        let name = super::name(&body.0.name)?;
-        let presence = body.0.presence.map(Into::into).unwrap_or_default();
-        let made = sessions::create_with(&services, caller.0.org, &name, presence).await?;
+        let body = body.0;
+        let name = super::name(&body.name)?;
+        let mut flaws = Flaws::default();
+        let client = client_data::parse(body.client_ref.as_deref(), body.metadata, &mut flaws);
+        let client = flaws.judge(client)?;
+        let presence = body.presence.map(Into::into).unwrap_or_default();
+        let new = sessions::New { client, presence };
+        let made = sessions::create(&services, caller.0.org, &name, new).await?;
         Ok(Created::of(made.into()))
+    }
+
+    /// Change a session.
+    ///
+    /// Fields that are absent stay as they are.
+    #[oai(path = "/:id", method = "patch", operation_id = "change_session")]
+    async fn change_session(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+        body: Body<SessionChange>,
+    ) -> Result<Success<Session>, Problem> {
+        let change = body.0.parse()?;
+        let changed = sessions::client::change(&services, caller.0.org, id.0.0, change).await?;
+        changed
+            .map(|session| Success::of(session.into()))
+            .ok_or_else(not_found)
     }
 
     /// List the sessions.
@@ -289,28 +364,6 @@ impl Sessions {
         id: Path<Id<SessionId>>,
     ) -> Result<Success<Session>, Problem> {
         let session = sessions::read(&services, caller.0.org, id.0.0).await?;
-        session
-            .map(|session| Success::of(session.into()))
-            .ok_or_else(not_found)
-    }
-
-    /// Change a session.
-    ///
-    /// A connected session shows its new presence at once.
-    #[oai(path = "/:id", method = "patch", operation_id = "update_session")]
-    async fn update_session(
-        &self,
-        caller: Caller,
-        services: Data<&Services>,
-        /// The session.
-        id: Path<Id<SessionId>>,
-        body: Body<SessionUpdate>,
-    ) -> Result<Success<Session>, Problem> {
-        let (org, id) = (caller.0.org, id.0.0);
-        let session = match body.0.presence {
-            Some(presence) => sessions::set_presence(&services, org, id, presence.into()).await?,
-            None => sessions::read(&services, org, id).await?,
-        };
         session
             .map(|session| Success::of(session.into()))
             .ok_or_else(not_found)

@@ -1,7 +1,21 @@
-//! The limits of a message's fields in the document. `routes/messages/kinds.rs` enforces them, and reports
-//! each error with its place.
+//! The limits of fields in the document, and which fields may be null. `routes/messages/kinds.rs` enforces the limits of a
+//! message, and reports each error with its place.
 
+use passerelle_jobs::limits::{CLIENT_REF_MAX, METADATA_MAX, SESSIONS_MAX};
 use serde_json::{Value, json};
+
+/// The fields of a change that may be null, with their type.
+const NULLABLE: [(&str, &str, &str); 5] = [
+    ("SessionChange", "client_ref", "string"),
+    ("SessionChange", "metadata", "object"),
+    ("WebhookEndpointChange", "events", "array"),
+    ("WebhookEndpointChange", "sessions", "array"),
+    ("WebhookEndpointChange", "headers", "object"),
+];
+const LISTS_OF_SESSIONS: [(&str, &str); 2] = [
+    ("NewWebhookEndpoint", "sessions"),
+    ("WebhookEndpointChange", "sessions"),
+];
 
 /// Schema, field, and the limits of the field.
 fn bounds() -> Vec<(&'static str, &'static str, Value)> {
@@ -37,6 +51,20 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
             json!({ "minItems": 1, "maxItems": 10 }),
         ),
     ];
+    for (schema, field, kind) in NULLABLE {
+        bounds.push((schema, field, json!({ "type": [kind, "null"] })));
+    }
+    let most = json!({ "maxProperties": METADATA_MAX });
+    bounds.push(("SessionChange", "metadata", most));
+    for (schema, field) in LISTS_OF_SESSIONS {
+        bounds.push((schema, field, json!({ "maxItems": SESSIONS_MAX })));
+    }
+    let messages = super::kinds::KINDS.iter();
+    let messages = messages.flat_map(|(_, _, whole, bare)| [*whole, *bare]);
+    for schema in messages.chain(["NewSession", "SessionChange"]) {
+        let reference = json!({ "minLength": 1, "maxLength": CLIENT_REF_MAX });
+        bounds.push((schema, "client_ref", reference));
+    }
     for (_, _, whole, bare) in super::kinds::KINDS {
         let most = || json!({ "maxItems": 100 });
         bounds.extend([(whole, "mentions", most()), (bare, "mentions", most())]);

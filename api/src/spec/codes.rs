@@ -52,7 +52,9 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 46] = [
+const SEND: [Code; 48] = [
+    Code::InvalidClientRef,
+    Code::InvalidMetadata,
     Code::NotFound,
     Code::InvalidId,
     Code::InvalidRecipient,
@@ -106,7 +108,18 @@ fn own(id: &str) -> &'static [Code] {
         "create_organisation" | "create_organisation_api_key" | "create_api_key" => {
             &[Code::InvalidName]
         }
-        "create_session" => &[Code::InvalidName, Code::SessionLimit],
+        "create_session" => &[
+            Code::InvalidName,
+            Code::InvalidClientRef,
+            Code::InvalidMetadata,
+            Code::SessionLimit,
+        ],
+        "change_session" => &[
+            Code::InvalidName,
+            Code::InvalidClientRef,
+            Code::InvalidMetadata,
+        ],
+        "list_messages" => &[Code::InvalidClientRef],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[
@@ -166,7 +179,17 @@ fn own(id: &str) -> &'static [Code] {
         "create_webhook_endpoint" => &[
             Code::UrlNotAllowed,
             Code::UnknownEventType,
+            Code::SessionNotFound,
+            Code::InvalidHeaders,
+            Code::InvalidId,
             Code::LimitReached,
+        ],
+        "test_webhook_endpoint" => &[Code::UnknownEventType, Code::EndpointDisabled],
+        "change_webhook_endpoint" => &[
+            Code::UrlNotAllowed,
+            Code::UnknownEventType,
+            Code::SessionNotFound,
+            Code::InvalidHeaders,
         ],
         _ => &[],
     }

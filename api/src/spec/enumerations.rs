@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use passerelle_jobs::model::{
-    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
+    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType, pattern,
 };
 use serde_json::{Map, Value, json};
 
@@ -169,14 +169,24 @@ fn of_webhooks() -> Vec<Enumeration> {
             "The type of an event.",
             words!(EventType),
             &[
-                ("NewWebhookEndpoint", "events"),
-                ("WebhookEndpoint", "events"),
                 ("WebhookDelivery", "event_type"),
+                ("NewWebhookTest", "event_type"),
+                ("EventTypeDescription", "name"),
                 ("MessageEvent", "type"),
                 ("MediaEvent", "type"),
                 ("SessionEvent", "type"),
                 ("ContactEvent", "type"),
                 ("EndpointEvent", "type"),
+            ],
+        ),
+        of(
+            "EventFilter",
+            "A type of event, or a group of types. A group and `*` include types of later versions.",
+            [pattern::groups(), words!(EventType)].concat(),
+            &[
+                ("NewWebhookEndpoint", "events"),
+                ("WebhookEndpointChange", "events"),
+                ("WebhookEndpoint", "events"),
             ],
         ),
         of(

@@ -1,6 +1,7 @@
 //! Examples: one object per schema, and named ones for request bodies. They are in one file and not beside
 //! the types, because they tell one story: Ada's order.
 
+use passerelle_jobs::{events::examples, model::event::EventType};
 use serde_json::{Value, json};
 
 const ORG: &str = "org_01kaq6h3zve9qbw4r2t8n5c7xd";
@@ -9,7 +10,6 @@ const KEY: &str = "key_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const MESSAGE: &str = "msg_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const MEDIA: &str = "med_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-const CONTACT_ID: &str = "ctc_01kaq6h3zve9qbw4r2t8n5c7xd";
 const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
 const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
 const EVENT: &str = "evt_01kaq6h3zve9qbw4r2t8n5c7xd";
@@ -84,13 +84,14 @@ fn tenancy(name: &str) -> Option<Value> {
 fn session(name: &str) -> Option<Value> {
     Some(match name {
         "NewSession" => json!({ "name": "front desk" }),
+        "SessionChange" => {
+            json!({ "name": "front desk", "client_ref": "desk-3", "metadata": { "shop": "berlin" }, "presence": "phone_first" })
+        }
         "Session" => {
-            json!({ "id": SESSION, "object": "session", "name": "front desk", "desired": "running",
+            json!({ "id": SESSION, "object": "session", "name": "front desk", "client_ref": "desk-3", "desired": "running",
             "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
             "uncertain_sends": "resend", "presence": "phone_first", "queue": { "pending": 2 } })
         }
-        "SessionUpdate" => json!({ "presence": "gateway_first" }),
-        "SessionShown" => json!({ "id": SESSION, "object": "session", "state": "connected" }),
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
         "SessionList" => list(&of_schema("Session")?),
@@ -128,6 +129,7 @@ fn message(name: &str) -> Option<Value> {
             json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
             "source": "gateway", "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
             "text": { "body": "Your order 1042 is ready for pick-up." },
+            "client_ref": "order-1042", "metadata": { "shop": "berlin" },
             "queue": { "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER },
             "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,
             "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
@@ -145,7 +147,7 @@ fn message(name: &str) -> Option<Value> {
         "MessageError" => json!({ "code": "recipient_opted_out" }),
         "Chat" => {
             json!({ "object": "chat", "session_id": SESSION, "contact_id": CONTACT_ID, "phone": CONTACT,
-            "lid": "100000087654321", "group_id": null, "last_message": received(), "unread": 1 })
+            "lid": "100000087654321", "group_id": null, "last_message": of_event(EventType::MessageReceived)?.pointer("/data/message"), "unread": 1 })
         }
         "ChatList" => list(&of_schema("Chat")?),
         "MessageList" => list(&of_schema("Message")?),
@@ -158,19 +160,27 @@ fn webhook(name: &str) -> Option<Value> {
         "NewWebhookEndpoint" => {
             json!({ "url": "https://shop.example/hooks/whatsapp", "events": ["message.received", "message.read"] })
         }
+        "WebhookEndpointChange" => {
+            json!({ "url": "https://shop.example/hooks/v2", "events": ["message.*", "session.*"], "sessions": [SESSION],
+            "headers": { "authorization": "Bearer 4fzKq2Lr9TbX" }, "enabled": true })
+        }
         "WebhookEndpoint" => {
             json!({ "id": ENDPOINT, "object": "webhook_endpoint", "url": "https://shop.example/hooks/whatsapp",
-            "events": ["message.received", "message.read"], "status": "enabled", "created_at": AT })
+            "events": ["message.received", "message.read"], "sessions": [], "header_names": [], "inline_media": false, "raw": false, "status": "enabled", "created_at": AT })
         }
         "MadeWebhookEndpoint" => {
             json!({ "id": ENDPOINT, "object": "webhook_endpoint", "url": "https://shop.example/hooks/whatsapp",
-            "events": ["message.received", "message.read"], "status": "enabled", "secret": "whsec_…", "created_at": AT })
+            "events": ["message.received", "message.read"], "sessions": [], "header_names": [], "inline_media": false, "raw": false, "status": "enabled", "secret": "whsec_…", "created_at": AT })
         }
         "WebhookEndpointList" => list(&of_schema("WebhookEndpoint")?),
+        "NewWebhookTest" => json!({ "event_type": "message.received" }),
+        "EventTypeDescription" => json!({ "name": "message.received", "object": "event_type",
+            "description": "A message was received.", "example": of_event(EventType::MessageReceived)? }),
+        "EventTypeList" => json!({ "data": [of_schema("EventTypeDescription")?] }),
         "RotatedSecret" => json!({ "secret": "whsec_…", "old_secret_expires_at": TOMORROW }),
         "WebhookDelivery" => {
             json!({ "id": DELIVERY, "object": "webhook_delivery", "endpoint_id": ENDPOINT, "event_id": EVENT,
-            "event_type": "message.received", "status": "delivered", "attempts_made": 1, "created_at": AT })
+            "event_type": "message.received", "test": false, "status": "delivered", "attempts_made": 1, "created_at": AT })
         }
         "WebhookAttempt" => {
             json!({ "number": 1, "started_at": AT, "took_ms": 42, "http_status": 200, "error": null })
@@ -181,81 +191,46 @@ fn webhook(name: &str) -> Option<Value> {
 }
 
 fn event(name: &str) -> Option<Value> {
-    let (kind, data) = match name {
-        "MessageEvent" => (
-            "message.received",
-            json!({ "message": received(), "contact": of_schema("ContactShown")? }),
+    let person = match name {
+        "Contact" => Some(
+            json!({ "id": CONTACT_ID, "object": "contact", "name": "Ada Lovelace", "push_name": "Ada", "phone": CONTACT,
+            "lid": "100000087654321", "metadata": { "customer": "1815" }, "opted_out": false, "created_at": AT }),
         ),
-        "MediaEvent" => ("media.available", json!({ "media": arrived()? })),
-        "MediaEventBody" => return Some(json!({ "media": arrived()? })),
-        "SessionEvent" => (
-            "session.connected",
-            json!({ "session": of_schema("SessionShown")? }),
-        ),
-        "ContactEvent" => (
-            "contact.opted_out",
-            json!({ "contact": of_schema("ContactShown")? }),
-        ),
-        "EndpointEvent" => (
-            "endpoint.disabled",
-            json!({ "endpoint": of_schema("EndpointShown")? }),
-        ),
-        "MessageEventBody" => return Some(json!({ "message": received() })),
-        "SessionEventBody" => return Some(json!({ "session": of_schema("SessionShown")? })),
-        "ContactEventBody" => return Some(json!({ "contact": of_schema("ContactShown")? })),
-        "ContactShown" => {
-            return Some(
-                json!({ "id": CONTACT_ID, "object": "contact", "phone": CONTACT, "lid": "100000087654321",
-                "name": "Ada", "push_name": "Ada" }),
-            );
-        }
-        "Contact" => {
-            return Some(
-                json!({ "id": CONTACT_ID, "object": "contact", "name": "Ada Lovelace", "push_name": "Ada", "phone": CONTACT,
-                "lid": "100000087654321", "metadata": { "customer": "1815" }, "opted_out": false, "created_at": AT }),
-            );
-        }
-        "ContactList" => return Some(list(&of_schema("Contact")?)),
+        "ContactList" => Some(list(&of_schema("Contact")?)),
         "ContactChange" => {
-            return Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }));
+            Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }))
         }
-        "ContactAvatar" => {
-            return Some(
-                json!({ "object": "avatar", "contact_id": CONTACT_ID, "picture_id": "1764500000",
-                "url": "https://pps.whatsapp.net/v/t61.24694-24/picture.jpg" }),
-            );
-        }
-        "EndpointEventBody" => return Some(json!({ "endpoint": of_schema("EndpointShown")? })),
-        "EndpointShown" => {
-            return Some(json!({ "id": ENDPOINT, "disabled_reason": "gone" }));
-        }
+        "ContactAvatar" => Some(
+            json!({ "object": "avatar", "contact_id": CONTACT_ID, "picture_id": "1764500000",
+            "url": "https://pps.whatsapp.net/v/t61.24694-24/picture.jpg" }),
+        ),
+        _ => None,
+    };
+    if person.is_some() {
+        return person;
+    }
+    let (kind, part) = match name {
+        "MessageEvent" => (EventType::MessageReceived, ""),
+        "MessageEventBody" => (EventType::MessageReceived, "/data"),
+        "MediaEvent" => (EventType::MediaAvailable, ""),
+        "MediaEventBody" => (EventType::MediaAvailable, "/data"),
+        "SessionEvent" => (EventType::SessionConnected, ""),
+        "SessionEventBody" => (EventType::SessionConnected, "/data"),
+        "SessionShown" => (EventType::SessionConnected, "/data/session"),
+        "ContactEvent" => (EventType::ContactOptedOut, ""),
+        "ContactEventBody" => (EventType::ContactOptedOut, "/data"),
+        "ContactShown" => (EventType::ContactUpdated, "/data/contact"),
+        "EndpointEvent" => (EventType::EndpointDisabled, ""),
+        "EndpointEventBody" => (EventType::EndpointDisabled, "/data"),
+        "EndpointShown" => (EventType::EndpointDisabled, "/data/endpoint"),
         _ => return None,
     };
-    Some(
-        json!({ "type": kind, "timestamp": AT, "id": EVENT, "api_version": "2026-12-01",
-        "org_id": ORG, "session_id": SESSION, "sequence": 1234, "data": data }),
-    )
+    of_event(kind)?.pointer(part).cloned()
 }
 
-/// Returns the named examples of a webhook's body.
-pub(super) fn of_webhook(event: &str) -> Option<Value> {
-    let example = of_schema("MessageEvent").filter(|_| event == "message.received")?;
-    Some(super::kinds::received(&example))
-}
-
-/// Returns an inbound file.
-fn arrived() -> Option<Value> {
-    let mut media = of_schema("Media")?;
-    media["session_id"] = json!(SESSION);
-    media["message_id"] = json!(MESSAGE);
-    Some(media)
-}
-
-fn received() -> Value {
-    json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "inbound", "type": "text",
-        "from": CONTACT, "phone": CONTACT, "lid": "100000087654321", "contact_id": CONTACT_ID, "status": "received", "text": { "body": "Thank you, on my way." },
-        "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": null,
-        "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
+/// Returns what is posted for an event of this type.
+pub(super) fn of_event(kind: EventType) -> Option<Value> {
+    examples::example(kind).ok()
 }
 
 fn list(item: &Value) -> Value {
@@ -278,6 +253,14 @@ fn messages() -> Value {
         "reply".to_owned(),
         json!({ "summary": "An answer to a message", "value": reply }),
     );
+    let mut referenced = super::kinds::whole("text");
+    referenced["client_ref"] = json!("order-1042");
+    referenced["metadata"] = json!({ "shop": "berlin" });
+    let summary = "A text with a reference and metadata of yours";
+    named.insert(
+        "reference".to_owned(),
+        json!({ "summary": summary, "value": referenced }),
+    );
     let mut expiring = super::kinds::whole("text");
     expiring["text"] = json!({ "body": "Your code is 481516." });
     expiring["expires_at"] = json!(TOMORROW);
@@ -297,9 +280,11 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "set_media_retention" => "NewMediaRetention",
         "set_uncertain_sends" => "NewUncertainSends",
         "create_session" => "NewSession",
-        "update_session" => "SessionUpdate",
+        "change_session" => "SessionChange",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
+        "change_webhook_endpoint" => "WebhookEndpointChange",
+        "test_webhook_endpoint" => "NewWebhookTest",
         "check_number" => "NewNumberCheck",
         "normalise_phone_number" => "NewPhoneNumber",
         "change_contact" => "ContactChange",

@@ -29,6 +29,8 @@ const OF_MESSAGE: [&str; 21] = [
     "contact_id",
     "status",
     "error",
+    "client_ref",
+    "metadata",
     "wa_message_id",
     "created_at",
     "expires_at",
@@ -103,14 +105,14 @@ mod tests {
         let mut body = json!({ "type": "message.received", "id": "evt_1", "data": {
             "message": {
                 "id": "msg_1", "from": "+49", "type": "image", "image": { "caption": "secret" },
-                "reply_to": { "summary": "secret" }, "mentions": ["secret"], "edited_at": "x",
+                "client_ref": "1042", "reply_to": { "summary": "secret" }, "mentions": ["secret"], "edited_at": "x",
             },
             "media": { "id": "med_1", "kind": "image", "file_name": "secret", "url": "secret" },
         } });
         blank(&mut body, 0);
         let expected = json!({ "type": "message.received", "id": "evt_1", "data": {
             "message": {
-                "id": "msg_1", "from": "+49", "type": "deleted", "deleted_at": rfc3339(0),
+                "id": "msg_1", "from": "+49", "client_ref": "1042", "type": "deleted", "deleted_at": rfc3339(0),
             },
             "media": { "id": "med_1", "kind": "image" },
         } });

@@ -2,7 +2,7 @@
 //! that it reports. Wake the deliveries after the commit.
 
 use passerelle_engine::{
-    clock::Clock,
+    clock::{Clock, Millis},
     ids::{DeliveryId, EndpointId, EventId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::{DataKey, Place},
@@ -21,11 +21,11 @@ const API_VERSION: &str = "2026-12-01";
 
 /// The JSON that is posted.
 #[derive(Serialize)]
-struct Envelope<'a> {
+pub(super) struct Envelope {
     r#type: EventType,
     timestamp: String,
     id: EventId,
-    api_version: &'a str,
+    api_version: &'static str,
     org_id: OrgId,
     /// Absent, like `sequence`, for events without a session.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,31 @@ struct Envelope<'a> {
     /// Without gaps, per session.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<i64>,
+    /// Only in an example that the owner of an endpoint asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<bool>,
     data: Value,
+}
+
+/// Returns the JSON of an event that is posted under this id.
+pub(super) fn envelope(
+    event: NewEvent,
+    id: EventId,
+    sequence: Option<i64>,
+    now: Millis,
+    test: bool,
+) -> Envelope {
+    Envelope {
+        r#type: event.kind,
+        timestamp: rfc3339(now),
+        id,
+        api_version: API_VERSION,
+        org_id: event.org,
+        session_id: event.session,
+        sequence,
+        test: test.then_some(true),
+        data: event.data,
+    }
 }
 
 /// An event that is to be written.
@@ -67,34 +91,19 @@ pub(crate) async fn emit_in(
     event: NewEvent,
     clock: &Clock,
 ) -> Result<EventId, Fault> {
-    let NewEvent {
-        org,
-        session,
-        message,
-        kind,
-        data,
-    } = event;
     let (id, now) = (EventId::new(clock), clock.now());
-    let record = id.to_string();
-    let envelope = Envelope {
-        r#type: kind,
-        timestamp: rfc3339(now),
-        id,
-        api_version: API_VERSION,
-        org_id: org,
-        session_id: session,
-        sequence: slot.sequence,
-        data,
-    };
-    let place = Place::of(org, store::events::BODY, &record);
+    let (org, kind, sequence) = (event.org, event.kind, slot.sequence);
+    let (session, message) = (event.session, event.message);
+    let posted = envelope(event, id, sequence, now, false);
     let new = store::events::New {
         id,
         org,
         session,
         message,
         kind,
-        sequence: slot.sequence,
-        body_sealed: key.seal(&place, &serde_json::to_vec(&envelope)?),
+        sequence,
+        test: false,
+        body_sealed: sealed(key, &posted)?,
     };
     store::events::insert(tx, new, now).await?;
     for endpoint in store::endpoints::wanting(slot.listening.as_deref(), kind) {
@@ -103,20 +112,47 @@ pub(crate) async fn emit_in(
     Ok(id)
 }
 
+/// Writes an example of an event for one endpoint, whatever it asked for. The event belongs to no session, and takes
+/// no sequence number of one.
+pub(crate) async fn emit_test(
+    tx: &mut Tx,
+    key: &DataKey,
+    (org, endpoint): (OrgId, EndpointId),
+    example: NewEvent,
+    clock: &Clock,
+) -> Result<DeliveryId, Fault> {
+    let (id, now, kind) = (EventId::new(clock), clock.now(), example.kind);
+    let example = NewEvent { org, ..example };
+    let sequence = example.session.map(|_| 0);
+    let posted = envelope(example, id, sequence, now, true);
+    let new = store::events::New {
+        id,
+        org,
+        session: None,
+        message: None,
+        kind,
+        sequence: None,
+        test: true,
+        body_sealed: sealed(key, &posted)?,
+    };
+    store::events::insert(tx, new, now).await?;
+    Ok(deliver(tx, org, id, endpoint, clock).await?)
+}
+
+fn sealed(key: &DataKey, posted: &Envelope) -> Result<Vec<u8>, Fault> {
+    let record = posted.id.to_string();
+    let place = Place::of(posted.org_id, store::events::BODY, &record);
+    Ok(key.seal(&place, &serde_json::to_vec(posted)?))
+}
+
 async fn deliver(
     tx: &mut Tx,
     org: OrgId,
     event: EventId,
     endpoint: EndpointId,
     clock: &Clock,
-) -> Result<(), sqlx::Error> {
-    store::deliveries::insert(
-        tx,
-        org,
-        DeliveryId::new(clock),
-        event,
-        endpoint,
-        clock.now(),
-    )
-    .await
+) -> Result<DeliveryId, sqlx::Error> {
+    let id = DeliveryId::new(clock);
+    store::deliveries::insert(tx, org, id, event, endpoint, clock.now()).await?;
+    Ok(id)
 }

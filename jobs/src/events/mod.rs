@@ -3,11 +3,12 @@
 
 pub(crate) mod blank;
 pub(crate) mod emit;
+pub mod examples;
 
 use passerelle_engine::{
     clock::Clock,
     content::{Content, Peer},
-    ids::{ContactId, MessageId, OrgId, SessionId},
+    ids::{ContactId, EndpointId, MessageId, OrgId, SessionId},
     store::Tx,
     vault::DataKey,
     whatsapp::raw::RawMessage,
@@ -18,7 +19,10 @@ use crate::{
     error::Fault,
     events::emit::{NewEvent, emit, emit_in},
     messages::shown::shown,
-    model::{MediaStatus, Message, Status, contact::Called, event::EventType, rfc3339},
+    model::{
+        MediaStatus, Message, Status, client_data::ClientData, contact::Called, endpoint::Disabled,
+        event::EventType, rfc3339,
+    },
     store,
 };
 
@@ -65,7 +69,9 @@ pub(crate) async fn received(
     }
     let slot = store::events::take_slot(tx, event.org, event.session).await?;
     let listening = slot.listening.as_deref();
-    let raw = beside.raw.filter(|_| store::endpoints::want_raw(listening, event.kind));
+    let raw = beside
+        .raw
+        .filter(|_| store::endpoints::want_raw(listening, event.kind));
     if let Some(raw) = raw.and_then(RawMessage::json) {
         event.data[RAW] = raw;
     }
@@ -102,23 +108,28 @@ pub(crate) async fn media(
     tx: &mut Tx,
     key: &DataKey,
     org: OrgId,
-    (session, message, status, media): FileNews,
+    news: FileNews,
     clock: &Clock,
 ) -> Result<(), Fault> {
+    if let Some(event) = of_file(org, news) {
+        emit(tx, key, event, clock).await?;
+    }
+    Ok(())
+}
+
+fn of_file(org: OrgId, (session, message, status, media): FileNews) -> Option<NewEvent> {
     let kind = match status {
         MediaStatus::Available => EventType::MediaAvailable,
         MediaStatus::Failed | MediaStatus::Expired => EventType::MediaFailed,
-        MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return Ok(()),
+        MediaStatus::Pending | MediaStatus::Fetching | MediaStatus::Deferred => return None,
     };
-    let event = NewEvent {
+    Some(NewEvent {
         org,
         session,
         message,
         kind,
         data: json!({ "media": media }),
-    };
-    emit(tx, key, event, clock).await?;
-    Ok(())
+    })
 }
 
 /// Returns the event of a message's present status. `queued` and `sending` have no event: the response
@@ -193,15 +204,24 @@ impl SessionChange {
     }
 }
 
-/// Writes the event of a session's new state.
+/// Writes the event of a session's new state, with what its tenant attached.
 pub(crate) async fn session(
     tx: &mut Tx,
     key: &DataKey,
-    org: OrgId,
-    id: SessionId,
+    place: (OrgId, SessionId),
     change: &SessionChange,
+    client: &ClientData,
     clock: &Clock,
 ) -> Result<(), Fault> {
+    emit(tx, key, of_session(place, change, client), clock).await?;
+    Ok(())
+}
+
+fn of_session(
+    (org, id): (OrgId, SessionId),
+    change: &SessionChange,
+    client: &ClientData,
+) -> NewEvent {
     let mut shown = json!({ "id": id, "object": "session", "state": change.state });
     if let Some(reason) = change.reason {
         shown["status_reason"] = json!({ "code": reason });
@@ -209,35 +229,46 @@ pub(crate) async fn session(
     if let Some(until) = change.until {
         shown["banned_until"] = json!(rfc3339(until));
     }
-    let event = NewEvent {
+    if let Some(client_ref) = &client.client_ref {
+        shown["client_ref"] = json!(client_ref);
+    }
+    if !client.metadata.is_empty() {
+        shown["metadata"] = json!(client.metadata);
+    }
+    NewEvent {
         org,
         session: Some(id),
         message: None,
         kind: change.kind,
         data: json!({ "session": shown }),
-    };
-    emit(tx, key, event, clock).await?;
-    Ok(())
+    }
 }
 
 /// Writes the event of two contacts that turned out to be one.
 pub(crate) async fn merged(
     tx: &mut Tx,
     key: &DataKey,
-    (org, session): (OrgId, SessionId),
-    (one, other): (ContactId, ContactId),
+    place: (OrgId, SessionId),
+    contacts: (ContactId, ContactId),
     names: &Peer,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let event = NewEvent {
+    emit(tx, key, of_merge(place, contacts, names), clock).await?;
+    Ok(())
+}
+
+fn of_merge(
+    (org, session): (OrgId, SessionId),
+    (one, other): (ContactId, ContactId),
+    names: &Peer,
+) -> NewEvent {
+    NewEvent {
         org,
         session: Some(session),
         message: None,
         kind: EventType::ContactMerged,
         data: json!({ "contact": shown_contact(one, names), "merged_contact_id": other }),
-    };
-    emit(tx, key, event, clock).await?;
-    Ok(())
+    }
 }
 
 fn shown_contact(id: ContactId, names: &Peer) -> Value {
@@ -276,15 +307,24 @@ pub(crate) async fn renamed(
     called: &Called,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let event = NewEvent {
-        org: said.org,
-        session: Some(said.session),
-        message: None,
-        kind: EventType::ContactUpdated,
-        data: json!({ "contact": shown_person(id, &said.peer, called) }),
-    };
+    let event = of_renamed((said.org, said.session), id, &said.peer, called);
     emit(tx, key, event, clock).await?;
     Ok(())
+}
+
+fn of_renamed(
+    (org, session): (OrgId, SessionId),
+    id: ContactId,
+    names: &Peer,
+    called: &Called,
+) -> NewEvent {
+    NewEvent {
+        org,
+        session: Some(session),
+        message: None,
+        kind: EventType::ContactUpdated,
+        data: json!({ "contact": shown_person(id, names, called) }),
+    }
 }
 
 /// Writes the event of a contact's opt-out or opt-in, with both names that WhatsApp knows the contact
@@ -297,13 +337,33 @@ pub(crate) async fn contact(
     kind: EventType,
     clock: &Clock,
 ) -> Result<(), Fault> {
-    let event = NewEvent {
-        org: said.org,
-        session: Some(said.session),
-        message: None,
-        kind,
-        data: json!({ "contact": shown_contact(id, &said.peer) }),
-    };
+    let event = of_contact((said.org, said.session), kind, id, &said.peer);
     emit(tx, key, event, clock).await?;
     Ok(())
+}
+
+fn of_contact(
+    (org, session): (OrgId, SessionId),
+    kind: EventType,
+    id: ContactId,
+    names: &Peer,
+) -> NewEvent {
+    NewEvent {
+        org,
+        session: Some(session),
+        message: None,
+        kind,
+        data: json!({ "contact": shown_contact(id, names) }),
+    }
+}
+
+/// Returns the event of an endpoint that the gateway disables.
+pub(crate) fn of_endpoint(org: OrgId, id: EndpointId, why: Disabled) -> NewEvent {
+    NewEvent {
+        org,
+        session: None,
+        message: None,
+        kind: EventType::EndpointDisabled,
+        data: json!({ "endpoint": { "id": id, "disabled_reason": why.as_str() } }),
+    }
 }

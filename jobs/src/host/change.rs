@@ -11,10 +11,10 @@ use passerelle_engine::{
 use tokio::time::Instant;
 
 use crate::{
-    error::Fault,
+    error::{Fault, if_readable},
     events::{self, SessionChange},
     model::{Qr, State, event::EventType, millis},
-    store,
+    sessions, store,
 };
 
 /// A change of a session that is stored.
@@ -116,7 +116,10 @@ impl Change {
             }
         };
         publish(tx, lease, boot, change.state, None).await?;
-        events::session(tx, key, org, id, &change, clock).await?;
+        let client = sessions::sealed::client(tx, key, org, id).await;
+        // What cannot be read holds up no event.
+        let client = if_readable("session", &id, client)?.unwrap_or_default();
+        events::session(tx, key, (org, id), &change, &client, clock).await?;
         Ok(true)
     }
 }

@@ -3,7 +3,9 @@
 use passerelle_engine::content::{Context, Peer, Phone, SenderNames};
 
 use super::*;
-use crate::{organisations, sessions, settings::MediaSettings, testing};
+use crate::{
+    model::client_data::ClientData, organisations, sessions, settings::MediaSettings, testing,
+};
 
 /// The senders' phones and this number's phone may repeat a message at the same time.
 #[tokio::test]
@@ -13,7 +15,10 @@ async fn of_two_repeats_at_once_one_is_reported() {
     for url in testing::databases(&folder).await {
         let services = testing::services(&url, MediaSettings::nowhere()).await;
         let org = organisations::create(&services, "Acme").await.unwrap().id;
-        let session = sessions::create(&services, org, "one").await.unwrap().id;
+        let session = sessions::create(&services, org, "one", sessions::New::default())
+            .await
+            .unwrap()
+            .id;
         let held = services.store().write_system(move |tx| {
             Box::pin(async move {
                 sqlx::query("UPDATE lease SET host_id = 'test', epoch = 1 WHERE session_id = $1")

@@ -78,6 +78,9 @@ async fn whose(
     org: OrgId,
     filter: &Filter,
 ) -> Result<Option<Whose>, sqlx::Error> {
+    if let Some(text) = &filter.client_ref {
+        return Ok(Some(Whose::Referred(sealed::client_ref_mac(key, text))));
+    }
     let mut named = Vec::new();
     if let Some(id) = filter.contact {
         named.push(store::contacts::read(conn, org, id).await?);

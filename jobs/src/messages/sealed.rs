@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Fault,
-    model::Message,
+    model::{Message, client_data::ClientRef},
     store::messages::{New, Stored},
 };
 
-/// The labels under which a message's content, its context and its other side are encrypted.
+/// The labels under which a message's content, its context, what its tenant attached and its other side are encrypted.
 pub(crate) const CONTENT: &str = "message.content";
 const CONTEXT: &str = "message.context";
+const CLIENT: &str = "message.client";
 const PEER: &str = "message.peer";
 
 /// The other side of a message, as it is encrypted.
@@ -52,6 +53,20 @@ fn seal_context(
     ))
 }
 
+/// Encrypts what the tenant attached to a message. Returns `None` if that is nothing.
+fn seal_client(key: &DataKey, message: &Message, record: &str) -> Result<Option<Vec<u8>>, Fault> {
+    if message.client.is_empty() {
+        return Ok(None);
+    }
+    let place = Place::of(message.org, CLIENT, record);
+    Ok(Some(key.seal_json(&place, &message.client)?))
+}
+
+/// Returns the MAC by which the messages with a reference are found.
+pub(crate) fn client_ref_mac(key: &DataKey, client_ref: &ClientRef) -> [u8; 32] {
+    key.mac("message.client_ref", client_ref.as_str().as_bytes())
+}
+
 /// Encrypts a new message into its row.
 pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
     let (org, record) = (message.org, message.id.to_string());
@@ -64,6 +79,11 @@ pub(crate) fn row(key: &DataKey, message: &Message) -> Result<New, Fault> {
         peer_sealed: seal_side(key, message)?,
         content_sealed: key.seal_json(&Place::of(org, CONTENT, &record), &message.content)?,
         context_sealed: seal_context(key, org, &record, &message.context)?,
+        client_sealed: seal_client(key, message, &record)?,
+        client_ref_mac: {
+            let client_ref = message.client.client_ref.as_ref();
+            client_ref.map(|client_ref| client_ref_mac(key, client_ref))
+        },
         edit_of: match &message.content {
             Content::Edit(edit) => edit.target.message_id,
             _ => None,
@@ -90,9 +110,14 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
     let context = context
         .map(|sealed| key.open_json(&Place::of(stored.org, CONTEXT, &record), sealed))
         .transpose()?;
+    let client = stored.client_sealed.as_deref();
+    let client = client
+        .map(|sealed| key.open_json(&Place::of(stored.org, CLIENT, &record), sealed))
+        .transpose()?;
     let side: Side = key.open_json(&Place::of(stored.org, PEER, &record), &stored.peer_sealed)?;
     Ok(Message {
         context: context.unwrap_or_default(),
+        client: client.unwrap_or_default(),
         peer: side.peer,
         group: side.group,
         content: key.open_json(

@@ -44,7 +44,7 @@ pub fn shown(message: &Message) -> Shown {
     let source = is_outbound.then(|| json!(message.source.as_str()));
     let kind = message.content.kind();
     let error = message.error.as_ref();
-    let context = &message.context;
+    let (context, metadata) = (&message.context, &message.client.metadata);
     let part_of = context.part_of.as_ref();
     let album = part_of.filter(|part| part.is_album());
     let fields = [
@@ -90,6 +90,11 @@ pub fn shown(message: &Message) -> Shown {
                 .filter(|via| !via.is_empty())
                 .map(|via| json!(via)),
         ),
+        (
+            "client_ref",
+            message.client.client_ref.as_ref().map(|text| json!(text)),
+        ),
+        ("metadata", (!metadata.is_empty()).then(|| json!(metadata))),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
         ("expires_at", at(message.expires_at)),

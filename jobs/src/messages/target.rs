@@ -363,6 +363,7 @@ mod tests {
             contact: None,
             content,
             context: passerelle_engine::content::Context::default(),
+            client: crate::model::client_data::ClientData::default(),
             wa_id: "3EB0".into(),
             error: None,
             expires_in: None,

@@ -31,6 +31,8 @@ pub struct Delivery {
     pub event: EventId,
     /// The event's type, such as `message.received`.
     pub event_type: String,
+    /// Whether the event is an example that the endpoint's owner asked for.
+    pub test: bool,
     /// The endpoint.
     pub endpoint: EndpointId,
     /// The status.

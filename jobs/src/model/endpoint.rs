@@ -2,9 +2,11 @@
 
 use passerelle_engine::{
     clock::Millis,
-    ids::{EndpointId, OrgId},
+    ids::{EndpointId, OrgId, SessionId},
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::headers::ExtraHeaders;
 
 words!(Disabled);
 
@@ -17,8 +19,12 @@ pub struct Endpoint {
     pub org: OrgId,
     /// The address that events are posted to.
     pub url: String,
-    /// The wanted types, such as `message.received`; empty means all.
+    /// The wanted types and groups, such as `message.received` or `message.*`; empty means all.
     pub events: Vec<String>,
+    /// The sessions whose events are wanted; empty means all events.
+    pub sessions: Vec<SessionId>,
+    /// Further headers of its deliveries.
+    pub headers: ExtraHeaders,
     /// Whether the bytes of a small file are put into its event.
     pub inline_media: bool,
     /// Whether the event of an inbound message has the message as it came.
@@ -41,6 +47,8 @@ pub enum Disabled {
     Gone,
     /// It failed for five days without one success.
     Failing,
+    /// Its owner disabled it.
+    Requested,
 }
 
 /// A signing secret, `whsec_…`. Shown once, when it is created.

@@ -8,6 +8,8 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::client_data::ClientData;
+
 words!(Direction, Source, Status);
 
 /// The direction of a message.
@@ -151,6 +153,9 @@ pub struct Message {
     /// What goes with the content, such as the message it replies to.
     #[serde(default)]
     pub context: Context,
+    /// What the tenant attached to it.
+    #[serde(default)]
+    pub client: ClientData,
     /// WhatsApp's message id.
     pub wa_id: String,
     /// Stable code, if it failed.

@@ -20,15 +20,18 @@ macro_rules! words {
     )*};
 }
 
+pub mod client_data;
 pub mod contact;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+pub mod headers;
 mod live;
 mod media;
 mod message;
 pub mod number;
 mod page;
+pub mod pattern;
 mod session;
 mod tenant;
 mod time;

@@ -8,7 +8,7 @@ use passerelle_engine::{
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::live::State;
+use super::{client_data::ClientData, live::State};
 
 words!(Desired, EndReason, Presence, Uncertain);
 
@@ -84,6 +84,8 @@ pub struct Session {
     pub org: OrgId,
     /// The tenant's name for it.
     pub name: String,
+    /// What the tenant attached to it.
+    pub client: ClientData,
     /// What the tenant wants.
     pub desired: Desired,
     /// The state that its host reports now.

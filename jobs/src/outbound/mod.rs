@@ -134,6 +134,7 @@ impl Draft {
             contact: to.contact,
             content: new.content,
             context: about.context,
+            client: new.client,
             wa_id: new_wa_id(&mut services.chance()),
             error: None,
             expires_in: None,

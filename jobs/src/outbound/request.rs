@@ -15,7 +15,7 @@ use crate::{
         outgoing::{MediaSource, SourceError},
     },
     messages::target::TargetError,
-    model::Message,
+    model::{Message, client_data::ClientData},
 };
 
 /// A parsed request to send a message.
@@ -35,6 +35,8 @@ pub struct NewMessage {
     pub mentions: Vec<Phone>,
     /// Whether phones show it as forwarded.
     pub forwarded: bool,
+    /// What the tenant attached to it.
+    pub client: ClientData,
     /// It is not sent after this time. The default is a day from now.
     pub expires_at: Option<Millis>,
 }
@@ -50,6 +52,7 @@ impl NewMessage {
             reply_to: None,
             mentions: Vec::new(),
             forwarded: false,
+            client: ClientData::default(),
             expires_at: None,
         }
     }

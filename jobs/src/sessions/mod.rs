@@ -5,17 +5,20 @@
 //! |---|---|
 //! | here | what a tenant does with a session |
 //! | [`live`] | its state and QR code, in whichever process it runs |
+//! | [`client`], [`sealed`] | its name, and what the tenant attached to it; how that is encrypted |
 //! | [`erase`] | erases deleted sessions |
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 
+pub mod client;
 pub(crate) mod commands;
 pub(crate) mod erase;
 pub mod groups;
 pub(crate) mod live;
 pub mod number_checks;
 pub mod read_receipts;
+pub(crate) mod sealed;
 pub mod typing;
 
 use std::time::Duration;
@@ -33,8 +36,8 @@ pub use self::live::watch;
 use crate::{
     error::Fault,
     model::{
-        Desired, Listed, Live, Page, Presence, Session, State, Uncertain, millis,
-        report_unreadable, until,
+        Desired, Listed, Live, Page, Presence, Session, State, Uncertain, client_data::ClientData,
+        millis, report_unreadable, until,
     },
     queries::{ListRead, bounded},
     safety::pairing,
@@ -60,22 +63,28 @@ impl From<sqlx::Error> for CreateError {
     }
 }
 
-/// Creates a session with the default settings. It stays stopped until the tenant connects it.
-pub async fn create(services: &Services, org: OrgId, name: &str) -> Result<Session, CreateError> {
-    create_with(services, org, name, Presence::default()).await
+/// The settings of a new session.
+#[derive(Debug, Clone, Default)]
+pub struct New {
+    /// What the tenant attaches to it.
+    pub client: ClientData,
+    /// Whether it shows as online while it is connected.
+    pub presence: Presence,
 }
 
 /// Creates a session. It stays stopped until the tenant connects it.
-pub async fn create_with(
+pub async fn create(
     services: &Services,
     org: OrgId,
     name: &str,
-    presence: Presence,
+    New { client, presence }: New,
 ) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
     let (stored_name, vault) = (name.to_owned(), services.vault().clone());
     let limit = services.settings().session_limit;
+    let key = services.vault().org_key(org).await.map_err(Fault::from)?;
+    let client_sealed = sealed::seal_client(&key, org, id, &client)?;
     services
         .store()
         .write_in_time(org, move |tx| {
@@ -83,7 +92,12 @@ pub async fn create_with(
                 if store::sessions::count(tx, org).await? >= limit {
                     return Err(CreateError::TooMany(limit));
                 }
-                store::sessions::insert(tx, org, id, &stored_name, presence, created_at).await?;
+                let new = store::sessions::New {
+                    name: &stored_name,
+                    client_sealed: client_sealed.as_deref(),
+                    presence,
+                };
+                store::sessions::insert(tx, org, id, new, created_at).await?;
                 let key = vault.create_session_key(tx, org, id).await;
                 key.map_err(Fault::from)?;
                 Ok(())
@@ -94,6 +108,7 @@ pub async fn create_with(
         id,
         org,
         name: name.to_owned(),
+        client,
         desired: Desired::Stopped,
         uncertain: Uncertain::Resend,
         presence,
@@ -200,36 +215,22 @@ pub async fn set_uncertain(
     }
 }
 
-/// Sets whether the session shows as online, from now on. Returns `None` if there is no such session.
-pub async fn set_presence(
+/// Tells the session's connection whether it shows as online, from now on.
+async fn show_presence(
     services: &Services,
-    org: OrgId,
-    id: SessionId,
+    session: &Session,
     presence: Presence,
-) -> Result<Option<Session>, Fault> {
-    let set = services.store().write_in_time(org, move |tx| {
-        Box::pin(async move {
-            Ok::<_, Fault>(store::sessions::set_presence(tx, org, id, presence).await?)
-        })
-    });
-    if !set.await? {
-        return Ok(None);
-    }
-    let session = read(services, org, id).await?;
+) -> Result<(), Fault> {
     // A host that connects the session later reads the setting after it has published the state.
-    if session
-        .as_ref()
-        .is_some_and(|session| session.state == State::Connected)
-    {
-        let command = Command::Presence(presence.into());
-        if !matches!(
-            commands::ask(services, org, id, command).await?,
-            Answer::Done
-        ) {
-            tracing::info!(session.id = %id, "the session shows its new presence from its next connect on");
-        }
+    if session.state != State::Connected {
+        return Ok(());
     }
-    Ok(session)
+    let command = Command::Presence(presence.into());
+    let answer = commands::ask(services, session.org, session.id, command).await?;
+    if !matches!(answer, Answer::Done) {
+        tracing::info!(session.id = %session.id, "the session shows its new presence from its next connect on");
+    }
+    Ok(())
 }
 
 /// Returns the time, by the database's clock, since when a live host must have written a heartbeat.
@@ -417,6 +418,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         id: stored.id,
         org,
         name: stored.name,
+        client: sealed::open_client(key, org, stored.id, stored.client_sealed.as_deref())?,
         desired: stored.desired,
         uncertain: stored.uncertain,
         presence: stored.presence,

@@ -17,6 +17,7 @@ use super::{
 use crate::model::{
     Listed, Page,
     delivery::{Attempt, Delivery, DeliveryStatus, Wanted},
+    headers::ExtraHeaders,
     report_unreadable,
 };
 
@@ -51,6 +52,10 @@ pub(crate) struct Load {
     pub(crate) endpoint: EndpointId,
     pub(crate) url: String,
     pub(crate) body: Vec<u8>,
+    /// Further headers.
+    pub(crate) headers: ExtraHeaders,
+    /// How often the endpoint was changed.
+    pub(crate) revision: i64,
     /// Whether the bytes of a small file are put into its event.
     pub(crate) inline_media: bool,
     /// Whether the message as it came stays in its event.
@@ -67,7 +72,7 @@ pub(crate) async fn load(
     id: DeliveryId,
 ) -> Result<Option<Load>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.inline_media, p.raw, e.body_sealed \
+        "SELECT d.event_id, d.endpoint_id, d.attempts, p.url_sealed, p.headers_sealed, p.revision, p.inline_media, p.raw, e.body_sealed \
          FROM delivery d JOIN endpoint p ON p.id = d.endpoint_id JOIN event e ON e.id = d.event_id \
          WHERE d.org_id = $1 AND d.id = $2 AND d.status = 'running' AND p.disabled_at IS NULL",
     )
@@ -86,6 +91,8 @@ pub(crate) async fn load(
         endpoint,
         url: endpoints::url(key, org, endpoint, &row)?,
         body: body.to_vec(),
+        headers: endpoints::headers(key, org, endpoint, &row)?,
+        revision: row.try_get("revision")?,
         inline_media: row.try_get::<i64, _>("inline_media")? == 1,
         raw: row.try_get::<i64, _>("raw")? == 1,
         attempts: row.try_get("attempts")?,
@@ -112,6 +119,19 @@ pub(crate) async fn settle(
     .bind(status.as_str())
     .bind(due_at)
     .changes(tx)
+    .await
+}
+
+/// Puts a claimed delivery back if its endpoint was disabled since the claim. It waits until the endpoint is enabled.
+pub(crate) async fn put_back(tx: &mut Tx, org: OrgId, id: DeliveryId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE delivery SET status = 'due', due_at = created_at, dispatched_at = NULL \
+         WHERE org_id = $1 AND id = $2 AND status = 'running' \
+         AND endpoint_id IN (SELECT id FROM endpoint WHERE org_id = $1 AND disabled_at IS NOT NULL)",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .run(tx)
     .await
 }
 
@@ -173,7 +193,7 @@ macro_rules! listed {
     ($of:literal) => {
         concat!(
             "SELECT d.id, d.event_id, (SELECT e.type FROM event e WHERE e.id = d.event_id) AS type, \
-             d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
+             (SELECT e.test FROM event e WHERE e.id = d.event_id) AS test, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
              FROM delivery d WHERE d.org_id = $1 AND d.id < $2",
             $of,
             " AND ",
@@ -222,7 +242,7 @@ pub(crate) async fn read(
     id: DeliveryId,
 ) -> Result<Option<Delivery>, sqlx::Error> {
     sqlx::query_as(concat!(
-        "SELECT d.id, d.event_id, e.type, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
+        "SELECT d.id, d.event_id, e.type, e.test, d.endpoint_id, d.status, d.attempts, d.due_at, d.created_at \
          FROM delivery d JOIN event e ON e.id = d.event_id WHERE d.org_id = $1 AND d.id = $2 AND ",
         alive!("e.session_id")
     ))
@@ -283,6 +303,7 @@ impl FromRow<'_, AnyRow> for Delivery {
             id: row::id(row, "id")?,
             event: row::id(row, "event_id")?,
             event_type: row.try_get("type")?,
+            test: row.try_get::<i64, _>("test")? == 1,
             endpoint: row::id(row, "endpoint_id")?,
             status,
             attempts: row.try_get("attempts")?,

@@ -15,13 +15,49 @@ use super::{
 use crate::model::{
     Listed, Page,
     endpoint::{Disabled, Endpoint, Secret},
-    event::EventType,
-    report_unreadable,
+    headers::ExtraHeaders,
+    pattern,
 };
 
+pub(crate) mod change;
+mod listening;
+pub(super) use listening::listening;
+pub(crate) use listening::{want_raw, wanting};
+
 const URL: &str = "endpoint.url";
+const HEADERS: &str = "endpoint.headers";
 const SECRET: &str = "endpoint.secret";
 const OLD_SECRET: &str = "endpoint.old_secret";
+
+/// The columns that the owner of an endpoint decides.
+struct Settings {
+    url_sealed: Vec<u8>,
+    events: String,
+    wanted: String,
+    sessions: Option<String>,
+    headers_sealed: Option<Vec<u8>>,
+}
+
+impl Settings {
+    fn of(key: &DataKey, endpoint: &Endpoint) -> Result<Self, sqlx::Error> {
+        let (org, id) = (endpoint.org, endpoint.id.to_string());
+        let json = |list: &[String]| serde_json::to_string(list).map_err(row::unwritable);
+        let sessions: Vec<_> = endpoint.sessions.iter().map(ToString::to_string).collect();
+        let headers = (!endpoint.headers.is_empty()).then_some(&endpoint.headers);
+        let seal = |headers| key.seal_json(&Place::of(org, HEADERS, &id), headers);
+        let headers = headers.map(seal).transpose();
+        let types = pattern::expanded(&endpoint.events);
+        Ok(Self {
+            url_sealed: key.seal(&Place::of(org, URL, &id), endpoint.url.as_bytes()),
+            events: serde_json::to_string(&types).map_err(row::unwritable)?,
+            wanted: json(&endpoint.events)?,
+            sessions: (!sessions.is_empty())
+                .then(|| json(&sessions))
+                .transpose()?,
+            headers_sealed: headers.map_err(|error| sqlx::Error::Encode(error.into()))?,
+        })
+    }
+}
 
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -30,20 +66,24 @@ pub(crate) async fn insert(
     secret: &Secret,
 ) -> Result<(), sqlx::Error> {
     let id = endpoint.id.to_string();
+    let settings = Settings::of(key, endpoint)?;
     sqlx::query(
-        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at, raw) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO endpoint (id, org_id, url_sealed, secret_sealed, events, inline_media, created_at, wanted, sessions, \
+         headers_sealed, raw) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(id.as_str())
     .bind(endpoint.org.to_string())
-    .bind(key.seal(&Place::of(endpoint.org, URL, &id), endpoint.url.as_bytes()))
+    .bind(settings.url_sealed)
     .bind(key.seal(
         &Place::of(endpoint.org, SECRET, &id),
         secret.reveal().as_bytes(),
     ))
-    .bind(serde_json::to_string(&endpoint.events).map_err(row::unwritable)?)
+    .bind(settings.events)
     .bind(i64::from(endpoint.inline_media))
     .bind(endpoint.created_at)
+    .bind(settings.wanted)
+    .bind(settings.sessions)
+    .bind(settings.headers_sealed)
     .bind(i64::from(endpoint.raw))
     .run(tx)
     .await
@@ -58,16 +98,24 @@ pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
         .await
 }
 
+macro_rules! columns {
+    () => {
+        "id, url_sealed, coalesce(wanted, events) AS events, sessions, headers_sealed, inline_media, raw, old_secret_until, \
+         disabled_at, disabled_why, failing_since, created_at"
+    };
+}
+
 pub(crate) async fn read(
     conn: &mut AnyConnection,
     key: &DataKey,
     org: OrgId,
     id: EndpointId,
 ) -> Result<Option<Endpoint>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT id, url_sealed, events, inline_media, raw, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
-         FROM endpoint WHERE org_id = $1 AND id = $2",
-    )
+    let row = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM endpoint WHERE org_id = $1 AND id = $2"
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)
@@ -81,10 +129,11 @@ pub(crate) async fn list(
     org: OrgId,
     page: &Page<EndpointId>,
 ) -> Result<Listed<Endpoint>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, url_sealed, events, inline_media, raw, old_secret_until, disabled_at, disabled_why, failing_since, created_at \
-         FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-    )
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM endpoint WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+    ))
     .bind(org.to_string())
     .bind(page.below())
     .bind(page.fetch())
@@ -182,73 +231,40 @@ pub(crate) async fn secrets(
     }))
 }
 
-/// SQL for the enabled endpoints of organisation `$1`, with the types that each wants, as text that both
-/// engines can build: a line such as `whe_… ["message.sent"]` for each, or `whe_…+raw …` if it wants messages as
-/// they came. An organisation has few endpoints, and each event reads them inside another statement.
-macro_rules! listening {
-    () => {
-        "(SELECT string_agg(id || CASE raw WHEN 1 THEN '+raw ' ELSE ' ' END || events, '\n') FROM endpoint \
-         WHERE org_id = $1 AND disabled_at IS NULL)"
-    };
-}
-pub(super) use listening;
-
-/// Returns the endpoints of a `listening!` result that want this type. An endpoint whose types cannot be read
-/// gets every event, so that nothing is lost.
-pub(crate) fn wanting(listening: Option<&str>, kind: EventType) -> Vec<EndpointId> {
-    let wanting = names_wanting(listening, kind);
-    let id = |name: &str| name.strip_suffix(RAW).unwrap_or(name).parse().ok();
-    wanting.filter_map(id).collect()
-}
-
-/// Returns whether one of them wants this type with the message as it came.
-pub(crate) fn want_raw(listening: Option<&str>, kind: EventType) -> bool {
-    names_wanting(listening, kind).any(|name| name.ends_with(RAW))
-}
-
-/// Ends the name of an endpoint that wants messages as they came.
-const RAW: &str = "+raw";
-
-fn names_wanting(listening: Option<&str>, kind: EventType) -> impl Iterator<Item = &str> {
-    let wants = move |id: &str, types: &str| match serde_json::from_str::<Vec<&str>>(types) {
-        Ok(types) => types.is_empty() || types.contains(&kind.as_str()),
-        Err(error) => {
-            report_unreadable("endpoint", &id, &error);
-            true
-        }
-    };
-    let lines = listening.unwrap_or_default().lines();
-    let endpoints = lines.filter_map(|line| line.split_once(' '));
-    let wanting = endpoints.filter(move |(id, types)| wants(id, types));
-    wanting.map(|(id, _)| id)
-}
-
-/// Records a success.
-pub(crate) async fn succeeded(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<(), sqlx::Error> {
+/// Records a success of the endpoint as it was in this revision. A later one is left alone.
+pub(crate) async fn succeeded(
+    tx: &mut Tx,
+    org: OrgId,
+    (id, revision): (EndpointId, i64),
+) -> Result<(), sqlx::Error> {
     // The condition saves the write for the usual success.
     sqlx::query(
-        "UPDATE endpoint SET failing_since = NULL, failures = 0 WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL",
+        "UPDATE endpoint SET failing_since = NULL, failures = 0 \
+         WHERE org_id = $1 AND id = $2 AND failing_since IS NOT NULL AND revision = $3",
     )
     .bind(org.to_string())
     .bind(id.to_string())
+    .bind(revision)
     .run(tx)
     .await
 }
 
-/// Records and counts a failure. Returns since when the endpoint fails; `None` if it is deleted or disabled.
+/// Records and counts a failure of the endpoint as it was in this revision. Returns since when it fails; `None` if it
+/// was changed, disabled or deleted since.
 pub(crate) async fn failed(
     tx: &mut Tx,
     org: OrgId,
-    id: EndpointId,
+    (id, revision): (EndpointId, i64),
     now: Millis,
 ) -> Result<Option<Millis>, sqlx::Error> {
     sqlx::query_scalar(
         "UPDATE endpoint SET failing_since = coalesce(failing_since, $3), failures = failures + 1 \
-         WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL RETURNING failing_since",
+         WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL AND revision = $4 RETURNING failing_since",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(now)
+    .bind(revision)
     .fetch_optional(tx.conn())
     .await
 }
@@ -285,8 +301,25 @@ pub(super) fn url(
     Ok(String::from_utf8_lossy(&plain).into_owned())
 }
 
+/// Decrypts an endpoint's further headers from a row with `endpoint.headers_sealed`.
+pub(super) fn headers(
+    key: &DataKey,
+    org: OrgId,
+    endpoint: EndpointId,
+    row: &AnyRow,
+) -> Result<ExtraHeaders, sqlx::Error> {
+    let sealed: Option<Vec<u8>> = row.try_get("headers_sealed")?;
+    let id = endpoint.to_string();
+    let headers = sealed.map(|sealed| key.open_json(&Place::of(org, HEADERS, &id), &sealed));
+    let headers = headers.transpose();
+    Ok(headers
+        .map_err(|error| row::unreadable(HEADERS, error))?
+        .unwrap_or_default())
+}
+
 fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::Error> {
     let id = row::id(row, "id")?;
+    let sessions: Option<String> = row.try_get("sessions")?;
     let why: Option<String> = row.try_get("disabled_why")?;
     let at: Option<Millis> = row.try_get("disabled_at")?;
     Ok(Endpoint {
@@ -295,6 +328,9 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::E
         url: url(key, org, id, row)?,
         events: serde_json::from_str(&row.try_get::<String, _>("events")?)
             .map_err(|error| row::unreadable("events", error))?,
+        sessions: serde_json::from_str(sessions.as_deref().unwrap_or("[]"))
+            .map_err(|error| row::unreadable("sessions", error))?,
+        headers: headers(key, org, id, row)?,
         inline_media: row.try_get::<i64, _>("inline_media")? == 1,
         raw: row.try_get::<i64, _>("raw")? == 1,
         old_secret_until: row.try_get("old_secret_until")?,
@@ -302,38 +338,4 @@ fn from_row(key: &DataKey, org: OrgId, row: &AnyRow) -> Result<Endpoint, sqlx::E
         failing_since: row.try_get("failing_since")?,
         created_at: row.try_get("created_at")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use passerelle_engine::clock::Clock;
-
-    use super::*;
-
-    #[test]
-    fn types_that_cannot_be_read_hold_up_no_other_endpoint() {
-        let clock = Clock::system();
-        let [all, sent, read, damaged] = std::array::from_fn(|_| EndpointId::new(&clock));
-        let listening = format!(
-            "{all} []\n{sent} [\"message.sent\"]\n{read} [\"message.read\"]\n{damaged} [\"mes"
-        );
-        let wanting = wanting(Some(&listening), EventType::MessageSent);
-        assert_eq!(wanting, [all, sent, damaged]);
-        assert_eq!(super::wanting(None, EventType::MessageSent), []);
-    }
-
-    #[test]
-    fn fidelity_raw_is_kept_only_for_an_endpoint_that_wants_this_type_so() {
-        let clock = Clock::system();
-        let [raw, plain] = std::array::from_fn(|_| EndpointId::new(&clock));
-        let listening = format!("{raw}+raw [\"message.received\"]\n{plain} []");
-        let received = (Some(listening.as_str()), EventType::MessageReceived);
-        assert_eq!(super::wanting(received.0, received.1), [raw, plain]);
-        assert!(want_raw(received.0, received.1));
-        assert!(!want_raw(Some(&listening), EventType::MessageSent));
-        assert!(!want_raw(
-            Some(&format!("{plain} []")),
-            EventType::MessageReceived
-        ));
-    }
 }

@@ -34,12 +34,12 @@ pub(crate) async fn take_slot(
 ) -> Result<EventSlot, sqlx::Error> {
     const OF_SESSION: &str = concat!(
         "UPDATE lane SET last_event = last_event + 1 WHERE org_id = $1 AND session_id = $2 RETURNING last_event AS sequence, ",
-        endpoints::listening!(),
+        endpoints::listening!(of_session),
         " AS listening"
     );
     const OF_NONE: &str = concat!(
         "SELECT CAST(NULL AS bigint) AS sequence, ",
-        endpoints::listening!(),
+        endpoints::listening!(of_none),
         " AS listening"
     );
     let query = match session {
@@ -60,13 +60,15 @@ pub(crate) struct New {
     pub(crate) message: Option<MessageId>,
     pub(crate) kind: EventType,
     pub(crate) sequence: Option<i64>,
+    /// Whether it is an example that the owner of an endpoint asked for.
+    pub(crate) test: bool,
     pub(crate) body_sealed: Vec<u8>,
 }
 
 pub(crate) async fn insert(tx: &mut Tx, event: New, now: Millis) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO event (id, org_id, session_id, type, sequence, body_sealed, created_at, message_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO event (id, org_id, session_id, type, sequence, body_sealed, created_at, message_id, test) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(event.id.to_string())
     .bind(event.org.to_string())
@@ -76,6 +78,7 @@ pub(crate) async fn insert(tx: &mut Tx, event: New, now: Millis) -> Result<(), s
     .bind(event.body_sealed)
     .bind(now)
     .bind(event.message.map(|message| message.to_string()))
+    .bind(i64::from(event.test))
     .run(tx)
     .await
 }

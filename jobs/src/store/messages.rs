@@ -26,6 +26,7 @@ pub(crate) struct Stored {
     pub(crate) peer_sealed: Vec<u8>,
     pub(crate) content_sealed: Vec<u8>,
     pub(crate) context_sealed: Option<Vec<u8>>,
+    pub(crate) client_sealed: Option<Vec<u8>>,
     pub(crate) resends: i64,
     pub(crate) error: Option<String>,
     pub(crate) expires_in: Option<i64>,
@@ -44,7 +45,7 @@ macro_rules! columns {
     () => {
         "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
-         peer_sealed, content_sealed, context_sealed, resends, error, expires_in, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
@@ -64,6 +65,9 @@ pub(crate) struct New {
     pub(crate) peer_sealed: Vec<u8>,
     pub(crate) content_sealed: Vec<u8>,
     pub(crate) context_sealed: Option<Vec<u8>>,
+    /// What the tenant attached, and its reference in look-up form.
+    pub(crate) client_sealed: Option<Vec<u8>>,
+    pub(crate) client_ref_mac: Option<[u8; 32]>,
     /// The message that this one edits.
     pub(crate) edit_of: Option<MessageId>,
     /// It disappears from the chat so many seconds after it was sent.
@@ -87,8 +91,8 @@ pub(crate) async fn insert_outbound(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14)",
+         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of, client_sealed, client_ref_mac) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -104,6 +108,8 @@ pub(crate) async fn insert_outbound(
     .bind(new.context_sealed.as_deref())
     .bind(outward.contact.map(|id| id.to_string()))
     .bind(new.edit_of.map(|id| id.to_string()))
+    .bind(new.client_sealed.as_deref())
+    .bind(new.client_ref_mac.map(|mac| mac.to_vec()))
     .run(tx)
     .await
 }
@@ -468,6 +474,7 @@ impl FromRow<'_, AnyRow> for Stored {
             peer_sealed: row.try_get("peer_sealed")?,
             content_sealed: row.try_get("content_sealed")?,
             context_sealed: row.try_get("context_sealed")?,
+            client_sealed: row.try_get("client_sealed")?,
             resends: row.try_get("resends")?,
             error: row.try_get("error")?,
             expires_in: row.try_get("expires_in")?,

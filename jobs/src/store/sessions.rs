@@ -18,6 +18,7 @@ use crate::model::{Desired, Listed, Page, Presence, Uncertain};
 pub(crate) struct Stored {
     pub(crate) id: SessionId,
     pub(crate) name: String,
+    pub(crate) client_sealed: Option<Vec<u8>>,
     pub(crate) desired: Desired,
     pub(crate) uncertain: Uncertain,
     pub(crate) presence: Presence,
@@ -34,7 +35,7 @@ pub(crate) struct Stored {
 macro_rules! listed {
     () => {
         concat!(
-            "SELECT s.id, s.name, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            "SELECT s.id, s.name, s.client_sealed, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
             told!("coalesce(v.state, 'connecting')"),
             " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
         )
@@ -67,23 +68,45 @@ pub(crate) async fn count(tx: &mut Tx, org: OrgId) -> Result<i64, sqlx::Error> {
         .await
 }
 
+/// Returns whether there is such a session.
+pub(crate) async fn exists(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<bool, sqlx::Error> {
+    let found: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM session WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(found > 0)
+}
+
+/// A session to insert.
+pub(crate) struct New<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) client_sealed: Option<&'a [u8]>,
+    pub(crate) presence: Presence,
+}
+
 /// Inserts the session with its link, lease and lane, all inactive.
 pub(crate) async fn insert(
     tx: &mut Tx,
     org: OrgId,
     id: SessionId,
-    name: &str,
-    presence: Presence,
+    new: New<'_>,
     now: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO session (id, org_id, name, desired, created_at, presence) VALUES ($1, $2, $3, 'stopped', $4, $5)")
-        .bind(id.to_string())
-        .bind(org.to_string())
-        .bind(name)
-        .bind(now)
-        .bind(presence.as_str())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "INSERT INTO session (id, org_id, name, desired, created_at, client_sealed, presence) \
+         VALUES ($1, $2, $3, 'stopped', $4, $5, $6)",
+    )
+    .bind(id.to_string())
+    .bind(org.to_string())
+    .bind(new.name)
+    .bind(now)
+    .bind(new.client_sealed)
+    .bind(new.presence.as_str())
+    .execute(tx.conn())
+    .await?;
     for sql in [
         "INSERT INTO link (session_id, org_id) VALUES ($1, $2)",
         "INSERT INTO lease (session_id, org_id, epoch) VALUES ($1, $2, 0)",
@@ -129,6 +152,53 @@ pub(crate) async fn list(
     .fetch_all(conn)
     .await?;
     Ok(row::page_as("session", rows, page))
+}
+
+/// Renames a session, if there is a name, and locks it until the transaction ends. Returns whether there is such a session.
+pub(crate) async fn rename(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    name: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE session SET name = coalesce($3, name) WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(name)
+    .changes(tx)
+    .await
+}
+
+/// Returns what the tenant attached to the session.
+pub(crate) async fn client(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    let client: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("SELECT client_sealed FROM session WHERE org_id = $1 AND id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(client.flatten())
+}
+
+/// Stores what the tenant attached to the session.
+pub(crate) async fn set_client(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    client_sealed: Option<&[u8]>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE session SET client_sealed = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(client_sealed)
+        .run(tx)
+        .await
 }
 
 /// Stores what the tenant wants. Returns whether there is such a session.
@@ -236,7 +306,7 @@ pub(crate) async fn delete(
             .await?;
     }
     sqlx::query(
-        "UPDATE session SET deleted_at = $3, name = '', desired = 'stopped' \
+        "UPDATE session SET deleted_at = $3, name = '', client_sealed = NULL, desired = 'stopped' \
          WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
     )
     .bind(org.to_string())
@@ -252,6 +322,7 @@ impl FromRow<'_, AnyRow> for Stored {
         Ok(Self {
             id: row::id(row, "id")?,
             name: row.try_get("name")?,
+            client_sealed: row.try_get("client_sealed")?,
             // A word of a later version must not start a session.
             desired: desired.parse().unwrap_or(Desired::Stopped),
             uncertain: row::word(row, "uncertain")?,

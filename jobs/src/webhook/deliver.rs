@@ -20,7 +20,6 @@ use passerelle_engine::{
 use rand::{RngExt as _, rngs::StdRng};
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     client::{self, Deadline, NoReply, Reply},
@@ -32,12 +31,11 @@ use super::{
 use crate::{
     crash,
     error::Fault,
-    events::emit::{NewEvent, emit},
+    events,
     model::{
         INTERNAL,
         delivery::{Attempt, DeliveryStatus},
         endpoint::Disabled,
-        event::EventType,
         report_unreadable, until,
     },
     queue::job_result::{Doing as _, Done, Failure, JobResult, NotDone, OrNotDone as _},
@@ -80,6 +78,20 @@ enum Verdict {
     Gone,
 }
 
+/// What a delivery becomes, and when it is due.
+type Next = (DeliveryStatus, Millis);
+
+/// What an attempt means for its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// It counts as a success or a failure.
+    Counted,
+    /// The endpoint must be disabled.
+    Disabled(Disabled),
+    /// It says nothing: the endpoint was changed, disabled or deleted since it began.
+    Changed,
+}
+
 impl Deliverer {
     /// Takes an open store and vault. Fails if the system's TLS roots cannot be read.
     pub fn new(
@@ -117,7 +129,8 @@ impl Deliverer {
         let key = self.vault.org_key(job.org).await;
         let key = key.doing("opening the organisation's key")?;
         let Some(load) = self.load(&key, &job).await.doing("loading a delivery")? else {
-            tracing::debug!(delivery.id = %job.delivery, "nothing to deliver any more");
+            tracing::debug!(delivery.id = %job.delivery, "nothing to deliver now");
+            self.put_back(&job).await.doing("putting a delivery back")?;
             return Ok(Done);
         };
         let (started_at, began) = (self.clock.now(), self.clock.monotonic());
@@ -135,7 +148,12 @@ impl Deliverer {
         );
         let (now, code) = (self.clock.now(), attempt.error.clone());
         let next = self.next(verdict, attempt.number, now);
-        let recorded = self.record(job, key, &load, attempt, verdict, (now, next));
+        // What the endpoint said before a change does not end the delivery.
+        let of_changed = match verdict {
+            Verdict::Gone => self.next(Verdict::Failed(None), attempt.number, now),
+            _ => next,
+        };
+        let recorded = self.record(job, key, &load, attempt, verdict, (now, next, of_changed));
         match recorded.await.doing("recording an attempt")? {
             Some((DeliveryStatus::Due, due_at)) => Err(NotDone::Snooze(until(due_at, now))),
             Some((DeliveryStatus::Dead, _)) => Err(NotDone::failed(code.unwrap_or_default())),
@@ -162,6 +180,14 @@ impl Deliverer {
         Ok(Some(load))
     }
 
+    async fn put_back(&self, job: &DeliverWebhook) -> Result<(), Fault> {
+        let (org, id) = (job.org, job.delivery);
+        let write = self.store.write(org, move |tx| {
+            Box::pin(async move { Ok::<_, Fault>(deliveries::put_back(tx, org, id).await?) })
+        });
+        write.await
+    }
+
     async fn post(
         &self,
         key: &DataKey,
@@ -176,13 +202,15 @@ impl Deliverer {
             .ok_or_else(|| NotDone::Retry(anyhow!("the endpoint was deleted")))?
             .at(now);
         let headers = sign::headers(&secrets, load.event, now, &load.body);
-        let headers = headers.or_fail("signing a webhook")?;
+        // Ours replace others of the same name.
+        let mut all = load.headers.to_map().or_fail("adding headers")?;
+        all.extend(headers.or_fail("signing a webhook")?);
         // Judged again: what the operator opens may have changed since the endpoint was made.
         let Ok(url) = self.egress.check_url(&load.url) else {
             return Ok(Err(NoReply::from(UrlNotAllowed)));
         };
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now).unwrap_or(0));
-        Ok(client::post(&self.client, url, headers, load.body.clone(), wall).await)
+        Ok(client::post(&self.client, url, all, load.body.clone(), wall).await)
     }
 
     async fn secrets(
@@ -238,12 +266,21 @@ impl Deliverer {
         load: &Load,
         attempt: Attempt,
         verdict: Verdict,
-        (now, (status, due_at)): (Millis, (DeliveryStatus, Millis)),
-    ) -> Result<Option<(DeliveryStatus, Millis)>, Fault> {
+        (now, next, of_changed): (Millis, Next, Next),
+    ) -> Result<Option<Next>, Fault> {
         let (clock, org, endpoint) = (self.clock.clone(), job.org, load.endpoint);
+        let revision = load.revision;
         let work = async move |tx: &mut Tx| {
             // The endpoint's row before the delivery's, as everywhere: the order of locks.
-            let disabled = judge_endpoint(tx, &job, endpoint, verdict, now).await?;
+            let health = judge_endpoint(tx, &job, (endpoint, revision), verdict, now).await?;
+            let disabled = match health {
+                Health::Disabled(why) => Some(why),
+                Health::Counted | Health::Changed => None,
+            };
+            let (status, due_at) = match health {
+                Health::Changed => of_changed,
+                Health::Counted | Health::Disabled(_) => next,
+            };
             let (org, id) = (job.org, job.delivery);
             let settled = deliveries::settle(tx, org, id, attempt.number, status, due_at).await?;
             if settled {
@@ -252,14 +289,8 @@ impl Deliverer {
             if let Some(why) = disabled {
                 endpoints::disable(tx, job.org, endpoint, why, now).await?;
                 deliveries::bury(tx, job.org, endpoint).await?;
-                let told = NewEvent {
-                    org: job.org,
-                    session: None,
-                    message: None,
-                    kind: EventType::EndpointDisabled,
-                    data: json!({ "endpoint": { "id": endpoint, "disabled_reason": why.as_str() } }),
-                };
-                emit(tx, &key, told, &clock).await?;
+                let told = events::of_endpoint(job.org, endpoint, why);
+                events::emit::emit(tx, &key, told, &clock).await?;
                 tracing::warn!(endpoint.id = %endpoint, why = why.as_str(), "an endpoint was disabled");
             }
             crash::point("delivery.before_commit");
@@ -317,7 +348,7 @@ impl Deliverer {
     }
 
     /// Returns the delivery's status after this attempt, and when it is due.
-    fn next(&self, verdict: Verdict, made: i64, now: Millis) -> (DeliveryStatus, Millis) {
+    fn next(&self, verdict: Verdict, made: i64, now: Millis) -> Next {
         let chance = {
             let mut chance = self.chance.lock();
             chance.random_range(0.0..1.0)
@@ -337,24 +368,28 @@ impl Deliverer {
     }
 }
 
-/// Updates the endpoint's health. Returns why it must be disabled, if it must.
+/// Updates the endpoint's health.
 async fn judge_endpoint(
     tx: &mut Tx,
     job: &DeliverWebhook,
-    endpoint: EndpointId,
+    endpoint: (EndpointId, i64),
     verdict: Verdict,
     now: Millis,
-) -> Result<Option<Disabled>, Fault> {
+) -> Result<Health, Fault> {
     if verdict == Verdict::Delivered {
         endpoints::succeeded(tx, job.org, endpoint).await?;
-        return Ok(None);
+        return Ok(Health::Counted);
     }
     let Some(since) = endpoints::failed(tx, job.org, endpoint, now).await? else {
-        return Ok(None);
+        return Ok(Health::Changed);
     };
     if verdict == Verdict::Gone {
-        return Ok(Some(Disabled::Gone));
+        return Ok(Health::Disabled(Disabled::Gone));
     }
     let failing = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
-    Ok((failing >= FAILING_MAX).then_some(Disabled::Failing))
+    Ok(if failing >= FAILING_MAX {
+        Health::Disabled(Disabled::Failing)
+    } else {
+        Health::Counted
+    })
 }

@@ -17,6 +17,7 @@ from passerelle_client import AuthenticatedClient
 from passerelle_client.api.media import read_media, read_media_content, upload_media
 from passerelle_client.api.messages import list_messages, mark_message_read, read_message, send_image, send_text
 from passerelle_client.api.sessions import (
+    change_session,
     connect_session,
     create_session,
     read_qr,
@@ -31,6 +32,7 @@ from passerelle_client.models import (
     MessageDirection,
     MessageStatus,
     MessageType,
+    Metadata,
     NewImage,
     NewSession,
     NewText,
@@ -38,6 +40,7 @@ from passerelle_client.models import (
     Problem,
     ProblemCode,
     QrFormat,
+    SessionChange,
     SessionState,
     TextMessage,
     UncertainSends,
@@ -102,7 +105,13 @@ def main() -> None:
         hold = NewUncertainSends(policy=UncertainSends.HOLD)
         assert good(set_uncertain_sends.sync(session, client=client, body=hold)).uncertain_sends == "hold"
 
-        text = TextMessage(to=CONTACT, text=NewText(body="Your order has left."))
+        named = SessionChange(name="front desk", client_ref="desk-3")
+        assert good(change_session.sync(session, client=client, body=named)).client_ref == "desk-3"
+        removed = good(change_session.sync(session, client=client, body=SessionChange(client_ref=None)))
+        assert (removed.name, removed.client_ref) == ("front desk", UNSET)
+
+        shop = Metadata.from_dict({"shop": "berlin"})
+        text = TextMessage(to=CONTACT, text=NewText(body="Your order has left."), client_ref="order-1001", metadata=shop)
         sent = [good(send_text.sync(session, client=client, body=text, idempotency_key="order-1001")) for _ in range(2)]
         assert sent[0].id == sent[1].id
 
@@ -116,6 +125,9 @@ def main() -> None:
         read = at(client, sent[0].id, MessageStatus.READ)
         assert read.type_ == MessageType.TEXT
         assert read.text is not UNSET
+        assert read.client_ref == "order-1001"
+        assert isinstance(read.metadata, Metadata)
+        assert read.metadata["shop"] == "berlin"
         at(client, image_id, MessageStatus.READ)
 
         def answer() -> Message | None:

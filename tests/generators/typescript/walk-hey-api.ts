@@ -3,6 +3,8 @@
 
 import { createClient, createConfig } from "./client/client/index.js";
 import {
+  changeSession,
+  changeWebhookEndpoint,
   connectSession,
   createSession,
   listMessages,
@@ -31,6 +33,7 @@ export async function story(photo: Blob): Promise<Message> {
   const path = { id: session.data.id };
   await connectSession({ client, path, throwOnError: true });
 
+  await changeSession({ client, path, body: { name: "front desk", client_ref: null, metadata: { shop: "berlin" } }, throwOnError: true });
   const qr = await readQr({ client, path });
   if (qr.error) {
     const problem: Problem = qr.error;
@@ -57,6 +60,13 @@ export async function story(photo: Blob): Promise<Message> {
   const inbound = await listMessages({ client, query: { direction: "inbound" }, throwOnError: true });
   for (const message of inbound.data.data) await markMessageRead({ client, path: { id: message.id } });
   return found.data;
+}
+
+/** A change names what is to change. Null removes it. */
+export async function change(id: string): Promise<string[]> {
+  const body = { events: ["message.*" as const], headers: null, enabled: true };
+  const changed = await changeWebhookEndpoint({ client, path: { id }, body, throwOnError: true });
+  return changed.data.header_names;
 }
 
 /** A receiver of webhooks: the payload is typed, and the type of the event need not be known. */

@@ -68,7 +68,12 @@ function body(message: Schemas["NewMessage"]): string {
 
 const session = await link();
 const path = { id: session };
-const message: Schemas["NewMessage"] = { session_id: session, type: "text", to: contact, text: { body: "Your order has left." } };
+const named = { name: "front desk", client_ref: "desk-3", metadata: { shop: "berlin" } };
+good(await client.PATCH("/v1/sessions/{id}", { params: { path }, body: named }));
+const removed = good(await client.PATCH("/v1/sessions/{id}", { params: { path }, body: { client_ref: null } }));
+if (removed.client_ref !== undefined || removed.metadata?.shop !== "berlin") throw new Error("not changed");
+const message: Schemas["NewMessage"] = { session_id: session, type: "text", to: contact, text: { body: "Your order has left." },
+  client_ref: "order-1001", metadata: { shop: "berlin" } };
 const header = { "Idempotency-Key": "order-1001" };
 const first = good(await client.POST("/v1/messages", { body: message, params: { header } }));
 const second = good(await client.POST("/v1/messages", { body: message, params: { header } }));

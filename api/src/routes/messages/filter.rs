@@ -2,16 +2,40 @@
 
 use passerelle_jobs::{
     content::{Group, Phone},
-    model::{self, Direction},
+    messages::Filter,
+    model::{self, Direction, client_data::ClientRef},
 };
 use poem_openapi::Enum;
 
 use crate::{
     problem::{Code, Problem},
+    routes::client_data,
     spec::message_types,
     spelling,
     types::same_variants,
 };
+
+/// Parses the reference that is asked for.
+pub(super) fn reference(text: &str) -> Result<ClientRef, Problem> {
+    ClientRef::parse(text).ok_or_else(|| {
+        let code = Code::InvalidClientRef;
+        Problem::new(code).parameter("client_ref", code.as_str(), client_data::REFERENCE)
+    })
+}
+
+/// Refuses filters that no index has together.
+pub(super) fn check(filter: &Filter) -> Result<(), Problem> {
+    let alone = Filter {
+        client_ref: filter.client_ref.clone(),
+        ..Filter::default()
+    };
+    if filter.client_ref.is_some() && *filter != alone {
+        let code = Code::ValidationFailed;
+        let detail = "not together with another filter";
+        return Err(Problem::new(code).parameter("client_ref", code.as_str(), detail));
+    }
+    Ok(())
+}
 
 /// The status of a message.
 #[derive(Debug, Clone, Copy, Enum)]

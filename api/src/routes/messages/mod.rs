@@ -103,6 +103,8 @@ impl Messages {
         since: Query<Option<Timestamp>>,
         /// Only messages that were accepted or received before this time.
         until: Query<Option<Timestamp>>,
+        /// Only messages with this reference of yours. It cannot be combined with the filters above.
+        client_ref: Query<Option<String>>,
         /// Maximum number of messages to return.
         #[oai(
             default = "super::twenty",
@@ -122,7 +124,9 @@ impl Messages {
             kind: kind.0.map(filter::kind).transpose()?,
             since: since.0.map(|at| at.0),
             until: until.0.map(|at| at.0),
+            client_ref: client_ref.as_deref().map(filter::reference).transpose()?,
         };
+        filter::check(&filter)?;
         let load =
             |page| async move { messages::list(services.0, caller.0.org, &filter, &page).await };
         list::answer(services.0, limit.0, cursor.as_deref(), load).await

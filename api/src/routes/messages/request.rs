@@ -23,7 +23,9 @@ use crate::{
     flaws::Flaws,
     json::Json,
     problem::{Code, Problem},
+    routes::client_data,
     spelling::{phone::phone, recipient::recipient},
+    texts::Texts,
     types::{Id, Timestamp},
     word::{Said, Word},
 };
@@ -74,6 +76,14 @@ macro_rules! shapes {
             $($(#[$beside_doc])*
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
+            /// Your own reference, 1 to 128 characters, such as the number of an order. Answers and events have it, and
+            /// messages are listed by it. It need not be unique.
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub client_ref: Option<String>,
+            /// Your own texts by name, which answers and events have: at most 50, with 4,096 bytes of names and texts. A name
+            /// has 1 to 40 characters.
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub metadata: Option<Texts>,
             /// When the message expires if it was not sent. One day from now when absent.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
@@ -92,10 +102,13 @@ macro_rules! shapes {
                 let to = recipient(&common.to, &mut flaws);
                 let parsed = self.$field.content(&mut flaws);
                 let mentions = common.mentioned(&mut flaws);
+                let client_ref = self.client_ref.as_deref();
+                let client = client_data::parse(client_ref, self.metadata, &mut flaws);
                 let new = to.map(|to| outbound::NewMessage {
                     reply_to: common.reply_to.map(|id| id.0),
                     mentions,
                     forwarded: common.forwarded.unwrap_or(false),
+                    client,
                     expires_at: common.expires_at.map(|at| at.0),
                     source: parsed.source,
                     ..outbound::NewMessage::of(common.session.0, to, parsed.content)
@@ -119,6 +132,14 @@ macro_rules! shapes {
             $($(#[$beside_doc])*
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub $beside: $beside_type,)*
+            /// Your own reference, 1 to 128 characters, such as the number of an order. Answers and events have it, and
+            /// messages are listed by it. It need not be unique.
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub client_ref: Option<String>,
+            /// Your own texts by name, which answers and events have: at most 50, with 4,096 bytes of names and texts. A name
+            /// has 1 to 40 characters.
+            #[serde(skip_serializing_if = "Option::is_none", default)]
+            pub metadata: Option<Texts>,
             /// When the message expires if it was not sent. One day from now when absent.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
@@ -133,6 +154,8 @@ macro_rules! shapes {
                     to: self.to,
                     $field: self.$field,
                     $($beside: self.$beside,)*
+                    client_ref: self.client_ref,
+                    metadata: self.metadata,
                     expires_at: self.expires_at,
                 })
             }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     list::list_of,
+    texts::Texts,
     types::{Id, Timestamp},
 };
 
@@ -151,6 +152,10 @@ pub struct MessageSchema {
     /// The wrappers that the content of an inbound message came in, by WhatsApp's names, the outermost first:
     /// `ephemeralMessage`, `viewOnceMessageV2` and others.
     pub via: Option<Vec<String>>,
+    /// Your reference, if you gave one.
+    pub client_ref: Option<String>,
+    /// Your metadata, if you gave any.
+    pub metadata: Option<Texts>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
@@ -261,7 +266,10 @@ mod tests {
             Reply, Summary, Tap, Target,
         },
         ids::{ContactId, MediaId, OrgId},
-        model::{Direction, Source, Status},
+        model::{
+            Direction, Source, Status,
+            client_data::{ClientData, ClientRef, Metadata},
+        },
     };
 
     use super::*;
@@ -401,6 +409,7 @@ mod tests {
             contact: None,
             content,
             context: Context::default(),
+            client: ClientData::default(),
             wa_id: "3EB1".to_owned(),
             error: None,
             expires_in: None,
@@ -460,6 +469,11 @@ mod tests {
                 }),
                 via: vec!["ephemeralMessage".to_owned()],
                 ..Context::default()
+            },
+            client: ClientData {
+                client_ref: ClientRef::parse("order-1042"),
+                metadata: Metadata::parse([("shop".to_owned(), "berlin".to_owned())].into())
+                    .unwrap(),
             },
             error: Some("a_code".to_owned()),
             expires_in: Some(86_400),

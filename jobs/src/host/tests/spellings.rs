@@ -119,7 +119,9 @@ impl<'s> World<'s> {
         let org = organisations::create(services, "Acme").await?.id;
         let mut leases = Vec::new();
         for name in ["till", "bar"] {
-            let session = sessions::create(services, org, name).await?.id;
+            let session = sessions::create(services, org, name, sessions::New::default())
+                .await?
+                .id;
             take(services, session).await?;
             leases.push(Lease {
                 org,

@@ -9,12 +9,12 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::Stored;
 use crate::{
-    model::{Direction, Listed, Page, Status},
+    model::{Direction, Listed, Page, Status, client_data::ClientRef},
     store::{row, sessions::alive},
 };
 
 /// Which messages a list shows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// Only this session.
     pub session: Option<SessionId>,
@@ -34,6 +34,8 @@ pub struct Filter {
     pub phone: Option<Phone>,
     /// Only this group.
     pub group: Option<Group>,
+    /// Only with this reference of the tenant. Then nothing else narrows the list.
+    pub client_ref: Option<ClientRef>,
 }
 
 /// Whose messages a list shows.
@@ -44,6 +46,8 @@ pub(crate) enum Whose {
     Contacts(Vec<ContactId>),
     /// Those of a group, found by this MAC.
     Groups([u8; 32]),
+    /// Those with a reference of the tenant, found by this MAC.
+    Referred([u8; 32]),
 }
 
 /// What a list is narrowed to. Every inbound message is `received`, and no outbound one is, so that no list needs
@@ -123,6 +127,7 @@ pub(in crate::store) const OF_GROUP: Statements = among!(" AND to_mac = $7");
 pub(in crate::store) const OF_KIND: Statements = among!(" AND kind = $7");
 pub(in crate::store) const OF_KIND_OF_SESSION: Statements =
     among!(" AND session_id = $8 AND kind = $7");
+pub(in crate::store) const OF_CLIENT_REF: Statements = listed!(" AND client_ref_mac = $7");
 
 /// The clocks by which the id and the time of a message are chosen differ by less than this.
 const APART: Millis = 60_000;
@@ -163,6 +168,10 @@ pub(crate) async fn list(
         (Whose::Groups(mac), _) => {
             let query = begun(OF_GROUP, org, filter, page).bind(mac.to_vec());
             among(query, filter).fetch_all(conn).await?
+        }
+        (Whose::Referred(mac), _) => {
+            let query = begun(OF_CLIENT_REF, org, filter, page).bind(mac.to_vec());
+            query.fetch_all(conn).await?
         }
         (Whose::Everyones, Some(kind)) => {
             let sql = filter.session.map_or(OF_KIND, |_| OF_KIND_OF_SESSION);

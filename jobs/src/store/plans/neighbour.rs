@@ -18,7 +18,7 @@ use crate::{
 
 /// The statements, the number of their values after the limit, and their indexes with the columns that SQLite
 /// seeks in.
-const LISTS: [(&str, &[&str], &str, &str); 14] = [
+const LISTS: [(&str, &[&str], &str, &str); 15] = [
     (lists::ALL[0], &[], "message_list", "org_id=? AND id<?"),
     (
         lists::OUTBOUND[0],
@@ -73,6 +73,12 @@ const LISTS: [(&str, &[&str], &str, &str); 14] = [
         &["sticker", "ses_1", "", "", ""],
         "message_session_kind",
         "session_id=? AND org_id=? AND kind=? AND id<?",
+    ),
+    (
+        lists::OF_CLIENT_REF[0],
+        &["a MAC"],
+        "message_client_ref",
+        "org_id=? AND client_ref_mac=? AND id<?",
     ),
     (deliveries::ALL, &[], "delivery_list", "org_id=? AND id<?"),
     (
@@ -220,7 +226,7 @@ async fn on_postgres_each_filter_of_a_list_walks_its_own_index() {
         }
         for value in values {
             query = match *value {
-                "group" => query.bind(value.as_bytes()),
+                "group" | "a MAC" => query.bind(value.as_bytes()),
                 text => query.bind(text),
             };
         }

@@ -53,7 +53,7 @@ pub const ATTEMPTS_TO_FAILING_ENDPOINTS: usize = limits!(failing_endpoints);
 pub const FAILURES: usize = limits!(failures);
 
 /// Begins a statement: `under_way` are the attempts that use up the limits, and `no_room` are the endpoints to
-/// which no attempt may begin now, or whose organisation is suspended. `$attempts` is SQL for the rows of the attempts. They are read once: SQLite
+/// which no attempt may begin now, that are disabled, or whose organisation is suspended. `$attempts` is SQL for the rows of the attempts. They are read once: SQLite
 /// would otherwise read all deliveries in the order of the groups.
 macro_rules! with_room {
     ($attempts:expr) => {
@@ -80,6 +80,7 @@ macro_rules! with_room {
                  SELECT org_id FROM under_way WHERE failing = 1 GROUP BY org_id HAVING count(*) >= ",
             limits!(failing_endpoints),
             ") \
+               UNION ALL SELECT id FROM endpoint WHERE disabled_at IS NOT NULL \
                UNION ALL SELECT id FROM endpoint WHERE org_id IN (\
                  SELECT id FROM organisation WHERE suspended_at IS NOT NULL))"
         )

@@ -20,7 +20,7 @@ pub(crate) async fn release(
     tx: &mut SystemTx,
     done: &[(SessionId, MessageId, Millis)],
 ) -> Result<HashMap<SessionId, EventSlot>, sqlx::Error> {
-    // The subquery is `listening!`, with the organisation of each row.
+    // The subquery is `listening!`, with the organisation and the session of each row.
     let sql = over_list!(
         tx.dialect(),
         "UPDATE lane SET running_id = NULL, pending = pending - 1, last_event = last_event + 1, next_at = CASE \
@@ -28,8 +28,9 @@ pub(crate) async fn release(
          WHEN paced_until > CAST(done.value ->> 2 AS bigint) THEN paced_until ELSE CAST(done.value ->> 2 AS bigint) END FROM",
         "done WHERE lane.session_id = done.value ->> 0 AND lane.running_id = done.value ->> 1 \
          RETURNING session_id, last_event, \
-         (SELECT string_agg(e.id || ' ' || e.events, '\n') \
-          FROM endpoint e WHERE e.org_id = lane.org_id AND e.disabled_at IS NULL) AS listening"
+         (SELECT string_agg(e.id || ' ' || coalesce(e.wanted, e.events), '\n') \
+          FROM endpoint e WHERE e.org_id = lane.org_id AND e.disabled_at IS NULL \
+          AND (e.sessions IS NULL OR e.sessions LIKE '%' || lane.session_id || '%')) AS listening"
     );
     let rows = sqlx::query(sql)
         .bind(json!(done).to_string())

@@ -1,6 +1,7 @@
 //! Webhooks from end to end: an event in a real store, the real worker and client, and our own receiver
 //! on loopback.
 
+mod change_story;
 mod claims_story;
 mod neighbour;
 mod receiver;
@@ -30,6 +31,7 @@ use crate::{
         MediaFile, MediaStatus, Page,
         delivery::{Delivery, DeliveryStatus, Wanted},
         endpoint::{Endpoint, Secret},
+        headers::ExtraHeaders,
         millis,
     },
     queue::{
@@ -141,6 +143,8 @@ impl World {
             org: self.org,
             url: url.to_owned(),
             events: events.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            sessions: Vec::new(),
+            headers: ExtraHeaders::default(),
             inline_media: false,
             raw: false,
             old_secret_until: None,

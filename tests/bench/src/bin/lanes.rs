@@ -9,6 +9,7 @@ use passerelle_jobs::{
     content::{Content, Phone},
     host::null_sink::{self, Written},
     ids::{OrgId, SessionId},
+    model::client_data::ClientData,
     organisations,
     outbound::{self, NewMessage, To},
     queue::worker::Workload,
@@ -39,7 +40,13 @@ async fn main() -> Result<()> {
     .await?;
     let org = organisations::create(&services, "lanes").await?.id;
     let lanes: Vec<SessionId> = stream::iter(0..LANES)
-        .map(async |n| anyhow::Ok(sessions::create(&services, org, &n.to_string()).await?.id))
+        .map(async |n| {
+            anyhow::Ok(
+                sessions::create(&services, org, &n.to_string(), sessions::New::default())
+                    .await?
+                    .id,
+            )
+        })
         .buffered(64)
         .try_collect()
         .await?;

@@ -26,7 +26,7 @@ use crate::{
         outcome::{self, Outcome},
         receipts, take_lease,
     },
-    model::millis,
+    model::{client_data::ClientData, millis},
     organisations,
     outbound::{self, CancelError, Idempotency, recipient::To, request::NewMessage},
     queue::JobSource as _,
@@ -118,7 +118,11 @@ impl<'g> World<'g> {
         let org = organisations::create(services, "Acme").await?.id;
         let mut sessions = Vec::new();
         for name in ["till", "kitchen", "bar"] {
-            sessions.push(sessions::create(services, org, name).await?.id);
+            sessions.push(
+                sessions::create(services, org, name, sessions::New::default())
+                    .await?
+                    .id,
+            );
         }
         let mut world = Self {
             ground,

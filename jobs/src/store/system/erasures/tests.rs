@@ -10,7 +10,10 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::{organisations, sessions, settings::MediaSettings, store::contacts, testing};
+use crate::{
+    model::client_data::ClientData, organisations, sessions, settings::MediaSettings,
+    store::contacts, testing,
+};
 
 const MESSAGE: &str = "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, \
      peer_sealed, content_sealed, resends, created_at, contact_id) \
@@ -55,12 +58,15 @@ async fn a_contact_that_another_session_meets_at_this_instant_stays() {
     let services = testing::services(&url, MediaSettings::nowhere()).await;
     let (store, clock) = (services.store(), services.clock());
     let org = organisations::create(&services, "Acme").await.unwrap().id;
-    let other = sessions::create(&services, org, "other").await.unwrap().id;
+    let other = sessions::create(&services, org, "other", sessions::New::default())
+        .await
+        .unwrap()
+        .id;
     for (n, then) in [Then::OptsOut, Then::Writes(MessageId::new(clock), other)]
         .into_iter()
         .enumerate()
     {
-        let session = sessions::create(&services, org, "deleted")
+        let session = sessions::create(&services, org, "deleted", sessions::New::default())
             .await
             .unwrap()
             .id;
@@ -133,7 +139,9 @@ async fn each_page_begins_after_the_one_before() {
         let services = testing::services(&url, MediaSettings::nowhere()).await;
         let org = organisations::create(&services, "Acme").await.unwrap().id;
         for _ in 0..3 {
-            sessions::create(&services, org, "deleted").await.unwrap();
+            sessions::create(&services, org, "deleted", sessions::New::default())
+                .await
+                .unwrap();
         }
         let fill = services.store().write_system(move |tx| {
             Box::pin(async move {

@@ -1,0 +1,244 @@
+//! An example of each type of event, for the document, `GET /v1/event-types` and tests of an endpoint. They are made
+//! by the same code as real events, of one story: Ada's order.
+
+use passerelle_engine::{
+    clock::Millis,
+    content::{Media, MediaKind, Peer},
+    ids::{ContactId, EndpointId, EventId, MediaId, MessageId, OrgId, SessionId},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    SessionChange,
+    emit::{NewEvent, envelope},
+    of_contact, of_endpoint, of_file, of_merge, of_message, of_renamed, of_session, shown_person,
+};
+use crate::{
+    error::Fault,
+    media::View,
+    model::{
+        MediaStatus, Message, client_data::ClientData, contact::Called, endpoint::Disabled,
+        event::EventType,
+    },
+};
+
+/// 2026-11-22T08:00:00Z
+const AT: Millis = 1_795_334_400_000;
+const DAY: Millis = 86_400_000;
+const PHONE: &str = "+491510000002";
+const LID: &str = "100000087654321";
+
+/// The ids of the story.
+#[derive(Deserialize)]
+struct Ids {
+    org: OrgId,
+    session: SessionId,
+    event: EventId,
+    message: MessageId,
+    media: MediaId,
+    contact: ContactId,
+    merged: ContactId,
+    endpoint: EndpointId,
+}
+
+impl Ids {
+    fn new() -> Result<Self, Fault> {
+        Ok(serde_json::from_value(json!({
+            "org": "org_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "session": "ses_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "event": "evt_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "message": "msg_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "media": "med_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "contact": "ctc_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "merged": "ctc_01kaq5xv8mh2dz7k3p9r4w6yte",
+            "endpoint": "whe_01kaq6h3zve9qbw4r2t8n5c7xd",
+        }))?)
+    }
+}
+
+/// Returns the JSON that is posted for an event of this type.
+pub fn example(kind: EventType) -> Result<Value, Fault> {
+    let (ids, event) = (Ids::new()?, of(kind)?);
+    let sequence = event.session.map(|_| 1234);
+    let posted = envelope(event, ids.event, sequence, AT, false);
+    Ok(serde_json::to_value(posted)?)
+}
+
+/// Returns an event of this type, as it is before it is written.
+pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
+    let ids = Ids::new()?;
+    let desk: ClientData = serde_json::from_value(client("desk-3"))?;
+    let change = |state| Ok(session(&ids, kind, (state, None), &desk));
+    let ended = |reason| Ok(session(&ids, kind, ("stopped", Some(reason)), &desk));
+    match kind {
+        EventType::MessageReceived => {
+            let mut event = said(&json!({ "type": "text", "body": "Thank you, on my way." }))?;
+            event.data["contact"] = shown_person(ids.contact, &peer()?, &called());
+            Ok(event)
+        }
+        EventType::MessageReaction => said(&about("reaction", json!({ "emoji": "👍" }))),
+        EventType::MessageEdited => {
+            said(&about("edit", json!({ "body": "Thank you, on my way!" })))
+        }
+        EventType::MessageDeleted => said(&about("delete", json!({}))),
+        EventType::MessagePollVote => said(&about("poll_vote", json!({ "options": ["Tomorrow"] }))),
+        EventType::MessageUndecryptable => said(&json!({ "type": "undecryptable" })),
+        EventType::MessageSent => ours("sent", None),
+        EventType::MessageDelivered => ours("delivered", None),
+        EventType::MessageRead => ours("read", None),
+        EventType::MessagePlayed => ours("played", None),
+        EventType::MessageFailed => ours("failed", Some("recipient_opted_out")),
+        EventType::MessageUnknown => ours("unknown", None),
+        EventType::MessageExpired => ours("expired", None),
+        EventType::MessageCanceled => ours("canceled", None),
+        EventType::MediaAvailable => file(&ids, MediaStatus::Available),
+        EventType::MediaFailed => file(&ids, MediaStatus::Failed),
+        EventType::SessionLinked => change("connecting"),
+        EventType::SessionConnected => change("connected"),
+        EventType::SessionDisconnected => change("disconnected"),
+        EventType::SessionLoggedOut => ended("logged_out"),
+        EventType::SessionBanned => ended("banned"),
+        EventType::SessionReplaced => ended("replaced"),
+        EventType::SessionFailed => ended("outdated"),
+        EventType::ContactOptedOut | EventType::ContactOptedIn => {
+            let place = (ids.org, ids.session);
+            Ok(of_contact(place, kind, ids.contact, &peer()?))
+        }
+        EventType::ContactUpdated => {
+            let place = (ids.org, ids.session);
+            Ok(of_renamed(place, ids.contact, &peer()?, &called()))
+        }
+        EventType::ContactMerged => {
+            let place = (ids.org, ids.session);
+            Ok(of_merge(place, (ids.contact, ids.merged), &peer()?))
+        }
+        EventType::EndpointDisabled => Ok(of_endpoint(ids.org, ids.endpoint, Disabled::Gone)),
+    }
+}
+
+fn peer() -> Result<Peer, Fault> {
+    Ok(serde_json::from_value(
+        json!({ "phone": PHONE, "lid": LID }),
+    )?)
+}
+
+fn called() -> Called {
+    Called {
+        own: None,
+        push_name: Some("Ada".to_owned()),
+        verified_name: None,
+    }
+}
+
+/// Returns a content that is about the message of the story.
+fn about(kind: &str, mut content: Value) -> Value {
+    content["type"] = json!(kind);
+    content["message_id"] = json!("msg_01kaq6h2c5r8w3v7k1m9p4n6tb");
+    content["wa_message_id"] = json!("3EB0C7D8E9F0A1B2C3D4E5");
+    content["from_me"] = json!(matches!(kind, "reaction" | "poll_vote"));
+    content
+}
+
+/// Returns the event of an inbound message.
+fn said(content: &Value) -> Result<NewEvent, Fault> {
+    let fields = json!({ "direction": "inbound", "status": "received", "content": content, "sent_at": AT - 1200 });
+    message(fields)
+}
+
+/// Returns the event of an outbound message of this status.
+fn ours(status: &str, error: Option<&str>) -> Result<NewEvent, Fault> {
+    let order = ["sent", "delivered", "read", "played"];
+    let reached = order.iter().position(|one| *one == status);
+    let mut fields = json!({
+        "direction": "outbound", "status": status, "error": error, "expires_at": AT + DAY,
+        "client": client("order-1042"),
+        "content": { "type": "text", "body": "Your order 1042 is ready for pick-up." },
+    });
+    let times = order.iter().zip([4200, 5100, 61_000, 70_000]);
+    for (place, (step, time)) in times.enumerate() {
+        if reached.is_some_and(|reached| place <= reached) {
+            fields[format!("{step}_at")] = json!(AT + time);
+        }
+    }
+    message(fields)
+}
+
+fn message(mut fields: Value) -> Result<NewEvent, Fault> {
+    let ids = Ids::new()?;
+    fields["id"] = json!(ids.message);
+    fields["org"] = json!(ids.org);
+    fields["session"] = json!(ids.session);
+    fields["peer"] = json!({ "phone": PHONE, "lid": LID });
+    fields["contact"] = json!(ids.contact);
+    fields["source"] = json!("gateway");
+    fields["wa_id"] = json!("3EB0A1B2C3D4E5F6A7B8C9");
+    fields["created_at"] = json!(AT);
+    let message: Message = serde_json::from_value(fields)?;
+    of_message(&message).ok_or_else(no_event)
+}
+
+fn file(ids: &Ids, status: MediaStatus) -> Result<NewEvent, Fault> {
+    let stored = status == MediaStatus::Available;
+    let facts = Media {
+        mime_type: Some("image/jpeg".to_owned()),
+        size: Some(48_213),
+        sha256: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned()),
+        width: Some(1200),
+        height: Some(900),
+        ..Media::new(ids.media)
+    };
+    let link = "https://gateway.example/media/org_01kaq6h3zve9qbw4r2t8n5c7xd".to_owned();
+    let view = View {
+        id: ids.media,
+        session: Some(ids.session),
+        message: Some(ids.message),
+        kind: MediaKind::Image,
+        status,
+        error: (!stored).then(|| "media_unreachable".to_owned()),
+        facts: stored.then_some(facts),
+        link: stored.then_some((link, AT + DAY)),
+        created_at: AT,
+        delete_at: AT + 3 * DAY,
+    };
+    let news = (view.session, view.message, status, view.json());
+    of_file(ids.org, news).ok_or_else(no_event)
+}
+
+fn no_event() -> Fault {
+    Fault::Json(serde::de::Error::custom("an example without an event"))
+}
+
+/// Returns what Ada's shop attaches to its messages and its session.
+fn client(client_ref: &str) -> Value {
+    json!({ "client_ref": client_ref, "metadata": { "shop": "berlin" } })
+}
+
+fn session(
+    ids: &Ids,
+    kind: EventType,
+    (state, reason): (&'static str, Option<&'static str>),
+    client: &ClientData,
+) -> NewEvent {
+    let change = SessionChange {
+        reason,
+        ..SessionChange::to(kind, state)
+    };
+    of_session((ids.org, ids.session), &change, client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fidelity_every_type_of_event_has_an_example_of_itself() {
+        for kind in EventType::ALL {
+            let example = example(*kind).unwrap();
+            assert_eq!(example["type"], kind.as_str());
+            let (group, _) = kind.as_str().split_once('.').unwrap();
+            assert!(example["data"][group].is_object(), "{example}");
+            assert!(example.get("test").is_none(), "{example}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a tenant changes of a session: its name, its presence, and what is attached to it.
+
+use passerelle_engine::ids::{OrgId, SessionId};
+
+use super::{read, sealed, show_presence};
+use crate::{
+    error::Fault,
+    model::{
+        Presence, Session,
+        client_data::{ClientData, ClientRef, Metadata},
+    },
+    services::Services,
+    store,
+};
+
+/// What a change sets. `None` leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The tenant's name for the session.
+    pub name: Option<String>,
+    /// `Some(None)` removes it.
+    pub client_ref: Option<Option<ClientRef>>,
+    /// It replaces all that there was.
+    pub metadata: Option<Metadata>,
+    /// Whether it shows as online while it is connected. A connected session shows it at once.
+    pub presence: Option<Presence>,
+}
+
+/// Changes a session. Returns `None` if there is no such session.
+pub async fn change(
+    services: &Services,
+    org: OrgId,
+    id: SessionId,
+    change: Change,
+) -> Result<Option<Session>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let presence = change.presence;
+    let work = services.store().write_in_time(org, move |tx| {
+        Box::pin(async move {
+            let found = store::sessions::rename(tx, org, id, change.name.as_deref()).await?;
+            if found && (change.client_ref.is_some() || change.metadata.is_some()) {
+                let before = sealed::client(tx, &key, org, id).await?;
+                let after = ClientData {
+                    client_ref: change.client_ref.unwrap_or(before.client_ref),
+                    metadata: change.metadata.unwrap_or(before.metadata),
+                };
+                let sealed = sealed::seal_client(&key, org, id, &after)?;
+                store::sessions::set_client(tx, org, id, sealed.as_deref()).await?;
+            }
+            if let Some(presence) = change.presence {
+                store::sessions::set_presence(tx, org, id, presence).await?;
+            }
+            Ok::<_, Fault>(found)
+        })
+    });
+    if !work.await? {
+        return Ok(None);
+    }
+    let session = read(services, org, id).await?;
+    if let Some((session, presence)) = session.as_ref().zip(presence) {
+        show_presence(services, session, presence).await?;
+    }
+    Ok(session)
+}

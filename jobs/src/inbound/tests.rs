@@ -3,9 +3,7 @@
 use passerelle_engine::content::{Context, Peer, Phone, SenderNames};
 
 use super::*;
-use crate::{
-    model::client_data::ClientData, organisations, sessions, settings::MediaSettings, testing,
-};
+use crate::{organisations, sessions, settings::MediaSettings, testing};
 
 /// The senders' phones and this number's phone may repeat a message at the same time.
 #[tokio::test]

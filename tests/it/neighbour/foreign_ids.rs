@@ -102,7 +102,6 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("stream_qr", Of::Session, "not_found"),
     ("show_typing", Of::Session, "not_found"),
     ("set_uncertain_sends", Of::Session, "not_found"),
-    ("update_session", Of::Session, "not_found"),
     ("send_audio", Of::Session, "not_found"),
     ("send_contacts", Of::Session, "not_found"),
     ("send_document", Of::Session, "not_found"),

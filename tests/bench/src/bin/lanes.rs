@@ -9,7 +9,6 @@ use passerelle_jobs::{
     content::{Content, Phone},
     host::null_sink::{self, Written},
     ids::{OrgId, SessionId},
-    model::client_data::ClientData,
     organisations,
     outbound::{self, NewMessage, To},
     queue::worker::Workload,

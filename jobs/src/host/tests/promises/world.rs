@@ -26,7 +26,7 @@ use crate::{
         outcome::{self, Outcome},
         receipts, take_lease,
     },
-    model::{client_data::ClientData, millis},
+    model::millis,
     organisations,
     outbound::{self, CancelError, Idempotency, recipient::To, request::NewMessage},
     queue::JobSource as _,

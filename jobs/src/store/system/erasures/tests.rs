@@ -10,10 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::{
-    model::client_data::ClientData, organisations, sessions, settings::MediaSettings,
-    store::contacts, testing,
-};
+use crate::{organisations, sessions, settings::MediaSettings, store::contacts, testing};
 
 const MESSAGE: &str = "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, \
      peer_sealed, content_sealed, resends, created_at, contact_id) \

@@ -127,8 +127,11 @@ impl Fault {
         !self.is_outage() && !matches!(self, Self::LeaseLost)
     }
 
-    /// Returns whether another transaction wrote the same row first: a retry will find it.
+    /// Returns whether another transaction wrote the same row first, or waits for what this one has locked (a
+    /// deadlock): a retry will find it.
     pub(crate) fn is_race(&self) -> bool {
-        matches!(self, Self::Store(sqlx::Error::Database(error)) if error.is_unique_violation())
+        const DEADLOCK: &str = "40P01";
+        matches!(self, Self::Store(sqlx::Error::Database(error))
+            if error.is_unique_violation() || error.code().is_some_and(|code| code == DEADLOCK))
     }
 }

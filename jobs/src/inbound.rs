@@ -55,12 +55,16 @@ impl Inbox {
 
     /// Stores a batch in one transaction. Waits while the database is down.
     async fn store(&self, batch: &[Inbound]) -> Result<(), Fault> {
-        let commit = || async {
+        let commit = async || {
             match commit(&self.services, &self.lease, batch.to_vec()).await {
-                // On PostgreSQL another session of the organisation may create the same contact at the
-                // same time.
+                // On PostgreSQL another session of the organisation may create or lock the same contacts at the
+                // same time. One message locks the contact of one person only. So of transactions with one
+                // message no two can wait for each other, however many sessions receive.
                 Err(fault) if fault.is_race() => {
-                    commit(&self.services, &self.lease, batch.to_vec()).await
+                    for inbound in batch {
+                        commit(&self.services, &self.lease, vec![inbound.clone()]).await?;
+                    }
+                    Ok(())
                 }
                 done => done,
             }

@@ -173,8 +173,6 @@ codes! {
     InvalidExpiry 422 "invalid_expiry" "The expiry is not valid";
     /// The retention is shorter than an hour, or longer than the maximum.
     InvalidRetention 422 "invalid_retention" "The retention is out of range";
-    /// The metadata has too many values, or a name or a text that is too long.
-    InvalidMetadata 422 "invalid_metadata" "The metadata is not valid";
     /// A name is empty, too long, or contains control characters.
     InvalidName 422 "invalid_name" "The name is not valid";
     /// The text is not a phone number, or it may be a national number. The detail shows what would be right.

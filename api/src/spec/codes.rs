@@ -119,7 +119,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::InvalidClientRef,
             Code::InvalidMetadata,
         ],
-        "list_messages" => &[Code::InvalidClientRef],
+        "list_messages" => &[Code::InvalidClientRef, Code::InvalidPhone],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[
@@ -127,7 +127,6 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::NumberCheckPaced,
         ],
-        "list_messages" => &[Code::InvalidPhone],
         "normalise_phone_number" => &[Code::InvalidPhone, Code::InvalidCountry],
         "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
         "show_typing" => &[

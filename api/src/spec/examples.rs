@@ -19,6 +19,7 @@ const LATER: &str = "2026-11-22T08:00:04.200Z";
 const TOMORROW: &str = "2026-11-23T08:00:00.000Z";
 const IN_THREE_DAYS: &str = "2026-11-25T08:00:00.000Z";
 const PHONE: &str = "+491510000001";
+const CONTACT_ID: &str = "ctc_01kaq6h3zve9qbw4r2t8n5c7xd";
 pub(super) const CONTACT: &str = "+491510000002";
 
 /// Returns the example of a schema, if it has one.

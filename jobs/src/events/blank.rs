@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The fields of a message that stay: who, when, and what became of it.
-const OF_MESSAGE: [&str; 21] = [
+const OF_MESSAGE: [&str; 23] = [
     "id",
     "object",
     "session_id",

@@ -69,7 +69,6 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     let account = state.accounts.get_mut(&pn);
     let account = account.ok_or_else(|| missing("no such phone"))?;
     let script = &mut account.script;
-    script.name = body.name.unwrap_or_else(|| script.name.clone());
     if let Some(name) = body.verified_name {
         script.verified_name = Some(name).filter(|name| !name.is_empty());
     }

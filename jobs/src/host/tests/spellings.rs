@@ -30,7 +30,7 @@ use crate::{
     },
     inbound::Inbox,
     messages::{self, opt_out},
-    model::number::NumberStatus,
+    model::{client_data::ClientData, number::NumberStatus},
     organisations,
     outbound::{self, AcceptError, recipient::To, request::NewMessage},
     queue::JobSource as _,
@@ -189,6 +189,7 @@ impl<'s> World<'s> {
             mentions: Vec::new(),
             forwarded: false,
             expires_at: None,
+            client: ClientData::default(),
         };
         match outbound::accept(self.services, self.org, new, None).await {
             Ok(accepted) => self.seen.extend(accepted.message.contact),
@@ -261,6 +262,7 @@ impl<'s> World<'s> {
         let inbound = Inbound {
             chat: jid.clone(),
             sender: jid,
+            own: None,
             id: format!("3A{}", self.said),
             from: Peer {
                 phone: match named {
@@ -277,6 +279,9 @@ impl<'s> World<'s> {
             context: Context::default(),
             ballot: None,
             remote: None,
+            expires_in: None,
+            timer: None,
+            raw: None,
             at: 1,
             recovered: false,
         };

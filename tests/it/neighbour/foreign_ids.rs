@@ -51,6 +51,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("read_media_content", Of::Media, "not_found"),
     ("fetch_media", Of::Media, "not_found"),
     ("list_messages", Of::None, ""),
+    ("normalise_phone_number", Of::None, ""),
     ("send_message", Of::None, ""),
     ("read_message", Of::Message, "not_found"),
     ("cancel_message", Of::Message, "not_found"),

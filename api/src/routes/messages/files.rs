@@ -151,7 +151,7 @@ impl Given {
     }
 }
 
-/// Decodes the file. The type in a data URI says as little as `mime_type` does, and less than it.
+/// Decodes the file. The type in a data URI counts as `mime_type` does, if that is absent.
 fn decode(text: &str, pointer: String, media: &mut Media, flaws: &mut Flaws) -> Option<Vec<u8>> {
     let decoded = base64::decode(text);
     let (code, is_base64) = (Code::InvalidBase64, decoded.is_some());

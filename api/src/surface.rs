@@ -36,6 +36,7 @@ use crate::{
     spec::{Documents, Paths},
 };
 
+/// A tuple may have sixteen parts, so some are in tuples of their own.
 type Api = (
     Organisations,
     Limits,
@@ -43,8 +44,7 @@ type Api = (
     Sessions,
     QrCodes,
     Groups,
-    Numbers,
-    Spellings,
+    (Numbers, Spellings),
     TypingTold,
     Messages,
     MessagesByKind,
@@ -72,8 +72,7 @@ fn service() -> OpenApiService<Api, Events> {
         Sessions,
         QrCodes,
         Groups,
-        Numbers,
-        Spellings,
+        (Numbers, Spellings),
         TypingTold,
         Messages,
         MessagesByKind,

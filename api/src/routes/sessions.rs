@@ -5,7 +5,10 @@ use passerelle_jobs::{
     ids::SessionId,
     limits,
     model::{self, State},
-    sessions::{self, CommandError, CreateError, client::Change},
+    sessions::{
+        self, CommandError, CreateError,
+        client::{Change, Reference},
+    },
 };
 use poem::{
     http::{HeaderValue, header},
@@ -71,9 +74,11 @@ impl SessionChange {
         let name = self.name.as_deref().map(super::name).transpose()?;
         let mut flaws = Flaws::default();
         let client_ref = match self.client_ref {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(text) => Some(client_data::reference(&text, &mut flaws)),
+            MaybeUndefined::Undefined => Reference::Keep,
+            MaybeUndefined::Null => Reference::Remove,
+            MaybeUndefined::Value(text) => {
+                client_data::reference(&text, &mut flaws).map_or(Reference::Keep, Reference::Set)
+            }
         };
         let metadata = or_empty(self.metadata);
         let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));

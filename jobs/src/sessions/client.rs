@@ -13,13 +13,24 @@ use crate::{
     store,
 };
 
+/// A change of the reference.
+#[derive(Debug, Clone)]
+pub enum Reference {
+    /// It stays as it is.
+    Keep,
+    /// It is removed.
+    Remove,
+    /// This one replaces it.
+    Set(ClientRef),
+}
+
 /// What a change sets. `None` leaves a setting as it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Change {
     /// The tenant's name for the session.
     pub name: Option<String>,
-    /// `Some(None)` removes it.
-    pub client_ref: Option<Option<ClientRef>>,
+    /// The tenant's reference.
+    pub client_ref: Reference,
     /// It replaces all that there was.
     pub metadata: Option<Metadata>,
     /// Whether it shows as online while it is connected. A connected session shows it at once.
@@ -38,10 +49,15 @@ pub async fn change(
     let work = services.store().write_in_time(org, move |tx| {
         Box::pin(async move {
             let found = store::sessions::rename(tx, org, id, change.name.as_deref()).await?;
-            if found && (change.client_ref.is_some() || change.metadata.is_some()) {
+            let is_kept = matches!(change.client_ref, Reference::Keep) && change.metadata.is_none();
+            if found && !is_kept {
                 let before = sealed::client(tx, &key, org, id).await?;
                 let after = ClientData {
-                    client_ref: change.client_ref.unwrap_or(before.client_ref),
+                    client_ref: match change.client_ref {
+                        Reference::Keep => before.client_ref,
+                        Reference::Remove => None,
+                        Reference::Set(client_ref) => Some(client_ref),
+                    },
                     metadata: change.metadata.unwrap_or(before.metadata),
                 };
                 let sealed = sealed::seal_client(&key, org, id, &after)?;

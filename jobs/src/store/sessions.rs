@@ -177,13 +177,12 @@ pub(crate) async fn client(
     org: OrgId,
     id: SessionId,
 ) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    let client: Option<Option<Vec<u8>>> =
-        sqlx::query_scalar("SELECT client_sealed FROM session WHERE org_id = $1 AND id = $2")
-            .bind(org.to_string())
-            .bind(id.to_string())
-            .fetch_optional(tx.conn())
-            .await?;
-    Ok(client.flatten())
+    let row = sqlx::query("SELECT client_sealed FROM session WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map_or(Ok(None), |row| row.try_get("client_sealed"))
 }
 
 /// Stores what the tenant attached to the session.

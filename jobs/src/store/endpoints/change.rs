@@ -7,7 +7,7 @@ use passerelle_engine::{
 };
 
 use super::{Settings, row::Run as _};
-use crate::model::endpoint::Endpoint;
+use crate::model::endpoint::{Disabled, Endpoint};
 
 /// Locks an endpoint until the transaction ends and counts the change. Returns whether there is such an endpoint.
 pub(crate) async fn begin(tx: &mut Tx, org: OrgId, id: EndpointId) -> Result<bool, sqlx::Error> {
@@ -40,7 +40,7 @@ pub(crate) async fn store(
     .bind(settings.headers_sealed)
     .bind(i64::from(endpoint.inline_media))
     .bind(at)
-    .bind(why.map(|why| why.as_str()))
+    .bind(why.map(Disabled::as_str))
     .bind(i64::from(endpoint.raw))
     .run(tx)
     .await

@@ -168,12 +168,12 @@ async fn fidelity_a_contact_has_a_name_and_values_of_ours(backing: Backing) -> R
     );
     assert_eq!(ids(&world.api, "name=countess").await?, Vec::<Value>::new());
 
-    let many: serde_json::Map<_, _> = (0..21).map(|n| (n.to_string(), json!("x"))).collect();
+    let many: serde_json::Map<_, _> = (0..51).map(|n| (n.to_string(), json!("x"))).collect();
     for (change, code) in [
         (json!({ "metadata": many }), "invalid_metadata"),
         (json!({ "metadata": { "": "x" } }), "invalid_metadata"),
         (
-            json!({ "metadata": { "x": "y".repeat(501) } }),
+            json!({ "metadata": { "x": "y".repeat(4096) } }),
             "invalid_metadata",
         ),
         (json!({ "name": "x".repeat(101) }), "invalid_name"),

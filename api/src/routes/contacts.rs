@@ -1,7 +1,5 @@
 //! Contacts: list, read, name, and their profile pictures.
 
-use std::collections::BTreeMap;
-
 use passerelle_jobs::{
     Services,
     content::Phone,
@@ -16,12 +14,14 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Group, name, not_found, of_ask};
+use super::{Group, client_data, name, not_found, of_ask};
 use crate::{
     auth::Caller,
     body::{Body, Success},
+    flaws::Flaws,
     list::{self, list_of},
     problem::{Code, Problem},
+    texts::Texts,
     types::{Id, Timestamp},
 };
 
@@ -49,7 +49,7 @@ pub struct Contact {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
     /// Your own values.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Texts,
     /// Whether the contact opted out: messages to it are refused.
     pub opted_out: bool,
     /// When it opted out.
@@ -72,7 +72,7 @@ impl From<model::contact::Contact> for Contact {
             verified_name: contact.called.verified_name,
             phone: contact.phone.map(|phone| phone.as_str().to_owned()),
             lid: contact.lid,
-            metadata: contact.metadata,
+            metadata: Texts(contact.metadata),
             opted_out: contact.opted_out_at.is_some(),
             opted_out_at: contact.opted_out_at.map(Timestamp),
             last_inbound_at: contact.last_inbound_at.map(Timestamp),
@@ -92,10 +92,10 @@ pub struct ContactChange {
     /// Your name for the contact, 1 to 100 characters. An empty text removes it.
     #[serde(default)]
     pub name: Option<String>,
-    /// Your own values, instead of the earlier ones: at most 20, with names of 1 to 40 characters and texts of at most 500
-    /// characters.
+    /// Your own texts by name, instead of the earlier ones: at most 50, with 4,096 bytes of names and texts. A name has
+    /// 1 to 40 characters.
     #[serde(default)]
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub metadata: Option<Texts>,
 }
 
 /// A profile picture.
@@ -113,25 +113,6 @@ pub struct ContactAvatar {
     /// show it to the session's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-}
-
-/// The most values of a contact's metadata, and the longest name and text of one, in characters.
-const METADATA_MAX: usize = 20;
-const METADATA_NAME_MAX: usize = 40;
-const METADATA_TEXT_MAX: usize = 500;
-
-fn metadata(values: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Problem> {
-    let fits = |(name, text): (&String, &String)| {
-        (1..=METADATA_NAME_MAX).contains(&name.chars().count())
-            && text.chars().count() <= METADATA_TEXT_MAX
-    };
-    if values.len() <= METADATA_MAX && values.iter().all(fits) {
-        return Ok(values);
-    }
-    let rule = format!(
-        "at most {METADATA_MAX} values, with names of 1 to {METADATA_NAME_MAX} characters and texts of at most {METADATA_TEXT_MAX} characters"
-    );
-    Err(Problem::new(Code::InvalidMetadata).at("/metadata", "invalid_metadata", rule))
 }
 
 fn filter(
@@ -238,15 +219,18 @@ impl Contacts {
     ) -> Result<Success<Contact>, Problem> {
         let ContactChange {
             name: called,
-            metadata: values,
+            metadata,
         } = body.0;
+        let mut flaws = Flaws::default();
+        let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));
+        let metadata = flaws.judge(metadata)?;
         let called = called.map(|text| match text.trim() {
             "" => Ok(String::new()),
             text => name(text),
         });
         let change = Change {
             name: called.transpose()?,
-            metadata: values.map(metadata).transpose()?,
+            metadata: metadata.map(|metadata| metadata.texts().clone()),
         };
         let contact = people::change(&services, caller.0.org, id.0.0, change).await?;
         contact

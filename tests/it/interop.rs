@@ -101,6 +101,22 @@ async fn baileys_links_and_exchanges_texts_with_the_gateway() -> Result<()> {
     Ok(())
 }
 
+/// Baileys and the simulator's scripted phones, without the gateway: each kind both ways, groups,
+/// pictures. It shows that the simulator is what an independent client expects.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_and_the_simulator_exchange_every_kind() -> Result<()> {
+    let world = World::start(Backing::Sqlite).await?;
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let assets = assets.to_str().context("a path")?;
+    let mut baileys = Baileys::start(&world, "simulator.mjs", &["--assets", assets])?;
+    let received = baileys.steps_until("received", "group").await?;
+    assert_eq!(received.len(), 23, "one step for each kind");
+    baileys.steps_until("profile", "done").await?;
+    baileys.ended_well().await?;
+    world.finish().await?;
+    Ok(())
+}
+
 /// Waits for the event about this message.
 async fn told(receiver: &Receiver, event: &str, kind: &str, id: &Value) -> Result<Value> {
     let what = format!("{kind} {id} has come in");

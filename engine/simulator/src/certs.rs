@@ -75,7 +75,17 @@ pub(crate) fn raw(pair: &KeyPair) -> [u8; 32] {
         .expect("a Curve25519 public key has 32 bytes")
 }
 
-/// A self-signed TLS certificate for loopback.
+/// The hosts in the TLS certificate: loopback, and WhatsApp's hosts for clients that can be given a
+/// proxy but no address.
+const HOSTS: [&str; 5] = [
+    "localhost",
+    "127.0.0.1",
+    "whatsapp.net",
+    "*.whatsapp.net",
+    "*.whatsapp.com",
+];
+
+/// A self-signed TLS certificate for loopback and WhatsApp's hosts.
 pub(crate) struct Tls {
     /// The certificate as PEM, for clients that want to trust it.
     pub(crate) pem: String,
@@ -84,9 +94,9 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Generates a certificate for `localhost` and `127.0.0.1`.
+    /// Generates the certificate.
     pub(crate) fn generate() -> anyhow::Result<Self> {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = HOSTS.map(str::to_owned).to_vec();
         let made = rcgen::generate_simple_self_signed(names).context("making the certificate")?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());

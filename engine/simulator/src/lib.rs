@@ -18,6 +18,7 @@
 //! | `login`, `pairing`, `pair_code` | linking a device and logging it in |
 //! | `iq` | requests: keys, devices of a user, settings, the rest |
 //! | `messages`, `routing`, `receipts` | from device to device, at least once |
+//! | `tokens` | privacy tokens, which an account may demand |
 //! | `group` | groups: members, requests about them, messages in them |
 //! | `media` | the media server and media encryption |
 //! | `phone` | a scripted phone: what it receives, shows and answers |
@@ -58,6 +59,7 @@ mod server;
 mod speech;
 mod stanza;
 mod state;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

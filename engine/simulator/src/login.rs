@@ -105,7 +105,8 @@ fn enter(
     Some(success.build())
 }
 
-/// Activates a device: sends the answer, then its queue, then the number of queued stanzas. It
+/// Activates a device: sends the answer, then its queue, then the number of queued stanzas, then who
+/// is typing. It
 /// holds the lock throughout, so that no new stanza overtakes an old one.
 pub(crate) fn activate(world: &World, address: &Address, iq: &str) {
     let mut state = world.state();
@@ -127,7 +128,8 @@ pub(crate) fn activate(world: &World, address: &Address, iq: &str) {
         Arc::new(preview.node()),
     ];
     all.extend(waiting);
-    all.push(Arc::new(el("ib").children([total]).build()));
+    all.push(Arc::new(stanza::information(total)));
+    all.extend(device.take_typing(world.clock.micros()));
     device.active = true;
     for node in all {
         device.push(Mail::Stanza(node));

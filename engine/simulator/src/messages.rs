@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wacore_binary::{Jid, Node, NodeContent, Server};
+use wacore_binary::{Jid, Node, Server};
 
 use crate::next_step::NextStep;
 use crate::stanza::el;
@@ -13,7 +13,10 @@ use crate::state::device::Device;
 use crate::state::faults::{Fault, FaultAction, FaultPoint};
 use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
 use crate::state::world::{State, World};
-use crate::{phone, routing, stanza};
+use crate::{phone, routing, stanza, tokens};
+
+/// The error code for a message without the privacy token that its recipient demands.
+const NO_TOKEN: u16 = 463;
 
 /// Records a message from a linked device, applies faults, delivers it and acknowledges it.
 pub(crate) fn message(
@@ -130,7 +133,7 @@ fn record_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: 
         subtype: &subtype,
         group: (to.server == Server::Group).then(|| recipient.clone()),
         read: Some(read),
-        token: has_token(&world.state(), from, to, node),
+        token: carries_token(&world.state(), from, to, node),
         retry: is_retry(node),
         ..EntryDetails::default()
     };
@@ -139,15 +142,9 @@ fn record_sent(world: &Arc<World>, from: &Address, to: &Jid, node: &Node, read: 
 
 /// Returns whether the message carries the privacy token that its recipient gave the sender's
 /// account.
-fn has_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
-    let given = state.pn(to).and_then(|to| {
-        let sender = state.accounts.get(&from.pn)?;
-        sender.contacts.get(&to)
-    });
-    let shown = node.get_optional_child("tctoken");
-    given.zip(shown).is_some_and(|(given, shown)| {
-        matches!(&shown.content, Some(NodeContent::Bytes(bytes)) if *bytes == given.bytes)
-    })
+fn carries_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
+    let to = state.pn(to);
+    to.is_some_and(|to| tokens::has_given(state, &from.pn, &to, node))
 }
 
 /// Returns whether the message answers a device that asked for a resend. Its only ciphertext then
@@ -173,5 +170,14 @@ fn ack(world: &World, to: &Jid, id: &str, error: Option<u16>) -> Node {
 fn deliver(world: &Arc<World>, from: &Address, node: &Node) -> Result<(), u16> {
     let to = stanza::jid(node, "to").ok_or(400_u16)?;
     phone::make::ensure(world, &to);
+    if !is_retry(node) && lacks_token(&world.state(), from, &to, node) {
+        return Err(NO_TOKEN);
+    }
     routing::fan_out(world, from, node)
+}
+
+/// Returns whether the recipient demands a privacy token that the message does not carry.
+fn lacks_token(state: &State, from: &Address, to: &Jid, node: &Node) -> bool {
+    let to = state.pn(to);
+    to.is_some_and(|to| tokens::refuses(state, &from.pn, &to, node))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use rand::RngExt;
 use tokio::sync::oneshot;
 use wacore::pair::PairUtils;
-use wacore_binary::{Jid, Node, SERVER_JID, Server};
+use wacore_binary::{Jid, Node, Server};
 use waproto::buffa::Message;
 use waproto::whatsapp::ClientPairingProps;
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
@@ -56,7 +56,7 @@ fn fresh_ref(state: &mut State) -> String {
 
 fn server_iq(id: String, now: u64, child: Node) -> Node {
     el("iq")
-        .attr("from", SERVER_JID)
+        .attr("from", stanza::server())
         .attr("type", "set")
         .attr("xmlns", "md")
         .attr("id", id)

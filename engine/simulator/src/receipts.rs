@@ -8,6 +8,7 @@ use crate::stanza::{self, el};
 use crate::state::address::Address;
 use crate::state::ledger::{EntryDetails, EntryKind, FrameTime};
 use crate::state::world::World;
+use crate::tokens;
 
 /// Receipts that are for the server only.
 const NOT_RELAYED: [&str; 4] = ["sender", "hist_sync", "peer_msg", "server-error"];
@@ -189,7 +190,7 @@ pub(crate) fn acknowledged(world: &World, from: &Address, node: &Node) {
     }
 }
 
-/// Records a typing notice and relays it to the connected devices.
+/// Records a typing notice and relays it. A device that is away gets it if it is back very soon.
 pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameTime) {
     let Some(to) = stanza::jid(node, "to") else {
         return;
@@ -219,8 +220,11 @@ pub(crate) fn chatstate(world: &World, from: &Address, node: &Node, read: FrameT
         .attr("from", sender.jid(to.server, from.device))
         .build()
         .attrs;
+    let (out, now) = (Arc::new(out), world.clock.micros());
     if let Some(account) = target.and_then(|pn| state.accounts.get_mut(&pn)) {
-        account.send_to_devices(&Arc::new(out), None, false);
+        for device in account.devices.values_mut() {
+            device.show_typing(&from.pn, Arc::clone(&out), now);
+        }
     }
 }
 
@@ -236,8 +240,11 @@ pub(crate) fn presence(
     if kind == "subscribe" {
         let to = stanza::jid(node, "to")?;
         let target = state.pn(&to)?;
-        let watchers = &mut state.accounts.get_mut(&target)?.watchers;
-        watchers.insert(Arc::clone(&from.pn));
+        // Somebody without a token that is demanded gets the same answer and nothing later.
+        if !tokens::refuses(&state, &from.pn, &target, node) {
+            let watchers = &mut state.accounts.get_mut(&target)?.watchers;
+            watchers.insert(Arc::clone(&from.pn));
+        }
         return Some(
             el("presence")
                 .attr("from", to.to_non_ad())

@@ -1,23 +1,25 @@
 //! One port for everything. A connection that starts with byte 0x16 is TLS. Inside it, a WebSocket
-//! upgrade is a WhatsApp client, and `/control` is the control API.
+//! upgrade is a WhatsApp client, and `/control` is the control API. `CONNECT` opens a tunnel to this
+//! same port, whatever host it names.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use poem::http::uri::Scheme;
+use poem::http::{Method, StatusCode};
 use poem::listener::Acceptor;
 use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::web::{Data, LocalAddr, RemoteAddr};
-use poem::{Endpoint, EndpointExt, IntoResponse, Route, get, handler, post};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::state::cuts::{Cuts, Cuttable};
+use crate::state::cuts::Cuttable;
 use crate::state::world::World;
 use crate::{connection, control, media};
 
@@ -36,10 +38,45 @@ const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// A stream after TLS, the client's address, and whether there was TLS.
+type OpenedStream = (Box<dyn Duplex>, SocketAddr, Scheme);
+
 /// Accepted connections, after TLS.
 struct AcceptedStreams {
     local: SocketAddr,
-    streams: mpsc::Receiver<(Box<dyn Duplex>, SocketAddr, Scheme)>,
+    streams: mpsc::Receiver<OpenedStream>,
+}
+
+/// Where new streams go: it removes TLS and passes them to the HTTP server.
+#[derive(Clone)]
+struct Intake {
+    tls: TlsAcceptor,
+    streams: mpsc::Sender<OpenedStream>,
+}
+
+impl Intake {
+    /// Opens a stream and passes it on. Drops it if its first byte or TLS takes too long.
+    async fn take<S: Duplex + 'static>(&self, stream: S, remote: SocketAddr) {
+        let opened = tokio::time::timeout(OPENING_TIMEOUT, self.detect_tls(stream)).await;
+        if let Ok(Ok((io, scheme))) = opened {
+            let _ = self.streams.send((io, remote, scheme)).await;
+        }
+    }
+
+    /// Detects TLS by the first byte, and removes it.
+    async fn detect_tls<S: Duplex + 'static>(
+        &self,
+        mut stream: S,
+    ) -> io::Result<(Box<dyn Duplex>, Scheme)> {
+        let first = stream.read_u8().await?;
+        let (read, write) = tokio::io::split(stream);
+        let stream = tokio::io::join(Cursor::new([first]).chain(read), write);
+        if first == TLS_HANDSHAKE {
+            let stream = self.tls.accept(stream).await?;
+            return Ok((Box::new(stream), Scheme::HTTPS));
+        }
+        Ok((Box::new(stream), Scheme::HTTP))
+    }
 }
 
 impl Acceptor for AcceptedStreams {
@@ -72,12 +109,16 @@ pub(crate) fn start(
     let local = listener
         .local_addr()
         .context("reading the listening address")?;
-    let (intake, streams) = mpsc::channel(BACKLOG);
+    let (sender, streams) = mpsc::channel(BACKLOG);
+    let intake = Intake {
+        tls,
+        streams: sender,
+    };
     world
         .tasks
-        .spawn(accept(Arc::clone(world), listener, tls, intake));
+        .spawn(accept(Arc::clone(world), listener, intake.clone()));
     let server = poem::Server::new_with_acceptor(AcceptedStreams { local, streams });
-    let app = routes(Arc::clone(world));
+    let app = routes(Arc::clone(world), intake);
     let stop = world.stop.clone();
     world.tasks.spawn(async move {
         let stopped = async move { stop.cancelled().await };
@@ -89,13 +130,44 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn routes(world: Arc<World>) -> impl Endpoint {
+fn routes(world: Arc<World>, intake: Intake) -> impl Endpoint {
     Route::new()
         .nest("/control", control::routes())
         .at("/mms/:folder/:token", post(media::upload::upload))
         .at("/v/*path", get(media::download::download))
         .at("/*path", get(client))
-        .data(world)
+        .data(Arc::clone(&world))
+        .around(move |routes, request: Request| {
+            let tunnel = (request.method() == Method::CONNECT)
+                .then(|| tunnel(&world, intake.clone(), &request));
+            async move {
+                match tunnel {
+                    Some(answer) => answer,
+                    None => routes.call(request).await.map(IntoResponse::into_response),
+                }
+            }
+        })
+}
+
+/// Answers `CONNECT`, for clients that can be given a proxy but no address: the tunnel leads to this
+/// port.
+fn tunnel(world: &Arc<World>, intake: Intake, request: &Request) -> poem::Result<Response> {
+    let upgrade = request.take_upgrade()?;
+    let remote = request.remote_addr().as_socket_addr().copied();
+    let remote = remote.ok_or(StatusCode::BAD_REQUEST)?;
+    let stop = world.stop.clone();
+    world.tasks.spawn(async move {
+        let opened = async {
+            if let Ok(stream) = upgrade.await {
+                intake.take(stream, remote).await;
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = opened => {}
+        }
+    });
+    Ok(StatusCode::OK.into_response())
 }
 
 /// Serves a WhatsApp client, on any path.
@@ -111,12 +183,7 @@ fn client(socket: WebSocket, Data(world): Data<&Arc<World>>) -> impl IntoRespons
         .on_upgrade(move |socket| connection::serve(world, socket))
 }
 
-async fn accept(
-    world: Arc<World>,
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    intake: mpsc::Sender<(Box<dyn Duplex>, SocketAddr, Scheme)>,
-) {
+async fn accept(world: Arc<World>, listener: TcpListener, intake: Intake) {
     loop {
         let accepted = tokio::select! {
             () = world.stop.cancelled() => return,
@@ -131,31 +198,13 @@ async fn accept(
                 continue;
             }
         };
-        let (tls, intake) = (tls.clone(), intake.clone());
+        let intake = intake.clone();
         let cuts = Arc::clone(&world.cuts);
         world.tasks.spawn(async move {
-            let opened = detect_tls(stream, remote, &cuts, tls);
-            if let Ok(Ok((io, scheme))) = tokio::time::timeout(OPENING_TIMEOUT, opened).await {
-                let _ = intake.send((io, remote, scheme)).await;
+            if stream.set_nodelay(true).is_ok() {
+                let stream = Cuttable::new(stream, remote, &cuts);
+                intake.take(stream, remote).await;
             }
         });
     }
-}
-
-/// Detects TLS and removes it.
-async fn detect_tls(
-    stream: TcpStream,
-    remote: SocketAddr,
-    cuts: &Arc<Cuts>,
-    tls: TlsAcceptor,
-) -> io::Result<(Box<dyn Duplex>, Scheme)> {
-    stream.set_nodelay(true)?;
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    let stream = Cuttable::new(stream, remote, cuts);
-    if first[0] == TLS_HANDSHAKE {
-        let stream = tls.accept(stream).await?;
-        return Ok((Box::new(stream), Scheme::HTTPS));
-    }
-    Ok((Box::new(stream), Scheme::HTTP))
 }

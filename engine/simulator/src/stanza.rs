@@ -1,11 +1,17 @@
 //! Helpers to read and write binary XML.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, NodeContent, SERVER_JID};
+use wacore_binary::{Jid, Node, NodeContent, Server};
 
 /// Starts a node.
 pub(crate) fn el(tag: &'static str) -> NodeBuilder {
     NodeBuilder::new(tag)
+}
+
+/// Returns the address of the server itself: an address without a user. It must not be written as
+/// text. Some clients ignore a stanza whose `from` is not an address.
+pub(crate) fn server() -> Jid {
+    Jid::new("", Server::Pn)
 }
 
 /// Returns an attribute as text.
@@ -40,7 +46,7 @@ pub(crate) fn child_key(node: &Node, tag: &str) -> Option<[u8; 32]> {
 /// Returns a successful reply to the IQ with this id.
 pub(crate) fn result(id: &str, children: Vec<Node>) -> Node {
     let iq = el("iq")
-        .attr("from", SERVER_JID)
+        .attr("from", server())
         .attr("type", "result")
         .attr("id", id);
     if children.is_empty() {
@@ -53,7 +59,7 @@ pub(crate) fn result(id: &str, children: Vec<Node>) -> Node {
 /// Returns an error reply to the IQ with this id.
 pub(crate) fn refusal(id: &str, code: u16, reason: &'static str) -> Node {
     el("iq")
-        .attr("from", SERVER_JID)
+        .attr("from", server())
         .attr("type", "error")
         .attr("id", id)
         .children([el("error").attr("code", code).attr("text", reason).build()])
@@ -83,12 +89,35 @@ pub(crate) fn notification(
     id: String,
     now: u64,
 ) -> NodeBuilder {
-    let out = el("notification")
+    el("notification")
         .attr("type", kind)
         .attr("id", id)
-        .attr("t", now);
-    match from {
-        Some(jid) => out.attr("from", jid),
-        None => out.attr("from", SERVER_JID),
+        .attr("t", now)
+        .attr("from", from.unwrap_or_else(server))
+}
+
+/// Returns `<ib>`, information from the server that needs no answer.
+pub(crate) fn information(child: Node) -> Node {
+    el("ib").attr("from", server()).children([child]).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_s_address_is_an_address_and_not_text() {
+        // JID_PAIR, no user, and the token of `s.whatsapp.net`.
+        let address = [250, 0, 3];
+        for node in [
+            result("1", Vec::new()),
+            refusal("1", 404, "item-not-found"),
+            notification("devices", None, "1".to_owned(), 0).build(),
+            information(el("offline").build()),
+        ] {
+            let bytes = wacore_binary::marshal(&node).unwrap();
+            let from = bytes.windows(3).any(|window| window == address);
+            assert!(from, "{node:?}: {bytes:?}");
+        }
     }
 }

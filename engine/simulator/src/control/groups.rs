@@ -10,15 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::{CallResult, WorldData, bad, known_group, make, missing, number, parse};
-use crate::group::members::{self, NewGroup};
+use crate::group::members::{self, GroupChange, MEMBERS, NewGroup, SUBJECT};
 use crate::state::address::{Pn, plus};
 use crate::state::group::AddressingMode;
 use crate::state::world::World;
-
-/// The longest subject, in bytes.
-const SUBJECT: usize = 400;
-/// The most members of one group, as in WhatsApp.
-const MEMBERS: usize = 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,9 +98,14 @@ pub(super) async fn change(
 ) -> CallResult<Response> {
     let body: ChangeBody = parse(body).await?;
     let id = known_group(world, &group)?;
-    let (add, remove) = (phones(world, &body.add)?, phones(world, &body.remove)?);
-    if !members::change(world, &id, &add, &remove) {
-        return Err(missing("no such group"));
+    let changes = [
+        GroupChange::Add(phones(world, &body.add)?),
+        GroupChange::Remove(phones(world, &body.remove)?),
+    ];
+    for change in &changes {
+        if !members::change(world, &id, None, change) {
+            return Err(missing("no such group"));
+        }
     }
     Ok(Json(json!({})).into_response())
 }

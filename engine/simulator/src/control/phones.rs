@@ -14,7 +14,7 @@ use crate::stanza::notification;
 use crate::state::account::Account;
 use crate::state::address::{Address, Pn, plus};
 use crate::state::pairing::LinkedDevice;
-use crate::{pair_code, pairing};
+use crate::{iq, pair_code, pairing};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +30,8 @@ struct PhoneBody {
     spellings: Option<Vec<String>>,
     verified_name: Option<String>,
     picture: Option<String>,
+    about: Option<String>,
+    demands_token: Option<bool>,
 }
 
 #[handler]
@@ -79,6 +81,7 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
     script.reads = body.reads.unwrap_or(script.reads);
     script.shows_number = body.shows_number.unwrap_or(script.shows_number);
     script.echo_delay_ms = body.echo_delay_ms.unwrap_or(script.echo_delay_ms);
+    account.demands_token = body.demands_token.unwrap_or(account.demands_token);
     if let Some(online) = body.online {
         account.set_online(online);
     }
@@ -86,6 +89,10 @@ pub(super) async fn put_phone(Data(world): WorldData<'_>, body: Body) -> CallRes
         rename(account, name, id, now);
     }
     let reply = json!({ "phone": plus(&pn), "lid": account.jid(Server::Lid, 0).to_string() });
+    drop(state);
+    if let Some(about) = body.about {
+        iq::about::change(world, &Address { pn, device: 0 }, about);
+    }
     Ok(Json(reply).with_status(StatusCode::CREATED).into_response())
 }
 
@@ -131,10 +138,12 @@ pub(super) fn get_phone(
         "phone": plus(&pn),
         "lid": account.jid(Server::Lid, 0).to_string(),
         "name": account.script.name,
+        "about": account.about,
         "echo": account.script.echo,
         "reads": account.script.reads,
         "shows_number": account.script.shows_number,
         "echo_delay_ms": account.script.echo_delay_ms,
+        "demands_token": account.demands_token,
         "online": phone.is_some_and(|device| device.active),
         "queued": phone.map_or(0, |device| device.queue.len()),
         "devices": devices,

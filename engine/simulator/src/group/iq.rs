@@ -1,22 +1,23 @@
-//! `w:g2`: requests about groups and their members. Only the control API changes groups. A client
-//! that is not a member is refused with 403, an unknown group with 404 (whatsmeow, `getGroupInfo`).
+//! `w:g2`: requests about groups and their members. A client that is not a member is refused with
+//! 403, an unknown group with 404 (whatsmeow, `getGroupInfo`).
+
+use std::sync::Arc;
 
 use wacore_binary::Node;
 
+use super::change;
 use crate::iq::request::IqRequest;
 use crate::stanza::{self, el};
 use crate::state::address::Address;
 use crate::state::world::World;
 
 /// Answers a `w:g2` request.
-pub(crate) fn answer(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
+pub(crate) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
     match (request.kind.as_str(), request.tag()) {
         ("get", "participating") => participating(world, from, &request.id),
         ("get", "query") => query(world, from, request),
         ("get", _) => stanza::refusal(&request.id, 400, "bad-request"),
-        // Requests that change a group are not supported. The client gets an error rather than a
-        // false success.
-        _ => stanza::refusal(&request.id, 403, "forbidden"),
+        _ => change::answer(world, from, request),
     }
 }
 

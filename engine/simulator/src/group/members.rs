@@ -10,6 +10,11 @@ use crate::state::address::Pn;
 use crate::state::group::{AddressingMode, Group, GroupId};
 use crate::state::world::{State, World};
 
+/// The longest subject, in bytes.
+pub(crate) const SUBJECT: usize = 400;
+/// The most members of one group, as in WhatsApp.
+pub(crate) const MEMBERS: usize = 1024;
+
 /// The settings of a new group.
 pub(crate) struct NewGroup {
     pub(crate) subject: String,
@@ -17,6 +22,15 @@ pub(crate) struct NewGroup {
     pub(crate) creator: Pn,
     pub(crate) members: Vec<Pn>,
     pub(crate) admins: Vec<Pn>,
+}
+
+/// A change of a group.
+pub(crate) enum GroupChange {
+    Add(Vec<Pn>),
+    Remove(Vec<Pn>),
+    Promote(Vec<Pn>),
+    Demote(Vec<Pn>),
+    Subject(String),
 }
 
 /// Makes a group.
@@ -38,42 +52,78 @@ pub(crate) fn create(world: &World, new: NewGroup) -> GroupId {
     let made = state.group_node(&group);
     let made = el("create").children([made]).build();
     let members: Vec<Pn> = group.members.keys().cloned().collect();
-    notify_members(&mut state, &group, &members, made, world.clock.seconds());
+    let creator = Arc::clone(&group.creator);
+    let now = world.clock.seconds();
+    notify(&mut state, &group, &creator, &members, made, now);
     id
 }
 
-/// Adds and removes members. Returns `false` if the group does not exist.
-pub(crate) fn change(world: &World, id: &str, add: &[Pn], remove: &[Pn]) -> bool {
+/// Changes a group in somebody's name, or in its creator's. Notifies all members, also those that
+/// were removed. Returns `false` if the group does not exist.
+pub(crate) fn change(world: &World, id: &str, by: Option<&Pn>, change: &GroupChange) -> bool {
     let now = world.clock.seconds();
     let mut state = world.state();
     let Some(group) = state.groups.get_mut(id) else {
         return false;
     };
     let mut told: Vec<Pn> = group.members.keys().cloned().collect();
-    for pn in add {
-        group.members.entry(Arc::clone(pn)).or_insert(false);
-        told.push(Arc::clone(pn));
-    }
-    for pn in remove {
-        group.members.remove(pn);
-    }
+    apply(group, change);
+    told.extend(group.members.keys().cloned());
     told.sort();
     told.dedup();
     let group = group.clone();
-    for (tag, who) in [("add", add), ("remove", remove)] {
-        if who.is_empty() {
-            continue;
-        }
-        let members = who.iter().filter_map(|pn| state.member_node(&group, pn));
-        let action = el(tag).children(members.collect::<Vec<_>>()).build();
-        notify_members(&mut state, &group, &told, action, now);
+    let by = by.unwrap_or(&group.creator);
+    if let Some(action) = action(&state, &group, by, change, now) {
+        notify(&mut state, &group, by, &told, action, now);
     }
     true
 }
 
-/// Notifies all devices of these accounts of a change that the group's creator made.
-fn notify_members(state: &mut State, group: &Group, accounts: &[Pn], action: Node, now: u64) {
-    let Some(by) = state.member_jid(group, &group.creator, 0) else {
+fn apply(group: &mut Group, change: &GroupChange) {
+    match change {
+        GroupChange::Add(who) => {
+            for pn in who {
+                group.members.entry(Arc::clone(pn)).or_insert(false);
+            }
+        }
+        GroupChange::Remove(who) => group.members.retain(|pn, _| !who.contains(pn)),
+        GroupChange::Promote(who) => set_admin(group, who, true),
+        GroupChange::Demote(who) => set_admin(group, who, false),
+        GroupChange::Subject(subject) => group.subject.clone_from(subject),
+    }
+}
+
+fn set_admin(group: &mut Group, who: &[Pn], admin: bool) {
+    for pn in who {
+        if let Some(known) = group.members.get_mut(pn) {
+            *known = admin;
+        }
+    }
+}
+
+/// Returns what a notification says about a change. Returns `None` if nobody is named.
+fn action(state: &State, group: &Group, by: &Pn, change: &GroupChange, now: u64) -> Option<Node> {
+    let (tag, who) = match change {
+        GroupChange::Add(who) => ("add", who),
+        GroupChange::Remove(who) => ("remove", who),
+        GroupChange::Promote(who) => ("promote", who),
+        GroupChange::Demote(who) => ("demote", who),
+        GroupChange::Subject(subject) => {
+            let node = el("subject")
+                .attr("subject", subject.as_str())
+                .attr("s_t", now)
+                .attr("s_o", state.member_jid(group, by, 0)?);
+            return Some(node.build());
+        }
+    };
+    let members = who.iter().filter_map(|pn| state.member_node(group, pn));
+    let members: Vec<Node> = members.collect();
+    (!members.is_empty()).then(|| el(tag).children(members).build())
+}
+
+/// Notifies all devices of these accounts of what one of them did.
+fn notify(state: &mut State, group: &Group, by: &Pn, accounts: &[Pn], action: Node, now: u64) {
+    let Some(by) = state.member_jid(group, by, 0) else {
         return;
     };
     let id = state.fresh_id();

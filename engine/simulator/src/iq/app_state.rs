@@ -4,17 +4,12 @@
 use std::sync::Arc;
 
 use wacore_binary::Node;
-use waproto::buffa::{Message, MessageField};
-use waproto::whatsapp::{SyncdPatch, SyncdVersion};
 
 use super::request::IqRequest;
 use crate::stanza::{self, el, notification};
 use crate::state::account::{Account, Collection};
 use crate::state::address::Address;
 use crate::state::world::World;
-
-/// The most patches kept of one collection. A device that is further behind gets only these.
-const PATCHES: usize = 1000;
 
 /// Stores the patches that the device pushed and returns those it does not have.
 pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) -> Node {
@@ -61,7 +56,7 @@ fn sync(name: &str, node: &Node, collection: &mut Collection) -> (Node, bool) {
                 .attr("version", collection.version);
             return (reply.children([error.build()]).build(), false);
         }
-        push(&patch, collection);
+        collection.push(&patch);
         return (reply.attr("version", collection.version).build(), true);
     }
     let missing = collection
@@ -85,23 +80,11 @@ fn sync(name: &str, node: &Node, collection: &mut Collection) -> (Node, bool) {
     )
 }
 
-fn push(patch: &[u8], collection: &mut Collection) {
-    collection.version += 1;
-    let numbered = SyncdPatch::decode_from_slice(patch).map(|mut patch| {
-        patch.version = MessageField::some(SyncdVersion {
-            version: Some(collection.version),
-        });
-        patch.encode_to_vec()
-    });
-    let patch = numbered.unwrap_or_else(|_| patch.to_vec());
-    collection.patches.push((collection.version, patch));
-    if collection.patches.len() > PATCHES {
-        collection.patches.remove(0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use waproto::buffa::Message as _;
+    use waproto::whatsapp::SyncdPatch;
+
     use super::*;
 
     fn pushed(version: u64) -> Node {

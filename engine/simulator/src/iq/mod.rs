@@ -1,7 +1,9 @@
 //! Requests (`<iq>`) from linked devices, one page for each kind.
 
+pub(crate) mod about;
 mod app_state;
 mod keys;
+mod picture;
 pub(crate) mod request;
 mod small;
 mod usync;
@@ -44,6 +46,11 @@ pub(crate) fn answer(world: &Arc<World>, from: &Address, node: &Node) -> NextSte
         ("usync", _) => NextStep::Reply(usync::answer(world, from, &request)),
         ("w:g2", _) => NextStep::Reply(group::iq::answer(world, from, &request)),
         ("w:sync:app:state", _) => NextStep::Reply(app_state::answer(world, from, &request)),
+        ("status", _) => NextStep::Reply(about::answer(world, from, &request)),
+        ("w:profile:picture", _) => NextStep::Reply(
+            picture::answer(world, from, &request)
+                .unwrap_or_else(|| small::answer(world, from, &request)),
+        ),
         _ => NextStep::Reply(small::answer(world, from, &request)),
     }
 }

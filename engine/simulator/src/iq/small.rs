@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use wacore_binary::{Jid, Node, Server};
+use wacore_binary::{Jid, Node};
 
 use super::request::IqRequest;
 use crate::media::FOLDERS;
-use crate::stanza::{self, el, notification};
+use crate::stanza::{self, el};
 use crate::state::address::Address;
-use crate::state::world::{State, World};
+use crate::state::world::World;
+use crate::tokens;
 
-/// WhatsApp Web's property `privacy_token_sending_on_all_1_on_1_messages` (wacore 0.7.0,
-/// `abprops`).
-const PRIVACY_TOKENS: u32 = 10_518;
+/// WhatsApp Web's properties `privacy_token_sending_on_all_1_on_1_messages` and
+/// `wa_nct_token_send_enabled` (wacore 0.7.0, `abprops`).
+const PRIVACY_TOKENS: [u32; 2] = [10_518, 24_941];
 /// `query_id` of WhatsApp Web's query for the reach-out time-lock (wacore 0.7.0, `mex_operations`).
 const TIMELOCK_QUERY: &str = "23983697327930364";
 /// The field of the answer (also in Baileys 7.0.0-rc14, `XWAPaths`).
@@ -21,12 +22,15 @@ const TIMELOCK_FIELD: &str = "xwa2_fetch_account_reachout_timelock";
 /// How many seconds a client may cache the answer about media hosts.
 const MEDIA_SECONDS: u32 = 3600;
 
-/// Returns the property that makes devices send a contact's privacy token with each message.
-fn privacy_tokens_on() -> Node {
-    el("prop")
-        .attr("config_code", PRIVACY_TOKENS)
-        .attr("config_value", "1")
-        .build()
+/// Returns the properties that make devices send a contact's privacy token with each message, or
+/// the token for first contacts.
+fn privacy_tokens_on() -> [Node; 2] {
+    PRIVACY_TOKENS.map(|code| {
+        el("prop")
+            .attr("config_code", code)
+            .attr("config_value", "1")
+            .build()
+    })
 }
 
 /// Answers a request. An unknown request, such as a ping, gets an empty result.
@@ -40,7 +44,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>
                 .attr("hash", "sim")
                 .attr("refresh", 86_400_u32)
                 .attr("refresh_id", 0_u8)
-                .children([privacy_tokens_on()])
+                .children(privacy_tokens_on())
                 .build(),
         ],
         ("blocklist", "get", _) => vec![el("list").build()],
@@ -137,31 +141,6 @@ fn issue_tokens(world: &Arc<World>, from: &Address, request: &IqRequest<'_>) {
     let mut state = world.state();
     for contact in contacts {
         let id = state.fresh_id();
-        issue_token(&mut state, from, &contact, id, now);
+        tokens::issue(&mut state, from, &contact, id, now);
     }
-}
-
-fn issue_token(
-    state: &mut State,
-    from: &Address,
-    contact: &Jid,
-    id: String,
-    now: u64,
-) -> Option<()> {
-    let pn = state.pn(contact)?;
-    state.exchange_tokens(&from.pn, &pn, now);
-    let sender = state.accounts.get(&from.pn)?.jid(Server::Lid, 0);
-    let account = state.accounts.get_mut(&pn)?;
-    let token = account.contacts.get(&from.pn)?.bytes.clone();
-    let token = el("token")
-        .attr("type", "trusted_contact")
-        .attr("t", now)
-        .attr("jid", account.jid(contact.server, 0))
-        .bytes(token);
-    let tokens = el("tokens").children([token.build()]).build();
-    let node = notification("privacy_token", Some(sender.clone()), id, now)
-        .attr("sender_lid", sender)
-        .children([tokens]);
-    account.send_to_devices(&Arc::new(node.build()), None, true);
-    Some(())
 }

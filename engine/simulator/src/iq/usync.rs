@@ -104,6 +104,10 @@ fn one(world: &Arc<World>, user: &Node, wanted: &UsyncQuery) -> Option<Node> {
             let lid = account.jid(Server::Lid, 0);
             children.push(el("lid").attr("val", lid).build());
         }
+        if wanted.tags.iter().any(|tag| tag == "status") && !account.about.is_empty() {
+            let about = account.about.as_bytes();
+            children.push(el("status").bytes(about).build());
+        }
         if wanted.devices {
             let signed = account.key_index_list(now, rng);
             children.push(devices(account, signed, now));

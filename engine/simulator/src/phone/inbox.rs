@@ -127,7 +127,7 @@ impl Phone {
 
     /// Handles keys, settings and history. If the stanza also carries a group message, its receipt
     /// is sent later.
-    fn nothing_to_show(&self, node: &Node, message: &Message) {
+    fn nothing_to_show(&mut self, node: &Node, message: &Message) {
         let goes_on = node
             .get_children_by_tag("enc")
             .any(|enc| stanza::text(enc, "type").as_deref() == Some("skmsg"));

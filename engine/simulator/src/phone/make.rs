@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::sync::mpsc;
 use wacore_binary::{Jid, Server};
 
@@ -48,13 +48,17 @@ pub(crate) fn create(world: &Arc<World>, pn: &Pn) -> anyhow::Result<bool> {
         pn: Arc::clone(pn),
         lid: state.free_lid(),
         script: Script::default(),
+        about: String::new(),
+        demands_token: false,
         orders,
         mailbox,
+        departures: 0,
         devices: [(0, primary(&keys))].into(),
         next_device: 1,
         app_state: BTreeMap::new(),
         timelock: TimeLock::default(),
         contacts: BTreeMap::new(),
+        token_salt: state.rng.random(),
         watchers: BTreeSet::new(),
         keys,
     };

@@ -1,5 +1,6 @@
 //! A scripted phone: device 0 of its account, a client of the server without a socket.
 
+mod app_state;
 mod echo;
 mod inbox;
 pub(crate) mod make;
@@ -20,6 +21,7 @@ use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use wacore_binary::Node;
 
+use self::app_state::AppStateKey;
 use self::outgoing::Outgoing;
 use self::sender_keys::SenderKeys;
 use self::signal::Signal;
@@ -56,6 +58,14 @@ pub(crate) struct Phone {
     pub(crate) screen: Screen,
     /// The phone's own messages, newest last.
     pub(crate) said: VecDeque<Outgoing>,
+    /// How often the phone has noticed that it went away.
+    departures: u64,
+    /// Receipts for when the phone is back.
+    held: Vec<Node>,
+    /// Messages that it handled before it went away, and whose receipts it sent when it was back.
+    late: HashSet<String>,
+    /// The key of the account's app state. It is made for the first linked device.
+    app_state_key: Option<AppStateKey>,
 }
 
 impl Phone {
@@ -75,9 +85,23 @@ impl Phone {
             seen_order: VecDeque::new(),
             screen: Screen::default(),
             said: VecDeque::new(),
+            departures: 0,
+            held: Vec::new(),
+            late: HashSet::new(),
+            app_state_key: None,
             own,
             rng,
         }
+    }
+
+    /// Returns whether the phone is connected, and has read its mailbox up to the last time that it
+    /// went away.
+    fn is_online(&self) -> bool {
+        let state = self.world.state();
+        state.accounts.get(&self.own.pn).is_some_and(|account| {
+            let phone = account.devices.get(&0);
+            account.departures == self.departures && phone.is_some_and(|phone| phone.active)
+        })
     }
 
     /// Acknowledges a stanza to the server.

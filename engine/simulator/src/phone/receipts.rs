@@ -16,7 +16,7 @@ const RETRIES: u8 = 5;
 
 impl Phone {
     /// Sends a receipt for a stanza. Without a `kind` it is a delivery receipt.
-    pub(super) fn receipt(&self, node: &Node, kind: Option<&'static str>) {
+    pub(super) fn receipt(&mut self, node: &Node, kind: Option<&'static str>) {
         let (Some(from), Some(id)) = (stanza::jid(node, "from"), stanza::text(node, "id")) else {
             return;
         };
@@ -27,20 +27,40 @@ impl Phone {
         if let Some(kind) = kind {
             receipt = receipt.attr("type", kind);
         }
-        self.send_receipt(&receipt.build());
+        self.send_receipt(receipt.build());
     }
 
-    fn send_receipt(&self, receipt: &Node) {
+    /// Sends a receipt. A phone that is away sends it when it is back.
+    fn send_receipt(&mut self, receipt: Node) {
+        if !self.is_online() {
+            self.held.push(receipt);
+            return;
+        }
         let read = FrameTime {
             at_ms: self.world.clock.millis(),
             wire_us: self.world.clock.micros(),
         };
-        receipts::receipt(&self.world, &self.own, receipt, read);
+        receipts::receipt(&self.world, &self.own, &receipt, read);
+    }
+
+    /// Sends the receipts that were held while the phone was away, if it is back.
+    pub(super) fn send_held(&mut self) {
+        if self.held.is_empty() || !self.is_online() {
+            return;
+        }
+        self.late.clear();
+        for receipt in std::mem::take(&mut self.held) {
+            let kind = stanza::text(&receipt, "type");
+            if matches!(kind.as_deref(), None | Some("retry")) {
+                self.late.extend(stanza::text(&receipt, "id"));
+            }
+            self.send_receipt(receipt);
+        }
     }
 
     /// Sends one receipt for several messages.
     pub(super) fn receipts_for(
-        &self,
+        &mut self,
         kind: &'static str,
         from: &Pn,
         group: Option<&GroupId>,
@@ -59,7 +79,7 @@ impl Phone {
             receipt = receipt.attr("participant", member);
         }
         let others = el("list").children(items).build();
-        self.send_receipt(&receipt.children([others]).build());
+        self.send_receipt(receipt.children([others]).build());
     }
 
     /// Returns where a receipt for a sender goes and, in a group, the sender that it names.
@@ -113,6 +133,6 @@ impl Phone {
             registration,
             el("keys").children(keys).build(),
         ]);
-        self.send_receipt(&receipt.build());
+        self.send_receipt(receipt.build());
     }
 }

@@ -19,12 +19,14 @@ impl Phone {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(mail) = letters.recv() => {
-                    if let Mail::Stanza(node) = mail {
-                        self.receive(&node).await;
+                    match mail {
+                        Mail::Stanza(node) => self.receive(&node).await,
+                        Mail::Bye(_) => self.departures += 1,
                     }
                 }
                 Some(order) = todo.recv() => self.run_order(order).await,
             }
+            self.send_held();
         }
     }
 
@@ -37,6 +39,7 @@ impl Phone {
                 group,
                 ids,
             } => self.receipts_for(kind, &from, group.as_ref(), &ids),
+            Order::Back => {}
             Order::Welcome(device) => welcome::welcome(self, device),
             Order::ReadChat { chat, shown } => {
                 let _ = shown.send(self.screen.chat(&chat));
@@ -44,7 +47,18 @@ impl Phone {
         }
     }
 
+    /// Returns whether a message that is delivered again needs no answer any more.
+    fn has_answered(&mut self, node: &Node) -> bool {
+        node.tag == "message"
+            && node.attrs.contains_key("offline")
+            && stanza::text(node, "id").is_some_and(|id| self.late.remove(&id))
+    }
+
     async fn receive(&mut self, node: &Node) {
+        // What the mailbox held when the phone went away is delivered again when it is back.
+        if !self.is_online() || self.has_answered(node) {
+            return;
+        }
         let kind = stanza::text(node, "type");
         match (node.tag.as_ref(), kind.as_deref()) {
             ("message", _) => self.message(node).await,

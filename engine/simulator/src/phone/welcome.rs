@@ -1,5 +1,6 @@
 //! What a phone sends a device that it has just linked: the key of the account's shared settings,
-//! and the history with the account's name and its contacts' privacy tokens.
+//! and the history with the account's name, its contacts' privacy tokens and the salt of its tokens
+//! for first contacts.
 
 use rand::RngExt;
 use wacore::messages::MessageUtils;
@@ -17,6 +18,7 @@ use waproto::whatsapp::{
 };
 
 use super::Phone;
+use super::app_state::AppStateKey;
 use super::outgoing::enc;
 use crate::routing;
 use crate::stanza::el;
@@ -27,8 +29,12 @@ const HISTORY: &str = "said long before the device was linked";
 
 /// Sends a new device the key and the history.
 pub(crate) fn welcome(phone: &mut Phone, number: u16) {
-    let share = key_share(phone);
+    let (key, is_new) = phone.app_state_key();
+    let share = key_share(phone, &key);
     send(phone, number, share);
+    if is_new {
+        phone.publish_salt(&key);
+    }
     let history = history(phone);
     send(phone, number, history);
 }
@@ -65,23 +71,21 @@ pub(super) fn send(phone: &mut Phone, number: u16, protocol: ProtocolMessage) {
     let _ = routing::fan_out(&phone.world, &phone.own, &node.build());
 }
 
-/// Returns a new key for the account's app state. Devices keep all keys that they were given.
-fn key_share(phone: &mut Phone) -> ProtocolMessage {
-    let (id, key): ([u8; 6], [u8; 32]) = (phone.rng.random(), phone.rng.random());
-    let now = i64::try_from(phone.world.clock.millis()).unwrap_or(i64::MAX);
+/// Returns the message that gives a device the key of the account's app state.
+fn key_share(phone: &mut Phone, key: &AppStateKey) -> ProtocolMessage {
     let data = AppStateSyncKeyData {
-        key_data: Some(key.to_vec()),
+        key_data: Some(key.data.to_vec()),
         fingerprint: MessageField::some(AppStateSyncKeyFingerprint {
             raw_id: Some(phone.rng.random()),
             current_index: Some(1),
             device_indexes: vec![0, 1],
         }),
-        timestamp: Some(now),
+        timestamp: Some(key.made_ms),
     };
     let share = AppStateSyncKeyShare {
         keys: vec![AppStateSyncKey {
             key_id: MessageField::some(AppStateSyncKeyId {
-                key_id: Some(id.to_vec()),
+                key_id: Some(key.id.to_vec()),
             }),
             key_data: MessageField::some(data),
         }],
@@ -122,6 +126,7 @@ fn contacts(phone: &Phone) -> HistorySync {
     let Some(own) = state.accounts.get(&phone.own.pn) else {
         return history;
     };
+    history.nct_salt = Some(own.token_salt.to_vec());
     // Without its own name, a device considers itself half set up and asks again at each login.
     history.pushnames.push(Pushname {
         id: Some(own.jid(Server::Pn, 0).to_string()),

@@ -10,7 +10,13 @@ use crate::state::account::Account;
 use crate::state::address::Address;
 
 /// Children of a message that are only for the server.
-const FOR_THE_SERVER: [&str; 4] = ["participants", "enc", "device-identity", "tctoken"];
+const FOR_THE_SERVER: [&str; 5] = [
+    "participants",
+    "enc",
+    "device-identity",
+    "tctoken",
+    "cstoken",
+];
 
 /// Returns the children of a copy: its ciphertexts, the sender's identity proof if a session
 /// begins, the verified name of a business, and all children that are for the recipient.

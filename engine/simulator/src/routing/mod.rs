@@ -8,9 +8,9 @@ use wacore_binary::{Jid, Node, Server};
 
 use self::copy::{copy_children, push_name};
 use crate::stanza::el;
-use crate::state::address::Address;
+use crate::state::address::{Address, Pn};
 use crate::state::world::{State, World};
-use crate::{group, stanza};
+use crate::{group, stanza, tokens};
 
 /// Delivers a copy to every addressed device. `Err` holds the error code: the recipient does not
 /// exist, or the sender is not in the group.
@@ -27,7 +27,7 @@ pub(crate) fn fan_out_at(world: &World, from: &Address, node: &Node, now: u64) -
     let mut state = world.state();
     let target = state.pn(&to).ok_or(404_u16)?;
     if target != from.pn {
-        state.exchange_tokens(&from.pn, &target, now);
+        exchange_tokens(&mut state, from, &target, now);
     }
     for (jid, ciphertexts) in copies(node, &to) {
         let Some(address) = state.address(&jid) else {
@@ -41,6 +41,20 @@ pub(crate) fn fan_out_at(world: &World, from: &Address, node: &Node, now: u64) -
         }
     }
     Ok(())
+}
+
+/// Gives both sides each other's privacy token. A phone that demands tokens tells the devices of the
+/// other side at once, so that they can answer.
+fn exchange_tokens(state: &mut State, from: &Address, to: &Pn, now: u64) {
+    let account = state.accounts.get(&from.pn);
+    let demands = account.is_some_and(|account| {
+        account.demands_token && from.device == 0 && !account.contacts.contains_key(to)
+    });
+    state.exchange_tokens(&from.pn, to, now);
+    if let Some(contact) = state.lid_of(to).filter(|_| demands) {
+        let id = state.fresh_id();
+        tokens::issue(state, from, &contact, id, now);
+    }
 }
 
 /// Returns the addressed devices and the ciphertexts for each.
@@ -74,8 +88,11 @@ fn copy(
     let account = state.accounts.get(&from.pn)?;
     let device = account.devices.get(&from.device)?;
     let kind = stanza::text(node, "type").unwrap_or_else(|| "text".to_owned());
+    // Between devices of one account, the sender is named by LID, whatever the recipient was named by.
+    let is_own = state.pn(to).as_ref() == Some(&from.pn);
+    let server = if is_own { Server::Lid } else { to.server };
     let mut out = el("message")
-        .attr("from", account.jid(to.server, from.device))
+        .attr("from", account.jid(server, from.device))
         .attr("id", stanza::text(node, "id")?)
         .attr("t", now)
         .attr("type", kind);
@@ -85,7 +102,7 @@ fn copy(
         }
     }
     let peer = stanza::text(node, "category").as_deref() == Some("peer");
-    if state.pn(to).as_ref() != Some(&from.pn) {
+    if !is_own {
         let (other, jid) = match to.server {
             Server::Lid => ("sender_pn", account.jid(Server::Pn, 0)),
             _ => ("sender_lid", account.jid(Server::Lid, 0)),

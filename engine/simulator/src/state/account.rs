@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wacore_binary::{Jid, Node, Server};
+use waproto::buffa::{Message, MessageField};
+use waproto::whatsapp::{SyncdPatch, SyncdVersion};
 
 use super::address::Pn;
 use super::device::{Device, DeviceConnection, Mail};
@@ -18,6 +20,27 @@ use super::phone_keys::PhoneKeys;
 pub(crate) struct Collection {
     pub(crate) version: u64,
     pub(crate) patches: Vec<(u64, Vec<u8>)>,
+}
+
+/// The most patches kept of one collection. A device that is further behind gets only these.
+const PATCHES: usize = 1000;
+
+impl Collection {
+    /// Adds a patch and numbers it.
+    pub(crate) fn push(&mut self, patch: &[u8]) {
+        self.version += 1;
+        let numbered = SyncdPatch::decode_from_slice(patch).map(|mut patch| {
+            patch.version = MessageField::some(SyncdVersion {
+                version: Some(self.version),
+            });
+            patch.encode_to_vec()
+        });
+        let patch = numbered.unwrap_or_else(|_| patch.to_vec());
+        self.patches.push((self.version, patch));
+        if self.patches.len() > PATCHES {
+            self.patches.remove(0);
+        }
+    }
 }
 
 /// How a scripted phone behaves.
@@ -70,12 +93,19 @@ pub(crate) struct Account {
     pub(crate) pn: Pn,
     pub(crate) lid: Pn,
     pub(crate) script: Script,
+    /// The text about itself that its contacts see.
+    pub(crate) about: String,
+    /// Refuses messages of accounts that show no privacy token, and does not let them see its
+    /// presence.
+    pub(crate) demands_token: bool,
     /// Keys of the phone. The server uses them to sign devices.
     pub(crate) keys: Arc<PhoneKeys>,
     /// Orders for the phone.
     pub(crate) orders: mpsc::Sender<Order>,
     /// Where stanzas for the phone go while it is online.
     pub(crate) mailbox: mpsc::Sender<Mail>,
+    /// How often the phone has gone away.
+    pub(crate) departures: u64,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) next_device: u16,
     pub(crate) app_state: BTreeMap<String, Collection>,
@@ -83,6 +113,8 @@ pub(crate) struct Account {
     /// The accounts that the phone has exchanged messages with, and the privacy token of each. A
     /// new device gets them.
     pub(crate) contacts: BTreeMap<Pn, PrivacyToken>,
+    /// The salt of the account's tokens for first contacts.
+    pub(crate) token_salt: [u8; 32],
     /// Accounts that subscribed to this account's presence.
     pub(crate) watchers: BTreeSet<Pn>,
 }
@@ -122,12 +154,16 @@ impl Account {
         if online == phone.active {
             return;
         }
-        phone.active = online;
-        phone.connection = online.then_some(connection);
-        if online {
-            for node in phone.queue.redeliver().0 {
-                phone.push(Mail::Stanza(node));
-            }
+        if !online {
+            // The phone drops what is in its mailbox before this mark. It is delivered again.
+            self.departures += u64::from(phone.disconnect(None));
+            return;
+        }
+        phone.active = true;
+        phone.connection = Some(connection);
+        let _ = self.orders.try_send(Order::Back);
+        for node in phone.queue.redeliver().0 {
+            phone.push(Mail::Stanza(node));
         }
     }
 

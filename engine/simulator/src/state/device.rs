@@ -1,12 +1,13 @@
 //! A device of an account, its keys on the server and its connection.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wacore_binary::Node;
 
+use super::address::Pn;
 use super::queue::Queue;
 
 /// What is sent to a device, over its socket or to the scripted phone.
@@ -59,7 +60,12 @@ pub(crate) struct Device {
     /// Whether the phone has sent it the keys and the history.
     pub(crate) welcomed: bool,
     pub(crate) push_name: String,
+    /// Typing notices of the last seconds, by sender, for a device that is away.
+    typing: BTreeMap<Pn, (u64, Arc<Node>)>,
 }
+
+/// How long a typing notice is worth showing, in microseconds.
+const TYPING_MICROS: u64 = 10_000_000;
 
 impl Device {
     /// Returns a device without keys and without a connection.
@@ -77,6 +83,7 @@ impl Device {
             queue: Queue::default(),
             welcomed: false,
             push_name: String::new(),
+            typing: BTreeMap::new(),
         }
     }
 
@@ -87,6 +94,27 @@ impl Device {
         if keep {
             self.queue.keep(node, sent);
         }
+    }
+
+    /// Sends a typing notice, or holds it for its short life if the device is away. Only a sender's
+    /// last notice is held.
+    pub(crate) fn show_typing(&mut self, from: &Pn, node: Arc<Node>, now: u64) {
+        if self.active && self.push(Mail::Stanza(Arc::clone(&node))) {
+            return;
+        }
+        self.typing
+            .retain(|_, (at, _)| now.saturating_sub(*at) < TYPING_MICROS);
+        self.typing.insert(Arc::clone(from), (now, node));
+    }
+
+    /// Returns the held typing notices that are still worth showing, oldest first.
+    pub(crate) fn take_typing(&mut self, now: u64) -> Vec<Arc<Node>> {
+        let held = std::mem::take(&mut self.typing).into_values();
+        let mut held: Vec<_> = held
+            .filter(|(at, _)| now.saturating_sub(*at) < TYPING_MICROS)
+            .collect();
+        held.sort_by_key(|(at, _)| *at);
+        held.into_iter().map(|(_, node)| node).collect()
     }
 
     /// Passes mail to the connection. Returns `false` if there is none, or if it is full.
@@ -110,5 +138,25 @@ impl Device {
         self.connection = None;
         self.active = false;
         had
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::el;
+
+    #[test]
+    fn a_held_typing_notice_has_a_short_life_and_one_sender_has_one() {
+        let mut device = Device::new(1, None);
+        let (ada, bob): (Pn, Pn) = ("491510000001".into(), "491510000002".into());
+        let notice = |id: u8| Arc::new(el("chatstate").attr("id", id).build());
+        device.show_typing(&ada, notice(1), 0);
+        device.show_typing(&bob, notice(2), 1);
+        device.show_typing(&ada, notice(3), 2);
+        assert_eq!(device.take_typing(10), [notice(2), notice(3)]);
+        assert!(device.take_typing(10).is_empty(), "each is sent once");
+        device.show_typing(&ada, notice(4), 0);
+        assert!(device.take_typing(TYPING_MICROS).is_empty(), "too old");
     }
 }

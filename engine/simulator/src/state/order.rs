@@ -19,6 +19,8 @@ pub(crate) enum Order {
         group: Option<GroupId>,
         ids: Vec<String>,
     },
+    /// The phone is back: send what was held.
+    Back,
     /// Send a newly linked device what it needs.
     Welcome(u16),
     /// Return the messages on the screen in a chat.

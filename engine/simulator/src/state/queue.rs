@@ -92,7 +92,7 @@ impl Preview {
             .attr("appdata", 0_u8)
             .attr("call", 0_u8)
             .build();
-        stanza::el("ib").children([preview]).build()
+        stanza::information(preview)
     }
 
     /// Returns the total number of stanzas.

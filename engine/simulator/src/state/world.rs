@@ -16,6 +16,7 @@ use super::account::{Account, PrivacyToken};
 use super::address::plus;
 use super::address::{Address, Pn};
 use super::bundle::Bundle;
+use super::chat::Chat;
 use super::clock::Clock;
 use super::cuts::Cuts;
 use super::faults::Faults;
@@ -25,6 +26,7 @@ use super::ledger::{Entry, EntryKind, Ledger};
 use super::media_store::MediaStore;
 use super::pairing::Pairing;
 use super::passes::Passes;
+use super::picture::Picture;
 use super::stats::Stats;
 use crate::certs::NoiseIdentity;
 
@@ -59,6 +61,8 @@ pub(crate) struct State {
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
+    /// The profile pictures that devices have set.
+    pub(crate) pictures: HashMap<Chat, Picture>,
     /// The passes that devices upload media with.
     pub(crate) passes: Passes,
     pub(crate) rng: StdRng,
@@ -97,6 +101,7 @@ impl World {
                 spellings: HashMap::new(),
                 pairings: HashMap::new(),
                 groups: BTreeMap::new(),
+                pictures: HashMap::new(),
                 passes: Passes::default(),
                 rng: made.rng,
             }),

@@ -173,6 +173,31 @@ impl Library {
         }
     }
 
+    /// Waits until the device has the salt of its account's tokens for first contacts.
+    pub(crate) async fn has_salt(&self) {
+        let known = async {
+            let store = self.client.persistence_manager();
+            while store.get_device_snapshot().nct_salt.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, known).await;
+        waited.expect("the salt in time");
+    }
+
+    /// Waits until the device has the privacy token of a contact.
+    pub(crate) async fn has_token_of(&self, lid: &str) {
+        let lid: Jid = lid.parse().unwrap();
+        let known = async {
+            let store = self.client.persistence_manager().backend();
+            while store.get_tc_token(&lid.user).await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, known).await;
+        waited.expect("the token in time");
+    }
+
     /// Returns the next message that is not the account's own.
     pub(crate) async fn next(&mut self) -> InboundMessage {
         let foreign = |message: &InboundMessage| !message.info.source.is_from_me;

@@ -142,12 +142,17 @@ async fn a_new_device_is_sent_keys_and_history_once() {
         let upload = NodeBuilder::new("list").children([]);
         companion.ask("encrypt", "set", upload.build()).await;
     }
-    for _ in 0..2 {
-        let message = companion.expect("message").await;
-        assert_eq!(attr(&message, "category"), "peer");
-        companion.acknowledge(&message).await;
+    // The key, the salt that it encrypts in the app state, and the history.
+    for tag in ["message", "notification", "message"] {
+        let stanza = companion.expect(tag).await;
+        let (key, value) = match tag {
+            "message" => ("category", "peer"),
+            _ => ("type", "server_sync"),
+        };
+        assert_eq!(attr(&stanza, key), value);
+        companion.acknowledge(&stanza).await;
     }
-    // A third message would wait for an acknowledgement.
+    // Another message would wait for an acknowledgement.
     let wait = async {
         while sim.get("/phones/491510000001").await["devices"][0]["queued"] != 0 {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure here fails the test")]
 
+mod away;
 mod code;
 mod control;
 mod delivery;
@@ -12,5 +13,8 @@ mod library;
 mod linking;
 mod media;
 mod presence;
+mod profile;
 mod raw;
 mod sim;
+mod tokens;
+mod tunnel;

@@ -10,7 +10,7 @@ use wacore::pair::{DeviceState, PairUtils};
 use wacore::store::Device;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::consts::{NOISE_PATTERN_XX, WA_CONN_HEADER};
-use wacore_binary::{Jid, Node, NodeContent};
+use wacore_binary::{Jid, Node, NodeContent, NodeValue};
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::{HandshakeUtils, NoiseCipher, NoiseHandshake};
 use waproto::buffa::Message as _;
@@ -53,12 +53,20 @@ impl Companion {
 
     /// Connects and does the handshake: pairs, or logs in if the device is linked.
     pub(crate) async fn connect(&mut self) {
-        let (mut socket, _) = ClientBuilder::new()
-            .uri(&self.url)
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
+        let client = ClientBuilder::new().uri(&self.url).unwrap();
+        let (socket, _) = client.connect().await.unwrap();
+        self.shake_hands(socket).await;
+    }
+
+    /// Does what [`Self::connect`] does, over an open stream.
+    pub(crate) async fn connect_over(&mut self, stream: TcpStream) {
+        let client = ClientBuilder::new().uri(&self.url).unwrap();
+        let stream = MaybeTlsStream::Plain(stream);
+        let (socket, _) = client.connect_on(stream).await.unwrap();
+        self.shake_hands(socket).await;
+    }
+
+    async fn shake_hands(&mut self, mut socket: Socket) {
         let ephemeral = KeyPair::generate(&mut rand::make_rng::<rand::rngs::StdRng>());
         let public = ephemeral.public_key.public_key_bytes();
         let hello = HandshakeUtils::build_client_hello(public).encode_to_vec();
@@ -133,7 +141,9 @@ impl Companion {
                 wire.received += 1;
                 let plain = wacore_binary::util::unpack(&frame).unwrap();
                 let node = wacore_binary::marshal::unmarshal_ref(&plain).unwrap();
-                return Some(node.to_owned());
+                let node = node.to_owned();
+                addresses_are_addresses(&node);
+                return Some(node);
             }
         }
     }
@@ -306,6 +316,11 @@ impl Companion {
 
     /// Sends a message whose ciphertext cannot be decrypted.
     pub(crate) async fn send_message(&mut self, to: &str, id: &str) {
+        self.send_message_with(to, id, None).await;
+    }
+
+    /// Does what [`Self::send_message`] does, with one more child in the stanza.
+    pub(crate) async fn send_message_with(&mut self, to: &str, id: &str, more: Option<Node>) {
         let to = Jid::pn(to.trim_start_matches('+'));
         let enc = NodeBuilder::new("enc")
             .attr("v", "2")
@@ -319,7 +334,7 @@ impl Companion {
             .attr("to", to)
             .attr("id", id.to_owned())
             .attr("type", "text")
-            .children([participants.build()]);
+            .children([participants.build()].into_iter().chain(more));
         self.send(message.build()).await;
     }
 }
@@ -327,6 +342,19 @@ impl Companion {
 pub(crate) fn attr(node: &Node, key: &str) -> String {
     let value = node.attrs.get(key);
     value.map_or_else(String::new, |value| value.as_str().into_owned())
+}
+
+/// Checks that no attribute holds an address as text. Some clients ignore such a stanza.
+fn addresses_are_addresses(node: &Node) {
+    for (key, value) in node.attrs.iter() {
+        if let NodeValue::String(text) = value {
+            let address = text.contains('.') && text.parse::<Jid>().is_ok();
+            assert!(!address, "{key} is text in {node:?}");
+        }
+    }
+    for child in node.children().unwrap_or_default() {
+        addresses_are_addresses(child);
+    }
 }
 
 fn framed(payload: &[u8]) -> Vec<u8> {

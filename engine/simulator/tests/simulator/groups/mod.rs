@@ -1,5 +1,6 @@
 //! Groups, with the library as one of the members, and their stanzas.
 
+mod changes;
 mod members;
 mod odd;
 mod refusals;

@@ -127,7 +127,12 @@ async fn a_query_of_the_wrong_kind_is_refused() -> Result<()> {
             for value in wrong {
                 let path = format!("{}?{name}={value}", operation.path);
                 let reply = operation.call(&world, &path, None).await?;
-                let codes = ["validation_failed", "invalid_id", "invalid_cursor"];
+                let codes = [
+                    "validation_failed",
+                    "invalid_id",
+                    "invalid_cursor",
+                    "invalid_phone",
+                ];
                 refused(&reply, &codes, &path);
                 tried += 1;
             }

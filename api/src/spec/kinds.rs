@@ -189,6 +189,10 @@ const RECEIVED: [(&str, &str, &str); 19] = [
 pub(super) fn received(event: &Value) -> Value {
     let examples = RECEIVED.iter().map(|(name, summary, schema)| {
         let mut event = event.clone();
+        if *name == "text" {
+            let example = json!({ "summary": summary, "value": event });
+            return ((*name).to_owned(), example);
+        }
         let message = &mut event["data"]["message"];
         let kind = match *name {
             "after_an_ad" => "text",

@@ -55,11 +55,11 @@ impl NoRecipient {
 
 fn parse(text: &str) -> Result<To, NoRecipient> {
     let text = text.trim();
-    let server = text.rsplit_once('@').map(|(_, server)| server);
-    let other = match server.map(str::to_ascii_lowercase).as_deref() {
-        Some("newsletter" | "broadcast" | "call") => return Err(NoRecipient::Unsupported),
-        Some("lid") => lid(text).map(To::Lid),
-        Some("g.us") => Group::parse(text).map(To::Group),
+    let server = text.rfind('@').map(|at| text[at..].to_ascii_lowercase());
+    let other = match server.as_deref() {
+        Some("@newsletter" | "@broadcast" | "@call") => return Err(NoRecipient::Unsupported),
+        Some("@lid") => lid(text).map(To::Lid),
+        Some("@g.us") => Group::parse(text).map(To::Group),
         _ => ContactId::parse(text).ok().map(To::Contact),
     };
     let person = || phone(text).map(To::Phone).map_err(NoRecipient::Phone);

@@ -196,7 +196,7 @@ async fn fidelity_an_endpoint_may_want_messages_as_they_came(backing: Backing) -
     wants.trust(made["secret"].as_str().context("a secret")?);
     let pictured = image("look")
         .bytes(8, &[7; 32])
-        .bytes(11, &[255, 254])
+        .bytes(9, &[255, 254])
         .bytes(16, &[1; 90]);
     world
         .simulator

@@ -22,6 +22,7 @@ const CONTACT: &str = "+4915199000001";
 /// What is in the path of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
+    Contact,
     Key,
     Media,
     Message,
@@ -52,6 +53,10 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("fetch_media", Of::Media, "not_found"),
     ("list_messages", Of::None, ""),
     ("list_chats", Of::None, ""),
+    ("list_contacts", Of::None, ""),
+    ("read_contact", Of::Contact, "not_found"),
+    ("change_contact", Of::Contact, "not_found"),
+    ("read_contact_avatar", Of::Contact, "not_found"),
     ("normalise_phone_number", Of::None, ""),
     ("send_message", Of::None, ""),
     ("read_message", Of::Message, "not_found"),
@@ -168,6 +173,7 @@ impl Owned {
         world.simulator.phone(CONTACT, Phone::default()).await?;
         let message = api.send(&session, CONTACT, "ours").await?.id;
         api.message_at(&message, "delivered").await?;
+        let contact = api.whole_message(&message).await?["contact_id"].clone();
         let (endpoint, _) = api.create_endpoint("http://127.0.0.1:9/hook", &[]).await?;
         let offline = api.create_session("offline").await?.id;
         let delivery = a_delivery(api, &offline).await?;
@@ -179,6 +185,7 @@ impl Owned {
         let id =
             |value: &Value| Ok::<_, anyhow::Error>(value.as_str().context("an id")?.to_owned());
         Ok(Self(BTreeMap::from([
+            (Of::Contact, id(&contact)?),
             (Of::Key, id(&keys["data"][0]["id"])?),
             (Of::Media, id(&file["id"])?),
             (Of::Message, message),
@@ -191,7 +198,11 @@ impl Owned {
 }
 
 async fn ask(api: &Api, operation: &Operation, id: &str, body: Option<&Value>) -> Result<Reply> {
-    let path = operation.path.replace("{id}", id);
+    let mut path = operation.path.replace("{id}", id);
+    if path.ends_with("/avatar") {
+        let session = api.sessions().await?.pop().context("a session")?.id;
+        path = format!("{path}?session_id={session}");
+    }
     let path = path.replace("{key_id}", "key_01kaq6h3zve9qbw4r2t8n5c7xd");
     let mut request = api.request(operation.method.clone(), &path);
     if let Some(body) = body {
@@ -204,6 +215,7 @@ async fn neighbour_asks_every_operation_with_foreign_ids(backing: Backing) -> Re
     let world = World::with(backing, Setup::quick()).await?;
     let ours = Owned::by(&world).await?;
     let theirs = world.admin.tenant("Globex").await?;
+    theirs.create_session("offline").await?;
     let operations = operations(&world).await?;
     let listed: BTreeSet<_> = OPERATIONS.iter().map(|(id, ..)| *id).collect();
     let known: BTreeSet<_> = operations.keys().map(String::as_str).collect();
@@ -242,6 +254,7 @@ async fn untouched(world: &World, ours: &Owned) -> Result<()> {
     assert_eq!(world.api.session(session).await?.state, "connected");
     for (path, of) in [
         ("/v1/messages/", Of::Message),
+        ("/v1/contacts/", Of::Contact),
         ("/v1/media/", Of::Media),
         ("/v1/webhook-endpoints/", Of::Endpoint),
         ("/v1/webhook-deliveries/", Of::Delivery),

@@ -18,32 +18,57 @@ pub(crate) struct Address {
     pub(crate) sealed: Vec<u8>,
 }
 
+macro_rules! found {
+    () => {
+        "SELECT m.id, m.phone_mac, m.lid_mac, m.canonical_at FROM contact c \
+         JOIN contact m ON m.id = coalesce(c.merged_into, c.id) WHERE c.org_id = $1"
+    };
+}
+
 /// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
 /// one person. The one with the phone comes first; another spelling of a phone leads to its contact. On PostgreSQL the lock
-/// keeps them from being erased until the transaction ends, because a message is about to name them.
+/// keeps them from being erased until the transaction ends, because a message is about to name them. Who may learn a name
+/// locks more from the start: if two transactions that hold the small lock both learned one, they would wait for each other.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
     phone_mac: Option<[u8; 32]>,
     lid_mac: Option<[u8; 32]>,
 ) -> Result<Vec<ContactMatch>, sqlx::Error> {
-    const FIND: &str = "SELECT m.id, m.phone_mac, m.lid_mac, m.canonical_at FROM contact c \
-         JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
-         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $3) \
-         ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2";
-    const FIND_LOCKED: &str = "SELECT m.id, m.phone_mac, m.lid_mac, m.canonical_at FROM contact c \
-         JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
-         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $3) \
-         ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2 FOR KEY SHARE";
-    let mut found: Vec<ContactMatch> = sqlx::query_as(match tx.dialect() {
-        Dialect::Sqlite => FIND,
-        Dialect::Postgres => FIND_LOCKED,
-    })
-    .bind(org.to_string())
-    .bind(phone_mac.map(|mac| mac.to_vec()))
-    .bind(lid_mac.map(|mac| mac.to_vec()))
-    .fetch_all(tx.conn())
-    .await?;
+    const FIND: &str = concat!(
+        found!(),
+        " AND (c.phone_mac = $2 OR c.lid_mac = $3) ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2"
+    );
+    const WHOLE: &str = concat!(
+        found!(),
+        " AND c.phone_mac = $2 AND m.lid_mac = $3 LIMIT 1 FOR KEY SHARE"
+    );
+    let statements: &[&'static str] = match (tx.dialect(), phone_mac.zip(lid_mac)) {
+        (Dialect::Sqlite, _) => &[FIND],
+        (Dialect::Postgres, None) => &[concat!(
+            found!(),
+            " AND (c.phone_mac = $2 OR c.lid_mac = $3) LIMIT 1 FOR KEY SHARE"
+        )],
+        (Dialect::Postgres, Some(_)) => &[
+            WHOLE,
+            concat!(
+                found!(),
+                " AND (c.phone_mac = $2 OR c.lid_mac = $3) ORDER BY CASE WHEN c.phone_mac = $2 THEN 0 ELSE 1 END LIMIT 2 FOR UPDATE"
+            ),
+        ],
+    };
+    let mut found: Vec<ContactMatch> = Vec::new();
+    for statement in statements {
+        found = sqlx::query_as(*statement)
+            .bind(org.to_string())
+            .bind(phone_mac.map(|mac| mac.to_vec()))
+            .bind(lid_mac.map(|mac| mac.to_vec()))
+            .fetch_all(tx.conn())
+            .await?;
+        if !found.is_empty() {
+            break;
+        }
+    }
     found.dedup_by_key(|contact| contact.id);
     Ok(found)
 }

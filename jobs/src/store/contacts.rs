@@ -18,7 +18,8 @@ pub(crate) struct Address {
 
 /// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
 /// one person. The one with the phone comes first. On PostgreSQL the lock keeps them from being erased until the
-/// transaction ends, because a message is about to name them.
+/// transaction ends, because a message is about to name them. Who may learn a name locks more from the start: if two
+/// transactions that hold the small lock both learned one, they would wait for each other.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,
@@ -27,17 +28,30 @@ pub(crate) async fn find(
 ) -> Result<Vec<ContactMatch>, sqlx::Error> {
     const FIND: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
          ORDER BY phone_mac IS NULL, id LIMIT 2";
-    const FIND_LOCKED: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
-         ORDER BY phone_mac IS NULL, id LIMIT 2 FOR KEY SHARE";
-    sqlx::query_as(match tx.dialect() {
-        Dialect::Sqlite => FIND,
-        Dialect::Postgres => FIND_LOCKED,
-    })
-    .bind(org.to_string())
-    .bind(phone_mac.map(|mac| mac.to_vec()))
-    .bind(lid_mac.map(|mac| mac.to_vec()))
-    .fetch_all(tx.conn())
-    .await
+    const WHOLE: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND phone_mac = $2 AND lid_mac = $3 \
+         FOR KEY SHARE";
+    const BY_ONE: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
+         FOR KEY SHARE";
+    const TO_LEARN: &str = "SELECT id, phone_mac, lid_mac FROM contact WHERE org_id = $1 AND (phone_mac = $2 OR lid_mac = $3) \
+         ORDER BY phone_mac IS NULL, id LIMIT 2 FOR UPDATE";
+    let statements: &[&'static str] = match (tx.dialect(), phone_mac.zip(lid_mac)) {
+        (Dialect::Sqlite, _) => &[FIND],
+        (Dialect::Postgres, None) => &[BY_ONE],
+        (Dialect::Postgres, Some(_)) => &[WHOLE, TO_LEARN],
+    };
+    let mut found = Vec::new();
+    for statement in statements {
+        found = sqlx::query_as(*statement)
+            .bind(org.to_string())
+            .bind(phone_mac.map(|mac| mac.to_vec()))
+            .bind(lid_mac.map(|mac| mac.to_vec()))
+            .fetch_all(tx.conn())
+            .await?;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// A contact, and whether its phone and its LID are known.

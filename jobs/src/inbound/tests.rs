@@ -128,3 +128,39 @@ async fn sessions_that_receive_from_the_same_contacts_do_not_hold_each_other_up(
         assert_eq!(usize::try_from(told).unwrap(), SESSIONS * CONTACTS);
     }
 }
+
+/// A contact was known by its phone alone, and each session learns its LID from the next message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_learn_the_same_name_do_not_hold_each_other_up() {
+    const SESSIONS: usize = 6;
+    const CONTACTS: usize = 10;
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        let org = organisations::create(&services, "Acme").await.unwrap().id;
+        let mut leases = Vec::new();
+        for _ in 0..SESSIONS {
+            leases.push(running(&services, org).await);
+        }
+        for contact in 0..CONTACTS {
+            let first = vec![text(0, contact)];
+            commit(&services, &leases[0], first).await.unwrap();
+            let named = || Inbound {
+                from: Peer {
+                    lid: Some(format!("10000000000{contact:04}")),
+                    ..text(1, contact).from
+                },
+                ..text(1, contact)
+            };
+            let all = join_all(
+                leases
+                    .iter()
+                    .map(|lease| commit(&services, lease, vec![named()])),
+            );
+            let all = tokio::time::timeout(Duration::from_secs(20), all).await;
+            for stored in all.expect("every message is stored") {
+                stored.unwrap();
+            }
+        }
+    }
+}

@@ -33,7 +33,8 @@ pub const LARGE_BODIES_MAX: usize = 64 << 20;
 pub const LARGE_BODIES_OF_ONE: usize = 16 << 20;
 /// How long a body waits for its memory. Then it is refused as `overloaded`.
 pub const BODY_PATIENCE: Duration = Duration::from_secs(20);
-/// The least time from a request to an answer with 429, so that asking again at once takes little from the others.
+/// The least time from a request to its answer with 429, so that asking again at once takes little from the others. A
+/// connection that is refused before its request is read is told at once.
 pub const REFUSAL_AFTER: Duration = Duration::from_millis(100);
 /// When a client may try again that was refused because something is used up.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);

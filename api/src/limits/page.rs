@@ -174,7 +174,7 @@ fn bodies() -> Vec<Row> {
         .flag("--requests-per-minute")
         .code(Code::RateLimited),
         row(
-            "answer with 429",
+            "answer with 429 to a request that was read",
             format!("no sooner than {} after the request", time(REFUSAL_AFTER)),
         ),
         row("body of JSON", bytes(BODY_MAX as u64)).code(Code::BodyTooLarge),

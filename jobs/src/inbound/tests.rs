@@ -1,4 +1,4 @@
-//! Repeats of a message that could not be decrypted, and sessions that hear from the same contacts.
+//! Repeats of a message that could not be decrypted, and sessions that receive from the same contacts.
 
 use std::time::Duration;
 

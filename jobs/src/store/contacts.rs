@@ -27,8 +27,9 @@ macro_rules! found {
 
 /// Returns the contacts with this phone or this LID: none, one, or two if they are not yet known to be
 /// one person. The one with the phone comes first; another spelling of a phone leads to its contact. On PostgreSQL the lock
-/// keeps them from being erased until the transaction ends, because a message is about to name them. Who may learn a name
-/// locks more from the start: if two transactions that hold the small lock both learned one, they would wait for each other.
+/// keeps them from being erased until the transaction ends, because a message is about to name them. A transaction that may
+/// learn a name takes the larger lock from the start: two that hold the smaller one, and both learn a name, would wait for
+/// each other.
 pub(crate) async fn find(
     tx: &mut Tx,
     org: OrgId,

@@ -70,7 +70,7 @@ async fn fidelity_a_document_without_a_name_gets_one(backing: Backing) -> Result
         let seen = shown(&world, &session, message).await?;
         assert_eq!(undated(&seen["file_name"]), name, "{what:.200}");
         // The list is newest first.
-        let sent = world.api.messages("limit=1").await?.pop();
+        let sent = world.api.messages("").await?.into_iter().next();
         let sent = world
             .api
             .whole_message(&sent.context("it is listed")?.id)

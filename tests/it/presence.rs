@@ -37,15 +37,16 @@ async fn announced(world: &World) -> Result<Vec<String>> {
 /// Waits until the device has announced this many pairs: `available`, and `unavailable` after it.
 async fn pairs(world: &World, count: usize) -> Result<()> {
     let what = format!("{count} pairs were announced");
-    soon(&what, async || {
-        let all = announced(world).await?;
+    let mut all = Vec::new();
+    let seen = soon(&what, async || {
+        all = announced(world).await?;
         let pairs = all
             .chunks(2)
             .filter(|pair| *pair == ["available", "unavailable"]);
         assert!(all.len() <= 2 * count, "{all:?}");
         Ok((pairs.count() == count).then_some(()))
-    })
-    .await
+    });
+    seen.await.with_context(|| format!("{all:?}"))
 }
 
 async fn rename(world: &World, name: &str) -> Result<()> {

@@ -52,7 +52,7 @@ const LISTS: [(&str, &[&str], &str, &str); 15] = [
     ),
     (
         lists::OF_CONTACT[0],
-        &["ctc_none", "", "", "", ""],
+        &["ctc_7", "", "", "", ""],
         "message_of_contact",
         "org_id=? AND contact_id=? AND id<?",
     ),

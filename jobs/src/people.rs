@@ -112,7 +112,7 @@ pub async fn change(
     let key = services.vault().org_key(org).await?;
     let write = services.store().write_in_time(org, move |tx| {
         Box::pin(async move {
-            let Some(row) = store::contacts::people::read(tx.conn(), org, id).await? else {
+            let Some(row) = store::contacts::people::hold(tx, org, id).await? else {
                 return Ok(None);
             };
             let mut contact = open(&key, org, &row)?;

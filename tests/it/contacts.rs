@@ -114,11 +114,10 @@ async fn a_contact_without_a_known_number_is_written_to_by_their_id(
         .await?;
     world.api.message_at(&sent.id, "read").await?;
     let sent = world.api.whole_message(&sent.id).await?;
-    assert!(
-        sent.get("to").is_none() && sent.get("phone").is_none(),
-        "{sent}"
-    );
+    assert!(sent.get("phone").is_none(), "{sent}");
     assert_eq!(sent["lid"], asked["lid"]);
+    let lid = sent["lid"].as_str().context("a LID")?;
+    assert_eq!(sent["to"], format!("{lid}@lid"));
     assert_eq!(sent["reply_to"]["wa_message_id"], json!(said));
     assert_eq!(world.simulator.shown(CONTACT).await?, ["Nobody knows"]);
     world.finish().await

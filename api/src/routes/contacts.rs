@@ -2,7 +2,6 @@
 
 use passerelle_jobs::{
     Services,
-    content::Phone,
     ids::{ContactId, SessionId},
     limits, model,
     people::{self, Change, Filter},
@@ -11,15 +10,17 @@ use poem::web::Data;
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
+    types::MaybeUndefined,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Group, client_data, name, not_found, of_ask};
+use super::{Group, client_data, name, not_found, of_ask, phone};
 use crate::{
     auth::Caller,
     body::{Body, Success},
     flaws::Flaws,
     list::{self, list_of},
+    patch::or_empty,
     problem::{Code, Problem},
     texts::Texts,
     types::{Id, Timestamp},
@@ -89,13 +90,13 @@ list_of!(
 #[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct ContactChange {
-    /// Your name for the contact, 1 to 100 characters. An empty text removes it.
+    /// Your name for the contact, 1 to 100 characters. An empty text or null removes it.
     #[serde(default)]
-    pub name: Option<String>,
+    pub name: MaybeUndefined<String>,
     /// Your own texts by name, instead of the earlier ones: at most 50, with 4,096 bytes of names and texts. A name has
-    /// 1 to 40 characters.
+    /// 1 to 40 characters. None when empty or null.
     #[serde(default)]
-    pub metadata: Option<Texts>,
+    pub metadata: MaybeUndefined<Texts>,
 }
 
 /// A profile picture.
@@ -117,23 +118,13 @@ pub struct ContactAvatar {
 
 fn filter(
     wanted: Option<String>,
-    phone: Option<String>,
+    written: Option<String>,
     lid: Option<String>,
 ) -> Result<Filter, Problem> {
-    match (wanted, phone, lid) {
+    match (wanted, written, lid) {
         (None, None, None) => Ok(Filter::All),
         (Some(wanted), None, None) => Ok(Filter::Name(wanted)),
-        (None, Some(phone), None) => {
-            // A `+` that was not escaped arrives as a space.
-            let phone = phone
-                .strip_prefix(' ')
-                .map_or(phone.clone(), |rest| format!("+{rest}"));
-            let phone = Phone::parse(&phone).ok_or_else(|| {
-                let wanted = "a phone number in E.164, such as %2B491510000002";
-                Problem::new(Code::ValidationFailed).parameter("phone", "invalid_phone", wanted)
-            })?;
-            Ok(Filter::Phone(phone))
-        }
+        (None, Some(text), None) => Ok(Filter::Phone(phone(&text)?)),
         (None, None, Some(lid)) => {
             let digits = lid.strip_suffix("@lid").unwrap_or(&lid);
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -173,7 +164,7 @@ impl Contacts {
         /// Only contacts with these words in one of their names, whatever their case and accents. Whole words; the three
         /// longest count.
         name: Query<Option<String>>,
-        /// Only the contact with this phone number, in E.164. Any spelling of it that is known finds it.
+        /// Only the contact with this phone number. Any spelling of it that is known finds it.
         phone: Query<Option<String>>,
         /// Only the contact with this LID.
         lid: Query<Option<String>>,
@@ -222,9 +213,9 @@ impl Contacts {
             metadata,
         } = body.0;
         let mut flaws = Flaws::default();
-        let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));
+        let metadata = or_empty(metadata).map(|texts| client_data::metadata(texts, &mut flaws));
         let metadata = flaws.judge(metadata)?;
-        let called = called.map(|text| match text.trim() {
+        let called = or_empty(called).map(|text| match text.trim() {
             "" => Ok(String::new()),
             text => name(text),
         });

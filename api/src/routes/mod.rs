@@ -1,10 +1,13 @@
 //! The operations, one group per file. The name of a function is its operationId and its name in SDKs.
 
-use passerelle_jobs::{error::AskError, limits::Pacing};
+use passerelle_jobs::{content::Phone, error::AskError, limits::Pacing};
 use poem::http::{HeaderValue, header};
 use poem_openapi::Tags;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    spelling,
+};
 
 pub mod api_keys;
 pub mod chats;
@@ -99,4 +102,12 @@ mod tests {
         }
         assert!(name(&"ä".repeat(100)).is_ok());
     }
+}
+
+/// Parses the query parameter `phone`: a phone number in any spelling.
+pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
+    spelling::phone::phone(text).map_err(|no| {
+        let code = Code::InvalidPhone;
+        Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
+    })
 }

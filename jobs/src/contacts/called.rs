@@ -139,6 +139,10 @@ impl Book<'_> {
         called.verified_name = said.verified_name.or(called.verified_name);
         let is_new = called != before;
         if is_new {
+            // The tenant may name the contact at the same time.
+            if let Some(held) = store::contacts::people::hold(tx, self.org, id).await? {
+                called.own = open(self.key, (self.org, id), &held.names)?.own;
+            }
             keep(tx, self.key, (self.org, id), &called).await?;
         }
         // The first names come with the message itself.

@@ -1,7 +1,7 @@
 //! The filters of the list of messages.
 
 use passerelle_jobs::{
-    content::{Group, Phone},
+    content::Group,
     messages::Filter,
     model::{self, Direction, client_data::ClientRef},
 };
@@ -11,7 +11,6 @@ use crate::{
     problem::{Code, Problem},
     routes::client_data,
     spec::message_types,
-    spelling,
     types::same_variants,
 };
 
@@ -79,14 +78,6 @@ pub enum MessageDirection {
 }
 
 same_variants!(MessageDirection => Direction: Outbound Inbound);
-
-/// Parses a phone number in any spelling.
-pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
-    spelling::phone::phone(text).map_err(|no| {
-        let code = Code::InvalidPhone;
-        Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
-    })
-}
 
 /// Parses the id of a group.
 pub(super) fn group(text: &str) -> Result<Group, Problem> {

@@ -119,7 +119,7 @@ impl Messages {
             status: status.0.map(Into::into),
             direction: direction.0.map(Into::into),
             contact: contact_id.0.map(|id| id.0),
-            phone: phone.0.as_deref().map(filter::phone).transpose()?,
+            phone: phone.0.as_deref().map(super::phone).transpose()?,
             group: group_id.0.as_deref().map(filter::group).transpose()?,
             kind: kind.0.map(filter::kind).transpose()?,
             since: since.0.map(|at| at.0),

@@ -144,6 +144,24 @@ pub(crate) async fn read(
     .await
 }
 
+/// Returns the contact with this id, or the one that it was merged into, and lets nobody else change it until the
+/// transaction ends.
+pub(crate) async fn hold(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+) -> Result<Option<PersonRow>, sqlx::Error> {
+    sqlx::query(
+        "UPDATE contact SET created_at = created_at WHERE org_id = $1 AND id = coalesce(\
+         (SELECT merged_into FROM contact WHERE org_id = $1 AND id = $2), $2)",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .execute(tx.conn())
+    .await?;
+    read(tx.conn(), org, id).await
+}
+
 /// Returns the contact with this id, also if it was merged into another one.
 pub(crate) async fn own_row(
     conn: &mut AnyConnection,

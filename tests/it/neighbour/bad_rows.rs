@@ -231,7 +231,7 @@ async fn event_types_that_cannot_be_read_hold_up_no_event(backing: Backing) -> R
     let page: Value = world.api.get("/v1/webhook-endpoints").await?.into(200)?;
     let id = page["data"][0]["id"].as_str().context("an id")?;
     let good = world.endpoint(&["message.canceled"]).await?;
-    let cut = "UPDATE endpoint SET events = '[\"mess' WHERE id = $1";
+    let cut = "UPDATE endpoint SET events = '[\"mess', wanted = '[\"mess' WHERE id = $1";
     world.gateway.database.execute_on(cut, id).await?;
     let session = world.api.create_session("offline").await?.id;
     let queued = world.api.send(&session, CONTACT, "never mind").await?;

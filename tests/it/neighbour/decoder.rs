@@ -9,6 +9,7 @@ use passerelle_tests::{
     on_both_stores,
     process::sandbox_binary,
     shop::{Page, Shop},
+    simulator::Phone,
     wait::soon,
 };
 use serde_json::{Value, json};
@@ -134,6 +135,7 @@ async fn a_file_at_an_address_that_kills_its_decoder_is_damaged(
 ) -> Result<Finished> {
     let world = World::start(backing).await?;
     let session = world.linked("+4915170000001").await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
     let shop = Shop::open().await?;
     let url = shop.put("/photo.jpg", Page::File("image/jpeg", photo("death")));
     let body = json!({ "type": "image", "image": { "url": url } });

@@ -31,7 +31,7 @@ impl SealedKeyStore {
     }
 
     async fn lid(&self, select: Statement) -> Result<Option<LidPnMappingEntry>> {
-        let row: Option<(Vec<u8>, Vec<u8>)> = self.fetch_one(select).await?;
+        let row: Option<(Vec<u8>, Vec<u8>)> = self.rows.fetch_one(select).await?;
         row.map(|(mac, sealed)| self.open_json(LID, &hex(mac), &sealed))
             .transpose()
     }
@@ -55,15 +55,18 @@ impl SealedKeyStore {
             rows.insert(mac, row);
         }
         let rows = rows.into_values().collect();
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, REPLACE, rows))
+            .await?;
         Ok(())
     }
 
     pub(super) async fn all_lids(&self) -> Result<Vec<LidPnMappingEntry>> {
         const SELECT: &str =
             "SELECT lid_mac, sealed FROM key_lid WHERE session_id = $1 ORDER BY turn LIMIT 1000000";
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.fetch(statement(SELECT, [self.session()])).await?;
+        let rows: Vec<(Vec<u8>, Vec<u8>)> =
+            self.rows.fetch(statement(SELECT, [self.session()])).await?;
         rows.iter()
             .map(|(mac, sealed)| self.open_json(LID, &hex(mac), sealed))
             .collect()

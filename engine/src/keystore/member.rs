@@ -42,8 +42,10 @@ impl SealedKeyStore {
             })
             .collect();
         let rows = rows.into_values().collect();
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, REPLACE, rows))
+            .await?;
         Ok(())
     }
 
@@ -58,7 +60,7 @@ impl SealedKeyStore {
             set.into(),
             Cell::Int(MOST),
         ];
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.fetch(statement(SELECT, of)).await?;
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.rows.fetch(statement(SELECT, of)).await?;
         rows.into_iter()
             .map(|(mac, sealed)| {
                 let value = self.open(kind, &member_record(&set, &mac), &sealed)?;
@@ -89,7 +91,7 @@ impl SealedKeyStore {
         let mut found = Vec::new();
         let macs = wanted.keys().map(|mac| Cell::from(*mac)).collect();
         for select in among(SELECT, &of, macs) {
-            for (mac, sealed) in self.fetch::<(Vec<u8>, Vec<u8>)>(select).await? {
+            for (mac, sealed) in self.rows.fetch::<(Vec<u8>, Vec<u8>)>(select).await? {
                 let value = self.open(kind, &member_record(&set, &mac), &sealed)?;
                 let places = wanted.get(mac.as_slice()).into_iter().flatten();
                 found.extend(places.map(|at| (*at, value.to_vec())));
@@ -114,7 +116,7 @@ impl SealedKeyStore {
         let macs = members
             .map(|member| self.mac(kind, &[member]).into())
             .collect();
-        self.execute(among(DELETE, &of, macs)).await?;
+        self.rows.execute(among(DELETE, &of, macs)).await?;
         Ok(())
     }
 
@@ -126,7 +128,9 @@ impl SealedKeyStore {
             .iter()
             .map(|device| self.mac(SENDER_KEY_DEVICE, &[device.as_bytes()]).into())
             .collect();
-        self.execute(among(DELETE, &[self.session()], macs)).await?;
+        self.rows
+            .execute(among(DELETE, &[self.session()], macs))
+            .await?;
         Ok(())
     }
 
@@ -138,14 +142,14 @@ impl SealedKeyStore {
             Cell::Text(kind.to_owned()),
             self.set_mac(kind, set).into(),
         ];
-        self.execute(vec![statement(DELETE, of)]).await?;
+        self.rows.execute(vec![statement(DELETE, of)]).await?;
         Ok(())
     }
 
     pub(super) async fn clear_sets(&self, kind: &'static str) -> Result<()> {
         const DELETE: &str = "DELETE FROM key_member WHERE session_id = $1 AND kind = $2";
         let of = [self.session(), Cell::Text(kind.to_owned())];
-        self.execute(vec![statement(DELETE, of)]).await?;
+        self.rows.execute(vec![statement(DELETE, of)]).await?;
         Ok(())
     }
 

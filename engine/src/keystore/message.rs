@@ -39,8 +39,10 @@ impl SealedKeyStore {
             })
             .collect();
         let rows = rows.into_values().collect();
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, REPLACE, rows))
+            .await?;
         Ok(())
     }
 
@@ -53,7 +55,7 @@ impl SealedKeyStore {
             "SELECT sealed FROM key_message WHERE session_id = $1 AND kind = $2 AND name_mac = $3";
         let mac = self.mac(kind, name);
         let cells = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
-        let row: Option<(Vec<u8>,)> = self.fetch_one(statement(SELECT, cells)).await?;
+        let row: Option<(Vec<u8>,)> = self.rows.fetch_one(statement(SELECT, cells)).await?;
         row.map(|(sealed,)| Ok(self.open(kind, &hex(mac), &sealed)?.to_vec()))
             .transpose()
     }
@@ -68,7 +70,7 @@ impl SealedKeyStore {
         const TAKE: &str = "DELETE FROM key_message WHERE session_id = $1 AND kind = $2 AND name_mac = $3 RETURNING sealed";
         let mac = self.mac(kind, name);
         let cells = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
-        let sealed = self.take(statement(TAKE, cells)).await?;
+        let sealed = self.rows.take(statement(TAKE, cells)).await?;
         sealed
             .map(|sealed| Ok(self.open(kind, &hex(mac), &sealed)?.to_vec()))
             .transpose()
@@ -83,7 +85,7 @@ impl SealedKeyStore {
             "DELETE FROM key_message WHERE session_id = $1 AND kind = $2 AND name_mac IN";
         let macs = names.map(|name| self.mac(kind, &name).into()).collect();
         let of = [self.session(), Cell::Text(kind.to_owned())];
-        self.execute(among(DELETE, &of, macs)).await?;
+        self.rows.execute(among(DELETE, &of, macs)).await?;
         Ok(())
     }
 

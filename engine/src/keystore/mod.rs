@@ -15,6 +15,7 @@
 //! | [`appsync`], [`member`] | app-state keys, versions and entries; members of sets |
 //! | [`protocol`], [`lid`], [`token`], [`message`] | the library's protocol state |
 //! | [`secret`], [`device`] | secrets of messages; the linked device |
+//! | [`rows`] | reading and writing rows, each call in a task of its own |
 //! | [`sql`] | statements over many rows |
 
 mod appsync;
@@ -25,6 +26,7 @@ mod message;
 mod prekey;
 mod protocol;
 mod record;
+mod rows;
 mod secret;
 mod signal;
 mod sql;
@@ -34,46 +36,34 @@ mod token;
 
 use std::{
     fmt,
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{FromRow, any::AnyRow};
-use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use wacore::store::error::{Result, StoreError};
 use zeroize::Zeroizing;
 
-use self::sql::{Cell, Statement};
+use self::{
+    rows::Rows,
+    sql::{Cell, Statement},
+};
 use crate::{
     clock::Clock,
-    crash,
     ids::SessionId,
-    lease::{Lease, LeaseError},
-    store::{self, Store, Tx},
+    lease::Lease,
+    store::{Store, Tx},
     vault::{DataKey, Place, VaultError},
 };
 
-/// Pause between two attempts while the database does not answer.
-const OUTAGE: Duration = Duration::from_millis(500);
-
 /// The WhatsApp keys of one session.
 pub struct SealedKeyStore {
-    store: Store,
-    lease: Lease,
+    rows: Arc<Rows>,
     key: Arc<DataKey>,
     clock: Clock,
-    lost: CancellationToken,
-    stop: CancellationToken,
-    /// Held by each write until it is done. The library may write the same row twice at once. On
-    /// PostgreSQL each write has its own connection, so without this lock the older value could be
-    /// written last.
-    writing: Mutex<()>,
     /// The newest number returned by [`SealedKeyStore::turns`].
     turn: AtomicI64,
 }
@@ -91,134 +81,25 @@ impl SealedKeyStore {
         stop: CancellationToken,
     ) -> Self {
         Self {
-            store,
-            lease,
+            rows: Arc::new(Rows::new(store, lease, lost, stop)),
             key,
             clock,
-            lost,
-            stop,
-            writing: Mutex::default(),
             turn: AtomicI64::new(0),
         }
-    }
-
-    /// Runs the statements in one transaction under the lease. Returns the number of changed rows.
-    async fn execute(&self, statements: Vec<Statement>) -> Result<u64> {
-        if statements.is_empty() {
-            return Ok(0);
-        }
-        let _first_come = self.turn_to_write().await?;
-        self.patiently(|| {
-            let (lease, statements) = (self.lease.clone(), statements.clone());
-            self.store.write(lease.org, move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let mut changed = 0;
-                    for statement in statements {
-                        changed += statement.query().execute(tx.conn()).await?.rows_affected();
-                    }
-                    crash::point("keys.before_commit");
-                    Ok(changed)
-                })
-            })
-        })
-        .await
-        .inspect(|_| crash::point("keys.after_commit"))
-    }
-
-    /// Waits for the earlier writes. Fails at once if the lease is lost.
-    async fn turn_to_write(&self) -> Result<MutexGuard<'_, ()>> {
-        let turn = self.writing.lock().await;
-        if self.lost.is_cancelled() {
-            return Err(StoreError::Database(Box::new(LeaseError::Lost)));
-        }
-        Ok(turn)
-    }
-
-    /// Deletes one row under the lease. Returns its value.
-    async fn take(&self, statement: Statement) -> Result<Option<Vec<u8>>> {
-        let _first_come = self.turn_to_write().await?;
-        self.patiently(|| {
-            let (lease, statement) = (self.lease.clone(), statement.clone());
-            self.store.write(lease.org, move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let row = statement.query().fetch_optional(tx.conn()).await?;
-                    let taken: Option<(Vec<u8>,)> =
-                        row.map(|row| FromRow::from_row(&row)).transpose()?;
-                    crash::point("keys.before_commit");
-                    Ok(taken.map(|(sealed,)| sealed))
-                })
-            })
-        })
-        .await
-        .inspect(|_| crash::point("keys.after_commit"))
     }
 
     /// Deletes rows only if `probe` finds one. The library sweeps often and mostly finds nothing; a
     /// write without effect would still have to wait for SQLite's single writer.
     async fn sweep(&self, probe: Statement, delete: Statement) -> Result<u32> {
-        if self.fetch_one::<(String,)>(probe).await?.is_none() {
+        if self.rows.fetch_one::<(String,)>(probe).await?.is_none() {
             return Ok(0);
         }
-        let gone = self.execute(vec![delete]).await?;
+        let gone = self.rows.execute(vec![delete]).await?;
         Ok(u32::try_from(gone).unwrap_or(u32::MAX))
     }
 
-    async fn fetch<R>(&self, statement: Statement) -> Result<Vec<R>>
-    where
-        R: for<'r> FromRow<'r, AnyRow>,
-    {
-        self.patiently(async || {
-            let mut conn = self.store.read(self.lease.org).await?;
-            let rows = statement.query().fetch_all(&mut *conn).await?;
-            Ok(rows.iter().map(R::from_row).collect::<sqlx::Result<_>>()?)
-        })
-        .await
-    }
-
-    async fn fetch_one<R>(&self, statement: Statement) -> Result<Option<R>>
-    where
-        R: for<'r> FromRow<'r, AnyRow>,
-    {
-        self.patiently(async || {
-            let mut conn = self.store.read(self.lease.org).await?;
-            let row = statement.query().fetch_optional(&mut *conn).await?;
-            Ok(row.as_ref().map(R::from_row).transpose()?)
-        })
-        .await
-    }
-
-    /// Retries `work` while the database does not answer. If it returned an error instead, the
-    /// library would report to WhatsApp that the message cannot be read, and WhatsApp would stop
-    /// delivering it. When waiting must end, `lost` is cancelled before the error is returned, so
-    /// nothing more is written to WhatsApp.
-    async fn patiently<T, W>(&self, work: impl Fn() -> W) -> Result<T>
-    where
-        W: Future<Output = std::result::Result<T, LeaseError>>,
-    {
-        loop {
-            let error = match work().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let passes = matches!(&error, LeaseError::Store(error) if store::is_outage(error));
-            if passes && !self.lost.is_cancelled() && !self.stop.is_cancelled() {
-                tracing::warn!(session.id = %self.lease.session, %error, "the database does not answer; the session's keys wait for it");
-                tokio::select! {
-                    () = tokio::time::sleep(OUTAGE) => {}
-                    () = self.stop.cancelled() => {}
-                    () = self.lost.cancelled() => {}
-                }
-                continue;
-            }
-            self.lost.cancel();
-            return Err(StoreError::Database(Box::new(error)));
-        }
-    }
-
     fn session(&self) -> Cell {
-        Cell::Text(self.lease.session.to_string())
+        Cell::Text(self.rows.lease.session.to_string())
     }
 
     /// Returns the look-up HMAC of a name that has several parts. Each part goes in with its
@@ -266,8 +147,8 @@ impl SealedKeyStore {
 
     fn place<'a>(&self, kind: &'static str, record: &'a str) -> Place<'a> {
         Place {
-            org: self.lease.org,
-            session: Some(self.lease.session),
+            org: self.rows.lease.org,
+            session: Some(self.rows.lease.session),
             table: kind,
             record,
         }
@@ -293,7 +174,7 @@ impl SealedKeyStore {
 
 impl fmt::Debug for SealedKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedKeyStore[{}, sealed]", self.lease.session)
+        write!(f, "SealedKeyStore[{}, sealed]", self.rows.lease.session)
     }
 }
 

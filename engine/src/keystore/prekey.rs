@@ -51,8 +51,10 @@ impl SealedKeyStore {
             })
             .collect();
         let rows = rows.into_values().collect();
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, REPLACE, rows))
+            .await?;
         Ok(())
     }
 
@@ -60,7 +62,7 @@ impl SealedKeyStore {
         const SELECT: &str =
             "SELECT sealed FROM key_prekey WHERE session_id = $1 AND signed = $2 AND number = $3";
         let name = [self.session(), Cell::Int(sort.signed), Cell::Int(id.into())];
-        let row: Option<(Vec<u8>,)> = self.fetch_one(statement(SELECT, name)).await?;
+        let row: Option<(Vec<u8>,)> = self.rows.fetch_one(statement(SELECT, name)).await?;
         row.map(|(sealed,)| self.open_prekey(sort, id, &sealed))
             .transpose()
     }
@@ -71,7 +73,7 @@ impl SealedKeyStore {
         const SELECT: &str = "SELECT number, sealed FROM key_prekey WHERE session_id = $1 AND signed = 0 AND number IN";
         let mut found = HashMap::with_capacity(ids.len());
         for select in among(SELECT, &[self.session()], numbers(ids)) {
-            for (id, sealed) in self.fetch::<(i64, Vec<u8>)>(select).await? {
+            for (id, sealed) in self.rows.fetch::<(i64, Vec<u8>)>(select).await? {
                 let id = number(id)?;
                 found.insert(id, Bytes::from(self.open_prekey(ONE_TIME, id, &sealed)?));
             }
@@ -84,7 +86,8 @@ impl SealedKeyStore {
     pub(super) async fn mark_uploaded(&self, ids: &[u32]) -> Result<()> {
         const UPDATE: &str = "UPDATE key_prekey SET uploaded = 1 \
              WHERE session_id = $1 AND signed = 0 AND uploaded = 0 AND number IN";
-        self.execute(among(UPDATE, &[self.session()], numbers(ids)))
+        self.rows
+            .execute(among(UPDATE, &[self.session()], numbers(ids)))
             .await?;
         Ok(())
     }
@@ -93,7 +96,7 @@ impl SealedKeyStore {
         const DELETE: &str =
             "DELETE FROM key_prekey WHERE session_id = $1 AND signed = $2 AND number = $3";
         let name = [self.session(), Cell::Int(sort.signed), Cell::Int(id.into())];
-        self.execute(vec![statement(DELETE, name)]).await?;
+        self.rows.execute(vec![statement(DELETE, name)]).await?;
         Ok(())
     }
 
@@ -101,7 +104,10 @@ impl SealedKeyStore {
     pub(super) async fn greatest_prekey(&self) -> Result<u32> {
         const SELECT: &str = "SELECT number FROM key_prekey \
              WHERE session_id = $1 AND signed = 0 ORDER BY number DESC LIMIT 1";
-        let row: Option<(i64,)> = self.fetch_one(statement(SELECT, [self.session()])).await?;
+        let row: Option<(i64,)> = self
+            .rows
+            .fetch_one(statement(SELECT, [self.session()]))
+            .await?;
         row.map_or(Ok(0), |(id,)| number(id))
     }
 
@@ -109,7 +115,8 @@ impl SealedKeyStore {
         // The library keeps only a few.
         const SELECT: &str = "SELECT number, sealed FROM key_prekey \
              WHERE session_id = $1 AND signed = 1 ORDER BY number LIMIT 10000";
-        let rows: Vec<(i64, Vec<u8>)> = self.fetch(statement(SELECT, [self.session()])).await?;
+        let rows: Vec<(i64, Vec<u8>)> =
+            self.rows.fetch(statement(SELECT, [self.session()])).await?;
         rows.into_iter()
             .map(|(id, sealed)| {
                 let id = number(id)?;

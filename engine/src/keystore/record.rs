@@ -75,15 +75,18 @@ impl SealedKeyStore {
     }
 
     pub(super) async fn put_records(&self, rows: Vec<Row>) -> Result<()> {
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, REPLACE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, REPLACE, rows))
+            .await?;
         Ok(())
     }
 
     /// Stores a record unless it exists.
     pub(super) async fn found_record(&self, row: Row) -> Result<()> {
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, KEEP, vec![row]))
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, KEEP, vec![row]))
             .await?;
         Ok(())
     }
@@ -105,7 +108,7 @@ impl SealedKeyStore {
         const SELECT: &str =
             "SELECT sealed FROM key_record WHERE session_id = $1 AND kind = $2 AND name_mac = $3";
         let name = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
-        let row: Option<(Vec<u8>,)> = self.fetch_one(statement(SELECT, name)).await?;
+        let row: Option<(Vec<u8>,)> = self.rows.fetch_one(statement(SELECT, name)).await?;
         Ok(row.map(|(sealed,)| sealed))
     }
 
@@ -139,6 +142,7 @@ impl SealedKeyStore {
         let mac = self.mac(kind, name);
         let name = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
         Ok(self
+            .rows
             .fetch_one::<(String,)>(statement(SELECT, name))
             .await?
             .is_some())
@@ -149,7 +153,7 @@ impl SealedKeyStore {
             "DELETE FROM key_record WHERE session_id = $1 AND kind = $2 AND name_mac = $3";
         let mac = self.mac(kind, name);
         let name = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
-        self.execute(vec![statement(DELETE, name)]).await?;
+        self.rows.execute(vec![statement(DELETE, name)]).await?;
         Ok(())
     }
 
@@ -159,6 +163,7 @@ impl SealedKeyStore {
             "SELECT kind FROM key_record WHERE session_id = $1 AND user_mac = $2 LIMIT 1";
         let user = [self.session(), self.user_mac(user).into()];
         Ok(self
+            .rows
             .fetch_one::<(String,)>(statement(SELECT, user))
             .await?
             .is_some())

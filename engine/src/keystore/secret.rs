@@ -41,8 +41,10 @@ impl MsgSecretStore for SealedKeyStore {
             ]
         });
         let rows = rows.collect();
-        let dialect = self.store.dialect();
-        self.execute(insert(dialect, INSERT, MERGE, rows)).await?;
+        let dialect = self.rows.dialect();
+        self.rows
+            .execute(insert(dialect, INSERT, MERGE, rows))
+            .await?;
         Ok(stored)
     }
 
@@ -66,6 +68,7 @@ impl MsgSecretStore for SealedKeyStore {
             "SELECT sealed, message_at FROM key_secret WHERE session_id = $1 AND name_mac = $2";
         let mac = self.secret_name(chat, sender, msg_id);
         let row: Option<(Vec<u8>, i64)> = self
+            .rows
             .fetch_one(statement(SELECT, [self.session(), mac.into()]))
             .await?;
         row.map(|(sealed, at)| Ok((self.open(SECRET, &hex(mac), &sealed)?.to_vec(), at)))

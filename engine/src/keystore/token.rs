@@ -18,6 +18,7 @@ impl SealedKeyStore {
         const SELECT: &str = "SELECT token_sealed, token_at, sender_at FROM key_token WHERE session_id = $1 AND name_mac = $2";
         let mac = self.mac(NAME, &[jid.as_bytes()]);
         let row: Option<(Option<Vec<u8>>, i64, Option<i64>)> = self
+            .rows
             .fetch_one(statement(SELECT, [self.session(), mac.into()]))
             .await?;
         row.map(|(sealed, token_timestamp, sender_timestamp)| {
@@ -40,7 +41,7 @@ impl SealedKeyStore {
              SET token_sealed = excluded.token_sealed, token_at = excluded.token_at, sender_at = excluded.sender_at";
         let sent = Cell::MaybeInt(entry.sender_timestamp);
         let put = self.token_statement(PUT, jid, &entry.token, entry.token_timestamp, sent);
-        self.execute(vec![put]).await?;
+        self.rows.execute(vec![put]).await?;
         Ok(())
     }
 
@@ -51,7 +52,7 @@ impl SealedKeyStore {
              SET sender_at = CASE WHEN key_token.sender_at > excluded.sender_at \
              THEN key_token.sender_at ELSE excluded.sender_at END";
         let touch = self.token_statement(TOUCH, jid, &[], sent_at, Cell::MaybeInt(Some(sent_at)));
-        self.execute(vec![touch]).await?;
+        self.rows.execute(vec![touch]).await?;
         Ok(())
     }
 
@@ -62,7 +63,7 @@ impl SealedKeyStore {
              SET token_sealed = excluded.token_sealed, token_at = excluded.token_at \
              WHERE key_token.token_sealed IS NULL OR excluded.token_at >= key_token.token_at";
         let receive = self.token_statement(RECEIVE, jid, token, at, Cell::MaybeInt(None));
-        self.execute(vec![receive]).await?;
+        self.rows.execute(vec![receive]).await?;
         Ok(())
     }
 
@@ -91,14 +92,15 @@ impl SealedKeyStore {
         const DELETE: &str = "DELETE FROM key_token WHERE session_id = $1 AND name_mac = $2";
         let mac = self.mac(NAME, &[jid.as_bytes()]);
         let delete = statement(DELETE, [self.session(), mac.into()]);
-        self.execute(vec![delete]).await?;
+        self.rows.execute(vec![delete]).await?;
         Ok(())
     }
 
     pub(super) async fn token_names(&self) -> Result<Vec<String>> {
         const SELECT: &str =
             "SELECT name_mac, name_sealed FROM key_token WHERE session_id = $1 LIMIT 1000000";
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.fetch(statement(SELECT, [self.session()])).await?;
+        let rows: Vec<(Vec<u8>, Vec<u8>)> =
+            self.rows.fetch(statement(SELECT, [self.session()])).await?;
         rows.iter()
             .map(|(mac, sealed)| {
                 let name = self.open(NAME, &hex(mac), sealed)?;

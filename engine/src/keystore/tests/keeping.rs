@@ -1,9 +1,9 @@
 //! What is kept, how long, and for whom.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::{future::join_all, poll};
 use wacore::store::{
     Device,
     traits::{Backend, DeviceStore as _, LidPnMappingEntry, ProtocolStore as _, SignalStore as _},
@@ -46,6 +46,24 @@ async fn a_device_comes_back_as_it_was_saved() {
         let loaded = keys.load().await.unwrap().unwrap();
         assert_eq!(as_json(&loaded), as_json(&device));
         assert!(keys.exists().await.unwrap());
+        fresh.close().await;
+    }
+}
+
+/// The library's syncs of app state begin a call and leave it alone while they wait for another one.
+#[tokio::test]
+async fn a_call_that_was_begun_and_left_alone_holds_up_no_other() {
+    for fresh in stores().await {
+        let keys = Linked::on(&fresh).await.keys;
+        let mut first = pin!(keys.put_identity("first", [1; 32]));
+        assert!(poll!(first.as_mut()).is_pending());
+        let second = async {
+            keys.put_identity("second", [2; 32]).await.unwrap();
+            keys.load_identity("second").await.unwrap()
+        };
+        let second = tokio::time::timeout(Duration::from_secs(20), second).await;
+        assert!(second.expect("the second call ends").is_some());
+        first.await.unwrap();
         fresh.close().await;
     }
 }

@@ -74,3 +74,22 @@ fn within(made: File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     made.take(most).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn fidelity_a_sticker_that_is_too_large_for_a_phone_is_not_taken() {
+        let made = |size: usize| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&vec![1; size]).unwrap();
+            file.rewind().unwrap();
+            file
+        };
+        assert_eq!(within(made(10), 10).unwrap(), Some(vec![1; 10]));
+        assert_eq!(within(made(11), 10).unwrap(), None);
+    }
+}

@@ -5,7 +5,9 @@ use whatsapp_rust::{
     buffa::MessageField,
     waproto::whatsapp::{
         ContextInfo, HydratedTemplateButton, Message,
-        context_info::{ExternalAdReplyInfo, external_ad_reply_info::MediaType},
+        context_info::{
+            AdReplyInfo, ExternalAdReplyInfo, ad_reply_info, external_ad_reply_info::MediaType,
+        },
         hydrated_template_button::{
             HydratedButton, HydratedCallButton, HydratedQuickReplyButton, HydratedURLButton,
         },
@@ -96,6 +98,28 @@ fn a_first_message_after_an_ad_is_told_with_the_ad_and_without_words_too() {
     let pictured =
         message!(image_message: ImageMessage { context_info: ad().into(), ..Default::default() });
     assert!(read(&pictured).unwrap().context.referral.is_some());
+}
+
+/// An old client names the advertiser and what the ad says, and nothing that identifies the ad.
+#[test]
+fn an_ad_of_an_old_client_is_told_as_well() {
+    let quoted = ContextInfo {
+        quoted_ad: MessageField::some(AdReplyInfo {
+            advertiser_name: text("Bikes & Co"),
+            caption: text("New bikes"),
+            media_type: Some(ad_reply_info::MediaType::IMAGE),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let message = message!(extended_text_message: ExtendedTextMessage {
+        context_info: quoted.into(),
+        ..Default::default()
+    });
+    let read = read(&message).unwrap();
+    let referral = serde_json::to_value(read.context.referral.unwrap()).unwrap();
+    let expected = json!({ "headline": "Bikes & Co", "body": "New bikes", "media_type": "image" });
+    assert_eq!(referral, expected);
 }
 
 #[test]

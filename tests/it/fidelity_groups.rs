@@ -118,9 +118,9 @@ fn is(event: &Value, action: &str, who: &str, by: &str) {
     let [named] = named.unwrap_or_default() else {
         panic!("one member: {event}");
     };
+    assert!(named["lid"].is_string(), "{event}");
     for (person, phone) in [(named, who), (&event["by"], by)] {
         assert_eq!(person["phone"], phone, "{event}");
-        assert!(person["lid"].is_string(), "{event}");
         assert_eq!(person["this_number"], json!(phone == NUMBER), "{event}");
     }
 }

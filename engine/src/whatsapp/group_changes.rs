@@ -275,11 +275,11 @@ impl PeopleChange {
 }
 
 impl Connection {
-    /// Adds what the connection knows to a change: this number's own names, and the phones of people who are named by
-    /// LID. It asks nobody. Leaves out people beyond [`NAMED`].
+    /// Adds what the connection knows to a change: this number's own names, and the other name of people who are named by
+    /// phone or by LID alone. It asks nobody. Leaves out people beyond [`NAMED`].
     pub async fn complete(&self, mut change: GroupChange) -> GroupChange {
         if let Some(by) = &mut change.by {
-            add_phone(self.client(), by).await;
+            add_other_name(self.client(), by).await;
         }
         let GroupNews::People(people) = &mut change.what else {
             return change;
@@ -292,7 +292,7 @@ impl Connection {
         }
         people.who.truncate(NAMED);
         for one in &mut people.who {
-            add_phone(self.client(), one).await;
+            add_other_name(self.client(), one).await;
         }
         change
     }
@@ -312,12 +312,16 @@ fn place_me(people: &mut PeopleChange, me: &Peer, by: Option<&Peer>) {
     }
 }
 
-/// Adds the phone of a person who is named by LID, as far as an earlier stanza contained it.
-async fn add_phone(client: &Client, peer: &mut Peer) {
-    if let (None, Some(lid)) = (&peer.phone, &peer.lid)
-        && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
-    {
-        peer.phone = phone(&entry.phone_number);
+/// Adds the other name of a person who is named by phone or by LID alone, as far as an earlier stanza contained it.
+async fn add_other_name(client: &Client, peer: &mut Peer) {
+    let known = match (&peer.phone, &peer.lid) {
+        (None, Some(lid)) => Jid::lid(lid.as_str()),
+        (Some(phone), None) => Jid::pn(phone.digits()),
+        _ => return,
+    };
+    if let Ok(Some(entry)) = client.get_lid_pn_entry(&known).await {
+        peer.phone = peer.phone.take().or_else(|| phone(&entry.phone_number));
+        peer.lid.get_or_insert_with(|| entry.lid.to_string());
     }
 }
 

@@ -5,8 +5,9 @@
 use passerelle_engine::{
     content::Peer,
     lease::Lease,
-    whatsapp::{GroupChange, GroupNews, GroupSetting},
+    whatsapp::{Connection, GroupChange, GroupChanges, GroupNews, GroupSetting},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     contacts::known,
@@ -17,12 +18,40 @@ use crate::{
     },
     messages,
     model::group::Person,
+    outage,
     services::Services,
     store::chat_timers::{self, TimedChat},
 };
 
+/// Stores the changes of a session until its connection ends. Waits while the database is down; `lost` is cancelled if the
+/// lease is.
+pub(super) async fn keep(
+    (services, lease, lost): (&Services, &Lease, &CancellationToken),
+    connection: &Connection,
+    mut changes: GroupChanges,
+) {
+    let log = |fault: &Fault| {
+        tracing::warn!(session.id = %lease.session, error = %fault, "the database is down; a change of a group waits");
+    };
+    while let Some(change) = changes.next().await {
+        // Boxed, because it is rare, and every session waits here.
+        let stored = Box::pin(async {
+            let (change, me) = (connection.complete(change).await, connection.me());
+            let commit = || commit(services, lease, &change, me.as_ref());
+            outage::wait_out(commit, || !lost.is_cancelled(), log).await
+        });
+        match stored.await {
+            Ok(()) => {}
+            Err(Fault::LeaseLost) => lost.cancel(),
+            Err(fault) => {
+                tracing::warn!(session.id = %lease.session, error = %fault, "a change of a group was not stored");
+            }
+        }
+    }
+}
+
 /// Commits a change: its event, and the timer of the group if it says one. `me` is the session's own number.
-pub(super) async fn commit(
+async fn commit(
     services: &Services,
     lease: &Lease,
     change: &GroupChange,

@@ -191,7 +191,8 @@ impl RunningSession {
             }
         };
         let keeping = self.keep_late(&connection, late);
-        let changing = self.keep_group_changes(&connection, groups);
+        let of = (&self.services, &self.lease, &self.lost);
+        let changing = group_changes::keep(of, &connection, groups);
         let following = async { tokio::join!(taking, keeping, changing) };
         tokio::pin!(following);
         tokio::select! {
@@ -370,22 +371,6 @@ impl RunningSession {
                 return;
             }
             late.stored(some.len());
-        }
-    }
-
-    /// Stores what changes in the number's groups, until the connection ends.
-    async fn keep_group_changes(&self, connection: &Connection, mut groups: GroupChanges) {
-        while let Some(change) = groups.next().await {
-            // Boxed, like the storing of late messages: it is rare, and every session waits here.
-            let keep = Box::pin(async {
-                let (change, me) = (connection.complete(change).await, connection.me());
-                let commit =
-                    || group_changes::commit(&self.services, &self.lease, &change, me.as_ref());
-                self.commit_with_retry(commit).await
-            });
-            if let Err(fault) = keep.await {
-                tracing::warn!(session.id = %self.lease.session, error = %fault, "a change of a group was not stored");
-            }
         }
     }
 

@@ -8,23 +8,23 @@ use super::people::PersonRow;
 /// How many phones and LIDs one statement looks up.
 pub(crate) const AT_ONCE: usize = 16;
 
-macro_rules! any_of {
+macro_rules! known_by {
     ($column:literal) => {
         concat!(
+            "SELECT s.phone_mac, s.lid_mac, c.id, c.phone_sealed, c.lid_sealed, c.name_sealed, c.push_name_sealed, \
+             c.verified_name_sealed, c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.created_at \
+             FROM contact s JOIN contact c ON c.id = coalesce(s.merged_into, s.id) WHERE s.org_id = $1 AND ",
             $column,
             " IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
         )
     };
 }
 
+/// Two statements in one, because each walks an index of its own.
 pub(in crate::store) const KNOWN: &str = concat!(
-    "SELECT s.phone_mac, s.lid_mac, c.id, c.phone_sealed, c.lid_sealed, c.name_sealed, c.push_name_sealed, \
-     c.verified_name_sealed, c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.created_at \
-     FROM contact s JOIN contact c ON c.id = coalesce(s.merged_into, s.id) WHERE s.org_id = $1 AND (",
-    any_of!("s.phone_mac"),
-    " OR ",
-    any_of!("s.lid_mac"),
-    ")"
+    known_by!("s.phone_mac"),
+    " UNION ALL ",
+    known_by!("s.lid_mac")
 );
 
 /// A contact that was found, with the phone and the LID by which it may have been.

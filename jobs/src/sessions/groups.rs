@@ -14,7 +14,7 @@ use passerelle_engine::{
 use crate::{
     contacts::known,
     error::{AskError, Fault},
-    model::group::GroupView,
+    model::{Desired, group::GroupView},
     services::Services,
     sessions::{
         self,
@@ -64,8 +64,11 @@ async fn ask(
     session: SessionId,
     command: Command,
 ) -> Result<String, AskError> {
-    if sessions::read(services, org, session).await?.is_none() {
-        return Err(AskError::NotFound);
+    let known = sessions::read(services, org, session).await?;
+    let known = known.ok_or(AskError::NotFound)?;
+    if known.desired == Desired::Stopped {
+        // No host runs it, so nobody would answer.
+        return Err(AskError::NotConnected);
     }
     let answer = commands::ask(services, org, session, command).await?;
     answer.into_text()

@@ -318,10 +318,10 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
             "Two contacts are the same person and were merged. `merged_contact_id` is the old id."
         }
         EventType::GroupUpdated => {
-            "A setting of a group changed: `changes` says which. WhatsApp tells a change only once, so it comes at most once: if the gateway stops at that moment, it is lost."
+            "A setting of a group changed: `changes` says which. WhatsApp reports a change only once, so this event comes at most once: if the gateway stops at that moment, it is lost."
         }
         EventType::GroupParticipants => {
-            "Members of a group joined or left, were added or removed, or became admins or no longer are. WhatsApp tells a change only once, so it comes at most once: if the gateway stops at that moment, it is lost."
+            "Members of a group joined or left, were added or removed, or became admins or no longer are. WhatsApp reports a change only once, so this event comes at most once: if the gateway stops at that moment, it is lost."
         }
         EventType::EndpointDisabled => {
             "A webhook endpoint was disabled and gets no more deliveries."

@@ -188,7 +188,7 @@ impl OneGroup {
     /// Read a group that the session's number is in, with its members.
     ///
     /// Each call asks WhatsApp. A session can make ten requests about groups at once and then one every six seconds;
-    /// the events `group.updated` and `group.participants` tell you what changes.
+    /// the events `group.updated` and `group.participants` report what changes.
     #[oai(path = "/:id", method = "get", operation_id = "read_group")]
     async fn read_group(
         &self,

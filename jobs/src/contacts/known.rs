@@ -96,3 +96,6 @@ fn open(key: &DataKey, org: OrgId, row: &PersonRow, named: &Peer) -> Result<Opti
         is_me: false,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,11 @@ use crate::{
     sealed::sealed_debug,
 };
 
-/// Maximum number of waiting changes, each counted with the people that it names; more are dropped. After a pause
-/// WhatsApp can send any number of them at once.
+/// Maximum number of waiting changes, each counted with the people that it names and with its text; more are dropped.
+/// After a pause WhatsApp can send any number of them at once.
 const WAITING: usize = 4096;
+/// How many bytes of text count as one person.
+const PERSON: usize = 64;
 /// Maximum number of people of one change that are looked at. A group has at most 1,024 members; a community more.
 const PEOPLE: usize = 2048;
 /// Maximum number of people that a change names.
@@ -130,9 +132,12 @@ impl GroupChange {
 
     /// Returns how many places it takes in the queue.
     fn weight(&self) -> usize {
-        match &self.what {
-            GroupNews::People(people) => 1 + people.who.len(),
-            _ => 1,
+        1 + match &self.what {
+            GroupNews::People(people) => people.who.len(),
+            GroupNews::Setting(GroupSetting::Subject(text) | GroupSetting::Description(text)) => {
+                text.len() / PERSON
+            }
+            GroupNews::Setting(_) => 0,
         }
     }
 }
@@ -286,7 +291,8 @@ impl Connection {
         };
         if let Some(me) = self.me() {
             place_me(people, &me, change.by.as_ref());
-            if people.includes_me && people.action == PeopleAction::Joined {
+            let alone = people.includes_me && people.count == 1;
+            if alone && people.action == PeopleAction::Joined {
                 change.by.get_or_insert(me);
             }
         }

@@ -3,8 +3,8 @@
 
 use serde_json::json;
 use wacore_binary::{Jid, Node};
-use whatsapp_rust::Client;
 use whatsapp_rust::wacore::iq::groups::{GroupDescription, GroupSubject, MembershipApprovalMode};
+use whatsapp_rust::{Client, PreviousDescription};
 
 use super::{ADA, BOB, EVE, MODES, OWN, members};
 use crate::library::Library;
@@ -31,7 +31,7 @@ async fn change_all(client: &Client, jid: &Jid) {
     let text = GroupDescription::new("About us").unwrap();
     let subject = GroupSubject::new("Friends").unwrap();
     groups.set_subject(jid, subject).await.unwrap();
-    let before = Default::default();
+    let before = PreviousDescription::default();
     groups
         .set_description(jid, Some(text), before)
         .await

@@ -48,7 +48,7 @@ fn told(by: Option<&str>, action: Node) -> Option<GroupChange> {
 fn action(by: Option<&str>, action: Node) -> PeopleAction {
     match told(by, action).unwrap().what {
         GroupNews::People(people) => people.action,
-        _ => panic!("people"),
+        GroupNews::Setting(_) => panic!("people"),
     }
 }
 

@@ -13,7 +13,9 @@ use poem_openapi::{
 };
 
 use crate::{
-    routes::{media::Media, messages::Message, sessions::StatusReason},
+    routes::{
+        groups::one::GroupParticipant, media::Media, messages::Message, sessions::StatusReason,
+    },
     texts::Texts,
     types::Timestamp,
 };
@@ -102,6 +104,39 @@ ContactEvent of a session, ContactEventBody {
     merged_contact_id: Option<String>
 });
 event!(
+/// An event about the settings of a group.
+GroupUpdateEvent of a session, GroupUpdateEventBody {
+    /// The group.
+    group: GroupShown,
+    /// What changed, as it is now. Other settings are absent.
+    changes: GroupSettings,
+    /// Who changed it, if WhatsApp said so.
+    #[oai(skip_serializing_if_is_none)]
+    by: Option<GroupParticipant>,
+    /// When it changed, by WhatsApp's clock.
+    changed_at: Timestamp
+});
+event!(
+/// An event about members of a group.
+GroupParticipantsEvent of a session, GroupParticipantsEventBody {
+    /// The group.
+    group: GroupShown,
+    /// What happened to them.
+    action: String,
+    /// Who they are, at most 100. The session's own number comes first.
+    participants: Vec<GroupParticipant>,
+    /// How many they are.
+    participant_count: u32,
+    /// Whether the session's own number is one of them: it came into the group, or is no longer in it, or has another
+    /// role.
+    includes_this_number: bool,
+    /// Who did it, if WhatsApp said so.
+    #[oai(skip_serializing_if_is_none)]
+    by: Option<GroupParticipant>,
+    /// When it happened, by WhatsApp's clock.
+    changed_at: Timestamp
+});
+event!(
 /// An event about a webhook endpoint.
 EndpointEvent of the organisation, EndpointEventBody {
     /// The endpoint.
@@ -148,6 +183,33 @@ pub struct ContactShown {
     pub verified_name: Option<String>,
 }
 
+/// A group in an event.
+#[derive(Debug, Object)]
+pub struct GroupShown {
+    /// Its id, `…@g.us`.
+    pub id: String,
+    /// Always `group`.
+    pub object: String,
+}
+
+/// The settings of a group that changed.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct GroupSettings {
+    /// The name of the group.
+    pub subject: Option<String>,
+    /// The description; an empty text if it was removed.
+    pub description: Option<String>,
+    /// Whether only admins can send messages.
+    pub admins_only: Option<bool>,
+    /// Whether only admins can change the name, the description, the picture and the timer.
+    pub locked: Option<bool>,
+    /// Whether an admin must approve who joins by link.
+    pub join_approval: Option<bool>,
+    /// The seconds after which messages disappear; 0 if they stay. What you send carries it from now on.
+    pub expires_in: Option<u32>,
+}
+
 /// An endpoint in an event.
 #[derive(Debug, Object)]
 pub struct EndpointShown {
@@ -171,6 +233,8 @@ impl Webhook for Events {
         MediaEvent::register(registry);
         SessionEvent::register(registry);
         ContactEvent::register(registry);
+        GroupUpdateEvent::register(registry);
+        GroupParticipantsEvent::register(registry);
         EndpointEvent::register(registry);
     }
 }
@@ -196,6 +260,8 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         | EventType::ContactOptedIn
         | EventType::ContactUpdated
         | EventType::ContactMerged => ContactEvent::schema_ref(),
+        EventType::GroupUpdated => GroupUpdateEvent::schema_ref(),
+        EventType::GroupParticipants => GroupParticipantsEvent::schema_ref(),
         EventType::EndpointDisabled => EndpointEvent::schema_ref(),
         _ => MessageEvent::schema_ref(),
     }
@@ -250,6 +316,12 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
         }
         EventType::ContactMerged => {
             "Two contacts are the same person and were merged. `merged_contact_id` is the old id."
+        }
+        EventType::GroupUpdated => {
+            "A setting of a group changed: `changes` says which. WhatsApp reports a change only once, so this event comes at most once: if the gateway stops at that moment, it is lost."
+        }
+        EventType::GroupParticipants => {
+            "Members of a group joined or left, were added or removed, or became admins or no longer are. WhatsApp reports a change only once, so this event comes at most once: if the gateway stops at that moment, it is lost."
         }
         EventType::EndpointDisabled => {
             "A webhook endpoint was disabled and gets no more deliveries."

@@ -71,6 +71,8 @@ codes! {
     OrganisationSuspended 403 "organisation_suspended" "This organisation is suspended";
     /// The resource does not exist, or it belongs to another organisation. Both get the same answer.
     NotFound 404 "not_found" "Not found";
+    /// The session's number is not in this group, or there is no such group. Both get the same answer.
+    NotInGroup 404 "not_in_group" "The number is not in this group";
     /// The path exists, the method does not.
     MethodNotAllowed 405 "method_not_allowed" "This method is not allowed here";
     /// The gateway offers none of the accepted media types.
@@ -199,6 +201,8 @@ codes! {
     NumberCheckPaced 429 "number_check_paced" "Too many number checks for this session";
     /// The session exceeds the rate of group lists. `Retry-After` says when to continue.
     GroupListPaced 429 "group_list_paced" "Too many group lists for this session";
+    /// The session exceeds the rate of requests about one group. `Retry-After` says when to continue.
+    GroupRequestPaced 429 "group_request_paced" "Too many requests about groups for this session";
     /// The session exceeds the rate of typing indicators. `Retry-After` says when to continue.
     TypingPaced 429 "typing_paced" "Too many typing indicators for this session";
     /// The queue of the session holds the maximum number of messages.

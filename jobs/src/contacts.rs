@@ -7,6 +7,7 @@
 
 pub(crate) mod called;
 mod derived;
+pub(crate) mod known;
 mod spellings;
 
 use passerelle_engine::{

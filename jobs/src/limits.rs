@@ -25,7 +25,7 @@ pub use crate::{
     services::{LISTS_ON_POSTGRES, LISTS_ON_SQLITE, UPLOADS, UPLOADS_OF_ONE},
     state::{
         decoding::{FILM_MIB, LEAST_MIB, WORKER_MIB},
-        rate_limit::{GROUP_LISTS, NUMBER_CHECKS, Pacing, TYPING},
+        rate_limit::{GROUP_LISTS, GROUP_REQUESTS, NUMBER_CHECKS, Pacing, TYPING},
     },
     store::system::delivery_claims::{
         ATTEMPTS_OF_ORGANISATION, ATTEMPTS_TO_ENDPOINT, ATTEMPTS_TO_FAILING_ENDPOINT,

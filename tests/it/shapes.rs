@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 27] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 28] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -33,6 +33,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 27] = [
         "a long history and modes of files belong to one process; the other tests run in every shape",
     ),
     ("faults", "about a cluster whose parts fail"),
+    (
+        "fidelity_groups",
+        "changes, reading and leaving run in every shape; the other stories are about the stores",
+    ),
     (
         "films",
         "one video of each kind runs in every shape; unusual videos are handled by one process",

@@ -326,6 +326,8 @@ fn numbers() -> Vec<Row> {
         .code(Code::PairingCodeLimit),
         row("number checks", paced(of_jobs::NUMBER_CHECKS)).code(Code::NumberCheckPaced),
         row("list of groups", paced(of_jobs::GROUP_LISTS)).code(Code::GroupListPaced),
+        row("requests about one group", paced(of_jobs::GROUP_REQUESTS))
+            .code(Code::GroupRequestPaced),
         row(
             "connections that a host opens to WhatsApp",
             format!(

@@ -1,5 +1,7 @@
 //! The groups that a session's number is in.
 
+pub mod one;
+
 use passerelle_jobs::{
     Services,
     ids::SessionId,
@@ -60,7 +62,7 @@ impl Groups {
     /// List the groups that the session's number is in.
     ///
     /// The gateway asks WhatsApp each time: at most six times at once and then once every ten seconds. The id of
-    /// a group does not change, so you can store it. A number joins and leaves groups on its phone.
+    /// a group does not change, so you can store it. A number joins groups on its phone.
     #[oai(path = "/:id/groups", method = "get", operation_id = "list_groups")]
     async fn list_groups(
         &self,

@@ -129,6 +129,12 @@ fn own(id: &str) -> &'static [Code] {
         ],
         "normalise_phone_number" => &[Code::InvalidPhone, Code::InvalidCountry],
         "list_groups" => &[Code::SessionNotReady, Code::GroupListPaced],
+        "read_group" => &[
+            Code::SessionNotReady,
+            Code::NotInGroup,
+            Code::GroupRequestPaced,
+        ],
+        "leave_group" => &[Code::SessionNotReady, Code::GroupRequestPaced],
         "show_typing" => &[
             Code::InvalidRecipient,
             Code::RecipientKindUnsupported,

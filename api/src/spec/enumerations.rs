@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use passerelle_jobs::model::{
-    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType, pattern,
+    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
+    group::GroupAction, pattern,
 };
 use serde_json::{Map, Value, json};
 
@@ -176,6 +177,8 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("MediaEvent", "type"),
                 ("SessionEvent", "type"),
                 ("ContactEvent", "type"),
+                ("GroupUpdateEvent", "type"),
+                ("GroupParticipantsEvent", "type"),
                 ("EndpointEvent", "type"),
             ],
         ),
@@ -189,6 +192,13 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("WebhookEndpoint", "events"),
             ],
         ),
+        of(
+            "GroupAction",
+            "What happened to members of a group.",
+            words!(GroupAction),
+            &[("GroupParticipantsEventBody", "action")],
+        ),
+        of("GroupRole", "", vec![], &[("GroupParticipant", "role")]),
         of(
             "EndpointStatus",
             "Whether an endpoint gets deliveries.",

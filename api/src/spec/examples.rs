@@ -115,6 +115,19 @@ fn session(name: &str) -> Option<Value> {
             "admins_only": false })
         }
         "GroupList" => json!({ "data": [of_schema("WhatsAppGroup")?] }),
+        "GroupDetails" => {
+            let me = json!({ "phone": PHONE, "lid": "100000011112222", "this_number": true, "role": "member" });
+            json!({ "id": "120363041234567890@g.us", "object": "group", "session_id": SESSION, "subject": "Team",
+            "description": "Orders of today", "members": 2, "admins_only": false, "locked": true, "join_approval": false,
+            "expires_in": 604_800, "created_at": AT, "participants": [of_schema("GroupParticipant")?, me] })
+        }
+        "GroupParticipant" => {
+            json!({ "contact_id": CONTACT_ID, "phone": CONTACT, "lid": "100000087654321", "name": "Ada",
+            "push_name": "Ada", "this_number": false, "role": "owner" })
+        }
+        "GroupLeft" => {
+            json!({ "id": "120363041234567890@g.us", "object": "group", "session_id": SESSION, "left": true })
+        }
         "NewTyping" => json!({ "to": CONTACT, "state": "typing" }),
         "TypingShown" => {
             json!({ "object": "typing", "to": CONTACT, "state": "typing", "until": LATER })
@@ -221,6 +234,12 @@ fn event(name: &str) -> Option<Value> {
         "ContactEvent" => (EventType::ContactOptedOut, ""),
         "ContactEventBody" => (EventType::ContactOptedOut, "/data"),
         "ContactShown" => (EventType::ContactUpdated, "/data/contact"),
+        "GroupUpdateEvent" => (EventType::GroupUpdated, ""),
+        "GroupUpdateEventBody" => (EventType::GroupUpdated, "/data"),
+        "GroupShown" => (EventType::GroupUpdated, "/data/group"),
+        "GroupSettings" => (EventType::GroupUpdated, "/data/changes"),
+        "GroupParticipantsEvent" => (EventType::GroupParticipants, ""),
+        "GroupParticipantsEventBody" => (EventType::GroupParticipants, "/data"),
         "EndpointEvent" => (EventType::EndpointDisabled, ""),
         "EndpointEventBody" => (EventType::EndpointDisabled, "/data"),
         "EndpointShown" => (EventType::EndpointDisabled, "/data/endpoint"),

@@ -70,6 +70,14 @@ pub struct Peer {
     pub lid: Option<String>,
 }
 
+impl Peer {
+    /// Returns whether two are the same account, as far as their phones and LIDs show.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let phones = self.phone.is_some() && self.phone == other.phone;
+        phones || (self.lid.is_some() && self.lid == other.lid)
+    }
+}
+
 /// Ends the JID of every group.
 const GROUP_SERVER: &str = "@g.us";
 /// Maximum length of a group's id, in bytes. New ids have 18 digits; old ones are a phone number, a

@@ -21,6 +21,7 @@ use super::{
     connect_slot::ConnectSlot,
     connection::Connection,
     event::{ConnectionEvents, Ended, Outbox, PairingCode},
+    group_changes::{GroupChanges, GroupQueue},
     handle::WhatsApp,
     inbound::InboundSink,
     late::{LateMessages, LateQueue},
@@ -91,12 +92,14 @@ impl WhatsApp {
         backend: Arc<dyn Backend>,
         inbound: Arc<dyn InboundSink>,
         options: ConnectionOptions,
-    ) -> anyhow::Result<(Connection, ConnectionEvents, LateMessages)> {
+    ) -> anyhow::Result<(Connection, ConnectionEvents, LateMessages, GroupChanges)> {
         let (outbox, events) = Outbox::new();
         let outbox = Arc::new(outbox);
         let unstored = Unstored::new();
         let (queue, late) = LateQueue::new(unstored.clone());
         let queue = Arc::new(queue);
+        let (groups, group_changes) = GroupQueue::new();
+        let groups = Arc::new(groups);
         let ending = CancellationToken::new();
         let slot = ConnectSlot::new(
             self.limiter().clone(),
@@ -108,6 +111,7 @@ impl WhatsApp {
         let listener = Listener {
             outbox: outbox.clone(),
             late: queue.clone(),
+            groups: groups.clone(),
             clock: self.clock().clone(),
             slot: slot.clone(),
         };
@@ -138,13 +142,14 @@ impl WhatsApp {
             connection: connection.clone(),
             outbox,
             late: queue,
+            groups,
             slot,
             lost: options.lost,
         };
         let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
         self.tasks().spawn(work.instrument(span));
-        Ok((connection, events, late))
+        Ok((connection, events, late, group_changes))
     }
 
     fn dial(
@@ -191,6 +196,7 @@ struct Run {
     connection: Connection,
     outbox: Arc<Outbox>,
     late: Arc<LateQueue>,
+    groups: Arc<GroupQueue>,
     slot: ConnectSlot,
     lost: CancellationToken,
 }
@@ -235,6 +241,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.slot.release();
         self.late.close();
+        self.groups.close();
         self.outbox.close();
         self.connection.over().cancel();
     }

@@ -1,10 +1,11 @@
 //! The events of a connection.
 //!
-//! A connection has three outputs. Incoming messages go to an
+//! A connection has four outputs. Incoming messages go to an
 //! [`InboundSink`](super::inbound::InboundSink), and WhatsApp gets its acknowledgement only after
 //! the sink has committed them; those that do not pass through it go to
-//! [`LateMessages`](super::LateMessages). Everything else goes to [`ConnectionEvents`], a queue in
-//! order of arrival that ends with [`ConnectionEvent::Ended`].
+//! [`LateMessages`](super::LateMessages). Changes of groups go to [`GroupChanges`](super::GroupChanges).
+//! Everything else goes to [`ConnectionEvents`], a queue in order of arrival that ends with
+//! [`ConnectionEvent::Ended`].
 
 use std::{
     sync::{

@@ -190,7 +190,7 @@ fn inbound(info: &MessageInfo, me: &Peer, device: u16, from: Peer, read: Read) -
     let (mut content, mut context) = (read.content, read.context);
     if let Some(reply) = &mut context.reply_to {
         let target = &mut reply.target;
-        target.from_me = read.answered.is_some_and(|author| is_same(&author, me));
+        target.from_me = read.answered.is_some_and(|author| author.is_same(me));
         target.participant = target
             .participant
             .take()
@@ -246,7 +246,7 @@ fn place(target: &mut Target, writer: Option<&str>, me: &Peer) {
         return;
     }
     let author = named.as_deref().and_then(parse_peer);
-    target.from_me = author.is_some_and(|author| is_same(&author, me));
+    target.from_me = author.is_some_and(|author| author.is_same(me));
     target.participant = named.filter(|_| !target.from_me);
 }
 
@@ -263,12 +263,6 @@ fn maker(poll: &Target, me: &Peer) -> Option<Peer> {
         return Some(me.clone());
     }
     poll.participant.as_deref().and_then(parse_peer)
-}
-
-/// Returns whether two peers are the same account, as far as their phones and LIDs show.
-fn is_same(one: &Peer, other: &Peer) -> bool {
-    let phones = one.phone.is_some() && one.phone == other.phone;
-    phones || (one.lid.is_some() && one.lid == other.lid)
 }
 
 /// Returns the JIDs of the poll's maker and the voter. They are both LIDs or both phones, never

@@ -12,7 +12,8 @@
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
 //! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
-//! | `groups` | the groups that the number is in |
+//! | `groups` | the groups that the number is in, and leaving one |
+//! | `group_changes` | what changes in them |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
@@ -36,6 +37,7 @@ mod connect_slot;
 mod connection;
 pub mod event;
 mod find;
+mod group_changes;
 mod groups;
 mod handle;
 mod http;
@@ -66,7 +68,10 @@ pub use self::{
     connect_bucket::Connects,
     connect_limiter::{UNLINKED, Urgency},
     connection::Connection,
-    groups::JoinedGroup,
+    group_changes::{
+        GroupChange, GroupChanges, GroupNews, GroupSetting, NAMED, PeopleAction, PeopleChange,
+    },
+    groups::{GroupState, JoinedGroup, Member, Membership, Role},
     handle::WhatsApp,
     late::{Late, LateMessages},
     mark::Mark,

@@ -13,6 +13,7 @@ use wacore::types::{
 use super::{
     connect_slot::ConnectSlot,
     event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
+    group_changes::{GroupChange, GroupQueue},
     jid::peer_of,
     late::{Late, LateQueue},
 };
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 pub(super) struct Listener {
     pub(super) outbox: Arc<Outbox>,
     pub(super) late: Arc<LateQueue>,
+    pub(super) groups: Arc<GroupQueue>,
     pub(super) clock: Clock,
     pub(super) slot: ConnectSlot,
 }
@@ -37,6 +39,12 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::Messages(batch) = &*event {
             Late::recovered(batch).for_each(|late| self.late.push(late));
+            return;
+        }
+        if let Event::GroupUpdate(update) = &*event {
+            if let Some(change) = GroupChange::of(update) {
+                self.groups.push(change);
+            }
             return;
         }
         if let Event::UndecryptableMessage(message) = &*event {
@@ -80,6 +88,7 @@ impl EventHandler for Listener {
             EventKind::Receipt,
             EventKind::UndecryptableMessage,
             EventKind::Messages,
+            EventKind::GroupUpdate,
         ])
     }
 }

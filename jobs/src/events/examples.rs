@@ -3,8 +3,9 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Media, MediaKind, Peer},
+    content::{Group, Media, MediaKind, Peer},
     ids::{ContactId, EndpointId, EventId, MediaId, MessageId, OrgId, SessionId},
+    whatsapp::GroupSetting,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,14 +13,19 @@ use serde_json::{Value, json};
 use super::{
     SessionChange,
     emit::{NewEvent, envelope},
+    groups::{Changed, Members, of_members, of_setting},
     of_contact, of_endpoint, of_file, of_merge, of_message, of_renamed, of_session, shown_person,
 };
 use crate::{
     error::Fault,
     media::View,
     model::{
-        MediaStatus, Message, client_data::ClientData, contact::Called, endpoint::Disabled,
+        MediaStatus, Message,
+        client_data::ClientData,
+        contact::Called,
+        endpoint::Disabled,
         event::EventType,
+        group::{GroupAction, Person},
     },
 };
 
@@ -113,6 +119,7 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
             let place = (ids.org, ids.session);
             Ok(of_merge(place, (ids.contact, ids.merged), &peer()?))
         }
+        EventType::GroupUpdated | EventType::GroupParticipants => group(&ids, kind),
         EventType::EndpointDisabled => Ok(of_endpoint(ids.org, ids.endpoint, Disabled::Gone)),
     }
 }
@@ -207,6 +214,42 @@ fn file(ids: &Ids, status: MediaStatus) -> Result<NewEvent, Fault> {
 
 fn no_event() -> Fault {
     Fault::Json(serde::de::Error::custom("an example without an event"))
+}
+
+/// Returns the event of Ada's group: she renamed it, or added a member whom the gateway does not know.
+fn group(ids: &Ids, kind: EventType) -> Result<NewEvent, Fault> {
+    let id = "120363041234567890@g.us";
+    let group = Group::parse(id).ok_or_else(no_event)?;
+    let ada = Person {
+        peer: peer()?,
+        contact: Some(ids.contact),
+        called: called(),
+        is_me: false,
+    };
+    let new = json!({ "phone": "+491510000003", "lid": "100000012345678" });
+    let new = Person {
+        peer: serde_json::from_value(new)?,
+        contact: None,
+        called: Called::default(),
+        is_me: false,
+    };
+    let place = (ids.org, ids.session);
+    let changed = Changed {
+        group: &group,
+        by: Some(&ada),
+        at: AT - 1200,
+    };
+    if kind == EventType::GroupUpdated {
+        let name = GroupSetting::Subject("Order 1042".to_owned());
+        return Ok(of_setting(place, &changed, &name));
+    }
+    let members = Members {
+        action: GroupAction::Added,
+        who: &[new],
+        count: 1,
+        includes_me: false,
+    };
+    Ok(of_members(place, &changed, &members))
 }
 
 /// Returns what Ada's shop attaches to its messages and its session.

@@ -4,6 +4,7 @@
 pub(crate) mod blank;
 pub(crate) mod emit;
 pub mod examples;
+pub(crate) mod groups;
 
 use passerelle_engine::{
     clock::Clock,

@@ -8,6 +8,7 @@
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
 //! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's answers to messages, and what they change |
+//! | [`group_changes`] | what changes in the groups of a session's number |
 //! | [`orphans`] | messages in flight without a running job |
 //! | [`balance`] | which host a session prefers |
 //! | [`fence`] | dropping the sessions when the fence no longer holds |
@@ -19,6 +20,7 @@ mod balance;
 mod change;
 pub(crate) mod claim;
 mod fence;
+mod group_changes;
 pub(crate) mod job;
 #[cfg(feature = "sandbox")]
 pub mod null_sink;

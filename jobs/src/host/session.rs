@@ -15,7 +15,7 @@ use passerelle_engine::{
     keystore::SealedKeyStore,
     lease::Lease,
     whatsapp::{
-        Connection, ConnectionOptions, Late, LateMessages, Typing, Urgency, WhatsApp,
+        Connection, ConnectionOptions, GroupChanges, Late, LateMessages, Typing, Urgency, WhatsApp,
         event::{ConnectionEvent, ConnectionEvents, Ended},
         inbound::InboundSink as _,
     },
@@ -28,7 +28,7 @@ use crate::{
     error::{self, Fault, if_readable},
     host::{
         change::Change,
-        number,
+        group_changes, number,
         receipts::{self, StatusUpdate},
     },
     inbound::Inbox,
@@ -50,7 +50,7 @@ const LATE: usize = 64;
 const RECEIPTS: usize = 100;
 
 /// A connection with its outputs.
-type Opened = (Connection, ConnectionEvents, LateMessages);
+type Opened = (Connection, ConnectionEvents, LateMessages, GroupChanges);
 
 /// A session that runs here under its lease.
 pub(crate) struct RunningSession {
@@ -103,11 +103,11 @@ impl RunningSession {
 
     /// Runs the session until it is stopped, ends for good, or loses its lease.
     pub(crate) async fn run(self, whatsapp: WhatsApp) {
-        if let Some((connection, events, late)) = self.open(&whatsapp).await {
+        if let Some((connection, events, late, groups)) = self.open(&whatsapp).await {
             self.services
                 .registry()
                 .set_connection(self.lease.session, connection.clone());
-            self.follow(connection, events, late).await;
+            self.follow(connection, events, late, groups).await;
         }
         self.release_lease().await;
         self.services
@@ -173,6 +173,7 @@ impl RunningSession {
         connection: Connection,
         mut events: ConnectionEvents,
         late: LateMessages,
+        groups: GroupChanges,
     ) {
         let closing = connection.clone();
         let stopping = async {
@@ -190,7 +191,9 @@ impl RunningSession {
             }
         };
         let keeping = self.keep_late(&connection, late);
-        let following = async { tokio::join!(taking, keeping) };
+        let of = (&self.services, &self.lease, &self.lost);
+        let changing = group_changes::keep(of, &connection, groups);
+        let following = async { tokio::join!(taking, keeping, changing) };
         tokio::pin!(following);
         tokio::select! {
             _ = &mut following => {}

@@ -80,6 +80,10 @@ event_types! {
     ContactUpdated = "contact.updated";
     /// Two contacts turned out to be one person. The id that was given up leads to the other.
     ContactMerged = "contact.merged";
+    /// A setting of a group changed.
+    GroupUpdated = "group.updated";
+    /// Members of a group came, went, or have another role.
+    GroupParticipants = "group.participants";
     /// An endpoint of the organisation was disabled.
     EndpointDisabled = "endpoint.disabled";
 }

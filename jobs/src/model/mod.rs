@@ -25,6 +25,7 @@ pub mod contact;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+pub mod group;
 pub mod headers;
 mod live;
 mod media;

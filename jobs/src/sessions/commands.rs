@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use passerelle_engine::{
-    content::{Phone, Recipient},
+    content::{Group, Phone, Recipient},
     ids::{CommandId, OrgId, SessionId},
     media::FileKey,
     vault::Place,
@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Avatar(Recipient),
     /// List the groups that the number is in.
     Groups,
+    /// Describe a group that the number is in.
+    Group(Group),
+    /// Leave a group.
+    LeaveGroup(Group),
     /// Unlink the device.
     Logout,
     /// Ask the sender's phone to upload the file of an inbound message again.
@@ -61,7 +65,7 @@ pub(crate) enum Command {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    /// A pairing code, a file's new path, a number's status, or a list of groups. All are secrets.
+    /// A pairing code, a file's new path, a number's status, a group, or a list of groups. All are secrets.
     Told(String),
     /// The rate limit is reached; allowed again after this many milliseconds.
     Later(u64),
@@ -181,6 +185,7 @@ async fn carry_out(services: &Services, id: SessionId, command: Command) -> Answ
     let counted = match command {
         Command::Find(_) | Command::Avatar(_) => rates.numbers.count(id),
         Command::Groups => rates.groups.count(id),
+        Command::Group(_) | Command::LeaveGroup(_) => rates.group_requests.count(id),
         Command::Typing { .. } => rates.typing.count(id),
         _ => Ok(()),
     };
@@ -214,6 +219,10 @@ async fn pass_on(
         }
         Command::Avatar(of) => Answer::Told(serde_json::to_string(&connection.avatar(&of).await?)?),
         Command::Groups => Answer::Told(serde_json::to_string(&connection.groups().await?)?),
+        Command::Group(group) => {
+            Answer::Told(serde_json::to_string(&connection.group(&group).await?)?)
+        }
+        Command::LeaveGroup(group) => connection.leave(&group).await.map(|()| Answer::Done)?,
         Command::Logout => connection.logout().await.map(|()| Answer::Done)?,
         Command::Mark { message, mark } => connection
             .mark(&message, mark)

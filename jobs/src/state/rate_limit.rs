@@ -20,6 +20,11 @@ pub const GROUP_LISTS: Pacing = (
     NonZeroU32::new(6).expect("6 is not 0"),
     Duration::from_secs(10),
 );
+/// Requests about one group: to describe it, or to leave it.
+pub const GROUP_REQUESTS: Pacing = (
+    NonZeroU32::new(10).expect("10 is not 0"),
+    Duration::from_secs(6),
+);
 /// Typing indicators. Generous, because several people may answer through one number.
 pub const TYPING: Pacing = (
     NonZeroU32::new(20).expect("20 is not 0"),
@@ -55,6 +60,8 @@ pub(crate) struct Rates {
     pub(crate) numbers: Rate,
     /// Lists of the groups that the session's number is in.
     pub(crate) groups: Rate,
+    /// Requests about one group.
+    pub(crate) group_requests: Rate,
     /// Typing indicators.
     pub(crate) typing: Rate,
 }
@@ -64,6 +71,7 @@ impl Default for Rates {
         Self {
             numbers: Rate::new(NUMBER_CHECKS),
             groups: Rate::new(GROUP_LISTS),
+            group_requests: Rate::new(GROUP_REQUESTS),
             typing: Rate::new(TYPING),
         }
     }

@@ -10,6 +10,7 @@ use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::row::{self, Run as _};
 
+pub(crate) mod known;
 pub(crate) mod people;
 
 /// A phone or a LID of a contact: its look-up form and its sealed form.

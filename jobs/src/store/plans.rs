@@ -5,7 +5,7 @@ use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    contacts::people,
+    contacts::{known, people},
     system::{self, preview_claims},
 };
 
@@ -65,6 +65,16 @@ async fn contacts_are_listed_along_what_the_filter_names() {
         ),
     ] {
         walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn members_of_a_group_are_looked_up_by_phone_and_by_lid() {
+    for index in [
+        "SEARCH s USING INDEX contact_phone (org_id=? AND phone_mac=?)",
+        "SEARCH s USING INDEX contact_lid (org_id=? AND lid_mac=?)",
+    ] {
+        walks(known::KNOWN, index).await;
     }
 }
 

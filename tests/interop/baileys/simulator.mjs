@@ -151,6 +151,13 @@ async function group(client) {
   await change('promote', BOB);
   await socket.groupUpdateSubject(id, 'Friends');
   hold('the group', await state(), { subject: 'Friends', members: { [BOB]: 'admin', [EVE]: 'member' } });
+  await socket.groupUpdateDescription(id, 'About us');
+  for (const setting of ['announcement', 'locked']) await socket.groupSettingUpdate(id, setting);
+  await socket.groupToggleEphemeral(id, 86_400);
+  const settings = { description: 'About us', admins_only: true, locked: true, expires_seconds: 86_400 };
+  hold('the settings', (await state()).settings, settings);
+  const told = { desc: 'About us', announce: true, restrict: true, ephemeralDuration: 86_400 };
+  hold('the settings', await socket.groupMetadata(id), told);
   const sent = await socket.sendMessage(id, { text: 'hello all' });
   for (const phone of [BOB, EVE]) hold('a group message', await shown(client, sent.key.id, phone), { text: 'hello all' });
   const said = await call(`/phones/${EVE}/say`, { to: id, text: 'hello you' });

@@ -23,6 +23,7 @@ const CONTACT: &str = "+4915199000001";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
     Contact,
+    Group,
     Key,
     Media,
     Message,
@@ -100,6 +101,9 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("change_session", Of::Session, "not_found"),
     ("logout_session", Of::Session, "not_found"),
     ("list_groups", Of::Session, "not_found"),
+    // Only WhatsApp knows groups, and their session is not connected. `fidelity_groups` has one that is.
+    ("read_group", Of::Group, "session_not_ready"),
+    ("leave_group", Of::Group, "session_not_ready"),
     ("check_number", Of::Session, "not_found"),
     ("request_pairing_code", Of::Session, "not_found"),
     ("read_qr", Of::Session, "not_found"),
@@ -181,11 +185,15 @@ impl Owned {
             .upload("document", b"%PDF-1.4\n".as_slice())
             .await?
             .into(201)?;
+        let group = json!({ "subject": "Ours", "creator": NUMBER, "members": [CONTACT] });
+        let group = world.simulator.call(Method::POST, "/groups", Some(&group));
+        let group = group.await?["id"].clone();
         let keys: Value = api.get("/v1/api-keys").await?.into(200)?;
         let id =
             |value: &Value| Ok::<_, anyhow::Error>(value.as_str().context("an id")?.to_owned());
         Ok(Self(BTreeMap::from([
             (Of::Contact, id(&contact)?),
+            (Of::Group, id(&group)?),
             (Of::Key, id(&keys["data"][0]["id"])?),
             (Of::Media, id(&file["id"])?),
             (Of::Message, message),
@@ -199,7 +207,7 @@ impl Owned {
 
 async fn ask(api: &Api, operation: &Operation, id: &str, body: Option<&Value>) -> Result<Reply> {
     let mut path = operation.path.replace("{id}", id);
-    if path.ends_with("/avatar") {
+    if path.ends_with("/avatar") || path.starts_with("/v1/groups/") {
         let session = api.sessions().await?.pop().context("a session")?.id;
         path = format!("{path}?session_id={session}");
     }
@@ -236,11 +244,15 @@ async fn neighbour_asks_every_operation_with_foreign_ids(backing: Backing) -> Re
             *file = json!({ "url": "http://127.0.0.1:9/file" });
         }
         let foreign = ask(&theirs, operation, id, body.as_ref()).await?;
-        let nowhere = ask(&theirs, operation, &never(id), body.as_ref()).await?;
+        let no_id = match of {
+            Of::Group => "120363999999999999@g.us".to_owned(),
+            _ => never(id),
+        };
+        let nowhere = ask(&theirs, operation, &no_id, body.as_ref()).await?;
         assert_eq!(foreign.code(), *code, "{name}: {}", foreign.body);
         assert_eq!(
             bare(&foreign, id),
-            bare(&nowhere, &never(id)),
+            bare(&nowhere, &no_id),
             "{name} shows that the id exists"
         );
     }

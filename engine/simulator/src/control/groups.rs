@@ -9,8 +9,8 @@ use poem::{Body, IntoResponse, Response, handler};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::{CallResult, WorldData, bad, known_group, make, missing, number, parse};
-use crate::group::members::{self, GroupChange, MEMBERS, NewGroup, SUBJECT};
+use super::call::{CallResult, WorldData, bad, known, known_group, make, missing, number, parse};
+use crate::group::members::{self, DESCRIPTION, GroupChange, MEMBERS, NewGroup, SUBJECT};
 use crate::state::address::{Pn, plus};
 use crate::state::group::AddressingMode;
 use crate::state::world::World;
@@ -77,6 +77,7 @@ pub(super) fn show(Data(world): WorldData<'_>, Path(group): Path<String>) -> Cal
         "creator": plus(&group.creator),
         "addressing_mode": group.mode,
         "members": members,
+        "settings": group.settings,
     }))
     .into_response())
 }
@@ -84,10 +85,19 @@ pub(super) fn show(Data(world): WorldData<'_>, Path(group): Path<String>) -> Cal
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
+    by: Option<String>,
     #[serde(default)]
     add: Vec<String>,
     #[serde(default)]
+    join: Vec<String>,
+    #[serde(default)]
     remove: Vec<String>,
+    #[serde(default)]
+    leave: Vec<String>,
+    #[serde(default)]
+    promote: Vec<String>,
+    #[serde(default)]
+    demote: Vec<String>,
 }
 
 #[handler]
@@ -98,14 +108,70 @@ pub(super) async fn change(
 ) -> CallResult<Response> {
     let body: ChangeBody = parse(body).await?;
     let id = known_group(world, &group)?;
+    let by = by(world, body.by.as_deref())?;
+    for (make, named) in [
+        (GroupChange::Add as fn(Vec<Pn>) -> GroupChange, &body.add),
+        (GroupChange::Remove, &body.remove),
+        (GroupChange::Promote, &body.promote),
+        (GroupChange::Demote, &body.demote),
+    ] {
+        let change = make(phones(world, named)?);
+        members::change(world, &id, by.as_ref(), &change);
+    }
+    // Each of them does it alone.
+    for who in phones(world, &body.join)? {
+        members::change(world, &id, None, &GroupChange::Join(vec![who]));
+    }
+    for who in phones(world, &body.leave)? {
+        let left = GroupChange::Remove(vec![Arc::clone(&who)]);
+        members::change(world, &id, Some(&who), &left);
+    }
+    Ok(Json(json!({})).into_response())
+}
+
+/// Parses the phone in whose name a group is changed. It must exist.
+fn by(world: &World, text: Option<&str>) -> CallResult<Option<Pn>> {
+    text.map(|text| known(world, text)).transpose()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsBody {
+    by: Option<String>,
+    subject: Option<String>,
+    description: Option<String>,
+    admins_only: Option<bool>,
+    locked: Option<bool>,
+    join_approval: Option<bool>,
+    expires_seconds: Option<u32>,
+}
+
+#[handler]
+pub(super) async fn set(
+    Data(world): WorldData<'_>,
+    Path(group): Path<String>,
+    body: Body,
+) -> CallResult<Response> {
+    let body: SettingsBody = parse(body).await?;
+    let id = known_group(world, &group)?;
+    let by = by(world, body.by.as_deref())?;
+    let longest = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    if longest(&body.subject) > SUBJECT || longest(&body.description) > DESCRIPTION {
+        return Err(bad("subject has at most 400 bytes, description 2048"));
+    }
+    let description = body
+        .description
+        .map(|text| Some(text).filter(|text| !text.is_empty()));
     let changes = [
-        GroupChange::Add(phones(world, &body.add)?),
-        GroupChange::Remove(phones(world, &body.remove)?),
+        body.subject.map(GroupChange::Subject),
+        description.map(GroupChange::Description),
+        body.admins_only.map(GroupChange::AdminsOnly),
+        body.locked.map(GroupChange::Locked),
+        body.join_approval.map(GroupChange::JoinApproval),
+        body.expires_seconds.map(GroupChange::Timer),
     ];
-    for change in &changes {
-        if !members::change(world, &id, None, change) {
-            return Err(missing("no such group"));
-        }
+    for one in changes.iter().flatten() {
+        members::change(world, &id, by.as_ref(), one);
     }
     Ok(Json(json!({})).into_response())
 }

@@ -29,6 +29,7 @@ pub(crate) fn routes() -> impl poem::Endpoint {
         .at("/groups", post(groups::create))
         .at("/groups/:group", get(groups::show))
         .at("/groups/:group/members", post(groups::change))
+        .at("/groups/:group/settings", post(groups::set))
         .at("/media", post(media::change))
         .at("/ledger", get(look::ledger))
         .at(

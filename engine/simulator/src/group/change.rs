@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node, Server};
 
-use super::members::{self, GroupChange, MEMBERS, NewGroup, SUBJECT};
+use super::members::{self, DESCRIPTION, GroupChange, MEMBERS, NewGroup, SUBJECT};
 use crate::iq::request::IqRequest;
 use crate::phone;
 use crate::stanza::{self, el};
@@ -113,6 +113,37 @@ fn membership(
     Ok(group.clone())
 }
 
+/// Reads a change of a setting. Returns `None` for a change of members.
+fn setting(tag: &str, node: &Node) -> Result<Option<GroupChange>, Refused> {
+    Ok(Some(match tag {
+        "subject" => GroupChange::Subject(subject(text_in(node))?),
+        "description" => {
+            let text = node.get_optional_child("body").and_then(text_in);
+            let fits = text.as_ref().is_none_or(|text| text.len() <= DESCRIPTION);
+            GroupChange::Description(fits.then_some(text).ok_or(NOT_ACCEPTABLE)?)
+        }
+        "announcement" => GroupChange::AdminsOnly(true),
+        "not_announcement" => GroupChange::AdminsOnly(false),
+        "locked" => GroupChange::Locked(true),
+        "unlocked" => GroupChange::Locked(false),
+        "not_ephemeral" => GroupChange::Timer(0),
+        "ephemeral" => {
+            let seconds = stanza::text(node, "expiration").and_then(|text| text.parse().ok());
+            GroupChange::Timer(seconds.ok_or(BAD)?)
+        }
+        "membership_approval_mode" => {
+            let join = node.get_optional_child("group_join").ok_or(BAD)?;
+            let state = stanza::text(join, "state");
+            GroupChange::JoinApproval(state.as_deref() == Some("on"))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn text_in(node: &Node) -> Option<String> {
+    String::from_utf8(stanza::bytes(node)?).ok()
+}
+
 fn change(
     world: &Arc<World>,
     from: &Address,
@@ -124,9 +155,7 @@ fn change(
         return Err(BAD);
     }
     let group = membership(world, from, to, |group| group.is_admin(&from.pn))?;
-    if tag == "subject" {
-        let text = stanza::bytes(node).and_then(|bytes| String::from_utf8(bytes).ok());
-        let change = GroupChange::Subject(subject(text)?);
+    if let Some(change) = setting(tag, node)? {
         members::change(world, &group.id, Some(&from.pn), &change);
         return Ok(Vec::new());
     }

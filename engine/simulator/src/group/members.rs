@@ -5,13 +5,16 @@ use std::sync::Arc;
 use rand::RngExt;
 use wacore_binary::Node;
 
-use crate::stanza::{el, notification};
+use super::action;
+use crate::stanza::notification;
 use crate::state::address::Pn;
-use crate::state::group::{AddressingMode, Group, GroupId};
+use crate::state::group::{AddressingMode, Group, GroupId, Settings};
 use crate::state::world::{State, World};
 
 /// The longest subject, in bytes.
 pub(crate) const SUBJECT: usize = 400;
+/// The longest description, in bytes.
+pub(crate) const DESCRIPTION: usize = 2048;
 /// The most members of one group, as in WhatsApp.
 pub(crate) const MEMBERS: usize = 1024;
 
@@ -27,10 +30,17 @@ pub(crate) struct NewGroup {
 /// A change of a group.
 pub(crate) enum GroupChange {
     Add(Vec<Pn>),
+    /// They join by the group's link.
+    Join(Vec<Pn>),
     Remove(Vec<Pn>),
     Promote(Vec<Pn>),
     Demote(Vec<Pn>),
     Subject(String),
+    Description(Option<String>),
+    AdminsOnly(bool),
+    Locked(bool),
+    JoinApproval(bool),
+    Timer(u32),
 }
 
 /// Makes a group.
@@ -44,44 +54,52 @@ pub(crate) fn create(world: &World, new: NewGroup) -> GroupId {
         creator: Arc::clone(&new.creator),
         created: world.clock.seconds(),
         members: new.members.into_iter().map(|pn| (pn, false)).collect(),
+        settings: Settings::default(),
     };
     for admin in new.admins.into_iter().chain([new.creator]) {
         group.members.insert(admin, true);
     }
     state.groups.insert(Arc::clone(&id), group.clone());
-    let made = state.group_node(&group);
-    let made = el("create").children([made]).build();
+    let made = action::create(&state, &group, Some("new"), None);
     let members: Vec<Pn> = group.members.keys().cloned().collect();
     let creator = Arc::clone(&group.creator);
     let now = world.clock.seconds();
-    notify(&mut state, &group, &creator, &members, made, now);
+    notify(&mut state, &group, Some(&creator), &members, made, now);
     id
 }
 
 /// Changes a group in somebody's name, or in its creator's. Notifies all members, also those that
-/// were removed. Returns `false` if the group does not exist.
+/// were removed. Who comes in is told what the group is, as by WhatsApp. Returns `false` if the group does not exist.
 pub(crate) fn change(world: &World, id: &str, by: Option<&Pn>, change: &GroupChange) -> bool {
     let now = world.clock.seconds();
     let mut state = world.state();
     let Some(group) = state.groups.get_mut(id) else {
         return false;
     };
-    let mut told: Vec<Pn> = group.members.keys().cloned().collect();
+    let before: Vec<Pn> = group.members.keys().cloned().collect();
     apply(group, change);
-    told.extend(group.members.keys().cloned());
-    told.sort();
-    told.dedup();
+    let came = group.members.keys().filter(|pn| !before.contains(*pn));
+    let came: Vec<Pn> = came.cloned().collect();
     let group = group.clone();
-    let by = by.unwrap_or(&group.creator);
-    if let Some(action) = action(&state, &group, by, change, now) {
-        notify(&mut state, &group, by, &told, action, now);
+    // WhatsApp does not name who joined by a link as the one who acted.
+    let by = match change {
+        GroupChange::Join(_) => None,
+        _ => Some(by.unwrap_or(&group.creator)),
+    };
+    if let Some(action) = action::of(&state, &group, by, change, now) {
+        notify(&mut state, &group, by, &before, action, now);
+    }
+    if !came.is_empty() {
+        let reason = matches!(change, GroupChange::Join(_)).then_some("invite");
+        let create = action::create(&state, &group, None, reason);
+        notify(&mut state, &group, by, &came, create, now);
     }
     true
 }
 
 fn apply(group: &mut Group, change: &GroupChange) {
     match change {
-        GroupChange::Add(who) => {
+        GroupChange::Add(who) | GroupChange::Join(who) => {
             for pn in who {
                 group.members.entry(Arc::clone(pn)).or_insert(false);
             }
@@ -90,6 +108,11 @@ fn apply(group: &mut Group, change: &GroupChange) {
         GroupChange::Promote(who) => set_admin(group, who, true),
         GroupChange::Demote(who) => set_admin(group, who, false),
         GroupChange::Subject(subject) => group.subject.clone_from(subject),
+        GroupChange::Description(text) => group.settings.description.clone_from(text),
+        GroupChange::AdminsOnly(only) => group.settings.admins_only = *only,
+        GroupChange::Locked(locked) => group.settings.locked = *locked,
+        GroupChange::JoinApproval(needed) => group.settings.join_approval = *needed,
+        GroupChange::Timer(seconds) => group.settings.expires_seconds = *seconds,
     }
 }
 
@@ -101,37 +124,28 @@ fn set_admin(group: &mut Group, who: &[Pn], admin: bool) {
     }
 }
 
-/// Returns what a notification says about a change. Returns `None` if nobody is named.
-fn action(state: &State, group: &Group, by: &Pn, change: &GroupChange, now: u64) -> Option<Node> {
-    let (tag, who) = match change {
-        GroupChange::Add(who) => ("add", who),
-        GroupChange::Remove(who) => ("remove", who),
-        GroupChange::Promote(who) => ("promote", who),
-        GroupChange::Demote(who) => ("demote", who),
-        GroupChange::Subject(subject) => {
-            let node = el("subject")
-                .attr("subject", subject.as_str())
-                .attr("s_t", now)
-                .attr("s_o", state.member_jid(group, by, 0)?);
-            return Some(node.build());
-        }
-    };
-    let members = who.iter().filter_map(|pn| state.member_node(group, pn));
-    let members: Vec<Node> = members.collect();
-    (!members.is_empty()).then(|| el(tag).children(members).build())
-}
-
 /// Notifies all devices of these accounts of what one of them did.
-fn notify(state: &mut State, group: &Group, by: &Pn, accounts: &[Pn], action: Node, now: u64) {
-    let Some(by) = state.member_jid(group, by, 0) else {
-        return;
-    };
+fn notify(
+    state: &mut State,
+    group: &Group,
+    by: Option<&Pn>,
+    accounts: &[Pn],
+    action: Node,
+    now: u64,
+) {
     let id = state.fresh_id();
-    let node = notification("w:gp2", Some(group.jid()), id, now)
-        .attr("participant", by)
-        .attr("addressing_mode", group.mode.name())
-        .children([action]);
-    let node = Arc::new(node.build());
+    let mut node = notification("w:gp2", Some(group.jid()), id, now)
+        .attr("addressing_mode", group.mode.name());
+    match by.and_then(|by| state.accounts.get(by)) {
+        Some(account) => {
+            let (other, server) = group.mode.other();
+            node = node
+                .attr("participant", account.jid(group.mode.server(), 0))
+                .attr(other, account.jid(server, 0));
+        }
+        None => node = node.attr("notify", "invite"),
+    }
+    let node = Arc::new(node.children([action]).build());
     for pn in accounts {
         if let Some(account) = state.accounts.get_mut(pn) {
             account.send_to_devices(&node, None, true);

@@ -2,6 +2,7 @@
 
 use wacore_binary::{Node, Server};
 
+use super::action;
 use crate::stanza::el;
 use crate::state::address::Pn;
 use crate::state::group::{AddressingMode, Group};
@@ -39,9 +40,30 @@ impl State {
             .attr("creation", group.created)
             .attr("s_t", group.created)
             .attr("size", members.len());
-        if let Some(creator) = self.member_jid(group, &group.creator, 0) {
-            node = node.attr("creator", &creator).attr("s_o", creator);
+        if let Some(creator) = self.accounts.get(&group.creator) {
+            let jid = creator.jid(group.mode.server(), 0);
+            node = node
+                .attr("creator", &jid)
+                .attr("creator_pn", creator.jid(Server::Pn, 0))
+                .attr("s_o", jid);
         }
-        node.children(members).build()
+        let settings = &group.settings;
+        let mut children = members;
+        if let Some(text) = &settings.description {
+            children.push(action::description(Some(text)));
+        }
+        if settings.admins_only {
+            children.push(el("announcement").build());
+        }
+        if settings.locked {
+            children.push(el("locked").build());
+        }
+        if settings.join_approval {
+            children.push(action::join_approval(true));
+        }
+        if settings.expires_seconds > 0 {
+            children.push(action::timer(settings.expires_seconds));
+        }
+        node.children(children).build()
     }
 }

@@ -57,6 +57,21 @@ pub(crate) struct Group {
     pub(crate) created: u64,
     /// The members. The value is `true` for admins.
     pub(crate) members: BTreeMap<Pn, bool>,
+    pub(crate) settings: Settings,
+}
+
+/// The settings of a group.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Settings {
+    pub(crate) description: Option<String>,
+    /// Only admins may write.
+    pub(crate) admins_only: bool,
+    /// Only admins may change the settings.
+    pub(crate) locked: bool,
+    /// An admin approves who joins by link.
+    pub(crate) join_approval: bool,
+    /// The seconds after which messages disappear; 0 if they stay.
+    pub(crate) expires_seconds: u32,
 }
 
 impl Group {

@@ -39,5 +39,6 @@ mod wrappers;
 pub(super) use self::{
     build::message,
     read::{Read, read},
+    text::cut,
 };
 pub use self::{media::clean_file_name, poll::Ballot};

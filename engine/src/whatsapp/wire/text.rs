@@ -7,7 +7,7 @@ pub(super) fn limited(text: Option<&String>, max: usize) -> Option<String> {
 }
 
 /// Shortens the text to `max` bytes, between two characters.
-pub(super) fn cut(mut text: String, max: usize) -> String {
+pub(crate) fn cut(mut text: String, max: usize) -> String {
     let end = text.floor_char_boundary(max);
     text.truncate(end);
     text

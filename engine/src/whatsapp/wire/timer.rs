@@ -14,6 +14,11 @@ pub(crate) fn carried(message: &Message) -> Option<u32> {
     seconds.filter(|seconds| *seconds <= LONGEST)
 }
 
+/// Returns the seconds, unless they are more than any phone offers.
+pub(crate) fn believed(seconds: u32) -> Option<u32> {
+    (seconds <= LONGEST).then_some(seconds)
+}
+
 /// Returns whether the message carries no time at all.
 pub(crate) fn is_without(message: &Message) -> bool {
     let seconds = peel(message).message.get_ephemeral_expiration();

@@ -131,7 +131,7 @@ async fn only_an_admin_changes_a_group() {
     assert_eq!(changed(&mut bob, &id, naming("promote", OWN)).await, "");
     assert_eq!(changed(&mut own, &id, subject("Mine")).await, "");
     assert_eq!(changed(&mut own, &id, subject("")).await, "406");
-    let locked = NodeBuilder::new("locked").build();
-    assert_eq!(changed(&mut own, &id, locked).await, "403", "not supported");
+    let odd = NodeBuilder::new("growth_locked").build();
+    assert_eq!(changed(&mut own, &id, odd).await, "403", "not supported");
     assert_eq!(sim.get(&format!("/groups/{id}")).await["subject"], "Mine");
 }

@@ -61,6 +61,8 @@ async fn the_control_api_tells_who_is_in_a_group() {
     let told = json!({
         "id": id, "subject": "Team", "creator": BOB, "addressing_mode": "lid",
         "members": {BOB: "admin", EVE: "admin", OWN: "member"},
+        "settings": {"description": null, "admins_only": false, "locked": false, "join_approval": false,
+            "expires_seconds": 0},
     });
     assert_eq!(sim.get(&format!("/groups/{id}")).await, told);
     members(&sim, id, json!({"add": [ADA], "remove": [EVE]})).await;

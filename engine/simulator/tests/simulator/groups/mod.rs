@@ -4,6 +4,7 @@ mod changes;
 mod members;
 mod odd;
 mod refusals;
+mod settings;
 mod talk;
 mod wire;
 

@@ -41,7 +41,7 @@ impl Proto {
 
     /// Adds a message in a field.
     #[must_use]
-    pub fn message(self, field: u64, message: Self) -> Self {
+    pub fn message(self, field: u64, message: &Self) -> Self {
         self.bytes(field, &message.0)
     }
 

@@ -28,7 +28,7 @@ pub struct Late(What);
 #[derive(Clone)]
 enum What {
     /// Nothing of it can be read: it was not decrypted, or is for phones only.
-    Unread(Arc<MessageInfo>, Content),
+    Unread(Arc<MessageInfo>, Box<Content>),
     Recovered(InboundMessage),
 }
 
@@ -41,7 +41,11 @@ impl Late {
             UnavailableType::ViewOnce => Content::ViewOnceUnavailable {},
             _ => Content::Undecryptable {},
         };
-        shown.then(|| Self(What::Unread(Arc::clone(&message.info), content)))
+        shown.then(|| Self::unread(Arc::clone(&message.info), content))
+    }
+
+    fn unread(info: Arc<MessageInfo>, content: Content) -> Self {
+        Self(What::Unread(info, Box::new(content)))
     }
 
     /// Returns the messages of a batch that the hook has not committed.
@@ -166,7 +170,7 @@ impl Connection {
                 .await
                 .map(Inbound::recovered),
             What::Unread(info, content) => {
-                let nothing = wire::Read::of(content.clone());
+                let nothing = wire::Read::of(content.as_ref().clone());
                 listen::with_sender(self.client(), info, nothing).await
             }
         }
@@ -259,7 +263,7 @@ mod tests {
         let info = Arc::new(MessageInfo::default());
         for _ in 0..5000 {
             let unread = Content::Undecryptable {};
-            queue.push(Late(What::Unread(Arc::clone(&info), unread)));
+            queue.push(Late::unread(Arc::clone(&info), unread));
         }
         queue.close();
         let mut got = 0;
@@ -275,7 +279,7 @@ mod tests {
         assert_eq!(got, 5000);
         assert!(unstored.none().now_or_never().is_some());
         // What comes when nobody can store it any more is not acknowledged.
-        queue.push(Late(What::Unread(info, Content::Undecryptable {})));
+        queue.push(Late::unread(info, Content::Undecryptable {}));
         assert!(unstored.none().now_or_never().is_none());
     }
 }

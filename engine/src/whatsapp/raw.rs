@@ -225,7 +225,7 @@ impl<'w> ser::Serializer for Writer<'w> {
         Ok(Fields {
             writer: self,
             key: String::new(),
-            fields: Map::new(),
+            written: Map::new(),
         })
     }
 
@@ -311,13 +311,13 @@ struct Fields<'w> {
     writer: Writer<'w>,
     /// The key of the map's next value.
     key: String,
-    fields: Map<String, Value>,
+    written: Map<String, Value>,
 }
 
 impl Fields<'_> {
     fn add(&mut self, name: String, value: Value) -> Result<(), NoJson> {
         self.writer.charge(name.len() + 4)?;
-        self.fields.insert(name, value);
+        self.written.insert(name, value);
         Ok(())
     }
 }
@@ -343,7 +343,7 @@ impl ser::SerializeStruct for Fields<'_> {
     }
 
     fn end(self) -> Written {
-        Ok(Out::Value(Value::Object(self.fields)))
+        Ok(Out::Value(Value::Object(self.written)))
     }
 }
 
@@ -371,7 +371,7 @@ impl ser::SerializeMap for Fields<'_> {
     }
 
     fn end(self) -> Written {
-        Ok(Out::Value(Value::Object(self.fields)))
+        Ok(Out::Value(Value::Object(self.written)))
     }
 }
 

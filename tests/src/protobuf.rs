@@ -41,8 +41,8 @@ impl Proto {
 
     /// Adds a message in a field.
     #[must_use]
-    pub fn message(self, field: u64, message: &Self) -> Self {
-        self.bytes(field, &message.0)
+    pub fn message(self, field: u64, Self(message): Self) -> Self {
+        self.bytes(field, &message)
     }
 
     /// Adds a number, a word of an enumeration, or a truth value.

@@ -40,7 +40,7 @@ fn ad() -> Proto {
         .text(8, "1202")
         .text(9, "https://fb.example/ad")
         .text(13, "ARAkLkA8");
-    p().message(28, &ad)
+    p().message(28, ad)
 }
 
 fn referral() -> Value {
@@ -58,19 +58,19 @@ pub(super) fn image(caption: &str) -> Proto {
 
 fn poll() -> Proto {
     p().text(2, "When?")
-        .message(3, &p().text(1, "a"))
-        .message(3, &p().text(1, "b"))
+        .message(3, p().text(1, "a"))
+        .message(3, p().text(1, "b"))
         .number(4, 1)
 }
 
 fn texts() -> Vec<Row> {
-    let extended = |text: Proto| p().message(6, &text);
+    let extended = |text: Proto| p().message(6, text);
     vec![
         Row {
             beside: json!({ "referral": referral() }),
             ..row(
                 "an ad without words",
-                extended(p().message(17, &ad())),
+                extended(p().message(17, ad())),
                 "text",
                 json!({ "body": "" }),
             )
@@ -79,7 +79,7 @@ fn texts() -> Vec<Row> {
             beside: json!({ "referral": referral() }),
             ..row(
                 "an ad with words",
-                extended(p().text(1, "Is it there?").message(17, &ad())),
+                extended(p().text(1, "Is it there?").message(17, ad())),
                 "text",
                 json!({ "body": "Is it there?" }),
             )
@@ -94,7 +94,7 @@ fn texts() -> Vec<Row> {
                         1,
                         p().message(
                             62,
-                            p().message(1, &p().message(55, p().message(1, p().text(1, "inside")))),
+                            p().message(1, p().message(55, p().message(1, p().text(1, "inside")))),
                         ),
                     ),
                 ),
@@ -110,10 +110,10 @@ fn texts() -> Vec<Row> {
                     2,
                     p().text(2, "Order 1042")
                         .text(6, "It is here.")
-                        .message(8, &p().message(1, p().text(1, "Thanks")))
+                        .message(8, p().message(1, p().text(1, "Thanks")))
                         .message(
                             8,
-                            p().message(2, &p().text(1, "Track").text(2, "https://a.example")),
+                            p().message(2, p().text(1, "Track").text(2, "https://a.example")),
                         ),
                 ),
             ),
@@ -124,7 +124,7 @@ fn texts() -> Vec<Row> {
             "an interactive message",
             p().message(
                 45,
-                p().message(2, &p().text(1, "Choose")).message(
+                p().message(2, p().text(1, "Choose")).message(
                     6,
                     p().message(
                         1,
@@ -142,7 +142,7 @@ fn texts() -> Vec<Row> {
                 36,
                 p().text(1, "Times")
                     .text(3, "Show")
-                    .message(5, &p().message(2, p().text(1, "9:00"))),
+                    .message(5, p().message(2, p().text(1, "9:00"))),
             ),
             "text",
             json!({ "body": "Times\nShow\n- 9:00" }),
@@ -152,7 +152,7 @@ fn texts() -> Vec<Row> {
             p().message(
                 42,
                 p().text(6, "Right?")
-                    .message(9, &p().text(1, "1").message(2, p().text(1, "Yes"))),
+                    .message(9, p().text(1, "1").message(2, p().text(1, "Yes"))),
             ),
             "text",
             json!({ "body": "Right?\n- Yes" }),
@@ -163,18 +163,18 @@ fn texts() -> Vec<Row> {
 fn answers() -> Vec<Row> {
     let flow = |name: &str, params: &str| {
         let answer = p().text(1, name).text(2, params);
-        p().message(48, &p().message(1, p().text(1, "Post")).message(2, answer))
+        p().message(48, p().message(1, p().text(1, "Post")).message(2, answer))
     };
     vec![
         row(
             "a button",
-            p().message(43, &p().text(1, "yes").text(2, "Yes")),
+            p().message(43, p().text(1, "yes").text(2, "Yes")),
             "button_reply",
             json!({ "id": "yes", "title": "Yes" }),
         ),
         row(
             "a template's button",
-            p().message(29, &p().text(1, "t1").text(2, "Confirm")),
+            p().message(29, p().text(1, "t1").text(2, "Confirm")),
             "button_reply",
             json!({ "id": "t1", "title": "Confirm" }),
         ),
@@ -183,7 +183,7 @@ fn answers() -> Vec<Row> {
             p().message(
                 39,
                 p().text(1, "Monday")
-                    .message(3, &p().text(1, "r1"))
+                    .message(3, p().text(1, "r1"))
                     .text(5, "9 to 12"),
             ),
             "list_reply",
@@ -252,19 +252,19 @@ fn others() -> Vec<Row> {
     rows.extend([
         row(
             "a poll of version 4",
-            p().message(93, &p().message(1, p().message(49, poll()))),
+            p().message(93, p().message(1, p().message(49, poll()))),
             "poll",
             asked,
         ),
         row(
             "a live location",
-            p().message(18, &p().double(1, 1.5).double(2, 2.25).text(6, "on my way").number(7, 3)),
+            p().message(18, p().double(1, 1.5).double(2, 2.25).text(6, "on my way").number(7, 3)),
             "location",
             json!({ "latitude": 1.5, "longitude": 2.25, "caption": "on my way", "live": true, "sequence": 3 }),
         ),
         row(
             "an album",
-            p().message(83, &p().number(2, 2).number(3, 1)),
+            p().message(83, p().number(2, 2).number(3, 1)),
             "album",
             json!({ "images": 2, "videos": 1 }),
         ),
@@ -272,9 +272,9 @@ fn others() -> Vec<Row> {
             beside: json!({ "album_id": "3A01", "album_position": 1, "via": ["associatedChildMessage"] }),
             ..row(
                 "an image of an album",
-                p().message(91, &p().message(1, p().message(3, image("second")))).message(
+                p().message(91, p().message(1, p().message(3, image("second")))).message(
                     35,
-                    p().message(10, &p().number(1, 1).message(2, p().text(3, "3A01")).number(3, 1)),
+                    p().message(10, p().number(1, 1).message(2, p().text(3, "3A01")).number(3, 1)),
                 ),
                 "image",
                 json!({ "caption": "second", "mime_type": "image/jpeg" }),
@@ -282,7 +282,7 @@ fn others() -> Vec<Row> {
         },
         row(
             "a GIF",
-            p().message(9, &p().text(2, "video/mp4").number(8, 1)),
+            p().message(9, p().text(2, "video/mp4").number(8, 1)),
             "video",
             json!({ "mime_type": "video/mp4", "gif": true }),
         ),
@@ -290,14 +290,14 @@ fn others() -> Vec<Row> {
             beside: json!({ "via": ["lottieStickerMessage"] }),
             ..row(
                 "a lottie sticker",
-                p().message(74, &p().message(1, p().message(26, p().text(5, "application/was")))),
+                p().message(74, p().message(1, p().message(26, p().text(5, "application/was")))),
                 "sticker",
                 json!({ "mime_type": "application/was" }),
             )
         },
         row(
             "an event",
-            p().message(75, &p().text(3, "Opening")),
+            p().message(75, p().text(3, "Opening")),
             "unsupported",
             json!({ "kind": "eventMessage", "text": "Opening" }),
         ),

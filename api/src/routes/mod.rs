@@ -90,6 +90,14 @@ fn of_ask(error: AskError, (paced, (at_once, every)): (Code, Pacing)) -> Problem
     }
 }
 
+/// Parses the query parameter `phone`: a phone number in any spelling.
+pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
+    spelling::phone::phone(text).map_err(|no| {
+        let code = Code::InvalidPhone;
+        Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,12 +110,4 @@ mod tests {
         }
         assert!(name(&"ä".repeat(100)).is_ok());
     }
-}
-
-/// Parses the query parameter `phone`: a phone number in any spelling.
-pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
-    spelling::phone::phone(text).map_err(|no| {
-        let code = Code::InvalidPhone;
-        Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
-    })
 }

@@ -135,6 +135,7 @@ impl Spellings {
         method = "post",
         operation_id = "normalise_phone_number"
     )]
+    #[expect(clippy::unused_async, reason = "an operation is async")]
     async fn normalise_phone_number(
         &self,
         _caller: Caller,

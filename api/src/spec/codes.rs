@@ -42,7 +42,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
             (Some("path"), _) => codes.extend([Code::InvalidId, Code::NotFound]),
             (Some("query"), Some("cursor")) => codes.push(Code::InvalidCursor),
             (Some("query"), Some("session_id" | "endpoint_id" | "contact_id" | "group_id")) => {
-                codes.push(Code::InvalidId)
+                codes.push(Code::InvalidId);
             }
             (Some("query"), _) => codes.push(Code::ValidationFailed),
             _ => {}

@@ -14,6 +14,9 @@ const ANY_PADDING: GeneralPurposeConfig =
 const OF_TEXTS: GeneralPurpose = GeneralPurpose::new(&STANDARD, ANY_PADDING);
 const OF_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, ANY_PADDING);
 
+/// The scheme of a data URI (RFC 2397).
+const DATA: &str = "data:";
+
 /// What is expected where a text is not base64.
 pub(crate) const WANTED: &str =
     "base64 (RFC 4648), or a data URI such as data:image/png;base64,iVBORw0KGgo=";
@@ -29,9 +32,9 @@ pub(crate) struct Decoded {
 /// Decodes base64 in any of its forms. Returns `None` if it is not base64, or cut off.
 pub(crate) fn decode(text: &str) -> Option<Decoded> {
     let text = text.trim_ascii();
-    let (media_type, text) = match of_data_uri(text) {
-        Some(uri) => uri?,
-        None => (None, Cow::Borrowed(text)),
+    let (media_type, text) = match text.split_at_checked(DATA.len()) {
+        Some((scheme, uri)) if scheme.eq_ignore_ascii_case(DATA) => of_data_uri(uri)?,
+        _ => (None, Cow::Borrowed(text)),
     };
     let text = without_breaks(&text);
     let is_of_urls = text.contains(['-', '_']);
@@ -40,18 +43,13 @@ pub(crate) fn decode(text: &str) -> Option<Decoded> {
     Some(Decoded { bytes, media_type })
 }
 
-/// Splits a data URI (RFC 2397) into its type and its base64. Returns `Some(None)` if its content is not base64.
-fn of_data_uri(text: &str) -> Option<Option<(Option<String>, Cow<'_, str>)>> {
-    let (scheme, rest) = text.split_at_checked("data:".len())?;
-    if !scheme.eq_ignore_ascii_case("data:") {
-        return None;
-    }
-    Some(rest.split_once(',').and_then(|(head, content)| {
-        let (media_type, last) = head.rsplit_once(';')?;
-        let content = percent_decode_str(content).decode_utf8().ok()?;
-        let is_base64 = last.trim().eq_ignore_ascii_case("base64");
-        is_base64.then(|| (stated(media_type), content))
-    }))
+/// Splits what follows the scheme of a data URI into its type and its base64. Returns `None` if its content is not base64.
+fn of_data_uri(uri: &str) -> Option<(Option<String>, Cow<'_, str>)> {
+    let (head, content) = uri.split_once(',')?;
+    let (media_type, last) = head.rsplit_once(';')?;
+    let content = percent_decode_str(content).decode_utf8().ok()?;
+    let is_base64 = last.trim().eq_ignore_ascii_case("base64");
+    is_base64.then(|| (stated(media_type), content))
 }
 
 /// Programs that do not know the type of a file write `application/octet-stream`.

@@ -65,11 +65,14 @@ enum Written {
     Number(String),
 }
 
+/// Comes before the account in a contact card.
+const WAID: &str = "waid=";
+
 /// Takes the number out of an address, a link or a contact card. Returns `None` if there is none, or more than one.
 fn written(text: &str) -> Option<Written> {
     let text = text.trim();
-    if let Some(account) = of_card(text) {
-        return account.map(Written::Account);
+    if text.to_ascii_lowercase().contains(WAID) {
+        return of_card(text).map(Written::Account);
     }
     if let Some((user, server)) = text.rsplit_once('@') {
         let known = matches!(
@@ -80,8 +83,8 @@ fn written(text: &str) -> Option<Written> {
         let user = user.split([':', '.']).next().unwrap_or_default();
         return known.then(|| Written::Account(user.to_owned()));
     }
-    if let Some(linked) = of_link(text) {
-        return linked.map(Written::Number);
+    if let Some(link) = link(text) {
+        return of_link(&link).map(Written::Number);
     }
     let bare = ["tel:", "whatsapp:"].iter().find_map(|scheme| {
         let (head, rest) = text.split_at_checked(scheme.len())?;
@@ -90,50 +93,51 @@ fn written(text: &str) -> Option<Written> {
     Some(Written::Number(bare.unwrap_or(text).to_owned()))
 }
 
-/// Returns the account that the `waid` of a contact card names; `Some(None)` if the card names several.
-fn of_card(text: &str) -> Option<Option<String>> {
+/// Returns the account that the `waid` of a contact card names. Returns `None` if the card names several.
+fn of_card(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    let mut named = lower.match_indices("waid=").map(|(at, mark)| {
+    let mut named = lower.match_indices(WAID).map(|(at, mark)| {
         let value = &text[at + mark.len()..];
         let digits = value.split(|char: char| !char.is_ascii_digit()).next();
         digits.unwrap_or_default().to_owned()
     });
     let first = named.next()?;
-    Some(named.all(|other| other == first).then_some(first))
+    named.all(|other| other == first).then_some(first)
 }
 
-/// Returns the number in a link that opens a chat; `Some(None)` if it is another link.
-fn of_link(text: &str) -> Option<Option<String>> {
+/// Returns the whole address of a link. Returns `None` if the text is no link.
+fn link(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let is_short = ["wa.me/", "api.whatsapp.com/"]
         .iter()
         .any(|host| lower.starts_with(host));
-    let whole = if is_short {
-        format!("https://{text}")
-    } else if lower.contains("://") {
-        text.to_owned()
+    if is_short {
+        Some(format!("https://{text}"))
     } else {
-        return None;
-    };
-    Some(url::Url::parse(&whole).ok().and_then(|url| {
-        let asked = url.query_pairs().find(|(name, _)| name == "phone");
-        match (url.scheme(), url.host_str()) {
-            ("http" | "https", Some("wa.me")) => {
-                let mut parts = url.path_segments()?;
-                let first = parts.next()?.trim_start_matches("%2B").to_owned();
-                let digits = first.trim_start_matches('+');
-                let named = parts.all(str::is_empty) && is_digits(digits);
-                named.then(|| format!("+{digits}"))
-            }
-            ("http" | "https", Some("api.whatsapp.com" | "web.whatsapp.com"))
-            | ("whatsapp", Some("send")) => {
-                // A `+` in a query is a space.
-                let digits = asked?.1.trim().trim_start_matches('+').to_owned();
-                is_digits(&digits).then(|| format!("+{digits}"))
-            }
-            _ => None,
+        lower.contains("://").then(|| text.to_owned())
+    }
+}
+
+/// Returns the number in a link that opens a chat. Returns `None` if it is another link.
+fn of_link(link: &str) -> Option<String> {
+    let url = url::Url::parse(link).ok()?;
+    let asked = url.query_pairs().find(|(name, _)| name == "phone");
+    match (url.scheme(), url.host_str()) {
+        ("http" | "https", Some("wa.me")) => {
+            let mut parts = url.path_segments()?;
+            let first = parts.next()?.trim_start_matches("%2B").to_owned();
+            let digits = first.trim_start_matches('+');
+            let named = parts.all(str::is_empty) && is_digits(digits);
+            named.then(|| format!("+{digits}"))
         }
-    }))
+        ("http" | "https", Some("api.whatsapp.com" | "web.whatsapp.com"))
+        | ("whatsapp", Some("send")) => {
+            // A `+` in a query is a space.
+            let digits = asked?.1.trim().trim_start_matches('+').to_owned();
+            is_digits(&digits).then(|| format!("+{digits}"))
+        }
+        _ => None,
+    }
 }
 
 fn is_digits(text: &str) -> bool {

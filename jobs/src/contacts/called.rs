@@ -42,9 +42,9 @@ pub(crate) fn open(
         Ok::<_, Fault>(opened.map(|name| String::from_utf8_lossy(&name).into_owned()))
     };
     Ok(Called {
-        own: open(OWN, &row.name_sealed)?,
-        push_name: open(PUSH, &row.push_name_sealed)?,
-        verified_name: open(VERIFIED, &row.verified_name_sealed)?,
+        own: open(OWN, &row.own)?,
+        push_name: open(PUSH, &row.push_name)?,
+        verified_name: open(VERIFIED, &row.verified_name)?,
     })
 }
 
@@ -55,9 +55,9 @@ fn seal(key: &DataKey, (org, id): (OrgId, ContactId), called: &Called) -> NamesR
         Some(key.seal(&Place::of(org, table, &record), name.as_bytes()))
     };
     NamesRow {
-        name_sealed: seal(OWN, &called.own),
-        push_name_sealed: seal(PUSH, &called.push_name),
-        verified_name_sealed: seal(VERIFIED, &called.verified_name),
+        own: seal(OWN, &called.own),
+        push_name: seal(PUSH, &called.push_name),
+        verified_name: seal(VERIFIED, &called.verified_name),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The events of groups: their settings and their members.
 
 use passerelle_engine::{
-    content::Group,
+    content::{Group, Phone},
     ids::{OrgId, SessionId},
     whatsapp::GroupSetting,
 };
@@ -87,7 +87,7 @@ fn data(changed: &Changed<'_>) -> Value {
 fn shown(person: &Person) -> Value {
     let called = &person.called;
     let contact = person.contact.map(|id| id.to_string());
-    let phone = person.peer.phone.as_ref().map(|phone| phone.as_str());
+    let phone = person.peer.phone.as_ref().map(Phone::as_str);
     let mut shown = Map::new();
     for (field, value) in [
         ("contact_id", contact.as_deref()),

@@ -55,17 +55,16 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
     // Until this guard is dropped, receipts of the message wait, so that its outcome is committed first.
     let (_in_flight, verdicts) = InFlight::begin(&running.in_flight, &claimed.message.wa_id);
     let addressed = addressee::settle(&services, &running, &job, &mut claimed).await;
-    let outcome = match addressed.doing("addressing a message")? {
-        Err(outcome) => outcome,
-        Ok(()) => {
-            let sending = Send {
-                services: &services,
-                running: &running,
-                job: &job,
-                message: &claimed.message,
-            };
-            sending.run(verdicts).await
-        }
+    let outcome = if let Err(outcome) = addressed.doing("addressing a message")? {
+        outcome
+    } else {
+        let sending = Send {
+            services: &services,
+            running: &running,
+            job: &job,
+            message: &claimed.message,
+        };
+        sending.run(verdicts).await
     };
     let outcome = claimed.unknown_if_resent(outcome);
     outcome::settle(&services, &job, &claimed, &outcome).await

@@ -53,16 +53,15 @@ pub(super) async fn receive(
     // Two repeats may come at the same time, through the hook and from the phone. The second one waits here. The lane is
     // locked before a contact, as a send does.
     store::lanes::lock(tx, lease.org, lease.session).await?;
-    let (to, to_mac) = match &inbound.group {
-        Some(group) => (None, messages::sealed::group_mac(key, group)),
-        None => {
-            let to = if inbound.phone_is_derived {
-                book.meet_derived(tx, &mut inbound.from).await?
-            } else {
-                book.meet(tx, &inbound.from).await?
-            };
-            (Some(to), contacts::mac(key, &inbound.from))
-        }
+    let (to, to_mac) = if let Some(group) = &inbound.group {
+        (None, messages::sealed::group_mac(key, group))
+    } else {
+        let to = if inbound.phone_is_derived {
+            book.meet_derived(tx, &mut inbound.from).await?
+        } else {
+            book.meet(tx, &inbound.from).await?
+        };
+        (Some(to), contacts::mac(key, &inbound.from))
     };
     let chat = Chat {
         org: lease.org,

@@ -3,6 +3,8 @@
 //! A web server may say the name, else the address may have it, else the document has its date. The extension fits
 //! the type, because the phone of the recipient opens the file by it.
 
+use std::borrow::Cow;
+
 use chrono::DateTime;
 use mailparse::parse_content_disposition;
 use passerelle_engine::{clock::Millis, whatsapp::clean_file_name};
@@ -100,7 +102,7 @@ fn in_path(url: &Url) -> Option<String> {
 /// Decodes `%20`. What is no UTF-8 then stays as it is.
 fn decoded(text: &str) -> String {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map_or_else(|_| text.to_owned(), |decoded| decoded.into_owned())
+    decoded.map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// Splits a name into what is before its extension, and the extension.
@@ -221,7 +223,10 @@ mod tests {
         }
         let long = format!("https://a.example/{}.pdf", "x".repeat(600));
         let long = answer(None, &long, cdn).unwrap();
-        assert!(long.len() <= 255 && long.ends_with(".pdf"), "{long}");
+        assert!(
+            long.len() <= 255 && long.strip_suffix(".pdf").is_some(),
+            "{long}"
+        );
     }
 
     #[test]

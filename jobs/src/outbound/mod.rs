@@ -72,10 +72,10 @@ pub async fn accept(
             return Ok(earlier);
         }
     }
-    let draft = Draft::new(services, org, key, new, macs).await?;
-    let done = match draft.clone().commit(services).await {
+    let draft = Box::pin(Draft::new(services, org, key, new, macs)).await?;
+    let done = match Box::pin(draft.clone().commit(services)).await {
         // A concurrent request with the same key has committed; the second try finds its answer.
-        Err(AcceptError::KeyInUse) => draft.clone().commit(services).await,
+        Err(AcceptError::KeyInUse) => Box::pin(draft.clone().commit(services)).await,
         done => done,
     };
     let may_be_needed = match &done {

@@ -274,6 +274,36 @@ mod tests {
 
     use super::*;
 
+    fn of_shops() -> [Content; 3] {
+        [
+            Content::Order(Order {
+                order_id: "1042".to_owned(),
+                title: Some("a title".to_owned()),
+                text: Some("a text".to_owned()),
+                item_count: Some(1),
+                status: Some("inquiry".to_owned()),
+                total_amount_1000: Some(1),
+                currency: Some("EUR".to_owned()),
+            }),
+            Content::Product(Product {
+                product_id: Some("1".to_owned()),
+                retailer_id: Some("2".to_owned()),
+                title: Some("a title".to_owned()),
+                description: Some("a description".to_owned()),
+                text: Some("a text".to_owned()),
+                footer: Some("a footer".to_owned()),
+                price_amount_1000: Some(2),
+                sale_price_amount_1000: Some(1),
+                currency: Some("EUR".to_owned()),
+                url: Some("https://a.example".to_owned()),
+            }),
+            Content::Album(Album {
+                images: 1,
+                videos: 2,
+            }),
+        ]
+    }
+
     fn contents(clock: &Clock) -> Vec<Content> {
         let target = Target {
             message_id: Some(MessageId::new(clock)),
@@ -331,31 +361,6 @@ mod tests {
             }),
             Content::ButtonReply(tap.clone()),
             Content::ListReply(tap),
-            Content::Order(Order {
-                order_id: "1042".to_owned(),
-                title: Some("a title".to_owned()),
-                text: Some("a text".to_owned()),
-                item_count: Some(1),
-                status: Some("inquiry".to_owned()),
-                total_amount_1000: Some(1),
-                currency: Some("EUR".to_owned()),
-            }),
-            Content::Product(Product {
-                product_id: Some("1".to_owned()),
-                retailer_id: Some("2".to_owned()),
-                title: Some("a title".to_owned()),
-                description: Some("a description".to_owned()),
-                text: Some("a text".to_owned()),
-                footer: Some("a footer".to_owned()),
-                price_amount_1000: Some(2),
-                sale_price_amount_1000: Some(1),
-                currency: Some("EUR".to_owned()),
-                url: Some("https://a.example".to_owned()),
-            }),
-            Content::Album(Album {
-                images: 1,
-                videos: 2,
-            }),
             Content::ViewOnceUnavailable {},
             Content::Contacts {
                 contacts: vec![card, plain],
@@ -385,6 +390,7 @@ mod tests {
                 text: Some("a text".to_owned()),
             },
         ];
+        contents.extend(of_shops());
         contents.extend(
             MediaKind::ALL
                 .iter()

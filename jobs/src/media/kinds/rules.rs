@@ -20,11 +20,10 @@ pub(crate) const VIDEO_MAX: u64 = 64 * MB;
 /// Returns the largest file of a kind, in bytes.
 pub(crate) fn size_max(kind: MediaKind) -> u64 {
     match kind {
-        MediaKind::Image | MediaKind::Audio | MediaKind::Voice => 16 * MB,
+        // A sticker is made of it, and is smaller.
+        MediaKind::Image | MediaKind::Audio | MediaKind::Voice | MediaKind::Sticker => 16 * MB,
         MediaKind::Video => VIDEO_MAX,
         MediaKind::Document => 2048 * MB,
-        // What a sticker is made of. The sticker itself is smaller.
-        MediaKind::Sticker => 16 * MB,
     }
 }
 

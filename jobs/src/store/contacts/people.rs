@@ -16,17 +16,17 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct NamesRow {
     /// The tenant's own name for the contact.
-    pub(crate) name_sealed: Option<Vec<u8>>,
-    pub(crate) push_name_sealed: Option<Vec<u8>>,
-    pub(crate) verified_name_sealed: Option<Vec<u8>>,
+    pub(crate) own: Option<Vec<u8>>,
+    pub(crate) push_name: Option<Vec<u8>>,
+    pub(crate) verified_name: Option<Vec<u8>>,
 }
 
 impl FromRow<'_, AnyRow> for NamesRow {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            name_sealed: row.try_get("name_sealed")?,
-            push_name_sealed: row.try_get("push_name_sealed")?,
-            verified_name_sealed: row.try_get("verified_name_sealed")?,
+            own: row.try_get("name_sealed")?,
+            push_name: row.try_get("push_name_sealed")?,
+            verified_name: row.try_get("verified_name_sealed")?,
         })
     }
 }
@@ -227,9 +227,9 @@ pub(crate) async fn describe(
     )
     .bind(org.to_string())
     .bind(id.to_string())
-    .bind(names.name_sealed.as_deref())
-    .bind(names.push_name_sealed.as_deref())
-    .bind(names.verified_name_sealed.as_deref())
+    .bind(names.own.as_deref())
+    .bind(names.push_name.as_deref())
+    .bind(names.verified_name.as_deref())
     .run(tx)
     .await?;
     sqlx::query("DELETE FROM contact_word WHERE contact_id = $1 AND org_id = $2")

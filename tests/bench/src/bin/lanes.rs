@@ -15,7 +15,7 @@ use passerelle_jobs::{
     roles::Running,
     safety::pace::Pace,
     sessions,
-    settings::MediaSettings,
+    settings::{MediaSettings, PREVIEW_AGENT},
     webhook::{guard::Egress, schedule::Schedule},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -91,6 +91,7 @@ async fn services(url: &str) -> Result<Services> {
         message_ttl: Duration::from_hours(24),
         lane_limit: 1000,
         session_limit: i64::MAX,
+        preview_agent: PREVIEW_AGENT.into(),
         egress: Egress::new(Vec::new()),
         schedule: Schedule::default(),
         media: MediaSettings::nowhere(),

@@ -12,7 +12,7 @@
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
 //! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
-//! | `groups` | the groups that the number is in |
+//! | `groups`, `member` | the groups that the number is in; their members |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
@@ -45,6 +45,7 @@ mod late;
 mod listen;
 mod mark;
 mod media;
+mod member;
 mod named;
 mod outgoing;
 mod presence;

@@ -46,11 +46,13 @@ pub(crate) enum Outcome {
     Failed(String),
     /// It may have been written before and must not be written again.
     Unknown,
-    /// Written, or perhaps written. `verdict` is `None` if WhatsApp did not answer in time.
+    /// Written, or perhaps written. `verdict` is `None` if WhatsApp did not answer in time. `members` is how many
+    /// the group had; `None` for a person, or if that is not known.
     Written {
         wire_at: Instant,
         gap: Duration,
         verdict: Option<ServerVerdict>,
+        members: Option<u32>,
     },
 }
 
@@ -179,6 +181,7 @@ async fn commit(
         wire_at,
         gap,
         verdict: Some(ServerVerdict::Taken),
+        members,
     } = outcome
     {
         let taken = Taken {
@@ -187,6 +190,7 @@ async fn commit(
             message: claimed.message.clone(),
             wire_at,
             gap,
+            members,
         };
         match services
             .taken()
@@ -238,6 +242,10 @@ async fn apply(
         ..
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
+    let members = match &outcome {
+        Outcome::Written { members, .. } => *members,
+        _ => None,
+    };
     let (next, reached) = match outcome {
         Outcome::PutBack => {
             return put_back(tx, clock, named(&message), resends, (0, false)).await;
@@ -280,6 +288,9 @@ async fn apply(
         }
         Reached::At(status, at) => {
             advance(tx, key, clock, &mut message, status, at).await?;
+            if let Some(members) = members {
+                store::receipts::count(tx, message.org, message.id, members).await?;
+            }
             Ok(Ok(Done))
         }
     }

@@ -1,12 +1,15 @@
 //! Status updates for messages that are no longer in flight: receipts, and late acknowledgements.
 //! They are matched by session and message id, never by chat, which may be a LID or a phone.
 
+use std::collections::BTreeSet;
+
 use passerelle_engine::{
     clock::{Clock, Millis},
+    ids::ReceiptId,
     lease::Lease,
     store::Tx,
     vault::DataKey,
-    whatsapp::event::ReceiptKind,
+    whatsapp::event::{Member, Receipt},
 };
 
 use super::outcome::{advance, of_receipt, refusal};
@@ -26,8 +29,8 @@ pub(crate) enum StatusUpdate {
     Taken,
     /// The server refused it late, with this code.
     Refused(u16),
-    /// A receipt of the recipient's phone, and its time.
-    Receipt(ReceiptKind, Millis),
+    /// A receipt of the recipient's phone, or of a member's.
+    Receipt(Receipt),
 }
 
 /// Commits an update of some messages. An update that is not newer than a message's status changes nothing.
@@ -49,6 +52,11 @@ pub(crate) async fn commit(
                 for wa_id in &wa_ids {
                     let applied = apply(tx, &key, &clock, &lease, wa_id, &update, not_before).await;
                     if_readable("message", wa_id, applied)?;
+                }
+                if let StatusUpdate::Receipt(receipt) = &update
+                    && let Some(member) = &receipt.member
+                {
+                    keep(tx, &key, &clock, &lease, &wa_ids, (receipt, member)).await?;
                 }
                 crash::point("receipt.before_commit");
                 Ok::<_, Fault>(())
@@ -75,7 +83,7 @@ async fn apply(
     let next = match update {
         StatusUpdate::Taken => Status::Sent,
         StatusUpdate::Refused(_) => Status::Failed,
-        StatusUpdate::Receipt(kind, _) => of_receipt(*kind),
+        StatusUpdate::Receipt(receipt) => of_receipt(receipt.kind),
     };
     if !stored.status.may_become(next) {
         return Ok(());
@@ -84,7 +92,9 @@ async fn apply(
     leave_lane(tx, &message, not_before).await?;
     match update {
         StatusUpdate::Taken => advance(tx, key, clock, &mut message, next, clock.now()).await,
-        StatusUpdate::Receipt(_, at) => advance(tx, key, clock, &mut message, next, *at).await,
+        StatusUpdate::Receipt(receipt) => {
+            advance(tx, key, clock, &mut message, next, receipt.at).await
+        }
         StatusUpdate::Refused(code) => {
             let error = refusal(&message, *code);
             store::messages::end(tx, message.org, message.id, next, Some(&error)).await?;
@@ -93,6 +103,25 @@ async fn apply(
             events::message(tx, key, &message, clock).await
         }
     }
+}
+
+/// Stores what the member did with each of these messages: one statement for all of them.
+async fn keep(
+    tx: &mut Tx,
+    key: &DataKey,
+    clock: &Clock,
+    lease: &Lease,
+    wa_ids: &[String],
+    (receipt, member): (&Receipt, &Member),
+) -> Result<(), Fault> {
+    let wa_ids: BTreeSet<_> = wa_ids.iter().map(String::as_str).collect();
+    let with_id = |wa_id| (ReceiptId::new(clock), wa_id);
+    let of: Vec<_> = wa_ids.into_iter().map(with_id).collect();
+    let group = messages::sealed::group_mac(key, &member.group);
+    let by = messages::receipts::seal(key, lease.org, &member.who)?;
+    let did = (of_receipt(receipt.kind), receipt.at);
+    store::receipts::keep(tx, (lease.org, lease.session), &group, &of, &by, did).await?;
+    Ok(())
 }
 
 /// Takes the message out of its lane if it is still there: queued for a resend, or orphaned after its

@@ -16,7 +16,7 @@ use passerelle_engine::{
     lease::Lease,
     whatsapp::{
         Connection, ConnectionOptions, Late, LateMessages, Typing, Urgency, WhatsApp,
-        event::{ConnectionEvent, ConnectionEvents, Ended},
+        event::{ConnectionEvent, ConnectionEvents, Ended, Receipt},
         inbound::InboundSink as _,
     },
 };
@@ -250,14 +250,7 @@ impl RunningSession {
                 self.persist(Change::Disconnected).await?;
             }
             ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
-            ConnectionEvent::Receipt { ids, kind, at } => {
-                let others: Vec<String> = ids
-                    .into_iter()
-                    .filter(|id| !self.in_flight.report(id, ServerVerdict::Receipt(kind, at)))
-                    .collect();
-                self.commit_update(others, StatusUpdate::Receipt(kind, at))
-                    .await?;
-            }
+            ConnectionEvent::Receipt { ids, receipt } => self.receipt(ids, receipt).await?,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
@@ -416,6 +409,21 @@ impl RunningSession {
             error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
         )
         .await
+    }
+
+    async fn receipt(&self, mut ids: Vec<String>, mut receipt: Receipt) -> Result<(), Fault> {
+        let verdict = ServerVerdict::Receipt(receipt.kind, receipt.at);
+        if let Some(mut member) = receipt.member.take()
+            && let Some(connection) = self.connection()
+        {
+            member.who = connection.both_names(member.who).await;
+            receipt.member = Some(member).filter(|member| !connection.is_me(&member.who));
+        }
+        // What a member did is stored beside the message, also if the send waits for an answer.
+        let is_group = receipt.member.is_some();
+        ids.retain(|id| !self.in_flight.report(id, verdict) || is_group);
+        self.commit_update(ids, StatusUpdate::Receipt(receipt))
+            .await
     }
 
     async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | reading and listing |
-//! | [`chats`] | the last message of each chat |
+//! | [`chats`], [`receipts`] | the last message of each chat; who has a message |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`] | messages about other messages |
 //! | [`timer`] | how long the messages of a chat stay |
@@ -12,6 +12,7 @@
 
 pub mod chats;
 pub(crate) mod opt_out;
+pub mod receipts;
 pub(crate) mod sealed;
 pub mod shown;
 pub mod target;

@@ -241,6 +241,7 @@ impl<'s> World<'s> {
                     wire_at: services.clock().monotonic(),
                     gap: std::time::Duration::ZERO,
                     verdict: Some(ServerVerdict::Taken),
+                    members: None,
                 }
             }
         };

@@ -2,8 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use passerelle_tests::{
-    Backing, Finished, Setup, World, on_both_stores, on_every_shape, receiver::Receiver,
-    simulator::Phone, soon, within,
+    Backing, Finished, Setup, World, on_both_stores, on_every_shape,
+    receiver::{Arrival, Receiver},
+    simulator::Phone,
+    soon, within,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ mod stores {
         fidelity_receipts_stay_when_a_member_leaves,
         fidelity_receipts_of_contacts_that_become_one_are_one,
         fidelity_receipts_go_with_their_session,
+        fidelity_receipts_that_come_before_an_own_message_count,
     );
 }
 
@@ -388,4 +391,45 @@ async fn fidelity_receipts_go_with_their_session(backing: Backing) -> Result<Fin
     .await?;
     assert_eq!(database.number("SELECT count(*) FROM receipt").await?, 0);
     story.world.finish_with_work_undone().await
+}
+
+async fn fidelity_receipts_that_come_before_an_own_message_count(
+    backing: Backing,
+) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let world = &story.world;
+    let (to_bob, to_all) = ("3AEARLYTOBOB00001", "3AEARLYTOALL00002");
+    does(world, BOB, "read", (to_bob, None)).await?;
+    for phone in [BOB, EVE] {
+        story.does(phone, "read", to_all).await?;
+    }
+    // What comes in after the receipts is stored after they came.
+    world.simulator.say(BOB, NUMBER, "Where are you?").await?;
+    story.receiver.wait_for("message.received", 1).await?;
+    for (to, id) in [(BOB, to_bob), (story.group.as_str(), to_all)] {
+        let said = json!({ "text": "On my way", "id": id });
+        world.simulator.tell(NUMBER, to, said).await?;
+        let of_id = |one: &Arrival| one.body["data"]["message"]["wa_message_id"] == json!(id);
+        let read = soon("it was read", async || {
+            Ok(story.receiver.of("message.read").into_iter().find(of_id))
+        })
+        .await?;
+        let message = &read.body["data"]["message"];
+        assert_eq!(
+            (&message["source"], &message["status"]),
+            (&json!("phone"), &json!("read"))
+        );
+        for kind in ["message.sent", "message.delivered", "message.read"] {
+            let id = message["id"].as_str().context("an id")?;
+            soon(kind, async || {
+                Ok((times(&story.receiver, kind, id) == 1).then_some(()))
+            })
+            .await?;
+        }
+        let id = message["id"].as_str().context("an id")?;
+        let readers = if to == BOB { 1 } else { 2 };
+        let have = story.who(id, "read_at", readers).await?;
+        assert!(have.contains_key(BOB) && have.len() == readers);
+    }
+    story.world.finish().await
 }

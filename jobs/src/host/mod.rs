@@ -25,7 +25,7 @@ pub mod null_sink;
 mod number;
 mod orphans;
 mod outcome;
-mod receipts;
+pub(crate) mod receipts;
 pub(crate) mod send;
 mod session;
 mod settle;

@@ -37,6 +37,7 @@ use crate::{
     services::Services,
     state::{
         back_off::longer,
+        early_receipts::EarlyReceipts,
         in_flight::{InFlight, ServerVerdict},
         registry::Running,
         typing::Shown,
@@ -59,6 +60,7 @@ pub(crate) struct RunningSession {
     urgency: Urgency,
     in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
+    early: Arc<EarlyReceipts>,
     stop: CancellationToken,
     lost: CancellationToken,
     refused: RefusedLink,
@@ -81,11 +83,13 @@ impl RunningSession {
     ) -> Self {
         let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
+        let early = Arc::new(EarlyReceipts::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
+            early: Arc::clone(&early),
             stop: stop.clone(),
             lost: lost.clone(),
         });
@@ -95,6 +99,7 @@ impl RunningSession {
             urgency,
             in_flight,
             typing,
+            early,
             stop,
             lost,
             refused: RefusedLink::default(),
@@ -390,6 +395,7 @@ impl RunningSession {
         Inbox {
             services: self.services.clone(),
             lease: self.lease.clone(),
+            early: Arc::clone(&self.early),
         }
     }
 
@@ -429,10 +435,16 @@ impl RunningSession {
     async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
         self.in_flight.settled(&wa_ids).await;
         for some in wa_ids.chunks(RECEIPTS) {
-            self.commit_with_retry(|| {
-                receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
-            })
-            .await?;
+            if let StatusUpdate::Receipt(receipt) = &update {
+                let now = self.services.clock().monotonic();
+                self.early.keep(some, receipt, now);
+            }
+            let stored = self
+                .commit_with_retry(|| {
+                    receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
+                })
+                .await?;
+            self.early.forget(&stored);
         }
         Ok(())
     }

@@ -288,6 +288,7 @@ impl<'s> World<'s> {
         };
         let inbox = Inbox {
             services: self.services.clone(),
+            early: Arc::default(),
             lease: self.leases[by].clone(),
         };
         inbox.commit(vec![inbound]).await?;

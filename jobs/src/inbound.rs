@@ -23,7 +23,7 @@ use crate::{
     events::{self, Beside},
     media::incoming::Announcing,
     messages::{
-        self, opt_out,
+        self, mentions, opt_out,
         target::{self, Chat},
         timer,
     },
@@ -194,6 +194,7 @@ async fn receive(
         return Ok(());
     }
     target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
+    mentions::recognise(tx, key, lease.org, &mut inbound.context.mentions).await?;
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
         sender_mac: messages::sealed::sender_mac(key, &inbound.sender),

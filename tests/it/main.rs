@@ -20,6 +20,7 @@ mod erase;
 mod faults;
 mod fidelity_endpoints;
 mod fidelity_examples;
+mod fidelity_mentions;
 mod fidelity_receipts;
 mod fidelity_references;
 mod films;

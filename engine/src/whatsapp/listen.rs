@@ -290,13 +290,23 @@ fn own(client: &Client) -> Peer {
     peer_of([&phone, &lid].into_iter().flatten())
 }
 
+/// The most people who are mentioned by an unknown LID and are looked for in the key store.
+const UNKNOWN_MAX: usize = 8;
+
 /// Adds the phone numbers of people who are mentioned by LID.
 async fn with_phones(client: &Client, mut read: Read) -> Read {
-    for mentioned in &mut read.context.mentions {
-        if let (None, Some(lid)) = (&mentioned.phone, &mentioned.lid)
-            && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
-        {
-            mentioned.phone = phone(&entry.phone_number);
+    let mut unknown = 0;
+    for mention in &mut read.context.mentions {
+        let who = &mut mention.who;
+        let (None, Some(lid)) = (&who.phone, &who.lid) else {
+            continue;
+        };
+        match client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await {
+            Ok(Some(entry)) => who.phone = phone(&entry.phone_number),
+            _ => unknown += 1,
+        }
+        if unknown == UNKNOWN_MAX {
+            break;
         }
     }
     read

@@ -22,7 +22,7 @@ use crate::{
     host::receipts,
     media::incoming::Announcing,
     messages::{
-        self,
+        self, mentions,
         target::{self, Chat},
         timer,
     },
@@ -82,6 +82,7 @@ pub(super) async fn receive(
         return Ok(());
     }
     target::recognise(tx, key, chat, to, &mut inbound).await?;
+    mentions::recognise(tx, key, lease.org, &mut inbound.context.mentions).await?;
     let (at, remote, raw) = (inbound.at, inbound.remote.take(), inbound.raw.take());
     let mut message = Message {
         direction: Direction::Outbound,

@@ -1,3 +1,9 @@
+-- A message is found by WhatsApp's id. SQLite takes the index that fits most columns of a condition, and each condition
+-- names the organisation, too: without it in the index, it walked all messages of the session.
+
+DROP INDEX message_wa;
+CREATE INDEX message_wa ON message (session_id, org_id, wa_id);
+
 -- Who of a group has a message: a row for each member whose phone said so.
 
 -- How many members the group had when the message was sent, this number included. Null: it was sent to a person, by

@@ -54,6 +54,7 @@ pub(crate) async fn keep(
         .await
 }
 
+/// `CROSS JOIN` equals `JOIN` on PostgreSQL; on SQLite it looks up each named message, instead of walking all of them.
 /// A receipt has whole seconds, so it may seem to be earlier than the message. A message that was read or played was also
 /// delivered.
 pub(super) fn keep_text(dialect: Dialect) -> &'static str {
@@ -62,8 +63,8 @@ pub(super) fn keep_text(dialect: Dialect) -> &'static str {
         "INSERT INTO receipt (id, org_id, message_id, member_mac, phone_mac, member_sealed, delivered_at, read_at, played_at) \
          SELECT named.value ->> 0, m.org_id, m.id, $5, $6, $7, CASE WHEN m.sent_at > $8 THEN m.sent_at ELSE $8 END, \
          CASE WHEN m.sent_at > $9 THEN m.sent_at ELSE $9 END, CASE WHEN m.sent_at > $10 THEN m.sent_at ELSE $10 END FROM",
-        "named JOIN message m ON m.session_id = $3 AND m.org_id = $2 AND m.wa_id = named.value ->> 1 \
-         WHERE m.direction = 'outbound' AND m.to_mac = $4 AND (m.members IS NULL OR m.members <= $11) \
+        "named CROSS JOIN message m WHERE m.session_id = $3 AND m.org_id = $2 AND m.wa_id = named.value ->> 1 \
+         AND m.direction = 'outbound' AND m.to_mac = $4 AND (m.members IS NULL OR m.members <= $11) \
          AND (SELECT count(*) FROM receipt r WHERE r.message_id = m.id) < $12 \
          ON CONFLICT (message_id, member_mac) DO UPDATE SET phone_mac = coalesce(receipt.phone_mac, excluded.phone_mac), \
          member_sealed = CASE WHEN receipt.phone_mac IS NULL THEN excluded.member_sealed ELSE receipt.member_sealed END, \

@@ -19,7 +19,7 @@
 //! | `presence` | whether the number shows as online |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
 //! | [`raw`] | an incoming message as WhatsApp's schema has it, as JSON |
-//! | `listen`, `tell` | receives messages; converts the library's events |
+//! | `listen`, `mentions`, `tell` | receives messages; whom they mention; converts the library's events |
 //! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
 //! | `wire` | contents in WhatsApp's format, both ways |
 //!
@@ -46,6 +46,7 @@ mod listen;
 mod mark;
 mod media;
 mod member;
+mod mentions;
 mod named;
 mod outgoing;
 mod presence;

@@ -7,7 +7,7 @@
 //! | [`number`] | the pace of a number over all its sessions |
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
-//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's answers to messages, and what they change |
+//! | [`outcome`], [`settle`], [`receipts`], [`verdict`] | WhatsApp's answers to messages, and what they change |
 //! | [`orphans`] | messages in flight without a running job |
 //! | [`balance`] | which host a session prefers |
 //! | [`fence`] | dropping the sessions when the fence no longer holds |
@@ -29,6 +29,7 @@ pub(crate) mod receipts;
 pub(crate) mod send;
 mod session;
 mod settle;
+mod verdict;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -8,7 +8,6 @@ use passerelle_engine::{
     lease::Lease,
     store::Tx,
     vault::DataKey,
-    whatsapp::{NOT_IN_GROUP, event::ReceiptKind},
 };
 use tokio::time::Instant;
 
@@ -16,7 +15,12 @@ use crate::{
     crash,
     error::{Fault, if_readable},
     events,
-    host::{addressee::Addressing, job::SendMessage, settle},
+    host::{
+        addressee::Addressing,
+        job::SendMessage,
+        settle,
+        verdict::{of_receipt, refusal},
+    },
     messages::{
         self, target,
         unreadable::{self, Named},
@@ -302,24 +306,6 @@ enum Reached {
     End(Status, Option<String>),
     /// Sent or further, and since when.
     At(Status, Millis),
-}
-
-/// Returns the stable code of a refusal by WhatsApp's server. A group that does not exist any more or that
-/// this number is not in has its own code; the same code is used when this is known before sending.
-pub(crate) fn refusal(message: &Message, code: u16) -> String {
-    match code {
-        401 | 403 | 404 if message.group.is_some() => NOT_IN_GROUP.to_owned(),
-        _ => format!("whatsapp_{code}"),
-    }
-}
-
-/// Returns the status that a receipt means.
-pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
-    match kind {
-        ReceiptKind::Delivered => Status::Delivered,
-        ReceiptKind::Read => Status::Read,
-        ReceiptKind::Played => Status::Played,
-    }
 }
 
 fn named(message: &Message) -> Named {

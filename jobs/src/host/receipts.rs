@@ -12,7 +12,10 @@ use passerelle_engine::{
     whatsapp::event::{Member, Receipt},
 };
 
-use super::outcome::{advance, of_receipt, refusal};
+use super::{
+    outcome::advance,
+    verdict::{of_receipt, refusal},
+};
 use crate::{
     crash,
     error::{Fault, if_readable},

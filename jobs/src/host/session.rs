@@ -1,5 +1,7 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
+mod updates;
+
 use std::{
     fmt::Display,
     sync::{
@@ -16,7 +18,7 @@ use passerelle_engine::{
     lease::Lease,
     whatsapp::{
         Connection, ConnectionOptions, Late, LateMessages, Typing, Urgency, WhatsApp,
-        event::{ConnectionEvent, ConnectionEvents, Ended, Receipt},
+        event::{ConnectionEvent, ConnectionEvents, Ended},
         inbound::InboundSink as _,
     },
 };
@@ -26,20 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     crash,
     error::{self, Fault, if_readable},
-    host::{
-        change::Change,
-        number,
-        receipts::{self, StatusUpdate},
-    },
+    host::{change::Change, number},
     inbound::Inbox,
     model::{EndReason, Live, Qr, State, event::EventType, millis},
     outage,
     services::Services,
     state::{
-        back_off::longer,
-        early_receipts::EarlyReceipts,
-        in_flight::{InFlight, ServerVerdict},
-        registry::Running,
+        back_off::longer, early_receipts::EarlyReceipts, in_flight::InFlight, registry::Running,
         typing::Shown,
     },
     store,
@@ -47,8 +42,6 @@ use crate::{
 
 /// The most late messages stored in one commit.
 const LATE: usize = 64;
-/// The most messages updated in one commit; a receipt may name any number of them.
-const RECEIPTS: usize = 100;
 
 /// A connection with its outputs.
 type Opened = (Connection, ConnectionEvents, LateMessages);
@@ -403,50 +396,6 @@ impl RunningSession {
     fn show(&self, state: State, qr: Option<Qr>) {
         let registry = self.services.registry();
         registry.show(self.lease.session, Live { state, qr });
-    }
-
-    async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
-        let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
-        if self.in_flight.report(&wa_id, verdict) {
-            return Ok(());
-        }
-        self.commit_update(
-            vec![wa_id],
-            error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
-        )
-        .await
-    }
-
-    async fn receipt(&self, mut ids: Vec<String>, mut receipt: Receipt) -> Result<(), Fault> {
-        let verdict = ServerVerdict::Receipt(receipt.kind, receipt.at);
-        if let Some(mut member) = receipt.member.take()
-            && let Some(connection) = self.connection()
-        {
-            member.who = connection.both_names(member.who).await;
-            receipt.member = Some(member).filter(|member| !connection.is_me(&member.who));
-        }
-        // What a member did is stored beside the message, also if the send waits for an answer.
-        let is_group = receipt.member.is_some();
-        ids.retain(|id| !self.in_flight.report(id, verdict) || is_group);
-        self.commit_update(ids, StatusUpdate::Receipt(receipt))
-            .await
-    }
-
-    async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
-        self.in_flight.settled(&wa_ids).await;
-        for some in wa_ids.chunks(RECEIPTS) {
-            if let StatusUpdate::Receipt(receipt) = &update {
-                let now = self.services.clock().monotonic();
-                self.early.keep(some, receipt, now);
-            }
-            let stored = self
-                .commit_with_retry(|| {
-                    receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
-                })
-                .await?;
-            self.early.forget(&stored);
-        }
-        Ok(())
     }
 
     async fn ended(&self, why: Ended) -> Result<(), Fault> {

@@ -27,7 +27,7 @@ pub(crate) async fn recognise(
         (lid.map(hex), phone.map(hex))
     });
     let asked: Vec<_> = asked.collect();
-    for (place, row) in store::contacts::mentioned(tx, org, &asked).await? {
+    for (place, row) in store::contacts::mentioned::find(tx, org, &asked).await? {
         let names = contacts::names(key, org, &row);
         let (Some(mention), Some(names)) = (
             mentions.get_mut(place),

@@ -6,7 +6,6 @@ use passerelle_engine::{
     store::{Dialect, Tx},
 };
 
-use serde_json::json;
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
     row::{self, Run as _},
 };
 
+pub(crate) mod mentioned;
 pub(crate) mod people;
 
 /// A phone or a LID of a contact: its look-up form and its sealed form.
@@ -187,67 +187,6 @@ pub(crate) async fn by_lid(
     .bind(lid_mac.to_vec())
     .fetch_optional(conn)
     .await
-}
-
-macro_rules! mentioned {
-    ($asked:literal, $lid:literal, $phone:literal) => {
-        concat!(
-            "SELECT asked.value ->> 0 AS place, m.id, m.phone_sealed, m.lid_sealed FROM ",
-            $asked,
-            " asked CROSS JOIN contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
-             WHERE c.org_id = $2 AND (c.lid_mac = ",
-            $lid,
-            " OR c.phone_mac = ",
-            $phone,
-            ") ORDER BY CASE WHEN c.lid_mac = ",
-            $lid,
-            " THEN 1 ELSE 0 END"
-        )
-    };
-}
-
-pub(super) const MENTIONED: &str = mentioned!(
-    "json_each($1)",
-    "unhex(asked.value ->> 1)",
-    "unhex(asked.value ->> 2)"
-);
-const MENTIONED_ON_POSTGRES: &str = mentioned!(
-    "json_array_elements(CAST($1 AS json))",
-    "decode(asked.value ->> 1, 'hex')",
-    "decode(asked.value ->> 2, 'hex')"
-);
-
-/// The LID and the phone of a person in look-up form, in hex.
-pub(crate) type Asked = (Option<String>, Option<String>);
-
-/// Returns the contacts with these LIDs and phones, each with its place in the list. For one place there may be two:
-/// then the one with the LID comes later, because a LID identifies a person.
-pub(crate) async fn mentioned(
-    tx: &mut Tx,
-    org: OrgId,
-    asked: &[Asked],
-) -> Result<Vec<(usize, ContactRow)>, sqlx::Error> {
-    let sql = match tx.dialect() {
-        Dialect::Sqlite => MENTIONED,
-        Dialect::Postgres => MENTIONED_ON_POSTGRES,
-    };
-    let placed = asked.iter().enumerate();
-    let placed: Vec<_> = placed
-        .map(|(place, (lid, phone))| (place.to_string(), lid, phone))
-        .collect();
-    let rows = sqlx::query(sql)
-        .bind(json!(placed).to_string())
-        .bind(org.to_string())
-        .fetch_all(tx.conn())
-        .await?;
-    let found = |row: &AnyRow| {
-        let place: String = row.try_get("place")?;
-        let place = place
-            .parse()
-            .map_err(|error| row::unreadable("place", error));
-        Ok((place?, ContactRow::from_row(row)?))
-    };
-    Ok(row::each("contact", &rows, found))
 }
 
 /// By what a person is written to for the first time.

@@ -46,7 +46,7 @@ async fn fidelity_on_sqlite_receipts_timers_and_mentions_walk_what_is_asked_for(
                 by_phone,
             ],
         ),
-        (contacts::MENTIONED, vec![by_lid, by_phone]),
+        (contacts::mentioned::MENTIONED, vec![by_lid, by_phone]),
         (chat_timers::OLDER, vec![timer]),
         (chat_timers::MOVE, vec![timer]),
     ] {

@@ -166,3 +166,6 @@ impl FromRow<'_, AnyRow> for ReceiptRow {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ pub(crate) async fn find(
     let found = |row: &AnyRow| {
         let place: String = row.try_get("place")?;
         let place = place
-            .parse()
+            .parse::<usize>()
             .map_err(|error| row::unreadable("place", error));
         Ok((place?, ContactRow::from_row(row)?))
     };

@@ -15,17 +15,21 @@ const BY_ID: &str = "USING INDEX message_wa (session_id=? AND org_id=? AND wa_id
 async fn fidelity_on_sqlite_a_message_is_found_by_whatsapps_id_alone() {
     let merged = "SEARCH contact USING INDEX contact_merged (merged_into=?)";
     let of_receipt = "SEARCH r USING COVERING INDEX receipt_member (message_id=?)";
-    let by_id = format!("SEARCH message {BY_ID}");
+    let (by_id, of_named) = (
+        format!("SEARCH message {BY_ID}"),
+        format!("SEARCH m {BY_ID}"),
+    );
+    let (by_id, of_named) = (by_id.as_str(), of_named.as_str());
     for (statement, steps) in [
-        (messages::BY_WA_ID, vec![&*by_id]),
-        (messages::OF_CONTACT, vec![&by_id]),
-        (targets::WRITTEN_BY, vec![&by_id, merged]),
-        (targets::WRITTEN_IN, vec![&by_id]),
-        (targets::WRITTEN_TO, vec![&by_id, merged]),
-        (own::FIND, vec![&by_id, merged]),
+        (messages::BY_WA_ID, vec![by_id]),
+        (messages::OF_CONTACT, vec![by_id]),
+        (targets::WRITTEN_BY, vec![by_id, merged]),
+        (targets::WRITTEN_IN, vec![by_id]),
+        (targets::WRITTEN_TO, vec![by_id, merged]),
+        (own::FIND, vec![by_id, merged]),
         (
             receipts::keep_text(Dialect::Sqlite),
-            vec![&format!("SEARCH m {BY_ID}"), of_receipt],
+            vec![of_named, of_receipt],
         ),
     ] {
         walks(statement, &steps).await;

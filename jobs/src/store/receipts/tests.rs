@@ -40,7 +40,7 @@ impl Sender {
                     .bind(id.to_string())
                     .bind(org.to_string())
                     .bind(session.to_string());
-                let insert = insert.bind(GROUP.to_vec()).bind(Vec::new());
+                let insert = insert.bind(GROUP.to_vec()).bind(Vec::<u8>::new());
                 insert.bind(SENT).bind(members).run(tx).await
             })
         });

@@ -341,6 +341,7 @@ async fn fidelity_receipts_of_contacts_that_become_one_are_one(
     let said = story.receiver.wait_for("message.received", 1).await?;
     let by_lid = said[0].body["data"]["message"]["contact_id"].clone();
     let (id, wa_id) = story.send(&story.group).await?;
+    story.who(&id, "delivered_at", 2).await?;
     let of_eve = async |field: &str| {
         soon("Eve has it", async || {
             let listed = receipts(world, &id).await?;

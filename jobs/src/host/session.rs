@@ -82,7 +82,6 @@ impl RunningSession {
             connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
-            early: Arc::clone(&early),
             stop: stop.clone(),
             lost: lost.clone(),
         });

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::{Live, State},
-    state::{early_receipts::EarlyReceipts, in_flight::InFlight, typing::Shown},
+    state::{in_flight::InFlight, typing::Shown},
 };
 
 /// A session that runs in this process.
@@ -20,7 +20,6 @@ pub(crate) struct Running {
     pub(crate) connection: Option<Connection>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
-    pub(crate) early: Arc<EarlyReceipts>,
     /// Cancelled to stop the session.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the lease is lost: nothing more is written to its socket.

@@ -3,7 +3,14 @@
 use passerelle_engine::store::Store;
 
 use super::*;
-use crate::{organisations, services::Services, sessions, settings::MediaSettings, testing};
+use crate::{
+    organisations,
+    services::Services,
+    sessions,
+    settings::MediaSettings,
+    store::contacts::{self, Address},
+    testing,
+};
 
 const GROUP: [u8; 32] = [1; 32];
 const SENT: Millis = 5_000;
@@ -49,14 +56,25 @@ impl Sender {
     }
 
     async fn keep(&self, id: MessageId, group: [u8; 32], by: u16, did: (Status, Millis)) {
+        let mut mac = [0; 32];
+        mac[..2].copy_from_slice(&by.to_be_bytes());
+        self.keep_of(id, group, (mac, None), did).await;
+    }
+
+    /// Stores what a member did, who is found by these two look-up forms.
+    async fn keep_of(
+        &self,
+        id: MessageId,
+        group: [u8; 32],
+        (mac, phone_mac): ([u8; 32], Option<[u8; 32]>),
+        did: (Status, Millis),
+    ) {
         let (of, clock) = (self.of, self.services.clock().clone());
         let write = self.store().write(of.0, move |tx| {
             Box::pin(async move {
-                let mut mac = [0; 32];
-                mac[..2].copy_from_slice(&by.to_be_bytes());
                 let by = MemberRow {
                     mac,
-                    phone_mac: None,
+                    phone_mac,
                     sealed: Vec::new(),
                 };
                 let wa_id = id.to_string();
@@ -148,5 +166,60 @@ async fn fidelity_receipts_are_kept_of_the_members_of_the_messages_group_alone()
             }
         }
         assert_eq!(sender.members(unknown).await, ROWS_MAX + 1);
+    }
+}
+
+/// A member who is named by phone first and by LID later has two rows.
+#[tokio::test]
+async fn fidelity_a_member_with_two_names_is_listed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let sender = Sender::start(&url).await;
+        let (clock, org) = (sender.services.clock(), sender.of.0);
+        let (id, [one, other]) = (
+            sender.message(Some(3)).await,
+            [(); 2].map(|()| ContactId::new(clock)),
+        );
+        let (phone, lid) = ([7; 32], [8; 32]);
+        let write = sender.store().write(org, move |tx| {
+            Box::pin(async move {
+                for (id, phone, lid) in [(one, Some(phone), None), (other, None, Some(lid))] {
+                    let address = |mac: [u8; 32]| Address {
+                        mac,
+                        sealed: Vec::new(),
+                    };
+                    let (phone, lid) = (phone.map(address), lid.map(address));
+                    let (phone, lid) = (phone.as_ref(), lid.as_ref());
+                    contacts::insert(tx, org, id, phone, lid, (0, None)).await?;
+                }
+                Ok::<_, sqlx::Error>(())
+            })
+        });
+        write.await.unwrap();
+        let by_phone = (Status::Delivered, 6_000);
+        sender
+            .keep_of(id, GROUP, (phone, Some(phone)), by_phone)
+            .await;
+        sender
+            .keep_of(id, GROUP, (lid, None), (Status::Read, 7_000))
+            .await;
+        sender.keep(id, GROUP, 1, (Status::Delivered, 8_000)).await;
+        let contacts: Vec<_> = sender
+            .rows(id)
+            .await
+            .iter()
+            .map(|row| row.contact)
+            .collect();
+        assert_eq!(contacts, [None, Some(other), Some(one)]);
+        // They turn out to be one person, whose spelling keeps its phone.
+        let write = sender.store().write(org, move |tx| {
+            Box::pin(async move { contacts::merge_spelling(tx, org, other, one).await })
+        });
+        write.await.unwrap();
+        let rows = sender.rows(id).await;
+        let contacts: Vec<_> = rows.iter().map(|row| row.contact).collect();
+        assert_eq!(contacts, [None, Some(other)]);
+        let known = (rows[1].delivered_at, rows[1].read_at);
+        assert_eq!(known, (Some(6_000), Some(7_000)));
     }
 }

@@ -58,7 +58,7 @@ pub async fn of(services: &Services, org: OrgId, id: MessageId) -> Result<Option
 pub async fn list(
     services: &Services,
     of: &Receipts,
-    page: Page<ReceiptId>,
+    page: &Page<ReceiptId>,
 ) -> Result<Listed<Receipt>, Fault> {
     let message = &of.message;
     if message.direction == Direction::Inbound || !of.are_per_member() {
@@ -74,7 +74,7 @@ pub async fn list(
         return Ok(listed);
     }
     let mut read = ListRead::begin(services, org).await?;
-    let rows = bounded(store::receipts::list(read.conn(), org, id, &page)).await;
+    let rows = bounded(store::receipts::list(read.conn(), org, id, page)).await;
     let rows = read.end(rows)?;
     let id = |row: &ReceiptRow| row.id.to_string();
     Ok(rows.open("receipt", id, |row| open(&key, org, &row)))

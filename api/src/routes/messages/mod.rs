@@ -174,7 +174,8 @@ impl Messages {
     ) -> Result<Success<ReceiptList>, Problem> {
         let receipts = who_has::of(services.0, caller.0.org, id.0.0).await?;
         let receipts = receipts.ok_or_else(not_found)?;
-        let load = |page| who_has::list(services.0, &receipts, page);
+        let of = &receipts;
+        let load = |page| async move { who_has::list(services.0, of, &page).await };
         let listed =
             list::answer::<ReceiptList, _, _, _>(services.0, limit.0, cursor.as_deref(), load);
         let mut listed = listed.await?;

@@ -2,13 +2,13 @@
 
 use super::{connection::Connection, jid::phone, send::address};
 use crate::content::{Peer, Recipient};
-use whatsapp_rust::{Jid, wacore_binary::JidExt as _};
+use whatsapp_rust::{Jid, wacore_binary::JidExt};
 
 impl Connection {
     /// Returns how many members a group has, including this number; `None` for a person, or if WhatsApp does not
     /// say. A send needs the same answer, which is cached.
     pub async fn members(&self, of: &Recipient) -> Option<u32> {
-        let group = address(of).filter(|to| to.is_group())?;
+        let group = address(of).filter(JidExt::is_group)?;
         let info = self.client().groups().query_info(&group).await.ok()?;
         u32::try_from(info.participants.len()).ok()
     }

@@ -5,7 +5,9 @@ use std::{borrow::Cow, str::FromStr};
 use chrono::{DateTime, SecondsFormat, Utc};
 use passerelle_jobs::{
     clock::Millis,
-    ids::{ContactId, DeliveryId, EndpointId, KeyId, MediaId, MessageId, OrgId, SessionId},
+    ids::{
+        ContactId, DeliveryId, EndpointId, KeyId, MediaId, MessageId, OrgId, ReceiptId, SessionId,
+    },
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -33,7 +35,7 @@ macro_rules! named {
     )*};
 }
 
-named!(ContactId "ctc", OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", MediaId "med", EndpointId "whe", DeliveryId "dlv");
+named!(ContactId "ctc", OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", MediaId "med", EndpointId "whe", DeliveryId "dlv", ReceiptId "rct");
 
 /// An id in a path, a query or a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod side;
 mod tap;
 
 pub use about::{Delete, Edit, PollVote, Reaction, Target};
-pub use context::{Context, PartOf, Reply, Summary};
+pub use context::{Context, Mention, PartOf, Reply, Summary};
 pub use media::{Media, MediaKind};
 pub use preview::LinkPreview;
 pub use referral::Referral;
@@ -108,6 +108,7 @@ pub enum Content {
 sealed_debug!(
     Content,
     Context,
+    Mention,
     Reply,
     Summary,
     PartOf,

@@ -123,6 +123,9 @@ id!(
     /// A command to a session's connection.
     CommandId, Command, "cmd");
 id!(
+    /// What one member of a group did with a message.
+    ReceiptId, MemberReceipt, "rct");
+id!(
     /// One HTTP request, for the logs and the `x-request-id` header.
     RequestId, Request, "req");
 

@@ -23,13 +23,14 @@ use crate::{
     events::{self, Beside},
     media::incoming::Announcing,
     messages::{
-        self, opt_out,
+        self, mentions, opt_out,
         target::{self, Chat},
         timer,
     },
     model::{Direction, Message, Source, Status, client_data::ClientData},
     outage,
     services::Services,
+    state::early_receipts::EarlyReceipts,
     store::{
         self,
         chat_timers::TimedChat,
@@ -41,6 +42,8 @@ use crate::{
 pub(crate) struct Inbox {
     pub(crate) services: Services,
     pub(crate) lease: Lease,
+    /// The receipts that came before their messages.
+    pub(crate) early: Arc<EarlyReceipts>,
 }
 
 impl Inbox {
@@ -56,13 +59,13 @@ impl Inbox {
     /// Stores a batch in one transaction. Waits while the database is down.
     async fn store(&self, batch: &[Inbound]) -> Result<(), Fault> {
         let commit = async || {
-            match commit(&self.services, &self.lease, batch.to_vec()).await {
+            match self.commit_all(batch.to_vec()).await {
                 // On PostgreSQL another session of the organisation may create or lock the same contacts at the
                 // same time. One message locks the contact of one person only. So of transactions with one
                 // message no two can wait for each other, however many sessions receive.
                 Err(fault) if fault.is_race() => {
                     for inbound in batch {
-                        commit(&self.services, &self.lease, vec![inbound.clone()]).await?;
+                        self.commit_all(vec![inbound.clone()]).await?;
                     }
                     Ok(())
                 }
@@ -75,6 +78,18 @@ impl Inbox {
         // A refusal would leave the messages with WhatsApp until the next connect, which may be hours
         // away. To read on makes no sense either, because nothing could be stored.
         outage::wait_out(commit, || self.is_wanted(), log).await
+    }
+}
+
+impl Inbox {
+    async fn commit_all(&self, batch: Vec<Inbound>) -> Result<(), Fault> {
+        let own = batch.iter().filter(|inbound| inbound.own.is_some());
+        let own: Vec<_> = own.map(|inbound| inbound.id.clone()).collect();
+        commit(&self.services, &self.lease, &self.early, batch).await?;
+        if !own.is_empty() {
+            self.early.forget(&own);
+        }
+        Ok(())
     }
 }
 
@@ -100,9 +115,15 @@ impl InboundSink for Inbox {
 
 /// Stores the batch in one transaction: each message once, with its contact, its event and one delivery
 /// per endpoint. A message that was stored before changes nothing.
-async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Result<(), Fault> {
+async fn commit(
+    services: &Services,
+    lease: &Lease,
+    early: &Arc<EarlyReceipts>,
+    batch: Vec<Inbound>,
+) -> Result<(), Fault> {
     let key = services.vault().org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), services.clock().clone());
+    let early = Arc::clone(early);
     let files = Announcing::now(&services.settings().media);
     let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
@@ -113,7 +134,7 @@ async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Resu
                 lease.check(tx).await?;
                 for inbound in batch {
                     if let Some(device) = inbound.own {
-                        let own = (device, inbound);
+                        let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
                         receive(tx, &lease, &key, &files, &clock, inbound).await?;
@@ -173,6 +194,7 @@ async fn receive(
         return Ok(());
     }
     target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
+    mentions::recognise(tx, key, lease.org, &mut inbound.context.mentions).await?;
     let origin = Origin {
         chat_mac: key.mac("message.chat", inbound.chat.as_bytes()),
         sender_mac: messages::sealed::sender_mac(key, &inbound.sender),

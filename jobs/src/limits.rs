@@ -17,6 +17,7 @@ pub use crate::{
         PAGE_MAX,
         client_data::{CLIENT_REF_MAX, METADATA_BYTES_MAX, METADATA_MAX, METADATA_NAME_MAX},
         headers::{HEADER_BYTES_MAX, HEADERS_MAX},
+        receipt::MEMBERS_MAX,
     },
     safety::{
         pace::FLOOR_MIN,

@@ -19,6 +19,7 @@ mod stores {
         fidelity_each_kind_that_can_carries_the_timer_of_its_chat,
         fidelity_the_timer_of_a_chat_is_learnt_from_both_sides_and_kept,
         fidelity_the_timer_of_a_group_is_the_groups_own,
+        fidelity_the_timer_of_a_chat_stays_when_two_contacts_become_one,
     );
 }
 
@@ -219,5 +220,30 @@ async fn fidelity_the_timer_of_a_group_is_the_groups_own(backing: Backing) -> Re
     assert_eq!(said["expires_in"], json!(WEEK));
     let (_, shown) = sends(&world, &receiver, &session, (group, CONTACT, text())).await?;
     assert_eq!(shown, json!(WEEK));
+    world.finish().await
+}
+
+async fn fidelity_the_timer_of_a_chat_stays_when_two_contacts_become_one(
+    backing: Backing,
+) -> Result<Finished> {
+    let (world, session, receiver) = linked(backing).await?;
+    let merged = world.endpoint(&["contact.merged"]).await?;
+    let hidden = json!({ "phone": CONTACT, "shows_number": false });
+    world
+        .simulator
+        .call(Method::POST, "/phones", Some(&hidden))
+        .await?;
+    // The chat is known by the contact's LID, and a message waits for the number.
+    let said = says(&world, &receiver, (CONTACT, NUMBER), Some(WEEK)).await?;
+    world.api.disconnect(&session).await?;
+    world.api.session_in(&session, "stopped").await?;
+    let first = world.api.send_kind(&session, CONTACT, text()).await?;
+    world.api.connect(&session).await?;
+    let told = merged.wait_for("contact.merged", 1).await?;
+    let data = &told[0].body["data"];
+    assert_eq!(data["merged_contact_id"], said["contact_id"]);
+    world.api.message_at(&first.id, "sent").await?;
+    let (told, shown) = sends(&world, &receiver, &session, (CONTACT, CONTACT, text())).await?;
+    assert_eq!((&told["expires_in"], &shown), (&json!(WEEK), &json!(WEEK)));
     world.finish().await
 }

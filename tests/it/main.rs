@@ -21,6 +21,8 @@ mod faults;
 mod fidelity_endpoints;
 mod fidelity_examples;
 mod fidelity_groups;
+mod fidelity_mentions;
+mod fidelity_receipts;
 mod fidelity_references;
 mod films;
 mod generators;

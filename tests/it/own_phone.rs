@@ -39,7 +39,7 @@ async fn linked(backing: Backing, setup: Setup) -> Result<(World, String, Receiv
     let world = World::with(backing, setup).await?;
     let receiver = world.endpoint(&[]).await?;
     let session = world.linked(NUMBER).await?.id;
-    // It reads when it is told to. A receipt that comes before its message is stored counts for nothing.
+    // It reads when it is told to.
     let contact = Phone {
         reads: false,
         ..Phone::default()

@@ -45,7 +45,14 @@ const OF_THE_OWNER: [&str; 2] = ["_sqlx_migrations", "_sqlx_migrations_postgres"
 const READ_BY_ORGANISATIONS: [&str; 1] = ["host"];
 
 /// Columns whose values nobody can guess or choose. A unique key with one of them reveals nothing.
-const UNGUESSABLE: [&str; 5] = ["id", "session_id", "event_id", "public_id", "object"];
+const UNGUESSABLE: [&str; 6] = [
+    "id",
+    "session_id",
+    "message_id",
+    "event_id",
+    "public_id",
+    "object",
+];
 
 async fn texts(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<String>> {
     let rows = sqlx::query(sql).fetch_all(conn).await?;

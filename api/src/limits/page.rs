@@ -347,6 +347,11 @@ fn messages() -> Vec<Row> {
         row("caption", format!("{} bytes", number(CAPTION_MAX))).code(Code::TextTooLong),
         row("mentions", number(MENTIONS_MAX)).code(Code::InvalidMention),
         row(
+            "members of a group of which it is kept who has a message",
+            of_jobs::MEMBERS_MAX.to_string(),
+        )
+        .then("the `status` of the message alone tells how far it got"),
+        row(
             "contact cards",
             format!(
                 "{}, each with at most {each} numbers and {each} mail addresses",

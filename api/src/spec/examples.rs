@@ -163,6 +163,15 @@ fn message(name: &str) -> Option<Value> {
             json!({ "object": "chat", "session_id": SESSION, "contact_id": CONTACT_ID, "phone": CONTACT,
             "lid": "100000087654321", "group_id": null, "last_message": of_event(EventType::MessageReceived)?.pointer("/data/message"), "unread": 1 })
         }
+        "Receipt" => {
+            json!({ "object": "receipt", "contact_id": CONTACT_ID, "name": "Ada", "phone": CONTACT,
+            "lid": "100000087654321", "delivered_at": AT, "read_at": LATER, "played_at": null })
+        }
+        "ReceiptList" => {
+            let mut listed = list(&of_schema("Receipt")?);
+            listed["per_member"] = json!(true);
+            listed
+        }
         "ChatList" => list(&of_schema("Chat")?),
         "MessageList" => list(&of_schema("Message")?),
         _ => return None,

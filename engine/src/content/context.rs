@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Content, Peer, Referral, Target};
+use crate::ids::ContactId;
 
 /// Maximum length of a [`Summary`]'s text, in characters.
 const SUMMARY_MAX: usize = 300;
@@ -15,7 +16,7 @@ pub struct Context {
     pub reply_to: Option<Reply>,
     /// The people its text mentions.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub mentions: Vec<Peer>,
+    pub mentions: Vec<Mention>,
     /// Whether it is shown as forwarded.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub forwarded: bool,
@@ -45,6 +46,26 @@ impl Context {
     /// Returns whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// A person whom a text mentions.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mention {
+    /// The person.
+    #[serde(flatten)]
+    pub who: Peer,
+    /// The contact, if an inbound message mentions one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contact_id: Option<ContactId>,
+}
+
+impl From<Peer> for Mention {
+    fn from(who: Peer) -> Self {
+        Self {
+            who,
+            contact_id: None,
+        }
     }
 }
 

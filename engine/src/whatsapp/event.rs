@@ -18,7 +18,11 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::{clock::Millis, content::Peer, sealed::sealed_debug};
+use crate::{
+    clock::Millis,
+    content::{Group, Peer},
+    sealed::sealed_debug,
+};
 
 /// Maximum number of waiting receipts; more are dropped. After a pause WhatsApp can send any number
 /// of them at once, and a lost receipt only means that a status is out of date.
@@ -104,10 +108,8 @@ pub enum ConnectionEvent {
     Receipt {
         /// WhatsApp's message ids.
         ids: Vec<String>,
-        /// What the phone did.
-        kind: ReceiptKind,
-        /// When, by WhatsApp's clock, in milliseconds UTC.
-        at: Millis,
+        /// What the phone did with each of them.
+        receipt: Receipt,
     },
     /// The connection has ended. No event follows.
     Ended(Ended),
@@ -118,6 +120,26 @@ impl ConnectionEvent {
     fn is_bounded(&self) -> bool {
         matches!(self, Self::Receipt { .. })
     }
+}
+
+/// What a recipient's phone did with a message, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// What it did.
+    pub kind: ReceiptKind,
+    /// When, by WhatsApp's clock, in milliseconds UTC.
+    pub at: Millis,
+    /// Whose phone it is, if the message went to a group.
+    pub member: Option<Member>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The group.
+    pub group: Group,
+    /// The member.
+    pub who: Peer,
 }
 
 /// What a recipient's phone did with a message.
@@ -251,8 +273,11 @@ mod tests {
     fn receipt() -> ConnectionEvent {
         ConnectionEvent::Receipt {
             ids: vec!["3EB0".into()],
-            kind: ReceiptKind::Read,
-            at: 1,
+            receipt: Receipt {
+                kind: ReceiptKind::Read,
+                at: 1,
+                member: None,
+            },
         }
     }
 

@@ -21,7 +21,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 use super::{
     inbound::{Inbound, InboundSink, OwnDevice},
     jid::{parse_peer, peer_of, phone},
-    late,
+    late, mentions,
     raw::RawMessage,
     unstored::Unstored,
     wa_id::storable,
@@ -144,7 +144,7 @@ pub(super) async fn with_sender(
         }
         (from, phone_is_derived)
     };
-    let read = with_phones(client, read).await;
+    let read = mentions::with_phones(client, read).await;
     let device = client.pn().map_or(0, |me| me.device);
     Some(Inbound {
         phone_is_derived,
@@ -282,18 +282,6 @@ fn names_of_vote(maker: &Peer, voter: &Peer) -> Vec<(String, String)> {
 fn own(client: &Client) -> Peer {
     let (phone, lid) = (client.pn(), client.lid());
     peer_of([&phone, &lid].into_iter().flatten())
-}
-
-/// Adds the phone numbers of people who are mentioned by LID.
-async fn with_phones(client: &Client, mut read: Read) -> Read {
-    for mentioned in &mut read.context.mentions {
-        if let (None, Some(lid)) = (&mentioned.phone, &mentioned.lid)
-            && let Ok(Some(entry)) = client.get_lid_pn_entry(&Jid::lid(lid.as_str())).await
-        {
-            mentioned.phone = phone(&entry.phone_number);
-        }
-    }
-    read
 }
 
 /// Returns phone and LID of the sender, or of the recipient of an own message, as far as this stanza or an

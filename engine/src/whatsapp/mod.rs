@@ -12,7 +12,7 @@
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
 //! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
-//! | `groups` | the groups that the number is in, and leaving one |
+//! | `groups`, `member` | the groups that the number is in, and leaving one; their members |
 //! | `group_changes` | what changes in them |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
@@ -20,7 +20,7 @@
 //! | `presence` | whether the number shows as online |
 //! | [`event`], [`inbound`] | the events of a connection; an incoming message |
 //! | [`raw`] | an incoming message as WhatsApp's schema has it, as JSON |
-//! | `listen`, `tell` | receives messages; converts the library's events |
+//! | `listen`, `mentions`, `tell` | receives messages; whom they mention; converts the library's events |
 //! | `late`, `unstored` | messages that bypass the hook; how many of them are not stored yet |
 //! | `wire` | contents in WhatsApp's format, both ways |
 //!
@@ -47,6 +47,8 @@ mod late;
 mod listen;
 mod mark;
 mod media;
+mod member;
+mod mentions;
 mod named;
 mod outgoing;
 mod presence;

@@ -12,12 +12,12 @@ use wacore::types::{
 
 use super::{
     connect_slot::ConnectSlot,
-    event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
+    event::{self, ConnectionEvent, Ended, Member, Outbox, PairingCode, QrCode, ReceiptKind},
     group_changes::{GroupChange, GroupQueue},
     jid::peer_of,
     late::{Late, LateQueue},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, content::Group};
 
 /// Receives the library's events. It is called while the socket is read, so it only queues them.
 pub(super) struct Listener {
@@ -157,9 +157,22 @@ fn receipt_of_another(receipt: &Receipt) -> Option<ConnectionEvent> {
             .iter()
             .map(ToString::to_string)
             .collect(),
-        kind,
-        at: receipt.timestamp.timestamp_millis(),
+        receipt: event::Receipt {
+            kind,
+            at: receipt.timestamp.timestamp_millis(),
+            member: member(receipt),
+        },
     })
+}
+
+/// Returns whose phone sent the receipt, if it is about a message in a group and names the member.
+fn member(receipt: &Receipt) -> Option<Member> {
+    let source = &receipt.source;
+    let names = [Some(&source.sender), source.sender_alt.as_ref()];
+    let who = peer_of(names.into_iter().flatten());
+    let is_named = who.phone.is_some() || who.lid.is_some();
+    let group = Group::parse(&source.chat.to_non_ad_string()).filter(|_| is_named)?;
+    Some(Member { group, who })
 }
 
 fn ending(event: &Event, clock: &Clock) -> Option<Ended> {
@@ -259,8 +272,11 @@ mod tests {
     fn receipts_of_the_other_side_are_told_and_others_are_not() {
         let read = Some(Meaning::Event(ConnectionEvent::Receipt {
             ids: vec!["3EB0".into()],
-            kind: ReceiptKind::Read,
-            at: 1_700_000_000_000,
+            receipt: event::Receipt {
+                kind: ReceiptKind::Read,
+                at: 1_700_000_000_000,
+                member: None,
+            },
         }));
         assert_eq!(means(&receipt(ReceiptType::Read, false)), read);
         assert_eq!(means(&receipt(ReceiptType::Read, true)), None);
@@ -271,6 +287,24 @@ mod tests {
         ] {
             assert_eq!(means(&receipt(kind, false)), None);
         }
+    }
+
+    #[test]
+    fn a_receipt_in_a_group_names_the_member() {
+        let Event::Receipt(mut receipt) = receipt(ReceiptType::Delivered, false) else {
+            panic!("a receipt");
+        };
+        receipt.source.chat = Jid::group("120363000000000000");
+        receipt.source.sender = Jid::lid_device("77", 3);
+        receipt.source.sender_alt = Some(Jid::pn("491711234567"));
+        let member = member(&receipt).unwrap();
+        assert_eq!(member.group.as_str(), "120363000000000000@g.us");
+        assert_eq!(member.who.lid.as_deref(), Some("77"));
+        assert_eq!(member.who.phone.unwrap().as_str(), "+491711234567");
+        // Without a member, the group itself is given as the sender.
+        receipt.source.sender = receipt.source.chat.clone();
+        receipt.source.sender_alt = None;
+        assert_eq!(super::member(&receipt), None);
     }
 
     #[test]

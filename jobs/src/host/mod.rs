@@ -7,7 +7,7 @@
 //! | [`number`] | the pace of a number over all its sessions |
 //! | [`claim`], [`job`] | the lanes as a queue, and its job |
 //! | [`send`], [`attach`] | sending one message, and its file |
-//! | [`outcome`], [`settle`], [`receipts`] | WhatsApp's answers to messages, and what they change |
+//! | [`outcome`], [`settle`], [`receipts`], [`verdict`] | WhatsApp's answers to messages, and what they change |
 //! | [`group_changes`] | what changes in the groups of a session's number |
 //! | [`orphans`] | messages in flight without a running job |
 //! | [`balance`] | which host a session prefers |
@@ -27,10 +27,11 @@ pub mod null_sink;
 mod number;
 mod orphans;
 mod outcome;
-mod receipts;
+pub(crate) mod receipts;
 pub(crate) mod send;
 mod session;
 mod settle;
+mod verdict;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -90,6 +90,7 @@ async fn send(
         wire_at,
         gap,
         verdict,
+        members: None,
     };
     outcome::settle(&services, &job, &claimed, &done).await?;
     let (session, message, gap_ms) = (job.session, job.message, job.gap_ms);

@@ -8,7 +8,6 @@ use passerelle_engine::{
     lease::Lease,
     store::Tx,
     vault::DataKey,
-    whatsapp::{NOT_IN_GROUP, event::ReceiptKind},
 };
 use tokio::time::Instant;
 
@@ -16,7 +15,12 @@ use crate::{
     crash,
     error::{Fault, if_readable},
     events,
-    host::{addressee::Addressing, job::SendMessage, settle},
+    host::{
+        addressee::Addressing,
+        job::SendMessage,
+        settle,
+        verdict::{of_receipt, refusal},
+    },
     messages::{
         self, target,
         unreadable::{self, Named},
@@ -46,11 +50,13 @@ pub(crate) enum Outcome {
     Failed(String),
     /// It may have been written before and must not be written again.
     Unknown,
-    /// Written, or perhaps written. `verdict` is `None` if WhatsApp did not answer in time.
+    /// Written, or perhaps written. `verdict` is `None` if WhatsApp did not answer in time. `members` is how many
+    /// the group had; `None` for a person, or if that is not known.
     Written {
         wire_at: Instant,
         gap: Duration,
         verdict: Option<ServerVerdict>,
+        members: Option<u32>,
     },
 }
 
@@ -179,6 +185,7 @@ async fn commit(
         wire_at,
         gap,
         verdict: Some(ServerVerdict::Taken),
+        members,
     } = outcome
     {
         let taken = Taken {
@@ -187,6 +194,7 @@ async fn commit(
             message: claimed.message.clone(),
             wire_at,
             gap,
+            members,
         };
         match services
             .taken()
@@ -238,6 +246,10 @@ async fn apply(
         ..
     } = claimed;
     let after = |gap| wire.saturating_add(millis(gap));
+    let members = match &outcome {
+        Outcome::Written { members, .. } => *members,
+        _ => None,
+    };
     let (next, reached) = match outcome {
         Outcome::PutBack => {
             return put_back(tx, clock, named(&message), resends, (0, false)).await;
@@ -280,6 +292,9 @@ async fn apply(
         }
         Reached::At(status, at) => {
             advance(tx, key, clock, &mut message, status, at).await?;
+            if let Some(members) = members {
+                store::receipts::count(tx, message.org, message.id, members).await?;
+            }
             Ok(Ok(Done))
         }
     }
@@ -291,24 +306,6 @@ enum Reached {
     End(Status, Option<String>),
     /// Sent or further, and since when.
     At(Status, Millis),
-}
-
-/// Returns the stable code of a refusal by WhatsApp's server. A group that does not exist any more or that
-/// this number is not in has its own code; the same code is used when this is known before sending.
-pub(crate) fn refusal(message: &Message, code: u16) -> String {
-    match code {
-        401 | 403 | 404 if message.group.is_some() => NOT_IN_GROUP.to_owned(),
-        _ => format!("whatsapp_{code}"),
-    }
-}
-
-/// Returns the status that a receipt means.
-pub(crate) fn of_receipt(kind: ReceiptKind) -> Status {
-    match kind {
-        ReceiptKind::Delivered => Status::Delivered,
-        ReceiptKind::Read => Status::Read,
-        ReceiptKind::Played => Status::Played,
-    }
 }
 
 fn named(message: &Message) -> Named {

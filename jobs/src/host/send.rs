@@ -97,7 +97,7 @@ impl Send<'_> {
             return Outcome::Expired;
         }
         match self.write(connection, attached.as_ref()).await {
-            Ok(wire_at) => self.wait_for_verdict(connection, wire_at, verdicts).await,
+            Ok(written) => self.wait_for_verdict(connection, written, verdicts).await,
             Err(outcome) => outcome,
         }
     }
@@ -141,13 +141,13 @@ impl Send<'_> {
         }
     }
 
-    /// Writes the message to the socket under its fixed WhatsApp id. Returns the time of the write, or the
-    /// outcome if it was not written.
+    /// Writes the message to the socket under its fixed WhatsApp id. Returns the time of the write and how many
+    /// members its group has, or the outcome if it was not written.
     async fn write(
         &self,
         connection: &Connection,
         attached: Option<&Attached>,
-    ) -> Result<Instant, Outcome> {
+    ) -> Result<(Instant, Option<u32>), Outcome> {
         if !fence::holds(self.services) {
             return Err(Outcome::PutBack);
         }
@@ -160,30 +160,35 @@ impl Send<'_> {
             at: self.services.clock().now(),
         };
         let to = self.message.recipient();
-        let writing = connection.send(&to, &self.message.wa_id, outgoing);
+        let writing = async {
+            let members = connection.members(&to).await;
+            let sent = connection.send(&to, &self.message.wa_id, outgoing).await;
+            sent.map(|()| members)
+        };
         let written = tokio::time::timeout(WRITE, writing).await;
         let wire_at = self.services.clock().monotonic();
-        match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {
-            Ok(()) => {}
+        let members = match written.unwrap_or(Err(SendError::Unsure("write_timeout"))) {
+            Ok(members) => members,
             Err(SendError::Unsure(code)) => {
                 tracing::info!(message.id = %self.message.id, code, "the message may or may not have been written");
+                None
             }
             Err(SendError::NotOnWire(code)) => {
                 tracing::debug!(message.id = %self.message.id, code, "the message was not written; it stays at the head of its lane");
                 return Err(Outcome::PutBack);
             }
             Err(SendError::Permanent(code)) => return Err(Outcome::Failed(code.to_owned())),
-        }
+        };
         self.running.in_flight.close_gate(wire_at + self.gap());
         crash::point("wire.after");
-        Ok(wire_at)
+        Ok((wire_at, members))
     }
 
     /// Waits for WhatsApp's answer to the written message. Reconnects if none comes in time.
     async fn wait_for_verdict(
         &self,
         connection: &Connection,
-        wire_at: Instant,
+        (wire_at, members): (Instant, Option<u32>),
         mut verdicts: mpsc::Receiver<ServerVerdict>,
     ) -> Outcome {
         let deadline = wire_at + self.services.settings().ack_timeout;
@@ -199,6 +204,7 @@ impl Send<'_> {
             wire_at,
             gap: self.gap(),
             verdict,
+            members,
         }
     }
 

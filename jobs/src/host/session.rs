@@ -1,5 +1,7 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
+mod updates;
+
 use std::{
     fmt::Display,
     sync::{
@@ -26,19 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     crash,
     error::{self, Fault, if_readable},
-    host::{
-        change::Change,
-        group_changes, number,
-        receipts::{self, StatusUpdate},
-    },
+    host::{change::Change, group_changes, number},
     inbound::Inbox,
     model::{EndReason, Live, Qr, State, event::EventType, millis},
     outage,
     services::Services,
     state::{
-        back_off::longer,
-        in_flight::{InFlight, ServerVerdict},
-        registry::Running,
+        back_off::longer, early_receipts::EarlyReceipts, in_flight::InFlight, registry::Running,
         typing::Shown,
     },
     store,
@@ -46,8 +42,6 @@ use crate::{
 
 /// The most late messages stored in one commit.
 const LATE: usize = 64;
-/// The most messages updated in one commit; a receipt may name any number of them.
-const RECEIPTS: usize = 100;
 
 /// A connection with its outputs.
 type Opened = (Connection, ConnectionEvents, LateMessages, GroupChanges);
@@ -59,6 +53,7 @@ pub(crate) struct RunningSession {
     urgency: Urgency,
     in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
+    early: Arc<EarlyReceipts>,
     stop: CancellationToken,
     lost: CancellationToken,
     refused: RefusedLink,
@@ -81,6 +76,7 @@ impl RunningSession {
     ) -> Self {
         let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
+        let early = Arc::new(EarlyReceipts::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             connection: None,
@@ -95,6 +91,7 @@ impl RunningSession {
             urgency,
             in_flight,
             typing,
+            early,
             stop,
             lost,
             refused: RefusedLink::default(),
@@ -253,14 +250,7 @@ impl RunningSession {
                 self.persist(Change::Disconnected).await?;
             }
             ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
-            ConnectionEvent::Receipt { ids, kind, at } => {
-                let others: Vec<String> = ids
-                    .into_iter()
-                    .filter(|id| !self.in_flight.report(id, ServerVerdict::Receipt(kind, at)))
-                    .collect();
-                self.commit_update(others, StatusUpdate::Receipt(kind, at))
-                    .await?;
-            }
+            ConnectionEvent::Receipt { ids, receipt } => self.receipt(ids, receipt).await?,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }
@@ -400,6 +390,7 @@ impl RunningSession {
         Inbox {
             services: self.services.clone(),
             lease: self.lease.clone(),
+            early: Arc::clone(&self.early),
         }
     }
 
@@ -407,29 +398,6 @@ impl RunningSession {
     fn show(&self, state: State, qr: Option<Qr>) {
         let registry = self.services.registry();
         registry.show(self.lease.session, Live { state, qr });
-    }
-
-    async fn acknowledged(&self, wa_id: String, error: Option<u16>) -> Result<(), Fault> {
-        let verdict = error.map_or(ServerVerdict::Taken, ServerVerdict::Refused);
-        if self.in_flight.report(&wa_id, verdict) {
-            return Ok(());
-        }
-        self.commit_update(
-            vec![wa_id],
-            error.map_or(StatusUpdate::Taken, StatusUpdate::Refused),
-        )
-        .await
-    }
-
-    async fn commit_update(&self, wa_ids: Vec<String>, update: StatusUpdate) -> Result<(), Fault> {
-        self.in_flight.settled(&wa_ids).await;
-        for some in wa_ids.chunks(RECEIPTS) {
-            self.commit_with_retry(|| {
-                receipts::commit(&self.services, &self.lease, some.to_vec(), update.clone())
-            })
-            .await?;
-        }
-        Ok(())
     }
 
     async fn ended(&self, why: Ended) -> Result<(), Fault> {

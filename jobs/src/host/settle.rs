@@ -67,7 +67,9 @@ async fn settle(
     let released = set
         .iter()
         .filter(|taken| is_held(taken) && slots.contains_key(&taken.lease.session));
-    let released: Vec<_> = released.map(|taken| taken.message.id).collect();
+    let released: Vec<_> = released
+        .map(|taken| (taken.message.id, taken.members))
+        .collect();
     let at = clock.now();
     store::system::settlements::sent(tx, &released, at).await?;
     let mut settled = Vec::with_capacity(set.len());

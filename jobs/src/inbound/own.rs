@@ -1,6 +1,6 @@
 //! What the number's owner writes on the phone or on another linked device. It is stored as an outbound message
 //! that was sent; no lane, no gap and no limit has to do with it. Receipts of the other side move its status on, as
-//! they do with a message of the gateway.
+//! they do with a message of the gateway; one that came before the message is applied with it.
 
 use std::sync::Arc;
 
@@ -19,13 +19,15 @@ use crate::{
     contacts::{self, Book},
     error::Fault,
     events::{self, Beside},
+    host::receipts,
     media::incoming::Announcing,
     messages::{
-        self,
+        self, mentions,
         target::{self, Chat},
         timer,
     },
     model::{Direction, Message, Source, Status},
+    state::early_receipts::EarlyReceipts,
     store::{
         self,
         chat_timers::TimedChat,
@@ -41,7 +43,7 @@ pub(super) async fn receive(
     key: &Arc<DataKey>,
     files: &Announcing,
     clock: &Clock,
-    (device, mut inbound): (OwnDevice, Inbound),
+    (device, mut inbound, early): (OwnDevice, Inbound, &EarlyReceipts),
 ) -> Result<(), Fault> {
     let now = clock.now();
     let book = Book {
@@ -79,6 +81,7 @@ pub(super) async fn receive(
         return Ok(());
     }
     target::recognise(tx, key, chat, to, &mut inbound).await?;
+    mentions::recognise(tx, key, lease.org, &mut inbound.context.mentions).await?;
     let (at, remote, raw) = (inbound.at, inbound.remote.take(), inbound.raw.take());
     let mut message = Message {
         direction: Direction::Outbound,
@@ -103,7 +106,10 @@ pub(super) async fn receive(
         media: file.map(|file| file.json()),
         raw: raw.as_ref(),
     };
-    events::written_by_owner(tx, key, &message, beside, clock).await
+    events::written_by_owner(tx, key, &message, beside, clock).await?;
+    // Read under the lane's lock: what comes later finds the message.
+    let early = early.of(&message.wa_id);
+    receipts::apply_early(tx, (key, clock, lease), &message.wa_id, early).await
 }
 
 fn source(device: OwnDevice) -> Source {

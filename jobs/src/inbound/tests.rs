@@ -31,6 +31,10 @@ async fn running(services: &Services, org: OrgId) -> Lease {
     }
 }
 
+async fn commit(services: &Services, lease: &Lease, batch: Vec<Inbound>) -> Result<(), Fault> {
+    super::commit(services, lease, &Arc::default(), batch).await
+}
+
 /// Returns message `n` of this contact.
 fn text(n: usize, contact: usize) -> Inbound {
     let phone = format!("4915100{contact:05}");
@@ -110,6 +114,7 @@ async fn sessions_that_receive_from_the_same_contacts_do_not_hold_each_other_up(
         for session in 0..SESSIONS {
             let inbox = Inbox {
                 services: services.clone(),
+                early: Arc::default(),
                 lease: running(&services, org).await,
             };
             let mut batch: Vec<_> = (0..CONTACTS).map(|n| text(n, n)).collect();

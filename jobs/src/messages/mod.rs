@@ -3,15 +3,17 @@
 //! | page | what it holds |
 //! |---|---|
 //! | here | reading and listing |
-//! | [`chats`] | the last message of each chat |
+//! | [`chats`], [`receipts`] | the last message of each chat; who has a message |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
-//! | [`target`] | messages about other messages |
+//! | [`target`], [`mentions`] | messages about other messages; people whom a message mentions |
 //! | [`timer`] | how long the messages of a chat stay |
 //! | [`unreadable`] | the end of a message that cannot be read |
 //! | [`opt_out`] | the words with which a contact opts out |
 
 pub mod chats;
+pub(crate) mod mentions;
 pub(crate) mod opt_out;
+pub mod receipts;
 pub(crate) mod sealed;
 pub mod shown;
 pub mod target;

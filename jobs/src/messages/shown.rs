@@ -67,6 +67,7 @@ pub fn shown(message: &Message) -> Shown {
             context.reply_to.as_ref().map(|reply| json!(reply)),
         ),
         ("mentions", shown_mentions(context)),
+        ("mentioned", shown_mentioned(context)),
         ("forwarded", context.forwarded.then_some(json!(true))),
         (
             "expires_in",
@@ -143,8 +144,14 @@ fn shown_preview(preview: &LinkPreview) -> Value {
 }
 
 fn shown_mentions(context: &Context) -> Option<Value> {
-    let people: Vec<_> = context.mentions.iter().filter_map(named).collect();
+    let people = context.mentions.iter();
+    let people: Vec<_> = people.filter_map(|mention| named(&mention.who)).collect();
     (!people.is_empty()).then(|| json!(people))
+}
+
+/// Returns the people who are mentioned, with all that is known of them.
+fn shown_mentioned(context: &Context) -> Option<Value> {
+    (!context.mentions.is_empty()).then(|| json!(context.mentions))
 }
 
 /// Returns the phone number of a person, or the LID if the number is not known.

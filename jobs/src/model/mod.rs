@@ -33,6 +33,7 @@ mod message;
 pub mod number;
 mod page;
 pub mod pattern;
+pub mod receipt;
 mod session;
 mod tenant;
 mod time;

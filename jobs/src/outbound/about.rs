@@ -72,9 +72,9 @@ impl About {
                 Err(error) => refused = Some(Refused::ReplyTo(error)),
             }
         }
-        let mention = |phone: Phone| Peer {
-            phone: Some(phone),
-            lid: None,
+        let mention = |phone: Phone| {
+            let (phone, lid) = (Some(phone), None);
+            Peer { phone, lid }.into()
         };
         let is_poll = matches!(new.content, Content::Poll(_));
         let context = Context {

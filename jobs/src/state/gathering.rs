@@ -18,6 +18,8 @@ pub(crate) struct Taken {
     pub(crate) message: Message,
     pub(crate) wire_at: Instant,
     pub(crate) gap: Duration,
+    /// How many members the group had; `None` for a person, or if that is not known.
+    pub(crate) members: Option<u32>,
 }
 
 /// The result for one message of a set.

@@ -3,6 +3,7 @@
 
 pub(crate) mod back_off;
 pub(crate) mod decoding;
+pub(crate) mod early_receipts;
 pub(crate) mod fence;
 pub(crate) mod followed;
 pub(crate) mod gates;

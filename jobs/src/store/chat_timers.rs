@@ -8,6 +8,11 @@ use passerelle_engine::{
 
 use super::row::Run as _;
 
+pub(super) const OLDER: &str = "DELETE FROM chat_timer WHERE contact_id IN ($2, $3) AND session_id IN (SELECT id FROM session WHERE org_id = $1) \
+     AND EXISTS (SELECT 1 FROM chat_timer n WHERE n.session_id = chat_timer.session_id AND n.contact_id IN ($2, $3) \
+     AND n.contact_id <> chat_timer.contact_id AND (n.set_at > chat_timer.set_at OR (n.set_at = chat_timer.set_at AND n.contact_id = $2)))";
+pub(super) const MOVE: &str = "UPDATE chat_timer SET contact_id = $2 WHERE contact_id = $3 AND session_id IN (SELECT id FROM session WHERE org_id = $1)";
+
 /// A chat of a session: with a contact or with a group.
 #[derive(Clone, Copy)]
 pub(crate) enum TimedChat<'c> {
@@ -43,3 +48,25 @@ pub(crate) async fn set(
         .run(tx)
         .await
 }
+
+/// Gives the timers of the chats with `other` to those with `one`, who is the same person. Of two in a session the one
+/// that was set later stays.
+pub(super) async fn merge(
+    tx: &mut Tx,
+    org: OrgId,
+    one: ContactId,
+    other: ContactId,
+) -> Result<(), sqlx::Error> {
+    for sql in [OLDER, MOVE] {
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(one.to_string())
+            .bind(other.to_string())
+            .run(tx)
+            .await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,13 @@ use passerelle_engine::{
 
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
 
-use super::row::{self, Run as _};
+use super::{
+    chat_timers,
+    row::{self, Run as _},
+};
 
 pub(crate) mod known;
+pub(crate) mod mentioned;
 pub(crate) mod people;
 
 /// A phone or a LID of a contact: its look-up form and its sealed form.
@@ -232,7 +236,7 @@ pub(crate) async fn write_to(
 }
 
 /// Merges two contacts that are one person: `one` stands for both from now on. It takes what `other`
-/// knew except phone and LID, which the caller gives it.
+/// knew, and the timers of its chats, except phone and LID, which the caller gives it.
 pub(crate) async fn merge(
     tx: &mut Tx,
     org: OrgId,
@@ -241,6 +245,7 @@ pub(crate) async fn merge(
 ) -> Result<(), sqlx::Error> {
     lock(tx, org, one, other).await?;
     refuse_alike(tx, org, one, other).await?;
+    chat_timers::merge(tx, org, one, other).await?;
     for sql in [
         "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
@@ -267,6 +272,7 @@ pub(crate) async fn merge_spelling(
 ) -> Result<(), sqlx::Error> {
     lock(tx, org, one, other).await?;
     refuse_alike(tx, org, one, other).await?;
+    chat_timers::merge(tx, org, one, other).await?;
     for sql in [
         "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",

@@ -189,6 +189,10 @@ pub(crate) async fn undecryptable(
     .transpose()
 }
 
+// Ordered by time: by the id alone, SQLite would walk the index of the list of the contact.
+pub(in crate::store) const OF_CONTACT: &str = "SELECT id, kind, created_at, sent_at FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 \
+         AND contact_id = $4 AND direction = 'inbound' ORDER BY created_at, id LIMIT 1";
+
 /// Finds a message of this contact by WhatsApp's id, however chat and sender were named. Returns whether it
 /// still waits for its content, and otherwise the same as [`undecryptable`].
 pub(crate) async fn of_contact(
@@ -196,16 +200,13 @@ pub(crate) async fn of_contact(
     new: &New,
     origin: &Origin,
 ) -> Result<Option<(bool, First)>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT id, kind, created_at, sent_at FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 \
-         AND contact_id = $4 AND direction = 'inbound' ORDER BY id LIMIT 1",
-    )
-    .bind(new.org.to_string())
-    .bind(new.session.to_string())
-    .bind(new.wa_id.as_str())
-    .bind(origin.contact.to_string())
-    .fetch_optional(tx.conn())
-    .await?;
+    let row = sqlx::query(OF_CONTACT)
+        .bind(new.org.to_string())
+        .bind(new.session.to_string())
+        .bind(new.wa_id.as_str())
+        .bind(origin.contact.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
     row.map(|row| {
         let kind: String = row.try_get("kind")?;
         let (created_at, sent_at) = (row.try_get("created_at")?, row.try_get("sent_at")?);
@@ -358,6 +359,12 @@ pub(crate) async fn address(
     .await
 }
 
+pub(in crate::store) const BY_WA_ID: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1"
+);
+
 /// Returns the outbound message with this WhatsApp id.
 pub(crate) async fn by_wa_id(
     tx: &mut Tx,
@@ -365,16 +372,12 @@ pub(crate) async fn by_wa_id(
     session: SessionId,
     wa_id: &str,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' LIMIT 1"
-    ))
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(wa_id)
-    .fetch_optional(tx.conn())
-    .await
+    sqlx::query_as(BY_WA_ID)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(wa_id)
+        .fetch_optional(tx.conn())
+        .await
 }
 
 /// Sets the status of a message and the time that belongs to it. The caller has checked

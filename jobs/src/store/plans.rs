@@ -9,6 +9,7 @@ use super::{
     system::{self, preview_claims},
 };
 
+mod by_wa_id;
 mod neighbour;
 
 #[tokio::test]

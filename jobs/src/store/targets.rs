@@ -35,6 +35,14 @@ pub(crate) async fn in_chat(
     .await
 }
 
+pub(in crate::store) const WRITTEN_BY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
+         AND to_mac IS NULL AND contact_id IN (\
+         SELECT id FROM contact WHERE id = $4 UNION ALL SELECT id FROM contact WHERE merged_into = $4) LIMIT 1"
+);
+
 /// Returns the inbound message with this WhatsApp id that this contact wrote in a one-to-one chat.
 pub(crate) async fn written_by(
     tx: &mut Tx,
@@ -43,20 +51,21 @@ pub(crate) async fn written_by(
     wa_id: &str,
     contact: ContactId,
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
-         AND to_mac IS NULL AND contact_id IN (\
-         SELECT id FROM contact WHERE id = $4 UNION ALL SELECT id FROM contact WHERE merged_into = $4) LIMIT 1"
-    ))
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(wa_id)
-    .bind(contact.to_string())
-    .fetch_optional(tx.conn())
-    .await
+    sqlx::query_as(WRITTEN_BY)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(wa_id)
+        .bind(contact.to_string())
+        .fetch_optional(tx.conn())
+        .await
 }
+
+pub(in crate::store) const WRITTEN_IN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
+         AND to_mac = $4 AND sender_mac = $5 LIMIT 1"
+);
 
 /// Returns the inbound message with this WhatsApp id that this member wrote in a group.
 pub(crate) async fn written_in(
@@ -66,20 +75,23 @@ pub(crate) async fn written_in(
     wa_id: &str,
     (group_mac, sender_mac): (&[u8; 32], &[u8; 32]),
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'inbound' \
-         AND to_mac = $4 AND sender_mac = $5 LIMIT 1"
-    ))
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(wa_id)
-    .bind(group_mac.to_vec())
-    .bind(sender_mac.to_vec())
-    .fetch_optional(tx.conn())
-    .await
+    sqlx::query_as(WRITTEN_IN)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(wa_id)
+        .bind(group_mac.to_vec())
+        .bind(sender_mac.to_vec())
+        .fetch_optional(tx.conn())
+        .await
 }
+
+pub(in crate::store) const WRITTEN_TO: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
+         AND (to_mac = $4 OR contact_id IN (\
+           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)) LIMIT 1"
+);
 
 /// Returns the outbound message with this WhatsApp id to this recipient: a group, or a person, whatever name or spelling
 /// it was sent to.
@@ -90,20 +102,14 @@ pub(crate) async fn written_to(
     wa_id: &str,
     (to_mac, contact): (&[u8; 32], Option<ContactId>),
 ) -> Result<Option<Stored>, sqlx::Error> {
-    sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM message WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' \
-         AND (to_mac = $4 OR contact_id IN (\
-           SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)) LIMIT 1"
-    ))
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(wa_id)
-    .bind(to_mac.to_vec())
-    .bind(contact.map(|id| id.to_string()))
-    .fetch_optional(tx.conn())
-    .await
+    sqlx::query_as(WRITTEN_TO)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(wa_id)
+        .bind(to_mac.to_vec())
+        .bind(contact.map(|id| id.to_string()))
+        .fetch_optional(tx.conn())
+        .await
 }
 
 /// Stores an edit, unless the message is deleted or a later edit was stored first.

@@ -59,6 +59,8 @@ const OWNERS: &[(&str, Owner)] = &[
     ("organisation", Organisation),
     // Counts for an hour, for the organisation, after its session is deleted, too.
     ("pairing_code", Organisation),
+    // Erased with its message.
+    ("receipt", Organisation),
     // A time of the organisation, and nothing of its sessions.
     ("request_budget", Organisation),
     ("session", Organisation),

@@ -61,6 +61,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("normalise_phone_number", Of::None, ""),
     ("send_message", Of::None, ""),
     ("read_message", Of::Message, "not_found"),
+    ("list_receipts", Of::Message, "not_found"),
     ("cancel_message", Of::Message, "not_found"),
     ("mark_message_played", Of::Message, "not_found"),
     ("mark_message_read", Of::Message, "not_found"),

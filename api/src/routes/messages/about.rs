@@ -1,6 +1,6 @@
-//! Contents that are about another message, in an answer.
+//! Contents that are about another message or mention people, in an answer.
 
-use passerelle_jobs::ids::MessageId;
+use passerelle_jobs::ids::{ContactId, MessageId};
 use poem_openapi::Object;
 
 use crate::types::Id;
@@ -63,4 +63,16 @@ pub struct QuoteSummary {
     /// Its text, caption, question or name; at most 300 characters.
     #[oai(skip_serializing_if_is_none)]
     pub text: Option<String>,
+}
+
+/// A person whom a text mentions.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Mentioned {
+    /// The contact, if the message came in, or was written on another device of the number, and the person is one.
+    pub contact_id: Option<Id<ContactId>>,
+    /// The phone number in E.164, as WhatsApp writes it once it is known.
+    pub phone: Option<String>,
+    /// WhatsApp's own id of the person (LID), if it is known.
+    pub lid: Option<String>,
 }

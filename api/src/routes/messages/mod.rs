@@ -8,6 +8,7 @@
 //! | `by_kind` | a route for each kind |
 //! | `response`, `about` | a message in an answer |
 //! | `filter`, `refusals` | the filters of the list; why a request was refused |
+//! | `receipts` | who has a message |
 
 pub mod about;
 mod by_kind;
@@ -15,6 +16,7 @@ pub mod files;
 mod filter;
 pub mod incoming;
 pub mod kinds;
+pub mod receipts;
 pub(super) mod refusals;
 pub mod request;
 pub mod response;
@@ -22,7 +24,7 @@ pub mod response;
 use passerelle_jobs::{
     Services,
     ids::{ContactId, MessageId, SessionId},
-    messages::{self, Filter},
+    messages::{self, Filter, receipts as who_has},
     outbound,
     sessions::read_receipts::{self, Mark},
 };
@@ -36,6 +38,7 @@ use poem_openapi::{
 pub use self::{by_kind::MessagesByKind, response::Message};
 use self::{
     filter::{MessageDirection, MessageStatus},
+    receipts::ReceiptList,
     request::NewMessage,
     response::MessageList,
 };
@@ -145,6 +148,39 @@ impl Messages {
         message
             .map(|message| Success::of(message.into()))
             .ok_or_else(not_found)
+    }
+
+    /// List who has the message, and since when.
+    ///
+    /// For a message to a person it is this person, once a receipt came. For a message to a group it is each
+    /// member whose phone sent a receipt, the one whose first receipt is the newest first. In a group with more
+    /// than 256 members the gateway does not keep who has it: then `per_member` is false, and only the `status` of
+    /// the message tells how far the first member got. A message that came in has no receipts.
+    #[oai(path = "/:id/receipts", method = "get", operation_id = "list_receipts")]
+    async fn list_receipts(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+        /// Maximum number of people to return.
+        #[oai(
+            default = "super::twenty",
+            validator(minimum(value = "1"), maximum(value = "100"))
+        )]
+        limit: Query<u32>,
+        /// The `next_cursor` of the previous page.
+        cursor: Query<Option<String>>,
+    ) -> Result<Success<ReceiptList>, Problem> {
+        let receipts = who_has::of(services.0, caller.0.org, id.0.0).await?;
+        let receipts = receipts.ok_or_else(not_found)?;
+        let of = &receipts;
+        let load = |page| async move { who_has::list(services.0, of, &page).await };
+        let listed =
+            list::answer::<ReceiptList, _, _, _>(services.0, limit.0, cursor.as_deref(), load);
+        let mut listed = listed.await?;
+        listed.0.per_member = receipts.are_per_member();
+        Ok(listed)
     }
 
     /// Cancel a message that is still queued.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    about::{Delete, Edit, PollVote, Reaction, Reply},
+    about::{Delete, Edit, Mentioned, PollVote, Reaction, Reply},
     files::MessageMedia,
     incoming::{Album, Location, Order, PartOf, Product, Referral, Tap, Unsupported},
     kinds::{ContactCard, Poll, Text},
@@ -136,6 +136,8 @@ pub struct MessageSchema {
     /// The people that the text mentions: phone numbers in E.164, or `…@lid` if WhatsApp does not share the
     /// number.
     pub mentions: Option<Vec<String>>,
+    /// The same people, with all that is known of them.
+    pub mentioned: Option<Vec<Mentioned>>,
     /// Whether it is shown as forwarded; absent if not.
     pub forwarded: Option<bool>,
     /// It disappears from the chat so many seconds after it was sent, because the chat's messages do. A reaction,
@@ -262,8 +264,8 @@ mod tests {
         clock::Clock,
         content::{
             Album, Card, Content, Context, Delete, Edit, Group, LinkPreview, Location, Media,
-            MediaKind, Order, PartOf, Peer, Phone, Poll, PollVote, Product, Reaction, Referral,
-            Reply, Summary, Tap, Target,
+            MediaKind, Mention, Order, PartOf, Peer, Phone, Poll, PollVote, Product, Reaction,
+            Referral, Reply, Summary, Tap, Target,
         },
         ids::{ContactId, MediaId, OrgId},
         model::{
@@ -465,7 +467,10 @@ mod tests {
                     target: Target::of(MessageId::new(clock)),
                     summary,
                 }),
-                mentions: vec![peer],
+                mentions: vec![Mention {
+                    who: peer,
+                    contact_id: Some(ContactId::new(clock)),
+                }],
                 forwarded: true,
                 referral: Some(referral()),
                 part_of: Some(PartOf {

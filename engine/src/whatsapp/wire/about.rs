@@ -36,7 +36,11 @@ pub(super) fn target(key: &MessageField<MessageKey>) -> Option<Target> {
 /// Builds the context info. Returns `None` if there is nothing in it.
 pub(super) fn context_info(context: &Context, sides: &Sides) -> Option<ContextInfo> {
     let mut info = ContextInfo {
-        mentioned_jid: context.mentions.iter().filter_map(jid).collect(),
+        mentioned_jid: context
+            .mentions
+            .iter()
+            .filter_map(|mention| jid(&mention.who))
+            .collect(),
         ..Default::default()
     };
     if context.forwarded {
@@ -100,7 +104,9 @@ pub(super) fn context(info: Option<&ContextInfo>) -> (Context, Option<Peer>) {
     let mentioned = mentioned.into_iter().flatten();
     let context = Context {
         reply_to: reply(info),
-        mentions: mentioned.filter_map(|jid| parse_peer(jid)).collect(),
+        mentions: mentioned
+            .filter_map(|jid| parse_peer(jid).map(Into::into))
+            .collect(),
         forwarded: info.is_forwarded.unwrap_or(false),
         referral: referral::read(info),
         ..Context::default()

@@ -234,7 +234,7 @@ fn context() -> impl Strategy<Value = Context> {
         target,
         summary: Some(Summary::of(&quoted)),
     });
-    let mentions = prop::collection::vec(peer(), 0..3);
+    let mentions = prop::collection::vec(peer().prop_map(Into::into), 0..3);
     (prop::option::of(reply), mentions, any::<bool>()).prop_map(
         |(reply_to, mentions, forwarded)| Context {
             reply_to,

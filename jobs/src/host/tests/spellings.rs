@@ -241,6 +241,7 @@ impl<'s> World<'s> {
                     wire_at: services.clock().monotonic(),
                     gap: std::time::Duration::ZERO,
                     verdict: Some(ServerVerdict::Taken),
+                    members: None,
                 }
             }
         };
@@ -287,6 +288,7 @@ impl<'s> World<'s> {
         };
         let inbox = Inbox {
             services: self.services.clone(),
+            early: Arc::default(),
             lease: self.leases[by].clone(),
         };
         inbox.commit(vec![inbound]).await?;

@@ -26,6 +26,12 @@ pub(crate) struct Known {
     pub(crate) first: First,
 }
 
+// Ordered by time: by the id alone, SQLite would walk the index of the list of the session.
+pub(in crate::store) const FIND: &str = "SELECT id, kind, coalesce(source, 'gateway') AS source, created_at, sent_at FROM message \
+         WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' AND (to_mac = $4 \
+         OR contact_id IN (SELECT id FROM contact WHERE id = $5 UNION ALL SELECT id FROM contact WHERE merged_into = $5)) \
+         ORDER BY created_at, id LIMIT 1";
+
 /// Finds what this number wrote in the chat under WhatsApp's id: on another device, or through this gateway.
 /// However the recipient was named then, the contact is the same.
 pub(crate) async fn find(
@@ -35,19 +41,14 @@ pub(crate) async fn find(
     wa_id: &str,
     place: &Place<'_>,
 ) -> Result<Option<Known>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT id, kind, coalesce(source, 'gateway') AS source, created_at, sent_at FROM message \
-         WHERE org_id = $1 AND session_id = $2 AND wa_id = $3 AND direction = 'outbound' AND (to_mac = $4 \
-         OR contact_id IN (SELECT id FROM contact WHERE org_id = $1 AND (id = $5 OR merged_into = $5))) \
-         ORDER BY id LIMIT 1",
-    )
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(wa_id)
-    .bind(place.to_mac.to_vec())
-    .bind(place.contact.map(|id| id.to_string()))
-    .fetch_optional(tx.conn())
-    .await?;
+    let row = sqlx::query(FIND)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(wa_id)
+        .bind(place.to_mac.to_vec())
+        .bind(place.contact.map(|id| id.to_string()))
+        .fetch_optional(tx.conn())
+        .await?;
     row.map(|row| {
         let kind: String = row.try_get("kind")?;
         let (created_at, sent_at) = (row.try_get("created_at")?, row.try_get("sent_at")?);

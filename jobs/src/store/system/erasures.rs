@@ -19,6 +19,7 @@ const PAGE: i64 = 100;
 /// The most rows of each kind that one step deletes.
 const ATTEMPTS: u64 = 500;
 const EVENTS: u64 = 100;
+const RECEIPTS: u64 = 500;
 const MESSAGES: u64 = 200;
 const FILES: u64 = 100;
 const KEYS: u64 = 500;
@@ -89,6 +90,7 @@ pub(crate) async fn step(tx: &mut SystemTx, of: Erasing) -> Result<Step, sqlx::E
     }
     step.is_last = attempts(tx, of).await? < ATTEMPTS
         && events(tx, of).await? < EVENTS
+        && receipts(tx, of).await? < RECEIPTS
         && messages(tx, of).await? < MESSAGES
         && files(tx, of, &mut step.objects).await? < FILES
         && keystore::erase(tx, of.session, KEYS).await? < KEYS
@@ -141,6 +143,20 @@ async fn events(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
          (SELECT id FROM event WHERE session_id = $1 ORDER BY message_id, id LIMIT 100)",
     )
     .await
+}
+
+/// Deletes receipts of the messages that [`messages`] deletes next.
+async fn receipts(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM receipt WHERE id IN (SELECT r.id FROM \
+         (SELECT id FROM message WHERE session_id = $1 AND org_id = $2 ORDER BY id DESC LIMIT 200) m \
+         JOIN receipt r ON r.message_id = m.id LIMIT 500)",
+    )
+    .bind(of.session.to_string())
+    .bind(of.org.to_string())
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Deletes messages, the newest first: lists skip them, and are fast again soon. A contact whom no message

@@ -46,18 +46,19 @@ pub(crate) async fn release(
     Ok(row::each("lane", &rows, released).into_iter().collect())
 }
 
-/// Like [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages.
+/// Like [`messages::advance`](crate::store::messages::advance) to `sent`, for a list of messages, each with how many
+/// members its group had.
 pub(crate) async fn sent(
     tx: &mut SystemTx,
-    messages: &[MessageId],
+    messages: &[(MessageId, Option<u32>)],
     at: Millis,
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE message SET status = 'sent', sent_at = coalesce(sent_at, $2) FROM",
+        "UPDATE message SET status = 'sent', sent_at = coalesce(sent_at, $2), \
+         members = CAST(sent.value ->> 1 AS bigint) FROM",
         "sent WHERE message.id = sent.value ->> 0"
     );
-    let messages: Vec<_> = messages.iter().map(|id| [id]).collect();
     sqlx::query(sql)
         .bind(json!(messages).to_string())
         .bind(at)

@@ -18,7 +18,7 @@ use crate::{
     services::Services,
     state::{in_flight::ServerVerdict, in_hand::Held},
 };
-use passerelle_engine::whatsapp::event::ReceiptKind;
+use passerelle_engine::whatsapp::event::{Receipt, ReceiptKind};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -111,6 +111,7 @@ impl Unsettled {
             wire_at: monotonic.checked_sub(ago).unwrap_or(monotonic),
             gap: Duration::from_millis(self.job.gap_ms),
             verdict,
+            members: None,
         })
     }
 }
@@ -120,8 +121,16 @@ pub(super) fn update(how: How, now: Millis) -> Option<StatusUpdate> {
     Some(match how {
         How::Taken => StatusUpdate::Taken,
         How::Refused => StatusUpdate::Refused(463),
-        How::Delivered => StatusUpdate::Receipt(ReceiptKind::Delivered, now),
-        How::Read => StatusUpdate::Receipt(ReceiptKind::Read, now),
+        How::Delivered => receipt(ReceiptKind::Delivered, now),
+        How::Read => receipt(ReceiptKind::Read, now),
         _ => return None,
+    })
+}
+
+fn receipt(kind: ReceiptKind, at: Millis) -> StatusUpdate {
+    StatusUpdate::Receipt(Receipt {
+        kind,
+        at,
+        member: None,
     })
 }

@@ -439,7 +439,9 @@ impl<'g> World<'g> {
             return Ok(());
         };
         let update = update(how, now).context("an update from WhatsApp")?;
-        let committed = receipts::commit(&process.services, &lease, vec![wire.wa_id], update).await;
+        let committed = receipts::commit(&process.services, &lease, vec![wire.wa_id], update)
+            .await
+            .map(drop);
         if how == How::Refused && committed.is_ok() {
             self.refused.insert(wire.message);
         }

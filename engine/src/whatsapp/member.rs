@@ -1,0 +1,39 @@
+//! Members of groups: who they are, and how many a group has.
+
+use super::{connection::Connection, jid::phone, send::address};
+use crate::content::{Peer, Recipient};
+use whatsapp_rust::{Jid, wacore_binary::JidExt};
+
+impl Connection {
+    /// Returns how many members a group has, including this number; `None` for a person, or if WhatsApp does not
+    /// say. A send needs the same answer, which is cached.
+    pub async fn members(&self, of: &Recipient) -> Option<u32> {
+        let group = address(of).filter(JidExt::is_group)?;
+        let info = self.client().groups().query_info(&group).await.ok()?;
+        u32::try_from(info.participants.len()).ok()
+    }
+
+    /// Adds the other name of a person who is named by a phone or by a LID alone, if it was learnt before. The
+    /// answer comes from memory or the key store, never over the network.
+    pub async fn both_names(&self, mut peer: Peer) -> Peer {
+        let name = match (&peer.phone, &peer.lid) {
+            (None, Some(lid)) => Jid::lid(lid.as_str()),
+            (Some(phone), None) => Jid::pn(phone.digits()),
+            _ => return peer,
+        };
+        if let Ok(Some(entry)) = self.client().get_lid_pn_entry(&name).await {
+            peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
+            peer.lid.get_or_insert_with(|| entry.lid.to_string());
+        }
+        peer
+    }
+
+    /// Returns whether this is the connection's own number.
+    pub fn is_me(&self, peer: &Peer) -> bool {
+        let is_same = |me: Peer| {
+            let phones = me.phone.is_some() && me.phone == peer.phone;
+            phones || (me.lid.is_some() && me.lid == peer.lid)
+        };
+        self.me().is_some_and(is_same)
+    }
+}

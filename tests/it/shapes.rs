@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 27] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 28] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -13,6 +13,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 27] = [
     (
         "binaries",
         "programs that refuse to start, and commands of one process; tests with a world run in every shape",
+    ),
+    (
+        "calls",
+        "one story runs in every shape; the others are about the stores",
     ),
     ("cluster", "about processes that share a store"),
     (

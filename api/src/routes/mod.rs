@@ -7,6 +7,7 @@ use poem_openapi::Tags;
 use crate::problem::{Code, Problem};
 
 pub mod api_keys;
+pub mod calls;
 pub mod chats;
 mod client_data;
 pub mod contacts;

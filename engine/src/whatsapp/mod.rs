@@ -13,6 +13,7 @@
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
 //! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
 //! | `groups` | the groups that the number is in |
+//! | `call` | calls to the number: reading and rejecting them |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
@@ -29,6 +30,7 @@
 
 mod address;
 mod avatar;
+mod call;
 mod connect;
 mod connect_bucket;
 mod connect_limiter;
@@ -62,6 +64,7 @@ mod wire;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     avatar::Avatar,
+    call::{Call, CallEnd, CallMedia, CallRoute, CallStanza, Offer},
     connect::{ConnectionOptions, PairingError},
     connect_bucket::Connects,
     connect_limiter::{UNLINKED, Urgency},

@@ -11,6 +11,7 @@ use wacore::types::{
 };
 
 use super::{
+    call::CallStanza,
     connect_slot::ConnectSlot,
     event::{ConnectionEvent, Ended, Outbox, PairingCode, QrCode, ReceiptKind},
     jid::peer_of,
@@ -42,6 +43,12 @@ impl EventHandler for Listener {
         if let Event::UndecryptableMessage(message) = &*event {
             if let Some(late) = Late::undecryptable(message) {
                 self.late.push(late);
+            }
+            return;
+        }
+        if let Event::RawNode(node) = &*event {
+            if let Some(call) = CallStanza::of(node) {
+                self.outbox.push(ConnectionEvent::Call(Box::new(call)));
             }
             return;
         }
@@ -80,6 +87,8 @@ impl EventHandler for Listener {
             EventKind::Receipt,
             EventKind::UndecryptableMessage,
             EventKind::Messages,
+            // Calls are read from it.
+            EventKind::RawNode,
         ])
     }
 }

@@ -1,5 +1,7 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
+mod calls;
+
 use std::{
     fmt::Display,
     sync::{
@@ -37,6 +39,7 @@ use crate::{
     services::Services,
     state::{
         back_off::longer,
+        calls::Calls,
         in_flight::{InFlight, ServerVerdict},
         registry::Running,
         typing::Shown,
@@ -59,6 +62,7 @@ pub(crate) struct RunningSession {
     urgency: Urgency,
     in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
+    calls: Arc<Calls>,
     stop: CancellationToken,
     lost: CancellationToken,
     refused: RefusedLink,
@@ -81,11 +85,13 @@ impl RunningSession {
     ) -> Self {
         let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
+        let calls = Arc::new(Calls::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
+            calls: Arc::clone(&calls),
             stop: stop.clone(),
             lost: lost.clone(),
         });
@@ -95,6 +101,7 @@ impl RunningSession {
             urgency,
             in_flight,
             typing,
+            calls,
             stop,
             lost,
             refused: RefusedLink::default(),
@@ -196,6 +203,7 @@ impl RunningSession {
             _ = &mut following => {}
             () = stopping => drop(following.await),
             () = self.clear_typing(&connection) => {}
+            () = self.tell_ended_calls() => {}
             () = undoing => {}
         }
     }
@@ -258,6 +266,8 @@ impl RunningSession {
                 self.commit_update(others, StatusUpdate::Receipt(kind, at))
                     .await?;
             }
+            // Boxed: it is rare, and every session waits here.
+            ConnectionEvent::Call(stanza) => Box::pin(self.take_call(&stanza)).await?,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }

@@ -80,6 +80,10 @@ event_types! {
     ContactUpdated = "contact.updated";
     /// Two contacts turned out to be one person. The id that was given up leads to the other.
     ContactMerged = "contact.merged";
+    /// Somebody calls, or called while the session was away.
+    CallReceived = "call.received";
+    /// A call ended, and how.
+    CallEnded = "call.ended";
     /// An endpoint of the organisation was disabled.
     EndpointDisabled = "endpoint.disabled";
 }

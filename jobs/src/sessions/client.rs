@@ -6,7 +6,7 @@ use super::{read, sealed, show_presence};
 use crate::{
     error::Fault,
     model::{
-        Presence, Session,
+        AutoReject, Presence, Session,
         client_data::{ClientData, ClientRef, Metadata},
     },
     services::Services,
@@ -35,6 +35,8 @@ pub struct Change {
     pub metadata: Option<Metadata>,
     /// Whether it shows as online while it is connected. A connected session shows it at once.
     pub presence: Option<Presence>,
+    /// What it does with calls from now on; the inner `None` lets them ring.
+    pub auto_reject: Option<Option<AutoReject>>,
 }
 
 /// Changes a session. Returns `None` if there is no such session.
@@ -62,6 +64,10 @@ pub async fn change(
                 };
                 let sealed = sealed::seal_client(&key, org, id, &after)?;
                 store::sessions::set_client(tx, org, id, sealed.as_deref()).await?;
+            }
+            if let Some(auto_reject) = &change.auto_reject {
+                let sealed = sealed::seal_auto_reject(&key, org, id, auto_reject.as_ref())?;
+                store::sessions::set_auto_reject(tx, org, id, sealed.as_deref()).await?;
             }
             if let Some(presence) = change.presence {
                 store::sessions::set_presence(tx, org, id, presence).await?;

@@ -1,0 +1,11 @@
+//! What a session does with calls, instead of letting them ring.
+
+use serde::{Deserialize, Serialize};
+
+/// Each call is rejected at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoReject {
+    /// The message that the caller gets.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub text: Option<String>,
+}

@@ -13,7 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a call is known. Nothing is told of one whose end has not come by then.
 const KEPT: Duration = Duration::from_mins(5);
-/// The most calls that are known. Beyond it the oldest is forgotten.
+/// The most calls that are known. Beyond it one is forgotten: the oldest that does not ring, else the oldest.
 const MOST: usize = 64;
 /// A call that rings.
 pub(crate) struct Ringing {
@@ -80,7 +80,9 @@ impl State {
 
     fn insert(&mut self, id: &str, phase: Phase, now: Instant) {
         if self.known.len() >= MOST {
-            self.known.pop_front();
+            let is_still = |call: &Known| !matches!(call.phase, Phase::Ringing(_));
+            let forgotten = self.known.iter().position(is_still).unwrap_or(0);
+            self.known.remove(forgotten);
         }
         self.known.push_back(Known {
             id: id.to_owned(),
@@ -90,17 +92,17 @@ impl State {
     }
 
     fn end(&mut self, id: &str, how: CallEnd, now: Instant) -> bool {
-        let Some(call) = self.find(id, now) else {
+        let call = self.find(id, now);
+        let Some(call) = call.filter(|call| matches!(call.phase, Phase::Ringing(_))) else {
             return false;
         };
-        let Phase::Ringing(ringing) = std::mem::replace(&mut call.phase, Phase::Over) else {
-            return false;
-        };
-        self.ended.push(EndedCall {
-            id: id.to_owned(),
-            data: ringing.data,
-            how,
-        });
+        if let Phase::Ringing(ringing) = std::mem::replace(&mut call.phase, Phase::Over) {
+            self.ended.push(EndedCall {
+                id: id.to_owned(),
+                data: ringing.data,
+                how,
+            });
+        }
         true
     }
 }
@@ -246,6 +248,7 @@ mod tests {
     fn an_end_that_overtakes_its_offer_is_told_after_it() {
         let (calls, now) = calls();
         assert!(!calls.end("A", CallEnd::AcceptedElsewhere, now));
+        assert!(!calls.end("A", CallEnd::Missed, now));
         assert!(!calls.has_rung("A", now));
         assert_eq!(told(&calls, now), []);
         calls.ring("A", ringing(), now);
@@ -284,9 +287,14 @@ mod tests {
         assert_eq!(told(&calls, later), []);
         for n in 0..=MOST {
             calls.ring(&n.to_string(), ringing(), later);
+        }
+        assert!(!calls.has_rung("0", later) && calls.has_rung("1", later));
+        // Ends of calls that are not known displace no call that rings.
+        calls.end("1", CallEnd::Missed, later);
+        for n in 0..=MOST {
             calls.end(&format!("early {n}"), CallEnd::Missed, later);
         }
         assert_eq!(calls.state.lock().known.len(), MOST);
-        assert!(!calls.has_rung("0", later) && calls.has_rung(&MOST.to_string(), later));
+        assert!(!calls.has_rung("1", later) && calls.has_rung("2", later));
     }
 }

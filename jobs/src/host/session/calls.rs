@@ -118,9 +118,9 @@ impl RunningSession {
     pub(super) async fn tell_ended_calls(&self) {
         loop {
             for call in self.calls.ended(self.services.clock()).await {
-                let told = self
-                    .commit_with_retry(|| calls::ended(&self.services, &self.lease, &call))
-                    .await;
+                let commit = || calls::ended(&self.services, &self.lease, &call);
+                // Boxed: it is rare, and every session waits here.
+                let told = Box::pin(self.commit_with_retry(commit)).await;
                 if let Err(fault) = told {
                     tracing::warn!(session.id = %self.lease.session, error = %fault, "the end of a call was not stored");
                 }

@@ -18,6 +18,7 @@ const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
 const SAID: &str = "canary-said-3f9a1c";
 const SENT: &str = "canary-sent-7be204";
+const ANSWERED: &str = "canary-answered-20c4e8";
 /// The text of each contact in the phone's history.
 const HISTORY: &str = "said long before the device was linked";
 const BROKEN: &str = "canary-broken-51d0aa";
@@ -53,6 +54,11 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         .await?;
     world.simulator.say(CONTACT, NUMBER, SAID).await?;
     receiver.wait_for("message.received", 1).await?;
+    let answer = json!({ "auto_reject": { "text": ANSWERED } });
+    let path = format!("/v1/sessions/{}", session.id);
+    world.api.patch(&path, &answer).await?.into::<Value>(200)?;
+    world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
+    receiver.wait_for("call.ended", 1).await?;
     refused_requests(&world, &session.id).await?;
     world
         .lanes_empty(std::time::Duration::from_secs(20))
@@ -75,6 +81,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("text that came", SAID.to_owned()),
         ("text that went", SENT.to_owned()),
         ("text that was refused", BROKEN.to_owned()),
+        ("text for callers", ANSWERED.to_owned()),
         ("text of the history", HISTORY.to_owned()),
         ("number", NUMBER[1..].to_owned()),
         ("contact", CONTACT[1..].to_owned()),

@@ -17,13 +17,16 @@ use whatsapp_rust::{Jid, OwnedNodeRef, wacore_binary::JidExt as _};
 use super::{
     connection::Connection,
     jid::{peer_of, phone},
-    wa_id::storable,
+    wa_id::in_path,
 };
 use crate::{
     clock::Millis,
     content::{Group, Peer, SenderNames},
     sealed::sealed_debug,
 };
+
+/// Maximum length of WhatsApp's id of a call, in bytes. Its clients use 32.
+const ID_MAX: usize = 256;
 
 /// What a call carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -52,7 +55,7 @@ pub enum CallEnd {
 pub struct CallStanza {
     route: CallRoute,
     caller_phone: Option<Jid>,
-    name: Option<String>,
+    names: SenderNames,
     at: Millis,
     is_queued: bool,
     step: Step,
@@ -98,7 +101,7 @@ pub enum Call {
 /// A call that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// Identifies the call. It is WhatsApp's own id if that is plain text.
+    /// Identifies the call. It is WhatsApp's own id if that can be written into a path.
     pub id: String,
     /// Who calls.
     pub from: Peer,
@@ -136,6 +139,10 @@ impl CallStanza {
     }
 
     fn read(call: IncomingCall) -> Option<Self> {
+        if call.action.call_id().len() > ID_MAX {
+            tracing::warn!("left out a call whose id is too long");
+            return None;
+        }
         let mut caller_phone = None;
         let step = match &call.action {
             CallAction::Offer {
@@ -175,7 +182,7 @@ impl CallStanza {
                 creator: call.action.call_creator().clone(),
             },
             caller_phone,
-            name: call.notify,
+            names: SenderNames::new(call.notify.as_deref(), None),
             at: call.timestamp.timestamp_millis(),
             is_queued: call.offline,
             step: with_group(step, &call.from),
@@ -220,7 +227,7 @@ impl Connection {
     /// member of a group call. Asks only the key store, never the network.
     pub async fn read_call(&self, stanza: &CallStanza) -> Option<Call> {
         let route = &stanza.route;
-        let id = storable(&route.id);
+        let id = in_path(&route.id);
         let (media, is_group, group) = match &stanza.step {
             Step::Offer {
                 media,
@@ -249,7 +256,7 @@ impl Connection {
             id,
             from,
             phone_is_derived,
-            names: SenderNames::new(stanza.name.as_deref(), None),
+            names: stanza.names.clone(),
             media,
             is_group,
             group,
@@ -330,7 +337,7 @@ mod tests {
         let offer = || NodeBuilder::new("offer").attr("caller_pn", Jid::pn("491510000002"));
         let voice = stanza(Jid::lid_device("77", 3), offer()).unwrap();
         assert_eq!(voice.caller_phone, Some(Jid::pn("491510000002")));
-        assert_eq!(voice.name.as_deref(), Some("Ada"));
+        assert_eq!(voice.names.push_name.as_deref(), Some("Ada"));
         assert_eq!((voice.at, voice.is_queued), (1_800_000_000_000, false));
         let Step::Offer {
             media, is_group, ..

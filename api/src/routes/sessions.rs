@@ -23,7 +23,7 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::settings::{AutoReject, NewUncertainSends, Presence, UncertainSends};
+pub use self::settings::{AutoReject, CallsRejected, NewUncertainSends, Presence, UncertainSends};
 use super::{Group, client_data, not_found, numbers::phone_of};
 use crate::{
     auth::Caller,
@@ -149,7 +149,7 @@ pub struct Session {
     pub presence: Presence,
     /// What happens to calls. Absent if they ring.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_reject: Option<AutoReject>,
+    pub auto_reject: Option<CallsRejected>,
     /// Its queue of outbound messages.
     pub queue: SessionQueue,
 }

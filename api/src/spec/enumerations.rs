@@ -159,6 +159,18 @@ fn of_sessions() -> Vec<Enumeration> {
 fn of_webhooks() -> Vec<Enumeration> {
     vec![
         of(
+            "CallMedia",
+            "What a call carries.",
+            vec!["voice", "video"],
+            &[("CallShown", "media")],
+        ),
+        of(
+            "CallOutcome",
+            "How a call ended for a number.",
+            vec!["missed", "rejected", "accepted_elsewhere"],
+            &[("CallShown", "outcome"), ("RejectedCall", "outcome")],
+        ),
+        of(
             "DeliveryStatus",
             "",
             vec![],
@@ -176,6 +188,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("MediaEvent", "type"),
                 ("SessionEvent", "type"),
                 ("ContactEvent", "type"),
+                ("CallEvent", "type"),
                 ("EndpointEvent", "type"),
             ],
         ),

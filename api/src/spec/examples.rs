@@ -93,7 +93,9 @@ fn session(name: &str) -> Option<Value> {
             "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
             "uncertain_sends": "resend", "presence": "phone_first", "queue": { "pending": 2 } })
         }
-        "AutoReject" => json!({ "text": "Please write to us here; we do not answer calls." }),
+        "AutoReject" | "CallsRejected" => {
+            json!({ "text": "Please write to us here; we do not answer calls." })
+        }
         "RejectedCall" => {
             json!({ "id": "A0F3C2D1E4B5968778695A4B3C2D1E0F", "object": "call", "session_id": SESSION, "outcome": "rejected" })
         }

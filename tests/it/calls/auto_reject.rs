@@ -62,14 +62,14 @@ async fn fidelity_calls_are_rejected_by_the_session_and_the_caller_gets_one_text
     })
     .await?;
     // A group is rejected without a text.
-    let made = json!({ "subject": "Team", "creator": CALLER, "members": [NUMBER] });
+    let made = json!({ "subject": "Team", "creator": OTHER, "members": [NUMBER] });
     let made = world
         .simulator
         .call(Method::POST, "/groups", Some(&made))
         .await?;
     let group = made["id"].as_str().context("a group has an id")?;
-    let of_group = world.simulator.ring(CALLER, group, json!({})).await?;
-    heard(&world, CALLER, &of_group, "reject").await?;
+    let of_group = world.simulator.ring(OTHER, group, json!({})).await?;
+    heard(&world, OTHER, &of_group, "reject").await?;
     assert_eq!(outcome(&receiver, &of_group).await?, "rejected");
     // Somebody who opted out is rejected without a text.
     world.simulator.say(CALLER, NUMBER, "stop").await?;

@@ -60,17 +60,25 @@ pub struct NewUncertainSends {
 }
 
 /// What happens to calls, instead of ringing: each is rejected at once.
-#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+#[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
-#[oai(skip_serializing_if_is_none)]
 pub struct AutoReject {
     /// A text for the caller, as in a text message. It waits in the queue like any message, once for each call. It is
     /// not sent to callers who opted out, and not for group calls.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub text: Option<String>,
 }
 
-impl From<model::AutoReject> for AutoReject {
+/// What happens to calls of a session, instead of ringing: each is rejected at once.
+#[derive(Debug, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct CallsRejected {
+    /// The text that callers get, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl From<model::AutoReject> for CallsRejected {
     fn from(setting: model::AutoReject) -> Self {
         Self { text: setting.text }
     }

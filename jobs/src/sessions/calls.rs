@@ -5,6 +5,7 @@ use passerelle_engine::ids::{OrgId, SessionId};
 use crate::{
     calls::Rejection,
     error::{AskError, Fault},
+    model::State,
     services::Services,
     sessions::{
         self,
@@ -37,11 +38,12 @@ pub async fn reject(
     call: &str,
 ) -> Result<(), RejectError> {
     let found = sessions::read(services, org, session).await;
-    if found.map_err(AskError::from)?.is_none() {
-        return Err(AskError::NotFound.into());
-    }
+    let found = found.map_err(AskError::from)?.ok_or(AskError::NotFound)?;
     if call.len() > ID_MAX {
         return Err(RejectError::NoCall);
+    }
+    if found.state != State::Connected {
+        return Err(AskError::NotConnected.into());
     }
     let command = Command::RejectCall(call.to_owned());
     let answer = commands::ask(services, org, session, command).await;

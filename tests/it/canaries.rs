@@ -54,10 +54,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         .await?;
     world.simulator.say(CONTACT, NUMBER, SAID).await?;
     receiver.wait_for("message.received", 1).await?;
-    let answer = json!({ "auto_reject": { "text": ANSWERED } });
-    let path = format!("/v1/sessions/{}", session.id);
-    world.api.patch(&path, &answer).await?.into::<Value>(200)?;
-    world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
+    a_call_that_is_answered(&world, &session.id).await?;
     receiver.wait_for("call.ended", 1).await?;
     refused_requests(&world, &session.id).await?;
     world
@@ -170,6 +167,15 @@ async fn all_that_is_kept(
         "the dump lacks a value that is in the clear"
     );
     Ok(vec![("database", dump), ("log", log)])
+}
+
+/// Has the contact call, and the session reject the call with a text.
+async fn a_call_that_is_answered(world: &World, session: &str) -> Result<()> {
+    let answer = json!({ "auto_reject": { "text": ANSWERED } });
+    let path = format!("/v1/sessions/{session}");
+    world.api.patch(&path, &answer).await?.into::<Value>(200)?;
+    world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
+    Ok(())
 }
 
 /// Sends requests that fail in every way that could put a text or a number into a log.

@@ -91,13 +91,13 @@ impl SessionChange {
         };
         let metadata = or_empty(self.metadata);
         let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));
-        let auto_reject = AutoReject::change(self.auto_reject, &mut flaws);
+        let calls = AutoReject::change(self.auto_reject, &mut flaws);
         flaws.judge(Change {
             name,
             client_ref,
             metadata,
             presence: self.presence.map(Into::into),
-            auto_reject,
+            calls,
         })
     }
 }

@@ -239,7 +239,7 @@ fn offered(state: &State, call: &Call) -> Node {
         offer = offer.attr("group-jid", group);
     }
     let audio = ["8000", "16000"].map(|rate| el("audio").attr("enc", "opus").attr("rate", rate));
-    let mut children: Vec<Node> = audio.into_iter().map(|node| node.build()).collect();
+    let mut children: Vec<Node> = audio.into_iter().map(NodeBuilder::build).collect();
     if call.video {
         let video = el("video").attr("enc", "vp8").attr("dec", "vp8");
         children.push(video.attr("orientation", "0").build());

@@ -250,7 +250,7 @@ impl Connection {
         }
         let group = group
             .as_ref()
-            .map(|group| group.to_non_ad_string())
+            .map(Jid::to_non_ad_string)
             .and_then(|group| Group::parse(&group));
         Some(Call::Offered(Box::new(Offer {
             id,

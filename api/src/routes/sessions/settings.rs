@@ -1,6 +1,6 @@
 //! What a session does by itself: whether it shows as online, what it does with uncertain sends and with calls.
 
-use passerelle_jobs::model;
+use passerelle_jobs::{model, sessions::client::Calls};
 use poem_openapi::{Enum, Object, types::MaybeUndefined};
 use serde::{Deserialize, Serialize};
 
@@ -93,15 +93,12 @@ impl AutoReject {
         model::AutoReject { text: self.text }
     }
 
-    /// Parses a change of it. Returns `None` if it stays, and an inner `None` if calls ring from now on.
-    pub(super) fn change(
-        change: MaybeUndefined<Self>,
-        flaws: &mut Flaws,
-    ) -> Option<Option<model::AutoReject>> {
+    /// Parses a change of it.
+    pub(super) fn change(change: MaybeUndefined<Self>, flaws: &mut Flaws) -> Calls {
         match change {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(setting) => Some(Some(setting.parse(flaws))),
+            MaybeUndefined::Undefined => Calls::Keep,
+            MaybeUndefined::Null => Calls::Ring,
+            MaybeUndefined::Value(setting) => Calls::Reject(setting.parse(flaws)),
         }
     }
 }

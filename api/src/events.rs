@@ -137,6 +137,14 @@ GroupParticipantsEvent of a session, GroupParticipantsEventBody {
     changed_at: Timestamp
 });
 event!(
+/// An event about a call.
+CallEvent of a session, CallEventBody {
+    /// The call.
+    call: CallShown,
+    /// Who calls.
+    contact: ContactShown
+});
+event!(
 /// An event about a webhook endpoint.
 EndpointEvent of the organisation, EndpointEventBody {
     /// The endpoint.
@@ -210,6 +218,37 @@ pub struct GroupSettings {
     pub expires_in: Option<u32>,
 }
 
+/// A call in an event.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct CallShown {
+    /// Its id, with which it can be rejected.
+    pub id: String,
+    /// Always `call`.
+    pub object: String,
+    /// The session of the number that is called.
+    pub session_id: String,
+    /// The caller's phone number in E.164, if WhatsApp shared it.
+    pub from: Option<String>,
+    /// The caller's contact.
+    pub contact_id: String,
+    /// `voice` or `video`.
+    pub media: String,
+    /// Whether others are called, too.
+    pub group_call: bool,
+    /// The group that is called, if WhatsApp named one.
+    pub group_id: Option<String>,
+    /// When the caller called, by WhatsApp's clock.
+    pub offered_at: Timestamp,
+    /// Only in `call.received`: whether it may still ring. If not, it came while the session was away.
+    pub ringing: Option<bool>,
+    /// Only in `call.ended`: `missed` (nobody answered), `rejected` (here or on another device of the number) or
+    /// `accepted_elsewhere` (on another device of the number).
+    pub outcome: Option<String>,
+    /// Only in `call.ended`: when the gateway learnt of the end.
+    pub ended_at: Option<Timestamp>,
+}
+
 /// An endpoint in an event.
 #[derive(Debug, Object)]
 pub struct EndpointShown {
@@ -235,6 +274,7 @@ impl Webhook for Events {
         ContactEvent::register(registry);
         GroupUpdateEvent::register(registry);
         GroupParticipantsEvent::register(registry);
+        CallEvent::register(registry);
         EndpointEvent::register(registry);
     }
 }
@@ -262,6 +302,7 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         | EventType::ContactMerged => ContactEvent::schema_ref(),
         EventType::GroupUpdated => GroupUpdateEvent::schema_ref(),
         EventType::GroupParticipants => GroupParticipantsEvent::schema_ref(),
+        EventType::CallReceived | EventType::CallEnded => CallEvent::schema_ref(),
         EventType::EndpointDisabled => EndpointEvent::schema_ref(),
         _ => MessageEvent::schema_ref(),
     }
@@ -322,6 +363,12 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
         }
         EventType::GroupParticipants => {
             "Members of a group joined or left, were added or removed, or became admins or no longer are. WhatsApp reports a change only once, so this event comes at most once: if the gateway stops at that moment, it is lost."
+        }
+        EventType::CallReceived => {
+            "Somebody calls, or called while the session was away (`ringing` is then `false`). At most once: WhatsApp does not repeat a call, so it is lost if the gateway dies at that moment."
+        }
+        EventType::CallEnded => {
+            "A call ended; `outcome` says how. At most once, as `call.received`. It never comes if WhatsApp does not report the end within five minutes, or if the session's process ends before that."
         }
         EventType::EndpointDisabled => {
             "A webhook endpoint was disabled and gets no more deliveries."

@@ -91,6 +91,8 @@ codes! {
     MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be canceled";
     /// The message is outbound, or its kind cannot be marked in this way.
     MessageNotMarkable 409 "message_not_markable" "Only an inbound message can be marked as read, and only an inbound voice note, audio or video as played";
+    /// The call has ended, or it came while the session was away.
+    CallOver 409 "call_over" "The call is over";
     /// The endpoint is disabled. Enable it first.
     EndpointDisabled 409 "endpoint_disabled" "The endpoint is disabled";
     /// The first request with this key has not finished.

@@ -20,6 +20,7 @@ mod enumerations;
 mod examples;
 mod kinds;
 mod metadata;
+mod nullable;
 mod references;
 mod variants;
 
@@ -122,6 +123,7 @@ fn finish(raw: &str) -> Value {
     schemas(&mut document);
     bounds::add(&mut document);
     metadata::add(&mut document);
+    nullable::add(&mut document);
     operations(&mut document);
     webhooks(&mut document);
     enumerations::add(&mut document);

@@ -10,7 +10,7 @@
 //! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
-//! | `inbound`, `contacts`, [`events`], [`webhook`] | inbound messages, their contacts, and their events |
+//! | `inbound`, `calls`, `contacts`, [`events`], [`webhook`] | inbound messages and calls, their contacts, and their events |
 //! | [`people`], `plain` | contacts from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
@@ -32,6 +32,7 @@
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
+mod calls;
 mod contacts;
 pub mod endpoints;
 pub mod error;

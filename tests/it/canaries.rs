@@ -18,6 +18,7 @@ const NUMBER: &str = "+4915170246801";
 const CONTACT: &str = "+4915199135791";
 const SAID: &str = "canary-said-3f9a1c";
 const SENT: &str = "canary-sent-7be204";
+const ANSWERED: &str = "canary-answered-20c4e8";
 /// The text of each contact in the phone's history.
 const HISTORY: &str = "said long before the device was linked";
 const BROKEN: &str = "canary-broken-51d0aa";
@@ -53,6 +54,8 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         .await?;
     world.simulator.say(CONTACT, NUMBER, SAID).await?;
     receiver.wait_for("message.received", 1).await?;
+    a_call_that_is_answered(&world, &session.id).await?;
+    receiver.wait_for("call.ended", 1).await?;
     refused_requests(&world, &session.id).await?;
     world
         .lanes_empty(std::time::Duration::from_secs(20))
@@ -75,6 +78,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("text that came", SAID.to_owned()),
         ("text that went", SENT.to_owned()),
         ("text that was refused", BROKEN.to_owned()),
+        ("text for callers", ANSWERED.to_owned()),
         ("text of the history", HISTORY.to_owned()),
         ("number", NUMBER[1..].to_owned()),
         ("contact", CONTACT[1..].to_owned()),
@@ -163,6 +167,15 @@ async fn all_that_is_kept(
         "the dump lacks a value that is in the clear"
     );
     Ok(vec![("database", dump), ("log", log)])
+}
+
+/// Has the contact call, and the session reject the call with a text.
+async fn a_call_that_is_answered(world: &World, session: &str) -> Result<()> {
+    let answer = json!({ "auto_reject": { "text": ANSWERED } });
+    let path = format!("/v1/sessions/{session}");
+    world.api.patch(&path, &answer).await?.into::<Value>(200)?;
+    world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
+    Ok(())
 }
 
 /// Sends requests that fail in every way that could put a text or a number into a log.

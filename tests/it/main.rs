@@ -4,6 +4,7 @@
 mod bad_fields;
 mod bad_input;
 mod binaries;
+mod calls;
 mod canaries;
 mod cluster;
 mod contacts;

@@ -14,6 +14,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 28] = [
         "binaries",
         "programs that refuse to start, and commands of one process; tests with a world run in every shape",
     ),
+    (
+        "calls",
+        "one story runs in every shape; the others are about the stores",
+    ),
     ("cluster", "about processes that share a store"),
     (
         "crash_points",

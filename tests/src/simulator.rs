@@ -217,6 +217,20 @@ impl Simulator {
         Ok(shown["messages"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Has a phone call a number or a group. `call` is the body without `to`. Returns the call's id.
+    pub async fn ring(&self, number: &str, to: &str, mut call: Value) -> Result<String> {
+        call["to"] = json!(to);
+        let call = self.on_phone(number, "call", &call).await?;
+        Ok(call["id"].as_str().context("a call has an id")?.to_owned())
+    }
+
+    /// Has a phone end or answer a call: `hang_up time_out accept reject`. `device` answers.
+    pub async fn on_call(&self, number: &str, id: &str, what: &str, device: u64) -> Result<()> {
+        let body = json!({ "do": what, "device": device });
+        self.on_phone(number, &format!("calls/{id}"), &body).await?;
+        Ok(())
+    }
+
     /// Logs the linked device out, from the phone.
     pub async fn unlink(&self, number: &str, device: u64) -> Result<()> {
         self.on_phone(number, "unlink", &json!({ "device": device }))

@@ -10,6 +10,7 @@ use crate::{
 };
 
 pub mod api_keys;
+pub mod calls;
 pub mod chats;
 mod client_data;
 pub mod contacts;

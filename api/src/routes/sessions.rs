@@ -1,5 +1,7 @@
 //! Sessions: WhatsApp numbers linked to this gateway.
 
+mod settings;
+
 use passerelle_jobs::{
     Services,
     ids::SessionId,
@@ -15,12 +17,13 @@ use poem::{
     web::Data,
 };
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     types::MaybeUndefined,
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::settings::{AutoReject, CallsRejected, NewUncertainSends, Presence, UncertainSends};
 use super::{Group, client_data, not_found, numbers::phone_of};
 use crate::{
     auth::Caller,
@@ -30,7 +33,7 @@ use crate::{
     patch::{given, or_empty},
     problem::{Code, Problem},
     texts::Texts,
-    types::{Id, Timestamp, same_variants},
+    types::{Id, Timestamp},
 };
 
 /// A session to create.
@@ -42,6 +45,9 @@ pub struct NewSession {
     /// Whether it shows as online while it is connected. The default is `phone_first`.
     #[serde(default)]
     pub presence: Option<Presence>,
+    /// What happens to calls. Without it they ring.
+    #[serde(default)]
+    pub auto_reject: Option<AutoReject>,
     /// Your own reference, 1 to 128 characters. Answers and events about the session have it.
     #[serde(default)]
     pub client_ref: Option<String>,
@@ -67,6 +73,9 @@ pub struct SessionChange {
     /// Whether it shows as online while it is connected. A connected session shows its new presence at once.
     #[serde(default, deserialize_with = "given")]
     pub presence: Option<Presence>,
+    /// What happens to calls, from the next one on. `null` lets them ring.
+    #[serde(default)]
+    pub auto_reject: MaybeUndefined<AutoReject>,
 }
 
 impl SessionChange {
@@ -82,66 +91,15 @@ impl SessionChange {
         };
         let metadata = or_empty(self.metadata);
         let metadata = metadata.map(|texts| client_data::metadata(texts, &mut flaws));
+        let calls = AutoReject::change(self.auto_reject, &mut flaws);
         flaws.judge(Change {
             name,
             client_ref,
             metadata,
             presence: self.presence.map(Into::into),
+            calls,
         })
     }
-}
-
-/// Whether a connected session shows as online. While it does, WhatsApp sends its phone no notifications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum Presence {
-    /// It shows as online only from a typing notice until the message is sent, for at most 15 seconds.
-    PhoneFirst,
-    /// It shows as online all the time.
-    GatewayFirst,
-}
-
-impl From<model::Presence> for Presence {
-    fn from(presence: model::Presence) -> Self {
-        match presence {
-            model::Presence::PhoneFirst => Self::PhoneFirst,
-            model::Presence::GatewayFirst => Self::GatewayFirst,
-        }
-    }
-}
-
-same_variants!(Presence => model::Presence: PhoneFirst GatewayFirst);
-
-/// What the gateway does with a message that may have been sent: its process died in the middle of the
-/// send, or WhatsApp did not acknowledge it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum UncertainSends {
-    /// Sends it again with the same WhatsApp id. Phones deduplicate by id.
-    Resend,
-    /// Sets its status to `unknown` immediately, and you decide.
-    Hold,
-}
-
-impl From<model::Uncertain> for UncertainSends {
-    fn from(uncertain: model::Uncertain) -> Self {
-        match uncertain {
-            model::Uncertain::Resend => Self::Resend,
-            model::Uncertain::Hold => Self::Hold,
-        }
-    }
-}
-
-same_variants!(UncertainSends => model::Uncertain: Resend Hold);
-
-/// What to do with messages that may have been sent.
-#[derive(Debug, Deserialize, Object)]
-#[serde(deny_unknown_fields)]
-pub struct NewUncertainSends {
-    /// What the gateway does with them.
-    pub policy: UncertainSends,
 }
 
 /// A WhatsApp number that is linked as a device, or that waits to be linked.
@@ -189,6 +147,9 @@ pub struct Session {
     pub uncertain_sends: UncertainSends,
     /// Whether it shows as online while it is connected.
     pub presence: Presence,
+    /// What happens to calls. Absent if they ring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_reject: Option<CallsRejected>,
     /// Its queue of outbound messages.
     pub queue: SessionQueue,
 }
@@ -234,6 +195,7 @@ impl From<model::Session> for Session {
             banned_until: session.banned_until.map(Timestamp),
             uncertain_sends: session.uncertain.into(),
             presence: session.presence.into(),
+            auto_reject: session.auto_reject.map(Into::into),
             queue: SessionQueue {
                 pending: session.pending,
             },
@@ -314,9 +276,12 @@ impl Sessions {
         let name = super::name(&body.name)?;
         let mut flaws = Flaws::default();
         let client = client_data::parse(body.client_ref.as_deref(), body.metadata, &mut flaws);
-        let client = flaws.judge(client)?;
-        let presence = body.presence.map(Into::into).unwrap_or_default();
-        let new = sessions::New { client, presence };
+        let auto_reject = body.auto_reject.map(|setting| setting.parse(&mut flaws));
+        let new = flaws.judge(sessions::New {
+            client,
+            presence: body.presence.map(Into::into).unwrap_or_default(),
+            auto_reject,
+        })?;
         let made = sessions::create(&services, caller.0.org, &name, new).await?;
         Ok(Created::of(made.into()))
     }

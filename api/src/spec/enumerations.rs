@@ -160,6 +160,18 @@ fn of_sessions() -> Vec<Enumeration> {
 fn of_webhooks() -> Vec<Enumeration> {
     vec![
         of(
+            "CallMedia",
+            "What a call carries.",
+            vec!["voice", "video"],
+            &[("CallShown", "media")],
+        ),
+        of(
+            "CallOutcome",
+            "How a call ended for a number.",
+            vec!["missed", "rejected", "accepted_elsewhere"],
+            &[("CallShown", "outcome"), ("RejectedCall", "outcome")],
+        ),
+        of(
             "DeliveryStatus",
             "",
             vec![],
@@ -179,6 +191,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("ContactEvent", "type"),
                 ("GroupUpdateEvent", "type"),
                 ("GroupParticipantsEvent", "type"),
+                ("CallEvent", "type"),
                 ("EndpointEvent", "type"),
             ],
         ),

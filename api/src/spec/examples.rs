@@ -93,6 +93,12 @@ fn session(name: &str) -> Option<Value> {
             "state": "connected", "phone": PHONE, "lid": "100000012345678", "linked_at": AT, "created_at": AT,
             "uncertain_sends": "resend", "presence": "phone_first", "queue": { "pending": 2 } })
         }
+        "AutoReject" | "CallsRejected" => {
+            json!({ "text": "Please write to us here; we do not answer calls." })
+        }
+        "RejectedCall" => {
+            json!({ "id": "A0F3C2D1E4B5968778695A4B3C2D1E0F", "object": "call", "session_id": SESSION, "outcome": "rejected" })
+        }
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
         "SessionList" => list(&of_schema("Session")?),
@@ -249,6 +255,9 @@ fn event(name: &str) -> Option<Value> {
         "GroupSettings" => (EventType::GroupUpdated, "/data/changes"),
         "GroupParticipantsEvent" => (EventType::GroupParticipants, ""),
         "GroupParticipantsEventBody" => (EventType::GroupParticipants, "/data"),
+        "CallEvent" => (EventType::CallReceived, ""),
+        "CallEventBody" => (EventType::CallReceived, "/data"),
+        "CallShown" => (EventType::CallEnded, "/data/call"),
         "EndpointEvent" => (EventType::EndpointDisabled, ""),
         "EndpointEventBody" => (EventType::EndpointDisabled, "/data"),
         "EndpointShown" => (EventType::EndpointDisabled, "/data/endpoint"),

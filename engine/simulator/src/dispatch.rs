@@ -9,7 +9,7 @@ use crate::next_step::NextStep;
 use crate::state::address::Address;
 use crate::state::ledger::FrameTime;
 use crate::state::world::World;
-use crate::{iq, pair_code, pairing, receipts, stanza};
+use crate::{calls, iq, pair_code, pairing, receipts, stanza};
 
 /// The client at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -59,6 +59,7 @@ fn linked(world: &Arc<World>, address: &Address, node: &Node, read: FrameTime) -
         "message" => return messages::message(world, address, node, read),
         "receipt" => receipts::receipt(world, address, node, read),
         "presence" => receipts::presence(world, address, node, read),
+        "call" => calls::call(world, address, node, Some(read)),
         "ack" => {
             receipts::acknowledged(world, address, node);
             None

@@ -18,6 +18,7 @@
 //! | `login`, `pairing`, `pair_code` | linking a device and logging it in |
 //! | `iq` | requests: keys, devices of a user, settings, the rest |
 //! | `messages`, `routing`, `receipts` | from device to device, at least once |
+//! | `calls` | who rings, who answers, and who is told of it |
 //! | `tokens` | privacy tokens, which an account may demand |
 //! | `group` | groups: members, requests about them, messages in them |
 //! | `media` | the media server and media encryption |
@@ -37,6 +38,7 @@
 //! - The world's lock is never held across an await.
 
 mod addon;
+mod calls;
 mod certs;
 mod connection;
 mod control;

@@ -32,7 +32,8 @@ pub(crate) fn receipt(
     }
     if !NOT_RELAYED.contains(&kind.as_str()) {
         let target = ReceiptTarget::of(node, &to);
-        record(world, from, &target, &kind, &ids, read);
+        let noted = if answers_call(node) { "offer" } else { &*kind };
+        record(world, from, &target, noted, &ids, read);
         relay(world, from, &target, &kind, node);
     }
     Some(acknowledgement(node, &to, &id, &kind))
@@ -276,6 +277,11 @@ pub(crate) fn presence(
         }
     }
     None
+}
+
+/// Returns whether a device says that it rings.
+fn answers_call(node: &Node) -> bool {
+    node.get_optional_child("offer").is_some()
 }
 
 /// Returns whether a receipt asks for lost media.

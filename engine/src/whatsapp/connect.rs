@@ -11,7 +11,7 @@ use wacore::{
     store::traits::Backend,
 };
 use whatsapp_rust::{
-    CacheConfig, CacheEntryConfig, IqError, TokioRuntime,
+    CacheConfig, CacheEntryConfig, IqError, RawNodeLease, TokioRuntime,
     bot::Bot,
     pair_code::{PairCodeError, PairCodeOptions, PairError},
 };
@@ -145,6 +145,7 @@ impl WhatsApp {
             groups,
             slot,
             lost: options.lost,
+            _stanzas: connection.client().acquire_raw_node_forwarding(),
         };
         let span = tracing::info_span!("connection", session.id = %options.label);
         let work = run.until_over(bot);
@@ -199,6 +200,8 @@ struct Run {
     groups: Arc<GroupQueue>,
     slot: ConnectSlot,
     lost: CancellationToken,
+    /// Has the library report each stanza; calls are read from them.
+    _stanzas: RawNodeLease,
 }
 
 impl Run {

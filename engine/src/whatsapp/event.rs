@@ -18,14 +18,16 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use super::call::CallStanza;
 use crate::{
     clock::Millis,
     content::{Group, Peer},
     sealed::sealed_debug,
 };
 
-/// Maximum number of waiting receipts; more are dropped. After a pause WhatsApp can send any number
-/// of them at once, and a lost receipt only means that a status is out of date.
+/// Maximum number of waiting receipts and stanzas about calls; more are dropped. After a pause WhatsApp can
+/// send any number of them at once. A lost receipt only means that a status is out of date, and calls are
+/// reported at most once.
 pub const RECEIPTS_WAITING: usize = 1024;
 
 /// The text that a phone scans as a QR code to link this session. It is a secret.
@@ -111,6 +113,10 @@ pub enum ConnectionEvent {
         /// What the phone did with each of them.
         receipt: Receipt,
     },
+    /// Something happened with a call, see [`Connection::read_call`].
+    ///
+    /// [`Connection::read_call`]: crate::whatsapp::Connection::read_call
+    Call(Box<CallStanza>),
     /// The connection has ended. No event follows.
     Ended(Ended),
 }
@@ -118,7 +124,7 @@ pub enum ConnectionEvent {
 impl ConnectionEvent {
     /// Returns whether the other side controls how many of these events there are.
     fn is_bounded(&self) -> bool {
-        matches!(self, Self::Receipt { .. })
+        matches!(self, Self::Receipt { .. } | Self::Call(_))
     }
 }
 
@@ -191,7 +197,7 @@ pub enum Ended {
 ///
 /// Acknowledgements and changes of state are never dropped. There are only as many acknowledgements
 /// as sends in flight, and as many changes of state as connects, so they need no limit. Receipts
-/// are dropped, with a log line, when [`RECEIPTS_WAITING`] of them are waiting.
+/// and calls are dropped, with a log line, when [`RECEIPTS_WAITING`] of them are waiting.
 /// The library calls its listeners while it reads the socket, so queueing an event must not wait.
 #[derive(Debug)]
 pub struct ConnectionEvents {
@@ -238,7 +244,7 @@ impl Outbox {
         };
         if event.is_bounded() {
             if self.receipts.load(Ordering::Relaxed) >= RECEIPTS_WAITING {
-                tracing::warn!("dropped a receipt: {RECEIPTS_WAITING} are waiting");
+                tracing::warn!("dropped a receipt or a call: {RECEIPTS_WAITING} are waiting");
                 return;
             }
             self.receipts.fetch_add(1, Ordering::Relaxed);

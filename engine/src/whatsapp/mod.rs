@@ -14,6 +14,7 @@
 //! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
 //! | `groups`, `member` | the groups that the number is in, and leaving one; their members |
 //! | `group_changes` | what changes in them |
+//! | `call` | calls to the number: reading and rejecting them |
 //! | `jid`, `wa_id` | WhatsApp's names of accounts, and its message ids |
 //! | `mark`, `named` | receipts for incoming messages; how WhatsApp names a message |
 //! | `media` | files to and from WhatsApp's media hosts |
@@ -30,6 +31,7 @@
 
 mod address;
 mod avatar;
+mod call;
 mod connect;
 mod connect_bucket;
 mod connect_limiter;
@@ -66,6 +68,7 @@ mod wire;
 pub use self::{
     address::{NotAllowed, ServerAddress},
     avatar::Avatar,
+    call::{Call, CallEnd, CallMedia, CallRoute, CallStanza, Offer},
     connect::{ConnectionOptions, PairingError},
     connect_bucket::Connects,
     connect_limiter::{UNLINKED, Urgency},

@@ -11,6 +11,7 @@ use wacore::types::{
 };
 
 use super::{
+    call::CallStanza,
     connect_slot::ConnectSlot,
     event::{self, ConnectionEvent, Ended, Member, Outbox, PairingCode, QrCode, ReceiptKind},
     group_changes::{GroupChange, GroupQueue},
@@ -53,6 +54,12 @@ impl EventHandler for Listener {
             }
             return;
         }
+        if let Event::RawNode(node) = &*event {
+            if let Some(call) = CallStanza::of(node) {
+                self.outbox.push(ConnectionEvent::Call(Box::new(call)));
+            }
+            return;
+        }
         if is_too_much(&event) {
             self.slot.refused();
         }
@@ -89,6 +96,8 @@ impl EventHandler for Listener {
             EventKind::UndecryptableMessage,
             EventKind::Messages,
             EventKind::GroupUpdate,
+            // Calls are read from it.
+            EventKind::RawNode,
         ])
     }
 }

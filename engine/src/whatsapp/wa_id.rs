@@ -24,6 +24,19 @@ pub(super) fn storable(id: &str) -> String {
     if plain {
         return id.to_owned();
     }
+    digest(id)
+}
+
+/// Returns the id of a call, as it can be stored and written into a path. The caller's client chooses it.
+pub(super) fn in_path(id: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if id.bytes().all(is_plain) {
+        return storable(id);
+    }
+    digest(id)
+}
+
+fn digest(id: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(id))
 }
 
@@ -54,5 +67,13 @@ mod tests {
             assert_eq!(kept, storable(bad));
         }
         assert_ne!(storable("a\0b"), storable("a\0c"));
+    }
+
+    #[test]
+    fn the_id_of_a_call_can_be_written_into_a_path() {
+        assert_eq!(in_path("A0F3-c2d1_E4"), "A0F3-c2d1_E4");
+        for bad in ["", "a/b", "../a", "a%2Fb", "a?b", &"x".repeat(129)] {
+            assert_eq!(in_path(bad).len(), 43, "{bad:?}");
+        }
     }
 }

@@ -3,15 +3,15 @@
 
 use passerelle_engine::{
     clock::Millis,
-    content::{Group, Media, MediaKind, Peer},
+    content::{Group, Media, MediaKind, Peer, SenderNames},
     ids::{ContactId, EndpointId, EventId, MediaId, MessageId, OrgId, SessionId},
-    whatsapp::GroupSetting,
+    whatsapp::{CallEnd, CallMedia, CallRoute, GroupSetting, Offer},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    SessionChange,
+    SessionChange, calls,
     emit::{NewEvent, envelope},
     groups::{Changed, Members, of_members, of_setting},
     of_contact, of_endpoint, of_file, of_merge, of_message, of_renamed, of_session, shown_person,
@@ -120,8 +120,30 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
             Ok(of_merge(place, (ids.contact, ids.merged), &peer()?))
         }
         EventType::GroupUpdated | EventType::GroupParticipants => group(&ids, kind),
+        EventType::CallReceived | EventType::CallEnded => call(&ids, kind),
         EventType::EndpointDisabled => Ok(of_endpoint(ids.org, ids.endpoint, Disabled::Gone)),
     }
+}
+
+fn call(ids: &Ids, kind: EventType) -> Result<NewEvent, Fault> {
+    let offer = Offer {
+        id: "A0F3C2D1E4B5968778695A4B3C2D1E0F".to_owned(),
+        from: peer()?,
+        phone_is_derived: false,
+        names: SenderNames::default(),
+        media: CallMedia::Voice,
+        is_group: false,
+        group: None,
+        at: AT - 1200,
+        is_queued: false,
+        route: CallRoute::default(),
+    };
+    let place = (ids.org, ids.session);
+    let data = calls::shown(ids.session, &offer, ids.contact, &called());
+    Ok(match kind {
+        EventType::CallEnded => calls::of_ended(place, data, CallEnd::Missed, AT),
+        _ => calls::of_received(place, data, true),
+    })
 }
 
 fn peer() -> Result<Peer, Fault> {

@@ -2,6 +2,7 @@
 //! reports.
 
 pub(crate) mod blank;
+pub(crate) mod calls;
 pub(crate) mod emit;
 pub mod examples;
 pub(crate) mod groups;

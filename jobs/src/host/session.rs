@@ -1,5 +1,6 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
+mod calls;
 mod updates;
 
 use std::{
@@ -34,8 +35,8 @@ use crate::{
     outage,
     services::Services,
     state::{
-        back_off::longer, early_receipts::EarlyReceipts, in_flight::InFlight, registry::Running,
-        typing::Shown,
+        back_off::longer, calls::Calls, early_receipts::EarlyReceipts, in_flight::InFlight,
+        registry::Running, typing::Shown,
     },
     store,
 };
@@ -54,6 +55,7 @@ pub(crate) struct RunningSession {
     in_flight: Arc<InFlight>,
     typing: Arc<Shown>,
     early: Arc<EarlyReceipts>,
+    calls: Arc<Calls>,
     stop: CancellationToken,
     lost: CancellationToken,
     refused: RefusedLink,
@@ -77,11 +79,13 @@ impl RunningSession {
         let (in_flight, lost) = (Arc::new(InFlight::default()), CancellationToken::new());
         let typing = Arc::new(Shown::default());
         let early = Arc::new(EarlyReceipts::default());
+        let calls = Arc::new(Calls::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
+            calls: Arc::clone(&calls),
             stop: stop.clone(),
             lost: lost.clone(),
         });
@@ -92,6 +96,7 @@ impl RunningSession {
             in_flight,
             typing,
             early,
+            calls,
             stop,
             lost,
             refused: RefusedLink::default(),
@@ -196,6 +201,7 @@ impl RunningSession {
             _ = &mut following => {}
             () = stopping => drop(following.await),
             () = self.clear_typing(&connection) => {}
+            () = self.tell_ended_calls() => {}
             () = undoing => {}
         }
     }
@@ -251,6 +257,8 @@ impl RunningSession {
             }
             ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
             ConnectionEvent::Receipt { ids, receipt } => self.receipt(ids, receipt).await?,
+            // Boxed: it is rare, and every session waits here.
+            ConnectionEvent::Call(stanza) => Box::pin(self.take_call(&stanza)).await?,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
         }

@@ -84,6 +84,10 @@ event_types! {
     GroupUpdated = "group.updated";
     /// Members of a group came, went, or have another role.
     GroupParticipants = "group.participants";
+    /// Somebody calls, or called while the session was away.
+    CallReceived = "call.received";
+    /// A call ended, and how.
+    CallEnded = "call.ended";
     /// An endpoint of the organisation was disabled.
     EndpointDisabled = "endpoint.disabled";
 }

@@ -20,6 +20,7 @@ macro_rules! words {
     )*};
 }
 
+mod auto_reject;
 pub mod client_data;
 pub mod contact;
 pub mod delivery;
@@ -40,6 +41,7 @@ mod time;
 pub mod token;
 mod unreadable;
 
+pub use auto_reject::AutoReject;
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Source, Status};

@@ -8,7 +8,7 @@ use passerelle_engine::{
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::{client_data::ClientData, live::State};
+use super::{AutoReject, client_data::ClientData, live::State};
 
 words!(Desired, EndReason, Presence, Uncertain);
 
@@ -102,6 +102,8 @@ pub struct Session {
     pub uncertain: Uncertain,
     /// Whether it shows as online while it is connected.
     pub presence: Presence,
+    /// What it does with calls; `None` if they ring.
+    pub auto_reject: Option<AutoReject>,
     /// Messages waiting in its lane.
     pub pending: i64,
     /// Milliseconds UTC.

@@ -6,7 +6,7 @@ use super::{read, sealed, show_presence};
 use crate::{
     error::Fault,
     model::{
-        Presence, Session,
+        AutoReject, Presence, Session,
         client_data::{ClientData, ClientRef, Metadata},
     },
     services::Services,
@@ -24,6 +24,17 @@ pub enum Reference {
     Set(ClientRef),
 }
 
+/// A change of what a session does with calls.
+#[derive(Debug, Clone)]
+pub enum Calls {
+    /// It stays as it is.
+    Keep,
+    /// They ring.
+    Ring,
+    /// They are rejected.
+    Reject(AutoReject),
+}
+
 /// What a change sets. `None` leaves a setting as it is.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -35,6 +46,8 @@ pub struct Change {
     pub metadata: Option<Metadata>,
     /// Whether it shows as online while it is connected. A connected session shows it at once.
     pub presence: Option<Presence>,
+    /// What it does with calls from now on.
+    pub calls: Calls,
 }
 
 /// Changes a session. Returns `None` if there is no such session.
@@ -62,6 +75,15 @@ pub async fn change(
                 };
                 let sealed = sealed::seal_client(&key, org, id, &after)?;
                 store::sessions::set_client(tx, org, id, sealed.as_deref()).await?;
+            }
+            let auto_reject = match &change.calls {
+                Calls::Keep => None,
+                Calls::Ring => Some(None),
+                Calls::Reject(auto_reject) => Some(Some(auto_reject)),
+            };
+            if let Some(auto_reject) = auto_reject {
+                let sealed = sealed::seal_auto_reject(&key, org, id, auto_reject)?;
+                store::sessions::set_auto_reject(tx, org, id, sealed.as_deref()).await?;
             }
             if let Some(presence) = change.presence {
                 store::sessions::set_presence(tx, org, id, presence).await?;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    calls,
     error::{AskError, Fault, if_readable},
     model::{State, number::NumberStatus},
     services::Services,
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Typing { to: Recipient, typing: Typing },
     /// Show the number as online, or no longer.
     Presence(Presence),
+    /// Reject the call with this id.
+    RejectCall(String),
 }
 
 /// The answer to a command.
@@ -238,6 +241,10 @@ async fn pass_on(
             let until = (typing != Typing::Paused).then_some(until);
             services.registry().typing(id, to, until);
             shown.map(|()| Answer::Done)?
+        }
+        Command::RejectCall(call) => {
+            let rejection = calls::reject(services, id, &connection, &call).await?;
+            Answer::Told(serde_json::to_string(&rejection)?)
         }
         Command::Presence(presence) => {
             connection.set_presence(presence);

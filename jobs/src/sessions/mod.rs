@@ -10,7 +10,9 @@
 //! | [`commands`] | reaching its connection, in whichever process it runs |
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
+//! | [`calls`] | rejecting a call |
 
+pub mod calls;
 pub mod client;
 pub(crate) mod commands;
 pub(crate) mod erase;
@@ -36,8 +38,8 @@ pub use self::live::watch;
 use crate::{
     error::Fault,
     model::{
-        Desired, Listed, Live, Page, Presence, Session, State, Uncertain, client_data::ClientData,
-        millis, report_unreadable, until,
+        AutoReject, Desired, Listed, Live, Page, Presence, Session, State, Uncertain,
+        client_data::ClientData, millis, report_unreadable, until,
     },
     queries::{ListRead, bounded},
     safety::pairing,
@@ -70,6 +72,8 @@ pub struct New {
     pub client: ClientData,
     /// Whether it shows as online while it is connected.
     pub presence: Presence,
+    /// What it does with calls; `None` if they ring.
+    pub auto_reject: Option<AutoReject>,
 }
 
 /// Creates a session. It stays stopped until the tenant connects it.
@@ -77,7 +81,11 @@ pub async fn create(
     services: &Services,
     org: OrgId,
     name: &str,
-    New { client, presence }: New,
+    New {
+        client,
+        presence,
+        auto_reject,
+    }: New,
 ) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
     let created_at = services.clock().now();
@@ -85,6 +93,7 @@ pub async fn create(
     let limit = services.settings().session_limit;
     let key = services.vault().org_key(org).await.map_err(Fault::from)?;
     let client_sealed = sealed::seal_client(&key, org, id, &client)?;
+    let auto_reject_sealed = sealed::seal_auto_reject(&key, org, id, auto_reject.as_ref())?;
     services
         .store()
         .write_in_time(org, move |tx| {
@@ -95,6 +104,7 @@ pub async fn create(
                 let new = store::sessions::New {
                     name: &stored_name,
                     client_sealed: client_sealed.as_deref(),
+                    auto_reject_sealed: auto_reject_sealed.as_deref(),
                     presence,
                 };
                 store::sessions::insert(tx, org, id, new, created_at).await?;
@@ -112,6 +122,7 @@ pub async fn create(
         desired: Desired::Stopped,
         uncertain: Uncertain::Resend,
         presence,
+        auto_reject,
         state: State::Stopped,
         me: None,
         linked_at: None,
@@ -422,6 +433,12 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         desired: stored.desired,
         uncertain: stored.uncertain,
         presence: stored.presence,
+        auto_reject: sealed::open_auto_reject(
+            key,
+            org,
+            stored.id,
+            stored.auto_reject_sealed.as_deref(),
+        )?,
         state,
         me,
         linked_at: stored.linked_at,

@@ -6,10 +6,16 @@ use passerelle_engine::{
     vault::{DataKey, Place},
 };
 
-use crate::{error::Fault, model::client_data::ClientData, store};
+use crate::{
+    error::Fault,
+    model::{AutoReject, client_data::ClientData},
+    store,
+};
 
 /// The label under which what the tenant attached is encrypted.
 const CLIENT: &str = "session.client";
+/// The label under which what the session does with calls is encrypted.
+const AUTO_REJECT: &str = "session.auto_reject";
 
 /// Returns what the tenant attached to a session.
 pub(crate) async fn client(
@@ -50,4 +56,30 @@ pub(crate) fn open_client(
     };
     let record = id.to_string();
     Ok(key.open_json(&Place::of(org, CLIENT, &record), sealed)?)
+}
+
+/// Encrypts what a session does with calls. Returns `None` if they ring.
+pub(crate) fn seal_auto_reject(
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+    auto_reject: Option<&AutoReject>,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let record = id.to_string();
+    let place = Place::of(org, AUTO_REJECT, &record);
+    let sealed = auto_reject.map(|auto_reject| key.seal_json(&place, auto_reject));
+    Ok(sealed.transpose()?)
+}
+
+/// Decrypts it.
+pub(crate) fn open_auto_reject(
+    key: &DataKey,
+    org: OrgId,
+    id: SessionId,
+    sealed: Option<&[u8]>,
+) -> Result<Option<AutoReject>, Fault> {
+    let record = id.to_string();
+    let place = Place::of(org, AUTO_REJECT, &record);
+    let opened = sealed.map(|sealed| key.open_json(&place, sealed));
+    Ok(opened.transpose()?)
 }

@@ -2,6 +2,7 @@
 //! `Services`, which is built from these types.
 
 pub(crate) mod back_off;
+pub(crate) mod calls;
 pub(crate) mod decoding;
 pub(crate) mod early_receipts;
 pub(crate) mod fence;

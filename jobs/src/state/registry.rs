@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::{Live, State},
-    state::{in_flight::InFlight, typing::Shown},
+    state::{calls::Calls, in_flight::InFlight, typing::Shown},
 };
 
 /// A session that runs in this process.
@@ -20,6 +20,7 @@ pub(crate) struct Running {
     pub(crate) connection: Option<Connection>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
+    pub(crate) calls: Arc<Calls>,
     /// Cancelled to stop the session.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the lease is lost: nothing more is written to its socket.
@@ -77,6 +78,11 @@ impl Registry {
     /// Returns the session's connection, which may be in any state.
     pub(crate) fn connection(&self, id: SessionId) -> Option<Connection> {
         self.0.lock().get(&id)?.running.as_ref()?.connection.clone()
+    }
+
+    /// Returns the calls of a session that runs here.
+    pub(crate) fn calls(&self, id: SessionId) -> Option<Arc<Calls>> {
+        Some(Arc::clone(&self.0.lock().get(&id)?.running.as_ref()?.calls))
     }
 
     /// Records until when the session shows typing to a contact; `None` if it no longer does.

@@ -19,6 +19,7 @@ pub(crate) struct Stored {
     pub(crate) id: SessionId,
     pub(crate) name: String,
     pub(crate) client_sealed: Option<Vec<u8>>,
+    pub(crate) auto_reject_sealed: Option<Vec<u8>>,
     pub(crate) desired: Desired,
     pub(crate) uncertain: Uncertain,
     pub(crate) presence: Presence,
@@ -35,7 +36,7 @@ pub(crate) struct Stored {
 macro_rules! listed {
     () => {
         concat!(
-            "SELECT s.id, s.name, s.client_sealed, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            "SELECT s.id, s.name, s.client_sealed, s.auto_reject_sealed, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
             told!("coalesce(v.state, 'connecting')"),
             " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
         )
@@ -84,6 +85,7 @@ pub(crate) async fn exists(tx: &mut Tx, org: OrgId, id: SessionId) -> Result<boo
 pub(crate) struct New<'a> {
     pub(crate) name: &'a str,
     pub(crate) client_sealed: Option<&'a [u8]>,
+    pub(crate) auto_reject_sealed: Option<&'a [u8]>,
     pub(crate) presence: Presence,
 }
 
@@ -96,8 +98,8 @@ pub(crate) async fn insert(
     now: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO session (id, org_id, name, desired, created_at, client_sealed, presence) \
-         VALUES ($1, $2, $3, 'stopped', $4, $5, $6)",
+        "INSERT INTO session (id, org_id, name, desired, created_at, client_sealed, presence, auto_reject_sealed) \
+         VALUES ($1, $2, $3, 'stopped', $4, $5, $6, $7)",
     )
     .bind(id.to_string())
     .bind(org.to_string())
@@ -105,6 +107,7 @@ pub(crate) async fn insert(
     .bind(now)
     .bind(new.client_sealed)
     .bind(new.presence.as_str())
+    .bind(new.auto_reject_sealed)
     .execute(tx.conn())
     .await?;
     for sql in [
@@ -281,6 +284,35 @@ pub(crate) async fn presence(
     row::word(&row, "presence")
 }
 
+/// Sets what it does with calls.
+pub(crate) async fn set_auto_reject(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    auto_reject_sealed: Option<&[u8]>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE session SET auto_reject_sealed = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(auto_reject_sealed)
+        .run(tx)
+        .await
+}
+
+/// Returns what it does with calls.
+pub(crate) async fn auto_reject(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    let row = sqlx::query("SELECT auto_reject_sealed FROM session WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map_or(Ok(None), |row| row.try_get("auto_reject_sealed"))
+}
+
 /// Deletes the session with its link, lease and lane, so that nothing runs it and nothing is added to it.
 /// What remains is erased step by step ([`erasures`](super::system::erasures)). Returns whether there was
 /// such a session.
@@ -305,7 +337,7 @@ pub(crate) async fn delete(
             .await?;
     }
     sqlx::query(
-        "UPDATE session SET deleted_at = $3, name = '', client_sealed = NULL, desired = 'stopped' \
+        "UPDATE session SET deleted_at = $3, name = '', client_sealed = NULL, auto_reject_sealed = NULL, desired = 'stopped' \
          WHERE org_id = $1 AND id = $2 AND deleted_at IS NULL",
     )
     .bind(org.to_string())
@@ -322,6 +354,7 @@ impl FromRow<'_, AnyRow> for Stored {
             id: row::id(row, "id")?,
             name: row.try_get("name")?,
             client_sealed: row.try_get("client_sealed")?,
+            auto_reject_sealed: row.try_get("auto_reject_sealed")?,
             // A word of a later version must not start a session.
             desired: desired.parse().unwrap_or(Desired::Stopped),
             uncertain: row::word(row, "uncertain")?,

@@ -67,13 +67,13 @@ function memory() {
   return { creds: initAuthCreds(), keys };
 }
 
-/** Links by QR as `phone`. `seen` has each message that came in, whole, and each own one's status. */
+/** Links by QR as `phone`. `seen` has each message that came in, whole, each own one's status, and what happened with calls. */
 export async function link({ control, wsUrl, phone }) {
   const call = calls(control);
   // Baileys checks the server's certificate chain against this key.
   WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(await call('/root'), 'hex');
   const auth = memory();
-  const client = { call, socket: null, seen: { open: false, status: new Map(), messages: [] }, until, end };
+  const client = { call, socket: null, seen: { open: false, status: new Map(), messages: [], calls: [] }, until, end };
   const { seen } = client;
   const waiting = new Set();
   const changed = () => waiting.forEach((check) => check());
@@ -118,6 +118,10 @@ export async function link({ control, wsUrl, phone }) {
     ws.on('CB:ack,class:message', onAck);
     ev.on('messages.update', (updates) => {
       for (const { key, update } of updates) if (update.status) rise(key.id, update.status);
+    });
+    ev.on('call', (happened) => {
+      seen.calls.push(...happened);
+      changed();
     });
     ev.on('messages.upsert', ({ messages }) => {
       for (const one of messages) {

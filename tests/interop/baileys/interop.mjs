@@ -4,7 +4,7 @@
 //   npm ci && node interop.mjs CONTROL_URL WS_URL [--phone +49…] [--peer +49… [--expect TEXT]]
 //
 // Links by QR as the phone `--phone`, sends a text to a scripted phone and waits until it is
-// acknowledged, delivered and read, and for its echo. With `--peer` it then writes to that number and waits for
+// acknowledged, delivered and read, and for its echo. Then a phone calls it, and it rejects a call. With `--peer` it then writes to that number and waits for
 // a text from it: TEXT, or without `--expect` the same text back. One line of JSON for each step on stdout; exit status 0 only if
 // every step held.
 
@@ -60,6 +60,29 @@ async function main() {
   await call('/phones/+491700000003/say', { to: values.phone, text: said });
   await until('what a phone says', () => heard(said));
   say('received', { from: '+491700000003' });
+
+  // A call ends as its caller or another device ended it, and is rejected as this client does it.
+  const caller = '/phones/+491700000003';
+  const rings = async (body) => {
+    const { id } = await call(`${caller}/call`, { to: values.phone, ...body });
+    const offer = await until('a call', () => seen.calls.find((one) => one.id === id && one.status === 'offer'));
+    if (offer.isVideo !== Boolean(body.video)) throw new Error(`not what was offered: ${JSON.stringify(offer)}`);
+    return offer;
+  };
+  const ended = (id, status) => until(`a call: ${status}`, () => seen.calls.find((one) => one.id === id && one.status === status));
+  const timedOut = await rings({ video: true });
+  await call(`${caller}/calls/${timedOut.id}`, { do: 'time_out' });
+  await ended(timedOut.id, 'timeout');
+  const answered = await rings({});
+  await call(`/phones/${values.phone}/calls/${answered.id}`, { do: 'accept' });
+  await ended(answered.id, 'terminate');
+  const rejected = await rings({});
+  await client.socket.rejectCall(rejected.id, rejected.from);
+  const { entries } = await call('/ledger?limit=10000&kind=call');
+  if (!entries.some(({ id, type, from }) => id === rejected.id && type === 'reject' && from === values.phone)) {
+    throw new Error(`the server has not read the rejection: ${JSON.stringify(entries)}`);
+  }
+  say('rejected', { call: rejected.id });
 
   const ledger = await call(`/ledger?limit=10000&phone=${encodeURIComponent(values.phone)}`);
   const odd = ledger.entries.filter(({ kind }) => kind === 'unreadable' || kind === 'repeat');

@@ -91,7 +91,8 @@ pub struct LinkPreview {
     pub description: Option<String>,
 }
 
-fn text(body: &str, pointer: &str, flaws: &mut Flaws) {
+/// Checks a text.
+pub(crate) fn text(body: &str, pointer: &str, flaws: &mut Flaws) {
     let wanted = "at least one character that is not white space";
     flaws.unless(!body.trim().is_empty(), Code::TextEmpty, pointer, wanted);
     let wanted = "at most 65536 bytes of UTF-8";

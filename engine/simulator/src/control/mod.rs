@@ -5,6 +5,7 @@ mod call;
 mod groups;
 mod look;
 mod media;
+mod phone_calls;
 mod phones;
 mod say;
 mod steer;
@@ -26,6 +27,8 @@ pub(crate) fn routes() -> impl poem::Endpoint {
         .at("/phones/:phone/played", post(say::played))
         .at("/phones/:phone/chat", get(say::chat))
         .at("/phones/:phone/unlink", post(phones::unlink))
+        .at("/phones/:phone/call", post(phone_calls::ring))
+        .at("/phones/:phone/calls/:id", post(phone_calls::step))
         .at("/groups", post(groups::create))
         .at("/groups/:group", get(groups::show))
         .at("/groups/:group/members", post(groups::change))

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use wacore_binary::Node;
 
 use super::{Phone, media_retry, welcome};
+use crate::calls;
 use crate::stanza;
 use crate::state::device::Mail;
 use crate::state::order::Order;
@@ -71,6 +72,10 @@ impl Phone {
                 self.acknowledge(node);
             }
             ("receipt" | "notification", _) => self.acknowledge(node),
+            ("call", _) => {
+                calls::heard(&self.world, &self.own, node);
+                self.acknowledge(node);
+            }
             // Typing and presence need no answer.
             _ => {}
         }

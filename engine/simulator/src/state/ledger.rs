@@ -32,6 +32,11 @@ pub(crate) enum EntryKind {
     Chatstate,
     /// The presence of a linked device reached the server. `type` is available or unavailable.
     Presence,
+    /// A device said something about a call, and it reached the server. `type` is offer, accept, reject or
+    /// terminate.
+    Call,
+    /// What a device said about a call reached a phone. `type` is the same.
+    Heard,
 }
 
 /// One entry of the ledger.

@@ -5,6 +5,7 @@
 pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod bundle;
+pub(crate) mod call;
 pub(crate) mod chat;
 pub(crate) mod circle;
 pub(crate) mod clock;

@@ -27,6 +27,7 @@ pub(crate) struct Preview {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
+    pub(crate) calls: usize,
 }
 
 impl Queue {
@@ -65,6 +66,7 @@ impl Queue {
             match pending.node.tag.as_ref() {
                 "message" => preview.messages += 1,
                 "receipt" => preview.receipts += 1,
+                "call" => preview.calls += 1,
                 _ => preview.notifications += 1,
             }
             let mut node = (*pending.node).clone();
@@ -90,14 +92,14 @@ impl Preview {
             .attr("receipt", self.receipts)
             .attr("notification", self.notifications)
             .attr("appdata", 0_u8)
-            .attr("call", 0_u8)
+            .attr("call", self.calls)
             .build();
         stanza::information(preview)
     }
 
     /// Returns the total number of stanzas.
     pub(crate) fn total(&self) -> usize {
-        self.messages + self.receipts + self.notifications
+        self.messages + self.receipts + self.notifications + self.calls
     }
 }
 

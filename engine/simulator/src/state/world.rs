@@ -16,6 +16,7 @@ use super::account::{Account, PrivacyToken};
 use super::address::plus;
 use super::address::{Address, Pn};
 use super::bundle::Bundle;
+use super::call::Calls;
 use super::chat::Chat;
 use super::clock::Clock;
 use super::cuts::Cuts;
@@ -61,6 +62,7 @@ pub(crate) struct State {
     /// Connections that wait to be linked, by connection number.
     pub(crate) pairings: HashMap<u64, Pairing>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) calls: Calls,
     /// The profile pictures that devices have set.
     pub(crate) pictures: HashMap<Chat, Picture>,
     /// The passes that devices upload media with.
@@ -101,6 +103,7 @@ impl World {
                 spellings: HashMap::new(),
                 pairings: HashMap::new(),
                 groups: BTreeMap::new(),
+                calls: Calls::default(),
                 pictures: HashMap::new(),
                 passes: Passes::default(),
                 rng: made.rng,

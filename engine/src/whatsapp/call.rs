@@ -135,10 +135,10 @@ impl CallStanza {
             tracing::warn!("left out a stanza about a call that cannot be read");
             return None;
         };
-        Self::read(call?)
+        Self::read(&call?)
     }
 
-    fn read(call: IncomingCall) -> Option<Self> {
+    fn read(call: &IncomingCall) -> Option<Self> {
         if call.action.call_id().len() > ID_MAX {
             tracing::warn!("left out a call whose id is too long");
             return None;

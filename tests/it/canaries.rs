@@ -62,11 +62,7 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         .await?;
 
     let phone = world.simulator.phone_state(NUMBER).await?;
-    let lid = phone["lid"]
-        .as_str()
-        .and_then(|lid| lid.split('@').next())
-        .context("a lid")?
-        .to_owned();
+    let lid = phone["lid"].as_str().context("a lid")?;
     let kek = world
         .gateway
         .setup
@@ -82,7 +78,10 @@ async fn no_text_number_key_or_secret_is_in_the_database_or_the_logs(
         ("text of the history", HISTORY.to_owned()),
         ("number", NUMBER[1..].to_owned()),
         ("contact", CONTACT[1..].to_owned()),
-        ("lid", lid.split(':').next().unwrap_or_default().to_owned()),
+        (
+            "lid",
+            lid.split([':', '@']).next().unwrap_or_default().to_owned(),
+        ),
         ("API key", world.api.key[16..].to_owned()),
         (
             "admin key",

@@ -49,7 +49,7 @@ async fn every_spelling_of_a_recipient_is_one_contact(backing: Backing) -> Resul
         let sent: Value = send(spelling).await?.into(202)?;
         assert_eq!(sent["to"], CONTACT, "{spelling}");
         contacts.push(sent["contact_id"].clone());
-        last = sent["id"].as_str().context("an id")?.to_owned();
+        sent["id"].as_str().context("an id")?.clone_into(&mut last);
     }
     contacts.dedup();
     assert_eq!(contacts.len(), 1, "one person is one contact: {contacts:?}");
@@ -189,7 +189,7 @@ async fn every_spelling_of_base64_is_the_same_file(backing: Backing) -> Result<F
         let is_csv = sent["document"]["mime_type"] == "text/csv";
         // The type in a data URI counts where the content does not say it.
         assert_eq!(is_csv, spelling.starts_with("data:"), "{sent}");
-        last = sent["id"].as_str().context("an id")?.to_owned();
+        sent["id"].as_str().context("an id")?.clone_into(&mut last);
     }
     files.dedup();
     assert_eq!(files.len(), 1, "{files:?}");

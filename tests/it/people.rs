@@ -72,6 +72,10 @@ async fn fidelity_names_come_with_each_message_and_changes_are_told_once(
         .into(200)?;
     assert_eq!(shown["push_name"], json!("Ada Lovelace"));
     assert_eq!(shown["verified_name"], json!("Engines Ltd"));
+    for word in ["engines", "lovelace"] {
+        let found = ids(&world.api, &format!("name={word}")).await?;
+        assert_eq!(found, [json!(id)], "{word}");
+    }
     // A name of ours is shown instead, and the next message does not change that.
     patch(&world.api, &id, &json!({ "name": "Countess" }))
         .await?

@@ -34,17 +34,22 @@ impl Tmpfs {
         Ok(disk.f_bavail * disk.f_frsize)
     }
 
-    /// Fills it until `left` bytes are free. Returns the file to delete afterwards.
+    /// Fills it until `left` bytes are free, also if somebody else writes at the same time. Returns the file to
+    /// delete afterwards.
     pub fn fill(&self, left: u64) -> Result<PathBuf> {
         let file = self.path().join("filler");
-        let more = self.free()?.saturating_sub(left);
-        let before = std::fs::metadata(&file).map_or(0, |file| file.len());
         let made = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(&file)?;
-        rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), before, more)?;
-        Ok(file)
+        loop {
+            let more = self.free()?.saturating_sub(left);
+            let before = made.metadata()?.len();
+            match rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), before, more) {
+                Err(rustix::io::Errno::NOSPC) if more > 0 => {}
+                done => return Ok(done.map(|()| file)?),
+            }
+        }
     }
 }
 

@@ -273,11 +273,18 @@ impl RunningSession {
             return Ok(());
         }
         self.refused.is_undone.store(false, Ordering::Relaxed);
+        // A connection that comes back while the session stops must not open its lane again.
+        if self.stop.is_cancelled() {
+            return Ok(());
+        }
         let me = self.connection().and_then(|connection| connection.me());
         if let Some(number) = me.and_then(|me| number::mac(&self.services, &me)) {
             self.in_flight.share_gate(self.services.gates().of(number));
         }
         self.persist(Change::Connected).await?;
+        if self.stop.is_cancelled() {
+            self.close_lane().await;
+        }
         self.show(State::Connected, None);
         self.services.lanes().notify_one();
         self.show_presence().await

@@ -111,6 +111,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("read_qr_image", Of::Session, "not_found"),
     ("stream_qr", Of::Session, "not_found"),
     ("show_typing", Of::Session, "not_found"),
+    ("reject_call", Of::Session, "not_found"),
     ("set_uncertain_sends", Of::Session, "not_found"),
     ("send_audio", Of::Session, "not_found"),
     ("send_contacts", Of::Session, "not_found"),
@@ -213,6 +214,7 @@ async fn ask(api: &Api, operation: &Operation, id: &str, body: Option<&Value>) -
         path = format!("{path}?session_id={session}");
     }
     let path = path.replace("{key_id}", "key_01kaq6h3zve9qbw4r2t8n5c7xd");
+    let path = path.replace("{call_id}", "AC90CFD09DF712D981142B172706F9F2");
     let mut request = api.request(operation.method.clone(), &path);
     if let Some(body) = body {
         request = request.json(body);

@@ -225,6 +225,9 @@ fn event(name: &str) -> Option<Value> {
             json!({ "id": CONTACT_ID, "object": "contact", "name": "Ada Lovelace", "push_name": "Ada", "phone": CONTACT,
             "lid": "100000087654321", "metadata": { "customer": "1815" }, "opted_out": false, "created_at": AT }),
         ),
+        "Mentioned" => {
+            Some(json!({ "contact_id": CONTACT_ID, "phone": CONTACT, "lid": "100000087654321" }))
+        }
         "ContactList" => Some(list(&of_schema("Contact")?)),
         "ContactChange" => {
             Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }))

@@ -448,7 +448,7 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
     });
     drained.await.expect("everything is delivered");
     assert!(
-        (200..=2_000).contains(&most),
+        (1..=2_000).contains(&most),
         "{most} tokens waited at once"
     );
     assert_eq!(

@@ -447,10 +447,7 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
         (count(&story.world, delivered).await == 9_000).then_some(())
     });
     drained.await.expect("everything is delivered");
-    assert!(
-        (1..=2_000).contains(&most),
-        "{most} tokens waited at once"
-    );
+    assert!((1..=2_000).contains(&most), "{most} tokens waited at once");
     assert_eq!(
         count(&story.world, "SELECT count(*) FROM attempt").await,
         9_000

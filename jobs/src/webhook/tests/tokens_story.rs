@@ -432,7 +432,7 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
     let worker = story.world.start();
     let mut most = 0;
     let drained = eventually(async || {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
         let mut conn = story.redis.connection().await.unwrap();
         // In one step: a token pushed between two reads would be counted twice.
         let waiting: (u64, u64) = redis::pipe()
@@ -447,7 +447,10 @@ async fn nine_thousand_due_at_once_drain_with_a_bounded_number_of_tokens() {
         (count(&story.world, delivered).await == 9_000).then_some(())
     });
     drained.await.expect("everything is delivered");
-    assert!((1..=2_000).contains(&most), "{most} tokens waited at once");
+    assert!(
+        (200..=2_000).contains(&most),
+        "{most} tokens waited at once"
+    );
     assert_eq!(
         count(&story.world, "SELECT count(*) FROM attempt").await,
         9_000

@@ -1,4 +1,4 @@
-//! Calls to this number. They ring on all devices of the account; this one can only hear of them and reject them.
+//! Calls to this number. They ring on all devices of the account; this one can only report and reject them.
 //!
 //! The library reports calls that ring now. Of a call that came while the session was away it reports little, not even
 //! whether it was a video call. So calls are read from the stanzas themselves, with the library's own parser. The library
@@ -16,7 +16,7 @@ use whatsapp_rust::{Jid, OwnedNodeRef, wacore_binary::JidExt as _};
 
 use super::{
     connection::Connection,
-    jid::{peer_of, phone},
+    jid::{peer_of, with_both_names},
     wa_id::in_path,
 };
 use crate::{
@@ -288,21 +288,8 @@ impl Connection {
         let CallRoute { from, creator, .. } = &stanza.route;
         let is_person = |jid: &Jid| jid.is_pn() || jid.is_lid();
         let name = if is_person(creator) { creator } else { from };
-        let mut peer = peer_of(
-            [Some(name), stanza.caller_phone.as_ref()]
-                .into_iter()
-                .flatten(),
-        );
-        let has_phone = peer.phone.is_some();
-        if !is_person(name) || has_phone == peer.lid.is_some() {
-            return (peer, false);
-        }
-        if let Ok(Some(entry)) = self.client().get_lid_pn_entry(&name.to_non_ad()).await {
-            peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
-            peer.lid.get_or_insert_with(|| entry.lid.to_string());
-        }
-        let phone_is_derived = peer.phone.is_some() && !has_phone;
-        (peer, phone_is_derived)
+        let named = [Some(name), stanza.caller_phone.as_ref()];
+        with_both_names(self.client(), peer_of(named.into_iter().flatten())).await
     }
 }
 

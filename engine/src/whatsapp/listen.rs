@@ -20,7 +20,7 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
 use super::{
     inbound::{Inbound, InboundSink, OwnDevice},
-    jid::{parse_peer, peer_of, phone},
+    jid::{parse_peer, peer_of, with_both_names},
     late, mentions,
     raw::RawMessage,
     unstored::Unstored,
@@ -294,17 +294,7 @@ async fn peer(client: &Client, info: &MessageInfo) -> (Peer, bool) {
     } else {
         (&source.sender, source.sender_alt.as_ref())
     };
-    let mut peer = peer_of([Some(name), other].into_iter().flatten());
-    let has_phone = peer.phone.is_some();
-    if has_phone == peer.lid.is_some() {
-        return (peer, false);
-    }
-    if let Ok(Some(entry)) = client.get_lid_pn_entry(&name.to_non_ad()).await {
-        peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
-        peer.lid.get_or_insert_with(|| entry.lid.to_string());
-    }
-    let phone_is_derived = peer.phone.is_some() && !has_phone;
-    (peer, phone_is_derived)
+    with_both_names(client, peer_of([Some(name), other].into_iter().flatten())).await
 }
 
 #[cfg(test)]

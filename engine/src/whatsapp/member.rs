@@ -1,8 +1,8 @@
 //! Members of groups: who they are, and how many a group has.
 
-use super::{connection::Connection, jid::phone, send::address};
+use super::{connection::Connection, jid::with_both_names, send::address};
 use crate::content::{Peer, Recipient};
-use whatsapp_rust::{Jid, wacore_binary::JidExt};
+use whatsapp_rust::wacore_binary::JidExt;
 
 impl Connection {
     /// Returns how many members a group has, including this number; `None` for a person, or if WhatsApp does not
@@ -15,17 +15,8 @@ impl Connection {
 
     /// Adds the other name of a person who is named by a phone or by a LID alone, if it was learnt before. The
     /// answer comes from memory or the key store, never over the network.
-    pub async fn both_names(&self, mut peer: Peer) -> Peer {
-        let name = match (&peer.phone, &peer.lid) {
-            (None, Some(lid)) => Jid::lid(lid.as_str()),
-            (Some(phone), None) => Jid::pn(phone.digits()),
-            _ => return peer,
-        };
-        if let Ok(Some(entry)) = self.client().get_lid_pn_entry(&name).await {
-            peer.phone = peer.phone.or_else(|| phone(&entry.phone_number));
-            peer.lid.get_or_insert_with(|| entry.lid.to_string());
-        }
-        peer
+    pub async fn both_names(&self, peer: Peer) -> Peer {
+        with_both_names(self.client(), peer).await.0
     }
 
     /// Returns whether this is the connection's own number.

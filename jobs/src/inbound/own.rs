@@ -119,8 +119,8 @@ fn source(device: OwnDevice) -> Source {
     }
 }
 
-/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. One that could not be decrypted at first, and now
-/// can be, takes its earlier row, and keeps what that row knows: its times, and the device that wrote it.
+/// Stores the message. Returns the timer of its chat, or `None` if the message was stored before. A message that could not be
+/// decrypted at first, and now can be, takes its earlier row. It keeps that row's times, and the device that wrote it.
 async fn keep(
     tx: &mut Tx,
     key: &DataKey,

@@ -1,4 +1,4 @@
-//! The calls that a session hears of, from the offer to the end. They are in memory only: a call rings for a minute at
+//! The calls to a session's number, from the offer to the end. They are in memory only: a call rings for a minute at
 //! most, and the library has acknowledged it before it is here.
 
 use std::{collections::VecDeque, time::Duration};
@@ -11,10 +11,13 @@ use passerelle_engine::{
 use serde_json::Value;
 use tokio::{sync::Notify, time::Instant};
 
-/// How long a call is known. Nothing is told of one whose end has not come by then.
+use super::due_or_changed;
+
+/// How long a call is known. If its end has not come by then, its end is never reported.
 const KEPT: Duration = Duration::from_mins(5);
 /// The most calls that are known. Beyond it one is forgotten: the oldest that does not ring, else the oldest.
 const MOST: usize = 64;
+
 /// A call that rings.
 pub(crate) struct Ringing {
     /// The data of its events.
@@ -163,17 +166,7 @@ impl Calls {
 
     /// Waits until a call has ended, or may have. Returns the ends that are to be told, possibly none.
     pub(crate) async fn ended(&self, clock: &Clock) -> Vec<EndedCall> {
-        let next = self.next();
-        let due = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = due => {}
-            () = self.changed.notified() => {}
-        }
+        due_or_changed(self.next(), &self.changed).await;
         self.take_ended(clock.monotonic())
     }
 

@@ -16,3 +16,19 @@ pub(crate) mod registry;
 pub(crate) mod token_link;
 pub(crate) mod typing;
 pub(crate) mod wake_publisher;
+
+use tokio::{sync::Notify, time::Instant};
+
+/// Waits until this time, if there is one, or until something has changed.
+async fn due_or_changed(at: Option<Instant>, changed: &Notify) {
+    let due = async {
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = due => {}
+        () = changed.notified() => {}
+    }
+}

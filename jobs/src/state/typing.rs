@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use passerelle_engine::{clock::Clock, content::Recipient};
 use tokio::{sync::Notify, time::Instant};
 
+use super::due_or_changed;
+
 /// How long an indicator is shown.
 pub(crate) const SHOWN: Duration = Duration::from_secs(20);
 
@@ -43,17 +45,7 @@ impl Shown {
     /// Waits until an indicator ends or the set changes. Returns the recipients whose indicator has ended,
     /// possibly none.
     pub(crate) async fn wait(&self, clock: &Clock) -> Vec<Recipient> {
-        let next = self.next();
-        let due = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = due => {}
-            () = self.changed.notified() => {}
-        }
+        due_or_changed(self.next(), &self.changed).await;
         self.over(clock.monotonic())
     }
 }

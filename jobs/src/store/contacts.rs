@@ -243,24 +243,16 @@ pub(crate) async fn merge(
     one: ContactId,
     other: ContactId,
 ) -> Result<(), sqlx::Error> {
-    lock(tx, org, one, other).await?;
-    refuse_alike(tx, org, one, other).await?;
-    chat_timers::merge(tx, org, one, other).await?;
-    for sql in [
-        "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
-         WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
+    unite(
+        tx,
+        org,
+        (one, other),
+        &[
         "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND merged_into = $3",
         "UPDATE contact SET merged_into = $2, phone_mac = NULL, phone_sealed = NULL, lid_mac = NULL, lid_sealed = NULL \
          WHERE org_id = $1 AND id = $3",
-    ] {
-        sqlx::query(sql)
-            .bind(org.to_string())
-            .bind(one.to_string())
-            .bind(other.to_string())
-            .execute(tx.conn())
-            .await?;
-    }
-    Ok(())
+    ])
+    .await
 }
 
 /// Makes `other` a further spelling of `one`'s phone. It keeps its phone, and leads to `one` with it from now on.
@@ -270,16 +262,31 @@ pub(crate) async fn merge_spelling(
     one: ContactId,
     other: ContactId,
 ) -> Result<(), sqlx::Error> {
+    unite(
+        tx,
+        org,
+        (one, other),
+        &[
+        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND id IN (\
+         SELECT id FROM contact WHERE id = $3 UNION ALL SELECT id FROM contact WHERE merged_into = $3)",
+    ])
+    .await
+}
+
+/// Gives `one` what was known of either contact, and runs the statements that make `other` lead to it.
+async fn unite(
+    tx: &mut Tx,
+    org: OrgId,
+    (one, other): (ContactId, ContactId),
+    leading: &[&'static str],
+) -> Result<(), sqlx::Error> {
+    const LAST_INBOUND: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2";
     lock(tx, org, one, other).await?;
     refuse_alike(tx, org, one, other).await?;
     chat_timers::merge(tx, org, one, other).await?;
-    for sql in [
-        "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
-         WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2",
-        "UPDATE contact SET merged_into = $2 WHERE org_id = $1 AND id IN (\
-         SELECT id FROM contact WHERE id = $3 UNION ALL SELECT id FROM contact WHERE merged_into = $3)",
-    ] {
-        sqlx::query(sql)
+    for sql in [LAST_INBOUND].iter().chain(leading) {
+        sqlx::query(*sql)
             .bind(org.to_string())
             .bind(one.to_string())
             .bind(other.to_string())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 on_every_shape!(
     every_member_of_a_group_gets_a_message_once,
     every_member_of_a_group_that_names_numbers_gets_a_message_once,
+    a_message_that_no_member_could_read_is_sent_again_to_each,
     what_a_member_says_comes_in_with_the_group_and_who_said_it,
     an_answer_in_a_group_names_who_said_what_it_answers,
     nobody_in_a_group_changes_what_another_one_wrote,
@@ -127,6 +128,33 @@ async fn every_member_gets_it(backing: Backing, mode: &str) -> Result<Finished> 
     assert_eq!(sent.iter().filter(|one| one.id == wa_id).count(), 1);
     let shown = world.simulator.ledger("shown").await?;
     assert_eq!(shown.iter().filter(|one| one.id == wa_id).count(), 2);
+    story.world.finish().await
+}
+
+/// All members ask again in the same moment.
+async fn a_message_that_no_member_could_read_is_sent_again_to_each(
+    backing: Backing,
+) -> Result<Finished> {
+    let mut story = Story::start(backing, "lid").await?;
+    let world = &story.world;
+    let members: Vec<_> = (10..22).map(|n| format!("+49151990000{n}")).collect();
+    let all = [&members[..], &[NUMBER.to_owned()]].concat();
+    let made = json!({ "subject": "All", "creator": BOB, "members": all });
+    let made = world
+        .simulator
+        .call(Method::POST, "/groups", Some(&made))
+        .await?;
+    story.group = made["id"].as_str().context("a group has an id")?.to_owned();
+    let unreadable = json!({ "phone": NUMBER, "on": "message", "do": "corrupt", "times": 1 });
+    world.simulator.fault(&unreadable).await?;
+    let (_, wa_id) = story.send(text("Hello, all")).await?;
+    for phone in &members {
+        let shown = story.shown(phone, &wa_id).await?;
+        assert_eq!(shown["message"]["text"], "Hello, all");
+    }
+    let asked = world.simulator.ledger("unreadable").await?;
+    // Also Bob, who made the group, and the phone of the number itself.
+    assert_eq!(asked.iter().filter(|one| one.id == wa_id).count(), 14);
     story.world.finish().await
 }
 

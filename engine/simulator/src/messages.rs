@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wacore_binary::{Jid, Node, Server};
+use wacore_binary::{Jid, Node, NodeContent, Server};
 
 use crate::next_step::NextStep;
 use crate::stanza::el;
@@ -45,9 +45,26 @@ pub(crate) fn message(
         Some(FaultAction::Delay) => {
             return deliver_later(world, from, node, wait(before.as_ref()));
         }
-        Some(FaultAction::Duplicate | FaultAction::Refuse | FaultAction::Corrupt) | None => {}
+        Some(FaultAction::Corrupt) => return acknowledge(world, from, &unreadable(node), false),
+        Some(FaultAction::Duplicate) => return acknowledge(world, from, node, true),
+        Some(FaultAction::Refuse) | None => {}
     }
-    acknowledge(world, from, node, before.is_some())
+    acknowledge(world, from, node, false)
+}
+
+/// Returns the message with a wrong last byte in the ciphertext that is for all recipients.
+fn unreadable(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Some(NodeContent::Nodes(children)) = &mut node.content {
+        for child in children.iter_mut().filter(|child| child.tag == "enc") {
+            if let Some(NodeContent::Bytes(bytes)) = &mut child.content
+                && let Some(last) = bytes.last_mut()
+            {
+                *last ^= 1;
+            }
+        }
+    }
+    node
 }
 
 /// Delivers a message and acknowledges it. Applies the faults of the acknowledgement.

@@ -60,22 +60,6 @@ impl SealedKeyStore {
             .transpose()
     }
 
-    /// Reads and deletes in one statement, so that only one of two concurrent callers gets the
-    /// message.
-    pub(super) async fn take_message(
-        &self,
-        kind: &'static str,
-        name: Name<'_>,
-    ) -> Result<Option<Vec<u8>>> {
-        const TAKE: &str = "DELETE FROM key_message WHERE session_id = $1 AND kind = $2 AND name_mac = $3 RETURNING sealed";
-        let mac = self.mac(kind, name);
-        let cells = [self.session(), Cell::Text(kind.to_owned()), mac.into()];
-        let sealed = self.rows.take(statement(TAKE, cells)).await?;
-        sealed
-            .map(|sealed| Ok(self.open(kind, &hex(mac), &sealed)?.to_vec()))
-            .transpose()
-    }
-
     pub(super) async fn delete_messages<'a>(
         &self,
         kind: &'static str,

@@ -109,31 +109,6 @@ impl Rows {
         Ok(turn)
     }
 
-    /// Deletes one row under the lease. Returns its value.
-    pub(super) async fn take(self: &Arc<Self>, statement: Statement) -> Result<Option<Vec<u8>>> {
-        let (rows, turn) = (Arc::clone(self), self.queue_to_write().await);
-        on_its_own(async move { rows.take_one(turn, statement).await }).await
-    }
-
-    async fn take_one(&self, turn: Turn, statement: Statement) -> Result<Option<Vec<u8>>> {
-        let _first_come = self.wait_for(turn).await?;
-        self.patiently(|| {
-            let (lease, statement) = (self.lease.clone(), statement.clone());
-            self.store.write(lease.org, move |tx| {
-                Box::pin(async move {
-                    lease.check(tx).await?;
-                    let row = statement.query().fetch_optional(tx.conn()).await?;
-                    let taken: Option<(Vec<u8>,)> =
-                        row.map(|row| FromRow::from_row(&row)).transpose()?;
-                    crash::point("keys.before_commit");
-                    Ok(taken.map(|(sealed,)| sealed))
-                })
-            })
-        })
-        .await
-        .inspect(|_| crash::point("keys.after_commit"))
-    }
-
     pub(super) async fn fetch<R>(self: &Arc<Self>, statement: Statement) -> Result<Vec<R>>
     where
         R: for<'r> FromRow<'r, AnyRow> + Send + 'static,

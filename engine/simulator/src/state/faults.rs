@@ -145,9 +145,7 @@ impl Fault {
                 self.action,
                 FaultAction::Nack | FaultAction::Delay | FaultAction::Drop | FaultAction::Cut
             ),
-            FaultPoint::Message => {
-                !matches!(self.action, FaultAction::Refuse | FaultAction::Corrupt)
-            }
+            FaultPoint::Message => self.action != FaultAction::Refuse,
             FaultPoint::Upload => matches!(
                 self.action,
                 FaultAction::Nack | FaultAction::Delay | FaultAction::Drop | FaultAction::Cut

@@ -74,7 +74,7 @@ async fn write_everything(keys: &dyn Backend) -> Vec<(&'static str, Result<(), S
         sender,
         id: "none",
     };
-    let mut all = vec![
+    vec![
         ("put_identity", keys.put_identity(ADDRESS, KEY).await),
         (
             "put_identities_batch",
@@ -202,10 +202,7 @@ async fn write_everything(keys: &dyn Backend) -> Vec<(&'static str, Result<(), S
         ),
         ("create", keys.create().await.map(drop)),
         ("save", keys.save(&device).await),
-    ];
-    let taken = keys.take_sent_message("none", "none").await.map(drop);
-    all.push(("take_sent_message", taken));
-    all
+    ]
 }
 
 #[tokio::test]

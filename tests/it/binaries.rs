@@ -5,7 +5,7 @@ use passerelle_tests::{
     Backing, Finished, World,
     api::{Api, Base},
     gateway::{ADMIN_KEY, kek},
-    on_every_shape,
+    on_every_shape, port,
     process::{Process, command, plain_binary, sandbox_binary},
     world::install_tls,
 };
@@ -267,10 +267,7 @@ async fn a_private_range_that_the_operator_opens_is_logged() -> Result<()> {
 #[tokio::test]
 async fn the_simulator_alone_listens_on_the_port_it_is_given() -> Result<()> {
     install_tls();
-    let port = {
-        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        free.local_addr()?.port()
-    };
+    let port = port::free()?;
     let folder = TempDir::new()?;
     let announce = folder.path().join("announce.json");
     let mut command = command(&sandbox_binary()?);

@@ -2,12 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use std::{path::Path, process::Stdio};
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-};
+use tokio::process::{Child, Command};
 
-use crate::{wait::soon, world::install_tls};
+use crate::{port, wait::soon, world::install_tls};
 
 /// The server accepts any signature, but refuses to show objects without one.
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=tests/20260101/us-east-1/s3/aws4_request, \
@@ -27,9 +24,7 @@ impl Bucket {
         install_tls();
         let program = std::env::var("PASSERELLE_TEST_MOTO")
             .context("PASSERELLE_TEST_MOTO is not set: start the tests with tests/run")?;
-        let free = TcpListener::bind("127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free()?;
         let log = std::fs::File::create(folder.join("bucket.log"))?;
         let process = Command::new(program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])

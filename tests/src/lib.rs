@@ -26,6 +26,7 @@
 //! | `bucket` | an S3 server |
 //! | `ffmpeg` | videos, and scripts that replace ffmpeg |
 //! | `browser` | headless Chromium |
+//! | `port` | ports that stay free while a server is down |
 //! | `wait` | waiting for an event with a deadline |
 //! | `world` | everything a test starts with |
 //!
@@ -40,6 +41,7 @@ pub mod bucket;
 pub mod ffmpeg;
 pub mod gateway;
 pub mod pgbouncer;
+pub mod port;
 pub mod postgres;
 pub mod probes;
 pub mod process;

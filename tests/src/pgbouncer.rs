@@ -7,9 +7,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::{postgres, process::signal, wait::soon};
+use crate::{port, postgres, process::signal, wait::soon};
 
 /// A pooler. Dropping this stops it.
 #[derive(Debug)]
@@ -23,9 +23,7 @@ impl PgBouncer {
     /// Starts one on a free port. It connects to the server of this address. `mode` is `session`,
     /// `transaction` or `statement`; `settings` are further lines of its configuration.
     pub async fn start(server: &str, mode: &str, settings: &[&str]) -> Result<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free()?;
         let (_, address) = server.split_once('@').context("the address has a user")?;
         let (address, _) = address.split_once('/').context("a database")?;
         let (host, to) = address.split_once(':').context("a port")?;

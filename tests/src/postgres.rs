@@ -12,9 +12,8 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
-use crate::{authority::Certificate, process::signal, wait::soon};
+use crate::{authority::Certificate, port, process::signal, wait::soon};
 
 /// How the server is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +37,7 @@ pub struct Postgres {
 impl Postgres {
     /// Starts one on a free port.
     pub async fn start() -> Result<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free()?;
         let (bin, user) = (programs()?, user()?);
         let folder = TempDir::with_prefix("passerelle-postgres-")?;
         if let Some((uid, gid)) = user {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use poem::{
     Endpoint, IntoResponse as _, Request, Response, Server,
     http::{HeaderMap, StatusCode},
-    listener::{Acceptor as _, Listener as _, TcpListener},
+    listener::{Listener as _, TcpListener},
 };
 use serde_json::Value;
 use standardwebhooks::Webhook;
@@ -17,7 +17,7 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::wait::within;
+use crate::{port, wait::within};
 
 /// A webhook as it arrived.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Receiver {
     /// Starts one on a free port.
     pub async fn start() -> Result<Self> {
         let mut receiver = Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], port::free()?)),
             state: Arc::default(),
             secrets: watch::Sender::default(),
             running: None,
@@ -110,12 +110,6 @@ impl Receiver {
     /// Comes back on the same port.
     pub async fn up(&mut self) -> Result<()> {
         let acceptor = TcpListener::bind(self.address).into_acceptor().await?;
-        let address = acceptor
-            .local_addr()
-            .into_iter()
-            .next()
-            .context("it is listening")?;
-        self.address = *address.as_socket_addr().context("it is listening on TCP")?;
         let hook = Hook {
             state: self.state.clone(),
             secrets: self.secrets.subscribe(),

@@ -9,11 +9,11 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
-use crate::{authority::Certificate, process::signal, wait::soon};
+use crate::{authority::Certificate, port, process::signal, wait::soon};
 
 /// Returns the shared server. Tests must not flush or stop it.
 pub fn shared() -> Result<String> {
@@ -32,9 +32,7 @@ pub struct Redis {
 impl Redis {
     /// Starts one on a free port. Its files are written to `folder`.
     pub async fn start(folder: &Path) -> Result<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free()?;
         let redis = Self {
             port,
             folder: folder.to_owned(),
@@ -46,9 +44,7 @@ impl Redis {
 
     /// Speaks TLS with this certificate from now on, on another port. Returns that port.
     pub async fn certify(&self, certificate: &Certificate) -> Result<u16> {
-        let free = TcpListener::bind("127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free()?;
         let [file, key] = ["redis.crt", "redis.key"].map(|name| self.folder.join(name));
         std::fs::write(&file, &certificate.certificate)?;
         std::fs::write(&key, &certificate.key)?;

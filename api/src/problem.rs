@@ -89,6 +89,8 @@ codes! {
     MediaNotFetchable 409 "media_not_fetchable" "This file cannot be fetched";
     /// The message is being sent, or has reached a final status.
     MessageNotCancelable 409 "message_not_cancelable" "The message can no longer be canceled";
+    /// Only a message that is still queued can be changed.
+    MessageNotQueued 409 "message_not_queued" "The message is no longer queued";
     /// The message is outbound, or its kind cannot be marked in this way.
     MessageNotMarkable 409 "message_not_markable" "Only an inbound message can be marked as read, and only an inbound voice note, audio or video as played";
     /// The call has ended, or it came while the session was away.
@@ -173,7 +175,9 @@ codes! {
     TargetNotDeletable 422 "target_not_deletable" "Only a message that you sent can be deleted for everyone";
     /// WhatsApp accepts a deletion for two days after the message was sent.
     DeleteWindowOver 422 "delete_window_over" "A message can be deleted for everyone for two days after it was sent";
-    /// `expires_at` is in the past, or too far in the future.
+    /// `send_at` is in the past or more than 30 days ahead, or the message is a reaction, an edit or a deletion.
+    InvalidSendAt 422 "invalid_send_at" "The message cannot be sent at that time";
+    /// `expires_at` is in the past, before `send_at`, or too far in the future.
     InvalidExpiry 422 "invalid_expiry" "The expiry is not valid";
     /// The retention is shorter than an hour, or longer than the maximum.
     InvalidRetention 422 "invalid_retention" "The retention is out of range";

@@ -95,6 +95,7 @@ const SEND: [Code; 48] = [
     Code::EditWindowOver,
     Code::TargetNotDeletable,
     Code::DeleteWindowOver,
+    Code::InvalidSendAt,
     Code::InvalidExpiry,
     Code::IdempotencyKeyInvalid,
     Code::IdempotencyKeyReused,
@@ -186,6 +187,7 @@ fn own(id: &str) -> &'static [Code] {
         }
         "fetch_media" => &[Code::MediaNotFetchable, Code::UnreadableRow],
         "cancel_message" => &[Code::MessageNotCancelable],
+        "change_message" => &[Code::MessageNotQueued, Code::InvalidSendAt],
         "create_webhook_endpoint" => &[
             Code::UrlNotAllowed,
             Code::UnknownEventType,

@@ -88,6 +88,7 @@ async fn claim(
     let now = tx.now().await?;
     let typing = millis(pace.typing());
     let lanes = store::system::due_lanes(tx, host, now.saturating_add(typing), limit).await?;
+    let lanes = awake(tx, lanes, now).await?;
     if lanes.is_empty() {
         return Ok(Vec::new());
     }
@@ -104,7 +105,7 @@ async fn claim(
         })
         .collect();
     let next: Vec<_> = drawn.iter().map(Drawn::next).collect();
-    let heads = store::system::claim_heads(tx, &next).await?;
+    let heads = store::system::claim_heads(tx, &next, now).await?;
     store::system::numbers::claimed(tx, &next).await?;
     let mut claimed = Vec::with_capacity(drawn.len());
     for drawn in drawn {
@@ -117,6 +118,20 @@ async fn claim(
     }
     crash::point("claim.before_commit");
     Ok(claimed)
+}
+
+/// Returns the lanes with a message that may go now. The others rest.
+async fn awake(
+    tx: &mut SystemTx,
+    due: Vec<DueLane>,
+    now: Millis,
+) -> Result<Vec<DueLane>, sqlx::Error> {
+    let rests = |lane: &DueLane| lane.head_at.filter(|at| *at > now);
+    let resting: Vec<_> = due.iter().filter_map(|lane| Some((lane.session, rests(lane)?))).collect();
+    if !resting.is_empty() {
+        store::system::rest(tx, &resting).await?;
+    }
+    Ok(due.into_iter().filter(|lane| rests(lane).is_none()).collect())
 }
 
 /// A due lane, with the times drawn for its next message.

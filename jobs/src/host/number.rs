@@ -124,6 +124,7 @@ mod tests {
             next_at,
             number: Some(vec![1]),
             is_shared: true,
+            head_at: Some(0),
         }
     }
 

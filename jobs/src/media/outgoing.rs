@@ -202,7 +202,7 @@ pub(crate) async fn accepted(
 ) -> Result<(), sqlx::Error> {
     let until = expires_at.saturating_add(millis(AFTER));
     match file {
-        File::Kept(id) | File::Brought(id) => store::media::keep_until(tx, org, *id, until).await,
+        File::Kept(id) | File::Brought(id) => keep(tx, org, *id, expires_at).await,
         File::Fetched(row) => {
             let kept = super::sealed::delete_at(tx, org, row.created_at, row.delete_at).await?;
             let row = Stored {
@@ -213,6 +213,17 @@ pub(crate) async fn accepted(
             store::media::insert(tx, &row).await
         }
     }
+}
+
+/// Keeps a file until the message that has it has expired.
+pub(crate) async fn keep(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MediaId,
+    expires_at: Millis,
+) -> Result<(), sqlx::Error> {
+    let until = expires_at.saturating_add(millis(AFTER));
+    store::media::keep_until(tx, org, id, until).await
 }
 
 /// Deletes the file that came with a message, because the message was not accepted.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Fault,
-    model::{Message, client_data::ClientRef},
+    model::{Message, Priority, client_data::ClientRef},
     store::messages::{New, Stored},
 };
 
@@ -137,6 +137,8 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
             .expires_in
             .and_then(|seconds| seconds.try_into().ok()),
         created_at: stored.created_at,
+        send_at: Some(stored.send_at).filter(|at| *at > 0),
+        priority: Priority::of_store(stored.priority),
         expires_at: stored.expires_at,
         sent_at: stored.sent_at,
         delivered_at: stored.delivered_at,

@@ -10,7 +10,7 @@ use passerelle_engine::{
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::model::{Direction, Message, rfc3339};
+use crate::model::{Direction, Message, Priority, rfc3339};
 
 /// The JSON of a message: its fields in the order of the document.
 pub struct Shown(Vec<(&'static str, Value)>);
@@ -98,6 +98,11 @@ pub fn shown(message: &Message) -> Shown {
         ("metadata", (!metadata.is_empty()).then(|| json!(metadata))),
         ("wa_message_id", Some(json!(message.wa_id))),
         ("created_at", at(Some(message.created_at))),
+        ("send_at", at(message.send_at)),
+        (
+            "priority",
+            (message.priority != Priority::Normal).then(|| json!(message.priority)),
+        ),
         ("expires_at", at(message.expires_at)),
         ("sent_at", at(message.sent_at)),
         ("delivered_at", at(message.delivered_at)),

@@ -342,7 +342,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::model::{Source, Status};
+    use crate::model::{Priority, Source, Status};
 
     const SENT: Millis = 1_000_000;
 
@@ -368,6 +368,8 @@ mod tests {
             error: None,
             expires_in: None,
             created_at: SENT,
+            send_at: None,
+            priority: Priority::Normal,
             expires_at: None,
             sent_at: Some(SENT),
             delivered_at: None,

@@ -8,7 +8,7 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::client_data::ClientData;
+use super::{client_data::ClientData, priority::Priority};
 
 words!(Direction, Source, Status);
 
@@ -165,6 +165,12 @@ pub struct Message {
     pub expires_in: Option<u32>,
     /// Milliseconds UTC, like all that follow.
     pub created_at: Millis,
+    /// Not sent before this time, if the tenant asked for one.
+    #[serde(default)]
+    pub send_at: Option<Millis>,
+    /// Whether it goes before or after others of its lane.
+    #[serde(default)]
+    pub priority: Priority,
     /// Not sent after this time.
     pub expires_at: Option<Millis>,
     /// WhatsApp's server acknowledged it.

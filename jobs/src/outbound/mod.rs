@@ -10,11 +10,13 @@
 //! | `request` | a message to send, and its answer |
 //! | `recipient` | the recipient of a message |
 //! | `about` | the messages that a new one refers to |
+//! | `schedule` | when a message is sent |
 
 mod about;
 mod earlier;
 pub(crate) mod recipient;
 pub(crate) mod request;
+pub mod schedule;
 
 use std::sync::Arc;
 
@@ -52,7 +54,8 @@ use crate::{
     services::Services,
     store::{
         self,
-        messages::{New, Outward},
+        lanes::Entrant,
+        messages::{New, Outward, When},
     },
 };
 
@@ -120,7 +123,9 @@ impl Draft {
             about.refused = Some(Refused::Source(error));
             None
         });
-        let latest = now.saturating_add(millis(services.settings().message_ttl));
+        // A message's life begins when it may be sent.
+        let from = new.send_at.unwrap_or(now).max(now);
+        let latest = from.saturating_add(millis(services.settings().message_ttl));
         let expires_at = new.expires_at.unwrap_or(latest).min(about.until);
         let message = Message {
             id: MessageId::new(services.clock()),
@@ -139,6 +144,8 @@ impl Draft {
             error: None,
             expires_in: None,
             created_at: now,
+            send_at: new.send_at,
+            priority: new.priority,
             expires_at: Some(expires_at),
             sent_at: None,
             delivered_at: None,
@@ -190,12 +197,17 @@ impl Draft {
         if let Some(refused) = self.refused.take() {
             return Err(refused.into());
         }
-        if self.expires_at <= now {
+        if self.message.send_at.is_some_and(|at| !schedule::is_possible(at, now)) {
+            return Err(AcceptError::SendAt);
+        }
+        if self.expires_at <= self.message.send_at.unwrap_or(now) {
             return Err(AcceptError::Expired);
         }
         self.message.contact = self.to.keep(tx, &self.key, org, now).await?;
         let place = self.enter(tx, limit).await?;
-        let (at, by) = pace.estimate(now, place.next_at, place.position);
+        // What waits for the same moment is before it then.
+        let from = place.next_at.max(self.message.send_at.unwrap_or(0));
+        let (at, by) = pace.estimate(now, from, place.position);
         let accepted = Accepted {
             message: self.message,
             position: place.position,
@@ -212,15 +224,24 @@ impl Draft {
 
     async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
         let Message { org, session, .. } = self.message;
-        let Some(place) = store::lanes::enter(tx, org, session, limit, &self.to.to_mac).await?
-        else {
+        let send_at = self.message.send_at.unwrap_or(0);
+        let new = Entrant {
+            to: &self.to.to_mac,
+            send_at,
+            now: self.message.created_at,
+        };
+        let Some(place) = store::lanes::enter(tx, org, session, limit, &new).await? else {
             return Err(self.no_place(tx, limit).await?);
         };
         let outward = Outward {
             to_mac: self.to.to_mac,
             contact: self.message.contact,
             seq: place.seq,
-            expires_at: self.expires_at,
+            when: When {
+                send_at,
+                expires_at: self.expires_at,
+                priority: self.message.priority,
+            },
         };
         store::messages::insert_outbound(tx, &self.row, &outward).await?;
         if let Some(file) = &self.file {

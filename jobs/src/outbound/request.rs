@@ -15,7 +15,7 @@ use crate::{
         outgoing::{MediaSource, SourceError},
     },
     messages::target::TargetError,
-    model::{Message, client_data::ClientData},
+    model::{Message, Priority, client_data::ClientData},
 };
 
 /// A parsed request to send a message.
@@ -37,7 +37,11 @@ pub struct NewMessage {
     pub forwarded: bool,
     /// What the tenant attached to it.
     pub client: ClientData,
-    /// It is not sent after this time. The default is a day from now.
+    /// It is not sent before this time, in the next 30 days.
+    pub send_at: Option<Millis>,
+    /// Whether it goes before or after others.
+    pub priority: Priority,
+    /// It is not sent after this time. The default is a day from now, or from `send_at`.
     pub expires_at: Option<Millis>,
 }
 
@@ -53,6 +57,8 @@ impl NewMessage {
             mentions: Vec::new(),
             forwarded: false,
             client: ClientData::default(),
+            send_at: None,
+            priority: Priority::Normal,
             expires_at: None,
         }
     }
@@ -89,6 +95,9 @@ pub enum AcceptError {
     /// The recipient opted out.
     #[error("the recipient opted out")]
     OptedOut,
+    /// `send_at` is in the past, or too far in the future.
+    #[error("the message cannot be sent at that time")]
+    SendAt,
     /// The message would expire before it could be sent.
     #[error("the message has expired already")]
     Expired,

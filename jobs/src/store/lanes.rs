@@ -15,40 +15,76 @@ pub(crate) struct Place {
     pub(crate) seq: i64,
     /// How many messages are before this one.
     pub(crate) position: i64,
+    /// When the lane may send next.
     pub(crate) next_at: Millis,
 }
 
-/// Takes the next place in the lane for a message to `to`. Returns `None` if there is no such session,
-/// `limit` messages already wait, or the recipient has opted out. One statement, because every accept
-/// pays for it.
+/// What has to be known of a message to give it a place.
+pub(crate) struct Entrant<'m> {
+    /// The recipient, in look-up form.
+    pub(crate) to: &'m [u8; 32],
+    /// It is not sent before this time; 0 if it may be sent at once.
+    pub(crate) send_at: Millis,
+    pub(crate) now: Millis,
+}
+
+/// Takes the next place in the lane for a message. Returns `None` if there is no such session, `limit` messages already
+/// wait, or the recipient has opted out. One statement, because every accept pays for it.
+///
+/// A lane whose only message is scheduled rests until then. One that rests goes on if the new message may go earlier.
 pub(crate) async fn enter(
     tx: &mut Tx,
     org: OrgId,
     session: SessionId,
     limit: i64,
-    to: &[u8; 32],
+    new: &Entrant<'_>,
 ) -> Result<Option<Place>, sqlx::Error> {
     let row = sqlx::query(
-        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1 \
+        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, \
+         resume_at = CASE WHEN pending = 0 AND $5 > next_at THEN coalesce(resume_at, next_at) ELSE resume_at END, \
+         next_at = CASE WHEN pending = 0 AND $5 > next_at THEN $5 WHEN resume_at IS NULL OR next_at <= $5 THEN next_at \
+         WHEN resume_at > $5 THEN resume_at ELSE $5 END \
          WHERE org_id = $1 AND session_id = $2 AND pending < $3 AND NOT EXISTS \
          (SELECT 1 FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
          WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4) AND m.opted_out_at IS NOT NULL) \
-         RETURNING last_seq, pending, next_at",
+         RETURNING last_seq, next_at, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
+         THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at <= CASE WHEN $5 > $6 THEN $5 ELSE $6 END) \
+         ELSE pending - 1 END AS position",
     )
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(limit)
-    .bind(to.to_vec())
+    .bind(new.to.to_vec())
+    .bind(new.send_at)
+    .bind(new.now)
     .fetch_optional(tx.conn())
     .await?;
     row.map(|row| {
         Ok(Place {
             seq: row.try_get("last_seq")?,
-            position: row.try_get::<i64, _>("pending")? - 1,
+            position: row.try_get("position")?,
             next_at: row.try_get("next_at")?,
         })
     })
     .transpose()
+}
+
+/// Lets a lane that rests go on at this time, if that is earlier: one of its messages may go then.
+pub(crate) async fn resume(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE lane SET next_at = CASE WHEN resume_at > $3 THEN resume_at ELSE $3 END \
+         WHERE org_id = $1 AND session_id = $2 AND resume_at IS NOT NULL AND next_at > $3",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(at)
+    .run(tx)
+    .await
 }
 
 /// Returns whether the session exists. Called when [`enter`] found no place.

@@ -11,7 +11,7 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Direction, Source, Status};
+use crate::model::{Direction, Priority, Source, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -31,6 +31,8 @@ pub(crate) struct Stored {
     pub(crate) error: Option<String>,
     pub(crate) expires_in: Option<i64>,
     pub(crate) created_at: Millis,
+    pub(crate) send_at: Millis,
+    pub(crate) priority: i64,
     pub(crate) expires_at: Option<Millis>,
     pub(crate) sent_at: Option<Millis>,
     pub(crate) delivered_at: Option<Millis>,
@@ -45,7 +47,7 @@ macro_rules! columns {
     () => {
         "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
-         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, created_at, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, created_at, send_at, priority, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
@@ -80,7 +82,16 @@ pub(crate) struct Outward {
     pub(crate) to_mac: [u8; 32],
     pub(crate) contact: Option<ContactId>,
     pub(crate) seq: i64,
+    pub(crate) when: When,
+}
+
+/// When an outbound message is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct When {
+    /// Not before this; 0 if it may be sent at once.
+    pub(crate) send_at: Millis,
     pub(crate) expires_at: Millis,
+    pub(crate) priority: Priority,
 }
 
 /// Inserts an outbound message at its place in the lane.
@@ -91,8 +102,8 @@ pub(crate) async fn insert_outbound(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of, client_sealed, client_ref_mac) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15, $16)",
+         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of, client_sealed, client_ref_mac, send_at, priority) \
+         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -104,12 +115,14 @@ pub(crate) async fn insert_outbound(
     .bind(new.peer_sealed.as_slice())
     .bind(new.content_sealed.as_slice())
     .bind(new.created_at)
-    .bind(outward.expires_at)
+    .bind(outward.when.expires_at)
     .bind(new.context_sealed.as_deref())
     .bind(outward.contact.map(|id| id.to_string()))
     .bind(new.edit_of.map(|id| id.to_string()))
     .bind(new.client_sealed.as_deref())
     .bind(new.client_ref_mac.map(|mac| mac.to_vec()))
+    .bind(outward.when.send_at)
+    .bind(outward.when.priority.to_store())
     .run(tx)
     .await
 }
@@ -463,6 +476,26 @@ pub(crate) async fn unqueue(
     .await
 }
 
+/// Changes when a message is sent that no host has claimed yet. Returns false if one has.
+pub(crate) async fn reschedule(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    when: When,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET send_at = $3, priority = $4, expires_at = $5 \
+         WHERE org_id = $1 AND id = $2 AND status = 'queued' AND resends = 0",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(when.send_at)
+    .bind(when.priority.to_store())
+    .bind(when.expires_at)
+    .changes(tx)
+    .await
+}
+
 impl FromRow<'_, AnyRow> for Stored {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -482,6 +515,8 @@ impl FromRow<'_, AnyRow> for Stored {
             error: row.try_get("error")?,
             expires_in: row.try_get("expires_in")?,
             created_at: row.try_get("created_at")?,
+            send_at: row.try_get("send_at")?,
+            priority: row.try_get("priority")?,
             expires_at: row.try_get("expires_at")?,
             sent_at: row.try_get("sent_at")?,
             delivered_at: row.try_get("delivered_at")?,

@@ -179,17 +179,21 @@ pub(crate) struct DueLane {
     pub(crate) number: Option<Vec<u8>>,
     /// Other lanes have the same number.
     pub(crate) is_shared: bool,
+    /// When the first of its messages may go; `None` if there are none.
+    pub(crate) head_at: Option<Millis>,
 }
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
 pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
-     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked \
+     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
+     (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
 const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
-     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked \
+     (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
+     (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
@@ -224,29 +228,51 @@ pub(crate) async fn due_lanes(
                 .max(row.try_get("number_next_at")?),
             number: row.try_get("number_mac")?,
             is_shared: row.try_get::<i64, _>("linked")? > 1,
+            head_at: row.try_get("head_at")?,
         })
     };
     Ok(row::each("lane", &rows, lane))
 }
 
-/// Takes a list of `[session, next_at]`.
+/// Has each of these lanes rest until the first of its messages may go.
+pub(crate) async fn rest(
+    tx: &mut SystemTx,
+    lanes: &[(SessionId, Millis)],
+) -> Result<(), sqlx::Error> {
+    let sql = over_list!(
+        tx.dialect(),
+        "UPDATE lane SET resume_at = coalesce(lane.resume_at, lane.next_at), next_at = CAST(resting.value ->> 1 AS bigint) FROM",
+        "resting WHERE lane.session_id = resting.value ->> 0"
+    );
+    sqlx::query(sql)
+        .bind(json!(lanes).to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Takes a list of `[session, next_at]`, and the time.
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
-        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), running_id = \
-         (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' ORDER BY m.seq LIMIT 1) FROM",
+        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), resume_at = NULL, running_id = \
+         (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND m.send_at <= $2 \
+         ORDER BY m.priority DESC, m.seq LIMIT 1) FROM",
         "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"
     )
 }
 
-/// Claims the head of each of these lanes, given with the time of its next message. Returns the claimed
-/// message, or `None` for a lane that counts messages that do not exist.
+/// Claims the head of each of these lanes, given with the time of its next message: of those that may go now the one of
+/// the highest priority, and of these the oldest. Returns the claimed message, or `None` for a lane that counts messages
+/// that do not exist.
 pub(crate) async fn claim_heads(
     tx: &mut SystemTx,
     lanes: &[(SessionId, Millis)],
+    now: Millis,
 ) -> Result<HashMap<SessionId, Option<MessageId>>, sqlx::Error> {
     let rows = sqlx::query(claim_text(tx.dialect()))
         .bind(json!(lanes).to_string())
+        .bind(now)
         .fetch_all(tx.conn())
         .await?;
     let head = |row: &AnyRow| {

@@ -8,7 +8,7 @@
 //! | `by_kind` | a route for each kind |
 //! | `response`, `about` | a message in an answer |
 //! | `filter`, `refusals` | the filters of the list; why a request was refused |
-//! | `receipts` | who has a message |
+//! | `receipts`, `schedule` | who has a message; when one is sent |
 
 pub mod about;
 mod by_kind;
@@ -20,6 +20,7 @@ pub mod receipts;
 pub(super) mod refusals;
 pub mod request;
 pub mod response;
+pub mod schedule;
 
 use passerelle_jobs::{
     Services,
@@ -41,6 +42,7 @@ use self::{
     receipts::ReceiptList,
     request::NewMessage,
     response::MessageList,
+    schedule::MessageChange,
 };
 use super::{Group, not_found};
 use crate::{
@@ -181,6 +183,21 @@ impl Messages {
         let mut listed = listed.await?;
         listed.0.per_member = receipts.are_per_member();
         Ok(listed)
+    }
+
+    /// Change when a message is sent that is still queued.
+    #[oai(path = "/:id", method = "patch", operation_id = "change_message")]
+    async fn change_message(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+        body: Body<MessageChange>,
+    ) -> Result<Success<Message>, Problem> {
+        let change = body.0.parse();
+        let changed = outbound::schedule::change(&services, caller.0.org, id.0.0, change).await?;
+        Ok(Success::of(changed.into()))
     }
 
     /// Cancel a message that is still queued.

@@ -7,6 +7,7 @@ use passerelle_jobs::{
     sessions::read_receipts::MarkError,
 };
 
+use super::schedule::invalid_send_at;
 use crate::{
     problem::{Code, Problem},
     routes::{media::of_file, not_found},
@@ -76,10 +77,11 @@ impl From<AcceptError> for Problem {
                  /v1/messages/{{id}}/cancel)."
             )),
             AcceptError::OptedOut => opted_out(),
+            AcceptError::SendAt => invalid_send_at(),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",
                 "invalid_expiry",
-                "a time in the future",
+                "a time in the future, after `send_at`",
             ),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
             AcceptError::Target(error) => of_target(error, "/"),

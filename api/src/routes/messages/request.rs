@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     files::{NewAudio, NewDocument, NewImage, NewSticker, NewVideo, NewVoice},
     kinds::{ContactCard, NewDelete, NewEdit, NewLocation, NewReaction, NewText, Poll, Shape as _},
+    schedule::Priority,
 };
 use crate::{
     body::Read,
@@ -40,6 +41,8 @@ struct Common {
     reply_to: Option<Id<MessageId>>,
     mentions: Option<Vec<String>>,
     forwarded: Option<bool>,
+    send_at: Option<Timestamp>,
+    priority: Option<Priority>,
     expires_at: Option<Timestamp>,
 }
 
@@ -84,7 +87,7 @@ macro_rules! shapes {
             /// has 1 to 40 characters.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub metadata: Option<Texts>,
-            /// When the message expires if it was not sent. One day from now when absent.
+            /// When the message expires if it was not sent. When absent, one day from now or from `send_at`.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
@@ -109,6 +112,8 @@ macro_rules! shapes {
                     mentions,
                     forwarded: common.forwarded.unwrap_or(false),
                     client,
+                    send_at: common.send_at.map(|at| at.0),
+                    priority: common.priority.map_or_else(Default::default, Into::into),
                     expires_at: common.expires_at.map(|at| at.0),
                     source: parsed.source,
                     ..outbound::NewMessage::of(common.session.0, to, parsed.content)
@@ -140,7 +145,7 @@ macro_rules! shapes {
             /// has 1 to 40 characters.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub metadata: Option<Texts>,
-            /// When the message expires if it was not sent. One day from now when absent.
+            /// When the message expires if it was not sent. When absent, one day from now or from `send_at`.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
@@ -177,11 +182,16 @@ macro_rules! sendable {
                 mentions: Option<Vec<String>>,
                 /// Whether the message is shown as forwarded.
                 forwarded: Option<bool>,
+                /// It is not sent before this time, at most 30 days from now.
+                send_at: Option<Timestamp>,
+                /// Whether it goes before or after the others of its session that may go. Messages to one recipient with the
+                /// same priority keep their order. `normal` when absent.
+                priority: Option<Priority>,
             } {}
         })*
         $(shapes! {
             $about $about_word $about_field: $about_shape; $about_what; $about_new, $about_bare {} {
-                reply_to, mentions, forwarded,
+                reply_to, mentions, forwarded, send_at, priority,
             }
         })*
 

@@ -20,6 +20,7 @@ use super::{
     files::MessageMedia,
     incoming::{Album, Location, Order, PartOf, Product, Referral, Tap, Unsupported},
     kinds::{ContactCard, Poll, Text},
+    schedule::Priority,
 };
 use crate::{
     list::list_of,
@@ -164,6 +165,10 @@ pub struct MessageSchema {
     pub wa_message_id: String,
     /// When it was accepted or received.
     pub created_at: Timestamp,
+    /// It is not sent before this time, if you asked for one.
+    pub send_at: Option<Timestamp>,
+    /// Whether it goes before or after others; absent if in its turn.
+    pub priority: Option<Priority>,
     /// When it expires if it was not sent.
     pub expires_at: Option<Timestamp>,
     /// When WhatsApp's server acknowledged it, or got it from another device.
@@ -422,6 +427,8 @@ mod tests {
             error: None,
             expires_in: None,
             created_at: 1,
+            send_at: None,
+            priority: model::Priority::Normal,
             expires_at: None,
             sent_at: None,
             delivered_at: None,
@@ -488,6 +495,8 @@ mod tests {
             },
             error: Some("a_code".to_owned()),
             expires_in: Some(86_400),
+            send_at: Some(2),
+            priority: model::Priority::High,
             expires_at: Some(2),
             sent_at: Some(3),
             delivered_at: Some(4),

@@ -95,6 +95,8 @@ async fn on_a_full_disk_nothing_that_was_accepted_is_lost_and_nothing_stays_behi
     let reply = reply?;
     assert_eq!((reply.status.as_u16(), reply.code()), (507, "storage_full"));
     assert_eq!(files(&media)?, 0, "a part stayed behind");
+    // What was written of it is free again.
+    disk.fill(0)?;
     // The database cannot record anything, so nothing is accepted.
     let text = Api::text(&session, CONTACT, "full");
     let refused = world.api.post("/v1/messages", &text).await?;

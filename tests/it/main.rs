@@ -56,6 +56,7 @@ mod redis;
 mod restarts;
 mod retention;
 mod row_level_security;
+mod scheduling;
 mod sending;
 mod shapes;
 mod spelling;

@@ -101,6 +101,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 30] = [
     ("redis", "about the Redis of a cluster"),
     ("retention", "moves time in the store behind one process"),
     ("row_level_security", "about PostgreSQL"),
+    (
+        "scheduling",
+        "waiting and a kill run in every shape; the other stories are about the stores",
+    ),
     ("shapes", "this page"),
 ];
 

@@ -310,7 +310,10 @@ fn numbers() -> Vec<Row> {
         .code(Code::QueueFull),
         row(
             "how long a message waits",
-            format!("{}, or until its `expires_at`", time(MESSAGE_TTL)),
+            format!(
+                "{} from its `send_at`, or until its `expires_at`",
+                time(MESSAGE_TTL)
+            ),
         )
         .then("it is `expired`"),
         row("typing", paced(of_jobs::TYPING)).code(Code::TypingPaced),

@@ -229,6 +229,7 @@ fn event(name: &str) -> Option<Value> {
             Some(json!({ "contact_id": CONTACT_ID, "phone": CONTACT, "lid": "100000087654321" }))
         }
         "ContactList" => Some(list(&of_schema("Contact")?)),
+        "MessageChange" => json!({ "send_at": TOMORROW, "priority": "high" }),
         "ContactChange" => {
             Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }))
         }
@@ -322,6 +323,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "set_uncertain_sends" => "NewUncertainSends",
         "create_session" => "NewSession",
         "change_session" => "SessionChange",
+        "change_message" => "MessageChange",
         "request_pairing_code" => "NewPairingCode",
         "create_webhook_endpoint" => "NewWebhookEndpoint",
         "change_webhook_endpoint" => "WebhookEndpointChange",

@@ -127,11 +127,17 @@ async fn awake(
     now: Millis,
 ) -> Result<Vec<DueLane>, sqlx::Error> {
     let rests = |lane: &DueLane| lane.head_at.filter(|at| *at > now);
-    let resting: Vec<_> = due.iter().filter_map(|lane| Some((lane.session, rests(lane)?))).collect();
+    let resting: Vec<_> = due
+        .iter()
+        .filter_map(|lane| Some((lane.session, rests(lane)?)))
+        .collect();
     if !resting.is_empty() {
         store::system::rest(tx, &resting).await?;
     }
-    Ok(due.into_iter().filter(|lane| rests(lane).is_none()).collect())
+    Ok(due
+        .into_iter()
+        .filter(|lane| rests(lane).is_none())
+        .collect())
 }
 
 /// A due lane, with the times drawn for its next message.

@@ -197,7 +197,11 @@ impl Draft {
         if let Some(refused) = self.refused.take() {
             return Err(refused.into());
         }
-        if self.message.send_at.is_some_and(|at| !schedule::is_possible(at, now)) {
+        if self
+            .message
+            .send_at
+            .is_some_and(|at| !schedule::is_possible(at, now))
+        {
             return Err(AcceptError::SendAt);
         }
         if self.expires_at <= self.message.send_at.unwrap_or(now) {

@@ -68,7 +68,10 @@ pub async fn change(
         return Err(ChangeError::SendAt);
     }
     let when = when(&message, change, now);
-    let (session, media) = (message.session, message.content.media().map(|(_, media)| media.media_id));
+    let (session, media) = (
+        message.session,
+        message.content.media().map(|(_, media)| media.media_id),
+    );
     let changed = services.store().write(org, move |tx| {
         Box::pin(async move {
             // The lane is always locked before its messages.
@@ -110,5 +113,87 @@ fn when(message: &Message, change: Change, now: Millis) -> When {
             None => expires_at,
         },
         priority: change.priority.unwrap_or(message.priority),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passerelle_engine::{clock::Clock, content::Content, ids::SessionId};
+
+    use super::*;
+    use crate::model::{Direction, Source, client_data::ClientData};
+
+    const HOUR: Millis = 60 * 60 * 1000;
+
+    fn message(send_at: Option<Millis>, expires_at: Millis) -> Message {
+        let clock = Clock::system();
+        Message {
+            id: MessageId::new(&clock),
+            org: OrgId::new(&clock),
+            session: SessionId::new(&clock),
+            direction: Direction::Outbound,
+            source: Source::Gateway,
+            status: Status::Queued,
+            peer: passerelle_engine::content::Peer {
+                phone: None,
+                lid: None,
+            },
+            group: None,
+            contact: None,
+            content: Content::text("hi"),
+            context: passerelle_engine::content::Context::default(),
+            client: ClientData::default(),
+            wa_id: "3EB0".into(),
+            error: None,
+            expires_in: None,
+            created_at: HOUR,
+            send_at,
+            priority: Priority::Low,
+            expires_at: Some(expires_at),
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
+    fn changed(message: &Message, send_at: Option<Option<Millis>>) -> (Millis, Millis, Priority) {
+        let change = Change {
+            send_at,
+            priority: None,
+        };
+        let when = when(message, change, 2 * HOUR);
+        (when.send_at, when.expires_at, when.priority)
+    }
+
+    #[test]
+    fn a_message_lives_as_long_after_its_new_time_as_after_its_old_one() {
+        let at_once = message(None, 25 * HOUR);
+        let later = message(Some(10 * HOUR), 34 * HOUR);
+        for (message, send_at, want) in [
+            (&at_once, None, (0, 25 * HOUR)),
+            (&at_once, Some(Some(5 * HOUR)), (5 * HOUR, 29 * HOUR)),
+            (&later, Some(Some(5 * HOUR)), (5 * HOUR, 29 * HOUR)),
+            (&later, Some(None), (0, 26 * HOUR)),
+            (&later, None, (10 * HOUR, 34 * HOUR)),
+        ] {
+            let (at, expires, priority) = changed(message, send_at);
+            assert_eq!((at, expires, priority), (want.0, want.1, Priority::Low));
+        }
+    }
+
+    #[test]
+    fn a_time_is_possible_from_now_on_for_thirty_days() {
+        let days = 30 * 24 * HOUR;
+        for (at, possible) in [
+            (HOUR, false),
+            (HOUR + 1, true),
+            (HOUR + days, true),
+            (HOUR + days + 1, false),
+        ] {
+            assert_eq!(is_possible(at, HOUR), possible, "{at}");
+        }
     }
 }

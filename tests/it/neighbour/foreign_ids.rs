@@ -63,6 +63,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("read_message", Of::Message, "not_found"),
     ("list_receipts", Of::Message, "not_found"),
     ("cancel_message", Of::Message, "not_found"),
+    ("change_message", Of::Message, "not_found"),
     ("mark_message_played", Of::Message, "not_found"),
     ("mark_message_read", Of::Message, "not_found"),
     ("list_organisations", Of::None, ""),

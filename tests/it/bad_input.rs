@@ -92,7 +92,7 @@ fn misshapen(session: &str) -> Vec<Case> {
         shape(with(session, "expires_at", json!("tomorrow"))),
         shape(json!([])),
         shape(Value::Null),
-        unknown(with(session, "priority", json!(true))),
+        unknown(with(session, "urgent", json!(true))),
         unknown(with(session, "text", json!({ "body": "x", "also": [] }))),
     ]
 }

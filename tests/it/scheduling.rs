@@ -198,6 +198,8 @@ async fn a_canceled_message_no_longer_holds_its_lane_at_rest(backing: Backing) -
         .into(200)?;
     let next = story.accepted(BOB, "next", json!({})).await?;
     story.sent(&[&next]).await?;
+    let log = std::fs::read_to_string(story.world.gateway.log_file())?;
+    assert!(!log.contains("too high"), "the lane did not rest");
     story.world.finish().await
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 30] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 31] = [
     (
         "bad_fields",
         "requests are checked before any store is used",

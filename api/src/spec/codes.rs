@@ -52,7 +52,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 48] = [
+const SEND: [Code; 49] = [
     Code::InvalidClientRef,
     Code::InvalidMetadata,
     Code::NotFound,

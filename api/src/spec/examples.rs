@@ -229,7 +229,7 @@ fn event(name: &str) -> Option<Value> {
             Some(json!({ "contact_id": CONTACT_ID, "phone": CONTACT, "lid": "100000087654321" }))
         }
         "ContactList" => Some(list(&of_schema("Contact")?)),
-        "MessageChange" => json!({ "send_at": TOMORROW, "priority": "high" }),
+        "MessageChange" => Some(json!({ "send_at": TOMORROW, "priority": "high" })),
         "ContactChange" => {
             Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }))
         }

@@ -251,12 +251,12 @@ pub(crate) async fn rest(
     Ok(())
 }
 
-/// Takes a list of `[session, next_at]`, and the time.
+/// Takes a list of `[session, next_at]`, and the time. Without the `+`, SQLite would sort all of a lane's messages.
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), resume_at = NULL, running_id = \
-         (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND m.send_at <= $2 \
+         (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND +m.send_at <= $2 \
          ORDER BY m.priority DESC, m.seq LIMIT 1) FROM",
         "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"
     )

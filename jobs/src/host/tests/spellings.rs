@@ -188,6 +188,8 @@ impl<'s> World<'s> {
             reply_to: None,
             mentions: Vec::new(),
             forwarded: false,
+            send_at: None,
+            priority: crate::model::Priority::Normal,
             expires_at: None,
             client: ClientData::default(),
         };

@@ -115,6 +115,9 @@ async fn a_scheduled_message_waits_for_its_time_and_holds_up_no_other(
         .await?;
     let expires = millis(expires["expires_at"].as_str().context("an expiry")?)?;
     assert_eq!(expires, millis(&soon)? + 24 * 60 * 60 * 1000);
+    // A lane with nothing but scheduled messages is not claimed. On a cluster this is another process's log.
+    let log = std::fs::read_to_string(story.world.gateway.log_file())?;
+    assert!(!log.contains("too high"), "the lane did not rest");
     story.world.finish().await
 }
 
@@ -198,8 +201,6 @@ async fn a_canceled_message_no_longer_holds_its_lane_at_rest(backing: Backing) -
         .into(200)?;
     let next = story.accepted(BOB, "next", json!({})).await?;
     story.sent(&[&next]).await?;
-    let log = std::fs::read_to_string(story.world.gateway.log_file())?;
-    assert!(!log.contains("too high"), "the lane did not rest");
     story.world.finish().await
 }
 

@@ -14,7 +14,8 @@ use poem_openapi::{
 
 use crate::{
     routes::{
-        groups::one::GroupParticipant, media::Media, messages::Message, sessions::StatusReason,
+        groups::one::GroupParticipant, media::Media, messages::Message, opt_outs::OptOutSource,
+        sessions::StatusReason,
     },
     texts::Texts,
     types::Timestamp,
@@ -102,6 +103,21 @@ ContactEvent of a session, ContactEventBody {
     /// Only in `contact.merged`: the old id, which now leads to this contact.
     #[oai(skip_serializing_if_is_none)]
     merged_contact_id: Option<String>
+});
+event!(
+/// An event about an opt-out.
+OptOutEvent [
+    /// The session through which the contact said so. Absent if the API was asked.
+    #[oai(skip_serializing_if_is_none)]
+    session_id: Option<String>,
+    /// The number of the event in its session, without gaps. Absent without a session.
+    #[oai(skip_serializing_if_is_none)]
+    sequence: Option<i64>,
+] OptOutEventBody {
+    /// The contact.
+    contact: ContactShown,
+    /// How the contact opted out or in.
+    source: OptOutSource
 });
 event!(
 /// An event about the settings of a group.
@@ -272,6 +288,7 @@ impl Webhook for Events {
         MediaEvent::register(registry);
         SessionEvent::register(registry);
         ContactEvent::register(registry);
+        OptOutEvent::register(registry);
         GroupUpdateEvent::register(registry);
         GroupParticipantsEvent::register(registry);
         CallEvent::register(registry);
@@ -296,10 +313,8 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         | EventType::SessionBanned
         | EventType::SessionReplaced
         | EventType::SessionFailed => SessionEvent::schema_ref(),
-        EventType::ContactOptedOut
-        | EventType::ContactOptedIn
-        | EventType::ContactUpdated
-        | EventType::ContactMerged => ContactEvent::schema_ref(),
+        EventType::ContactOptedOut | EventType::ContactOptedIn => OptOutEvent::schema_ref(),
+        EventType::ContactUpdated | EventType::ContactMerged => ContactEvent::schema_ref(),
         EventType::GroupUpdated => GroupUpdateEvent::schema_ref(),
         EventType::GroupParticipants => GroupParticipantsEvent::schema_ref(),
         EventType::CallReceived | EventType::CallEnded => CallEvent::schema_ref(),
@@ -350,7 +365,9 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
         EventType::SessionFailed => {
             "A session ended for another reason, which `status_reason` names."
         }
-        EventType::ContactOptedOut => "A contact opted out. Messages to this contact are refused.",
+        EventType::ContactOptedOut => {
+            "A contact opted out, with a word, a button or through the API. Messages to this contact are refused."
+        }
         EventType::ContactOptedIn => "A contact who had opted out wants messages again.",
         EventType::ContactUpdated => {
             "A contact has another name at WhatsApp: the name that the person chose, or the verified name of a business. The first names come with the first message."

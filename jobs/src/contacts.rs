@@ -84,7 +84,7 @@ impl Book<'_> {
             }
         };
         if let Some(twin) = twin {
-            store::contacts::refuse_alike(tx, self.org, id, twin).await?;
+            store::contacts::opt_outs::refuse_alike(tx, self.org, id, twin).await?;
         }
         Ok(Some(Met { id, twin }))
     }

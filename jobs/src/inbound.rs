@@ -7,7 +7,7 @@ mod own;
 use std::sync::Arc;
 
 use passerelle_engine::{
-    clock::{Clock, Millis},
+    clock::Millis,
     content::Content,
     ids::MessageId,
     lease::Lease,
@@ -123,25 +123,26 @@ async fn commit(
 ) -> Result<(), Fault> {
     let key = services.vault().org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), services.clock().clone());
-    let early = Arc::clone(early);
+    let (early, using) = (Arc::clone(early), services.clone());
     let files = Announcing::now(&services.settings().media);
     let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
     let received = batch.len();
-    services
+    let answers = services
         .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
+                let mut answers = false;
                 for inbound in batch {
                     if let Some(device) = inbound.own {
                         let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
-                        receive(tx, &lease, &key, &files, &clock, inbound).await?;
+                        answers |= receive(tx, &lease, &key, &files, &using, inbound).await?;
                     }
                 }
                 crash::point("inbound.before_commit");
-                Ok::<_, Fault>(())
+                Ok::<_, Fault>(answers)
             })
         })
         .await?;
@@ -150,18 +151,23 @@ async fn commit(
     if brings_files {
         services.wake_fetches();
     }
+    if answers {
+        services.wake_lanes();
+    }
     tracing::debug!(received, "inbound messages committed");
     Ok(())
 }
 
+/// Stores one message of somebody else. Returns whether an answer to it was queued.
 async fn receive(
     tx: &mut Tx,
     lease: &Lease,
     key: &Arc<DataKey>,
     files: &Announcing,
-    clock: &Clock,
+    services: &Services,
     mut inbound: Inbound,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
+    let clock = services.clock();
     let now = clock.now();
     let book = Book {
         org: lease.org,
@@ -191,7 +197,7 @@ async fn receive(
     let (said, of) = (timer::Said::by(&inbound), (lease.org, lease.session));
     if matches!(inbound.content, Content::ChatTimer { .. }) {
         said.keep(tx, of, timed, None).await?;
-        return Ok(());
+        return Ok(false);
     }
     target::recognise(tx, key, chat, Some(writer), &mut inbound).await?;
     mentions::recognise(tx, key, lease.org, &mut inbound.context.mentions).await?;
@@ -209,7 +215,7 @@ async fn receive(
         ..message(lease, inbound, MessageId::new(clock), now)
     };
     let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
-        return Ok(());
+        return Ok(false);
     };
     said.keep(tx, of, timed, known).await?;
     let known = match message.group {
@@ -233,10 +239,10 @@ async fn receive(
     if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
         events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
     }
-    if message.group.is_none() {
-        opt_out::take(tx, key, writer, &message, clock).await?;
+    if message.group.is_some() {
+        return Ok(false);
     }
-    Ok(())
+    opt_out::take(tx, key, writer, &message, services).await
 }
 
 fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Message {

@@ -11,7 +11,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `calls`, `contacts`, [`events`], [`webhook`] | inbound messages and calls, their contacts, and their events |
-//! | [`people`], `plain` | contacts from a tenant's view; text as it is compared |
+//! | [`people`], [`opt_outs`], `plain` | contacts and opt-outs from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
@@ -44,6 +44,7 @@ pub mod limits;
 pub mod media;
 pub mod messages;
 pub mod model;
+pub mod opt_outs;
 pub mod organisations;
 mod outage;
 pub mod outbound;

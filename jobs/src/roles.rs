@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     host::{Host, claim, send},
     media::{fetch::Fetcher, retention},
+    messages::opt_out::queued,
     preview::job::{self as preview, Previewer, Previews},
     queue::{
         tokens::{self, Travels},
@@ -179,6 +180,8 @@ impl Running {
             .spawn(retention::run(services.clone(), self.stop.clone()));
         self.tasks
             .spawn(erase::run(services.clone(), self.stop.clone()));
+        self.tasks
+            .spawn(queued::run(services.clone(), self.stop.clone()));
     }
 
     /// Stops claiming, lets messages in flight finish, disconnects the sessions, and returns when all

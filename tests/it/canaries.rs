@@ -168,11 +168,14 @@ async fn all_that_is_kept(
     Ok(vec![("database", dump), ("log", log)])
 }
 
-/// Has the contact call, and the session reject the call with a text.
+/// Has the contact call, and the session reject the call with a text. Contacts who opt out would get the same text.
 async fn a_call_that_is_answered(world: &World, session: &str) -> Result<()> {
     let answer = json!({ "auto_reject": { "text": ANSWERED } });
     let path = format!("/v1/sessions/{session}");
     world.api.patch(&path, &answer).await?.into::<Value>(200)?;
+    let confirmed = json!({ "confirmation": ANSWERED });
+    let set = world.api.request(Method::PUT, "/v1/opt-out-settings");
+    Api::reply(set.json(&confirmed)).await?.into::<Value>(200)?;
     world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
     Ok(())
 }

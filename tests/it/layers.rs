@@ -111,7 +111,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 24] = [
+    const ASKED_FOR: [(&str, &str); 25] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -130,6 +130,10 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ("jobs/src/keys.rs", "whose a presented key is"),
         ("jobs/src/media/claims.rs", "claims of files to fetch"),
         ("jobs/src/media/retention.rs", "files past their time"),
+        (
+            "jobs/src/messages/opt_out/queued.rs",
+            "who opted out and has messages queued",
+        ),
         ("jobs/src/organisations.rs", "the operator's list"),
         ("jobs/src/preview/job.rs", "claims of previews to fetch"),
         (

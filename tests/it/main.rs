@@ -39,6 +39,7 @@ mod lists;
 mod media;
 mod neighbour;
 mod numbers;
+mod opt_outs;
 mod opting_out;
 mod outage;
 mod own_phone;

@@ -22,6 +22,7 @@ pub mod health;
 pub mod media;
 pub mod messages;
 pub mod numbers;
+pub mod opt_outs;
 pub mod organisations;
 pub mod qr;
 pub mod sessions;

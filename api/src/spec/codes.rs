@@ -104,6 +104,15 @@ const SEND: [Code; 49] = [
     Code::QueueFull,
 ];
 
+fn of_opt_outs(id: &str) -> &'static [Code] {
+    match id {
+        "list_opt_outs" => &[Code::InvalidPhone],
+        "create_opt_out" => &[Code::InvalidPhone, Code::InvalidId, Code::ContactNotFound],
+        "set_opt_out_settings" => &[Code::TextEmpty, Code::TextTooLong],
+        _ => &[],
+    }
+}
+
 fn own(id: &str) -> &'static [Code] {
     match id {
         "create_organisation" | "create_organisation_api_key" | "create_api_key" => {
@@ -124,6 +133,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::TextEmpty,
             Code::TextTooLong,
         ],
+        about if about.contains("opt_out") => of_opt_outs(about),
         "list_messages" => &[Code::InvalidClientRef, Code::InvalidPhone],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],

@@ -189,6 +189,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("MediaEvent", "type"),
                 ("SessionEvent", "type"),
                 ("ContactEvent", "type"),
+                ("OptOutEvent", "type"),
                 ("GroupUpdateEvent", "type"),
                 ("GroupParticipantsEvent", "type"),
                 ("CallEvent", "type"),
@@ -212,6 +213,12 @@ fn of_webhooks() -> Vec<Enumeration> {
             &[("GroupParticipantsEventBody", "action")],
         ),
         of("GroupRole", "", vec![], &[("GroupParticipant", "role")]),
+        of(
+            "OptOutSource",
+            "",
+            vec![],
+            &[("OptOut", "source"), ("OptOutEventBody", "source")],
+        ),
         of(
             "EndpointStatus",
             "Whether an endpoint gets deliveries.",

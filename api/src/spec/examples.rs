@@ -233,6 +233,15 @@ fn event(name: &str) -> Option<Value> {
         "ContactChange" => {
             Some(json!({ "name": "Ada Lovelace", "metadata": { "customer": "1815" } }))
         }
+        "OptOut" => Some(
+            json!({ "object": "opt_out", "contact_id": CONTACT_ID, "phone": CONTACT, "lid": "100000087654321",
+            "source": "word", "opted_out_at": AT }),
+        ),
+        "OptOutList" => Some(list(&of_schema("OptOut")?)),
+        "NewOptOut" => Some(json!({ "phone": CONTACT })),
+        "OptOutSettings" => Some(
+            json!({ "ambiguous_words": true, "confirmation": "You get no more messages. Write START to get them again." }),
+        ),
         "ContactAvatar" => Some(
             json!({ "object": "avatar", "contact_id": CONTACT_ID, "picture_id": "1764500000",
             "url": "https://pps.whatsapp.net/v/t61.24694-24/picture.jpg" }),
@@ -250,8 +259,10 @@ fn event(name: &str) -> Option<Value> {
         "SessionEvent" => (EventType::SessionConnected, ""),
         "SessionEventBody" => (EventType::SessionConnected, "/data"),
         "SessionShown" => (EventType::SessionConnected, "/data/session"),
-        "ContactEvent" => (EventType::ContactOptedOut, ""),
-        "ContactEventBody" => (EventType::ContactOptedOut, "/data"),
+        "ContactEvent" => (EventType::ContactUpdated, ""),
+        "ContactEventBody" => (EventType::ContactUpdated, "/data"),
+        "OptOutEvent" => (EventType::ContactOptedOut, ""),
+        "OptOutEventBody" => (EventType::ContactOptedOut, "/data"),
         "ContactShown" => (EventType::ContactUpdated, "/data/contact"),
         "GroupUpdateEvent" => (EventType::GroupUpdated, ""),
         "GroupUpdateEventBody" => (EventType::GroupUpdated, "/data"),
@@ -331,6 +342,8 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "check_number" => "NewNumberCheck",
         "normalise_phone_number" => "NewPhoneNumber",
         "change_contact" => "ContactChange",
+        "create_opt_out" => "NewOptOut",
+        "set_opt_out_settings" => "OptOutSettings",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

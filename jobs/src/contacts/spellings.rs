@@ -54,7 +54,7 @@ impl Book<'_> {
                     None => self.insert(tx, &names).await?,
                 };
                 store::contacts::forget_phone(tx, self.org, &mac).await?;
-                store::contacts::refuse_alike(tx, self.org, id, written.id).await?;
+                store::contacts::opt_outs::refuse_alike(tx, self.org, id, written.id).await?;
                 self.insert_spelling(tx, asked, id).await.map(Some)
             }
         }

@@ -14,13 +14,15 @@ use super::{
     SessionChange, calls,
     emit::{NewEvent, envelope},
     groups::{Changed, Members, of_members, of_setting},
-    of_contact, of_endpoint, of_file, of_merge, of_message, of_renamed, of_session, shown_person,
+    of_endpoint, of_file, of_merge, of_message, of_renamed, of_session,
+    opt_outs::of_change,
+    shown_person,
 };
 use crate::{
     error::Fault,
     media::View,
     model::{
-        MediaStatus, Message,
+        MediaStatus, Message, OptOutSource,
         client_data::ClientData,
         contact::Called,
         endpoint::Disabled,
@@ -108,8 +110,9 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
         EventType::SessionReplaced => ended("replaced"),
         EventType::SessionFailed => ended("outdated"),
         EventType::ContactOptedOut | EventType::ContactOptedIn => {
-            let place = (ids.org, ids.session);
-            Ok(of_contact(place, kind, ids.contact, &peer()?))
+            let place = (ids.org, Some(ids.session));
+            let what = (kind, OptOutSource::Word);
+            Ok(of_change(place, (ids.contact, &peer()?), what))
         }
         EventType::ContactUpdated => {
             let place = (ids.org, ids.session);

@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod emit;
 pub mod examples;
 pub(crate) mod groups;
+pub(crate) mod opt_outs;
 
 use passerelle_engine::{
     clock::Clock,
@@ -326,36 +327,6 @@ fn of_renamed(
         message: None,
         kind: EventType::ContactUpdated,
         data: json!({ "contact": shown_person(id, names, called) }),
-    }
-}
-
-/// Writes the event of a contact's opt-out or opt-in, with both names that WhatsApp knows the contact
-/// by.
-pub(crate) async fn contact(
-    tx: &mut Tx,
-    key: &DataKey,
-    id: ContactId,
-    said: &Message,
-    kind: EventType,
-    clock: &Clock,
-) -> Result<(), Fault> {
-    let event = of_contact((said.org, said.session), kind, id, &said.peer);
-    emit(tx, key, event, clock).await?;
-    Ok(())
-}
-
-fn of_contact(
-    (org, session): (OrgId, SessionId),
-    kind: EventType,
-    id: ContactId,
-    names: &Peer,
-) -> NewEvent {
-    NewEvent {
-        org,
-        session: Some(session),
-        message: None,
-        kind,
-        data: json!({ "contact": shown_contact(id, names) }),
     }
 }
 

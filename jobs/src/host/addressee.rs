@@ -23,7 +23,7 @@ use crate::{
         outcome::{Claimed, Outcome},
     },
     messages::{self, opt_out},
-    model::{Message, number::NumberStatus},
+    model::{Message, OptOutCheck, number::NumberStatus},
     outage,
     services::Services,
     sessions::number_checks,
@@ -162,7 +162,7 @@ pub(super) enum Next {
 impl LookUp<'_> {
     /// Addresses the message to its recipient's own number, as far as that is known.
     pub(super) async fn begin(&self, claimed: &mut Claimed) -> Result<Next, Fault> {
-        if claimed.opted_out {
+        if claimed.opt_out == OptOutCheck::OptedOut {
             return Ok(Next::Ready(Err(opted_out())));
         }
         let message = &mut claimed.message;
@@ -186,7 +186,7 @@ impl LookUp<'_> {
                 })
             }
         };
-        self.address(message, answer).await.map(Next::Ready)
+        self.address(claimed, answer).await.map(Next::Ready)
     }
 
     /// Learns WhatsApp's answer about the number, and addresses the message. Returns its outcome if it is not to be sent.
@@ -201,7 +201,7 @@ impl LookUp<'_> {
             found,
             is_new: true,
         };
-        self.address(&mut claimed.message, Some(answer)).await
+        self.address(claimed, Some(answer)).await
     }
 
     /// Returns what WhatsApp said of the number within the last day.
@@ -216,9 +216,10 @@ impl LookUp<'_> {
     /// Addresses the message to the contact's own number.
     async fn address(
         &self,
-        message: &mut Message,
+        claimed: &mut Claimed,
         answer: Option<Answer>,
     ) -> Result<Result<(), Outcome>, Fault> {
+        let message = &mut claimed.message;
         let is_on_whatsapp = answer
             .as_ref()
             .is_none_or(|answer| answer.found.on_whatsapp());
@@ -229,7 +230,7 @@ impl LookUp<'_> {
         (message.peer, message.contact) = (known.peer, known.contact);
         Ok(if !is_on_whatsapp {
             Err(Outcome::Failed(NOT_ON_WHATSAPP.to_owned()))
-        } else if known.opted_out {
+        } else if known.opted_out && claimed.opt_out != OptOutCheck::ConfirmsOptOut {
             Err(opted_out())
         } else {
             Ok(())
@@ -281,7 +282,8 @@ impl LookUp<'_> {
                     None => (message.peer.clone(), message.contact),
                 };
                 let mac = contacts::mac(&key, &peer);
-                let opted_out = store::contacts::is_opted_out(tx.conn(), org, &mac).await?;
+                let opted_out =
+                    store::contacts::opt_outs::is_opted_out(tx.conn(), org, &mac).await?;
                 let addressed = Message {
                     peer,
                     contact,

@@ -25,7 +25,7 @@ use crate::{
         self, target,
         unreadable::{self, Named},
     },
-    model::{Message, Status, Uncertain, millis, report_unreadable, until},
+    model::{Message, OptOutCheck, Status, Uncertain, millis, report_unreadable, until},
     outage,
     queue::job_result::{Done, JobResult, NotDone, OrNotDone as _},
     services::Services,
@@ -65,8 +65,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Claimed {
     pub(crate) message: Message,
     pub(crate) resends: i64,
-    /// The recipient opted out after the message was accepted.
-    pub(crate) opted_out: bool,
+    /// Whether the recipient opted out after the message was accepted.
+    pub(crate) opt_out: OptOutCheck,
     /// What has to be done before it can be sent.
     pub(crate) addressing: Addressing,
 }
@@ -98,13 +98,13 @@ async fn try_load(services: &Services, job: &SendMessage) -> Result<Option<Claim
     drop(conn);
     claimed
         .map(|(stored, known)| {
-            let (resends, opted_out) = (stored.resends, known.opted_out);
+            let (resends, opt_out) = (stored.resends, known.opt_out);
             let message = messages::sealed::open(&key, stored)?;
             Ok(Claimed {
                 addressing: Addressing::of(&key, &message, known)?,
                 message,
                 resends,
-                opted_out,
+                opt_out,
             })
         })
         .transpose()

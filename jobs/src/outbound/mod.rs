@@ -263,7 +263,8 @@ impl Draft {
         if !store::lanes::exists(tx, org, session).await? {
             return Ok(AcceptError::NoSession);
         }
-        let opted_out = store::contacts::is_opted_out(tx.conn(), org, &self.to.to_mac).await?;
+        let opted_out =
+            store::contacts::opt_outs::is_opted_out(tx.conn(), org, &self.to.to_mac).await?;
         Ok(if opted_out {
             AcceptError::OptedOut
         } else {

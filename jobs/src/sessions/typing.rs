@@ -66,7 +66,7 @@ pub async fn show(
     let (to, to_mac) = found.ok_or(TypingError::NoContact)?;
     let opted_out = {
         let mut conn = services.store().read(org).await?;
-        store::contacts::is_opted_out(&mut conn, org, &to_mac).await?
+        store::contacts::opt_outs::is_opted_out(&mut conn, org, &to_mac).await?
     };
     if opted_out {
         return Err(TypingError::OptedOut);

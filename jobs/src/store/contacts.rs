@@ -15,6 +15,7 @@ use super::{
 
 pub(crate) mod known;
 pub(crate) mod mentioned;
+pub(crate) mod opt_outs;
 pub(crate) mod people;
 
 /// A phone or a LID of a contact: its look-up form and its sealed form.
@@ -283,7 +284,7 @@ async fn unite(
     const LAST_INBOUND: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2";
     lock(tx, org, one, other).await?;
-    refuse_alike(tx, org, one, other).await?;
+    opt_outs::refuse_alike(tx, org, one, other).await?;
     chat_timers::merge(tx, org, one, other).await?;
     for sql in [LAST_INBOUND].iter().chain(leading) {
         sqlx::query(*sql)
@@ -355,26 +356,6 @@ pub(crate) async fn forget_phone(
     .await
 }
 
-/// If one of the two has opted out, opts out both, with every spelling of their phones.
-pub(crate) async fn refuse_alike(
-    tx: &mut Tx,
-    org: OrgId,
-    one: ContactId,
-    other: ContactId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE contact SET opted_out_at = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)) \
-         WHERE org_id = $1 AND id IN (\
-         SELECT id FROM contact WHERE id IN ($2, $3) UNION ALL SELECT id FROM contact WHERE merged_into IN ($2, $3)) AND opted_out_at IS NULL",
-    )
-    .bind(org.to_string())
-    .bind(one.to_string())
-    .bind(other.to_string())
-    .execute(tx.conn())
-    .await
-    .map(drop)
-}
-
 /// Inserts a contact. `canonical_at` is when WhatsApp named the phone as the contact's own.
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -398,53 +379,4 @@ pub(crate) async fn insert(
     .bind(canonical_at)
     .run(tx)
     .await
-}
-
-/// Opts the contact out, with every spelling of its phone. Returns whether that is new.
-pub(crate) async fn opt_out(
-    tx: &mut Tx,
-    org: OrgId,
-    id: ContactId,
-    now: Millis,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query(
-        "UPDATE contact SET opted_out_at = $3 WHERE org_id = $1 AND id IN (\
-         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NULL",
-    )
-    .bind(org.to_string())
-    .bind(id.to_string())
-    .bind(now)
-    .execute(tx.conn())
-    .await
-    .map(|done| done.rows_affected() > 0)
-}
-
-/// Opts the contact in, with every spelling of its phone. Returns whether that is new.
-pub(crate) async fn opt_in(tx: &mut Tx, org: OrgId, id: ContactId) -> Result<bool, sqlx::Error> {
-    sqlx::query(
-        "UPDATE contact SET opted_out_at = NULL WHERE org_id = $1 AND id IN (\
-         SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) AND opted_out_at IS NOT NULL",
-    )
-    .bind(org.to_string())
-    .bind(id.to_string())
-    .execute(tx.conn())
-    .await
-    .map(|done| done.rows_affected() > 0)
-}
-
-/// Returns whether the owner of this phone or LID has opted out.
-pub(crate) async fn is_opted_out(
-    conn: &mut AnyConnection,
-    org: OrgId,
-    to_mac: &[u8; 32],
-) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query(
-        "SELECT c.id FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
-         WHERE c.org_id = $1 AND (c.phone_mac = $2 OR c.lid_mac = $2) AND m.opted_out_at IS NOT NULL",
-    )
-    .bind(org.to_string())
-    .bind(to_mac.to_vec())
-    .fetch_optional(conn)
-    .await?;
-    Ok(found.is_some())
 }

@@ -5,7 +5,7 @@ use passerelle_engine::{
     ids::{MessageId, OrgId, SessionId},
     store::{Dialect, Tx},
 };
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row::Run as _;
 
@@ -59,14 +59,33 @@ pub(crate) async fn enter(
     .bind(new.now)
     .fetch_optional(tx.conn())
     .await?;
-    row.map(|row| {
-        Ok(Place {
-            seq: row.try_get("last_seq")?,
-            position: row.try_get("position")?,
-            next_at: row.try_get("next_at")?,
-        })
+    row.as_ref().map(place).transpose()
+}
+
+/// Takes the next place in the lane, whatever waits there and whoever the message is for, and lets a lane that rests go on.
+/// Returns `None` if there is no such session.
+pub(crate) async fn append(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+) -> Result<Option<Place>, sqlx::Error> {
+    let row = sqlx::query(
+        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, next_at = coalesce(resume_at, next_at) \
+         WHERE org_id = $1 AND session_id = $2 RETURNING last_seq, pending - 1 AS position, next_at",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .fetch_optional(tx.conn())
+    .await?;
+    row.as_ref().map(place).transpose()
+}
+
+fn place(row: &AnyRow) -> Result<Place, sqlx::Error> {
+    Ok(Place {
+        seq: row.try_get("last_seq")?,
+        position: row.try_get("position")?,
+        next_at: row.try_get("next_at")?,
     })
-    .transpose()
 }
 
 /// Lets a lane that rests go on at this time, if that is earlier: one of its messages may go then.

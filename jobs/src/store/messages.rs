@@ -11,7 +11,7 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Direction, Priority, Source, Status};
+use crate::model::{Direction, OptOutCheck, Priority, Source, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -313,7 +313,7 @@ pub(crate) async fn claimed(
          (SELECT max(m.opted_out_at) FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
          WHERE c.org_id = $1 AND (c.phone_mac = s.to_mac OR c.lid_mac = s.to_mac))) AS opted_out_at FROM (SELECT ",
         columns!(),
-        ", to_mac FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending') s \
+        ", to_mac, confirms_opt_out FROM message WHERE org_id = $1 AND id = $2 AND status = 'sending') s \
          LEFT JOIN contact k ON k.id = s.contact_id",
     ))
     .bind(org.to_string())
@@ -326,7 +326,7 @@ pub(crate) async fn claimed(
 
 /// The contact that a claimed message goes to.
 pub(crate) struct Addressee {
-    pub(crate) opted_out: bool,
+    pub(crate) opt_out: OptOutCheck,
     /// Whether WhatsApp named the contact's phone as its own.
     pub(crate) is_canonical: bool,
     /// The message goes to the contact's phone, not to another one that it was accepted for.
@@ -340,8 +340,14 @@ impl FromRow<'_, AnyRow> for Addressee {
         let (phone, to): (Option<Vec<u8>>, Option<Vec<u8>>) =
             (row.try_get("phone_mac")?, row.try_get("to_mac")?);
         let at = |column| row.try_get::<Option<Millis>, _>(column);
+        let confirms: Option<i64> = row.try_get("confirms_opt_out")?;
+        let opt_out = match (confirms, at("opted_out_at")?) {
+            (Some(_), _) => OptOutCheck::ConfirmsOptOut,
+            (None, Some(_)) => OptOutCheck::OptedOut,
+            (None, None) => OptOutCheck::Passed,
+        };
         Ok(Self {
-            opted_out: at("opted_out_at")?.is_some(),
+            opt_out,
             is_canonical: at("canonical_at")?.is_some(),
             is_addressed: phone == to,
             phone_sealed: row.try_get("phone_sealed")?,

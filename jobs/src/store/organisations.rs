@@ -75,6 +75,32 @@ pub(crate) async fn set_suspended(
     query.run(tx).await
 }
 
+/// Returns what the organisation does about opt-outs, sealed; `None` means the defaults.
+pub(crate) async fn opt_out_settings(
+    conn: &mut AnyConnection,
+    org: OrgId,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    let sealed: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("SELECT opt_out_sealed FROM organisation WHERE id = $1")
+            .bind(org.to_string())
+            .fetch_optional(conn)
+            .await?;
+    Ok(sealed.flatten())
+}
+
+/// Stores what the organisation does about opt-outs.
+pub(crate) async fn set_opt_out_settings(
+    tx: &mut Tx,
+    org: OrgId,
+    sealed: &[u8],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE organisation SET opt_out_sealed = $2 WHERE id = $1")
+        .bind(org.to_string())
+        .bind(sealed)
+        .run(tx)
+        .await
+}
+
 /// Sets how long the organisation's files are kept; `None` means as long as the gateway's own setting.
 /// Returns false if there is no such organisation.
 pub(crate) async fn keep_media(

@@ -5,7 +5,7 @@ use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    contacts::{known, people},
+    contacts::{known, opt_outs, people},
     system::{self, preview_claims},
 };
 
@@ -63,6 +63,34 @@ async fn contacts_are_listed_along_what_the_filter_names() {
         (
             people::BY_NAME,
             "SEARCH w USING COVERING INDEX sqlite_autoindex_contact_word_1 (org_id=? AND word_mac=? AND contact_id<?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn opt_outs_are_listed_and_ended_along_those_alone() {
+    for (statement, index) in [
+        (
+            opt_outs::ALL,
+            "SEARCH c USING INDEX contact_opted_out (org_id=? AND id<?)",
+        ),
+        (
+            opt_outs::BY_PHONE,
+            "SEARCH s USING INDEX contact_phone (org_id=? AND phone_mac=?)",
+        ),
+        (
+            opt_outs::BY_CONTACT,
+            "SEARCH c USING INDEX sqlite_autoindex_contact_1 (id=?)",
+        ),
+        (
+            system::opt_outs::DUE,
+            "SEARCH contact USING INDEX contact_dequeue (dequeue_since>?)",
+        ),
+        (
+            opt_outs::QUEUED,
+            "SEARCH message USING INDEX message_of_contact (org_id=? AND contact_id=? AND id>?)",
         ),
     ] {
         walks(statement, index).await;

@@ -11,6 +11,7 @@ pub(crate) mod followed;
 pub(crate) mod hosts;
 pub(crate) mod media_claims;
 pub(crate) mod numbers;
+pub(crate) mod opt_outs;
 pub(crate) mod preview_claims;
 pub(crate) mod request_budgets;
 pub(crate) mod settlements;

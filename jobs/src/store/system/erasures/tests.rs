@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::{organisations, sessions, settings::MediaSettings, store::contacts, testing};
+use crate::{
+    model::OptOutSource, organisations, sessions, settings::MediaSettings, store::contacts, testing,
+};
 
 const MESSAGE: &str = "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, \
      peer_sealed, content_sealed, resends, created_at, contact_id) \
@@ -97,7 +99,10 @@ async fn a_contact_that_another_session_meets_at_this_instant_stays() {
                         met.send(found.len()).unwrap();
                         goes.await.unwrap();
                         match then {
-                            Then::OptsOut => contacts::opt_out(tx, org, contact, 1).await,
+                            Then::OptsOut => {
+                                let by = OptOutSource::Word;
+                                contacts::opt_outs::opt_out(tx, org, contact, by, 1).await
+                            }
                             Then::Writes(id, session) => {
                                 message(tx, (org, session), (id, contact)).await?;
                                 Ok(true)

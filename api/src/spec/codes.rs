@@ -113,6 +113,23 @@ fn of_opt_outs(id: &str) -> &'static [Code] {
     }
 }
 
+const UPLOAD: [Code; 14] = [
+    Code::InvalidMimeType,
+    Code::MediaEmpty,
+    Code::MediaTooLarge,
+    Code::MediaTypeNotSupported,
+    Code::MediaMixed,
+    Code::TranscodingUnavailable,
+    Code::TranscodingLimit,
+    Code::MediaDamaged,
+    Code::MediaTooLong,
+    Code::MediaDimensions,
+    Code::StorageFull,
+    Code::MediaQuotaReached,
+    Code::DecodingUnavailable,
+    Code::ShuttingDown,
+];
+
 fn own(id: &str) -> &'static [Code] {
     match id {
         "create_organisation" | "create_organisation_api_key" | "create_api_key" => {
@@ -170,22 +187,7 @@ fn own(id: &str) -> &'static [Code] {
             Code::PairingCodeLimit,
         ],
         sent if sent.starts_with("send_") => &SEND,
-        "upload_media" | "stream_media" => &[
-            Code::InvalidMimeType,
-            Code::MediaEmpty,
-            Code::MediaTooLarge,
-            Code::MediaTypeNotSupported,
-            Code::MediaMixed,
-            Code::TranscodingUnavailable,
-            Code::TranscodingLimit,
-            Code::MediaDamaged,
-            Code::MediaTooLong,
-            Code::MediaDimensions,
-            Code::StorageFull,
-            Code::MediaQuotaReached,
-            Code::DecodingUnavailable,
-            Code::ShuttingDown,
-        ],
+        "upload_media" | "stream_media" => &UPLOAD,
         "read_media_content" | "open_media_link" => &[
             Code::MediaPending,
             Code::MediaUnavailable,

@@ -159,15 +159,6 @@ mod tests {
         }
     }
 
-    fn changed(message: &Message, send_at: Option<Option<Millis>>) -> (Millis, Millis, Priority) {
-        let change = Change {
-            send_at,
-            priority: None,
-        };
-        let when = when(message, change, 2 * HOUR);
-        (when.send_at, when.expires_at, when.priority)
-    }
-
     #[test]
     fn a_message_lives_as_long_after_its_new_time_as_after_its_old_one() {
         let at_once = message(None, 25 * HOUR);
@@ -179,8 +170,13 @@ mod tests {
             (&later, Some(None), (0, 26 * HOUR)),
             (&later, None, (10 * HOUR, 34 * HOUR)),
         ] {
-            let (at, expires, priority) = changed(message, send_at);
-            assert_eq!((at, expires, priority), (want.0, want.1, Priority::Low));
+            let change = Change {
+                send_at,
+                priority: None,
+            };
+            let when = when(message, change, 2 * HOUR);
+            assert_eq!((when.send_at, when.expires_at), want);
+            assert_eq!(when.priority, Priority::Low);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A PostgreSQL server for one test, which can be stopped and started again.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use sqlx::{Connection as _, PgConnection};
 use std::{
     fs::File,
@@ -107,9 +107,13 @@ impl Postgres {
 
     async fn answers(&mut self) -> Result<()> {
         let (url, server) = (self.url(), &mut self.server);
+        let log = self.folder.path().join("server.log");
         soon("PostgreSQL answers", async || {
             let ended: Option<ExitStatus> = server.try_wait()?;
-            ensure!(ended.is_none(), "PostgreSQL ended: {ended:?}");
+            if let Some(status) = ended {
+                let log = std::fs::read_to_string(&log)?;
+                bail!("PostgreSQL ended with {status}; its log:\n{log}");
+            }
             Ok(PgConnection::connect(&url).await.ok().map(drop))
         })
         .await

@@ -1,30 +1,46 @@
 //! Ports for servers that start again on the same one.
 //!
 //! The kernel gives out ports from 32,768 on, to listeners that ask for any and to every connection. One of those
-//! may be somebody else's when a server that was down comes back. It gives out none of these.
+//! may be somebody else's when a server that was down comes back. It gives out none of these, and a lock keeps other
+//! tests away from them, until the process that took it has ended.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
+use rustix::fs::{FlockOperation, flock};
 use std::{
+    fs::File,
     net::{Ipv4Addr, TcpListener},
-    sync::atomic::{AtomicU32, Ordering},
+    path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 22_000;
-/// So many servers of a process are beside each other, and apart from those of the next process.
-const OF_A_PROCESS: u32 = 8;
+/// The processes of tests begin to look this far apart.
+const APART: u32 = 61;
 
-static TAKEN: AtomicU32 = AtomicU32::new(0);
+/// The locks of this process.
+static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Returns a port of 127.0.0.1 that is free and stays so.
 pub fn free() -> Result<u16> {
-    let start = std::process::id().wrapping_mul(OF_A_PROCESS);
-    for _ in 0..COUNT {
-        let place = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + place % COUNT)?;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port is free")
+    let folder = std::env::temp_dir().join("passerelle-ports");
+    std::fs::create_dir_all(&folder)?;
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = std::process::id().wrapping_mul(APART);
+    let ports = (0..COUNT).map(|place| FIRST + start.wrapping_add(place) % COUNT);
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    let (port, lock) = ports
+        .find_map(|port| Some((port, locked(&folder, port)?)))
+        .context("no port is free")?;
+    taken.push(lock);
+    Ok(port)
+}
+
+/// Locks the port; returns `None` if somebody has it.
+fn locked(folder: &Path, port: u16) -> Option<File> {
+    let name = folder.join(port.to_string());
+    let file = File::options().append(true).create(true).open(name).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+    Some(file)
 }

@@ -172,7 +172,7 @@ impl Api {
     /// Makes a client of the gateway at `base`.
     pub fn new(base: Base, key: impl Into<String>) -> Result<Self> {
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(40))
+            .timeout(Duration::from_secs(100))
             .no_proxy()
             .build()?;
         Ok(Self {

@@ -44,10 +44,13 @@ impl Tmpfs {
             .open(&file)?;
         loop {
             let more = self.free()?.saturating_sub(left);
+            if more == 0 {
+                return Ok(file);
+            }
             let before = made.metadata()?.len();
             match rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), before, more) {
-                Err(rustix::io::Errno::NOSPC) if more > 0 => {}
-                done => return Ok(done.map(|()| file)?),
+                Err(rustix::io::Errno::NOSPC) => {}
+                done => done?,
             }
         }
     }

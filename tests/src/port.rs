@@ -23,7 +23,9 @@ static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Returns a port of 127.0.0.1 that is free and stays so.
 pub fn free() -> Result<u16> {
-    let folder = std::env::temp_dir().join("passerelle-ports");
+    // Another user could not open the files.
+    let user = rustix::process::getuid().as_raw();
+    let folder = std::env::temp_dir().join(format!("passerelle-ports-{user}"));
     std::fs::create_dir_all(&folder)?;
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let start = std::process::id().wrapping_mul(APART);

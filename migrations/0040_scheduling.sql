@@ -6,6 +6,6 @@ DROP INDEX message_lane;
 CREATE INDEX message_lane ON message (session_id, priority DESC, seq, send_at) WHERE status = 'queued';
 CREATE INDEX message_send_at ON message (session_id, send_at) WHERE status = 'queued';
 
--- While a lane has scheduled messages only, it rests: `next_at` is when the first of them may go, and this is what
--- `next_at` was before. Null: the lane does not rest.
-ALTER TABLE lane ADD COLUMN resume_at bigint;
+-- 1: the lane rests, because it has scheduled messages only. `next_at` is when the first of them may go. If another message
+-- may go earlier, it goes on at `paced_until`.
+ALTER TABLE lane ADD COLUMN rests bigint NOT NULL DEFAULT 0;

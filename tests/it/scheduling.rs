@@ -20,6 +20,7 @@ mod stores {
         of_messages_that_may_go_the_highest_priority_goes_first,
         a_queued_message_can_be_moved_and_a_sent_one_not,
         a_canceled_message_no_longer_holds_its_lane_at_rest,
+        a_message_in_flight_is_before_the_next_one,
         times_that_cannot_be_are_refused,
     );
 }
@@ -201,6 +202,30 @@ async fn a_canceled_message_no_longer_holds_its_lane_at_rest(backing: Backing) -
         .into(200)?;
     let next = story.accepted(BOB, "next", json!({})).await?;
     story.sent(&[&next]).await?;
+    story.world.finish().await
+}
+
+async fn a_message_in_flight_is_before_the_next_one(backing: Backing) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let api = &story.world.api;
+    let slow =
+        json!({ "phone": NUMBER, "on": "ack", "do": "delay", "delay_ms": 3_000, "times": 1 });
+    story.world.simulator.fault(&slow).await?;
+    let first = story.accepted(BOB, "first", json!({})).await?;
+    api.message_at(first["id"].as_str().context("an id")?, "sending")
+        .await?;
+    let tomorrow = api.in_seconds(86_400).await?;
+    let later = story
+        .accepted(EVE, "later", json!({ "send_at": tomorrow }))
+        .await?;
+    let next = story.accepted(BOB, "next", json!({})).await?;
+    assert_eq!(next["queue"]["position"], 1);
+    let later = later["id"].as_str().context("an id")?;
+    let _canceled: Value = api
+        .act(&format!("/v1/messages/{later}/cancel"))
+        .await?
+        .into(200)?;
+    story.sent(&[&first, &next]).await?;
     story.world.finish().await
 }
 

@@ -41,15 +41,15 @@ pub(crate) async fn enter(
 ) -> Result<Option<Place>, sqlx::Error> {
     let row = sqlx::query(
         "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, \
-         resume_at = CASE WHEN pending = 0 AND $5 > next_at THEN coalesce(resume_at, next_at) ELSE resume_at END, \
-         next_at = CASE WHEN pending = 0 AND $5 > next_at THEN $5 WHEN resume_at IS NULL OR next_at <= $5 THEN next_at \
-         WHEN resume_at > $5 THEN resume_at ELSE $5 END \
+         rests = CASE WHEN pending = 0 AND $5 > next_at THEN 1 ELSE rests END, \
+         next_at = CASE WHEN pending = 0 AND $5 > next_at THEN $5 WHEN rests = 0 OR next_at <= $5 THEN next_at \
+         WHEN paced_until > $5 THEN paced_until ELSE $5 END \
          WHERE org_id = $1 AND session_id = $2 AND pending < $3 AND NOT EXISTS \
          (SELECT 1 FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
          WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4) AND m.opted_out_at IS NOT NULL) \
          RETURNING last_seq, next_at, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
          THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at <= CASE WHEN $5 > $6 THEN $5 ELSE $6 END) \
-         ELSE pending - 1 END AS position",
+         + CASE WHEN running_id IS NULL THEN 0 ELSE 1 END ELSE pending - 1 END AS position",
     )
     .bind(org.to_string())
     .bind(session.to_string())
@@ -70,7 +70,8 @@ pub(crate) async fn append(
     session: SessionId,
 ) -> Result<Option<Place>, sqlx::Error> {
     let row = sqlx::query(
-        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, next_at = coalesce(resume_at, next_at) \
+        "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, \
+         next_at = CASE WHEN rests = 0 THEN next_at ELSE paced_until END \
          WHERE org_id = $1 AND session_id = $2 RETURNING last_seq, pending - 1 AS position, next_at",
     )
     .bind(org.to_string())
@@ -96,8 +97,8 @@ pub(crate) async fn resume(
     at: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE lane SET next_at = CASE WHEN resume_at > $3 THEN resume_at ELSE $3 END \
-         WHERE org_id = $1 AND session_id = $2 AND resume_at IS NOT NULL AND next_at > $3",
+        "UPDATE lane SET next_at = CASE WHEN paced_until > $3 THEN paced_until ELSE $3 END \
+         WHERE org_id = $1 AND session_id = $2 AND rests = 1 AND next_at > $3",
     )
     .bind(org.to_string())
     .bind(session.to_string())

@@ -242,7 +242,7 @@ pub(crate) async fn rest(
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE lane SET resume_at = coalesce(lane.resume_at, lane.next_at), next_at = CAST(resting.value ->> 1 AS bigint) FROM",
+        "UPDATE lane SET rests = 1, next_at = CAST(resting.value ->> 1 AS bigint) FROM",
         "resting WHERE lane.session_id = resting.value ->> 0"
     );
     sqlx::query(sql)
@@ -256,7 +256,7 @@ pub(crate) async fn rest(
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
-        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), resume_at = NULL, running_id = \
+        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), rests = 0, running_id = \
          (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND +m.send_at <= $2 \
          ORDER BY m.priority DESC, m.seq LIMIT 1) FROM",
         "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"

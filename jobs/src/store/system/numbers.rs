@@ -126,7 +126,7 @@ pub(crate) async fn put_off(
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE lane SET next_at = CAST(later.value ->> 1 AS bigint), resume_at = NULL FROM",
+        "UPDATE lane SET next_at = CAST(later.value ->> 1 AS bigint), rests = 0 FROM",
         "later WHERE lane.session_id = later.value ->> 0 AND lane.next_at < CAST(later.value ->> 1 AS bigint)"
     );
     sqlx::query(sql)

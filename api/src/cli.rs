@@ -194,6 +194,9 @@ pub struct Gateway {
         value_name = "CIDR"
     )]
     pub egress_allow: Vec<IpNet>,
+    /// How careful the gateway is with a number: default or strict [default: default]
+    #[arg(long, env = "PASSERELLE_SAFETY", value_name = "PRESET")]
+    pub safety: Option<String>,
     /// Minimum time between two messages of a number, in milliseconds; at least 1000
     #[arg(
         long,

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use passerelle_jobs::{
     Address, AddressError, Connects, KekRing, ServerAddress, Settings,
     redis_server::{RedisError, RedisServer},
-    safety::pace::Pace,
+    safety::{pace::Pace, preset::Preset},
     settings::{MediaSettings, PREVIEW_AGENT},
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -51,6 +51,9 @@ pub enum ConfigError {
     /// The gaps contradict each other.
     #[error("--gap-floor-ms, --gap-ceiling-ms, --typing-ms: {0}")]
     Pace(#[from] passerelle_jobs::safety::pace::PaceError),
+    /// There is no such preset, or this build does not accept it.
+    #[error("--safety (PASSERELLE_SAFETY): one of {}", Preset::ACCEPTED.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Safety,
     /// The wait is out of range.
     #[error("--ack-timeout-ms: must be between {} and {}", ACK_TIMEOUT_MIN.as_millis(), ACK_TIMEOUT_MAX.as_millis())]
     AckTimeout,
@@ -182,6 +185,7 @@ impl Config {
                 egress_name: Arc::from(egress_name.ok_or(ConfigError::Egress)?),
                 redis: redis(flags)?,
                 pace,
+                preset: preset(flags.safety.as_deref())?,
                 ack_timeout: ack_timeout(flags.ack_timeout_ms)?,
                 message_ttl: MESSAGE_TTL,
                 lane_limit: flags.lane_limit,
@@ -206,6 +210,16 @@ impl Config {
     }
 }
 
+fn preset(given: Option<&str>) -> Result<Preset, ConfigError> {
+    let Some(given) = given else {
+        return Ok(Preset::of_build());
+    };
+    let preset = given.parse().ok();
+    preset
+        .filter(|preset| Preset::ACCEPTED.contains(preset))
+        .ok_or(ConfigError::Safety)
+}
+
 /// Returns settings for commands that run no sessions.
 pub fn at_rest() -> Settings {
     Settings {
@@ -213,6 +227,7 @@ pub fn at_rest() -> Settings {
         egress_name: Arc::from("admin"),
         redis: None,
         pace: Pace::default(),
+        preset: Preset::of_build(),
         ack_timeout: ACK_TIMEOUT_MIN,
         message_ttl: MESSAGE_TTL,
         lane_limit: 1,

@@ -219,7 +219,11 @@ async fn receive(
     };
     said.keep(tx, of, timed, known).await?;
     let known = match message.group {
-        None => store::contacts::people::touch(tx, lease.org, writer.id, now).await?,
+        None => {
+            let wrote_at = message.sent_at.unwrap_or(now).min(now);
+            store::acquaintances::heard(tx, lease.org, lease.session, writer.id, wrote_at).await?;
+            store::contacts::people::touch(tx, lease.org, writer.id, now).await?
+        }
         Some(_) => store::contacts::people::names(tx, lease.org, writer.id).await?,
     };
     let heard = match known {

@@ -8,7 +8,7 @@ use crate::{
     media::{confined::Confinement, error::IngestError, film::ffmpeg::Ffmpeg, objects::Objects},
     model::millis,
     redis_server::RedisServer,
-    safety::pace::Pace,
+    safety::{pace::Pace, preset::Preset},
     state::decoding,
     webhook::{guard::Egress, schedule::Schedule},
 };
@@ -33,6 +33,8 @@ pub struct Settings {
     pub redis: Option<RedisServer>,
     /// The gap between two messages of a number.
     pub pace: Pace,
+    /// How careful the gateway is with a number.
+    pub preset: Preset,
     /// How long WhatsApp's server may take to acknowledge a message.
     pub ack_timeout: Duration,
     /// How long a message may wait in its lane if the caller does not say.

@@ -12,7 +12,7 @@ use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use crate::{
-    safety::pace::Pace,
+    safety::{pace::Pace, preset::Preset},
     services::Services,
     settings::{MediaSettings, PREVIEW_AGENT, Settings},
     webhook::{guard::Egress, schedule::Schedule},
@@ -36,6 +36,7 @@ pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
         egress_name: "test".into(),
         redis: None,
         pace: Pace::default(),
+        preset: Preset::Sandbox,
         ack_timeout: Duration::from_secs(20),
         message_ttl: Duration::from_hours(24),
         lane_limit: 10,

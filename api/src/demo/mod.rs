@@ -86,6 +86,7 @@ fn gateway(listen: SocketAddr) -> Gateway {
         decoding_memory: None,
         public_url: None,
         egress_allow: Vec::new(),
+        safety: None,
         gap_floor_ms: GAP_FLOOR_MS,
         gap_ceiling_ms: GAP_CEILING_MS,
         typing_ms: None,

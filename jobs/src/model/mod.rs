@@ -21,6 +21,7 @@ macro_rules! words {
 }
 
 mod auto_reject;
+mod class;
 pub mod client_data;
 pub mod contact;
 pub mod delivery;
@@ -44,6 +45,7 @@ pub mod token;
 mod unreadable;
 
 pub use auto_reject::AutoReject;
+pub use class::Class;
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Source, Status};

@@ -2,3 +2,4 @@
 
 pub mod pace;
 pub mod pairing;
+pub mod preset;

@@ -1,6 +1,7 @@
 //! All product SQL, one page per table. Every function here takes an `OrgId`, except the few in
 //! [`system`] that serve every tenant at once.
 
+pub(crate) mod acquaintances;
 pub(crate) mod chat_timers;
 pub(crate) mod commands;
 pub(crate) mod contacts;

@@ -55,6 +55,17 @@ pub(super) fn word<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Er
         .map_err(|_| unreadable(column, "not a value that this version knows"))
 }
 
+/// Reads a JSON value; null is the default.
+pub(super) fn json_or_default<T: serde::de::DeserializeOwned + Default>(
+    json: Option<&str>,
+    column: &str,
+) -> Result<T, sqlx::Error> {
+    json.map_or_else(
+        || Ok(T::default()),
+        |json| serde_json::from_str(json).map_err(|error| unreadable(column, error)),
+    )
+}
+
 /// Reads each row with `read`. Leaves out a row of `table` that cannot be read, so that it does not hold up
 /// those of others.
 pub(super) fn each<T>(

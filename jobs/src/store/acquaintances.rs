@@ -1,0 +1,75 @@
+//! What a number knows of the people it writes to.
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{ContactId, OrgId, SessionId},
+    store::Tx,
+};
+use sqlx::{AnyConnection, Row as _};
+
+use super::row::{self, Run as _};
+
+/// What a session's number knows of a contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Acquaintance {
+    /// The contact's last message to the number.
+    pub(crate) last_inbound_at: Option<Millis>,
+    /// The contact is one of the first people that the number wrote to.
+    pub(crate) is_trial: bool,
+    /// When messages went out that the contact has not answered, oldest first.
+    pub(crate) unanswered: Vec<Millis>,
+}
+
+/// Returns what the session's number knows of a contact; `None` if they never wrote to each other, or the session was
+/// never linked.
+pub(crate) async fn read(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    session: SessionId,
+    contact: ContactId,
+) -> Result<Option<Acquaintance>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT a.last_inbound_at, a.trial, a.unanswered FROM lane l JOIN acquaintance a \
+         ON a.org_id = l.org_id AND a.number_mac = l.number_mac AND a.contact_id = \
+         coalesce((SELECT c.merged_into FROM contact c WHERE c.org_id = $1 AND c.id = $3), $3) \
+         WHERE l.org_id = $1 AND l.session_id = $2",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(contact.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        let unanswered: Option<String> = row.try_get("unanswered")?;
+        Ok(Acquaintance {
+            last_inbound_at: row.try_get("last_inbound_at")?,
+            is_trial: row.try_get::<i64, _>("trial")? == 1,
+            unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
+        })
+    })
+    .transpose()
+}
+
+/// Records that the contact wrote to the session's number. A session that never knew its number records nothing.
+pub(crate) async fn heard(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    contact: ContactId,
+    at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO acquaintance (org_id, number_mac, contact_id, last_inbound_at, used_at) \
+         SELECT l.org_id, l.number_mac, $3, $4, $4 FROM lane l \
+         WHERE l.org_id = $1 AND l.session_id = $2 AND l.number_mac IS NOT NULL \
+         ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET unanswered = NULL, used_at = excluded.used_at, \
+         last_inbound_at = CASE WHEN acquaintance.last_inbound_at > excluded.last_inbound_at \
+         THEN acquaintance.last_inbound_at ELSE excluded.last_inbound_at END",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(contact.to_string())
+    .bind(at)
+    .run(tx)
+    .await
+}

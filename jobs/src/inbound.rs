@@ -4,12 +4,12 @@
 
 mod own;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use passerelle_engine::{
     clock::Millis,
     content::Content,
-    ids::MessageId,
+    ids::{ContactId, MessageId},
     lease::Lease,
     store::Tx,
     vault::DataKey,
@@ -17,6 +17,7 @@ use passerelle_engine::{
 };
 
 use crate::{
+    acquaintances,
     contacts::{self, Book},
     crash,
     error::Fault,
@@ -133,13 +134,17 @@ async fn commit(
             Box::pin(async move {
                 lease.check(tx).await?;
                 let mut answers = false;
+                let mut heard = HashMap::new();
                 for inbound in batch {
                     if let Some(device) = inbound.own {
                         let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
-                        answers |= receive(tx, &lease, &key, &files, &using, inbound).await?;
+                        answers |= receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
                     }
+                }
+                if !heard.is_empty() {
+                    answers |= acquaintances::heard(tx, &lease, using.policy(), &heard).await?;
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(answers)
@@ -158,13 +163,15 @@ async fn commit(
     Ok(())
 }
 
-/// Stores one message of somebody else. Returns whether an answer to it was queued.
+/// Stores one message of somebody else, and notes in `heard` when the contact wrote. Returns whether an answer to it was
+/// queued.
 async fn receive(
     tx: &mut Tx,
     lease: &Lease,
     key: &Arc<DataKey>,
     files: &Announcing,
     services: &Services,
+    heard: &mut HashMap<ContactId, Millis>,
     mut inbound: Inbound,
 ) -> Result<bool, Fault> {
     let clock = services.clock();
@@ -221,7 +228,8 @@ async fn receive(
     let known = match message.group {
         None => {
             let wrote_at = message.sent_at.unwrap_or(now).min(now);
-            store::acquaintances::heard(tx, lease.org, lease.session, writer.id, wrote_at).await?;
+            let last = heard.entry(writer.id).or_insert(wrote_at);
+            *last = wrote_at.max(*last);
             store::contacts::people::touch(tx, lease.org, writer.id, now).await?
         }
         Some(_) => store::contacts::people::names(tx, lease.org, writer.id).await?,

@@ -10,7 +10,7 @@
 //! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
-//! | `inbound`, `calls`, `contacts`, [`events`], [`webhook`] | inbound messages and calls, their contacts, and their events |
+//! | `inbound`, `calls`, `contacts`, `acquaintances`, [`events`], [`webhook`] | inbound messages and calls, their contacts, whom a number knows, and their events |
 //! | [`people`], [`opt_outs`], `plain` | contacts and opt-outs from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
@@ -32,6 +32,7 @@
 #![recursion_limit = "512"]
 
 pub use passerelle_engine::crash;
+mod acquaintances;
 mod calls;
 mod contacts;
 pub mod endpoints;

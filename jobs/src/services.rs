@@ -1,6 +1,6 @@
 //! What every call needs: store, keys, settings and the state of this process.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use passerelle_engine::{
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Fault, if_readable},
+    safety::policy::Policy,
     settings::Settings,
     shares::Shares,
     state::{
@@ -60,6 +61,8 @@ struct Shared {
     vault: Vault,
     clock: Clock,
     settings: Settings,
+    /// The pacing that the settings lead to.
+    policy: Arc<Policy>,
     registry: Registry,
     /// The second gates of the numbers whose sessions run here.
     gates: Gates,
@@ -119,6 +122,8 @@ accessors! {
     vault: Vault,
     /// Returns the operator's settings.
     settings: Settings,
+    /// Returns the pacing of numbers.
+    policy: Arc<Policy>,
     /// Returns the sessions that run here.
     registry: Registry,
     /// Returns the second gates of the numbers whose sessions run here.
@@ -174,6 +179,7 @@ impl Services {
             store,
             vault,
             clock,
+            policy: Arc::new(Policy::of(settings.preset, settings.pace)),
             settings,
             registry: Registry::default(),
             gates: Gates::default(),
@@ -196,6 +202,11 @@ impl Services {
             usurped: CancellationToken::new(),
             chance: Mutex::new(chance),
         }))
+    }
+
+    /// Draws the shortest time until a number's next message, whoever that is for.
+    pub(crate) fn draw_gap(&self) -> Duration {
+        self.policy().reply.at(self.chance().random())
     }
 
     /// Checks that the database answers.

@@ -84,15 +84,15 @@ impl Change {
                 SessionChange::to(EventType::SessionLinked, "connecting")
             }
             Self::Closed => {
-                store::lanes::open(tx, org, id, 0).await?;
+                store::lanes::open(tx, org, id, 0, in_store).await?;
                 return Ok(true);
             }
             Self::Connected => {
-                store::lanes::open(tx, org, id, lease.epoch).await?;
+                store::lanes::open(tx, org, id, lease.epoch, in_store).await?;
                 SessionChange::to(EventType::SessionConnected, "connected")
             }
             Self::Disconnected => {
-                store::lanes::open(tx, org, id, 0).await?;
+                store::lanes::open(tx, org, id, 0, in_store).await?;
                 SessionChange::to(EventType::SessionDisconnected, "disconnected")
             }
             Self::Ended {
@@ -101,7 +101,7 @@ impl Change {
                 kind,
                 unlinked,
             } => {
-                store::lanes::open(tx, org, id, 0).await?;
+                store::lanes::open(tx, org, id, 0, in_store).await?;
                 if unlinked {
                     keystore::wipe(tx, id).await?;
                     store::links::unlinked(tx, org, id, code, now).await?;

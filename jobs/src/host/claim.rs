@@ -6,20 +6,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use passerelle_engine::{
-    clock::Millis,
-    ids::{MessageId, SessionId},
-    store::SystemTx,
-};
+use passerelle_engine::{clock::Millis, store::SystemTx};
 use rand::rngs::StdRng;
 
-use super::{job::SendMessage, number, outcome};
+use super::{
+    job::SendMessage,
+    number, outcome,
+    turn::{self, Turn},
+};
 use crate::{
     crash,
     error::Fault,
     model::millis,
     queue::{JobSource, job_result::Failure},
-    safety::pace::Pace,
+    safety::policy::Policy,
     services::Services,
     store::{self, system::DueLane},
 };
@@ -33,13 +33,13 @@ impl JobSource for Lanes {
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, SendMessage)>> {
         let services = &self.0;
-        let (pace, chance) = (services.settings().pace, self.0.chance());
+        let (policy, chance) = (Arc::clone(services.policy()), services.chance());
         let host = Arc::clone(&services.settings().host);
         let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
         let claimed = services
             .store()
             .write_system(move |tx| {
-                Box::pin(async move { claim(tx, &host, pace, chance, limit).await })
+                Box::pin(async move { claim(tx, &host, &policy, chance, limit).await })
             })
             .await?;
         crash::point("claim.after_commit");
@@ -68,7 +68,7 @@ impl JobSource for Lanes {
         };
         let now = passerelle_engine::store::now(services.store().dialect(), &mut conn).await?;
         let wait = next_at
-            .saturating_sub(millis(services.settings().pace.typing()))
+            .saturating_sub(millis(services.policy().lead()))
             .saturating_sub(now);
         Ok(Some(Duration::from_millis(
             u64::try_from(wait).unwrap_or(0),
@@ -76,44 +76,37 @@ impl JobSource for Lanes {
     }
 }
 
-/// Claims the head of each due lane whose number may send. The message may be written at `send_at`, after typing was shown. The
-/// next message of that number, from whichever lane, may be written a whole gap later.
+/// Claims the next message of each due lane whose number may send. It may be written at the turn's `send_at`, after typing
+/// was shown. The next message of that number, from whichever lane, may be written a whole gap later.
 async fn claim(
     tx: &mut SystemTx,
     host: &str,
-    pace: Pace,
+    policy: &Policy,
     mut chance: StdRng,
     limit: i64,
 ) -> Result<Vec<SendMessage>, Fault> {
     let now = tx.now().await?;
-    let typing = millis(pace.typing());
-    let lanes = store::system::due_lanes(tx, host, now.saturating_add(typing), limit).await?;
+    let until = now.saturating_add(millis(policy.lead()));
+    let lanes = store::system::due_lanes(tx, host, until, limit).await?;
     let lanes = awake(tx, lanes, now).await?;
     if lanes.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes = number::admit(tx, lanes, now, pace).await?;
-    if lanes.is_empty() {
+    let lanes = number::admit(tx, lanes, (now, until), policy).await?;
+    let turns = turn::choose(tx, lanes, policy, &mut chance, now).await?;
+    if turns.is_empty() {
         return Ok(Vec::new());
     }
-    let drawn: Vec<Drawn> = lanes
-        .into_iter()
-        .map(|lane| Drawn {
-            send_at: lane.next_at.max(now.saturating_add(typing)),
-            gap: pace.gap(&mut chance),
-            lane,
-        })
-        .collect();
-    let next: Vec<_> = drawn.iter().map(Drawn::next).collect();
-    let heads = store::system::claim_heads(tx, &next, now).await?;
-    store::system::numbers::claimed(tx, &next).await?;
-    let mut claimed = Vec::with_capacity(drawn.len());
-    for drawn in drawn {
-        if let Some(message) = heads.get(&drawn.lane.session).copied().flatten() {
-            claimed.push(drawn.job(message, now));
+    let claims: Vec<_> = turns.iter().map(Turn::claim).collect();
+    let next = store::system::claim(tx, &claims, now).await?;
+    store::system::numbers::claimed(tx, &claims).await?;
+    let mut claimed = Vec::with_capacity(turns.len());
+    for turn in turns {
+        if let Some(message) = next.get(&turn.lane.session).copied().flatten() {
+            claimed.push(turn.job(message, now));
         } else {
-            tracing::error!(session.id = %drawn.lane.session, "a lane's count of pending messages was too high; it is counted again");
-            store::system::recount(tx, drawn.lane.session).await?;
+            tracing::error!(session.id = %turn.lane.session, "a lane's count of pending messages was too high; it is counted again");
+            store::system::recount(tx, turn.lane.session).await?;
         }
     }
     crash::point("claim.before_commit");
@@ -129,7 +122,7 @@ async fn awake(
     let rests = |lane: &DueLane| lane.head_at.filter(|at| *at > now);
     let resting: Vec<_> = due
         .iter()
-        .filter_map(|lane| Some((lane.session, rests(lane)?)))
+        .filter_map(|lane| Some((lane.session, rests(lane)?, None)))
         .collect();
     if !resting.is_empty() {
         store::system::rest(tx, &resting).await?;
@@ -138,36 +131,6 @@ async fn awake(
         .into_iter()
         .filter(|lane| rests(lane).is_none())
         .collect())
-}
-
-/// A due lane, with the times drawn for its next message.
-struct Drawn {
-    lane: DueLane,
-    /// When the message may be written.
-    send_at: Millis,
-    /// From `send_at` to the message after it.
-    gap: Duration,
-}
-
-impl Drawn {
-    /// Returns when the message after this one may be written.
-    fn next(&self) -> (SessionId, Millis) {
-        (
-            self.lane.session,
-            self.send_at.saturating_add(millis(self.gap)),
-        )
-    }
-
-    fn job(self, message: MessageId, now: Millis) -> SendMessage {
-        SendMessage {
-            org: self.lane.org,
-            session: self.lane.session,
-            message,
-            epoch: self.lane.epoch,
-            wait_ms: u64::try_from(self.send_at.saturating_sub(now)).unwrap_or(0),
-            gap_ms: u64::try_from(self.gap.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
 }
 
 /// The most lanes claimed in one transaction. The claim is repeated while there are more.

@@ -13,6 +13,9 @@ pub struct SendMessage {
     pub(crate) epoch: i64,
     /// Time from the claim to the earliest write to the socket.
     pub(crate) wait_ms: u64,
+    /// How long typing is shown before it.
+    #[serde(default)]
+    pub(crate) typing_ms: u64,
     /// Time from that write to the earliest next write of this lane.
     pub(crate) gap_ms: u64,
 }

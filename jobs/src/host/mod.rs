@@ -31,6 +31,7 @@ pub(crate) mod receipts;
 pub(crate) mod send;
 mod session;
 mod settle;
+mod turn;
 mod verdict;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -363,7 +364,7 @@ async fn take_lease(
 ) -> Result<Option<Lease>, Fault> {
     // The session runs without its organisation's key, too: its other data is under a key of its own.
     let key = services.org_key_if_readable(org).await?;
-    let gap = services.settings().pace.gap(&mut services.chance());
+    let gap = services.draw_gap();
     let (host, clock) = (
         Arc::clone(&services.settings().host),
         services.clock().clone(),

@@ -18,7 +18,7 @@ use passerelle_engine::{
 
 use crate::{
     model::millis,
-    safety::pace::Pace,
+    safety::policy::Policy,
     services::Services,
     settings::DEAD,
     store::system::{
@@ -41,14 +41,13 @@ pub(super) fn mac(services: &Services, me: &Peer) -> Option<[u8; 32]> {
     Some(services.vault().secret_mac("number.mac", name.as_bytes()))
 }
 
-/// Returns those of the due lanes that may send now. The others are put off until their numbers may send.
+/// Returns those of the due lanes that may send by `until`. The others are put off until their numbers may send.
 pub(super) async fn admit(
     tx: &mut SystemTx,
     due: Vec<DueLane>,
-    now: Millis,
-    pace: Pace,
+    (now, until): (Millis, Millis),
+    policy: &Policy,
 ) -> Result<Vec<DueLane>, sqlx::Error> {
-    let until = now.saturating_add(millis(pace.typing()));
     let sharing = due.iter().filter(|lane| lane.is_shared);
     let sharing: Vec<_> = sharing.map(|lane| lane.session).collect();
     let shared = if sharing.is_empty() {
@@ -61,7 +60,7 @@ pub(super) async fn admit(
         };
         numbers::shared(tx, &sharing, look).await?
     };
-    let again = now.saturating_add(millis(pace.floor().min(LOOK_AGAIN)));
+    let again = now.saturating_add(millis(policy.reply.floor().min(LOOK_AGAIN)));
     let (admitted, later) = decide(due, &shared, until, again);
     if !later.is_empty() {
         numbers::put_off(tx, &later).await?;
@@ -82,6 +81,8 @@ fn decide(
         let number = shared.get(&lane.session);
         if let Some(number) = number {
             lane.next_at = lane.next_at.max(number.next_at);
+            // Another lane of the number may have been claimed since the lane was read.
+            lane.state.clone_from(&number.state);
         }
         if number.is_some_and(|number| number.is_busy) {
             later.push((lane.session, lane.next_at.max(again)));
@@ -125,6 +126,10 @@ mod tests {
             number: Some(vec![1]),
             is_shared: true,
             health: None,
+            health: None,
+            state: None,
+            first_linked_at: None,
+            opened_at: 0,
             head_at: Some(0),
         }
     }
@@ -132,6 +137,7 @@ mod tests {
     fn number(next_at: Millis, last: Option<&DueLane>) -> SharedNumber {
         SharedNumber {
             next_at,
+            state: None,
             last_sent_by: last.map(|lane| lane.session),
             is_busy: false,
             is_awaited: true,

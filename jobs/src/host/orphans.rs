@@ -42,7 +42,7 @@ pub(crate) async fn resolve(
 
 async fn resolve_one(services: &Services, lease: Lease, message: MessageId) -> Result<(), Fault> {
     let key = services.org_key_if_readable(lease.org).await?;
-    let gap = services.settings().pace.gap(&mut services.chance());
+    let gap = services.draw_gap();
     let clock = services.clock().clone();
     let resolved = services.store().write(lease.org, move |tx| {
         Box::pin(async move {

@@ -46,7 +46,7 @@ pub(crate) async fn commit(
 ) -> Result<Vec<String>, Fault> {
     let key = services.vault().org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), services.clock().clone());
-    let gap = services.settings().pace.gap(&mut services.chance());
+    let gap = services.draw_gap();
     let stored = services
         .store()
         .write(lease.org, move |tx| {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use passerelle_engine::whatsapp::{Attached, Connection, Outgoing, SendError, Typing};
+use passerelle_engine::{
+    content::Content,
+    whatsapp::{Attached, Connection, Outgoing, SendError, Typing},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
@@ -24,6 +27,8 @@ use crate::{
 
 /// Timeout for writing one message. The library may have to ask WhatsApp about the recipient first.
 const WRITE: Duration = Duration::from_secs(30);
+/// Phones show typing for about ten seconds unless it is told again.
+const TYPING_FADES: Duration = Duration::from_secs(8);
 /// Delay before retrying a message whose preview could not be read from the database.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -109,22 +114,28 @@ impl Send<'_> {
     /// Waits until both gates are open, and shows typing shortly before. Returns false if the session is
     /// stopped first.
     async fn wait_and_type(&self, connection: &Connection) -> bool {
-        let send_at = self.services.clock().monotonic() + Duration::from_millis(self.job.wait_ms);
+        let now = self.services.clock().monotonic();
+        let send_at = now + Duration::from_millis(self.job.wait_ms);
         let open_at = self
             .running
             .in_flight
             .gate()
             .map_or(send_at, |gate| gate.max(send_at));
+        let lasts = Duration::from_millis(self.job.typing_ms);
+        let shown = match self.message.content {
+            Content::Voice(_) => Typing::Voice,
+            _ => Typing::Text,
+        };
         let typing = async {
-            let from = open_at.checked_sub(self.services.settings().pace.typing());
+            let from = open_at.checked_sub(lasts);
             tokio::time::sleep_until(from.unwrap_or(open_at)).await;
-            let shown = connection
-                .typing(&self.message.recipient(), Typing::Text)
-                .await;
-            if let Err(error) = shown {
-                tracing::debug!(%error, "typing was not shown");
+            loop {
+                let told = connection.typing(&self.message.recipient(), shown).await;
+                if let Err(error) = told {
+                    tracing::debug!(%error, "typing was not shown");
+                }
+                tokio::time::sleep(TYPING_FADES).await;
             }
-            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = tokio::time::sleep_until(open_at) => true,

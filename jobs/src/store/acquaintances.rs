@@ -1,10 +1,14 @@
 //! What a number knows of the people it writes to.
 
+use std::collections::HashMap;
+
 use passerelle_engine::{
     clock::Millis,
     ids::{ContactId, OrgId, SessionId},
+    over_list,
     store::Tx,
 };
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::row::{self, Run as _};
@@ -50,26 +54,50 @@ pub(crate) async fn read(
     .transpose()
 }
 
-/// Records that the contact wrote to the session's number. A session that never knew its number records nothing.
+/// Records which contacts wrote to the session's number, and when each did last. A session that never knew its number records
+/// nothing.
+///
+/// A claim locks the lane first and these rows later. So whoever needs the lane, too, does this last.
 pub(crate) async fn heard(
     tx: &mut Tx,
     org: OrgId,
     session: SessionId,
-    contact: ContactId,
-    at: Millis,
+    wrote: &HashMap<ContactId, Millis>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let sql = over_list!(
+        tx.dialect(),
         "INSERT INTO acquaintance (org_id, number_mac, contact_id, last_inbound_at, used_at) \
-         SELECT l.org_id, l.number_mac, $3, $4, $4 FROM lane l \
-         WHERE l.org_id = $1 AND l.session_id = $2 AND l.number_mac IS NOT NULL \
-         ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET unanswered = NULL, used_at = excluded.used_at, \
+         SELECT l.org_id, l.number_mac, wrote.value ->> 0, CAST(wrote.value ->> 1 AS bigint), CAST(wrote.value ->> 1 AS bigint) FROM",
+        "wrote JOIN lane l ON l.org_id = $2 AND l.session_id = $3 AND l.number_mac IS NOT NULL WHERE 1 = 1 \
+         ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET unanswered = NULL, \
+         answered = CASE WHEN acquaintance.unanswered IS NULL THEN acquaintance.answered ELSE coalesce(acquaintance.answered || ';', '') || \
+         CASE WHEN acquaintance.last_inbound_at IS NULL THEN '!' ELSE '' END || acquaintance.unanswered END, \
          last_inbound_at = CASE WHEN acquaintance.last_inbound_at > excluded.last_inbound_at \
-         THEN acquaintance.last_inbound_at ELSE excluded.last_inbound_at END",
-    )
-    .bind(org.to_string())
-    .bind(session.to_string())
-    .bind(contact.to_string())
-    .bind(at)
-    .run(tx)
-    .await
+         THEN acquaintance.last_inbound_at ELSE excluded.last_inbound_at END, \
+         used_at = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.used_at ELSE excluded.used_at END"
+    );
+    let list: Vec<_> = wrote.iter().collect();
+    sqlx::query(sql)
+        .bind(json!(list).to_string())
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .run(tx)
+        .await
 }
+
+/// Gives a contact (`$2`) what numbers knew of another one (`$3`) that is the same person. If both were known, the later
+/// message between them decides what is unanswered.
+pub(super) const MERGE: [&str; 2] = [
+    "INSERT INTO acquaintance (org_id, number_mac, contact_id, last_inbound_at, trial, opened_at, unanswered, answered, used_at) \
+     SELECT org_id, number_mac, $2, last_inbound_at, trial, opened_at, unanswered, answered, used_at FROM acquaintance \
+     WHERE org_id = $1 AND contact_id = $3 \
+     ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET \
+     last_inbound_at = CASE WHEN acquaintance.last_inbound_at IS NULL OR excluded.last_inbound_at > acquaintance.last_inbound_at \
+     THEN excluded.last_inbound_at ELSE acquaintance.last_inbound_at END, \
+     trial = CASE WHEN acquaintance.trial = 1 THEN 1 ELSE excluded.trial END, \
+     opened_at = coalesce(acquaintance.opened_at, excluded.opened_at), \
+     unanswered = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.unanswered ELSE excluded.unanswered END, \
+     answered = coalesce(acquaintance.answered || ';' || excluded.answered, acquaintance.answered, excluded.answered), \
+     used_at = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.used_at ELSE excluded.used_at END",
+    "DELETE FROM acquaintance WHERE org_id = $1 AND contact_id = $3",
+];

@@ -212,11 +212,13 @@ pub(crate) async fn open(
     org: OrgId,
     session: SessionId,
     epoch: i64,
+    now: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE lane SET open_epoch = $3 WHERE org_id = $1 AND session_id = $2")
+    sqlx::query("UPDATE lane SET open_epoch = $3, opened_at = CASE WHEN $3 = 0 THEN opened_at ELSE $4 END WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(session.to_string())
         .bind(epoch)
+        .bind(now)
         .run(tx)
         .await
 }

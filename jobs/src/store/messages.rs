@@ -53,6 +53,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 pub(crate) mod chats;
+pub(crate) mod classes;
 pub(crate) mod lists;
 pub(crate) mod own;
 

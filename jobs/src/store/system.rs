@@ -15,6 +15,7 @@ pub(crate) mod opt_outs;
 pub(crate) mod preview_claims;
 pub(crate) mod request_budgets;
 pub(crate) mod settlements;
+pub(crate) mod turns;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -24,6 +25,7 @@ use passerelle_engine::{
     over_list,
     store::{Dialect, SystemRead, SystemTx},
 };
+use serde::Serialize;
 use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
@@ -182,19 +184,25 @@ pub(crate) struct DueLane {
     pub(crate) is_shared: bool,
     /// The number's health as it is stored, `safety::health::Health`; `None` if nothing was ever wrong.
     pub(crate) health: Option<String>,
+    /// What the number has sent, as JSON; `None` if it sent nothing yet.
+    pub(crate) state: Option<String>,
+    /// When the number was first linked here, if that is known.
+    pub(crate) first_linked_at: Option<Millis>,
+    /// When the session last connected.
+    pub(crate) opened_at: Millis,
     /// When the first of its messages may go; `None` if there are none.
     pub(crate) head_at: Option<Millis>,
 }
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
-pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, \
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
@@ -232,20 +240,24 @@ pub(crate) async fn due_lanes(
             number: row.try_get("number_mac")?,
             is_shared: row.try_get::<i64, _>("linked")? > 1,
             health: row.try_get("health")?,
+            state: row.try_get("state")?,
+            first_linked_at: row.try_get("first_linked_at")?,
+            opened_at: row.try_get("opened_at")?,
             head_at: row.try_get("head_at")?,
         })
     };
     Ok(row::each("lane", &rows, lane))
 }
 
-/// Has each of these lanes rest until the first of its messages may go.
+/// Has each of these lanes rest until the given time, because the limit that is named holds it; `None` if it has only
+/// scheduled messages.
 pub(crate) async fn rest(
     tx: &mut SystemTx,
-    lanes: &[(SessionId, Millis)],
+    lanes: &[(SessionId, Millis, Option<&str>)],
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE lane SET rests = 1, next_at = CAST(resting.value ->> 1 AS bigint) FROM",
+        "UPDATE lane SET rests = 1, next_at = CAST(resting.value ->> 1 AS bigint), hold = resting.value ->> 2 FROM",
         "resting WHERE lane.session_id = resting.value ->> 0"
     );
     sqlx::query(sql)
@@ -255,23 +267,39 @@ pub(crate) async fn rest(
     Ok(())
 }
 
-/// Takes a list of `[session, next_at]`, and the time. Without the `+`, SQLite would sort all of a lane's messages.
+/// The next message of a lane.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Claim {
+    pub(crate) session: SessionId,
+    /// When the message after it may be written, at the earliest.
+    pub(crate) next_at: Millis,
+    /// The message. `None` takes the head: of the messages that may go now the one of the highest priority, and of these
+    /// the oldest.
+    pub(crate) message: Option<MessageId>,
+    /// What the number has sent with it, as JSON; `None` leaves it.
+    pub(crate) state: Option<String>,
+    /// Why it goes, as JSON.
+    pub(crate) decision: Option<String>,
+}
+
+/// Takes a list of [`Claim`], and the time. Without the `+`, SQLite would sort all of a lane's messages.
 pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
-        "UPDATE lane SET next_at = CAST(claimed.value ->> 1 AS bigint), paced_until = CAST(claimed.value ->> 1 AS bigint), rests = 0, running_id = \
+        "UPDATE lane SET next_at = CAST(claimed.value ->> 'next_at' AS bigint), paced_until = CAST(claimed.value ->> 'next_at' AS bigint), \
+         rests = 0, hold = NULL, state = coalesce(claimed.value ->> 'state', lane.state), \
+         running_id = coalesce(claimed.value ->> 'message', \
          (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND +m.send_at <= $2 \
-         ORDER BY m.priority DESC, m.seq LIMIT 1) FROM",
-        "claimed WHERE lane.session_id = claimed.value ->> 0 RETURNING session_id, running_id"
+         ORDER BY m.priority DESC, m.seq LIMIT 1)) FROM",
+        "claimed WHERE lane.session_id = claimed.value ->> 'session' RETURNING session_id, running_id"
     )
 }
 
-/// Claims the head of each of these lanes, given with the time of its next message: of those that may go now the one of
-/// the highest priority, and of these the oldest. Returns the claimed message, or `None` for a lane that counts messages
-/// that do not exist.
-pub(crate) async fn claim_heads(
+/// Claims the next message of each of these lanes. Returns it, or `None` for a lane that counts messages that do not
+/// exist.
+pub(crate) async fn claim(
     tx: &mut SystemTx,
-    lanes: &[(SessionId, Millis)],
+    lanes: &[Claim],
     now: Millis,
 ) -> Result<HashMap<SessionId, Option<MessageId>>, sqlx::Error> {
     let rows = sqlx::query(claim_text(tx.dialect()))
@@ -279,30 +307,30 @@ pub(crate) async fn claim_heads(
         .bind(now)
         .fetch_all(tx.conn())
         .await?;
-    let head = |row: &AnyRow| {
-        let head: Option<MessageId> = row::id_or_null(row, "running_id")?;
-        Ok((row::id(row, "session_id")?, head))
+    let next = |row: &AnyRow| {
+        let next: Option<MessageId> = row::id_or_null(row, "running_id")?;
+        Ok((row::id(row, "session_id")?, next))
     };
-    let heads: HashMap<SessionId, _> = row::each("lane", &rows, head).into_iter().collect();
-    sending(tx, heads.values().flatten()).await?;
-    Ok(heads)
+    let next: HashMap<SessionId, _> = row::each("lane", &rows, next).into_iter().collect();
+    let decided = |claim: &Claim| Some((next.get(&claim.session).copied()??, claim.decision.clone()));
+    sending(tx, &lanes.iter().filter_map(decided).collect::<Vec<_>>()).await?;
+    Ok(next)
 }
 
 /// Marks the messages as being sent, with the timers of their chats. The kinds that are named cannot carry one.
 async fn sending(
     tx: &mut SystemTx,
-    heads: impl Iterator<Item = &MessageId>,
+    messages: &[(MessageId, Option<String>)],
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
         "UPDATE message SET status = 'sending', expires_in = CASE WHEN message.kind IN ('reaction', 'edit', 'delete', 'poll_vote') THEN NULL ELSE \
          (SELECT t.seconds FROM chat_timer t WHERE t.session_id = message.session_id AND t.seconds > 0 AND (t.group_mac = message.to_mac OR t.contact_id \
-         IN (message.contact_id, (SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id))) LIMIT 1) END FROM",
+         IN (message.contact_id, (SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id))) LIMIT 1) END, hold = NULL, decision = coalesce(head.value ->> 1, message.decision) FROM",
         "head WHERE message.id = head.value ->> 0"
     );
-    let heads: Vec<_> = heads.map(|id| [id]).collect();
     sqlx::query(sql)
-        .bind(json!(heads).to_string())
+        .bind(json!(messages).to_string())
         .execute(tx.conn())
         .await?;
     Ok(())

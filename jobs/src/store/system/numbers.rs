@@ -12,6 +12,7 @@ use passerelle_engine::{
 use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
+use super::Claim;
 use crate::store::row;
 
 /// A number that several sessions are linked to, as one of its due lanes sees it.
@@ -19,6 +20,8 @@ use crate::store::row;
 pub(crate) struct SharedNumber {
     /// When the number may send next, by what all its lanes have sent.
     pub(crate) next_at: Millis,
+    /// What the number has sent, as JSON.
+    pub(crate) state: Option<String>,
     /// The session that was claimed last.
     pub(crate) last_sent_by: Option<SessionId>,
     /// Another lane of the number has a message in flight.
@@ -33,8 +36,9 @@ pub(crate) async fn meet(tx: &mut SystemTx, mac: &[u8]) -> Result<(), sqlx::Erro
     let now = tx.now().await?;
     // Nothing reads `sent` any more. An older version that still runs counts in it, so it is not dropped yet.
     sqlx::query(
-        "INSERT INTO number (mac, next_at, sent) VALUES ($1, $2, 0) ON CONFLICT (mac) DO UPDATE \
-         SET next_at = CASE WHEN number.next_at > $2 THEN number.next_at ELSE $2 END",
+        "INSERT INTO number (mac, next_at, sent, first_linked_at) VALUES ($1, $2, 0, $2) ON CONFLICT (mac) DO UPDATE \
+         SET next_at = CASE WHEN number.next_at > $2 THEN number.next_at ELSE $2 END, \
+         first_linked_at = coalesce(number.first_linked_at, $2)",
     )
     .bind(mac.to_vec())
     .bind(now)
@@ -90,14 +94,14 @@ pub(crate) async fn shared(
     }
     let sql = over_list!(
         tx.dialect(),
-        "SELECT l.session_id, n.next_at, n.last_sent_by, max(o.paced_until) AS paced_until, \
+        "SELECT l.session_id, n.next_at, n.state, n.last_sent_by, max(o.paced_until) AS paced_until, \
          CAST(max(CASE WHEN o.running_id IS NOT NULL AND o.paced_until > $2 THEN 1 ELSE 0 END) AS bigint) AS busy, \
          CAST(max(CASE WHEN o.running_id IS NULL AND o.pending > 0 AND o.next_at <= $3 AND EXISTS \
          (SELECT 1 FROM lease e JOIN host h ON h.id = e.host_id WHERE e.session_id = o.session_id \
          AND e.epoch = o.open_epoch AND h.seen_at >= $4) THEN 1 ELSE 0 END) AS bigint) AS awaited FROM",
         "due JOIN lane l ON l.session_id = due.value ->> 0 JOIN number n ON n.mac = l.number_mac \
          JOIN lane o ON o.number_mac = l.number_mac AND o.session_id <> l.session_id \
-         GROUP BY l.session_id, n.mac, n.next_at, n.last_sent_by"
+         GROUP BY l.session_id, n.mac, n.next_at, n.state, n.last_sent_by"
     );
     let rows = sqlx::query(sql)
         .bind(due)
@@ -110,6 +114,7 @@ pub(crate) async fn shared(
         let paced_until: Millis = row.try_get("paced_until")?;
         let shared = SharedNumber {
             next_at: row.try_get::<Millis, _>("next_at")?.max(paced_until),
+            state: row.try_get("state")?,
             last_sent_by: row::id_or_null(row, "last_sent_by")?,
             is_busy: row.try_get::<i64, _>("busy")? != 0,
             is_awaited: row.try_get::<i64, _>("awaited")? != 0,
@@ -136,18 +141,16 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// Commits the gap of each of these claimed lanes for its number.
-pub(crate) async fn claimed(
-    tx: &mut SystemTx,
-    lanes: &[(SessionId, Millis)],
-) -> Result<(), sqlx::Error> {
+/// Commits the gap after each of these claims for its number, and what the number has sent with it.
+pub(crate) async fn claimed(tx: &mut SystemTx, claims: &[Claim]) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE number SET next_at = CAST(claimed.value ->> 1 AS bigint), last_sent_by = claimed.value ->> 0 FROM",
-        "claimed JOIN lane l ON l.session_id = claimed.value ->> 0 WHERE number.mac = l.number_mac"
+        "UPDATE number SET next_at = CAST(claimed.value ->> 'next_at' AS bigint), last_sent_by = claimed.value ->> 'session', \
+         state = coalesce(claimed.value ->> 'state', number.state) FROM",
+        "claimed JOIN lane l ON l.session_id = claimed.value ->> 'session' WHERE number.mac = l.number_mac"
     );
     sqlx::query(sql)
-        .bind(json!(lanes).to_string())
+        .bind(json!(claims).to_string())
         .execute(tx.conn())
         .await?;
     Ok(())

@@ -1,0 +1,312 @@
+//! Whose turn it is: of the messages that may go, which goes next, and when. What may not go yet waits, with a reason.
+
+use std::{collections::HashMap, time::Duration};
+
+use passerelle_engine::{
+    clock::Millis,
+    ids::{MessageId, SessionId},
+    store::SystemTx,
+};
+use rand::{RngExt as _, rngs::StdRng};
+use serde_json::json;
+
+use super::job::SendMessage;
+use crate::{
+    model::{Class, millis, until},
+    safety::{
+        contact::Contact,
+        decide::{self, Candidate, Decision, Hold, Number},
+        health::Health,
+        policy::Policy,
+        purpose::Purpose,
+        quiet::Zones,
+        state::{Sent, State},
+    },
+    store::system::{
+        self, Claim, DueLane,
+        turns::{self, Answered, Head, Heads, Held, Met},
+    },
+};
+
+/// How often one claim looks again for a message that may go after it found that others may not.
+const LOOKS: usize = 32;
+/// How soon a lane is looked at again whose next message cannot go any more.
+const LOOK_AGAIN: Millis = 60_000;
+
+/// The turn of a lane: its next message, and when.
+pub(super) struct Turn {
+    pub(super) lane: DueLane,
+    /// The message; `None` takes the lane's head.
+    message: Option<MessageId>,
+    /// When it may be written.
+    send_at: Millis,
+    /// From `send_at` to the message after it, in milliseconds, at the least.
+    gap: Millis,
+    /// What the number has sent with it.
+    state: Option<State>,
+    class: Option<Class>,
+    /// How long typing is shown before it.
+    typing: Duration,
+}
+
+impl Turn {
+    /// Returns the turn of a lane's head, whoever it is for.
+    fn of_head(lane: DueLane, policy: &Policy, chance: &mut StdRng, now: Millis) -> Self {
+        let after_typing = now.saturating_add(millis(policy.lead()));
+        Self {
+            message: None,
+            send_at: lane.next_at.max(after_typing),
+            gap: millis(policy.reply.at(chance.random())),
+            state: None,
+            class: None,
+            typing: policy.typing.least,
+            lane,
+        }
+    }
+
+    pub(super) fn claim(&self) -> Claim {
+        let decision = self
+            .class
+            .map(|class| json!({ "class": class, "send_at": self.send_at }).to_string());
+        Claim {
+            session: self.lane.session,
+            next_at: self.send_at.saturating_add(self.gap),
+            message: self.message,
+            state: self.state.as_ref().map(|state| json!(state).to_string()),
+            decision,
+        }
+    }
+
+    pub(super) fn job(self, message: MessageId, now: Millis) -> SendMessage {
+        SendMessage {
+            org: self.lane.org,
+            session: self.lane.session,
+            message,
+            epoch: self.lane.epoch,
+            wait_ms: u64::try_from(self.send_at.saturating_sub(now)).unwrap_or(0),
+            typing_ms: u64::try_from(self.typing.as_millis()).unwrap_or(0),
+            gap_ms: u64::try_from(self.gap).unwrap_or(0),
+        }
+    }
+}
+
+/// Chooses the next message of each lane. Lanes that have to wait rest.
+pub(super) async fn choose(
+    tx: &mut SystemTx,
+    lanes: Vec<DueLane>,
+    policy: &Policy,
+    chance: &mut StdRng,
+    now: Millis,
+) -> Result<Vec<Turn>, sqlx::Error> {
+    if !policy.orders_by_class {
+        let turn = |lane| Turn::of_head(lane, policy, chance, now);
+        return Ok(lanes.into_iter().map(turn).collect());
+    }
+    let mut chooser = Chooser {
+        policy,
+        now,
+        turns: Vec::new(),
+        resting: Vec::new(),
+        held: Vec::new(),
+        met: Vec::new(),
+        known: Vec::new(),
+    };
+    let mut lanes = lanes;
+    for look in 0..LOOKS {
+        if lanes.is_empty() {
+            break;
+        }
+        let sessions: Vec<_> = lanes.iter().map(|lane| lane.session).collect();
+        let heads = turns::heads(tx, &sessions, now).await?;
+        let mut answers = answers(tx, &heads).await?;
+        let mut again = Vec::new();
+        for lane in lanes {
+            match heads.get(&lane.session) {
+                Some(heads) => {
+                    let answered = answers.remove(&lane.session).unwrap_or_default();
+                    again.extend(chooser.judge(lane, heads, answered, chance));
+                }
+                // Its messages were held by an earlier look. The next claim has it rest.
+                None if look > 0 => {}
+                None => chooser.turns.push(Turn::of_head(lane, policy, chance, now)),
+            }
+        }
+        lanes = again;
+        if !chooser.held.is_empty() {
+            turns::hold(tx, &std::mem::take(&mut chooser.held)).await?;
+        }
+    }
+    if !chooser.resting.is_empty() {
+        system::rest(tx, &chooser.resting).await?;
+    }
+    if !chooser.met.is_empty() {
+        turns::met(tx, &chooser.met, now).await?;
+    }
+    if !chooser.known.is_empty() {
+        turns::forget_answered(tx, &chooser.known).await?;
+    }
+    Ok(chooser.turns)
+}
+
+/// Returns the answers that the states of those lanes' numbers do not know yet, where they matter: to messages that are no
+/// replies.
+async fn answers(
+    tx: &mut SystemTx,
+    heads: &HashMap<SessionId, Heads>,
+) -> Result<HashMap<SessionId, Vec<Answered>>, sqlx::Error> {
+    let counts = |heads: &Heads| heads.first.iter().any(|head| head.class != Class::Reply);
+    let asked = heads.iter().filter(|(_, heads)| counts(heads));
+    let asked: Vec<_> = asked.map(|(session, _)| *session).collect();
+    if asked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    turns::answered(tx, &asked).await
+}
+
+/// What is decided in one claim.
+struct Chooser<'p> {
+    policy: &'p Policy,
+    now: Millis,
+    turns: Vec<Turn>,
+    resting: Vec<(SessionId, Millis, Option<&'static str>)>,
+    held: Vec<Held>,
+    met: Vec<Met>,
+    /// The answers that the states know now.
+    known: Vec<(SessionId, Vec<Answered>)>,
+}
+
+impl Chooser<'_> {
+    /// Decides what becomes of a lane. Returns it if another message of it has to be looked at.
+    fn judge(
+        &mut self,
+        lane: DueLane,
+        heads: &Heads,
+        answered: Vec<Answered>,
+        chance: &mut StdRng,
+    ) -> Option<DueLane> {
+        let mut state = State::parse(lane.state.as_deref());
+        for (sent_at, is_first) in answered.iter().flat_map(|answered| &answered.each) {
+            state.answered(sent_at, *is_first, self.now);
+        }
+        let number = number(&lane, self.policy, &state, self.now);
+        let candidate = |head| candidate(head, self.now);
+        let candidates: Vec<_> = heads.first.iter().map(candidate).collect();
+        let before = self.held.len();
+        for (head, candidate) in heads.first.iter().zip(&candidates) {
+            let when = decide::earliest(&number, candidate, self.now);
+            let why = when.why.filter(|why| is_of_recipient(*why));
+            if let Some(why) = why.filter(|_| when.from > self.now) {
+                self.held.push((head.message, when.from, why.into()));
+            }
+        }
+        if self.held.len() > before {
+            return Some(lane);
+        }
+        match decide::decide(&number, &candidates, self.now) {
+            Decision::Send { index, at } => {
+                let chosen = (&heads.first[index], &candidates[index]);
+                self.send(lane, state, chosen, at, chance);
+                if !answered.is_empty() {
+                    let session = self.turns.last().expect("a turn was added").lane.session;
+                    self.known.push((session, answered));
+                }
+            }
+            Decision::WaitUntil { at, why, .. } => self.wait(&lane, heads, at, why),
+            // What may be refused is refused when it is accepted. What waits expires in its time.
+            Decision::Refuse { .. } => self.wait(&lane, heads, self.now + LOOK_AGAIN, None),
+        }
+        None
+    }
+
+    /// Has the lane rest. A message that is scheduled for an earlier time lets it go on then.
+    fn wait(&mut self, lane: &DueLane, heads: &Heads, at: Millis, why: Option<Hold>) {
+        let at = at.saturating_add(millis(self.policy.lead()));
+        let at = heads.later_at.map_or(at, |later| later.min(at));
+        self.resting.push((lane.session, at, why.map(Into::into)));
+    }
+
+    fn send(
+        &mut self,
+        lane: DueLane,
+        mut state: State,
+        (head, candidate): (&Head, &Candidate),
+        send_at: Millis,
+        chance: &mut StdRng,
+    ) {
+        let (class, quantile) = (candidate.class, chance.random());
+        let is_new = class == Class::Cold && candidate.contact.is_new(self.now);
+        if head.is_counted {
+            state.moved(send_at);
+        } else {
+            let sent = Sent {
+                class,
+                at: send_at,
+                quantile,
+                is_new_conversation: is_new,
+            };
+            state.record(sent, self.now);
+            if class != Class::Reply && let Some(contact) = head.contact {
+                let mut unanswered = head.unanswered.clone();
+                unanswered.push(send_at);
+                let kept = unanswered.len().saturating_sub(Contact::KEPT);
+                self.met.push((lane.session, contact, unanswered.split_off(kept), is_new));
+            }
+        }
+        self.turns.push(Turn {
+            message: Some(head.message),
+            send_at,
+            gap: millis(self.policy.reply.at(state.quantile())),
+            typing: candidate.typing,
+            state: Some(state),
+            class: Some(class),
+            lane,
+        });
+    }
+}
+
+fn number<'a>(lane: &DueLane, policy: &'a Policy, state: &'a State, now: Millis) -> Number<'a> {
+    let health = Health::parse(lane.health.as_deref());
+    let standing = health.at(now);
+    Number {
+        level: standing.level,
+        level_until: standing.until,
+        age: lane.first_linked_at.map_or(Duration::ZERO, |at| until(now, at)),
+        new_divided_by: u32::try_from(health.cold_divisor(now)).unwrap_or(1),
+        quota: health.quota(now),
+        able_since: lane.opened_at,
+        ..Number::new(policy, state)
+    }
+}
+
+/// Returns whether the limit is of the message's recipient, so that others may pass.
+fn is_of_recipient(hold: Hold) -> bool {
+    matches!(
+        hold,
+        Hold::Unanswered | Hold::NearDuplicates | Hold::QuietHours | Hold::Spacing
+    )
+}
+
+/// Returns what is decided upon of a message. Its class may have changed since it was accepted.
+fn candidate(head: &Head, now: Millis) -> Candidate {
+    let class = match head.class {
+        Class::Reply => Class::of(head.last_inbound_at, true, now),
+        class => class,
+    };
+    Candidate {
+        purpose: head.purpose.as_deref().and_then(Purpose::parse),
+        contact: Contact {
+            last_inbound_at: head.last_inbound_at,
+            unanswered: head.unanswered.clone(),
+            // A message without consent is not accepted.
+            has_consent: true,
+            last_sent_at: None,
+        },
+        zones: Zones::of_phone(head.calling_code.as_deref().unwrap_or_default()),
+        send_at: head.wanted_at,
+        expires_at: head.expires_at,
+        typing: Duration::from_millis(u64::try_from(head.typing_ms).unwrap_or(0)),
+        priority: head.priority.to_store(),
+        is_trial: head.is_trial,
+        ..Candidate::new(class, head.accepted_at)
+    }
+}

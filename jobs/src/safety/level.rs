@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use crate::model::Class;
+
 /// A level of a number's health. A greater one is more severe, and includes what the ones before it forbid.
 #[derive(
     Debug,
@@ -13,6 +15,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
     Eq,
     PartialOrd,
     Ord,
+    Hash,
     Serialize,
     Deserialize,
     Display,
@@ -39,6 +42,14 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, the best first.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Returns the word of the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Returns the next better level.
     #[must_use]
     pub fn better(self) -> Self {
@@ -48,6 +59,21 @@ impl Level {
             Self::ReplyOnly => Self::ColdStop,
             Self::Paused => Self::ReplyOnly,
             Self::Locked => Self::Paused,
+        }
+    }
+
+    /// Returns whether gaps are doubled and limits halved.
+    pub fn is_slow(self) -> bool {
+        self >= Self::Slow
+    }
+
+    /// Returns whether a message of this class may go.
+    pub fn lets(self, class: Class) -> bool {
+        match self {
+            Self::Ok | Self::Slow => true,
+            Self::ColdStop => class != Class::Cold,
+            Self::ReplyOnly => class == Class::Reply,
+            Self::Paused | Self::Locked => false,
         }
     }
 }

@@ -1,6 +1,35 @@
 //! Number safety: limits on what a number may do, and how fast.
+//!
+//! | page | what it holds |
+//! |---|---|
+//! | [`decide`] | which message of a number goes next, and when |
+//! | [`policy`], `presets`, [`tighten`] | every limit, the numbers of each preset, and what a tenant may change |
+//! | [`curve`] | the gaps between messages |
+//! | [`state`], [`window`], [`ratio`] | what a number has sent |
+//! | [`number`], [`contact`], [`quiet`] | what limits a number, and what limits messages to a contact |
+//! | [`pace`], [`pairing`] | the gap of the sandbox; how many pairing codes may be requested |
+//!
+//! Except for the last two they are pure: no clock, chance or database.
 
+pub mod contact;
+pub mod curve;
+pub mod decide;
+pub mod health;
+pub mod hold;
 pub mod level;
+pub mod number;
 pub mod pace;
 pub mod pairing;
+pub mod policy;
 pub mod preset;
+mod presets;
+pub mod purpose;
+pub mod quiet;
+pub mod ratio;
+mod shown;
+pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod tighten;
+pub mod window;
+mod zones;

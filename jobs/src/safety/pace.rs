@@ -82,6 +82,11 @@ impl Pace {
         self.floor
     }
 
+    /// Returns the largest gap.
+    pub fn ceiling(&self) -> Duration {
+        self.ceiling
+    }
+
     /// Estimates when the message at `position` (0 = next) is sent, if the session stays connected. Returns
     /// the likely and the latest time.
     pub fn estimate(&self, now: Millis, next_at: Millis, position: i64) -> (Millis, Millis) {

@@ -1,0 +1,324 @@
+//! Which message of a number goes next, and when. Without a clock, chance or a database: the same question always has the
+//! same answer.
+
+use std::time::Duration;
+
+use passerelle_engine::clock::Millis;
+
+use super::{
+    contact::Contact,
+    number::Bound,
+    policy::{Policy, digits},
+    purpose::Purpose,
+    quiet::{self, Zones},
+};
+pub use super::{
+    hold::{Hold, Refusal},
+    number::Number,
+};
+use crate::model::{Class, millis, until};
+
+/// A message that waits.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Its class.
+    pub class: Class,
+    /// What it is for.
+    pub purpose: Option<Purpose>,
+    /// Who it is for.
+    pub contact: Contact,
+    /// Where the contact may be.
+    pub zones: Zones,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+    /// The time that the sender asked for.
+    pub send_at: Option<Millis>,
+    /// When it is no longer worth sending.
+    pub expires_at: Option<Millis>,
+    /// How long its text takes to type, or its recording is shown.
+    pub typing: Duration,
+    /// The highest goes first.
+    pub priority: i64,
+    /// Whether it is one of the number's first, for trying it out: it needs no consent and keeps no quiet hours.
+    pub is_trial: bool,
+    /// Whether another message to the same contact must go before it.
+    pub follows: bool,
+    /// When nearly the same text went to other new recipients, in the last 24 hours, oldest first: one time for each.
+    pub alike: Vec<Millis>,
+}
+
+impl Candidate {
+    /// Creates a message without any wishes, for a contact of whom nothing is known.
+    pub fn new(class: Class, accepted_at: Millis) -> Self {
+        Self {
+            class,
+            purpose: None,
+            contact: Contact::default(),
+            zones: Zones::default(),
+            accepted_at,
+            send_at: None,
+            expires_at: None,
+            typing: Duration::ZERO,
+            priority: 0,
+            is_trial: false,
+            follows: false,
+            alike: Vec::new(),
+        }
+    }
+}
+
+/// When a message may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When {
+    /// When it may be written to WhatsApp. [`Millis::MAX`] if that cannot be foreseen.
+    pub at: Millis,
+    /// When its typing begins.
+    pub from: Millis,
+    /// What holds it the longest; `None` if it may go now.
+    pub why: Option<Hold>,
+}
+
+/// What a number does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Take this message now, show typing, and write it at that time.
+    Send {
+        /// Its place in the list.
+        index: usize,
+        /// When it is written.
+        at: Millis,
+    },
+    /// Ask again then, or when something changes.
+    WaitUntil {
+        /// The message that goes next if nothing changes; `None` if there is none.
+        index: Option<usize>,
+        /// When. [`Millis::MAX`] if that cannot be foreseen.
+        at: Millis,
+        /// What holds the message.
+        why: Option<Hold>,
+    },
+    /// This message never goes.
+    Refuse {
+        /// Its place in the list.
+        index: usize,
+        /// Why.
+        code: Refusal,
+    },
+}
+
+/// A message that waits so long goes with the class before its own.
+const AGES_AFTER: Duration = Duration::from_mins(15);
+/// Limits are looked at from when a message could have gone, but from no further back.
+const LOOKS_BACK: Duration = Duration::from_hours(24);
+/// The length of the window of near-duplicates.
+const ALIKE_WITHIN: Duration = Duration::from_hours(24);
+
+/// Decides what a number does next. The candidates stand in the order in which they were accepted.
+///
+/// Among the messages that could be written first, replies go before warm ones, and those before cold ones; then the
+/// priority counts, then the order. A message that is held lets others pass.
+pub fn decide(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Decision {
+    let mut open = Vec::with_capacity(candidates.len());
+    for (index, candidate) in candidates.iter().enumerate() {
+        if candidate.follows {
+            continue;
+        }
+        let due = due(number, candidate, now);
+        if let Some(code) = refusal(number, candidate, &due) {
+            return Decision::Refuse { index, code };
+        }
+        open.push((index, candidate, due));
+    }
+    let first = open.iter().map(|(_, _, due)| due.at).min();
+    let horizon = first.unwrap_or(Millis::MAX).max(now);
+    let turn = |index: &usize, candidate: &Candidate| {
+        (rank(number, candidate, now), -candidate.priority, *index)
+    };
+    let next = open
+        .iter()
+        .filter(|(_, _, due)| due.at <= horizon)
+        .min_by_key(|(index, candidate, _)| turn(index, candidate));
+    let Some((index, candidate, due)) = next else {
+        return Decision::WaitUntil {
+            index: None,
+            at: Millis::MAX,
+            why: None,
+        };
+    };
+    let when = due.when(number, candidate, now);
+    if when.from <= now {
+        Decision::Send {
+            index: *index,
+            at: when.at,
+        }
+    } else {
+        Decision::WaitUntil {
+            index: Some(*index),
+            at: when.from,
+            why: when.why,
+        }
+    }
+}
+
+/// Returns when a message may go at the earliest, if no other goes before it.
+pub fn earliest(number: &Number<'_>, candidate: &Candidate, now: Millis) -> When {
+    due(number, candidate, now).when(number, candidate, now)
+}
+
+/// Returns why a message would be refused now; `None` if it may wait.
+pub fn refuses(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Option<Refusal> {
+    refusal(number, candidate, &due(number, candidate, now))
+}
+
+/// When a message is due, whatever the time is now. It does not move while nothing is sent.
+struct Due {
+    at: Millis,
+    typing: Millis,
+    why: Hold,
+}
+
+impl Due {
+    fn when(&self, number: &Number<'_>, candidate: &Candidate, now: Millis) -> When {
+        let at = self.at.max(soon(number, candidate, now));
+        let from = at.saturating_sub(self.typing);
+        When {
+            at,
+            from: if at == Millis::MAX { at } else { from },
+            why: (self.at > now).then_some(self.why),
+        }
+    }
+}
+
+fn due(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Due {
+    let policy = number.policy;
+    let most = policy.typing.most_while_others_wait;
+    let short = candidate.typing.min(most);
+    let think = policy.think.at(digits(number.state.quantile()));
+    let rest = millis(think + short);
+    let (ready, mut why) = ready(number, candidate, now);
+    let gap = number.gap(candidate.class, now);
+    let mut at = ready.saturating_add(rest);
+    if gap >= at {
+        (at, why) = (gap, Hold::Gap);
+    }
+    // While a gap runs, typing costs nobody time, except before a cold message: a reply may come.
+    let is_cold = candidate.class == Class::Cold;
+    let mut typing = if is_cold { short } else { candidate.typing };
+    typing = typing
+        .min(until(at, ready).saturating_sub(think))
+        .max(short);
+    // Quiet hours come last: they count when the message would be written, which is never before now.
+    for least in [at, soon(number, candidate, now)] {
+        let written = at.max(least);
+        let open = quiet_until(candidate, policy, written);
+        if open > written {
+            (at, why, typing) = (open.saturating_add(rest), Hold::QuietHours, short);
+        }
+    }
+    Due {
+        at,
+        typing: millis(typing),
+        why,
+    }
+}
+
+/// Returns the earliest time at which a message can be written that is taken now: late ones still show some typing.
+fn soon(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Millis {
+    let least = candidate.typing.min(number.policy.typing.least);
+    now.saturating_add(millis(least))
+}
+
+fn quiet_until(candidate: &Candidate, policy: &Policy, at: Millis) -> Millis {
+    if candidate.is_trial {
+        return at;
+    }
+    quiet::open_at(
+        &candidate.zones,
+        policy,
+        candidate.class,
+        candidate.purpose,
+        at,
+    )
+}
+
+/// Returns when neither gaps nor quiet hours, but all else lets a message go, and what held it until then.
+fn ready(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Bound {
+    let (policy, contact, class) = (number.policy, &candidate.contact, candidate.class);
+    let asked = candidate.send_at.unwrap_or(Millis::MIN);
+    let able = candidate.accepted_at.max(number.able_since);
+    // From the time at which it could have gone, so that the answer does not move with the clock.
+    let from = able.max(asked).max(now.saturating_sub(millis(LOOKS_BACK)));
+    let why = if asked > able {
+        Hold::Schedule
+    } else {
+        Hold::Thinking
+    };
+    let is_new = class == Class::Cold && contact.is_new(from);
+    let mut longest: Bound = number
+        .limit(class, is_new, from, now)
+        .unwrap_or((from, why));
+    let mut at_least = |at: Millis, hold: Hold| {
+        if at > longest.0 {
+            longest = (at, hold);
+        }
+    };
+    at_least(contact.spaced_at(policy), Hold::Spacing);
+    at_least(contact.unanswered_free_at(policy, class), Hold::Unanswered);
+    if is_new {
+        at_least(alike_free_at(number, candidate), Hold::NearDuplicates);
+    }
+    longest
+}
+
+/// Returns when one more nearly equal text fits, if such texts wait.
+fn alike_free_at(number: &Number<'_>, candidate: &Candidate) -> Millis {
+    let rule = number.policy.near_duplicates.filter(|rule| !rule.refuses);
+    let Some(rule) = rule.filter(|_| candidate.purpose != Some(Purpose::Code)) else {
+        return Millis::MIN;
+    };
+    let most = usize::try_from(rule.most).unwrap_or(usize::MAX);
+    let Some(index) = candidate.alike.len().checked_sub(most) else {
+        return Millis::MIN;
+    };
+    candidate
+        .alike
+        .get(index)
+        .map_or(Millis::MAX, |at| at.saturating_add(millis(ALIKE_WITHIN)))
+}
+
+fn refusal(number: &Number<'_>, candidate: &Candidate, due: &Due) -> Option<Refusal> {
+    let policy = number.policy;
+    let is_cold = candidate.class == Class::Cold;
+    let agreed = candidate.contact.has_consent || candidate.is_trial;
+    if is_cold && policy.needs_consent && !agreed {
+        return Some(Refusal::ConsentRequired);
+    }
+    let rule = policy.near_duplicates.filter(|rule| rule.refuses);
+    let most = rule.map_or(usize::MAX, |rule| {
+        usize::try_from(rule.most).unwrap_or(usize::MAX)
+    });
+    let is_code = candidate.purpose == Some(Purpose::Code);
+    let is_new = is_cold && candidate.contact.is_new(candidate.accepted_at);
+    if is_new && !is_code && candidate.alike.len() >= most {
+        return Some(Refusal::NearDuplicates);
+    }
+    let expires_at = candidate.expires_at.unwrap_or(Millis::MAX);
+    (due.at > expires_at && due.why.is_certain()).then_some(Refusal::WouldExpire)
+}
+
+/// Returns the turn of a message: 0 for replies and for what has waited long.
+fn rank(number: &Number<'_>, candidate: &Candidate, now: Millis) -> i64 {
+    if !number.policy.orders_by_class {
+        return 0;
+    }
+    let class = match candidate.class {
+        Class::Reply => 0,
+        Class::Warm => 1,
+        Class::Cold => 2,
+    };
+    let since = candidate
+        .accepted_at
+        .max(candidate.send_at.unwrap_or(Millis::MIN));
+    let waited = now.saturating_sub(since).max(0) / millis(AGES_AFTER);
+    (class - waited).max(0)
+}

@@ -1,0 +1,88 @@
+//! Why a message waits, and why one is refused.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+/// What holds a message back.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The gap after the number's last message.
+    Gap,
+    /// The time that a number thinks and types after a pause.
+    Thinking,
+    /// The time that the sender asked for.
+    Schedule,
+    /// The limit of new conversations a day.
+    NewConversations,
+    /// The limit of messages a day that are no replies.
+    Day,
+    /// The limit of such messages an hour.
+    Hour,
+    /// The limit of replies an hour.
+    Replies,
+    /// The limit of messages to one contact who does not answer.
+    Unanswered,
+    /// The limit of messages without an answer in 30 days.
+    #[strum(serialize = "unanswered_in_30_days")]
+    #[serde(rename = "unanswered_in_30_days")]
+    UnansweredIn30Days,
+    /// Too few of the new conversations are answered.
+    ReplyRatio,
+    /// Too many new recipients got nearly the same text.
+    NearDuplicates,
+    /// It is night where the recipient is.
+    QuietHours,
+    /// The number wrote to the contact a moment ago.
+    Spacing,
+    /// The number's health.
+    Health,
+}
+
+impl Hold {
+    /// Returns whether waiting is bounded by what the gateway itself limits. What a person or WhatsApp ends may end at any
+    /// time.
+    pub fn is_certain(self) -> bool {
+        !matches!(self, Self::Health | Self::Unanswered | Self::ReplyRatio)
+    }
+}
+
+/// Why a message is refused.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// A first message to a contact who has not agreed.
+    ConsentRequired,
+    /// Its limits let it go only after it expires.
+    WouldExpire,
+    /// Too many new recipients got nearly the same text.
+    NearDuplicates,
+}

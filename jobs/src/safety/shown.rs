@@ -1,0 +1,14 @@
+//! How the numbers of a policy are shown.
+
+use std::time::Duration;
+
+use serde::Serializer;
+
+/// Writes a duration in milliseconds.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes each field by reference"
+)]
+pub(super) fn ms<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

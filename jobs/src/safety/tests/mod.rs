@@ -1,0 +1,48 @@
+//! Tests of the decisions: rules one by one, the table of the presets, and simulated numbers.
+
+mod rules;
+mod table;
+
+use std::time::Duration;
+
+use passerelle_engine::clock::Millis;
+
+use super::{
+    decide::{Candidate, Decision, Hold, Number, decide, earliest},
+    pace::Pace,
+    policy::Policy,
+    preset::Preset,
+    state::{Sent, State},
+};
+use crate::model::Class;
+
+const SECOND: Millis = 1000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+/// Noon in UTC, on a Tuesday in January 2026.
+const NOON: Millis = 20_466 * DAY + 12 * HOUR;
+
+fn policy(preset: Preset) -> Policy {
+    Policy::of(preset, Pace::default())
+}
+
+/// A message to a contact who agreed, accepted then.
+fn message(class: Class, accepted_at: Millis) -> Candidate {
+    let mut candidate = Candidate::new(class, accepted_at);
+    candidate.contact.has_consent = true;
+    candidate
+}
+
+fn sent(class: Class, at: Millis, quantile: f64) -> Sent {
+    Sent {
+        class,
+        at,
+        quantile,
+        is_new_conversation: class == Class::Cold,
+    }
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_hours(24) * days
+}

@@ -124,6 +124,7 @@ mod tests {
             next_at,
             number: Some(vec![1]),
             is_shared: true,
+            health: None,
             head_at: Some(0),
         }
     }
@@ -145,6 +146,7 @@ mod tests {
         let shared = lanes.iter().map(|lane| (lane.session, number.clone()));
         let due = lanes.iter().map(|lane| DueLane {
             number: lane.number.clone(),
+            health: lane.health.clone(),
             ..**lane
         });
         let (admitted, later) = decide(due.collect(), &shared.collect(), 100, 150);

@@ -180,19 +180,21 @@ pub(crate) struct DueLane {
     pub(crate) number: Option<Vec<u8>>,
     /// Other lanes have the same number.
     pub(crate) is_shared: bool,
+    /// The number's health as it is stored, `safety::health::Health`; `None` if nothing was ever wrong.
+    pub(crate) health: Option<String>,
     /// When the first of its messages may go; `None` if there are none.
     pub(crate) head_at: Option<Millis>,
 }
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
-pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, \
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
@@ -229,6 +231,7 @@ pub(crate) async fn due_lanes(
                 .max(row.try_get("number_next_at")?),
             number: row.try_get("number_mac")?,
             is_shared: row.try_get::<i64, _>("linked")? > 1,
+            health: row.try_get("health")?,
             head_at: row.try_get("head_at")?,
         })
     };

@@ -1,5 +1,6 @@
 //! Number safety: limits on what a number may do, and how fast.
 
+pub mod health;
 pub mod level;
 pub mod pace;
 pub mod pairing;

@@ -394,7 +394,11 @@ mod tests {
         };
         assert!(stream("429") && stream("503"));
         assert!(!stream("515") && !stream("500"));
-        let told = |code: &str| means(&Event::StreamError(StreamError::builder().code(code.into()).build()));
+        let told = |code: &str| {
+            means(&Event::StreamError(
+                StreamError::builder().code(code.into()).build(),
+            ))
+        };
         let limited = Some(Meaning::Event(ConnectionEvent::RateLimited));
         assert_eq!((told("429"), told("503")), (limited, None));
         let login = |reason| {

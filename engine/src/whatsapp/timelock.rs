@@ -9,7 +9,7 @@ use wacore::{
     iq::mex_operations::{fetch_new_chat_message_capping_info, fetch_reachout_timelock},
     types::events::MexNotification,
 };
-use whatsapp_rust::features::mex::MexRequest;
+use whatsapp_rust::MexRequest;
 
 use super::{connection::Connection, event::ConnectionEvent};
 use crate::clock::Millis;

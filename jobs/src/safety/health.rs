@@ -12,6 +12,7 @@ use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+pub(crate) use self::figures::KNOWN;
 pub use self::{
     figures::{Ban, Capping, Figures, Newcomers, Timelock},
     signal::{
@@ -245,7 +246,11 @@ impl Health {
             (Some(one), Some(other)) => one > now && one >= other,
             (one, _) => one.is_none(),
         };
-        if self.restrictions.iter().any(|one| is_same(one) && holds(one)) {
+        if self
+            .restrictions
+            .iter()
+            .any(|one| is_same(one) && holds(one))
+        {
             return;
         }
         self.restart_recovery(now);

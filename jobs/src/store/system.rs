@@ -8,6 +8,7 @@ pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
 pub(crate) mod erasures;
 pub(crate) mod followed;
+pub(crate) mod health;
 pub(crate) mod hosts;
 pub(crate) mod media_claims;
 pub(crate) mod numbers;

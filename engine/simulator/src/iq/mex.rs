@@ -67,7 +67,11 @@ fn capping(quota: &Capping) -> Value {
 
 /// Pushes the account's time-lock to its linked devices.
 pub(crate) fn push_timelock(world: &World, pn: &Pn) {
-    let lock = world.state().accounts.get(pn).map(|account| timelock(&account.timelock));
+    let lock = world
+        .state()
+        .accounts
+        .get(pn)
+        .map(|account| timelock(&account.timelock));
     let data = json!({ "data": { "xwa2_notify_account_reachout_timelock": lock } });
     push(world, pn, "NotificationUserReachoutTimelockUpdate", &data);
 }
@@ -75,7 +79,10 @@ pub(crate) fn push_timelock(world: &World, pn: &Pn) {
 /// Pushes the account's quota of new chats to its linked devices.
 pub(crate) fn push_capping(world: &World, pn: &Pn) {
     let state = world.state();
-    let quota = state.accounts.get(pn).and_then(|account| account.capping.as_ref());
+    let quota = state
+        .accounts
+        .get(pn)
+        .and_then(|account| account.capping.as_ref());
     let quota = quota.map(capping);
     drop(state);
     let data = json!({ "data": { "xwa2_notify_new_chat_messages_capping_info_update": quota } });
@@ -89,7 +96,11 @@ fn push(world: &World, pn: &Pn, name: &'static str, data: &Value) {
         .attr("op_name", name)
         .bytes(data.to_string().into_bytes())
         .build();
-    let node = Arc::new(notification("mex", None, id, now).children([update]).build());
+    let node = Arc::new(
+        notification("mex", None, id, now)
+            .children([update])
+            .build(),
+    );
     if let Some(account) = state.accounts.get_mut(pn) {
         account.send_to_devices(&node, Some(0), true);
     }

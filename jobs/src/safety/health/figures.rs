@@ -1,9 +1,12 @@
 //! The figures that a number's health goes by.
 
+use std::collections::BTreeSet;
+
 use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::{DAY, HOUR};
+use super::{DAY, HOUR, SAMPLE};
+use crate::model::number::FirstMessage;
 
 /// The most entries of each list.
 const KEPT: usize = 50;
@@ -123,6 +126,10 @@ impl Capping {
     }
 }
 
+/// How many first messages of a session are read to count [`Newcomers`]: three times [`SAMPLE`], because those of the last day
+/// count for one of its figures only.
+pub(crate) const KNOWN: i64 = 150;
+
 /// What became of the last first messages of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Newcomers {
@@ -136,6 +143,38 @@ pub struct Newcomers {
     pub sent_a_day_ago: u32,
     /// How many of those no phone has received.
     pub undelivered: u32,
+}
+
+impl Newcomers {
+    /// Returns whether the figures are equal, whenever they were counted.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let counted_at = self.counted_at;
+        *self
+            == Self {
+                counted_at,
+                ..*other
+            }
+    }
+
+    /// Counts a number's first messages. Their order is not important.
+    pub(crate) fn count(mut messages: Vec<FirstMessage>, now: Millis) -> Self {
+        messages.sort_unstable_by_key(|one| std::cmp::Reverse(one.accepted_at));
+        let sample = usize::try_from(SAMPLE).unwrap_or(usize::MAX);
+        let last = || messages.iter().take(sample);
+        let opted_out = last().filter(|one| one.opted_out_at.is_some_and(|at| at >= one.sent_at));
+        let opted_out: BTreeSet<_> = opted_out.map(|one| &one.contact).collect();
+        let old = messages.iter().filter(|one| one.sent_at <= now - DAY);
+        let old: Vec<_> = old.take(sample).collect();
+        let undelivered = old.iter().filter(|one| !one.is_received).count();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            counted_at: now,
+            sent: number(last().count()),
+            opted_out: number(opted_out.len()),
+            sent_a_day_ago: number(old.len()),
+            undelivered: number(undelivered),
+        }
+    }
 }
 
 impl Figures {

@@ -1,6 +1,7 @@
 use Level::{ColdStop, Locked, Ok, Paused, ReplyOnly, Slow};
 
 use super::*;
+use crate::model::number::FirstMessage;
 
 const NOW: Millis = 1_800_000_000_000;
 const MINUTE: Millis = 60_000;
@@ -419,6 +420,50 @@ fn safety_first_messages_that_led_to_a_restriction_do_not_lead_to_it_again() {
     assert_eq!(health.figures.counted_from, NOW);
     health.signal(newcomers(0, 0, 0), NOW + DAY);
     assert_eq!(health.at(NOW + DAY).until, Some(NOW + 7 * DAY));
+}
+
+/// Returns the nth newest first message, sent `nth` hours ago.
+fn first(nth: i64, is_received: bool, opted_out_after: Option<Millis>) -> FirstMessage {
+    let sent_at = NOW - nth * HOUR;
+    FirstMessage {
+        accepted_at: sent_at - MINUTE,
+        sent_at,
+        is_received,
+        contact: Some(nth.to_string()),
+        opted_out_at: opted_out_after.map(|after| sent_at + after),
+    }
+}
+
+#[test]
+fn safety_first_messages_are_counted_among_the_last_fifty_and_undelivered_ones_after_a_day() {
+    let counted = |messages: Vec<FirstMessage>| {
+        let counted = Newcomers::count(messages, NOW);
+        let Newcomers {
+            sent,
+            opted_out,
+            sent_a_day_ago,
+            undelivered,
+            ..
+        } = counted;
+        ((sent, opted_out), (sent_a_day_ago, undelivered))
+    };
+    assert_eq!(counted(vec![]), ((0, 0), (0, 0)));
+    let all = |from, to| (from..to).map(|nth| first(nth, false, None));
+    assert_eq!(counted(all(0, 24).collect()), ((24, 0), (0, 0)));
+    assert_eq!(counted(all(0, 30).collect()), ((30, 0), (6, 6)));
+    // Of those older than a day, the newest fifty count, although newer ones are the last fifty of all.
+    let received = (50..150).map(|nth| first(nth, true, Some(MINUTE)));
+    let mixed = counted(all(0, 50).chain(received).collect());
+    assert_eq!(mixed, ((50, 0), (50, 26)));
+    // Somebody who had opted out before, and one of whom there are two messages.
+    let mut twice = first(1, true, Some(MINUTE));
+    twice.contact = Some("2".to_owned());
+    let some = vec![
+        first(2, true, Some(MINUTE)),
+        twice,
+        first(3, true, Some(-MINUTE)),
+    ];
+    assert_eq!(counted(some), ((3, 1), (0, 0)));
 }
 
 #[test]

@@ -86,6 +86,9 @@ impl Inbox {
         let own = batch.iter().filter(|inbound| inbound.own.is_some());
         let own: Vec<_> = own.map(|inbound| inbound.id.clone()).collect();
         commit(&self.services, &self.lease, &self.early, batch).await?;
+        if let Some(health) = self.services.registry().health(self.lease.session) {
+            health.committed();
+        }
         if !own.is_empty() {
             self.early.forget(&own);
         }

@@ -100,7 +100,8 @@ async fn change(
     let changed = async || {
         let (of, lease, signals) = (of.clone(), lease.cloned(), signals.clone());
         let (services, keys) = (services.clone(), Arc::clone(&keys));
-        let write = services.store().clone().write_system(move |tx| {
+        let store = services.store().clone();
+        let write = store.write_system(move |tx| {
             Box::pin(async move { apply(tx, &services, &keys, (of, lease), signals).await })
         });
         write.await

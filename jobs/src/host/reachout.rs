@@ -11,7 +11,7 @@ use crate::{
         addressee::NOT_ON_WHATSAPP,
         job::SendMessage,
         outcome::{Claimed, Outcome},
-        session::health::{TIMELOCK, ask_timelock, is_due},
+        session::health::ask_timelock,
         verdict::refusal,
     },
     model::{Class, Message},
@@ -105,21 +105,21 @@ async fn find_out(
     Ok((refusal(message, CODE), again))
 }
 
-/// Returns whether the number is under a time-lock. WhatsApp is asked at most every quarter of an hour.
+/// Returns whether the number is under a time-lock. WhatsApp is asked if it was not asked often.
 async fn is_locked(
     services: &Services,
     connection: &Connection,
     health: &Health,
 ) -> (bool, Vec<Signal>) {
     let now = services.clock().now();
-    let known = health.figures.timelock.as_ref();
-    if !is_due(known.map(|lock| lock.told_at), TIMELOCK, now) {
-        return (known.is_some_and(|lock| lock.holds(now)), Vec::new());
-    }
-    let asked = ask_timelock(connection, now).await;
-    let known = asked.as_ref().or(known);
+    let asked = ask_timelock(connection, health, now).await;
+    let answer = asked.iter().find_map(|signal| match signal {
+        Signal::Timelock(lock) => Some(lock),
+        _ => None,
+    });
+    let known = answer.or(health.figures.timelock.as_ref());
     let is_locked = known.is_some_and(|lock| lock.holds(now));
-    (is_locked, asked.map(Signal::Timelock).into_iter().collect())
+    (is_locked, asked)
 }
 
 /// Returns how well the number knows the recipient now. Who wrote since the message was accepted is no stranger any more.

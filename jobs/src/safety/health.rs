@@ -75,6 +75,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, the most severe first.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
     /// Returns the word of the API.
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -116,7 +119,7 @@ impl Restriction {
             return (Level::Ok, None);
         }
         let clean = (now - until) / CLEAN;
-        let level = (0..=clean.min(Level::VARIANTS.len().try_into().unwrap_or(clean)))
+        let level = (0..=clean.min(Level::ALL.len().try_into().unwrap_or(clean)))
             .fold(self.level, |level, _| level.better());
         let next = (level != Level::Ok).then(|| until.saturating_add(CLEAN * (clean + 1)));
         (level, next)

@@ -39,6 +39,14 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, the best first.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Returns the word of the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Returns the next better level.
     #[must_use]
     pub fn better(self) -> Self {

@@ -18,6 +18,7 @@ pub(crate) struct HealthWatch {
     wanted: Notify,
     /// The earliest time of the next look; `None` before the first one.
     next: Mutex<Option<Instant>>,
+    opts_out: AtomicBool,
     is_unlinking: AtomicBool,
 }
 
@@ -29,9 +30,16 @@ impl HealthWatch {
         }
     }
 
-    /// Asks for a look now.
-    pub(crate) fn look_now(&self) {
-        self.wanted.notify_one();
+    /// Records that a contact opts out in a transaction that is not committed yet.
+    pub(crate) fn opting_out(&self) {
+        self.opts_out.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for a look if a contact opted out in the transaction that was committed.
+    pub(crate) fn committed(&self) {
+        if self.opts_out.swap(false, Ordering::Relaxed) {
+            self.wanted.notify_one();
+        }
     }
 
     /// Waits until a look is asked for.

@@ -107,16 +107,16 @@ pub(crate) async fn resume(
     .await
 }
 
-/// Returns whether the session exists. Called when [`enter`] found no place.
+/// Returns whether the session exists. Called when [`enter`] found no place, and before something of its number is shown.
 pub(crate) async fn exists(
-    tx: &mut Tx,
+    conn: &mut AnyConnection,
     org: OrgId,
     session: SessionId,
 ) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT pending FROM lane WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(session.to_string())
-        .fetch_optional(tx.conn())
+        .fetch_optional(conn)
         .await?;
     Ok(found.is_some())
 }

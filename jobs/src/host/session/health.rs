@@ -18,32 +18,36 @@ use crate::{
     },
 };
 
-/// Between two questions about the time-lock.
-pub(in crate::host) const TIMELOCK: Duration = Duration::from_mins(15);
+/// Between two questions about the time-lock, unless a message was refused.
+const TIMELOCK: Duration = Duration::from_mins(15);
 /// Between two questions about the quota of new chats.
 const CAPPING: Duration = Duration::from_hours(1);
 
 /// Returns whether to ask again, by when WhatsApp last told it.
-pub(in crate::host) fn is_due(told_at: Option<Millis>, every: Duration, now: Millis) -> bool {
+fn is_due(told_at: Option<Millis>, every: Duration, now: Millis) -> bool {
     // A time to come was written by another clock.
     told_at.is_none_or(|at| at > now || now.saturating_sub(at) >= millis(every))
 }
 
-/// Asks WhatsApp whether the number may open new chats. Returns `None` if it does not say.
+/// Asks WhatsApp whether the number may open new chats, unless it was asked often. Returns that it was asked, and the
+/// answer.
 pub(in crate::host) async fn ask_timelock(
     connection: &Connection,
+    health: &Health,
     now: Millis,
-) -> Option<Timelock> {
+) -> Vec<Signal> {
+    if !health.figures.may_ask_timelock(now) {
+        return Vec::new();
+    }
+    let mut signals = vec![Signal::TimelockAsked];
     match connection.reachout_timelock().await {
-        Ok(lock) => Some(timelock(lock, now)),
+        Ok(lock) => signals.push(Signal::Timelock(timelock(lock, now))),
         Err(error) => {
-            tracing::debug!(
-                error = format!("{error:#}"),
-                "WhatsApp did not tell the time-lock"
-            );
-            None
+            let error = format!("{error:#}");
+            tracing::debug!(error, "WhatsApp did not tell the time-lock");
         }
     }
+    signals
 }
 
 fn timelock(lock: whatsapp::Timelock, now: Millis) -> Timelock {
@@ -173,8 +177,7 @@ impl RunningSession {
         }
         let told = health.figures.timelock.as_ref().map(|lock| lock.told_at);
         if is_due(told, TIMELOCK, now) {
-            let lock = ask_timelock(connection, now).await;
-            signals.extend(lock.map(Signal::Timelock));
+            signals = ask_timelock(connection, health, now).await;
         }
         let told = health.figures.capping.as_ref().map(|quota| quota.told_at);
         if is_due(told, CAPPING, now) {

@@ -81,7 +81,7 @@ pub(crate) async fn take(
     if word.wish == Wish::Out
         && let Some(health) = services.registry().health(message.session)
     {
-        health.look_now();
+        health.opting_out();
     }
     match settings.confirmation {
         Some(text) if word.wish == Wish::Out && changed[0] => {

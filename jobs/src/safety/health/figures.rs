@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::{DAY, HOUR, SAMPLE};
+use super::{DAY, HOUR, SAMPLE, signal::TIMELOCK_ASKED};
 use crate::model::number::FirstMessage;
 
 /// The most entries of each list.
@@ -33,6 +33,8 @@ pub struct Figures {
     pub unlinked_at: Option<Millis>,
     /// The reach-out time-lock, as WhatsApp last told it.
     pub timelock: Option<Timelock>,
+    /// When we asked WhatsApp about the time-lock in the last hour.
+    pub(super) timelock_asked: Vec<Millis>,
     /// The quota of new chats, as WhatsApp last told it.
     pub capping: Option<Capping>,
     /// What became of the last first messages.
@@ -211,14 +213,22 @@ impl Figures {
         recent.filter(|at| is_recent(**at, now)).count()
     }
 
+    /// Returns whether WhatsApp may be asked about the time-lock.
+    pub fn may_ask_timelock(&self, now: Millis) -> bool {
+        let asked = self.timelock_asked.iter();
+        asked.filter(|at| is_recent(**at, now)).count() < TIMELOCK_ASKED
+    }
+
     /// Forgets what is older than an hour, and the oldest entries of a list that is too long.
     pub(super) fn prune(&mut self, now: Millis) {
         self.refused.retain(|one| is_recent(one.at, now));
         self.not_on_whatsapp.retain(|one| is_recent(one.at, now));
         self.disconnects.retain(|at| is_recent(*at, now));
+        self.timelock_asked.retain(|at| is_recent(*at, now));
         cut(&mut self.refused);
         cut(&mut self.not_on_whatsapp);
         cut(&mut self.disconnects);
+        cut(&mut self.timelock_asked);
     }
 }
 

@@ -24,6 +24,9 @@ pub const UNDELIVERED_PERCENT: u32 = 40;
 /// Among fewer first messages than this, undelivered ones say nothing.
 pub const SAMPLE_LEAST: u32 = 10;
 
+/// How often WhatsApp is asked within an hour whether the number may open new chats.
+pub const TIMELOCK_ASKED: usize = 4;
+
 /// The least time that is added to the end of a lock.
 const MARGIN: Millis = HOUR;
 /// How long a number pauses after WhatsApp closed its connection because of too many requests.
@@ -40,6 +43,8 @@ const WEEK: Millis = 7 * DAY;
 pub enum Signal {
     /// WhatsApp said whether the number may open new chats.
     Timelock(Timelock),
+    /// We asked WhatsApp whether the number may open new chats.
+    TimelockAsked,
     /// WhatsApp said how much of its quota of new chats is used.
     Capping(Capping),
     /// WhatsApp refused a message with 463.
@@ -79,6 +84,7 @@ impl Signal {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Timelock(_) => "timelock",
+            Self::TimelockAsked => "timelock_asked",
             Self::Capping(_) => "capping",
             Self::Refused { .. } => "refused",
             Self::NotOnWhatsapp(_) => "not_on_whatsapp",
@@ -99,6 +105,7 @@ impl Health {
         self.figures.prune(now);
         match signal {
             Signal::Timelock(lock) => self.timelock(lock, now),
+            Signal::TimelockAsked => self.figures.timelock_asked.push(now),
             Signal::Capping(capping) => self.capping(capping, now),
             Signal::Refused {
                 who,

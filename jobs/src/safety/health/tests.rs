@@ -415,6 +415,17 @@ fn safety_signals_count_within_an_hour_only() {
 }
 
 #[test]
+fn safety_whatsapp_is_asked_about_the_lock_four_times_an_hour() {
+    let mut health = Health::default();
+    for n in 0..4 {
+        assert!(health.figures.may_ask_timelock(NOW + n));
+        health.signal(Signal::TimelockAsked, NOW + n);
+    }
+    assert!(!health.figures.may_ask_timelock(NOW + HOUR - 1));
+    assert!(health.figures.may_ask_timelock(NOW + HOUR));
+}
+
+#[test]
 fn safety_first_messages_that_led_to_a_restriction_do_not_lead_to_it_again() {
     let mut health = after([newcomers(3, 0, 50)]);
     assert_eq!(health.figures.counted_from, NOW);

@@ -96,6 +96,14 @@ SessionEvent of a session, SessionEventBody {
     session: SessionShown
 });
 event!(
+/// An event about the health of a session's number.
+SessionHealthEvent of a session, SessionHealthEventBody {
+    /// The session.
+    session: SessionNamed,
+    /// How much its number may send now.
+    health: HealthShown
+});
+event!(
 /// An event about a contact.
 ContactEvent of a session, ContactEventBody {
     /// The contact.
@@ -185,6 +193,32 @@ pub struct SessionShown {
     pub status_reason: Option<StatusReason>,
     /// End of a temporary ban, if WhatsApp announced it.
     pub banned_until: Option<Timestamp>,
+}
+
+/// A session in an event about its number.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct SessionNamed {
+    /// Its id.
+    pub id: String,
+    /// Always `session`.
+    pub object: String,
+    /// Your reference, if you gave the session one.
+    pub client_ref: Option<String>,
+    /// Your metadata, if you gave the session any.
+    pub metadata: Option<Texts>,
+}
+
+/// The health of a number in an event.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct HealthShown {
+    /// How much the number may send, as in the health of the session.
+    pub level: String,
+    /// Why, the most severe first.
+    pub reasons: Vec<String>,
+    /// When the next better level begins if nothing happens.
+    pub until: Option<Timestamp>,
 }
 
 /// A contact in an event.
@@ -287,6 +321,7 @@ impl Webhook for Events {
         MessageEvent::register(registry);
         MediaEvent::register(registry);
         SessionEvent::register(registry);
+        SessionHealthEvent::register(registry);
         ContactEvent::register(registry);
         OptOutEvent::register(registry);
         GroupUpdateEvent::register(registry);
@@ -306,6 +341,9 @@ fn webhook(kind: EventType) -> MetaWebhook {
 fn schema(kind: EventType) -> MetaSchemaRef {
     match kind {
         EventType::MediaAvailable | EventType::MediaFailed => MediaEvent::schema_ref(),
+        EventType::SessionRestricted | EventType::SessionRecovered => {
+            SessionHealthEvent::schema_ref()
+        }
         EventType::SessionLinked
         | EventType::SessionConnected
         | EventType::SessionDisconnected
@@ -362,6 +400,10 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
         EventType::SessionLoggedOut => "A number was unlinked.",
         EventType::SessionBanned => "WhatsApp banned a number.",
         EventType::SessionReplaced => "Another client replaced the session.",
+        EventType::SessionRestricted => {
+            "The number of a session may send less, or has one more reason to: WhatsApp signals something. `health` says how much and until when."
+        }
+        EventType::SessionRecovered => "The number of a session may send more again.",
         EventType::SessionFailed => {
             "A session ended for another reason, which `status_reason` names."
         }

@@ -87,6 +87,9 @@ impl Inbox {
         let own = batch.iter().filter(|inbound| inbound.own.is_some());
         let own: Vec<_> = own.map(|inbound| inbound.id.clone()).collect();
         commit(&self.services, &self.lease, &self.early, batch).await?;
+        if let Some(health) = self.services.registry().health(self.lease.session) {
+            health.committed();
+        }
         if !own.is_empty() {
             self.early.forget(&own);
         }
@@ -140,7 +143,8 @@ async fn commit(
                         let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
-                        answers |= receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
+                        answers |=
+                            receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
                     }
                 }
                 if !heard.is_empty() {

@@ -8,6 +8,7 @@
 //! | [`sessions`] | sessions, and requests to a live one: number checks, groups, typing, read receipts |
 //! | [`messages`] | messages: how they are sealed and shown, messages about other messages, opting out |
 //! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
+//! | `number_health` | what is learned about a number, and telling its sessions |
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `calls`, `contacts`, `acquaintances`, [`events`], [`webhook`] | inbound messages and calls, their contacts, whom a number knows, and their events |
@@ -45,6 +46,7 @@ pub mod limits;
 pub mod media;
 pub mod messages;
 pub mod model;
+mod number_health;
 pub mod opt_outs;
 pub mod organisations;
 mod outage;

@@ -11,7 +11,7 @@ use crate::{
         unreadable::{self, Named},
     },
     model::{Status, millis},
-    outbound,
+    number_health, outbound,
     safety::pairing,
     services::Services,
     store,
@@ -54,6 +54,7 @@ pub(crate) async fn run(services: Services, stop: CancellationToken) {
 async fn sweep(services: &Services) -> Result<(), Fault> {
     let now = services.clock().now();
     let expired = expire(services, now).await;
+    let recovered = number_health::recover(services, now).await;
     let before = now.saturating_sub(millis(KEY_TTL));
     let forget = services.store().write_system(move |tx| {
         Box::pin(async move {
@@ -66,7 +67,7 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     });
     let forgotten: Result<_, sqlx::Error> = forget.await;
     forgotten?;
-    expired
+    recovered.and(expired)
 }
 
 /// Deletes numbers that no lane has any more. Walks all that sent nothing for a day, so it is rare.

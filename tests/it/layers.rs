@@ -111,7 +111,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 25] = [
+    const ASKED_FOR: [(&str, &str); 26] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -133,6 +133,10 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         (
             "jobs/src/messages/opt_out/queued.rs",
             "who opted out and has messages queued",
+        ),
+        (
+            "jobs/src/number_health.rs",
+            "the health of a number, whoever has linked it",
         ),
         ("jobs/src/organisations.rs", "the operator's list"),
         ("jobs/src/preview/job.rs", "claims of previews to fetch"),

@@ -38,6 +38,7 @@ mod layers;
 mod lists;
 mod media;
 mod neighbour;
+mod number_health;
 mod numbers;
 mod opt_outs;
 mod opting_out;

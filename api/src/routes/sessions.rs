@@ -1,5 +1,6 @@
 //! Sessions: WhatsApp numbers linked to this gateway.
 
+mod health;
 mod settings;
 
 use passerelle_jobs::{
@@ -23,6 +24,9 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::health::{
+    HealthFigure, HealthRestriction, NewChatQuota, ReachoutTimelock, SessionHealth,
+};
 pub use self::settings::{AutoReject, CallsRejected, NewUncertainSends, Presence, UncertainSends};
 use super::{Group, client_data, not_found, numbers::phone_of};
 use crate::{
@@ -336,6 +340,28 @@ impl Sessions {
         let session = sessions::read(&services, caller.0.org, id.0.0).await?;
         session
             .map(|session| Success::of(session.into()))
+            .ok_or_else(not_found)
+    }
+
+    /// Read the health of a session's number.
+    ///
+    /// It has every figure that the gateway goes by, with its threshold. `session.restricted` and `session.recovered` report
+    /// changes of the level.
+    #[oai(
+        path = "/:id/health",
+        method = "get",
+        operation_id = "read_session_health"
+    )]
+    async fn read_session_health(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The session.
+        id: Path<Id<SessionId>>,
+    ) -> Result<Success<SessionHealth>, Problem> {
+        let health = sessions::health::read(&services, caller.0.org, id.0.0).await?;
+        health
+            .map(|view| Success::of(SessionHealth::of(id.0.0, &view)))
             .ok_or_else(not_found)
     }
 

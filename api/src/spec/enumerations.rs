@@ -7,9 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use passerelle_jobs::model::{
-    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
-    group::GroupAction, pattern,
+use passerelle_jobs::{
+    model::{
+        Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
+        group::GroupAction, pattern,
+    },
+    safety::{health::Reason, level::Level},
 };
 use serde_json::{Map, Value, json};
 
@@ -53,10 +56,12 @@ pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
 }
 
 /// Why a message or a file failed, as `docs/guide/errors.md` lists it; WhatsApp's own codes come on top.
-const FAILURES: [&str; 26] = [
+const FAILURES: [&str; 28] = [
     "not_in_group",
     "recipient_opted_out",
     "recipient_not_on_whatsapp",
+    "recipient_requires_prior_contact",
+    "reachout_timelocked",
     "invalid_recipient",
     "unsupported_content",
     "media_url_not_found",
@@ -154,6 +159,26 @@ fn of_sessions() -> Vec<Enumeration> {
             words!(EndReason),
             &[("StatusReason", "code")],
         ),
+        of(
+            "HealthLevel",
+            "How much a number may send, by what WhatsApp signals about it.",
+            words!(Level),
+            &[
+                ("SessionHealth", "level"),
+                ("HealthRestriction", "level"),
+                ("HealthShown", "level"),
+            ],
+        ),
+        of(
+            "HealthReason",
+            "Why a number is restricted.",
+            words!(Reason),
+            &[
+                ("SessionHealth", "reasons"),
+                ("HealthRestriction", "reason"),
+                ("HealthShown", "reasons"),
+            ],
+        ),
     ]
 }
 
@@ -188,6 +213,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("MessageEvent", "type"),
                 ("MediaEvent", "type"),
                 ("SessionEvent", "type"),
+                ("SessionHealthEvent", "type"),
                 ("ContactEvent", "type"),
                 ("OptOutEvent", "type"),
                 ("GroupUpdateEvent", "type"),

@@ -99,6 +99,23 @@ fn session(name: &str) -> Option<Value> {
         "RejectedCall" => {
             json!({ "id": "A0F3C2D1E4B5968778695A4B3C2D1E0F", "object": "call", "session_id": SESSION, "outcome": "rejected" })
         }
+        "HealthRestriction" => {
+            json!({ "reason": "reachout_timelock", "level": "cold_stop", "since": AT, "until": IN_THREE_DAYS })
+        }
+        "ReachoutTimelock" => {
+            json!({ "active": true, "kind": "WEB_COMPANION_ONLY", "ends_at": TOMORROW, "checked_at": AT })
+        }
+        "NewChatQuota" => {
+            json!({ "status": "FIRST_WARNING", "total": 300, "used": 240, "cycle_started_at": AT, "cycle_ends_at": IN_THREE_DAYS,
+            "caps_divided_by": 2, "checked_at": AT })
+        }
+        "HealthFigure" => json!({ "name": "opt_outs", "value": 1, "threshold": 3, "of": 42 }),
+        "SessionHealth" => {
+            json!({ "object": "session_health", "session_id": SESSION, "level": "cold_stop", "until": IN_THREE_DAYS,
+            "reasons": ["reachout_timelock"], "enforced": true, "restrictions": [of_schema("HealthRestriction")?],
+            "timelock": of_schema("ReachoutTimelock")?, "new_chat_quota": of_schema("NewChatQuota")?,
+            "figures": [of_schema("HealthFigure")?] })
+        }
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
         "SessionList" => list(&of_schema("Session")?),
@@ -259,6 +276,10 @@ fn event(name: &str) -> Option<Value> {
         "SessionEvent" => (EventType::SessionConnected, ""),
         "SessionEventBody" => (EventType::SessionConnected, "/data"),
         "SessionShown" => (EventType::SessionConnected, "/data/session"),
+        "SessionHealthEvent" => (EventType::SessionRestricted, ""),
+        "SessionHealthEventBody" => (EventType::SessionRestricted, "/data"),
+        "SessionNamed" => (EventType::SessionRestricted, "/data/session"),
+        "HealthShown" => (EventType::SessionRestricted, "/data/health"),
         "ContactEvent" => (EventType::ContactUpdated, ""),
         "ContactEventBody" => (EventType::ContactUpdated, "/data"),
         "OptOutEvent" => (EventType::ContactOptedOut, ""),

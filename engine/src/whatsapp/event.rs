@@ -18,7 +18,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::call::CallStanza;
+use super::{
+    call::CallStanza,
+    timelock::{Capping, Timelock},
+};
 use crate::{
     clock::Millis,
     content::{Group, Peer},
@@ -113,6 +116,12 @@ pub enum ConnectionEvent {
         /// What the phone did with each of them.
         receipt: Receipt,
     },
+    /// WhatsApp closed the connection because of too many requests (429). The library reconnects by itself.
+    RateLimited,
+    /// WhatsApp says whether the number may open new chats.
+    Timelock(Timelock),
+    /// WhatsApp says how much of its quota of new chats is used.
+    Capping(Capping),
     /// Something happened with a call, see [`Connection::read_call`].
     ///
     /// [`Connection::read_call`]: crate::whatsapp::Connection::read_call

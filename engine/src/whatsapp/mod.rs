@@ -11,7 +11,7 @@
 //! | `handle`, `connection` | what all connections of the process share; one connection |
 //! | `connect` | opening a connection, pairing, stopping |
 //! | `outgoing`, `send` | an outgoing message; sending and typing |
-//! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether this number may open new chats |
+//! | `find`, `avatar`, `timelock` | whether a number has an account; profile pictures; whether and how often this number may open new chats |
 //! | `groups`, `member` | the groups that the number is in, and leaving one; their members |
 //! | `group_changes` | what changes in them |
 //! | `call` | calls to the number: reading and rejecting them |
@@ -85,6 +85,7 @@ pub use self::{
     outgoing::{Attached, Outgoing, Uploaded},
     presence::Presence,
     send::{NOT_IN_GROUP, SendError, Typing},
+    timelock::{Capping, Timelock},
     wa_id::new_wa_id,
     wire::{Ballot, clean_file_name},
 };

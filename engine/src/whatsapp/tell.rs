@@ -17,6 +17,7 @@ use super::{
     group_changes::{GroupChange, GroupQueue},
     jid::peer_of,
     late::{Late, LateQueue},
+    timelock,
 };
 use crate::{clock::Clock, content::Group};
 
@@ -96,6 +97,8 @@ impl EventHandler for Listener {
             EventKind::UndecryptableMessage,
             EventKind::Messages,
             EventKind::GroupUpdate,
+            // The time-lock and the quota of new chats are pushed in it.
+            EventKind::MexNotification,
             // Calls are read from it.
             EventKind::RawNode,
         ])
@@ -137,6 +140,8 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         Event::PairingQrCodesExhausted(_) => ConnectionEvent::QrExhausted,
         Event::ServerAck(ack) => acknowledgement(ack)?,
         Event::Receipt(receipt) => receipt_of_another(receipt)?,
+        Event::MexNotification(push) => timelock::pushed(push)?,
+        Event::StreamError(error) if error.code == "429" => ConnectionEvent::RateLimited,
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
     Some(Meaning::Event(told))
@@ -389,6 +394,13 @@ mod tests {
         };
         assert!(stream("429") && stream("503"));
         assert!(!stream("515") && !stream("500"));
+        let told = |code: &str| {
+            means(&Event::StreamError(
+                StreamError::builder().code(code.into()).build(),
+            ))
+        };
+        let limited = Some(Meaning::Event(ConnectionEvent::RateLimited));
+        assert_eq!((told("429"), told("503")), (limited, None));
         let login = |reason| {
             let failure = ConnectFailure::builder().reason(reason).build();
             is_too_much(&Event::ConnectFailure(failure))

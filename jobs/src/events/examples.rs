@@ -14,6 +14,7 @@ use super::{
     SessionChange, calls,
     emit::{NewEvent, envelope},
     groups::{Changed, Members, of_members, of_setting},
+    health::of_news,
     of_endpoint, of_file, of_merge, of_message, of_renamed, of_session,
     opt_outs::of_change,
     shown_person,
@@ -28,6 +29,10 @@ use crate::{
         endpoint::Disabled,
         event::EventType,
         group::{GroupAction, Person},
+    },
+    safety::{
+        health::{News, Reason, Standing},
+        level::Level,
     },
 };
 
@@ -109,6 +114,7 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
         EventType::SessionBanned => ended("banned"),
         EventType::SessionReplaced => ended("replaced"),
         EventType::SessionFailed => ended("outdated"),
+        EventType::SessionRestricted | EventType::SessionRecovered => Ok(health(&ids, kind, &desk)),
         EventType::ContactOptedOut | EventType::ContactOptedIn => {
             let place = (ids.org, Some(ids.session));
             let what = (kind, OptOutSource::Word);
@@ -280,6 +286,21 @@ fn group(ids: &Ids, kind: EventType) -> Result<NewEvent, Fault> {
 /// Returns what Ada's shop attaches to its messages and its session.
 fn client(client_ref: &str) -> Value {
     json!({ "client_ref": client_ref, "metadata": { "shop": "berlin" } })
+}
+
+/// Returns the event of a number that WhatsApp keeps from opening new chats for two days, or no longer does.
+fn health(ids: &Ids, kind: EventType, client: &ClientData) -> NewEvent {
+    let place = (ids.org, ids.session);
+    let news = if kind == EventType::SessionRecovered {
+        News::Recovered(Standing::default())
+    } else {
+        News::Restricted(Standing {
+            level: Level::ColdStop,
+            until: Some(AT + 2 * DAY),
+            reasons: vec![Reason::ReachoutTimelock],
+        })
+    };
+    of_news(place, &news, client)
 }
 
 fn session(

@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod emit;
 pub mod examples;
 pub(crate) mod groups;
+pub(crate) mod health;
 pub(crate) mod opt_outs;
 
 use passerelle_engine::{

@@ -84,7 +84,7 @@ impl Change {
                 SessionChange::to(EventType::SessionLinked, "connecting")
             }
             Self::Closed => {
-                store::lanes::open(tx, org, id, 0, in_store).await?;
+                store::lanes::close(tx, org, id).await?;
                 return Ok(true);
             }
             Self::Connected => {
@@ -92,7 +92,7 @@ impl Change {
                 SessionChange::to(EventType::SessionConnected, "connected")
             }
             Self::Disconnected => {
-                store::lanes::open(tx, org, id, 0, in_store).await?;
+                store::lanes::close(tx, org, id).await?;
                 SessionChange::to(EventType::SessionDisconnected, "disconnected")
             }
             Self::Ended {
@@ -101,7 +101,7 @@ impl Change {
                 kind,
                 unlinked,
             } => {
-                store::lanes::open(tx, org, id, 0, in_store).await?;
+                store::lanes::close(tx, org, id).await?;
                 if unlinked {
                     keystore::wipe(tx, id).await?;
                     store::links::unlinked(tx, org, id, code, now).await?;

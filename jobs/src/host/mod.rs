@@ -27,6 +27,7 @@ pub mod null_sink;
 mod number;
 mod orphans;
 mod outcome;
+mod reachout;
 pub(crate) mod receipts;
 pub(crate) mod send;
 mod session;

@@ -44,7 +44,7 @@ pub async fn open(services: &Services, org: OrgId, sessions: &[SessionId]) -> Re
                     let lease =
                         store::system::hosts::take_lease(tx, &host, org, session, 0).await?;
                     let lease = lease.ok_or(Fault::LeaseLost)?;
-                    store::lanes::open(tx, org, session, lease.epoch).await?;
+                    store::lanes::open(tx, org, session, lease.epoch, 0).await?;
                     Ok::<_, Fault>(())
                 })
             })

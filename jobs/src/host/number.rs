@@ -126,7 +126,6 @@ mod tests {
             number: Some(vec![1]),
             is_shared: true,
             health: None,
-            health: None,
             state: None,
             first_linked_at: None,
             opened_at: 0,

@@ -58,6 +58,14 @@ pub(crate) enum Outcome {
         verdict: Option<ServerVerdict>,
         members: Option<u32>,
     },
+    /// Written, and refused by WhatsApp's server for a reason that was found out. It fails with this code, or is sent once
+    /// more `again` later.
+    Refused {
+        wire_at: Instant,
+        gap: Duration,
+        code: String,
+        again: Option<Duration>,
+    },
 }
 
 /// A claimed message; its status is `sending`.
@@ -226,7 +234,9 @@ async fn commit(
 /// gap is never too short.
 fn since(clock: &Clock, outcome: &Outcome) -> Duration {
     match outcome {
-        Outcome::Written { wire_at, .. } => clock.monotonic().saturating_duration_since(*wire_at),
+        Outcome::Written { wire_at, .. } | Outcome::Refused { wire_at, .. } => {
+            clock.monotonic().saturating_duration_since(*wire_at)
+        }
         _ => Duration::ZERO,
     }
 }
@@ -257,6 +267,19 @@ async fn apply(
         Outcome::Later(wait) => {
             let next = (after(wait), false);
             return put_back(tx, clock, named(&message), resends, next).await;
+        }
+        Outcome::Refused {
+            gap,
+            again: Some(wait),
+            ..
+        } => {
+            // The lane goes on: only this message waits.
+            let send_at = wire.saturating_add(millis(wait));
+            store::messages::put_off(tx, message.org, message.id, send_at).await?;
+            return put_back(tx, clock, named(&message), 1, (after(gap), true)).await;
+        }
+        Outcome::Refused { gap, code, .. } => {
+            (after(gap), Reached::End(Status::Failed, Some(code)))
         }
         Outcome::Expired => (0, Reached::End(Status::Expired, None)),
         Outcome::Failed(code) => (0, Reached::End(Status::Failed, Some(code))),

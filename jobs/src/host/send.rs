@@ -14,6 +14,7 @@ use crate::{
         addressee, attach, fence,
         job::SendMessage,
         outcome::{self, Outcome},
+        reachout,
     },
     model::Message,
     preview,
@@ -72,6 +73,9 @@ pub(crate) async fn send(services: Services, job: SendMessage) -> JobResult {
         sending.run(verdicts).await
     };
     let outcome = claimed.unknown_if_resent(outcome);
+    // Boxed: it is rare, and every message waits here.
+    let explain = reachout::explain(&services, &running, &job, &claimed, outcome);
+    let outcome = Box::pin(explain).await;
     outcome::settle(&services, &job, &claimed, &outcome).await
 }
 
@@ -191,6 +195,7 @@ impl Send<'_> {
             Err(SendError::Permanent(code)) => return Err(Outcome::Failed(code.to_owned())),
         };
         self.running.in_flight.close_gate(wire_at + self.gap());
+        self.running.health.look(wire_at);
         crash::point("wire.after");
         Ok((wire_at, members))
     }

@@ -1,6 +1,7 @@
 //! Runs one session: opens its connection, handles its events, and stops it.
 
 mod calls;
+pub(super) mod health;
 mod updates;
 
 use std::{
@@ -33,10 +34,11 @@ use crate::{
     inbound::Inbox,
     model::{EndReason, Live, Qr, State, event::EventType, millis},
     outage,
+    safety::health::Signal,
     services::Services,
     state::{
-        back_off::longer, calls::Calls, early_receipts::EarlyReceipts, in_flight::InFlight,
-        registry::Running, typing::Shown,
+        back_off::longer, calls::Calls, early_receipts::EarlyReceipts, health_watch::HealthWatch,
+        in_flight::InFlight, registry::Running, typing::Shown,
     },
     store,
 };
@@ -56,6 +58,7 @@ pub(crate) struct RunningSession {
     typing: Arc<Shown>,
     early: Arc<EarlyReceipts>,
     calls: Arc<Calls>,
+    health: Arc<HealthWatch>,
     stop: CancellationToken,
     lost: CancellationToken,
     refused: RefusedLink,
@@ -80,12 +83,14 @@ impl RunningSession {
         let typing = Arc::new(Shown::default());
         let early = Arc::new(EarlyReceipts::default());
         let calls = Arc::new(Calls::default());
+        let health = Arc::new(HealthWatch::default());
         services.registry().begin(Running {
             lease: lease.clone(),
             connection: None,
             in_flight: Arc::clone(&in_flight),
             typing: Arc::clone(&typing),
             calls: Arc::clone(&calls),
+            health: Arc::clone(&health),
             stop: stop.clone(),
             lost: lost.clone(),
         });
@@ -97,6 +102,7 @@ impl RunningSession {
             typing,
             early,
             calls,
+            health,
             stop,
             lost,
             refused: RefusedLink::default(),
@@ -202,6 +208,7 @@ impl RunningSession {
             () = stopping => drop(following.await),
             () = self.clear_typing(&connection) => {}
             () = self.tell_ended_calls() => {}
+            () = self.watch_health(&connection) => {}
             () = undoing => {}
         }
     }
@@ -254,10 +261,14 @@ impl RunningSession {
             ConnectionEvent::Disconnected => {
                 self.show(State::Disconnected, None);
                 self.persist(Change::Disconnected).await?;
+                Box::pin(self.signal(Signal::Disconnected)).await?;
             }
             ConnectionEvent::Ack { id, error } => self.acknowledged(id, error).await?,
             ConnectionEvent::Receipt { ids, receipt } => self.receipt(ids, receipt).await?,
-            // Boxed: it is rare, and every session waits here.
+            // Boxed: they are rare, and every session waits here.
+            ConnectionEvent::RateLimited => Box::pin(self.signal(Signal::RateLimited)).await?,
+            ConnectionEvent::Timelock(lock) => Box::pin(self.timelock_told(lock)).await?,
+            ConnectionEvent::Capping(quota) => Box::pin(self.capping_told(quota)).await?,
             ConnectionEvent::Call(stanza) => Box::pin(self.take_call(&stanza)).await?,
             ConnectionEvent::Ended(why) => self.ended(why).await?,
             _ => {}
@@ -287,6 +298,7 @@ impl RunningSession {
         }
         self.show(State::Connected, None);
         self.services.lanes().notify_one();
+        self.health.look(self.services.clock().monotonic());
         self.show_presence().await
     }
 
@@ -340,7 +352,9 @@ impl RunningSession {
     async fn link(&self, me: Peer) -> Result<bool, Fault> {
         let number = self.meet(&me).await?;
         let linked = self.persist(Change::Linked { me, number }).await?;
-        if !linked {
+        if linked {
+            Box::pin(self.linked_again()).await?;
+        } else {
             tracing::info!(session.id = %self.lease.session, code = EndReason::NumberLinkedAlready.as_str(), "the session was linked to a number of another session; the link is undone");
         }
         Ok(linked)
@@ -415,7 +429,13 @@ impl RunningSession {
         registry.show(self.lease.session, Live { state, qr });
     }
 
+    /// Returns whether the link ends because we undo it, or the tenant logs out.
+    fn is_unlinked_by_us(&self) -> bool {
+        self.refused.is_undone.load(Ordering::Relaxed) || self.health.is_unlinking()
+    }
+
     async fn ended(&self, why: Ended) -> Result<(), Fault> {
+        let signal = self.signal_of(&why);
         let (reason, until, kind) = match why {
             Ended::Stopped | Ended::LeaseLost => return Ok(()),
             Ended::LoggedOut if self.refused.is_undone.load(Ordering::Relaxed) => {
@@ -439,8 +459,11 @@ impl RunningSession {
             kind,
             unlinked,
         })
-        .await
-        .map(drop)
+        .await?;
+        match signal {
+            Some(signal) => Box::pin(self.signal(signal)).await,
+            None => Ok(()),
+        }
     }
 
     /// Commits a change of the session. Returns false if it was refused, see [`Change::apply`].
@@ -539,7 +562,7 @@ impl RunningSession {
             .write_system(move |tx| {
                 Box::pin(async move {
                     lease.check(tx).await?;
-                    store::lanes::open(tx, lease.org, lease.session, 0).await?;
+                    store::lanes::close(tx, lease.org, lease.session).await?;
                     Ok::<_, Fault>(store::system::hosts::release_lease(tx, &lease).await?)
                 })
             })

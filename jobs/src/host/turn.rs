@@ -18,7 +18,6 @@ use crate::{
         decide::{self, Candidate, Decision, Hold, Number},
         health::Health,
         policy::Policy,
-        purpose::Purpose,
         quiet::Zones,
         state::{Sent, State},
     },
@@ -184,7 +183,7 @@ impl Chooser<'_> {
         answered: Vec<Answered>,
         chance: &mut StdRng,
     ) -> Option<DueLane> {
-        let mut state = State::parse(lane.state.as_deref());
+        let mut state = parsed(lane.state.as_deref());
         for (sent_at, is_first) in answered.iter().flat_map(|answered| &answered.each) {
             state.answered(sent_at, *is_first, self.now);
         }
@@ -245,11 +244,14 @@ impl Chooser<'_> {
                 is_new_conversation: is_new,
             };
             state.record(sent, self.now);
-            if class != Class::Reply && let Some(contact) = head.contact {
+            if class != Class::Reply
+                && let Some(contact) = head.contact
+            {
                 let mut unanswered = head.unanswered.clone();
                 unanswered.push(send_at);
                 let kept = unanswered.len().saturating_sub(Contact::KEPT);
-                self.met.push((lane.session, contact, unanswered.split_off(kept), is_new));
+                self.met
+                    .push((lane.session, contact, unanswered.split_off(kept), is_new));
             }
         }
         self.turns.push(Turn {
@@ -265,17 +267,30 @@ impl Chooser<'_> {
 }
 
 fn number<'a>(lane: &DueLane, policy: &'a Policy, state: &'a State, now: Millis) -> Number<'a> {
-    let health = Health::parse(lane.health.as_deref());
+    let health = Health::parse(lane.health.as_deref(), now);
     let standing = health.at(now);
     Number {
         level: standing.level,
         level_until: standing.until,
-        age: lane.first_linked_at.map_or(Duration::ZERO, |at| until(now, at)),
+        age: lane
+            .first_linked_at
+            .map_or(Duration::ZERO, |at| until(now, at)),
         new_divided_by: u32::try_from(health.cold_divisor(now)).unwrap_or(1),
-        quota: health.quota(now),
+        quota: health.quota(),
         able_since: lane.opened_at,
         ..Number::new(policy, state)
     }
+}
+
+/// Reads what a number has sent. What cannot be read was written by a later version, or is damaged; the gaps in the lane
+/// still hold.
+fn parsed(state: Option<&str>) -> State {
+    let read = |state| {
+        serde_json::from_str(state)
+            .inspect_err(|error| tracing::error!(%error, "what a number has sent cannot be read; it counts anew"))
+            .ok()
+    };
+    state.and_then(read).unwrap_or_default()
 }
 
 /// Returns whether the limit is of the message's recipient, so that others may pass.
@@ -293,7 +308,10 @@ fn candidate(head: &Head, now: Millis) -> Candidate {
         class => class,
     };
     Candidate {
-        purpose: head.purpose.as_deref().and_then(Purpose::parse),
+        purpose: head
+            .purpose
+            .as_deref()
+            .and_then(|purpose| purpose.parse().ok()),
         contact: Contact {
             last_inbound_at: head.last_inbound_at,
             unanswered: head.unanswered.clone(),

@@ -70,6 +70,10 @@ event_types! {
     SessionBanned = "session.banned";
     /// Another client replaced the session's connection.
     SessionReplaced = "session.replaced";
+    /// The session's number may send less, because of signals of WhatsApp.
+    SessionRestricted = "session.restricted";
+    /// The session's number may send more again.
+    SessionRecovered = "session.recovered";
     /// The session ended for another reason, which `status_reason` names.
     SessionFailed = "session.failed";
     /// A contact opted out: messages to them are refused.

@@ -19,6 +19,19 @@ pub struct Checked {
     pub at: Millis,
 }
 
+/// A message to somebody who never wrote to the number, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FirstMessage {
+    pub(crate) accepted_at: Millis,
+    pub(crate) sent_at: Millis,
+    /// A phone of the recipient has received it.
+    pub(crate) is_received: bool,
+    /// The recipient's contact, if it was not erased.
+    pub(crate) contact: Option<String>,
+    /// When the recipient opted out, if they did.
+    pub(crate) opted_out_at: Option<Millis>,
+}
+
 /// WhatsApp's answer, as it is stored and sent between processes.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct NumberStatus {

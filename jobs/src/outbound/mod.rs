@@ -260,7 +260,7 @@ impl Draft {
     /// Returns why the lane had no place for the message.
     async fn no_place(&self, tx: &mut Tx, limit: i64) -> Result<AcceptError, AcceptError> {
         let Message { org, session, .. } = self.message;
-        if !store::lanes::exists(tx, org, session).await? {
+        if !store::lanes::exists(tx.conn(), org, session).await? {
             return Ok(AcceptError::NoSession);
         }
         let opted_out =

@@ -206,6 +206,12 @@ impl Health {
         capping.map_or(1, |capping| capping.divisor(now))
     }
 
+    /// Returns how many people WhatsApp lets the number write to first, if it said so.
+    pub fn quota(&self) -> Option<u32> {
+        let capping = self.figures.capping.as_ref()?;
+        u32::try_from(capping.total?).ok()
+    }
+
     /// Returns the restrictions that still count, the most severe first.
     pub fn restrictions(&self, now: Millis) -> Vec<&Restriction> {
         let counts = |one: &&Restriction| one.at(now).0 > Level::Ok;

@@ -206,6 +206,11 @@ impl Policy {
         }
     }
 
+    /// Returns how long before a message may be written it is looked at, so that typing can begin in time.
+    pub fn lead(&self) -> Duration {
+        self.typing.most_while_others_wait
+    }
+
     /// Returns the curve of a class.
     pub fn curve(&self, class: Class) -> &Curve {
         match class {

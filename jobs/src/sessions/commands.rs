@@ -226,7 +226,12 @@ async fn pass_on(
             Answer::Told(serde_json::to_string(&connection.group(&group).await?)?)
         }
         Command::LeaveGroup(group) => connection.leave(&group).await.map(|()| Answer::Done)?,
-        Command::Logout => connection.logout().await.map(|()| Answer::Done)?,
+        Command::Logout => {
+            if let Some(health) = services.registry().health(id) {
+                health.unlinking();
+            }
+            connection.logout().await.map(|()| Answer::Done)?
+        }
         Command::Mark { message, mark } => connection
             .mark(&message, mark)
             .await

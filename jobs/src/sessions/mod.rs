@@ -11,12 +11,14 @@
 //! | [`number_checks`], [`groups`] | asking WhatsApp: does a number have it, which groups is a number in |
 //! | [`typing`], [`read_receipts`] | telling a contact that one is typing, or has read |
 //! | [`calls`] | rejecting a call |
+//! | [`health`] | the health of its number |
 
 pub mod calls;
 pub mod client;
 pub(crate) mod commands;
 pub(crate) mod erase;
 pub mod groups;
+pub mod health;
 pub(crate) mod live;
 pub mod number_checks;
 pub mod read_receipts;

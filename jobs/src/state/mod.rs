@@ -9,6 +9,7 @@ pub(crate) mod fence;
 pub(crate) mod followed;
 pub(crate) mod gates;
 pub(crate) mod gathering;
+pub(crate) mod health_watch;
 pub(crate) mod in_flight;
 pub(crate) mod in_hand;
 pub(crate) mod rate_limit;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     model::{Live, State},
-    state::{calls::Calls, in_flight::InFlight, typing::Shown},
+    state::{calls::Calls, health_watch::HealthWatch, in_flight::InFlight, typing::Shown},
 };
 
 /// A session that runs in this process.
@@ -21,6 +21,7 @@ pub(crate) struct Running {
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) typing: Arc<Shown>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) health: Arc<HealthWatch>,
     /// Cancelled to stop the session.
     pub(crate) stop: CancellationToken,
     /// Cancelled when the lease is lost: nothing more is written to its socket.
@@ -83,6 +84,13 @@ impl Registry {
     /// Returns the calls of a session that runs here.
     pub(crate) fn calls(&self, id: SessionId) -> Option<Arc<Calls>> {
         Some(Arc::clone(&self.0.lock().get(&id)?.running.as_ref()?.calls))
+    }
+
+    /// Returns what asks a session that runs here to look at its number's health.
+    pub(crate) fn health(&self, id: SessionId) -> Option<Arc<HealthWatch>> {
+        Some(Arc::clone(
+            &self.0.lock().get(&id)?.running.as_ref()?.health,
+        ))
     }
 
     /// Records until when the session shows typing to a contact; `None` if it no longer does.

@@ -107,16 +107,16 @@ pub(crate) async fn resume(
     .await
 }
 
-/// Returns whether the session exists. Called when [`enter`] found no place.
+/// Returns whether the session exists. Called when [`enter`] found no place, and before something of its number is shown.
 pub(crate) async fn exists(
-    tx: &mut Tx,
+    conn: &mut AnyConnection,
     org: OrgId,
     session: SessionId,
 ) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT pending FROM lane WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(session.to_string())
-        .fetch_optional(tx.conn())
+        .fetch_optional(conn)
         .await?;
     Ok(found.is_some())
 }
@@ -206,7 +206,7 @@ pub(crate) async fn running(
         .transpose()
 }
 
-/// Opens the lane to claims under this epoch (connected), or closes it (0).
+/// Opens the lane to claims under this epoch: the session is connected.
 pub(crate) async fn open(
     tx: &mut Tx,
     org: OrgId,
@@ -214,11 +214,22 @@ pub(crate) async fn open(
     epoch: i64,
     now: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE lane SET open_epoch = $3, opened_at = CASE WHEN $3 = 0 THEN opened_at ELSE $4 END WHERE org_id = $1 AND session_id = $2")
+    sqlx::query(
+        "UPDATE lane SET open_epoch = $3, opened_at = $4 WHERE org_id = $1 AND session_id = $2",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(epoch)
+    .bind(now)
+    .run(tx)
+    .await
+}
+
+/// Closes the lane to claims.
+pub(crate) async fn close(tx: &mut Tx, org: OrgId, session: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE lane SET open_epoch = 0 WHERE org_id = $1 AND session_id = $2")
         .bind(org.to_string())
         .bind(session.to_string())
-        .bind(epoch)
-        .bind(now)
         .run(tx)
         .await
 }

@@ -11,7 +11,7 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Direction, OptOutCheck, Priority, Source, Status};
+use crate::model::{Class, Direction, OptOutCheck, Priority, Source, Status};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -462,6 +462,39 @@ pub(crate) async fn requeue(
         .bind(resends)
         .run(tx)
         .await
+}
+
+/// Has a claimed message wait until `send_at`, if it is put back.
+pub(crate) async fn put_off(
+    tx: &mut Tx,
+    org: OrgId,
+    id: MessageId,
+    send_at: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE message SET send_at = $3 WHERE org_id = $1 AND id = $2 AND status = 'sending'",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(send_at)
+    .run(tx)
+    .await
+}
+
+/// Returns the class that the message was given when it was accepted, if it was.
+pub(crate) async fn class(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: MessageId,
+) -> Result<Option<Class>, sqlx::Error> {
+    let class: Option<Option<String>> =
+        sqlx::query_scalar("SELECT class FROM message WHERE org_id = $1 AND id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await?;
+    // One that this version does not know says nothing.
+    Ok(class.flatten().and_then(|class| class.parse().ok()))
 }
 
 /// Takes a message out of the queue. Returns whether it was still queued. A message that was sent before

@@ -98,6 +98,22 @@ async fn opt_outs_are_listed_and_ended_along_those_alone() {
 }
 
 #[tokio::test]
+async fn safety_numbers_that_recover_and_first_messages_are_found_along_indexes_of_theirs() {
+    for (statement, index) in [
+        (
+            system::health::DUE,
+            "SEARCH number USING INDEX number_health_due (health_due_at<?)",
+        ),
+        (
+            system::health::FIRST_MESSAGES,
+            "SEARCH m USING INDEX message_cold (session_id=? AND created_at>?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
 async fn members_of_a_group_are_looked_up_by_phone_and_by_lid() {
     for index in [
         "SEARCH s USING INDEX contact_phone (org_id=? AND phone_mac=?)",

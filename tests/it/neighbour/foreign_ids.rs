@@ -102,6 +102,7 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("list_sessions", Of::None, ""),
     ("create_session", Of::None, ""),
     ("read_session", Of::Session, "not_found"),
+    ("read_session_health", Of::Session, "not_found"),
     ("delete_session", Of::Session, "not_found"),
     ("connect_session", Of::Session, "not_found"),
     ("disconnect_session", Of::Session, "not_found"),

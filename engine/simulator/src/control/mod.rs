@@ -42,6 +42,7 @@ pub(crate) fn routes() -> impl poem::Endpoint {
         .at("/faults/:id", delete(steer::remove_fault))
         .at("/kick", post(steer::kick))
         .at("/timelock/:phone", put(steer::set_timelock))
+        .at("/capping/:phone", put(steer::set_capping))
         .at("/stats", get(look::stats))
         .at("/cert", get(look::certificate))
         .at("/root", get(look::root))

@@ -1,4 +1,4 @@
-//! Calls that cause failures: faults, closed connections, the reach-out time-lock.
+//! Calls that cause failures: faults, closed connections, the reach-out time-lock, the quota of new chats.
 
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path};
@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call::{CallResult, WorldData, bad, known, missing, number, parse};
+use crate::iq::mex;
 use crate::stanza;
-use crate::state::account::TimeLock;
+use crate::state::account::{Capping, TimeLock};
 use crate::state::address::plus;
 use crate::state::faults::Fault;
 
@@ -119,6 +120,13 @@ struct TimeLockBody {
     active: bool,
     #[serde(default)]
     until_ms: u64,
+    kind: Option<String>,
+    #[serde(default = "yes")]
+    push: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[handler]
@@ -133,7 +141,48 @@ pub(super) async fn set_timelock(
         account.timelock = TimeLock {
             active: body.active,
             until_ms: body.until_ms,
+            kind: body.kind,
         };
+    }
+    if body.push {
+        mex::push_timelock(world, &pn);
+    }
+    Ok(Json(json!({})).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CappingBody {
+    status: String,
+    total: u64,
+    used: u64,
+    #[serde(default)]
+    cycle_start_ms: u64,
+    #[serde(default)]
+    cycle_end_ms: u64,
+    #[serde(default = "yes")]
+    push: bool,
+}
+
+#[handler]
+pub(super) async fn set_capping(
+    Data(world): WorldData<'_>,
+    Path(phone): Path<String>,
+    body: Body,
+) -> CallResult<Response> {
+    let body: CappingBody = parse(body).await?;
+    let pn = known(world, &phone)?;
+    if let Some(account) = world.state().accounts.get_mut(&pn) {
+        account.capping = Some(Capping {
+            status: body.status,
+            total: body.total,
+            used: body.used,
+            cycle_start_ms: body.cycle_start_ms,
+            cycle_end_ms: body.cycle_end_ms,
+        });
+    }
+    if body.push {
+        mex::push_capping(world, &pn);
     }
     Ok(Json(json!({})).into_response())
 }

@@ -3,6 +3,7 @@
 pub(crate) mod about;
 mod app_state;
 mod keys;
+pub(crate) mod mex;
 mod picture;
 pub(crate) mod request;
 mod small;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wacore_binary::{Jid, Node};
 
+use super::mex;
 use super::request::IqRequest;
 use crate::media::FOLDERS;
 use crate::stanza::{self, el};
@@ -14,11 +15,6 @@ use crate::tokens;
 /// WhatsApp Web's properties `privacy_token_sending_on_all_1_on_1_messages` and
 /// `wa_nct_token_send_enabled` (wacore 0.7.0, `abprops`).
 const PRIVACY_TOKENS: [u32; 2] = [10_518, 24_941];
-/// `query_id` of WhatsApp Web's query for the reach-out time-lock (wacore 0.7.0, `mex_operations`).
-const TIMELOCK_QUERY: &str = "23983697327930364";
-/// The field of the answer (also in Baileys 7.0.0-rc14, `XWAPaths`).
-const TIMELOCK_FIELD: &str = "xwa2_fetch_account_reachout_timelock";
-
 /// How many seconds a client may cache the answer about media hosts.
 const MEDIA_SECONDS: u32 = 3600;
 
@@ -54,7 +50,7 @@ pub(super) fn answer(world: &Arc<World>, from: &Address, request: &IqRequest<'_>
             vec![el("tokens").build()]
         }
         ("w:m", _, "media_conn") => vec![media_hosts(world, from)],
-        ("w:mex", _, "query") => return mex(world, from, request),
+        ("w:mex", _, "query") => return mex::answer(world, from, request),
         ("w:profile:picture", "get", _) => match picture(world, request) {
             Some(picture) => vec![picture],
             None => return stanza::refusal(id, 404, "item-not-found"),
@@ -106,28 +102,6 @@ fn media_hosts(world: &World, from: &Address) -> Node {
         .attr("max_buckets", 12_u8)
         .children([node.build()])
         .build()
-}
-
-fn mex(world: &World, from: &Address, request: &IqRequest<'_>) -> Node {
-    let query = request
-        .child
-        .and_then(|child| stanza::text(child, "query_id"));
-    let data = if query.as_deref() == Some(TIMELOCK_QUERY) {
-        let state = world.state();
-        let lock = state.accounts.get(&from.pn).map(|account| account.timelock);
-        let lock = lock.unwrap_or_default();
-        let ends = (lock.until_ms / 1000).to_string();
-        serde_json::json!({ TIMELOCK_FIELD: {
-            "is_active": lock.active,
-            "time_enforcement_ends": if lock.active { ends } else { "0".to_owned() },
-            "enforcement_type": "DEFAULT",
-        }})
-    } else {
-        serde_json::json!({})
-    };
-    let text = serde_json::json!({ "data": data }).to_string();
-    let result = el("result").bytes(text.into_bytes()).build();
-    stanza::result(&request.id, vec![result])
 }
 
 /// Issues a privacy token for each contact and notifies all devices of the contact.

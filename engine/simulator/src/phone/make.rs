@@ -57,6 +57,7 @@ pub(crate) fn create(world: &Arc<World>, pn: &Pn) -> anyhow::Result<bool> {
         next_device: 1,
         app_state: BTreeMap::new(),
         timelock: TimeLock::default(),
+        capping: None,
         contacts: BTreeMap::new(),
         token_salt: state.rng.random(),
         watchers: BTreeSet::new(),

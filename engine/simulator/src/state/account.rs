@@ -75,10 +75,22 @@ impl Default for Script {
 }
 
 /// The reach-out time-lock of an account.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TimeLock {
     pub(crate) active: bool,
     pub(crate) until_ms: u64,
+    /// WhatsApp's word for it.
+    pub(crate) kind: Option<String>,
+}
+
+/// The account's quota of messages to new chats.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Capping {
+    pub(crate) status: String,
+    pub(crate) total: u64,
+    pub(crate) used: u64,
+    pub(crate) cycle_start_ms: u64,
+    pub(crate) cycle_end_ms: u64,
 }
 
 /// A privacy token that one account gave another.
@@ -110,6 +122,8 @@ pub(crate) struct Account {
     pub(crate) next_device: u16,
     pub(crate) app_state: BTreeMap<String, Collection>,
     pub(crate) timelock: TimeLock,
+    /// `None` if WhatsApp sets no quota.
+    pub(crate) capping: Option<Capping>,
     /// The accounts that the phone has exchanged messages with, and the privacy token of each. A
     /// new device gets them.
     pub(crate) contacts: BTreeMap<Pn, PrivacyToken>,

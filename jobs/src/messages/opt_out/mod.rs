@@ -77,6 +77,12 @@ pub(crate) async fn take(
     let place = (org, Some(message.session));
     let who = (writer.id, &message.peer);
     events::opt_outs::changed(tx, key, place, who, (kind, by), clock).await?;
+    // What it says about the number is counted once this is committed.
+    if word.wish == Wish::Out
+        && let Some(health) = services.registry().health(message.session)
+    {
+        health.opting_out();
+    }
     match settings.confirmation {
         Some(text) if word.wish == Wish::Out && changed[0] => {
             confirm::queue(tx, key, services, message, text).await

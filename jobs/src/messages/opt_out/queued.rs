@@ -134,7 +134,7 @@ async fn end(
     let write = services.store().write(org, move |tx| {
         Box::pin(async move {
             store::lanes::lock(tx, org, session).await?;
-            if !store::lanes::exists(tx, org, session).await? {
+            if !store::lanes::exists(tx.conn(), org, session).await? {
                 return Ok(());
             }
             for id in ids {

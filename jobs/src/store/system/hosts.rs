@@ -215,7 +215,7 @@ pub(crate) async fn take_lease(
     .fetch_optional(tx.conn())
     .await?;
     let Some(epoch) = taken else { return Ok(None) };
-    lanes::open(tx, org, session, 0).await?;
+    lanes::close(tx, org, session).await?;
     Ok(Some(Lease {
         org,
         session,

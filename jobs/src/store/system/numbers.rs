@@ -156,10 +156,11 @@ pub(crate) async fn claimed(tx: &mut SystemTx, claims: &[Claim]) -> Result<(), s
     Ok(())
 }
 
-/// Deletes numbers that no lane has and whose last gap ended before `before`.
+/// Deletes numbers that no lane has and whose last gap ended before `before`, unless they still recover: deleting a session
+/// makes no number healthy.
 pub(crate) async fn forget(tx: &mut SystemTx, before: Millis) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "DELETE FROM number WHERE next_at < $1 \
+        "DELETE FROM number WHERE next_at < $1 AND health_due_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM lane l WHERE l.number_mac = number.mac)",
     )
     .bind(before)

@@ -37,8 +37,6 @@ pub(crate) struct Head {
     pub(crate) last_inbound_at: Option<Millis>,
     pub(crate) unanswered: Vec<Millis>,
     pub(crate) is_trial: bool,
-    /// The number wrote to the contact before.
-    pub(crate) is_open: bool,
 }
 
 /// What may be next in a lane.
@@ -66,7 +64,7 @@ pub(in crate::store) fn heads_text(dialect: Dialect) -> &'static str {
         dialect,
         concat!(
             "SELECT h.session_id, h.later_at, m.id, m.class, m.purpose, m.priority, m.created_at, m.calling_code, m.decision, m.typing_ms, m.expires_at, m.wanted_at, m.hold, m.send_at, c.id AS contact, \
-             a.last_inbound_at, a.unanswered, a.trial, a.opened_at FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
+             a.last_inbound_at, a.unanswered, a.trial FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
             first!("reply"),
             " AS reply, ",
             first!("warm"),
@@ -121,7 +119,6 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
         last_inbound_at: row.try_get("last_inbound_at")?,
         is_trial: row.try_get::<Option<i64>, _>("trial")? == Some(1),
-        is_open: row.try_get::<Option<Millis>, _>("opened_at")?.is_some(),
     };
     Ok((row::id(row, "session_id")?, row.try_get("later_at")?, head))
 }
@@ -179,7 +176,9 @@ pub(crate) async fn forget_answered(
          AND acquaintance.contact_id = known.value ->> 1 AND acquaintance.answered = known.value ->> 2"
     );
     let each = known.iter().flat_map(|(session, answered)| {
-        answered.iter().map(move |one| json!([session, one.contact, one.text]))
+        answered
+            .iter()
+            .map(move |one| json!([session, one.contact, one.text]))
     });
     sqlx::query(sql)
         .bind(json!(each.collect::<Vec<_>>()).to_string())
@@ -220,11 +219,7 @@ pub(crate) async fn hold(tx: &mut SystemTx, held: &[Held]) -> Result<(), sqlx::E
 pub(crate) type Met = (SessionId, ContactId, Vec<Millis>, bool);
 
 /// Records what each number knows of the recipients of these messages, now that they go.
-pub(crate) async fn met(
-    tx: &mut SystemTx,
-    met: &[Met],
-    now: Millis,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn met(tx: &mut SystemTx, met: &[Met], now: Millis) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
         "INSERT INTO acquaintance (org_id, number_mac, contact_id, opened_at, unanswered, used_at) \

@@ -504,9 +504,12 @@ impl<'g> World<'g> {
         let (opened, org) = (lease.clone(), self.org);
         let done = self.ground.store.write(org, move |tx| {
             Box::pin(async move {
-                opened.check(tx).await?;
-                let epoch = if up { opened.epoch } else { 0 };
-                store::lanes::open(tx, org, session, epoch).await?;
+                let now = opened.check(tx).await?;
+                if up {
+                    store::lanes::open(tx, org, session, opened.epoch, now).await?;
+                } else {
+                    store::lanes::close(tx, org, session).await?;
+                }
                 Ok::<_, Fault>(())
             })
         });

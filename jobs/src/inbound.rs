@@ -140,7 +140,8 @@ async fn commit(
                         let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
-                        answers |= receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
+                        answers |=
+                            receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
                     }
                 }
                 if !heard.is_empty() {

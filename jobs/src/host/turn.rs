@@ -245,11 +245,14 @@ impl Chooser<'_> {
                 is_new_conversation: is_new,
             };
             state.record(sent, self.now);
-            if class != Class::Reply && let Some(contact) = head.contact {
+            if class != Class::Reply
+                && let Some(contact) = head.contact
+            {
                 let mut unanswered = head.unanswered.clone();
                 unanswered.push(send_at);
                 let kept = unanswered.len().saturating_sub(Contact::KEPT);
-                self.met.push((lane.session, contact, unanswered.split_off(kept), is_new));
+                self.met
+                    .push((lane.session, contact, unanswered.split_off(kept), is_new));
             }
         }
         self.turns.push(Turn {
@@ -270,7 +273,9 @@ fn number<'a>(lane: &DueLane, policy: &'a Policy, state: &'a State, now: Millis)
     Number {
         level: standing.level,
         level_until: standing.until,
-        age: lane.first_linked_at.map_or(Duration::ZERO, |at| until(now, at)),
+        age: lane
+            .first_linked_at
+            .map_or(Duration::ZERO, |at| until(now, at)),
         new_divided_by: u32::try_from(health.cold_divisor(now)).unwrap_or(1),
         quota: health.quota(now),
         able_since: lane.opened_at,

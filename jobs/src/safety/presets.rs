@@ -131,13 +131,6 @@ const DUPLICATES_STRICT: NearDuplicates = NearDuplicates {
 const QUIET_FROM: u16 = 21 * 60;
 /// See [`QUIET_FROM`].
 const QUIET_TO: u16 = 8 * 60;
-/// What a person waits for even at night.
-const QUIET_PASS_DEFAULT: [Purpose; 4] = [
-    Purpose::Order,
-    Purpose::Delivery,
-    Purpose::Code,
-    Purpose::Security,
-];
 /// What cannot wait for the morning.
 const QUIET_PASS_STRICT: [Purpose; 2] = [Purpose::Code, Purpose::Security];
 /// baileys-antiban warms a number up again after 72 idle hours; two weeks let a shop close for a holiday.
@@ -161,6 +154,12 @@ fn by_age<const N: usize>((steps, older): ([(u32, u32); N], u32)) -> ByAge {
         steps: steps.into_iter().map(step).collect(),
         older,
     }
+}
+
+/// Returns what a person waits for even at night.
+fn quiet_pass() -> Vec<Purpose> {
+    let all = Purpose::ALL.iter().copied();
+    all.filter(|purpose| purpose.passes_quiet()).collect()
 }
 
 /// For a business that people know.
@@ -191,7 +190,7 @@ pub(super) fn default() -> Policy {
             from_minute: QUIET_FROM,
             to_minute: QUIET_TO,
             holds_warm: false,
-            pass: QUIET_PASS_DEFAULT.to_vec(),
+            pass: quiet_pass(),
         }),
         new_again_after_days: None,
     }

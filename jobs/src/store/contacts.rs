@@ -286,7 +286,11 @@ async fn unite(
     lock(tx, org, one, other).await?;
     opt_outs::refuse_alike(tx, org, one, other).await?;
     chat_timers::merge(tx, org, one, other).await?;
-    for sql in acquaintances::MERGE.iter().chain(&[LAST_INBOUND]).chain(leading) {
+    for sql in acquaintances::MERGE
+        .iter()
+        .chain(&[LAST_INBOUND])
+        .chain(leading)
+    {
         sqlx::query(*sql)
             .bind(org.to_string())
             .bind(one.to_string())

@@ -312,7 +312,8 @@ pub(crate) async fn claim(
         Ok((row::id(row, "session_id")?, next))
     };
     let next: HashMap<SessionId, _> = row::each("lane", &rows, next).into_iter().collect();
-    let decided = |claim: &Claim| Some((next.get(&claim.session).copied()??, claim.decision.clone()));
+    let decided =
+        |claim: &Claim| Some((next.get(&claim.session).copied()??, claim.decision.clone()));
     sending(tx, &lanes.iter().filter_map(decided).collect::<Vec<_>>()).await?;
     Ok(next)
 }

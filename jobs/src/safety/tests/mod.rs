@@ -1,7 +1,13 @@
 //! Tests of the decisions: rules one by one, the table of the presets, and simulated numbers.
 
+mod estimates;
+mod figures;
+mod likeness;
+mod night;
+mod properties;
 mod rules;
 mod table;
+mod world;
 
 use std::time::Duration;
 

@@ -179,7 +179,9 @@ pub(crate) async fn forget_answered(
          AND acquaintance.contact_id = known.value ->> 1 AND acquaintance.answered = known.value ->> 2"
     );
     let each = known.iter().flat_map(|(session, answered)| {
-        answered.iter().map(move |one| json!([session, one.contact, one.text]))
+        answered
+            .iter()
+            .map(move |one| json!([session, one.contact, one.text]))
     });
     sqlx::query(sql)
         .bind(json!(each.collect::<Vec<_>>()).to_string())
@@ -220,11 +222,7 @@ pub(crate) async fn hold(tx: &mut SystemTx, held: &[Held]) -> Result<(), sqlx::E
 pub(crate) type Met = (SessionId, ContactId, Vec<Millis>, bool);
 
 /// Records what each number knows of the recipients of these messages, now that they go.
-pub(crate) async fn met(
-    tx: &mut SystemTx,
-    met: &[Met],
-    now: Millis,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn met(tx: &mut SystemTx, met: &[Met], now: Millis) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
         "INSERT INTO acquaintance (org_id, number_mac, contact_id, opened_at, unanswered, used_at) \

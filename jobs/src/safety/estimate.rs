@@ -49,12 +49,11 @@ pub fn estimate(
     let policy = number.policy;
     let reply = Duration::from_secs_f64(play.gaps[0].0);
     let slack = policy.think.most + policy.typing.most_while_others_wait + reply;
-    let (at, more) = match at {
-        Some(at) => (at, 0),
-        None => {
-            let at = play.rest(class);
-            (at, at.saturating_sub(now) / LATER)
-        }
+    let (at, more) = if let Some(at) = at {
+        (at, 0)
+    } else {
+        let at = play.rest(class);
+        (at, at.saturating_sub(now) / LATER)
     };
     if at == Millis::MAX {
         return (at, at);

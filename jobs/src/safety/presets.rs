@@ -20,13 +20,13 @@ use super::{
 const DAY: Duration = Duration::from_hours(24);
 
 /// A person who chats answers in about four seconds, never in less than two. Vendors hold 0.5 s (GREEN-API) to 5 s
-/// (WasenderApi) between any two messages; WhatsApp's paper "Stopping Abuse" (2019) names 100 messages in 15 seconds.
+/// (`WasenderApi`) between any two messages; WhatsApp's paper "Stopping Abuse" (2019) names 100 messages in 15 seconds.
 const REPLY: Curve = log_normal(4, 0.5, 2, 20);
 /// Twice a reply: the chat must be found first. baileys-antiban holds 2.5 to 7 seconds.
 const WARM: Curve = log_normal(8, 0.5, 5, 45);
 /// WAHA advises a random 30 to 60 seconds to people who have not written; the tail is longer, as people's pauses are.
 const COLD: Curve = log_normal(50, 0.4, 30, 180);
-/// A first message never directly follows another one. WasenderApi holds 5 seconds for all.
+/// A first message never directly follows another one. `WasenderApi` holds 5 seconds for all.
 const COLD_AFTER_ANY: Duration = Duration::from_secs(5);
 /// Two messages to one person are no closer than three seconds: one must be read before the next.
 const SPACING: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ const TYPING: Typing = Typing {
     most_while_others_wait: Duration::from_secs(4),
 };
 
-/// GREEN-API and MoltFlow advise at most 20 new recipients a day in the first ten days; wapower grows to 300 in a month.
+/// GREEN-API and `MoltFlow` advise at most 20 new recipients a day in the first ten days; wapower grows to 300 in a month.
 const NEW_DEFAULT: ([(u32, u32); 2], u32) = ([(10, 20), (30, 50)], 250);
 /// baileys-antiban lets 5 strangers a day through; 1,000 then take 41 days on a new number.
 const NEW_STRICT: ([(u32, u32); 3], u32) = ([(3, 5), (10, 10), (30, 20)], 50);
@@ -92,7 +92,7 @@ const STREAK_STRICT_REPLY: Streak = Streak {
     within: Duration::from_hours(1),
     apart: Duration::ZERO,
 };
-/// WhatsApp tests a monthly limit of messages without an answer (TechCrunch, October 2025). One part in five stays for
+/// WhatsApp tests a monthly limit of messages without an answer (`TechCrunch`, October 2025). One part in five stays for
 /// what is sent from the phone.
 const BUDGET_DEFAULT: Budget = Budget {
     percent_of_quota: 80,

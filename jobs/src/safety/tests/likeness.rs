@@ -129,7 +129,7 @@ fn passed(mut text: impl FnMut() -> String) -> usize {
 
 #[test]
 fn safety_texts_of_one_template_are_near_and_those_of_another_are_not() {
-    println!("seed 1");
+    eprintln!("seed 1");
     let mut chance = StdRng::seed_from_u64(1);
     let texts: Vec<Vec<_>> = (0..5)
         .map(|template| {
@@ -143,7 +143,7 @@ fn safety_texts_of_one_template_are_near_and_those_of_another_are_not() {
             .iter()
             .flat_map(|a| own.iter().map(move |b| a.is_near(b)));
         let near = near.filter(|near| *near).count();
-        println!(
+        eprintln!(
             "template {template}: {near} of {} pairs are near",
             FILLS * FILLS
         );
@@ -181,11 +181,11 @@ fn safety_lines_of_a_conversation_are_near_to_nothing() {
 #[test]
 fn safety_a_text_for_three_hundred_people_stops_early_however_it_is_varied() {
     for seed in 0..5 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut chance = StdRng::seed_from_u64(seed);
         let plain = passed(|| filled(0, &mut chance));
         let varied = passed(|| spun(&mut chance));
-        println!("{plain} plain ones and {varied} varied ones of 300 pass");
+        eprintln!("{plain} plain ones and {varied} varied ones of 300 pass");
         assert!(plain <= 12, "{plain}");
         assert!(varied <= 18, "{varied}");
     }

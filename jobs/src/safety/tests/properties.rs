@@ -36,7 +36,7 @@ fn live(preset: Preset, seed: u64) -> World {
                 40 => world.health_changes(),
                 41 if steps => world.clock_goes_back(),
                 _ if world.queue.len() < 6 => {
-                    world.accept(person % people, chance.random_range(1..200))
+                    world.accept(person % people, chance.random_range(1..200));
                 }
                 _ => (),
             }
@@ -53,7 +53,7 @@ fn live(preset: Preset, seed: u64) -> World {
 fn every_life(preset: Preset, seed: u64) {
     let (mut decided, mut sent) = (0, 0);
     for life in 0.. {
-        println!("seed {}", seed + life);
+        eprintln!("seed {}", seed + life);
         let world = live(preset, seed + life);
         decided += world.decisions;
         sent += world.sends;
@@ -61,7 +61,7 @@ fn every_life(preset: Preset, seed: u64) {
             break;
         }
     }
-    println!("{decided} decisions, {sent} messages");
+    eprintln!("{decided} decisions, {sent} messages");
     assert!(
         sent > decided / 20,
         "the simulation sends too little to prove anything"
@@ -120,7 +120,7 @@ fn safety_after_ten_idle_hours_a_hundred_messages_take_at_least_their_floors() {
 fn safety_a_hundred_callers_that_ask_in_any_order_keep_the_gaps() {
     let policy = policy(Preset::Default);
     for seed in 0..20 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut chance = StdRng::seed_from_u64(seed);
         let mut state = State::default();
         let classes = [Class::Reply, Class::Warm, Class::Cold];
@@ -158,7 +158,7 @@ fn safety_a_reply_waits_ten_seconds_at_most_beside_a_thousand_cold_messages() {
     let policy = policy(Preset::Default);
     let mut waits = Vec::new();
     for seed in 0..4 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut chance = StdRng::seed_from_u64(seed);
         let mut state = State::default();
         let mut queue = vec![message(Class::Cold, NOON); 1000];
@@ -194,7 +194,7 @@ fn safety_a_reply_waits_ten_seconds_at_most_beside_a_thousand_cold_messages() {
     }
     waits.sort_unstable();
     let p95 = waits[waits.len() * 95 / 100];
-    println!(
+    eprintln!(
         "{} replies, half within {}, 95 % within {p95} ms",
         waits.len(),
         waits[waits.len() / 2]
@@ -209,7 +209,7 @@ fn safety_a_reply_waits_ten_seconds_at_most_beside_a_thousand_cold_messages() {
 fn safety_no_message_starves_while_replies_keep_coming() {
     let policy = policy(Preset::Default);
     for seed in 0..10 {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut chance = StdRng::seed_from_u64(seed);
         let mut state = State::default();
         let mut queue = Vec::new();
@@ -291,7 +291,7 @@ proptest! {
         prop_assert!(own.near_duplicates.unwrap().most <= platform.near_duplicates.unwrap().most);
         let (ours, theirs) = (own.quiet_hours.clone().unwrap(), platform.quiet_hours.clone().unwrap());
         prop_assert!(ours.from_minute <= theirs.from_minute && ours.to_minute >= theirs.to_minute);
-        prop_assert!(ours.from_minute > ours.to_minute || ours.from_minute == ours.to_minute);
+        prop_assert!(ours.from_minute >= ours.to_minute + 120);
         prop_assert!(ours.holds_warm || !theirs.holds_warm);
         // What is accepted is applied as it was asked; what would loosen is refused.
         match platform.tightened(&by) {

@@ -301,17 +301,17 @@ impl World {
             Preset::Strict => ([10, 20, 50], 40.0, 1.35, 1000.0),
             Preset::Sandbox => return,
         };
-        let day = (first * f64::from(factor).powf(f64::from(days)))
+        let day = (first * f64::powf(factor, f64::from(days)))
             .min(most)
             .round();
         let replied = |written: &Written| written.class != Class::Reply;
         assert!(within(HOUR, &|written| written.class == Class::Reply) <= 600);
         assert!(
-            within(DAY, &replied) as f64 <= day,
+            float(within(DAY, &replied)) <= day,
             "more than {day} messages a day"
         );
         assert!(
-            within(HOUR, &replied) as f64 <= (day / 5.0).max(1.0),
+            float(within(HOUR, &replied)) <= (day / 5.0).max(1.0),
             "more than a fifth of {day}"
         );
         let mut most = match days {
@@ -325,4 +325,8 @@ impl World {
         let new = within(DAY, &|written| written.is_new);
         assert!(new <= most, "{new} new conversations on day {days}");
     }
+}
+
+fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
 }

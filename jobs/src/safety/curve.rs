@@ -96,6 +96,7 @@ impl Curve {
     }
 
     /// Returns the same curve with every gap longer by a factor.
+    #[must_use]
     pub fn slower(self, factor: f64) -> Self {
         let by = |duration: Duration| duration.mul_f64(factor);
         match self {
@@ -178,7 +179,7 @@ mod tests {
         median: Duration::from_secs(50),
         sigma: 0.4,
         floor: Duration::from_secs(30),
-        ceiling: Duration::from_secs(180),
+        ceiling: Duration::from_mins(3),
     };
 
     #[test]
@@ -209,6 +210,10 @@ mod tests {
         }
     }
 
+    fn float(count: usize) -> f64 {
+        f64::from(u32::try_from(count).unwrap())
+    }
+
     /// Draws as the definition says: from the whole curve, again and again until the gap is inside.
     fn rejected(curve: Curve, chance: &mut StdRng) -> f64 {
         let Curve::LogNormal { median, sigma, .. } = curve else {
@@ -228,7 +233,7 @@ mod tests {
     fn distance(mut a: Vec<f64>, mut b: Vec<f64>) -> f64 {
         a.sort_by(f64::total_cmp);
         b.sort_by(f64::total_cmp);
-        let share = |of: &[f64], x: f64| of.partition_point(|y| *y <= x) as f64 / of.len() as f64;
+        let share = |of: &[f64], x: f64| float(of.partition_point(|y| *y <= x)) / float(of.len());
         let points = a.iter().chain(&b);
         points.fold(0.0, |most, x| {
             f64::max(most, (share(&a, *x) - share(&b, *x)).abs())
@@ -238,7 +243,7 @@ mod tests {
     #[test]
     fn safety_curve_is_the_one_that_rejection_draws_without_a_spike_at_the_floor() {
         const DRAWS: usize = 20_000;
-        println!("seed {SEED}");
+        eprintln!("seed {SEED}");
         let mut chance = StdRng::seed_from_u64(SEED);
         for curve in [REPLY, COLD] {
             let ours: Vec<_> = (0..DRAWS)
@@ -249,7 +254,7 @@ mod tests {
             let at_floor = ours.iter().filter(|gap| **gap < floor * 1.001).count();
             assert!(at_floor < DRAWS / 200, "{at_floor} gaps at the floor");
             // p > 0.01 of the test with two samples of this size.
-            let most = 1.628 * (2.0 / DRAWS as f64).sqrt();
+            let most = 1.628 * (2.0 / float(DRAWS)).sqrt();
             let found = distance(ours, theirs);
             assert!(found < most, "{found} is not below {most}");
         }

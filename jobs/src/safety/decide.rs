@@ -118,13 +118,14 @@ const ALIKE_WITHIN: Duration = Duration::from_hours(24);
 /// Among the messages that could be written first, replies go before warm ones, and those before cold ones; then the
 /// priority counts, then the order. A message that is held lets others pass.
 pub fn decide(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Decision {
+    let moment = Moment::of(number, now);
     let mut open = Vec::with_capacity(candidates.len());
     for (index, candidate) in candidates.iter().enumerate() {
         if candidate.follows {
             continue;
         }
-        let due = due(number, candidate, now);
-        if let Some(code) = refusal(number, candidate, &due) {
+        let due = moment.due(candidate);
+        if let Some(code) = refusal(number, candidate, &due, now) {
             return Decision::Refuse { index, code };
         }
         open.push((index, candidate, due));
@@ -162,12 +163,14 @@ pub fn decide(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Dec
 
 /// Returns when a message may go at the earliest, if no other goes before it.
 pub fn earliest(number: &Number<'_>, candidate: &Candidate, now: Millis) -> When {
-    due(number, candidate, now).when(number, candidate, now)
+    let due = Moment::of(number, now).due(candidate);
+    due.when(number, candidate, now)
 }
 
 /// Returns why a message would be refused now; `None` if it may wait.
 pub fn refuses(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Option<Refusal> {
-    refusal(number, candidate, &due(number, candidate, now))
+    let due = Moment::of(number, now).due(candidate);
+    refusal(number, candidate, &due, now)
 }
 
 /// When a message is due, whatever the time is now. It does not move while nothing is sent.
@@ -189,36 +192,57 @@ impl Due {
     }
 }
 
-fn due(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Due {
-    let policy = number.policy;
-    let most = policy.typing.most_while_others_wait;
-    let short = candidate.typing.min(most);
-    let think = policy.think.at(digits(number.state.quantile()));
-    let rest = millis(think + short);
-    let (ready, mut why) = ready(number, candidate, now);
-    let gap = number.gap(candidate.class, now);
-    let mut at = ready.saturating_add(rest);
-    if gap >= at {
-        (at, why) = (gap, Hold::Gap);
-    }
-    // While a gap runs, typing costs nobody time, except before a cold message: a reply may come.
-    let is_cold = candidate.class == Class::Cold;
-    let mut typing = if is_cold { short } else { candidate.typing };
-    typing = typing
-        .min(until(at, ready).saturating_sub(think))
-        .max(short);
-    // Quiet hours come last: they count when the message would be written, which is never before now.
-    for least in [at, soon(number, candidate, now)] {
-        let written = at.max(least);
-        let open = quiet_until(candidate, policy, written);
-        if open > written {
-            (at, why, typing) = (open.saturating_add(rest), Hold::QuietHours, short);
+/// A number at one time, with what is the same for all its messages.
+struct Moment<'a> {
+    number: &'a Number<'a>,
+    now: Millis,
+    /// From when on the gaps let a reply, a warm and a cold message go.
+    gaps: [Millis; 3],
+    think: Duration,
+}
+
+impl<'a> Moment<'a> {
+    fn of(number: &'a Number<'a>, now: Millis) -> Self {
+        let gap = |class| number.gap(class, now);
+        Self {
+            number,
+            now,
+            gaps: [Class::Reply, Class::Warm, Class::Cold].map(gap),
+            think: number.policy.think.at(digits(number.state.quantile())),
         }
     }
-    Due {
-        at,
-        typing: millis(typing),
-        why,
+
+    fn due(&self, candidate: &Candidate) -> Due {
+        let (number, policy) = (self.number, self.number.policy);
+        let short = candidate.typing.min(policy.typing.most_while_others_wait);
+        let rest = millis(self.think + short);
+        let (ready, mut why) = ready(number, candidate, self.now);
+        let [reply, warm, cold] = self.gaps;
+        // While a gap runs, typing costs nobody time, except before a cold message: a reply may come.
+        let (gap, typing) = match candidate.class {
+            Class::Reply => (reply, candidate.typing),
+            Class::Warm => (warm, candidate.typing),
+            Class::Cold => (cold, short),
+        };
+        let mut at = ready.saturating_add(rest);
+        if gap >= at {
+            (at, why) = (gap, Hold::Gap);
+        }
+        let left = until(at, ready).saturating_sub(self.think);
+        let mut typing = typing.min(left).max(short);
+        // Quiet hours come last: they count when the message would be written, which is never before now.
+        for least in [at, soon(number, candidate, self.now)] {
+            let written = at.max(least);
+            let open = quiet_until(candidate, policy, written);
+            if open > written {
+                (at, why, typing) = (open.saturating_add(rest), Hold::QuietHours, short);
+            }
+        }
+        Due {
+            at,
+            typing: millis(typing),
+            why,
+        }
     }
 }
 
@@ -286,7 +310,7 @@ fn alike_free_at(number: &Number<'_>, candidate: &Candidate) -> Millis {
         .map_or(Millis::MAX, |at| at.saturating_add(millis(ALIKE_WITHIN)))
 }
 
-fn refusal(number: &Number<'_>, candidate: &Candidate, due: &Due) -> Option<Refusal> {
+fn refusal(number: &Number<'_>, candidate: &Candidate, due: &Due, now: Millis) -> Option<Refusal> {
     let policy = number.policy;
     let is_cold = candidate.class == Class::Cold;
     let agreed = candidate.contact.has_consent || candidate.is_trial;
@@ -303,7 +327,9 @@ fn refusal(number: &Number<'_>, candidate: &Candidate, due: &Due) -> Option<Refu
         return Some(Refusal::NearDuplicates);
     }
     let expires_at = candidate.expires_at.unwrap_or(Millis::MAX);
-    (due.at > expires_at && due.why.is_certain()).then_some(Refusal::WouldExpire)
+    let is_late = soon(number, candidate, now) > expires_at;
+    let will_be = due.at > expires_at && due.why.is_certain();
+    (is_late || will_be).then_some(Refusal::WouldExpire)
 }
 
 /// Returns the turn of a message: 0 for replies and for what has waited long.

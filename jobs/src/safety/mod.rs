@@ -7,6 +7,10 @@
 //! | [`curve`] | the gaps between messages |
 //! | [`state`], [`window`], [`ratio`] | what a number has sent |
 //! | [`number`], [`contact`], [`quiet`] | what limits a number, and what limits messages to a contact |
+//! | [`health`], [`level`] | what WhatsApp signals about a number, and what that stops |
+//! | [`estimate`] | when a message that waits is sent |
+//! | [`likeness`] | whether two texts are nearly the same |
+//! | [`figure`] | the curves as a picture |
 //! | [`pace`], [`pairing`] | the gap of the sandbox; how many pairing codes may be requested |
 //!
 //! Except for the last two they are pure: no clock, chance or database.
@@ -14,9 +18,12 @@
 pub mod contact;
 pub mod curve;
 pub mod decide;
+pub mod estimate;
+pub mod figure;
 pub mod health;
 pub mod hold;
 pub mod level;
+pub mod likeness;
 pub mod number;
 pub mod pace;
 pub mod pairing;

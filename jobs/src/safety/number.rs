@@ -48,17 +48,18 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// Returns by how much the gaps are longer than the curves say.
-    pub fn gap_factor(&self, now: Millis) -> u32 {
+    /// Returns by how much the gaps before messages of this class are longer than the curves say. Too few answers to new
+    /// conversations do not slow replies down: they are what people wait for.
+    pub fn gap_factor(&self, class: Class, now: Millis) -> u32 {
         let rule = self.policy.reply_ratio.filter(|rule| !rule.stops);
         let few = rule.is_some_and(|rule| self.state.answers.are_too_few(&rule, now));
-        1 + u32::from(few || self.level.is_slow())
+        1 + u32::from(few && class != Class::Reply || self.level.is_slow())
     }
 
     /// Returns from when on the number's gaps let a message of this class go.
     pub fn gap(&self, class: Class, now: Millis) -> Millis {
-        self.state
-            .earliest_by_gap(self.policy, class, self.gap_factor(now))
+        let factor = self.gap_factor(class, now);
+        self.state.earliest_by_gap(self.policy, class, factor)
     }
 
     /// Returns when the number's other limits let a message of this class go that could go from `from` on, and which limit holds

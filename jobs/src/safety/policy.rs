@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -18,7 +18,7 @@ use crate::model::Class;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Policy {
     /// The preset that it comes from.
-    #[serde(serialize_with = "word")]
+    #[serde(serialize_with = "super::shown::preset")]
     pub preset: Preset,
     /// Whether replies go before warm messages, and those before cold ones.
     pub orders_by_class: bool,
@@ -313,10 +313,6 @@ impl Budget {
         let limit = quota.map_or(self.without_quota, part);
         limit.min(self.most.unwrap_or(u32::MAX))
     }
-}
-
-fn word<S: Serializer>(preset: &Preset, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str((*preset).into())
 }
 
 /// Writes JSON with sorted keys and without spaces.

@@ -1,7 +1,12 @@
 //! The numbers of each preset, with where each comes from.
 //!
 //! WhatsApp publishes no limits. The numbers follow what it has said in public, what vendors of gateways advise, and what
-//! people report. Where they differ, the smaller one was taken for the preset `strict`.
+//! people report. Where they differ, the smaller one was taken for the preset `strict`. The sources, as of August 2026:
+//!
+//! - WhatsApp: the paper "Stopping Abuse" (2019), the codes of temporary bans, and its quota of new chats.
+//! - Vendors: WAHA "How to Avoid Blocking", `WasenderApi` "Account Protection", GREEN-API's guide for new numbers, `MoltFlow`,
+//!   Effess and wapower.
+//! - A limiter for Baileys: the npm package `baileys-antiban` 3.8.11.
 
 use std::time::Duration;
 
@@ -20,13 +25,13 @@ use super::{
 const DAY: Duration = Duration::from_hours(24);
 
 /// A person who chats answers in about four seconds, never in less than two. Vendors hold 0.5 s (GREEN-API) to 5 s
-/// (WasenderApi) between any two messages; WhatsApp's paper "Stopping Abuse" (2019) names 100 messages in 15 seconds.
+/// (`WasenderApi`) between any two messages; WhatsApp's paper "Stopping Abuse" (2019) names 100 messages in 15 seconds.
 const REPLY: Curve = log_normal(4, 0.5, 2, 20);
-/// Twice a reply: the chat must be found first. baileys-antiban holds 2.5 to 7 seconds.
+/// Twice a reply: the chat must be found first. A limiter for Baileys holds 2.5 to 7 seconds.
 const WARM: Curve = log_normal(8, 0.5, 5, 45);
 /// WAHA advises a random 30 to 60 seconds to people who have not written; the tail is longer, as people's pauses are.
 const COLD: Curve = log_normal(50, 0.4, 30, 180);
-/// A first message never directly follows another one. WasenderApi holds 5 seconds for all.
+/// A first message never directly follows another one. `WasenderApi` holds 5 seconds for all.
 const COLD_AFTER_ANY: Duration = Duration::from_secs(5);
 /// Two messages to one person are no closer than three seconds: one must be read before the next.
 const SPACING: Duration = Duration::from_secs(3);
@@ -48,9 +53,9 @@ const TYPING: Typing = Typing {
     most_while_others_wait: Duration::from_secs(4),
 };
 
-/// GREEN-API and MoltFlow advise at most 20 new recipients a day in the first ten days; wapower grows to 300 in a month.
+/// GREEN-API and `MoltFlow` advise at most 20 new recipients a day in the first ten days; wapower grows to 300 in a month.
 const NEW_DEFAULT: ([(u32, u32); 2], u32) = ([(10, 20), (30, 50)], 250);
-/// baileys-antiban lets 5 strangers a day through; 1,000 then take 41 days on a new number.
+/// A limiter for Baileys lets 5 strangers a day through; 1,000 then take 41 days on a new number.
 const NEW_STRICT: ([(u32, u32); 3], u32) = ([(3, 5), (10, 10), (30, 20)], 50);
 /// Effess begins with 50 to 200 a day, wapower ends at 1,000; a shop sends three messages for each of 50 orders.
 const MESSAGES_DEFAULT: Growth = Growth {
@@ -59,7 +64,7 @@ const MESSAGES_DEFAULT: Growth = Growth {
     most: 2000,
     hours: 5,
 };
-/// baileys-antiban warms a number up for ten days; this curve reaches its end on the eleventh.
+/// A limiter for Baileys warms a number up for ten days; this curve reaches its end on the eleventh.
 const MESSAGES_STRICT: Growth = Growth {
     first_day: 40,
     factor: 1.35,
@@ -92,7 +97,7 @@ const STREAK_STRICT_REPLY: Streak = Streak {
     within: Duration::from_hours(1),
     apart: Duration::ZERO,
 };
-/// WhatsApp tests a monthly limit of messages without an answer (TechCrunch, October 2025). One part in five stays for
+/// WhatsApp tests a monthly limit of messages without an answer (`TechCrunch`, October 2025). One part in five stays for
 /// what is sent from the phone.
 const BUDGET_DEFAULT: Budget = Budget {
     percent_of_quota: 80,
@@ -122,7 +127,7 @@ const DUPLICATES_DEFAULT: NearDuplicates = NearDuplicates {
     most: 50,
     refuses: false,
 };
-/// See [`DUPLICATES_DEFAULT`]. baileys-antiban lets 3 equal ones an hour through.
+/// See [`DUPLICATES_DEFAULT`]. A limiter for Baileys lets 3 equal ones an hour through.
 const DUPLICATES_STRICT: NearDuplicates = NearDuplicates {
     most: 10,
     refuses: true,
@@ -131,16 +136,9 @@ const DUPLICATES_STRICT: NearDuplicates = NearDuplicates {
 const QUIET_FROM: u16 = 21 * 60;
 /// See [`QUIET_FROM`].
 const QUIET_TO: u16 = 8 * 60;
-/// What a person waits for even at night.
-const QUIET_PASS_DEFAULT: [Purpose; 4] = [
-    Purpose::Order,
-    Purpose::Delivery,
-    Purpose::Code,
-    Purpose::Security,
-];
 /// What cannot wait for the morning.
 const QUIET_PASS_STRICT: [Purpose; 2] = [Purpose::Code, Purpose::Security];
-/// baileys-antiban warms a number up again after 72 idle hours; two weeks let a shop close for a holiday.
+/// A limiter for Baileys warms a number up again after 72 idle hours; two weeks let a shop close for a holiday.
 const NEW_AGAIN_STRICT: u32 = IDLE_DAYS;
 
 const fn log_normal(median: u64, sigma: f64, floor: u64, ceiling: u64) -> Curve {
@@ -161,6 +159,12 @@ fn by_age<const N: usize>((steps, older): ([(u32, u32); N], u32)) -> ByAge {
         steps: steps.into_iter().map(step).collect(),
         older,
     }
+}
+
+/// Returns what a person waits for even at night.
+fn quiet_pass() -> Vec<Purpose> {
+    let all = Purpose::ALL.iter().copied();
+    all.filter(|purpose| purpose.passes_quiet()).collect()
 }
 
 /// For a business that people know.
@@ -191,7 +195,7 @@ pub(super) fn default() -> Policy {
             from_minute: QUIET_FROM,
             to_minute: QUIET_TO,
             holds_warm: false,
-            pass: QUIET_PASS_DEFAULT.to_vec(),
+            pass: quiet_pass(),
         }),
         new_again_after_days: None,
     }

@@ -64,8 +64,10 @@ pub struct BelowFloor {
 
 /// No tenant may ask for a gap longer than this.
 const GAP_MOST: Duration = Duration::from_hours(1);
-/// Noon. Quiet hours begin after it and end before it.
-const NOON: u16 = 12 * 60;
+/// Two hours round noon are never quiet: quiet hours end before them.
+const LATE_MORNING: u16 = 11 * 60;
+/// See [`LATE_MORNING`]. Quiet hours begin after them.
+const AFTERNOON: u16 = 13 * 60;
 
 impl Policy {
     /// Returns the policy with a tenant's limits, or which of them is looser than it.
@@ -168,12 +170,12 @@ impl Policy {
         let holds_warm = quiet.is_some_and(|quiet| quiet.holds_warm);
         let pointer = if by
             .quiet_from_minute
-            .is_some_and(|asked| asked > from || asked <= NOON)
+            .is_some_and(|asked| asked > from || asked < AFTERNOON)
         {
             "/quiet_from_minute"
         } else if by
             .quiet_to_minute
-            .is_some_and(|asked| asked < to || asked >= NOON)
+            .is_some_and(|asked| asked < to || asked > LATE_MORNING)
         {
             "/quiet_to_minute"
         } else if by.quiet_holds_warm == Some(false) && holds_warm {
@@ -258,8 +260,8 @@ fn less_budget(budget: Option<Budget>, most: u32) -> Budget {
 }
 
 fn longer_quiet(mut quiet: QuietHours, by: &Tightening) -> QuietHours {
-    let from = by.quiet_from_minute.unwrap_or(u16::MAX).max(NOON);
-    let to = by.quiet_to_minute.unwrap_or(0).min(NOON);
+    let from = by.quiet_from_minute.unwrap_or(u16::MAX).max(AFTERNOON);
+    let to = by.quiet_to_minute.unwrap_or(0).min(LATE_MORNING);
     quiet.from_minute = quiet.from_minute.min(from);
     quiet.to_minute = quiet.to_minute.max(to);
     quiet.holds_warm |= by.quiet_holds_warm.unwrap_or(false);

@@ -220,7 +220,9 @@ mod tests {
             let mut sent = sent;
             sent.sort_unstable();
             sent.truncate(usize::try_from(cap).unwrap());
-            sent.iter().for_each(|at| window.add(*at));
+            for at in sent {
+                window.add(at);
+            }
             let said = window.fits_after(ahead, cap, HOUR);
             let (mut played, mut now) = (window, HOUR);
             for _ in 0..ahead {

@@ -1,7 +1,14 @@
 //! Tests of the decisions: rules one by one, the table of the presets, and simulated numbers.
 
+mod estimates;
+mod figures;
+mod likeness;
+mod messages;
+mod night;
+mod properties;
 mod rules;
 mod table;
+mod world;
 
 use std::time::Duration;
 
@@ -45,4 +52,12 @@ fn sent(class: Class, at: Millis, quantile: f64) -> Sent {
 
 fn days(days: u32) -> Duration {
     Duration::from_hours(24) * days
+}
+
+/// A number that was linked so many days ago.
+fn number<'a>(policy: &'a Policy, state: &'a State, age: u32) -> Number<'a> {
+    Number {
+        age: days(age),
+        ..Number::new(policy, state)
+    }
 }

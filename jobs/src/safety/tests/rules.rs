@@ -166,3 +166,52 @@ fn safety_a_message_written_later_than_planned_moves_the_next_one() {
         before + 7 * SECOND
     );
 }
+
+#[test]
+fn safety_a_message_that_moves_into_the_next_hour_is_counted_there() {
+    let hour = NOON + HOUR - SECOND;
+    let mut state = after(&[sent(Class::Cold, hour, 0.5)]);
+    state.moved(hour + 5 * SECOND);
+    let counts = |state: &State, now: Millis| {
+        let windows = [
+            state.hour.count(now),
+            state.day.count(now),
+            state.new.count(now),
+        ];
+        [
+            windows[0],
+            windows[1],
+            windows[2],
+            state.unanswered.count(now),
+        ]
+    };
+    // An hour, a day and 30 days after it was really written it still counts.
+    let written = hour + 5 * SECOND;
+    assert_eq!(counts(&state, written + HOUR - 1), [1, 1, 1, 1]);
+    assert_eq!(counts(&state, written + DAY - 1), [0, 1, 1, 1]);
+    assert_eq!(counts(&state, written + DAY + HOUR), [0, 0, 0, 1]);
+}
+
+#[test]
+fn safety_what_a_clock_that_went_back_notes_is_no_older_than_what_it_noted_before() {
+    let policy = policy(Preset::Default);
+    let mut state = after(&[sent(Class::Cold, NOON, 0.5)]);
+    let before = state.earliest_by_gap(&policy, Class::Cold, 1);
+    state.record(sent(Class::Cold, NOON - HOUR, 0.5), NOON - HOUR);
+    assert_eq!(state.earliest_by_gap(&policy, Class::Cold, 1), before);
+    assert_eq!(state.hour.count(NOON + HOUR - 1), 2);
+}
+
+#[test]
+fn safety_a_clock_that_was_years_ahead_does_not_stop_a_number_for_years() {
+    let policy = policy(Preset::Default);
+    let mut state = after(&[sent(Class::Cold, NOON + 3000 * DAY, 0.5)]);
+    state.follow(NOON);
+    let next = state.earliest_by_gap(&policy, Class::Cold, 1);
+    assert!((NOON + 30 * SECOND..NOON + 3 * MINUTE).contains(&next));
+    assert_eq!(state.new.count(NOON), 1);
+    // A clock that is wrong by an hour is waited for.
+    let mut state = after(&[sent(Class::Cold, NOON + HOUR, 0.5)]);
+    state.follow(NOON);
+    assert!(state.earliest_by_gap(&policy, Class::Cold, 1) > NOON + HOUR);
+}

@@ -1,0 +1,178 @@
+//! Estimates against what simulated numbers then do.
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use super::*;
+use crate::safety::{estimate::estimate, purpose::Purpose};
+
+/// A number in the middle of its work, and a queue.
+struct Case {
+    policy: Policy,
+    state: State,
+    age: u32,
+    queue: Vec<Candidate>,
+    /// The mean time between replies that arrive, from now on.
+    replies_every: Millis,
+    now: Millis,
+}
+
+fn random_case(chance: &mut StdRng) -> Case {
+    let preset = [Preset::Default, Preset::Strict, Preset::Sandbox][chance.random_range(0..3)];
+    let policy = policy(preset);
+    let age = [0, 4, 20, 100][chance.random_range(0..4)];
+    let replies_every = [20 * SECOND, MINUTE, 10 * MINUTE][chance.random_range(0..3)];
+    let mut state = State::default();
+    let mut now = NOON;
+    // It has sent for an hour, replies and some others.
+    while now < NOON + HOUR {
+        let class = match chance.random_range(0..20) {
+            0 => Class::Cold,
+            1..4 => Class::Warm,
+            _ => Class::Reply,
+        };
+        state.record(sent(class, now, chance.random()), now);
+        if class == Class::Cold && chance.random() {
+            state.answered(&[now], true, now);
+        }
+        now += chance.random_range(2 * SECOND..2 * replies_every);
+    }
+    let most = [3, 30, 150, 300][chance.random_range(0..4)];
+    let classes = chance.random_range(1..4);
+    let length = chance.random_range(1..=most);
+    let queue = (0..length).map(|_| {
+        let class = [Class::Warm, Class::Reply, Class::Cold][chance.random_range(0..classes)];
+        let mut queued = message(class, now);
+        queued.purpose = Some(Purpose::Code);
+        queued.typing = policy.typing(chance.random_range(2..200), chance.random());
+        queued
+    });
+    let queue = queue.collect();
+    Case {
+        policy,
+        state,
+        age,
+        queue,
+        replies_every,
+        now,
+    }
+}
+
+impl Case {
+    fn number<'a>(&'a self, state: &'a State, now: Millis) -> Number<'a> {
+        let passed = Duration::from_millis(u64::try_from(now - self.now).unwrap());
+        Number {
+            age: days(self.age) + passed,
+            ..Number::new(&self.policy, state)
+        }
+    }
+
+    /// Returns the estimate for the last message of the queue.
+    fn estimate(&self) -> (Millis, Millis) {
+        let own = self.queue.last().unwrap().class;
+        let before = &self.queue[..self.queue.len() - 1];
+        let count = |class| {
+            before
+                .iter()
+                .filter(|message| message.class == class)
+                .count()
+        };
+        let ahead = [Class::Reply, Class::Warm, Class::Cold]
+            .map(|class| i64::try_from(count(class)).unwrap());
+        estimate(&self.number(&self.state, self.now), own, ahead, self.now)
+    }
+
+    /// Sends until the last message of the queue is sent. Returns when that was; `None` if it takes more than a day.
+    fn play(&self, chance: &mut StdRng) -> Option<Millis> {
+        let mut state = self.state.clone();
+        let mut queue = self.queue.clone();
+        let mut last = queue.len() - 1;
+        let (mut now, mut next) = (self.now, self.now);
+        while now < self.now + DAY {
+            while now >= next {
+                next += chance.random_range(0..2 * self.replies_every);
+                if self.policy.orders_by_class {
+                    queue.push(message(Class::Reply, now));
+                }
+            }
+            match decide(&self.number(&state, now), &queue, now) {
+                Decision::Send { index, at } => {
+                    if index == last {
+                        return Some(at);
+                    }
+                    let message = queue.remove(index);
+                    last -= usize::from(index < last);
+                    state.record(sent(message.class, at, chance.random()), now);
+                    if message.class == Class::Cold && chance.random() {
+                        state.answered(&[at], true, at);
+                    }
+                    now = at;
+                }
+                Decision::WaitUntil { at, .. } => now = at.min(next).max(now + 1),
+                Decision::Refuse { code, .. } => panic!("{code}"),
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn safety_nine_of_ten_messages_are_sent_by_the_time_that_was_estimated() {
+    const CASES: u64 = 200;
+    let (mut by_then, mut by_half, mut played) = (0_u32, 0_u32, 0_u32);
+    let mut widths = Vec::new();
+    eprintln!("seeds 0 to {CASES}");
+    for seed in 0..CASES {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let case = random_case(&mut chance);
+        let (half, by) = case.estimate();
+        assert!(case.now <= half && half <= by, "seed {seed}");
+        let Some(at) = case.play(&mut chance) else {
+            assert!(by > case.now + DAY / 2, "seed {seed}: {by}");
+            continue;
+        };
+        played += 1;
+        by_then += u32::from(at <= by);
+        by_half += u32::from(at <= half);
+        let seconds = |at: Millis| f64::from(u32::try_from((at - case.now) / SECOND).unwrap());
+        widths.push((seconds(by) + 1.0) / (seconds(at) + 1.0));
+        if at > by {
+            let (took, said) = ((at - case.now) / SECOND, (by - case.now) / SECOND);
+            eprintln!(
+                "seed {seed}: {took} s, estimated {said} s, {} {} days",
+                case.policy.preset, case.age
+            );
+        }
+    }
+    widths.sort_by(f64::total_cmp);
+    let width = widths[widths.len() / 2];
+    eprintln!(
+        "{played} played: {by_then} by the later time, {by_half} by the earlier; it is {width:.2} times what it took"
+    );
+    assert!(played > 150);
+    assert!(by_then * 100 >= played * 90, "{by_then} of {played}");
+    assert!(
+        (played * 25..=played * 80).contains(&(by_half * 100)),
+        "{by_half} of {played}"
+    );
+    assert!(width < 2.5, "the later time is {width} times what it took");
+}
+
+#[test]
+fn safety_an_estimate_knows_the_limits_and_what_never_comes() {
+    let policy = policy(Preset::Default);
+    let mut state = State::default();
+    for count in 0..20 {
+        state.record(sent(Class::Cold, NOON + count * 3 * MINUTE, 0.5), NOON);
+    }
+    let now = NOON + HOUR;
+    let mut number = Number::new(&policy, &state);
+    let (at, by) = estimate(&number, Class::Cold, [0, 0, 0], now);
+    assert!(at >= NOON + DAY && by <= NOON + DAY + 3 * HOUR, "{at} {by}");
+    let (at, _) = estimate(&number, Class::Cold, [0, 0, 40], now);
+    assert!(at >= NOON + 3 * DAY, "{at}");
+    let (at, _) = estimate(&number, Class::Reply, [0, 0, 1000], now);
+    assert!(at <= now + 5 * SECOND, "{at}");
+    number.level = crate::safety::level::Level::Locked;
+    let never = estimate(&number, Class::Reply, [5, 0, 0], now);
+    assert_eq!(never, (Millis::MAX, Millis::MAX));
+}

@@ -11,7 +11,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `calls`, `contacts`, [`events`], [`webhook`] | inbound messages and calls, their contacts, and their events |
-//! | [`people`], [`opt_outs`], `plain` | contacts and opt-outs from a tenant's view; text as it is compared |
+//! | [`people`], [`opt_outs`], [`consents`], `plain` | contacts, opt-outs and consents from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
@@ -33,6 +33,7 @@
 
 pub use passerelle_engine::crash;
 mod calls;
+pub mod consents;
 mod contacts;
 pub mod endpoints;
 pub mod error;

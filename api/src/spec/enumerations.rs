@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use passerelle_jobs::model::{
-    Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
+    Class, Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
     group::GroupAction, pattern,
 };
 use serde_json::{Map, Value, json};
@@ -107,6 +107,12 @@ fn of_messages() -> Vec<Enumeration> {
             words!(Source),
             &[("Message", "source")],
         ),
+        of(
+            "MessageClass",
+            "How well the number knew the recipient.",
+            words!(Class),
+            &[("Message", "class")],
+        ),
         of("MediaKind", "", vec![], &[("Media", "kind")]),
         of(
             "MessageType",
@@ -190,6 +196,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("SessionEvent", "type"),
                 ("ContactEvent", "type"),
                 ("OptOutEvent", "type"),
+                ("ConsentEvent", "type"),
                 ("GroupUpdateEvent", "type"),
                 ("GroupParticipantsEvent", "type"),
                 ("CallEvent", "type"),

@@ -2,4 +2,6 @@
 
 pub mod pace;
 pub mod pairing;
+pub mod permission;
 pub mod preset;
+pub mod purpose;

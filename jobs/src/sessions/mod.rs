@@ -42,7 +42,7 @@ use crate::{
         client_data::ClientData, millis, report_unreadable, until,
     },
     queries::{ListRead, bounded},
-    safety::pairing,
+    safety::{pairing, purpose::Purpose},
     services::Services,
     settings::DEAD,
     store::{self, sessions::Stored},
@@ -74,6 +74,8 @@ pub struct New {
     pub presence: Presence,
     /// What it does with calls; `None` if they ring.
     pub auto_reject: Option<AutoReject>,
+    /// The purpose of its messages that name none.
+    pub purpose: Option<Purpose>,
 }
 
 /// Creates a session. It stays stopped until the tenant connects it.
@@ -85,6 +87,7 @@ pub async fn create(
         client,
         presence,
         auto_reject,
+        purpose,
     }: New,
 ) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
@@ -106,6 +109,7 @@ pub async fn create(
                     client_sealed: client_sealed.as_deref(),
                     auto_reject_sealed: auto_reject_sealed.as_deref(),
                     presence,
+                    purpose,
                 };
                 store::sessions::insert(tx, org, id, new, created_at).await?;
                 let key = vault.create_session_key(tx, org, id).await;
@@ -123,6 +127,7 @@ pub async fn create(
         uncertain: Uncertain::Resend,
         presence,
         auto_reject,
+        purpose,
         state: State::Stopped,
         me: None,
         linked_at: None,
@@ -433,6 +438,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         desired: stored.desired,
         uncertain: stored.uncertain,
         presence: stored.presence,
+        purpose: stored.purpose,
         auto_reject: sealed::open_auto_reject(
             key,
             org,

@@ -288,16 +288,24 @@ async fn unite(
          ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET \
          last_inbound_at = CASE WHEN acquaintance.last_inbound_at IS NULL OR excluded.last_inbound_at > acquaintance.last_inbound_at \
          THEN excluded.last_inbound_at ELSE acquaintance.last_inbound_at END, \
+         trial = CASE WHEN excluded.trial > acquaintance.trial THEN excluded.trial ELSE acquaintance.trial END, \
          unanswered = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.unanswered ELSE excluded.unanswered END, \
          used_at = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.used_at ELSE excluded.used_at END",
         "DELETE FROM acquaintance WHERE org_id = $1 AND contact_id = $3",
     ];
-    const LAST_INBOUND: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+    const CONSENTS: &str =
+        "UPDATE consent SET contact_id = $2 WHERE org_id = $1 AND contact_id = $3";
+    const TIMES: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)), refused_at = (SELECT max(c.refused_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2";
     lock(tx, org, one, other).await?;
     opt_outs::refuse_alike(tx, org, one, other).await?;
     chat_timers::merge(tx, org, one, other).await?;
-    for sql in ACQUAINTANCES.iter().chain(&[LAST_INBOUND]).chain(leading) {
+    for sql in ACQUAINTANCES
+        .iter()
+        .chain(&[CONSENTS, TIMES])
+        .chain(leading)
+    {
         sqlx::query(*sql)
             .bind(org.to_string())
             .bind(one.to_string())

@@ -225,3 +225,6 @@ pub(crate) async fn revoke(
     .changes(tx)
     .await
 }
+
+#[cfg(test)]
+mod tests;

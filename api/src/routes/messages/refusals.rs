@@ -45,7 +45,13 @@ fn smallest((session, to): &(SessionId, To), more: &[(&str, Value)]) -> String {
 }
 
 fn needs_purpose(asked: &(SessionId, To)) -> Problem {
-    let (code, words) = (Code::PurposeRequired, Purpose::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>());
+    let (code, words) = (
+        Code::PurposeRequired,
+        Purpose::ALL
+            .iter()
+            .map(|one| one.as_str())
+            .collect::<Vec<_>>(),
+    );
     let body = smallest(asked, &[("purpose", json!(Purpose::Order))]);
     let detail = format!(
         "The contact has not written to the session's number in the last 24 hours, so the message says what it is for: {}. {body}",

@@ -37,7 +37,17 @@ pub(crate) async fn opt_out(
     .bind(by.as_str())
     .fetch_all(tx.conn())
     .await?;
-    Ok(has(&changed, id))
+    let is_new = has(&changed, id);
+    if !is_new {
+        // Said again, it ends the consents that were given in between.
+        sqlx::query("UPDATE contact SET refused_at = $3 WHERE org_id = $1 AND id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .bind(now)
+            .run(tx)
+            .await?;
+    }
+    Ok(is_new)
 }
 
 /// Opts the contact in, with every spelling of its phone. Returns whether the contact had opted out before.

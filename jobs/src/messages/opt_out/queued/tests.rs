@@ -8,7 +8,9 @@ use passerelle_engine::{
 use super::*;
 use crate::{
     contacts, messages,
-    model::{Direction, Message, OptOutSource, Priority, Source, client_data::ClientData},
+    model::{
+        Direction, Message, OptOutSource, Permission, Priority, Source, client_data::ClientData,
+    },
     organisations, sessions,
     settings::MediaSettings,
     store::messages::{Outward, When},
@@ -60,6 +62,7 @@ async fn queue(
         deleted_at: None,
     };
     let outward = Outward {
+        permission: Permission::default(),
         to_mac: contacts::mac(key, &message.peer),
         contact: Some(contact),
         seq: place.seq,

@@ -169,6 +169,8 @@ impl Asked {
         let missing = permission::missing(self.preset, facts);
         let may_try = missing.is_some() && standing.trials < permission::TRIAL;
         if may_try {
+            // The contact before its acquaintance, as an inbound message locks them.
+            store::contacts::people::hold(tx, org, contact).await?;
             store::acquaintances::meet(tx, org, session, contact, self.now).await?;
         }
         let bare = Facts {

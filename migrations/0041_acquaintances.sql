@@ -27,8 +27,8 @@ ALTER TABLE lane ADD COLUMN opened_at bigint NOT NULL DEFAULT 0; -- when the ses
 ALTER TABLE lane ADD COLUMN hold text;                -- what the lane waits for while it rests; null: for the time of a scheduled message
 
 -- reply, warm or cold: how well the number knows the recipient of an outbound message. An earlier version that still runs
--- does not know it.
-ALTER TABLE message ADD COLUMN class text NOT NULL DEFAULT 'warm';
+-- does not know it. Null: an inbound message, one to a group, or one of such a version
+ALTER TABLE message ADD COLUMN class text;
 ALTER TABLE message ADD COLUMN hold text;             -- what holds it until `send_at`; null: nothing, or the tenant's own `send_at`
 ALTER TABLE message ADD COLUMN wanted_at bigint;      -- the tenant's own `send_at` while it is held
 ALTER TABLE message ADD COLUMN calling_code text;     -- of the recipient's phone number, for quiet hours. Null: not known

@@ -14,8 +14,8 @@ use poem_openapi::{
 
 use crate::{
     routes::{
-        groups::one::GroupParticipant, media::Media, messages::Message, opt_outs::OptOutSource,
-        sessions::StatusReason,
+        consents::Consent, groups::one::GroupParticipant, media::Media, messages::Message,
+        opt_outs::OptOutSource, sessions::StatusReason,
     },
     texts::Texts,
     types::Timestamp,
@@ -126,6 +126,14 @@ OptOutEvent [
     contact: ContactShown,
     /// How the contact opted out or in.
     source: OptOutSource
+});
+event!(
+/// An event about a consent.
+ConsentEvent of a session, ConsentEventBody {
+    /// The consent.
+    consent: Consent,
+    /// The contact.
+    contact: ContactShown
 });
 event!(
 /// An event about the settings of a group.
@@ -324,6 +332,7 @@ impl Webhook for Events {
         SessionHealthEvent::register(registry);
         ContactEvent::register(registry);
         OptOutEvent::register(registry);
+        ConsentEvent::register(registry);
         GroupUpdateEvent::register(registry);
         GroupParticipantsEvent::register(registry);
         CallEvent::register(registry);
@@ -352,6 +361,7 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         | EventType::SessionReplaced
         | EventType::SessionFailed => SessionEvent::schema_ref(),
         EventType::ContactOptedOut | EventType::ContactOptedIn => OptOutEvent::schema_ref(),
+        EventType::ConsentGiven => ConsentEvent::schema_ref(),
         EventType::ContactUpdated | EventType::ContactMerged => ContactEvent::schema_ref(),
         EventType::GroupUpdated => GroupUpdateEvent::schema_ref(),
         EventType::GroupParticipants => GroupParticipantsEvent::schema_ref(),
@@ -411,6 +421,9 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
             "A contact opted out, with a word, a button or through the API. Messages to this contact are refused."
         }
         EventType::ContactOptedIn => "A contact who had opted out wants messages again.",
+        EventType::ConsentGiven => {
+            "A contact agreed to your messages: it sent the code of an opt-in link. The `proof` is the id of that message."
+        }
         EventType::ContactUpdated => {
             "A contact has another name at WhatsApp: the name that the person chose, or the verified name of a business. The first names come with the first message."
         }

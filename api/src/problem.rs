@@ -1,6 +1,7 @@
 //! Problem bodies: the form of every refusal (RFC 9457), each with a stable `code`.
 //!
-//! A detail never repeats what the caller sent: no message text, number, key or file path.
+//! A detail never repeats what the caller sent: no message text, number, key or file path. The one exception is the recipient
+//! in the body that `purpose_required` and `consent_required` show.
 
 use std::fmt;
 
@@ -117,6 +118,12 @@ codes! {
     ContactNotFound 422 "contact_not_found" "There is no such contact";
     /// The recipient wrote a word such as "stop" and does not want messages from you.
     RecipientOptedOut 422 "recipient_opted_out" "The recipient opted out";
+    /// Outside the 24 hours after the contact's last message, a message says what it is for. The detail shows the smallest body that works.
+    PurposeRequired 422 "purpose_required" "The message needs a purpose";
+    /// The contact never wrote to the session's number, or not in 180 days, so a message needs its consent. The detail shows the smallest body that works.
+    ConsentRequired 422 "consent_required" "The message needs a consent of its recipient";
+    /// The consent has a source or a proof that is empty or too long, or it is from the future.
+    InvalidConsent 422 "invalid_consent" "The consent is not valid";
     /// The text is empty or only white space.
     TextEmpty 422 "text_empty" "The text is empty";
     /// The text has more than 65,536 bytes.
@@ -284,7 +291,7 @@ pub struct ProblemBody {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened, for people. It never repeats what was sent.
+    /// What happened, for people. It never repeats what was sent, except the recipient in a body that would be accepted.
     pub detail: String,
     /// The path that was called.
     pub instance: String,

@@ -102,6 +102,12 @@ id!(
     /// A contact: our stable id over a phone number and a LID.
     ContactId, Contact, "ctc");
 id!(
+    /// A contact's consent to messages that it did not begin.
+    ConsentId, Consent, "con");
+id!(
+    /// A link with which contacts give their consent.
+    OptInLinkId, OptInLink, "oil");
+id!(
     /// A file, outbound or inbound.
     MediaId, MediaFile, "med");
 id!(

@@ -17,7 +17,7 @@ use passerelle_engine::{
 };
 
 use crate::{
-    acquaintances,
+    acquaintances, consents,
     contacts::{self, Book},
     crash,
     error::Fault,
@@ -258,6 +258,7 @@ async fn receive(
     if message.group.is_some() {
         return Ok(false);
     }
+    consents::given::take(tx, key, writer, &message, services).await?;
     opt_out::take(tx, key, writer, &message, services).await
 }
 
@@ -279,6 +280,9 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
         error: None,
         expires_in: inbound.expires_in,
         created_at: now,
+        class: None,
+        purpose: None,
+        consent: None,
         send_at: None,
         priority: Priority::Normal,
         expires_at: None,

@@ -12,7 +12,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `calls`, `contacts`, `acquaintances`, [`events`], [`webhook`] | inbound messages and calls, their contacts, whom a number knows, and their events |
-//! | [`people`], [`opt_outs`], `plain` | contacts and opt-outs from a tenant's view; text as it is compared |
+//! | [`people`], [`opt_outs`], [`consents`], `plain` | contacts, opt-outs and consents from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
 //! | [`shares`] | what all organisations use, with a share for each |
@@ -35,6 +35,7 @@
 pub use passerelle_engine::crash;
 mod acquaintances;
 mod calls;
+pub mod consents;
 mod contacts;
 pub mod endpoints;
 pub mod error;

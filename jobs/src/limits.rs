@@ -3,6 +3,7 @@
 pub use passerelle_engine::{content::TEXT_MAX, store::QUERY_MAX, whatsapp::UNLINKED};
 
 pub use crate::{
+    consents::links::{LINKS_MAX, TEXT_MAX as LINK_TEXT_MAX},
     endpoints::{ENDPOINTS_MAX, SESSIONS_MAX},
     media::{
         INLINE_MAX,
@@ -16,12 +17,14 @@ pub use crate::{
     model::{
         PAGE_MAX,
         client_data::{CLIENT_REF_MAX, METADATA_BYTES_MAX, METADATA_MAX, METADATA_NAME_MAX},
+        consent::{PROOF_MAX, SOURCE_MAX},
         headers::{HEADER_BYTES_MAX, HEADERS_MAX},
         receipt::MEMBERS_MAX,
     },
     safety::{
         pace::FLOOR_MIN,
         pairing::{OF_ORGANISATION, OF_ORGANISATION_WITHIN, OF_SESSION, OF_SESSION_WITHIN},
+        permission::TRIAL,
     },
     services::{LISTS_ON_POSTGRES, LISTS_ON_SQLITE, UPLOADS, UPLOADS_OF_ONE},
     state::{

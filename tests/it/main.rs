@@ -7,6 +7,7 @@ mod binaries;
 mod calls;
 mod canaries;
 mod cluster;
+mod consent;
 mod contacts;
 mod content;
 mod crash_points;

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 32] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 33] = [
     (
         "bad_fields",
         "requests are checked before any store is used",
@@ -19,6 +19,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 32] = [
         "one story runs in every shape; the others are about the stores",
     ),
     ("cluster", "about processes that share a store"),
+    (
+        "consent",
+        "the newcomer, consents of a contact and opt-in links run in every shape; the other stories are about the stores",
+    ),
     (
         "crash_points",
         "deliveries that travel as tokens never reach the claim, and only they reach the dispatch; the other tests run in every shape",

@@ -311,7 +311,7 @@ fn numbers() -> Vec<Row> {
         row(
             "how long a message waits",
             format!(
-                "{} from its `send_at`, or until its `expires_at`",
+                "as long as its `purpose` says, {} without one, from its `send_at`; or until its `expires_at`",
                 time(MESSAGE_TTL)
             ),
         )
@@ -343,7 +343,39 @@ fn numbers() -> Vec<Row> {
     ]
 }
 
+fn consents() -> Vec<Row> {
+    vec![
+        row(
+            "people to whom a number writes without a consent or a purpose",
+            format!("the first {}", of_jobs::TRIAL),
+        )
+        .code(Code::ConsentRequired)
+        .code(Code::PurposeRequired),
+        row(
+            "consent",
+            format!(
+                "a source of {} and a proof of {} characters",
+                of_jobs::SOURCE_MAX,
+                of_jobs::PROOF_MAX
+            ),
+        )
+        .code(Code::InvalidConsent),
+        row("opt-in links of a session", number(of_jobs::LINKS_MAX)).code(Code::LimitReached),
+        row(
+            "text of an opt-in link",
+            format!("{} characters", of_jobs::LINK_TEXT_MAX),
+        )
+        .code(Code::TextTooLong),
+    ]
+}
+
 fn messages() -> Vec<Row> {
+    let mut rows = contents();
+    rows.extend(consents());
+    rows
+}
+
+fn contents() -> Vec<Row> {
     let (each, options) = (kinds::EACH_MAX, kinds::OPTIONS);
     vec![
         row("text", format!("{} bytes", number(of_jobs::TEXT_MAX))).code(Code::TextTooLong),

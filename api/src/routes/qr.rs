@@ -87,7 +87,7 @@ pub enum QrFormat {
     Svg,
 }
 
-/// The current QR code as a picture.
+/// A QR code as a picture.
 #[derive(ApiResponse)]
 pub enum QrImage {
     /// The picture, with its own `Content-Type`
@@ -133,17 +133,7 @@ impl QrCodes {
         format: Query<Option<QrFormat>>,
     ) -> Result<QrImage, Problem> {
         let qr = current(&services, &caller, id.0.0).await?;
-        let picture = Picture::of(&qr.code).map_err(|error| undrawn(&error))?;
-        Ok(match format.0.unwrap_or(QrFormat::Png) {
-            QrFormat::Png => {
-                let png = picture.png().map_err(|error| undrawn(&error))?;
-                QrImage::Image(Binary(png), "image/png".to_owned())
-            }
-            QrFormat::Svg => {
-                let svg = picture.svg().into_bytes();
-                QrImage::Image(Binary(svg), "image/svg+xml".to_owned())
-            }
-        })
+        drawn(&qr.code, format.0)
     }
 
     /// Follow the QR codes of a session, as server-sent events.
@@ -188,6 +178,21 @@ async fn current(services: &Services, caller: &Caller, id: SessionId) -> Result<
     let live = live.borrow().clone();
     let valid = live.qr.filter(|qr| qr.expires_at > services.clock().now());
     valid.ok_or_else(|| Problem::new(Code::QrNotAvailable).state(live.state.as_str()))
+}
+
+/// Returns a text as a picture of its QR code.
+pub(super) fn drawn(text: &str, format: Option<QrFormat>) -> Result<QrImage, Problem> {
+    let picture = Picture::of(text).map_err(|error| undrawn(&error))?;
+    Ok(match format.unwrap_or(QrFormat::Png) {
+        QrFormat::Png => {
+            let png = picture.png().map_err(|error| undrawn(&error))?;
+            QrImage::Image(Binary(png), "image/png".to_owned())
+        }
+        QrFormat::Svg => {
+            let svg = picture.svg().into_bytes();
+            QrImage::Image(Binary(svg), "image/svg+xml".to_owned())
+        }
+    })
 }
 
 fn undrawn(error: &anyhow::Error) -> Problem {

@@ -28,7 +28,7 @@ pub use self::health::{
     HealthFigure, HealthRestriction, NewChatQuota, ReachoutTimelock, SessionHealth,
 };
 pub use self::settings::{AutoReject, CallsRejected, NewUncertainSends, Presence, UncertainSends};
-use super::{Group, client_data, not_found, numbers::phone_of};
+use super::{Group, client_data, consents::Purpose, not_found, numbers::phone_of};
 use crate::{
     auth::Caller,
     body::{Accepted, Body, Created, Gone, Success},
@@ -52,6 +52,9 @@ pub struct NewSession {
     /// What happens to calls. Without it they ring.
     #[serde(default)]
     pub auto_reject: Option<AutoReject>,
+    /// The purpose of messages that name none.
+    #[serde(default)]
+    pub purpose: Option<Purpose>,
     /// Your own reference, 1 to 128 characters. Answers and events about the session have it.
     #[serde(default)]
     pub client_ref: Option<String>,
@@ -80,6 +83,9 @@ pub struct SessionChange {
     /// What happens to calls, from the next one on. `null` lets them ring.
     #[serde(default)]
     pub auto_reject: MaybeUndefined<AutoReject>,
+    /// The purpose of messages that name none, from now on. `null` removes it.
+    #[serde(default)]
+    pub purpose: MaybeUndefined<Purpose>,
 }
 
 impl SessionChange {
@@ -102,6 +108,11 @@ impl SessionChange {
             metadata,
             presence: self.presence.map(Into::into),
             calls,
+            purpose: match self.purpose {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(None),
+                MaybeUndefined::Value(purpose) => Some(Some(purpose.into())),
+            },
         })
     }
 }
@@ -154,6 +165,9 @@ pub struct Session {
     /// What happens to calls. Absent if they ring.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_reject: Option<CallsRejected>,
+    /// The purpose of messages that name none. Absent if they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
     /// Its queue of outbound messages.
     pub queue: SessionQueue,
 }
@@ -200,6 +214,7 @@ impl From<model::Session> for Session {
             uncertain_sends: session.uncertain.into(),
             presence: session.presence.into(),
             auto_reject: session.auto_reject.map(Into::into),
+            purpose: session.purpose.map(Into::into),
             queue: SessionQueue {
                 pending: session.pending,
             },
@@ -285,6 +300,7 @@ impl Sessions {
             client,
             presence: body.presence.map(Into::into).unwrap_or_default(),
             auto_reject,
+            purpose: body.purpose.map(Into::into),
         })?;
         let made = sessions::create(&services, caller.0.org, &name, new).await?;
         Ok(Created::of(made.into()))

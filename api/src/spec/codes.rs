@@ -52,7 +52,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 49] = [
+const SEND: [Code; 52] = [
     Code::InvalidClientRef,
     Code::InvalidMetadata,
     Code::NotFound,
@@ -101,6 +101,9 @@ const SEND: [Code; 49] = [
     Code::IdempotencyKeyReused,
     Code::IdempotencyInProgress,
     Code::RecipientOptedOut,
+    Code::PurposeRequired,
+    Code::ConsentRequired,
+    Code::InvalidConsent,
     Code::QueueFull,
 ];
 
@@ -151,6 +154,14 @@ fn own(id: &str) -> &'static [Code] {
             Code::TextTooLong,
         ],
         about if about.contains("opt_out") => of_opt_outs(about),
+        "create_consent" => &[Code::InvalidConsent],
+        "create_opt_in_link" => &[
+            Code::TextEmpty,
+            Code::TextTooLong,
+            Code::InvalidExpiry,
+            Code::SessionNotReady,
+            Code::LimitReached,
+        ],
         "list_messages" => &[Code::InvalidClientRef, Code::InvalidPhone],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],

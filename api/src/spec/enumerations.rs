@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use passerelle_jobs::{
     model::{
-        Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled, event::EventType,
-        group::GroupAction, pattern,
+        Class, Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled,
+        event::EventType, group::GroupAction, pattern,
     },
     safety::{health::Reason, level::Level},
 };
@@ -111,6 +111,12 @@ fn of_messages() -> Vec<Enumeration> {
             "What an outbound message was written on.",
             words!(Source),
             &[("Message", "source")],
+        ),
+        of(
+            "MessageClass",
+            "How well the number knew the recipient.",
+            words!(Class),
+            &[("Message", "class")],
         ),
         of("MediaKind", "", vec![], &[("Media", "kind")]),
         of(
@@ -216,6 +222,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("SessionHealthEvent", "type"),
                 ("ContactEvent", "type"),
                 ("OptOutEvent", "type"),
+                ("ConsentEvent", "type"),
                 ("GroupUpdateEvent", "type"),
                 ("GroupParticipantsEvent", "type"),
                 ("CallEvent", "type"),

@@ -13,6 +13,8 @@ pub(super) const SHA256: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822
 const ENDPOINT: &str = "whe_01kaq6h3zve9qbw4r2t8n5c7xd";
 const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
 const EVENT: &str = "evt_01kaq6h3zve9qbw4r2t8n5c7xd";
+const CONSENT: &str = "con_01kaq6h3zve9qbw4r2t8n5c7xd";
+const LINK: &str = "oil_01kaq6h3zve9qbw4r2t8n5c7xd";
 const REQUEST: &str = "req_01kaq6h3zve9qbw4r2t8n5c7xd";
 const AT: &str = "2026-11-22T08:00:00.000Z";
 const LATER: &str = "2026-11-22T08:00:04.200Z";
@@ -166,7 +168,7 @@ fn message(name: &str) -> Option<Value> {
             json!({ "id": MESSAGE, "object": "message", "session_id": SESSION, "direction": "outbound",
             "source": "gateway", "type": "text", "to": CONTACT, "from": PHONE, "status": "queued",
             "text": { "body": "Your order 1042 is ready for pick-up." },
-            "client_ref": "order-1042", "metadata": { "shop": "berlin" },
+            "client_ref": "order-1042", "metadata": { "shop": "berlin" }, "class": "warm", "purpose": "order",
             "queue": { "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER },
             "wa_message_id": "3EB0A1B2C3D4E5F6A7B8C9", "created_at": AT, "expires_at": TOMORROW,
             "sent_at": null, "delivered_at": null, "read_at": null, "played_at": null })
@@ -181,6 +183,7 @@ fn message(name: &str) -> Option<Value> {
         "MessageQueue" => {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
         }
+        "MessageTrial" => json!({ "used": 1, "of": 5 }),
         "MessageError" => json!({ "code": "recipient_opted_out" }),
         "Chat" => {
             json!({ "object": "chat", "session_id": SESSION, "contact_id": CONTACT_ID, "phone": CONTACT,
@@ -256,6 +259,19 @@ fn event(name: &str) -> Option<Value> {
         ),
         "OptOutList" => Some(list(&of_schema("OptOut")?)),
         "NewOptOut" => Some(json!({ "phone": CONTACT })),
+        "NewConsent" => Some(json!({ "source": "checkout", "proof": "order 1042" })),
+        "Consent" => Some(
+            json!({ "id": CONSENT, "object": "consent", "contact_id": CONTACT_ID, "source": "checkout",
+            "proof": "order 1042", "given_at": AT, "created_at": AT }),
+        ),
+        "ConsentList" => Some(list(&of_schema("Consent")?)),
+        "NewOptInLink" => Some(json!({ "text": "Please keep me posted about my order." })),
+        "OptInLink" => Some(
+            json!({ "id": LINK, "object": "opt_in_link", "session_id": SESSION,
+            "url": "https://wa.me/491510000001?text=Please%20keep%20me%20posted%20about%20my%20order.%20K7QMF-2XRWD",
+            "code": "K7QMF-2XRWD", "message": "Please keep me posted about my order. K7QMF-2XRWD", "created_at": AT }),
+        ),
+        "OptInLinkList" => Some(list(&of_schema("OptInLink")?)),
         "OptOutSettings" => Some(
             json!({ "ambiguous_words": true, "confirmation": "You get no more messages. Write START to get them again." }),
         ),
@@ -282,6 +298,8 @@ fn event(name: &str) -> Option<Value> {
         "HealthShown" => (EventType::SessionRestricted, "/data/health"),
         "ContactEvent" => (EventType::ContactUpdated, ""),
         "ContactEventBody" => (EventType::ContactUpdated, "/data"),
+        "ConsentEvent" => (EventType::ConsentGiven, ""),
+        "ConsentEventBody" => (EventType::ConsentGiven, "/data"),
         "OptOutEvent" => (EventType::ContactOptedOut, ""),
         "OptOutEventBody" => (EventType::ContactOptedOut, "/data"),
         "ContactShown" => (EventType::ContactUpdated, "/data/contact"),
@@ -343,6 +361,14 @@ fn messages() -> Value {
         "expiring".to_owned(),
         json!({ "summary": summary, "value": expiring }),
     );
+    let mut first = super::kinds::whole("text");
+    first["purpose"] = json!("order");
+    first["consent"] = json!({ "source": "checkout", "proof": "order 1042" });
+    let summary = "A first message to a customer who agreed to it";
+    named.insert(
+        "first".to_owned(),
+        json!({ "summary": summary, "value": first }),
+    );
     Value::Object(named)
 }
 
@@ -364,6 +390,8 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "normalise_phone_number" => "NewPhoneNumber",
         "change_contact" => "ContactChange",
         "create_opt_out" => "NewOptOut",
+        "create_consent" => "NewConsent",
+        "create_opt_in_link" => "NewOptInLink",
         "set_opt_out_settings" => "OptOutSettings",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),

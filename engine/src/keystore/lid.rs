@@ -2,15 +2,48 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::AnyConnection;
 use wacore::store::{error::Result, traits::LidPnMappingEntry};
 
 use super::{
-    SealedKeyStore, hex,
+    SealedKeyStore, hex, name_mac,
     sql::{Cell, Statement, insert, statement},
+};
+use crate::{
+    ids::{OrgId, SessionId},
+    vault::{DataKey, Place},
 };
 
 const LID: &str = "lid";
 const PHONE: &str = "lid_phone";
+/// Of the LIDs that had this phone number, the one that was stored last.
+const OF_PHONE: &str = "SELECT lid_mac, sealed FROM key_lid \
+     WHERE session_id = $1 AND phone_mac = $2 ORDER BY turn DESC LIMIT 1";
+
+/// Returns the LID that a session knows of the phone number with these digits. A mapping that cannot be read is none.
+pub(super) async fn of_phone(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    (org, session): (OrgId, SessionId),
+    phone: &str,
+) -> sqlx::Result<Option<String>> {
+    let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(OF_PHONE)
+        .bind(session.to_string())
+        .bind(name_mac(key, PHONE, &[phone.as_bytes()]).to_vec())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.and_then(|(mac, sealed)| {
+        let record = hex(mac);
+        let place = Place {
+            org,
+            session: Some(session),
+            table: LID,
+            record: &record,
+        };
+        let entry: LidPnMappingEntry = key.open_json(&place, &sealed).ok()?;
+        Some(entry.lid)
+    }))
+}
 
 impl SealedKeyStore {
     pub(super) async fn lid_by_lid(&self, lid: &str) -> Result<Option<LidPnMappingEntry>> {
@@ -23,10 +56,8 @@ impl SealedKeyStore {
 
     /// Returns the LID that was stored last for the phone number.
     pub(super) async fn lid_by_phone(&self, phone: &str) -> Result<Option<LidPnMappingEntry>> {
-        const SELECT: &str = "SELECT lid_mac, sealed FROM key_lid \
-             WHERE session_id = $1 AND phone_mac = $2 ORDER BY turn DESC LIMIT 1";
         let phone = self.mac(PHONE, &[phone.as_bytes()]);
-        self.lid(statement(SELECT, [self.session(), phone.into()]))
+        self.lid(statement(OF_PHONE, [self.session(), phone.into()]))
             .await
     }
 

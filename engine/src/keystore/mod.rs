@@ -32,7 +32,7 @@ mod signal;
 mod sql;
 #[cfg(test)]
 mod tests;
-mod token;
+pub mod token;
 
 use std::{
     fmt,
@@ -102,15 +102,8 @@ impl SealedKeyStore {
         Cell::Text(self.rows.lease.session.to_string())
     }
 
-    /// Returns the look-up HMAC of a name that has several parts. Each part goes in with its
-    /// length.
     fn mac(&self, kind: &'static str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut name = Vec::with_capacity(96);
-        for part in parts {
-            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            name.extend_from_slice(part);
-        }
-        self.key.mac(kind, &name)
+        name_mac(&self.key, kind, parts)
     }
 
     fn seal(&self, kind: &'static str, record: &str, plain: &[u8]) -> Vec<u8> {
@@ -170,6 +163,16 @@ impl SealedKeyStore {
     fn seconds(&self) -> i64 {
         self.clock.now().div_euclid(1000)
     }
+}
+
+/// Returns the look-up HMAC of a name that has several parts. Each part goes in with its length.
+fn name_mac(key: &DataKey, kind: &'static str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut name = Vec::with_capacity(96);
+    for part in parts {
+        name.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        name.extend_from_slice(part);
+    }
+    key.mac(kind, &name)
 }
 
 impl fmt::Debug for SealedKeyStore {

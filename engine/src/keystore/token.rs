@@ -3,15 +3,51 @@
 //! Two writers share a row: one stores the contact's token, the other records when we sent ours.
 //! Each writes its own fields in one statement, so neither overwrites the other.
 
+use sqlx::AnyConnection;
 use wacore::store::{error::Result, traits::TcTokenEntry};
 
 use super::{
-    SealedKeyStore, hex,
+    SealedKeyStore, hex, lid, name_mac,
     sql::{Cell, Statement, statement},
+};
+use crate::{
+    content::Peer,
+    ids::{OrgId, SessionId},
+    vault::DataKey,
 };
 
 const NAME: &str = "token_name";
 const TOKEN: &str = "token";
+
+/// Returns whether a session holds a token of this contact: WhatsApp knows their chat. `key` is the session's. A token has
+/// the contact's LID for its name, or the digits of the phone if no LID was known when it came.
+pub async fn is_held(
+    conn: &mut AnyConnection,
+    key: &DataKey,
+    (org, session): (OrgId, SessionId),
+    contact: &Peer,
+) -> sqlx::Result<bool> {
+    const SELECT: &str = "SELECT 1 FROM key_token WHERE session_id = $1 AND name_mac IN ($2, $3) \
+         AND token_sealed IS NOT NULL LIMIT 1";
+    let phone = contact
+        .phone
+        .as_ref()
+        .map(|phone| phone.as_str().trim_start_matches('+'));
+    let lid = match (&contact.lid, phone) {
+        (Some(lid), _) => Some(lid.clone()),
+        (None, Some(phone)) => lid::of_phone(&mut *conn, key, (org, session), phone).await?,
+        (None, None) => None,
+    };
+    let mac =
+        |name: Option<&str>| name.map(|name| name_mac(key, NAME, &[name.as_bytes()]).to_vec());
+    let held = sqlx::query(SELECT)
+        .bind(session.to_string())
+        .bind(mac(lid.as_deref()))
+        .bind(mac(phone))
+        .fetch_optional(conn)
+        .await?;
+    Ok(held.is_some())
+}
 
 impl SealedKeyStore {
     pub(super) async fn token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {

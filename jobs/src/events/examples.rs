@@ -4,14 +4,17 @@
 use passerelle_engine::{
     clock::Millis,
     content::{Group, Media, MediaKind, Peer, SenderNames},
-    ids::{ContactId, EndpointId, EventId, MediaId, MessageId, OrgId, SessionId},
+    ids::{
+        ConsentId, ContactId, EndpointId, EventId, MediaId, MessageId, OptInLinkId, OrgId,
+        SessionId,
+    },
     whatsapp::{CallEnd, CallMedia, CallRoute, GroupSetting, Offer},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    SessionChange, calls,
+    SessionChange, calls, consents,
     emit::{NewEvent, envelope},
     groups::{Changed, Members, of_members, of_setting},
     health::of_news,
@@ -25,6 +28,7 @@ use crate::{
     model::{
         MediaStatus, Message, OptOutSource,
         client_data::ClientData,
+        consent::{Agreement, Consent},
         contact::Called,
         endpoint::Disabled,
         event::EventType,
@@ -52,6 +56,8 @@ struct Ids {
     media: MediaId,
     contact: ContactId,
     merged: ContactId,
+    consent: ConsentId,
+    link: OptInLinkId,
     endpoint: EndpointId,
 }
 
@@ -65,6 +71,8 @@ impl Ids {
             "media": "med_01kaq6h3zve9qbw4r2t8n5c7xd",
             "contact": "ctc_01kaq6h3zve9qbw4r2t8n5c7xd",
             "merged": "ctc_01kaq5xv8mh2dz7k3p9r4w6yte",
+            "consent": "con_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "link": "oil_01kaq6h3zve9qbw4r2t8n5c7xd",
             "endpoint": "whe_01kaq6h3zve9qbw4r2t8n5c7xd",
         }))?)
     }
@@ -120,6 +128,7 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
             let what = (kind, OptOutSource::Word);
             Ok(of_change(place, (ids.contact, &peer()?), what))
         }
+        EventType::ConsentGiven => consent(&ids),
         EventType::ContactUpdated => {
             let place = (ids.org, ids.session);
             Ok(of_renamed(place, ids.contact, &peer()?, &called()))
@@ -132,6 +141,23 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
         EventType::CallReceived | EventType::CallEnded => call(&ids, kind),
         EventType::EndpointDisabled => Ok(of_endpoint(ids.org, ids.endpoint, Disabled::Gone)),
     }
+}
+
+fn consent(ids: &Ids) -> Result<NewEvent, Fault> {
+    let consent = Consent {
+        id: ids.consent,
+        contact: ids.contact,
+        how: Agreement {
+            source: Agreement::LINK.to_owned(),
+            proof: Some(ids.message.to_string()),
+        },
+        link: Some(ids.link),
+        given_at: AT,
+        ended_at: None,
+        created_at: AT,
+    };
+    let place = (ids.org, ids.session);
+    Ok(consents::of_given(place, &consent, &peer()?))
 }
 
 fn call(ids: &Ids, kind: EventType) -> Result<NewEvent, Fault> {
@@ -190,7 +216,7 @@ fn ours(status: &str, error: Option<&str>) -> Result<NewEvent, Fault> {
     let reached = order.iter().position(|one| *one == status);
     let mut fields = json!({
         "direction": "outbound", "status": status, "error": error, "expires_at": AT + DAY,
-        "client": client("order-1042"),
+        "client": client("order-1042"), "class": "reply", "purpose": "order",
         "content": { "type": "text", "body": "Your order 1042 is ready for pick-up." },
     });
     let times = order.iter().zip([4200, 5100, 61_000, 70_000]);

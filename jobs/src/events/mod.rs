@@ -3,6 +3,7 @@
 
 pub(crate) mod blank;
 pub(crate) mod calls;
+pub(crate) mod consents;
 pub(crate) mod emit;
 pub mod examples;
 pub(crate) mod groups;

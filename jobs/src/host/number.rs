@@ -20,6 +20,7 @@ use crate::{
     model::millis,
     safety::policy::Policy,
     services::Services,
+    sessions::sealed::number_mac,
     settings::DEAD,
     store::system::{
         DueLane,
@@ -33,12 +34,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// ten minutes, or nobody may settle it: its process died, and its session is to stay stopped.
 const BUSY: Duration = Duration::from_mins(15);
 
-/// Returns the HMAC that a linked number's row is found by. It is the same for every organisation. Returns
+/// Returns the HMAC that a linked number's row is found by. Returns
 /// `None` if WhatsApp gave neither phone number nor LID.
 pub(super) fn mac(services: &Services, me: &Peer) -> Option<[u8; 32]> {
     let phone = me.phone.as_ref().map(Phone::as_str);
     let name = phone.or(me.lid.as_deref())?;
-    Some(services.vault().secret_mac("number.mac", name.as_bytes()))
+    Some(number_mac(services, name))
 }
 
 /// Returns those of the due lanes that may send by `until`. The others are put off until their numbers may send.

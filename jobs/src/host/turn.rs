@@ -153,7 +153,12 @@ async fn answers(
     tx: &mut SystemTx,
     heads: &HashMap<SessionId, Heads>,
 ) -> Result<HashMap<SessionId, Vec<Answered>>, sqlx::Error> {
-    let counts = |heads: &Heads| heads.first.iter().any(|head| head.class != Class::Reply);
+    let counts = |heads: &Heads| {
+        heads
+            .first
+            .iter()
+            .any(|head| head.class != Some(Class::Reply))
+    };
     let asked = heads.iter().filter(|(_, heads)| counts(heads));
     let asked: Vec<_> = asked.map(|(session, _)| *session).collect();
     if asked.is_empty() {
@@ -304,8 +309,8 @@ fn is_of_recipient(hold: Hold) -> bool {
 /// Returns what is decided upon of a message. Its class may have changed since it was accepted.
 fn candidate(head: &Head, now: Millis) -> Candidate {
     let class = match head.class {
-        Class::Reply => Class::of(head.last_inbound_at, true, now),
-        class => class,
+        Some(Class::Reply) => Class::of(head.last_inbound_at, true, now),
+        class => class.unwrap_or(Class::Warm),
     };
     Candidate {
         purpose: head

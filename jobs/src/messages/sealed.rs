@@ -136,6 +136,9 @@ pub(crate) fn open(key: &DataKey, stored: Stored) -> Result<Message, Fault> {
         expires_in: stored
             .expires_in
             .and_then(|seconds| seconds.try_into().ok()),
+        class: stored.class,
+        purpose: stored.purpose,
+        consent: stored.consent,
         created_at: stored.created_at,
         send_at: Some(stored.send_at).filter(|at| *at > 0),
         priority: Priority::of_store(stored.priority),

@@ -80,6 +80,8 @@ event_types! {
     ContactOptedOut = "contact.opted_out";
     /// A contact who had opted out opted in again.
     ContactOptedIn = "contact.opted_in";
+    /// A contact agreed to messages, with the code of an opt-in link.
+    ConsentGiven = "consent.given";
     /// A contact has another name at WhatsApp.
     ContactUpdated = "contact.updated";
     /// Two contacts turned out to be one person. The id that was given up leads to the other.

@@ -3,12 +3,13 @@
 use passerelle_engine::{
     clock::Millis,
     content::{Content, Context, Group, Peer, Recipient},
-    ids::{ContactId, MessageId, OrgId, SessionId},
+    ids::{ConsentId, ContactId, MessageId, OrgId, SessionId},
 };
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::{client_data::ClientData, priority::Priority};
+use super::Purpose;
+use super::{class::Class, client_data::ClientData, priority::Priority};
 
 words!(Direction, Source, Status);
 
@@ -163,6 +164,16 @@ pub struct Message {
     /// It disappears from the chat so many seconds after it was sent.
     #[serde(default)]
     pub expires_in: Option<u32>,
+    /// How well the number knew the recipient when it was accepted. `None` for a message to a group, and for one that changes
+    /// another message.
+    #[serde(default)]
+    pub class: Option<Class>,
+    /// What it is for, if that was said.
+    #[serde(default)]
+    pub purpose: Option<Purpose>,
+    /// The consent that allowed it, if it needed one.
+    #[serde(default)]
+    pub consent: Option<ConsentId>,
     /// Milliseconds UTC, like all that follow.
     pub created_at: Millis,
     /// Not sent before this time, if the tenant asked for one.

@@ -8,6 +8,7 @@ use passerelle_engine::{
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::Purpose;
 use super::{AutoReject, client_data::ClientData, live::State};
 
 words!(Desired, EndReason, Presence, Uncertain);
@@ -104,6 +105,8 @@ pub struct Session {
     pub presence: Presence,
     /// What it does with calls; `None` if they ring.
     pub auto_reject: Option<AutoReject>,
+    /// The purpose of its messages that name none.
+    pub purpose: Option<Purpose>,
     /// Messages waiting in its lane.
     pub pending: i64,
     /// Milliseconds UTC.

@@ -10,18 +10,21 @@
 //! | `request` | a message to send, and its answer |
 //! | `recipient` | the recipient of a message |
 //! | `about` | the messages that a new one refers to |
+//! | `permission` | its class, its purpose, and the consent of its recipient |
 //! | `schedule` | when a message is sent |
 
 mod about;
 mod earlier;
+mod permission;
 pub(crate) mod recipient;
 pub(crate) mod request;
 pub mod schedule;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use passerelle_engine::{
     clock::Millis,
+    content::Content,
     ids::{MessageId, OrgId},
     store::Tx,
     vault::DataKey,
@@ -29,9 +32,12 @@ use passerelle_engine::{
 };
 
 pub(crate) use self::recipient::address;
+use rand::RngExt as _;
+
 use self::{
     about::{About, Refused},
     earlier::Macs,
+    permission::Asked,
     recipient::Recipient,
 };
 pub use self::{
@@ -48,14 +54,14 @@ use crate::{
         outgoing::{self, File, MediaSource, SourceError},
     },
     messages,
-    model::{Direction, Message, Source, Status, millis},
+    model::{Direction, Message, Source, Status, consent::Trial},
     preview,
-    safety::pace::Pace,
+    safety::{pace::Pace, quiet::Zones},
     services::Services,
     store::{
         self,
         lanes::Entrant,
-        messages::{New, Outward, When},
+        messages::{New, Outward, Way, When},
     },
 };
 
@@ -97,6 +103,8 @@ struct Draft {
     message: Message,
     to: Recipient,
     expires_at: Millis,
+    asked: Asked,
+    way: Way,
     row: New,
     /// The message's file.
     file: Option<File>,
@@ -123,10 +131,8 @@ impl Draft {
             about.refused = Some(Refused::Source(error));
             None
         });
-        // A message's life begins when it may be sent.
-        let from = new.send_at.unwrap_or(now).max(now);
-        let latest = from.saturating_add(millis(services.settings().message_ttl));
-        let expires_at = new.expires_at.unwrap_or(latest).min(about.until);
+        let asked = Asked::of(services, org, &new, &to, (now, about.until)).await?;
+        let expires_at = asked.expires_at();
         let message = Message {
             id: MessageId::new(services.clock()),
             org,
@@ -144,6 +150,9 @@ impl Draft {
             error: None,
             expires_in: None,
             created_at: now,
+            class: None,
+            purpose: new.purpose,
+            consent: None,
             send_at: new.send_at,
             priority: new.priority,
             expires_at: Some(expires_at),
@@ -155,6 +164,7 @@ impl Draft {
             deleted_at: None,
         };
         Ok(Self {
+            way: way(services, &message),
             row: messages::sealed::row(&key, &message)?,
             file,
             refused: about.refused,
@@ -162,6 +172,7 @@ impl Draft {
             message,
             to,
             expires_at,
+            asked,
             key,
         })
     }
@@ -207,8 +218,11 @@ impl Draft {
         if self.expires_at <= self.message.send_at.unwrap_or(now) {
             return Err(AcceptError::Expired);
         }
+        if self.asked.is_from_the_future() {
+            return Err(AcceptError::ConsentAt);
+        }
         self.message.contact = self.to.keep(tx, &self.key, org, now).await?;
-        let place = self.enter(tx, limit).await?;
+        let (place, trial) = self.enter(tx, limit).await?;
         // What waits for the same moment is before it then.
         let from = place.next_at.max(self.message.send_at.unwrap_or(0));
         let (at, by) = pace.estimate(now, from, place.position);
@@ -217,6 +231,7 @@ impl Draft {
             position: place.position,
             estimated_send_at: at,
             estimated_send_by: by,
+            trial,
             replayed: false,
         };
         if let Some(macs) = self.idempotency {
@@ -226,8 +241,19 @@ impl Draft {
         Ok(accepted)
     }
 
-    async fn enter(&self, tx: &mut Tx, limit: i64) -> Result<store::lanes::Place, AcceptError> {
-        let Message { org, session, .. } = self.message;
+    async fn enter(
+        &mut self,
+        tx: &mut Tx,
+        limit: i64,
+    ) -> Result<(store::lanes::Place, Option<Trial>), AcceptError> {
+        let Message {
+            org,
+            session,
+            contact,
+            ..
+        } = self.message;
+        let found = self.asked.look_up(tx, &self.key, contact).await?;
+        self.expires_at = found.expires_at;
         let send_at = self.message.send_at.unwrap_or(0);
         let new = Entrant {
             to: &self.to.to_mac,
@@ -237,10 +263,14 @@ impl Draft {
         let Some(place) = store::lanes::enter(tx, org, session, limit, &new).await? else {
             return Err(self.no_place(tx, limit).await?);
         };
+        let (permission, trial) = found.judge(tx, org, contact).await?;
+        permission.show(&mut self.message, self.expires_at);
         let outward = Outward {
             to_mac: self.to.to_mac,
-            contact: self.message.contact,
+            contact,
             seq: place.seq,
+            permission,
+            way: self.way,
             when: When {
                 send_at,
                 expires_at: self.expires_at,
@@ -254,7 +284,7 @@ impl Draft {
         if preview::unfinished(&self.message.content).is_some() {
             store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
-        Ok(place)
+        Ok((place, trial))
     }
 
     /// Returns why the lane had no place for the message.
@@ -270,6 +300,28 @@ impl Draft {
         } else {
             AcceptError::QueueFull(limit)
         })
+    }
+}
+
+/// Returns how the message is sent, as far as it follows from the message alone.
+fn way(services: &Services, message: &Message) -> Way {
+    let (policy, quantile) = (services.policy(), services.chance().random());
+    let phone = message
+        .peer
+        .phone
+        .as_ref()
+        .filter(|_| message.group.is_none());
+    let digits = phone.map(|phone| phone.as_str().trim_start_matches('+'));
+    let typing = match &message.content {
+        Content::Text { body, .. } => policy.typing(body.chars().count(), quantile),
+        Content::Voice(voice) => policy
+            .typing
+            .voice(Duration::from_secs(voice.seconds.unwrap_or(0).into())),
+        _ => policy.typing.least,
+    };
+    Way {
+        calling_code: digits.and_then(Zones::code),
+        typing,
     }
 }
 

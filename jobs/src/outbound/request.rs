@@ -15,7 +15,12 @@ use crate::{
         outgoing::{MediaSource, SourceError},
     },
     messages::target::TargetError,
-    model::{Message, Priority, client_data::ClientData},
+    model::Purpose,
+    model::{
+        Message, Priority,
+        client_data::ClientData,
+        consent::{NewConsent, Trial},
+    },
 };
 
 /// A parsed request to send a message.
@@ -37,11 +42,18 @@ pub struct NewMessage {
     pub forwarded: bool,
     /// What the tenant attached to it.
     pub client: ClientData,
+    /// What it is for; `None`: what its session says.
+    pub purpose: Option<Purpose>,
+    /// That its recipient agreed to it.
+    pub consent: Option<NewConsent>,
+    /// It answers something that the contact did just now, such as a call.
+    pub is_answer: bool,
     /// It is not sent before this time, in the next 30 days.
     pub send_at: Option<Millis>,
     /// Whether it goes before or after others.
     pub priority: Priority,
-    /// It is not sent after this time. The default is a day from now, or from `send_at`.
+    /// It is not sent after this time. By default its purpose says how long it may
+    /// wait from now on, or from `send_at`.
     pub expires_at: Option<Millis>,
 }
 
@@ -57,6 +69,9 @@ impl NewMessage {
             mentions: Vec::new(),
             forwarded: false,
             client: ClientData::default(),
+            purpose: None,
+            consent: None,
+            is_answer: false,
             send_at: None,
             priority: Priority::Normal,
             expires_at: None,
@@ -75,6 +90,9 @@ pub struct Accepted {
     pub estimated_send_at: Millis,
     /// When it will be sent at the latest, under the same condition.
     pub estimated_send_by: Millis,
+    /// How many people the number has tried out, if the recipient is one of them.
+    #[serde(default)]
+    pub trial: Option<Trial>,
     /// Whether this is the answer to an earlier request with the same key.
     #[serde(skip)]
     pub replayed: bool,
@@ -95,6 +113,15 @@ pub enum AcceptError {
     /// The recipient opted out.
     #[error("the recipient opted out")]
     OptedOut,
+    /// It does not say what it is for.
+    #[error("the message needs a purpose")]
+    PurposeRequired,
+    /// Its recipient never agreed. It says what it is for, if that was said.
+    #[error("the message needs a consent")]
+    ConsentRequired(Option<Purpose>),
+    /// Its consent was given later than now.
+    #[error("the consent is from the future")]
+    ConsentAt,
     /// `send_at` is in the past, or too far in the future.
     #[error("the message cannot be sent at that time")]
     SendAt,

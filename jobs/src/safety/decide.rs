@@ -9,14 +9,13 @@ use super::{
     contact::Contact,
     number::Bound,
     policy::{Policy, digits},
-    purpose::Purpose,
     quiet::{self, Zones},
 };
 pub use super::{
     hold::{Hold, Refusal},
     number::Number,
 };
-use crate::model::{Class, millis, until};
+use crate::model::{Class, Purpose, millis, until};
 
 /// A message that waits.
 #[derive(Debug, Clone)]

@@ -10,9 +10,8 @@ use super::{
     pace::Pace,
     preset::Preset,
     presets,
-    purpose::Purpose,
 };
-use crate::model::Class;
+use crate::model::{Class, Purpose};
 
 /// Everything that decides when a number may send. `null` in JSON means that there is no such limit.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,6 +8,7 @@
 //!   Effess and wapower.
 //! - A limiter for Baileys: the npm package `baileys-antiban` 3.8.11.
 
+use crate::model::Purpose;
 use std::time::Duration;
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
         Typing, Unanswered,
     },
     preset::Preset,
-    purpose::Purpose,
     state::IDLE_DAYS,
 };
 

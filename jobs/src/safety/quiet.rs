@@ -3,11 +3,8 @@
 use jiff::{Timestamp, ToSpan as _, ZonedDateTime, civil::Time, tz::TimeZone};
 use passerelle_engine::clock::Millis;
 
-use super::{
-    policy::{Policy, QuietHours},
-    purpose::Purpose,
-};
-use crate::model::Class;
+use super::policy::{Policy, QuietHours};
+use crate::model::{Class, Purpose};
 
 /// The time zones that a contact may be in. All of them count; UTC if there is none.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +24,11 @@ impl Zones {
         let names = super::zones::of_phone(digits);
         let zones = names.iter().filter_map(|name| TimeZone::get(name).ok());
         Self(zones.collect())
+    }
+
+    /// Returns the part of a phone number that its zones follow from.
+    pub fn code(digits: &str) -> Option<&'static str> {
+        super::zones::code(digits)
     }
 
     fn all(&self) -> &[TimeZone] {

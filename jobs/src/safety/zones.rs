@@ -5,13 +5,22 @@
 
 /// Returns the zones of a phone number, as digits with its country code. Empty if no country has the code.
 pub(super) fn of_phone(digits: &str) -> &'static [&'static str] {
+    entry(digits).map_or(&[], |(_, zones)| zones)
+}
+
+/// Returns the code of a phone number, as digits: that of its country, or of a part of it that has zones of its own.
+pub(super) fn code(digits: &str) -> Option<&'static str> {
+    entry(digits).map(|(code, _)| *code)
+}
+
+fn entry(digits: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
     let longest = digits.len().min(LONGEST);
     let known = |length| {
         let code = digits.get(..length)?;
         let index = BY_CODE.binary_search_by_key(&code, |(code, _)| code).ok()?;
-        Some(BY_CODE[index].1)
+        BY_CODE.get(index)
     };
-    (1..=longest).rev().find_map(known).unwrap_or_default()
+    (1..=longest).rev().find_map(known)
 }
 
 /// The length of the longest code below.

@@ -5,6 +5,7 @@ use passerelle_engine::ids::{OrgId, SessionId};
 use super::{read, sealed, show_presence};
 use crate::{
     error::Fault,
+    model::Purpose,
     model::{
         AutoReject, Presence, Session,
         client_data::{ClientData, ClientRef, Metadata},
@@ -48,6 +49,8 @@ pub struct Change {
     pub presence: Option<Presence>,
     /// What it does with calls from now on.
     pub calls: Calls,
+    /// The purpose of its messages that name none; `Some(None)`: they have none.
+    pub purpose: Option<Option<Purpose>>,
 }
 
 /// Changes a session. Returns `None` if there is no such session.
@@ -84,6 +87,9 @@ pub async fn change(
             if let Some(auto_reject) = auto_reject {
                 let sealed = sealed::seal_auto_reject(&key, org, id, auto_reject)?;
                 store::sessions::set_auto_reject(tx, org, id, sealed.as_deref()).await?;
+            }
+            if let Some(purpose) = change.purpose {
+                store::sessions::set_purpose(tx, org, id, purpose).await?;
             }
             if let Some(presence) = change.presence {
                 store::sessions::set_presence(tx, org, id, presence).await?;

@@ -39,6 +39,7 @@ use self::commands::{Answer, Command};
 pub use self::live::watch;
 use crate::{
     error::Fault,
+    model::Purpose,
     model::{
         AutoReject, Desired, Listed, Live, Page, Presence, Session, State, Uncertain,
         client_data::ClientData, millis, report_unreadable, until,
@@ -76,6 +77,8 @@ pub struct New {
     pub presence: Presence,
     /// What it does with calls; `None` if they ring.
     pub auto_reject: Option<AutoReject>,
+    /// The purpose of its messages that name none.
+    pub purpose: Option<Purpose>,
 }
 
 /// Creates a session. It stays stopped until the tenant connects it.
@@ -87,6 +90,7 @@ pub async fn create(
         client,
         presence,
         auto_reject,
+        purpose,
     }: New,
 ) -> Result<Session, CreateError> {
     let id = SessionId::new(services.clock());
@@ -108,6 +112,7 @@ pub async fn create(
                     client_sealed: client_sealed.as_deref(),
                     auto_reject_sealed: auto_reject_sealed.as_deref(),
                     presence,
+                    purpose,
                 };
                 store::sessions::insert(tx, org, id, new, created_at).await?;
                 let key = vault.create_session_key(tx, org, id).await;
@@ -125,6 +130,7 @@ pub async fn create(
         uncertain: Uncertain::Resend,
         presence,
         auto_reject,
+        purpose,
         state: State::Stopped,
         me: None,
         linked_at: None,
@@ -435,6 +441,7 @@ fn open(services: &Services, key: &DataKey, org: OrgId, stored: Stored) -> Resul
         desired: stored.desired,
         uncertain: stored.uncertain,
         presence: stored.presence,
+        purpose: stored.purpose,
         auto_reject: sealed::open_auto_reject(
             key,
             org,

@@ -9,8 +9,15 @@ use passerelle_engine::{
 use crate::{
     error::Fault,
     model::{AutoReject, client_data::ClientData},
+    services::Services,
     store,
 };
+
+/// Returns the HMAC that a number's row is found by. It is the same for every organisation. `name` is its phone in E.164, or its
+/// LID.
+pub(crate) fn number_mac(services: &Services, name: &str) -> [u8; 32] {
+    services.vault().secret_mac("number.mac", name.as_bytes())
+}
 
 /// The label under which what the tenant attached is encrypted.
 const CLIENT: &str = "session.client";

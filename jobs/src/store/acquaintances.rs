@@ -54,6 +54,63 @@ pub(crate) async fn read(
     .transpose()
 }
 
+/// Makes the acquaintance of a session's number with a contact, and lets nobody else change it until the transaction ends.
+/// A session that never knew its number makes none.
+pub(crate) async fn meet(
+    tx: &mut Tx,
+    org: OrgId,
+    session: SessionId,
+    contact: ContactId,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO acquaintance (org_id, number_mac, contact_id, used_at) \
+         SELECT l.org_id, l.number_mac, coalesce(c.merged_into, c.id), $4 FROM lane l JOIN contact c ON c.org_id = $1 AND c.id = $3 \
+         WHERE l.org_id = $1 AND l.session_id = $2 AND l.number_mac IS NOT NULL \
+         ON CONFLICT (org_id, number_mac, contact_id) DO UPDATE SET used_at = \
+         CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.used_at ELSE excluded.used_at END",
+    )
+    .bind(org.to_string())
+    .bind(session.to_string())
+    .bind(contact.to_string())
+    .bind(now)
+    .run(tx)
+    .await
+}
+
+/// Makes a contact whom the number has [met](meet) one of the first people that it writes to, if there are fewer than `most`.
+/// The caller has locked the lane, so that nobody else counts at the same time.
+pub(crate) async fn try_out(
+    tx: &mut Tx,
+    org: OrgId,
+    number: &[u8],
+    contact: ContactId,
+    most: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE acquaintance SET trial = 1 WHERE org_id = $1 AND number_mac = $2 AND contact_id = \
+         coalesce((SELECT c.merged_into FROM contact c WHERE c.org_id = $1 AND c.id = $3), $3) AND (\
+         SELECT count(*) FROM acquaintance t WHERE t.org_id = $1 AND t.number_mac = $2 AND t.trial = 1) < $4",
+    )
+    .bind(org.to_string())
+    .bind(number.to_vec())
+    .bind(contact.to_string())
+    .bind(most)
+    .changes(tx)
+    .await
+}
+
+/// Counts the first people that the number wrote to.
+pub(crate) async fn trials(tx: &mut Tx, org: OrgId, number: &[u8]) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM acquaintance WHERE org_id = $1 AND number_mac = $2 AND trial = 1",
+    )
+    .bind(org.to_string())
+    .bind(number.to_vec())
+    .fetch_one(tx.conn())
+    .await
+}
+
 /// Records which contacts wrote to the session's number, and when each did last. A session that never knew its number records
 /// nothing.
 ///

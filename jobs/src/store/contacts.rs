@@ -281,14 +281,17 @@ async fn unite(
     (one, other): (ContactId, ContactId),
     leading: &[&'static str],
 ) -> Result<(), sqlx::Error> {
-    const LAST_INBOUND: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+    const CONSENTS: &str =
+        "UPDATE consent SET contact_id = $2 WHERE org_id = $1 AND contact_id = $3";
+    const TIMES: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)), refused_at = (SELECT max(c.refused_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2";
     lock(tx, org, one, other).await?;
     opt_outs::refuse_alike(tx, org, one, other).await?;
     chat_timers::merge(tx, org, one, other).await?;
     for sql in acquaintances::MERGE
         .iter()
-        .chain(&[LAST_INBOUND])
+        .chain(&[CONSENTS, TIMES])
         .chain(leading)
     {
         sqlx::query(*sql)

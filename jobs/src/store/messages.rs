@@ -1,8 +1,10 @@
 //! Messages of one organisation.
 
+use std::time::Duration;
+
 use passerelle_engine::{
     clock::Millis,
-    ids::{ContactId, MessageId, OrgId, SessionId},
+    ids::{ConsentId, ContactId, MessageId, OrgId, SessionId},
     store::Tx,
 };
 use sqlx::{AnyConnection, FromRow, Row as _, any::AnyRow};
@@ -11,7 +13,10 @@ use super::{
     row::{self, Run as _},
     sessions::alive,
 };
-use crate::model::{Class, Direction, OptOutCheck, Priority, Source, Status};
+use crate::{
+    model::Purpose,
+    model::{Class, Direction, OptOutCheck, Permission, Priority, Source, Status, millis},
+};
 
 /// A message's row, with sealed values.
 pub(crate) struct Stored {
@@ -30,6 +35,9 @@ pub(crate) struct Stored {
     pub(crate) resends: i64,
     pub(crate) error: Option<String>,
     pub(crate) expires_in: Option<i64>,
+    pub(crate) class: Option<Class>,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) consent: Option<ConsentId>,
     pub(crate) created_at: Millis,
     pub(crate) send_at: Millis,
     pub(crate) priority: i64,
@@ -47,7 +55,7 @@ macro_rules! columns {
     () => {
         "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
-         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, created_at, send_at, priority, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, class, purpose, consent_id, created_at, send_at, priority, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
@@ -83,7 +91,28 @@ pub(crate) struct Outward {
     pub(crate) to_mac: [u8; 32],
     pub(crate) contact: Option<ContactId>,
     pub(crate) seq: i64,
+    pub(crate) permission: Permission,
     pub(crate) when: When,
+    pub(crate) way: Way,
+}
+
+/// How an outbound message is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// The calling code of the recipient's phone number, if it has one that is known.
+    pub(crate) calling_code: Option<&'static str>,
+    /// How long typing is shown before it.
+    pub(crate) typing: Duration,
+}
+
+impl Way {
+    /// Returns the way of a message whose recipient and length do not matter.
+    pub(crate) fn short() -> Self {
+        Self {
+            calling_code: None,
+            typing: Duration::from_secs(1),
+        }
+    }
 }
 
 /// When an outbound message is sent.
@@ -103,8 +132,9 @@ pub(crate) async fn insert_outbound(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, seq, to_mac, peer_sealed, \
-         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of, client_sealed, client_ref_mac, send_at, priority) \
-         VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         content_sealed, resends, created_at, expires_at, context_sealed, contact_id, edit_of, client_sealed, client_ref_mac, send_at, priority, \
+         class, purpose, consent_id, trial, calling_code, typing_ms) VALUES ($1, $2, $3, 'outbound', 'queued', $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -124,6 +154,12 @@ pub(crate) async fn insert_outbound(
     .bind(new.client_ref_mac.map(|mac| mac.to_vec()))
     .bind(outward.when.send_at)
     .bind(outward.when.priority.to_store())
+    .bind(outward.permission.class.map(Class::as_str))
+    .bind(outward.permission.purpose.map(Purpose::as_str))
+    .bind(outward.permission.consent.map(|id| id.to_string()))
+    .bind(outward.permission.is_trial.then_some(1_i64))
+    .bind(outward.way.calling_code)
+    .bind(millis(outward.way.typing))
     .run(tx)
     .await
 }
@@ -536,6 +572,14 @@ pub(crate) async fn reschedule(
     .await
 }
 
+fn word_or_none<T: std::str::FromStr>(
+    row: &AnyRow,
+    column: &str,
+) -> Result<Option<T>, sqlx::Error> {
+    let word: Option<String> = row.try_get(column)?;
+    Ok(word.and_then(|word| word.parse().ok()))
+}
+
 impl FromRow<'_, AnyRow> for Stored {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -554,6 +598,10 @@ impl FromRow<'_, AnyRow> for Stored {
             resends: row.try_get("resends")?,
             error: row.try_get("error")?,
             expires_in: row.try_get("expires_in")?,
+            // A word of a later version is left out.
+            class: word_or_none(row, "class")?,
+            purpose: word_or_none(row, "purpose")?,
+            consent: row::id_or_null(row, "consent_id")?,
             created_at: row.try_get("created_at")?,
             send_at: row.try_get("send_at")?,
             priority: row.try_get("priority")?,

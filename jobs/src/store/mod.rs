@@ -4,6 +4,7 @@
 pub(crate) mod acquaintances;
 pub(crate) mod chat_timers;
 pub(crate) mod commands;
+pub(crate) mod consents;
 pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
@@ -16,6 +17,7 @@ pub(crate) mod live;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod number_checks;
+pub(crate) mod opt_in_links;
 pub(crate) mod organisations;
 pub(crate) mod pairing_codes;
 #[cfg(test)]

@@ -5,7 +5,9 @@ use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
+    consents,
     contacts::{known, opt_outs, people},
+    opt_in_links,
     system::{self, preview_claims},
 };
 
@@ -107,6 +109,38 @@ async fn safety_numbers_that_recover_and_first_messages_are_found_along_indexes_
         (
             system::health::FIRST_MESSAGES,
             "SEARCH m USING INDEX message_cold (session_id=? AND created_at>?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+}
+
+#[tokio::test]
+async fn consent_is_looked_up_along_the_contact_and_the_number() {
+    for (statement, index) in [
+        (
+            consents::STANDING,
+            "SEARCH t USING COVERING INDEX acquaintance_trial (org_id=? AND number_mac=?)",
+        ),
+        (
+            consents::STANDING,
+            "SEARCH n USING INDEX consent_of (contact_id=?)",
+        ),
+        (
+            consents::STANDING,
+            "SEARCH a USING INDEX sqlite_autoindex_acquaintance_1 (org_id=? AND number_mac=? AND contact_id=?)",
+        ),
+        (
+            consents::OF_CONTACT,
+            "SEARCH n USING INDEX consent_of (contact_id=? AND id<?)",
+        ),
+        (
+            opt_in_links::OF_SESSION,
+            "SEARCH opt_in_link USING INDEX opt_in_link_list (session_id=? AND id<?)",
+        ),
+        (
+            opt_in_links::BY_CODE,
+            "SEARCH opt_in_link USING INDEX opt_in_link_code (session_id=? AND code_mac=?)",
         ),
     ] {
         walks(statement, index).await;

@@ -12,7 +12,10 @@ use super::{
     organisations,
     row::{self, Run as _},
 };
-use crate::model::{Desired, Listed, Page, Presence, Uncertain};
+use crate::{
+    model::Purpose,
+    model::{Desired, Listed, Page, Presence, Uncertain},
+};
 
 /// The row of a session, its link and its lane, with sealed values.
 pub(crate) struct Stored {
@@ -23,6 +26,7 @@ pub(crate) struct Stored {
     pub(crate) desired: Desired,
     pub(crate) uncertain: Uncertain,
     pub(crate) presence: Presence,
+    pub(crate) purpose: Option<Purpose>,
     pub(crate) created_at: Millis,
     pub(crate) linked_at: Option<Millis>,
     pub(crate) me_sealed: Option<Vec<u8>>,
@@ -36,7 +40,7 @@ pub(crate) struct Stored {
 macro_rules! listed {
     () => {
         concat!(
-            "SELECT s.id, s.name, s.client_sealed, s.auto_reject_sealed, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
+            "SELECT s.id, s.name, s.client_sealed, s.auto_reject_sealed, s.desired, s.uncertain, coalesce(s.presence, 'phone_first') AS presence, s.purpose, s.created_at, k.linked_at, k.me_sealed, k.ended, k.banned_until, l.pending, ",
             told!("coalesce(v.state, 'connecting')"),
             " AS told FROM session s JOIN link k ON k.session_id = s.id JOIN lane l ON l.session_id = s.id "
         )
@@ -87,6 +91,7 @@ pub(crate) struct New<'a> {
     pub(crate) client_sealed: Option<&'a [u8]>,
     pub(crate) auto_reject_sealed: Option<&'a [u8]>,
     pub(crate) presence: Presence,
+    pub(crate) purpose: Option<Purpose>,
 }
 
 /// Inserts the session with its link, lease and lane, all inactive.
@@ -98,8 +103,8 @@ pub(crate) async fn insert(
     now: Millis,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO session (id, org_id, name, desired, created_at, client_sealed, presence, auto_reject_sealed) \
-         VALUES ($1, $2, $3, 'stopped', $4, $5, $6, $7)",
+        "INSERT INTO session (id, org_id, name, desired, created_at, client_sealed, presence, auto_reject_sealed, purpose) \
+         VALUES ($1, $2, $3, 'stopped', $4, $5, $6, $7, $8)",
     )
     .bind(id.to_string())
     .bind(org.to_string())
@@ -108,6 +113,7 @@ pub(crate) async fn insert(
     .bind(new.client_sealed)
     .bind(new.presence.as_str())
     .bind(new.auto_reject_sealed)
+    .bind(new.purpose.map(Purpose::as_str))
     .execute(tx.conn())
     .await?;
     for sql in [
@@ -284,6 +290,21 @@ pub(crate) async fn presence(
     row::word(&row, "presence")
 }
 
+/// Sets the purpose of its messages that name none.
+pub(crate) async fn set_purpose(
+    tx: &mut Tx,
+    org: OrgId,
+    id: SessionId,
+    purpose: Option<Purpose>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE session SET purpose = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(purpose.map(Purpose::as_str))
+        .run(tx)
+        .await
+}
+
 /// Sets what it does with calls.
 pub(crate) async fn set_auto_reject(
     tx: &mut Tx,
@@ -329,6 +350,7 @@ pub(crate) async fn delete(
         "DELETE FROM link WHERE org_id = $1 AND session_id = $2",
         "DELETE FROM live WHERE org_id = $1 AND session_id = $2",
         "DELETE FROM command WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM opt_in_link WHERE org_id = $1 AND session_id = $2",
     ] {
         sqlx::query(sql)
             .bind(org.to_string())
@@ -359,6 +381,10 @@ impl FromRow<'_, AnyRow> for Stored {
             desired: desired.parse().unwrap_or(Desired::Stopped),
             uncertain: row::word(row, "uncertain")?,
             presence: row::word(row, "presence")?,
+            purpose: {
+                let word: Option<String> = row.try_get("purpose")?;
+                word.and_then(|word| word.parse().ok())
+            },
             created_at: row.try_get("created_at")?,
             linked_at: row.try_get("linked_at")?,
             me_sealed: row.try_get("me_sealed")?,

@@ -30,6 +30,8 @@ const OWNERS: &[(&str, Owner)] = &[
     ("attempt", Organisation),
     ("chat_timer", Session),
     ("command", Session),
+    // Erased with its contact.
+    ("consent", Organisation),
     // Erased with the last session that met it, unless it has opted out.
     ("contact", Organisation),
     // Erased with its contact.
@@ -56,6 +58,7 @@ const OWNERS: &[(&str, Owner)] = &[
     // A digest of a phone number, whichever organisations have linked it.
     ("number", System),
     ("number_check", Session),
+    ("opt_in_link", Session),
     ("organisation", Organisation),
     // Counts for an hour, for the organisation, after its session is deleted, too.
     ("pairing_code", Organisation),

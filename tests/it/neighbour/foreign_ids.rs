@@ -58,6 +58,13 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("read_contact", Of::Contact, "not_found"),
     ("change_contact", Of::Contact, "not_found"),
     ("read_contact_avatar", Of::Contact, "not_found"),
+    ("create_consent", Of::Contact, "not_found"),
+    ("list_consents", Of::Contact, "not_found"),
+    ("revoke_consent", Of::Contact, "not_found"),
+    ("create_opt_in_link", Of::Session, "not_found"),
+    ("list_opt_in_links", Of::Session, "not_found"),
+    ("read_opt_in_link_qr", Of::Session, "not_found"),
+    ("delete_opt_in_link", Of::Session, "not_found"),
     ("list_opt_outs", Of::None, ""),
     ("create_opt_out", Of::None, ""),
     ("delete_opt_out", Of::Contact, "not_found"),
@@ -221,6 +228,8 @@ async fn ask(api: &Api, operation: &Operation, id: &str, body: Option<&Value>) -
         path = format!("{path}?session_id={session}");
     }
     let path = path.replace("{key_id}", "key_01kaq6h3zve9qbw4r2t8n5c7xd");
+    let path = path.replace("{consent_id}", "con_01kaq6h3zve9qbw4r2t8n5c7xd");
+    let path = path.replace("{link_id}", "oil_01kaq6h3zve9qbw4r2t8n5c7xd");
     let path = path.replace("{call_id}", "AC90CFD09DF712D981142B172706F9F2");
     let mut request = api.request(operation.method.clone(), &path);
     if let Some(body) = body {

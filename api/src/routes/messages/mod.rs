@@ -265,8 +265,10 @@ async fn send(
 ) -> Result<Response<Accepted<Message>>, Problem> {
     let idempotency = idempotency::of(request.headers(), "POST /v1/messages", &new)?;
     let kind = new.kind();
-    let accepted = outbound::accept(services, caller.0.org, new.parse()?, idempotency).await;
-    let accepted = accepted.map_err(|error| refusals::of_kind(error, kind))?;
+    let new = new.parse()?;
+    let asked = (new.session, new.to.clone());
+    let accepted = outbound::accept(services, caller.0.org, new, idempotency).await;
+    let accepted = accepted.map_err(|error| refusals::of_kind(error, kind, &asked))?;
     let replayed = accepted.replayed;
     let answer = Response::new(Accepted::of(accepted.into()));
     Ok(if replayed {

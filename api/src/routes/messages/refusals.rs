@@ -1,25 +1,80 @@
 //! The refusals of `jobs`, as problems.
 
 use passerelle_jobs::{
+    ids::SessionId,
     media::SourceError,
     messages::target::TargetError,
-    outbound::{AcceptError, CancelError},
+    model::Purpose,
+    outbound::{AcceptError, CancelError, To},
     sessions::read_receipts::MarkError,
 };
+
+use serde_json::{Value, json};
 
 use super::schedule::invalid_send_at;
 use crate::{
     problem::{Code, Problem},
-    routes::{media::of_file, not_found},
+    routes::{consents, media::of_file, not_found},
 };
 
-/// Returns the problem for a message of this type.
-pub(super) fn of_kind(error: AcceptError, kind: &str) -> Problem {
+/// Returns the problem for a message of this type. `asked` is the session and the recipient.
+pub(super) fn of_kind(error: AcceptError, kind: &str, asked: &(SessionId, To)) -> Problem {
     match error {
+        AcceptError::PurposeRequired => needs_purpose(asked),
+        AcceptError::ConsentRequired(purpose) => needs_consent(asked, purpose),
         AcceptError::Target(error) => of_target(error, &format!("/{kind}/message_id")),
         AcceptError::Source(error) => of_source(&error, kind),
         other => other.into(),
     }
+}
+
+/// Returns the smallest body that is accepted.
+fn smallest((session, to): &(SessionId, To), more: &[(&str, Value)]) -> String {
+    let to = match to {
+        To::Phone(phone) => phone.as_str().to_owned(),
+        To::Lid(lid) => format!("{lid}@lid"),
+        To::Contact(id) => id.to_string(),
+        To::Group(group) => group.as_str().to_owned(),
+    };
+    let text = json!({ "body": "Hello" });
+    let mut body = json!({ "session_id": session, "to": to, "type": "text", "text": text });
+    for (name, value) in more {
+        body[name] = value.clone();
+    }
+    format!("The smallest body of POST /v1/messages that works: {body}")
+}
+
+fn needs_purpose(asked: &(SessionId, To)) -> Problem {
+    let (code, words) = (
+        Code::PurposeRequired,
+        Purpose::ALL
+            .iter()
+            .map(|one| one.as_str())
+            .collect::<Vec<_>>(),
+    );
+    let body = smallest(asked, &[("purpose", json!(Purpose::Order))]);
+    let detail = format!(
+        "The contact has not written to the session's number in the last 24 hours, so the message says what it is for: {}. {body}",
+        words.join(", ")
+    );
+    Problem::new(code)
+        .detail(detail)
+        .at("/purpose", code.as_str(), words.join(", "))
+}
+
+fn needs_consent(asked: &(SessionId, To), purpose: Option<Purpose>) -> Problem {
+    let code = Code::ConsentRequired;
+    let purpose = json!(purpose.unwrap_or(Purpose::Order));
+    let consent = json!({ "source": "checkout" });
+    let body = smallest(asked, &[("purpose", purpose), ("consent", consent)]);
+    let detail = format!(
+        "The contact has not written to the session's number in the last 180 days, so the message needs a purpose, and says how the \
+         contact agreed to it. {body}"
+    );
+    let wanted = "how the contact agreed, or a consent of the contact that you stored before";
+    Problem::new(code)
+        .detail(detail)
+        .at("/consent", code.as_str(), wanted)
 }
 
 /// Returns the problem for a `to` that is the id of no contact.
@@ -77,6 +132,9 @@ impl From<AcceptError> for Problem {
                  /v1/messages/{{id}}/cancel)."
             )),
             AcceptError::OptedOut => opted_out(),
+            AcceptError::PurposeRequired => Self::new(Code::PurposeRequired),
+            AcceptError::ConsentRequired(_) => Self::new(Code::ConsentRequired),
+            AcceptError::ConsentAt => consents::from_the_future("/consent"),
             AcceptError::SendAt => invalid_send_at(),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
                 "/expires_at",

@@ -24,7 +24,10 @@ use crate::{
     flaws::Flaws,
     json::Json,
     problem::{Code, Problem},
-    routes::client_data,
+    routes::{
+        client_data,
+        consents::{NewConsent, Purpose},
+    },
     spelling::{phone::phone, recipient::recipient},
     texts::Texts,
     types::{Id, Timestamp},
@@ -41,6 +44,8 @@ struct Common {
     reply_to: Option<Id<MessageId>>,
     mentions: Option<Vec<String>>,
     forwarded: Option<bool>,
+    purpose: Option<Purpose>,
+    consent: Option<NewConsent>,
     send_at: Option<Timestamp>,
     priority: Option<Priority>,
     expires_at: Option<Timestamp>,
@@ -87,7 +92,8 @@ macro_rules! shapes {
             /// has 1 to 40 characters.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub metadata: Option<Texts>,
-            /// When the message expires if it was not sent. When absent, one day from now or from `send_at`.
+            /// When the message expires if it was not sent. When absent, its purpose says so, counted
+            /// from now or from `send_at`; without one, one day.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
@@ -106,12 +112,15 @@ macro_rules! shapes {
                 let parsed = self.$field.content(&mut flaws);
                 let mentions = common.mentioned(&mut flaws);
                 let client_ref = self.client_ref.as_deref();
+                let consent = common.consent.map(|given| given.parse("/consent", &mut flaws));
                 let client = client_data::parse(client_ref, self.metadata, &mut flaws);
                 let new = to.map(|to| outbound::NewMessage {
                     reply_to: common.reply_to.map(|id| id.0),
                     mentions,
                     forwarded: common.forwarded.unwrap_or(false),
                     client,
+                    purpose: common.purpose.map(Into::into),
+                    consent,
                     send_at: common.send_at.map(|at| at.0),
                     priority: common.priority.map_or_else(Default::default, Into::into),
                     expires_at: common.expires_at.map(|at| at.0),
@@ -145,7 +154,8 @@ macro_rules! shapes {
             /// has 1 to 40 characters.
             #[serde(skip_serializing_if = "Option::is_none", default)]
             pub metadata: Option<Texts>,
-            /// When the message expires if it was not sent. When absent, one day from now or from `send_at`.
+            /// When the message expires if it was not sent. When absent, its purpose says so, counted
+            /// from now or from `send_at`; without one, one day.
             #[serde(default)]
             pub expires_at: Option<Timestamp>,
         }
@@ -182,6 +192,13 @@ macro_rules! sendable {
                 mentions: Option<Vec<String>>,
                 /// Whether the message is shown as forwarded.
                 forwarded: Option<bool>,
+                /// What it is for. Needed outside the 24 hours after the contact's last message; when absent, that of the session.
+                /// It says how long the message may wait: a `code` 10 minutes, `security` 1 hour, `delivery` 6 hours, the others a
+                /// day.
+                purpose: Option<Purpose>,
+                /// How the contact agreed to it, if you have not stored a consent of the contact. Needed for a contact who never
+                /// wrote to the session's number, or not in 180 days. It is stored once.
+                consent: Option<NewConsent>,
                 /// It is not sent before this time, at most 30 days from now.
                 send_at: Option<Timestamp>,
                 /// Whether it goes before or after the others of its session that may go. Messages to one recipient with the
@@ -191,7 +208,7 @@ macro_rules! sendable {
         })*
         $(shapes! {
             $about $about_word $about_field: $about_shape; $about_what; $about_new, $about_bare {} {
-                reply_to, mentions, forwarded, send_at, priority,
+                reply_to, mentions, forwarded, purpose, consent, send_at, priority,
             }
         })*
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use passerelle_jobs::{
-    ids::{MessageId, SessionId},
+    ids::{ConsentId, MessageId, SessionId},
     messages::shown::{Shown, shown},
     model, outbound,
 };
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     list::list_of,
+    routes::consents::Purpose,
     texts::Texts,
     types::{Id, Timestamp},
 };
@@ -37,6 +38,15 @@ pub struct MessageQueue {
     pub estimated_send_at: Timestamp,
     /// When it will be sent at the latest, if the session is connected.
     pub estimated_send_by: Timestamp,
+}
+
+/// How many people the session's number has written to without a consent or a purpose. The first few need neither.
+#[derive(Debug, Serialize, Object)]
+pub struct MessageTrial {
+    /// So many people, with the recipient of this message.
+    pub used: i64,
+    /// So many it may be.
+    pub of: i64,
 }
 
 /// Why a message failed.
@@ -159,8 +169,18 @@ pub struct MessageSchema {
     pub client_ref: Option<String>,
     /// Your metadata, if you gave any.
     pub metadata: Option<Texts>,
+    /// How well the number knew the recipient of an outbound message when it was accepted: `reply` (the contact wrote in the last
+    /// 24 hours), `warm` (the contact wrote in the last 180 days, or WhatsApp knows their chat) or `cold`. A message to a group,
+    /// a reaction, an edit and a deletion have none.
+    pub class: Option<String>,
+    /// What it is for.
+    pub purpose: Option<Purpose>,
+    /// The consent that allowed it, if it needed one or came with one.
+    pub consent_id: Option<Id<ConsentId>>,
     /// Its place in the queue, only in the answer that accepts the message.
     pub queue: Option<MessageQueue>,
+    /// Only in the answer that accepts a message which lacks a purpose or a consent: how many people may still get one.
+    pub trial: Option<MessageTrial>,
     /// WhatsApp's id of the message, the same for every attempt to send it.
     pub wa_message_id: String,
     /// When it was accepted or received.
@@ -196,6 +216,8 @@ pub struct Message {
     shown: Shown,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<MessageQueue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<MessageTrial>,
 }
 
 impl Type for Message {
@@ -242,6 +264,7 @@ impl From<model::Message> for Message {
             id: Id(message.id),
             shown: shown(&message),
             queue: None,
+            trial: None,
         }
     }
 }
@@ -253,6 +276,10 @@ impl From<outbound::Accepted> for Message {
                 position: accepted.position,
                 estimated_send_at: Timestamp(accepted.estimated_send_at),
                 estimated_send_by: Timestamp(accepted.estimated_send_by),
+            }),
+            trial: accepted.trial.map(|trial| MessageTrial {
+                used: trial.used,
+                of: trial.of,
             }),
             ..accepted.message.into()
         }
@@ -273,6 +300,7 @@ mod tests {
             Referral, Reply, Summary, Tap, Target,
         },
         ids::{ContactId, MediaId, OrgId},
+        model::Purpose,
         model::{
             Direction, Source, Status,
             client_data::{ClientData, ClientRef, Metadata},
@@ -426,6 +454,9 @@ mod tests {
             wa_id: "3EB1".to_owned(),
             error: None,
             expires_in: None,
+            class: None,
+            purpose: None,
+            consent: None,
             created_at: 1,
             send_at: None,
             priority: model::Priority::Normal,
@@ -495,6 +526,9 @@ mod tests {
             },
             error: Some("a_code".to_owned()),
             expires_in: Some(86_400),
+            class: Some(model::Class::Cold),
+            purpose: Some(Purpose::Delivery),
+            consent: Some(ConsentId::new(clock)),
             send_at: Some(2),
             priority: model::Priority::High,
             expires_at: Some(2),

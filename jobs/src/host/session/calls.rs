@@ -98,7 +98,10 @@ impl RunningSession {
     /// Accepts the text for the caller, once for each call.
     async fn answer(&self, caller: ContactId, call: &str, text: &str) -> Result<(), Fault> {
         let session = self.lease.session;
-        let new = NewMessage::of(session, To::Contact(caller), Content::text(text));
+        let new = NewMessage {
+            is_answer: true,
+            ..NewMessage::of(session, To::Contact(caller), Content::text(text))
+        };
         // A key that no request can have.
         let once = Idempotency {
             key: format!("\0call.answer/{session}/{call}"),

@@ -30,7 +30,7 @@ use crate::{
     },
     inbound::Inbox,
     messages::{self, opt_out},
-    model::{client_data::ClientData, number::NumberStatus},
+    model::number::NumberStatus,
     organisations,
     outbound::{self, AcceptError, recipient::To, request::NewMessage},
     queue::JobSource as _,
@@ -180,19 +180,7 @@ impl<'s> World<'s> {
     }
 
     async fn accept(&mut self, by: usize, to: To) -> Result<()> {
-        let new = NewMessage {
-            session: self.leases[by].session,
-            to,
-            content: Content::text("hello"),
-            source: None,
-            reply_to: None,
-            mentions: Vec::new(),
-            forwarded: false,
-            send_at: None,
-            priority: crate::model::Priority::Normal,
-            expires_at: None,
-            client: ClientData::default(),
-        };
+        let new = NewMessage::of(self.leases[by].session, to, Content::text("hello"));
         match outbound::accept(self.services, self.org, new, None).await {
             Ok(accepted) => self.seen.extend(accepted.message.contact),
             Err(AcceptError::OptedOut) => ensure!(self.stopped, "refused, but nobody said stop"),

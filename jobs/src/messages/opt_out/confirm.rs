@@ -13,11 +13,14 @@ use crate::{
     contacts,
     error::Fault,
     messages::sealed,
-    model::{Direction, Message, Priority, Source, Status, client_data::ClientData, millis},
+    model::{
+        Class, Direction, Message, Permission, Priority, Source, Status, client_data::ClientData,
+        millis,
+    },
     services::Services,
     store::{
         self,
-        messages::{Outward, When},
+        messages::{Outward, Way, When},
     },
 };
 
@@ -61,6 +64,9 @@ pub(super) async fn queue(
         error: None,
         expires_in: None,
         created_at: now,
+        class: Some(Class::Reply),
+        purpose: None,
+        consent: None,
         send_at: None,
         priority: Priority::Normal,
         expires_at: Some(expires_at),
@@ -75,11 +81,13 @@ pub(super) async fn queue(
         to_mac,
         contact: Some(contact),
         seq: place.seq,
+        permission: Permission::of_answer(),
         when: When {
             send_at: 0,
             expires_at,
             priority: Priority::Normal,
         },
+        way: Way::short(),
     };
     store::messages::insert_outbound(tx, &sealed::row(key, &message)?, &outward).await?;
     store::contacts::opt_outs::confirms(tx, org, message.id).await?;

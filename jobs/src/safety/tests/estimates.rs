@@ -1,9 +1,10 @@
 //! Estimates against what simulated numbers then do.
 
+use crate::model::Purpose;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::safety::{estimate::estimate, purpose::Purpose};
+use crate::safety::estimate::estimate;
 
 /// A number in the middle of its work, and a queue.
 struct Case {

@@ -1,7 +1,8 @@
 //! What each preset does with one message: near-duplicates, quiet hours, consent, expiry.
 
 use super::*;
-use crate::safety::{decide::Refusal, level::Level, purpose::Purpose, quiet::Zones};
+use crate::model::Purpose;
+use crate::safety::{decide::Refusal, level::Level, quiet::Zones};
 
 #[test]
 fn safety_near_duplicates_to_new_recipients_wait_or_are_refused() {

@@ -1,9 +1,10 @@
 //! The table of the presets, row by row.
 
+use crate::model::Purpose;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::safety::{contact::Contact, level::Level, purpose::Purpose};
+use crate::safety::{contact::Contact, level::Level};
 
 #[test]
 fn safety_each_preset_has_its_own_hash_and_shows_every_limit() {

@@ -1,13 +1,14 @@
 //! A simulated number: contacts that write and are written to, a clock that may go back, restarts, and changes of health.
 //! What it sends is checked against the rules as they are written, not as they are computed.
 
+use crate::model::Purpose;
 use std::collections::VecDeque;
 
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::safety::{contact::Contact, level::Level, purpose::Purpose, quiet::Zones};
+use crate::safety::{contact::Contact, level::Level, quiet::Zones};
 
 const PEOPLE: usize = 400;
 const ZONES: [&str; 4] = [

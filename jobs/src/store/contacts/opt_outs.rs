@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Opts the contact out, with every spelling of its phone, and marks that its queued messages have to be ended. Returns
+/// Opts the contact out, with every spelling of its phone, which ends its consents, and marks that its queued messages have to be ended. Returns
 /// whether the contact had not opted out before.
 pub(crate) async fn opt_out(
     tx: &mut Tx,
@@ -27,7 +27,7 @@ pub(crate) async fn opt_out(
     now: Millis,
 ) -> Result<bool, sqlx::Error> {
     let changed = sqlx::query(
-        "UPDATE contact SET opted_out_at = $3, opted_out_by = $4, dequeue_since = $3 WHERE org_id = $1 AND id IN (\
+        "UPDATE contact SET opted_out_at = $3, refused_at = $3, opted_out_by = $4, dequeue_since = $3 WHERE org_id = $1 AND id IN (\
          SELECT id FROM contact WHERE id = $2 UNION ALL SELECT id FROM contact WHERE merged_into = $2) \
          AND opted_out_at IS NULL RETURNING id",
     )
@@ -37,7 +37,17 @@ pub(crate) async fn opt_out(
     .bind(by.as_str())
     .fetch_all(tx.conn())
     .await?;
-    Ok(has(&changed, id))
+    let is_new = has(&changed, id);
+    if !is_new {
+        // Said again, it ends the consents that were given in between.
+        sqlx::query("UPDATE contact SET refused_at = $3 WHERE org_id = $1 AND id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .bind(now)
+            .run(tx)
+            .await?;
+    }
+    Ok(is_new)
 }
 
 /// Opts the contact in, with every spelling of its phone. Returns whether the contact had opted out before.
@@ -70,6 +80,7 @@ pub(crate) async fn refuse_alike(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE contact SET opted_out_at = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)), \
+         refused_at = (SELECT max(c.refused_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)), \
          dequeue_since = (SELECT max(c.opted_out_at) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3)), \
          opted_out_by = (SELECT max(c.opted_out_by) FROM contact c WHERE c.org_id = $1 AND c.id IN ($2, $3) AND c.opted_out_at IS NOT NULL) \
          WHERE org_id = $1 AND id IN (\

@@ -24,7 +24,7 @@ pub(crate) async fn wait_for(
         tx.dialect(),
         "SELECT 1 FROM",
         "wrote JOIN contact k ON (k.id = wrote.value ->> 0 OR k.merged_into = wrote.value ->> 0) JOIN message m ON m.contact_id = k.id \
-         WHERE m.org_id = $2 AND m.session_id = $3 AND m.status = 'queued' AND m.class <> 'reply' LIMIT 1"
+         WHERE m.org_id = $2 AND m.session_id = $3 AND m.status = 'queued' AND coalesce(m.class, '') <> 'reply' LIMIT 1"
     );
     let found = sqlx::query(sql)
         .bind(list(contacts))
@@ -46,7 +46,7 @@ pub(crate) async fn now_replies(
     let sql = over_list!(
         tx.dialect(),
         "UPDATE message SET class = 'reply', send_at = CASE WHEN hold IS NULL THEN send_at ELSE coalesce(wanted_at, 0) END, \
-         hold = NULL, wanted_at = NULL WHERE org_id = $2 AND session_id = $3 AND status = 'queued' AND class <> 'reply' \
+         hold = NULL, wanted_at = NULL WHERE org_id = $2 AND session_id = $3 AND status = 'queued' AND coalesce(class, '') <> 'reply' \
          AND contact_id IN (SELECT k.id FROM",
         "wrote JOIN contact k ON k.id = wrote.value ->> 0 OR k.merged_into = wrote.value ->> 0)"
     );

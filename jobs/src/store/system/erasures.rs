@@ -224,7 +224,7 @@ async fn contacts(tx: &mut SystemTx, org: OrgId, met: Vec<String>) -> Result<(),
     forget_names(tx, org, met).await
 }
 
-/// Deletes the names of contacts that stay for their opt-out alone.
+/// Deletes the names and consents of contacts that stay for their opt-out alone.
 async fn forget_names(tx: &mut SystemTx, org: OrgId, met: String) -> Result<(), sqlx::Error> {
     let blank = over_list!(
         tx.dialect(),
@@ -250,6 +250,11 @@ async fn forget_names(tx: &mut SystemTx, org: OrgId, met: String) -> Result<(), 
         over_list!(
             tx.dialect(),
             "DELETE FROM contact_word WHERE contact_id IN (SELECT value ->> 0 FROM",
+            "blank)"
+        ),
+        over_list!(
+            tx.dialect(),
+            "DELETE FROM consent WHERE contact_id IN (SELECT value ->> 0 FROM",
             "blank)"
         ),
     ] {

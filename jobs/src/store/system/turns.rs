@@ -21,7 +21,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) message: MessageId,
-    pub(crate) class: Class,
+    /// `None` is for a group, or of an earlier version.
+    pub(crate) class: Option<Class>,
     pub(crate) purpose: Option<String>,
     pub(crate) priority: Priority,
     pub(crate) accepted_at: Millis,
@@ -51,9 +52,9 @@ pub(crate) struct Heads {
 macro_rules! first {
     ($class:literal) => {
         concat!(
-            "(SELECT m.id FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued' AND m.class = '",
+            "(SELECT m.id FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued' AND m.class ",
             $class,
-            "' AND m.send_at <= $2 ORDER BY m.priority DESC, m.seq LIMIT 1)"
+            " AND m.send_at <= $2 ORDER BY m.priority DESC, m.seq LIMIT 1)"
         )
     };
 }
@@ -65,14 +66,16 @@ pub(in crate::store) fn heads_text(dialect: Dialect) -> &'static str {
         concat!(
             "SELECT h.session_id, h.later_at, m.id, m.class, m.purpose, m.priority, m.created_at, m.calling_code, m.decision, m.typing_ms, m.expires_at, m.wanted_at, m.hold, m.send_at, c.id AS contact, \
              a.last_inbound_at, a.unanswered, a.trial FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
-            first!("reply"),
+            first!("= 'reply'"),
             " AS reply, ",
-            first!("warm"),
+            first!("= 'warm'"),
             " AS warm, ",
-            first!("cold"),
-            " AS cold, (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued' AND m.send_at > $2) AS later_at FROM"
+            first!("= 'cold'"),
+            " AS cold, ",
+            first!("IS NULL"),
+            " AS other, (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued' AND m.send_at > $2) AS later_at FROM"
         ),
-        "due JOIN lane l ON l.session_id = due.value ->> 0) h JOIN message m ON m.id IN (h.reply, h.warm, h.cold) \
+        "due JOIN lane l ON l.session_id = due.value ->> 0) h JOIN message m ON m.id IN (h.reply, h.warm, h.cold, h.other) \
          LEFT JOIN contact c ON c.id = (SELECT coalesce(k.merged_into, k.id) FROM contact k WHERE k.id = m.contact_id) \
          LEFT JOIN acquaintance a ON a.org_id = h.org_id AND a.number_mac = h.number_mac AND a.contact_id = c.id \
          ORDER BY m.seq"
@@ -102,6 +105,7 @@ pub(crate) async fn heads(
 
 fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> {
     let unanswered: Option<String> = row.try_get("unanswered")?;
+    let class: Option<String> = row.try_get("class")?;
     let is_held = row.try_get::<Option<String>, _>("hold")?.is_some();
     let send_at = Some(row.try_get("send_at")?).filter(|at| *at > 0 && !is_held);
     let head = Head {
@@ -109,7 +113,11 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         wanted_at: row.try_get::<Option<Millis>, _>("wanted_at")?.or(send_at),
         expires_at: row.try_get("expires_at")?,
         message: row::id(row, "id")?,
-        class: row::word(row, "class")?,
+        class: class
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| row::unreadable("class", "unknown"))?,
         purpose: row.try_get("purpose")?,
         priority: Priority::of_store(row.try_get("priority")?),
         accepted_at: row.try_get("created_at")?,

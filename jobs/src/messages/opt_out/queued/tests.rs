@@ -8,7 +8,9 @@ use passerelle_engine::{
 use super::*;
 use crate::{
     contacts, messages,
-    model::{Direction, Message, OptOutSource, Priority, Source, client_data::ClientData},
+    model::{
+        Direction, Message, OptOutSource, Permission, Priority, Source, client_data::ClientData,
+    },
     organisations, sessions,
     settings::MediaSettings,
     store::messages::{Outward, When},
@@ -46,6 +48,9 @@ async fn queue(
         error: None,
         expires_in: None,
         created_at: now,
+        class: None,
+        purpose: None,
+        consent: None,
         send_at: None,
         priority: Priority::Normal,
         expires_at: Some(now + 60_000),
@@ -57,6 +62,7 @@ async fn queue(
         deleted_at: None,
     };
     let outward = Outward {
+        permission: Permission::default(),
         to_mac: contacts::mac(key, &message.peer),
         contact: Some(contact),
         seq: place.seq,

@@ -346,8 +346,8 @@ async fn safety_a_number_that_was_unlinked_under_a_lock_only_answers_when_it_is_
     let third = world.linked("+4915170000003").await?.id;
     lock_for(&world, "+4915170000003", 1, true).await?;
     told(&receiver, RESTRICTED, 3).await?;
-    let logout = world.api.act(&format!("/v1/sessions/{third}/logout"));
-    logout.await?.into::<Value>(202)?;
+    let logout = format!("/v1/sessions/{third}/logout");
+    world.api.act(&logout).await?.into::<Value>(202)?;
     world.api.session_in(&third, "logged_out").await?;
     assert_eq!(health(&world.api, &third).await?["level"], "cold_stop");
     world.finish().await

@@ -145,30 +145,78 @@ async fn a_connection_may_be_cut_in_place_of_an_acknowledgement() {
     }
 }
 
+/// Asks for something by the `query_id` of WhatsApp Web (wacore 0.7.0, `mex_operations`).
+async fn mex(companion: &mut Companion, query_id: &'static str) -> Value {
+    let query = NodeBuilder::new("query")
+        .attr("query_id", query_id)
+        .bytes(b"{}".to_vec())
+        .build();
+    let answer = companion.ask("w:mex", "get", query).await;
+    let result = answer.get_optional_child("result").expect("a result");
+    json_in(result)["data"].clone()
+}
+
+fn json_in(node: &wacore_binary::Node) -> Value {
+    let Some(NodeContent::Bytes(text)) = &node.content else {
+        panic!("no JSON in {node:?}");
+    };
+    serde_json::from_slice(text).unwrap()
+}
+
+/// Returns the name and the data of the next push.
+async fn pushed(companion: &mut Companion) -> (String, Value) {
+    let push = companion.expect("notification").await;
+    assert_eq!(attr(&push, "type"), "mex");
+    let update = push.get_optional_child("update").expect("an update");
+    (attr(update, "op_name"), json_in(update)["data"].clone())
+}
+
 #[tokio::test]
-async fn an_account_is_told_of_its_reach_out_time_lock() {
+async fn safety_an_account_is_told_of_its_reach_out_time_lock_and_gets_it_pushed() {
     let sim = Sim::start();
     let mut companion = sim.companion(OWN).await;
+    companion.go_active().await;
     let path = format!("/timelock/{OWN}");
     for (active, until_ms, ends) in [(true, 1_800_000_000_000_u64, "1800000000"), (false, 0, "0")] {
-        let lock = json!({"active": active, "until_ms": until_ms});
+        let lock = json!({"active": active, "until_ms": until_ms, "kind": "BIZ_QUALITY"});
         let (status, _) = sim.call("PUT", &path, Some(lock)).await;
         assert_eq!(status, 200);
-        // The query of WhatsApp Web (wacore 0.7.0, `mex_operations`).
-        let query = NodeBuilder::new("query")
-            .attr("query_id", "23983697327930364")
-            .bytes(b"{}".to_vec())
-            .build();
-        let answer = companion.ask("w:mex", "get", query).await;
-        let result = answer.get_optional_child("result").expect("a result");
-        let Some(NodeContent::Bytes(text)) = &result.content else {
-            panic!("no JSON in {result:?}");
-        };
-        let told: Value = serde_json::from_slice(text).unwrap();
-        let lock = &told["data"]["xwa2_fetch_account_reachout_timelock"];
-        assert_eq!(lock["is_active"], json!(active));
-        assert_eq!(lock["time_enforcement_ends"], json!(ends));
+        let expected = json!({"is_active": active, "time_enforcement_ends": ends, "enforcement_type": "BIZ_QUALITY"});
+        let (name, data) = pushed(&mut companion).await;
+        assert_eq!(name, "NotificationUserReachoutTimelockUpdate");
+        assert_eq!(data["xwa2_notify_account_reachout_timelock"], expected);
+        let told = mex(&mut companion, "23983697327930364").await;
+        assert_eq!(told["xwa2_fetch_account_reachout_timelock"], expected);
     }
+}
+
+#[tokio::test]
+async fn safety_an_account_is_told_of_its_quota_of_new_chats_and_gets_it_pushed() {
+    const QUERY: &str = "24503548349331633";
+    let sim = Sim::start();
+    let mut companion = sim.companion(OWN).await;
+    companion.go_active().await;
+    let none = mex(&mut companion, QUERY).await;
+    assert_eq!(none["xwa2_message_capping_info"], Value::Null);
+    let path = format!("/capping/{OWN}");
+    let quiet = json!({"status": "NONE", "total": 300, "used": 1, "push": false});
+    let (status, _) = sim.call("PUT", &path, Some(quiet)).await;
+    assert_eq!(status, 200);
+    let quota = json!({"status": "FIRST_WARNING", "total": 300, "used": 240, "cycle_end_ms": 1_800_000_000_000_u64});
+    let (status, _) = sim.call("PUT", &path, Some(quota)).await;
+    assert_eq!(status, 200);
+    let (name, pushed) = pushed(&mut companion).await;
+    assert_eq!(name, "MessageCappingInfoNotification");
+    let pushed = &pushed["xwa2_notify_new_chat_messages_capping_info_update"];
+    let told = mex(&mut companion, QUERY).await;
+    let told = &told["xwa2_message_capping_info"];
+    assert_eq!(pushed, told);
+    assert_eq!(told["capping_status"], "FIRST_WARNING");
+    assert_eq!(
+        (&told["total_quota"], &told["used_quota"]),
+        (&json!("300"), &json!("240"))
+    );
+    assert_eq!(told["cycle_end_timestamp"], 1_800_000_000);
 }
 
 #[tokio::test]

@@ -153,6 +153,7 @@ mod tests {
         let due = lanes.iter().map(|lane| DueLane {
             number: lane.number.clone(),
             health: lane.health.clone(),
+            state: lane.state.clone(),
             ..**lane
         });
         let (admitted, later) = decide(due.collect(), &shared.collect(), 100, 150);

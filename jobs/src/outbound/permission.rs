@@ -22,14 +22,13 @@ use crate::{
     consents::{AHEAD, sealed},
     error::Fault,
     model::{
-        Class, Permission,
+        Class, Permission, Purpose,
         consent::{NewConsent, Trial},
         millis,
     },
     safety::{
         permission::{self, Facts, Missing},
         preset::Preset,
-        purpose::Purpose,
     },
     services::Services,
     sessions::sealed::number_mac,

@@ -13,7 +13,7 @@ use crate::{
     },
     organisations, sessions,
     settings::MediaSettings,
-    store::messages::{Outward, When},
+    store::messages::{Outward, Way, When},
     testing,
 };
 
@@ -71,6 +71,7 @@ async fn queue(
             expires_at: now + 60_000,
             priority: Priority::Normal,
         },
+        way: Way::short(),
     };
     let row = messages::sealed::row(key, &message)?;
     store::messages::insert_outbound(tx, &row, &outward).await?;

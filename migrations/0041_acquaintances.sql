@@ -22,7 +22,6 @@ ALTER TABLE number ADD COLUMN first_linked_at bigint; -- when the number was fir
 ALTER TABLE number ADD COLUMN state text;             -- JSON: what it sent and when, `safety::state::State`. Null: nothing yet
 UPDATE number SET first_linked_at = (SELECT min(k.linked_at) FROM lane l JOIN link k ON k.session_id = l.session_id WHERE l.number_mac = number.mac);
 
-ALTER TABLE lane ADD COLUMN state text;               -- `number.state` as it was after this lane's last send, for estimates
 ALTER TABLE lane ADD COLUMN opened_at bigint NOT NULL DEFAULT 0; -- when the session last connected
 ALTER TABLE lane ADD COLUMN hold text;                -- what the lane waits for while it rests; null: for the time of a scheduled message
 

@@ -122,6 +122,11 @@ codes! {
     PurposeRequired 422 "purpose_required" "The message needs a purpose";
     /// The contact never wrote to the session's number, or not in 180 days, so a message needs its consent. The detail shows the smallest body that works.
     ConsentRequired 422 "consent_required" "The message needs a consent of its recipient";
+    /// The limits of the number or of its recipient do not let the message go before it expires. Nothing was accepted: take another way now, or
+    /// give it more time with `expires_at`. The detail says what holds it.
+    WouldExpire 422 "would_expire" "The message would expire before it could be sent";
+    /// Nearly the same text went to many people in the last 24 hours who never wrote to your numbers.
+    NearDuplicates 422 "near_duplicates" "Too many new recipients got nearly the same text";
     /// The consent has a source or a proof that is empty or too long, or it is from the future.
     InvalidConsent 422 "invalid_consent" "The consent is not valid";
     /// The text is empty or only white space.

@@ -52,7 +52,7 @@ pub(super) fn of(id: &str, operation: &Value) -> Vec<Code> {
     codes
 }
 
-const SEND: [Code; 52] = [
+const SEND: [Code; 54] = [
     Code::InvalidClientRef,
     Code::InvalidMetadata,
     Code::NotFound,
@@ -104,6 +104,8 @@ const SEND: [Code; 52] = [
     Code::PurposeRequired,
     Code::ConsentRequired,
     Code::InvalidConsent,
+    Code::WouldExpire,
+    Code::NearDuplicates,
     Code::QueueFull,
 ];
 

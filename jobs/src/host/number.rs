@@ -83,7 +83,7 @@ fn decide(
         if let Some(number) = number {
             lane.next_at = lane.next_at.max(number.next_at);
             // Another lane of the number may have been claimed since the lane was read.
-            lane.state.clone_from(&number.state);
+            lane.known.state.clone_from(&number.state);
         }
         if number.is_some_and(|number| number.is_busy) {
             later.push((lane.session, lane.next_at.max(again)));
@@ -116,6 +116,7 @@ mod tests {
     use passerelle_engine::{clock::Clock, ids::OrgId};
 
     use super::*;
+    use crate::model::number::NumberRow;
 
     fn lane(next_at: Millis) -> DueLane {
         let clock = Clock::system();
@@ -126,10 +127,7 @@ mod tests {
             next_at,
             number: Some(vec![1]),
             is_shared: true,
-            health: None,
-            state: None,
-            first_linked_at: None,
-            opened_at: 0,
+            known: NumberRow::default(),
             head_at: Some(0),
         }
     }
@@ -152,8 +150,7 @@ mod tests {
         let shared = lanes.iter().map(|lane| (lane.session, number.clone()));
         let due = lanes.iter().map(|lane| DueLane {
             number: lane.number.clone(),
-            health: lane.health.clone(),
-            state: lane.state.clone(),
+            known: lane.known.clone(),
             ..**lane
         });
         let (admitted, later) = decide(due.collect(), &shared.collect(), 100, 150);

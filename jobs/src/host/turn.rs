@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::job::SendMessage;
 use crate::{
-    model::{Class, millis, until},
+    model::{Class, millis},
     safety::{
         contact::Contact,
-        decide::{self, Candidate, Decision, Hold, Number},
-        health::Health,
+        decide::{self, Candidate, Decision, Hold},
+        known::Known,
         policy::Policy,
         quiet::Zones,
         state::{Sent, State},
@@ -188,11 +188,11 @@ impl Chooser<'_> {
         answered: Vec<Answered>,
         chance: &mut StdRng,
     ) -> Option<DueLane> {
-        let mut state = parsed(lane.state.as_deref());
+        let mut known = Known::of(&lane.known, self.now);
         for (sent_at, is_first) in answered.iter().flat_map(|answered| &answered.each) {
-            state.answered(sent_at, *is_first, self.now);
+            known.state.answered(sent_at, *is_first, self.now);
         }
-        let number = number(&lane, self.policy, &state, self.now);
+        let number = known.number(self.policy);
         let candidate = |head| candidate(head, self.now);
         let candidates: Vec<_> = heads.first.iter().map(candidate).collect();
         let before = self.held.len();
@@ -209,7 +209,7 @@ impl Chooser<'_> {
         match decide::decide(&number, &candidates, self.now) {
             Decision::Send { index, at } => {
                 let chosen = (&heads.first[index], &candidates[index]);
-                self.send(lane, state, chosen, at, chance);
+                self.send(lane, known.state, chosen, at, chance);
                 if !answered.is_empty() {
                     let session = self.turns.last().expect("a turn was added").lane.session;
                     self.known.push((session, answered));
@@ -269,33 +269,6 @@ impl Chooser<'_> {
             lane,
         });
     }
-}
-
-fn number<'a>(lane: &DueLane, policy: &'a Policy, state: &'a State, now: Millis) -> Number<'a> {
-    let health = Health::parse(lane.health.as_deref(), now);
-    let standing = health.at(now);
-    Number {
-        level: standing.level,
-        level_until: standing.until,
-        age: lane
-            .first_linked_at
-            .map_or(Duration::ZERO, |at| until(now, at)),
-        new_divided_by: u32::try_from(health.cold_divisor(now)).unwrap_or(1),
-        quota: health.quota(),
-        able_since: lane.opened_at,
-        ..Number::new(policy, state)
-    }
-}
-
-/// Reads what a number has sent. What cannot be read was written by a later version, or is damaged; the gaps in the lane
-/// still hold.
-fn parsed(state: Option<&str>) -> State {
-    let read = |state| {
-        serde_json::from_str(state)
-            .inspect_err(|error| tracing::error!(%error, "what a number has sent cannot be read; it counts anew"))
-            .ok()
-    };
-    state.and_then(read).unwrap_or_default()
 }
 
 /// Returns whether the limit is of the message's recipient, so that others may pass.

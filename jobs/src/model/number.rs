@@ -78,3 +78,16 @@ impl NumberStatus {
         }
     }
 }
+
+/// What decides when a number sends, as it is stored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NumberRow {
+    /// What it has sent, as JSON.
+    pub(crate) state: Option<String>,
+    /// Its health, as JSON.
+    pub(crate) health: Option<String>,
+    /// When it was first linked here.
+    pub(crate) first_linked_at: Option<Millis>,
+    /// When the session last connected.
+    pub(crate) opened_at: Millis,
+}

@@ -9,12 +9,14 @@
 //! | `earlier` | the earlier answer to a repeated request |
 //! | `request` | a message to send, and its answer |
 //! | `recipient` | the recipient of a message |
+//! | `forecast` | when it is likely to be sent |
 //! | `about` | the messages that a new one refers to |
 //! | `permission` | its class, its purpose, and the consent of its recipient |
 //! | `schedule` | when a message is sent |
 
 mod about;
 mod earlier;
+pub(crate) mod forecast;
 mod permission;
 pub(crate) mod recipient;
 pub(crate) mod request;
@@ -37,6 +39,7 @@ use rand::RngExt as _;
 use self::{
     about::{About, Refused},
     earlier::Macs,
+    forecast::{Expected, Forecast},
     permission::Asked,
     recipient::Recipient,
 };
@@ -54,9 +57,9 @@ use crate::{
         outgoing::{self, File, MediaSource, SourceError},
     },
     messages,
-    model::{Direction, Message, Source, Status, consent::Trial},
+    model::{Class, Direction, Message, Source, Status, consent::Trial},
     preview,
-    safety::{pace::Pace, quiet::Zones},
+    safety::quiet::Zones,
     services::Services,
     store::{
         self,
@@ -178,11 +181,13 @@ impl Draft {
     }
 
     async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
-        let (pace, limit) = (services.settings().pace, services.settings().lane_limit);
+        let limit = services.settings().lane_limit;
+        let forecast = Forecast::of(services, self.message.session).await?;
+        let by_class = services.policy().orders_by_class;
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
         let write = services.store().write_in_time(self.message.org, move |tx| {
-            Box::pin(async move { self.write(tx, pace, limit).await })
+            Box::pin(async move { self.write(tx, &forecast, limit).await })
         });
         let accepted = write.await?;
         crash::point("accept.after_commit");
@@ -190,15 +195,20 @@ impl Draft {
         if is_fetched {
             services.wake_fetches();
         }
-        // A message behind others does not change when its lane is due.
-        if accepted.position == 0 {
+        // A message behind others does not change when its lane is due, unless it goes before them.
+        if accepted.position == 0 || by_class {
             services.wake_lanes();
         }
         Ok(accepted)
     }
 
     /// Writes the accepted message, or returns the earlier answer to the same request.
-    async fn write(mut self, tx: &mut Tx, pace: Pace, limit: i64) -> Result<Accepted, AcceptError> {
+    async fn write(
+        mut self,
+        tx: &mut Tx,
+        forecast: &Forecast,
+        limit: i64,
+    ) -> Result<Accepted, AcceptError> {
         let (org, now) = (self.message.org, self.message.created_at);
         if let Some(macs) = self.idempotency
             && let Some(earlier) = macs.answered(tx.conn(), org, &self.key).await?
@@ -222,15 +232,13 @@ impl Draft {
             return Err(AcceptError::ConsentAt);
         }
         self.message.contact = self.to.keep(tx, &self.key, org, now).await?;
-        let (place, trial) = self.enter(tx, limit).await?;
-        // What waits for the same moment is before it then.
-        let from = place.next_at.max(self.message.send_at.unwrap_or(0));
-        let (at, by) = pace.estimate(now, from, place.position);
+        let (place, expected, trial) = self.enter(tx, forecast, limit).await?;
         let accepted = Accepted {
             message: self.message,
             position: place.position,
-            estimated_send_at: at,
-            estimated_send_by: by,
+            estimated_send_at: expected.at,
+            estimated_send_by: expected.by,
+            hold: expected.hold,
             trial,
             replayed: false,
         };
@@ -244,8 +252,9 @@ impl Draft {
     async fn enter(
         &mut self,
         tx: &mut Tx,
+        forecast: &Forecast,
         limit: i64,
-    ) -> Result<(store::lanes::Place, Option<Trial>), AcceptError> {
+    ) -> Result<(store::lanes::Place, Expected, Option<Trial>), AcceptError> {
         let Message {
             org,
             session,
@@ -259,12 +268,23 @@ impl Draft {
             to: &self.to.to_mac,
             send_at,
             now: self.message.created_at,
+            counts: forecast.counts(),
         };
         let Some(place) = store::lanes::enter(tx, org, session, limit, &new).await? else {
             return Err(self.no_place(tx, limit).await?);
         };
+        let known = found.contact.clone();
         let (permission, trial) = found.judge(tx, org, contact).await?;
         permission.show(&mut self.message, self.expires_at);
+        let asked = forecast::Asked {
+            class: permission.class.unwrap_or(Class::Warm),
+            purpose: permission.purpose,
+            contact: known,
+            is_trial: permission.is_trial,
+            way: self.way,
+        };
+        let expected = forecast.expect(&self.message, asked, &place, self.message.created_at);
+        let expected = expected.map_err(AcceptError::Refused)?;
         let outward = Outward {
             to_mac: self.to.to_mac,
             contact,
@@ -284,7 +304,7 @@ impl Draft {
         if preview::unfinished(&self.message.content).is_some() {
             store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
-        Ok((place, trial))
+        Ok((place, expected, trial))
     }
 
     /// Returns why the lane had no place for the message.

@@ -27,6 +27,7 @@ use crate::{
         millis,
     },
     safety::{
+        contact::Contact,
         permission::{self, Facts, Missing},
         preset::Preset,
     },
@@ -86,6 +87,8 @@ struct Lives {
 pub(super) struct Found {
     pub(super) permission: Permission,
     pub(super) expires_at: Millis,
+    /// What the number and the recipient have said to each other.
+    pub(super) contact: Contact,
     session: SessionId,
     now: Millis,
     missing: Option<Missing>,
@@ -191,6 +194,13 @@ impl Asked {
         };
         Ok(Found {
             missing,
+            contact: Contact {
+                last_inbound_at: standing.last_inbound_at,
+                unanswered: standing.unanswered.clone(),
+                last_sent_at: None,
+                // Without one it is not accepted.
+                has_consent: true,
+            },
             trial: is_exempt.then_some(trial),
             number: standing.number.filter(|_| may_try),
             ..self.found(permission)
@@ -201,6 +211,7 @@ impl Asked {
         Found {
             permission,
             expires_at: self.lives.end(permission.purpose.or(self.purpose)),
+            contact: Contact::default(),
             session: self.of.1,
             now: self.now,
             missing: None,

@@ -15,12 +15,12 @@ use crate::{
         outgoing::{MediaSource, SourceError},
     },
     messages::target::TargetError,
-    model::Purpose,
     model::{
-        Message, Priority,
+        Message, Priority, Purpose,
         client_data::ClientData,
         consent::{NewConsent, Trial},
     },
+    safety::hold::{Hold, Refusal},
 };
 
 /// A parsed request to send a message.
@@ -90,6 +90,9 @@ pub struct Accepted {
     pub estimated_send_at: Millis,
     /// When it will be sent at the latest, under the same condition.
     pub estimated_send_by: Millis,
+    /// What holds it.
+    #[serde(default)]
+    pub hold: Option<Hold>,
     /// How many people the number has tried out, if the recipient is one of them.
     #[serde(default)]
     pub trial: Option<Trial>,
@@ -125,9 +128,12 @@ pub enum AcceptError {
     /// `send_at` is in the past, or too far in the future.
     #[error("the message cannot be sent at that time")]
     SendAt,
-    /// The message would expire before it could be sent.
+    /// The message has expired already.
     #[error("the message has expired already")]
     Expired,
+    /// The limits of its number or its recipient do not let it go in its life.
+    #[error("the message is refused: {0}")]
+    Refused(Refusal),
     /// The message that it answers cannot be answered.
     #[error("the answered message: {0}")]
     ReplyTo(TargetError),

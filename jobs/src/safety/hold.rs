@@ -54,6 +54,11 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// Returns whether it is part of how every message goes, and no limit.
+    pub fn is_short(self) -> bool {
+        matches!(self, Self::Gap | Self::Thinking | Self::Schedule)
+    }
+
     /// Returns whether waiting is bounded by what the gateway itself limits. What a person or WhatsApp ends may end at any
     /// time.
     pub fn is_certain(self) -> bool {

@@ -22,6 +22,7 @@ pub mod estimate;
 pub mod figure;
 pub mod health;
 pub mod hold;
+pub(crate) mod known;
 pub mod level;
 pub mod likeness;
 pub mod number;

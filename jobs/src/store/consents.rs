@@ -22,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) purpose: Option<Purpose>,
     /// The contact's last message to the number.
     pub(crate) last_inbound_at: Option<Millis>,
+    /// When messages of the number went that the contact has not answered, oldest first.
+    pub(crate) unanswered: Vec<Millis>,
     /// The contact is one of the first people that the number wrote to.
     pub(crate) is_trial: bool,
     /// How many these are.
@@ -40,7 +42,7 @@ macro_rules! counts {
 }
 
 pub(in crate::store) const STANDING: &str = concat!(
-    "SELECT l.number_mac, s.purpose, a.last_inbound_at, coalesce(a.trial, 0) AS trial, \
+    "SELECT l.number_mac, s.purpose, a.last_inbound_at, a.unanswered, coalesce(a.trial, 0) AS trial, \
      (SELECT count(*) FROM acquaintance t WHERE t.org_id = $1 AND t.number_mac = l.number_mac AND t.trial = 1) AS trials, \
      r.refused_at, k.id AS consent_id, k.sealed AS consent_sealed \
      FROM lane l JOIN session s ON s.id = l.session_id \
@@ -70,12 +72,14 @@ pub(crate) async fn standing(
 impl FromRow<'_, AnyRow> for Standing {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let purpose: Option<String> = row.try_get("purpose")?;
+        let unanswered: Option<String> = row.try_get("unanswered")?;
         let id: Option<ConsentId> = row::id_or_null(row, "consent_id")?;
         let sealed: Option<Vec<u8>> = row.try_get("consent_sealed")?;
         Ok(Self {
             number: row.try_get("number_mac")?,
             purpose: purpose.and_then(|word| word.parse().ok()),
             last_inbound_at: row.try_get("last_inbound_at")?,
+            unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
             is_trial: row.try_get::<i64, _>("trial")? == 1,
             trials: row.try_get("trials")?,
             refused_at: row.try_get("refused_at")?,

@@ -17,7 +17,13 @@ pub(crate) struct Place {
     pub(crate) position: i64,
     /// When the lane may send next.
     pub(crate) next_at: Millis,
+    /// The messages before it that may go by their own time: replies, warm and cold ones, each at most [`COUNTED`]. All zero
+    /// if classes do not count.
+    pub(crate) ahead: [i64; 3],
 }
+
+/// More messages of a class are not counted one by one.
+pub(crate) const COUNTED: i64 = 1000;
 
 /// What has to be known of a message to give it a place.
 pub(crate) struct Entrant<'m> {
@@ -26,6 +32,18 @@ pub(crate) struct Entrant<'m> {
     /// It is not sent before this time; 0 if it may be sent at once.
     pub(crate) send_at: Millis,
     pub(crate) now: Millis,
+    /// Whether what waits is counted by class.
+    pub(crate) counts: bool,
+}
+
+macro_rules! waiting {
+    ($class:literal) => {
+        concat!(
+            "CASE WHEN $7 = 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.class = '",
+            $class,
+            "' AND m.send_at <= $6 LIMIT $8) q) END"
+        )
+    };
 }
 
 /// Takes the next place in the lane for a message. Returns `None` if there is no such session, `limit` messages already
@@ -39,7 +57,7 @@ pub(crate) async fn enter(
     limit: i64,
     new: &Entrant<'_>,
 ) -> Result<Option<Place>, sqlx::Error> {
-    let row = sqlx::query(
+    let row = sqlx::query(concat!(
         "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, \
          rests = CASE WHEN pending = 0 AND $5 > next_at THEN 1 ELSE rests END, \
          next_at = CASE WHEN pending = 0 AND $5 > next_at THEN $5 WHEN rests = 0 OR next_at <= $5 THEN next_at \
@@ -49,17 +67,35 @@ pub(crate) async fn enter(
          WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4) AND m.opted_out_at IS NOT NULL) \
          RETURNING last_seq, next_at, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
          THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at <= CASE WHEN $5 > $6 THEN $5 ELSE $6 END) \
-         + CASE WHEN running_id IS NULL THEN 0 ELSE 1 END ELSE pending - 1 END AS position",
-    )
+         + CASE WHEN running_id IS NULL THEN 0 ELSE 1 END ELSE pending - 1 END AS position, ",
+        waiting!("reply"),
+        " AS replies, ",
+        waiting!("warm"),
+        " AS warm, ",
+        waiting!("cold"),
+        " AS cold"
+    ))
     .bind(org.to_string())
     .bind(session.to_string())
     .bind(limit)
     .bind(new.to.to_vec())
     .bind(new.send_at)
     .bind(new.now)
+    .bind(i64::from(new.counts))
+    .bind(COUNTED)
     .fetch_optional(tx.conn())
     .await?;
-    row.as_ref().map(place).transpose()
+    let ahead = |row: &AnyRow| {
+        Ok(Place {
+            ahead: [
+                row.try_get("replies")?,
+                row.try_get("warm")?,
+                row.try_get("cold")?,
+            ],
+            ..place(row)?
+        })
+    };
+    row.as_ref().map(ahead).transpose()
 }
 
 /// Takes the next place in the lane, whatever waits there and whoever the message is for, and lets a lane that rests go on.
@@ -86,6 +122,7 @@ fn place(row: &AnyRow) -> Result<Place, sqlx::Error> {
         seq: row.try_get("last_seq")?,
         position: row.try_get("position")?,
         next_at: row.try_get("next_at")?,
+        ahead: [0; 3],
     })
 }
 

@@ -31,7 +31,7 @@ use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
 use super::row;
-use crate::model::{Listed, Organisation, Page, millis};
+use crate::model::{Listed, Organisation, Page, millis, number::NumberRow};
 
 /// A key that is not revoked, found by its public part.
 pub(crate) struct FoundKey {
@@ -183,14 +183,8 @@ pub(crate) struct DueLane {
     pub(crate) number: Option<Vec<u8>>,
     /// Other lanes have the same number.
     pub(crate) is_shared: bool,
-    /// The number's health as it is stored, `safety::health::Health`; `None` if nothing was ever wrong.
-    pub(crate) health: Option<String>,
-    /// What the number has sent, as JSON; `None` if it sent nothing yet.
-    pub(crate) state: Option<String>,
-    /// When the number was first linked here, if that is known.
-    pub(crate) first_linked_at: Option<Millis>,
-    /// When the session last connected.
-    pub(crate) opened_at: Millis,
+    /// What decides when the number sends.
+    pub(crate) known: NumberRow,
     /// When the first of its messages may go; `None` if there are none.
     pub(crate) head_at: Option<Millis>,
 }
@@ -240,10 +234,7 @@ pub(crate) async fn due_lanes(
                 .max(row.try_get("number_next_at")?),
             number: row.try_get("number_mac")?,
             is_shared: row.try_get::<i64, _>("linked")? > 1,
-            health: row.try_get("health")?,
-            state: row.try_get("state")?,
-            first_linked_at: row.try_get("first_linked_at")?,
-            opened_at: row.try_get("opened_at")?,
+            known: numbers::read(row)?,
             head_at: row.try_get("head_at")?,
         })
     };
@@ -288,7 +279,7 @@ pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         "UPDATE lane SET next_at = CAST(claimed.value ->> 'next_at' AS bigint), paced_until = CAST(claimed.value ->> 'next_at' AS bigint), \
-         rests = 0, hold = NULL, state = coalesce(claimed.value ->> 'state', lane.state), \
+         rests = 0, hold = NULL, \
          running_id = coalesce(claimed.value ->> 'message', \
          (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND +m.send_at <= $2 \
          ORDER BY m.priority DESC, m.seq LIMIT 1)) FROM",

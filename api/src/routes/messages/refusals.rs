@@ -6,6 +6,7 @@ use passerelle_jobs::{
     messages::target::TargetError,
     model::Purpose,
     outbound::{AcceptError, CancelError, To},
+    safety::hold::Refusal,
     sessions::read_receipts::MarkError,
 };
 
@@ -141,6 +142,9 @@ impl From<AcceptError> for Problem {
                 "invalid_expiry",
                 "a time in the future, after `send_at`",
             ),
+            AcceptError::Refused(Refusal::ConsentRequired) => Self::new(Code::ConsentRequired),
+            AcceptError::Refused(Refusal::WouldExpire) => Self::new(Code::WouldExpire),
+            AcceptError::Refused(Refusal::NearDuplicates) => Self::new(Code::NearDuplicates),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
             AcceptError::Target(error) => of_target(error, "/"),
             AcceptError::Source(error) => of_source(&error, ""),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use passerelle_jobs::{
+    clock::Millis,
     ids::{ConsentId, MessageId, SessionId},
     messages::shown::{Shown, shown},
     model, outbound,
@@ -34,10 +35,12 @@ use crate::{
 pub struct MessageQueue {
     /// The number of messages before it; 0 when it is next.
     pub position: i64,
-    /// When it will probably be sent, if the session is connected.
-    pub estimated_send_at: Timestamp,
-    /// When it will be sent at the latest, if the session is connected.
-    pub estimated_send_by: Timestamp,
+    /// When it will probably be sent, if the session is connected. `null` if that cannot be foreseen.
+    pub estimated_send_at: Option<Timestamp>,
+    /// By this time it is sent in 95 of 100 cases, if the session is connected. `null` if that cannot be foreseen.
+    pub estimated_send_by: Option<Timestamp>,
+    /// The limit that holds it. `null` if it goes in its turn.
+    pub hold: Option<String>,
 }
 
 /// How many people the session's number has written to without a consent or a purpose. The first few need neither.
@@ -269,13 +272,18 @@ impl From<model::Message> for Message {
     }
 }
 
+fn foreseen(at: Millis) -> Option<Timestamp> {
+    (at < Millis::MAX).then_some(Timestamp(at))
+}
+
 impl From<outbound::Accepted> for Message {
     fn from(accepted: outbound::Accepted) -> Self {
         Self {
             queue: Some(MessageQueue {
                 position: accepted.position,
-                estimated_send_at: Timestamp(accepted.estimated_send_at),
-                estimated_send_by: Timestamp(accepted.estimated_send_by),
+                estimated_send_at: foreseen(accepted.estimated_send_at),
+                estimated_send_by: foreseen(accepted.estimated_send_by),
+                hold: accepted.hold.map(|hold| hold.to_string()),
             }),
             trial: accepted.trial.map(|trial| MessageTrial {
                 used: trial.used,

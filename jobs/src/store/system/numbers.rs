@@ -7,13 +7,13 @@ use passerelle_engine::{
     clock::Millis,
     ids::SessionId,
     over_list,
-    store::{Dialect, SystemTx},
+    store::{Dialect, SystemRead, SystemTx},
 };
 use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
 use super::Claim;
-use crate::store::row;
+use crate::{model::number::NumberRow, store::row};
 
 /// A number that several sessions are linked to, as one of its due lanes sees it.
 #[derive(Debug, Clone)]
@@ -61,6 +61,30 @@ pub(crate) async fn keep(tx: &mut SystemTx, session: SessionId) -> Result<(), sq
             .await?;
     }
     Ok(())
+}
+
+/// Returns what decides when a session's number sends; `None` if the session never knew its number.
+pub(crate) async fn known(
+    conn: &mut SystemRead,
+    session: SessionId,
+) -> Result<Option<NumberRow>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT n.state, n.health, n.first_linked_at, l.opened_at FROM lane l JOIN number n ON n.mac = l.number_mac \
+         WHERE l.session_id = $1",
+    )
+    .bind(session.to_string())
+    .fetch_optional(&mut **conn)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<NumberRow, sqlx::Error> {
+    Ok(NumberRow {
+        state: row.try_get("state")?,
+        health: row.try_get("health")?,
+        first_linked_at: row.try_get("first_linked_at")?,
+        opened_at: row.try_get("opened_at")?,
+    })
 }
 
 /// What decides whether a lane of a shared number may send.

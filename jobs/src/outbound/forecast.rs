@@ -1,0 +1,112 @@
+//! When a message that waits is likely to be sent, and what holds it.
+
+use passerelle_engine::{clock::Millis, ids::SessionId};
+
+use crate::{
+    error::Fault,
+    model::{Class, Message, Purpose},
+    safety::{
+        contact::Contact,
+        decide::{self, Candidate, Hold, Refusal},
+        estimate::estimate,
+        known::Known,
+        quiet::Zones,
+    },
+    services::Services,
+    store::{lanes::Place, messages::Way, system::numbers},
+};
+
+/// What decides when a session's number sends.
+#[derive(Clone)]
+pub(crate) struct Forecast {
+    services: Services,
+    /// `None` in the preset of the sandbox, where only gaps count, and for a session that was never linked.
+    known: Option<Known>,
+}
+
+/// A message, as far as it decides when it is sent.
+pub(crate) struct Asked {
+    pub(crate) class: Class,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) contact: Contact,
+    pub(crate) is_trial: bool,
+    pub(crate) way: Way,
+}
+
+/// When a message is sent, as far as that can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// The likely time; [`Millis::MAX`] if it cannot be foreseen.
+    pub(crate) at: Millis,
+    /// By this time 19 of 20 are sent.
+    pub(crate) by: Millis,
+    /// What holds it; `None` if it goes in its turn.
+    pub(crate) hold: Option<Hold>,
+}
+
+impl Forecast {
+    /// Reads what the number has sent.
+    pub(crate) async fn of(services: &Services, session: SessionId) -> Result<Self, Fault> {
+        let known = if services.policy().orders_by_class {
+            let mut conn = services.store().read_system().await?;
+            numbers::known(&mut conn, session).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            services: services.clone(),
+            known: known.map(|row| Known::of(&row, services.clock().now())),
+        })
+    }
+
+    /// Returns whether what waits has to be counted by class.
+    pub(crate) fn counts(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Says when a message goes that has this place, or why it is refused: it would expire first.
+    pub(crate) fn expect(
+        &self,
+        message: &Message,
+        asked: Asked,
+        place: &Place,
+        now: Millis,
+    ) -> Result<Expected, Refusal> {
+        let Some(known) = &self.known else {
+            // What waits for the same moment is before it then.
+            let from = place.next_at.max(message.send_at.unwrap_or(0));
+            let pace = self.services.settings().pace;
+            let (at, by) = pace.estimate(now, from, place.position);
+            return Ok(Expected { at, by, hold: None });
+        };
+        let number = known.number(self.services.policy());
+        let expires_at = message.expires_at.unwrap_or(Millis::MAX);
+        let candidate = Candidate {
+            purpose: asked.purpose,
+            contact: asked.contact,
+            zones: Zones::of_phone(asked.way.calling_code.unwrap_or_default()),
+            send_at: message.send_at,
+            expires_at: Some(expires_at),
+            typing: asked.way.typing,
+            is_trial: asked.is_trial,
+            ..Candidate::new(asked.class, now)
+        };
+        if let Some(refusal) = decide::refuses(&number, &candidate, now) {
+            return Err(refusal);
+        }
+        let alone = decide::earliest(&number, &candidate, now);
+        let (at, by) = estimate(&number, asked.class, place.ahead, now);
+        let spread = by.saturating_sub(at);
+        let expected = Expected {
+            at: at.max(alone.at),
+            by: by.max(alone.at.saturating_add(spread)),
+            hold: alone.why.filter(|why| !why.is_short()),
+        };
+        // What a person or WhatsApp may end at any time is waited for.
+        let is_certain = alone.why.is_none_or(Hold::is_certain);
+        if is_certain && expected.at > expires_at && expected.at < Millis::MAX {
+            return Err(Refusal::WouldExpire);
+        }
+        Ok(expected)
+    }
+}

@@ -177,3 +177,19 @@ fn safety_an_estimate_knows_the_limits_and_what_never_comes() {
     let never = estimate(&number, Class::Reply, [5, 0, 0], now);
     assert_eq!(never, (Millis::MAX, Millis::MAX));
 }
+
+#[test]
+fn safety_an_estimate_expects_replies_to_go_on_as_in_the_last_hour() {
+    let policy = policy(Preset::Default);
+    let (mut calm, mut busy) = (State::default(), State::default());
+    calm.record(sent(Class::Reply, NOON, 0.5), NOON);
+    for count in 0..300 {
+        let at = NOON - HOUR + count * 12 * SECOND;
+        busy.record(sent(Class::Reply, at, 0.5), at);
+    }
+    let now = NOON + MINUTE;
+    let said = |state: &State| estimate(&number(&policy, state, 100), Class::Warm, [0, 50, 0], now);
+    let ((calm_at, calm_by), (busy_at, busy_by)) = (said(&calm), said(&busy));
+    assert!((busy_at - now) * 10 > (calm_at - now) * 12);
+    assert!((busy_by - now) * 10 > (calm_by - now) * 12);
+}

@@ -204,6 +204,19 @@ fn safety_what_nobody_sees_changes_no_fingerprint() {
 }
 
 #[test]
+fn safety_two_texts_that_share_one_word_often_are_not_near() {
+    let many = "ha ".repeat(40);
+    let a = print_of(&format!(
+        "{many} yes, the train at half past nine would suit me best"
+    ));
+    let b = print_of(&format!(
+        "{many} no idea, my cousin knows more about wooden floors"
+    ));
+    assert!((a.simhash ^ b.simhash).count_ones() <= 12);
+    assert!(!a.is_near(&b));
+}
+
+#[test]
 fn safety_scripts_without_spaces_have_fingerprints_too() {
     let a = print_of(
         "李明您好您的订单1234已经从我们的仓库发出预计明天下午送到请保持电话畅通如果不在家请告诉我们谢谢",

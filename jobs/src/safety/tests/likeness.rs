@@ -217,6 +217,22 @@ fn safety_two_texts_that_share_one_word_often_are_not_near() {
 }
 
 #[test]
+fn safety_two_texts_whose_words_all_differ_are_not_near() {
+    let words = [
+        "Lieferbestaetigung",
+        "Rechnungsbetrag",
+        "Abholungstermin",
+        "Kundennummer",
+        "Gutschein",
+    ];
+    let with = |end: &str| words.map(|word| format!("{word}{end}")).join(" ");
+    let (a, b) = (print_of(&with("")), print_of(&with("en")));
+    let common = a.minhash.iter().zip(&b.minhash).filter(|(a, b)| a == b);
+    assert!(common.count() >= 32);
+    assert!(!a.is_near(&b));
+}
+
+#[test]
 fn safety_scripts_without_spaces_have_fingerprints_too() {
     let a = print_of(
         "李明您好您的订单1234已经从我们的仓库发出预计明天下午送到请保持电话畅通如果不在家请告诉我们谢谢",

@@ -118,7 +118,7 @@ impl Case {
 
 #[test]
 fn safety_nine_of_ten_messages_are_sent_by_the_time_that_was_estimated() {
-    const CASES: u64 = 200;
+    const CASES: u64 = 100;
     let (mut by_then, mut by_half, mut played) = (0_u32, 0_u32, 0_u32);
     let mut widths = Vec::new();
     eprintln!("seeds 0 to {CASES}");
@@ -149,7 +149,7 @@ fn safety_nine_of_ten_messages_are_sent_by_the_time_that_was_estimated() {
     eprintln!(
         "{played} played: {by_then} by the later time, {by_half} by the earlier; it is {width:.2} times what it took"
     );
-    assert!(played > 150);
+    assert!(played > 75);
     assert!(by_then * 100 >= played * 90, "{by_then} of {played}");
     assert!(
         (played * 25..=played * 80).contains(&(by_half * 100)),

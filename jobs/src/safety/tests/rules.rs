@@ -226,7 +226,7 @@ fn safety_a_limit_that_grows_tomorrow_lets_more_go_tomorrow() {
     }
     // Tomorrow the number is ten days old and may begin 50 conversations a day.
     let mut number = Number {
-        age: days(10) - Duration::from_hours(2),
+        age: Duration::from_hours(9 * 24 + 22),
         ..Number::new(&policy, &state)
     };
     let held = number.limit(Class::Cold, true, NOON, NOON);

@@ -83,16 +83,26 @@ impl Curve {
 
     /// Returns the mean gap and its standard deviation.
     pub fn mean(&self) -> (Duration, Duration) {
-        const STEPS: u32 = 64;
-        let at = |step: u32| {
-            let quantile = (f64::from(step) + 0.5) / f64::from(STEPS);
-            self.at(quantile).as_secs_f64()
+        let (floor, ceiling) = (self.floor().as_secs_f64(), self.ceiling().as_secs_f64());
+        let (mean, variance) = match *self {
+            Self::Uniform { .. } => (
+                f64::midpoint(floor, ceiling),
+                (ceiling - floor).powi(2) / 12.0,
+            ),
+            Self::LogNormal { median, sigma, .. } => {
+                let median = median.as_secs_f64();
+                // The mean of the gap's power between the two edges.
+                let moment = |power: f64| {
+                    let share = |edge: f64| below(libm::log(edge / median) / sigma - power * sigma);
+                    let whole = libm::pow(median, power) * libm::exp((power * sigma).powi(2) / 2.0);
+                    whole * (share(ceiling) - share(floor)) / self.kept().1
+                };
+                let mean = moment(1.0);
+                (mean, moment(2.0) - mean.powi(2))
+            }
         };
-        let mean = (0..STEPS).map(at).sum::<f64>() / f64::from(STEPS);
-        let square = (0..STEPS).map(|step| (at(step) - mean).powi(2));
-        let variance = square.sum::<f64>() / f64::from(STEPS);
         let duration = Duration::from_secs_f64;
-        (duration(mean), duration(variance.sqrt()))
+        (duration(mean), duration(variance.max(0.0).sqrt()))
     }
 
     /// Returns the same curve with every gap longer by a factor.
@@ -272,6 +282,17 @@ mod tests {
                 .sum();
             assert!((sum * step - 1.0).abs() < 1e-3, "{}", sum * step);
             assert!(curve.density(curve.floor() / 2) < f64::EPSILON);
+        }
+        for curve in [REPLY, COLD, COLD.slower(3.0)] {
+            let gaps = (0..10_000).map(|i| curve.at((f64::from(i) + 0.5) / 10_000.0).as_secs_f64());
+            let mean = gaps.clone().sum::<f64>() / 10_000.0;
+            let square = gaps.map(|gap| (gap - mean).powi(2)).sum::<f64>() / 10_000.0;
+            let (found, deviation) = curve.mean();
+            assert!(
+                (found.as_secs_f64() / mean - 1.0).abs() < 1e-3,
+                "{found:?} {mean}"
+            );
+            assert!((deviation.as_secs_f64() / square.sqrt() - 1.0).abs() < 1e-2);
         }
         let (mean, deviation) = REPLY.mean();
         assert!((mean.as_secs_f64() - 4.79).abs() < 0.05, "{mean:?}");

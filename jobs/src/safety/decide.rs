@@ -1,7 +1,7 @@
 //! Which message of a number goes next, and when. Without a clock, chance or a database: the same question always has the
 //! same answer.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use passerelle_engine::clock::Millis;
 
@@ -195,20 +195,29 @@ impl Due {
 struct Moment<'a> {
     number: &'a Number<'a>,
     now: Millis,
-    /// From when on the gaps let a reply, a warm and a cold message go.
-    gaps: [Millis; 3],
+    /// From when on the gaps let a reply, a warm and a cold message go, once somebody asked.
+    gaps: [OnceCell<Millis>; 3],
     think: Duration,
 }
 
 impl<'a> Moment<'a> {
     fn of(number: &'a Number<'a>, now: Millis) -> Self {
-        let gap = |class| number.gap(class, now);
         Self {
             number,
             now,
-            gaps: [Class::Reply, Class::Warm, Class::Cold].map(gap),
+            gaps: Default::default(),
             think: number.policy.think.at(digits(number.state.quantile())),
         }
+    }
+
+    /// Returns from when on the gaps let a message of this class go.
+    fn gap(&self, class: Class) -> Millis {
+        let place = match class {
+            Class::Reply => 0,
+            Class::Warm => 1,
+            Class::Cold => 2,
+        };
+        *self.gaps[place].get_or_init(|| self.number.gap(class, self.now))
     }
 
     fn due(&self, candidate: &Candidate) -> Due {
@@ -216,12 +225,11 @@ impl<'a> Moment<'a> {
         let short = candidate.typing.min(policy.typing.most_while_others_wait);
         let rest = millis(self.think + short);
         let (ready, mut why) = ready(number, candidate, self.now);
-        let [reply, warm, cold] = self.gaps;
+        let gap = self.gap(candidate.class);
         // While a gap runs, typing costs nobody time, except before a cold message: a reply may come.
-        let (gap, typing) = match candidate.class {
-            Class::Reply => (reply, candidate.typing),
-            Class::Warm => (warm, candidate.typing),
-            Class::Cold => (cold, short),
+        let typing = match candidate.class {
+            Class::Reply | Class::Warm => candidate.typing,
+            Class::Cold => short,
         };
         let mut at = ready.saturating_add(rest);
         if gap >= at {

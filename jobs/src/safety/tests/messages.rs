@@ -138,3 +138,17 @@ fn safety_what_would_expire_waiting_is_refused_and_what_waits_for_people_is_not(
     };
     assert_eq!((at, why), (Millis::MAX, Some(Hold::Health)));
 }
+
+#[test]
+fn safety_what_has_expired_is_never_sent() {
+    let policy = policy(Preset::Default);
+    let state = State::default();
+    let number = number(&policy, &state, 100);
+    let mut reply = message(Class::Reply, NOON);
+    reply.expires_at = Some(NOON + MINUTE);
+    let decided = |now| decide(&number, std::slice::from_ref(&reply), now);
+    let at = NOON + MINUTE;
+    assert_eq!(decided(at), Decision::Send { index: 0, at });
+    let code = Refusal::WouldExpire;
+    assert_eq!(decided(at + 1), Decision::Refuse { index: 0, code });
+}

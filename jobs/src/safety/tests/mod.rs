@@ -8,6 +8,7 @@ mod night;
 mod properties;
 mod rules;
 mod table;
+mod tightening;
 mod world;
 
 use std::time::Duration;

@@ -215,3 +215,37 @@ fn safety_a_clock_that_was_years_ahead_does_not_stop_a_number_for_years() {
     state.follow(NOON);
     assert!(state.earliest_by_gap(&policy, Class::Cold, 1) > NOON + HOUR);
 }
+
+#[test]
+fn safety_a_limit_that_grows_tomorrow_lets_more_go_tomorrow() {
+    let policy = policy(Preset::Default);
+    let mut state = State::default();
+    for count in 0..20 {
+        let at = NOON - HOUR + count * SECOND;
+        state.record(sent(Class::Cold, at, 0.5), at);
+    }
+    // Tomorrow the number is ten days old and may begin 50 conversations a day.
+    let mut number = Number {
+        age: Duration::from_hours(9 * 24 + 22),
+        ..Number::new(&policy, &state)
+    };
+    let held = number.limit(Class::Cold, true, NOON, NOON);
+    assert_eq!(held, Some((NOON + 2 * HOUR, Hold::NewConversations)));
+    number.age = days(8);
+    let (at, _) = number.limit(Class::Cold, true, NOON, NOON).unwrap();
+    assert_eq!(at, NOON + DAY);
+}
+
+#[test]
+fn safety_a_warning_by_whatsapp_divides_the_limit_of_new_conversations() {
+    let policy = policy(Preset::Default);
+    let state = State::default();
+    for (by, most) in [(1, 250), (2, 125), (4, 62), (0, 250), (1000, 1)] {
+        let number = Number {
+            age: days(100),
+            new_divided_by: by,
+            ..Number::new(&policy, &state)
+        };
+        assert_eq!(number.new_cap(NOON, NOON), Some(most));
+    }
+}

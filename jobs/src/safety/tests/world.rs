@@ -36,8 +36,13 @@ pub(super) struct World {
     behind: Millis,
     linked_at: Millis,
     people: Vec<(Contact, Zones, TimeZone)>,
-    pub(super) queue: Vec<(usize, Candidate)>,
+    pub(super) queue: Vec<Candidate>,
+    /// Who each of them is for.
+    recipients: Vec<usize>,
+    /// The last messages.
     pub(super) written: VecDeque<Written>,
+    /// When each reply, each other message and each new conversation was written.
+    times: [Vec<Millis>; 3],
     level: Level,
     pub(super) decisions: u64,
     pub(super) sends: u64,
@@ -64,7 +69,9 @@ impl World {
             linked_at: NOON - i64::from(age_days) * DAY,
             people: (0..PEOPLE).map(person).collect(),
             queue: Vec::new(),
+            recipients: Vec::new(),
             written: VecDeque::new(),
+            times: Default::default(),
             level: Level::Ok,
             decisions: 0,
             sends: 0,
@@ -114,29 +121,25 @@ impl World {
         ];
         candidate.purpose = Some(purposes[self.chance.random_range(0..4)]);
         candidate.priority = self.chance.random_range(-1..=1);
-        self.queue.push((person, candidate));
+        self.queue.push(candidate);
+        self.recipients.push(person);
     }
 
     /// Decides once, and sends if that is the decision. Returns when to ask again.
     pub(super) fn step(&mut self) -> Option<Millis> {
         self.decisions += 1;
         let now = self.now();
-        let mut seen = Vec::with_capacity(self.queue.len());
-        for (person, candidate) in &mut self.queue {
-            candidate.contact.clone_from(&self.people[*person].0);
+        for (index, candidate) in self.queue.iter_mut().enumerate() {
+            let person = self.recipients[index];
+            candidate.contact.clone_from(&self.people[person].0);
             candidate.class = Class::of(candidate.contact.last_inbound_at, false, now);
-            candidate.follows = seen.contains(person);
-            seen.push(*person);
+            candidate.follows = self.recipients[..index].contains(&person);
         }
-        let candidates: Vec<_> = self
-            .queue
-            .iter()
-            .map(|(_, candidate)| candidate.clone())
-            .collect();
-        match decide(&self.number(), &candidates, now) {
+        match decide(&self.number(), &self.queue, now) {
             Decision::WaitUntil { at, .. } => return Some(at),
             Decision::Refuse { index, .. } => {
                 self.queue.remove(index);
+                self.recipients.remove(index);
                 self.refused += 1;
             }
             Decision::Send { index, at } => self.send(index, at),
@@ -147,7 +150,8 @@ impl World {
     fn send(&mut self, index: usize, at: Millis) {
         let now = self.now();
         assert!(at >= now, "{at} is before {now}");
-        let (person, candidate) = self.queue.remove(index);
+        let candidate = self.queue.remove(index);
+        let person = self.recipients.remove(index);
         let contact = &mut self.people[person].0;
         let is_new = candidate.class == Class::Cold && contact.is_new(now);
         let sent = Sent {
@@ -279,23 +283,16 @@ impl World {
         }
     }
 
-    /// Checks every limit over the window that ends with this message.
+    /// Checks every limit over the windows that end with this message.
     fn check_caps(&mut self, new: &Written, at: Millis) {
-        while self
-            .written
-            .front()
-            .is_some_and(|first| first.at <= new.at - DAY)
-        {
+        if self.written.len() > 200 {
             self.written.pop_front();
         }
-        let within = |time: Millis, of: &dyn Fn(&Written) -> bool| {
-            let recent = self
-                .written
-                .iter()
-                .rev()
-                .take_while(|written| written.at > new.at - time);
-            recent.filter(|written| of(written)).count()
-        };
+        let is_reply = new.class == Class::Reply;
+        self.times[usize::from(!is_reply)].push(new.at);
+        if new.is_new {
+            self.times[2].push(new.at);
+        }
         let days = u32::try_from(self.age(at).as_secs() / 86_400).unwrap();
         let (new_most, first, factor, most) = match self.policy.preset {
             Preset::Default => ([20, 50, 250], 150.0, 1.5, 2000.0),
@@ -305,16 +302,7 @@ impl World {
         let day = (first * f64::powf(factor, f64::from(days)))
             .min(most)
             .round();
-        let replied = |written: &Written| written.class != Class::Reply;
-        assert!(within(HOUR, &|written| written.class == Class::Reply) <= 600);
-        assert!(
-            float(within(DAY, &replied)) <= day,
-            "more than {day} messages a day"
-        );
-        assert!(
-            float(within(HOUR, &replied)) <= (day / 5.0).max(1.0),
-            "more than a fifth of {day}"
-        );
+        let hour = (day / 5.0).max(1.0);
         let mut most = match days {
             ..10 => new_most[0],
             10..30 => new_most[1],
@@ -323,11 +311,38 @@ impl World {
         if self.policy.preset == Preset::Strict && days < 3 {
             most = 5;
         }
-        let new = within(DAY, &|written| written.is_new);
-        assert!(new <= most, "{new} new conversations on day {days}");
+        let [replies, others, begun] = &self.times;
+        assert!(holds(replies, 600, HOUR), "more than 600 replies an hour");
+        assert!(
+            holds(others, whole(day), DAY),
+            "more than {day} messages a day"
+        );
+        assert!(
+            holds(others, whole(hour), HOUR),
+            "more than {hour} messages an hour"
+        );
+        assert!(
+            holds(begun, most, DAY),
+            "more than {most} new conversations on day {days}"
+        );
     }
 }
 
-fn float(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap())
+/// Returns whether the time that ends with the newest of these messages has no more than so many of them.
+fn holds(times: &[Millis], most: usize, within: Millis) -> bool {
+    let Some(index) = times.len().checked_sub(most + 1) else {
+        return true;
+    };
+    times
+        .last()
+        .is_some_and(|last| last - times[index] >= within)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "limits are small"
+)]
+fn whole(limit: f64) -> usize {
+    limit as usize
 }

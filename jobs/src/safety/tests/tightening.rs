@@ -1,0 +1,57 @@
+//! What a tenant may change.
+
+use super::*;
+use crate::safety::tighten::{BelowFloor, Tightening};
+
+fn asked(preset: Preset, json: &str) -> Result<Policy, BelowFloor> {
+    policy(preset).tightened(&serde_json::from_str::<Tightening>(json).unwrap())
+}
+
+#[test]
+fn safety_a_limit_that_is_looser_than_the_platforms_is_refused_with_its_pointer() {
+    for (field, looser, tighter) in [
+        ("reply_gap_ms", "1999", "2000"),
+        ("warm_gap_ms", "4999", "6000"),
+        ("cold_gap_ms", "29999", "60000"),
+        ("cold_gap_ms", "3600001", "3600000"),
+        ("new_conversations_a_day", "251", "10"),
+        ("messages_a_day", "2001", "2000"),
+        ("replies_an_hour", "601", "0"),
+        ("unanswered_by_one_contact", "5", "4"),
+        ("unanswered_apart_minutes", "9", "10"),
+        ("unanswered_in_30_days", "1001", "1000"),
+        ("near_duplicates", "51", "50"),
+        ("quiet_from_minute", "1261", "1260"),
+        ("quiet_from_minute", "779", "780"),
+        ("quiet_to_minute", "479", "480"),
+        ("quiet_to_minute", "661", "660"),
+    ] {
+        let refused = asked(Preset::Default, &format!("{{\"{field}\": {looser}}}"));
+        let pointer = refused.unwrap_err().pointer;
+        assert_eq!(pointer.strip_prefix('/'), Some(field), "{looser}");
+        let accepted = asked(Preset::Default, &format!("{{\"{field}\": {tighter}}}"));
+        assert!(accepted.is_ok(), "{field} {tighter}: {accepted:?}");
+    }
+    let warm = r#"{"quiet_holds_warm": false}"#;
+    assert!(asked(Preset::Default, warm).is_ok());
+    let refused = asked(Preset::Strict, warm).unwrap_err();
+    assert_eq!(refused.pointer, "/quiet_holds_warm");
+}
+
+#[test]
+fn safety_a_tightened_policy_has_another_hash_and_an_empty_one_the_same() {
+    let platform = policy(Preset::Default);
+    assert_eq!(
+        asked(Preset::Default, "{}").unwrap().hash(),
+        platform.hash()
+    );
+    let own = asked(Preset::Default, r#"{"cold_gap_ms": 60000}"#).unwrap();
+    assert_ne!(own.hash(), platform.hash());
+    // The whole curve is twice as slow.
+    let (ours, theirs) = (own.cold.at(0.5), platform.cold.at(0.5));
+    assert!(ours.abs_diff(theirs * 2) < Duration::from_millis(2));
+    assert!(serde_json::from_str::<Tightening>(r#"{"cold_gap": 1}"#).is_err());
+    // The sandbox has no limits; a tenant's own ones hold there too.
+    let own = asked(Preset::Sandbox, r#"{"messages_a_day": 7}"#).unwrap();
+    assert_eq!(own.messages.map(|growth| growth.day(3)), Some(7));
+}

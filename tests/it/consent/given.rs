@@ -97,7 +97,7 @@ async fn consent_of_a_contact_holds_for_every_number_until_it_ends(
     let newest = &story.consents(&contact).await?[0];
     assert_eq!(newest["id"], sent["consent_id"]);
     assert!(newest.get("ended_at").is_none(), "{newest}");
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }
 
 async fn consent_follows_the_contact_when_two_become_one(backing: Backing) -> Result<Finished> {
@@ -154,7 +154,7 @@ async fn consent_follows_the_contact_when_two_become_one(backing: Backing) -> Re
             (&json!("cold"), &late["id"])
         );
     }
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }
 
 async fn consent_given_again_is_stored_once(backing: Backing) -> Result<Finished> {
@@ -186,5 +186,5 @@ async fn consent_given_again_is_stored_once(backing: Backing) -> Result<Finished
         Ok((left == 0).then_some(()))
     })
     .await?;
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }

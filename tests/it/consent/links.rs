@@ -87,7 +87,7 @@ async fn consent_is_given_once_with_the_code_of_a_link(backing: Backing) -> Resu
     let told = receiver.wait_for("consent.given", 2).await?;
     let cold: Value = story.send_through(&other, BOB, order).await?.into(202)?;
     assert_eq!(cold["consent_id"], told[1].body["data"]["consent"]["id"]);
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }
 
 async fn consent_links_are_made_shown_and_deleted(backing: Backing) -> Result<Finished> {
@@ -154,7 +154,7 @@ async fn consent_links_are_made_shown_and_deleted(backing: Backing) -> Result<Fi
         .await?;
     let left = database.number("SELECT count(*) FROM opt_in_link").await?;
     assert_eq!(left, 0);
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }
 
 async fn consent_of_a_link_counts_neither_in_groups_nor_elsewhere_nor_late(
@@ -206,5 +206,5 @@ async fn consent_of_a_link_counts_neither_in_groups_nor_elsewhere_nor_late(
         .await?;
     receiver.wait_for("consent.given", 1).await?;
     assert_eq!(story.consents(&contact).await?.len(), 1);
-    story.world.finish().await
+    story.world.finish_with_work_undone().await
 }

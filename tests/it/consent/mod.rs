@@ -1,5 +1,5 @@
 //! Purposes and consents: what a message needs, and what it gets without it. With `--safety default`, unless a story says
-//! otherwise.
+//! otherwise. Under it what is no reply waits for minutes, and at night until the morning, so no story waits for that.
 
 mod given;
 mod links;

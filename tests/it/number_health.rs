@@ -113,7 +113,7 @@ async fn safety_a_time_lock_that_whatsapp_pushes_is_told_and_shown_with_its_end(
     assert_eq!(said["level"], "cold_stop");
     assert_eq!(said["reasons"], json!(["reachout_timelock"]));
     is_about(&said["until"], 11 * DAY)?;
-    // What was learned survives a kill, and is asked for again after it.
+    // What was learned survives a kill.
     world.gateway.kill_and_restart().await?;
     world.api.session_in(&session, "connected").await?;
     let shown = health(&world.api, &session).await?;
@@ -219,8 +219,11 @@ async fn safety_a_message_to_who_wrote_is_sent_once_more_after_a_refusal(
     assert_eq!(database.execute(due).await?, 1);
     let due = "UPDATE lane SET next_at = 1, rests = 0";
     database.execute(due).await?;
+    // It wakes the lane.
+    let last = world.api.send(&session, CONTACT, "See you").await?;
     let failed = world.api.message_at(&answer.id, "failed").await?;
     assert_eq!(failed.error_code(), "whatsapp_463");
+    world.api.message_at(&last.id, "read").await?;
     let frames = world.simulator.ledger("sent").await?;
     let of_answer = frames
         .iter()

@@ -18,7 +18,7 @@ use passerelle_engine::{
 
 use crate::{
     acquaintances, consents,
-    contacts::{self, Book},
+    contacts::{self, Book, Met},
     crash,
     error::Fault,
     events::{self, Beside},
@@ -229,11 +229,10 @@ async fn receive(
         contact: Some(writer.id),
         ..message(lease, inbound, MessageId::new(clock), now)
     };
-    let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
+    let Some(before) = keep(tx, key, &origin, &mut message, recovered).await? else {
         return Ok(false);
     };
-    said.keep(tx, of, timed, known.timer).await?;
-    let before = known;
+    said.keep(tx, of, timed, before.timer).await?;
     let known = match message.group {
         None => {
             let wrote_at = message.sent_at.unwrap_or(now).min(now);
@@ -260,15 +259,28 @@ async fn receive(
     if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
         events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
     }
+    answer(tx, key, services, writer, &message, (&origin, &before)).await
+}
+
+/// Does what the message asks for: consents, opting out and in, and what the rules of the organisation say. Returns whether an
+/// answer was queued.
+async fn answer(
+    tx: &mut Tx,
+    key: &Arc<DataKey>,
+    services: &Services,
+    writer: Met,
+    message: &Message,
+    (origin, before): (&Origin, &Before),
+) -> Result<bool, Fault> {
     let taken = match message.group {
         None => {
-            consents::given::take(tx, key, writer, &message, services).await?;
-            opt_out::take(tx, key, writer, &message, services).await?
+            consents::given::take(tx, key, writer, message, services).await?;
+            opt_out::take(tx, key, writer, message, services).await?
         }
         Some(_) => Taken::default(),
     };
     let received = Received {
-        message: &message,
+        message,
         group_mac: origin.group_mac.as_ref(),
         rules: before.rules.as_deref(),
         previous: before.last_inbound_at,

@@ -69,7 +69,7 @@ impl Hours {
         let Ok(now) = Timestamp::from_millisecond(now) else {
             return false;
         };
-        let there = now.to_zoned(self.zone.clone());
+        let there = now.to_zoned_datetime(self.zone.clone());
         let day = there.weekday().to_monday_zero_offset();
         let minute = i64::from(there.hour()) * 60 + i64::from(there.minute());
         let place = usize::try_from(i64::from(day) * 24 * 60 + minute).unwrap_or_default();

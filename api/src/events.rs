@@ -177,6 +177,24 @@ CallEvent of a session, CallEventBody {
     contact: ContactShown
 });
 event!(
+/// An event about a rule for automatic replies.
+RuleEvent of a session, RuleEventBody {
+    /// The rule.
+    rule: RuleShown,
+    /// The message that it fired at.
+    message_id: String,
+    /// Who wrote that message.
+    contact_id: String,
+    /// What came of it.
+    outcome: String,
+    /// The answer, with the outcome `answered`.
+    #[oai(skip_serializing_if_is_none)]
+    reply_message_id: Option<String>,
+    /// With the outcome `loop`: automatic replies to the chat rest until then.
+    #[oai(skip_serializing_if_is_none)]
+    rests_until: Option<Timestamp>
+});
+event!(
 /// An event about a webhook endpoint.
 EndpointEvent of the organisation, EndpointEventBody {
     /// The endpoint.
@@ -307,6 +325,17 @@ pub struct CallShown {
     pub ended_at: Option<Timestamp>,
 }
 
+/// A rule in an event.
+#[derive(Debug, Object)]
+pub struct RuleShown {
+    /// Its id.
+    pub id: String,
+    /// Always `auto_reply`.
+    pub object: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// An endpoint in an event.
 #[derive(Debug, Object)]
 pub struct EndpointShown {
@@ -336,6 +365,7 @@ impl Webhook for Events {
         GroupUpdateEvent::register(registry);
         GroupParticipantsEvent::register(registry);
         CallEvent::register(registry);
+        RuleEvent::register(registry);
         EndpointEvent::register(registry);
     }
 }
@@ -366,6 +396,7 @@ fn schema(kind: EventType) -> MetaSchemaRef {
         EventType::GroupUpdated => GroupUpdateEvent::schema_ref(),
         EventType::GroupParticipants => GroupParticipantsEvent::schema_ref(),
         EventType::CallReceived | EventType::CallEnded => CallEvent::schema_ref(),
+        EventType::RuleMatched => RuleEvent::schema_ref(),
         EventType::EndpointDisabled => EndpointEvent::schema_ref(),
         _ => MessageEvent::schema_ref(),
     }
@@ -441,6 +472,9 @@ pub(crate) fn summary(kind: EventType) -> &'static str {
         }
         EventType::CallEnded => {
             "A call ended; `outcome` says how. At most once, as `call.received`. It never comes if WhatsApp does not report the end within five minutes, or if the session's process ends before that."
+        }
+        EventType::RuleMatched => {
+            "A rule for automatic replies fired; `outcome` says what came of it: `answered` (the answer is queued), `loop` (another machine seems to answer: automatic replies to the chat rest for an hour), `queue_full`, `template_failed` or `file_unavailable`."
         }
         EventType::EndpointDisabled => {
             "A webhook endpoint was disabled and gets no more deliveries."

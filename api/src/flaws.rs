@@ -20,6 +20,14 @@ impl Flaws {
         }
     }
 
+    /// Adds the errors of a part of the body that is at this place.
+    pub(crate) fn add_below(&mut self, place: &str, part: Self) {
+        let moved = part.0.into_iter();
+        self.0.extend(
+            moved.map(|(code, pointer, wanted)| (code, format!("{place}{pointer}"), wanted)),
+        );
+    }
+
     /// Returns the value if there are no errors. Otherwise the first error decides the code of the problem.
     pub(crate) fn judge<T>(self, value: T) -> Result<T, Problem> {
         let Some((code, _, wanted)) = self.0.first() else {

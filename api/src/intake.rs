@@ -27,7 +27,10 @@ impl Intake {
         let posted = *method == Method::POST;
         match path.trim_end_matches('/') {
             "/v1/media" | "/v1/media/stream" if posted => Self::Streamed,
-            "/v1/messages" if posted => Self::Gathered(BODY_WITH_FILE_MAX),
+            "/v1/messages" | "/v1/auto-replies" if posted => Self::Gathered(BODY_WITH_FILE_MAX),
+            path if *method == Method::PUT && path.starts_with("/v1/auto-replies/") => {
+                Self::Gathered(BODY_WITH_FILE_MAX)
+            }
             path if posted && path.starts_with("/v1/sessions/") && path.contains("/messages/") => {
                 Self::Gathered(BODY_WITH_FILE_MAX)
             }
@@ -137,6 +140,9 @@ mod tests {
         assert_eq!(of("/v1/messages"), Intake::Gathered(BODY_WITH_FILE_MAX));
         let by_kind = "/v1/sessions/ses_x/messages/image";
         assert_eq!(of(by_kind), Intake::Gathered(BODY_WITH_FILE_MAX));
+        assert_eq!(of("/v1/auto-replies"), Intake::Gathered(BODY_WITH_FILE_MAX));
+        let replaced = Intake::of(&Method::PUT, "/v1/auto-replies/alr_x");
+        assert_eq!(replaced, Intake::Gathered(BODY_WITH_FILE_MAX));
         assert_eq!(of("/v1/sessions"), Intake::Gathered(BODY_MAX));
         let read = Intake::of(&Method::GET, "/v1/media");
         assert_eq!(read, Intake::Gathered(BODY_MAX));

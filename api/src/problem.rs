@@ -209,6 +209,22 @@ codes! {
     InvalidMetadata 422 "invalid_metadata" "The metadata is not valid";
     /// An endpoint has at most 20 further headers and 4,096 bytes of them. Those that the gateway sets and those of the connection are refused.
     InvalidHeaders 422 "invalid_headers" "The headers are not valid";
+    /// A value of the rule is missing or out of its range. The detail says what is expected.
+    InvalidRule 422 "invalid_rule" "The rule is not valid";
+    /// The regular expression does not compile, is longer than 512 bytes, or takes more than 256 KiB when it is compiled.
+    InvalidPattern 422 "invalid_pattern" "The regular expression is not valid";
+    /// The template does not compile, uses what there is not here, takes too many steps, or has or makes more than 4,096 bytes.
+    InvalidTemplate 422 "invalid_template" "The template is not valid";
+    /// There is no such time zone in the IANA database.
+    InvalidTimeZone 422 "invalid_time_zone" "There is no such time zone";
+    /// There is no such day in the calendar.
+    InvalidDate 422 "invalid_date" "There is no such day";
+    /// Two conditions of the rule can never hold together.
+    RuleContradicts 422 "rule_contradicts" "The rule contradicts itself";
+    /// The rule would answer its own answer. `once_per_seconds` prevents that.
+    RuleLoops 422 "rule_loops" "The rule would answer itself";
+    /// Automatic replies to a contact can rest until a time in the future, at most 365 days ahead.
+    InvalidRest 422 "invalid_rest" "Automatic replies cannot rest until then";
     /// There is no session with this id.
     SessionNotFound 422 "session_not_found" "There is no such session";
     /// The organisation exceeds its request rate, or an address presented too many keys that are not valid. `Retry-After` says when to continue.

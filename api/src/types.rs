@@ -6,8 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use passerelle_jobs::{
     clock::Millis,
     ids::{
-        ConsentId, ContactId, DeliveryId, EndpointId, KeyId, MediaId, MessageId, OptInLinkId,
-        OrgId, ReceiptId, SessionId,
+        AutoReplyId, ConsentId, ContactId, DeliveryId, EndpointId, KeyId, MediaId, MessageId,
+        OptInLinkId, OrgId, ReceiptId, SessionId,
     },
 };
 use poem_openapi::{
@@ -36,7 +36,7 @@ macro_rules! named {
     )*};
 }
 
-named!(ContactId "ctc", OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", MediaId "med", EndpointId "whe", DeliveryId "dlv", ReceiptId "rct",
+named!(AutoReplyId "alr", ContactId "ctc", OrgId "org", KeyId "key", SessionId "ses", MessageId "msg", MediaId "med", EndpointId "whe", DeliveryId "dlv", ReceiptId "rct",
     ConsentId "con", OptInLinkId "oil");
 
 /// An id in a path, a query or a body.

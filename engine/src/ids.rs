@@ -132,6 +132,9 @@ id!(
     /// What one member of a group did with a message.
     ReceiptId, MemberReceipt, "rct");
 id!(
+    /// A rule for automatic replies.
+    AutoReplyId, AutoReplyRule, "alr");
+id!(
     /// One HTTP request, for the logs and the `x-request-id` header.
     RequestId, Request, "req");
 

@@ -18,24 +18,26 @@ use passerelle_engine::{
 
 use crate::{
     acquaintances, consents,
-    contacts::{self, Book},
+    contacts::{self, Book, Met},
     crash,
     error::Fault,
     events::{self, Beside},
     media::incoming::Announcing,
     messages::{
-        self, mentions, opt_out,
+        self, mentions,
+        opt_out::{self, Taken},
         target::{self, Chat},
         timer,
     },
     model::{Direction, Message, Priority, Source, Status, client_data::ClientData},
     outage,
+    replies::{self, run::Received},
     services::Services,
     state::early_receipts::EarlyReceipts,
     store::{
         self,
         chat_timers::TimedChat,
-        messages::{KnownTimer, Origin},
+        messages::{Before, Origin},
     },
 };
 
@@ -162,6 +164,8 @@ async fn commit(
     }
     if answers {
         services.wake_lanes();
+        // An answer may have a link whose preview is wanted.
+        services.wake_fetches();
     }
     tracing::debug!(received, "inbound messages committed");
     Ok(())
@@ -225,10 +229,10 @@ async fn receive(
         contact: Some(writer.id),
         ..message(lease, inbound, MessageId::new(clock), now)
     };
-    let Some(known) = keep(tx, key, &origin, &mut message, recovered).await? else {
+    let Some(before) = keep(tx, key, &origin, &mut message, recovered).await? else {
         return Ok(false);
     };
-    said.keep(tx, of, timed, known).await?;
+    said.keep(tx, of, timed, before.timer).await?;
     let known = match message.group {
         None => {
             let wrote_at = message.sent_at.unwrap_or(now).min(now);
@@ -255,11 +259,35 @@ async fn receive(
     if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
         events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
     }
-    if message.group.is_some() {
-        return Ok(false);
-    }
-    consents::given::take(tx, key, writer, &message, services).await?;
-    opt_out::take(tx, key, writer, &message, services).await
+    answer(tx, key, services, writer, &message, (&origin, &before)).await
+}
+
+/// Does what the message asks for: consents, opting out and in, and what the rules of the organisation say. Returns whether an
+/// answer was queued.
+async fn answer(
+    tx: &mut Tx,
+    key: &Arc<DataKey>,
+    services: &Services,
+    writer: Met,
+    message: &Message,
+    (origin, before): (&Origin, &Before),
+) -> Result<bool, Fault> {
+    let taken = match message.group {
+        None => {
+            consents::given::take(tx, key, writer, message, services).await?;
+            opt_out::take(tx, key, writer, message, services).await?
+        }
+        Some(_) => Taken::default(),
+    };
+    let received = Received {
+        message,
+        group_mac: origin.group_mac.as_ref(),
+        rules: before.rules.as_deref(),
+        previous: before.last_inbound_at,
+        is_a_wish: taken.is_a_wish,
+    };
+    let is_answered = replies::run::answer(tx, key, services, received).await?;
+    Ok(taken.is_confirmed || is_answered)
 }
 
 fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Message {
@@ -295,7 +323,7 @@ fn message(lease: &Lease, inbound: Inbound, id: MessageId, now: Millis) -> Messa
     }
 }
 
-/// Stores the message; returns `None` if it was stored before, and otherwise the timer of its chat. A message
+/// Stores the message; returns `None` if it was stored before, and otherwise what was known before it. A message
 /// that could not be decrypted at first, and now can be, replaces its earlier row. It keeps the earlier times, because a repeat carries
 /// the time of the repetition, but the message was sent when its first frame was.
 async fn keep(
@@ -304,7 +332,7 @@ async fn keep(
     origin: &Origin,
     message: &mut Message,
     recovered: bool,
-) -> Result<Option<KnownTimer>, Fault> {
+) -> Result<Option<Before>, Fault> {
     let sent_at = message.sent_at.unwrap_or(message.created_at);
     let new = messages::sealed::row(key, message)?;
     let known = if recovered {
@@ -314,7 +342,7 @@ async fn keep(
     };
     if let Some((waits, first)) = known {
         let filled = waits && fill(tx, key, message, first).await?;
-        return Ok(filled.then_some(None));
+        return filled_in(tx, message, origin, filled).await;
     }
     if let Some(known) = store::messages::insert_inbound(tx, &new, origin, sent_at).await? {
         return Ok(Some(known));
@@ -325,7 +353,32 @@ async fn keep(
     let Some(first) = store::messages::undecryptable(tx, &new, origin).await? else {
         return Ok(None);
     };
-    Ok(fill(tx, key, message, first).await?.then_some(None))
+    let filled = fill(tx, key, message, first).await?;
+    filled_in(tx, message, origin, filled).await
+}
+
+/// Returns what was known before a message that has its content by now.
+async fn filled_in(
+    tx: &mut Tx,
+    message: &Message,
+    origin: &Origin,
+    filled: bool,
+) -> Result<Option<Before>, Fault> {
+    if !filled {
+        return Ok(None);
+    }
+    let rules = store::auto_replies::stamp(tx.conn(), message.org).await?;
+    let last_inbound_at = if rules.is_some() {
+        let (org, contact) = (message.org, origin.contact);
+        store::auto_replies::heard_before(tx, org, contact, message.id).await?
+    } else {
+        None
+    };
+    Ok(Some(Before {
+        timer: None,
+        rules,
+        last_inbound_at,
+    }))
 }
 
 /// Puts the message in place of its earlier row. Returns false if another repeat of it was faster.

@@ -12,6 +12,7 @@
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
 //! | `inbound`, `calls`, `contacts`, `acquaintances`, [`events`], [`webhook`] | inbound messages and calls, their contacts, whom a number knows, and their events |
+//! | [`replies`] | automatic replies: rules, and what they do with an inbound message |
 //! | [`people`], [`opt_outs`], [`consents`], `plain` | contacts, opt-outs and consents from a tenant's view; text as it is compared |
 //! | `private` | the modes of files |
 //! | `outage` | waiting for a database that does not answer |
@@ -59,6 +60,7 @@ mod private;
 mod queries;
 pub mod queue;
 pub mod redis_server;
+pub mod replies;
 pub mod roles;
 pub mod safety;
 pub mod services;

@@ -16,6 +16,10 @@ pub use crate::{
     messages::target::{DELETE_WINDOW, EDIT_WINDOW},
     model::{
         PAGE_MAX,
+        auto_reply::{
+            COMPILED_MAX, HOLIDAYS_MAX, OPENINGS_MAX, PATTERN_MAX, REGEX_RULES_MAX, REGEX_TEXT_MAX,
+            REPLIES_MAX, RULES_MAX, TEMPLATE_MAX, TEXT_CHARS_MAX, TEXTS_MAX,
+        },
         client_data::{CLIENT_REF_MAX, METADATA_BYTES_MAX, METADATA_MAX, METADATA_NAME_MAX},
         consent::{PROOF_MAX, SOURCE_MAX},
         headers::{HEADER_BYTES_MAX, HEADERS_MAX},

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 pub use passerelle_engine::whatsapp::Avatar;
 use passerelle_engine::{
+    clock::Millis,
     content::{Phone, Recipient},
     ids::{ContactId, OrgId, SessionId},
     vault::DataKey,
@@ -132,6 +133,28 @@ pub async fn change(
     write.await
 }
 
+/// Lets automatic replies to a contact rest until then, or go on, and returns the contact; `None` if it does not exist.
+pub async fn rest_automation(
+    services: &Services,
+    org: OrgId,
+    id: ContactId,
+    until: Option<Millis>,
+) -> Result<Option<Contact>, Fault> {
+    let key = services.vault().org_key(org).await?;
+    let write = services.store().write_in_time(org, move |tx| {
+        Box::pin(async move {
+            let Some(row) = store::contacts::people::hold(tx, org, id).await? else {
+                return Ok(None);
+            };
+            store::contacts::people::rest_automation(tx, org, row.id, until).await?;
+            let mut contact = open(&key, org, &row)?;
+            contact.automation_rests_until = until;
+            Ok::<_, Fault>(Some(contact))
+        })
+    });
+    write.await
+}
+
 /// Returns where the profile picture of a contact is, asked through this session. `Ok(None)` if there is none, or the
 /// session's number may not see it. It is paced as number checks are.
 pub async fn avatar(
@@ -170,6 +193,7 @@ fn open(key: &DataKey, org: OrgId, row: &PersonRow) -> Result<Contact, Fault> {
         metadata: called::open_metadata(key, place, row.metadata_sealed.as_deref())?,
         opted_out_at: row.opted_out_at,
         last_inbound_at: row.last_inbound_at,
+        automation_rests_until: row.automation_rests_until,
         created_at: row.created_at,
     })
 }

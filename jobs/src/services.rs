@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Fault, if_readable},
+    replies::cache::RuleCache,
     safety::policy::Policy,
     settings::Settings,
     shares::Shares,
@@ -88,6 +89,8 @@ struct Shared {
     decoding: Decoding,
     /// Notified when a session should start or stop.
     sessions: Arc<Notify>,
+    /// The rules for automatic replies that this process remembers.
+    rules: RuleCache,
     /// Sessions that somebody watches here and that may run in another process.
     followed: Followed,
     /// Changes when the live state of a session may have changed.
@@ -150,6 +153,8 @@ accessors! {
     decoding: Decoding,
     /// Returns the signal that a session should start or stop.
     sessions: Arc<Notify>,
+    /// Returns the rules for automatic replies that this process remembers.
+    rules: RuleCache,
     /// Returns the sessions that somebody watches here and that may run in another process.
     followed: Followed,
     /// Returns the signal that the live state of a session may have changed.
@@ -194,6 +199,7 @@ impl Services {
             decoding,
             lists,
             sessions: Arc::default(),
+            rules: RuleCache::default(),
             followed: Followed::default(),
             live_changes: watch::Sender::default(),
             wake_publisher: WakePublisher::default(),

@@ -7,7 +7,7 @@ use passerelle_engine::ids::{OrgId, SessionId};
 use crate::{
     endpoints::ENDPOINTS_MAX,
     error::Fault,
-    model::millis,
+    model::{auto_reply::RULES_MAX, millis},
     queries::{ListRead, bounded},
     safety::pairing,
     services::Services,
@@ -35,6 +35,8 @@ pub struct Usage {
     pub sessions: Used,
     /// Its webhook endpoints.
     pub endpoints: Used,
+    /// Its rules for automatic replies.
+    pub auto_replies: Used,
     /// The bytes of its files.
     pub media_bytes: Used,
     /// The pairing codes of the last hour.
@@ -63,6 +65,7 @@ pub async fn read(services: &Services, org: OrgId) -> Result<Option<Usage>, Faul
     Ok(counts.map(|counts| Usage {
         sessions: of(counts.sessions, settings.session_limit.unsigned_abs()),
         endpoints: of(counts.endpoints, ENDPOINTS_MAX.unsigned_abs()),
+        auto_replies: of(counts.auto_replies, RULES_MAX.unsigned_abs()),
         media_bytes: of(counts.media_bytes, settings.media.quota),
         pairing_codes: of(counts.pairing_codes, pairing::OF_ORGANISATION as u64),
         lanes: lanes

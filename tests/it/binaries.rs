@@ -446,7 +446,8 @@ async fn the_demo_ends_well_although_its_usual_ports_are_taken() -> Result<()> {
         "{gaps:?}"
     );
     assert_eq!(count("  message.received from +"), 5, "{text}");
-    for word in ["curl", "/docs", "API key: "] {
+    let answer = "Her phone shows: We are open from 9 to 18 o'clock, Ada.";
+    for word in ["curl", "/docs", "API key: ", answer] {
         assert!(
             text.contains(word),
             "the demo does not show {word}:\n{text}"

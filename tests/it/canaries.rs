@@ -176,6 +176,11 @@ async fn a_call_that_is_answered(world: &World, session: &str) -> Result<()> {
     let confirmed = json!({ "confirmation": ANSWERED });
     let set = world.api.request(Method::PUT, "/v1/opt-out-settings");
     Api::reply(set.json(&confirmed)).await?.into::<Value>(200)?;
+    // A rule that nothing matches.
+    let rule = json!({ "name": ANSWERED, "match": { "exact": [format!("{ANSWERED} {ANSWERED}")] },
+        "answer": { "type": "text", "text": { "body": ANSWERED } } });
+    let made = world.api.post("/v1/auto-replies", &rule).await?;
+    made.into::<Value>(201)?;
     world.simulator.ring(CONTACT, NUMBER, json!({})).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Black-box tests: one file per behaviour, test names are sentences, and each test runs in every shape
 //! (`shapes`).
 
+mod auto_replies;
 mod bad_fields;
 mod bad_input;
 mod binaries;

@@ -37,6 +37,10 @@ const TEXTS: [&str; 5] = [
     "It will wait for you until Saturday.",
     "Thank you for shopping with us!",
 ];
+const QUESTION: &str = "When are you open?";
+/// A template.
+const ANSWER: &str =
+    "We are open from 9 to 18 o'clock, {{ contact.name | default('dear customer') }}.";
 /// The longest a step may wait. Most take milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Time between two polls.
@@ -48,7 +52,7 @@ const STILL: Duration = Duration::from_secs(3);
 pub async fn run(flags: Demo) -> anyhow::Result<()> {
     line(
         "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.\n\n\
-         1/6 Starting the WhatsApp server and the gateway.",
+         1/7 Starting the WhatsApp server and the gateway.",
     )?;
     let pair = Pair::start(gateway(flags.listen), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let told = tell(&pair).await;
@@ -116,7 +120,7 @@ async fn tell(pair: &Pair) -> anyhow::Result<()> {
     let operator = Client::new(&api, admin)?;
     let phones = Client::new(&pair.simulator.control_url(), "")?;
 
-    line("\n2/6 Creating an organisation, its API key and a webhook endpoint.")?;
+    line("\n2/7 Creating an organisation, its API key and a webhook endpoint.")?;
     let key = tenant(&operator).await?;
     let tenant = Client::new(&api, &key)?;
     let mut receiver = Receiver::start(&tenant)
@@ -140,6 +144,9 @@ async fn tell(pair: &Pair) -> anyhow::Result<()> {
     gaps(&phones).await.context("measuring the gaps")?;
     hear(&mut receiver).await.context("receiving the answers")?;
     receiver.stop().await;
+    answer(&tenant, &phones)
+        .await
+        .context("answering automatically")?;
     invite(&api, &key, &session)
 }
 
@@ -159,7 +166,7 @@ async fn tenant(operator: &Client) -> anyhow::Result<String> {
 }
 
 async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
-    line("\n3/6 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
+    line("\n3/7 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
     let made = tenant
         .post("/v1/sessions", &json!({ "name": "demo number" }))
         .await?;
@@ -195,7 +202,7 @@ async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
 
 async fn send(tenant: &Client, session: &str) -> anyhow::Result<Vec<String>> {
     line(&format!(
-        "\n4/6 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
+        "\n4/7 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
     ))?;
     let mut sent = Vec::new();
     for text in TEXTS {
@@ -246,7 +253,7 @@ async fn follow(tenant: &Client, sent: &[String]) -> anyhow::Result<()> {
 
 /// Prints the gaps between the texts as the WhatsApp server measured them.
 async fn gaps(phones: &Client) -> anyhow::Result<()> {
-    line("\n5/6 Asking the WhatsApp server when each text arrived.")?;
+    line("\n5/7 Asking the WhatsApp server when each text arrived.")?;
     let ledger = phones.get("/ledger?kind=sent&limit=100").await?;
     let entries = ledger["entries"]
         .as_array()
@@ -275,7 +282,7 @@ async fn gaps(phones: &Client) -> anyhow::Result<()> {
 
 /// Prints Ada's answers. Her phone sends every text back, and each answer arrives as a signed webhook.
 async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
-    line("\n6/6 Reading Ada's answers: webhooks whose signature was verified.")?;
+    line("\n6/7 Reading Ada's answers: webhooks whose signature was verified.")?;
     let mut missing: BTreeSet<&str> = TEXTS.into_iter().collect();
     while !missing.is_empty() {
         let event = wait("a webhook", receiver.next()).await?;
@@ -291,6 +298,31 @@ async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a rule, lets Ada ask, and waits until her phone shows the rule's answer.
+async fn answer(tenant: &Client, phones: &Client) -> anyhow::Result<()> {
+    line("\n7/7 Making a rule that answers by itself who asks when the shop is open.")?;
+    // Ada's phone sends the answer back, and the same word is in it.
+    let rule = json!({ "name": "Opening hours", "match": { "keywords": ["open"] },
+        "conditions": { "once_per_seconds": 60 },
+        "answer": { "type": "text", "text": { "body": ANSWER } } });
+    let rule = tenant.post("/v1/auto-replies", &rule).await?;
+    let asked = json!({ "to": SHOP, "text": QUESTION });
+    phones.post(&format!("/phones/{ADA}/say"), &asked).await?;
+    line(&format!("  Ada asks: {QUESTION}"))?;
+    let answer = until("the automatic reply", || async {
+        let ledger = phones.get("/ledger?kind=shown&limit=1000").await?;
+        let entries = ledger["entries"].as_array().into_iter().flatten();
+        let texts = entries.filter_map(|entry| entry["text"].as_str());
+        let mut answers = texts.filter(|text| text.starts_with("We are open"));
+        Ok(answers.next().map(str::to_owned))
+    })
+    .await?;
+    line(&format!(
+        "  Her phone shows: {answer}\n  Rule {} has answered once.",
+        client::text(&rule, "id")?
+    ))
 }
 
 fn invite(api: &str, key: &str, session: &str) -> anyhow::Result<()> {

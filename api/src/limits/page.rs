@@ -505,6 +505,59 @@ fn files() -> Vec<Row> {
     ]
 }
 
+fn auto_replies() -> Vec<Row> {
+    let days = |hours: i64| format!("{hours} days");
+    vec![
+        row("rules of an organisation", number(of_jobs::RULES_MAX)).code(Code::LimitReached),
+        row(
+            "rules of them with a regular expression",
+            number(of_jobs::REGEX_RULES_MAX),
+        )
+        .code(Code::LimitReached),
+        row(
+            "regular expression",
+            format!(
+                "{} bytes, {} when it is compiled; it sees the first {} bytes of a text",
+                of_jobs::PATTERN_MAX,
+                bytes(of_jobs::COMPILED_MAX),
+                number(of_jobs::REGEX_TEXT_MAX)
+            ),
+        )
+        .code(Code::InvalidPattern),
+        row(
+            "keywords, texts or beginnings of a rule",
+            format!(
+                "{} of {} characters",
+                of_jobs::TEXTS_MAX,
+                of_jobs::TEXT_CHARS_MAX
+            ),
+        )
+        .code(Code::InvalidRule),
+        row(
+            "office hours",
+            format!(
+                "{} opening times and {} holidays",
+                of_jobs::OPENINGS_MAX,
+                of_jobs::HOLIDAYS_MAX
+            ),
+        )
+        .code(Code::InvalidRule),
+        row(
+            "template, and the text that it makes",
+            bytes(of_jobs::TEMPLATE_MAX),
+        )
+        .code(Code::InvalidTemplate)
+        .then("with real values: nothing is sent, and `rule.matched` says `template_failed`"),
+        row("replies to one message", number(of_jobs::REPLIES_MAX))
+            .then("no further rule is tried"),
+        row(
+            "how long replies to a contact may rest",
+            days(routes::auto_replies::REST_DAYS_MAX),
+        )
+        .code(Code::InvalidRest),
+    ]
+}
+
 fn webhooks() -> Vec<Row> {
     let days = of_jobs::WAITS.iter().sum::<Duration>().as_secs() / 86_400;
     vec![
@@ -546,10 +599,11 @@ fn webhooks() -> Vec<Row> {
 
 type Table = (&'static str, fn() -> Vec<Row>);
 
-const TABLES: [Table; 5] = [
+const TABLES: [Table; 6] = [
     ("Requests", requests),
     ("Numbers", numbers),
     ("Messages", messages),
+    ("Automatic replies", auto_replies),
     ("Files", files),
     ("Webhooks", webhooks),
 ];

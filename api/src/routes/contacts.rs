@@ -59,6 +59,9 @@ pub struct Contact {
     /// When it last wrote to one of your numbers, outside of groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_inbound_at: Option<Timestamp>,
+    /// Automatic replies to the contact rest until then (`PUT /v1/contacts/{id}/automation`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub automation_rests_until: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -77,6 +80,7 @@ impl From<model::contact::Contact> for Contact {
             opted_out: contact.opted_out_at.is_some(),
             opted_out_at: contact.opted_out_at.map(Timestamp),
             last_inbound_at: contact.last_inbound_at.map(Timestamp),
+            automation_rests_until: contact.automation_rests_until.map(Timestamp),
             created_at: Timestamp(contact.created_at),
         }
     }

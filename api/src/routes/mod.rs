@@ -10,6 +10,7 @@ use crate::{
 };
 
 pub mod api_keys;
+pub mod auto_replies;
 pub mod calls;
 pub mod chats;
 mod client_data;
@@ -44,6 +45,8 @@ pub enum Group {
     Contacts,
     /// Outbound and inbound messages. Each number sends one message at a time, with a random gap between two.
     Messages,
+    /// Rules that answer messages by themselves: on words, on the first message, or outside of office hours.
+    AutoReplies,
     /// Images, videos, audio files and documents, outbound and inbound.
     Media,
     /// The URLs to which events are posted, signed as in Standard Webhooks 1.0.
@@ -99,6 +102,14 @@ pub(super) fn phone(text: &str) -> Result<Phone, Problem> {
     spelling::phone::phone(text).map_err(|no| {
         let code = Code::InvalidPhone;
         Problem::expected(code, no.wanted()).parameter("phone", code.as_str(), no.wanted())
+    })
+}
+
+/// Parses a phone number at this place in the body.
+fn phone_at(text: &str, pointer: &str) -> Result<Phone, Problem> {
+    spelling::phone::phone(text).map_err(|no| {
+        let code = Code::InvalidPhone;
+        Problem::expected(code, no.wanted()).at(pointer, code.as_str(), no.wanted())
     })
 }
 

@@ -23,8 +23,8 @@ use crate::{
 #[oai(skip_serializing_if_is_none)]
 pub struct Limit {
     /// What is limited: `requests` (at once; `RateLimit-Policy` says in how many seconds they are back),
-    /// `qr_streams` (open in the process that answers), `sessions`, `webhook_endpoints`, `media_bytes`,
-    /// `pairing_codes` (of the last hour) or `waiting_messages` (of a session). Later versions add more.
+    /// `qr_streams` (open in the process that answers), `sessions`, `webhook_endpoints`, `auto_replies`,
+    /// `media_bytes`, `pairing_codes` (of the last hour) or `waiting_messages` (of a session). Later versions add more.
     pub name: String,
     /// The session, if each has this limit for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +80,7 @@ async fn of(services: &Services, quotas: &Quotas, org: OrgId) -> Result<Success<
             Code::LimitReached,
             None,
         ),
+        limit("auto_replies", usage.auto_replies, Code::LimitReached, None),
         limit(
             "media_bytes",
             usage.media_bytes,

@@ -118,6 +118,53 @@ fn of_opt_outs(id: &str) -> &'static [Code] {
     }
 }
 
+const AUTO_REPLY: [Code; 36] = [
+    Code::InvalidName,
+    Code::InvalidRule,
+    Code::InvalidPattern,
+    Code::InvalidTemplate,
+    Code::InvalidTimeZone,
+    Code::InvalidDate,
+    Code::RuleContradicts,
+    Code::RuleLoops,
+    Code::SessionNotFound,
+    Code::LimitReached,
+    Code::InvalidId,
+    Code::TextEmpty,
+    Code::TextTooLong,
+    Code::MediaSource,
+    Code::InvalidBase64,
+    Code::InvalidMimeType,
+    Code::MediaNotFound,
+    Code::MediaKindMismatch,
+    Code::MediaUnavailable,
+    Code::UrlNotAllowed,
+    Code::MediaEmpty,
+    Code::MediaTooLarge,
+    Code::MediaTypeNotSupported,
+    Code::MediaMixed,
+    Code::TranscodingUnavailable,
+    Code::TranscodingLimit,
+    Code::MediaDamaged,
+    Code::MediaTooLong,
+    Code::MediaDimensions,
+    Code::StorageFull,
+    Code::MediaQuotaReached,
+    Code::DecodingUnavailable,
+    Code::ShuttingDown,
+    Code::InvalidLocation,
+    Code::InvalidContact,
+    Code::InvalidPoll,
+];
+
+fn of_auto_replies(id: &str) -> &'static [Code] {
+    match id {
+        "create_auto_reply" | "replace_auto_reply" => &AUTO_REPLY,
+        "test_auto_reply" => &[Code::InvalidRule, Code::InvalidMetadata, Code::InvalidPhone],
+        _ => &[],
+    }
+}
+
 const UPLOAD: [Code; 14] = [
     Code::InvalidMimeType,
     Code::MediaEmpty,
@@ -164,6 +211,8 @@ fn own(id: &str) -> &'static [Code] {
             Code::SessionNotReady,
             Code::LimitReached,
         ],
+        rule if rule.contains("auto_repl") => of_auto_replies(rule),
+        "set_contact_automation" => &[Code::InvalidRest],
         "list_messages" => &[Code::InvalidClientRef, Code::InvalidPhone],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],

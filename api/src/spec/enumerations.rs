@@ -9,8 +9,12 @@ use std::collections::BTreeSet;
 
 use passerelle_jobs::{
     model::{
-        Class, Desired, EndReason, MediaStatus, Source, State, endpoint::Disabled,
-        event::EventType, group::GroupAction, pattern,
+        Class, Desired, EndReason, MediaStatus, Source, State,
+        auto_reply::{Outcome, Why},
+        endpoint::Disabled,
+        event::EventType,
+        group::GroupAction,
+        pattern,
     },
     safety::{health::Reason, level::Level},
 };
@@ -226,6 +230,7 @@ fn of_webhooks() -> Vec<Enumeration> {
                 ("GroupUpdateEvent", "type"),
                 ("GroupParticipantsEvent", "type"),
                 ("CallEvent", "type"),
+                ("RuleEvent", "type"),
                 ("EndpointEvent", "type"),
             ],
         ),
@@ -244,6 +249,18 @@ fn of_webhooks() -> Vec<Enumeration> {
             "What happened to members of a group.",
             words!(GroupAction),
             &[("GroupParticipantsEventBody", "action")],
+        ),
+        of(
+            "RuleOutcome",
+            "What came of a rule that fired.",
+            words!(Outcome),
+            &[("RuleEventBody", "outcome")],
+        ),
+        of(
+            "AutoReplyReason",
+            "Whether a rule fires, or the first thing that keeps it from that.",
+            words!(Why),
+            &[("TriedAutoReply", "why")],
         ),
         of("GroupRole", "", vec![], &[("GroupParticipant", "role")]),
         of(

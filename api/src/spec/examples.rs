@@ -15,6 +15,7 @@ const DELIVERY: &str = "dlv_01kaq6h3zve9qbw4r2t8n5c7xd";
 const EVENT: &str = "evt_01kaq6h3zve9qbw4r2t8n5c7xd";
 const CONSENT: &str = "con_01kaq6h3zve9qbw4r2t8n5c7xd";
 const LINK: &str = "oil_01kaq6h3zve9qbw4r2t8n5c7xd";
+const AUTO_REPLY: &str = "alr_01kaq6h3zve9qbw4r2t8n5c7xd";
 const REQUEST: &str = "req_01kaq6h3zve9qbw4r2t8n5c7xd";
 const AT: &str = "2026-11-22T08:00:00.000Z";
 const LATER: &str = "2026-11-22T08:00:04.200Z";
@@ -30,6 +31,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
         .or_else(|| session(name))
         .or_else(|| super::kinds::of(name))
         .or_else(|| message(name))
+        .or_else(|| auto_reply(name))
         .or_else(|| webhook(name))
         .or_else(|| event(name))
         .map(present)
@@ -204,6 +206,49 @@ fn message(name: &str) -> Option<Value> {
     })
 }
 
+fn auto_reply(name: &str) -> Option<Value> {
+    let answer = "Hello {{ contact.name | default('there') }}, we are here again from 9:00.";
+    let answer = json!({ "type": "text", "text": { "body": answer } });
+    Some(match name {
+        "OpeningTime" => {
+            json!({ "days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "until": "18:00" })
+        }
+        "OfficeHours" => json!({ "when": "outside", "timezone": "Europe/Berlin",
+            "open": [of_schema("OpeningTime")?], "holidays": ["2026-12-25"] }),
+        "AutoReplyMatch" => json!({ "office_hours": of_schema("OfficeHours")? }),
+        "AutoReplyConditions" => {
+            json!({ "once_per_seconds": 43200, "private_only": true, "person_minutes": 60,
+            "max_age_seconds": 300 })
+        }
+        "NewAutoReplyAnswer" | "AutoReplyAnswer" => answer,
+        "NewAutoReply" => json!({ "name": "Away", "match": of_schema("AutoReplyMatch")?,
+            "conditions": { "once_per_seconds": 43200 }, "answer": answer }),
+        "AutoReply" => {
+            json!({ "id": AUTO_REPLY, "object": "auto_reply", "name": "Away", "enabled": true,
+            "position": 100, "then": "stop", "match": of_schema("AutoReplyMatch")?,
+            "conditions": of_schema("AutoReplyConditions")?, "answer": answer, "hits": 7, "last_hit_at": AT,
+            "created_at": AT, "updated_at": AT })
+        }
+        "AutoReplyList" => list(&of_schema("AutoReply")?),
+        "TestedMessage" => json!({ "text": "When do you open?" }),
+        "TestedContact" => json!({ "name": "Ada", "last_inbound_at": AT }),
+        "NewAutoReplyTest" => json!({ "message": of_schema("TestedMessage")?,
+            "contact": of_schema("TestedContact")?, "at": "2026-11-22T22:00:00.000Z" }),
+        "TriedAutoReply" => {
+            let said = json!({ "type": "text", "text": { "body": "Hello Ada, we are here again from 9:00." } });
+            json!({ "id": AUTO_REPLY, "name": "Away", "fires": true, "why": "fires", "answer": said })
+        }
+        "AutoReplyTest" => {
+            json!({ "object": "auto_reply_test", "fires": true, "rules": [of_schema("TriedAutoReply")?] })
+        }
+        "NewContactAutomation" => json!({ "rests_until": TOMORROW }),
+        "ContactAutomation" => {
+            json!({ "object": "contact_automation", "contact_id": CONTACT_ID, "rests_until": TOMORROW })
+        }
+        _ => return None,
+    })
+}
+
 fn webhook(name: &str) -> Option<Value> {
     Some(match name {
         "NewWebhookEndpoint" => {
@@ -312,6 +357,9 @@ fn event(name: &str) -> Option<Value> {
         "CallEvent" => (EventType::CallReceived, ""),
         "CallEventBody" => (EventType::CallReceived, "/data"),
         "CallShown" => (EventType::CallEnded, "/data/call"),
+        "RuleEvent" => (EventType::RuleMatched, ""),
+        "RuleEventBody" => (EventType::RuleMatched, "/data"),
+        "RuleShown" => (EventType::RuleMatched, "/data/rule"),
         "EndpointEvent" => (EventType::EndpointDisabled, ""),
         "EndpointEventBody" => (EventType::EndpointDisabled, "/data"),
         "EndpointShown" => (EventType::EndpointDisabled, "/data/endpoint"),
@@ -393,6 +441,9 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_consent" => "NewConsent",
         "create_opt_in_link" => "NewOptInLink",
         "set_opt_out_settings" => "OptOutSettings",
+        "create_auto_reply" | "replace_auto_reply" => "NewAutoReply",
+        "test_auto_reply" => "NewAutoReplyTest",
+        "set_contact_automation" => "NewContactAutomation",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

@@ -5,8 +5,8 @@ use passerelle_engine::{
     clock::Millis,
     content::{Group, Media, MediaKind, Peer, SenderNames},
     ids::{
-        ConsentId, ContactId, EndpointId, EventId, MediaId, MessageId, OptInLinkId, OrgId,
-        SessionId,
+        AutoReplyId, ConsentId, ContactId, EndpointId, EventId, MediaId, MessageId, OptInLinkId,
+        OrgId, SessionId,
     },
     whatsapp::{CallEnd, CallMedia, CallRoute, GroupSetting, Offer},
 };
@@ -20,6 +20,7 @@ use super::{
     health::of_news,
     of_endpoint, of_file, of_merge, of_message, of_renamed, of_session,
     opt_outs::of_change,
+    rules::{Matched, of_match},
     shown_person,
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     media::View,
     model::{
         MediaStatus, Message, OptOutSource,
+        auto_reply::Outcome,
         client_data::ClientData,
         consent::{Agreement, Consent},
         contact::Called,
@@ -59,6 +61,8 @@ struct Ids {
     consent: ConsentId,
     link: OptInLinkId,
     endpoint: EndpointId,
+    auto_reply: AutoReplyId,
+    reply: MessageId,
 }
 
 impl Ids {
@@ -74,6 +78,8 @@ impl Ids {
             "consent": "con_01kaq6h3zve9qbw4r2t8n5c7xd",
             "link": "oil_01kaq6h3zve9qbw4r2t8n5c7xd",
             "endpoint": "whe_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "auto_reply": "alr_01kaq6h3zve9qbw4r2t8n5c7xd",
+            "reply": "msg_01kaq6h4a8f2kd5n9q3t7w1yrb",
         }))?)
     }
 }
@@ -139,6 +145,15 @@ pub(crate) fn of(kind: EventType) -> Result<NewEvent, Fault> {
         }
         EventType::GroupUpdated | EventType::GroupParticipants => group(&ids, kind),
         EventType::CallReceived | EventType::CallEnded => call(&ids, kind),
+        EventType::RuleMatched => Ok(of_match(&Matched {
+            place: (ids.org, ids.session),
+            rule: (ids.auto_reply, "Opening hours"),
+            message: ids.message,
+            contact: ids.contact,
+            outcome: Outcome::Answered,
+            reply: Some(ids.reply),
+            rests_until: None,
+        })),
         EventType::EndpointDisabled => Ok(of_endpoint(ids.org, ids.endpoint, Disabled::Gone)),
     }
 }

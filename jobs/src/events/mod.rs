@@ -9,6 +9,7 @@ pub mod examples;
 pub(crate) mod groups;
 pub(crate) mod health;
 pub(crate) mod opt_outs;
+pub(crate) mod rules;
 
 use passerelle_engine::{
     clock::Clock,

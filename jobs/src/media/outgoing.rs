@@ -13,6 +13,7 @@ use passerelle_engine::{
 
 use super::{name, view};
 use crate::{
+    error::Fault,
     media::{
         error::{BadFile, IngestError},
         ingest::{self, Upload},
@@ -139,6 +140,20 @@ fn pending(services: &Services, org: OrgId, kind: MediaKind) -> MediaFile {
         created_at: now,
         delete_at: services.settings().media.delete_at(now),
     }
+}
+
+/// Looks a file up that is sent again, and adds the facts that are known by now.
+pub(crate) async fn again(
+    tx: &mut Tx,
+    key: &DataKey,
+    org: OrgId,
+    (kind, media): (MediaKind, &mut Media),
+) -> Result<Result<(), SourceError>, Fault> {
+    let stored = store::media::read(tx.conn(), org, media.media_id).await?;
+    let found = stored
+        .map(|stored| super::sealed::open(key, &stored))
+        .transpose()?;
+    Ok(usable(found, kind).map(|file| describe(media, &file)))
 }
 
 fn usable(found: Option<MediaFile>, kind: MediaKind) -> Result<MediaFile, SourceError> {

@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     content::{Content, Context, Group, Peer},
-    ids::OrgId,
+    ids::{MessageId, OrgId},
     vault::{DataKey, Place},
 };
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,16 @@ pub(crate) fn group_mac(key: &DataKey, group: &Group) -> [u8; 32] {
 /// Returns the MAC by which a sender's messages are found. `sender` is their name in the chat.
 pub(crate) fn sender_mac(key: &DataKey, sender: &str) -> [u8; 32] {
     key.mac("message.sender", sender.as_bytes())
+}
+
+/// Decrypts the content of a message.
+pub(crate) fn open_content(
+    key: &DataKey,
+    (org, id): (OrgId, MessageId),
+    sealed: &[u8],
+) -> Result<Content, Fault> {
+    let record = id.to_string();
+    Ok(key.open_json(&Place::of(org, CONTENT, &record), sealed)?)
 }
 
 /// Decrypts a stored message.

@@ -118,6 +118,16 @@ pub fn shown(message: &Message) -> Shown {
     Shown(fields.into_iter().filter_map(known).collect())
 }
 
+/// Returns the JSON of a content that is no message yet: its type, and the field of the same name.
+pub fn shown_answer(content: &Content) -> Value {
+    let kind = content.kind();
+    let mut shown = json!({ "type": kind });
+    if let Some(carried) = shown_content(content) {
+        shown[kind] = carried;
+    }
+    shown
+}
+
 /// Returns the value of the field that is named after the content's type. Contact cards are a list. `None` for a
 /// message without content.
 fn shown_content(content: &Content) -> Option<Value> {

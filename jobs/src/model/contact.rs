@@ -39,6 +39,8 @@ pub struct Contact {
     pub opted_out_at: Option<Millis>,
     /// When the contact last wrote in a one-to-one chat.
     pub last_inbound_at: Option<Millis>,
+    /// Automatic replies to it rest until then.
+    pub automation_rests_until: Option<Millis>,
     /// When it was created.
     pub created_at: Millis,
 }

@@ -94,6 +94,8 @@ event_types! {
     CallReceived = "call.received";
     /// A call ended, and how.
     CallEnded = "call.ended";
+    /// A rule for automatic replies fired.
+    RuleMatched = "rule.matched";
     /// An endpoint of the organisation was disabled.
     EndpointDisabled = "endpoint.disabled";
 }

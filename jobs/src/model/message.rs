@@ -201,6 +201,47 @@ pub struct Message {
 }
 
 impl Message {
+    /// Returns a message that is to be queued for this person, with its WhatsApp id and the present time. The rest has its
+    /// default.
+    pub(crate) fn queued(
+        id: MessageId,
+        (org, session): (OrgId, SessionId),
+        peer: Peer,
+        content: Content,
+        (wa_id, now): (String, Millis),
+    ) -> Self {
+        Self {
+            id,
+            org,
+            session,
+            direction: Direction::Outbound,
+            source: Source::Gateway,
+            status: Status::Queued,
+            peer,
+            group: None,
+            contact: None,
+            content,
+            context: Context::default(),
+            client: ClientData::default(),
+            wa_id,
+            error: None,
+            expires_in: None,
+            created_at: now,
+            class: None,
+            purpose: None,
+            consent: None,
+            send_at: None,
+            priority: Priority::Normal,
+            expires_at: None,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            played_at: None,
+            edited_at: None,
+            deleted_at: None,
+        }
+    }
+
     /// Returns whether the message is not to be sent any more.
     pub(crate) fn is_expired(&self, now: Millis) -> bool {
         self.expires_at.is_some_and(|at| at < now)

@@ -21,6 +21,7 @@ macro_rules! words {
 }
 
 mod auto_reject;
+pub mod auto_reply;
 mod class;
 pub mod client_data;
 pub mod consent;

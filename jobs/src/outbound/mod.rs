@@ -57,7 +57,7 @@ use crate::{
         outgoing::{self, File, MediaSource, SourceError},
     },
     messages,
-    model::{Class, Direction, Message, Source, Status, consent::Trial},
+    model::{Class, Message, Status, consent::Trial},
     preview,
     safety::quiet::Zones,
     services::Services,
@@ -136,35 +136,21 @@ impl Draft {
         });
         let asked = Asked::of(services, org, &new, &to, (now, about.until)).await?;
         let expires_at = asked.expires_at();
+        let (id, wa_id) = (
+            MessageId::new(services.clock()),
+            new_wa_id(&mut services.chance()),
+        );
+        let peer = to.peer.clone();
         let message = Message {
-            id: MessageId::new(services.clock()),
-            org,
-            session: new.session,
-            direction: Direction::Outbound,
-            source: Source::Gateway,
-            status: Status::Queued,
-            peer: to.peer.clone(),
             group: to.group.clone(),
             contact: to.contact,
-            content: new.content,
             context: about.context,
             client: new.client,
-            wa_id: new_wa_id(&mut services.chance()),
-            error: None,
-            expires_in: None,
-            created_at: now,
-            class: None,
             purpose: new.purpose,
-            consent: None,
             send_at: new.send_at,
             priority: new.priority,
             expires_at: Some(expires_at),
-            sent_at: None,
-            delivered_at: None,
-            read_at: None,
-            played_at: None,
-            edited_at: None,
-            deleted_at: None,
+            ..Message::queued(id, (org, new.session), peer, new.content, (wa_id, now))
         };
         Ok(Self {
             way: way(services, &message),
@@ -324,7 +310,7 @@ impl Draft {
 }
 
 /// Returns how the message is sent, as far as it follows from the message alone.
-fn way(services: &Services, message: &Message) -> Way {
+pub(crate) fn way(services: &Services, message: &Message) -> Way {
     let (policy, quantile) = (services.policy(), services.chance().random());
     let phone = message
         .peer

@@ -285,6 +285,7 @@ async fn unite(
         "UPDATE consent SET contact_id = $2 WHERE org_id = $1 AND contact_id = $3";
     const TIMES: &str = "UPDATE contact SET last_inbound_at = (SELECT max(c.last_inbound_at) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)), refused_at = (SELECT max(c.refused_at) FROM contact c \
+         WHERE c.org_id = $1 AND c.id IN ($2, $3)), automation_rests_until = (SELECT max(c.automation_rests_until) FROM contact c \
          WHERE c.org_id = $1 AND c.id IN ($2, $3)) WHERE org_id = $1 AND id = $2";
     lock(tx, org, one, other).await?;
     opt_outs::refuse_alike(tx, org, one, other).await?;

@@ -175,21 +175,33 @@ pub(crate) struct Origin {
 /// The seconds after which a chat's messages are known to disappear; 0 if they stay. `None` if that was not read.
 pub(crate) type KnownTimer = Option<i64>;
 
-/// Stores an inbound message once per (session, chat, sender, WhatsApp id). Returns the timer of its chat if it was
+/// What was known when an inbound message was stored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Before {
+    pub(crate) timer: KnownTimer,
+    /// What changes with the organisation's rules for automatic replies; `None` if it has none.
+    pub(crate) rules: Option<String>,
+    /// When the contact wrote before, outside of groups.
+    pub(crate) last_inbound_at: Option<Millis>,
+}
+
+/// Stores an inbound message once per (session, chat, sender, WhatsApp id). Returns what was known before it if it was
 /// new.
 pub(crate) async fn insert_inbound(
     tx: &mut Tx,
     new: &New,
     origin: &Origin,
     sent_at: Millis,
-) -> Result<Option<KnownTimer>, sqlx::Error> {
+) -> Result<Option<Before>, sqlx::Error> {
     let row = sqlx::query(
         "INSERT INTO message (id, org_id, session_id, direction, status, kind, wa_id, chat_mac, sender_mac, contact_id, \
          peer_sealed, content_sealed, resends, created_at, sent_at, context_sealed, to_mac, edit_of, expires_in) \
          VALUES ($1, $2, $3, 'inbound', 'received', $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (session_id, chat_mac, sender_mac, wa_id) WHERE direction = 'inbound' DO NOTHING \
          RETURNING coalesce((SELECT t.seconds FROM chat_timer t WHERE t.session_id = $3 AND \
-         (t.group_mac = $14 OR ($14 IS NULL AND t.contact_id = $8)) LIMIT 1), 0) AS timer",
+         (t.group_mac = $14 OR ($14 IS NULL AND t.contact_id = $8)) LIMIT 1), 0) AS timer, \
+         (SELECT o.auto_replies FROM organisation o WHERE o.id = $2) AS rules, \
+         (SELECT c.last_inbound_at FROM contact c WHERE c.id = $8) AS last_inbound_at",
     )
     .bind(new.id.to_string())
     .bind(new.org.to_string())
@@ -209,7 +221,14 @@ pub(crate) async fn insert_inbound(
     .bind(new.expires_in)
     .fetch_optional(tx.conn())
     .await?;
-    row.map(|row| row.try_get("timer").map(Some)).transpose()
+    row.map(|row| {
+        Ok(Before {
+            timer: Some(row.try_get("timer")?),
+            rules: row.try_get("rules")?,
+            last_inbound_at: row.try_get("last_inbound_at")?,
+        })
+    })
+    .transpose()
 }
 
 /// The id of a message that could not be decrypted at first, when it was received, and when it was sent.

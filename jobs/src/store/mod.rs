@@ -2,6 +2,7 @@
 //! [`system`] that serve every tenant at once.
 
 pub(crate) mod acquaintances;
+pub(crate) mod auto_replies;
 pub(crate) mod chat_timers;
 pub(crate) mod commands;
 pub(crate) mod consents;

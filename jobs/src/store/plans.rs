@@ -5,7 +5,7 @@ use passerelle_engine::store::{Dialect, Store};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    consents,
+    auto_replies, consents,
     contacts::{known, opt_outs, people},
     opt_in_links,
     system::{self, preview_claims},
@@ -96,6 +96,38 @@ async fn opt_outs_are_listed_and_ended_along_those_alone() {
         ),
     ] {
         walks(statement, index).await;
+    }
+}
+
+/// They sort the few rows of one chat.
+#[tokio::test]
+async fn replies_look_back_along_what_automation_and_people_did_in_one_chat() {
+    for (statement, index) in [
+        (
+            auto_replies::DONE_WITH,
+            "SEARCH message USING INDEX message_automation (org_id=? AND contact_id=? AND id>?)",
+        ),
+        (
+            auto_replies::DONE_IN,
+            "SEARCH message USING INDEX message_automation_group (org_id=? AND to_mac=? AND id>?)",
+        ),
+        (
+            auto_replies::TURNS_WITH,
+            "SEARCH message USING INDEX message_of_contact (org_id=? AND contact_id=? AND id>?)",
+        ),
+        (
+            auto_replies::TURNS_IN,
+            "SEARCH message USING INDEX message_of_group (org_id=? AND to_mac=? AND id>?)",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+        let store = Store::open(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        let steps = plan(&store, statement).await;
+        let is_along = steps.iter().any(|step| step.starts_with(index));
+        assert!(is_along, "{statement}: {steps:#?}");
+        store.close().await;
     }
 }
 

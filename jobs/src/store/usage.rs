@@ -12,6 +12,7 @@ use super::row;
 pub(crate) struct Counts {
     pub(crate) sessions: u64,
     pub(crate) endpoints: u64,
+    pub(crate) auto_replies: u64,
     pub(crate) media_bytes: u64,
     pub(crate) pairing_codes: u64,
 }
@@ -30,6 +31,7 @@ pub(crate) async fn counts(
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM session WHERE org_id = $1 AND deleted_at IS NULL) AS sessions, \
          (SELECT count(*) FROM endpoint WHERE org_id = $1) AS endpoints, \
+         (SELECT count(*) FROM auto_reply WHERE org_id = $1) AS auto_replies, \
          (SELECT CAST(coalesce(sum(size), 0) AS bigint) FROM media WHERE org_id = $1) AS media_bytes, \
          (SELECT count(*) FROM pairing_code WHERE org_id = $1 AND asked_at > $2) AS pairing_codes \
          FROM organisation WHERE id = $1",
@@ -42,6 +44,7 @@ pub(crate) async fn counts(
         Ok(Counts {
             sessions: number(&row, "sessions")?,
             endpoints: number(&row, "endpoints")?,
+            auto_replies: number(&row, "auto_replies")?,
             media_bytes: number(&row, "media_bytes")?,
             pairing_codes: number(&row, "pairing_codes")?,
         })

@@ -28,6 +28,8 @@ const OWNERS: &[(&str, Owner)] = &[
     ("api_key", Organisation),
     // Erased with its delivery, and that with its event.
     ("attempt", Organisation),
+    // One without a session stays until it is deleted.
+    ("auto_reply", Session),
     ("chat_timer", Session),
     ("command", Session),
     // Erased with its contact.

@@ -22,6 +22,7 @@ const CONTACT: &str = "+4915199000001";
 /// What is in the path of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
+    AutoReply,
     Contact,
     Group,
     Key,
@@ -70,6 +71,13 @@ const OPERATIONS: &[(&str, Of, &str)] = &[
     ("delete_opt_out", Of::Contact, "not_found"),
     ("read_opt_out_settings", Of::None, ""),
     ("set_opt_out_settings", Of::None, ""),
+    ("create_auto_reply", Of::None, ""),
+    ("list_auto_replies", Of::None, ""),
+    ("read_auto_reply", Of::AutoReply, "not_found"),
+    ("replace_auto_reply", Of::AutoReply, "not_found"),
+    ("delete_auto_reply", Of::AutoReply, "not_found"),
+    ("test_auto_reply", Of::AutoReply, "not_found"),
+    ("set_contact_automation", Of::Contact, "not_found"),
     ("normalise_phone_number", Of::None, ""),
     ("send_message", Of::None, ""),
     ("read_message", Of::Message, "not_found"),
@@ -207,7 +215,11 @@ impl Owned {
         let keys: Value = api.get("/v1/api-keys").await?.into(200)?;
         let id =
             |value: &Value| Ok::<_, anyhow::Error>(value.as_str().context("an id")?.to_owned());
+        let rule = json!({ "name": "ours", "match": { "exact": ["menu"] },
+            "answer": { "type": "text", "text": { "body": "1, 2 or 3" } } });
+        let rule: Value = api.post("/v1/auto-replies", &rule).await?.into(201)?;
         Ok(Self(BTreeMap::from([
+            (Of::AutoReply, id(&rule["id"])?),
             (Of::Contact, id(&contact)?),
             (Of::Group, id(&group)?),
             (Of::Key, id(&keys["data"][0]["id"])?),
@@ -285,6 +297,7 @@ async fn untouched(world: &World, ours: &Owned) -> Result<()> {
     assert_eq!(world.api.session(session).await?.state, "connected");
     for (path, of) in [
         ("/v1/messages/", Of::Message),
+        ("/v1/auto-replies/", Of::AutoReply),
         ("/v1/contacts/", Of::Contact),
         ("/v1/media/", Of::Media),
         ("/v1/webhook-endpoints/", Of::Endpoint),

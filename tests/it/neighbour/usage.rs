@@ -44,6 +44,7 @@ async fn neighbour_sees_what_it_uses_of_its_limits(backing: Backing) -> Result<F
         json!({ "name": "sessions", "used": 2, "allowed": 2, "code": "session_limit",
                 "flag": "--sessions-per-organisation" }),
         json!({ "name": "webhook_endpoints", "used": 1, "allowed": 20, "code": "limit_reached" }),
+        json!({ "name": "auto_replies", "used": 0, "allowed": 100, "code": "limit_reached" }),
         json!({ "name": "media_bytes", "used": file["size"], "allowed": 3 << 20,
                 "code": "media_quota_reached", "flag": "--media-quota" }),
         json!({ "name": "pairing_codes", "used": 0, "allowed": 20, "code": "pairing_code_limit" }),

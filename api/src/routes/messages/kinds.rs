@@ -24,16 +24,16 @@ pub(crate) const OPTION_MAX: usize = 100;
 pub(crate) const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 
 /// A kind of content in a request.
-pub(super) trait Shape {
+pub(crate) trait Shape {
     /// Returns the content, and adds every error in it to `flaws`.
     fn content(self, flaws: &mut Flaws) -> Parsed;
 }
 
 /// The content of a request.
-pub(super) struct Parsed {
-    pub(super) content: Content,
+pub(crate) struct Parsed {
+    pub(crate) content: Content,
     /// Where its file is.
-    pub(super) source: Option<MediaSource>,
+    pub(crate) source: Option<MediaSource>,
 }
 
 impl From<Content> for Parsed {

@@ -24,7 +24,7 @@ pub(super) fn of_kind(error: AcceptError, kind: &str, asked: &(SessionId, To)) -
         AcceptError::PurposeRequired => needs_purpose(asked),
         AcceptError::ConsentRequired(purpose) => needs_consent(asked, purpose),
         AcceptError::Target(error) => of_target(error, &format!("/{kind}/message_id")),
-        AcceptError::Source(error) => of_source(&error, kind),
+        AcceptError::Source(error) => of_source_at(&error, &format!("/{kind}")),
         other => other.into(),
     }
 }
@@ -93,7 +93,8 @@ pub(in crate::routes) fn opted_out() -> Problem {
     Problem::new(code).at("/to", code.as_str(), why)
 }
 
-fn of_source(error: &SourceError, kind: &str) -> Problem {
+/// Returns the problem for the file of a content that is at this place in the body.
+pub(in crate::routes) fn of_source_at(error: &SourceError, place: &str) -> Problem {
     let (code, field) = match error {
         SourceError::NotFound => (Code::MediaNotFound, "media_id"),
         SourceError::NotAvailable => (Code::MediaUnavailable, "media_id"),
@@ -102,10 +103,10 @@ fn of_source(error: &SourceError, kind: &str) -> Problem {
         SourceError::Bad(bad) => {
             let problem = of_file(bad);
             let (code, detail) = (problem.code().as_str(), bad.to_string());
-            return problem.at(&format!("/{kind}/base64"), code, detail);
+            return problem.at(&format!("{place}/base64"), code, detail);
         }
     };
-    Problem::new(code).at(&format!("/{kind}/{field}"), code.as_str(), code.title())
+    Problem::new(code).at(&format!("{place}/{field}"), code.as_str(), code.title())
 }
 
 fn of_target(error: TargetError, pointer: &str) -> Problem {
@@ -147,7 +148,7 @@ impl From<AcceptError> for Problem {
             AcceptError::Refused(Refusal::NearDuplicates) => Self::new(Code::NearDuplicates),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),
             AcceptError::Target(error) => of_target(error, "/"),
-            AcceptError::Source(error) => of_source(&error, ""),
+            AcceptError::Source(error) => of_source_at(&error, ""),
             AcceptError::Ingest(error) => error.into(),
             AcceptError::KeyReused => Self::new(Code::IdempotencyKeyReused),
             AcceptError::KeyInUse => Self::new(Code::IdempotencyInProgress),

@@ -2,21 +2,14 @@
 //! message that opted out, and goes through the lane as every other message.
 
 use passerelle_engine::{
-    content::{Content, Context},
-    ids::MessageId,
-    store::Tx,
-    vault::DataKey,
-    whatsapp::new_wa_id,
+    content::Content, ids::MessageId, store::Tx, vault::DataKey, whatsapp::new_wa_id,
 };
 
 use crate::{
     contacts,
     error::Fault,
     messages::sealed,
-    model::{
-        Class, Direction, Message, Permission, Priority, Source, Status, client_data::ClientData,
-        millis,
-    },
+    model::{Class, Message, Permission, Priority, millis},
     services::Services,
     store::{
         self,
@@ -47,35 +40,16 @@ pub(super) async fn queue(
         return Ok(false);
     };
     let expires_at = now.saturating_add(millis(services.settings().message_ttl));
+    let (id, wa_id) = (
+        MessageId::new(services.clock()),
+        new_wa_id(&mut services.chance()),
+    );
+    let content = Content::text(text);
     let message = Message {
-        id: MessageId::new(services.clock()),
-        org,
-        session,
-        direction: Direction::Outbound,
-        source: Source::Gateway,
-        status: Status::Queued,
-        peer,
-        group: None,
         contact: Some(contact),
-        content: Content::text(text),
-        context: Context::default(),
-        client: ClientData::default(),
-        wa_id: new_wa_id(&mut services.chance()),
-        error: None,
-        expires_in: None,
-        created_at: now,
         class: Some(Class::Reply),
-        purpose: None,
-        consent: None,
-        send_at: None,
-        priority: Priority::Normal,
         expires_at: Some(expires_at),
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        played_at: None,
-        edited_at: None,
-        deleted_at: None,
+        ..Message::queued(id, (org, session), peer, content, (wa_id, now))
     };
     let outward = Outward {
         to_mac,

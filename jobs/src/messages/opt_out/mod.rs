@@ -41,22 +41,31 @@ fn said(content: &Content) -> Option<(Word, OptOutSource)> {
     Some((words::find(text)?, by))
 }
 
+/// What came of a message that may express a wish.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// It opts out, or changes that the contact had opted out. It gets no automatic reply.
+    pub(crate) is_a_wish: bool,
+    /// A confirmation was queued: wake the lanes after the commit.
+    pub(crate) is_confirmed: bool,
+}
+
 /// Applies the wish that a contact's message expresses, as part of this transaction. Emits an event only if
-/// something changed. Returns whether a confirmation was queued: then wake the lanes after the commit.
+/// something changed.
 pub(crate) async fn take(
     tx: &mut Tx,
     key: &DataKey,
     writer: Met,
     message: &Message,
     services: &Services,
-) -> Result<bool, Fault> {
+) -> Result<Taken, Fault> {
     let Some((word, by)) = said(&message.content) else {
-        return Ok(false);
+        return Ok(Taken::default());
     };
     let (org, clock) = (message.org, services.clock());
     let settings = settings::read(tx.conn(), key, org).await?;
     if word.is_ambiguous && !settings.ambiguous_words {
-        return Ok(false);
+        return Ok(Taken::default());
     }
     let mut changed = [false; 2];
     let contacts = [Some(writer.id), writer.twin];
@@ -68,7 +77,11 @@ pub(crate) async fn take(
         };
     }
     if changed == [false; 2] {
-        return Ok(false);
+        // A contact who opted out before and says so again is not answered, either.
+        return Ok(Taken {
+            is_a_wish: word.wish == Wish::Out,
+            is_confirmed: false,
+        });
     }
     let kind = match word.wish {
         Wish::Out => EventType::ContactOptedOut,
@@ -83,12 +96,16 @@ pub(crate) async fn take(
     {
         health.opting_out();
     }
-    match settings.confirmation {
+    let is_confirmed = match settings.confirmation {
         Some(text) if word.wish == Wish::Out && changed[0] => {
-            confirm::queue(tx, key, services, message, text).await
+            confirm::queue(tx, key, services, message, text).await?
         }
-        _ => Ok(false),
-    }
+        _ => false,
+    };
+    Ok(Taken {
+        is_a_wish: true,
+        is_confirmed,
+    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub const UNDELIVERED_PERCENT: u32 = 40;
 pub const SAMPLE_LEAST: u32 = 10;
 
 /// How often WhatsApp is asked within an hour whether the number may open new chats.
-pub const TIMELOCK_ASKED: usize = 4;
+pub(super) const TIMELOCK_ASKED: usize = 4;
 
 /// The least time that is added to the end of a lock.
 const MARGIN: Millis = HOUR;

@@ -41,6 +41,8 @@ pub(crate) struct PersonRow {
     pub(crate) metadata_sealed: Option<Vec<u8>>,
     pub(crate) opted_out_at: Option<Millis>,
     pub(crate) last_inbound_at: Option<Millis>,
+    /// No automatic reply to the contact before then.
+    pub(crate) automation_rests_until: Option<Millis>,
     pub(crate) created_at: Millis,
 }
 
@@ -54,6 +56,7 @@ impl FromRow<'_, AnyRow> for PersonRow {
             metadata_sealed: row.try_get("metadata_sealed")?,
             opted_out_at: row.try_get("opted_out_at")?,
             last_inbound_at: row.try_get("last_inbound_at")?,
+            automation_rests_until: row.try_get("automation_rests_until")?,
             created_at: row.try_get("created_at")?,
         })
     }
@@ -62,7 +65,7 @@ impl FromRow<'_, AnyRow> for PersonRow {
 macro_rules! person {
     () => {
         "c.id, c.phone_sealed, c.lid_sealed, c.name_sealed, c.push_name_sealed, c.verified_name_sealed, \
-         c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.created_at"
+         c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.automation_rests_until, c.created_at"
     };
 }
 
@@ -248,6 +251,21 @@ pub(crate) async fn describe(
         .await?;
     }
     Ok(())
+}
+
+/// Lets automatic replies to a contact rest until then, or go on.
+pub(crate) async fn rest_automation(
+    tx: &mut Tx,
+    org: OrgId,
+    id: ContactId,
+    until: Option<Millis>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE contact SET automation_rests_until = $3 WHERE org_id = $1 AND id = $2")
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(until)
+        .run(tx)
+        .await
 }
 
 /// Stores the metadata of a contact.

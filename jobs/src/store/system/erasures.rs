@@ -301,6 +301,7 @@ async fn files(
 
 /// Deletes answers that are kept for repeated requests and repeated questions about numbers.
 async fn answers(tx: &mut SystemTx, of: Erasing) -> Result<u64, sqlx::Error> {
+    execute(tx, of, "DELETE FROM auto_reply WHERE session_id = $1").await?;
     let requests = execute(
         tx,
         of,

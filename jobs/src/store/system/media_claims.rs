@@ -157,7 +157,8 @@ pub(crate) async fn overdue(
     now: Millis,
 ) -> Result<Vec<(OrgId, MediaId)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, id FROM media WHERE delete_at <= $1 ORDER BY delete_at LIMIT 200",
+        "SELECT org_id, id FROM media WHERE delete_at <= $1 \
+         AND NOT EXISTS (SELECT 1 FROM auto_reply r WHERE r.media_id = media.id) ORDER BY delete_at LIMIT 200",
     )
     .bind(now)
     .fetch_all(&mut **conn)
@@ -166,13 +167,14 @@ pub(crate) async fn overdue(
     Ok(row::each("media", &rows, ids))
 }
 
-/// Returns the stored files that would be deleted next, and that no waiting message needs.
+/// Returns the stored files that would be deleted next, and that no waiting message and no rule needs.
 pub(crate) async fn oldest(
     conn: &mut SystemRead,
     now: Millis,
 ) -> Result<Vec<(OrgId, MediaId)>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT org_id, id FROM media WHERE object IS NOT NULL AND needed_until <= $1 ORDER BY delete_at LIMIT 50",
+        "SELECT org_id, id FROM media WHERE object IS NOT NULL AND needed_until <= $1 \
+         AND NOT EXISTS (SELECT 1 FROM auto_reply r WHERE r.media_id = media.id) ORDER BY delete_at LIMIT 50",
     )
     .bind(now)
     .fetch_all(&mut **conn)

@@ -9,6 +9,7 @@ use wacore::types::{
     },
     presence::ReceiptType,
 };
+use whatsapp_rust::OwnedNodeRef;
 
 use super::{
     call::CallStanza,
@@ -59,6 +60,10 @@ impl EventHandler for Listener {
             if let Some(call) = CallStanza::of(node) {
                 self.outbox.push(ConnectionEvent::Call(Box::new(call)));
             }
+            if is_rate_limit(node) {
+                self.slot.refused();
+                self.outbox.push(ConnectionEvent::RateLimited);
+            }
             return;
         }
         if is_too_much(&event) {
@@ -99,10 +104,17 @@ impl EventHandler for Listener {
             EventKind::GroupUpdate,
             // The time-lock and the quota of new chats are pushed in it.
             EventKind::MexNotification,
-            // Calls are read from it.
+            // Calls and the stream's error 429 are read from it. The library makes no event of the latter.
             EventKind::RawNode,
         ])
     }
+}
+
+/// Returns whether WhatsApp closes the stream because of too many requests.
+fn is_rate_limit(node: &OwnedNodeRef) -> bool {
+    let node = node.get();
+    let code = (node.tag == "stream:error").then(|| node.attrs().optional_string("code"));
+    code.flatten().as_deref() == Some("429")
 }
 
 /// Returns whether WhatsApp says that it has too many connections.
@@ -141,7 +153,6 @@ fn meaning(event: &Event, clock: &Clock) -> Option<Meaning> {
         Event::ServerAck(ack) => acknowledgement(ack)?,
         Event::Receipt(receipt) => receipt_of_another(receipt)?,
         Event::MexNotification(push) => timelock::pushed(push)?,
-        Event::StreamError(error) if error.code == "429" => ConnectionEvent::RateLimited,
         end => return Some(Meaning::End(ending(end, clock)?)),
     };
     Some(Meaning::Event(told))
@@ -237,7 +248,7 @@ mod tests {
         },
         message::MessageSource,
     };
-    use whatsapp_rust::Jid;
+    use whatsapp_rust::{Jid, NodeBuilder, wacore_binary};
 
     use super::*;
 
@@ -386,6 +397,19 @@ mod tests {
     }
 
     #[test]
+    fn safety_a_stream_that_ends_because_of_too_many_requests_is_recognised() {
+        let is_limit = |tag: &'static str, code: &str| {
+            let node = NodeBuilder::new(tag).attr("code", code.to_owned()).build();
+            // The first byte says how the rest is packed.
+            let bytes = wacore_binary::marshal(&node).unwrap();
+            is_rate_limit(&OwnedNodeRef::new(bytes[1..].to_vec()).unwrap())
+        };
+        assert!(is_limit("stream:error", "429"));
+        assert!(!is_limit("stream:error", "503"));
+        assert!(!is_limit("failure", "429"));
+    }
+
+    #[test]
     fn too_many_connections_are_told_from_other_ends() {
         use ConnectFailureReason as Reason;
         let stream = |code: &str| {
@@ -394,13 +418,6 @@ mod tests {
         };
         assert!(stream("429") && stream("503"));
         assert!(!stream("515") && !stream("500"));
-        let told = |code: &str| {
-            means(&Event::StreamError(
-                StreamError::builder().code(code.into()).build(),
-            ))
-        };
-        let limited = Some(Meaning::Event(ConnectionEvent::RateLimited));
-        assert_eq!((told("429"), told("503")), (limited, None));
         let login = |reason| {
             let failure = ConnectFailure::builder().reason(reason).build();
             is_too_much(&Event::ConnectFailure(failure))

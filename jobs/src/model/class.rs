@@ -6,7 +6,7 @@ use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::millis;
+use super::time::millis;
 
 words!(Class);
 

@@ -8,8 +8,7 @@ use passerelle_engine::{
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::Purpose;
-use super::{class::Class, client_data::ClientData, priority::Priority};
+use super::{class::Class, client_data::ClientData, priority::Priority, purpose::Purpose};
 
 words!(Direction, Source, Status);
 

@@ -2,8 +2,7 @@
 
 use passerelle_engine::{clock::Millis, ids::ConsentId};
 
-use super::Purpose;
-use super::{Class, Message};
+use super::{class::Class, message::Message, purpose::Purpose};
 
 /// Why a message may be sent.
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,8 +8,7 @@ use passerelle_engine::{
 };
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::Purpose;
-use super::{AutoReject, client_data::ClientData, live::State};
+use super::{AutoReject, client_data::ClientData, live::State, purpose::Purpose};
 
 words!(Desired, EndReason, Presence, Uncertain);
 

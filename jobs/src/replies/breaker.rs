@@ -42,7 +42,12 @@ pub(super) fn is_loop(turns: &[Turn]) -> bool {
 fn quick_answers(turns: &[Turn]) -> usize {
     let mut count = 0;
     for (place, turn) in turns.iter().enumerate() {
-        let Turn::Theirs(at, _) = turn else { continue };
+        let at = match turn {
+            Turn::Theirs(at, _) => at,
+            Turn::Automatic(_) => continue,
+            // A person writes.
+            Turn::Ours => break,
+        };
         match turns.get(place + 1) {
             Some(Turn::Automatic(Some(sent))) if QUICK.contains(&at.saturating_sub(*sent)) => {
                 count += 1;

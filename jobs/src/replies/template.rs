@@ -19,6 +19,8 @@ use serde::Serialize;
 
 use crate::model::auto_reply::TEMPLATE_MAX;
 
+/// How deep an expression may be nested. The parser bounds statements.
+const DEPTH_MAX: usize = 60;
 /// Steps of a template.
 const FUEL: u64 = 20_000;
 
@@ -204,21 +206,21 @@ impl<'t> Walk<'t> {
         match one {
             Stmt::Template(template) => self.statements(&template.children),
             Stmt::EmitRaw(_) => Ok(()),
-            Stmt::EmitExpr(emit) => self.expression(&emit.expr),
+            Stmt::EmitExpr(emit) => self.expression(&emit.expr, 0),
             Stmt::IfCond(condition) => {
-                self.expression(&condition.expr)?;
+                self.expression(&condition.expr, 0)?;
                 self.statements(&condition.true_body)?;
                 self.statements(&condition.false_body)
             }
             Stmt::ForLoop(each) if !each.recursive => {
-                self.expression(&each.iter)?;
+                self.expression(&each.iter, 0)?;
                 self.statements(&each.else_body)?;
                 let Expr::Var(variable) = &each.target else {
                     return Err(TemplateError::Unsupported);
                 };
                 self.loops.push(variable.id);
                 if let Some(filter) = &each.filter_expr {
-                    self.expression(filter)?;
+                    self.expression(filter, 0)?;
                 }
                 self.statements(&each.body)?;
                 self.loops.pop();
@@ -231,52 +233,57 @@ impl<'t> Walk<'t> {
     fn expressions<'e>(
         &self,
         all: impl IntoIterator<Item = &'e Expr<'t>>,
+        depth: usize,
     ) -> Result<(), TemplateError>
     where
         't: 'e,
     {
-        all.into_iter().try_for_each(|one| self.expression(one))
+        let mut all = all.into_iter();
+        all.try_for_each(|one| self.expression(one, depth + 1))
     }
 
-    fn expression(&self, one: &Expr<'t>) -> Result<(), TemplateError> {
+    fn expression(&self, one: &Expr<'t>, depth: usize) -> Result<(), TemplateError> {
+        if depth > DEPTH_MAX {
+            return Err(TemplateError::Unsupported);
+        }
         match one {
             Expr::Const(_) => Ok(()),
             Expr::Var(variable) => self.is_known(variable.id, None),
             Expr::GetAttr(of) => match &of.expr {
                 Expr::Var(variable) => self.is_known(variable.id, Some(of.name)),
-                inner => self.expression(inner),
+                inner => self.expression(inner, depth + 1),
             },
-            Expr::GetItem(of) => self.expressions([&of.expr, &of.subscript_expr]),
-            Expr::UnaryOp(of) => self.expression(&of.expr),
+            Expr::GetItem(of) => self.expressions([&of.expr, &of.subscript_expr], depth),
+            Expr::UnaryOp(of) => self.expression(&of.expr, depth + 1),
             // A text that is multiplied can be of any length.
             Expr::BinOp(of) if matches!(of.op, BinOpKind::Mul | BinOpKind::Pow) => {
                 Err(TemplateError::Unsupported)
             }
-            Expr::BinOp(of) => self.expressions([&of.left, &of.right]),
+            Expr::BinOp(of) => self.expressions([&of.left, &of.right], depth),
             Expr::Compare(of) => {
-                self.expression(&of.expr)?;
-                self.expressions(of.ops.iter().map(|op| &op.expr))
+                self.expression(&of.expr, depth + 1)?;
+                self.expressions(of.ops.iter().map(|op| &op.expr), depth)
             }
             Expr::IfExpr(of) => {
-                self.expressions([&of.test_expr, &of.true_expr])?;
-                self.expressions(&of.false_expr)
+                self.expressions([&of.test_expr, &of.true_expr], depth)?;
+                self.expressions(&of.false_expr, depth)
             }
             Expr::Filter(of) if FILTERS.contains(&of.name) => {
-                self.expressions(&of.expr)?;
-                self.arguments(&of.args)
+                self.expressions(&of.expr, depth)?;
+                self.arguments(&of.args, depth)
             }
             Expr::Test(of) if TESTS.contains(&of.name) => {
-                self.expression(&of.expr)?;
-                self.arguments(&of.args)
+                self.expression(&of.expr, depth + 1)?;
+                self.arguments(&of.args, depth)
             }
-            Expr::List(of) => self.expressions(&of.items),
+            Expr::List(of) => self.expressions(&of.items, depth),
             _ => Err(TemplateError::Unsupported),
         }
     }
 
-    fn arguments(&self, all: &[CallArg<'t>]) -> Result<(), TemplateError> {
+    fn arguments(&self, all: &[CallArg<'t>], depth: usize) -> Result<(), TemplateError> {
         all.iter().try_for_each(|one| match one {
-            CallArg::Pos(value) => self.expression(value),
+            CallArg::Pos(value) => self.expression(value, depth + 1),
             _ => Err(TemplateError::Unsupported),
         })
     }
@@ -349,7 +356,12 @@ mod tests {
 
     #[test]
     fn replies_templates_cannot_name_values_multiply_or_load() {
-        let nested = format!("{}1{}", "(".repeat(1500), ")".repeat(1500));
+        let nested = |open: &str, close: &str| {
+            let times = (TEMPLATE_MAX - 10) / (open.len() + close.len());
+            format!("{{{{ {}1{} }}}}", open.repeat(times), close.repeat(times))
+        };
+        let (brackets, minus) = (nested("(", ")"), nested("-", ""));
+        let (not, added) = (nested("not ", ""), nested("", " ~ 1"));
         for (source, why) in [
             ("{{ contact.name", TemplateError::Syntax),
             ("{% if %}", TemplateError::Syntax),
@@ -376,7 +388,10 @@ mod tests {
             ("{{ message.text.upper() }}", TemplateError::Unsupported),
             ("{{ {'a': 1} }}", TemplateError::Unsupported),
             ("{{ message.text[::-1] }}", TemplateError::Unsupported),
-            (&nested, TemplateError::Unsupported),
+            (&brackets, TemplateError::Unsupported),
+            (&minus, TemplateError::Unsupported),
+            (&not, TemplateError::Unsupported),
+            (&added, TemplateError::Unsupported),
         ] {
             let found = check(source);
             let is_refused = found == Err(why)

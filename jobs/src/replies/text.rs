@@ -186,7 +186,7 @@ mod tests {
         assert!(is(&number, "Order #1042") && !is(&number, "order 10421"));
         let evil = Wanted::parse(&TextTest::Regex("(a+)+$".into())).unwrap();
         let begun = std::time::Instant::now();
-        assert!(!evil.is(&format!("{}b", "a".repeat(60_000))));
+        assert!(!evil.is(&format!("{}b", "a".repeat(REGEX_TEXT_MAX - 1))));
         assert!(begun.elapsed().as_secs() < 1);
         // Only the beginning of a long text is searched.
         let late = format!("{}x", " ".repeat(REGEX_TEXT_MAX));

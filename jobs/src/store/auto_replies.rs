@@ -303,11 +303,12 @@ pub(crate) struct TurnRow {
     pub(crate) content_sealed: Vec<u8>,
 }
 
+// Ordered by time: by the id alone, SQLite would walk the index of all messages of the organisation.
 pub(in crate::store) const TURNS_WITH: &str = "SELECT id, direction, automation, CASE direction WHEN 'outbound' THEN sent_at ELSE coalesce(sent_at, created_at) END AS at, content_sealed \
      FROM message WHERE org_id = $1 AND contact_id IN (SELECT id FROM contact WHERE org_id = $1 AND (id = $2 OR merged_into = $2)) \
-     AND id > $3 AND (direction = 'outbound' OR to_mac IS NULL) ORDER BY id DESC LIMIT 32";
+     AND id > $3 AND (direction = 'outbound' OR to_mac IS NULL) ORDER BY created_at DESC, id DESC LIMIT 32";
 pub(in crate::store) const TURNS_IN: &str = "SELECT id, direction, automation, CASE direction WHEN 'outbound' THEN sent_at ELSE coalesce(sent_at, created_at) END AS at, content_sealed \
-     FROM message WHERE org_id = $1 AND to_mac = $2 AND id > $3 ORDER BY id DESC LIMIT 32";
+     FROM message WHERE org_id = $1 AND to_mac = $2 AND id > $3 ORDER BY created_at DESC, id DESC LIMIT 32";
 
 /// Returns the last messages of a chat since then, the newest first.
 pub(crate) async fn turns(

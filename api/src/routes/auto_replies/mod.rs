@@ -7,10 +7,10 @@
 //! | `answer` | the answer of a rule |
 //! | `trial` | what the rules would do with a message |
 
-mod answer;
+pub mod answer;
 mod refusals;
-mod rule;
-mod trial;
+pub mod rule;
+pub mod trial;
 
 use passerelle_jobs::{
     Services,

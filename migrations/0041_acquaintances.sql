@@ -35,3 +35,16 @@ ALTER TABLE message ADD COLUMN typing_ms bigint NOT NULL DEFAULT 1000; -- how lo
 ALTER TABLE message ADD COLUMN decision text;         -- JSON: why it went or waited, and when. Null: nothing was decided
 CREATE INDEX message_class ON message (session_id, class, priority DESC, seq, send_at) WHERE status = 'queued';
 CREATE INDEX message_waits ON message (contact_id) WHERE status = 'queued';
+
+-- What a first message says, as a keyed fingerprint that tells nothing about the text. It is forgotten a day after the
+-- message went, and with the message.
+CREATE TABLE fingerprint (
+    message_id  text   PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
+    org_id      text   NOT NULL,
+    contact_id  text   NOT NULL,
+    value       blob   NOT NULL,                -- `safety::likeness::Fingerprint`
+    at          bigint NOT NULL,                -- when the message was accepted; when it goes, once that is known
+    sent        bigint NOT NULL DEFAULT 0       -- 1: it went
+);
+CREATE INDEX fingerprint_recent ON fingerprint (org_id, at);
+CREATE INDEX fingerprint_age ON fingerprint (at);

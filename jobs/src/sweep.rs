@@ -28,6 +28,8 @@ const COMMAND_TTL: Duration = Duration::from_mins(5);
 
 /// How long a number that no lane has any more is kept after its last gap.
 const PACE_TTL: Duration = Duration::from_hours(24);
+/// How long a number remembers somebody after their last message: longer than it knows them.
+const KNOWN_TTL: Duration = Duration::from_hours(181 * 24);
 /// Between two sweeps for such numbers.
 const NUMBERS_LOOK: Duration = Duration::from_hours(1);
 
@@ -70,11 +72,18 @@ async fn sweep(services: &Services) -> Result<(), Fault> {
     recovered.and(expired)
 }
 
-/// Deletes numbers that no lane has any more. Walks all that sent nothing for a day, so it is rare.
+/// Deletes fingerprints that no message is compared with any more, and numbers that no lane has any more. Walks all of a
+/// day ago, so it is rare.
 async fn forget_numbers(services: &Services) -> Result<(), sqlx::Error> {
-    let before = services.clock().now().saturating_sub(millis(PACE_TTL));
+    let now = services.clock().now();
+    let before = now.saturating_sub(millis(PACE_TTL));
+    let known_since = now.saturating_sub(millis(KNOWN_TTL));
     let forget = services.store().write_system(move |tx| {
-        Box::pin(async move { store::system::numbers::forget(tx, before).await })
+        Box::pin(async move {
+            store::system::fingerprints::forget(tx, before).await?;
+            store::system::turns::forget_acquaintances(tx, known_since).await?;
+            store::system::numbers::forget(tx, before).await
+        })
     });
     forget.await
 }

@@ -17,12 +17,14 @@ use crate::{
         contact::Contact,
         decide::{self, Candidate, Decision, Hold},
         known::Known,
+        likeness::Fingerprint,
         policy::Policy,
         quiet::Zones,
         state::{Sent, State},
     },
     store::system::{
         self, Claim, DueLane,
+        fingerprints::{self, Pair},
         turns::{self, Answered, Head, Heads, Held, Met},
     },
 };
@@ -61,6 +63,12 @@ impl Turn {
             typing: policy.typing.least,
             lane,
         }
+    }
+
+    /// Returns the message and its time if it may be somebody's first one.
+    fn first(&self) -> Option<(MessageId, Millis)> {
+        let message = self.message.filter(|_| self.class == Some(Class::Cold))?;
+        Some((message, self.send_at))
     }
 
     pub(super) fn claim(&self) -> Claim {
@@ -118,12 +126,13 @@ pub(super) async fn choose(
         let sessions: Vec<_> = lanes.iter().map(|lane| lane.session).collect();
         let heads = turns::heads(tx, &sessions, now).await?;
         let mut answers = answers(tx, &heads).await?;
+        let alike = alike(tx, &heads, now).await?;
         let mut again = Vec::new();
         for lane in lanes {
             match heads.get(&lane.session) {
                 Some(heads) => {
                     let answered = answers.remove(&lane.session).unwrap_or_default();
-                    again.extend(chooser.judge(lane, heads, answered, chance));
+                    again.extend(chooser.judge(lane, (heads, answered, &alike), chance));
                 }
                 // Its messages were held by an earlier look. The next claim has it rest.
                 None if look > 0 => {}
@@ -137,6 +146,11 @@ pub(super) async fn choose(
     }
     if !chooser.resting.is_empty() {
         system::rest(tx, &chooser.resting).await?;
+    }
+    let first = chooser.turns.iter().filter_map(Turn::first);
+    let first: Vec<_> = first.collect();
+    if !first.is_empty() {
+        fingerprints::sent(tx, &first).await?;
     }
     if !chooser.met.is_empty() {
         turns::met(tx, &chooser.met, now).await?;
@@ -167,6 +181,37 @@ async fn answers(
     turns::answered(tx, &asked).await
 }
 
+/// Returns when nearly the same text as that of each first message went to others: one time for each of them, oldest first.
+async fn alike(
+    tx: &mut SystemTx,
+    heads: &HashMap<SessionId, Heads>,
+    now: Millis,
+) -> Result<HashMap<MessageId, Vec<Millis>>, sqlx::Error> {
+    let heads = heads.values().flat_map(|heads| &heads.first);
+    let first = heads.filter(|head| head.class == Some(Class::Cold) && !head.is_counted);
+    let first: Vec<_> = first.map(|head| head.message).collect();
+    if first.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let since = now.saturating_sub(millis(decide::ALIKE_WITHIN));
+    let beside = fingerprints::beside(tx, &first, since).await?;
+    let near = |pairs: Vec<Pair>| {
+        let read = |bytes: &[u8]| Fingerprint::from_bytes(bytes);
+        let near = pairs.into_iter().filter(|pair| {
+            let both = read(&pair.own).zip(read(&pair.other));
+            both.is_some_and(|(own, other)| own.is_near(&other))
+        });
+        let last: HashMap<_, _> = near.map(|pair| (pair.contact, pair.at)).collect();
+        let mut times: Vec<_> = last.into_values().collect();
+        times.sort_unstable();
+        times
+    };
+    let each = beside.into_iter();
+    Ok(each
+        .map(|(message, pairs)| (message, near(pairs)))
+        .collect())
+}
+
 /// What is decided in one claim.
 struct Chooser<'p> {
     policy: &'p Policy,
@@ -184,8 +229,7 @@ impl Chooser<'_> {
     fn judge(
         &mut self,
         lane: DueLane,
-        heads: &Heads,
-        answered: Vec<Answered>,
+        (heads, answered, alike): (&Heads, Vec<Answered>, &HashMap<MessageId, Vec<Millis>>),
         chance: &mut StdRng,
     ) -> Option<DueLane> {
         let mut known = Known::of(&lane.known, self.now);
@@ -193,7 +237,10 @@ impl Chooser<'_> {
             known.state.answered(sent_at, *is_first, self.now);
         }
         let number = known.number(self.policy);
-        let candidate = |head| candidate(head, self.now);
+        let candidate = |head: &Head| Candidate {
+            alike: alike.get(&head.message).cloned().unwrap_or_default(),
+            ..candidate(head, self.now)
+        };
         let candidates: Vec<_> = heads.first.iter().map(candidate).collect();
         let before = self.held.len();
         for (head, candidate) in heads.first.iter().zip(&candidates) {

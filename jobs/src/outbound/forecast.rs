@@ -10,6 +10,7 @@ use crate::{
         decide::{self, Candidate, Hold, Refusal},
         estimate::estimate,
         known::Known,
+        policy::NearDuplicates,
         quiet::Zones,
     },
     services::Services,
@@ -31,6 +32,8 @@ pub(crate) struct Asked {
     pub(crate) contact: Contact,
     pub(crate) is_trial: bool,
     pub(crate) way: Way,
+    /// When nearly the same text went to other new recipients.
+    pub(crate) alike: Vec<Millis>,
 }
 
 /// When a message is sent, as far as that can be said.
@@ -64,6 +67,11 @@ impl Forecast {
         self.known.is_some()
     }
 
+    /// Returns the limit of nearly equal texts to new recipients, if there is one.
+    pub(crate) fn near_duplicates(&self) -> Option<NearDuplicates> {
+        self.services.policy().near_duplicates
+    }
+
     /// Says when a message goes that has this place, or why it is refused: it would expire first.
     pub(crate) fn expect(
         &self,
@@ -89,6 +97,7 @@ impl Forecast {
             expires_at: Some(expires_at),
             typing: asked.way.typing,
             is_trial: asked.is_trial,
+            alike: asked.alike,
             ..Candidate::new(asked.class, now)
         };
         if let Some(refusal) = decide::refuses(&number, &candidate, now) {

@@ -9,6 +9,7 @@
 //! | `earlier` | the earlier answer to a repeated request |
 //! | `request` | a message to send, and its answer |
 //! | `recipient` | the recipient of a message |
+//! | `likeness` | whom nearly the same text went to |
 //! | `forecast` | when it is likely to be sent |
 //! | `about` | the messages that a new one refers to |
 //! | `permission` | its class, its purpose, and the consent of its recipient |
@@ -17,6 +18,7 @@
 mod about;
 mod earlier;
 pub(crate) mod forecast;
+mod likeness;
 mod permission;
 pub(crate) mod recipient;
 pub(crate) mod request;
@@ -57,9 +59,9 @@ use crate::{
         outgoing::{self, File, MediaSource, SourceError},
     },
     messages,
-    model::{Class, Message, Status, consent::Trial},
+    model::{Class, Message, Permission, Purpose, Status, consent::Trial},
     preview,
-    safety::quiet::Zones,
+    safety::{contact::Contact, likeness::Fingerprint, quiet::Zones},
     services::Services,
     store::{
         self,
@@ -262,12 +264,17 @@ impl Draft {
         let known = found.contact.clone();
         let (permission, trial) = found.judge(tx, org, contact).await?;
         permission.show(&mut self.message, self.expires_at);
+        let alike = self.alike(tx, forecast, permission, &known).await?;
         let asked = forecast::Asked {
             class: permission.class.unwrap_or(Class::Warm),
             purpose: permission.purpose,
             contact: known,
             is_trial: permission.is_trial,
             way: self.way,
+            alike: alike
+                .as_ref()
+                .map(|(_, alike)| alike.clone())
+                .unwrap_or_default(),
         };
         let expected = forecast.expect(&self.message, asked, &place, self.message.created_at);
         let expected = expected.map_err(AcceptError::Refused)?;
@@ -284,6 +291,10 @@ impl Draft {
             },
         };
         store::messages::insert_outbound(tx, &self.row, &outward).await?;
+        if let (Some((own, _)), Some(contact)) = (alike, contact) {
+            let (id, now) = (self.message.id, self.message.created_at);
+            store::fingerprints::insert(tx, org, id, contact, &own.to_bytes(), now).await?;
+        }
         if let Some(file) = &self.file {
             outgoing::accepted(tx, org, file, self.expires_at).await?;
         }
@@ -291,6 +302,36 @@ impl Draft {
             store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
         Ok((place, expected, trial))
+    }
+
+    /// Returns the fingerprint of a first message that says enough, and when nearly the same went to others.
+    async fn alike(
+        &self,
+        tx: &mut Tx,
+        forecast: &Forecast,
+        permission: Permission,
+        known: &Contact,
+    ) -> Result<Option<(Fingerprint, Vec<Millis>)>, Fault> {
+        let Message {
+            org,
+            contact,
+            created_at,
+            ..
+        } = self.message;
+        let rule = forecast.near_duplicates();
+        let is_first = permission.class == Some(Class::Cold) && known.is_new(created_at);
+        let (Some(rule), Some(contact), true) = (rule, contact, is_first) else {
+            return Ok(None);
+        };
+        // Codes are alike by nature.
+        if permission.purpose == Some(Purpose::Code) {
+            return Ok(None);
+        }
+        let Some(own) = likeness::fingerprint(&self.message.content, &self.key) else {
+            return Ok(None);
+        };
+        let alike = likeness::alike(tx, (org, contact), &own, rule.refuses, created_at).await?;
+        Ok(Some((own, alike)))
     }
 
     /// Returns why the lane had no place for the message.

@@ -110,7 +110,7 @@ const AGES_AFTER: Duration = Duration::from_mins(15);
 /// Limits are looked at from when a message could have gone, but from no further back.
 const LOOKS_BACK: Duration = Duration::from_hours(24);
 /// The length of the window of near-duplicates.
-const ALIKE_WITHIN: Duration = Duration::from_hours(24);
+pub const ALIKE_WITHIN: Duration = Duration::from_hours(24);
 
 /// Decides what a number does next. The candidates stand in the order in which they were accepted.
 ///

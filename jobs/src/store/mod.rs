@@ -10,6 +10,7 @@ pub(crate) mod contacts;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod events;
+pub(crate) mod fingerprints;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod lanes;

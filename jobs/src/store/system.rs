@@ -7,6 +7,7 @@
 pub(crate) mod delivery_claims;
 pub(crate) mod dispatches;
 pub(crate) mod erasures;
+pub(crate) mod fingerprints;
 pub(crate) mod followed;
 pub(crate) mod health;
 pub(crate) mod hosts;

@@ -82,6 +82,21 @@ pub(in crate::store) fn heads_text(dialect: Dialect) -> &'static str {
     )
 }
 
+/// Forgets people whom a number has not known since then, some at a time. The first five stay, because they are counted.
+pub(crate) async fn forget_acquaintances(
+    tx: &mut SystemTx,
+    before: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM acquaintance WHERE (org_id, number_mac, contact_id) IN (SELECT org_id, number_mac, contact_id \
+         FROM acquaintance WHERE used_at < $1 AND trial = 0 ORDER BY used_at LIMIT 1000)",
+    )
+    .bind(before)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Returns the first message of each class of these lanes that may go by its own time.
 pub(crate) async fn heads(
     tx: &mut SystemTx,

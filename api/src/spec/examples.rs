@@ -210,12 +210,16 @@ fn auto_reply(name: &str) -> Option<Value> {
     let answer = "Hello {{ contact.name | default('there') }}, we are here again from 9:00.";
     let answer = json!({ "type": "text", "text": { "body": answer } });
     Some(match name {
-        "OpeningTime" => {
+        "OpeningTime" | "OpeningTimeShown" => {
             json!({ "days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "until": "18:00" })
         }
-        "OfficeHours" => json!({ "when": "outside", "timezone": "Europe/Berlin",
-            "open": [of_schema("OpeningTime")?], "holidays": ["2026-12-25"] }),
-        "AutoReplyMatch" => json!({ "office_hours": of_schema("OfficeHours")? }),
+        "OfficeHours" | "OfficeHoursShown" => {
+            json!({ "when": "outside", "timezone": "Europe/Berlin",
+            "open": [of_schema("OpeningTime")?], "holidays": ["2026-12-25"] })
+        }
+        "AutoReplyMatch" | "AutoReplyMatchShown" => {
+            json!({ "office_hours": of_schema("OfficeHours")? })
+        }
         "AutoReplyConditions" => {
             json!({ "once_per_seconds": 43200, "private_only": true, "person_minutes": 60,
             "max_age_seconds": 300 })

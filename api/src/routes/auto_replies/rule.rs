@@ -87,7 +87,7 @@ back! {
 }
 
 /// An opening time. One that ends before it begins ends on the next day.
-#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+#[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct OpeningTime {
     /// The days on which it begins.
@@ -99,7 +99,7 @@ pub struct OpeningTime {
 }
 
 /// Office hours in a time zone.
-#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+#[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 pub struct OfficeHours {
     /// When the rule holds.
@@ -118,40 +118,97 @@ pub struct OfficeHours {
 
 /// Which messages a rule answers: those for which all of this holds. Give at most one of `keywords`, `exact`, `prefixes` and
 /// `regex`. The text of a file is its caption, that of a button or a row what is on it.
-#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+#[derive(Debug, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 #[oai(skip_serializing_if_is_none)]
 pub struct AutoReplyMatch {
     /// Every message. Then only `office_hours` may be given beside it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub any: Option<bool>,
     /// One of these is in the text, as whole words, whatever their case, accents and punctuation. 1 to 50 of 1 to 200
     /// characters.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub keywords: Option<Vec<String>>,
     /// The text is one of these, whatever its case, accents and punctuation.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub exact: Option<Vec<String>>,
     /// The text begins with one of these, whatever its case.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub prefixes: Option<Vec<String>>,
     /// This regular expression finds something in the first 1,024 bytes of the text. At most 512 bytes, without look-around
     /// and back-references; `(?i)` at its beginning ignores case. At most 20 rules of an organisation have one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub regex: Option<String>,
     /// The message has one of these types: `text`, `image`, `video`, `audio`, `voice`, `document`, `sticker`, `location`,
     /// `contacts`, `poll`, `button_reply`, `list_reply`, `order`, `product`, `view_once_unavailable`, `unsupported`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub types: Option<Vec<String>>,
     /// The contact writes to your organisation for the first time.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub first_contact: Option<bool>,
     /// The contact wrote before, and then not for so many hours, 1 to 43,800.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub returning_after_hours: Option<u32>,
     /// The time of the day.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(default)]
     pub office_hours: Option<OfficeHours>,
+}
+
+/// An opening time of a rule.
+#[derive(Debug, Serialize, Object)]
+pub struct OpeningTimeShown {
+    /// The days on which it begins.
+    pub days: Vec<Weekday>,
+    /// When it begins.
+    pub from: String,
+    /// When it ends.
+    pub until: String,
+}
+
+/// The office hours of a rule.
+#[derive(Debug, Serialize, Object)]
+pub struct OfficeHoursShown {
+    /// When the rule holds.
+    pub when: OfficeHoursWhen,
+    /// The time zone.
+    pub timezone: String,
+    /// The opening times.
+    pub open: Vec<OpeningTimeShown>,
+    /// Days without opening times.
+    pub holidays: Vec<String>,
+}
+
+/// Which messages a rule answers: those for which all of this holds.
+#[derive(Debug, Default, Serialize, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct AutoReplyMatchShown {
+    /// Every message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub any: Option<bool>,
+    /// One of these is in the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keywords: Option<Vec<String>>,
+    /// The text is one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Vec<String>>,
+    /// The text begins with one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefixes: Option<Vec<String>>,
+    /// The regular expression finds something in the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    /// The message has one of these types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// The contact writes for the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_contact: Option<bool>,
+    /// The contact did not write for so many hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returning_after_hours: Option<u32>,
+    /// The time of the day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub office_hours: Option<OfficeHoursShown>,
 }
 
 /// When a rule that matches does not answer.
@@ -234,7 +291,7 @@ pub struct AutoReply {
     /// Which messages it answers.
     #[oai(rename = "match")]
     #[serde(rename = "match")]
-    pub matching: AutoReplyMatch,
+    pub matching: AutoReplyMatchShown,
     /// When it does not.
     pub conditions: AutoReplyConditions,
     /// The answer.
@@ -379,18 +436,15 @@ impl From<model::Conditions> for AutoReplyConditions {
     }
 }
 
-impl From<model::Matching> for AutoReplyMatch {
+impl From<model::Matching> for AutoReplyMatchShown {
     fn from(stored: model::Matching) -> Self {
         let mut shown = Self {
             any: stored.any.then_some(true),
-            keywords: None,
-            exact: None,
-            prefixes: None,
-            regex: None,
             types: (!stored.types.is_empty()).then_some(stored.types),
             first_contact: stored.first_contact.then_some(true),
             returning_after_hours: stored.returning_after_hours,
             office_hours: stored.hours.map(Into::into),
+            ..Self::default()
         };
         match stored.text {
             Some(TextTest::Keywords(words)) => shown.keywords = Some(words),
@@ -403,9 +457,9 @@ impl From<model::Matching> for AutoReplyMatch {
     }
 }
 
-impl From<model::OfficeHours> for OfficeHours {
+impl From<model::OfficeHours> for OfficeHoursShown {
     fn from(stored: model::OfficeHours) -> Self {
-        let opening = |opening: model::Opening| OpeningTime {
+        let opening = |opening: model::Opening| OpeningTimeShown {
             days: opening.days.into_iter().map(Into::into).collect(),
             from: written(opening.from),
             until: written(opening.until),

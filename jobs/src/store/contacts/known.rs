@@ -12,7 +12,7 @@ macro_rules! known_by {
     ($column:literal) => {
         concat!(
             "SELECT s.phone_mac, s.lid_mac, c.id, c.phone_sealed, c.lid_sealed, c.name_sealed, c.push_name_sealed, \
-             c.verified_name_sealed, c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.created_at \
+             c.verified_name_sealed, c.metadata_sealed, c.opted_out_at, c.last_inbound_at, c.automation_rests_until, c.created_at \
              FROM contact s JOIN contact c ON c.id = coalesce(s.merged_into, s.id) WHERE s.org_id = $1 AND ",
             $column,
             " IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"

@@ -60,6 +60,7 @@ mod redis;
 mod restarts;
 mod retention;
 mod row_level_security;
+mod safety;
 mod scheduling;
 mod sending;
 mod shapes;

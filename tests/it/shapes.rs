@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 34] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 35] = [
     (
         "auto_replies",
         "answering and kills run in every shape; the other stories are about the stores",
@@ -116,6 +116,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 34] = [
     (
         "scheduling",
         "waiting and a kill run in every shape; the other stories are about the stores",
+    ),
+    (
+        "safety",
+        "replies that pass first messages run in every shape; the other stories are about the stores",
     ),
     ("shapes", "this page"),
 ];

@@ -1,0 +1,178 @@
+//! Pacing by class, with `--safety default`: what the phones see, and what the tenant is told meanwhile.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use passerelle_tests::{
+    Api, Backing, Finished, Setup, World, on_both_stores, on_every_shape, simulator::Phone, soon,
+    within,
+};
+use serde_json::{Value, json};
+
+on_every_shape!(safety_replies_pass_first_messages_whose_gap_runs);
+
+mod stores {
+    use super::*;
+
+    on_both_stores!(
+        safety_at_night_a_first_message_waits_until_its_contact_writes,
+        safety_what_would_expire_is_refused_at_once,
+        safety_gaps_hold_over_a_kill_by_class,
+    );
+}
+
+const NUMBER: &str = "+4915170000001";
+const BOB: &str = "+4915199000001";
+/// The gap before a first message, as every preset has it.
+const COLD_FLOOR_US: i64 = 30_000_000;
+/// The gap before a reply.
+const REPLY_FLOOR_US: i64 = 2_000_000;
+/// A frame is read from the socket a moment after it was written.
+const JITTER_US: i64 = 100_000;
+
+async fn start(backing: Backing) -> Result<(World, String)> {
+    let setup = Setup {
+        flags: vec!["--safety".to_owned(), "default".to_owned()],
+        ..Setup::quick()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?.id;
+    Ok((world, session))
+}
+
+/// Sends a text to a stranger who agreed.
+async fn first(world: &World, session: &str, to: &str, text: &str, fields: Value) -> Result<Value> {
+    let mut body = Api::text(session, to, text);
+    body["purpose"] = json!("security");
+    body["consent"] = json!({ "source": "checkout" });
+    for (name, value) in fields.as_object().context("fields")? {
+        body[name] = value.clone();
+    }
+    let reply = world.api.post("/v1/messages", &body).await?;
+    reply.into(202)
+}
+
+/// Waits longer than the longest gap.
+async fn sent_at_last(world: &World, id: &str) -> Result<()> {
+    let sent = async || Ok((world.api.message(id).await?.status == "sent").then_some(()));
+    within(Duration::from_secs(240), "the message is sent", sent).await
+}
+
+fn id(message: &Value) -> Result<&str> {
+    message["id"].as_str().context("an id")
+}
+
+/// Returns when the number's texts were written, in microseconds, in this order.
+async fn written(world: &World, count: usize) -> Result<Vec<i64>> {
+    let frames = world.simulator.ledger("message").await?;
+    assert_eq!(frames.len(), count, "{frames:?}");
+    let at = frames.iter().map(|frame| i64::try_from(frame.wire_us));
+    Ok(at.collect::<Result<_, _>>()?)
+}
+
+async fn safety_replies_pass_first_messages_whose_gap_runs(backing: Backing) -> Result<Finished> {
+    let (world, session) = start(backing).await?;
+    world.simulator.phone(BOB, Phone::default()).await?;
+    let (one, two) = ("+4915199000011", "+4915199000012");
+    for stranger in [one, two] {
+        world.simulator.phone(stranger, Phone::default()).await?;
+    }
+    let sent = first(&world, &session, one, "your new login", json!({})).await?;
+    assert_eq!(sent["class"], "cold");
+    world.api.message_at(id(&sent)?, "sent").await?;
+    let waits = first(&world, &session, two, "another new login", json!({})).await?;
+    // Bob writes while the gap before the second stranger runs.
+    world.simulator.say(BOB, NUMBER, "are you open?").await?;
+    let bob = soon("the gateway knows Bob", async || {
+        let page: Value = world
+            .api
+            .get("/v1/messages?direction=inbound")
+            .await?
+            .into(200)?;
+        Ok(page["data"][0]["contact_id"].as_str().map(str::to_owned))
+    });
+    let bob = bob.await?;
+    let reply = Api::text(&session, &bob, "yes, until six");
+    let reply: Value = world.api.post("/v1/messages", &reply).await?.into(202)?;
+    assert_eq!(reply["class"], "reply");
+    world.api.message_at(id(&reply)?, "sent").await?;
+    assert_eq!(world.api.message(id(&waits)?).await?.status, "queued");
+    sent_at_last(&world, id(&waits)?).await?;
+    let at = written(&world, 3).await?;
+    assert!(at[1] - at[0] + JITTER_US >= REPLY_FLOOR_US, "{at:?}");
+    assert!(at[2] - at[0] + JITTER_US >= COLD_FLOOR_US, "{at:?}");
+    assert_eq!(world.simulator.shown(BOB).await?, ["yes, until six"]);
+    world.finish().await
+}
+
+/// Returns the number of a person where it is between ten in the evening and seven in the morning.
+fn where_it_is_night() -> &'static str {
+    match chrono::Timelike::hour(&chrono::Utc::now()) {
+        // Argentina, three hours behind.
+        1..=8 => "+5491155551000",
+        // Hawaii, ten hours behind.
+        9..=12 => "+18085551000",
+        // Japan, nine hours ahead.
+        13..=21 => "+819012345000",
+        // India, five and a half hours ahead.
+        _ => "+919876543000",
+    }
+}
+
+async fn safety_at_night_a_first_message_waits_until_its_contact_writes(
+    backing: Backing,
+) -> Result<Finished> {
+    let (world, session) = start(backing).await?;
+    let phone = where_it_is_night();
+    world.simulator.phone(phone, Phone::default()).await?;
+    let wish = json!({ "purpose": "appointment" });
+    let waits = first(&world, &session, phone, "see you on Monday", wish).await?;
+    assert_eq!(waits["queue"]["hold"], "quiet_hours", "{waits}");
+    let estimate = waits["queue"]["estimated_send_at"].as_str();
+    let estimate = estimate.context("an estimate")?;
+    assert!(estimate > waits["created_at"].as_str().context("a time")?);
+    // A warning passes, by the same person.
+    let passes = first(&world, &session, phone, "a new login", json!({})).await?;
+    assert_eq!(passes["queue"]["hold"], Value::Null, "{passes}");
+    world.api.message_at(id(&passes)?, "sent").await?;
+    assert_eq!(world.api.message(id(&waits)?).await?.status, "queued");
+    world.simulator.say(phone, NUMBER, "when again?").await?;
+    world.api.message_at(id(&waits)?, "sent").await?;
+    let message = world.api.whole_message(id(&waits)?).await?;
+    assert_eq!(message["class"], "reply");
+    world.finish().await
+}
+
+async fn safety_what_would_expire_is_refused_at_once(backing: Backing) -> Result<Finished> {
+    let (world, session) = start(backing).await?;
+    let mut body = Api::text(&session, where_it_is_night(), "see you soon");
+    body["purpose"] = json!("appointment");
+    body["consent"] = json!({ "source": "checkout" });
+    body["expires_at"] = json!(world.api.in_seconds(120).await?);
+    let refused = world.api.post("/v1/messages", &body).await?;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (422, "would_expire"),
+        "{}",
+        refused.body
+    );
+    let page: Value = world.api.get("/v1/messages").await?.into(200)?;
+    assert_eq!(page["data"], json!([]), "nothing was accepted");
+    world.finish().await
+}
+
+async fn safety_gaps_hold_over_a_kill_by_class(backing: Backing) -> Result<Finished> {
+    let (mut world, session) = start(backing).await?;
+    let (one, two) = ("+4915199000011", "+4915199000012");
+    for stranger in [one, two] {
+        world.simulator.phone(stranger, Phone::default()).await?;
+    }
+    let sent = first(&world, &session, one, "your new login", json!({})).await?;
+    let next = first(&world, &session, two, "another new login", json!({})).await?;
+    world.api.message_at(id(&sent)?, "sent").await?;
+    world.gateway.kill_and_restart().await?;
+    sent_at_last(&world, id(&next)?).await?;
+    let at = written(&world, 2).await?;
+    assert!(at[1] - at[0] + JITTER_US >= COLD_FLOOR_US, "{at:?}");
+    world.finish().await
+}

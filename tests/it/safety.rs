@@ -64,7 +64,7 @@ fn id(message: &Value) -> Result<&str> {
 
 /// Returns when the number's texts were written, in microseconds, in this order.
 async fn written(world: &World, count: usize) -> Result<Vec<i64>> {
-    let frames = world.simulator.ledger("message").await?;
+    let frames = world.simulator.ledger("sent").await?;
     assert_eq!(frames.len(), count, "{frames:?}");
     let at = frames.iter().map(|frame| i64::try_from(frame.wire_us));
     Ok(at.collect::<Result<_, _>>()?)

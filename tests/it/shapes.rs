@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 34] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 35] = [
     (
         "auto_replies",
         "answering and kills run in every shape; the other stories are about the stores",
@@ -105,6 +105,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 34] = [
     (
         "previews",
         "one preview runs in every shape; bad pages are handled by one process",
+    ),
+    (
+        "queue",
+        "pausing, the order, the timeline and an organisation's limits run in every shape; the other stories are about the stores",
     ),
     (
         "real_files",

@@ -191,6 +191,8 @@ codes! {
     InvalidSendAt 422 "invalid_send_at" "The message cannot be sent at that time";
     /// `expires_at` is in the past, before `send_at`, or too far in the future.
     InvalidExpiry 422 "invalid_expiry" "The expiry is not valid";
+    /// The limit is looser than that of the gateway, or no day has it. A tenant can only be stricter.
+    BelowPlatformFloor 422 "below_platform_floor" "The limit is looser than the gateway allows";
     /// The retention is shorter than an hour, or longer than the maximum.
     InvalidRetention 422 "invalid_retention" "The retention is out of range";
     /// A name is empty, too long, or contains control characters.

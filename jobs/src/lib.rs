@@ -8,6 +8,7 @@
 //! | [`sessions`] | sessions, and requests to a live one: number checks, groups, typing, read receipts |
 //! | [`messages`] | messages: how they are sealed and shown, messages about other messages, opting out |
 //! | [`outbound`], [`safety`], [`host`] | accepting, pacing and sending a message |
+//! | [`lanes`], [`policies`] | the queue of a session and the limits of an organisation, from a tenant's view |
 //! | `number_health` | what is learned about a number, and telling its sessions |
 //! | [`media`] | files: storing, keeping and serving them |
 //! | [`preview`] | link previews |
@@ -44,6 +45,7 @@ pub mod events;
 pub mod host;
 mod inbound;
 pub mod keys;
+pub mod lanes;
 pub mod limits;
 pub mod media;
 pub mod messages;
@@ -55,6 +57,7 @@ mod outage;
 pub mod outbound;
 pub mod people;
 mod plain;
+pub mod policies;
 pub mod preview;
 mod private;
 mod queries;

@@ -5,6 +5,7 @@ pub use passerelle_engine::{content::TEXT_MAX, store::QUERY_MAX, whatsapp::UNLIN
 pub use crate::{
     consents::links::{LINKS_MAX, TEXT_MAX as LINK_TEXT_MAX},
     endpoints::{ENDPOINTS_MAX, SESSIONS_MAX},
+    lanes::messages::CANCELED_MAX,
     media::{
         INLINE_MAX,
         bounds::{FILM_WITHIN, PICTURE_WITHIN, RECORDING_WITHIN},

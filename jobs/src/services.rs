@@ -26,6 +26,7 @@ use crate::{
         gates::Gates,
         gathering::Gathering,
         in_hand::InHand,
+        policies::Policies,
         rate_limit::Rates,
         registry::Registry,
         token_link::TokenLink,
@@ -64,6 +65,8 @@ struct Shared {
     settings: Settings,
     /// The pacing that the settings lead to.
     policy: Arc<Policy>,
+    /// The same with the limits of each organisation.
+    policies: Policies,
     registry: Registry,
     /// The second gates of the numbers whose sessions run here.
     gates: Gates,
@@ -127,6 +130,8 @@ accessors! {
     settings: Settings,
     /// Returns the pacing of numbers.
     policy: Arc<Policy>,
+    /// Returns the policies of organisations with limits of their own.
+    policies: Policies,
     /// Returns the sessions that run here.
     registry: Registry,
     /// Returns the second gates of the numbers whose sessions run here.
@@ -180,11 +185,13 @@ impl Services {
         let boot = format!("{:016x}", chance.random::<u64>()).into();
         let decoding = Decoding::new(settings.media.decoding_mib);
         let lists = lists(store.dialect());
+        let policy = Arc::new(Policy::of(settings.preset, settings.pace));
         Self(Arc::new(Shared {
             store,
             vault,
             clock,
-            policy: Arc::new(Policy::of(settings.preset, settings.pace)),
+            policies: Policies::new(Arc::clone(&policy)),
+            policy,
             settings,
             registry: Registry::default(),
             gates: Gates::default(),

@@ -53,6 +53,7 @@ mod people;
 mod poolers;
 mod presence;
 mod previews;
+mod queue;
 mod reading_back;
 mod real_files;
 mod receiving;

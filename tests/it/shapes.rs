@@ -107,6 +107,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 35] = [
         "one preview runs in every shape; bad pages are handled by one process",
     ),
     (
+        "queue",
+        "pausing, the order, the timeline and an organisation's limits run in every shape; the other stories are about the stores",
+    ),
+    (
         "real_files",
         "one file of each kind runs in every shape; the files themselves are handled by one process",
     ),

@@ -309,6 +309,11 @@ fn numbers() -> Vec<Row> {
         .flag("--lane-limit")
         .code(Code::QueueFull),
         row(
+            "messages of a queue that are canceled at once",
+            number(of_jobs::CANCELED_MAX),
+        )
+        .then("`has_more` says whether more wait"),
+        row(
             "how long a message waits",
             format!(
                 "as long as its `purpose` says, {} without one, from its `send_at`; or until its `expires_at`",

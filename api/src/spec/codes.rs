@@ -214,6 +214,8 @@ fn own(id: &str) -> &'static [Code] {
         rule if rule.contains("auto_repl") => of_auto_replies(rule),
         "set_contact_automation" => &[Code::InvalidRest],
         "list_messages" => &[Code::InvalidClientRef, Code::InvalidPhone],
+        "set_policy" => &[Code::BelowPlatformFloor],
+        "cancel_queued_messages" => &[Code::InvalidClientRef],
         "set_media_retention" => &[Code::InvalidRetention],
         "connect_session" | "logout_session" => &[Code::SessionNotReady],
         "check_number" => &[

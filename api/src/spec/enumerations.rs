@@ -16,7 +16,7 @@ use passerelle_jobs::{
         group::GroupAction,
         pattern,
     },
-    safety::{health::Reason, level::Level},
+    safety::{health::Reason, hold::Hold, level::Level},
 };
 use serde_json::{Map, Value, json};
 
@@ -91,6 +91,24 @@ const FAILURES: [&str; 28] = [
     "internal",
 ];
 
+/// The steps of a timeline.
+const STEPS: [&str; 14] = [
+    "accepted",
+    "received",
+    "waiting",
+    "claimed",
+    "sent",
+    "delivered",
+    "read",
+    "played",
+    "unknown",
+    "failed",
+    "expired",
+    "canceled",
+    "edited",
+    "deleted",
+];
+
 /// Builds a row of the table.
 fn of(
     name: &'static str,
@@ -120,7 +138,27 @@ fn of_messages() -> Vec<Enumeration> {
             "MessageClass",
             "How well the number knew the recipient.",
             words!(Class),
-            &[("Message", "class")],
+            &[
+                ("Message", "class"),
+                ("QueueClass", "class"),
+                ("TimelineStep", "class"),
+            ],
+        ),
+        of(
+            "HoldReason",
+            "What holds a message.",
+            words!(Hold),
+            &[
+                ("QueueNext", "hold"),
+                ("QueueHold", "hold"),
+                ("TimelineStep", "hold"),
+            ],
+        ),
+        of(
+            "TimelineStepKind",
+            "What happened to a message.",
+            STEPS.to_vec(),
+            &[("TimelineStep", "step")],
         ),
         of("MediaKind", "", vec![], &[("Media", "kind")]),
         of(
@@ -175,6 +213,7 @@ fn of_sessions() -> Vec<Enumeration> {
             words!(Level),
             &[
                 ("SessionHealth", "level"),
+                ("Queue", "level"),
                 ("HealthRestriction", "level"),
                 ("HealthShown", "level"),
             ],

@@ -120,6 +120,27 @@ fn session(name: &str) -> Option<Value> {
             "timelock": of_schema("ReachoutTimelock")?, "new_chat_quota": of_schema("NewChatQuota")?,
             "figures": [of_schema("HealthFigure")?] })
         }
+        "Queue" => {
+            json!({ "object": "queue", "session_id": SESSION, "depth": 3, "sending": 1, "oldest_at": AT,
+            "next": of_schema("QueueNext")?, "classes": [{ "class": "reply", "waiting": 1, "held": 0 },
+            { "class": "warm", "waiting": 0, "held": 0 }, of_schema("QueueClass")?], "holds": [of_schema("QueueHold")?],
+            "caps": [of_schema("QueueCap")?], "level": "ok" })
+        }
+        "QueueNext" => json!({ "at": LATER, "hold": "gap" }),
+        "QueueClass" => json!({ "class": "cold", "waiting": 1, "held": 1 }),
+        "QueueHold" => json!({ "hold": "quiet_hours", "messages": 1, "until": TOMORROW }),
+        "QueueCap" => {
+            json!({ "name": "new_conversations_a_day", "limit": 20, "used": 7, "remaining": 13, "resets_at": TOMORROW })
+        }
+        "QueuedMessageList" => list(&of_schema("Message")?),
+        "CanceledMessages" => {
+            json!({ "object": "canceled_messages", "canceled": 42, "has_more": false })
+        }
+        "PolicyLimits" => json!({ "new_conversations_a_day": 10, "quiet_holds_warm": true }),
+        "Policy" => {
+            json!({ "object": "policy", "preset": "default", "hash": SHA256, "limits": { "preset": "default", "needs_consent": true,
+            "replies_an_hour": 600 }, "own": of_schema("PolicyLimits")?, "risk": "Passerelle is an unofficial client. …" })
+        }
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
         "SessionList" => list(&of_schema("Session")?),
@@ -184,6 +205,14 @@ fn message(name: &str) -> Option<Value> {
         "MediaError" => json!({ "code": "media_unreachable" }),
         "MessageQueue" => {
             json!({ "position": 0, "estimated_send_at": LATER, "estimated_send_by": LATER })
+        }
+        "MessageTimeline" => {
+            json!({ "object": "message_timeline", "message_id": MESSAGE, "steps": [
+            { "step": "accepted", "at": AT, "class": "warm", "purpose": "order" }, of_schema("TimelineStep")?,
+            { "step": "sent", "at": LATER }] })
+        }
+        "TimelineStep" => {
+            json!({ "step": "claimed", "at": AT, "class": "warm", "send_at": LATER })
         }
         "MessageTrial" => json!({ "used": 1, "of": 5 }),
         "MessageError" => json!({ "code": "recipient_opted_out" }),
@@ -448,6 +477,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_auto_reply" | "replace_auto_reply" => "NewAutoReply",
         "test_auto_reply" => "NewAutoReplyTest",
         "set_contact_automation" => "NewContactAutomation",
+        "set_policy" => "PolicyLimits",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

@@ -19,7 +19,6 @@ use crate::{
     error::Fault,
     model::millis,
     queue::{JobSource, job_result::Failure},
-    safety::policy::Policy,
     services::Services,
     store::{self, system::DueLane},
 };
@@ -33,13 +32,13 @@ impl JobSource for Lanes {
 
     async fn claim(&self, k: usize) -> anyhow::Result<Vec<(String, SendMessage)>> {
         let services = &self.0;
-        let (policy, chance) = (Arc::clone(services.policy()), services.chance());
+        let (using, chance) = (services.clone(), services.chance());
         let host = Arc::clone(&services.settings().host);
         let limit = i64::try_from(k.min(CLAIMS)).unwrap_or(i64::MAX);
         let claimed = services
             .store()
             .write_system(move |tx| {
-                Box::pin(async move { claim(tx, &host, &policy, chance, limit).await })
+                Box::pin(async move { claim(tx, &using, &host, chance, limit).await })
             })
             .await?;
         crash::point("claim.after_commit");
@@ -80,12 +79,12 @@ impl JobSource for Lanes {
 /// was shown. The next message of that number, from whichever lane, may be written a whole gap later.
 async fn claim(
     tx: &mut SystemTx,
+    services: &Services,
     host: &str,
-    policy: &Policy,
     mut chance: StdRng,
     limit: i64,
 ) -> Result<Vec<SendMessage>, Fault> {
-    let now = tx.now().await?;
+    let (policy, now) = (services.policy(), tx.now().await?);
     let until = now.saturating_add(millis(policy.lead()));
     let lanes = store::system::due_lanes(tx, host, until, limit).await?;
     let lanes = awake(tx, lanes, now).await?;
@@ -93,7 +92,7 @@ async fn claim(
         return Ok(Vec::new());
     }
     let lanes = number::admit(tx, lanes, (now, until), policy).await?;
-    let turns = turn::choose(tx, lanes, policy, &mut chance, now).await?;
+    let turns = turn::choose(tx, lanes, services.policies(), &mut chance, now).await?;
     if turns.is_empty() {
         return Ok(Vec::new());
     }
@@ -125,7 +124,7 @@ async fn awake(
         .filter_map(|lane| Some((lane.session, rests(lane)?, None)))
         .collect();
     if !resting.is_empty() {
-        store::system::rest(tx, &resting).await?;
+        store::system::rest(tx, &resting, now).await?;
     }
     Ok(due
         .into_iter()

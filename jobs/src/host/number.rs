@@ -129,6 +129,7 @@ mod tests {
             is_shared: true,
             known: NumberRow::default(),
             head_at: Some(0),
+            hold: None,
         }
     }
 
@@ -151,6 +152,7 @@ mod tests {
         let due = lanes.iter().map(|lane| DueLane {
             number: lane.number.clone(),
             known: lane.known.clone(),
+            hold: None,
             ..**lane
         });
         let (admitted, later) = decide(due.collect(), &shared.collect(), 100, 150);

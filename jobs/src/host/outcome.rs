@@ -362,7 +362,8 @@ async fn end(
     status: Status,
     error: Option<String>,
 ) -> Result<(), Fault> {
-    store::messages::end(tx, message.org, message.id, status, error.as_deref()).await?;
+    let ended = (status, error.as_deref());
+    store::messages::end(tx, message.org, message.id, ended, clock.now()).await?;
     message.status = status;
     message.error = error;
     events::message(tx, key, message, clock).await

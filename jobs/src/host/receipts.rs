@@ -153,7 +153,8 @@ impl Of<'_> {
             }
             StatusUpdate::Refused(code) => {
                 let error = refusal(&message, *code);
-                store::messages::end(tx, message.org, message.id, next, Some(&error)).await?;
+                let ended = (next, Some(error.as_str()));
+                store::messages::end(tx, message.org, message.id, ended, clock.now()).await?;
                 message.status = next;
                 message.error = Some(error);
                 events::message(tx, key, &message, clock).await?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::job::SendMessage;
 use crate::{
-    model::{Class, millis},
+    model::{Class, Decided, millis},
     safety::{
         contact::Contact,
         decide::{self, Candidate, Decision, Hold},
@@ -22,6 +22,7 @@ use crate::{
         quiet::Zones,
         state::{Sent, State},
     },
+    state::policies::Policies,
     store::system::{
         self, Claim, DueLane,
         fingerprints::{self, Pair},
@@ -48,6 +49,8 @@ pub(super) struct Turn {
     class: Option<Class>,
     /// How long typing is shown before it.
     typing: Duration,
+    /// When it was decided.
+    at: Millis,
 }
 
 impl Turn {
@@ -61,6 +64,7 @@ impl Turn {
             state: None,
             class: None,
             typing: policy.typing.least,
+            at: now,
             lane,
         }
     }
@@ -72,15 +76,18 @@ impl Turn {
     }
 
     pub(super) fn claim(&self) -> Claim {
-        let decision = self
-            .class
-            .map(|class| json!({ "class": class, "send_at": self.send_at }).to_string());
+        let decision = Decided {
+            at: Some(self.at),
+            send_at: self.send_at,
+            class: self.class,
+            waited: self.lane.hold.clone(),
+        };
         Claim {
             session: self.lane.session,
             next_at: self.send_at.saturating_add(self.gap),
             message: self.message,
             state: self.state.as_ref().map(|state| json!(state).to_string()),
-            decision,
+            decision: Some(json!(decision).to_string()),
         }
     }
 
@@ -101,24 +108,27 @@ impl Turn {
 pub(super) async fn choose(
     tx: &mut SystemTx,
     lanes: Vec<DueLane>,
-    policy: &Policy,
+    policies: &Policies,
     chance: &mut StdRng,
     now: Millis,
 ) -> Result<Vec<Turn>, sqlx::Error> {
-    if !policy.orders_by_class {
-        let turn = |lane| Turn::of_head(lane, policy, chance, now);
-        return Ok(lanes.into_iter().map(turn).collect());
-    }
+    let policy = |lane: &DueLane| policies.of(lane.known.policy.as_deref());
+    let (mut lanes, in_order): (Vec<_>, Vec<_>) = lanes
+        .into_iter()
+        .partition(|lane| policy(lane).orders_by_class);
+    let turn = |lane: DueLane| {
+        let policy = policy(&lane);
+        Turn::of_head(lane, &policy, chance, now)
+    };
     let mut chooser = Chooser {
-        policy,
+        policies,
         now,
-        turns: Vec::new(),
+        turns: in_order.into_iter().map(turn).collect(),
         resting: Vec::new(),
         held: Vec::new(),
         met: Vec::new(),
         known: Vec::new(),
     };
-    let mut lanes = lanes;
     for look in 0..LOOKS {
         if lanes.is_empty() {
             break;
@@ -136,16 +146,21 @@ pub(super) async fn choose(
                 }
                 // Its messages were held by an earlier look. The next claim has it rest.
                 None if look > 0 => {}
-                None => chooser.turns.push(Turn::of_head(lane, policy, chance, now)),
+                None => {
+                    let policy = policies.of(lane.known.policy.as_deref());
+                    chooser
+                        .turns
+                        .push(Turn::of_head(lane, &policy, chance, now));
+                }
             }
         }
         lanes = again;
         if !chooser.held.is_empty() {
-            turns::hold(tx, &std::mem::take(&mut chooser.held)).await?;
+            turns::hold(tx, &std::mem::take(&mut chooser.held), now).await?;
         }
     }
     if !chooser.resting.is_empty() {
-        system::rest(tx, &chooser.resting).await?;
+        system::rest(tx, &chooser.resting, now).await?;
     }
     let first = chooser.turns.iter().filter_map(Turn::first);
     let first: Vec<_> = first.collect();
@@ -214,7 +229,7 @@ async fn alike(
 
 /// What is decided in one claim.
 struct Chooser<'p> {
-    policy: &'p Policy,
+    policies: &'p Policies,
     now: Millis,
     turns: Vec<Turn>,
     resting: Vec<(SessionId, Millis, Option<&'static str>)>,
@@ -236,7 +251,8 @@ impl Chooser<'_> {
         for (sent_at, is_first) in answered.iter().flat_map(|answered| &answered.each) {
             known.state.answered(sent_at, *is_first, self.now);
         }
-        let number = known.number(self.policy);
+        let policy = self.policies.of(lane.known.policy.as_deref());
+        let number = known.number(&policy);
         let candidate = |head: &Head| Candidate {
             alike: alike.get(&head.message).cloned().unwrap_or_default(),
             ..candidate(head, self.now)
@@ -271,7 +287,8 @@ impl Chooser<'_> {
 
     /// Has the lane rest. A message that is scheduled for an earlier time lets it go on then.
     fn wait(&mut self, lane: &DueLane, heads: &Heads, at: Millis, why: Option<Hold>) {
-        let at = at.saturating_add(millis(self.policy.lead()));
+        let policy = self.policies.of(lane.known.policy.as_deref());
+        let at = at.saturating_add(millis(policy.lead()));
         let at = heads.later_at.map_or(at, |later| later.min(at));
         self.resting.push((lane.session, at, why.map(Into::into)));
     }
@@ -306,11 +323,13 @@ impl Chooser<'_> {
                     .push((lane.session, contact, unanswered.split_off(kept), is_new));
             }
         }
+        let policy = self.policies.of(lane.known.policy.as_deref());
         self.turns.push(Turn {
             message: Some(head.message),
             send_at,
-            gap: millis(self.policy.reply.at(state.quantile())),
+            gap: millis(policy.reply.at(state.quantile())),
             typing: candidate.typing,
+            at: self.now,
             state: Some(state),
             class: Some(class),
             lane,

@@ -6,6 +6,7 @@
 //! | [`chats`], [`receipts`] | the last message of each chat; who has a message |
 //! | [`sealed`], [`shown`] | a message as it is stored encrypted, and as the API and events show it |
 //! | [`target`], [`mentions`] | messages about other messages; people whom a message mentions |
+//! | [`timeline`] | what happened to a message, and why it waited |
 //! | [`timer`] | how long the messages of a chat stay |
 //! | [`unreadable`] | the end of a message that cannot be read |
 //! | [`opt_out`] | the words with which a contact opts out |
@@ -17,6 +18,7 @@ pub mod receipts;
 pub(crate) mod sealed;
 pub mod shown;
 pub mod target;
+pub mod timeline;
 pub(crate) mod timer;
 pub(crate) mod unreadable;
 

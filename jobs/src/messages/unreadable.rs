@@ -53,7 +53,8 @@ pub(crate) async fn end(
     } else {
         (Status::Failed, EventType::MessageFailed)
     };
-    store::messages::end(tx, org, id, status, Some(UNREADABLE)).await?;
+    let ended = (status, Some(UNREADABLE));
+    store::messages::end(tx, org, id, ended, clock.now()).await?;
     let Some(key) = key else { return Ok(()) };
     let event = NewEvent {
         org,

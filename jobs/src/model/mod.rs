@@ -26,6 +26,7 @@ mod class;
 pub mod client_data;
 pub mod consent;
 pub mod contact;
+mod decided;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
@@ -50,6 +51,7 @@ mod unreadable;
 
 pub use auto_reject::AutoReject;
 pub use class::Class;
+pub(crate) use decided::{Decided, waits};
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Source, Status};

@@ -88,6 +88,8 @@ pub(crate) struct NumberRow {
     pub(crate) health: Option<String>,
     /// When it was first linked here.
     pub(crate) first_linked_at: Option<Millis>,
-    /// When the session last connected.
+    /// When the session last connected, or its queue was resumed.
     pub(crate) opened_at: Millis,
+    /// The limits that the session's organisation set itself, as JSON.
+    pub(crate) policy: Option<String>,
 }

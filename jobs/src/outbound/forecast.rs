@@ -1,5 +1,7 @@
 //! When a message that waits is likely to be sent, and what holds it.
 
+use std::sync::Arc;
+
 use passerelle_engine::{clock::Millis, ids::SessionId};
 
 use crate::{
@@ -10,11 +12,11 @@ use crate::{
         decide::{self, Candidate, Hold, Refusal},
         estimate::estimate,
         known::Known,
-        policy::NearDuplicates,
+        policy::{NearDuplicates, Policy},
         quiet::Zones,
     },
     services::Services,
-    store::{lanes::Place, messages::Way, system::numbers},
+    store::{lanes::Place, messages::Way, queues, system::numbers},
 };
 
 /// What decides when a session's number sends.
@@ -23,6 +25,7 @@ pub(crate) struct Forecast {
     services: Services,
     /// `None` in the preset of the sandbox, where only gaps count, and for a session that was never linked.
     known: Option<Known>,
+    policy: Arc<Policy>,
 }
 
 /// A message, as far as it decides when it is sent.
@@ -43,8 +46,25 @@ pub(crate) struct Expected {
     pub(crate) at: Millis,
     /// By this time 19 of 20 are sent.
     pub(crate) by: Millis,
+    /// How many messages are before it.
+    pub(crate) position: i64,
     /// What holds it; `None` if it goes in its turn.
     pub(crate) hold: Option<Hold>,
+}
+
+impl Expected {
+    /// Returns it for a queue that may be paused: then nobody can say when it goes on.
+    fn or_paused(self, place: &Place) -> Self {
+        if !place.is_paused {
+            return self;
+        }
+        Self {
+            at: Millis::MAX,
+            by: Millis::MAX,
+            hold: Some(Hold::Paused),
+            ..self
+        }
+    }
 }
 
 impl Forecast {
@@ -56,8 +76,10 @@ impl Forecast {
         } else {
             None
         };
+        let own = known.as_ref().and_then(|row| row.policy.as_deref());
         Ok(Self {
             services: services.clone(),
+            policy: services.policies().of(own),
             known: known.map(|row| Known::of(&row, services.clock().now())),
         })
     }
@@ -69,7 +91,7 @@ impl Forecast {
 
     /// Returns the limit of nearly equal texts to new recipients, if there is one.
     pub(crate) fn near_duplicates(&self) -> Option<NearDuplicates> {
-        self.services.policy().near_duplicates
+        self.policy.near_duplicates
     }
 
     /// Says when a message goes that has this place, or why it is refused: it would expire first.
@@ -85,9 +107,18 @@ impl Forecast {
             let from = place.next_at.max(message.send_at.unwrap_or(0));
             let pace = self.services.settings().pace;
             let (at, by) = pace.estimate(now, from, place.position);
-            return Ok(Expected { at, by, hold: None });
+            let is_scheduled = message.send_at.is_some_and(|at| at > now);
+            let hold = is_scheduled.then_some(Hold::Schedule);
+            let position = place.position;
+            let expected = Expected {
+                at,
+                by,
+                position,
+                hold,
+            };
+            return Ok(expected.or_paused(place));
         };
-        let number = known.number(self.services.policy());
+        let number = known.number(&self.policy);
         let expires_at = message.expires_at.unwrap_or(Millis::MAX);
         let candidate = Candidate {
             purpose: asked.purpose,
@@ -106,11 +137,21 @@ impl Forecast {
         let alone = decide::earliest(&number, &candidate, now);
         let (at, by) = estimate(&number, asked.class, place.ahead, now);
         let spread = by.saturating_sub(at);
+        let before = &place.ahead[..=queues::place(asked.class)];
+        let position = match message.send_at {
+            // What waits for the same moment is before it then.
+            Some(_) => place.position,
+            None => before.iter().sum::<i64>() + i64::from(place.is_sending),
+        };
         let expected = Expected {
+            position,
             at: at.max(alone.at),
             by: by.max(alone.at.saturating_add(spread)),
             hold: alone.why.filter(|why| !why.is_short()),
         };
+        if place.is_paused {
+            return Ok(expected.or_paused(place));
+        }
         // What a person or WhatsApp may end at any time is waited for.
         let is_certain = alone.why.is_none_or(Hold::is_certain);
         if is_certain && expected.at > expires_at && expected.at < Millis::MAX {

@@ -223,7 +223,7 @@ impl Draft {
         let (place, expected, trial) = self.enter(tx, forecast, limit).await?;
         let accepted = Accepted {
             message: self.message,
-            position: place.position,
+            position: expected.position,
             estimated_send_at: expected.at,
             estimated_send_by: expected.by,
             hold: expected.hold,
@@ -438,7 +438,8 @@ pub(crate) async fn leave_queue(
         .write(message.org, move |tx| {
             Box::pin(async move {
                 store::lanes::leave(tx, message.org, message.session).await?;
-                if !store::messages::unqueue(tx, message.org, message.id, status).await? {
+                let ended = (status, clock.now());
+                if !store::messages::unqueue(tx, message.org, message.id, ended).await? {
                     return Err(NotQueued::Claimed);
                 }
                 message.status = status;

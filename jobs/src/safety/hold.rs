@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use crate::model::Class;
+
 /// What holds a message back.
 #[derive(
     Debug,
@@ -51,18 +53,46 @@ pub enum Hold {
     Spacing,
     /// The number's health.
     Health,
+    /// The tenant paused the queue.
+    Paused,
+    /// The session is not connected.
+    Disconnected,
 }
 
 impl Hold {
     /// Returns whether it is part of how every message goes, and no limit.
     pub fn is_short(self) -> bool {
-        matches!(self, Self::Gap | Self::Thinking | Self::Schedule)
+        matches!(self, Self::Gap | Self::Thinking)
+    }
+
+    /// Every hold.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Returns the word of the API.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Returns whether it holds messages of this class.
+    pub fn holds(self, class: Class) -> bool {
+        match self {
+            Self::NewConversations
+            | Self::UnansweredIn30Days
+            | Self::ReplyRatio
+            | Self::NearDuplicates => class == Class::Cold,
+            Self::Day | Self::Hour => class != Class::Reply,
+            Self::Replies => class == Class::Reply,
+            _ => true,
+        }
     }
 
     /// Returns whether waiting is bounded by what the gateway itself limits. What a person or WhatsApp ends may end at any
     /// time.
     pub fn is_certain(self) -> bool {
-        !matches!(self, Self::Health | Self::Unanswered | Self::ReplyRatio)
+        !matches!(
+            self,
+            Self::Health | Self::Unanswered | Self::ReplyRatio | Self::Paused | Self::Disconnected
+        )
     }
 }
 

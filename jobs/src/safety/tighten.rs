@@ -105,7 +105,17 @@ impl Policy {
             });
         }
         policy.quiet_hours = policy.quiet_hours.map(|quiet| longer_quiet(quiet, by));
+        // What goes by class is limited by class: a sandbox with limits of its own keeps them.
+        policy.orders_by_class |= policy.has_limits();
         policy
+    }
+
+    /// Returns whether anything but a gap limits a number.
+    fn has_limits(&self) -> bool {
+        self.replies_an_hour.is_some()
+            || self.new_conversations.is_some()
+            || self.messages.is_some()
+            || self.unanswered_in_30_days.is_some()
     }
 
     fn check(&self, by: &Tightening) -> Result<(), BelowFloor> {

@@ -12,6 +12,7 @@ pub(crate) mod gathering;
 pub(crate) mod health_watch;
 pub(crate) mod in_flight;
 pub(crate) mod in_hand;
+pub(crate) mod policies;
 pub(crate) mod rate_limit;
 pub(crate) mod registry;
 pub(crate) mod token_link;

@@ -20,6 +20,10 @@ pub(crate) struct Place {
     /// The messages before it that may go by their own time: replies, warm and cold ones, each at most [`COUNTED`]. All zero
     /// if classes do not count.
     pub(crate) ahead: [i64; 3],
+    /// The queue is paused.
+    pub(crate) is_paused: bool,
+    /// A message is being sent.
+    pub(crate) is_sending: bool,
 }
 
 /// More messages of a class are not counted one by one.
@@ -65,7 +69,7 @@ pub(crate) async fn enter(
          WHERE org_id = $1 AND session_id = $2 AND pending < $3 AND NOT EXISTS \
          (SELECT 1 FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
          WHERE c.org_id = $1 AND (c.phone_mac = $4 OR c.lid_mac = $4) AND m.opted_out_at IS NOT NULL) \
-         RETURNING last_seq, next_at, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
+         RETURNING last_seq, next_at, paused_at, running_id, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
          THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at <= CASE WHEN $5 > $6 THEN $5 ELSE $6 END) \
          + CASE WHEN running_id IS NULL THEN 0 ELSE 1 END ELSE pending - 1 END AS position, ",
         waiting!("reply"),
@@ -108,7 +112,7 @@ pub(crate) async fn append(
     let row = sqlx::query(
         "UPDATE lane SET last_seq = last_seq + 1, pending = pending + 1, \
          next_at = CASE WHEN rests = 0 THEN next_at ELSE paced_until END \
-         WHERE org_id = $1 AND session_id = $2 RETURNING last_seq, pending - 1 AS position, next_at",
+         WHERE org_id = $1 AND session_id = $2 RETURNING last_seq, pending - 1 AS position, next_at, paused_at, running_id",
     )
     .bind(org.to_string())
     .bind(session.to_string())
@@ -123,6 +127,8 @@ fn place(row: &AnyRow) -> Result<Place, sqlx::Error> {
         position: row.try_get("position")?,
         next_at: row.try_get("next_at")?,
         ahead: [0; 3],
+        is_sending: row.try_get::<Option<String>, _>("running_id")?.is_some(),
+        is_paused: row.try_get::<Option<Millis>, _>("paused_at")?.is_some(),
     })
 }
 

@@ -55,7 +55,7 @@ macro_rules! columns {
     () => {
         "id, org_id, session_id, direction, coalesce(source, 'gateway') AS source, status, wa_id, \
          coalesce((SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id), contact_id) AS contact_id, \
-         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, class, purpose, consent_id, created_at, send_at, priority, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
+         peer_sealed, content_sealed, context_sealed, client_sealed, resends, error, expires_in, class, purpose, consent_id, created_at, CASE WHEN hold IS NULL THEN send_at ELSE coalesce(wanted_at, 0) END AS send_at, priority, expires_at, sent_at, delivered_at, read_at, played_at, edited_at, deleted_at"
     };
 }
 pub(super) use columns;
@@ -492,16 +492,19 @@ pub(crate) async fn end(
     tx: &mut Tx,
     org: OrgId,
     id: MessageId,
-    status: Status,
-    error: Option<&str>,
+    (status, error): (Status, Option<&str>),
+    at: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE message SET status = $3, error = $4 WHERE org_id = $1 AND id = $2")
-        .bind(org.to_string())
-        .bind(id.to_string())
-        .bind(status.as_str())
-        .bind(error)
-        .run(tx)
-        .await
+    sqlx::query(
+        "UPDATE message SET status = $3, error = $4, ended_at = $5 WHERE org_id = $1 AND id = $2",
+    )
+    .bind(org.to_string())
+    .bind(id.to_string())
+    .bind(status.as_str())
+    .bind(error)
+    .bind(at)
+    .run(tx)
+    .await
 }
 
 /// Puts a claimed message back at the head of its lane and counts the resend.
@@ -558,15 +561,16 @@ pub(crate) async fn unqueue(
     tx: &mut Tx,
     org: OrgId,
     id: MessageId,
-    status: Status,
+    (status, at): (Status, Millis),
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE message SET status = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued' \
+        "UPDATE message SET status = $3, ended_at = $4 WHERE org_id = $1 AND id = $2 AND status = 'queued' \
          AND (resends = 0 OR $3 = 'unknown')",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(status.as_str())
+    .bind(at)
     .changes(tx)
     .await
 }
@@ -579,7 +583,7 @@ pub(crate) async fn reschedule(
     when: When,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE message SET send_at = $3, priority = $4, expires_at = $5 \
+        "UPDATE message SET send_at = $3, priority = $4, expires_at = $5, hold = NULL, wanted_at = NULL \
          WHERE org_id = $1 AND id = $2 AND status = 'queued' AND resends = 0",
     )
     .bind(org.to_string())

@@ -25,6 +25,7 @@ pub(crate) mod pairing_codes;
 #[cfg(test)]
 mod plans;
 pub(crate) mod previews;
+pub(crate) mod queues;
 pub(crate) mod receipts;
 mod row;
 pub(crate) mod sessions;

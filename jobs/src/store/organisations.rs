@@ -101,6 +101,32 @@ pub(crate) async fn set_opt_out_settings(
         .await
 }
 
+/// Returns the limits that the organisation set itself, as JSON; `None` if it set none.
+pub(crate) async fn policy(
+    conn: &mut AnyConnection,
+    org: OrgId,
+) -> Result<Option<String>, sqlx::Error> {
+    let policy: Option<Option<String>> =
+        sqlx::query_scalar("SELECT policy FROM organisation WHERE id = $1")
+            .bind(org.to_string())
+            .fetch_optional(conn)
+            .await?;
+    Ok(policy.flatten())
+}
+
+/// Stores the limits that the organisation set itself.
+pub(crate) async fn set_policy(
+    tx: &mut Tx,
+    org: OrgId,
+    policy: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE organisation SET policy = $2 WHERE id = $1")
+        .bind(org.to_string())
+        .bind(policy)
+        .run(tx)
+        .await
+}
+
 /// Sets how long the organisation's files are kept; `None` means as long as the gateway's own setting.
 /// Returns false if there is no such organisation.
 pub(crate) async fn keep_media(

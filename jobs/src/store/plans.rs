@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     auto_replies, consents,
     contacts::{known, opt_outs, people},
-    opt_in_links,
+    opt_in_links, queues,
     system::{self, preview_claims},
 };
 
@@ -180,6 +180,43 @@ async fn consent_is_looked_up_along_the_contact_and_the_number() {
 }
 
 #[tokio::test]
+async fn queue_is_read_along_the_messages_that_wait() {
+    for (statement, index) in [
+        (
+            queues::RANKS,
+            "SEARCH m USING INDEX message_class (session_id=?)",
+        ),
+        (
+            queues::AHEAD_IN_ORDER,
+            "SEARCH m USING INDEX message_class (session_id=?)",
+        ),
+        (
+            queues::CANCELABLE,
+            "SEARCH message USING INDEX message_session_status (session_id=? AND status=? AND id<?)",
+        ),
+        (
+            queues::CANCELABLE_OF,
+            "SEARCH message USING INDEX message_session_status (session_id=? AND status=? AND id<?)",
+        ),
+    ] {
+        walks(statement, index).await;
+    }
+    // These are grouped or sorted: at most what waits in one lane.
+    for statement in [queues::WAITING, queues::AHEAD, queues::LIST] {
+        let steps = steps(statement).await;
+        let index = "SEARCH m USING INDEX message_class (session_id=?)";
+        assert!(
+            steps.iter().any(|step| step.starts_with(index)),
+            "{steps:#?}"
+        );
+        assert!(
+            !steps.iter().any(|step| step.starts_with("SCAN m")),
+            "{steps:#?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn members_of_a_group_are_looked_up_by_phone_and_by_lid() {
     for index in [
         "SEARCH s USING INDEX contact_phone (org_id=? AND phone_mac=?)",
@@ -190,11 +227,7 @@ async fn members_of_a_group_are_looked_up_by_phone_and_by_lid() {
 }
 
 async fn walks(statement: &'static str, index: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("plan.db").display());
-    let store = Store::open(&url).await.unwrap();
-    store.migrate().await.unwrap();
-    let steps = plan(&store, statement).await;
+    let steps = steps(statement).await;
     assert!(
         steps.iter().any(|step| step.starts_with(index)),
         "{statement}: {steps:#?}"
@@ -203,7 +236,17 @@ async fn walks(statement: &'static str, index: &str) {
         !steps.iter().any(|step| step.contains("TEMP B-TREE")),
         "{steps:#?}"
     );
+}
+
+/// Returns the query plan on a new database.
+async fn steps(statement: &'static str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+    let store = Store::open(&url).await.unwrap();
+    store.migrate().await.unwrap();
+    let steps = plan(&store, statement).await;
     store.close().await;
+    steps
 }
 
 /// Returns the query plan, which does not depend on the values.

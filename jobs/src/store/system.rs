@@ -188,25 +188,29 @@ pub(crate) struct DueLane {
     pub(crate) known: NumberRow,
     /// When the first of its messages may go; `None` if there are none.
     pub(crate) head_at: Option<Millis>,
+    /// What it waited for, and since when.
+    pub(crate) hold: Option<(String, Millis)>,
 }
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
-pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, l.hold, l.hold_since, \
+     (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
-     AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, \
+     AND l.running_id IS NULL AND l.pending > 0 AND l.paused_at IS NULL AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, l.hold, l.hold_since, \
+     (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
-     AND l.running_id IS NULL AND l.pending > 0 AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
+     AND l.running_id IS NULL AND l.pending > 0 AND l.paused_at IS NULL AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3 \
      FOR UPDATE OF l SKIP LOCKED";
 
-/// Returns lanes of this host that are connected, have nothing in flight, and may send by `until`, if their
+/// Returns lanes of this host that are connected and not paused, have nothing in flight, and may send by `until`, if their
 /// numbers may; the longest due first. On PostgreSQL the rows stay locked, and rows locked by other transactions are
 /// skipped.
 pub(crate) async fn due_lanes(
@@ -237,6 +241,10 @@ pub(crate) async fn due_lanes(
             is_shared: row.try_get::<i64, _>("linked")? > 1,
             known: numbers::read(row)?,
             head_at: row.try_get("head_at")?,
+            hold: {
+                let hold: Option<String> = row.try_get("hold")?;
+                hold.zip(row.try_get("hold_since")?)
+            },
         })
     };
     Ok(row::each("lane", &rows, lane))
@@ -247,14 +255,17 @@ pub(crate) async fn due_lanes(
 pub(crate) async fn rest(
     tx: &mut SystemTx,
     lanes: &[(SessionId, Millis, Option<&str>)],
+    now: Millis,
 ) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
-        "UPDATE lane SET rests = 1, next_at = CAST(resting.value ->> 1 AS bigint), hold = resting.value ->> 2 FROM",
+        "UPDATE lane SET rests = 1, next_at = CAST(resting.value ->> 1 AS bigint), hold = resting.value ->> 2, \
+         hold_since = CASE WHEN resting.value ->> 2 IS NULL THEN NULL WHEN lane.hold = resting.value ->> 2 THEN coalesce(lane.hold_since, $2) ELSE $2 END FROM",
         "resting WHERE lane.session_id = resting.value ->> 0"
     );
     sqlx::query(sql)
         .bind(json!(lanes).to_string())
+        .bind(now)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -280,7 +291,7 @@ pub(super) fn claim_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         "UPDATE lane SET next_at = CAST(claimed.value ->> 'next_at' AS bigint), paced_until = CAST(claimed.value ->> 'next_at' AS bigint), \
-         rests = 0, hold = NULL, \
+         rests = 0, hold = NULL, hold_since = NULL, \
          running_id = coalesce(claimed.value ->> 'message', \
          (SELECT m.id FROM message m WHERE m.session_id = lane.session_id AND m.status = 'queued' AND +m.send_at <= $2 \
          ORDER BY m.priority DESC, m.seq LIMIT 1)) FROM",
@@ -368,7 +379,7 @@ pub(crate) async fn recount(tx: &mut SystemTx, session: SessionId) -> Result<(),
 
 pub(super) const NEXT_AT: &str = "SELECT l.next_at FROM lane l CROSS JOIN lease e \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
-     AND l.running_id IS NULL AND l.pending > 0 ORDER BY l.next_at LIMIT 1";
+     AND l.running_id IS NULL AND l.pending > 0 AND l.paused_at IS NULL ORDER BY l.next_at LIMIT 1";
 
 /// Returns when the next lane of this host may send, if a message waits.
 pub(crate) async fn next_lane_at(

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Parses the reference that is asked for.
-pub(super) fn reference(text: &str) -> Result<ClientRef, Problem> {
+pub(in crate::routes) fn reference(text: &str) -> Result<ClientRef, Problem> {
     ClientRef::parse(text).ok_or_else(|| {
         let code = Code::InvalidClientRef;
         Problem::new(code).parameter("client_ref", code.as_str(), client_data::REFERENCE)

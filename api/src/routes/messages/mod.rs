@@ -8,12 +8,12 @@
 //! | `by_kind` | a route for each kind |
 //! | `response`, `about` | a message in an answer |
 //! | `filter`, `refusals` | the filters of the list; why a request was refused |
-//! | `receipts`, `schedule` | who has a message; when one is sent |
+//! | `receipts`, `schedule`, `timeline` | who has a message; when one is sent; what happened to it |
 
 pub mod about;
 mod by_kind;
 pub mod files;
-mod filter;
+pub(super) mod filter;
 pub mod incoming;
 pub mod kinds;
 pub mod receipts;
@@ -21,10 +21,12 @@ pub(super) mod refusals;
 pub mod request;
 pub mod response;
 pub mod schedule;
+pub mod timeline;
 
 use passerelle_jobs::{
     Services,
     ids::{ContactId, MessageId, SessionId},
+    lanes::outlook,
     messages::{self, Filter, receipts as who_has},
     outbound,
     sessions::read_receipts::{self, Mark},
@@ -43,6 +45,7 @@ use self::{
     request::NewMessage,
     response::MessageList,
     schedule::MessageChange,
+    timeline::MessageTimeline,
 };
 use super::{Group, not_found};
 use crate::{
@@ -147,9 +150,29 @@ impl Messages {
         id: Path<Id<MessageId>>,
     ) -> Result<Success<Message>, Problem> {
         let message = messages::read(&services, caller.0.org, id.0.0).await?;
-        message
-            .map(|message| Success::of(message.into()))
-            .ok_or_else(not_found)
+        let message = message.ok_or_else(not_found)?;
+        let place = outlook::of_message(&services, &message).await?;
+        Ok(Success::of(Message::queued(message, place)))
+    }
+
+    /// Read what happened to a message, and why it waited.
+    ///
+    /// It shows as what the message was accepted and sent, and each limit that held it.
+    #[oai(
+        path = "/:id/timeline",
+        method = "get",
+        operation_id = "read_message_timeline"
+    )]
+    async fn read_message_timeline(
+        &self,
+        caller: Caller,
+        services: Data<&Services>,
+        /// The message.
+        id: Path<Id<MessageId>>,
+    ) -> Result<Success<MessageTimeline>, Problem> {
+        let steps = messages::timeline::of(&services, caller.0.org, id.0.0).await?;
+        let steps = steps.ok_or_else(not_found)?;
+        Ok(Success::of(MessageTimeline::of(id.0.0, steps)))
     }
 
     /// List who has the message, and since when.

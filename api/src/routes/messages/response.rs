@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use passerelle_jobs::{
     clock::Millis,
     ids::{ConsentId, MessageId, SessionId},
+    lanes::outlook::Foreseen,
     messages::shown::{Shown, shown},
     model, outbound,
 };
@@ -33,14 +34,25 @@ use crate::{
 /// The place of a message in the queue of its session.
 #[derive(Debug, Serialize, Object)]
 pub struct MessageQueue {
-    /// The number of messages before it; 0 when it is next.
+    /// The number of messages that go before it; 0 when it is next.
     pub position: i64,
     /// When it will probably be sent, if the session is connected. `null` if that cannot be foreseen.
     pub estimated_send_at: Option<Timestamp>,
     /// By this time it is sent in 95 of 100 cases, if the session is connected. `null` if that cannot be foreseen.
     pub estimated_send_by: Option<Timestamp>,
-    /// The limit that holds it. `null` if it goes in its turn.
+    /// What holds it. `null` if it goes in its turn.
     pub hold: Option<String>,
+}
+
+impl From<Foreseen> for MessageQueue {
+    fn from(place: Foreseen) -> Self {
+        Self {
+            position: place.position,
+            estimated_send_at: place.send_at.map(Timestamp),
+            estimated_send_by: place.send_by.map(Timestamp),
+            hold: place.hold.map(|hold| hold.to_string()),
+        }
+    }
 }
 
 /// How many people the session's number has written to without a consent or a purpose. The first few need neither.
@@ -53,7 +65,7 @@ pub struct MessageTrial {
 }
 
 /// Why a message failed.
-#[derive(Debug, Object)]
+#[derive(Debug, Serialize, Object)]
 pub struct MessageError {
     /// Stable code of the reason.
     pub code: String,
@@ -180,7 +192,7 @@ pub struct MessageSchema {
     pub purpose: Option<Purpose>,
     /// The consent that allowed it, if it needed one or came with one.
     pub consent_id: Option<Id<ConsentId>>,
-    /// Its place in the queue, only in the answer that accepts the message.
+    /// Its place in the queue while it is queued: in the answer that accepts it, when it is read, and in the list of the queue.
     pub queue: Option<MessageQueue>,
     /// Only in the answer that accepts a message which lacks a purpose or a consent: how many people may still get one.
     pub trial: Option<MessageTrial>,
@@ -274,6 +286,16 @@ impl From<model::Message> for Message {
 
 fn foreseen(at: Millis) -> Option<Timestamp> {
     (at < Millis::MAX).then_some(Timestamp(at))
+}
+
+impl Message {
+    /// Returns a message with its place in the queue, if it has one.
+    pub(in crate::routes) fn queued(message: model::Message, place: Option<Foreseen>) -> Self {
+        Self {
+            queue: place.map(Into::into),
+            ..message.into()
+        }
+    }
 }
 
 impl From<outbound::Accepted> for Message {

@@ -160,7 +160,8 @@ async fn end_one(
     let Some(Some(mut message)) = if_readable("message", &id, opened)? else {
         return Ok(());
     };
-    if !opt_outs::fail(tx, org, id, CODE).await? {
+    let now = services.clock().now();
+    if !opt_outs::fail(tx, org, id, CODE, now).await? {
         return Ok(());
     }
     store::lanes::leave(tx, org, message.session).await?;

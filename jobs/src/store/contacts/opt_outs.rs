@@ -245,15 +245,17 @@ pub(crate) async fn fail(
     org: OrgId,
     id: MessageId,
     code: &str,
+    at: Millis,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE message SET status = 'failed', error = $3 WHERE org_id = $1 AND id = $2 AND status = 'queued' AND resends = 0 \
+        "UPDATE message SET status = 'failed', error = $3, ended_at = $4 WHERE org_id = $1 AND id = $2 AND status = 'queued' AND resends = 0 \
          AND EXISTS (SELECT 1 FROM contact c JOIN contact m ON m.id = coalesce(c.merged_into, c.id) \
          WHERE c.id = message.contact_id AND m.opted_out_at IS NOT NULL)",
     )
     .bind(org.to_string())
     .bind(id.to_string())
     .bind(code)
+    .bind(at)
     .changes(tx)
     .await
 }

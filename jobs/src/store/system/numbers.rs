@@ -69,7 +69,7 @@ pub(crate) async fn known(
     session: SessionId,
 ) -> Result<Option<NumberRow>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT n.state, n.health, n.first_linked_at, l.opened_at FROM lane l JOIN number n ON n.mac = l.number_mac \
+        "SELECT n.state, n.health, n.first_linked_at, l.opened_at, (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy FROM lane l JOIN number n ON n.mac = l.number_mac \
          WHERE l.session_id = $1",
     )
     .bind(session.to_string())
@@ -84,6 +84,7 @@ pub(super) fn read(row: &AnyRow) -> Result<NumberRow, sqlx::Error> {
         health: row.try_get("health")?,
         first_linked_at: row.try_get("first_linked_at")?,
         opened_at: row.try_get("opened_at")?,
+        policy: row.try_get("policy")?,
     })
 }
 
@@ -120,7 +121,7 @@ pub(crate) async fn shared(
         tx.dialect(),
         "SELECT l.session_id, n.next_at, n.state, n.last_sent_by, max(o.paced_until) AS paced_until, \
          CAST(max(CASE WHEN o.running_id IS NOT NULL AND o.paced_until > $2 THEN 1 ELSE 0 END) AS bigint) AS busy, \
-         CAST(max(CASE WHEN o.running_id IS NULL AND o.pending > 0 AND o.next_at <= $3 AND EXISTS \
+         CAST(max(CASE WHEN o.running_id IS NULL AND o.pending > 0 AND o.paused_at IS NULL AND o.next_at <= $3 AND EXISTS \
          (SELECT 1 FROM lease e JOIN host h ON h.id = e.host_id WHERE e.session_id = o.session_id \
          AND e.epoch = o.open_epoch AND h.seen_at >= $4) THEN 1 ELSE 0 END) AS bigint) AS awaited FROM",
         "due JOIN lane l ON l.session_id = due.value ->> 0 JOIN number n ON n.mac = l.number_mac \

@@ -13,7 +13,7 @@ use serde_json::json;
 use sqlx::{Row as _, any::AnyRow};
 
 use crate::{
-    model::{Class, Priority},
+    model::{Class, Decided, Priority},
     store::row,
 };
 
@@ -137,7 +137,11 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         priority: Priority::of_store(row.try_get("priority")?),
         accepted_at: row.try_get("created_at")?,
         calling_code: row.try_get("calling_code")?,
-        is_counted: row.try_get::<Option<String>, _>("decision")?.is_some(),
+        is_counted: {
+            let decision: Option<String> = row.try_get("decision")?;
+            let decided = decision.as_deref().and_then(Decided::read);
+            decided.is_some_and(|decided| decided.class.is_some())
+        },
         contact: row::id_or_null(row, "contact")?,
         unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
         last_inbound_at: row.try_get("last_inbound_at")?,
@@ -222,16 +226,22 @@ fn answers(text: &str) -> Result<Vec<(Vec<Millis>, bool)>, sqlx::Error> {
 /// A message that a limit of its recipient holds: until when, and which limit.
 pub(crate) type Held = (MessageId, Millis, &'static str);
 
-/// Has each of these messages wait until its time. The tenant's own time for it is kept.
-pub(crate) async fn hold(tx: &mut SystemTx, held: &[Held]) -> Result<(), sqlx::Error> {
+/// Has each of these messages wait until its time, and notes why. The tenant's own time for it is kept.
+pub(crate) async fn hold(tx: &mut SystemTx, held: &[Held], now: Millis) -> Result<(), sqlx::Error> {
     let sql = over_list!(
         tx.dialect(),
         "UPDATE message SET wanted_at = CASE WHEN message.hold IS NULL AND message.send_at > 0 THEN message.send_at \
-         ELSE message.wanted_at END, send_at = CAST(held.value ->> 1 AS bigint), hold = held.value ->> 2 FROM",
+         ELSE message.wanted_at END, send_at = CAST(held.value ->> 1 AS bigint), hold = held.value ->> 2, \
+         waits = CASE WHEN message.hold = held.value ->> 2 OR length(coalesce(message.waits, '')) > 2000 THEN message.waits \
+         ELSE coalesce(message.waits || ',', '') || (held.value ->> 3) END FROM",
         "held WHERE message.id = held.value ->> 0 AND message.status = 'queued'"
     );
+    let list = held.iter().map(|(message, until, why)| {
+        let wait = json!([why, now, until]).to_string();
+        json!([message, until, why, wait])
+    });
     sqlx::query(sql)
-        .bind(json!(held).to_string())
+        .bind(json!(list.collect::<Vec<_>>()).to_string())
         .execute(tx.conn())
         .await?;
     Ok(())

@@ -125,7 +125,7 @@ async fn consent_all_that_is_queued_ends_each_with_its_event_and_nothing_else_do
                 queue(tx, &key, services, (org, two, spelling)).await?;
                 queue(tx, &key, services, (org, two, other)).await?;
                 let resent = queue(tx, &key, services, (org, two, gone)).await?;
-                store::messages::end(tx, org, resent, Status::Sending, None).await?;
+                store::messages::end(tx, org, resent, (Status::Sending, None), 1).await?;
                 store::messages::requeue(tx, org, resent, 1).await?;
                 let confirms = queue(tx, &key, services, (org, two, gone)).await?;
                 opt_outs::confirms(tx, org, confirms).await?;

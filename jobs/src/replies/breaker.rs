@@ -35,7 +35,7 @@ pub(super) enum Turn {
 
 /// Returns whether another machine seems to answer. The first turn is the message in hand, the newest.
 pub(super) fn is_loop(turns: &[Turn]) -> bool {
-    quick_answers(turns) >= QUICK_ANSWERS || (alike(turns) >= ALIKE && replies(turns) >= ALIKE - 1)
+    quick_answers(turns) >= QUICK_ANSWERS || alike(turns) >= ALIKE
 }
 
 /// Counts the last messages of the contact in a row that came soon after an automatic reply.
@@ -58,12 +58,8 @@ fn quick_answers(turns: &[Turn]) -> usize {
     count
 }
 
-fn replies(turns: &[Turn]) -> usize {
-    let automatic = |turn: &&Turn| matches!(turn, Turn::Automatic(_));
-    turns.iter().filter(automatic).count()
-}
-
-/// Counts the contact's messages that say nearly the same as the last one.
+/// Counts the last message of the contact and those before it that say nearly the same and were answered. Who repeats what
+/// nobody answers is no machine.
 fn alike(turns: &[Turn]) -> usize {
     let text = |turn: &Turn| match turn {
         Turn::Theirs(_, text) => text.clone(),
@@ -73,8 +69,13 @@ fn alike(turns: &[Turn]) -> usize {
         return 0;
     };
     let last = Said::of(&last);
-    let all = turns.iter().filter_map(text);
-    all.filter(|text| last.is_alike(&Said::of(text))).count()
+    let answered = turns.windows(2).filter_map(|pair| match pair {
+        [Turn::Automatic(_), said] => text(said),
+        _ => None,
+    });
+    1 + answered
+        .filter(|text| last.is_alike(&Said::of(text)))
+        .count()
 }
 
 /// A text, as it is compared.
@@ -181,6 +182,10 @@ mod tests {
             .map(|n| Turn::Theirs(n * 1000, Some("hello?".into())))
             .collect();
         assert!(!is_loop(&silent));
+        // One of them was answered, and then the rules rested.
+        let mut rested = silent;
+        rested.insert(2, Turn::Automatic(Some(500)));
+        assert!(!is_loop(&rested));
         assert!(!is_loop(&[]));
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 35] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 36] = [
     (
         "auto_replies",
         "answering and kills run in every shape; the other stories are about the stores",

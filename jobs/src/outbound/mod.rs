@@ -220,7 +220,7 @@ impl Draft {
             return Err(AcceptError::ConsentAt);
         }
         self.message.contact = self.to.keep(tx, &self.key, org, now).await?;
-        let (place, expected, trial) = self.enter(tx, forecast, limit).await?;
+        let (expected, trial) = self.enter(tx, forecast, limit).await?;
         let accepted = Accepted {
             message: self.message,
             position: expected.position,
@@ -242,7 +242,7 @@ impl Draft {
         tx: &mut Tx,
         forecast: &Forecast,
         limit: i64,
-    ) -> Result<(store::lanes::Place, Expected, Option<Trial>), AcceptError> {
+    ) -> Result<(Expected, Option<Trial>), AcceptError> {
         let Message {
             org,
             session,
@@ -301,7 +301,7 @@ impl Draft {
         if preview::unfinished(&self.message.content).is_some() {
             store::previews::want(tx, org, self.message.id, self.message.created_at).await?;
         }
-        Ok((place, expected, trial))
+        Ok((expected, trial))
     }
 
     /// Returns the fingerprint of a first message that says enough, and when nearly the same went to others.

@@ -261,7 +261,7 @@ impl Chooser<'_> {
         let before = self.held.len();
         for (head, candidate) in heads.first.iter().zip(&candidates) {
             let when = decide::earliest(&number, candidate, self.now);
-            let why = when.why.filter(|why| is_of_recipient(*why));
+            let why = when.why.filter(|why| why.is_of_recipient());
             if let Some(why) = why.filter(|_| when.from > self.now) {
                 self.held.push((head.message, when.from, why.into()));
             }
@@ -335,14 +335,6 @@ impl Chooser<'_> {
             lane,
         });
     }
-}
-
-/// Returns whether the limit is of the message's recipient, so that others may pass.
-fn is_of_recipient(hold: Hold) -> bool {
-    matches!(
-        hold,
-        Hold::Unanswered | Hold::NearDuplicates | Hold::QuietHours | Hold::Spacing
-    )
 }
 
 /// Returns what is decided upon of a message. Its class may have changed since it was accepted.

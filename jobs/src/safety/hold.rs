@@ -60,6 +60,14 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// Returns whether the limit is of the message's recipient, so that others may pass.
+    pub fn is_of_recipient(self) -> bool {
+        matches!(
+            self,
+            Self::Unanswered | Self::NearDuplicates | Self::QuietHours | Self::Spacing
+        )
+    }
+
     /// Returns whether it is part of how every message goes, and no limit.
     pub fn is_short(self) -> bool {
         matches!(self, Self::Gap | Self::Thinking)

@@ -2,11 +2,13 @@
 
 mod estimates;
 mod figures;
+mod guide;
 mod likeness;
 mod messages;
 mod night;
 mod properties;
 mod rules;
+mod story;
 mod table;
 mod tightening;
 mod world;

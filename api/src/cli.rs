@@ -197,24 +197,31 @@ pub struct Gateway {
     /// How careful the gateway is with a number: default or strict [default: default]
     #[arg(long, env = "PASSERELLE_SAFETY", value_name = "PRESET")]
     pub safety: Option<String>,
-    /// Minimum time between two messages of a number, in milliseconds; at least 1000
+    /// Minimum time between two messages of a number, in milliseconds, in the preset sandbox
     #[arg(
         long,
         env = "PASSERELLE_GAP_FLOOR_MS",
         default_value_t = 2000,
-        value_name = "MS"
+        value_name = "MS",
+        hide = !cfg!(feature = "sandbox")
     )]
     pub gap_floor_ms: u64,
-    /// Maximum time between two messages of a number whose queue is not empty, in milliseconds
+    /// Maximum time between two messages of a number whose queue is not empty, in milliseconds, in the preset sandbox
     #[arg(
         long,
         env = "PASSERELLE_GAP_CEILING_MS",
         default_value_t = 8000,
-        value_name = "MS"
+        value_name = "MS",
+        hide = !cfg!(feature = "sandbox")
     )]
     pub gap_ceiling_ms: u64,
-    /// How long "typing" is shown before a message, in milliseconds; at most the minimum gap [default: 1000]
-    #[arg(long, env = "PASSERELLE_TYPING_MS", value_name = "MS")]
+    /// How long "typing" is shown before a message in the preset sandbox, in milliseconds; at most the minimum gap [default: 1000]
+    #[arg(
+        long,
+        env = "PASSERELLE_TYPING_MS",
+        value_name = "MS",
+        hide = !cfg!(feature = "sandbox")
+    )]
     pub typing_ms: Option<u64>,
     /// How long to wait for WhatsApp to acknowledge a message, in milliseconds; at least 20000
     #[arg(

@@ -27,7 +27,6 @@ pub use crate::{
         receipt::MEMBERS_MAX,
     },
     safety::{
-        pace::FLOOR_MIN,
         pairing::{OF_ORGANISATION, OF_ORGANISATION_WITHIN, OF_SESSION, OF_SESSION_WITHIN},
         permission::TRIAL,
     },

@@ -279,13 +279,16 @@ fn numbers() -> Vec<Row> {
     vec![
         row(
             "gap between two messages of a number, through however many sessions it is linked",
-            format!(
-                "random, {floor} to {ceiling} s; in a build for real numbers at least {}",
-                time(of_jobs::FLOOR_MIN)
-            ),
+            format!("by the class of the message: see [Pacing](pacing.md); in the preset `sandbox` random, {floor} to {ceiling} s"),
         )
-        .flag("--gap-floor-ms`, `--gap-ceiling-ms")
+        .flag("--safety")
         .then("messages wait"),
+        row(
+            "first messages, messages that are no replies, and unanswered ones of a number",
+            "by preset and age of the number: see [Pacing](pacing.md)".to_owned(),
+        )
+        .flag("--safety")
+        .then("messages wait, or are refused if they would expire"),
         row(
             "sessions of an organisation",
             number(FLAGS.sessions_per_organisation),

@@ -129,7 +129,9 @@ impl Outlook {
             let after = |gap: Duration| first.saturating_add(millis(gap).saturating_mul(position));
             return (after(policy.reply.mean().0), after(policy.reply.ceiling()));
         }
-        let (at, by) = estimate(&self.number(), rank.class, ahead, self.now);
+        // What is held already goes when its hold ends.
+        let is_new = rank.class == Class::Cold && rank.send_at <= self.now;
+        let (at, by) = estimate(&self.number(), rank.class, is_new, ahead, self.now);
         if rank.send_at <= at {
             return (at, by);
         }

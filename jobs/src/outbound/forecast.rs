@@ -119,6 +119,7 @@ impl Forecast {
             return Ok(expected.or_paused(place));
         };
         let number = known.number(&self.policy);
+        let is_new = asked.class == Class::Cold && asked.contact.is_new(now);
         let expires_at = message.expires_at.unwrap_or(Millis::MAX);
         let candidate = Candidate {
             purpose: asked.purpose,
@@ -135,7 +136,7 @@ impl Forecast {
             return Err(refusal);
         }
         let alone = decide::earliest(&number, &candidate, now);
-        let (at, by) = estimate(&number, asked.class, place.ahead, now);
+        let (at, by) = estimate(&number, asked.class, is_new, place.ahead, now);
         let spread = by.saturating_sub(at);
         let before = &place.ahead[..=queues::place(asked.class)];
         let position = match message.send_at {

@@ -31,10 +31,11 @@ const BUSY_MOST: f64 = 0.6;
 pub fn estimate(
     number: &Number<'_>,
     class: Class,
+    is_new: bool,
     ahead: [i64; 3],
     now: Millis,
 ) -> (Millis, Millis) {
-    let mut play = Play::new(number, class, ahead, now);
+    let mut play = Play::new(number, class, is_new, ahead, now);
     let mut at = None;
     for _ in 0..=PLAYED {
         let Some((next, due)) = play.next(class) else {
@@ -82,11 +83,13 @@ struct Play<'a> {
     gaps: [(f64, f64); 3],
     /// The sum of the variances of the gaps so far.
     variance: f64,
+    /// Whether the message begins a conversation. What is held for that reason lets others pass.
+    is_new: bool,
     quantile: f64,
 }
 
 impl<'a> Play<'a> {
-    fn new(number: &Number<'a>, class: Class, ahead: [i64; 3], now: Millis) -> Self {
+    fn new(number: &Number<'a>, class: Class, is_new: bool, ahead: [i64; 3], now: Millis) -> Self {
         let mut left = ahead.map(|count| count.max(0));
         if !number.policy.orders_by_class {
             // They go in the order in which they came.
@@ -106,6 +109,7 @@ impl<'a> Play<'a> {
             now,
             gaps: [Class::Reply, Class::Warm, Class::Cold].map(gap),
             variance: 0.0,
+            is_new,
             quantile: 0.5,
         }
     }
@@ -123,7 +127,7 @@ impl<'a> Play<'a> {
 
     fn due(&self, number: &Number<'_>, class: Class) -> Millis {
         let (policy, now) = (number.policy, self.now);
-        let limit = number.limit(class, class == Class::Cold, now, now);
+        let limit = number.limit(class, self.begins(class), now, now);
         let gap = number.gap(class, now);
         let ready = limit.map_or(now, |(at, _)| at);
         if gap >= ready && gap > now {
@@ -141,7 +145,7 @@ impl<'a> Play<'a> {
                 class,
                 at,
                 quantile: self.quantile,
-                is_new_conversation: class == Class::Cold,
+                is_new_conversation: self.begins(class),
             },
             at,
         );
@@ -184,9 +188,17 @@ impl<'a> Play<'a> {
         if own == Class::Warm {
             return at;
         }
-        let new = self.fits(&state.new, cold, number.new_cap(self.now, self.now));
         let month = self.fits(&state.unanswered, cold, number.unanswered_cap());
+        if !self.is_new {
+            return at.max(month);
+        }
+        let new = self.fits(&state.new, cold, number.new_cap(self.now, self.now));
         at.max(new).max(month)
+    }
+
+    /// Returns whether a message of this class begins a conversation, in thought.
+    fn begins(&self, class: Class) -> bool {
+        self.is_new && class == Class::Cold
     }
 
     fn fits<const B: Millis, const L: Millis>(

@@ -60,11 +60,16 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// Returns whether the limit is of the message's recipient, so that others may pass.
+    /// Returns whether the limit holds some messages of a class and not others, so that others may pass.
     pub fn is_of_recipient(self) -> bool {
         matches!(
             self,
-            Self::Unanswered | Self::NearDuplicates | Self::QuietHours | Self::Spacing
+            Self::Unanswered
+                | Self::NearDuplicates
+                | Self::QuietHours
+                | Self::Spacing
+                | Self::NewConversations
+                | Self::ReplyRatio
         )
     }
 

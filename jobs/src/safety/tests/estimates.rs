@@ -79,7 +79,13 @@ impl Case {
         };
         let ahead = [Class::Reply, Class::Warm, Class::Cold]
             .map(|class| i64::try_from(count(class)).unwrap());
-        estimate(&self.number(&self.state, self.now), own, ahead, self.now)
+        estimate(
+            &self.number(&self.state, self.now),
+            own,
+            own == Class::Cold,
+            ahead,
+            self.now,
+        )
     }
 
     /// Sends until the last message of the queue is sent. Returns when that was; `None` if it takes more than a day.
@@ -167,14 +173,14 @@ fn safety_an_estimate_knows_the_limits_and_what_never_comes() {
     }
     let now = NOON + HOUR;
     let mut number = Number::new(&policy, &state);
-    let (at, by) = estimate(&number, Class::Cold, [0, 0, 0], now);
+    let (at, by) = estimate(&number, Class::Cold, true, [0, 0, 0], now);
     assert!(at >= NOON + DAY && by <= NOON + DAY + 3 * HOUR, "{at} {by}");
-    let (at, _) = estimate(&number, Class::Cold, [0, 0, 40], now);
+    let (at, _) = estimate(&number, Class::Cold, true, [0, 0, 40], now);
     assert!(at >= NOON + 3 * DAY, "{at}");
-    let (at, _) = estimate(&number, Class::Reply, [0, 0, 1000], now);
+    let (at, _) = estimate(&number, Class::Reply, false, [0, 0, 1000], now);
     assert!(at <= now + 5 * SECOND, "{at}");
     number.level = crate::safety::level::Level::Locked;
-    let never = estimate(&number, Class::Reply, [5, 0, 0], now);
+    let never = estimate(&number, Class::Reply, false, [5, 0, 0], now);
     assert_eq!(never, (Millis::MAX, Millis::MAX));
 }
 
@@ -188,7 +194,15 @@ fn safety_an_estimate_expects_replies_to_go_on_as_in_the_last_hour() {
         busy.record(sent(Class::Reply, at, 0.5), at);
     }
     let now = NOON + MINUTE;
-    let said = |state: &State| estimate(&number(&policy, state, 100), Class::Warm, [0, 50, 0], now);
+    let said = |state: &State| {
+        estimate(
+            &number(&policy, state, 100),
+            Class::Warm,
+            false,
+            [0, 50, 0],
+            now,
+        )
+    };
     let ((calm_at, calm_by), (busy_at, busy_by)) = (said(&calm), said(&busy));
     assert!((busy_at - now) * 10 > (calm_at - now) * 12);
     assert!((busy_by - now) * 10 > (calm_by - now) * 12);

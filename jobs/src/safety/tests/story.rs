@@ -152,7 +152,8 @@ impl Shop {
         let number = self.number();
         let candidate = &self.queue.last().unwrap().candidate;
         let alone = earliest(&number, candidate, self.now);
-        let at = estimate(&number, candidate.class, ahead, self.now)
+        let is_new = candidate.class == Class::Cold && candidate.contact.is_new(self.now);
+        let at = estimate(&number, candidate.class, is_new, ahead, self.now)
             .0
             .max(alone.at);
         let is_certain = alone.why.is_none_or(Hold::is_certain);

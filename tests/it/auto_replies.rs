@@ -203,8 +203,8 @@ async fn replies_to_a_conversation_with_kills_in_between_come_once(
         "inbound.before_commit",
         "inbound.after_commit",
         "claim.after_commit",
+        "wire.before",
         "wire.after",
-        "complete.before_commit",
     ];
     for (order, point) in said.iter().zip(points) {
         world.gateway.stop().await?;
@@ -223,6 +223,7 @@ async fn replies_to_a_conversation_with_kills_in_between_come_once(
         answers.push(format!("We look after {asked}."));
         let wanted: Vec<_> = answers.iter().map(String::as_str).collect();
         shows(&world, CONTACT, &wanted).await?;
+        world.lanes_empty(Duration::from_mins(1)).await?;
     }
     world.lanes_empty(Duration::from_mins(1)).await?;
     let wanted: Vec<_> = answers.iter().map(String::as_str).collect();

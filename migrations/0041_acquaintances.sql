@@ -1,7 +1,7 @@
 -- Pacing by class: what a number knows of the people it writes to, and what it has sent.
 
 -- A phone number of an organisation and one of its contacts, since the first message between them. It goes with the
--- contact, and is forgotten half a year after its last message.
+-- contact or the session, and is forgotten half a year after its last message.
 CREATE TABLE acquaintance (
     org_id           text   NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
     number_mac       blob   NOT NULL,           -- the number: `number.mac`

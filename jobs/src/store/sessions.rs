@@ -346,6 +346,8 @@ pub(crate) async fn delete(
     // The lease and the lane first, in the order in which a host locks them.
     for sql in [
         "DELETE FROM lease WHERE org_id = $1 AND session_id = $2",
+        "UPDATE lane SET open_epoch = 0 WHERE org_id = $1 AND session_id = $2",
+        "DELETE FROM acquaintance WHERE org_id = $1 AND number_mac = (SELECT l.number_mac FROM lane l WHERE l.org_id = $1 AND l.session_id = $2)",
         "DELETE FROM lane WHERE org_id = $1 AND session_id = $2",
         "DELETE FROM link WHERE org_id = $1 AND session_id = $2",
         "DELETE FROM live WHERE org_id = $1 AND session_id = $2",

@@ -24,6 +24,8 @@ enum Owner {
 use Owner::{Host, Organisation, Session, System};
 
 const OWNERS: &[(&str, Owner)] = &[
+    // Erased with its contact, or with the session that is linked to its number.
+    ("acquaintance", Organisation),
     ("admin_key", System),
     ("api_key", Organisation),
     // Erased with its delivery, and that with its event.
@@ -42,6 +44,8 @@ const OWNERS: &[(&str, Owner)] = &[
     ("delivery", Organisation),
     ("endpoint", Organisation),
     ("event", Session),
+    // Erased with its message.
+    ("fingerprint", Organisation),
     ("host", Host),
     ("idempotency", Session),
     ("key_lid", Session),

@@ -82,7 +82,7 @@ async fn each_example_of_the_document_is_one_that_arrives_as_a_test(
     let every = world.endpoint(&["message.canceled"]).await?;
     let session = world.api.create_session("front desk").await?.id;
     let attached = json!({ "type": "text", "text": { "body": "never mind" },
-        "client_ref": "order-1042", "metadata": { "shop": "berlin" } });
+        "purpose": "order", "client_ref": "order-1042", "metadata": { "shop": "berlin" } });
     let queued = world.api.send_kind(&session, CONTACT, attached).await?.id;
     let cancel = format!("/v1/messages/{queued}/cancel");
     world.api.act(&cancel).await?.into::<Value>(200)?;

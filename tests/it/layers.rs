@@ -114,11 +114,6 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system/",
     ];
     const ASKED_FOR: [(&str, &str); 28] = [
-        ("jobs/src/lanes/outlook.rs", "the same"),
-        (
-            "jobs/src/outbound/forecast.rs",
-            "what a number has sent, whoever has linked it",
-        ),
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -135,6 +130,10 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         ),
         ("jobs/src/host/settle.rs", "outcomes in sets"),
         ("jobs/src/keys.rs", "whose a presented key is"),
+        (
+            "jobs/src/lanes/outlook.rs",
+            "what a number has sent, whoever has linked it",
+        ),
         ("jobs/src/media/claims.rs", "claims of files to fetch"),
         ("jobs/src/media/retention.rs", "files past their time"),
         (
@@ -146,6 +145,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "the health of a number, whoever has linked it",
         ),
         ("jobs/src/organisations.rs", "the operator's list"),
+        ("jobs/src/outbound/forecast.rs", "the same"),
         ("jobs/src/preview/job.rs", "claims of previews to fetch"),
         (
             "jobs/src/queue/transport/relay.rs",

@@ -172,7 +172,9 @@ pub(crate) fn ahead(all: &[Rank], of: &Rank, by_class: bool, now: Millis) -> [i6
     let until = of.send_at.max(now);
     let mut ahead = [0; 3];
     for other in all.iter().filter(|other| other.send_at <= until) {
-        let is_before = (-other.priority, other.seq) < (-of.priority, of.seq);
+        // What may go now is before what is scheduled, whatever their priorities.
+        let is_before = (of.send_at > now && other.send_at <= now)
+            || (-other.priority, other.seq) < (-of.priority, of.seq);
         let is_other = by_class && other.class != of.class;
         if is_other || is_before {
             let class: Class = if by_class { other.class } else { of.class };

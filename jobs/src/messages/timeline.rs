@@ -99,6 +99,8 @@ pub async fn of(
 
 fn steps(message: &Message, decided: &DecidedRow) -> Vec<Step> {
     let mut steps = Vec::new();
+    // WhatsApp tells whole seconds, so that a receipt may seem to come before its message was claimed.
+    let mut claimed_at = Millis::MIN;
     let mut add = |at: Option<Millis>, what: What| {
         steps.extend(at.map(|at| Step { at, what }));
     };
@@ -129,15 +131,21 @@ fn steps(message: &Message, decided: &DecidedRow) -> Vec<Step> {
             class: decision.class,
             send_at: Some(decision.send_at),
         };
-        add(decision.at.or(Some(decision.send_at)), claimed);
+        let at = decision.at.unwrap_or(decision.send_at);
+        claimed_at = at;
+        add(Some(at), claimed);
     }
+    let after = |at: Option<Millis>| at.map(|at| at.max(claimed_at));
     let reached = |status, error| What::Reached { status, error };
     if message.direction == Direction::Outbound {
-        add(message.sent_at, reached(Status::Sent, None));
-        add(message.delivered_at, reached(Status::Delivered, None));
+        add(after(message.sent_at), reached(Status::Sent, None));
+        add(
+            after(message.delivered_at),
+            reached(Status::Delivered, None),
+        );
     }
-    add(message.read_at, reached(Status::Read, None));
-    add(message.played_at, reached(Status::Played, None));
+    add(after(message.read_at), reached(Status::Read, None));
+    add(after(message.played_at), reached(Status::Played, None));
     let ended = match message.status {
         end @ (Status::Failed | Status::Expired | Status::Canceled) => end,
         _ => Status::Unknown,

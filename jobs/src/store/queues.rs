@@ -177,11 +177,11 @@ pub(crate) async fn rank_of(
 
 pub(in crate::store) const AHEAD: &str = "SELECT a.class, count(*) AS messages FROM (SELECT coalesce(m.class, 'warm') AS class FROM message m \
      WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' AND m.send_at <= $3 AND (coalesce(m.class, 'warm') <> $4 \
-     OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))) a GROUP BY a.class";
+     OR ($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))) a GROUP BY a.class";
 
 pub(in crate::store) const AHEAD_IN_ORDER: &str = "SELECT CAST($4 AS text) AS class, count(*) AS messages FROM message m \
      WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' AND m.send_at <= $3 \
-     AND (m.priority > $5 OR (m.priority = $5 AND m.seq < $6))";
+     AND (($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))";
 
 /// Counts the messages that may go when this one may, by class: replies, warm and cold ones. Of its own class only those
 /// before it.
@@ -200,6 +200,7 @@ pub(crate) async fn ahead(
         .bind(of.class.as_str())
         .bind(of.priority)
         .bind(of.seq)
+        .bind(now)
         .fetch_all(conn)
         .await?;
     let mut ahead = [0; 3];

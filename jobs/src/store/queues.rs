@@ -88,12 +88,17 @@ pub(crate) async fn pause(
         .await
 }
 
-/// Has the organisation's lanes look again at what they wait for, because its limits have changed.
+/// Has the organisation's lanes look again at what they wait for, and at what limits of recipients hold, because its limits
+/// have changed.
 pub(crate) async fn look_again(tx: &mut Tx, org: OrgId) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE lane SET next_at = paced_until WHERE org_id = $1 AND rests = 1 AND next_at > paced_until")
-        .bind(org.to_string())
-        .run(tx)
-        .await
+    for sql in [
+        "UPDATE lane SET next_at = paced_until WHERE org_id = $1 AND rests = 1 AND next_at > paced_until",
+        "UPDATE message SET send_at = coalesce(wanted_at, 0), hold = NULL, wanted_at = NULL \
+         WHERE org_id = $1 AND status = 'queued' AND hold IS NOT NULL AND session_id IN (SELECT session_id FROM lane WHERE org_id = $1)",
+    ] {
+        sqlx::query(sql).bind(org.to_string()).run(tx).await?;
+    }
+    Ok(())
 }
 
 /// Messages that wait for the same.

@@ -184,10 +184,9 @@ mod tests {
     fn replies_patterns_are_linear_and_bounded() {
         let number = TextTest::Regex(r"(?i)^order\s+#?\d{4}$".into());
         assert!(is(&number, "Order #1042") && !is(&number, "order 10421"));
+        // With a search that backtracks this would never end.
         let evil = Wanted::parse(&TextTest::Regex("(a+)+$".into())).unwrap();
-        let begun = std::time::Instant::now();
         assert!(!evil.is(&format!("{}b", "a".repeat(REGEX_TEXT_MAX - 1))));
-        assert!(begun.elapsed().as_secs() < 1);
         // Only the beginning of a long text is searched.
         let late = format!("{}x", " ".repeat(REGEX_TEXT_MAX));
         assert!(!is(&TextTest::Regex("x".into()), &late));

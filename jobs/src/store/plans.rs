@@ -184,11 +184,11 @@ async fn queue_is_read_along_the_messages_that_wait() {
     for (statement, index) in [
         (
             queues::CANCELABLE,
-            "SEARCH message USING INDEX message_session_status (session_id=? AND status=? AND id<?)",
+            "SEARCH message USING INDEX message_session_status (session_id=? AND org_id=? AND status=? AND id<?)",
         ),
         (
             queues::CANCELABLE_OF,
-            "SEARCH message USING INDEX message_session_status (session_id=? AND status=? AND id<?)",
+            "SEARCH message USING INDEX message_session_status (session_id=? AND org_id=? AND status=? AND id<?)",
         ),
     ] {
         walks(statement, index).await;

@@ -204,6 +204,7 @@ async fn queue_is_read_along_the_messages_that_wait() {
         let steps = steps(statement).await;
         let indexes = [
             "SEARCH m USING INDEX message_class (session_id=?)",
+            "SEARCH m USING INDEX message_send_at (session_id=? AND send_at<?)",
             "SEARCH m USING INDEX message_session_status (session_id=? AND org_id=? AND status=?)",
         ];
         let walks_one = |step: &String| indexes.iter().any(|index| step.starts_with(index));

@@ -175,7 +175,6 @@ async fn pushed(companion: &mut Companion) -> (String, Value) {
 async fn safety_an_account_is_told_of_its_reach_out_time_lock_and_gets_it_pushed() {
     let sim = Sim::start();
     let mut companion = sim.companion(OWN).await;
-    companion.go_active().await;
     let path = format!("/timelock/{OWN}");
     for (active, until_ms, ends) in [(true, 1_800_000_000_000_u64, "1800000000"), (false, 0, "0")] {
         let lock = json!({"active": active, "until_ms": until_ms, "kind": "BIZ_QUALITY"});
@@ -195,7 +194,6 @@ async fn safety_an_account_is_told_of_its_quota_of_new_chats_and_gets_it_pushed(
     const QUERY: &str = "24503548349331633";
     let sim = Sim::start();
     let mut companion = sim.companion(OWN).await;
-    companion.go_active().await;
     let none = mex(&mut companion, QUERY).await;
     assert_eq!(none["xwa2_message_capping_info"], Value::Null);
     let path = format!("/capping/{OWN}");

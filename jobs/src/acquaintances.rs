@@ -6,7 +6,6 @@ use passerelle_engine::{clock::Millis, ids::ContactId, lease::Lease, store::Tx};
 
 use crate::{
     error::Fault,
-    safety::policy::Policy,
     store::{self, acquaintances, messages::classes},
 };
 
@@ -15,12 +14,11 @@ use crate::{
 pub(crate) async fn heard(
     tx: &mut Tx,
     lease: &Lease,
-    policy: &Policy,
     wrote: &HashMap<ContactId, Millis>,
 ) -> Result<bool, Fault> {
     let (org, session) = (lease.org, lease.session);
     let contacts: Vec<_> = wrote.keys().copied().collect();
-    let waits = policy.orders_by_class && classes::wait_for(tx, org, session, &contacts).await?;
+    let waits = classes::wait_for(tx, org, session, &contacts).await?;
     if waits {
         store::lanes::lock(tx, org, session).await?;
         classes::now_replies(tx, org, session, &contacts).await?;

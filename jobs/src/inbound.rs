@@ -150,7 +150,7 @@ async fn commit(
                     }
                 }
                 if !heard.is_empty() {
-                    answers |= acquaintances::heard(tx, &lease, using.policy(), &heard).await?;
+                    answers |= acquaintances::heard(tx, &lease, &heard).await?;
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(answers)

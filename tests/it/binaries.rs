@@ -447,7 +447,9 @@ async fn the_demo_ends_well_although_its_usual_ports_are_taken() -> Result<()> {
     );
     assert_eq!(count("  message.received from +"), 5, "{text}");
     let answer = "Her phone shows: We are open from 9 to 18 o'clock, Ada.";
-    for word in ["curl", "/docs", "API key: ", answer] {
+    let held = "The second text waits: hold unanswered, to be sent about 20";
+    let went = "Bob's phone has got: Bob, the pick-up code is 4712.";
+    for word in ["curl", "/docs", "API key: ", answer, held, went] {
         assert!(
             text.contains(word),
             "the demo does not show {word}:\n{text}"

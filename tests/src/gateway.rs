@@ -270,6 +270,8 @@ impl Gateway {
             .args(&self.setup.flags)
             .env("PASSERELLE_DATABASE_URL", &self.database.url)
             .env("PASSERELLE_MEDIA_STORE", self.folder.join("media"))
+            // How full the machine's disk is must not matter to a test.
+            .env("PASSERELLE_MEDIA_DISK_MAX", "100")
             .env("PASSERELLE_KEK", &self.setup.kek)
             .env("PASSERELLE_ADMIN_KEY", ADMIN_KEY)
             .env("RUST_LOG", &self.setup.log)

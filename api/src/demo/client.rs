@@ -48,6 +48,18 @@ impl Client {
         good(path, status, answer)
     }
 
+    /// Replaces a resource. Any answer but 2xx is an error.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let (status, answer) = answer(self.request(Method::PUT, path).json(body)).await?;
+        good(path, status, answer)
+    }
+
+    /// Deletes a resource. Any answer but 2xx is an error.
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let (status, answer) = answer(self.request(Method::DELETE, path)).await?;
+        good(path, status, answer)
+    }
+
     /// Gets a resource. Any answer but 2xx is an error.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let (status, answer) = answer(self.request(Method::GET, path)).await?;

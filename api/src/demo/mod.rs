@@ -4,6 +4,7 @@
 //! Only the phones are simulated. It prints each step before it begins, and says what it waits for.
 
 mod client;
+mod limit;
 mod receiver;
 mod screen;
 
@@ -52,7 +53,7 @@ const STILL: Duration = Duration::from_secs(3);
 pub async fn run(flags: Demo) -> anyhow::Result<()> {
     line(
         "Passerelle demo: a gateway, a WhatsApp server of our own and two simulated phones.\n\n\
-         1/7 Starting the WhatsApp server and the gateway.",
+         1/8 Starting the WhatsApp server and the gateway.",
     )?;
     let pair = Pair::start(gateway(flags.listen), SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let told = tell(&pair).await;
@@ -120,7 +121,7 @@ async fn tell(pair: &Pair) -> anyhow::Result<()> {
     let operator = Client::new(&api, admin)?;
     let phones = Client::new(&pair.simulator.control_url(), "")?;
 
-    line("\n2/7 Creating an organisation, its API key and a webhook endpoint.")?;
+    line("\n2/8 Creating an organisation, its API key and a webhook endpoint.")?;
     let key = tenant(&operator).await?;
     let tenant = Client::new(&api, &key)?;
     let mut receiver = Receiver::start(&tenant)
@@ -147,6 +148,9 @@ async fn tell(pair: &Pair) -> anyhow::Result<()> {
     answer(&tenant, &phones)
         .await
         .context("answering automatically")?;
+    limit::hold(&tenant, &phones, &session)
+        .await
+        .context("holding a message")?;
     invite(&api, &key, &session)
 }
 
@@ -166,7 +170,7 @@ async fn tenant(operator: &Client) -> anyhow::Result<String> {
 }
 
 async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
-    line("\n3/7 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
+    line("\n3/8 Linking a number. The gateway asks the WhatsApp server for a QR code.")?;
     let made = tenant
         .post("/v1/sessions", &json!({ "name": "demo number" }))
         .await?;
@@ -202,7 +206,7 @@ async fn link(tenant: &Client, phones: &Client) -> anyhow::Result<String> {
 
 async fn send(tenant: &Client, session: &str) -> anyhow::Result<Vec<String>> {
     line(&format!(
-        "\n4/7 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
+        "\n4/8 Sending five texts to {ADA}, with a random gap of {GAP_FLOOR_MS} to {GAP_CEILING_MS} ms."
     ))?;
     let mut sent = Vec::new();
     for text in TEXTS {
@@ -253,7 +257,7 @@ async fn follow(tenant: &Client, sent: &[String]) -> anyhow::Result<()> {
 
 /// Prints the gaps between the texts as the WhatsApp server measured them.
 async fn gaps(phones: &Client) -> anyhow::Result<()> {
-    line("\n5/7 Asking the WhatsApp server when each text arrived.")?;
+    line("\n5/8 Asking the WhatsApp server when each text arrived.")?;
     let ledger = phones.get("/ledger?kind=sent&limit=100").await?;
     let entries = ledger["entries"]
         .as_array()
@@ -282,7 +286,7 @@ async fn gaps(phones: &Client) -> anyhow::Result<()> {
 
 /// Prints Ada's answers. Her phone sends every text back, and each answer arrives as a signed webhook.
 async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
-    line("\n6/7 Reading Ada's answers: webhooks whose signature was verified.")?;
+    line("\n6/8 Reading Ada's answers: webhooks whose signature was verified.")?;
     let mut missing: BTreeSet<&str> = TEXTS.into_iter().collect();
     while !missing.is_empty() {
         let event = wait("a webhook", receiver.next()).await?;
@@ -302,7 +306,7 @@ async fn hear(receiver: &mut Receiver) -> anyhow::Result<()> {
 
 /// Makes a rule, lets Ada ask, and waits until her phone shows the rule's answer.
 async fn answer(tenant: &Client, phones: &Client) -> anyhow::Result<()> {
-    line("\n7/7 Making a rule that answers by itself who asks when the shop is open.")?;
+    line("\n7/8 Making a rule that answers by itself who asks when the shop is open.")?;
     // Ada's phone sends the answer back, and the same word is in it.
     let rule = json!({ "name": "Opening hours", "match": { "keywords": ["open"] },
         "conditions": { "once_per_seconds": 60 },

@@ -37,7 +37,7 @@ pub struct Policy {
     /// limit. The guide explains them.
     pub limits: BTreeMap<String, Any<Value>>,
     /// The limits that you set yourself.
-    pub own: PolicyLimits,
+    pub own: OwnLimits,
     /// The risk that remains.
     pub risk: String,
 }
@@ -46,7 +46,7 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
 #[oai(skip_serializing_if_is_none)]
-pub struct PolicyLimits {
+pub struct OwnLimits {
     /// The smallest gap before a reply, in milliseconds, at most an hour. All gaps grow by the same factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_gap_ms: Option<u64>,
@@ -65,7 +65,7 @@ pub struct PolicyLimits {
     /// The most replies of a number in any hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies_an_hour: Option<u32>,
-    /// The most messages to one contact who does not answer, within the time that the preset names.
+    /// The most messages to one contact who does not answer, within the time that the preset names (7 days in a sandbox).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered_by_one_contact: Option<u32>,
     /// The least minutes between two of them.
@@ -91,13 +91,13 @@ pub struct PolicyLimits {
 /// Converts between the limits of the document and those of `jobs`, which have the same fields.
 macro_rules! same_fields {
     ($($field:ident)*) => {
-        impl From<PolicyLimits> for Tightening {
-            fn from(limits: PolicyLimits) -> Self {
+        impl From<OwnLimits> for Tightening {
+            fn from(limits: OwnLimits) -> Self {
                 Self { $($field: limits.$field,)* }
             }
         }
 
-        impl From<Tightening> for PolicyLimits {
+        impl From<Tightening> for OwnLimits {
             fn from(limits: Tightening) -> Self {
                 Self { $($field: limits.$field,)* }
             }
@@ -174,7 +174,7 @@ impl Policies {
         &self,
         caller: Caller,
         services: Data<&Services>,
-        body: Body<PolicyLimits>,
+        body: Body<OwnLimits>,
     ) -> Result<Success<Policy>, Problem> {
         let view = policies::set(&services, caller.0.org, body.0.into()).await?;
         Ok(Success::of(view.into()))

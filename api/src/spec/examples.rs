@@ -136,10 +136,10 @@ fn session(name: &str) -> Option<Value> {
         "CanceledMessages" => {
             json!({ "object": "canceled_messages", "canceled": 42, "has_more": false })
         }
-        "PolicyLimits" => json!({ "new_conversations_a_day": 10, "quiet_holds_warm": true }),
+        "OwnLimits" => json!({ "new_conversations_a_day": 10, "quiet_holds_warm": true }),
         "Policy" => {
             json!({ "object": "policy", "preset": "default", "hash": SHA256, "limits": { "preset": "default", "needs_consent": true,
-            "replies_an_hour": 600 }, "own": of_schema("PolicyLimits")?, "risk": "Passerelle is an unofficial client. …" })
+            "replies_an_hour": 600 }, "own": of_schema("OwnLimits")?, "risk": "Passerelle is an unofficial client. …" })
         }
         "StatusReason" => json!({ "code": "logged_out" }),
         "SessionQueue" => json!({ "pending": 2 }),
@@ -477,7 +477,7 @@ pub(super) fn of_request(operation: &str) -> Option<Value> {
         "create_auto_reply" | "replace_auto_reply" => "NewAutoReply",
         "test_auto_reply" => "NewAutoReplyTest",
         "set_contact_automation" => "NewContactAutomation",
-        "set_policy" => "PolicyLimits",
+        "set_policy" => "OwnLimits",
         "show_typing" => "NewTyping",
         "send_message" => return Some(messages()),
         by_kind if by_kind.starts_with("send_") => {

@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Forecast {
     services: Services,
-    /// `None` in the preset of the sandbox, where only gaps count, and for a session that was never linked.
+    /// `None` where only gaps count, and for a session that was never linked.
     known: Option<Known>,
     policy: Arc<Policy>,
 }
@@ -70,16 +70,16 @@ impl Expected {
 impl Forecast {
     /// Reads what the number has sent.
     pub(crate) async fn of(services: &Services, session: SessionId) -> Result<Self, Fault> {
-        let known = if services.policy().orders_by_class {
+        let known = {
             let mut conn = services.store().read_system().await?;
             numbers::known(&mut conn, session).await?
-        } else {
-            None
         };
         let own = known.as_ref().and_then(|row| row.policy.as_deref());
+        let policy = services.policies().of(own);
+        let known = known.filter(|_| policy.orders_by_class);
         Ok(Self {
             services: services.clone(),
-            policy: services.policies().of(own),
+            policy,
             known: known.map(|row| Known::of(&row, services.clock().now())),
         })
     }

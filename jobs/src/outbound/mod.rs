@@ -171,7 +171,7 @@ impl Draft {
     async fn commit(self, services: &Services) -> Result<Accepted, AcceptError> {
         let limit = services.settings().lane_limit;
         let forecast = Forecast::of(services, self.message.session).await?;
-        let by_class = services.policy().orders_by_class;
+        let by_class = forecast.counts();
         let is_fetched = matches!(self.file, Some(File::Fetched(_)))
             || preview::unfinished(&self.message.content).is_some();
         let write = services.store().write_in_time(self.message.org, move |tx| {

@@ -74,7 +74,7 @@ const MESSAGES_STRICT: Growth = Growth {
 /// Ten a minute: what the curve of replies gives at its mean, with room for pauses.
 const REPLIES_AN_HOUR: u32 = 600;
 /// WAHA advises at most 4 messages an hour to one contact; an order has about four in a week.
-const STREAK_DEFAULT: Streak = Streak {
+pub(super) const STREAK_DEFAULT: Streak = Streak {
     most: 4,
     within: DAY.saturating_mul(7),
     apart: Duration::from_mins(10),
@@ -133,9 +133,9 @@ const DUPLICATES_STRICT: NearDuplicates = NearDuplicates {
     refuses: true,
 };
 /// From 21:00 to 08:00: the hours in which telephone sales are forbidden in the United States (47 CFR 64.1200).
-const QUIET_FROM: u16 = 21 * 60;
+pub(super) const QUIET_FROM: u16 = 21 * 60;
 /// See [`QUIET_FROM`].
-const QUIET_TO: u16 = 8 * 60;
+pub(super) const QUIET_TO: u16 = 8 * 60;
 /// What cannot wait for the morning.
 const QUIET_PASS_STRICT: [Purpose; 2] = [Purpose::Code, Purpose::Security];
 /// A limiter for Baileys warms a number up again after 72 idle hours; two weeks let a shop close for a holiday.
@@ -162,7 +162,7 @@ fn by_age<const N: usize>((steps, older): ([(u32, u32); N], u32)) -> ByAge {
 }
 
 /// Returns what a person waits for even at night.
-fn quiet_pass() -> Vec<Purpose> {
+pub(super) fn quiet_pass() -> Vec<Purpose> {
     let all = Purpose::ALL.iter().copied();
     all.filter(|purpose| purpose.passes_quiet()).collect()
 }

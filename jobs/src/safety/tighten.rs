@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     curve::Curve,
     policy::{Budget, ByAge, Growth, NearDuplicates, Policy, QuietHours, Streak},
+    presets::{QUIET_FROM, QUIET_TO, STREAK_DEFAULT, quiet_pass},
 };
 
 /// A tenant's own limits. What is not named stays as the preset has it.
@@ -92,7 +93,7 @@ impl Policy {
         }
         policy.replies_an_hour = least(policy.replies_an_hour, by.replies_an_hour);
         for streak in [&mut policy.unanswered.warm, &mut policy.unanswered.cold] {
-            *streak = streak.map(|streak| fewer_unanswered(streak, by));
+            *streak = fewer_unanswered(*streak, by);
         }
         if let Some(most) = by.unanswered_in_30_days {
             policy.unanswered_in_30_days = Some(less_budget(policy.unanswered_in_30_days, most));
@@ -104,7 +105,7 @@ impl Policy {
                 refuses: rule.is_some_and(|rule| rule.refuses),
             });
         }
-        policy.quiet_hours = policy.quiet_hours.map(|quiet| longer_quiet(quiet, by));
+        policy.quiet_hours = longer_quiet(policy.quiet_hours, by);
         // What goes by class is limited by class: a sandbox with limits of its own keeps them.
         policy.orders_by_class |= policy.has_limits();
         policy
@@ -115,7 +116,10 @@ impl Policy {
         self.replies_an_hour.is_some()
             || self.new_conversations.is_some()
             || self.messages.is_some()
+            || self.unanswered.warm.is_some()
             || self.unanswered_in_30_days.is_some()
+            || self.near_duplicates.is_some()
+            || self.quiet_hours.is_some()
     }
 
     fn check(&self, by: &Tightening) -> Result<(), BelowFloor> {
@@ -246,15 +250,23 @@ fn fewer_messages(growth: Option<Growth>, most: u32) -> Growth {
     }
 }
 
-fn fewer_unanswered(streak: Streak, by: &Tightening) -> Streak {
-    let apart = by.unanswered_apart_minutes.map_or(Duration::ZERO, minutes);
-    Streak {
-        most: streak
-            .most
-            .min(by.unanswered_by_one_contact.unwrap_or(u32::MAX)),
-        apart: streak.apart.max(apart),
-        ..streak
+fn fewer_unanswered(streak: Option<Streak>, by: &Tightening) -> Option<Streak> {
+    let most = by.unanswered_by_one_contact;
+    let apart = by.unanswered_apart_minutes.map(minutes);
+    if streak.is_none() && most.is_none() && apart.is_none() {
+        return None;
     }
+    let none = Streak {
+        most: u32::MAX,
+        apart: Duration::ZERO,
+        ..STREAK_DEFAULT
+    };
+    let streak = streak.unwrap_or(none);
+    Some(Streak {
+        most: streak.most.min(most.unwrap_or(u32::MAX)),
+        apart: streak.apart.max(apart.unwrap_or_default()),
+        ..streak
+    })
 }
 
 fn less_budget(budget: Option<Budget>, most: u32) -> Budget {
@@ -269,13 +281,22 @@ fn less_budget(budget: Option<Budget>, most: u32) -> Budget {
     }
 }
 
-fn longer_quiet(mut quiet: QuietHours, by: &Tightening) -> QuietHours {
-    let from = by.quiet_from_minute.unwrap_or(u16::MAX).max(AFTERNOON);
-    let to = by.quiet_to_minute.unwrap_or(0).min(LATE_MORNING);
-    quiet.from_minute = quiet.from_minute.min(from);
-    quiet.to_minute = quiet.to_minute.max(to);
+fn longer_quiet(quiet: Option<QuietHours>, by: &Tightening) -> Option<QuietHours> {
+    let from = by.quiet_from_minute.map(|from| from.max(AFTERNOON));
+    let to = by.quiet_to_minute.map(|to| to.min(LATE_MORNING));
+    let Some(mut quiet) = quiet else {
+        let asks = from.is_some() || to.is_some() || by.quiet_holds_warm.is_some();
+        return asks.then(|| QuietHours {
+            from_minute: from.unwrap_or(QUIET_FROM),
+            to_minute: to.unwrap_or(QUIET_TO),
+            holds_warm: by.quiet_holds_warm.unwrap_or(false),
+            pass: quiet_pass(),
+        });
+    };
+    quiet.from_minute = quiet.from_minute.min(from.unwrap_or(u16::MAX));
+    quiet.to_minute = quiet.to_minute.max(to.unwrap_or(0));
     quiet.holds_warm |= by.quiet_holds_warm.unwrap_or(false);
-    quiet
+    Some(quiet)
 }
 
 fn minutes(minutes: u32) -> Duration {

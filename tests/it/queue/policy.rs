@@ -114,7 +114,13 @@ async fn safety_limits_of_an_organisation_hold_what_they_hold_at_once_and_only_t
     set(api, &limit).await?.into::<Value>(200)?;
     let first = story.send(BOB, json!({})).await?;
     api.message_at(id(&first)?, "sent").await?;
-    let second = story.send(EVE, json!({})).await?;
+    let refused = api
+        .post("/v1/messages", &Api::text(&story.session, EVE, "too late"))
+        .await?;
+    assert_eq!(refused.code(), "would_expire", "a day is too long for it");
+    let later = json!({ "expires_at": api.in_seconds(2 * 24 * 60 * 60).await? });
+    let second = story.send(EVE, later).await?;
+    assert_eq!(second["queue"]["hold"], "new_conversations", "{second}");
     let queue = soon("the limit holds it", async || {
         let queue = story.queue().await?;
         Ok((queue["next"]["hold"] == "new_conversations").then_some(queue))

@@ -51,7 +51,35 @@ fn safety_a_tightened_policy_has_another_hash_and_an_empty_one_the_same() {
     let (ours, theirs) = (own.cold.at(0.5), platform.cold.at(0.5));
     assert!(ours.abs_diff(theirs * 2) < Duration::from_millis(2));
     assert!(serde_json::from_str::<Tightening>(r#"{"cold_gap": 1}"#).is_err());
-    // The sandbox has no limits; a tenant's own ones hold there too.
+}
+
+#[test]
+fn safety_the_sandbox_keeps_the_limits_of_a_tenant() {
+    for (limit, name) in [
+        (r#"{"new_conversations_a_day": 7}"#, "new_conversations"),
+        (r#"{"messages_a_day": 7}"#, "messages"),
+        (r#"{"replies_an_hour": 7}"#, "replies_an_hour"),
+        (r#"{"unanswered_by_one_contact": 7}"#, "unanswered"),
+        (r#"{"unanswered_apart_minutes": 7}"#, "unanswered"),
+        (r#"{"unanswered_in_30_days": 7}"#, "unanswered_in_30_days"),
+        (r#"{"near_duplicates": 7}"#, "near_duplicates"),
+        (r#"{"quiet_from_minute": 1320}"#, "quiet_hours"),
+        (r#"{"quiet_to_minute": 420}"#, "quiet_hours"),
+        (r#"{"quiet_holds_warm": true}"#, "quiet_hours"),
+    ] {
+        let shown = |policy: &Policy| serde_json::to_value(policy).unwrap()[name].clone();
+        let own = asked(Preset::Sandbox, limit).unwrap();
+        assert_ne!(shown(&own), shown(&policy(Preset::Sandbox)), "{limit}");
+        assert!(own.orders_by_class, "{limit}");
+    }
+    let own = asked(Preset::Sandbox, r#"{"unanswered_apart_minutes": 7}"#).unwrap();
+    let streak = own.unanswered.cold.unwrap();
+    assert_eq!(streak.apart, Duration::from_mins(7));
     let own = asked(Preset::Sandbox, r#"{"messages_a_day": 7}"#).unwrap();
     assert_eq!(own.messages.map(|growth| growth.day(3)), Some(7));
+    assert!(
+        !asked(Preset::Sandbox, r#"{"reply_gap_ms": 9000}"#)
+            .unwrap()
+            .orders_by_class
+    );
 }

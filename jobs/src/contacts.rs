@@ -106,7 +106,9 @@ impl Book<'_> {
         let id = ContactId::new(self.clock);
         let (phone, lid) = (self.phone(id, names), self.lid(id, names));
         let now = self.clock.now();
-        let times = (now, names.is_stated.then_some(now));
+        // WhatsApp stated no phone if it named a LID alone.
+        let is_canonical = names.is_stated && phone.is_some();
+        let times = (now, is_canonical.then_some(now));
         store::contacts::insert(tx, self.org, id, phone.as_ref(), lid.as_ref(), times).await?;
         Ok(id)
     }

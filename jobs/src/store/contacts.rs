@@ -102,7 +102,7 @@ impl FromRow<'_, AnyRow> for ContactMatch {
 }
 
 /// Stores what became known of a contact: a phone, which replaces an earlier one, and a LID. `canonical_at` is when WhatsApp
-/// named the phone as the contact's own.
+/// named the phone as the contact's own; `None` if it did not, whatever it said of an earlier one.
 pub(crate) async fn learn(
     tx: &mut Tx,
     org: OrgId,
@@ -114,7 +114,7 @@ pub(crate) async fn learn(
     sqlx::query(
         "UPDATE contact SET phone_mac = coalesce($3, phone_mac), phone_sealed = coalesce($4, phone_sealed), \
          lid_mac = coalesce($5, lid_mac), lid_sealed = coalesce($6, lid_sealed), \
-         canonical_at = coalesce($7, canonical_at) WHERE org_id = $1 AND id = $2",
+         canonical_at = CASE WHEN $3 IS NULL THEN canonical_at ELSE $7 END WHERE org_id = $1 AND id = $2",
     )
     .bind(org.to_string())
     .bind(id.to_string())

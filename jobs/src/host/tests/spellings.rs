@@ -425,6 +425,25 @@ fn whatever_the_spelling_a_person_is_one_contact_and_stop_holds_on_postgres() {
     play(async { Some((testing::database().await?, None)) });
 }
 
+/// Who is named by LID alone at first has no number that WhatsApp stated. What is derived of the LID later is looked up.
+#[tokio::test]
+async fn a_phone_that_was_derived_of_a_known_lid_is_looked_up_before_it_is_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        let mut world = World::start(&services).await.unwrap();
+        for named in [Named::ByLidAlone, Named::Derived(1)] {
+            world.say(0, Say::Hello, named).await.unwrap();
+        }
+        let to = To::Phone(phone(SPELLINGS[1]));
+        world.accept(0, to).await.unwrap();
+        assert!(world.send(0).await.unwrap());
+        assert_eq!(world.asked, 1);
+        world.end().await.unwrap();
+        services.store().close().await;
+    }
+}
+
 /// Two sessions look up two spellings of one person, who says "stop" to a third one, at the same time.
 #[tokio::test]
 async fn a_spelling_is_learnt_by_two_sessions_and_a_stop_at_once() {

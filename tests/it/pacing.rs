@@ -6,6 +6,7 @@ use passerelle_tests::{
     simulator::{Entry, Phone},
     world::numbers,
 };
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 
 on_every_shape!(
@@ -14,6 +15,7 @@ on_every_shape!(
     the_gap_holds_over_a_kill,
     the_gap_holds_over_a_reconnect_asked_for_by_the_tenant,
     the_gap_holds_when_the_store_forgets_it,
+    what_a_phone_asks_for_again_comes_late_and_all_else_in_order,
 );
 
 const CONTACT: &str = "+4915199000001";
@@ -198,5 +200,56 @@ async fn the_gap_holds_when_the_store_forgets_it(backing: Backing) -> Result<Fin
     let frames = world.simulator.ledger("sent").await?;
     assert_eq!(frames.len(), 2);
     assert_eq!(under_floor(&frames, 3_000), Vec::<String>::new());
+    world.finish().await
+}
+
+/// A phone that could not read a text keeps its place, and asks for it. The answer is not the lane's, so texts after it may be
+/// read earlier. The lane waits for no phone.
+async fn what_a_phone_asks_for_again_comes_late_and_all_else_in_order(
+    backing: Backing,
+) -> Result<Finished> {
+    const NUMBER: &str = "+4915170000001";
+    const TEXTS: [&str; 3] = ["first", "second", "third"];
+    let setup = Setup {
+        gap_floor_ms: 1_500,
+        gap_ceiling_ms: 2_000,
+        ..Setup::default()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    // From now on both have a Signal session, and its messages have a code at their end.
+    let receiver = world.endpoint(&["message.received"]).await?;
+    world.simulator.say(CONTACT, NUMBER, "hello").await?;
+    receiver.wait_for("message.received", 1).await?;
+    let fault = json!({ "phone": NUMBER, "on": "message", "do": "corrupt", "times": 1 });
+    world.simulator.fault(&fault).await?;
+    let late =
+        json!({ "phone": NUMBER, "on": "message", "do": "delay", "delay_ms": 8_000, "times": 1 });
+    world.simulator.fault(&late).await?;
+    let mut ids = Vec::new();
+    for text in TEXTS {
+        ids.push(world.api.send(&session.id, CONTACT, text).await?.id);
+    }
+    for id in ids {
+        world.api.message_at(&id, "read").await?;
+    }
+    let texts = texts_by_id(&world).await?;
+    let of = |frame: &Entry| texts[&frame.id].clone();
+    let frames = world.simulator.ledger("sent").await?;
+    let again: Vec<_> = frames.iter().filter(|frame| frame.retry).map(of).collect();
+    assert_eq!(again, ["first"]);
+    let lanes = by_number(frames);
+    let written: Vec<_> = lanes[NUMBER].iter().map(of).collect();
+    assert_eq!(written, TEXTS);
+    let asked = world.simulator.ledger("unreadable").await?;
+    assert_eq!(asked.iter().map(of).collect::<Vec<_>>(), ["first"]);
+    let shown = world.simulator.ledger("shown").await?;
+    let shown: Vec<_> = shown
+        .iter()
+        .filter(|entry| entry.to == CONTACT)
+        .map(of)
+        .collect();
+    assert_eq!(shown, ["second", "third", "first"]);
     world.finish().await
 }

@@ -52,19 +52,41 @@ pub(crate) fn message(
     acknowledge(world, from, node, false)
 }
 
-/// Returns the message with a wrong last byte in the ciphertext that is for all recipients.
+/// Returns the message with a wrong last byte in each ciphertext for its recipients.
 fn unreadable(node: &Node) -> Node {
     let mut node = node.clone();
-    if let Some(NodeContent::Nodes(children)) = &mut node.content {
-        for child in children.iter_mut().filter(|child| child.tag == "enc") {
-            if let Some(NodeContent::Bytes(bytes)) = &mut child.content
-                && let Some(last) = bytes.last_mut()
-            {
-                *last ^= 1;
-            }
+    let to = stanza::jid(&node, "to");
+    let is_for = |copy: &Node| {
+        stanza::jid(copy, "jid").map(|jid| jid.user) == to.as_ref().map(|to| to.user.clone())
+    };
+    for child in children(&mut node) {
+        spoil(child);
+        if child.tag == "participants" {
+            let copies = children(child).iter_mut();
+            copies
+                .filter(|copy| is_for(copy))
+                .flat_map(children)
+                .for_each(spoil);
         }
     }
     node
+}
+
+fn children(node: &mut Node) -> &mut [Node] {
+    match &mut node.content {
+        Some(NodeContent::Nodes(children)) => children,
+        _ => &mut [],
+    }
+}
+
+/// Makes the last byte of a ciphertext wrong.
+fn spoil(node: &mut Node) {
+    if node.tag == "enc"
+        && let Some(NodeContent::Bytes(bytes)) = &mut node.content
+        && let Some(last) = bytes.last_mut()
+    {
+        *last ^= 1;
+    }
 }
 
 /// Delivers a message and acknowledges it. Applies the faults of the acknowledgement.

@@ -89,6 +89,28 @@ impl Postgres {
                 chown(&file, Some(uid), Some(gid))?;
             }
         }
+        self.set("ALTER SYSTEM SET ssl = on").await
+    }
+
+    /// Writes every statement to the server's log from now on.
+    pub async fn log_statements(&self) -> Result<()> {
+        self.set("ALTER SYSTEM SET log_statement = 'all'").await
+    }
+
+    /// Returns the statements that were written to the log, each the first line of its text.
+    pub fn statements(&self) -> Result<Vec<String>> {
+        let log = std::fs::read_to_string(self.folder.path().join("server.log"))?;
+        let statement = |line: &str| {
+            let (_, rest) = line.split_once(" LOG:  ")?;
+            let text = rest.strip_prefix("statement: ");
+            let named = || Some(rest.strip_prefix("execute ")?.split_once(": ")?.1);
+            text.or_else(named).map(str::to_owned)
+        };
+        Ok(log.lines().filter_map(statement).collect())
+    }
+
+    /// Changes a setting, and waits until it is in use.
+    async fn set(&self, statement: &'static str) -> Result<()> {
         let loaded = async || {
             let mut conn = PgConnection::connect(&self.url()).await?;
             let at = sqlx::query_scalar("SELECT pg_conf_load_time()::text");
@@ -96,10 +118,10 @@ impl Postgres {
         };
         let before: String = loaded().await?;
         let mut conn = PgConnection::connect(&self.url()).await?;
-        for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+        for statement in [statement, "SELECT pg_reload_conf()"] {
             sqlx::query(statement).execute(&mut conn).await?;
         }
-        soon("the certificate is in use", async || {
+        soon("the setting is in use", async || {
             Ok((loaded().await? != before).then_some(()))
         })
         .await

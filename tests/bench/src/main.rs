@@ -13,6 +13,7 @@ mod lanes;
 mod memory;
 mod neighbour;
 mod report;
+mod statements;
 mod through;
 
 use anyhow::{Result, bail};
@@ -46,6 +47,7 @@ async fn run() -> Result<()> {
             "through",
             "files",
             "neighbour",
+            "statements",
             "cluster",
         ]
         .map(str::to_owned)
@@ -70,6 +72,7 @@ async fn run() -> Result<()> {
                 rows.extend(neighbour::measure(Backing::Sqlite).await?);
                 rows.extend(neighbour::measure(Backing::Postgres).await?);
             }
+            "statements" => rows.extend(statements::measure().await?),
             "cluster" => {
                 for bench in cluster::ALL {
                     rows.extend(cluster::measure(bench, size).await?);

@@ -26,6 +26,11 @@ pub(crate) async fn databases(folder: &TempDir) -> Vec<String> {
 
 /// Opens a new database and returns services on it.
 pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
+    services_of(url, media, Preset::Sandbox).await
+}
+
+/// Does what [`services`] does, with this preset.
+pub(crate) async fn services_of(url: &str, media: MediaSettings, preset: Preset) -> Services {
     let (clock, chance) = (Clock::system(), StdRng::seed_from_u64(1));
     let store = Store::open(url).await.unwrap();
     store.migrate().await.unwrap();
@@ -36,7 +41,7 @@ pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
         egress_name: "test".into(),
         redis: None,
         pace: Pace::default(),
-        preset: Preset::Sandbox,
+        preset,
         ack_timeout: Duration::from_secs(20),
         message_ttl: Duration::from_hours(24),
         lane_limit: 10,

@@ -1,6 +1,9 @@
 //! Whose turn it is: of the messages that may go, which goes next, and when. What may not go yet waits, with a reason.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use passerelle_engine::{
     clock::Millis,
@@ -26,7 +29,7 @@ use crate::{
     store::system::{
         self, Claim, DueLane,
         fingerprints::{self, Pair},
-        turns::{self, Answered, Head, Heads, Held, Met},
+        turns::{self, Answered, Before, Earlier, Head, Heads, Held, Met},
     },
 };
 
@@ -126,6 +129,8 @@ pub(super) async fn choose(
         turns: in_order.into_iter().map(turn).collect(),
         resting: Vec::new(),
         held: Vec::new(),
+        before: Vec::new(),
+        seen: HashSet::new(),
         met: Vec::new(),
         known: Vec::new(),
     };
@@ -157,6 +162,9 @@ pub(super) async fn choose(
         lanes = again;
         if !chooser.held.is_empty() {
             turns::hold(tx, &std::mem::take(&mut chooser.held), now).await?;
+        }
+        if !chooser.before.is_empty() {
+            turns::go_before(tx, &std::mem::take(&mut chooser.before)).await?;
         }
     }
     if !chooser.resting.is_empty() {
@@ -234,6 +242,10 @@ struct Chooser<'p> {
     turns: Vec<Turn>,
     resting: Vec<(SessionId, Millis, Option<&'static str>)>,
     held: Vec<Held>,
+    /// What has to be looked at again before what follows it.
+    before: Vec<Before>,
+    /// What was looked at again.
+    seen: HashSet<MessageId>,
     met: Vec<Met>,
     /// The answers that the states know now.
     known: Vec<(SessionId, Vec<Answered>)>,
@@ -257,8 +269,16 @@ impl Chooser<'_> {
             alike: alike.get(&head.message).cloned().unwrap_or_default(),
             ..candidate(head, self.now)
         };
-        let candidates: Vec<_> = heads.first.iter().map(candidate).collect();
-        let before = self.held.len();
+        let mut candidates: Vec<_> = heads.first.iter().map(candidate).collect();
+        let before = self.held.len() + self.before.len();
+        for (head, candidate) in heads.first.iter().zip(&mut candidates) {
+            if let Some(earlier) = &head.earlier {
+                candidate.follows = self.follow(head, earlier);
+            }
+        }
+        if self.held.len() + self.before.len() > before {
+            return Some(lane);
+        }
         for (head, candidate) in heads.first.iter().zip(&candidates) {
             let when = decide::earliest(&number, candidate, self.now);
             let why = when.why.filter(|why| why.is_of_recipient());
@@ -266,10 +286,12 @@ impl Chooser<'_> {
                 self.held.push((head.message, when.from, why.into()));
             }
         }
-        if self.held.len() > before {
+        if self.held.len() + self.before.len() > before {
             return Some(lane);
         }
-        match decide::decide(&number, &candidates, self.now) {
+        let decision = decide::decide(&number, &candidates, self.now);
+        let early = decide::early(&decision, &number, &candidates, self.now);
+        match early.unwrap_or(decision) {
             Decision::Send { index, at } => {
                 let chosen = (&heads.first[index], &candidates[index]);
                 self.send(lane, known.state, chosen, at, chance);
@@ -283,6 +305,21 @@ impl Chooser<'_> {
             Decision::Refuse { .. } => self.wait(&lane, heads, self.now + LOOK_AGAIN, None),
         }
         None
+    }
+
+    /// Keeps the order of two messages to one recipient. Returns whether the later one has to wait for its turn.
+    fn follow(&mut self, head: &Head, earlier: &Earlier) -> bool {
+        let class = head.class.unwrap_or(Class::Warm);
+        let waits = earlier.send_at > self.now;
+        let is_refused = waits && earlier.hold.is_none();
+        if !is_refused && (waits || earlier.class > class) && self.seen.insert(earlier.id) {
+            self.before.push((earlier.id, class));
+        } else if waits {
+            let why = earlier.hold.as_deref().and_then(|hold| hold.parse().ok());
+            let why = why.unwrap_or(Hold::Spacing);
+            self.held.push((head.message, earlier.send_at, why.into()));
+        }
+        true
     }
 
     /// Has the lane rest. A message that is scheduled for an earlier time lets it go on then.
@@ -361,6 +398,7 @@ fn candidate(head: &Head, now: Millis) -> Candidate {
         typing: Duration::from_millis(u64::try_from(head.typing_ms).unwrap_or(0)),
         priority: head.priority.to_store(),
         is_trial: head.is_trial,
+        is_counted: head.is_counted,
         ..Candidate::new(class, head.accepted_at)
     }
 }

@@ -42,6 +42,8 @@ pub struct Candidate {
     pub is_trial: bool,
     /// Whether another message to the same contact must go before it.
     pub follows: bool,
+    /// Whether what the number has sent counts it already: it was put back. Its contact's unanswered messages are without it.
+    pub is_counted: bool,
     /// When nearly the same text went to other new recipients, in the last 24 hours, oldest first: one time for each.
     pub alike: Vec<Millis>,
 }
@@ -61,6 +63,7 @@ impl Candidate {
             priority: 0,
             is_trial: false,
             follows: false,
+            is_counted: false,
             alike: Vec::new(),
         }
     }
@@ -158,6 +161,28 @@ pub fn decide(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Dec
             why: when.why,
         }
     }
+}
+
+/// Returns the decision to take the message now that goes next, if it is a reply that is written within the time in which a number
+/// may type while others wait. It waits for its time after that. To look once more would cost more, and nothing but another reply
+/// could go before it.
+pub fn early(
+    decision: &Decision,
+    number: &Number<'_>,
+    candidates: &[Candidate],
+    now: Millis,
+) -> Option<Decision> {
+    let Decision::WaitUntil {
+        index: Some(index), ..
+    } = *decision
+    else {
+        return None;
+    };
+    let candidate = candidates.get(index)?;
+    let at = earliest(number, candidate, now).at;
+    let soon = now.saturating_add(millis(number.policy.lead()));
+    let is_soon = candidate.class == Class::Reply && at <= soon;
+    is_soon.then_some(Decision::Send { index, at })
 }
 
 /// Returns when a message may go at the earliest, if no other goes before it.
@@ -285,9 +310,12 @@ fn ready(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Bound {
         Hold::Thinking
     };
     let is_new = class == Class::Cold && contact.is_new(from);
-    let mut longest: Bound = number
-        .limit(class, is_new, from, now)
-        .unwrap_or((from, why));
+    let limit = if candidate.is_counted {
+        number.health(class, from, now)
+    } else {
+        number.limit(class, is_new, from, now)
+    };
+    let mut longest: Bound = limit.unwrap_or((from, why));
     let mut at_least = |at: Millis, hold: Hold| {
         if at > longest.0 {
             longest = (at, hold);
@@ -295,7 +323,7 @@ fn ready(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Bound {
     };
     at_least(contact.spaced_at(policy), Hold::Spacing);
     at_least(contact.unanswered_free_at(policy, class), Hold::Unanswered);
-    if is_new {
+    if is_new && !candidate.is_counted {
         at_least(alike_free_at(number, candidate), Hold::NearDuplicates);
     }
     longest

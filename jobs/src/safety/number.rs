@@ -65,16 +65,12 @@ impl<'a> Number<'a> {
     /// Returns when the number's other limits let a message of this class go that could go from `from` on, and which limit holds
     /// it the longest. `None` if none does.
     pub fn limit(&self, class: Class, is_new: bool, from: Millis, now: Millis) -> Option<Bound> {
-        let mut longest = None;
+        let mut longest = self.health(class, from, now);
         let mut at_least = |at: Millis, hold: Hold| {
             if at > from && longest.is_none_or(|(most, _)| at > most) {
                 longest = Some((at, hold));
             }
         };
-        if !self.level.lets(class) {
-            let ends = self.level_until.filter(|until| *until > now);
-            at_least(ends.unwrap_or(Millis::MAX), Hold::Health);
-        }
         if class == Class::Reply {
             at_least(self.replies(from), Hold::Replies);
             return longest;
@@ -89,6 +85,13 @@ impl<'a> Number<'a> {
             at_least(self.ratio(from), Hold::ReplyRatio);
         }
         longest
+    }
+
+    /// Returns when the number's health lets a message of this class go that could go from `from` on. `None` if it does then.
+    pub fn health(&self, class: Class, from: Millis, now: Millis) -> Option<Bound> {
+        let ends = self.level_until.filter(|until| *until > now);
+        let ends = ends.unwrap_or(Millis::MAX);
+        (!self.level.lets(class) && ends > from).then_some((ends, Hold::Health))
     }
 
     /// Returns the limit of replies an hour.

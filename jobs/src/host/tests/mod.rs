@@ -1,4 +1,5 @@
 //! Tests of the lanes' promises.
 
+mod order;
 mod promises;
 mod spellings;

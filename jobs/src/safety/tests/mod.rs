@@ -18,7 +18,7 @@ use std::time::Duration;
 use passerelle_engine::clock::Millis;
 
 use super::{
-    decide::{Candidate, Decision, Hold, Number, decide, earliest},
+    decide::{Candidate, Decision, Hold, Number, decide, earliest, early},
     pace::Pace,
     policy::Policy,
     preset::Preset,

@@ -1,6 +1,7 @@
 //! The rules of a decision, one by one.
 
 use super::*;
+use crate::safety::level::Level;
 
 fn after(sends: &[Sent]) -> State {
     let mut state = State::default();
@@ -248,4 +249,52 @@ fn safety_a_warning_by_whatsapp_divides_the_limit_of_new_conversations() {
         };
         assert_eq!(number.new_cap(NOON, NOON), Some(most));
     }
+}
+
+#[test]
+fn safety_a_reply_is_taken_while_its_gap_ends_and_nothing_else_is() {
+    let policy = policy(Preset::Default);
+    let state = after(&[sent(Class::Reply, NOON, 0.9)]);
+    let number = Number::new(&policy, &state);
+    for (class, is_taken) in [(Class::Reply, true), (Class::Warm, false)] {
+        let messages = [message(class, NOON)];
+        let at = earliest(&number, &messages[0], NOON).at;
+        assert!(at > NOON + 5 * SECOND, "{at}");
+        for (before, is_near) in [(5 * SECOND, false), (3 * SECOND, true)] {
+            let now = at - before;
+            let decision = decide(&number, &messages, now);
+            assert!(matches!(decision, Decision::WaitUntil { .. }));
+            let taken = early(&decision, &number, &messages, now);
+            let expected = Decision::Send { index: 0, at };
+            assert_eq!(taken, Some(expected).filter(|_| is_taken && is_near));
+        }
+    }
+}
+
+#[test]
+fn safety_a_message_that_counts_already_waits_for_no_limit_that_it_fills() {
+    let policy = policy(Preset::Default);
+    let mut state = State::default();
+    let now = NOON + HOUR;
+    for n in 0..20 {
+        state.record(sent(Class::Cold, NOON + n * MINUTE, 0.5), NOON + n * MINUTE);
+    }
+    let mut number = Number::new(&policy, &state);
+    let mut counted = message(Class::Cold, NOON + 40 * MINUTE);
+    let held = decide(&number, std::slice::from_ref(&counted), now);
+    let why = Some(Hold::NewConversations);
+    assert!(matches!(held, Decision::WaitUntil { why: held, .. } if held == why));
+    counted.is_counted = true;
+    let sends = decide(&number, std::slice::from_ref(&counted), now);
+    assert!(matches!(sends, Decision::Send { .. }), "{sends:?}");
+    // But for the number's health.
+    number.level = Level::Locked;
+    let held = decide(&number, &[counted], now);
+    assert!(matches!(
+        held,
+        Decision::WaitUntil {
+            why: Some(Hold::Health),
+            ..
+        }
+    ));
 }

@@ -33,11 +33,24 @@ pub(crate) struct Head {
     pub(crate) expires_at: Option<Millis>,
     /// It was claimed before, and counts already.
     pub(crate) is_counted: bool,
+    /// The message to the same recipient that has to go before it.
+    pub(crate) earlier: Option<Earlier>,
     /// `None` for a group.
     pub(crate) contact: Option<ContactId>,
     pub(crate) last_inbound_at: Option<Millis>,
     pub(crate) unanswered: Vec<Millis>,
     pub(crate) is_trial: bool,
+}
+
+/// A message that was accepted before another one to the same recipient, with at least its priority.
+#[derive(Debug, Clone)]
+pub(crate) struct Earlier {
+    pub(crate) id: MessageId,
+    pub(crate) class: Class,
+    /// It waits until then.
+    pub(crate) send_at: Millis,
+    /// What holds it; `None` for one that is sent once more later.
+    pub(crate) hold: Option<String>,
 }
 
 /// What may be next in a lane.
@@ -59,13 +72,30 @@ macro_rules! first {
     };
 }
 
-/// Takes a list of `[session]`, and the time.
+/// How long a message that WhatsApp refused has the later ones to its recipient wait.
+const AGAIN_WITHIN: Millis = 60_000;
+
+/// Of an [`Earlier`]: its parts in one text. Limits that look at the text or at the purpose of a message let others pass, and so
+/// does the time that the tenant asked for.
+macro_rules! earlier {
+    () => {
+        "(SELECT e.id || ' ' || coalesce(e.class, 'warm') || ' ' || e.send_at || ' ' || coalesce(e.hold, '') \
+         FROM contact k JOIN message e ON e.contact_id = k.id WHERE (k.id = c.id OR k.merged_into = c.id) \
+         AND e.session_id = h.session_id AND e.status = 'queued' AND e.seq < m.seq AND e.priority >= m.priority AND (e.send_at <= $2 \
+         OR (e.hold IS NOT NULL AND e.hold NOT IN ('quiet_hours', 'near_duplicates') AND coalesce(e.wanted_at, 0) <= $2) \
+         OR (e.hold IS NULL AND e.resends > 0 AND e.send_at <= $3)) ORDER BY e.seq LIMIT 1) AS earlier"
+    };
+}
+
+/// Takes a list of `[session]`, the time, and the time until which a message may wait for being sent once more.
 pub(in crate::store) fn heads_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         concat!(
             "SELECT h.session_id, h.later_at, m.id, m.class, m.purpose, m.priority, m.created_at, m.calling_code, m.decision, m.typing_ms, m.expires_at, m.wanted_at, m.hold, m.send_at, c.id AS contact, \
-             a.last_inbound_at, a.unanswered, a.trial FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
+             a.last_inbound_at, a.unanswered, a.trial, ",
+            earlier!(),
+            " FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
             first!("= 'reply'"),
             " AS reply, ",
             first!("= 'warm'"),
@@ -107,6 +137,7 @@ pub(crate) async fn heads(
     let rows = sqlx::query(heads_text(tx.dialect()))
         .bind(json!(lanes).to_string())
         .bind(now)
+        .bind(now.saturating_add(AGAIN_WITHIN))
         .fetch_all(tx.conn())
         .await?;
     let mut heads: HashMap<SessionId, Heads> = HashMap::new();
@@ -119,8 +150,19 @@ pub(crate) async fn heads(
 }
 
 fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> {
-    let unanswered: Option<String> = row.try_get("unanswered")?;
     let class: Option<String> = row.try_get("class")?;
+    let counted_as = {
+        let decision: Option<String> = row.try_get("decision")?;
+        let decided = decision.as_deref().and_then(Decided::read);
+        decided.and_then(|decided| decided.class)
+    };
+    let unanswered: Option<String> = row.try_get("unanswered")?;
+    let mut unanswered: Vec<Millis> = row::json_or_default(unanswered.as_deref(), "unanswered")?;
+    // What was claimed before and put back is among them, and does not wait for itself.
+    if counted_as.is_some_and(|class| class != Class::Reply) {
+        unanswered.pop();
+    }
+    let earlier: Option<String> = row.try_get("earlier")?;
     let is_held = row.try_get::<Option<String>, _>("hold")?.is_some();
     let send_at = Some(row.try_get("send_at")?).filter(|at| *at > 0 && !is_held);
     let head = Head {
@@ -137,17 +179,55 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         priority: Priority::of_store(row.try_get("priority")?),
         accepted_at: row.try_get("created_at")?,
         calling_code: row.try_get("calling_code")?,
-        is_counted: {
-            let decision: Option<String> = row.try_get("decision")?;
-            let decided = decision.as_deref().and_then(Decided::read);
-            decided.is_some_and(|decided| decided.class.is_some())
-        },
+        is_counted: counted_as.is_some(),
+        earlier: earlier.as_deref().map(Earlier::read).transpose()?,
         contact: row::id_or_null(row, "contact")?,
-        unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
+        unanswered,
         last_inbound_at: row.try_get("last_inbound_at")?,
         is_trial: row.try_get::<Option<i64>, _>("trial")? == Some(1),
     };
     Ok((row::id(row, "session_id")?, row.try_get("later_at")?, head))
+}
+
+impl Earlier {
+    fn read(text: &str) -> Result<Self, sqlx::Error> {
+        let mut parts = text.split(' ');
+        let mut part = || parts.next().unwrap_or_default();
+        let earlier = (
+            part().parse().ok(),
+            part().parse().ok(),
+            part().parse().ok(),
+        );
+        let (Some(id), Some(class), Some(send_at)) = earlier else {
+            return Err(row::unreadable("earlier", "unknown"));
+        };
+        Ok(Self {
+            id,
+            class,
+            send_at,
+            hold: Some(part().to_owned()).filter(|hold| !hold.is_empty()),
+        })
+    }
+}
+
+/// A message that has to go before another one, and the class of that one.
+pub(crate) type Before = (MessageId, Class);
+
+/// Has each of these messages looked at again before the one that follows it: it goes in the class of that one if its own goes
+/// later, and what a limit of their recipient holds may have become free.
+pub(crate) async fn go_before(tx: &mut SystemTx, before: &[Before]) -> Result<(), sqlx::Error> {
+    let sql = over_list!(
+        tx.dialect(),
+        "UPDATE message SET class = CASE WHEN follower.value ->> 1 = 'reply' THEN 'reply' \
+         WHEN follower.value ->> 1 = 'warm' AND message.class = 'cold' THEN 'warm' ELSE message.class END, \
+         send_at = CASE WHEN message.hold IS NULL THEN message.send_at ELSE coalesce(message.wanted_at, 0) END FROM",
+        "follower WHERE message.id = follower.value ->> 0 AND message.status = 'queued'"
+    );
+    sqlx::query(sql)
+        .bind(json!(before).to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Messages of a number that a contact has answered.

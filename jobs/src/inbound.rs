@@ -31,7 +31,7 @@ use crate::{
     },
     model::{Direction, Message, Priority, Source, Status, client_data::ClientData},
     outage,
-    replies::{self, run::Received},
+    replies::{self, foreseen::Foreseen, run::Received},
     services::Services,
     state::early_receipts::EarlyReceipts,
     store::{
@@ -125,32 +125,36 @@ async fn commit(
     services: &Services,
     lease: &Lease,
     early: &Arc<EarlyReceipts>,
-    batch: Vec<Inbound>,
+    messages: Vec<Inbound>,
 ) -> Result<(), Fault> {
+    let foreseen = Foreseen::of(services, (lease.org, lease.session), &messages).await;
     let key = services.vault().org_key(lease.org).await?;
     let (lease, clock) = (lease.clone(), services.clock().clone());
     let (early, using) = (Arc::clone(early), services.clone());
     let files = Announcing::now(&services.settings().media);
-    let brings_files = batch.iter().any(|inbound| inbound.remote.is_some());
-    let received = batch.len();
+    let brings_files = messages.iter().any(|inbound| inbound.remote.is_some());
+    let received = messages.len();
     let answers = services
         .store()
         .write(lease.org, move |tx| {
             Box::pin(async move {
                 lease.check(tx).await?;
                 let mut answers = false;
-                let mut heard = HashMap::new();
-                for inbound in batch {
+                let mut batch = Batch {
+                    foreseen,
+                    ..Batch::default()
+                };
+                for inbound in messages {
                     if let Some(device) = inbound.own {
                         let own = (device, inbound, &*early);
                         own::receive(tx, &lease, &key, &files, &clock, own).await?;
                     } else {
                         answers |=
-                            receive(tx, &lease, &key, &files, &using, &mut heard, inbound).await?;
+                            receive(tx, &lease, &key, &files, &using, &mut batch, inbound).await?;
                     }
                 }
-                if !heard.is_empty() {
-                    answers |= acquaintances::heard(tx, &lease, &heard).await?;
+                if !batch.wrote.is_empty() {
+                    answers |= acquaintances::heard(tx, &lease, &batch.wrote).await?;
                 }
                 crash::point("inbound.before_commit");
                 Ok::<_, Fault>(answers)
@@ -171,7 +175,16 @@ async fn commit(
     Ok(())
 }
 
-/// Stores one message of somebody else, and notes in `heard` when the contact wrote. Returns whether an answer to it was
+/// What is known of a batch beside its messages.
+#[derive(Default)]
+struct Batch {
+    /// When each contact last did.
+    wrote: HashMap<ContactId, Millis>,
+    /// Which texts the regular expressions of rules find.
+    foreseen: Foreseen,
+}
+
+/// Stores one message of somebody else, and notes in `batch` when the contact wrote. Returns whether an answer to it was
 /// queued.
 async fn receive(
     tx: &mut Tx,
@@ -179,7 +192,7 @@ async fn receive(
     key: &Arc<DataKey>,
     files: &Announcing,
     services: &Services,
-    heard: &mut HashMap<ContactId, Millis>,
+    batch: &mut Batch,
     mut inbound: Inbound,
 ) -> Result<bool, Fault> {
     let clock = services.clock();
@@ -236,7 +249,7 @@ async fn receive(
     let known = match message.group {
         None => {
             let wrote_at = message.sent_at.unwrap_or(now).min(now);
-            let last = heard.entry(writer.id).or_insert(wrote_at);
+            let last = batch.wrote.entry(writer.id).or_insert(wrote_at);
             *last = wrote_at.max(*last);
             store::contacts::people::touch(tx, lease.org, writer.id, now).await?
         }
@@ -259,7 +272,8 @@ async fn receive(
     if let Some(heard) = heard.as_ref().filter(|heard| heard.is_changed) {
         events::renamed(tx, key, writer.id, &message, &heard.called, clock).await?;
     }
-    answer(tx, key, services, writer, &message, (&origin, &before)).await
+    let known = (&origin, &before, &batch.foreseen);
+    answer(tx, key, services, writer, &message, known).await
 }
 
 /// Does what the message asks for: consents, opting out and in, and what the rules of the organisation say. Returns whether an
@@ -270,7 +284,7 @@ async fn answer(
     services: &Services,
     writer: Met,
     message: &Message,
-    (origin, before): (&Origin, &Before),
+    (origin, before, foreseen): (&Origin, &Before, &Foreseen),
 ) -> Result<bool, Fault> {
     let taken = match message.group {
         None => {
@@ -285,6 +299,7 @@ async fn answer(
         rules: before.rules.as_deref(),
         previous: before.last_inbound_at,
         is_a_wish: taken.is_a_wish,
+        foreseen,
     };
     let is_answered = replies::run::answer(tx, key, services, received).await?;
     Ok(taken.is_confirmed || is_answered)

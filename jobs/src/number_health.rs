@@ -15,7 +15,7 @@ use passerelle_engine::{
 use crate::{
     error::{Fault, if_readable},
     events,
-    safety::health::{Health, KNOWN, Newcomers, News, Signal},
+    safety::health::{Health, KNOWN, Newcomers, News, Signal, Standing},
     services::Services,
     sessions,
     store::{
@@ -148,16 +148,25 @@ async fn apply(
         return Ok(());
     };
     let mut health = Health::parse(held.health.as_deref(), now);
+    let before = limits(&health, now);
     for signal in signals {
         health.signal(signal, now);
     }
     let news = health.news(now);
     let stored = serde_json::to_string(&health)?;
     store::system::health::keep(tx, &held.mac, &stored, health.next_change(now)).await?;
+    if news.is_some() || limits(&health, now) != before {
+        store::system::health::look_again(tx, &held.mac).await?;
+    }
     if let Some(news) = news {
         tell(tx, services, keys, &held, &news).await?;
     }
     Ok(())
+}
+
+/// Returns all by which the health limits messages. What waits was told to wait by it.
+fn limits(health: &Health, now: Millis) -> (Standing, i64, Option<u32>) {
+    (health.at(now), health.cold_divisor(now), health.quota())
 }
 
 /// Writes an event for each session of the number. A session whose organisation has just linked it hears of the next one.

@@ -20,6 +20,7 @@ use crate::{
     settings::Settings,
     shares::Shares,
     state::{
+        clock_steps::ClockSteps,
         decoding::Decoding,
         fence::Fence,
         followed::Followed,
@@ -62,6 +63,8 @@ struct Shared {
     store: Store,
     vault: Vault,
     clock: Clock,
+    /// The steps of the database's clock.
+    clock_steps: ClockSteps,
     settings: Settings,
     /// The pacing that the settings lead to.
     policy: Arc<Policy>,
@@ -126,6 +129,8 @@ accessors! {
     store: Store,
     /// Returns the vault.
     vault: Vault,
+    /// Returns the steps of the database's clock.
+    clock_steps: ClockSteps,
     /// Returns the operator's settings.
     settings: Settings,
     /// Returns the pacing of numbers.
@@ -190,6 +195,7 @@ impl Services {
             store,
             vault,
             clock,
+            clock_steps: ClockSteps::default(),
             policies: Policies::new(Arc::clone(&policy)),
             policy,
             settings,

@@ -24,21 +24,42 @@ pub(crate) async fn databases(folder: &TempDir) -> Vec<String> {
     [sqlite].into_iter().chain(database().await).collect()
 }
 
-/// Opens a new database and returns services on it.
+/// Opens a new database and returns services on it, with the preset of the sandbox.
 pub(crate) async fn services(url: &str, media: MediaSettings) -> Services {
     services_of(url, media, Preset::Sandbox).await
 }
 
 /// Does what [`services`] does, with this preset.
 pub(crate) async fn services_of(url: &str, media: MediaSettings, preset: Preset) -> Services {
+    services_at(url, media, ("test", preset)).await
+}
+
+/// The same, of this host.
+pub(crate) async fn services_at(url: &str, media: MediaSettings, of: (&str, Preset)) -> Services {
     let (clock, chance) = (Clock::system(), StdRng::seed_from_u64(1));
     let store = Store::open(url).await.unwrap();
     store.migrate().await.unwrap();
     let (ring, _) = KekRing::generate();
     let vault = Vault::open(&store, ring, clock.clone()).await.unwrap();
-    let settings = Settings {
-        host: "test".into(),
-        egress_name: "test".into(),
+    Services::new(store, vault, clock, settings(of, media), chance)
+}
+
+/// Returns services of another host on the same database.
+pub(crate) fn beside(services: &Services, host: &str) -> Services {
+    let preset = services.settings().preset;
+    Services::new(
+        services.store().clone(),
+        services.vault().clone(),
+        services.clock().clone(),
+        settings((host, preset), MediaSettings::nowhere()),
+        StdRng::seed_from_u64(2),
+    )
+}
+
+fn settings((host, preset): (&str, Preset), media: MediaSettings) -> Settings {
+    Settings {
+        host: host.into(),
+        egress_name: host.into(),
         redis: None,
         pace: Pace::default(),
         preset,
@@ -50,8 +71,7 @@ pub(crate) async fn services_of(url: &str, media: MediaSettings, preset: Preset)
         schedule: Schedule::default(),
         preview_agent: PREVIEW_AGENT.into(),
         media,
-    };
-    Services::new(store, vault, clock, settings, chance)
+    }
 }
 
 /// Creates an empty database for one test and returns its address; `None` unless

@@ -55,5 +55,6 @@ async fn look(services: &Services, within: Duration) -> Result<Option<Millis>, s
         .clock()
         .monotonic()
         .saturating_duration_since(asked);
+    services.clock_steps().look((asked, asked + took), now);
     Ok((took < within).then(|| services.clock().follow(asked + took / 2, now)))
 }

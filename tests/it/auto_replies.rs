@@ -29,23 +29,23 @@ mod stores {
     );
 }
 
-const NUMBER: &str = "+4915170000001";
+pub(crate) const NUMBER: &str = "+4915170000001";
 const OTHER: &str = "+4915170000002";
-const CONTACT: &str = "+4915199000001";
+pub(crate) const CONTACT: &str = "+4915199000001";
 const NEIGHBOUR: &str = "+4915199000002";
 const SIGABRT: i32 = 6;
 
 /// Creates a rule and returns it.
-async fn rule(api: &Api, rule: Value) -> Result<Value> {
+pub(crate) async fn rule(api: &Api, rule: Value) -> Result<Value> {
     api.post("/v1/auto-replies", &rule).await?.into(201)
 }
 
-fn text(body: &str) -> Value {
+pub(crate) fn text(body: &str) -> Value {
     json!({ "type": "text", "text": { "body": body } })
 }
 
 /// A rule that answers this text, whatever happened before.
-fn echo_free(said: &str, answer: &str) -> Value {
+pub(crate) fn echo_free(said: &str, answer: &str) -> Value {
     json!({ "name": said, "match": { "exact": [said] }, "conditions": { "person_minutes": 0 },
         "answer": text(answer) })
 }
@@ -62,7 +62,7 @@ fn path_of(rule: &Value) -> Result<String> {
 }
 
 /// Waits until a phone shows exactly these texts.
-async fn shows(world: &World, phone: &str, texts: &[&str]) -> Result<()> {
+pub(crate) async fn shows(world: &World, phone: &str, texts: &[&str]) -> Result<()> {
     let what = format!("{phone} shows {texts:?}");
     within(Duration::from_mins(1), &what, async || {
         let shown = world.simulator.shown(phone).await?;
@@ -73,7 +73,7 @@ async fn shows(world: &World, phone: &str, texts: &[&str]) -> Result<()> {
 }
 
 /// Starts a world with a linked session and the contact's phone.
-async fn linked(backing: Backing) -> Result<(World, String)> {
+pub(crate) async fn linked(backing: Backing) -> Result<(World, String)> {
     let world = World::with(backing, Setup::quick()).await?;
     let session = world.linked(NUMBER).await?.id;
     world.simulator.phone(CONTACT, Phone::default()).await?;

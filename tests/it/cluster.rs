@@ -9,10 +9,14 @@ use passerelle_tests::{
     soon, wall_clock, within,
     world::{install_tls, numbers},
 };
+use serde_json::json;
 use std::time::Duration;
 use tempfile::TempDir;
 
-use crate::pacing::{by_number, under_floor};
+use crate::{
+    pacing::{by_number, under_floor},
+    safety,
+};
 
 const NUMBER: &str = "+4915170000001";
 const CONTACT: &str = "+4915199000001";
@@ -37,6 +41,7 @@ on_a_cluster!(
     a_host_that_goes_down_hands_its_numbers_over_at_once,
     a_process_started_under_a_hosts_name_ends_the_one_before,
     a_host_that_has_far_too_many_numbers_gives_some_back_when_another_comes,
+    safety_gaps_hold_over_a_takeover_by_class,
     hosts_whose_clocks_are_wrong_tell_what_happens_at_once_and_when_it_was,
     a_readiness_probe_tells_of_redis,
 );
@@ -51,7 +56,11 @@ struct Pair {
 
 impl Pair {
     async fn linked() -> Result<Self> {
-        let world = World::with(Backing::Cluster, Setup::default()).await?;
+        Self::with(Setup::default()).await
+    }
+
+    async fn with(setup: Setup) -> Result<Self> {
+        let world = World::with(Backing::Cluster, setup).await?;
         let session = world.linked(NUMBER).await?.id;
         world.simulator.echo(CONTACT).await?;
         let at_home = |name: &str| {
@@ -121,6 +130,42 @@ async fn a_dead_hosts_numbers_move_to_another_and_nothing_is_lost_or_shown_twice
     assert_eq!(session.state, "connected");
     pair.world.gateway.start_other(pair.home)?;
     pair.finish().await
+}
+
+async fn safety_gaps_hold_over_a_takeover_by_class() -> Result<Finished> {
+    let setup = Setup {
+        flags: vec!["--safety".to_owned(), "default".to_owned()],
+        ..Setup::quick()
+    };
+    let mut pair = Pair::with(setup).await?;
+    let strangers = ["+4915199000011", "+4915199000012"];
+    for stranger in strangers {
+        pair.world
+            .simulator
+            .phone(stranger, Phone::default())
+            .await?;
+    }
+    let send = async |to: &str| {
+        safety::first(&pair.world, &pair.session, to, "your new login", json!({})).await
+    };
+    let (sent, next) = (send(strangers[0]).await?, send(strangers[1]).await?);
+    pair.world
+        .api
+        .message_at(safety::id(&sent)?, "sent")
+        .await?;
+    pair.world.gateway.other(pair.home)?.kill().await?;
+    safety::sent_at_last(&pair.world, safety::id(&next)?).await?;
+    let at = safety::written(&pair.world, 2).await?;
+    let gap = at[1] - at[0];
+    assert!(gap + safety::JITTER_US >= safety::COLD_FLOOR_US, "{at:?}");
+    let log = pair.world.folder().join(format!("{}.log", pair.other));
+    let runs = format!("session.id={}", pair.session);
+    assert!(
+        std::fs::read_to_string(log)?.contains(&runs),
+        "it was taken over"
+    );
+    pair.world.gateway.start_other(pair.home)?;
+    pair.world.finish().await
 }
 
 async fn a_host_that_was_stopped_for_too_long_drops_its_numbers_when_it_goes_on() -> Result<Finished>

@@ -1,7 +1,7 @@
 //! Checks the sources: crates import only in the direction `api → jobs → engine`, and each external
 //! library is named in one place.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -101,8 +101,9 @@ fn sql_is_written_in_the_stores_alone() -> Result<()> {
 /// modules of `STATEMENTS` and used by the modules of `ASKED_FOR`.
 #[test]
 fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
-    const STATEMENTS: [&str; 10] = [
+    const STATEMENTS: [&str; 11] = [
         "jobs/src/number_health.rs",
+        "jobs/src/host/candidates.rs",
         "jobs/src/host/turn.rs",
         "engine/src/lease.rs",
         "engine/src/store.rs",
@@ -113,7 +114,7 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
         "jobs/src/store/system.rs",
         "jobs/src/store/system/",
     ];
-    const ASKED_FOR: [(&str, &str); 28] = [
+    const ASKED_FOR: [(&str, &str); 29] = [
         ("engine/src/store.rs", "where both ways are made"),
         ("engine/src/vault/open.rs", "the store's own keys"),
         (
@@ -121,6 +122,10 @@ fn what_serves_every_organisation_stands_in_a_listed_module() -> Result<()> {
             "how many sessions each host has",
         ),
         ("jobs/src/host/claim.rs", "claims of due lanes"),
+        (
+            "jobs/src/host/group_changes.rs",
+            "which groups a number came into, whoever has linked it",
+        ),
         ("jobs/src/host/mod.rs", "heartbeats and leases"),
         ("jobs/src/host/null_sink.rs", "leases, to measure lanes"),
         ("jobs/src/host/orphans.rs", "orphaned messages"),
@@ -430,6 +435,7 @@ fn the_product_has_no_words_for_what_it_must_not_do() -> Result<()> {
         "anti-ban",
     ];
     let mut texts = sources("api/src")?;
+    texts.extend(sources("jobs/src")?);
     for page in ["openapi/openapi.json", "README.md"] {
         texts.push((page.to_owned(), std::fs::read_to_string(root().join(page))?));
     }
@@ -448,6 +454,64 @@ fn the_product_has_no_words_for_what_it_must_not_do() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn safety_every_request_to_send_names_one_recipient() -> Result<()> {
+    let text = std::fs::read_to_string(root().join("openapi/openapi.json"))?;
+    let document: serde_json::Value = serde_json::from_str(&text)?;
+    let schemas = &document["components"]["schemas"];
+    // What is about several people and sends them nothing: cards, mentions, the members of a group.
+    let lists = [
+        "recipients",
+        "receivers",
+        "phones",
+        "numbers",
+        "chats",
+        "groups",
+        "contact_ids",
+    ];
+    let mut sends = 0;
+    for (path, operations) in document["paths"].as_object().context("paths")? {
+        let body = &operations["post"]["requestBody"]["content"]["application/json"]["schema"];
+        let is_send = path == "/v1/messages" || path.contains("/messages/");
+        if !is_send || body.is_null() {
+            continue;
+        }
+        sends += 1;
+        for schema in within(schemas, body) {
+            assert_ne!(schema["type"], "array", "{path} takes several messages");
+            let Some(properties) = schema["properties"].as_object() else {
+                continue;
+            };
+            if let Some(to) = properties.get("to") {
+                assert_eq!(to["type"], "string", "{path}: {to}");
+            }
+            for list in lists {
+                assert!(!properties.contains_key(list), "{path} has {list}");
+            }
+        }
+    }
+    assert!(sends > 10, "{sends} requests to send");
+    Ok(())
+}
+
+/// Returns a schema, and those that it is made of or one of.
+fn within<'d>(
+    all: &'d serde_json::Value,
+    schema: &'d serde_json::Value,
+) -> Vec<&'d serde_json::Value> {
+    let named = schema["$ref"]
+        .as_str()
+        .and_then(|name| name.rsplit('/').next());
+    let schema = named.map_or(schema, |name| &all[name]);
+    let parts = ["oneOf", "anyOf", "allOf"];
+    let parts = parts.iter().filter_map(|part| schema[part].as_array());
+    let mut found = vec![schema];
+    for part in parts.flatten() {
+        found.extend(within(all, part));
+    }
+    found
 }
 
 #[test]

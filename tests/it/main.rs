@@ -58,6 +58,7 @@ mod reading_back;
 mod real_files;
 mod receiving;
 mod redis;
+mod reply_limits;
 mod restarts;
 mod retention;
 mod row_level_security;

@@ -417,12 +417,13 @@ async fn safety_a_number_that_recovers_is_told(backing: Backing) -> Result<Finis
     told(&receiver, RESTRICTED, 1).await?;
     world.api.session_in(&session, "connected").await?;
     let database = &world.gateway.database;
+    let due = "SELECT count(*) FROM number WHERE health_due_at IS NOT NULL";
+    assert_eq!(database.number(due).await?, 1);
     // As if it had been long ago.
     let past = r#"UPDATE number SET health_due_at = 1, health = '{"restrictions":[{"reason":"rate_limited","level":"paused","since":1,"until":2,"ends_at_once":true},{"reason":"disconnects","level":"slow","since":1,"until":2}],"told":{"level":"paused","reasons":["rate_limited"]}}'"#;
     database.execute(past).await?;
     assert_eq!(told(&receiver, RECOVERED, 1).await?, pair("ok", ""));
     assert_eq!(health(&world.api, &session).await?["level"], "ok");
-    let due = "SELECT count(*) FROM number WHERE health_due_at IS NOT NULL";
     assert_eq!(database.number(due).await?, 0);
     world.finish().await
 }

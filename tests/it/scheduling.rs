@@ -211,6 +211,12 @@ async fn a_message_in_flight_is_before_the_next_one(backing: Backing) -> Result<
     let slow =
         json!({ "phone": NUMBER, "on": "ack", "do": "delay", "delay_ms": 3_000, "times": 1 });
     story.world.simulator.fault(&slow).await?;
+    // A receipt of a phone that is online would settle it before the acknowledgement.
+    let phone = |online| Phone {
+        online,
+        ..Phone::default()
+    };
+    story.world.simulator.phone(BOB, phone(false)).await?;
     let first = story.accepted(BOB, "first", json!({})).await?;
     api.message_at(first["id"].as_str().context("an id")?, "sending")
         .await?;
@@ -219,12 +225,16 @@ async fn a_message_in_flight_is_before_the_next_one(backing: Backing) -> Result<
         .accepted(EVE, "later", json!({ "send_at": tomorrow }))
         .await?;
     let next = story.accepted(BOB, "next", json!({})).await?;
-    assert_eq!(next["queue"]["position"], 1);
+    let now = api
+        .whole_message(first["id"].as_str().context("an id")?)
+        .await?;
+    assert_eq!(next["queue"]["position"], 1, "{next} after {now}");
     let later = later["id"].as_str().context("an id")?;
     let _canceled: Value = api
         .act(&format!("/v1/messages/{later}/cancel"))
         .await?
         .into(200)?;
+    story.world.simulator.phone(BOB, phone(true)).await?;
     story.sent(&[&first, &next]).await?;
     story.world.finish().await
 }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use std::{collections::BTreeSet, path::Path};
 
 /// Files with tests that do not run in every shape.
-const NOT_OF_EVERY_SHAPE: [(&str, &str); 36] = [
+const NOT_OF_EVERY_SHAPE: [(&str, &str); 37] = [
     (
         "auto_replies",
         "answering and kills run in every shape; the other stories are about the stores",
@@ -115,6 +115,10 @@ const NOT_OF_EVERY_SHAPE: [(&str, &str); 36] = [
         "one file of each kind runs in every shape; the files themselves are handled by one process",
     ),
     ("redis", "about the Redis of a cluster"),
+    (
+        "reply_limits",
+        "about the stores; `auto_replies` runs in every shape",
+    ),
     ("retention", "moves time in the store behind one process"),
     ("row_level_security", "about PostgreSQL"),
     (

@@ -1,7 +1,9 @@
 //! The typing indicator: shown at once, for a limited time, and never to a contact who opted out.
 
 use anyhow::Result;
-use passerelle_tests::{Backing, Finished, World, on_every_shape, simulator::Phone, soon, within};
+use passerelle_tests::{
+    Backing, Finished, Setup, World, on_every_shape, simulator::Phone, soon, within,
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 on_every_shape!(
     typing_is_shown_and_taken_back_by_itself,
     typing_is_refused_where_it_cannot_be_shown,
+    safety_typing_before_a_long_text_is_shown_again_until_it_is_sent,
 );
 
 const NUMBER: &str = "+4915170000001";
@@ -59,6 +62,32 @@ async fn typing_is_shown_and_taken_back_by_itself(backing: Backing) -> Result<Fi
         ["recording", "paused"],
         "once"
     );
+    world.finish().await
+}
+
+async fn safety_typing_before_a_long_text_is_shown_again_until_it_is_sent(
+    backing: Backing,
+) -> Result<Finished> {
+    let setup = Setup {
+        gap_floor_ms: 9_000,
+        gap_ceiling_ms: 9_000,
+        typing_ms: 9_000,
+        ..Setup::quick()
+    };
+    let world = World::with(backing, setup).await?;
+    let session = world.linked(NUMBER).await?.id;
+    world.simulator.phone(CONTACT, Phone::default()).await?;
+    let sent = world.api.send(&session, CONTACT, "a long text").await?;
+    world.api.message_at(&sent.id, "sent").await?;
+    let noted = world.simulator.ledger("chatstate").await?;
+    let noted = noted.into_iter().filter(|entry| entry.to == CONTACT);
+    let mut times: Vec<_> = noted.map(|entry| entry.at_ms).collect();
+    assert_eq!(times.len(), 2, "{times:?}");
+    times.push(world.simulator.ledger("sent").await?[0].at_ms);
+    // A phone hides it after ten seconds. The message ends it.
+    assert!((8_500..9_500).contains(&(times[2] - times[0])), "{times:?}");
+    let is_soon = |two: &[i64]| two[1] - two[0] < 8_500;
+    assert!(times.windows(2).all(is_soon), "{times:?}");
     world.finish().await
 }
 

@@ -31,12 +31,18 @@ pub struct Postgres {
     bin: PathBuf,
     user: Option<(u32, u32)>,
     server: Child,
+    environment: Vec<(&'static str, String)>,
     folder: TempDir,
 }
 
 impl Postgres {
     /// Starts one on a free port.
     pub async fn start() -> Result<Self> {
+        Self::with(Vec::new()).await
+    }
+
+    /// Starts one with these environment variables.
+    pub async fn with(environment: Vec<(&'static str, String)>) -> Result<Self> {
         let port = port::free()?;
         let (bin, user) = (programs()?, user()?);
         let folder = TempDir::with_prefix("passerelle-postgres-")?;
@@ -44,12 +50,13 @@ impl Postgres {
             chown(folder.path(), Some(uid), Some(gid))?;
         }
         init(&bin, user, folder.path())?;
-        let server = spawn(&bin, user, folder.path(), port)?;
+        let server = spawn(&bin, user, folder.path(), (port, &environment))?;
         let mut postgres = Self {
             port,
             bin,
             user,
             server,
+            environment,
             folder,
         };
         postgres.answers().await?;
@@ -71,7 +78,8 @@ impl Postgres {
 
     /// Starts it again on the same files.
     pub async fn restart(&mut self) -> Result<()> {
-        self.server = spawn(&self.bin, self.user, self.folder.path(), self.port)?;
+        let how = (self.port, &*self.environment);
+        self.server = spawn(&self.bin, self.user, self.folder.path(), how)?;
         self.answers().await
     }
 
@@ -217,7 +225,12 @@ fn init(bin: &Path, user: Option<(u32, u32)>, folder: &Path) -> Result<()> {
 }
 
 /// Starts the server without flushing to disk: the operating system keeps what a stopped server wrote.
-fn spawn(bin: &Path, user: Option<(u32, u32)>, folder: &Path, port: u16) -> Result<Child> {
+fn spawn(
+    bin: &Path,
+    user: Option<(u32, u32)>,
+    folder: &Path,
+    (port, environment): (u16, &[(&'static str, String)]),
+) -> Result<Child> {
     program(bin, "postgres", user, folder)?
         .arg("-D")
         .arg(folder.join("data"))
@@ -226,6 +239,7 @@ fn spawn(bin: &Path, user: Option<(u32, u32)>, folder: &Path, port: u16) -> Resu
         .args(["-c", "unix_socket_directories="])
         .args(["-c", "max_connections=500", "-c", "fsync=off"])
         .args(["-c", "shared_buffers=64MB"])
+        .envs(environment.iter().cloned())
         .spawn()
         .context("starting PostgreSQL")
 }

@@ -4,10 +4,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::{
     fs::File,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::wait::soon;
@@ -57,16 +59,58 @@ pub(crate) fn signal(pid: u32, name: &str) -> Result<()> {
 
 /// Returns the variables that shift a program's wall clock (`+10m`). Its monotonic clock stays right.
 pub fn wrong_clock(by: &str) -> Result<Vec<(&'static str, String)>> {
+    faked(vec![("FAKETIME", by.to_owned())])
+}
+
+/// A wall clock that steps while programs run. Their monotonic clocks stay right.
+#[derive(Debug)]
+pub struct SteppingClock {
+    folder: TempDir,
+}
+
+impl SteppingClock {
+    /// Makes one that is so many seconds ahead.
+    pub fn ahead(seconds: i64) -> Result<Self> {
+        let folder = TempDir::with_prefix("passerelle-clock-")?;
+        let readable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), readable)?;
+        let clock = Self { folder };
+        clock.step_to(seconds)?;
+        Ok(clock)
+    }
+
+    /// Makes it so many seconds ahead of the right time from now on.
+    pub fn step_to(&self, seconds: i64) -> Result<()> {
+        let (new, file) = (self.folder.path().join("new"), self.file());
+        std::fs::write(&new, format!("{seconds:+}\n"))?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644))?;
+        // Programs that read it at this moment see one of the two.
+        std::fs::rename(new, file)?;
+        Ok(())
+    }
+
+    /// Returns the variables for programs that use it.
+    pub fn variables(&self) -> Result<Vec<(&'static str, String)>> {
+        faked(vec![
+            ("FAKETIME_TIMESTAMP_FILE", self.file().display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ])
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+}
+
+fn faked(mut how: Vec<(&'static str, String)>) -> Result<Vec<(&'static str, String)>> {
     let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
     let library = folders
         .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
         .find(|library| library.exists())
         .context("faketime is not installed: start the tests with tests/run")?;
-    Ok(vec![
-        ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME", by.to_owned()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ])
+    how.push(("LD_PRELOAD", library.display().to_string()));
+    how.push(("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()));
+    Ok(how)
 }
 
 /// A running program.

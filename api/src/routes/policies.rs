@@ -86,6 +86,16 @@ pub struct OwnLimits {
     /// Whether warm messages keep quiet hours too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_holds_warm: Option<bool>,
+    /// The most messages of a number with the purpose `code` or `security` in quiet hours, in any hour. 0 has them wait for the
+    /// morning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes_at_night_an_hour: Option<u32>,
+    /// The least seconds between two messages of a number to one group, at most 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_apart_seconds: Option<u32>,
+    /// How many hours a number must be in a group before it writes there, at most 48.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_joined_hours: Option<u32>,
 }
 
 /// Converts between the limits of the document and those of `jobs`, which have the same fields.
@@ -107,6 +117,7 @@ macro_rules! same_fields {
 same_fields!(
     reply_gap_ms warm_gap_ms cold_gap_ms new_conversations_a_day messages_a_day replies_an_hour unanswered_by_one_contact
     unanswered_apart_minutes unanswered_in_30_days near_duplicates quiet_from_minute quiet_to_minute quiet_holds_warm
+    codes_at_night_an_hour group_apart_seconds group_joined_hours
 );
 
 impl From<PolicyView> for Policy {

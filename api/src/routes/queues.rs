@@ -110,7 +110,8 @@ pub struct QueueHold {
 #[oai(skip_serializing_if_is_none)]
 pub struct QueueCap {
     /// What is counted, and in which time: `replies_an_hour`, `messages_an_hour` and `messages_a_day` (those that are no
-    /// replies), `new_conversations_a_day`, `unanswered_in_30_days`. Later versions may add more.
+    /// replies), `new_conversations_a_day`, `unanswered_in_30_days`, `codes_at_night_an_hour`. Later versions may add
+    /// more.
     pub name: String,
     /// How many are allowed now.
     pub limit: u32,

@@ -84,7 +84,11 @@ async fn claim(
     mut chance: StdRng,
     limit: i64,
 ) -> Result<Vec<SendMessage>, Fault> {
-    let (policy, now) = (services.policy(), tx.now().await?);
+    let (policy, clock) = (services.policy(), services.clock());
+    let asked = clock.monotonic();
+    let now = tx.now().await?;
+    let steps = services.clock_steps();
+    steps.look((asked, clock.monotonic()), now);
     let until = now.saturating_add(millis(policy.lead()));
     let lanes = store::system::due_lanes(tx, host, until, limit).await?;
     let lanes = awake(tx, lanes, now).await?;
@@ -92,7 +96,14 @@ async fn claim(
         return Ok(Vec::new());
     }
     let lanes = number::admit(tx, lanes, (now, until), policy).await?;
-    let turns = turn::choose(tx, lanes, services.policies(), &mut chance, now).await?;
+    let turns = turn::choose(
+        tx,
+        lanes,
+        (services.policies(), &steps.so_far()),
+        &mut chance,
+        now,
+    )
+    .await?;
     if turns.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,11 +1,13 @@
-//! Stores what changes in the groups of a session's number: the event, and the group's timer, which sends carry.
+//! Stores what changes in the groups of a session's number: the event, the group's timer, which sends carry, and when the
+//! number came into the group, which limits them.
 //!
 //! WhatsApp does not repeat a change, so one that is not stored is lost.
 
 use passerelle_engine::{
+    clock::Millis,
     content::Peer,
     lease::Lease,
-    whatsapp::{Connection, GroupChange, GroupChanges, GroupNews, GroupSetting},
+    whatsapp::{Connection, GroupChange, GroupChanges, GroupNews, GroupSetting, PeopleAction},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +21,12 @@ use crate::{
     messages,
     model::group::Person,
     outage,
+    safety::groups::{GroupKey, GroupTimes, JOINED_MOST},
     services::Services,
-    store::chat_timers::{self, TimedChat},
+    store::{
+        chat_timers::{self, TimedChat},
+        system::numbers,
+    },
 };
 
 /// Stores the changes of a session until its connection ends. Waits while the database is down; `lost` is cancelled if the
@@ -63,6 +69,10 @@ async fn commit(
     let event = event(lease, change, by.first(), who);
     let timer = timer(&change.what);
     let group_mac = messages::sealed::group_mac(&key, &change.group);
+    if came(&change.what) {
+        // Before the event, because a second try does no harm.
+        joined(services, lease, GroupKey::of(&group_mac), change.at).await?;
+    }
     let (lease, clock, at) = (lease.clone(), services.clock().clone(), change.at);
     let write = services.store().write(lease.org, move |tx| {
         Box::pin(async move {
@@ -119,6 +129,45 @@ fn event(lease: &Lease, change: &GroupChange, by: Option<&Person>, who: &[Person
         }
         GroupNews::Setting(setting) => of_setting(place, &changed, setting),
     }
+}
+
+/// Returns whether the number itself came into the group.
+fn came(news: &GroupNews) -> bool {
+    match news {
+        GroupNews::People(people) => {
+            people.includes_me
+                && matches!(people.action, PeopleAction::Joined | PeopleAction::Added)
+        }
+        GroupNews::Setting(_) => false,
+    }
+}
+
+/// Commits when the session's number came into a group.
+async fn joined(
+    services: &Services,
+    lease: &Lease,
+    group: GroupKey,
+    at: Millis,
+) -> Result<(), Fault> {
+    let lease = lease.clone();
+    let write = services.store().write_system(move |tx| {
+        Box::pin(async move {
+            lease.check(tx).await?;
+            let now = tx.now().await?;
+            let Some((mac, known)) = numbers::joined(tx, lease.session).await? else {
+                return Ok(());
+            };
+            // What cannot be read counts anew.
+            let known = known.as_deref().map(serde_json::from_str::<GroupTimes>);
+            let mut known = known.and_then(Result::ok).unwrap_or_default();
+            known.forget(JOINED_MOST, now);
+            // WhatsApp's clock may be ahead.
+            known.note(group, at.min(now));
+            numbers::set_joined(tx, &mac, &serde_json::to_string(&known)?).await?;
+            Ok::<_, Fault>(())
+        })
+    });
+    write.await
 }
 
 fn timer(news: &GroupNews) -> Option<u32> {

@@ -17,6 +17,7 @@
 mod addressee;
 mod attach;
 mod balance;
+mod candidates;
 mod change;
 pub(crate) mod claim;
 mod fence;

@@ -82,6 +82,7 @@ fn decide(
         let number = shared.get(&lane.session);
         if let Some(number) = number {
             lane.next_at = lane.next_at.max(number.next_at);
+            lane.paced_until = lane.paced_until.max(number.paced_until);
             // Another lane of the number may have been claimed since the lane was read.
             lane.known.state.clone_from(&number.state);
         }
@@ -125,6 +126,7 @@ mod tests {
             session: SessionId::new(&clock),
             epoch: 1,
             next_at,
+            paced_until: 0,
             number: Some(vec![1]),
             is_shared: true,
             known: NumberRow::default(),
@@ -136,6 +138,7 @@ mod tests {
     fn number(next_at: Millis, last: Option<&DueLane>) -> SharedNumber {
         SharedNumber {
             next_at,
+            paced_until: 0,
             state: None,
             last_sent_by: last.map(|lane| lane.session),
             is_busy: false,

@@ -13,30 +13,29 @@ use passerelle_engine::{
 use rand::{RngExt as _, rngs::StdRng};
 use serde_json::json;
 
-use super::job::SendMessage;
+use super::{
+    candidates::{LOOK_AGAIN, alike, answers, candidate, contact, next, replied, short},
+    job::SendMessage,
+};
 use crate::{
     model::{Class, Decided, millis},
     safety::{
         contact::Contact,
         decide::{self, Candidate, Decision, Hold},
         known::Known,
-        likeness::Fingerprint,
         policy::Policy,
-        quiet::Zones,
         state::{Sent, State},
+        steps::Steps,
     },
     state::policies::Policies,
     store::system::{
-        self, Claim, DueLane,
-        fingerprints::{self, Pair},
+        self, Claim, DueLane, fingerprints,
         turns::{self, Answered, Before, Earlier, Head, Heads, Held, Met},
     },
 };
 
 /// How often one claim looks again for a message that may go after it found that others may not.
 const LOOKS: usize = 32;
-/// How soon a lane is looked at again whose next message cannot go any more.
-const LOOK_AGAIN: Millis = 60_000;
 
 /// The turn of a lane: its next message, and when.
 pub(super) struct Turn {
@@ -111,7 +110,7 @@ impl Turn {
 pub(super) async fn choose(
     tx: &mut SystemTx,
     lanes: Vec<DueLane>,
-    policies: &Policies,
+    (policies, steps): (&Policies, &Steps),
     chance: &mut StdRng,
     now: Millis,
 ) -> Result<Vec<Turn>, sqlx::Error> {
@@ -125,6 +124,7 @@ pub(super) async fn choose(
     };
     let mut chooser = Chooser {
         policies,
+        steps,
         now,
         turns: in_order.into_iter().map(turn).collect(),
         resting: Vec::new(),
@@ -141,13 +141,14 @@ pub(super) async fn choose(
         let sessions: Vec<_> = lanes.iter().map(|lane| lane.session).collect();
         let heads = turns::heads(tx, &sessions, now).await?;
         let mut answers = answers(tx, &heads).await?;
-        let alike = alike(tx, &heads, now).await?;
+        let alike = alike(tx, &heads, steps, now).await?;
+        let replied = replied(tx, &heads, &lanes, policies, now).await?;
         let mut again = Vec::new();
         for lane in lanes {
             match heads.get(&lane.session) {
                 Some(heads) => {
                     let answered = answers.remove(&lane.session).unwrap_or_default();
-                    again.extend(chooser.judge(lane, (heads, answered, &alike), chance));
+                    again.extend(chooser.judge(lane, (heads, answered, &alike, &replied), chance));
                 }
                 // Its messages were held by an earlier look. The next claim has it rest.
                 None if look > 0 => {}
@@ -184,60 +185,19 @@ pub(super) async fn choose(
     Ok(chooser.turns)
 }
 
-/// Returns the answers that the states of those lanes' numbers do not know yet, where they matter: to messages that are no
-/// replies.
-async fn answers(
-    tx: &mut SystemTx,
-    heads: &HashMap<SessionId, Heads>,
-) -> Result<HashMap<SessionId, Vec<Answered>>, sqlx::Error> {
-    let counts = |heads: &Heads| {
-        heads
-            .first
-            .iter()
-            .any(|head| head.class != Some(Class::Reply))
-    };
-    let asked = heads.iter().filter(|(_, heads)| counts(heads));
-    let asked: Vec<_> = asked.map(|(session, _)| *session).collect();
-    if asked.is_empty() {
-        return Ok(HashMap::new());
-    }
-    turns::answered(tx, &asked).await
-}
-
-/// Returns when nearly the same text as that of each first message went to others: one time for each of them, oldest first.
-async fn alike(
-    tx: &mut SystemTx,
-    heads: &HashMap<SessionId, Heads>,
-    now: Millis,
-) -> Result<HashMap<MessageId, Vec<Millis>>, sqlx::Error> {
-    let heads = heads.values().flat_map(|heads| &heads.first);
-    let first = heads.filter(|head| head.class == Some(Class::Cold) && !head.is_counted);
-    let first: Vec<_> = first.map(|head| head.message).collect();
-    if first.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let since = now.saturating_sub(millis(decide::ALIKE_WITHIN));
-    let beside = fingerprints::beside(tx, &first, since).await?;
-    let near = |pairs: Vec<Pair>| {
-        let read = |bytes: &[u8]| Fingerprint::from_bytes(bytes);
-        let near = pairs.into_iter().filter(|pair| {
-            let both = read(&pair.own).zip(read(&pair.other));
-            both.is_some_and(|(own, other)| own.is_near(&other))
-        });
-        let last: HashMap<_, _> = near.map(|pair| (pair.contact, pair.at)).collect();
-        let mut times: Vec<_> = last.into_values().collect();
-        times.sort_unstable();
-        times
-    };
-    let each = beside.into_iter();
-    Ok(each
-        .map(|(message, pairs)| (message, near(pairs)))
-        .collect())
-}
+/// What one look found of a lane: what may be next, the answers that its number's state does not know yet, and by message the
+/// times of nearly equal texts and of unanswered replies.
+type Looked<'l> = (
+    &'l Heads,
+    Vec<Answered>,
+    &'l HashMap<MessageId, Vec<Millis>>,
+    &'l HashMap<MessageId, Vec<Millis>>,
+);
 
 /// What is decided in one claim.
 struct Chooser<'p> {
     policies: &'p Policies,
+    steps: &'p Steps,
     now: Millis,
     turns: Vec<Turn>,
     resting: Vec<(SessionId, Millis, Option<&'static str>)>,
@@ -256,18 +216,30 @@ impl Chooser<'_> {
     fn judge(
         &mut self,
         lane: DueLane,
-        (heads, answered, alike): (&Heads, Vec<Answered>, &HashMap<MessageId, Vec<Millis>>),
+        (heads, answered, alike, replied): Looked<'_>,
         chance: &mut StdRng,
     ) -> Option<DueLane> {
-        let mut known = Known::of(&lane.known, self.now);
+        let mut known = Known::of(&lane.known, self.steps, self.now);
+        let policy = self.policies.of(lane.known.policy.as_deref());
+        let planned = known.state.any.map(|last| last.at);
+        let state = &mut known.state;
+        state.paced_until(lane.paced_until, &policy, self.steps);
+        let written = state.any.map(|last| last.at);
         for (sent_at, is_first) in answered.iter().flat_map(|answered| &answered.each) {
             known.state.answered(sent_at, *is_first, self.now);
         }
-        let policy = self.policies.of(lane.known.policy.as_deref());
         let number = known.number(&policy);
-        let candidate = |head: &Head| Candidate {
-            alike: alike.get(&head.message).cloned().unwrap_or_default(),
-            ..candidate(head, self.now)
+        let candidate = |head: &Head| {
+            let mut candidate = candidate(head, self.now);
+            candidate.contact = contact(head, &known.state, self.steps, replied.get(&head.message));
+            candidate.alike = alike.get(&head.message).cloned().unwrap_or_default();
+            // The last message of the number was for this contact, and written later than planned.
+            if let (Some(planned), Some(written)) = (planned, written) {
+                let same = candidate.contact.unanswered.iter_mut();
+                same.filter(|at| **at == planned)
+                    .for_each(|at| *at = written);
+            }
+            candidate
         };
         let mut candidates: Vec<_> = heads.first.iter().map(candidate).collect();
         let before = self.held.len() + self.before.len();
@@ -279,17 +251,21 @@ impl Chooser<'_> {
         if self.held.len() + self.before.len() > before {
             return Some(lane);
         }
+        let soon = self.now.saturating_add(millis(policy.lead()));
         for (head, candidate) in heads.first.iter().zip(&candidates) {
             let when = decide::earliest(&number, candidate, self.now);
-            let why = when.why.filter(|why| why.is_of_recipient());
-            if let Some(why) = why.filter(|_| when.from > self.now) {
+            // For what is soon over the lane waits: to hold it would cost more.
+            let why = when
+                .why
+                .filter(|why| why.is_of_recipient() && *why != Hold::Spacing);
+            if let Some(why) = why.filter(|_| when.from > soon) {
                 self.held.push((head.message, when.from, why.into()));
             }
         }
         if self.held.len() + self.before.len() > before {
             return Some(lane);
         }
-        let decision = decide::decide(&number, &candidates, self.now);
+        let decision = next(&number, &candidates, self.now);
         let early = decide::early(&decision, &number, &candidates, self.now);
         match early.unwrap_or(decision) {
             Decision::Send { index, at } => {
@@ -301,7 +277,6 @@ impl Chooser<'_> {
                 }
             }
             Decision::WaitUntil { at, why, .. } => self.wait(&lane, heads, at, why),
-            // What may be refused is refused when it is accepted. What waits expires in its time.
             Decision::Refuse { .. } => self.wait(&lane, heads, self.now + LOOK_AGAIN, None),
         }
         None
@@ -340,6 +315,7 @@ impl Chooser<'_> {
     ) {
         let (class, quantile) = (candidate.class, chance.random());
         let is_new = class == Class::Cold && candidate.contact.is_new(self.now);
+        let policy = self.policies.of(lane.known.policy.as_deref());
         if head.is_counted {
             state.moved(send_at);
         } else {
@@ -348,19 +324,27 @@ impl Chooser<'_> {
                 at: send_at,
                 quantile,
                 is_new_conversation: is_new,
+                is_at_night: candidate.morning(&policy, send_at).is_some(),
+                group: candidate.group,
             };
             state.record(sent, self.now);
+            state.to = head.contact.map(short);
             if class != Class::Reply
                 && let Some(contact) = head.contact
             {
                 let mut unanswered = head.unanswered.clone();
-                unanswered.push(send_at);
+                self.steps.move_all(&mut unanswered);
+                // A warm one is marked: its answer makes no room for a first message.
+                unanswered.push(if class == Class::Cold {
+                    send_at
+                } else {
+                    -send_at
+                });
                 let kept = unanswered.len().saturating_sub(Contact::KEPT);
                 self.met
                     .push((lane.session, contact, unanswered.split_off(kept), is_new));
             }
         }
-        let policy = self.policies.of(lane.known.policy.as_deref());
         self.turns.push(Turn {
             message: Some(head.message),
             send_at,
@@ -371,34 +355,5 @@ impl Chooser<'_> {
             class: Some(class),
             lane,
         });
-    }
-}
-
-/// Returns what is decided upon of a message. Its class may have changed since it was accepted.
-fn candidate(head: &Head, now: Millis) -> Candidate {
-    let class = match head.class {
-        Some(Class::Reply) => Class::of(head.last_inbound_at, true, now),
-        class => class.unwrap_or(Class::Warm),
-    };
-    Candidate {
-        purpose: head
-            .purpose
-            .as_deref()
-            .and_then(|purpose| purpose.parse().ok()),
-        contact: Contact {
-            last_inbound_at: head.last_inbound_at,
-            unanswered: head.unanswered.clone(),
-            // A message without consent is not accepted.
-            has_consent: true,
-            last_sent_at: None,
-        },
-        zones: Zones::of_phone(head.calling_code.as_deref().unwrap_or_default()),
-        send_at: head.wanted_at,
-        expires_at: head.expires_at,
-        typing: Duration::from_millis(u64::try_from(head.typing_ms).unwrap_or(0)),
-        priority: head.priority.to_store(),
-        is_trial: head.is_trial,
-        is_counted: head.is_counted,
-        ..Candidate::new(class, head.accepted_at)
     }
 }

@@ -6,7 +6,7 @@ use passerelle_engine::{
     vault::DataKey,
 };
 
-use super::outlook::{Foreseen, Outlook, ahead};
+use super::outlook::{Foreseen, Outlook, ahead, same_group};
 use crate::{
     error::{Fault, if_readable},
     events,
@@ -52,7 +52,10 @@ pub async fn list(
     let (listed, ranks) = read.end(queried)?;
     let id = |row: &Queued| row.stored.id.to_string();
     Ok(listed.open("message", id, |row| {
-        let before = ahead(&ranks, &row.rank, by_class, outlook.now);
+        let before = (
+            ahead(&ranks, &row.rank, by_class, outlook.now),
+            same_group(&ranks, &row.rank, outlook.now),
+        );
         Ok::<_, Fault>(Waits {
             place: outlook.foresee(&row.rank, row.hold.as_deref(), before),
             message: sealed::open(&key, row.stored)?,

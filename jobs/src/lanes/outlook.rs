@@ -11,7 +11,13 @@ use sqlx::AnyConnection;
 use crate::{
     error::Fault,
     model::{Class, Message, Status, millis},
-    safety::{estimate::estimate, hold::Hold, known::Known, number::Number, policy::Policy},
+    safety::{
+        estimate::{Own, estimate},
+        hold::Hold,
+        known::Known,
+        number::Number,
+        policy::Policy,
+    },
     services::Services,
     store::{
         self,
@@ -60,7 +66,11 @@ impl Outlook {
         let now = services.clock().now();
         Ok(Some(Self {
             policy: services.policies().of(lane.policy.as_deref()),
-            known: Known::of(&known.unwrap_or_default(), now),
+            known: Known::of(
+                &known.unwrap_or_default(),
+                &services.clock_steps().so_far(),
+                now,
+            ),
             lane,
             now,
         }))
@@ -93,15 +103,24 @@ impl Outlook {
         })
     }
 
-    /// Returns the place of a message. `ahead` are the messages before it, and those of other classes, by class.
-    pub(crate) fn foresee(&self, rank: &Rank, own_hold: Option<&str>, ahead: [i64; 3]) -> Foreseen {
+    /// Returns the place of a message. `ahead` are the messages before it, and those of other classes, by class; `same_group`
+    /// are those before it to its group.
+    pub(crate) fn foresee(
+        &self,
+        rank: &Rank,
+        own_hold: Option<&str>,
+        (ahead, same_group): ([i64; 3], i64),
+    ) -> Foreseen {
         let before = if self.policy.orders_by_class {
-            &ahead[..=queues::place(rank.class)]
+            &ahead[..=rank.class.place()]
         } else {
             &ahead[..]
         };
         let position = before.iter().sum::<i64>() + i64::from(self.lane.is_sending);
         let (at, by) = self.estimate(rank, ahead, position);
+        let rule = self.policy.groups.filter(|_| rank.group.is_some());
+        let apart = rule.map_or(0, |rule| millis(rule.apart).saturating_mul(same_group));
+        let (at, by) = (at.saturating_add(apart), by.saturating_add(apart));
         let known =
             |at: Millis| Some(at).filter(|at| *at < Millis::MAX && self.lane.paused_at.is_none());
         Foreseen {
@@ -131,7 +150,11 @@ impl Outlook {
         }
         // What is held already goes when its hold ends.
         let is_new = rank.class == Class::Cold && rank.send_at <= self.now;
-        let (at, by) = estimate(&self.number(), rank.class, is_new, ahead, self.now);
+        let own = Own {
+            is_new,
+            ..Own::of(rank.class)
+        };
+        let (at, by) = estimate(&self.number(), own, ahead, self.now);
         if rank.send_at <= at {
             return (at, by);
         }
@@ -164,7 +187,9 @@ async fn place(
     };
     let how = (outlook.policy.orders_by_class, outlook.now);
     let ahead = queues::ahead(conn, of, &rank, how).await?;
-    Ok(Some(outlook.foresee(&rank, hold.as_deref(), ahead)))
+    let same_group = queues::same_group(conn, of, &rank, outlook.now).await?;
+    let before = (ahead, same_group);
+    Ok(Some(outlook.foresee(&rank, hold.as_deref(), before)))
 }
 
 /// Counts the messages before one, as [`queues::ahead`] does.
@@ -178,8 +203,20 @@ pub(crate) fn ahead(all: &[Rank], of: &Rank, by_class: bool, now: Millis) -> [i6
         let is_other = by_class && other.class != of.class;
         if is_other || is_before {
             let class: Class = if by_class { other.class } else { of.class };
-            ahead[queues::place(class)] += 1;
+            ahead[class.place()] += 1;
         }
     }
     ahead
+}
+
+/// Counts the messages to the same group that go before one, as [`queues::same_group`] does.
+pub(crate) fn same_group(all: &[Rank], of: &Rank, now: Millis) -> i64 {
+    let until = of.send_at.max(now);
+    let same = all.iter().filter(|other| {
+        of.group.is_some()
+            && other.group == of.group
+            && other.send_at <= until
+            && (-other.priority, other.seq) < (-of.priority, of.seq)
+    });
+    i64::try_from(same.count()).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,7 @@
 //! Places in a queue, and canceling what waits, on both stores.
 
+use std::sync::Arc;
+
 use passerelle_engine::{
     clock::Millis,
     content::{Content, Context, Peer, Phone},
@@ -11,7 +13,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::{
     messages::{CANCELED_MAX, Which, cancel},
-    outlook::ahead,
+    outlook::{ahead, same_group},
     *,
 };
 use crate::{
@@ -26,6 +28,7 @@ use crate::{
     sessions,
     settings::MediaSettings,
     store::{
+        lanes::Entrant,
         messages::{Outward, Way, When},
         queues::{self, Rank},
     },
@@ -121,6 +124,8 @@ async fn queue(
         priority: of.priority.to_store(),
         seq: place.seq,
         send_at: of.send_at,
+        // What goes to nobody's contact goes to a group.
+        group: of.contact.is_none().then_some(outward.to_mac),
     };
     Ok((message.id, rank))
 }
@@ -172,6 +177,75 @@ fn some(chance: &mut StdRng) -> Of {
 }
 
 #[tokio::test]
+async fn safety_a_place_counts_what_waits_for_the_same_contact_or_group() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        let of = new(&services).await;
+        let key = services.vault().org_key(of.0).await.unwrap();
+        let peer = Peer {
+            phone: Phone::parse("+4915100000001"),
+            lid: None,
+        };
+        let to = contacts::mac(&key, &peer);
+        let (inside, write_key, names) = (services.clone(), Arc::clone(&key), peer.clone());
+        let write = services.store().write(of.0, move |tx| {
+            Box::pin(async move {
+                let id = ContactId::new(inside.clock());
+                let first = contacts::first_written_to(&write_key, of.0, id, &names);
+                store::contacts::write_to(tx, of.0, id, &first, NOW).await
+            })
+        });
+        let contact = write.await.unwrap();
+        let cold = Of {
+            class: Some(Class::Cold),
+            contact: Some(contact),
+            ..PLAIN
+        };
+        let later = Of {
+            send_at: NOW + 5,
+            ..cold
+        };
+        // Two to the contact, one of them for later; three to the group; one to a stranger.
+        let group = Of {
+            class: None,
+            ..PLAIN
+        };
+        let stranger = Of {
+            contact: None,
+            ..cold
+        };
+        let all = vec![cold, later, group, group, group, stranger];
+        queue_all(&services, of, all).await;
+        for (contact, send_at, same, counted) in [
+            (Some(contact), 0, 1, 1),
+            (Some(contact), NOW + 9, 2, 1),
+            (None, 0, 3, 3),
+        ] {
+            let write = services.store().write(of.0, move |tx| {
+                Box::pin(async move {
+                    let new = Entrant {
+                        to: &to,
+                        contact,
+                        send_at,
+                        now: NOW,
+                        counts: true,
+                    };
+                    store::lanes::enter(tx, of.0, of.1, 100, &new).await
+                })
+            });
+            let place = write.await.unwrap().unwrap();
+            assert_eq!(
+                (place.same, place.same_counted),
+                (same, counted),
+                "{contact:?} {send_at}"
+            );
+            assert_eq!(place.ahead, [0, 3, 2], "what goes to groups counts as warm");
+        }
+    }
+}
+
+#[tokio::test]
 async fn queue_places_are_the_same_in_sql_and_in_memory_and_pages_keep_the_order() {
     let folder = tempfile::tempdir().unwrap();
     for url in testing::databases(&folder).await {
@@ -190,14 +264,13 @@ async fn queue_places_are_the_same_in_sql_and_in_memory_and_pages_keep_the_order
                 let in_sql = queues::ahead(&mut conn, of, rank, how).await.unwrap();
                 let in_memory = ahead(&ranks, rank, by_class, NOW);
                 assert_eq!(in_sql, in_memory, "{by_class} {rank:?}, seed {SEED}");
+                let in_sql = queues::same_group(&mut conn, of, rank, NOW).await.unwrap();
+                let in_memory = same_group(&ranks, rank, NOW);
+                assert_eq!(in_sql, in_memory, "{rank:?}, seed {SEED}");
             }
             let mut expected: Vec<_> = queued.iter().collect();
             expected.sort_by_key(|(_, rank)| {
-                let turn = if by_class {
-                    queues::place(rank.class)
-                } else {
-                    0
-                };
+                let turn = if by_class { rank.class.place() } else { 0 };
                 (turn, -rank.priority, rank.seq)
             });
             let expected: Vec<_> = expected.iter().map(|(id, _)| id.to_string()).collect();

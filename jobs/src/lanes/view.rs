@@ -112,7 +112,6 @@ fn view(outlook: &Outlook, waiting: &[Waiting]) -> QueueView {
     };
     let is_empty = waiting.is_empty();
     let number = outlook.number();
-    let standing = outlook.known.health.at(now);
     // A lane may wait for its gap without anything to send.
     let gap = Some(Hold::Gap).filter(|_| lane.next_at > now);
     let first = waiting.iter().map(|some| some.first_at).min();
@@ -137,8 +136,8 @@ fn view(outlook: &Outlook, waiting: &[Waiting]) -> QueueView {
         ],
         holds: holds(outlook, waiting),
         caps: caps(&number, now),
-        level: standing.level,
-        level_until: standing.until,
+        level: number.level,
+        level_until: number.level_until,
     }
 }
 
@@ -205,6 +204,12 @@ fn caps(number: &Number<'_>, now: Millis) -> Vec<Cap> {
             number.unanswered_cap(),
             now,
         ),
+        cap(
+            "codes_at_night_an_hour",
+            &state.night,
+            number.night_cap(),
+            now,
+        ),
     ];
     all.into_iter().flatten().collect()
 }
@@ -229,10 +234,143 @@ fn cap<const BUCKET: Millis, const LENGTH: Millis>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
     use super::*;
-    use crate::safety::window::LastHour;
+    use crate::safety::{
+        pace::Pace,
+        policy::Policy,
+        preset::Preset,
+        state::{Sent, State},
+        window::{LastDay, LastHour},
+    };
 
     const MINUTE: Millis = 60_000;
+    const DAY: Millis = 24 * 60 * MINUTE;
+    const NOON: Millis = 20_000 * DAY + DAY / 2;
+
+    /// Returns what a number may have sent in the last two days.
+    fn some_state(chance: &mut StdRng) -> State {
+        let mut state = State::default();
+        let mut at = NOON - 2 * DAY;
+        let pause = [MINUTE, 20 * MINUTE][chance.random_range(0..2)];
+        while at < NOON {
+            let class = [Class::Reply, Class::Warm, Class::Cold][chance.random_range(0..3)];
+            state.record(
+                sent(class, class == Class::Cold && chance.random_bool(0.7), at),
+                at,
+            );
+            at += chance.random_range(1..pause * 2);
+        }
+        state
+    }
+
+    fn sent(class: Class, is_new_conversation: bool, at: Millis) -> Sent {
+        let quantile = 0.5;
+        Sent {
+            class,
+            at,
+            quantile,
+            is_new_conversation,
+            is_at_night: false,
+            group: None,
+        }
+    }
+
+    /// Asks the decision itself how many messages fit under one limit, and when the next one does.
+    fn decided(number: &Number<'_>, name: &str) -> (u32, Option<Millis>) {
+        let (mut policy, mut state) = (number.policy.clone(), number.state.clone());
+        policy.reply_ratio = None;
+        let is_of_messages = name.starts_with("messages");
+        if !is_of_messages {
+            policy.messages = None;
+        }
+        if name == "codes_at_night_an_hour" {
+            return codes_at_night(number, state);
+        }
+        let (class, is_new, hold) = match name {
+            "replies_an_hour" => (Class::Reply, false, Hold::Replies),
+            "messages_an_hour" => (Class::Warm, false, Hold::Hour),
+            "messages_a_day" => (Class::Warm, false, Hold::Day),
+            "new_conversations_a_day" => (Class::Cold, true, Hold::NewConversations),
+            _ => (Class::Cold, false, Hold::UnansweredIn30Days),
+        };
+        if name == "new_conversations_a_day" {
+            policy.unanswered_in_30_days = None;
+        }
+        for fits in 0.. {
+            match hold {
+                Hold::Hour => state.day = LastDay::default(),
+                Hold::Day => state.hour = LastHour::default(),
+                _ => {}
+            }
+            let number = Number {
+                policy: &policy,
+                state: &state,
+                ..*number
+            };
+            match number.limit(class, is_new, NOON, NOON) {
+                Some((at, held)) if held == hold => return (fits, Some(at)),
+                Some((_, other)) => panic!("{name} is held by {other:?}"),
+                None => state.record(sent(class, is_new, NOON), NOON),
+            }
+        }
+        unreachable!("there is a limit")
+    }
+
+    fn codes_at_night(number: &Number<'_>, mut state: State) -> (u32, Option<Millis>) {
+        for fits in 0.. {
+            let number = Number {
+                state: &state,
+                ..*number
+            };
+            let at = number.night(Millis::MAX, NOON);
+            if at > NOON {
+                return (fits, Some(at));
+            }
+            let code = Sent {
+                is_at_night: true,
+                ..sent(Class::Cold, false, NOON)
+            };
+            state.record(code, NOON);
+        }
+        unreachable!("there is a limit")
+    }
+
+    #[test]
+    fn queue_caps_and_level_are_those_that_decide() {
+        for seed in 0..60 {
+            let mut chance = StdRng::seed_from_u64(seed);
+            let preset = [Preset::Default, Preset::Strict][chance.random_range(0..2)];
+            let policy = Policy::of(preset, Pace::default());
+            let state = some_state(&mut chance);
+            let days = [0, 3, 9, 29, 100][chance.random_range(0..5)];
+            let level = [Level::Ok, Level::Slow][chance.random_range(0..2)];
+            let number = Number {
+                level,
+                age: Duration::from_hours(24) * days,
+                new_divided_by: chance.random_range(1..4),
+                quota: [None, Some(100)][chance.random_range(0..2)],
+                ..Number::new(&policy, &state)
+            };
+            let shown = caps(&number, NOON);
+            assert_eq!(shown.len(), 6);
+            for cap in shown {
+                let (fits, next) = decided(&number, cap.name);
+                let remaining = cap.limit.saturating_sub(cap.used);
+                assert_eq!(remaining, fits, "{cap:?}, seed {seed}");
+                // It may be sooner, if the number may do more when it is older.
+                let is_full = fits == 0 && cap.used > 0;
+                let (next, resets_at) = (next.unwrap(), cap.resets_at);
+                assert!(
+                    !is_full || resets_at.is_some_and(|at| next <= at && next > NOON),
+                    "{cap:?} and {next}, seed {seed}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn queue_a_cap_says_when_one_more_is_allowed_than_now() {

@@ -8,7 +8,7 @@ use passerelle_engine::{
 use crate::{
     error::Fault,
     lanes::outlook::Outlook,
-    model::{Class, Decided, Direction, Message, Purpose, Status, waits},
+    model::{Class, Decided, Direction, Message, Purpose, Status, waits_and_class},
     safety::hold::Hold,
     services::Services,
     store::{
@@ -104,17 +104,18 @@ fn steps(message: &Message, decided: &DecidedRow) -> Vec<Step> {
     let mut add = |at: Option<Millis>, what: What| {
         steps.extend(at.map(|at| Step { at, what }));
     };
+    let (waits, was) = waits_and_class(decided.waits.as_deref());
     let first = match message.direction {
         Direction::Inbound => What::Received,
         Direction::Outbound => What::Accepted {
-            class: message.class,
+            class: was.or(message.class),
             purpose: message.purpose,
             consent: message.consent,
             is_trial: decided.is_trial,
         },
     };
     add(Some(message.created_at), first);
-    for (hold, since, until) in waits(decided.waits.as_deref()) {
+    for (hold, since, until) in waits {
         let until = Some(until).filter(|until| *until < Millis::MAX);
         add(Some(since), What::Waiting { hold, until });
     }

@@ -43,6 +43,15 @@ const WINDOW: Duration = Duration::from_hours(24);
 const KNOWN: Duration = Duration::from_hours(180 * 24);
 
 impl Class {
+    /// Returns its place in a list of all: replies, warm and cold messages.
+    pub(crate) fn place(self) -> usize {
+        match self {
+            Self::Reply => 0,
+            Self::Warm => 1,
+            Self::Cold => 2,
+        }
+    }
+
     /// Returns the class of a message to a contact who last wrote then. `has_token` says that WhatsApp gave the number
     /// a privacy token for their chat.
     pub fn of(last_inbound_at: Option<Millis>, has_token: bool, now: Millis) -> Self {

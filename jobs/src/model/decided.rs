@@ -31,8 +31,19 @@ impl Decided {
 /// A time that a message waited for a limit, as `message.waits` holds it: why, since when, until when.
 pub(crate) type Wait = (String, Millis, Millis);
 
+/// Before the class with which a message was accepted, among its waits: its recipient wrote, and it became a reply.
+const WAS: &str = "class:";
+
+/// Reads the waits of a message, and the class with which it was accepted if that has changed.
+pub(crate) fn waits_and_class(text: Option<&str>) -> (Vec<Wait>, Option<Class>) {
+    let is_class = |wait: &Wait| wait.0.starts_with(WAS);
+    let (was, waits): (Vec<_>, Vec<_>) = waits(text).into_iter().partition(is_class);
+    let was = was.first().and_then(|(was, ..)| was.strip_prefix(WAS));
+    (waits, was.and_then(|class| class.parse().ok()))
+}
+
 /// Reads the waits of a message. What cannot be read is left out.
-pub(crate) fn waits(text: Option<&str>) -> Vec<Wait> {
+fn waits(text: Option<&str>) -> Vec<Wait> {
     let list = format!("[{}]", text.unwrap_or_default());
     serde_json::from_str(&list).unwrap_or_default()
 }
@@ -65,5 +76,9 @@ mod tests {
         assert_eq!(read[1], ("spacing".to_owned(), 3, 4));
         assert_eq!(waits(None), []);
         assert_eq!(waits(Some("[1")), []);
+        assert_eq!(waits_and_class(Some(text)), (read, None));
+        let changed = r#"["quiet_hours",1,2],["class:cold",0,0]"#;
+        let (read, class) = waits_and_class(Some(changed));
+        assert_eq!((read.len(), class), (1, Some(Class::Cold)));
     }
 }

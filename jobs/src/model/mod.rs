@@ -51,7 +51,7 @@ mod unreadable;
 
 pub use auto_reject::AutoReject;
 pub use class::Class;
-pub(crate) use decided::{Decided, waits};
+pub(crate) use decided::{Decided, waits_and_class};
 pub use live::{Live, Qr, State};
 pub use media::{MediaFile, MediaStatus, Origin, StoredFile};
 pub use message::{Direction, Message, Source, Status};

@@ -86,6 +86,8 @@ pub(crate) struct NumberRow {
     pub(crate) state: Option<String>,
     /// Its health, as JSON.
     pub(crate) health: Option<String>,
+    /// When it came into groups, as JSON.
+    pub(crate) joined: Option<String>,
     /// When it was first linked here.
     pub(crate) first_linked_at: Option<Millis>,
     /// When the session last connected, or its queue was resumed.

@@ -10,13 +10,14 @@ use crate::{
     safety::{
         contact::Contact,
         decide::{self, Candidate, Hold, Refusal},
-        estimate::estimate,
+        groups::GroupKey,
         known::Known,
         policy::{NearDuplicates, Policy},
         quiet::Zones,
+        turn::{Before, Turn},
     },
     services::Services,
-    store::{lanes::Place, messages::Way, queues, system::numbers},
+    store::{lanes::Place, messages::Way, system::numbers},
 };
 
 /// What decides when a session's number sends.
@@ -33,6 +34,8 @@ pub(crate) struct Asked {
     pub(crate) class: Class,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) contact: Contact,
+    /// The group that it goes to, if it is one.
+    pub(crate) group: Option<GroupKey>,
     pub(crate) is_trial: bool,
     pub(crate) way: Way,
     /// When nearly the same text went to other new recipients.
@@ -80,7 +83,10 @@ impl Forecast {
         Ok(Self {
             services: services.clone(),
             policy,
-            known: known.map(|row| Known::of(&row, services.clock().now())),
+            known: known.map(|row| {
+                let steps = services.clock_steps().so_far();
+                Known::of(&row, &steps, services.clock().now())
+            }),
         })
     }
 
@@ -89,9 +95,9 @@ impl Forecast {
         self.known.is_some()
     }
 
-    /// Returns the limit of nearly equal texts to new recipients, if there is one.
-    pub(crate) fn near_duplicates(&self) -> Option<NearDuplicates> {
-        self.policy.near_duplicates
+    /// Returns the limit of nearly equal texts to new recipients, if there is one. `own` are the organisation's own limits.
+    pub(crate) fn near_duplicates(&self, own: Option<&str>) -> Option<NearDuplicates> {
+        self.services.policies().of(own).near_duplicates
     }
 
     /// Says when a message goes that has this place, or why it is refused: it would expire first.
@@ -119,11 +125,13 @@ impl Forecast {
             return Ok(expected.or_paused(place));
         };
         let number = known.number(&self.policy);
-        let is_new = asked.class == Class::Cold && asked.contact.is_new(now);
+        let mut contact = asked.contact;
+        contact.step(&self.services.clock_steps().so_far());
         let expires_at = message.expires_at.unwrap_or(Millis::MAX);
         let candidate = Candidate {
             purpose: asked.purpose,
-            contact: asked.contact,
+            contact,
+            group: asked.group,
             zones: Zones::of_phone(asked.way.calling_code.unwrap_or_default()),
             send_at: message.send_at,
             expires_at: Some(expires_at),
@@ -136,9 +144,13 @@ impl Forecast {
             return Err(refusal);
         }
         let alone = decide::earliest(&number, &candidate, now);
-        let (at, by) = estimate(&number, asked.class, is_new, place.ahead, now);
-        let spread = by.saturating_sub(at);
-        let before = &place.ahead[..=queues::place(asked.class)];
+        let waiting = Before {
+            classes: place.ahead,
+            same: place.same,
+            same_counted: place.same_counted,
+        };
+        let turn = Turn::of(&number, &candidate, waiting, now);
+        let before = &place.ahead[..=asked.class.place()];
         let position = match message.send_at {
             // What waits for the same moment is before it then.
             Some(_) => place.position,
@@ -146,8 +158,8 @@ impl Forecast {
         };
         let expected = Expected {
             position,
-            at: at.max(alone.at),
-            by: by.max(alone.at.saturating_add(spread)),
+            at: turn.at,
+            by: turn.by,
             hold: alone.why.filter(|why| !why.is_short()),
         };
         if place.is_paused {
@@ -155,7 +167,7 @@ impl Forecast {
         }
         // What a person or WhatsApp may end at any time is waited for.
         let is_certain = alone.why.is_none_or(Hold::is_certain);
-        if is_certain && expected.at > expires_at && expected.at < Millis::MAX {
+        if is_certain && turn.answered > expires_at && turn.answered < Millis::MAX {
             return Err(Refusal::WouldExpire);
         }
         Ok(expected)

@@ -61,7 +61,7 @@ use crate::{
     messages,
     model::{Class, Message, Permission, Purpose, Status, consent::Trial},
     preview,
-    safety::{contact::Contact, likeness::Fingerprint, quiet::Zones},
+    safety::{contact::Contact, groups::GroupKey, likeness::Fingerprint, quiet::Zones},
     services::Services,
     store::{
         self,
@@ -254,6 +254,7 @@ impl Draft {
         let send_at = self.message.send_at.unwrap_or(0);
         let new = Entrant {
             to: &self.to.to_mac,
+            contact,
             send_at,
             now: self.message.created_at,
             counts: forecast.counts(),
@@ -261,14 +262,21 @@ impl Draft {
         let Some(place) = store::lanes::enter(tx, org, session, limit, &new).await? else {
             return Err(self.no_place(tx, limit).await?);
         };
-        let known = found.contact.clone();
+        let (known, own) = (found.contact.clone(), found.policy.clone());
         let (permission, trial) = found.judge(tx, org, contact).await?;
         permission.show(&mut self.message, self.expires_at);
-        let alike = self.alike(tx, forecast, permission, &known).await?;
+        let alike = self
+            .alike(tx, forecast, permission, (&known, own.as_deref()))
+            .await?;
         let asked = forecast::Asked {
             class: permission.class.unwrap_or(Class::Warm),
             purpose: permission.purpose,
             contact: known,
+            group: self
+                .to
+                .group
+                .as_ref()
+                .map(|_| GroupKey::of(&self.to.to_mac)),
             is_trial: permission.is_trial,
             way: self.way,
             alike: alike
@@ -310,7 +318,7 @@ impl Draft {
         tx: &mut Tx,
         forecast: &Forecast,
         permission: Permission,
-        known: &Contact,
+        (known, own): (&Contact, Option<&str>),
     ) -> Result<Option<(Fingerprint, Vec<Millis>)>, Fault> {
         let Message {
             org,
@@ -318,7 +326,7 @@ impl Draft {
             created_at,
             ..
         } = self.message;
-        let rule = forecast.near_duplicates();
+        let rule = forecast.near_duplicates(own);
         let is_first = permission.class == Some(Class::Cold) && known.is_new(created_at);
         let (Some(rule), Some(contact), true) = (rule, contact, is_first) else {
             return Ok(None);

@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 
 use super::{
     check,
+    foreseen::Foreseen,
     matching::{Compiled, Heard},
     sealed,
     text::Wanted,
@@ -33,9 +34,16 @@ pub(crate) struct Ruleset {
 
 impl Ruleset {
     /// Returns the rules that match a message, whatever the chat says.
-    pub(super) fn matching(&self, heard: &Heard<'_>) -> Vec<&Compiled> {
-        let rules = self.rules.iter();
-        rules.filter(|rule| rule.matches(heard).is_ok()).collect()
+    pub(super) fn matching(
+        self: &Arc<Self>,
+        heard: &Heard<'_>,
+        foreseen: &Foreseen,
+    ) -> Vec<&Compiled> {
+        let matches = |rule: &&Compiled| {
+            let is_text = heard.text.and_then(|text| foreseen.is(self, rule, text));
+            rule.matches_if(heard, is_text).is_ok()
+        };
+        self.rules.iter().filter(matches).collect()
     }
 }
 
@@ -62,6 +70,11 @@ impl Default for RuleCache {
 }
 
 impl RuleCache {
+    /// Returns the organisation's rules as they were last read, if they are remembered.
+    pub(super) fn known(&self, org: OrgId) -> Option<Arc<Ruleset>> {
+        self.0.get(&org)
+    }
+
     /// Returns the organisation's rules; `stamp` is what its row says now.
     pub(super) async fn of(
         &self,

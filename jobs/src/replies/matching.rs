@@ -93,12 +93,25 @@ pub(super) struct Compiled {
 impl Compiled {
     /// Returns what in the message itself keeps the rule from firing.
     pub(super) fn matches(&self, heard: &Heard<'_>) -> Result<(), Why> {
+        self.matches_if(heard, None)
+    }
+
+    /// Returns whether a text is what the rule wants.
+    pub(super) fn wants(&self, text: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.is(text))
+    }
+
+    /// Like [`Compiled::matches`], if it is known whether the text is what the rule wants.
+    pub(super) fn matches_if(
+        &self,
+        heard: &Heard<'_>,
+        is_text_wanted: Option<bool>,
+    ) -> Result<(), Why> {
         let (rule, matching) = (&self.rule, &self.rule.matching);
         let limits = &rule.conditions;
         let age = heard.now.saturating_sub(heard.sent_at);
         let absent = heard.previous.map(|at| heard.now.saturating_sub(at));
         let returns = |hours: &u32| absent.is_some_and(|ms| ms >= i64::from(*hours) * 3_600_000);
-        let is_text = |wanted: &Wanted| heard.text.is_some_and(|text| wanted.is(text));
         let is_type = matching.types.is_empty() || matching.types.iter().any(|t| t == heard.kind);
         // The cheap ones first; the text last.
         for (holds, why) in [
@@ -133,7 +146,12 @@ impl Compiled {
         {
             return Err(Why::Hours);
         }
-        if !self.wanted.as_ref().is_none_or(is_text) {
+        let is_text = || {
+            heard
+                .text
+                .map_or(self.wanted.is_none(), |text| self.wants(text))
+        };
+        if !is_text_wanted.unwrap_or_else(is_text) {
             return Err(Why::Text);
         }
         Ok(())

@@ -9,11 +9,13 @@
 //! | `breaker` | whether another machine answers |
 //! | `template` | the text of an answer |
 //! | `cache`, `sealed` | rules in memory, and in the store |
+//! | `foreseen` | what regular expressions find, before that transaction |
 //! | `run` | what the rules do, in the transaction of an inbound message |
 
 mod breaker;
 pub(crate) mod cache;
 pub mod check;
+pub(crate) mod foreseen;
 mod hours;
 mod matching;
 pub mod rules;

@@ -16,6 +16,7 @@ use super::{
     breaker::{self, Turn},
     cache::Ruleset,
     check::template_of,
+    foreseen::Foreseen,
     matching::{Chat, Compiled, Heard, LOOP_RESTS},
     template::{self, ContactShown, MessageShown, Values},
     text,
@@ -53,6 +54,8 @@ pub(crate) struct Received<'m> {
     pub(crate) previous: Option<Millis>,
     /// Whether the contact opts out with it, or in again.
     pub(crate) is_a_wish: bool,
+    /// What regular expressions find in it, if that is known.
+    pub(crate) foreseen: &'m Foreseen,
 }
 
 /// Answers an inbound message as the organisation's rules say. Returns whether a reply was queued: then wake the lanes
@@ -75,7 +78,7 @@ pub(crate) async fn answer(
         .rules()
         .of(tx.conn(), key, message.org, stamp)
         .await?;
-    let matching = rules.matching(&heard);
+    let matching = rules.matching(&heard, received.foreseen);
     let Some(back) = matching.iter().map(|rule| rule.looks_back()).max() else {
         return Ok(false);
     };
@@ -240,6 +243,7 @@ impl Run<'_> {
         let (peer, to_mac) = self.recipient()?;
         let new = Entrant {
             to: &to_mac,
+            contact: None,
             send_at: 0,
             now: self.now,
             counts: false,

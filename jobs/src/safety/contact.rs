@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use passerelle_engine::clock::Millis;
 
-use super::policy::{Policy, Streak};
+use super::{
+    policy::{Policy, Streak},
+    steps::Steps,
+};
 use crate::model::{Class, millis};
 
 /// A contact of a number.
@@ -26,6 +29,18 @@ const FORGOTTEN: Duration = Duration::from_hours(30 * 24);
 impl Contact {
     /// No policy counts more unanswered messages to one contact.
     pub const KEPT: usize = 30;
+
+    /// Moves the times of messages that were sent before the clock went ahead.
+    pub fn step(&mut self, steps: &Steps) {
+        if let Some(last) = self.unanswered.last() {
+            // What was noted since then was noted with the last message.
+            let by = steps.moved(*last).saturating_sub(*last);
+            for at in &mut self.unanswered {
+                *at = at.saturating_add(by);
+            }
+        }
+        self.last_sent_at = self.last_sent_at.map(|at| steps.moved(at));
+    }
 
     /// Returns whether a cold message begins a conversation: none before it is still without an answer.
     pub fn is_new(&self, now: Millis) -> bool {

@@ -7,6 +7,7 @@ use passerelle_engine::clock::Millis;
 
 use super::{
     contact::Contact,
+    groups::GroupKey,
     number::Bound,
     policy::{Policy, digits},
     quiet::{self, Zones},
@@ -26,6 +27,8 @@ pub struct Candidate {
     pub purpose: Option<Purpose>,
     /// Who it is for.
     pub contact: Contact,
+    /// The group that it is for, if it is one.
+    pub group: Option<GroupKey>,
     /// Where the contact may be.
     pub zones: Zones,
     /// When it was accepted.
@@ -55,6 +58,7 @@ impl Candidate {
             class,
             purpose: None,
             contact: Contact::default(),
+            group: None,
             zones: Zones::default(),
             accepted_at,
             send_at: None,
@@ -66,6 +70,14 @@ impl Candidate {
             is_counted: false,
             alike: Vec::new(),
         }
+    }
+
+    /// Returns when quiet hours end if this is a code that would go in them, and count, at that time.
+    pub fn morning(&self, policy: &Policy, at: Millis) -> Option<Millis> {
+        if self.is_trial || self.is_counted {
+            return None;
+        }
+        quiet::morning(&self.zones, policy, self.class, self.purpose, at)
     }
 }
 
@@ -141,6 +153,21 @@ pub fn decide(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Dec
         .iter()
         .filter(|(_, _, due)| due.at <= horizon)
         .min_by_key(|(index, candidate, _)| turn(index, candidate));
+    // A message to a group has a longer gap, and each message begins it anew. So one that has waited long is waited for, and
+    // only replies go before it.
+    let patient = open.iter().filter(|(_, candidate, due)| {
+        candidate.group.is_some() && due.why == Hold::Gap && rank(number, candidate, now) == 0
+    });
+    let patient = patient.min_by_key(|(index, candidate, _)| turn(index, candidate));
+    let next = match (next, patient) {
+        (Some(next), Some(patient))
+            if next.1.class != Class::Reply
+                && turn(&patient.0, patient.1) < turn(&next.0, next.1) =>
+        {
+            Some(patient)
+        }
+        (next, _) => next,
+    };
     let Some((index, candidate, due)) = next else {
         return Decision::WaitUntil {
             index: None,
@@ -220,8 +247,8 @@ impl Due {
 struct Moment<'a> {
     number: &'a Number<'a>,
     now: Millis,
-    /// From when on the gaps let a reply, a warm and a cold message go, once somebody asked.
-    gaps: [OnceCell<Millis>; 3],
+    /// From when on the gaps let a reply, a warm and a cold message and one to a group go, once somebody asked.
+    gaps: [OnceCell<Millis>; 4],
     think: Duration,
 }
 
@@ -235,14 +262,13 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// Returns from when on the gaps let a message of this class go.
-    fn gap(&self, class: Class) -> Millis {
-        let place = match class {
-            Class::Reply => 0,
-            Class::Warm => 1,
-            Class::Cold => 2,
-        };
-        *self.gaps[place].get_or_init(|| self.number.gap(class, self.now))
+    /// Returns from when on the gaps let a message go.
+    fn gap(&self, candidate: &Candidate) -> Millis {
+        if candidate.group.is_some() {
+            return *self.gaps[3].get_or_init(|| self.number.group_gap(self.now));
+        }
+        let place = candidate.class.place();
+        *self.gaps[place].get_or_init(|| self.number.gap(candidate.class, self.now))
     }
 
     fn due(&self, candidate: &Candidate) -> Due {
@@ -250,7 +276,7 @@ impl<'a> Moment<'a> {
         let short = candidate.typing.min(policy.typing.most_while_others_wait);
         let rest = millis(self.think + short);
         let (ready, mut why) = ready(number, candidate, self.now);
-        let gap = self.gap(candidate.class);
+        let gap = self.gap(candidate);
         // While a gap runs, typing costs nobody time, except before a cold message: a reply may come.
         let typing = match candidate.class {
             Class::Reply | Class::Warm => candidate.typing,
@@ -265,9 +291,9 @@ impl<'a> Moment<'a> {
         // Quiet hours come last: they count when the message would be written, which is never before now.
         for least in [at, soon(number, candidate, self.now)] {
             let written = at.max(least);
-            let open = quiet_until(candidate, policy, written);
+            let (open, hold) = quiet_until(number, candidate, written);
             if open > written {
-                (at, why, typing) = (open.saturating_add(rest), Hold::QuietHours, short);
+                (at, why, typing) = (open.saturating_add(rest), hold, short);
             }
         }
         Due {
@@ -284,17 +310,23 @@ fn soon(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Millis {
     now.saturating_add(millis(least))
 }
 
-fn quiet_until(candidate: &Candidate, policy: &Policy, at: Millis) -> Millis {
+/// Returns when a message may go that would be written then, because of the night where its recipient is: by the clock and by
+/// what it would show without its steps.
+fn quiet_until(number: &Number<'_>, candidate: &Candidate, at: Millis) -> Bound {
     if candidate.is_trial {
-        return at;
+        return (at, Hold::QuietHours);
     }
-    quiet::open_at(
-        &candidate.zones,
-        policy,
-        candidate.class,
-        candidate.purpose,
-        at,
-    )
+    let (zones, purpose) = (&candidate.zones, candidate.purpose);
+    if let Some(morning) = candidate.morning(number.policy, at) {
+        return (number.night(morning, at), Hold::CodesAtNight);
+    }
+    let day = |at| quiet::open_at(zones, number.policy, candidate.class, purpose, at);
+    let mut open = day(at);
+    if number.doubt != 0 {
+        let other = day(at.saturating_sub(number.doubt));
+        open = open.max(other.saturating_add(number.doubt));
+    }
+    (open, Hold::QuietHours)
 }
 
 /// Returns when neither gaps nor quiet hours, but all else lets a message go, and what held it until then.
@@ -325,6 +357,10 @@ fn ready(number: &Number<'_>, candidate: &Candidate, now: Millis) -> Bound {
     at_least(contact.unanswered_free_at(policy, class), Hold::Unanswered);
     if is_new && !candidate.is_counted {
         at_least(alike_free_at(number, candidate), Hold::NearDuplicates);
+    }
+    if let Some(group) = candidate.group {
+        let (at, hold) = number.group(group);
+        at_least(at, hold);
     }
     longest
 }

@@ -23,25 +23,42 @@ const LATER: Millis = 8;
 /// Replies that arrive meanwhile never count for more than this share of the time.
 const BUSY_MOST: f64 = 0.6;
 
-/// Estimates when a message of a class is sent if the number stays connected: the likely time, and the time by which 19 of 20
-/// are sent. `ahead` counts the messages that wait, replies first, then warm and cold ones; of its own class only those
+/// A message, as far as the limits of its number go by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// Its class.
+    pub class: Class,
+    /// Whether it begins a conversation.
+    pub is_new: bool,
+    /// When quiet hours end, if it is a code that goes in them.
+    pub morning: Option<Millis>,
+}
+
+impl Own {
+    /// Returns a message of this class that does neither.
+    pub fn of(class: Class) -> Self {
+        Self {
+            class,
+            is_new: false,
+            morning: None,
+        }
+    }
+}
+
+/// Estimates when a message is sent if the number stays connected: the likely time, and the time by which 19 of 20
+/// are sent. Those of its class before it count as if they were like it. `ahead` counts the messages that wait, replies first, then warm and cold ones; of its own class only those
 /// before it. [`Millis::MAX`] if that cannot be foreseen.
 ///
 /// Limits of the contact are not part of it: the later of this and [`super::decide::earliest`] counts.
-pub fn estimate(
-    number: &Number<'_>,
-    class: Class,
-    is_new: bool,
-    ahead: [i64; 3],
-    now: Millis,
-) -> (Millis, Millis) {
-    let mut play = Play::new(number, class, is_new, ahead, now);
+pub fn estimate(number: &Number<'_>, own: Own, ahead: [i64; 3], now: Millis) -> (Millis, Millis) {
+    let class = own.class;
+    let mut play = Play::new(number, own, ahead, now);
     let mut at = None;
     for _ in 0..=PLAYED {
         let Some((next, due)) = play.next(class) else {
             return (Millis::MAX, Millis::MAX);
         };
-        if next == class && play.left[place(class)] == 0 {
+        if next == class && play.left[class.place()] == 0 {
             at = Some(due);
             break;
         }
@@ -83,19 +100,19 @@ struct Play<'a> {
     gaps: [(f64, f64); 3],
     /// The sum of the variances of the gaps so far.
     variance: f64,
-    /// Whether the message begins a conversation. What is held for that reason lets others pass.
-    is_new: bool,
+    /// The message that is asked about. What is held because it begins a conversation lets others pass.
+    own: Own,
     quantile: f64,
 }
 
 impl<'a> Play<'a> {
-    fn new(number: &Number<'a>, class: Class, is_new: bool, ahead: [i64; 3], now: Millis) -> Self {
+    fn new(number: &Number<'a>, own: Own, ahead: [i64; 3], now: Millis) -> Self {
         let mut left = ahead.map(|count| count.max(0));
         if !number.policy.orders_by_class {
             // They go in the order in which they came.
             let all = left.iter().sum();
             left = [0; 3];
-            left[place(class)] = all;
+            left[own.class.place()] = all;
         }
         let gap = |class: Class| {
             let (mean, deviation) = number.policy.curve(class).mean();
@@ -109,7 +126,7 @@ impl<'a> Play<'a> {
             now,
             gaps: [Class::Reply, Class::Warm, Class::Cold].map(gap),
             variance: 0.0,
-            is_new,
+            own,
             quantile: 0.5,
         }
     }
@@ -119,7 +136,7 @@ impl<'a> Play<'a> {
     fn next(&self, own: Class) -> Option<(Class, Millis)> {
         let number = self.at_now();
         let classes = [Class::Reply, Class::Warm, Class::Cold].into_iter();
-        let waits = |class: &Class| *class == own || self.left[place(*class)] > 0;
+        let waits = |class: &Class| *class == own || self.left[class.place()] > 0;
         let due = |class: Class| (class, self.due(&number, class));
         let next = classes.filter(waits).map(due).min_by_key(|(_, due)| *due)?;
         (next.1 < Millis::MAX).then_some(next)
@@ -130,6 +147,9 @@ impl<'a> Play<'a> {
         let limit = number.limit(class, self.begins(class), now, now);
         let gap = number.gap(class, now);
         let ready = limit.map_or(now, |(at, _)| at);
+        let ready = self
+            .morning(class)
+            .map_or(ready, |morning| number.night(morning, ready));
         if gap >= ready && gap > now {
             return gap;
         }
@@ -146,11 +166,13 @@ impl<'a> Play<'a> {
                 at,
                 quantile: self.quantile,
                 is_new_conversation: self.begins(class),
+                is_at_night: self.morning(class).is_some_and(|morning| at < morning),
+                group: None,
             },
             at,
         );
-        self.variance += self.gaps[place(class)].1;
-        let left = &mut self.left[place(class)];
+        self.variance += self.gaps[class.place()].1;
+        let left = &mut self.left[class.place()];
         *left = (*left - 1).max(0);
         self.now = at.max(self.now);
     }
@@ -159,8 +181,8 @@ impl<'a> Play<'a> {
     fn rest(&self, own: Class) -> Millis {
         let number = self.at_now();
         let [replies, warm, cold] = self.left;
-        let chain = |count: i64, class| {
-            let mean = millis(Duration::from_secs_f64(self.gaps[place(class)].0));
+        let chain = |count: i64, class: Class| {
+            let mean = millis(Duration::from_secs_f64(self.gaps[class.place()].0));
             let factor = i64::from(number.gap_factor(class, self.now));
             count.saturating_mul(mean).saturating_mul(factor)
         };
@@ -184,12 +206,16 @@ impl<'a> Play<'a> {
         };
         let hour = self.fits(&state.hour, others, number.hour_cap(self.now, self.now));
         let day = self.fits(&state.day, others, number.day_cap(self.now, self.now));
-        let at = at.max(hour).max(day);
+        let night = self.own.morning.map_or(self.now, |morning| {
+            let (night, cap) = (&state.night, number.night_cap());
+            self.fits(night, self.left[own.place()], cap).min(morning)
+        });
+        let at = at.max(hour).max(day).max(night);
         if own == Class::Warm {
             return at;
         }
         let month = self.fits(&state.unanswered, cold, number.unanswered_cap());
-        if !self.is_new {
+        if !self.own.is_new {
             return at.max(month);
         }
         let new = self.fits(&state.new, cold, number.new_cap(self.now, self.now));
@@ -198,7 +224,12 @@ impl<'a> Play<'a> {
 
     /// Returns whether a message of this class begins a conversation, in thought.
     fn begins(&self, class: Class) -> bool {
-        self.is_new && class == Class::Cold
+        self.own.is_new && class == Class::Cold
+    }
+
+    /// Returns when quiet hours end if messages of this class are codes that go in them, in thought.
+    fn morning(&self, class: Class) -> Option<Millis> {
+        self.own.morning.filter(|_| class == self.own.class)
     }
 
     fn fits<const B: Millis, const L: Millis>(
@@ -231,12 +262,4 @@ fn busy(number: &Number<'_>, class: Class, seconds: f64, at: Millis, now: Millis
     let busy = (an_hour * seconds / 3600.0).min(BUSY_MOST);
     let waits = until(at, now).div_f64(1.0 - busy);
     now.saturating_add(millis(waits))
-}
-
-fn place(class: Class) -> usize {
-    match class {
-        Class::Reply => 0,
-        Class::Warm => 1,
-        Class::Cold => 2,
-    }
 }

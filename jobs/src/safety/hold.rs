@@ -49,8 +49,14 @@ pub enum Hold {
     NearDuplicates,
     /// It is night where the recipient is.
     QuietHours,
+    /// The limit of codes an hour in quiet hours.
+    CodesAtNight,
     /// The number wrote to the contact a moment ago.
     Spacing,
+    /// The number wrote to the group a moment ago.
+    GroupSpacing,
+    /// The number came into the group not long ago.
+    NewGroup,
     /// The number's health.
     Health,
     /// The tenant paused the queue.
@@ -67,7 +73,10 @@ impl Hold {
             Self::Unanswered
                 | Self::NearDuplicates
                 | Self::QuietHours
+                | Self::CodesAtNight
                 | Self::Spacing
+                | Self::GroupSpacing
+                | Self::NewGroup
                 | Self::NewConversations
                 | Self::ReplyRatio
         )

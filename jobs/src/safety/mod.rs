@@ -6,9 +6,10 @@
 //! | [`policy`], `presets`, [`tighten`] | every limit, the numbers of each preset, and what a tenant may change |
 //! | [`curve`] | the gaps between messages |
 //! | [`state`], [`window`], [`ratio`] | what a number has sent |
-//! | [`number`], [`contact`], [`quiet`] | what limits a number, and what limits messages to a contact |
+//! | [`number`], [`contact`], [`groups`], [`quiet`] | what limits a number, and what limits messages to a contact or a group |
 //! | [`health`], [`level`] | what WhatsApp signals about a number, and what that stops |
-//! | [`estimate`] | when a message that waits is sent |
+//! | [`steps`] | what becomes of that when the clock steps |
+//! | [`estimate`], [`turn`] | when a message that waits is sent |
 //! | [`likeness`] | whether two texts are nearly the same |
 //! | [`figure`] | the curves as a picture |
 //! | [`pace`], [`pairing`] | the gap of the sandbox; how many pairing codes may be requested |
@@ -20,6 +21,7 @@ pub mod curve;
 pub mod decide;
 pub mod estimate;
 pub mod figure;
+pub mod groups;
 pub mod health;
 pub mod hold;
 pub(crate) mod known;
@@ -36,8 +38,10 @@ pub mod quiet;
 pub mod ratio;
 mod shown;
 pub mod state;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod tighten;
+pub mod turn;
 pub mod window;
 mod zones;

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use passerelle_engine::clock::Millis;
 
-use super::{hold::Hold, level::Level, policy::Policy, state::State};
+use super::{
+    groups::{GroupKey, GroupTimes},
+    hold::Hold,
+    level::Level,
+    policy::Policy,
+    state::State,
+};
 use crate::model::{Class, millis};
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
@@ -16,6 +22,8 @@ pub struct Number<'a> {
     pub policy: &'a Policy,
     /// What it has sent.
     pub state: &'a State,
+    /// When it came into groups, as far as that is known and not long ago.
+    pub joined: Option<&'a GroupTimes>,
     /// Its health.
     pub level: Level,
     /// When its health is looked at again; `None` if that is not known.
@@ -28,6 +36,8 @@ pub struct Number<'a> {
     pub new_divided_by: u32,
     /// Since when it can send: when it last connected, or its queue was resumed. Its first message after that thinks.
     pub able_since: Millis,
+    /// How much more the clock shows than it would have shown without its steps in the last day.
+    pub doubt: Millis,
 }
 
 /// A time, and what sets it.
@@ -39,12 +49,14 @@ impl<'a> Number<'a> {
         Self {
             policy,
             state,
+            joined: None,
             level: Level::Ok,
             level_until: None,
             age: Duration::ZERO,
             quota: None,
             new_divided_by: 1,
             able_since: Millis::MIN,
+            doubt: 0,
         }
     }
 
@@ -60,6 +72,12 @@ impl<'a> Number<'a> {
     pub fn gap(&self, class: Class, now: Millis) -> Millis {
         let factor = self.gap_factor(class, now);
         self.state.earliest_by_gap(self.policy, class, factor)
+    }
+
+    /// Returns from when on the number's gaps let a message to a group go.
+    pub fn group_gap(&self, now: Millis) -> Millis {
+        let factor = self.gap_factor(Class::Warm, now);
+        self.state.earliest_in_group(self.policy, factor)
     }
 
     /// Returns when the number's other limits let a message of this class go that could go from `from` on, and which limit holds
@@ -94,6 +112,23 @@ impl<'a> Number<'a> {
         (!self.level.lets(class) && ends > from).then_some((ends, Hold::Health))
     }
 
+    /// Returns when the limits of a group let a message go there, and which of them holds it the longest. In the past if none
+    /// does.
+    pub fn group(&self, group: GroupKey) -> Bound {
+        let Some(rule) = self.policy.groups else {
+            return (Millis::MIN, Hold::GroupSpacing);
+        };
+        let spaced = self.state.groups.after(group, rule.apart);
+        let settled = self
+            .joined
+            .map_or(Millis::MIN, |joined| joined.after(group, rule.joined_for));
+        if settled > spaced {
+            (settled, Hold::NewGroup)
+        } else {
+            (spaced, Hold::GroupSpacing)
+        }
+    }
+
     /// Returns the limit of replies an hour.
     pub fn replies_cap(&self) -> Option<u32> {
         self.policy.replies_an_hour.map(|cap| self.halved(cap))
@@ -123,6 +158,18 @@ impl<'a> Number<'a> {
     pub fn unanswered_cap(&self) -> Option<u32> {
         let budget = self.policy.unanswered_in_30_days?;
         Some(self.halved(budget.at(self.quota)))
+    }
+
+    /// Returns the limit of codes an hour in quiet hours.
+    pub fn night_cap(&self) -> Option<u32> {
+        let quiet = self.policy.quiet_hours.as_ref();
+        quiet.map(|quiet| self.halved(quiet.codes_an_hour))
+    }
+
+    /// Returns when one more code may go in quiet hours that end then.
+    pub fn night(&self, morning: Millis, from: Millis) -> Millis {
+        let free = |cap| self.state.night.free_at(cap, from);
+        self.night_cap().map_or(from, free).min(morning).max(from)
     }
 
     fn replies(&self, from: Millis) -> Millis {

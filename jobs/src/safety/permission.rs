@@ -37,10 +37,9 @@ pub fn missing(preset: Preset, facts: Facts) -> Option<Missing> {
         return None;
     }
     match facts.class {
-        Class::Reply => None,
         Class::Cold if !facts.has_consent => Some(Missing::Consent),
         Class::Warm | Class::Cold if facts.purpose.is_none() => Some(Missing::Purpose),
-        Class::Warm | Class::Cold => None,
+        Class::Reply | Class::Warm | Class::Cold => None,
     }
 }
 

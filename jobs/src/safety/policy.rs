@@ -55,6 +55,8 @@ pub struct Policy {
     pub near_duplicates: Option<NearDuplicates>,
     /// The hours in which a recipient is left alone.
     pub quiet_hours: Option<QuietHours>,
+    /// Messages to groups.
+    pub groups: Option<Groups>,
     /// After how many days without a message a number counts as new again.
     pub new_again_after_days: Option<u32>,
 }
@@ -193,6 +195,21 @@ pub struct QuietHours {
     pub holds_warm: bool,
     /// The purposes that do not wait.
     pub pass: Vec<Purpose>,
+    /// How many messages with the purpose `code` or `security` may go in quiet hours, in any hour.
+    pub codes_an_hour: u32,
+}
+
+/// The limits of messages to groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Groups {
+    /// So many times the gap of a warm message, after a message that is no reply.
+    pub gap_times: u32,
+    /// The least between two messages to one group.
+    #[serde(rename = "apart_ms", serialize_with = "super::shown::ms")]
+    pub apart: Duration,
+    /// How long the number must be in a group before it writes there.
+    #[serde(rename = "joined_for_ms", serialize_with = "super::shown::ms")]
+    pub joined_for: Duration,
 }
 
 impl Policy {

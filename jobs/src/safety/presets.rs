@@ -15,8 +15,8 @@ use super::{
     curve::Curve,
     pace::Pace,
     policy::{
-        Budget, ByAge, Growth, NearDuplicates, Policy, QuietHours, ReplyRatio, Step, Streak, Think,
-        Typing, Unanswered,
+        Budget, ByAge, Groups, Growth, NearDuplicates, Policy, QuietHours, ReplyRatio, Step,
+        Streak, Think, Typing, Unanswered,
     },
     preset::Preset,
     state::IDLE_DAYS,
@@ -138,6 +138,21 @@ pub(super) const QUIET_FROM: u16 = 21 * 60;
 pub(super) const QUIET_TO: u16 = 8 * 60;
 /// What cannot wait for the morning.
 const QUIET_PASS_STRICT: [Purpose; 2] = [Purpose::Code, Purpose::Security];
+/// Who signs in at night waits for the code. So many an hour are one a minute, what first messages reach by their gaps.
+pub(super) const CODES_AN_HOUR: u32 = 60;
+/// A message to a group reaches many people at once, so it takes twice the time of a warm one. open-wa advises 30 to 60
+/// seconds between two messages to a group.
+const GROUPS_DEFAULT: Groups = Groups {
+    gap_times: 2,
+    apart: Duration::from_mins(1),
+    joined_for: Duration::ZERO,
+};
+/// See [`GROUPS_DEFAULT`]. A limiter for Baileys reads along for 12 hours before it writes. In this time the members can remove
+/// a number that they do not want.
+const GROUPS_STRICT: Groups = Groups {
+    joined_for: Duration::from_hours(12),
+    ..GROUPS_DEFAULT
+};
 /// A limiter for Baileys warms a number up again after 72 idle hours; two weeks let a shop close for a holiday.
 const NEW_AGAIN_STRICT: u32 = IDLE_DAYS;
 
@@ -196,7 +211,9 @@ pub(super) fn default() -> Policy {
             to_minute: QUIET_TO,
             holds_warm: false,
             pass: quiet_pass(),
+            codes_an_hour: CODES_AN_HOUR,
         }),
+        groups: Some(GROUPS_DEFAULT),
         new_again_after_days: None,
     }
 }
@@ -220,7 +237,9 @@ pub(super) fn strict() -> Policy {
             to_minute: QUIET_TO,
             holds_warm: true,
             pass: QUIET_PASS_STRICT.to_vec(),
+            codes_an_hour: CODES_AN_HOUR,
         }),
+        groups: Some(GROUPS_STRICT),
         new_again_after_days: Some(NEW_AGAIN_STRICT),
         ..default()
     }
@@ -259,6 +278,7 @@ pub(super) fn sandbox(pace: Pace) -> Policy {
         reply_ratio: None,
         near_duplicates: None,
         quiet_hours: None,
+        groups: None,
         new_again_after_days: None,
     }
 }

@@ -45,30 +45,55 @@ pub fn open_at(
     purpose: Option<Purpose>,
     now: Millis,
 ) -> Millis {
-    let Some(quiet) = &policy.quiet_hours else {
-        return now;
-    };
-    let is_held = match class {
+    match holding(policy, class) {
+        Some(quiet) if !purpose.is_some_and(|purpose| quiet.pass.contains(&purpose)) => {
+            quiet.all_end(zones, now)
+        }
+        _ => now,
+    }
+}
+
+/// Returns when the recipient's quiet hours end, for a code that may go in them, and counts. `None` for other messages, and
+/// by day.
+pub fn morning(
+    zones: &Zones,
+    policy: &Policy,
+    class: Class,
+    purpose: Option<Purpose>,
+    now: Millis,
+) -> Option<Millis> {
+    let purpose = purpose.filter(|purpose| COUNTED.contains(purpose))?;
+    let quiet = holding(policy, class).filter(|quiet| quiet.pass.contains(&purpose))?;
+    Some(quiet.all_end(zones, now)).filter(|end| *end > now)
+}
+
+/// What counts when it goes in quiet hours.
+const COUNTED: [Purpose; 2] = [Purpose::Code, Purpose::Security];
+
+/// Returns the quiet hours if they hold messages of this class.
+fn holding(policy: &Policy, class: Class) -> Option<&QuietHours> {
+    policy.quiet_hours.as_ref().filter(|quiet| match class {
         Class::Reply => false,
         Class::Warm => quiet.holds_warm,
         Class::Cold => true,
-    };
-    if !is_held || purpose.is_some_and(|purpose| quiet.pass.contains(&purpose)) {
-        return now;
-    }
-    let mut at = now;
-    for _ in 0..STEPS {
-        let latest = zones.all().iter().map(|zone| quiet.ends(zone, at)).max();
-        match latest {
-            Some(latest) if latest > at => at = latest,
-            _ => return at,
-        }
-    }
-    // The hours of these zones never meet. The first zone counts.
-    quiet.ends(&zones.all()[0], now)
+    })
 }
 
 impl QuietHours {
+    /// Returns when the quiet hours of all these zones are over; the time itself if it is day in all of them.
+    fn all_end(&self, zones: &Zones, now: Millis) -> Millis {
+        let mut at = now;
+        for _ in 0..STEPS {
+            let latest = zones.all().iter().map(|zone| self.ends(zone, at)).max();
+            match latest {
+                Some(latest) if latest > at => at = latest,
+                _ => return at,
+            }
+        }
+        // The hours of these zones never meet. The first zone counts.
+        self.ends(&zones.all()[0], now)
+    }
+
     /// Returns when the quiet hours of this zone end; the time itself if it is not in them.
     fn ends(&self, zone: &TimeZone, at: Millis) -> Millis {
         let Ok(instant) = Timestamp::from_millisecond(at) else {

@@ -35,6 +35,14 @@ impl Answers {
         }
     }
 
+    /// Moves all by as much as the clock went ahead, and up to the next day.
+    pub(super) fn later(&mut self, by: Millis) {
+        let days = by.saturating_add(DAY - 1).div_euclid(DAY);
+        for (day, ..) in &mut self.0 {
+            *day = day.saturating_add(days);
+        }
+    }
+
     /// Forgets what is older than 7 days.
     pub fn forget(&mut self, now: Millis) {
         self.0.retain(|(day, ..)| leaves(*day) > now);

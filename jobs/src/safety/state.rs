@@ -6,8 +6,10 @@ use passerelle_engine::clock::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    groups::{APART_MOST, GroupKey, GroupTimes},
     policy::Policy,
     ratio::Answers,
+    steps::Steps,
     window::{LastDay, LastHour, LastMonth},
 };
 use crate::model::{Class, millis};
@@ -23,6 +25,10 @@ pub struct Sent {
     pub quantile: f64,
     /// Whether it is the first message to a contact who does not know the number.
     pub is_new_conversation: bool,
+    /// Whether it is a code that goes although it is night where its recipient is.
+    pub is_at_night: bool,
+    /// The group that it goes to, if it is one.
+    pub group: Option<GroupKey>,
 }
 
 /// When a message was sent, and the quantile drawn with it.
@@ -35,6 +41,9 @@ pub struct Last {
     /// What counted it, to move it with the message: `r`, `w`, `c` or `n` for a new conversation.
     #[serde(rename = "c")]
     kind: Kind,
+    /// Whether it counted as a code at night.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    is_at_night: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +64,9 @@ enum Kind {
 pub struct State {
     /// The last message.
     pub any: Option<Last>,
+    /// Whom the last message went to, if that is known. See [`State::last_to`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
     /// The last message that was no reply.
     pub non_reply: Option<Last>,
     /// The last cold message.
@@ -69,6 +81,11 @@ pub struct State {
     pub new: LastDay,
     /// Cold messages without an answer.
     pub unanswered: LastMonth,
+    /// Codes in quiet hours.
+    pub night: LastHour,
+    /// When it last wrote to groups.
+    #[serde(skip_serializing_if = "GroupTimes::is_empty")]
+    pub groups: GroupTimes,
     /// New conversations and answers to them.
     pub answers: Answers,
     /// When the number began to count as new again.
@@ -79,6 +96,10 @@ pub struct State {
 
 /// After so many days without a message a number counts as new again, where the policy says so.
 pub const IDLE_DAYS: u32 = 14;
+/// A smaller step of the clock moves no window. If it did, many small ones would fill them.
+const SMALL_STEP: Duration = Duration::from_mins(1);
+/// The same for windows that count days: their buckets are longer by more.
+const SMALL_STEP_OF_DAYS: Duration = Duration::from_hours(12);
 /// A clock that is wrong by less is waited for. One that is wrong by more must not stop a number for years.
 const WRONG_CLOCK: Duration = Duration::from_hours(24);
 
@@ -105,6 +126,7 @@ impl State {
             at,
             q: parts(sent.quantile),
             kind,
+            is_at_night: sent.is_at_night,
         });
         self.any = last;
         if kind != Kind::Reply {
@@ -114,7 +136,20 @@ impl State {
             self.cold = last;
         }
         self.count(kind, at);
+        if sent.is_at_night {
+            self.night.add(at);
+        }
+        if let Some(group) = sent.group {
+            self.groups.note(group, at);
+        }
         self.forget(now);
+    }
+
+    /// Returns when the last message went, if it went to this recipient. Gaps are longer than half of the least time between two
+    /// messages to one contact, so no earlier message matters for it.
+    pub fn last_to(&self, to: u32) -> Option<Millis> {
+        let last = self.any.filter(|_| self.to == Some(to))?;
+        Some(last.at)
     }
 
     /// Notes that the last message was written later than planned.
@@ -128,6 +163,10 @@ impl State {
             }
         }
         let (from, to) = (last.at, at);
+        self.groups.moved(from, to);
+        if last.is_at_night {
+            self.night.shift(from, to);
+        }
         if last.kind == Kind::Reply {
             self.replies.shift(from, to);
             return;
@@ -139,6 +178,14 @@ impl State {
         }
         if last.kind != Kind::Warm {
             self.unanswered.shift(from, to);
+        }
+    }
+
+    /// Notes when the gap to a reply after the last message ends. If that is later than planned, so was the message.
+    pub fn paced_until(&mut self, end: Millis, policy: &Policy, steps: &Steps) {
+        if let Some(last) = self.any {
+            let gap = millis(policy.reply.at(last.quantile()));
+            self.moved(steps.moved(end.saturating_sub(gap)));
         }
     }
 
@@ -173,6 +220,38 @@ impl State {
         self.day.no_later(latest);
         self.new.no_later(latest);
         self.unanswered.no_later(latest);
+        self.night.no_later(latest);
+        self.groups.follow(latest, now);
+    }
+
+    /// Moves all that was noted before the clock went ahead, so that it is as long ago as it really is.
+    pub fn step(&mut self, steps: &Steps) {
+        let Some(last) = self.any else { return };
+        // What was noted since then was noted with the last message.
+        let by = steps.moved(last.at).saturating_sub(last.at);
+        if by == 0 {
+            return;
+        }
+        for last in [&mut self.any, &mut self.non_reply, &mut self.cold] {
+            if let Some(last) = last.as_mut() {
+                last.at = last.at.saturating_add(by);
+            }
+        }
+        for at in [&mut self.again, &mut self.woke] {
+            *at = at.map(|at| at.saturating_add(by));
+        }
+        self.groups.later(by);
+        if by >= millis(SMALL_STEP) {
+            self.night.later(by);
+            self.replies.later(by);
+            self.hour.later(by);
+            self.day.later(by);
+            self.new.later(by);
+        }
+        if by >= millis(SMALL_STEP_OF_DAYS) {
+            self.unanswered.later(by);
+            self.answers.later(by);
+        }
     }
 
     /// Returns the quantile of the last message; the middle if there is none.
@@ -194,6 +273,17 @@ impl State {
             Class::Warm => any(Duration::ZERO).max(after(self.non_reply, &|q| policy.warm.at(q))),
             Class::Cold => any(policy.cold_after_any).max(after(self.cold, &|q| policy.cold.at(q))),
         }
+    }
+
+    /// Returns from when on the gaps let a message to a group go: as a warm one, with a longer gap after what was no reply.
+    pub fn earliest_in_group(&self, policy: &Policy, factor: u32) -> Millis {
+        let times = policy.groups.map_or(1, |rule| rule.gap_times);
+        let after = self.non_reply.map_or(Millis::MIN, |last| {
+            let gap = policy.warm.at(last.quantile());
+            let gap = gap.saturating_mul(factor.saturating_mul(times));
+            last.at.saturating_add(millis(gap))
+        });
+        after.max(self.earliest_by_gap(policy, Class::Warm, factor))
     }
 
     /// Counts a message in the windows.
@@ -219,6 +309,8 @@ impl State {
         self.day.forget(now);
         self.new.forget(now);
         self.unanswered.forget(now);
+        self.night.forget(now);
+        self.groups.forget(APART_MOST, now);
         self.answers.forget(now);
     }
 }

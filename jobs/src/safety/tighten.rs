@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     curve::Curve,
-    policy::{Budget, ByAge, Growth, NearDuplicates, Policy, QuietHours, Streak},
-    presets::{QUIET_FROM, QUIET_TO, STREAK_DEFAULT, quiet_pass},
+    groups::{APART_MOST, JOINED_MOST},
+    policy::{Budget, ByAge, Groups, Growth, NearDuplicates, Policy, QuietHours, Streak},
+    presets::{CODES_AN_HOUR, QUIET_FROM, QUIET_TO, STREAK_DEFAULT, quiet_pass},
 };
 
 /// A tenant's own limits. What is not named stays as the preset has it.
@@ -53,6 +54,15 @@ pub struct Tightening {
     /// Whether warm messages keep quiet hours too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet_holds_warm: Option<bool>,
+    /// The most messages with the purpose `code` or `security` in quiet hours, in any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codes_at_night_an_hour: Option<u32>,
+    /// The least seconds between two messages to one group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_apart_seconds: Option<u32>,
+    /// The least hours that a number must be in a group before it writes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_joined_hours: Option<u32>,
 }
 
 /// A tenant's limit that is looser than the policy, or that no day has.
@@ -65,6 +75,12 @@ pub struct BelowFloor {
 
 /// No tenant may ask for a gap longer than this.
 const GAP_MOST: Duration = Duration::from_hours(1);
+/// The limits of groups where there are none.
+const NO_GROUPS: Groups = Groups {
+    gap_times: 1,
+    apart: Duration::ZERO,
+    joined_for: Duration::ZERO,
+};
 /// Two hours round noon are never quiet: quiet hours end before them.
 const LATE_MORNING: u16 = 11 * 60;
 /// See [`LATE_MORNING`]. Quiet hours begin after them.
@@ -106,6 +122,9 @@ impl Policy {
             });
         }
         policy.quiet_hours = longer_quiet(policy.quiet_hours, by);
+        if by.group_apart_seconds.is_some() || by.group_joined_hours.is_some() {
+            policy.groups = Some(less_to_groups(policy.groups, by));
+        }
         // What goes by class is limited by class: a sandbox with limits of its own keeps them.
         policy.orders_by_class |= policy.has_limits();
         policy
@@ -120,6 +139,7 @@ impl Policy {
             || self.unanswered_in_30_days.is_some()
             || self.near_duplicates.is_some()
             || self.quiet_hours.is_some()
+            || self.groups.is_some()
     }
 
     fn check(&self, by: &Tightening) -> Result<(), BelowFloor> {
@@ -164,6 +184,11 @@ impl Policy {
                 self.near_duplicates.map(|rule| rule.most),
                 "/near_duplicates",
             ),
+            (
+                by.codes_at_night_an_hour,
+                self.quiet_hours.as_ref().map(|quiet| quiet.codes_an_hour),
+                "/codes_at_night_an_hour",
+            ),
         ];
         for (asked, most, pointer) in most {
             if asked.is_some_and(|asked| most.is_some_and(|most| asked > most)) {
@@ -174,7 +199,36 @@ impl Policy {
         if apart.is_some_and(|apart| streak.is_some_and(|streak| apart < streak.apart)) {
             return refuse("/unanswered_apart_minutes");
         }
+        self.check_groups(by)?;
         self.check_quiet(by)
+    }
+
+    fn check_groups(&self, by: &Tightening) -> Result<(), BelowFloor> {
+        let platform = self.groups.unwrap_or(NO_GROUPS);
+        let least = [
+            (
+                by.group_apart_seconds.map(seconds),
+                platform.apart,
+                APART_MOST,
+                "/group_apart_seconds",
+            ),
+            (
+                by.group_joined_hours.map(hours),
+                platform.joined_for,
+                JOINED_MOST,
+                "/group_joined_hours",
+            ),
+        ];
+        let is_refused = |asked: Option<Duration>, least, most| {
+            asked.is_some_and(|asked| asked < least || asked > most)
+        };
+        let refused = least
+            .into_iter()
+            .find(|(asked, least, most, _)| is_refused(*asked, *least, *most));
+        match refused {
+            Some((.., pointer)) => Err(BelowFloor { pointer }),
+            None => Ok(()),
+        }
     }
 
     fn check_quiet(&self, by: &Tightening) -> Result<(), BelowFloor> {
@@ -284,21 +338,43 @@ fn less_budget(budget: Option<Budget>, most: u32) -> Budget {
 fn longer_quiet(quiet: Option<QuietHours>, by: &Tightening) -> Option<QuietHours> {
     let from = by.quiet_from_minute.map(|from| from.max(AFTERNOON));
     let to = by.quiet_to_minute.map(|to| to.min(LATE_MORNING));
+    let codes = by.codes_at_night_an_hour;
     let Some(mut quiet) = quiet else {
-        let asks = from.is_some() || to.is_some() || by.quiet_holds_warm.is_some();
+        let asks = from.or(to).is_some() || by.quiet_holds_warm.is_some() || codes.is_some();
         return asks.then(|| QuietHours {
             from_minute: from.unwrap_or(QUIET_FROM),
             to_minute: to.unwrap_or(QUIET_TO),
             holds_warm: by.quiet_holds_warm.unwrap_or(false),
             pass: quiet_pass(),
+            codes_an_hour: codes.unwrap_or(CODES_AN_HOUR),
         });
     };
     quiet.from_minute = quiet.from_minute.min(from.unwrap_or(u16::MAX));
     quiet.to_minute = quiet.to_minute.max(to.unwrap_or(0));
     quiet.holds_warm |= by.quiet_holds_warm.unwrap_or(false);
+    quiet.codes_an_hour = quiet.codes_an_hour.min(codes.unwrap_or(u32::MAX));
     Some(quiet)
+}
+
+fn less_to_groups(groups: Option<Groups>, by: &Tightening) -> Groups {
+    let groups = groups.unwrap_or(NO_GROUPS);
+    let apart = by.group_apart_seconds.map_or(Duration::ZERO, seconds);
+    let joined_for = by.group_joined_hours.map_or(Duration::ZERO, hours);
+    Groups {
+        apart: groups.apart.max(apart.min(APART_MOST)),
+        joined_for: groups.joined_for.max(joined_for.min(JOINED_MOST)),
+        ..groups
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
 }
 
 fn minutes(minutes: u32) -> Duration {
     Duration::from_secs(u64::from(minutes) * 60)
+}
+
+fn hours(hours: u32) -> Duration {
+    Duration::from_secs(u64::from(hours) * 3600)
 }

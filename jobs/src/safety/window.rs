@@ -54,6 +54,14 @@ impl<const BUCKET: Millis, const LENGTH: Millis> Window<BUCKET, LENGTH> {
         }
     }
 
+    /// Moves all by as much as the clock went ahead, and up to the next bucket.
+    pub(super) fn later(&mut self, by: Millis) {
+        let buckets = by.saturating_add(BUCKET - 1).div_euclid(BUCKET);
+        for (bucket, _) in &mut self.0 {
+            *bucket = bucket.saturating_add(buckets);
+        }
+    }
+
     /// Forgets what has left.
     pub fn forget(&mut self, now: Millis) {
         self.0.retain(|(bucket, _)| Self::leaves(*bucket) > now);

@@ -3,6 +3,7 @@
 
 pub(crate) mod back_off;
 pub(crate) mod calls;
+pub(crate) mod clock_steps;
 pub(crate) mod decoding;
 pub(crate) mod early_receipts;
 pub(crate) mod fence;

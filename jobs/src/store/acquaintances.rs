@@ -1,5 +1,8 @@
 //! What a number knows of the people it writes to.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use passerelle_engine::{
@@ -48,7 +51,7 @@ pub(crate) async fn read(
         Ok(Acquaintance {
             last_inbound_at: row.try_get("last_inbound_at")?,
             is_trial: row.try_get::<i64, _>("trial")? == 1,
-            unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
+            unanswered: row::unanswered(unanswered.as_deref())?,
         })
     })
     .transpose()
@@ -142,8 +145,8 @@ pub(crate) async fn heard(
         .await
 }
 
-/// Gives a contact (`$2`) what numbers knew of another one (`$3`) that is the same person. If both were known, the later
-/// message between them decides what is unanswered.
+/// Gives a contact (`$2`) what numbers knew of another one (`$3`) that is the same person. What either of
+/// them has not answered stays unanswered, unless the other one wrote after it.
 pub(super) const MERGE: [&str; 2] = [
     "INSERT INTO acquaintance (org_id, number_mac, contact_id, last_inbound_at, trial, opened_at, unanswered, answered, used_at) \
      SELECT org_id, number_mac, $2, last_inbound_at, trial, opened_at, unanswered, answered, used_at FROM acquaintance \
@@ -153,7 +156,11 @@ pub(super) const MERGE: [&str; 2] = [
      THEN excluded.last_inbound_at ELSE acquaintance.last_inbound_at END, \
      trial = CASE WHEN acquaintance.trial = 1 THEN 1 ELSE excluded.trial END, \
      opened_at = coalesce(acquaintance.opened_at, excluded.opened_at), \
-     unanswered = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.unanswered ELSE excluded.unanswered END, \
+     unanswered = CASE \
+     WHEN excluded.unanswered IS NULL OR acquaintance.last_inbound_at > excluded.used_at THEN \
+     CASE WHEN excluded.last_inbound_at > acquaintance.used_at THEN NULL ELSE acquaintance.unanswered END \
+     WHEN acquaintance.unanswered IS NULL OR excluded.last_inbound_at > acquaintance.used_at THEN excluded.unanswered \
+     ELSE substr(acquaintance.unanswered, 1, length(acquaintance.unanswered) - 1) || ',' || substr(excluded.unanswered, 2) END, \
      answered = coalesce(acquaintance.answered || ';' || excluded.answered, acquaintance.answered, excluded.answered), \
      used_at = CASE WHEN acquaintance.used_at > excluded.used_at THEN acquaintance.used_at ELSE excluded.used_at END",
     "DELETE FROM acquaintance WHERE org_id = $1 AND contact_id = $3",

@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     pub(crate) refused_at: Option<Millis>,
     /// The contact's newest consent that counts.
     pub(crate) consent: Option<(ConsentId, Vec<u8>)>,
+    /// The organisation's own limits, as JSON.
+    pub(crate) policy: Option<String>,
 }
 
 /// SQL that is true for a consent `n` that counts, of the contact `r`.
@@ -44,7 +46,8 @@ macro_rules! counts {
 pub(in crate::store) const STANDING: &str = concat!(
     "SELECT l.number_mac, s.purpose, a.last_inbound_at, a.unanswered, coalesce(a.trial, 0) AS trial, \
      (SELECT count(*) FROM acquaintance t WHERE t.org_id = $1 AND t.number_mac = l.number_mac AND t.trial = 1) AS trials, \
-     r.refused_at, k.id AS consent_id, k.sealed AS consent_sealed \
+     r.refused_at, k.id AS consent_id, k.sealed AS consent_sealed, \
+     (SELECT g.policy FROM organisation g WHERE g.id = $1) AS policy \
      FROM lane l JOIN session s ON s.id = l.session_id \
      LEFT JOIN contact r ON r.org_id = $1 AND r.id = \
      coalesce((SELECT c.merged_into FROM contact c WHERE c.org_id = $1 AND c.id = $3), $3) \
@@ -79,11 +82,12 @@ impl FromRow<'_, AnyRow> for Standing {
             number: row.try_get("number_mac")?,
             purpose: purpose.and_then(|word| word.parse().ok()),
             last_inbound_at: row.try_get("last_inbound_at")?,
-            unanswered: row::json_or_default(unanswered.as_deref(), "unanswered")?,
+            unanswered: row::unanswered(unanswered.as_deref())?,
             is_trial: row.try_get::<i64, _>("trial")? == 1,
             trials: row.try_get("trials")?,
             refused_at: row.try_get("refused_at")?,
             consent: id.zip(sealed),
+            policy: row.try_get("policy")?,
         })
     }
 }

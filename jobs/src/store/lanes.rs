@@ -2,7 +2,7 @@
 
 use passerelle_engine::{
     clock::Millis,
-    ids::{MessageId, OrgId, SessionId},
+    ids::{ContactId, MessageId, OrgId, SessionId},
     store::{Dialect, Tx},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -20,6 +20,10 @@ pub(crate) struct Place {
     /// The messages before it that may go by their own time: replies, warm and cold ones, each at most [`COUNTED`]. All zero
     /// if classes do not count.
     pub(crate) ahead: [i64; 3],
+    /// The messages before it to the same contact or group.
+    pub(crate) same: i64,
+    /// How many of them `ahead` counts.
+    pub(crate) same_counted: i64,
     /// The queue is paused.
     pub(crate) is_paused: bool,
     /// A message is being sent.
@@ -33,6 +37,8 @@ pub(crate) const COUNTED: i64 = 1000;
 pub(crate) struct Entrant<'m> {
     /// The recipient, in look-up form.
     pub(crate) to: &'m [u8; 32],
+    /// The contact; `None` for a group.
+    pub(crate) contact: Option<ContactId>,
     /// It is not sent before this time; 0 if it may be sent at once.
     pub(crate) send_at: Millis,
     pub(crate) now: Millis,
@@ -43,9 +49,24 @@ pub(crate) struct Entrant<'m> {
 macro_rules! waiting {
     ($class:literal) => {
         concat!(
-            "CASE WHEN $7 = 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.class = '",
+            "(SELECT count(*) FROM (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.class ",
             $class,
-            "' AND m.send_at <= $6 LIMIT $8) q) END"
+            " AND m.send_at <= $6 LIMIT $8) q)"
+        )
+    };
+}
+
+/// Counts the messages to the same contact or group, as far as they go before a new one. A group has no contact, and what goes
+/// there has no class.
+macro_rules! same {
+    ($until:literal) => {
+        concat!(
+            "CASE WHEN $7 = 0 THEN 0 WHEN $9 = '' THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' \
+             AND m.class IS NULL AND m.contact_id IS NULL AND m.to_mac = $4 AND (",
+            $until,
+            ")) ELSE (SELECT count(*) FROM message m WHERE m.contact_id = $9 AND m.status = 'queued' AND m.session_id = $2 AND (",
+            $until,
+            ")) END"
         )
     };
 }
@@ -72,12 +93,19 @@ pub(crate) async fn enter(
          RETURNING last_seq, next_at, paused_at, running_id, CASE WHEN EXISTS (SELECT 1 FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6) \
          THEN (SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at <= CASE WHEN $5 > $6 THEN $5 ELSE $6 END) \
          + CASE WHEN running_id IS NULL THEN 0 ELSE 1 END ELSE pending - 1 END AS position, ",
-        waiting!("reply"),
-        " AS replies, ",
-        waiting!("warm"),
-        " AS warm, ",
-        waiting!("cold"),
-        " AS cold"
+        "CASE WHEN $7 = 0 THEN 0 ELSE ",
+        waiting!("= 'reply'"),
+        " END AS replies, CASE WHEN $7 = 0 THEN 0 ELSE ",
+        waiting!("= 'warm'"),
+        " + ",
+        waiting!("IS NULL"),
+        " END AS warm, CASE WHEN $7 = 0 THEN 0 ELSE ",
+        waiting!("= 'cold'"),
+        " END AS cold, ",
+        same!("m.send_at <= $6 OR m.send_at <= $5 OR m.hold IS NOT NULL"),
+        " AS same, ",
+        same!("m.send_at <= $6"),
+        " AS same_counted"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -87,6 +115,7 @@ pub(crate) async fn enter(
     .bind(new.now)
     .bind(i64::from(new.counts))
     .bind(COUNTED)
+    .bind(new.contact.map(|id| id.to_string()).unwrap_or_default())
     .fetch_optional(tx.conn())
     .await?;
     let ahead = |row: &AnyRow| {
@@ -96,6 +125,8 @@ pub(crate) async fn enter(
                 row.try_get("warm")?,
                 row.try_get("cold")?,
             ],
+            same: row.try_get("same")?,
+            same_counted: row.try_get("same_counted")?,
             ..place(row)?
         })
     };
@@ -127,6 +158,8 @@ fn place(row: &AnyRow) -> Result<Place, sqlx::Error> {
         position: row.try_get("position")?,
         next_at: row.try_get("next_at")?,
         ahead: [0; 3],
+        same: 0,
+        same_counted: 0,
         is_sending: row.try_get::<Option<String>, _>("running_id")?.is_some(),
         is_paused: row.try_get::<Option<Millis>, _>("paused_at")?.is_some(),
     })

@@ -196,6 +196,7 @@ async fn queue_is_read_along_the_messages_that_wait() {
     // These are counted, grouped or sorted: at most what waits in one lane.
     for statement in [
         queues::RANKS,
+        queues::SAME_GROUP,
         queues::AHEAD_IN_ORDER,
         queues::WAITING,
         queues::AHEAD,
@@ -204,6 +205,7 @@ async fn queue_is_read_along_the_messages_that_wait() {
         let steps = steps(statement).await;
         let indexes = [
             "SEARCH m USING INDEX message_class (session_id=?)",
+            "SEARCH m USING INDEX message_lane (session_id=? AND priority>?)",
             "SEARCH m USING INDEX message_send_at (session_id=? AND send_at<?)",
             "SEARCH m USING INDEX message_session_status (session_id=? AND org_id=? AND status=?)",
         ];

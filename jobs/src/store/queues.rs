@@ -151,6 +151,15 @@ pub(crate) struct Rank {
     pub(crate) seq: i64,
     /// It waits until this time.
     pub(crate) send_at: Millis,
+    /// The group that it goes to, in look-up form.
+    pub(crate) group: Option<[u8; 32]>,
+}
+
+/// Selects what [`Rank`] has of a message `m`, beside its class.
+macro_rules! ranked {
+    () => {
+        "m.priority, m.seq, m.send_at, CASE WHEN m.contact_id IS NULL THEN m.to_mac END AS group_mac"
+    };
 }
 
 fn rank(row: &AnyRow) -> Result<Rank, sqlx::Error> {
@@ -159,7 +168,13 @@ fn rank(row: &AnyRow) -> Result<Rank, sqlx::Error> {
         priority: row.try_get("priority")?,
         seq: row.try_get("seq")?,
         send_at: row.try_get("send_at")?,
+        group: group(row)?,
     })
+}
+
+fn group(row: &AnyRow) -> Result<Option<[u8; 32]>, sqlx::Error> {
+    let mac: Option<Vec<u8>> = row.try_get("group_mac")?;
+    Ok(mac.and_then(|mac| mac.try_into().ok()))
 }
 
 /// Returns the place of a queued message, and what holds it; `None` if it is no longer queued.
@@ -168,10 +183,12 @@ pub(crate) async fn rank_of(
     org: OrgId,
     id: MessageId,
 ) -> Result<Option<(Rank, Option<String>)>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT coalesce(class, 'warm') AS class, priority, seq, send_at, hold FROM message \
-         WHERE org_id = $1 AND id = $2 AND status = 'queued'",
-    )
+    let row = sqlx::query(concat!(
+        "SELECT coalesce(m.class, 'warm') AS class, m.hold, ",
+        ranked!(),
+        " FROM message m \
+         WHERE m.org_id = $1 AND m.id = $2 AND m.status = 'queued'"
+    ))
     .bind(org.to_string())
     .bind(id.to_string())
     .fetch_optional(conn)
@@ -211,22 +228,39 @@ pub(crate) async fn ahead(
     let mut ahead = [0; 3];
     for row in rows {
         let class: Class = row::word(&row, "class")?;
-        ahead[place(class)] += row.try_get::<i64, _>("messages")?;
+        ahead[class.place()] += row.try_get::<i64, _>("messages")?;
     }
     Ok(ahead)
 }
 
-/// Returns the place of a class: replies, warm and cold messages.
-pub(crate) fn place(class: Class) -> usize {
-    match class {
-        Class::Reply => 0,
-        Class::Warm => 1,
-        Class::Cold => 2,
-    }
+pub(in crate::store) const SAME_GROUP: &str = "SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' \
+     AND m.contact_id IS NULL AND m.to_mac = $3 AND m.send_at <= $4 AND (m.priority > $5 OR (m.priority = $5 AND m.seq < $6))";
+
+/// Counts the messages to the same group that go before this one.
+pub(crate) async fn same_group(
+    conn: &mut AnyConnection,
+    (org, session): (OrgId, SessionId),
+    of: &Rank,
+    now: Millis,
+) -> Result<i64, sqlx::Error> {
+    let Some(group) = of.group else { return Ok(0) };
+    sqlx::query_scalar(SAME_GROUP)
+        .bind(org.to_string())
+        .bind(session.to_string())
+        .bind(group.to_vec())
+        .bind(of.send_at.max(now))
+        .bind(of.priority)
+        .bind(of.seq)
+        .fetch_one(conn)
+        .await
 }
 
-pub(in crate::store) const RANKS: &str = "SELECT coalesce(m.class, 'warm') AS class, m.priority, m.seq, m.send_at FROM message m \
-     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' LIMIT $3";
+pub(in crate::store) const RANKS: &str = concat!(
+    "SELECT coalesce(m.class, 'warm') AS class, ",
+    ranked!(),
+    " FROM message m \
+     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' LIMIT $3"
+);
 
 /// Returns the places of all queued messages of a session, in any order; at most `limit`.
 pub(crate) async fn ranks(
@@ -267,7 +301,8 @@ macro_rules! turn {
 pub(in crate::store) const LIST: &str = concat!(
     "SELECT ",
     columns!(),
-    ", coalesce(class, 'warm') AS queue_class, seq, hold, message.send_at AS waits_until FROM message JOIN (SELECT m.id AS queued_id, ",
+    ", coalesce(class, 'warm') AS queue_class, seq, hold, message.send_at AS waits_until, \
+     CASE WHEN message.contact_id IS NULL THEN message.to_mac END AS group_mac FROM message JOIN (SELECT m.id AS queued_id, ",
     turn!("m"),
     " AS turn FROM message m WHERE m.org_id = $1 AND m.session_id = $2 AND m.status = 'queued' AND ($3 = '' OR (",
     turn!("m"),
@@ -301,6 +336,7 @@ pub(crate) async fn list(
                 priority: row.try_get("priority")?,
                 seq: row.try_get("seq")?,
                 send_at: row.try_get("waits_until")?,
+                group: group(row)?,
             },
             hold: row.try_get("hold")?,
         })

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use passerelle_engine::{ids::InvalidId, store::Tx};
+use passerelle_engine::{clock::Millis, ids::InvalidId, store::Tx};
 use sqlx::{
     Any, FromRow, Row as _,
     any::{AnyArguments, AnyRow},
@@ -55,6 +55,12 @@ pub(super) fn word<T: FromStr>(row: &AnyRow, column: &str) -> Result<T, sqlx::Er
         .map_err(|_| unreadable(column, "not a value that this version knows"))
 }
 
+/// Reads the times of messages that a contact has not answered. Those of warm messages are stored negative.
+pub(crate) fn unanswered(text: Option<&str>) -> Result<Vec<Millis>, sqlx::Error> {
+    let times = times(text, "unanswered")?;
+    Ok(times.into_iter().map(Millis::abs).collect())
+}
+
 /// Reads a JSON value; null is the default.
 pub(super) fn json_or_default<T: serde::de::DeserializeOwned + Default>(
     json: Option<&str>,
@@ -64,6 +70,13 @@ pub(super) fn json_or_default<T: serde::de::DeserializeOwned + Default>(
         || Ok(T::default()),
         |json| serde_json::from_str(json).map_err(|error| unreadable(column, error)),
     )
+}
+
+/// Reads a JSON array of times, oldest first. It may be made of two. Those of warm messages are negative.
+pub(super) fn times(json: Option<&str>, column: &str) -> Result<Vec<Millis>, sqlx::Error> {
+    let mut times: Vec<Millis> = json_or_default(json, column)?;
+    times.sort_unstable_by_key(|at| at.abs());
+    Ok(times)
 }
 
 /// Reads each row with `read`. Leaves out a row of `table` that cannot be read, so that it does not hold up

@@ -179,6 +179,8 @@ pub(crate) struct DueLane {
     pub(crate) epoch: i64,
     /// When the lane and its number may send.
     pub(crate) next_at: Millis,
+    /// When the gap after the number's last message ends, by its lanes that were looked at.
+    pub(crate) paced_until: Millis,
     /// The number that the session is or was last linked to; `None` if it has not connected since the gateway knows
     /// numbers.
     pub(crate) number: Option<Vec<u8>>,
@@ -194,14 +196,14 @@ pub(crate) struct DueLane {
 
 // `CROSS JOIN` equals `JOIN` on PostgreSQL. On SQLite it fixes the order of the tables: the due lanes
 // first, instead of all leases of this host, sorted at every look.
-pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, l.hold, l.hold_since, \
+pub(super) const DUE: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.joined, n.first_linked_at, l.opened_at, l.paced_until, l.hold, l.hold_since, \
      (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
      FROM lane l CROSS JOIN lease e LEFT JOIN number n ON n.mac = l.number_mac \
      WHERE e.session_id = l.session_id AND e.host_id = $1 AND l.open_epoch = e.epoch AND l.open_epoch > 0 \
      AND l.running_id IS NULL AND l.pending > 0 AND l.paused_at IS NULL AND l.next_at <= $2 ORDER BY l.next_at LIMIT $3";
-const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.first_linked_at, l.opened_at, l.hold, l.hold_since, \
+const DUE_LOCKED: &str = "SELECT l.org_id, l.session_id, l.next_at, e.epoch, l.number_mac, coalesce(n.next_at, 0) AS number_next_at, n.health, n.state, n.joined, n.first_linked_at, l.opened_at, l.paced_until, l.hold, l.hold_since, \
      (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy, \
      (SELECT count(*) FROM lane o WHERE o.number_mac = l.number_mac) AS linked, \
      (SELECT min(m.send_at) FROM message m WHERE m.session_id = l.session_id AND m.status = 'queued') AS head_at \
@@ -237,6 +239,7 @@ pub(crate) async fn due_lanes(
             next_at: row
                 .try_get::<Millis, _>("next_at")?
                 .max(row.try_get("number_next_at")?),
+            paced_until: row.try_get("paced_until")?,
             number: row.try_get("number_mac")?,
             is_shared: row.try_get::<i64, _>("linked")? > 1,
             known: numbers::read(row)?,
@@ -331,7 +334,7 @@ async fn sending(
         tx.dialect(),
         "UPDATE message SET status = 'sending', expires_in = CASE WHEN message.kind IN ('reaction', 'edit', 'delete', 'poll_vote') THEN NULL ELSE \
          (SELECT t.seconds FROM chat_timer t WHERE t.session_id = message.session_id AND t.seconds > 0 AND (t.group_mac = message.to_mac OR t.contact_id \
-         IN (message.contact_id, (SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id))) LIMIT 1) END, hold = NULL, decision = coalesce(head.value ->> 1, message.decision) FROM",
+         IN (message.contact_id, (SELECT c.merged_into FROM contact c WHERE c.id = message.contact_id))) LIMIT 1) END, send_at = CASE WHEN message.hold IS NULL THEN message.send_at ELSE coalesce(message.wanted_at, 0) END, wanted_at = NULL, hold = NULL, decision = coalesce(head.value ->> 1, message.decision) FROM",
         "head WHERE message.id = head.value ->> 0"
     );
     sqlx::query(sql)

@@ -117,7 +117,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
             | (198, 18..=19, _)         // benchmarks
             | (198, 51, 100)            // documentation
             | (203, 0, 113)             // documentation
-            | (224.., _, _) // multicast, reserved, broadcast
+            | (224.., _, _) // multicast, reserved, all hosts of a network
     )
 }
 

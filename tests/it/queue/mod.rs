@@ -1,6 +1,8 @@
 //! The queue of a session: what waits and why, pausing it, emptying it; the policy of an organisation; and what happened to a
 //! message.
 
+mod health;
+mod limits;
 mod pause;
 mod policy;
 mod seen;
@@ -29,8 +31,13 @@ impl Story {
 
     /// Starts one with the preset `default`.
     async fn limited(backing: Backing) -> Result<Self> {
+        Self::under(backing, "default").await
+    }
+
+    /// Starts one with this preset.
+    async fn under(backing: Backing, preset: &str) -> Result<Self> {
         let setup = Setup {
-            flags: vec!["--safety".to_owned(), "default".to_owned()],
+            flags: vec!["--safety".to_owned(), preset.to_owned()],
             ..Setup::quick()
         };
         Self::of(backing, setup).await

@@ -62,6 +62,12 @@ async fn safety_a_policy_can_be_tightened_and_not_loosened(backing: Backing) -> 
         (json!({ "near_duplicates": 51 }), "/near_duplicates"),
         (json!({ "quiet_from_minute": 1439 }), "/quiet_from_minute"),
         (json!({ "quiet_to_minute": 1 }), "/quiet_to_minute"),
+        (
+            json!({ "codes_at_night_an_hour": 61 }),
+            "/codes_at_night_an_hour",
+        ),
+        (json!({ "group_apart_seconds": 59 }), "/group_apart_seconds"),
+        (json!({ "group_joined_hours": 49 }), "/group_joined_hours"),
     ] {
         // Half of a policy is never stored.
         let mut limits = limits;

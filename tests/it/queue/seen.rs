@@ -151,6 +151,7 @@ async fn queue_shows_each_cap_and_what_holds_a_message(backing: Backing) -> Resu
         ("messages_a_day", 150, 1),
         ("new_conversations_a_day", 20, 1),
         ("unanswered_in_30_days", 1000, 1),
+        ("codes_at_night_an_hour", 60, 0),
     ] {
         let cap = entry(&queue["caps"], "name", name);
         assert_eq!(

@@ -135,7 +135,9 @@ impl From<AcceptError> for Problem {
             )),
             AcceptError::OptedOut => opted_out(),
             AcceptError::PurposeRequired => Self::new(Code::PurposeRequired),
-            AcceptError::ConsentRequired(_) => Self::new(Code::ConsentRequired),
+            AcceptError::ConsentRequired(_) | AcceptError::Refused(Refusal::ConsentRequired) => {
+                Self::new(Code::ConsentRequired)
+            }
             AcceptError::ConsentAt => consents::from_the_future("/consent"),
             AcceptError::SendAt => invalid_send_at(),
             AcceptError::Expired => Self::new(Code::InvalidExpiry).at(
@@ -143,7 +145,6 @@ impl From<AcceptError> for Problem {
                 "invalid_expiry",
                 "a time in the future, after `send_at`",
             ),
-            AcceptError::Refused(Refusal::ConsentRequired) => Self::new(Code::ConsentRequired),
             AcceptError::Refused(Refusal::WouldExpire) => Self::new(Code::WouldExpire),
             AcceptError::Refused(Refusal::NearDuplicates) => Self::new(Code::NearDuplicates),
             AcceptError::ReplyTo(error) => of_target(error, "/reply_to"),

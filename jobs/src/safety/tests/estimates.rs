@@ -4,7 +4,14 @@ use crate::model::Purpose;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
-use crate::safety::estimate::estimate;
+use crate::safety::estimate::{Own, estimate};
+
+/// A message that begins a conversation.
+const FIRST: Own = Own {
+    class: Class::Cold,
+    is_new: true,
+    morning: None,
+};
 
 /// A number in the middle of its work, and a queue.
 struct Case {
@@ -81,8 +88,10 @@ impl Case {
             .map(|class| i64::try_from(count(class)).unwrap());
         estimate(
             &self.number(&self.state, self.now),
-            own,
-            own == Class::Cold,
+            Own {
+                is_new: own == Class::Cold,
+                ..Own::of(own)
+            },
             ahead,
             self.now,
         )
@@ -173,14 +182,14 @@ fn safety_an_estimate_knows_the_limits_and_what_never_comes() {
     }
     let now = NOON + HOUR;
     let mut number = Number::new(&policy, &state);
-    let (at, by) = estimate(&number, Class::Cold, true, [0, 0, 0], now);
+    let (at, by) = estimate(&number, FIRST, [0, 0, 0], now);
     assert!(at >= NOON + DAY && by <= NOON + DAY + 3 * HOUR, "{at} {by}");
-    let (at, _) = estimate(&number, Class::Cold, true, [0, 0, 40], now);
+    let (at, _) = estimate(&number, FIRST, [0, 0, 40], now);
     assert!(at >= NOON + 3 * DAY, "{at}");
-    let (at, _) = estimate(&number, Class::Reply, false, [0, 0, 1000], now);
+    let (at, _) = estimate(&number, Own::of(Class::Reply), [0, 0, 1000], now);
     assert!(at <= now + 5 * SECOND, "{at}");
     number.level = crate::safety::level::Level::Locked;
-    let never = estimate(&number, Class::Reply, false, [5, 0, 0], now);
+    let never = estimate(&number, Own::of(Class::Reply), [5, 0, 0], now);
     assert_eq!(never, (Millis::MAX, Millis::MAX));
 }
 
@@ -197,8 +206,7 @@ fn safety_an_estimate_expects_replies_to_go_on_as_in_the_last_hour() {
     let said = |state: &State| {
         estimate(
             &number(&policy, state, 100),
-            Class::Warm,
-            false,
+            Own::of(Class::Warm),
             [0, 50, 0],
             now,
         )

@@ -66,7 +66,12 @@ fn safety_guide_shows_the_curves_of_the_presets() {
 
 #[test]
 fn safety_guide_has_the_limits_of_each_preset() {
-    let columns = [Preset::Default, Preset::Strict].map(|preset| limits(&policy(preset)));
+    let columns = [Preset::Default, Preset::Strict].map(|preset| {
+        let policy = policy(preset);
+        let mut all = limits(&policy);
+        all.extend(more_limits(&policy));
+        all
+    });
     let mut table = "| limit | `default` | `strict` |\n|---|---|---|\n".to_owned();
     for ((name, default), (_, strict)) in columns[0].iter().zip(&columns[1]) {
         let _ = writeln!(table, "| {name} | {default} | {strict} |");
@@ -209,6 +214,32 @@ fn limits(policy: &Policy) -> Vec<(&'static str, String)> {
                 format!("after {days} days without a message")
             }),
         ),
+    ]
+}
+
+/// Returns the limits of codes at night and of groups.
+fn more_limits(policy: &Policy) -> [(&'static str, String); 4] {
+    let quiet = policy.quiet_hours.as_ref().unwrap();
+    let groups = policy.groups.unwrap();
+    let joined = if groups.joined_for.is_zero() {
+        "no limit".to_owned()
+    } else {
+        format!("{} in the group before", time(groups.joined_for))
+    };
+    [
+        (
+            "messages for `code` and `security` in quiet hours",
+            format!("{} in an hour", quiet.codes_an_hour),
+        ),
+        (
+            "gap from a warm or cold message to one to a group",
+            format!("{} times that to a warm one", groups.gap_times),
+        ),
+        (
+            "between two messages to one group, at least",
+            time(groups.apart),
+        ),
+        ("first message to a group", joined),
     ]
 }
 

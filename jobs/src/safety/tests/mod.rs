@@ -2,15 +2,18 @@
 
 mod estimates;
 mod figures;
+mod groups;
 mod guide;
 mod likeness;
 mod messages;
 mod night;
+mod night_codes;
 mod properties;
 mod rules;
 mod story;
 mod table;
 mod tightening;
+mod turns;
 mod world;
 
 use std::time::Duration;
@@ -50,6 +53,8 @@ fn sent(class: Class, at: Millis, quantile: f64) -> Sent {
         at,
         quantile,
         is_new_conversation: class == Class::Cold,
+        is_at_night: false,
+        group: None,
     }
 }
 

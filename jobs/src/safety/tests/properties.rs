@@ -1,5 +1,8 @@
 //! Properties that hold for every number, whatever happens to it. Seeds are printed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 
@@ -34,8 +37,9 @@ fn live(preset: Preset, seed: u64) -> World {
             let people = if chance.random_bool(0.5) { 400 } else { 20 };
             match chance.random_range(0..100) {
                 share if share < hears => world.hear(person % people),
+                97 => world.join(),
                 98 => world.health_changes(),
-                99 if steps => world.clock_goes_back(),
+                99 if steps => world.clock_steps(),
                 _ if world.queue.len() < 6 => {
                     world.accept(person % people, chance.random_range(1..200));
                 }
@@ -51,17 +55,25 @@ fn live(preset: Preset, seed: u64) -> World {
     world
 }
 
-fn every_life(preset: Preset, seed: u64) {
-    let (mut decided, mut sent) = (0, 0);
-    for life in 0.. {
-        eprintln!("seed {}", seed + life);
-        let world = live(preset, seed + life);
-        decided += world.decisions;
-        sent += world.sends;
-        if decided >= decisions() {
-            break;
+/// Lives one life after the other, on two processors. A seed is printed before its life.
+fn every_life(preset: Preset, first: u64) {
+    let (next, totals) = (AtomicU64::new(first), Mutex::new((0, 0)));
+    std::thread::scope(|scope| {
+        let live_on = || {
+            while totals.lock().0 < decisions() {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                eprintln!("seed {seed}");
+                let world = live(preset, seed);
+                let mut totals = totals.lock();
+                totals.0 += world.decisions;
+                totals.1 += world.sends;
+            }
+        };
+        for _ in 0..2 {
+            scope.spawn(live_on);
         }
-    }
+    });
+    let (decided, sent) = totals.into_inner();
     eprintln!("{decided} decisions, {sent} messages");
     assert!(
         sent > decided / 20,
@@ -252,7 +264,7 @@ fn safety_no_message_starves_while_replies_keep_coming() {
 proptest! {
     #[test]
     fn safety_a_tightened_policy_never_allows_more(
-        gaps in proptest::array::uniform3(0u64..200_000), caps in proptest::array::uniform6(0u32..3000),
+        gaps in proptest::array::uniform3(0u64..200_000), caps in proptest::array::uniform8(0u32..3000),
         apart in 0u32..3000, quiet in proptest::array::uniform2(0u16..1500), warm: bool, mask: u16, q in 0.0f64..=1.0, strict: bool
     ) {
         let platform = policy(if strict { Preset::Strict } else { Preset::Default });
@@ -271,6 +283,9 @@ proptest! {
             quiet_from_minute: named(10).then_some(quiet[0]),
             quiet_to_minute: named(11).then_some(quiet[1]),
             quiet_holds_warm: named(12).then_some(warm),
+            codes_at_night_an_hour: named(13).then_some(caps[5] % 90),
+            group_apart_seconds: named(14).then_some(caps[6] % 900),
+            group_joined_hours: named(15).then_some(caps[7] % 60),
         };
         let own = platform.with(&by);
         for class in [Class::Reply, Class::Warm, Class::Cold] {
@@ -294,6 +309,9 @@ proptest! {
         prop_assert!(ours.from_minute <= theirs.from_minute && ours.to_minute >= theirs.to_minute);
         prop_assert!(ours.from_minute >= ours.to_minute + 120);
         prop_assert!(ours.holds_warm || !theirs.holds_warm);
+        prop_assert!(ours.codes_an_hour <= theirs.codes_an_hour);
+        let (ours, theirs) = (own.groups.unwrap(), platform.groups.unwrap());
+        prop_assert!(ours.gap_times >= theirs.gap_times && ours.apart >= theirs.apart && ours.joined_for >= theirs.joined_for);
         // What is accepted is applied as it was asked; what would loosen is refused.
         match platform.tightened(&by) {
             Ok(tightened) => prop_assert_eq!(tightened, own),

@@ -10,8 +10,8 @@ use crate::{
     safety::{
         contact::Contact,
         decide::{ALIKE_WITHIN, refuses},
-        estimate::estimate,
         quiet::Zones,
+        turn::{Before, Turn},
     },
 };
 
@@ -152,10 +152,18 @@ impl Shop {
         let number = self.number();
         let candidate = &self.queue.last().unwrap().candidate;
         let alone = earliest(&number, candidate, self.now);
-        let is_new = candidate.class == Class::Cold && candidate.contact.is_new(self.now);
-        let at = estimate(&number, candidate.class, is_new, ahead, self.now)
-            .0
-            .max(alone.at);
+        let person = self.wishes[index].person;
+        let others = &self.queue[..self.queue.len() - 1];
+        let same = others
+            .iter()
+            .filter(|waiting| self.wishes[waiting.wish].person == person);
+        let same = i64::try_from(same.count()).unwrap();
+        let before = Before {
+            classes: ahead,
+            same,
+            same_counted: same,
+        };
+        let at = Turn::of(&number, candidate, before, self.now).answered;
         let is_certain = alone.why.is_none_or(Hold::is_certain);
         let is_late = is_certain && at > expires_at && at < Millis::MAX;
         if is_late || refuses(&number, candidate, self.now).is_some() {
@@ -244,6 +252,8 @@ impl Shop {
             at,
             quantile: self.quantile,
             is_new_conversation: is_new,
+            is_at_night: gone.candidate.morning(&self.policy, at).is_some(),
+            group: None,
         };
         self.state.record(sent, self.now);
         contact.unanswered.push(at);

@@ -25,6 +25,10 @@ fn safety_a_limit_that_is_looser_than_the_platforms_is_refused_with_its_pointer(
         ("quiet_from_minute", "779", "780"),
         ("quiet_to_minute", "479", "480"),
         ("quiet_to_minute", "661", "660"),
+        ("codes_at_night_an_hour", "61", "0"),
+        ("group_apart_seconds", "59", "60"),
+        ("group_apart_seconds", "601", "600"),
+        ("group_joined_hours", "49", "48"),
     ] {
         let refused = asked(Preset::Default, &format!("{{\"{field}\": {looser}}}"));
         let pointer = refused.unwrap_err().pointer;
@@ -32,6 +36,10 @@ fn safety_a_limit_that_is_looser_than_the_platforms_is_refused_with_its_pointer(
         let accepted = asked(Preset::Default, &format!("{{\"{field}\": {tighter}}}"));
         assert!(accepted.is_ok(), "{field} {tighter}: {accepted:?}");
     }
+    let joined = r#"{"group_joined_hours": 11}"#;
+    assert!(asked(Preset::Default, joined).is_ok());
+    let refused = asked(Preset::Strict, joined).unwrap_err();
+    assert_eq!(refused.pointer, "/group_joined_hours");
     let warm = r#"{"quiet_holds_warm": false}"#;
     assert!(asked(Preset::Default, warm).is_ok());
     let refused = asked(Preset::Strict, warm).unwrap_err();
@@ -66,6 +74,9 @@ fn safety_the_sandbox_keeps_the_limits_of_a_tenant() {
         (r#"{"quiet_from_minute": 1320}"#, "quiet_hours"),
         (r#"{"quiet_to_minute": 420}"#, "quiet_hours"),
         (r#"{"quiet_holds_warm": true}"#, "quiet_hours"),
+        (r#"{"codes_at_night_an_hour": 7}"#, "quiet_hours"),
+        (r#"{"group_apart_seconds": 7}"#, "groups"),
+        (r#"{"group_joined_hours": 7}"#, "groups"),
     ] {
         let shown = |policy: &Policy| serde_json::to_value(policy).unwrap()[name].clone();
         let own = asked(Preset::Sandbox, limit).unwrap();
@@ -77,6 +88,9 @@ fn safety_the_sandbox_keeps_the_limits_of_a_tenant() {
     assert_eq!(streak.apart, Duration::from_mins(7));
     let own = asked(Preset::Sandbox, r#"{"messages_a_day": 7}"#).unwrap();
     assert_eq!(own.messages.map(|growth| growth.day(3)), Some(7));
+    let own = asked(Preset::Sandbox, r#"{"group_apart_seconds": 30}"#).unwrap();
+    assert_eq!(own.groups.map(|rule| rule.apart.as_secs()), Some(30));
+    assert!(own.orders_by_class, "what is limited waits by class");
     assert!(
         !asked(Preset::Sandbox, r#"{"reply_gap_ms": 9000}"#)
             .unwrap()

@@ -117,6 +117,22 @@ pub(crate) async fn keep(
     Ok(())
 }
 
+/// Has the lanes of a number look again at what they wait for, and at the new conversations that a limit holds, because its
+/// health has changed. The caller has locked them.
+pub(crate) async fn look_again(tx: &mut SystemTx, mac: &[u8]) -> Result<(), sqlx::Error> {
+    for sql in [
+        "UPDATE lane SET next_at = paced_until WHERE number_mac = $1 AND rests = 1 AND next_at > paced_until",
+        "UPDATE message SET send_at = coalesce(wanted_at, 0), hold = NULL, wanted_at = NULL WHERE status = 'queued' \
+         AND hold = 'new_conversations' AND session_id IN (SELECT session_id FROM lane WHERE number_mac = $1)",
+    ] {
+        sqlx::query(sql)
+            .bind(mac.to_vec())
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
 pub(in crate::store) const DUE: &str =
     "SELECT mac FROM number WHERE health_due_at <= $1 ORDER BY health_due_at LIMIT 100";
 

@@ -20,6 +20,8 @@ use crate::{model::number::NumberRow, store::row};
 pub(crate) struct SharedNumber {
     /// When the number may send next, by what all its lanes have sent.
     pub(crate) next_at: Millis,
+    /// When the gap after the last message of its other lanes ends.
+    pub(crate) paced_until: Millis,
     /// What the number has sent, as JSON.
     pub(crate) state: Option<String>,
     /// The session that was claimed last.
@@ -69,7 +71,7 @@ pub(crate) async fn known(
     session: SessionId,
 ) -> Result<Option<NumberRow>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT n.state, n.health, n.first_linked_at, l.opened_at, (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy FROM lane l JOIN number n ON n.mac = l.number_mac \
+        "SELECT n.state, n.health, n.joined, n.first_linked_at, l.opened_at, (SELECT g.policy FROM organisation g WHERE g.id = l.org_id) AS policy FROM lane l JOIN number n ON n.mac = l.number_mac \
          WHERE l.session_id = $1",
     )
     .bind(session.to_string())
@@ -82,6 +84,7 @@ pub(super) fn read(row: &AnyRow) -> Result<NumberRow, sqlx::Error> {
     Ok(NumberRow {
         state: row.try_get("state")?,
         health: row.try_get("health")?,
+        joined: row.try_get("joined")?,
         first_linked_at: row.try_get("first_linked_at")?,
         opened_at: row.try_get("opened_at")?,
         policy: row.try_get("policy")?,
@@ -139,6 +142,7 @@ pub(crate) async fn shared(
         let paced_until: Millis = row.try_get("paced_until")?;
         let shared = SharedNumber {
             next_at: row.try_get::<Millis, _>("next_at")?.max(paced_until),
+            paced_until,
             state: row.try_get("state")?,
             last_sent_by: row::id_or_null(row, "last_sent_by")?,
             is_busy: row.try_get::<i64, _>("busy")? != 0,
@@ -176,6 +180,42 @@ pub(crate) async fn claimed(tx: &mut SystemTx, claims: &[Claim]) -> Result<(), s
     );
     sqlx::query(sql)
         .bind(json!(claims).to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Locks the number of a session until the transaction ends, and returns it with what it knows of groups, as JSON. Returns `None`
+/// if the session never knew its number.
+pub(crate) async fn joined(
+    tx: &mut SystemTx,
+    session: SessionId,
+) -> Result<Option<(Vec<u8>, Option<String>)>, sqlx::Error> {
+    let sql = match tx.dialect() {
+        Dialect::Postgres => {
+            "SELECT n.mac, n.joined FROM number n WHERE n.mac = (SELECT l.number_mac FROM lane l WHERE l.session_id = $1) FOR UPDATE"
+        }
+        Dialect::Sqlite => {
+            "SELECT n.mac, n.joined FROM number n WHERE n.mac = (SELECT l.number_mac FROM lane l WHERE l.session_id = $1)"
+        }
+    };
+    let row = sqlx::query(sql)
+        .bind(session.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    row.map(|row| Ok((row.try_get("mac")?, row.try_get("joined")?)))
+        .transpose()
+}
+
+/// Stores what a number knows of groups.
+pub(crate) async fn set_joined(
+    tx: &mut SystemTx,
+    mac: &[u8],
+    joined: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE number SET joined = $2 WHERE mac = $1")
+        .bind(mac.to_vec())
+        .bind(joined)
         .execute(tx.conn())
         .await?;
     Ok(())

@@ -20,7 +20,8 @@ pub struct Spent {
     pub since: Duration,
 }
 
-/// All is in nanoseconds of the database's clock. Processes that report at once wait for each other, in the order
+/// All is in nanoseconds of the database's clock. A budget that is whole in more than two minutes and a hundred requests was
+/// written before that clock went back, and counts anew. Processes that report at once wait for each other, in the order
 /// of the organisations, and each adds to what the other one left.
 const SPEND: &str = "WITH clock AS (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS bigint) AS now) \
      INSERT INTO request_budget AS b (org_id, full_at, added) \
@@ -29,7 +30,8 @@ const SPEND: &str = "WITH clock AS (SELECT CAST(extract(epoch FROM clock_timesta
      FROM clock, json_array_elements(CAST($1 AS json)) spent JOIN organisation o ON o.id = spent.value ->> 0 \
      ORDER BY o.id \
      ON CONFLICT (org_id) DO UPDATE SET added = excluded.added, \
-     full_at = greatest(b.full_at, excluded.full_at - excluded.added) + excluded.added \
+     full_at = greatest(CASE WHEN b.full_at - excluded.full_at > 120000000000 + 100 * $2 THEN 0 ELSE b.full_at END, \
+     excluded.full_at - excluded.added) + excluded.added \
      RETURNING org_id, full_at - (SELECT now FROM clock) AS left_ns";
 
 /// Adds the requests, each of which takes `every` to come back. Returns how long the budget of each organisation

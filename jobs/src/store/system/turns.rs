@@ -37,7 +37,10 @@ pub(crate) struct Head {
     pub(crate) earlier: Option<Earlier>,
     /// `None` for a group.
     pub(crate) contact: Option<ContactId>,
+    /// The group, in look-up form; `None` for a contact.
+    pub(crate) group_mac: Option<Vec<u8>>,
     pub(crate) last_inbound_at: Option<Millis>,
+    /// When messages went that the contact has not answered, oldest first. Those of warm messages are negative.
     pub(crate) unanswered: Vec<Millis>,
     pub(crate) is_trial: bool,
 }
@@ -92,7 +95,7 @@ pub(in crate::store) fn heads_text(dialect: Dialect) -> &'static str {
     over_list!(
         dialect,
         concat!(
-            "SELECT h.session_id, h.later_at, m.id, m.class, m.purpose, m.priority, m.created_at, m.calling_code, m.decision, m.typing_ms, m.expires_at, m.wanted_at, m.hold, m.send_at, c.id AS contact, \
+            "SELECT h.session_id, h.later_at, m.id, m.class, m.purpose, m.priority, m.created_at, m.calling_code, m.decision, m.typing_ms, m.expires_at, m.wanted_at, m.hold, m.send_at, c.id AS contact, CASE WHEN m.contact_id IS NULL THEN m.to_mac END AS group_mac, \
              a.last_inbound_at, a.unanswered, a.trial, ",
             earlier!(),
             " FROM (SELECT l.session_id, l.org_id, l.number_mac, ",
@@ -157,7 +160,7 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         decided.and_then(|decided| decided.class)
     };
     let unanswered: Option<String> = row.try_get("unanswered")?;
-    let mut unanswered: Vec<Millis> = row::json_or_default(unanswered.as_deref(), "unanswered")?;
+    let mut unanswered = row::times(unanswered.as_deref(), "unanswered")?;
     // What was claimed before and put back is among them, and does not wait for itself.
     if counted_as.is_some_and(|class| class != Class::Reply) {
         unanswered.pop();
@@ -183,6 +186,7 @@ fn head(row: &AnyRow) -> Result<(SessionId, Option<Millis>, Head), sqlx::Error> 
         earlier: earlier.as_deref().map(Earlier::read).transpose()?,
         contact: row::id_or_null(row, "contact")?,
         unanswered,
+        group_mac: row.try_get("group_mac")?,
         last_inbound_at: row.try_get("last_inbound_at")?,
         is_trial: row.try_get::<Option<i64>, _>("trial")? == Some(1),
     };
@@ -271,6 +275,44 @@ pub(crate) async fn answered(
     Ok(found)
 }
 
+/// Returns when replies went since then to the recipients of these messages, and were not answered: for each message the
+/// times, oldest first.
+pub(crate) async fn replied(
+    tx: &mut SystemTx,
+    messages: &[MessageId],
+    since: Millis,
+) -> Result<HashMap<MessageId, Vec<Millis>>, sqlx::Error> {
+    // A reply is not sent much later than it was accepted.
+    let accepted = MessageId::earliest(since.saturating_sub(REPLY_LIVES));
+    let sql = over_list!(
+        tx.dialect(),
+        "SELECT m.id, s.sent_at FROM",
+        "asked JOIN message m ON m.id = asked.value ->> 0 JOIN contact k ON k.id = m.contact_id \
+         JOIN message s ON s.org_id = m.org_id AND s.contact_id IN (SELECT c.id FROM contact c WHERE c.org_id = m.org_id \
+         AND (c.id = coalesce(k.merged_into, k.id) OR c.merged_into = coalesce(k.merged_into, k.id))) AND s.id > $2 \
+         JOIN lane l ON l.session_id = m.session_id JOIN lane o ON o.session_id = s.session_id AND o.number_mac = l.number_mac \
+         LEFT JOIN acquaintance a ON a.org_id = l.org_id AND a.number_mac = l.number_mac AND a.contact_id = coalesce(k.merged_into, k.id) \
+         WHERE s.direction = 'outbound' AND s.class = 'reply' AND s.sent_at > $3 AND s.sent_at > coalesce(a.last_inbound_at, 0) \
+         ORDER BY s.sent_at"
+    );
+    let list: Vec<_> = messages.iter().map(|id| [id]).collect();
+    let rows = sqlx::query(sql)
+        .bind(json!(list).to_string())
+        .bind(accepted.to_string())
+        .bind(since)
+        .fetch_all(tx.conn())
+        .await?;
+    let read = |row: &AnyRow| Ok((row::id(row, "id")?, row.try_get("sent_at")?));
+    let mut found: HashMap<MessageId, Vec<Millis>> = HashMap::new();
+    for (message, at) in row::each("message", &rows, read) {
+        found.entry(message).or_default().push(at);
+    }
+    Ok(found)
+}
+
+/// Messages without a purpose live so long at most, in milliseconds, if nobody says otherwise.
+const REPLY_LIVES: Millis = 24 * 60 * 60 * 1000;
+
 /// Forgets answers that a number's state knows now. One that came meanwhile stays, and so do the earlier ones of its contact.
 pub(crate) async fn forget_answered(
     tx: &mut SystemTx,
@@ -297,8 +339,10 @@ pub(crate) async fn forget_answered(
 fn answers(text: &str) -> Result<Vec<(Vec<Millis>, bool)>, sqlx::Error> {
     let answer = |part: &str| {
         let first = part.strip_prefix('!');
-        let times = row::json_or_default(Some(first.unwrap_or(part)), "answered")?;
-        Ok((times, first.is_some()))
+        let mut times: Vec<Millis> = row::json_or_default(Some(first.unwrap_or(part)), "answered")?;
+        let is_first = first.is_some() && times.first().is_some_and(|at| *at > 0);
+        times.retain(|at| *at > 0);
+        Ok((times, is_first))
     };
     text.split(';').map(answer).collect()
 }

@@ -234,7 +234,8 @@ impl<'s> World<'s> {
             early: Arc::default(),
             lease: self.lease.clone(),
         };
-        Ok(inbox.commit(vec![inbound]).await.map(drop)?)
+        inbox.commit(vec![inbound]).await.map(drop)?;
+        Ok(())
     }
 
     async fn contact(&self, to: usize) -> Result<Option<String>> {

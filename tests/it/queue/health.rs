@@ -1,9 +1,7 @@
 //! What the health of a number holds, and that it goes as soon as the number has recovered.
 
-use std::time::Duration;
-
 use anyhow::Result;
-use passerelle_tests::{Backing, Finished, on_both_stores, soon, wall_clock, within};
+use passerelle_tests::{Backing, Finished, on_both_stores, soon, wall_clock};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -62,15 +60,10 @@ async fn queue_what_health_held_goes_when_the_number_recovers(
     // It expires before the lock ends, which WhatsApp may lift at any time: so it waits.
     let waits = story.send(BOB, agreed()).await?;
     assert_eq!(waits["queue"]["hold"], "health", "{waits}");
-    // A lane that looked too early looks again in a minute.
-    within(
-        Duration::from_mins(2),
-        "it waits for the lock's end",
-        async || {
-            let next = rests(&story).await?;
-            Ok((next > wall_clock().timestamp_millis() + 9 * DAY).then_some(()))
-        },
-    )
+    soon("it waits for the lock's end", async || {
+        let next = rests(&story).await?;
+        Ok((next > wall_clock().timestamp_millis() + 9 * DAY).then_some(()))
+    })
     .await?;
     // WhatsApp lifts the lock. The gateway waits one more hour, and not ten days.
     lock(&story, json!({ "active": false, "push": true })).await?;

@@ -38,6 +38,9 @@ const LINKED_AGAIN: Millis = 6 * HOUR;
 /// How long opt-outs and undelivered messages stop first messages.
 const WEEK: Millis = 7 * DAY;
 
+/// How far the clocks of two hosts may be apart.
+const AHEAD: Millis = 60 * 1000;
+
 /// Something that was learned about a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
@@ -99,6 +102,12 @@ impl Signal {
     }
 }
 
+/// Returns whether WhatsApp told something newer while it answered a question of that time. A time far ahead was written by
+/// another clock.
+fn is_outdated(asked_at: Millis, known: Option<Millis>, now: Millis) -> bool {
+    known.is_some_and(|told_at| told_at > asked_at && told_at < now.saturating_add(AHEAD))
+}
+
 impl Health {
     /// Takes a signal. What makes the number worse counts at once.
     pub fn signal(&mut self, signal: Signal, now: Millis) {
@@ -158,6 +167,10 @@ impl Health {
 
     /// A lock counts a tenth longer than WhatsApp says, at least an hour. If WhatsApp lifts it early, an hour is left of it.
     fn timelock(&mut self, lock: Timelock, now: Millis) {
+        let known = self.figures.timelock.as_ref();
+        if is_outdated(lock.told_at, known.map(|known| known.told_at), now) {
+            return;
+        }
         if lock.holds(now) {
             let lasts = lock.ends_at.map_or(DAY, |ends_at| ends_at - now);
             self.stop_cold(
@@ -172,6 +185,10 @@ impl Health {
     }
 
     fn capping(&mut self, capping: Capping, now: Millis) {
+        let known = self.figures.capping.as_ref();
+        if is_outdated(capping.told_at, known.map(|known| known.told_at), now) {
+            return;
+        }
         let ends = capping.cycle_end.unwrap_or(now + DAY);
         if capping.is_capped() && ends > now {
             self.stop_cold(Reason::NewChatCap, ends - now, now);

@@ -426,6 +426,36 @@ fn safety_whatsapp_is_asked_about_the_lock_four_times_an_hour() {
 }
 
 #[test]
+fn safety_an_answer_that_is_older_than_what_whatsapp_told_since_changes_nothing() {
+    let at = |told_at, signal| match signal {
+        Signal::Timelock(lock) => Signal::Timelock(Timelock { told_at, ..lock }),
+        Signal::Capping(quota) => Signal::Capping(Capping { told_at, ..quota }),
+        other => other,
+    };
+    let pairs = [
+        (lock(Some(NOW + 10 * DAY)), no_lock()),
+        (
+            Signal::Capping(capping("CAPPED")),
+            Signal::Capping(capping("NONE")),
+        ),
+    ];
+    for (push, answer) in pairs {
+        let told = after([at(NOW - 1, push.clone())]);
+        assert_eq!(told.at(NOW).level, ColdStop);
+        let mut late = told.clone();
+        late.signal(at(NOW - 2, answer.clone()), NOW);
+        assert_eq!(late, told);
+        let mut newer = told;
+        newer.signal(at(NOW, answer.clone()), NOW);
+        assert!(newer.at(NOW).until < late.at(NOW).until);
+        // A clock that was ahead by a day, and was set right.
+        let mut ahead = after([at(NOW + DAY, push)]);
+        ahead.signal(at(NOW, answer), NOW);
+        assert!(ahead.at(NOW).until < late.at(NOW).until);
+    }
+}
+
+#[test]
 fn safety_first_messages_that_led_to_a_restriction_do_not_lead_to_it_again() {
     let mut health = after([newcomers(3, 0, 50)]);
     assert_eq!(health.figures.counted_from, NOW);

@@ -178,7 +178,7 @@ async fn commit(
 /// What is known of a batch beside its messages.
 #[derive(Default)]
 struct Batch {
-    /// When each contact last did.
+    /// When each contact wrote last.
     wrote: HashMap<ContactId, Millis>,
     /// Which texts the regular expressions of rules find.
     foreseen: Foreseen,

@@ -13,7 +13,7 @@ use crate::{
     model::{Class, millis},
     safety::{
         contact::Contact,
-        decide::{self, Candidate, Decision, Number},
+        decide::{self, Candidate, Decision, Hold, Number},
         groups::GroupKey,
         likeness::Fingerprint,
         quiet::Zones,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How soon a lane is looked at again whose next message cannot go any more.
-pub(super) const LOOK_AGAIN: Millis = 60_000;
+const LOOK_AGAIN: Millis = 60_000;
 
 /// Returns the answers that the states of those lanes' numbers do not know yet, where they matter: to messages that are no
 /// replies.
@@ -145,32 +145,42 @@ pub(super) async fn replied(
     turns::replied(tx, &asked, now.saturating_sub(millis(within))).await
 }
 
-/// Decides which message goes next. What may be refused was refused when it was accepted. One that would expire by now lets the
+/// What a lane does next.
+pub(super) enum Next {
+    /// It sends this message.
+    Send {
+        /// Its place in the list.
+        index: usize,
+        /// When it is written.
+        at: Millis,
+    },
+    /// It rests.
+    Rest {
+        until: Millis,
+        /// What holds the message that goes next.
+        why: Option<Hold>,
+    },
+}
+
+/// Decides what a lane does next. What may be refused was refused when it was accepted. One that would expire by now lets the
 /// others pass: it expires in its time, unless its limits change.
-pub(super) fn next(number: &Number<'_>, candidates: &[Candidate], now: Millis) -> Decision {
-    let mut open: Vec<_> = (0..candidates.len()).collect();
+pub(super) fn next(number: &Number<'_>, candidates: &mut [Candidate], now: Millis) -> Next {
     loop {
-        let places = open.iter().map(|place| candidates[*place].clone());
-        match decide::decide(number, &places.collect::<Vec<_>>(), now) {
-            Decision::Refuse { index, .. } => drop(open.remove(index)),
-            Decision::Send { index, at } => {
-                let index = open[index];
-                return Decision::Send { index, at };
-            }
+        let decision = decide::decide(number, candidates, now);
+        match decide::early(&decision, number, candidates, now).unwrap_or(decision) {
+            Decision::Send { index, at } => return Next::Send { index, at },
+            Decision::Refuse { index, .. } => candidates[index].follows = true,
             Decision::WaitUntil { index: None, .. } => {
                 let each = candidates.iter();
                 let each = each.map(|candidate| decide::earliest(number, candidate, now));
                 let first = each.min_by_key(|when| when.from);
-                return Decision::WaitUntil {
-                    index: None,
-                    at: first.map_or(now, |when| when.from).max(now + LOOK_AGAIN),
+                let from = first.map_or(now, |when| when.from);
+                return Next::Rest {
+                    until: from.max(now.saturating_add(LOOK_AGAIN)),
                     why: first.and_then(|when| when.why),
                 };
             }
-            Decision::WaitUntil { index, at, why } => {
-                let index = index.map(|index| open[index]);
-                return Decision::WaitUntil { index, at, why };
-            }
+            Decision::WaitUntil { at, why, .. } => return Next::Rest { until: at, why },
         }
     }
 }

@@ -14,14 +14,14 @@ use rand::{RngExt as _, rngs::StdRng};
 use serde_json::json;
 
 use super::{
-    candidates::{LOOK_AGAIN, alike, answers, candidate, contact, next, replied, short},
+    candidates::{Next, alike, answers, candidate, contact, next, replied, short},
     job::SendMessage,
 };
 use crate::{
     model::{Class, Decided, millis},
     safety::{
         contact::Contact,
-        decide::{self, Candidate, Decision, Hold},
+        decide::{self, Candidate, Hold},
         known::Known,
         policy::Policy,
         state::{Sent, State},
@@ -245,30 +245,25 @@ impl Chooser<'_> {
         let before = self.held.len() + self.before.len();
         for (head, candidate) in heads.first.iter().zip(&mut candidates) {
             if let Some(earlier) = &head.earlier {
-                candidate.follows = self.follow(head, earlier);
+                candidate.follows = true;
+                self.follow(head, earlier);
             }
         }
         if self.held.len() + self.before.len() > before {
             return Some(lane);
         }
-        let soon = self.now.saturating_add(millis(policy.lead()));
         for (head, candidate) in heads.first.iter().zip(&candidates) {
             let when = decide::earliest(&number, candidate, self.now);
-            // For what is soon over the lane waits: to hold it would cost more.
-            let why = when
-                .why
-                .filter(|why| why.is_of_recipient() && *why != Hold::Spacing);
-            if let Some(why) = why.filter(|_| when.from > soon) {
+            let why = when.why.filter(|why| why.is_of_recipient());
+            if let Some(why) = why.filter(|_| when.from > self.now) {
                 self.held.push((head.message, when.from, why.into()));
             }
         }
         if self.held.len() + self.before.len() > before {
             return Some(lane);
         }
-        let decision = next(&number, &candidates, self.now);
-        let early = decide::early(&decision, &number, &candidates, self.now);
-        match early.unwrap_or(decision) {
-            Decision::Send { index, at } => {
+        match next(&number, &mut candidates, self.now) {
+            Next::Send { index, at } => {
                 let chosen = (&heads.first[index], &candidates[index]);
                 self.send(lane, known.state, chosen, at, chance);
                 if !answered.is_empty() {
@@ -276,14 +271,13 @@ impl Chooser<'_> {
                     self.known.push((session, answered));
                 }
             }
-            Decision::WaitUntil { at, why, .. } => self.wait(&lane, heads, at, why),
-            Decision::Refuse { .. } => self.wait(&lane, heads, self.now + LOOK_AGAIN, None),
+            Next::Rest { until, why } => self.wait(&lane, heads, until, why),
         }
         None
     }
 
-    /// Keeps the order of two messages to one recipient. Returns whether the later one has to wait for its turn.
-    fn follow(&mut self, head: &Head, earlier: &Earlier) -> bool {
+    /// Keeps the order of two messages to one recipient: has the earlier one looked at again, or the later one wait for it.
+    fn follow(&mut self, head: &Head, earlier: &Earlier) {
         let class = head.class.unwrap_or(Class::Warm);
         let waits = earlier.send_at > self.now;
         let is_refused = waits && earlier.hold.is_none();
@@ -294,7 +288,6 @@ impl Chooser<'_> {
             let why = why.unwrap_or(Hold::Spacing);
             self.held.push((head.message, earlier.send_at, why.into()));
         }
-        true
     }
 
     /// Has the lane rest. A message that is scheduled for an earlier time lets it go on then.

@@ -66,7 +66,8 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// Returns whether the limit holds some messages of a class and not others, so that others may pass.
+    /// Returns whether the limit holds some messages of a class and not others, so that others may pass. The distance to the
+    /// last message to a contact is as short as a gap, and the lane waits for it.
     pub fn is_of_recipient(self) -> bool {
         matches!(
             self,
@@ -74,7 +75,6 @@ impl Hold {
                 | Self::NearDuplicates
                 | Self::QuietHours
                 | Self::CodesAtNight
-                | Self::Spacing
                 | Self::GroupSpacing
                 | Self::NewGroup
                 | Self::NewConversations

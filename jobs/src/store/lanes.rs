@@ -37,7 +37,7 @@ pub(crate) const COUNTED: i64 = 1000;
 pub(crate) struct Entrant<'m> {
     /// The recipient, in look-up form.
     pub(crate) to: &'m [u8; 32],
-    /// The contact; `None` for a group.
+    /// The contact, if messages to the same one are to be counted; `None` for a group.
     pub(crate) contact: Option<ContactId>,
     /// It is not sent before this time; 0 if it may be sent at once.
     pub(crate) send_at: Millis,

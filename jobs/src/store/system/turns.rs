@@ -85,7 +85,7 @@ macro_rules! earlier {
         "(SELECT e.id || ' ' || coalesce(e.class, 'warm') || ' ' || e.send_at || ' ' || coalesce(e.hold, '') \
          FROM contact k CROSS JOIN message e WHERE (k.id = c.id OR k.merged_into = c.id) AND e.contact_id = k.id AND e.status = 'queued' \
          AND e.session_id || '' = h.session_id AND +e.seq < m.seq AND e.priority >= m.priority AND (e.send_at <= $2 \
-         OR (e.hold IS NOT NULL AND e.hold NOT IN ('quiet_hours', 'near_duplicates') AND coalesce(e.wanted_at, 0) <= $2) \
+         OR (e.hold IS NOT NULL AND e.hold NOT IN ('quiet_hours', 'codes_at_night', 'near_duplicates') AND coalesce(e.wanted_at, 0) <= $2) \
          OR (e.hold IS NULL AND e.resends > 0 AND e.send_at <= $3)) ORDER BY e.seq LIMIT 1) AS earlier"
     };
 }

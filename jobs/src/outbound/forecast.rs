@@ -95,9 +95,9 @@ impl Forecast {
         self.known.is_some()
     }
 
-    /// Returns the limit of nearly equal texts to new recipients, if there is one. `own` are the organisation's own limits.
-    pub(crate) fn near_duplicates(&self, own: Option<&str>) -> Option<NearDuplicates> {
-        self.services.policies().of(own).near_duplicates
+    /// Returns the limit of nearly equal texts to new recipients, if there is one.
+    pub(crate) fn near_duplicates(&self) -> Option<NearDuplicates> {
+        self.policy.near_duplicates
     }
 
     /// Says when a message goes that has this place, or why it is refused: it would expire first.

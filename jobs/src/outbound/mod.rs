@@ -262,12 +262,10 @@ impl Draft {
         let Some(place) = store::lanes::enter(tx, org, session, limit, &new).await? else {
             return Err(self.no_place(tx, limit).await?);
         };
-        let (known, own) = (found.contact.clone(), found.policy.clone());
+        let known = found.contact.clone();
         let (permission, trial) = found.judge(tx, org, contact).await?;
         permission.show(&mut self.message, self.expires_at);
-        let alike = self
-            .alike(tx, forecast, permission, (&known, own.as_deref()))
-            .await?;
+        let alike = self.alike(tx, forecast, permission, &known).await?;
         let asked = forecast::Asked {
             class: permission.class.unwrap_or(Class::Warm),
             purpose: permission.purpose,
@@ -318,7 +316,7 @@ impl Draft {
         tx: &mut Tx,
         forecast: &Forecast,
         permission: Permission,
-        (known, own): (&Contact, Option<&str>),
+        known: &Contact,
     ) -> Result<Option<(Fingerprint, Vec<Millis>)>, Fault> {
         let Message {
             org,
@@ -326,7 +324,7 @@ impl Draft {
             created_at,
             ..
         } = self.message;
-        let rule = forecast.near_duplicates(own);
+        let rule = forecast.near_duplicates();
         let is_first = permission.class == Some(Class::Cold) && known.is_new(created_at);
         let (Some(rule), Some(contact), true) = (rule, contact, is_first) else {
             return Ok(None);

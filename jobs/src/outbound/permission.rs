@@ -89,8 +89,6 @@ pub(super) struct Found {
     pub(super) expires_at: Millis,
     /// What the number and the recipient have said to each other.
     pub(super) contact: Contact,
-    /// The organisation's own limits, as JSON.
-    pub(super) policy: Option<String>,
     session: SessionId,
     now: Millis,
     missing: Option<Missing>,
@@ -203,7 +201,6 @@ impl Asked {
                 // Without one it is not accepted.
                 has_consent: true,
             },
-            policy: standing.policy,
             trial: is_exempt.then_some(trial),
             number: standing.number.filter(|_| may_try),
             ..self.found(permission)
@@ -215,7 +212,6 @@ impl Asked {
             permission,
             expires_at: self.lives.end(permission.purpose.or(self.purpose)),
             contact: Contact::default(),
-            policy: None,
             session: self.of.1,
             now: self.now,
             missing: None,

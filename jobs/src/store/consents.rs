@@ -32,8 +32,6 @@ pub(crate) struct Standing {
     pub(crate) refused_at: Option<Millis>,
     /// The contact's newest consent that counts.
     pub(crate) consent: Option<(ConsentId, Vec<u8>)>,
-    /// The organisation's own limits, as JSON.
-    pub(crate) policy: Option<String>,
 }
 
 /// SQL that is true for a consent `n` that counts, of the contact `r`.
@@ -46,8 +44,7 @@ macro_rules! counts {
 pub(in crate::store) const STANDING: &str = concat!(
     "SELECT l.number_mac, s.purpose, a.last_inbound_at, a.unanswered, coalesce(a.trial, 0) AS trial, \
      (SELECT count(*) FROM acquaintance t WHERE t.org_id = $1 AND t.number_mac = l.number_mac AND t.trial = 1) AS trials, \
-     r.refused_at, k.id AS consent_id, k.sealed AS consent_sealed, \
-     (SELECT g.policy FROM organisation g WHERE g.id = $1) AS policy \
+     r.refused_at, k.id AS consent_id, k.sealed AS consent_sealed \
      FROM lane l JOIN session s ON s.id = l.session_id \
      LEFT JOIN contact r ON r.org_id = $1 AND r.id = \
      coalesce((SELECT c.merged_into FROM contact c WHERE c.org_id = $1 AND c.id = $3), $3) \
@@ -87,7 +84,6 @@ impl FromRow<'_, AnyRow> for Standing {
             trials: row.try_get("trials")?,
             refused_at: row.try_get("refused_at")?,
             consent: id.zip(sealed),
-            policy: row.try_get("policy")?,
         })
     }
 }

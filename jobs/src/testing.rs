@@ -1,15 +1,20 @@
-//! Databases for this crate's tests, and services on them.
+//! Databases for this crate's tests, services on them, and stories of random steps.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use passerelle_engine::{
     clock::Clock,
     store::Store,
     vault::{KekRing, Vault},
 };
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
 use rand::{SeedableRng as _, rngs::StdRng};
 use sqlx::Connection as _;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::{
     safety::{pace::Pace, preset::Preset},
@@ -84,4 +89,42 @@ pub(crate) async fn database() -> Option<String> {
     sqlx::query(create).execute(&mut server).await.unwrap();
     let (server, _) = url.rsplit_once('/').unwrap();
     Some(format!("{server}/{name}"))
+}
+
+/// The address of an empty database, and the folder that it is in, if it is a file.
+pub(crate) type Place = (String, Option<TempDir>);
+
+/// Returns a new SQLite file.
+pub(crate) async fn sqlite() -> Option<Place> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("test.db").display());
+    Some((url, Some(folder)))
+}
+
+/// Does what [`database`] does.
+pub(crate) async fn postgres() -> Option<Place> {
+    Some((database().await?, None))
+}
+
+/// Plays as many random stories, or with `--long` as many as the second number says. The shortest one that fails is told.
+pub(crate) fn play<S: Debug>(
+    runtime: &Runtime,
+    (usual, long): (u32, u32),
+    stories: &impl Strategy<Value = S>,
+    play: impl AsyncFn(S) -> anyhow::Result<()>,
+) {
+    let is_long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
+    let config = Config {
+        cases: if is_long { long } else { usual },
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let played = TestRunner::new(config).run(stories, |story| {
+        let played = runtime.block_on(play(story));
+        played.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+    });
+    if let Err(failure) = played {
+        panic!("{failure}");
+    }
 }

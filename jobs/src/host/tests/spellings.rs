@@ -14,11 +14,7 @@ use passerelle_engine::{
     lease::Lease,
     whatsapp::inbound::{Inbound, InboundSink as _},
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
-use tempfile::TempDir;
+use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -381,48 +377,31 @@ async fn claim(
     Ok(claimed.into_iter().next().map(|(_, job)| job))
 }
 
-fn play(url: impl Future<Output = Option<(String, Option<TempDir>)>>) {
-    let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
+fn play(url: impl Future<Output = Option<testing::Place>>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((url, _folder)) = runtime.block_on(url) else {
         return;
     };
     let services = runtime.block_on(testing::services(&url, MediaSettings::nowhere()));
-    let config = Config {
-        cases: if long { 1000 } else { 64 },
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let lists = prop::collection::vec(step(), 5..40);
-    let played = TestRunner::new(config).run(&lists, |steps| {
-        let story = async {
-            let mut world = World::start(&services).await?;
-            for step in steps {
-                world.take(step).await?;
-            }
-            world.end().await
-        };
-        runtime
-            .block_on(story)
-            .map_err(|error: anyhow::Error| TestCaseError::fail(format!("{error:#}")))
+    testing::play(&runtime, (64, 1000), &lists, async |steps| {
+        let mut world = World::start(&services).await?;
+        for step in steps {
+            world.take(step).await?;
+        }
+        world.end().await
     });
     runtime.block_on(services.store().close());
-    if let Err(failure) = played {
-        panic!("{failure}");
-    }
 }
 
 #[test]
 fn whatever_the_spelling_a_person_is_one_contact_and_stop_holds_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    play(async { Some((url, Some(folder))) });
+    play(testing::sqlite());
 }
 
 #[test]
 fn whatever_the_spelling_a_person_is_one_contact_and_stop_holds_on_postgres() {
-    play(async { Some((testing::database().await?, None)) });
+    play(testing::postgres());
 }
 
 /// Who is named by LID alone at first has no number that WhatsApp stated. What is derived of the LID later is looked up.

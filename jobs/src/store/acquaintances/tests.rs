@@ -4,11 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use passerelle_engine::ids::ConsentId;
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
-use tempfile::TempDir;
+use proptest::prelude::*;
 
 use super::*;
 use crate::{
@@ -234,8 +230,7 @@ impl<'s> World<'s> {
     }
 }
 
-fn play(url: impl Future<Output = Option<(String, Option<TempDir>)>>) {
-    let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
+fn play(url: impl Future<Output = Option<testing::Place>>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((url, _folder)) = runtime.block_on(url) else {
         return;
@@ -257,42 +252,26 @@ fn play(url: impl Future<Output = Option<(String, Option<TempDir>)>>) {
         write.await.unwrap();
         (org, session)
     });
-    let config = Config {
-        cases: if long { 5000 } else { 200 },
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let played = TestRunner::new(config).run(&events(), |events| {
-        let story = async {
-            let mut world = World::start(&services, org, session).await?;
-            for (at, event) in (1000..).step_by(10).zip(events) {
-                world.take(event, at).await?;
-                world
-                    .check()
-                    .await
-                    .with_context(|| format!("after {event:?}"))?;
-            }
-            Ok(())
-        };
-        runtime
-            .block_on(story)
-            .map_err(|error: anyhow::Error| TestCaseError::fail(format!("{error:#}")))
+    testing::play(&runtime, (200, 5000), &events(), async |events| {
+        let mut world = World::start(&services, org, session).await?;
+        for (at, event) in (1000..).step_by(10).zip(events) {
+            world.take(event, at).await?;
+            world
+                .check()
+                .await
+                .with_context(|| format!("after {event:?}"))?;
+        }
+        Ok(())
     });
     runtime.block_on(services.store().close());
-    if let Err(failure) = played {
-        panic!("{failure}");
-    }
 }
 
 #[test]
 fn safety_what_is_known_of_a_person_survives_merges_in_every_order_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    play(async { Some((url, Some(folder))) });
+    play(testing::sqlite());
 }
 
 #[test]
 fn safety_what_is_known_of_a_person_survives_merges_in_every_order_on_postgres() {
-    play(async { Some((testing::database().await?, None)) });
+    play(testing::postgres());
 }

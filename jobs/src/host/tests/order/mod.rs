@@ -9,12 +9,7 @@
 mod world;
 
 use anyhow::Context as _;
-use proptest::{
-    prelude::*,
-    sample::select,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
-use tempfile::TempDir;
+use proptest::{prelude::*, sample::select};
 
 use self::world::World;
 use crate::{model::Priority, safety::preset::Preset, settings::MediaSettings, testing};
@@ -87,49 +82,32 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn play(url: impl Future<Output = Option<(String, Option<TempDir>)>>) {
-    let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
+fn play(url: impl Future<Output = Option<testing::Place>>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((url, _folder)) = runtime.block_on(url) else {
         return;
     };
     let services = testing::services_of(&url, MediaSettings::nowhere(), Preset::Default);
     let services = runtime.block_on(services);
-    let config = Config {
-        cases: if long { 1000 } else { 64 },
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let lists = prop::collection::vec(step(), 5..50);
-    let played = TestRunner::new(config).run(&lists, |steps| {
-        let story = async {
-            let mut world = World::start(&services).await?;
-            for step in steps {
-                world.take(step).await?;
-            }
-            world.end().await
-        };
-        runtime
-            .block_on(story)
-            .map_err(|error: anyhow::Error| TestCaseError::fail(format!("{error:#}")))
+    testing::play(&runtime, (64, 1000), &lists, async |steps| {
+        let mut world = World::start(&services).await?;
+        for step in steps {
+            world.take(step).await?;
+        }
+        world.end().await
     });
     runtime.block_on(services.store().close());
-    if let Err(failure) = played {
-        panic!("{failure}");
-    }
 }
 
 #[test]
 fn safety_messages_to_one_contact_go_in_their_order_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    play(async { Some((url, Some(folder))) });
+    play(testing::sqlite());
 }
 
 #[test]
 fn safety_messages_to_one_contact_go_in_their_order_on_postgres() {
-    play(async { Some((testing::database().await?, None)) });
+    play(testing::postgres());
 }
 
 const ACCEPT: Step = Step::Accept {

@@ -17,11 +17,7 @@ mod ledger;
 mod process;
 mod world;
 
-use proptest::{
-    prelude::*,
-    sample::select,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
+use proptest::{prelude::*, sample::select};
 
 use self::world::World;
 
@@ -111,34 +107,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Plays random lists of steps on one store, each in an organisation of its own.
 fn play(open: impl Future<Output = Option<world::Ground>>) {
-    let long = std::env::var_os("PASSERELLE_TEST_LONG").is_some();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some(ground) = runtime.block_on(open) else {
         return;
     };
-    let config = Config {
-        cases: if long { 1000 } else { 128 },
-        max_shrink_iters: 400,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let lists = prop::collection::vec(step(), 20..70);
-    let played = TestRunner::new(config).run(&lists, |steps| {
-        let story = async {
-            let mut world = World::start(&ground).await?;
-            for step in steps {
-                world.take(step).await?;
-            }
-            world.end().await
-        };
-        runtime
-            .block_on(story)
-            .map_err(|error: anyhow::Error| TestCaseError::fail(format!("{error:#}")))
+    crate::testing::play(&runtime, (128, 1000), &lists, async |steps| {
+        let mut world = World::start(&ground).await?;
+        for step in steps {
+            world.take(step).await?;
+        }
+        world.end().await
     });
     runtime.block_on(ground.close());
-    if let Err(failure) = played {
-        panic!("{failure}");
-    }
 }
 
 #[test]

@@ -200,9 +200,19 @@ async fn fidelity_receipts_tell_who_of_a_group_has_a_message_and_since_when(
         (&second["has_more"], &second["per_member"]),
         (&json!(false), &json!(true))
     );
-    // No member has an event of their own.
+    // No member has an event of their own. What is told of the next message was stored after all of this one.
+    let (next, next_wa_id) = story.send(&story.group).await?;
+    story.does(EVE, "read", &next_wa_id).await?;
+    soon("the next message was told as read", async || {
+        Ok((times(&story.receiver, "message.read", &next) == 1).then_some(()))
+    })
+    .await?;
     for kind in ["message.delivered", "message.read"] {
-        assert_eq!(times(&story.receiver, kind, &id), 1, "{kind}");
+        let told = soon(kind, async || {
+            let told = times(&story.receiver, kind, &id);
+            Ok((told > 0).then_some(told))
+        });
+        assert_eq!(told.await?, 1, "{kind}");
     }
     let other = world.admin.tenant("Other").await?;
     assert_eq!(other.get(&path).await?.status.as_u16(), 404);

@@ -27,6 +27,9 @@ const PAPER: &[u8] = b"Your order 4711 is on its way.\n";
 /// Files are kept for a year at most, and the test still runs after that.
 const KEEP: &str = "UPDATE media SET delete_at = 4102444800000";
 
+/// Its messages lived for a day.
+const LIVE: &str = "UPDATE message SET expires_at = 4102444800000";
+
 /// What the API of the older version returned.
 #[derive(Debug, Deserialize)]
 struct Made {
@@ -63,6 +66,7 @@ async fn start(backing: Backing) -> Result<(World, Made)> {
     let gateway = Gateway::new(backing, folder.path(), &simulator.ws_url(), setup).await?;
     gateway.database.load(dump).await?;
     assert_eq!(gateway.database.execute(KEEP).await?, 1);
+    assert_eq!(gateway.database.execute(LIVE).await?, 3);
     let object = folder.path().join("media").join(&made.object);
     std::fs::create_dir_all(object.parent().context("a folder for each organisation")?)?;
     std::fs::write(object, hex::decode(&made.object_hex)?)?;

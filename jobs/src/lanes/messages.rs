@@ -52,12 +52,10 @@ pub async fn list(
     let (listed, ranks) = read.end(queried)?;
     let id = |row: &Queued| row.stored.id.to_string();
     Ok(listed.open("message", id, |row| {
-        let before = (
-            ahead(&ranks, &row.rank, by_class, outlook.now),
-            same_group(&ranks, &row.rank, outlook.now),
-        );
+        let ahead = ahead(&ranks, &row.rank, by_class, outlook.now);
+        let same_group = same_group(&ranks, &row.rank, outlook.now);
         Ok::<_, Fault>(Waits {
-            place: outlook.foresee(&row.rank, row.hold.as_deref(), before),
+            place: outlook.foresee(&row.rank, row.hold.as_deref(), (ahead, same_group)),
             message: sealed::open(&key, row.stored)?,
         })
     }))

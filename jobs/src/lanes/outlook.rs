@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 
 use crate::{
     error::Fault,
-    model::{Class, Message, Status, millis},
+    model::{Ahead, Class, Later, Message, Status, millis},
     safety::{
         estimate::{Own, estimate},
         hold::Hold,
@@ -103,18 +103,24 @@ impl Outlook {
         })
     }
 
-    /// Returns the place of a message. `ahead` are the messages before it, and those of other classes, by class; `same_group`
-    /// are those before it to its group.
+    /// Returns the place of a message. `ahead` are the messages before it, and those of other classes; `same_group` are those
+    /// before it to its group.
     pub(crate) fn foresee(
         &self,
         rank: &Rank,
         own_hold: Option<&str>,
-        (ahead, same_group): ([i64; 3], i64),
+        (ahead, same_group): (Ahead, i64),
     ) -> Foreseen {
+        let limit = self
+            .number()
+            .limit(rank.class, is_new(rank), self.now, self.now);
+        let from = limit.map_or(self.now, |(at, _)| at).max(rank.send_at);
+        let ahead = &ahead.until(from);
+        let counts = ahead.counts();
         let before = if self.policy.orders_by_class {
-            &ahead[..=rank.class.place()]
+            &counts[..=rank.class.place()]
         } else {
-            &ahead[..]
+            &counts[..]
         };
         let position = before.iter().sum::<i64>() + i64::from(self.lane.is_sending);
         let (at, by) = self.estimate(rank, ahead, position);
@@ -140,7 +146,7 @@ impl Outlook {
         Some(own.unwrap_or(Hold::Schedule))
     }
 
-    fn estimate(&self, rank: &Rank, ahead: [i64; 3], position: i64) -> (Millis, Millis) {
+    fn estimate(&self, rank: &Rank, ahead: &Ahead, position: i64) -> (Millis, Millis) {
         let policy = &self.policy;
         if !policy.orders_by_class {
             let typed = self.now.saturating_add(millis(policy.typing.least));
@@ -148,19 +154,18 @@ impl Outlook {
             let after = |gap: Duration| first.saturating_add(millis(gap).saturating_mul(position));
             return (after(policy.reply.mean().0), after(policy.reply.ceiling()));
         }
-        // What is held already goes when its hold ends.
-        let is_new = rank.class == Class::Cold && rank.send_at <= self.now;
         let own = Own {
-            is_new,
+            is_new: is_new(rank),
+            from: rank.send_at,
             ..Own::of(rank.class)
         };
-        let (at, by) = estimate(&self.number(), own, ahead, self.now);
-        if rank.send_at <= at {
-            return (at, by);
-        }
-        let spread = by.saturating_sub(at);
-        (rank.send_at, rank.send_at.saturating_add(spread))
+        estimate(&self.number(), own, ahead, self.now)
     }
+}
+
+/// Returns whether a message counts as one that begins a conversation.
+fn is_new(rank: &Rank) -> bool {
+    rank.class == Class::Cold
 }
 
 /// Returns the place of a message; `None` if it is not queued.
@@ -193,17 +198,24 @@ async fn place(
 }
 
 /// Counts the messages before one, as [`queues::ahead`] does.
-pub(crate) fn ahead(all: &[Rank], of: &Rank, by_class: bool, now: Millis) -> [i64; 3] {
-    let until = of.send_at.max(now);
-    let mut ahead = [0; 3];
-    for other in all.iter().filter(|other| other.send_at <= until) {
+pub(crate) fn ahead(all: &[Rank], of: &Rank, by_class: bool, now: Millis) -> Ahead {
+    let mut ahead = Ahead::default();
+    for other in all {
         // What may go now is before what is scheduled, whatever their priorities.
         let is_before = (of.send_at > now && other.send_at <= now)
             || (-other.priority, other.seq) < (-of.priority, of.seq);
         let is_other = by_class && other.class != of.class;
         if is_other || is_before {
             let class: Class = if by_class { other.class } else { of.class };
-            ahead[class.place()] += 1;
+            if other.send_at <= now {
+                ahead.now[class.place()] += 1;
+            } else {
+                ahead.add_later(Later {
+                    at: other.send_at,
+                    class,
+                    count: 1,
+                });
+            }
         }
     }
     ahead

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     contacts, events, messages as shown,
     model::{
-        Class, Direction, Message, Page, Permission, Priority, Source, Status,
+        Class, Direction, Later, Message, Page, Permission, Priority, Source, Status,
         client_data::{ClientData, ClientRef},
     },
     organisations, policies,
@@ -236,11 +236,21 @@ async fn safety_a_place_counts_what_waits_for_the_same_contact_or_group() {
             });
             let place = write.await.unwrap().unwrap();
             assert_eq!(
-                (place.same, place.same_counted),
+                (place.same, place.same_now),
                 (same, counted),
                 "{contact:?} {send_at}"
             );
-            assert_eq!(place.ahead, [0, 3, 2], "what goes to groups counts as warm");
+            assert_eq!(
+                place.ahead.now,
+                [0, 3, 2],
+                "what goes to groups counts as warm"
+            );
+            let later = Later {
+                at: NOW + 5,
+                class: Class::Cold,
+                count: 1,
+            };
+            assert_eq!(place.ahead.later, [later]);
         }
     }
 }

@@ -20,6 +20,7 @@ macro_rules! words {
     )*};
 }
 
+mod ahead;
 mod auto_reject;
 pub mod auto_reply;
 mod class;
@@ -49,6 +50,7 @@ mod time;
 pub mod token;
 mod unreadable;
 
+pub use ahead::{Ahead, Later};
 pub use auto_reject::AutoReject;
 pub use class::Class;
 pub(crate) use decided::{Decided, waits_and_class};

@@ -145,12 +145,12 @@ impl Forecast {
         }
         let alone = decide::earliest(&number, &candidate, now);
         let waiting = Before {
-            classes: place.ahead,
+            all: place.ahead.clone().until(alone.from),
             same: place.same,
-            same_counted: place.same_counted,
+            same_now: place.same_now,
         };
-        let turn = Turn::of(&number, &candidate, waiting, now);
-        let before = &place.ahead[..=asked.class.place()];
+        let turn = Turn::of(&number, &candidate, &waiting, now);
+        let before = &waiting.all.counts()[..=asked.class.place()];
         let position = match message.send_at {
             // What waits for the same moment is before it then.
             Some(_) => place.position,

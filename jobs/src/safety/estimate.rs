@@ -10,7 +10,7 @@ use super::{
     state::{Sent, State},
     window::Window,
 };
-use crate::model::{Class, millis, until};
+use crate::model::{Ahead, Class, Later, millis, until};
 
 /// So many messages are sent in thought, one by one. The others are estimated together.
 const PLAYED: i64 = 120;
@@ -32,25 +32,28 @@ pub struct Own {
     pub is_new: bool,
     /// When quiet hours end, if it is a code that goes in them.
     pub morning: Option<Millis>,
+    /// It does not go before this time, whatever waits before it.
+    pub from: Millis,
 }
 
 impl Own {
-    /// Returns a message of this class that does neither.
+    /// Returns a message of this class that does neither, and may go at once.
     pub fn of(class: Class) -> Self {
         Self {
             class,
             is_new: false,
             morning: None,
+            from: Millis::MIN,
         }
     }
 }
 
 /// Estimates when a message is sent if the number stays connected: the likely time, and the time by which 19 of 20
-/// are sent. Those of its class before it count as if they were like it. `ahead` counts the messages that wait, replies first, then warm and cold ones; of its own class only those
-/// before it. [`Millis::MAX`] if that cannot be foreseen.
+/// are sent. Those of its class before it count as if they were like it. `ahead` are the messages that wait; of its own class
+/// only those before it. [`Millis::MAX`] if that cannot be foreseen.
 ///
 /// Limits of the contact are not part of it: the later of this and [`super::decide::earliest`] counts.
-pub fn estimate(number: &Number<'_>, own: Own, ahead: [i64; 3], now: Millis) -> (Millis, Millis) {
+pub fn estimate(number: &Number<'_>, own: Own, ahead: &Ahead, now: Millis) -> (Millis, Millis) {
     let class = own.class;
     let mut play = Play::new(number, own, ahead, now);
     let mut at = None;
@@ -67,11 +70,13 @@ pub fn estimate(number: &Number<'_>, own: Own, ahead: [i64; 3], now: Millis) -> 
     let policy = number.policy;
     let reply = Duration::from_secs_f64(play.gaps[0].0);
     let slack = policy.think.most + policy.typing.most_while_others_wait + reply;
+    // Nothing is in doubt of the time until it may go.
+    let began = own.from.max(now);
     let (at, more) = if let Some(at) = at {
         (at, 0)
     } else {
-        let at = play.rest(class);
-        (at, at.saturating_sub(now) / LATER)
+        let at = play.rest(class).max(own.from);
+        (at, at.saturating_sub(began) / LATER)
     };
     if at == Millis::MAX {
         return (at, at);
@@ -84,7 +89,7 @@ pub fn estimate(number: &Number<'_>, own: Own, ahead: [i64; 3], now: Millis) -> 
     } else {
         0.0
     };
-    let busy = |at| busy(number, class, replies, at, now);
+    let busy = |at| busy(number, class, replies, at, (began.min(at), now));
     (busy(at), busy(by))
 }
 
@@ -94,6 +99,8 @@ struct Play<'a> {
     state: State,
     /// What waits, by class.
     left: [i64; 3],
+    /// What may go later.
+    later: &'a [Later],
     began: Millis,
     now: Millis,
     /// The mean and the variance of each class's gap, in seconds.
@@ -106,12 +113,12 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(number: &Number<'a>, own: Own, ahead: [i64; 3], now: Millis) -> Self {
-        let mut left = ahead.map(|count| count.max(0));
+    fn new(number: &Number<'a>, own: Own, ahead: &'a Ahead, now: Millis) -> Self {
+        let (mut left, mut later) = (ahead.now.map(|count| count.max(0)), &ahead.later[..]);
         if !number.policy.orders_by_class {
             // They go in the order in which they came.
-            let all = left.iter().sum();
-            left = [0; 3];
+            let all = ahead.counts().iter().sum();
+            (left, later) = ([0; 3], &[]);
             left[own.class.place()] = all;
         }
         let gap = |class: Class| {
@@ -122,6 +129,7 @@ impl<'a> Play<'a> {
             number: *number,
             state: number.state.clone(),
             left,
+            later,
             began: now,
             now,
             gaps: [Class::Reply, Class::Warm, Class::Cold].map(gap),
@@ -133,13 +141,29 @@ impl<'a> Play<'a> {
 
     /// Returns the class that goes next and when. `None` if that cannot be foreseen. `own` always has a message left: the one
     /// that is asked about.
-    fn next(&self, own: Class) -> Option<(Class, Millis)> {
-        let number = self.at_now();
-        let classes = [Class::Reply, Class::Warm, Class::Cold].into_iter();
-        let waits = |class: &Class| *class == own || self.left[class.place()] > 0;
-        let due = |class: Class| (class, self.due(&number, class));
-        let next = classes.filter(waits).map(due).min_by_key(|(_, due)| *due)?;
-        (next.1 < Millis::MAX).then_some(next)
+    fn next(&mut self, own: Class) -> Option<(Class, Millis)> {
+        loop {
+            let number = self.at_now();
+            let classes = [Class::Reply, Class::Warm, Class::Cold].into_iter();
+            let waits = |class: &Class| *class == own || self.left[class.place()] > 0;
+            let due = |class: Class| {
+                let is_own = class == own && self.left[class.place()] == 0;
+                let from = if is_own { self.own.from } else { Millis::MIN };
+                (class, self.due(&number, class).max(from))
+            };
+            let next = classes.filter(waits).map(due).min_by_key(|(_, due)| *due)?;
+            match self.later.first().filter(|later| later.at <= next.1) {
+                Some(later) => self.arrive(*later),
+                None => return (next.1 < Millis::MAX).then_some(next),
+            }
+        }
+    }
+
+    /// The next of those that may go later wait from now on.
+    fn arrive(&mut self, later: Later) {
+        self.later = &self.later[1..];
+        self.left[later.class.place()] += later.count;
+        self.now = self.now.max(later.at);
     }
 
     fn due(&self, number: &Number<'_>, class: Class) -> Millis {
@@ -178,7 +202,10 @@ impl<'a> Play<'a> {
     }
 
     /// Returns when the message is sent after all that is left before it, with the limits as they are then.
-    fn rest(&self, own: Class) -> Millis {
+    fn rest(&mut self, own: Class) -> Millis {
+        while let Some(later) = self.later.first() {
+            self.arrive(*later);
+        }
         let number = self.at_now();
         let [replies, warm, cold] = self.left;
         let chain = |count: i64, class: Class| {
@@ -254,12 +281,18 @@ impl<'a> Play<'a> {
 }
 
 /// Returns a time as it is when replies keep arriving as in the last hour: they go first, and each takes so many seconds.
-fn busy(number: &Number<'_>, class: Class, seconds: f64, at: Millis, now: Millis) -> Millis {
+fn busy(
+    number: &Number<'_>,
+    class: Class,
+    seconds: f64,
+    at: Millis,
+    (began, now): (Millis, Millis),
+) -> Millis {
     if class == Class::Reply {
         return at;
     }
     let an_hour = f64::from(number.state.replies.count(now));
     let busy = (an_hour * seconds / 3600.0).min(BUSY_MOST);
-    let waits = until(at, now).div_f64(1.0 - busy);
-    now.saturating_add(millis(waits))
+    let waits = until(at, began).div_f64(1.0 - busy);
+    began.saturating_add(millis(waits))
 }

@@ -8,17 +8,17 @@ use super::{
     estimate::{Own, estimate},
     number::Number,
 };
-use crate::model::{Class, millis};
+use crate::model::{Ahead, Class, millis};
 
 /// What waits before a new message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Replies, warm and cold messages.
-    pub classes: [i64; 3],
+    /// All, as far as they may go before it.
+    pub all: Ahead,
     /// Messages to the same contact or group.
     pub same: i64,
-    /// How many of those are counted in `classes`.
-    pub same_counted: i64,
+    /// How many of those may go now.
+    pub same_now: i64,
 }
 
 /// When a message goes. [`Millis::MAX`] if that cannot be foreseen.
@@ -34,21 +34,23 @@ pub struct Turn {
 
 impl Turn {
     /// Returns the turn of a message.
-    pub fn of(number: &Number<'_>, candidate: &Candidate, before: Before, now: Millis) -> Self {
+    pub fn of(number: &Number<'_>, candidate: &Candidate, before: &Before, now: Millis) -> Self {
         let class = candidate.class;
-        let alone = decide::earliest(number, candidate, now).at;
+        let earliest = decide::earliest(number, candidate, now);
+        let alone = earliest.at;
         let own = Own {
             class,
             is_new: class == Class::Cold && candidate.contact.is_new(now),
             morning: candidate.morning(number.policy, alone),
+            from: earliest.from,
         };
         // The first message to a contact begins the conversation; those that wait behind it begin none.
         let follows = own.is_new && before.same > 0;
         let is_new = own.is_new && !follows;
-        let (mut at, by) = estimate(number, Own { is_new, ..own }, before.classes, now);
+        let (mut at, by) = estimate(number, Own { is_new, ..own }, &before.all, now);
         let mut spread = by.saturating_sub(at);
         if follows {
-            let (begins, by) = estimate(number, own, before.without_same(class), now);
+            let (begins, by) = estimate(number, own, &before.without_same(class), now);
             spread = spread.max(by.saturating_sub(begins));
             at = at.max(begins);
         }
@@ -66,15 +68,13 @@ impl Turn {
 
 impl Before {
     /// Returns what waits before the first message to the same contact.
-    fn without_same(self, class: Class) -> [i64; 3] {
-        let mut classes = self.classes;
-        let of_class = &mut classes[class.place()];
-        *of_class = (*of_class - self.same_counted).max(0);
-        classes
+    fn without_same(&self, class: Class) -> Ahead {
+        let later = self.same - self.same_now;
+        self.all.clone().without(class, self.same_now, later)
     }
 
     /// Returns how long the messages to the same group take.
-    fn in_group(self, number: &Number<'_>, candidate: &Candidate) -> Millis {
+    fn in_group(&self, number: &Number<'_>, candidate: &Candidate) -> Millis {
         let rule = number.policy.groups.filter(|_| candidate.group.is_some());
         rule.map_or(0, |rule| {
             millis(rule.apart).saturating_mul(self.same.max(0))
@@ -82,7 +82,7 @@ impl Before {
     }
 
     /// Returns when a message goes whose contact answers none of those before it, if the first of them goes then.
-    fn unanswered(self, number: &Number<'_>, candidate: &Candidate, first: Millis) -> Millis {
+    fn unanswered(&self, number: &Number<'_>, candidate: &Candidate, first: Millis) -> Millis {
         if candidate.group.is_some() {
             return first;
         }

@@ -8,22 +8,22 @@ use passerelle_engine::{
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::row::Run as _;
+use crate::model::{Ahead, Later};
 
 /// A place in a lane.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) seq: i64,
     /// How many messages are before this one.
     pub(crate) position: i64,
     /// When the lane may send next.
     pub(crate) next_at: Millis,
-    /// The messages before it that may go by their own time: replies, warm and cold ones, each at most [`COUNTED`]. All zero
-    /// if classes do not count.
-    pub(crate) ahead: [i64; 3],
+    /// What waits, at most [`COUNTED`] of a class, and of what may go later. Nothing if classes do not count.
+    pub(crate) ahead: Ahead,
     /// The messages before it to the same contact or group.
     pub(crate) same: i64,
-    /// How many of them `ahead` counts.
-    pub(crate) same_counted: i64,
+    /// How many of them may go now by their own times.
+    pub(crate) same_now: i64,
     /// The queue is paused.
     pub(crate) is_paused: bool,
     /// A message is being sent.
@@ -105,7 +105,9 @@ pub(crate) async fn enter(
         same!("m.send_at <= $6 OR m.send_at <= $5 OR m.hold IS NOT NULL"),
         " AS same, ",
         same!("m.send_at <= $6"),
-        " AS same_counted"
+        " AS same_now, CASE WHEN $7 = 0 THEN NULL ELSE (SELECT string_agg(q.send_at || ' ' || q.class || ' ' || q.messages, ',') \
+         FROM (SELECT w.send_at, w.class, count(*) AS messages FROM (SELECT m.send_at, coalesce(m.class, 'warm') AS class FROM message m \
+         WHERE m.session_id = $2 AND m.status = 'queued' AND m.send_at > $6 ORDER BY m.send_at LIMIT $8) w GROUP BY w.send_at, w.class) q) END AS later"
     ))
     .bind(org.to_string())
     .bind(session.to_string())
@@ -119,18 +121,38 @@ pub(crate) async fn enter(
     .fetch_optional(tx.conn())
     .await?;
     let ahead = |row: &AnyRow| {
+        let mut ahead = Ahead::from([
+            row.try_get("replies")?,
+            row.try_get("warm")?,
+            row.try_get("cold")?,
+        ]);
+        let listed: Option<String> = row.try_get("later")?;
+        for some in listed.iter().flat_map(|listed| listed.split(',')) {
+            ahead.add_later(later(some)?);
+        }
         Ok(Place {
-            ahead: [
-                row.try_get("replies")?,
-                row.try_get("warm")?,
-                row.try_get("cold")?,
-            ],
+            ahead,
             same: row.try_get("same")?,
-            same_counted: row.try_get("same_counted")?,
+            same_now: row.try_get("same_now")?,
             ..place(row)?
         })
     };
     row.as_ref().map(ahead).transpose()
+}
+
+/// Reads `time class count`.
+fn later(text: &str) -> Result<Later, sqlx::Error> {
+    let mut parts = text.split(' ');
+    let mut part = || parts.next().unwrap_or_default();
+    let read = (
+        part().parse().ok(),
+        part().parse().ok(),
+        part().parse().ok(),
+    );
+    let (Some(at), Some(class), Some(count)) = read else {
+        return Err(super::row::unreadable("later", "unknown"));
+    };
+    Ok(Later { at, class, count })
 }
 
 /// Takes the next place in the lane, whatever waits there and whoever the message is for, and lets a lane that rests go on.
@@ -157,9 +179,9 @@ fn place(row: &AnyRow) -> Result<Place, sqlx::Error> {
         seq: row.try_get("last_seq")?,
         position: row.try_get("position")?,
         next_at: row.try_get("next_at")?,
-        ahead: [0; 3],
+        ahead: Ahead::default(),
         same: 0,
-        same_counted: 0,
+        same_now: 0,
         is_sending: row.try_get::<Option<String>, _>("running_id")?.is_some(),
         is_paused: row.try_get::<Option<Millis>, _>("paused_at")?.is_some(),
     })

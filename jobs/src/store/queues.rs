@@ -14,7 +14,7 @@ use super::{
     messages::{Stored, columns},
     row::{self, Run as _},
 };
-use crate::model::{Class, Listed, Page};
+use crate::model::{Ahead, Class, Later, Listed, Page};
 
 /// A lane, as far as it decides when its messages go.
 #[derive(Debug, Clone)]
@@ -197,22 +197,21 @@ pub(crate) async fn rank_of(
         .transpose()
 }
 
-pub(in crate::store) const AHEAD: &str = "SELECT a.class, count(*) AS messages FROM (SELECT coalesce(m.class, 'warm') AS class FROM message m \
-     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' AND m.send_at <= $3 AND (coalesce(m.class, 'warm') <> $4 \
-     OR ($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))) a GROUP BY a.class";
+pub(in crate::store) const AHEAD: &str = "SELECT a.class, a.later, count(*) AS messages FROM (SELECT coalesce(m.class, 'warm') AS class, CASE WHEN m.send_at > $7 THEN m.send_at ELSE 0 END AS later FROM message m \
+     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' AND (coalesce(m.class, 'warm') <> $4 \
+     OR ($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))) a GROUP BY a.class, a.later";
 
-pub(in crate::store) const AHEAD_IN_ORDER: &str = "SELECT CAST($4 AS text) AS class, count(*) AS messages FROM message m \
-     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' AND m.send_at <= $3 \
-     AND (($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6))";
+pub(in crate::store) const AHEAD_IN_ORDER: &str = "SELECT CAST($4 AS text) AS class, CASE WHEN m.send_at > $7 THEN m.send_at ELSE 0 END AS later, count(*) AS messages FROM message m \
+     WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' \
+     AND (($3 > $7 AND m.send_at <= $7) OR m.priority > $5 OR (m.priority = $5 AND m.seq < $6)) GROUP BY 2";
 
-/// Counts the messages that may go when this one may, by class: replies, warm and cold ones. Of its own class only those
-/// before it.
+/// Counts the other messages of a lane, by class and by when they may go. Of its own class only those before it.
 pub(crate) async fn ahead(
     conn: &mut AnyConnection,
     (org, session): (OrgId, SessionId),
     of: &Rank,
     (by_class, now): (bool, Millis),
-) -> Result<[i64; 3], sqlx::Error> {
+) -> Result<Ahead, sqlx::Error> {
     // Where the class does not count, all are of one.
     let sql = if by_class { AHEAD } else { AHEAD_IN_ORDER };
     let rows = sqlx::query(sql)
@@ -225,10 +224,15 @@ pub(crate) async fn ahead(
         .bind(now)
         .fetch_all(conn)
         .await?;
-    let mut ahead = [0; 3];
+    let mut ahead = Ahead::default();
     for row in rows {
         let class: Class = row::word(&row, "class")?;
-        ahead[class.place()] += row.try_get::<i64, _>("messages")?;
+        let (at, count) = (row.try_get("later")?, row.try_get("messages")?);
+        if at == 0 {
+            ahead.now[class.place()] += count;
+        } else {
+            ahead.add_later(Later { at, class, count });
+        }
     }
     Ok(ahead)
 }

@@ -145,6 +145,22 @@ async fn safety_limits_of_an_organisation_hold_what_they_hold_at_once_and_only_t
     assert_eq!(shown["queue"]["hold"], "new_conversations");
     let wait = millis(&shown["queue"]["estimated_send_at"])? - millis(&second["created_at"])?;
     assert!(wait > DAY - 60_000, "{wait}");
+    // A third one goes a day after the second one, which is held already.
+    const ZOE: &str = "+4915199000009";
+    let mut third = Api::text(&story.session, ZOE, "the day after");
+    third["expires_at"] = json!(api.in_seconds(2 * 24 * 60 * 60).await?);
+    let refused = api.post("/v1/messages", &third).await?;
+    assert_eq!(refused.code(), "would_expire", "two days are too long");
+    let later = json!({ "expires_at": api.in_seconds(4 * 24 * 60 * 60).await? });
+    let third = story.send(ZOE, later).await?;
+    for third in [&third, &api.whole_message(id(&third)?).await?] {
+        assert_eq!(third["queue"]["position"], 1, "{third}");
+        let wait = millis(&third["queue"]["estimated_send_at"])? - millis(&third["created_at"])?;
+        assert!(
+            (2 * DAY - 60_000..2 * DAY + 5 * 60 * 60_000).contains(&wait),
+            "{wait}"
+        );
+    }
     let steps = story.timeline(&second).await?;
     assert_eq!(super::names(&steps), ["accepted", "waiting"], "{steps:?}");
     // It lets others pass: a message that begins no conversation, and those of another organisation.

@@ -1,6 +1,6 @@
 //! Estimates against what simulated numbers then do.
 
-use crate::model::Purpose;
+use crate::model::{Ahead, Later, Purpose};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use super::*;
@@ -11,6 +11,7 @@ const FIRST: Own = Own {
     class: Class::Cold,
     is_new: true,
     morning: None,
+    from: Millis::MIN,
 };
 
 /// A number in the middle of its work, and a queue.
@@ -47,10 +48,14 @@ fn random_case(chance: &mut StdRng) -> Case {
     let most = [3, 30, 150, 300][chance.random_range(0..4)];
     let classes = chance.random_range(1..4);
     let length = chance.random_range(1..=most);
+    // Some wait for a later time of their own.
+    let scheduled = [0.0, 0.5, 1.0][chance.random_range(0..3)];
     let queue = (0..length).map(|_| {
         let class = [Class::Warm, Class::Reply, Class::Cold][chance.random_range(0..classes)];
         let mut queued = message(class, now);
         queued.purpose = Some(Purpose::Code);
+        let later = chance.random_bool(scheduled);
+        queued.send_at = later.then(|| now + chance.random_range(1..4) * 15 * MINUTE);
         queued.typing = policy.typing(chance.random_range(2..200), chance.random());
         queued
     });
@@ -76,23 +81,27 @@ impl Case {
 
     /// Returns the estimate for the last message of the queue.
     fn estimate(&self) -> (Millis, Millis) {
-        let own = self.queue.last().unwrap().class;
-        let before = &self.queue[..self.queue.len() - 1];
-        let count = |class| {
-            before
-                .iter()
-                .filter(|message| message.class == class)
-                .count()
-        };
-        let ahead = [Class::Reply, Class::Warm, Class::Cold]
-            .map(|class| i64::try_from(count(class)).unwrap());
+        let last = self.queue.last().unwrap();
+        let mut ahead = Ahead::default();
+        for message in &self.queue[..self.queue.len() - 1] {
+            match message.send_at {
+                Some(at) => ahead.add_later(Later {
+                    at,
+                    class: message.class,
+                    count: 1,
+                }),
+                None => ahead.now[message.class.place()] += 1,
+            }
+        }
+        let from = last.send_at.unwrap_or(self.now);
         estimate(
             &self.number(&self.state, self.now),
             Own {
-                is_new: own == Class::Cold,
-                ..Own::of(own)
+                is_new: last.class == Class::Cold,
+                from,
+                ..Own::of(last.class)
             },
-            ahead,
+            &ahead.until(from),
             self.now,
         )
     }
@@ -182,14 +191,14 @@ fn safety_an_estimate_knows_the_limits_and_what_never_comes() {
     }
     let now = NOON + HOUR;
     let mut number = Number::new(&policy, &state);
-    let (at, by) = estimate(&number, FIRST, [0, 0, 0], now);
+    let (at, by) = estimate(&number, FIRST, &[0, 0, 0].into(), now);
     assert!(at >= NOON + DAY && by <= NOON + DAY + 3 * HOUR, "{at} {by}");
-    let (at, _) = estimate(&number, FIRST, [0, 0, 40], now);
+    let (at, _) = estimate(&number, FIRST, &[0, 0, 40].into(), now);
     assert!(at >= NOON + 3 * DAY, "{at}");
-    let (at, _) = estimate(&number, Own::of(Class::Reply), [0, 0, 1000], now);
+    let (at, _) = estimate(&number, Own::of(Class::Reply), &[0, 0, 1000].into(), now);
     assert!(at <= now + 5 * SECOND, "{at}");
     number.level = crate::safety::level::Level::Locked;
-    let never = estimate(&number, Own::of(Class::Reply), [5, 0, 0], now);
+    let never = estimate(&number, Own::of(Class::Reply), &[5, 0, 0].into(), now);
     assert_eq!(never, (Millis::MAX, Millis::MAX));
 }
 
@@ -207,7 +216,7 @@ fn safety_an_estimate_expects_replies_to_go_on_as_in_the_last_hour() {
         estimate(
             &number(&policy, state, 100),
             Own::of(Class::Warm),
-            [0, 50, 0],
+            &[0, 50, 0].into(),
             now,
         )
     };

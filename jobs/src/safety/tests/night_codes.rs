@@ -124,7 +124,7 @@ fn safety_no_hour_of_the_night_has_more_than_sixty_codes() {
     };
     assert_eq!(own.morning, Some(MORNING));
     let fresh = number(&policy, &state, 100);
-    let (half, by) = estimate(&fresh, own, [0, 149, 0], NIGHT);
+    let (half, by) = estimate(&fresh, own, &[0, 149, 0].into(), NIGHT);
     let mut queue = vec![waiting; 150];
     while !queue.is_empty() {
         match decide(&number(&policy, &state, 100), &queue, now) {

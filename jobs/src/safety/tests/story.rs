@@ -159,11 +159,11 @@ impl Shop {
             .filter(|waiting| self.wishes[waiting.wish].person == person);
         let same = i64::try_from(same.count()).unwrap();
         let before = Before {
-            classes: ahead,
+            all: ahead.into(),
             same,
-            same_counted: same,
+            same_now: same,
         };
-        let at = Turn::of(&number, candidate, before, self.now).answered;
+        let at = Turn::of(&number, candidate, &before, self.now).answered;
         let is_certain = alone.why.is_none_or(Hold::is_certain);
         let is_late = is_certain && at > expires_at && at < Millis::MAX;
         if is_late || refuses(&number, candidate, self.now).is_some() {

@@ -1,9 +1,12 @@
 //! When a message goes that is accepted behind others to the same contact or group.
 
 use super::*;
-use crate::safety::{
-    groups::GroupKey,
-    turn::{Before, Turn},
+use crate::{
+    model::Later,
+    safety::{
+        groups::GroupKey,
+        turn::{Before, Turn},
+    },
 };
 
 /// A number that may begin one more conversation today.
@@ -20,9 +23,9 @@ fn nearly_full(preset: Preset) -> State {
 
 fn behind(same: i64, cold: i64) -> Before {
     Before {
-        classes: [0, 0, cold],
+        all: [0, 0, cold].into(),
         same,
-        same_counted: same,
+        same_now: same,
     }
 }
 
@@ -32,7 +35,7 @@ fn safety_what_waits_behind_the_first_message_to_its_contact_begins_no_conversat
     let state = nearly_full(Preset::Default);
     let number = number(&policy, &state, 0);
     let candidate = message(Class::Cold, NOON);
-    let turn = |before| Turn::of(&number, &candidate, before, NOON);
+    let turn = |before: Before| Turn::of(&number, &candidate, &before, NOON);
     // The first one takes the last place of the day, the second one follows ten minutes later.
     let first = turn(behind(0, 0));
     assert!(first.at < NOON + 5 * MINUTE, "{first:?}");
@@ -49,7 +52,7 @@ fn safety_what_waits_behind_the_first_message_to_its_contact_begins_no_conversat
     assert!(third.answered > NOON + 20 * HOUR, "{third:?}");
     // A first message that is held is not counted by class.
     let held = Before {
-        same_counted: 0,
+        same_now: 0,
         ..behind(1, 0)
     };
     assert!(turn(held).answered < NOON + 5 * MINUTE);
@@ -68,7 +71,7 @@ fn safety_an_estimate_keeps_the_distance_of_messages_that_nobody_answers() {
         let state = State::default();
         let number = number(&policy, &state, 0);
         let candidate = message(class, NOON);
-        let turn = Turn::of(&number, &candidate, behind(2, 0), NOON);
+        let turn = Turn::of(&number, &candidate, &behind(2, 0), NOON);
         let waits = turn.at - NOON;
         assert!(
             (least..least + 5 * MINUTE).contains(&waits),
@@ -91,14 +94,56 @@ fn safety_an_estimate_knows_what_waits_for_the_same_group() {
         let number = number(&policy, &state, 100);
         for same in [0, 1, 30] {
             let before = Before {
-                classes: [0, same, 0],
+                all: [0, same, 0].into(),
                 same,
-                same_counted: same,
+                same_now: same,
             };
-            let turn = Turn::of(&number, &candidate, before, NOON);
+            let turn = Turn::of(&number, &candidate, &before, NOON);
             assert!(turn.answered >= NOON + same * apart, "{preset} {same}");
             assert!(turn.answered < NOON + same * (apart + 20 * SECOND) + MINUTE);
             assert_eq!(turn.at, turn.answered);
         }
     }
+}
+
+#[test]
+fn safety_an_estimate_counts_first_messages_that_are_held_already() {
+    let policy = policy(Preset::Default);
+    let mut state = nearly_full(Preset::Default);
+    state.record(sent(Class::Cold, NOON - MINUTE, 0.5), NOON);
+    let number = number(&policy, &state, 0);
+    let candidate = message(Class::Cold, NOON);
+    let from = earliest(&number, &candidate, NOON).from;
+    assert!(from > NOON + 20 * HOUR);
+    let most = policy.new_conversations.as_ref().unwrap();
+    let most = i64::from(most.at(0));
+    for (count, days) in [
+        (0, 0),
+        (most - 1, 0),
+        (most, 1),
+        (3 * most, 3),
+        (10 * most, 9),
+    ] {
+        let mut before = behind(0, 0);
+        before.all.add_later(Later {
+            at: from,
+            class: Class::Cold,
+            count,
+        });
+        let turn = Turn::of(&number, &candidate, &before, NOON);
+        let waits = turn.at - from;
+        assert!(waits >= days * DAY, "{count}: {waits}");
+        assert!(waits < (days + 1) * DAY + 12 * HOUR, "{count}: {waits}");
+        assert!(turn.by >= turn.at);
+    }
+    // Those to its own contact begin one conversation, whether they are held or not.
+    let mut before = behind(1, 0);
+    before.same_now = 0;
+    before.all.add_later(Later {
+        at: from,
+        class: Class::Cold,
+        count: 1,
+    });
+    let turn = Turn::of(&number, &candidate, &before, NOON);
+    assert!(turn.answered < from + HOUR, "{turn:?}");
 }

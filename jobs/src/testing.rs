@@ -1,6 +1,10 @@
 //! Databases for this crate's tests, services on them, and stories of random steps.
 
-use std::{fmt::Debug, time::Duration};
+use std::{
+    fmt::Debug,
+    future::{self, Ready},
+    time::Duration,
+};
 
 use passerelle_engine::{
     clock::Clock,
@@ -95,10 +99,10 @@ pub(crate) async fn database() -> Option<String> {
 pub(crate) type Place = (String, Option<TempDir>);
 
 /// Returns a new SQLite file.
-pub(crate) async fn sqlite() -> Option<Place> {
+pub(crate) fn sqlite() -> Ready<Option<Place>> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("test.db").display());
-    Some((url, Some(folder)))
+    future::ready(Some((url, Some(folder))))
 }
 
 /// Does what [`database`] does.

@@ -129,7 +129,7 @@ fn word(hold: Hold) -> String {
 }
 
 impl Queue {
-    fn of(id: SessionId, view: QueueView) -> Self {
+    fn of(id: SessionId, view: &QueueView) -> Self {
         let next = QueueNext {
             at: view.next_at.map(Timestamp),
             hold: view.hold.map(word),
@@ -355,6 +355,6 @@ async fn shown(
     id: SessionId,
 ) -> Result<Success<Queue>, Problem> {
     let view = view::read(services, caller.0.org, id).await?;
-    view.map(|view| Success::of(Queue::of(id, view)))
+    view.map(|view| Success::of(Queue::of(id, &view)))
         .ok_or_else(not_found)
 }

@@ -289,18 +289,6 @@ fn of_webhooks() -> Vec<Enumeration> {
             words!(GroupAction),
             &[("GroupParticipantsEventBody", "action")],
         ),
-        of(
-            "RuleOutcome",
-            "What came of a rule that fired.",
-            words!(Outcome),
-            &[("RuleEventBody", "outcome")],
-        ),
-        of(
-            "AutoReplyReason",
-            "Whether a rule fires, or the first thing that keeps it from that.",
-            words!(Why),
-            &[("TriedAutoReply", "why")],
-        ),
         of("GroupRole", "", vec![], &[("GroupParticipant", "role")]),
         of(
             "OptOutSource",
@@ -339,6 +327,23 @@ fn of_webhooks() -> Vec<Enumeration> {
     ]
 }
 
+fn of_replies() -> Vec<Enumeration> {
+    vec![
+        of(
+            "RuleOutcome",
+            "What came of a rule that fired.",
+            words!(Outcome),
+            &[("RuleEventBody", "outcome")],
+        ),
+        of(
+            "AutoReplyReason",
+            "Whether a rule fires, or the first thing that keeps it from that.",
+            words!(Why),
+            &[("TriedAutoReply", "why")],
+        ),
+    ]
+}
+
 fn of_problems() -> Vec<Enumeration> {
     vec![of(
         "ProblemCode",
@@ -350,7 +355,13 @@ fn of_problems() -> Vec<Enumeration> {
 
 /// Gives the fields their enumerations, and opens every enumeration of an answer or a webhook.
 pub(super) fn add(document: &mut Value) {
-    let all = [of_messages(), of_sessions(), of_webhooks(), of_problems()];
+    let all = [
+        of_messages(),
+        of_sessions(),
+        of_webhooks(),
+        of_replies(),
+        of_problems(),
+    ];
     for one in all.into_iter().flatten() {
         let schemas = &mut document["components"]["schemas"];
         if !one.words.is_empty() {

@@ -63,7 +63,7 @@ pub(crate) async fn take(
     store::consents::insert(tx, org, &new).await?;
     let stored = store::consents::read(tx.conn(), org, writer.id, id).await?;
     if let Some(stored) = stored {
-        let consent = open(key, org, stored)?;
+        let consent = open(key, org, &stored)?;
         let of = (org, message.session);
         events::consents::given(tx, key, of, &consent, &message.peer, clock).await?;
     }

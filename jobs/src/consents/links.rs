@@ -129,7 +129,7 @@ pub async fn list(
     let rows = bounded(store::opt_in_links::list(read.conn(), org, session, page)).await;
     let rows = read.end(rows)?;
     let id = |row: &LinkRow| row.id.to_string();
-    Ok(rows.open("opt_in_link", id, |row| open(&key, (org, session), row)))
+    Ok(rows.open("opt_in_link", id, |row| open(&key, (org, session), &row)))
 }
 
 /// Returns a link, or `None` if there is none.
@@ -142,7 +142,7 @@ pub async fn read(
     let key = services.vault().org_key(org).await?;
     let mut conn = services.store().read(org).await?;
     let row = store::opt_in_links::read(&mut conn, org, session, id).await?;
-    row.map(|row| open(&key, (org, session), row)).transpose()
+    row.map(|row| open(&key, (org, session), &row)).transpose()
 }
 
 /// Deletes a link: its code counts no longer. Returns whether there was one.
@@ -161,7 +161,7 @@ pub async fn delete(
 fn open(
     key: &DataKey,
     (org, session): (OrgId, SessionId),
-    row: LinkRow,
+    row: &LinkRow,
 ) -> Result<OptInLink, Fault> {
     Ok(OptInLink {
         id: row.id,

@@ -84,7 +84,7 @@ pub async fn add(
             store::consents::insert(tx, org, &row).await?;
             let row = store::consents::read(tx.conn(), org, contact, id).await?;
             let row = row.ok_or(ConsentError::NoContact)?;
-            Ok::<_, ConsentError>(open(&key, org, row)?)
+            Ok::<_, ConsentError>(open(&key, org, &row)?)
         })
     });
     write.await
@@ -102,7 +102,7 @@ pub async fn list(
     let rows = bounded(store::consents::list(read.conn(), org, contact, page)).await;
     let rows = read.end(rows)?;
     let id = |row: &ConsentRow| row.id.to_string();
-    Ok(rows.open("consent", id, |row| open(&key, org, row)))
+    Ok(rows.open("consent", id, |row| open(&key, org, &row)))
 }
 
 /// Revokes a consent of a contact: it counts no longer, and stays in the list. Returns false if there is none that was not
@@ -120,7 +120,7 @@ pub async fn revoke(
     Ok(write.await?)
 }
 
-pub(crate) fn open(key: &DataKey, org: OrgId, row: ConsentRow) -> Result<Consent, Fault> {
+pub(crate) fn open(key: &DataKey, org: OrgId, row: &ConsentRow) -> Result<Consent, Fault> {
     let refused_at = row.refused_at.filter(|at| *at >= row.given_at);
     let ended_at = match (row.revoked_at, refused_at) {
         (Some(revoked), Some(refused)) => Some(revoked.min(refused)),

@@ -46,7 +46,9 @@ pub async fn list(
     let queried = bounded(async {
         let listed = queues::list(conn, (org, session), by_class, page).await?;
         let most = services.settings().lane_limit;
-        Ok((listed, queues::ranks(conn, org, session, most).await?))
+        let mut ranks = queues::ranks(conn, org, session, most).await?;
+        ranks.sort_by_key(|rank| (rank.send_at, rank.class.place()));
+        Ok((listed, ranks))
     });
     let queried = queried.await;
     let (listed, ranks) = read.end(queried)?;

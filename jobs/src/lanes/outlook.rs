@@ -111,9 +111,9 @@ impl Outlook {
         own_hold: Option<&str>,
         (ahead, same_group): (Ahead, i64),
     ) -> Foreseen {
-        let limit = self
-            .number()
-            .limit(rank.class, is_new(rank), self.now, self.now);
+        let number = self.number();
+        let limit = number.limit(rank.class, is_new(rank), self.now, self.now);
+        let limit = limit.filter(|_| self.policy.orders_by_class);
         let from = limit.map_or(self.now, |(at, _)| at).max(rank.send_at);
         let ahead = &ahead.until(from);
         let counts = ahead.counts();
@@ -199,26 +199,27 @@ async fn place(
 
 /// Counts the messages before one, as [`queues::ahead`] does.
 pub(crate) fn ahead(all: &[Rank], of: &Rank, by_class: bool, now: Millis) -> Ahead {
-    let mut ahead = Ahead::default();
+    let (mut open, mut later) = ([0; 3], Vec::new());
     for other in all {
         // What may go now is before what is scheduled, whatever their priorities.
         let is_before = (of.send_at > now && other.send_at <= now)
             || (-other.priority, other.seq) < (-of.priority, of.seq);
         let is_other = by_class && other.class != of.class;
-        if is_other || is_before {
-            let class: Class = if by_class { other.class } else { of.class };
-            if other.send_at <= now {
-                ahead.now[class.place()] += 1;
-            } else {
-                ahead.add_later(Later {
-                    at: other.send_at,
-                    class,
-                    count: 1,
-                });
-            }
+        if !is_other && !is_before {
+            continue;
+        }
+        let class: Class = if by_class { other.class } else { of.class };
+        if other.send_at <= now {
+            open[class.place()] += 1;
+        } else {
+            later.push(Later {
+                at: other.send_at,
+                class,
+                count: 1,
+            });
         }
     }
-    ahead
+    Ahead::new(open, later)
 }
 
 /// Counts the messages to the same group that go before one, as [`queues::same_group`] does.

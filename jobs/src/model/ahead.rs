@@ -25,14 +25,18 @@ pub struct Later {
 }
 
 impl Ahead {
-    /// Adds messages that may go later.
-    pub fn add_later(&mut self, later: Later) {
+    /// Joins those of one time and class. What is in order already is sorted faster.
+    pub fn new(now: [i64; 3], mut later: Vec<Later>) -> Self {
         let place = |one: &Later| (one.at, one.class.place());
-        let end = self.later.partition_point(|one| place(one) < place(&later));
-        match self.later.get_mut(end) {
-            Some(same) if place(same) == place(&later) => same.count += later.count,
-            _ => self.later.insert(end, later),
-        }
+        later.sort_by_key(place);
+        later.dedup_by(|next, one| {
+            let is_same = place(next) == place(one);
+            if is_same {
+                one.count += next.count;
+            }
+            is_same
+        });
+        Self { now, later }
     }
 
     /// Returns those that may go at that time, too.
@@ -70,9 +74,6 @@ impl Ahead {
 
 impl From<[i64; 3]> for Ahead {
     fn from(now: [i64; 3]) -> Self {
-        Self {
-            now,
-            later: Vec::new(),
-        }
+        Self::new(now, Vec::new())
     }
 }

@@ -106,7 +106,7 @@ pub(super) async fn read(
     let mut rules = Vec::with_capacity(rows.len());
     for row in rows {
         let (id, session) = (row.id, row.session);
-        let opened = if_readable("auto_reply", &id, sealed::open(key, org, row))?;
+        let opened = if_readable("auto_reply", &id, sealed::open(key, org, &row))?;
         let Some(opened) = opened else { continue };
         match check::compile(id, session, opened.rule) {
             Ok(rule) => rules.push(rule),

@@ -124,7 +124,7 @@ async fn put(
             store::auto_replies::changed(tx, org, &stamp).await?;
             let row = store::auto_replies::read(tx.conn(), org, stored.id).await?;
             let row = row.ok_or(NotMade::NotFound)?;
-            Ok::<_, NotMade>(sealed::open(&key, org, row)?)
+            Ok::<_, NotMade>(sealed::open(&key, org, &row)?)
         })
     });
     let made = work.await;
@@ -196,7 +196,7 @@ async fn patterns(tx: &mut Tx, key: &DataKey, org: OrgId) -> Result<usize, Fault
     let mut count = 0;
     for row in store::auto_replies::all(tx.conn(), org).await? {
         let id = row.id;
-        let opened = if_readable("auto_reply", &id, sealed::open(key, org, row))?;
+        let opened = if_readable("auto_reply", &id, sealed::open(key, org, &row))?;
         let has_one =
             opened.is_some_and(|of| matches!(of.rule.matching.text, Some(TextTest::Regex(_))));
         count += usize::from(has_one);
@@ -213,7 +213,7 @@ pub async fn read(
     let key = services.vault().org_key(org).await?;
     let mut conn = services.store().read(org).await?;
     let row = store::auto_replies::read(&mut conn, org, id).await?;
-    row.map(|row| sealed::open(&key, org, row)).transpose()
+    row.map(|row| sealed::open(&key, org, &row)).transpose()
 }
 
 /// Returns the organisation's rules, newest first.
@@ -227,7 +227,7 @@ pub async fn list(
     let rows = bounded(store::auto_replies::list(read.conn(), org, page)).await;
     let rows = read.end(rows)?;
     let id = |row: &AutoReplyRow| row.id.to_string();
-    Ok(rows.open("auto_reply", id, |row| sealed::open(&key, org, row)))
+    Ok(rows.open("auto_reply", id, |row| sealed::open(&key, org, &row)))
 }
 
 /// Deletes a rule. Returns false if there is no such rule. Its file has its own time again.

@@ -25,7 +25,7 @@ pub(super) fn seal(key: &DataKey, org: OrgId, of: &AutoReply) -> Result<AutoRepl
     })
 }
 
-pub(super) fn open(key: &DataKey, org: OrgId, row: AutoReplyRow) -> Result<AutoReply, Fault> {
+pub(super) fn open(key: &DataKey, org: OrgId, row: &AutoReplyRow) -> Result<AutoReply, Fault> {
     let record = row.id.to_string();
     Ok(AutoReply {
         id: row.id,

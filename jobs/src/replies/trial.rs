@@ -85,7 +85,7 @@ pub async fn run(
         };
         (own, cache::read(&mut conn, &key, org).await?)
     };
-    let own = sealed::open(&key, org, own)?;
+    let own = sealed::open(&key, org, &own)?;
     let now = trial.at.unwrap_or_else(|| services.clock().now());
     // A rule of every session is tried with a session of which no other rule knows.
     let session = trial.session.or(own.session);

@@ -121,17 +121,15 @@ pub(crate) async fn enter(
     .fetch_optional(tx.conn())
     .await?;
     let ahead = |row: &AnyRow| {
-        let mut ahead = Ahead::from([
+        let now = [
             row.try_get("replies")?,
             row.try_get("warm")?,
             row.try_get("cold")?,
-        ]);
+        ];
         let listed: Option<String> = row.try_get("later")?;
-        for some in listed.iter().flat_map(|listed| listed.split(',')) {
-            ahead.add_later(later(some)?);
-        }
+        let each = listed.iter().flat_map(|listed| listed.split(','));
         Ok(Place {
-            ahead,
+            ahead: Ahead::new(now, each.map(later).collect::<Result<_, _>>()?),
             same: row.try_get("same")?,
             same_now: row.try_get("same_now")?,
             ..place(row)?

@@ -224,17 +224,17 @@ pub(crate) async fn ahead(
         .bind(now)
         .fetch_all(conn)
         .await?;
-    let mut ahead = Ahead::default();
+    let (mut open, mut later) = ([0; 3], Vec::new());
     for row in rows {
         let class: Class = row::word(&row, "class")?;
         let (at, count) = (row.try_get("later")?, row.try_get("messages")?);
         if at == 0 {
-            ahead.now[class.place()] += count;
+            open[class.place()] += count;
         } else {
-            ahead.add_later(Later { at, class, count });
+            later.push(Later { at, class, count });
         }
     }
-    Ok(ahead)
+    Ok(Ahead::new(open, later))
 }
 
 pub(in crate::store) const SAME_GROUP: &str = "SELECT count(*) FROM message m WHERE m.session_id = $2 AND m.org_id = $1 AND m.status = 'queued' \

@@ -82,15 +82,15 @@ impl Case {
     /// Returns the estimate for the last message of the queue.
     fn estimate(&self) -> (Millis, Millis) {
         let last = self.queue.last().unwrap();
-        let mut ahead = Ahead::default();
+        let (mut open, mut later) = ([0; 3], Vec::new());
         for message in &self.queue[..self.queue.len() - 1] {
             match message.send_at {
-                Some(at) => ahead.add_later(Later {
+                Some(at) => later.push(Later {
                     at,
                     class: message.class,
                     count: 1,
                 }),
-                None => ahead.now[message.class.place()] += 1,
+                None => open[message.class.place()] += 1,
             }
         }
         let from = last.send_at.unwrap_or(self.now);
@@ -101,7 +101,7 @@ impl Case {
                 from,
                 ..Own::of(last.class)
             },
-            &ahead.until(from),
+            &Ahead::new(open, later).until(from),
             self.now,
         )
     }

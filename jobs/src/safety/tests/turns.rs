@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::Later,
+    model::{Ahead, Later},
     safety::{
         groups::GroupKey,
         turn::{Before, Turn},
@@ -115,6 +115,14 @@ fn safety_an_estimate_counts_first_messages_that_are_held_already() {
     let candidate = message(Class::Cold, NOON);
     let from = earliest(&number, &candidate, NOON).from;
     assert!(from > NOON + 20 * HOUR);
+    let held = |count| {
+        let held = Later {
+            at: from,
+            class: Class::Cold,
+            count,
+        };
+        Ahead::new([0; 3], vec![held])
+    };
     let most = policy.new_conversations.as_ref().unwrap();
     let most = i64::from(most.at(0));
     for (count, days) in [
@@ -124,12 +132,10 @@ fn safety_an_estimate_counts_first_messages_that_are_held_already() {
         (3 * most, 3),
         (10 * most, 9),
     ] {
-        let mut before = behind(0, 0);
-        before.all.add_later(Later {
-            at: from,
-            class: Class::Cold,
-            count,
-        });
+        let before = Before {
+            all: held(count),
+            ..Before::default()
+        };
         let turn = Turn::of(&number, &candidate, &before, NOON);
         let waits = turn.at - from;
         assert!(waits >= days * DAY, "{count}: {waits}");
@@ -137,13 +143,11 @@ fn safety_an_estimate_counts_first_messages_that_are_held_already() {
         assert!(turn.by >= turn.at);
     }
     // Those to its own contact begin one conversation, whether they are held or not.
-    let mut before = behind(1, 0);
-    before.same_now = 0;
-    before.all.add_later(Later {
-        at: from,
-        class: Class::Cold,
-        count: 1,
-    });
+    let before = Before {
+        all: held(1),
+        same: 1,
+        same_now: 0,
+    };
     let turn = Turn::of(&number, &candidate, &before, NOON);
     assert!(turn.answered < from + HOUR, "{turn:?}");
 }

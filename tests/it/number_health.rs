@@ -12,6 +12,7 @@ on_every_shape!(
     safety_a_time_lock_that_whatsapp_pushes_is_told_and_shown_with_its_end,
     safety_a_refusal_says_whether_the_number_or_the_recipient_is_the_cause,
     safety_a_message_to_who_wrote_is_sent_once_more_after_a_refusal,
+    safety_a_stranger_who_writes_before_the_refusal_gets_the_message_once_more,
     safety_the_quota_of_new_chats_is_asked_for_and_pushed,
     safety_each_signal_of_the_connection_restricts_the_number,
     safety_a_number_that_was_unlinked_under_a_lock_only_answers_when_it_is_linked_again,
@@ -229,6 +230,64 @@ async fn safety_a_message_to_who_wrote_is_sent_once_more_after_a_refusal(
         .iter()
         .filter(|frame| Some(&frame.id) == answer.wa_message_id.as_ref());
     assert_eq!(of_answer.count(), 2, "the same id twice");
+    world.finish().await
+}
+
+async fn safety_a_stranger_who_writes_before_the_refusal_gets_the_message_once_more(
+    backing: Backing,
+) -> Result<Finished> {
+    const CONTACT: &str = "+4915199000001";
+    const OTHER: &str = "+4915199000002";
+    let world = World::start(backing).await?;
+    let limits = json!({ "messages_a_day": 100 });
+    let limited = world.api.request(Method::PUT, "/v1/policy").json(&limits);
+    Api::reply(limited).await?.into::<Value>(200)?;
+    let receiver = world.endpoint(&["message.received"]).await?;
+    let session = world.linked(NUMBER).await?.id;
+    for phone in [CONTACT, OTHER] {
+        world.simulator.phone(phone, Phone::default()).await?;
+    }
+    // WhatsApp refuses it, but not at once.
+    for fault in [
+        json!({ "phone": NUMBER, "on": "message", "do": "delay", "delay_ms": 4000, "times": 1 }),
+        json!({ "phone": NUMBER, "on": "ack", "do": "nack", "code": 463, "times": 1 }),
+    ] {
+        world.simulator.fault(&fault).await?;
+    }
+    let first = world.api.send(&session, CONTACT, "hello").await?;
+    world.api.message_at(&first.id, "sending").await?;
+    world.simulator.say(CONTACT, NUMBER, "Is it ready?").await?;
+    receiver.wait_for("message.received", 1).await?;
+    let waits = soon("the message waits", async || {
+        let message = world.api.whole_message(&first.id).await?;
+        assert_ne!(message["status"], "failed", "{message}");
+        Ok((message["status"] == "queued").then_some(message))
+    })
+    .await?;
+    assert_eq!(waits["class"], "cold");
+    let left = from_now(&waits["send_at"])?;
+    assert!((30_000..=60_000).contains(&left), "{left}");
+    let shown = health(&world.api, &session).await?;
+    assert_eq!(figure(&shown, "refused_strangers"), 0);
+    // The minute is over.
+    let database = &world.gateway.database;
+    for due in [
+        "UPDATE message SET send_at = 1 WHERE status = 'queued'",
+        "UPDATE lane SET next_at = 1, rests = 0",
+    ] {
+        assert_eq!(database.execute(due).await?, 1);
+    }
+    // It wakes the lane.
+    let other = world.api.send(&session, OTHER, "hello").await?;
+    for message in [&first, &other] {
+        world.api.message_at(&message.id, "read").await?;
+    }
+    // What is sent twice counts once.
+    let path = format!("/v1/sessions/{session}/queue");
+    let queue: Value = world.api.get(&path).await?.into(200)?;
+    let mut caps = queue["caps"].as_array().into_iter().flatten();
+    let cap = caps.find(|cap| cap["name"] == "messages_a_day");
+    assert_eq!(cap.context("a limit")?["used"], 2, "{queue}");
     world.finish().await
 }
 

@@ -30,6 +30,9 @@ mod stores {
         safety_replies_that_nobody_answers_wait,
         queue_a_message_that_was_held_shows_no_time_that_nobody_asked_for,
         queue_the_first_message_after_a_pause_thinks,
+        queue_a_scheduled_message_has_not_waited_before_its_time,
+        queue_what_a_limit_holds_until_tomorrow_holds_up_nothing_that_is_scheduled_before,
+        queue_of_one_class_the_highest_priority_goes_first,
     );
 }
 
@@ -96,9 +99,12 @@ async fn safety_nearly_equal_texts_to_new_recipients_wait_in_a_sandbox_too(
     let story = Story::start(backing).await?;
     let api = &story.world.api;
     set(api, &json!({ "near_duplicates": 1 })).await?;
+    // What waits itself holds nothing.
+    story.act("pause").await?;
     let first = story.send(BOB, notice(&json!({}))).await?;
-    api.message_at(id(&first)?, "sent").await?;
     let waits = story.send(EVE, notice(&json!({}))).await?;
+    story.act("resume").await?;
+    api.message_at(id(&first)?, "sent").await?;
     held(&story, &waits, "near_duplicates").await?;
     // Not what says something else, nor a code, nor to somebody who has got it already.
     let passes = [
@@ -451,5 +457,79 @@ async fn queue_the_first_message_after_a_pause_thinks(backing: Backing) -> Resul
     assert!(resumed >= before, "{resumed} {before}");
     // It thinks for a second or more, and types.
     assert!(planned - resumed >= 1000, "{}", planned - resumed);
+    story.world.finish().await
+}
+
+async fn queue_a_scheduled_message_has_not_waited_before_its_time(
+    backing: Backing,
+) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let api = &story.world.api;
+    set(api, &json!({ "messages_a_day": 100 })).await?;
+    asks(&story, IDA).await?;
+    story.act("pause").await?;
+    let at = api.in_seconds(2).await?;
+    let scheduled = story.send(BOB, json!({ "send_at": at })).await?;
+    // It was accepted a day ago. What has waited for so long goes as early as a reply.
+    let database = &story.world.gateway.database;
+    let ago = "UPDATE message SET created_at = created_at - 86400000 WHERE status = 'queued'";
+    assert_eq!(database.execute(ago).await?, 1);
+    let reply = story.send(IDA, json!({})).await?;
+    soon("its time has come", async || {
+        let at = super::millis(&json!(at))?;
+        Ok((wall_clock().timestamp_millis() > at).then_some(()))
+    })
+    .await?;
+    story.act("resume").await?;
+    let mut written = Vec::new();
+    for message in [&reply, &scheduled] {
+        let sent = api.message_at(id(message)?, "sent").await?;
+        written.push(sent.wa_message_id.context("a WhatsApp id")?);
+    }
+    let frames = story.world.simulator.ledger("sent").await?;
+    let frames: Vec<_> = frames.iter().map(|frame| frame.id.clone()).collect();
+    assert_eq!(frames, written);
+    story.world.finish().await
+}
+
+async fn queue_what_a_limit_holds_until_tomorrow_holds_up_nothing_that_is_scheduled_before(
+    backing: Backing,
+) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let api = &story.world.api;
+    let limit = json!({ "messages_a_day": 1 });
+    set(api, &limit).await?;
+    let first = story.send(BOB, json!({})).await?;
+    api.message_at(id(&first)?, "sent").await?;
+    asks(&story, IDA).await?;
+    let at = api.in_seconds(8).await?;
+    let scheduled = story.send(IDA, json!({ "send_at": at })).await?;
+    let waits = sent_to_wait(&story, EVE, &limit).await?;
+    held(&story, &waits, "day").await?;
+    let shown = api.whole_message(id(&scheduled)?).await?;
+    assert_eq!(shown["status"], "queued", "its time has not come: {shown}");
+    api.message_at(id(&scheduled)?, "sent").await?;
+    held(&story, &waits, "day").await?;
+    story.world.finish_with_work_undone().await
+}
+
+async fn queue_of_one_class_the_highest_priority_goes_first(backing: Backing) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let api = &story.world.api;
+    set(api, &json!({ "messages_a_day": 100 })).await?;
+    story.act("pause").await?;
+    let mut waiting = Vec::new();
+    for (to, priority) in [(BOB, "low"), (EVE, "normal"), (IDA, "high")] {
+        waiting.push(story.send(to, json!({ "priority": priority })).await?);
+    }
+    story.act("resume").await?;
+    let mut written = Vec::new();
+    for message in waiting.iter().rev() {
+        let sent = api.message_at(id(message)?, "sent").await?;
+        written.push(sent.wa_message_id.context("a WhatsApp id")?);
+    }
+    let frames = story.world.simulator.ledger("sent").await?;
+    let frames: Vec<_> = frames.iter().map(|frame| frame.id.clone()).collect();
+    assert_eq!(frames, written);
     story.world.finish().await
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use passerelle_tests::{Backing, Finished, api::Reply, on_both_stores, on_every_shape};
 use serde_json::{Value, json};
 
-use super::{BOB, EVE, Story, id};
+use super::{BOB, EVE, NUMBER, Story, id};
 
 on_every_shape!(queue_that_is_paused_sends_nothing_until_it_is_resumed);
 
@@ -23,10 +23,16 @@ async fn queue_that_is_paused_sends_nothing_until_it_is_resumed(
     backing: Backing,
 ) -> Result<Finished> {
     let mut story = Story::start(backing).await?;
+    // Not even replies.
+    let received = story.world.endpoint(&["message.received"]).await?;
+    let asked = story.world.simulator.say(BOB, NUMBER, "Is it ready?");
+    asked.await?;
+    received.wait_for("message.received", 1).await?;
     let paused = story.act("pause").await?;
     assert!(paused["paused_at"].is_string(), "{paused}");
     assert_eq!(paused.get("next"), None, "nothing waits");
     let first = story.send(BOB, json!({})).await?;
+    assert_eq!(first["class"], "reply");
     let second = story.send(EVE, json!({})).await?;
     let again = story.act("pause").await?;
     assert_eq!(again["paused_at"], paused["paused_at"], "it is idempotent");

@@ -22,6 +22,7 @@ mod stores {
         a_canceled_message_no_longer_holds_its_lane_at_rest,
         a_message_in_flight_is_before_the_next_one,
         times_that_cannot_be_are_refused,
+        a_file_is_kept_until_the_new_time_of_its_message,
     );
 }
 
@@ -286,6 +287,23 @@ async fn times_that_cannot_be_are_refused(backing: Backing) -> Result<Finished> 
         api.post("/v1/messages", &reaction).await?.code(),
         "unknown_field"
     );
+    // Nor does one get a time that waits already.
+    let queue = format!("/v1/sessions/{}/queue", story.session);
+    api.act(&format!("{queue}/pause"))
+        .await?
+        .into::<Value>(200)?;
+    let about =
+        json!({ "type": "reaction", "reaction": { "message_id": sent["id"], "emoji": "👍" } });
+    let about = Api::of_kind(&story.session, BOB, about);
+    let about: Value = api.post("/v1/messages", &about).await?.into(202)?;
+    let refused = story
+        .change(&about, &json!({ "send_at": tomorrow }))
+        .await?;
+    assert_eq!(refused.code(), "invalid_send_at", "{}", refused.body);
+    api.act(&format!("{queue}/resume"))
+        .await?
+        .into::<Value>(200)?;
+    story.sent(&[&about]).await?;
     let queued = story
         .accepted(BOB, "hi", json!({ "send_at": tomorrow }))
         .await?;
@@ -300,5 +318,34 @@ async fn times_that_cannot_be_are_refused(backing: Backing) -> Result<Finished> 
         .act(&format!("/v1/messages/{id}/cancel"))
         .await?
         .into(200)?;
+    story.world.finish().await
+}
+
+async fn a_file_is_kept_until_the_new_time_of_its_message(backing: Backing) -> Result<Finished> {
+    let story = Story::start(backing).await?;
+    let api = &story.world.api;
+    let in_days = |days: i64| api.in_seconds(days * 86_400);
+    let (tomorrow, later) = (in_days(1).await?, in_days(20).await?);
+    let file = api.upload("document", b"%PDF-1.4\n% a\n".to_vec()).await?;
+    let file = file.into::<Value>(201)?["id"].clone();
+    let mut body = Api::of_kind(
+        &story.session,
+        BOB,
+        json!({ "type": "document", "document": { "media_id": file } }),
+    );
+    body["send_at"] = json!(tomorrow);
+    let message: Value = api.post("/v1/messages", &body).await?.into(202)?;
+    let moved: Value = story
+        .change(&message, &json!({ "send_at": later }))
+        .await?
+        .into(200)?;
+    let expires = millis(moved["expires_at"].as_str().context("an expiry")?)?;
+    assert!(expires > millis(&later)?);
+    let kept = "SELECT delete_at FROM media";
+    let kept = story.world.gateway.database.number(kept).await?;
+    assert!(kept >= expires, "{kept} {expires}");
+    let id = message["id"].as_str().context("an id")?;
+    let canceled = api.act(&format!("/v1/messages/{id}/cancel")).await?;
+    canceled.into::<Value>(200)?;
     story.world.finish().await
 }

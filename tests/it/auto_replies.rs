@@ -358,6 +358,7 @@ async fn replies_rest_for_people_for_the_api_and_for_who_opted_out(
         json!({ "name": "hours", "match": { "keywords": ["open"] }, "answer": text("From nine.") });
     rule(api, rests).await?;
     rule(api, echo_free("menu", "1, 2 or 3")).await?;
+    rule(api, echo_free("prices", "ten euros")).await?;
     world
         .simulator
         .say(CONTACT, NUMBER, "When do you open?")
@@ -406,7 +407,8 @@ async fn replies_rest_for_people_for_the_api_and_for_who_opted_out(
     }
     world.simulator.phone(NEIGHBOUR, Phone::default()).await?;
     world.simulator.say(CONTACT, NUMBER, "menu please").await?;
-    world.simulator.say(CONTACT, NUMBER, "menu").await?;
+    // What it says for the first time is no loop.
+    world.simulator.say(CONTACT, NUMBER, "prices").await?;
     world.simulator.say(NEIGHBOUR, NUMBER, "menu").await?;
     shows(&world, NEIGHBOUR, &["1, 2 or 3"]).await?;
     shows(&world, CONTACT, &so_far).await?;
@@ -418,11 +420,14 @@ async fn replies_rest_for_people_for_the_api_and_for_who_opted_out(
     // A word that opts out is not answered, and neither is anything after it.
     rule(api, echo_free("stop", "never")).await?;
     world.simulator.say(CONTACT, NUMBER, "stop").await?;
-    world.simulator.say(CONTACT, NUMBER, "MENU").await?;
+    world.simulator.say(CONTACT, NUMBER, "Prices").await?;
     world.simulator.say(NEIGHBOUR, NUMBER, "Menu").await?;
     shows(&world, NEIGHBOUR, &["1, 2 or 3", "1, 2 or 3"]).await?;
     shows(&world, CONTACT, &so_far).await?;
     world.lanes_empty(Duration::from_mins(1)).await?;
+    // Nothing was queued for it either.
+    let failed = api.messages("direction=outbound&status=failed").await?;
+    assert_eq!(failed.len(), 0, "{failed:?}");
     world.finish().await
 }
 
@@ -439,6 +444,7 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
     let mut in_groups = echo_free("lunch", "at noon");
     in_groups["conditions"]["private_only"] = json!(false);
     in_groups["conditions"]["max_age_seconds"] = json!(86_400);
+    in_groups["conditions"]["once_per_seconds"] = json!(3600);
     rule(&world.api, in_groups).await?;
     world.simulator.say(CONTACT, group, "menu").await?;
     world.simulator.say(CONTACT, group, "lunch").await?;
@@ -452,6 +458,8 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
         })
         .await?;
     }
+    // The group has its answer, whoever asks.
+    world.simulator.say(NEIGHBOUR, group, "lunch").await?;
     // A reaction says nothing that is answered.
     let sent = world.api.send(&session, CONTACT, "hello").await?;
     let sent = world.api.message_at(&sent.id, "read").await?;
@@ -471,6 +479,8 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
     .await?;
     let gone = world.api.delete(&path_of(&any)?).await?;
     assert_eq!(gone.status.as_u16(), 204);
+    // Nor is what only a deleted rule answers.
+    world.simulator.say(CONTACT, NUMBER, "Anybody?").await?;
     world.simulator.say(CONTACT, NUMBER, "menu").await?;
     soon("the contact is answered", async || {
         let shown = world.simulator.shown(CONTACT).await?;
@@ -483,6 +493,9 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
     soon_after["conditions"]["max_age_seconds"] = json!(1);
     rule(&world.api, soon_after).await?;
     world.lanes_empty(Duration::from_mins(1)).await?;
+    let shown = world.simulator.shown(CONTACT).await?;
+    let answers = shown.iter().filter(|text| *text == "at noon");
+    assert_eq!(answers.count(), 1, "{shown:?}");
     world.gateway.stop().await?;
     world.simulator.say(CONTACT, NUMBER, "now").await?;
     world.simulator.say(CONTACT, NUMBER, "lunch").await?;
@@ -542,8 +555,16 @@ async fn replies_keep_their_file_as_long_as_the_rule_is_there(
     world.simulator.say(CONTACT, NUMBER, "list").await?;
     let told = receiver.wait_for("rule.matched", 1).await?;
     let reply = told[0].body["data"]["reply_message_id"].clone();
-    api.message_at(reply.as_str().context("a reply")?, "read")
-        .await?;
+    let reply = reply.as_str().context("a reply")?;
+    // The reply needs the file, too.
+    let needed = format!("SELECT needed_until FROM media WHERE id = '{of_rule}'");
+    let needed = world.gateway.database.number(&needed).await?;
+    let shown = api.whole_message(reply).await?;
+    assert_eq!(shown["class"], "reply", "{shown}");
+    let expires = shown["expires_at"].as_str().context("an expiry")?;
+    let expires = chrono::DateTime::parse_from_rfc3339(expires)?;
+    assert!(needed >= expires.timestamp_millis(), "{needed} {expires}");
+    api.message_at(reply, "read").await?;
     // Without the rule, the file has its own time again.
     api.delete(&path_of(&made)?).await?;
     world.gateway.database.execute_on(past, &of_rule).await?;

@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_decides_with_what_its_number_has_sent_by_now() {
+        let one = lane(10);
+        let mut number = number(20, None);
+        number.paced_until = 30;
+        number.state = Some("{}".to_owned());
+        let shared = HashMap::from([(one.session, number)]);
+        let (admitted, _) = decide(vec![one], &shared, 100, 150);
+        let [lane] = admitted.as_slice() else {
+            panic!("it may send");
+        };
+        assert_eq!((lane.next_at, lane.paced_until), (20, 30));
+        assert_eq!(lane.known.state.as_deref(), Some("{}"));
+    }
+
+    #[test]
     fn a_lane_waits_for_its_number_and_for_a_message_in_flight() {
         let one = lane(10);
         let mut number = number(700, None);

@@ -230,28 +230,28 @@ impl<'s> World<'s> {
     }
 }
 
+/// Returns a session that knows its number.
+async fn linked(services: &Services) -> (OrgId, SessionId) {
+    let org = organisations::create(services, "Acme").await.unwrap().id;
+    let new = sessions::New::default();
+    let session = sessions::create(services, org, "one", new).await.unwrap();
+    let write = services.store().write_system(|tx| {
+        Box::pin(async move {
+            let linked = sqlx::query("UPDATE lane SET number_mac = $1").bind(NUMBER.to_vec());
+            linked.execute(tx.conn()).await.map(drop)
+        })
+    });
+    write.await.unwrap();
+    (org, session.id)
+}
+
 fn play(url: impl Future<Output = Option<testing::Place>>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((url, _folder)) = runtime.block_on(url) else {
         return;
     };
     let services = runtime.block_on(testing::services(&url, MediaSettings::nowhere()));
-    let (org, session) = runtime.block_on(async {
-        let org = organisations::create(&services, "Acme").await.unwrap().id;
-        let new = sessions::New::default();
-        let session = sessions::create(&services, org, "one", new)
-            .await
-            .unwrap()
-            .id;
-        let write = services.store().write_system(|tx| {
-            Box::pin(async move {
-                let linked = sqlx::query("UPDATE lane SET number_mac = $1").bind(NUMBER.to_vec());
-                linked.execute(tx.conn()).await.map(drop)
-            })
-        });
-        write.await.unwrap();
-        (org, session)
-    });
+    let (org, session) = runtime.block_on(linked(&services));
     testing::play(&runtime, (200, 5000), &events(), async |events| {
         let mut world = World::start(&services, org, session).await?;
         for (at, event) in (1000..).step_by(10).zip(events) {
@@ -274,4 +274,46 @@ fn safety_what_is_known_of_a_person_survives_merges_in_every_order_on_sqlite() {
 #[test]
 fn safety_what_is_known_of_a_person_survives_merges_in_every_order_on_postgres() {
     play(testing::postgres());
+}
+
+#[tokio::test]
+async fn safety_an_older_message_that_arrives_late_shortens_no_window() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        let (org, session) = linked(&services).await;
+        let mut world = World::start(&services, org, session).await.unwrap();
+        world.take((0, What::Writes), 2000).await.unwrap();
+        world.take((0, What::Writes), 1000).await.unwrap();
+        let mut conn = services.store().read(org).await.unwrap();
+        let known = read(&mut conn, org, session, world.ids[0]).await.unwrap();
+        drop(conn);
+        assert_eq!(known.unwrap().last_inbound_at, Some(2000));
+        services.store().close().await;
+    }
+}
+
+#[tokio::test]
+async fn safety_only_the_first_answer_of_a_person_begins_a_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in testing::databases(&folder).await {
+        let services = testing::services(&url, MediaSettings::nowhere()).await;
+        let (org, session) = linked(&services).await;
+        let mut world = World::start(&services, org, session).await.unwrap();
+        for (what, at) in [
+            (What::Gets, 1000),
+            (What::Writes, 2000),
+            (What::Gets, 3000),
+            (What::Writes, 4000),
+        ] {
+            world.take((0, what), at).await.unwrap();
+        }
+        let asked = services
+            .store()
+            .write_system(move |tx| Box::pin(async move { turns::answered(tx, &[session]).await }));
+        let answered = asked.await.unwrap();
+        let each = &answered[&session][0].each;
+        assert_eq!(*each, [(vec![1000], true), (vec![3000], false)]);
+        services.store().close().await;
+    }
 }

@@ -80,6 +80,16 @@ pub(crate) async fn linked(backing: Backing) -> Result<(World, String)> {
     Ok((world, session))
 }
 
+/// Waits until so many messages have come, and all that was queued for them is sent. Those of two people come in any order.
+async fn heard(world: &World, messages: usize) -> Result<()> {
+    soon("the messages are here", async || {
+        let all = world.api.messages("direction=inbound").await?;
+        Ok((all.len() == messages).then_some(()))
+    })
+    .await?;
+    world.lanes_empty(Duration::from_mins(1)).await
+}
+
 async fn contact_id(world: &World, phone: &str) -> Result<String> {
     let path = format!("/v1/contacts?phone={}", phone.replace('+', "%2B"));
     let page: Value = world.api.get(&path).await?.into(200)?;
@@ -411,6 +421,7 @@ async fn replies_rest_for_people_for_the_api_and_for_who_opted_out(
     world.simulator.say(CONTACT, NUMBER, "prices").await?;
     world.simulator.say(NEIGHBOUR, NUMBER, "menu").await?;
     shows(&world, NEIGHBOUR, &["1, 2 or 3"]).await?;
+    heard(&world, 6).await?;
     shows(&world, CONTACT, &so_far).await?;
     let gone_on: Value = put(api, &path, &json!({})).await?.into(200)?;
     assert_eq!(gone_on.get("rests_until"), None);
@@ -423,8 +434,8 @@ async fn replies_rest_for_people_for_the_api_and_for_who_opted_out(
     world.simulator.say(CONTACT, NUMBER, "Prices").await?;
     world.simulator.say(NEIGHBOUR, NUMBER, "Menu").await?;
     shows(&world, NEIGHBOUR, &["1, 2 or 3", "1, 2 or 3"]).await?;
+    heard(&world, 10).await?;
     shows(&world, CONTACT, &so_far).await?;
-    world.lanes_empty(Duration::from_mins(1)).await?;
     // Nothing was queued for it either.
     let failed = api.messages("direction=outbound&status=failed").await?;
     assert_eq!(failed.len(), 0, "{failed:?}");
@@ -465,7 +476,7 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
     let sent = world.api.message_at(&sent.id, "read").await?;
     let target = sent.wa_message_id.context("a WhatsApp id")?;
     let any = json!({ "name": "any", "position": 999, "match": { "any": true }, "answer": text("never"),
-        "conditions": { "once_per_seconds": 10, "from": world.api.in_seconds(-60).await? } });
+        "conditions": { "person_minutes": 0, "once_per_seconds": 10, "from": world.api.in_seconds(-60).await? } });
     let any = rule(&world.api, any).await?;
     let liked = json!({ "message": { "type": "reaction", "target": target, "text": "👍" } });
     world.simulator.tell(CONTACT, NUMBER, liked).await?;

@@ -490,15 +490,22 @@ async fn replies_to_groups_old_messages_and_reactions_are_asked_for(
     .await?;
     let gone = world.api.delete(&path_of(&any)?).await?;
     assert_eq!(gone.status.as_u16(), 204);
-    // Nor is what only a deleted rule answers.
-    world.simulator.say(CONTACT, NUMBER, "Anybody?").await?;
-    world.simulator.say(CONTACT, NUMBER, "menu").await?;
-    soon("the contact is answered", async || {
+    // A rule that answered does so no longer when it is deleted.
+    let parting = rule(&world.api, echo_free("bye", "see you")).await?;
+    let has = async |text: &str| {
         let shown = world.simulator.shown(CONTACT).await?;
         ensure!(!shown.contains(&"never".to_owned()), "{shown:?}");
-        Ok(shown.contains(&"for people".to_owned()).then_some(()))
-    })
-    .await?;
+        Ok(shown.contains(&text.to_owned()).then_some(shown))
+    };
+    world.simulator.say(CONTACT, NUMBER, "bye").await?;
+    soon("the rule answers", async || has("see you").await).await?;
+    let gone = world.api.delete(&path_of(&parting)?).await?;
+    assert_eq!(gone.status.as_u16(), 204);
+    world.simulator.say(CONTACT, NUMBER, "bye").await?;
+    world.simulator.say(CONTACT, NUMBER, "menu").await?;
+    let shown = soon("the other one answers", async || has("for people").await).await?;
+    let answers = shown.iter().filter(|text| *text == "see you");
+    assert_eq!(answers.count(), 1, "{shown:?}");
     // What waited at WhatsApp while the gateway was down is too old for one rule, and not for the other.
     let mut soon_after = echo_free("now", "never");
     soon_after["conditions"]["max_age_seconds"] = json!(1);

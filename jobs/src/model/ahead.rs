@@ -2,7 +2,7 @@
 
 use passerelle_engine::clock::Millis;
 
-use super::Class;
+use super::class::Class;
 
 /// What waits before a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -178,6 +178,15 @@ impl World {
         let services = self.hosts[host].clone();
         let claimed = outcome::load(&services, job).await.unwrap().unwrap();
         let class = claimed.message.class.unwrap();
+        // A late write is found again by this gap.
+        let state = sqlx::query_scalar("SELECT state FROM number");
+        let state: String = {
+            let mut conn = services.store().read_system().await.unwrap();
+            state.fetch_one(&mut *conn).await.unwrap()
+        };
+        let state: State = serde_json::from_str(&state).unwrap();
+        let gap = services.policy().reply.at(state.quantile());
+        assert_eq!(i64::try_from(job.gap_ms), Ok(millis(gap)));
         let (wire_at, at) = (services.clock().monotonic(), self.now().await);
         // Somebody else may ask before it is settled, too.
         assert_eq!(self.claim().await.len(), 0, "two messages in flight");

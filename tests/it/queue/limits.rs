@@ -88,6 +88,22 @@ async fn a_day_passes(story: &Story) -> Result<()> {
     Ok(())
 }
 
+/// Waits until these are sent, and checks that they went in this order.
+async fn go_in_this_order<'m>(
+    story: &Story,
+    messages: impl IntoIterator<Item = &'m Value>,
+) -> Result<()> {
+    let mut written = Vec::new();
+    for message in messages {
+        let sent = story.world.api.message_at(id(message)?, "sent").await?;
+        written.push(sent.wa_message_id.context("a WhatsApp id")?);
+    }
+    let frames = story.world.simulator.ledger("sent").await?;
+    let frames: Vec<_> = frames.iter().map(|frame| frame.id.clone()).collect();
+    assert_eq!(frames, written);
+    Ok(())
+}
+
 async fn used(story: &Story, cap: &str) -> Result<Value> {
     let queue = story.queue().await?;
     Ok(entry(&queue["caps"], "name", cap)["used"].clone())
@@ -481,14 +497,7 @@ async fn queue_a_scheduled_message_has_not_waited_before_its_time(
     })
     .await?;
     story.act("resume").await?;
-    let mut written = Vec::new();
-    for message in [&reply, &scheduled] {
-        let sent = api.message_at(id(message)?, "sent").await?;
-        written.push(sent.wa_message_id.context("a WhatsApp id")?);
-    }
-    let frames = story.world.simulator.ledger("sent").await?;
-    let frames: Vec<_> = frames.iter().map(|frame| frame.id.clone()).collect();
-    assert_eq!(frames, written);
+    go_in_this_order(&story, [&reply, &scheduled]).await?;
     story.world.finish().await
 }
 
@@ -523,13 +532,6 @@ async fn queue_of_one_class_the_highest_priority_goes_first(backing: Backing) ->
         waiting.push(story.send(to, json!({ "priority": priority })).await?);
     }
     story.act("resume").await?;
-    let mut written = Vec::new();
-    for message in waiting.iter().rev() {
-        let sent = api.message_at(id(message)?, "sent").await?;
-        written.push(sent.wa_message_id.context("a WhatsApp id")?);
-    }
-    let frames = story.world.simulator.ledger("sent").await?;
-    let frames: Vec<_> = frames.iter().map(|frame| frame.id.clone()).collect();
-    assert_eq!(frames, written);
+    go_in_this_order(&story, waiting.iter().rev()).await?;
     story.world.finish().await
 }

@@ -37,7 +37,7 @@ pub struct Own {
 }
 
 impl Own {
-    /// Returns a message of this class that does neither, and may go at once.
+    /// Returns a message of this class that begins no conversation, is no code at night, and may go at once.
     pub fn of(class: Class) -> Self {
         Self {
             class,
@@ -70,7 +70,7 @@ pub fn estimate(number: &Number<'_>, own: Own, ahead: &Ahead, now: Millis) -> (M
     let policy = number.policy;
     let reply = Duration::from_secs_f64(play.gaps[0].0);
     let slack = policy.think.most + policy.typing.most_while_others_wait + reply;
-    // Nothing is in doubt of the time until it may go.
+    // The time until it may go is certain. Only what comes after it is spread.
     let began = own.from.max(now);
     let (at, more) = if let Some(at) = at {
         (at, 0)

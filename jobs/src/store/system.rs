@@ -179,7 +179,7 @@ pub(crate) struct DueLane {
     pub(crate) epoch: i64,
     /// When the lane and its number may send.
     pub(crate) next_at: Millis,
-    /// When the gap after the number's last message ends, by its lanes that were looked at.
+    /// When the gap after the last message ends: of this lane, or of another one of its number if that is later.
     pub(crate) paced_until: Millis,
     /// The number that the session is or was last linked to; `None` if it has not connected since the gateway knows
     /// numbers.

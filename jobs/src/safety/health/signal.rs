@@ -39,7 +39,7 @@ const LINKED_AGAIN: Millis = 6 * HOUR;
 const WEEK: Millis = 7 * DAY;
 
 /// How far the clocks of two hosts may be apart.
-const AHEAD: Millis = 60 * 1000;
+const CLOCKS_APART: Millis = 60 * 1000;
 
 /// Something that was learned about a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Signal {
 /// Returns whether WhatsApp told something newer while it answered a question of that time. A time far ahead was written by
 /// another clock.
 fn is_outdated(asked_at: Millis, known: Option<Millis>, now: Millis) -> bool {
-    known.is_some_and(|told_at| told_at > asked_at && told_at < now.saturating_add(AHEAD))
+    known.is_some_and(|told_at| told_at > asked_at && told_at < now.saturating_add(CLOCKS_APART))
 }
 
 impl Health {
